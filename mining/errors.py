@@ -1,0 +1,89 @@
+"""Every error a user can meet: what was received, where, what to do next, and the exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class RankmillError(Exception):
+    """Base of all errors raised to users; `exit_status` is what the command line returns.
+
+    Parameters: `what` was received or happened, `where` (file, line, query, shard), `do` = the next step.
+    """
+
+    exit_status = 1
+
+    def __init__(self, what: str, *, where: str | Path | None = None, do: str | None = None):
+        super().__init__(what, where, do)
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.do = do
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.do:
+            lines.append(f"  do: {self.do}")
+        return "\n".join(lines)
+
+    def __reduce__(self):  # survives the way back from an actor with its keyword arguments
+        return _rebuild, (type(self), self.what, self.where, self.do)
+
+
+def _rebuild(kind: type[RankmillError], what: str, where: str | None, do: str | None):
+    return kind(what, where=where, do=do)
+
+
+class UsageError(RankmillError):
+    """The request itself is not well formed: an unknown name, a parameter out of range."""
+
+    exit_status = 2
+
+
+class Incomplete(RankmillError):
+    """The work is done except for queries that the recipe does not allow to be missing."""
+
+    exit_status = 3
+
+
+class BadInput(RankmillError):
+    """A file or value that came from outside cannot be used; nothing was written."""
+
+    exit_status = 4
+
+
+class Locked(RankmillError):
+    """Another process is writing this artifact."""
+
+    exit_status = 5
+
+
+class Corrupt(RankmillError):
+    """A file of ours no longer holds what its record says."""
+
+    exit_status = 6
+
+
+class Interrupted(RankmillError):
+    """Stopped by a signal; finished parts are kept and the same command resumes."""
+
+    exit_status = 75
+
+
+class MissingDependency(RankmillError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, *, extra: str):
+        super().__init__(
+            f"the package {package!r} is not installed",
+            do=f"pip install 'rankmill[{extra}]'",
+        )
+        self.package, self.extra = package, extra
+
+    def __reduce__(self):
+        return _missing, (self.package, self.extra)
+
+
+def _missing(package: str, extra: str) -> MissingDependency:
+    return MissingDependency(package, extra=extra)
