@@ -152,7 +152,7 @@ class Family:
 
 def _coerce(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
     """Fit a parsed value to the declared type of its parameter, or refuse with the value."""
-    declared = field.type if isinstance(field.type, str) else field.type.__name__
+    declared = field.type.__name__ if type(field.type) is type else str(field.type)
     kinds = {part.strip().split("[")[0] for part in declared.split("|")}
     if value is None and "None" in kinds:
         return None
