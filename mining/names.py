@@ -88,7 +88,7 @@ class Family:
             if name in self._members:
                 raise ValueError(f"{self.noun} {name!r} is registered twice")
             self._members[name] = member
-            member.__str__ = self.text  # type: ignore[assignment]
+            member.__str__ = lambda value: self.text(value)  # type: ignore[assignment]
             member.canonical_name = name  # type: ignore[attr-defined]
             return member
 
@@ -156,6 +156,8 @@ def _coerce(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
     kinds = {part.strip().split("[")[0] for part in declared.split("|")}
     if value is None and "None" in kinds:
         return None
+    if isinstance(value, tuple) and "tuple[str" in declared:
+        return tuple(v if isinstance(v, str) else text_of(v) for v in value)
     if isinstance(value, bool):
         fits = "bool" in kinds
     elif isinstance(value, int) and "int" not in kinds and "float" in kinds:
