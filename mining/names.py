@@ -124,12 +124,16 @@ class Family:
         fields = {f.name: f for f in dataclasses.fields(member)}
         where = f"{self.noun} {call}"
         if len(call.positional) > len(fields):
-            raise UsageError(f"{len(call.positional)} arguments, at most {len(fields)}", where=where)
+            raise UsageError(
+                f"{len(call.positional)} arguments, at most {len(fields)}", where=where
+            )
         given = dict(zip(fields, call.positional, strict=False))
         for key, value in call.named:
             if key not in fields:
                 raise UsageError(
-                    f"{call.name} has no parameter {key!r}", where=where, do=nearest(key, list(fields))
+                    f"{call.name} has no parameter {key!r}",
+                    where=where,
+                    do=nearest(key, list(fields)),
                 )
             if key in given:
                 raise UsageError(f"parameter {key!r} is given twice", where=where)
@@ -207,7 +211,9 @@ class _Reader:
         if self.at < len(self.text):
             raise self._error("unexpected text")
 
-    def _sequence(self, opening: str, closing: str, *, named: bool) -> Iterator[tuple[str | None, Any]]:
+    def _sequence(
+        self, opening: str, closing: str, *, named: bool
+    ) -> Iterator[tuple[str | None, Any]]:
         self.at += len(opening)
         self._blank()
         while self._peek() != closing:

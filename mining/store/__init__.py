@@ -1,1 +1,19 @@
+"""The artifact store: plans in, checked and fingerprinted Arrow parts out."""
 
+from .artifact import Artifact, Part, open_artifact
+from .plan import Output, Shard, Stage, Worker, split_by_work
+from .workspace import Workspace, canonical_json, fingerprint_of
+
+__all__ = [
+    "Artifact",
+    "Output",
+    "Part",
+    "Shard",
+    "Stage",
+    "Worker",
+    "Workspace",
+    "canonical_json",
+    "fingerprint_of",
+    "open_artifact",
+    "split_by_work",
+]

@@ -1,0 +1,216 @@
+"""A finished artifact: its manifest, its memory-mapped parts, and the four levels at which they are checked.
+
+0 trust (manifest, size) · 1 structure (footer, schema, rows) · 2 content (SHA-256) · 3 meaning (order, ranges,
+finite scores, counts). Stages read at 2, trainers open at 1, `rankmill verify` goes to 3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..errors import BadInput, Corrupt
+from . import files, ledger
+from .tables import FORMAT_VERSION, faults_of_meaning
+
+if TYPE_CHECKING:
+    from .workspace import Workspace
+
+_checked: set[tuple[str, int, int, int]] = set()  # parts whose hash this process has compared
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of an artifact, as its completion record tells it."""
+
+    number: int
+    file: str
+    start: int
+    rows: int
+    bytes: int
+    sha256: str
+    table: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Artifact:
+    """A read-only handle over `<workspace>/<kind>/<fingerprint>/` with its manifest."""
+
+    def __init__(self, path: Path, workspace: Workspace):
+        self.path, self.workspace = path, workspace
+        self._manifest_bytes = _read_manifest(path)
+        self.manifest: dict[str, Any] = _parse_manifest(self._manifest_bytes, path)
+        self.kind: str = self.manifest["kind"]
+        self.fingerprint: str = self.manifest["fingerprint"]
+        self.parameters: dict[str, Any] = self.manifest["parameters"]
+        self.inputs: dict[str, str] = {
+            k: v["fingerprint"] for k, v in self.manifest["inputs"].items()
+        }
+        self.metadata: dict[str, str] = self.manifest["metadata"]
+        self.counts: dict[str, int] = self.manifest["counts"]
+        self.dropped: dict[str, list[int]] = self.manifest["dropped"]
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.fingerprint[:12]} {self.rows:,} rows>"
+
+    @property
+    def root_hash(self) -> str:
+        """SHA-256 of the manifest: two people compare a data set in one line."""
+        return hashlib.sha256(self._manifest_bytes).hexdigest()
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts in order; `start` is the global number of a part's first row."""
+        parts, start = [], 0
+        for record in self.manifest["parts"]:
+            parts.append(
+                Part(
+                    number=record["number"],
+                    file=record["file"],
+                    start=start,
+                    rows=record["rows"],
+                    bytes=record["bytes"],
+                    sha256=record["sha256"],
+                    table=record["table"],
+                    counts=record["counts"],
+                )
+            )
+            start += record["rows"]
+        return tuple(parts)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all parts together."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all parts together."""
+        return sum(part.bytes for part in self.parts)
+
+    def table(self, number: int = 0, level: int = 2) -> pa.Table:
+        """Map part `number` at a validation level (0–3); raises Corrupt naming the file."""
+        part = self.parts[number]
+        self.check(part, min(level, 2))
+        try:
+            table = files.read_arrow(self.path / part.file)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise self._corrupt(part, f"cannot be opened: {error}") from error
+        if level >= 1 and table.num_rows != part.rows:
+            raise self._corrupt(part, f"holds {table.num_rows} rows, recorded {part.rows}")
+        if level >= 3:
+            faults = faults_of_meaning(self.kind, table, self._limits())
+            if faults:
+                raise self._corrupt(part, "; ".join(faults))
+        return table
+
+    def tables(self, level: int = 2) -> Iterator[pa.Table]:
+        """Map every part in order."""
+        for part in self.parts:
+            yield self.table(part.number, level)
+
+    def check(self, part: Part, level: int, *, afresh: bool = False) -> None:
+        """Compare a part's size (0) and content hash (2) with its record, once per process.
+
+        `afresh` trusts nothing that this process has compared before.
+        """
+        path = self.path / part.file
+        try:
+            stat = path.stat()
+        except FileNotFoundError as error:
+            raise self._corrupt(part, "is missing") from error
+        if stat.st_size != part.bytes:
+            raise self._corrupt(part, f"has {stat.st_size:,} bytes, recorded {part.bytes:,}")
+        key = (str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if level >= 2 and (afresh or key not in _checked):
+            if files.sha256_of(path) != part.sha256:
+                raise self._corrupt(part, "does not hold the bytes that were recorded (SHA-256)")
+            _checked.add(key)
+
+    def verify(self) -> int:
+        """Read everything at level 3, inputs' fingerprints included; returns the number of parts."""
+        for part in self.parts:
+            self.check(part, 2, afresh=True)
+            if part.file.endswith(".arrow"):
+                self.table(part.number, level=3)
+        return len(self.parts)
+
+    def file(self, name: str, level: int = 1) -> Path:
+        """Return the path of a named file of a folder artifact (a checkpoint), checked at `level`."""
+        for part in self.parts:
+            if part.file == name:
+                self.check(part, level)
+                return self.path / name
+        raise BadInput(f"{self.kind} has no file {name!r}", where=self.path)
+
+    def input(self, role: str) -> Artifact:
+        """Open the input that this artifact was made from in the given role."""
+        if role not in self.inputs:
+            raise BadInput(
+                f"{self.kind} {self.fingerprint[:12]} has no input {role!r}",
+                do=f"its inputs are: {', '.join(self.inputs) or 'none'}",
+            )
+        return self.workspace.open(self.manifest["inputs"][role]["kind"], self.inputs[role])
+
+    def cost(self) -> dict[str, Any]:
+        """What making it cost, from ledger.json: seconds, memory, bytes, usage, attempts, host."""
+        return ledger.read(self.path)
+
+    def _limits(self) -> dict[str, int]:
+        limits = {}
+        for role, name in (("queries", "query"), ("corpus", "doc")):
+            if role in self.inputs:
+                limits[name] = self.input(role).rows
+        return limits
+
+    def _corrupt(self, part: Part, what: str) -> Corrupt:
+        return Corrupt(
+            f"{self.kind} part {part.number}: the file {what}",
+            where=self.path / part.file,
+            do=f"delete {self.path} and run the command that made it again",
+        )
+
+
+def open_artifact(path: str | Path) -> Artifact:
+    """Open an artifact by its folder; what workers in other processes use."""
+    from .workspace import Workspace
+
+    folder = Path(path)
+    return Artifact(folder, Workspace(folder.parent.parent))
+
+
+def _read_manifest(path: Path) -> bytes:
+    try:
+        return (path / "manifest.json").read_bytes()
+    except FileNotFoundError as error:
+        raise BadInput(
+            "there is no finished artifact here (no manifest.json)",
+            where=path,
+            do="run the command that makes it; it resumes what is already there",
+        ) from error
+
+
+def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(data)
+        version = manifest["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Corrupt(
+            "manifest.json is damaged",
+            where=path / "manifest.json",
+            do=f"delete {path} and run the command that made it again",
+        ) from error
+    if version > FORMAT_VERSION:
+        raise BadInput(
+            f"this artifact has format version {version}, this rankmill reads up to {FORMAT_VERSION}",
+            where=path,
+            do="install a newer rankmill",
+        )
+    return manifest

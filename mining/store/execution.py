@@ -1,0 +1,161 @@
+"""Running a plan: one shard function, whichever executor calls it, and the executor that uses this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import RankmillError
+from . import files, ledger
+from .plan import Shard, Stage, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished attempt at a shard: where its file lies and what it holds. Paths travel, tables do not."""
+
+    shard: Shard
+    path: Path
+    facts: files.Facts
+    queries: int
+    cost: ledger.Cost
+    counts: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The shards of a stage that still have to be done, and where their attempts and ledger lines go."""
+
+    stage: Stage
+    pending: list[Shard]
+    done: int
+    attempts: Path
+    folder: Path
+
+
+Commit = Callable[[Report], None]
+
+
+class Progress(Protocol):
+    """Somebody who wants to know how a stage gets on."""
+
+    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
+        """Say that a stage starts: `work` is the summed work of the pending shards."""
+
+    def advance(self, work: int, usage: Mapping[str, float]) -> None:
+        """Say that a shard of this much work is committed."""
+
+    def end(self) -> None:
+        """Say that the stage is over, well or badly."""
+
+
+class Executor(Protocol):
+    """Plan in, parts out."""
+
+    def execute(self, job: Job, commit: Commit) -> None:
+        """Run every pending shard and commit each result; raises the first application error."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
+        """Ignore."""
+
+    def advance(self, work: int, usage: Mapping[str, float]) -> None:
+        """Ignore."""
+
+    def end(self) -> None:
+        """Ignore."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """One process; kernels and torch use every core. Never imports Ray."""
+
+    progress: Progress = field(default_factory=Silent)
+
+    def execute(self, job: Job, commit: Commit) -> None:
+        """Run the shards in plan order."""
+        stage = job.stage
+        work = sum(s.work for s in job.pending)
+        self.progress.begin(stage.kind, stage.unit, len(job.pending), job.done, work)
+        try:
+            worker = stage.worker(**stage.options)
+            for shard in job.pending:
+                report = run_shard(
+                    worker, shard, stage.schema_of(shard), attempt_path(job, shard), stage.gpus
+                )
+                commit(report)
+                ledger.note(job.folder, shard.number, 1, report.cost)
+                self.progress.advance(shard.work, report.cost.usage)
+        finally:
+            self.progress.end()
+
+
+def attempt_path(job: Job, shard: Shard, attempt: int = 1) -> Path:
+    """Name the file of one attempt at one (possibly halved) shard."""
+    name = f"{shard.number:05d}-{shard.start}-{shard.stop}-try{attempt}.arrow"
+    return job.attempts / name
+
+
+def run_shard(worker: Worker, shard: Shard, schema: pa.Schema, path: Path, gpus: int = 0) -> Report:
+    """Compute one shard and write it to `path`: the same function, and the same bytes, everywhere.
+
+    Raises RankmillError when the worker's table has another schema than the stage declared.
+    """
+    with ledger.measuring(gpus) as cost:
+        output = worker(shard)
+        if output.table.schema != schema:
+            raise RankmillError(
+                f"the worker returned columns {output.table.schema.names} "
+                f"of types {[str(t) for t in output.table.schema.types]}",
+                where=f"shard {shard.number}, keys {shard.start} to {shard.stop}",
+                do=f"the stage declared {[f'{f.name}: {f.type}' for f in schema]}",
+            )
+        facts = files.write_arrow(path, output.table)
+    return Report(
+        shard=shard,
+        path=path,
+        facts=facts,
+        queries=_distinct_queries(output.table),
+        cost=ledger.with_usage(cost, output.usage),
+        counts=dict(output.counts),
+        dropped={k: list(v) for k, v in output.dropped.items()},
+    )
+
+
+def rejoin(reports: Sequence[Report], shard: Shard, path: Path) -> Report:
+    """Write the halves of a shard, in order, as the one part that the undivided shard would have been."""
+    tables = [files.read_arrow(r.path) for r in reports]
+    counts: dict[str, int] = {}
+    dropped: dict[str, list[int]] = {}
+    cost = ledger.Cost()
+    for report in reports:
+        _add(counts, report.counts)
+        for reason, queries in report.dropped.items():
+            dropped.setdefault(reason, []).extend(queries)
+        cost.wall_s += report.cost.wall_s
+        cost.cpu_s += report.cost.cpu_s
+        cost.gpu_s += report.cost.gpu_s
+        cost.peak_rss_bytes = max(cost.peak_rss_bytes, report.cost.peak_rss_bytes)
+        _add(cost.usage, report.cost.usage)
+    facts = files.write_arrow(path, pa.concat_tables(tables))
+    return Report(shard, path, facts, sum(r.queries for r in reports), cost, counts, dropped)
+
+
+def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        total[key] = total.get(key, 0) + value
+
+
+def _distinct_queries(table: pa.Table) -> int:
+    if "query" not in table.column_names:
+        return 0
+    return pc.count_distinct(table["query"]).as_py()

@@ -1,0 +1,282 @@
+"""The only module that opens for writing, syncs, renames, links and removes files.
+
+Everything durable goes temp → fsync → rename → fsync folder, so a kill, a full disk or a power cut leaves either
+the old state or the new one. Tests set `fault` to fail or to kill at any single step (faults.md F1–F4, F25).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from ..errors import BadInput, Locked, RankmillError
+
+PUBLISHED = 0o444
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
+
+# Called with (step, path) before each step that changes the disk; tests raise or kill from it.
+fault: Callable[[str, Path], None] | None = None
+# Syncing can be switched off for tests only: a kill does not need it, a power cut does.
+_SYNC = os.environ.get("RANKMILL_TEST_NO_FSYNC") != "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a written file holds: rows, size in bytes, SHA-256 in hexadecimal."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def write_arrow(path: Path, table: pa.Table) -> Facts:
+    """Write `table` as one Arrow IPC file (uncompressed, one batch where offsets allow) and sync it."""
+    with _explained(path, table.nbytes), _created(path) as raw:
+        sink = _Hashing(raw)
+        options = pa.ipc.IpcWriteOptions(compression=None)
+        with pa.ipc.new_file(pa.PythonFile(sink, "w"), table.schema, options=options) as writer:
+            writer.write_table(table.combine_chunks())
+        _sync(raw, path)
+    return Facts(table.num_rows, sink.count, sink.digest.hexdigest())
+
+
+def read_arrow(path: Path) -> pa.Table:
+    """Open an Arrow IPC file by memory map, zero copy; ArrowInvalid and OSError pass to the caller."""
+    with pa.memory_map(str(path), "r") as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def write_bytes(path: Path, data: bytes, mode: int = PUBLISHED) -> None:
+    """Write or replace a small file atomically."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path, len(data)):
+        with _created(temp) as raw:
+            raw.write(data)
+            _sync(raw, temp)
+        _rename(temp, path, mode)
+
+
+def create_only(path: Path, data: bytes) -> None:
+    """Publish a file that must not exist yet; an equal file already there is success.
+
+    A hard link fails when the target exists, so of two writers one wins. Raises RankmillError when other
+    bytes stand there already.
+    """
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path, len(data)):
+        with _created(temp) as raw:
+            raw.write(data)
+            _sync(raw, temp)
+        temp.chmod(PUBLISHED)
+        _step("link", path)
+        try:
+            os.link(temp, path)
+        except OSError as error:  # also the unclear kind: read the target, delete nothing
+            if not path.exists():
+                raise
+            if path.read_bytes() != data:
+                raise RankmillError(
+                    f"another run published a different {path.name}",
+                    where=path,
+                    do="compare the two runs; this is a determinism alarm",
+                ) from error
+        _step("unlink", temp)
+        temp.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def publish(temp: Path, final: Path) -> None:
+    """Move a finished, synced attempt to its final name, read-only from then on."""
+    with _explained(final, 0):
+        _rename(temp, final, PUBLISHED)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
+    """Stream to a temporary name; on success the file appears under `path`, on any error not at all."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path, 0):
+        try:
+            with _created(temp) as raw:
+                stream = io.TextIOWrapper(raw, "utf-8", newline="") if text else raw
+                yield stream
+                stream.flush()
+                _sync(raw, temp)
+            _rename(temp, path, 0o644)
+        finally:
+            temp.unlink(missing_ok=True)
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Append one JSON line; a torn last line after a kill is ignored by readers."""
+    with _explained(path, 200):
+        _step("append", path)
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record, sort_keys=True) + "\n")
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents; returns it."""
+    with _explained(path, 0):
+        _step("mkdir", path)
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def remove_tree(path: Path) -> None:
+    """Remove an attempt folder and all in it; missing is fine."""
+    if path.exists():
+        _step("remove", path)
+        shutil.rmtree(path)
+
+
+def remove_file(path: Path) -> None:
+    """Remove one unpublished or refuted file; missing is fine."""
+    _step("unlink", path)
+    path.unlink(missing_ok=True)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a published folder to a user's folder; the target appears whole or not at all.
+
+    Raises BadInput when the target exists and is not empty.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise BadInput("the target folder is not empty", where=target, do="choose another folder")
+    temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with _explained(target, sum(f.stat().st_size for f in source.rglob("*") if f.is_file())):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copytree(source, temp, copy_function=shutil.copyfile)
+            _step("rename", target)
+            os.replace(temp, target)
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
+
+
+def sync_tree(folder: Path) -> dict[str, Facts]:
+    """Sync every file that a library wrote below `folder`; returns facts by relative name, sorted."""
+    facts = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with _explained(path, 0), open(path, "rb") as raw:
+            _sync(raw, path)
+        relative = path.relative_to(folder).as_posix()
+        facts[relative] = Facts(0, path.stat().st_size, sha256_of(path))
+    return facts
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive flock on `path`; raises Locked, naming the holder, when somebody else has it.
+
+    The file is never unlinked (a second process could lock the old inode) and its descriptor is not
+    inherited, so an orphaned worker cannot keep the lock.
+    """
+    make_folder(path.parent)
+    with open(path, "a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            stream.seek(0)
+            holder = stream.read().strip() or "an unknown process"
+            raise Locked(
+                f"another run is writing this artifact: {holder}",
+                where=path.parent,
+                do="wait for it to end, or stop it, and run the same command again",
+            ) from error
+        stream.truncate(0)
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        stream.write(f"host {socket.gethostname()}, pid {os.getpid()}, since {started}")
+        stream.flush()
+        yield
+
+
+class _Hashing(io.RawIOBase):
+    """A sink that hashes what passes through."""
+
+    def __init__(self, raw: IO[bytes]):
+        self.raw, self.digest, self.count = raw, hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        self.count += len(data)
+        return self.raw.write(data)
+
+
+@contextlib.contextmanager
+def _created(path: Path) -> Iterator[IO[bytes]]:
+    _step("create", path)
+    path.unlink(missing_ok=True)  # a stale attempt of ours; never a published name
+    with open(path, "xb") as raw:
+        yield raw
+
+
+def _sync(raw: IO[bytes], path: Path) -> None:
+    _step("fsync", path)
+    if raw.writable():
+        raw.flush()
+    if _SYNC:
+        os.fsync(raw.fileno())
+
+
+def _rename(temp: Path, final: Path, mode: int) -> None:
+    temp.chmod(mode)
+    _step("rename", final)
+    os.replace(temp, final)
+    _sync_folder(final.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    _step("fsync folder", folder)
+    if _SYNC:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _step(name: str, path: Path) -> None:
+    if fault is not None:
+        fault(name, path)
+
+
+@contextlib.contextmanager
+def _explained(path: Path, needed: int) -> Iterator[None]:
+    """Turn an error of the disk into one that names path, bytes needed and bytes free."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        place = next(p for p in [path, *path.parents] if p.exists())
+        free = shutil.disk_usage(place).free
+        raise RankmillError(
+            f"cannot write: {os.strerror(error.errno or 0)} "
+            f"({needed:,} bytes needed, {free:,} bytes free)",
+            where=path,
+            do="free some space or choose another --workspace, then run the same command: it resumes",
+        ) from error

@@ -1,0 +1,340 @@
+"""A workspace: finds finished artifacts by fingerprint or name, and builds the ones that are missing.
+
+<workspace>/<kind>/<fingerprint>/   part-00042.arrow, part-00042.json (the only sign of "done"),
+                                    manifest.json (create-only, last), ledger.json, attempts.jsonl, LOCK
+<workspace>/names/<alias>.json      readable names
+<workspace>/tmp/<fingerprint>/      attempts; only the holder of that artifact's LOCK deletes them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from .. import names
+from ..errors import BadInput, Corrupt, RankmillError, UsageError
+from . import files, ledger
+from .artifact import Artifact
+from .execution import Executor, Inline, Job, Report
+from .plan import Shard, Stage
+from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
+
+_ALIAS = re.compile(r"[\w][\w.+@-]{0,127}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
+
+
+class Workspace:
+    """A folder of artifacts. Making the object touches no disk."""
+
+    def __init__(self, root: str | Path = "rankmill-work"):
+        self.root = Path(root).absolute()
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.root)!r})"
+
+    # ---- finding -------------------------------------------------------------------------------
+
+    def open(self, kind: str, fingerprint: str) -> Artifact:
+        """Open a finished artifact; raises BadInput when it is not there."""
+        return Artifact(self.folder(kind, fingerprint), self)
+
+    def has(self, kind: str, fingerprint: str) -> bool:
+        """Say whether the artifact is finished."""
+        return (self.folder(kind, fingerprint) / "manifest.json").exists()
+
+    def folder(self, kind: str, fingerprint: str) -> Path:
+        """Return where an artifact stands or will stand."""
+        return self.root / kind / fingerprint
+
+    def artifacts(self, kind: str | None = None) -> Iterator[Artifact]:
+        """Open every finished artifact (of one kind), in order of kind and fingerprint."""
+        for manifest in sorted(self.root.glob(f"{kind or '*'}/*/manifest.json")):
+            yield Artifact(manifest.parent, self)
+
+    def names(self) -> dict[str, tuple[str, str]]:
+        """Return alias → (kind, fingerprint)."""
+        found = {}
+        for path in sorted((self.root / "names").glob("*.json")):
+            entry = json.loads(path.read_text())
+            found[path.name.removesuffix(".json")] = (entry["kind"], entry["fingerprint"])
+        return found
+
+    def find(self, name: str | Artifact, kind: str | None = None) -> Artifact:
+        """Open an artifact by alias, or by the first 8 or more digits of its fingerprint."""
+        if isinstance(name, Artifact):
+            artifact = name
+        else:
+            known = self.names()
+            if name in known:
+                artifact = self.open(*known[name])
+            else:
+                artifact = self._by_fingerprint(name, kind, known)
+        if kind is not None and artifact.kind != kind:
+            raise BadInput(
+                f"{name} is of kind {artifact.kind}, a {kind} was expected", where=artifact.path
+            )
+        return artifact
+
+    def alias(self, name: str, artifact: Artifact) -> None:
+        """Let `name` stand for the artifact from now on."""
+        if not _ALIAS.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot be a name", do="use letters, digits, '.', '_', '-', '+', '@'"
+            )
+        entry = {"kind": artifact.kind, "fingerprint": artifact.fingerprint}
+        path = files.make_folder(self.root / "names") / f"{name}.json"
+        files.write_bytes(path, canonical_json(entry), mode=0o644)
+
+    def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Any]) -> Artifact:
+        if _FINGERPRINT.fullmatch(name):
+            found = list(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
+            if len(found) == 1:
+                return Artifact(found[0].parent, self)
+            if found:
+                raise BadInput(f"{len(found)} artifacts begin with {name}", do="give more digits")
+        wanted = [n for n, (k, _) in known.items() if kind in (None, k)]
+        raise BadInput(
+            f"there is no {kind or 'artifact'} called {name!r}",
+            where=self.root,
+            do=names.nearest(name, wanted),
+        )
+
+    # ---- building ------------------------------------------------------------------------------
+
+    def build(self, stage: Stage, how: Executor | None = None) -> Artifact:
+        """Return the stage's artifact, doing only the work that no earlier run has finished.
+
+        `how` runs the shards: None is this process, see `rankmill.mining.actors.Execution`.
+
+        Raises Locked when another process writes it, and whatever the worker raises; parts committed before
+        an error stay, and the same call resumes.
+        """
+        fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
+        if self.has(stage.kind, fingerprint):
+            return self.open(stage.kind, fingerprint)
+        folder, began = self.folder(stage.kind, fingerprint), time.perf_counter()
+        with files.lock(folder / "LOCK"):
+            if self.has(stage.kind, fingerprint):
+                return self.open(stage.kind, fingerprint)
+            plan = list(stage.shards())
+            attempts = self._fresh_attempts(fingerprint)
+            records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint))}
+
+            def commit(report: Report) -> None:
+                records[report.shard.number] = _commit(folder, stage, fingerprint, report)
+
+            job = Job(
+                stage=stage,
+                pending=[s for s in plan if s.number not in records],
+                done=len(records),
+                attempts=attempts,
+                folder=folder,
+            )
+            if job.pending:
+                (how or Inline()).execute(job, commit)
+            parts = [records[s.number] for s in plan]
+            manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
+            self._publish(folder, manifest, attempts, began)
+        return self.open(stage.kind, fingerprint)
+
+    def build_folder(
+        self,
+        kind: str,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Artifact],
+        write: Callable[[Path, Path], Mapping[str, Any] | None],
+        metadata: Mapping[str, str] | None = None,
+    ) -> Artifact:
+        """Return an artifact of arbitrary files, such as a student's checkpoint.
+
+        `write(folder, scratch)` fills `folder`; each file in it becomes a part. `scratch` outlives a kill, so a
+        long computation keeps its own checkpoints there; it is removed when the artifact is published. What
+        `write` returns is its usage for the ledger.
+        """
+        fingerprint = fingerprint_of(kind, parameters, inputs)
+        if self.has(kind, fingerprint):
+            return self.open(kind, fingerprint)
+        folder, began = self.folder(kind, fingerprint), time.perf_counter()
+        with files.lock(folder / "LOCK"):
+            if self.has(kind, fingerprint):
+                return self.open(kind, fingerprint)
+            attempt = self._fresh_attempts(fingerprint)
+            scratch = files.make_folder(attempt.parent / "scratch")
+            with ledger.measuring() as cost:
+                usage = write(attempt, scratch)
+            ledger.note(folder, 0, 1, ledger.with_usage(cost, usage or {}))
+            parts = []
+            for number, (name, facts) in enumerate(files.sync_tree(attempt).items()):
+                files.make_folder((folder / name).parent)
+                files.publish(attempt / name, folder / name)
+                parts.append(_record(number, name, "", facts, fingerprint, {}, {}))
+            frame = _Frame(parameters, inputs)
+            manifest = _manifest(kind, fingerprint, frame, metadata or {}, parts)
+            self._publish(folder, manifest, attempt, began)
+        return self.open(kind, fingerprint)
+
+    def _fresh_attempts(self, fingerprint: str) -> Path:
+        """Remove attempts of dead runs (we hold the lock, so they are dead) and make a folder for ours."""
+        place = self.root / "tmp" / fingerprint
+        for old in place.glob("run-*"):
+            files.remove_tree(old)
+        return files.make_folder(place / f"run-{os.getpid()}")
+
+    def _publish(self, folder: Path, manifest: bytes, attempts: Path, began: float) -> None:
+        stored = sum(p["bytes"] for p in json.loads(manifest)["parts"])
+        ledger.close(folder, time.perf_counter() - began, stored)
+        files.create_only(folder / "manifest.json", manifest)
+        files.remove_tree(attempts.parent)
+
+
+class _Frame:
+    """The identity of a folder artifact, in the shape that `_manifest` reads."""
+
+    def __init__(self, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]):
+        self.parameters, self.inputs = parameters, inputs
+
+
+def canonical_json(value: Any) -> bytes:
+    """Print JSON in the one spelling that hashes are taken of: sorted keys, no spaces, no NaN."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def fingerprint_of(kind: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]) -> str:
+    """Return the identity of a request: hash of kind, format version, parameters, inputs' fingerprints."""
+    request = {
+        "kind": kind,
+        "format": FORMAT_VERSION,
+        "parameters": parameters,
+        "inputs": {role: [a.kind, a.fingerprint] for role, a in inputs.items()},
+    }
+    return hashlib.sha256(canonical_json(request)).hexdigest()[:40]
+
+
+def _record(
+    number: int,
+    file: str,
+    table: str,
+    facts: files.Facts,
+    fingerprint: str,
+    counts: Mapping[str, int],
+    dropped: Mapping[str, Sequence[int]],
+) -> dict[str, Any]:
+    return {
+        "number": number,
+        "file": file,
+        "table": table,
+        "rows": facts.rows,
+        "bytes": facts.bytes,
+        "sha256": facts.sha256,
+        "fingerprint": fingerprint,
+        "counts": dict(counts),
+        "dropped": {k: sorted(int(q) for q in v) for k, v in dropped.items() if len(v)},
+    }
+
+
+def _finished(folder: Path, shard: Shard, fingerprint: str) -> dict[str, Any] | None:
+    """Return the shard's completion record if its part still holds what it says (level 2)."""
+    path = folder / f"part-{shard.number:05d}.json"
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_bytes())
+    except ValueError:
+        return None  # torn: counts as absent, the shard is done again
+    if record["fingerprint"] != fingerprint:
+        raise Corrupt(
+            f"a completion record of {record['fingerprint'][:12]} lies in the folder of {fingerprint[:12]}",
+            where=path,
+            do=f"delete {folder} and run the same command again",
+        )
+    data = folder / record["file"]
+    intact = data.exists() and data.stat().st_size == record["bytes"]
+    return record if intact and files.sha256_of(data) == record["sha256"] else None
+
+
+def _commit(folder: Path, stage: Stage, fingerprint: str, report: Report) -> dict[str, Any]:
+    """Check a finished attempt, give it its final name, then write the record that says so."""
+    shard, facts = report.shard, report.facts
+    actual = report.path.stat().st_size
+    if actual != facts.bytes:
+        raise Corrupt(f"the attempt has {actual} bytes, reported {facts.bytes}", where=report.path)
+    _check_books(stage.kind, shard, report)
+    name = f"part-{shard.number:05d}"
+    files.publish(report.path, folder / f"{name}.arrow")
+    record = _record(
+        shard.number,
+        f"{name}.arrow",
+        shard.table,
+        facts,
+        fingerprint,
+        report.counts,
+        report.dropped,
+    )
+    files.write_bytes(folder / f"{name}.json", canonical_json(record))
+    return record
+
+
+def _check_books(kind: str, shard: Shard, report: Report) -> None:
+    """Invariant 4: every key of the shard came out, or was dropped with a reason."""
+    asked = shard.stop - shard.start
+    if kind in KEYED_BY_QUERY:
+        answered = report.queries + sum(len(v) for v in report.dropped.values())
+    elif kind in KEYED_BY_ROW:
+        answered = report.facts.rows
+    else:
+        return
+    if answered != asked:
+        raise RankmillError(
+            f"the books of {kind} part {shard.number} do not balance: {asked} keys in, "
+            f"{answered} out or dropped with a reason",
+            where=report.path,
+            do="this is a bug in rankmill: please report it with the recipe",
+        )
+
+
+def _manifest(
+    kind: str,
+    fingerprint: str,
+    frame: Any,
+    metadata: Mapping[str, str],
+    parts: list[dict[str, Any]],
+) -> bytes:
+    counts: dict[str, int] = {}
+    dropped: dict[str, list[int]] = {}
+    for part in parts:
+        for key, value in part["counts"].items():
+            counts[key] = counts.get(key, 0) + value
+        for reason, queries in part["dropped"].items():
+            dropped.setdefault(reason, []).extend(queries)
+    schema = getattr(frame, "schema", {})
+    schemas = {"": schema} if isinstance(schema, pa.Schema) else schema
+    manifest = {
+        "format": FORMAT_VERSION,
+        "kind": kind,
+        "fingerprint": fingerprint,
+        "parameters": dict(frame.parameters),
+        "inputs": {
+            role: {"kind": a.kind, "fingerprint": a.fingerprint, "root": a.root_hash}
+            for role, a in frame.inputs.items()
+        },
+        "schema": {name: [f"{f.name}: {f.type}" for f in s] for name, s in schemas.items()},
+        "metadata": dict(metadata),
+        "parts": [
+            {k: p[k] for k in ("number", "file", "table", "rows", "bytes", "sha256", "counts")}
+            for p in parts
+        ],
+        "counts": counts,
+        "dropped": dropped,
+    }
+    return canonical_json(manifest)
