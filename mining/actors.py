@@ -1,9 +1,9 @@
 """The only module that knows Ray: runs a plan on bare actors under a small supervisor.
 
-`Execution()` runs in this process; `Execution(workers=N)` on N Ray actors; the bytes are the same. Actors have no
-restarts and no task retries of Ray's own: after a death the supervisor starts a fresh actor and gives it the
-shard again, at most three times; then the shard is halved until the query that kills its worker stands alone
-(faults.md §6). Application errors are never retried.
+`Execution()` runs in this process; `Execution(workers=N)` on N Ray actors; the bytes are the same.
+Actors have no restarts and no task retries of Ray's own: after a death the supervisor starts a
+fresh actor and gives it the shard again, at most three times; then the shard is halved until the
+query that kills its worker stands alone (faults.md §6). Application errors are never retried.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ FIRST_DEADLINE_S = 3600.0  # before any shard has told how long one takes
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How to run stages: `workers=0` inline, `workers=N` on Ray actors, `ray_address` on that cluster.
+    """How to run stages: `workers=0` inline, `workers=N` on Ray actors, `ray_address` on that
+    cluster.
 
     None of this can change a result, so none of it enters a fingerprint.
     """
@@ -71,15 +72,17 @@ INLINE = Execution()
 
 @contextlib.contextmanager
 def cluster(workers: int, address: str | None = None) -> Iterator[None]:
-    """Use the running cluster of this process, join the one at `address`, or start a private local one.
+    """Use the running cluster of this process, join the one at `address`, or start a private local
+    one.
 
-    A local cluster listens on loopback only, with token login, without dashboard or usage reports, and is
-    stopped at the end of the outermost block.
+    A local cluster listens on loopback only, with token login, without dashboard or usage reports,
+    and is stopped at the end of the outermost block.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
-        # An undocumented side effect of this switch moves every port to loopback (faults.md, finding 7).
+        # An undocumented side effect of this switch moves every port to loopback (faults.md,
+        # finding 7).
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
@@ -128,7 +131,8 @@ class _ShardActor:
 
 @dataclass(slots=True)
 class _Flight:
-    """One shard on its way: which slot runs it, which attempt it is, when it was first known to run."""
+    """One shard on its way: which slot runs it, which attempt it is, when it was first known to
+    run."""
 
     shard: Shard
     slot: int
@@ -189,7 +193,7 @@ class _Supervisor:
                 f"{len(self.poison)} keys of {stage.kind} killed their worker {TRIES} times each: "
                 + ", ".join(str(s.start) for s in self.poison[:10]),
                 where=self.job.folder,
-                do="look at these queries (ordinals), or give the machine more memory; run again to retry",
+                do="look at these queries (ordinals) or give the machine more memory, then run again",
             )
 
     def _fill(self) -> None:

@@ -1,7 +1,7 @@
 """Counter-based randomness: every draw is a pure function of (seed, stage, key).
 
-There is no global generator anywhere in rankmill (invariant 2), so a draw is the same for one worker or
-sixty-four, in any order of arrival and after any number of restarts.
+There is no global generator anywhere in rankmill (invariant 2), so a draw is the same for one
+worker or sixty-four, in any order of arrival and after any number of restarts.
 """
 
 from __future__ import annotations

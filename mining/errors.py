@@ -8,7 +8,8 @@ from pathlib import Path
 class RankmillError(Exception):
     """Base of all errors raised to users; `exit_status` is what the command line returns.
 
-    Parameters: `what` was received or happened, `where` (file, line, query, shard), `do` = the next step.
+    Parameters: `what` was received or happened, `where` (file, line, query, shard), `do` = the next
+    step.
     """
 
     exit_status = 1

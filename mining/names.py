@@ -1,8 +1,9 @@
-"""Values with one canonical text form: `bm25(k1=0.9,b=0.4)` parses to a value and prints back the same.
+"""Values with one canonical text form: `bm25(k1=0.9,b=0.4)` parses to a value and prints back the
+same.
 
-A `Family` holds the members of one kind (sources, teachers, statistics, …). A member is a frozen dataclass;
-its fields are the parameters, declared once. The text is what recipes, the command line, column names and
-manifests use. It is read by a small parser of its own, never by `eval`.
+A `Family` holds the members of one kind (sources, teachers, statistics, …). A member is a frozen
+dataclass; its fields are the parameters, declared once. The text is what recipes, the command line,
+column names and manifests use. It is read by a small parser of its own, never by `eval`.
 
     value   = word | quoted | list | name "(" [argument {"," argument}] ")"
     argument = [parameter "="] value
@@ -82,7 +83,8 @@ class Family:
         self._members: dict[str, type] = {}
 
     def register(self, name: str) -> Callable[[Member], Member]:
-        """Class decorator: make a frozen dataclass the member called `name`; `str(value)` is its text."""
+        """Class decorator: make a frozen dataclass the member called `name`; `str(value)` is its
+        text."""
 
         def add(member: Member) -> Member:
             if name in self._members:

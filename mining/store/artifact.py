@@ -1,7 +1,9 @@
-"""A finished artifact: its manifest, its memory-mapped parts, and the four levels at which they are checked.
+"""A finished artifact: its manifest, its memory-mapped parts, and the four levels at which they are
+checked.
 
-0 trust (manifest, size) · 1 structure (footer, schema, rows) · 2 content (SHA-256) · 3 meaning (order, ranges,
-finite scores, counts). Stages read at 2, trainers open at 1, `rankmill verify` goes to 3.
+0 trust (manifest, size) · 1 structure (footer, schema, rows) · 2 content (SHA-256) · 3 meaning
+(order, ranges, finite scores, counts). Stages read at 2, trainers open at 1, `rankmill verify` goes
+to 3.
 """
 
 from __future__ import annotations
@@ -135,7 +137,8 @@ class Artifact:
             _checked.add(key)
 
     def verify(self) -> int:
-        """Read everything at level 3, inputs' fingerprints included; returns the number of parts."""
+        """Read everything at level 3, inputs' fingerprints included; returns the number of
+        parts."""
         for part in self.parts:
             self.check(part, 2, afresh=True)
             if part.file.endswith(".arrow"):
@@ -143,7 +146,8 @@ class Artifact:
         return len(self.parts)
 
     def file(self, name: str, level: int = 1) -> Path:
-        """Return the path of a named file of a folder artifact (a checkpoint), checked at `level`."""
+        """Return the path of a named file of a folder artifact (a checkpoint), checked at
+        `level`."""
         for part in self.parts:
             if part.file == name:
                 self.check(part, level)
@@ -209,7 +213,7 @@ def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
         ) from error
     if version > FORMAT_VERSION:
         raise BadInput(
-            f"this artifact has format version {version}, this rankmill reads up to {FORMAT_VERSION}",
+            f"the artifact has format version {version}, this rankmill reads up to {FORMAT_VERSION}",
             where=path,
             do="install a newer rankmill",
         )

@@ -1,4 +1,5 @@
-"""Running a plan: one shard function, whichever executor calls it, and the executor that uses this process."""
+"""Running a plan: one shard function, whichever executor calls it, and the executor that uses this
+process."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from .plan import Shard, Stage, Worker
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished attempt at a shard: where its file lies and what it holds. Paths travel, tables do not."""
+    """A finished attempt at a shard: where its file lies and what it holds. Paths travel, tables do
+    not."""
 
     shard: Shard
     path: Path
@@ -30,7 +32,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The shards of a stage that still have to be done, and where their attempts and ledger lines go."""
+    """The shards of a stage that still have to be done, and where their attempts and ledger lines
+    go."""
 
     stage: Stage
     pending: list[Shard]
@@ -132,7 +135,8 @@ def run_shard(worker: Worker, shard: Shard, schema: pa.Schema, path: Path, gpus:
 
 
 def rejoin(reports: Sequence[Report], shard: Shard, path: Path) -> Report:
-    """Write the halves of a shard, in order, as the one part that the undivided shard would have been."""
+    """Write the halves of a shard, in order, as the one part that the undivided shard would have
+    been."""
     tables = [files.read_arrow(r.path) for r in reports]
     counts: dict[str, int] = {}
     dropped: dict[str, list[int]] = {}

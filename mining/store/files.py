@@ -1,7 +1,8 @@
 """The only module that opens for writing, syncs, renames, links and removes files.
 
-Everything durable goes temp → fsync → rename → fsync folder, so a kill, a full disk or a power cut leaves either
-the old state or the new one. Tests set `fault` to fail or to kill at any single step (faults.md F1–F4, F25).
+Everything durable goes temp → fsync → rename → fsync folder, so a kill, a full disk or a power cut
+leaves either the old state or the new one. Tests set `fault` to fail or to kill at any single step
+(faults.md F1–F4, F25).
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Facts:
 
 
 def write_arrow(path: Path, table: pa.Table) -> Facts:
-    """Write `table` as one Arrow IPC file (uncompressed, one batch where offsets allow) and sync it."""
+    """Write `table` as one Arrow IPC file (uncompressed, one batch where offsets allow) and sync
+    it."""
     with _explained(path, table.nbytes), _created(path) as raw:
         sink = _Hashing(raw)
         options = pa.ipc.IpcWriteOptions(compression=None)
@@ -55,7 +57,8 @@ def write_arrow(path: Path, table: pa.Table) -> Facts:
 
 
 def read_arrow(path: Path) -> pa.Table:
-    """Open an Arrow IPC file by memory map, zero copy; ArrowInvalid and OSError pass to the caller."""
+    """Open an Arrow IPC file by memory map, zero copy; ArrowInvalid and OSError pass to the
+    caller."""
     with pa.memory_map(str(path), "r") as source:
         return pa.ipc.open_file(source).read_all()
 
@@ -73,8 +76,8 @@ def write_bytes(path: Path, data: bytes, mode: int = PUBLISHED) -> None:
 def create_only(path: Path, data: bytes) -> None:
     """Publish a file that must not exist yet; an equal file already there is success.
 
-    A hard link fails when the target exists, so of two writers one wins. Raises RankmillError when other
-    bytes stand there already.
+    A hard link fails when the target exists, so of two writers one wins. Raises RankmillError when
+    other bytes stand there already.
     """
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _explained(path, len(data)):
@@ -107,7 +110,8 @@ def publish(temp: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
-    """Stream to a temporary name; on success the file appears under `path`, on any error not at all."""
+    """Stream to a temporary name; on success the file appears under `path`, on any error not at
+    all."""
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _explained(path, 0):
         try:
@@ -169,7 +173,8 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def sync_tree(folder: Path) -> dict[str, Facts]:
-    """Sync every file that a library wrote below `folder`; returns facts by relative name, sorted."""
+    """Sync every file that a library wrote below `folder`; returns facts by relative name,
+    sorted."""
     facts = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         with _explained(path, 0), open(path, "rb") as raw:
@@ -187,7 +192,8 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive flock on `path`; raises Locked, naming the holder, when somebody else has it.
+    """Hold an exclusive flock on `path`; raises Locked, naming the holder, when somebody else has
+    it.
 
     The file is never unlinked (a second process could lock the old inode) and its descriptor is not
     inherited, so an orphaned worker cannot keep the lock.
@@ -278,5 +284,5 @@ def _explained(path: Path, needed: int) -> Iterator[None]:
             f"cannot write: {os.strerror(error.errno or 0)} "
             f"({needed:,} bytes needed, {free:,} bytes free)",
             where=path,
-            do="free some space or choose another --workspace, then run the same command: it resumes",
+            do="free some space or choose another --workspace, then run it again: it resumes",
         ) from error

@@ -1,4 +1,5 @@
-"""The cost ledger: what each attempt at each shard took, beside the artifact and outside its hash."""
+"""The cost ledger: what each attempt at each shard took, beside the artifact and outside its
+hash."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _VERSIONS = ("rankmill", "numpy", "numba", "pyarrow", "torch", "transformers", "
 
 @dataclass(slots=True)
 class Cost:
-    """Seconds of wall clock, processor and GPU, peak resident bytes of the process, and usage counts."""
+    """Seconds of wall clock, processor and GPU, peak resident bytes of the process, and usage
+    counts."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
@@ -57,8 +59,8 @@ def note(folder: Path, shard: int, attempt: int, cost: Cost | None, cause: str =
 def close(folder: Path, wall_s: float, stored_bytes: int) -> None:
     """Sum the attempts into ledger.json when the artifact is published.
 
-    `wall_s` is the wall clock of the last run, overheads included; seconds of earlier, interrupted runs are
-    in the sums because their attempts are.
+    `wall_s` is the wall clock of the last run, overheads included; seconds of earlier, interrupted
+    runs are in the sums because their attempts are.
     """
     attempts = _attempts(folder)
     usage: dict[str, float] = {}

@@ -1,7 +1,7 @@
 """What a stage is asked to do: shards of the ordered keys, and what a worker gives back for one.
 
-The plan is a function of the inputs alone, never of the number of workers: retrying shard 123 is always the
-same work, and any executor produces the same bytes.
+The plan is a function of the inputs alone, never of the number of workers: retrying shard 123 is
+always the same work, and any executor produces the same bytes.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class Shard:
 class Output:
     """What a worker returns for one shard.
 
-    `dropped`: query ordinals by reason code. `counts`: a pure function of the inputs, summed in the manifest.
-    `usage`: what it cost (pairs scored, tokens), which may differ between equal runs, summed in the ledger.
+    `dropped`: query ordinals by reason code. `counts`: a pure function of the inputs, summed in the
+    manifest. `usage`: what it cost (pairs scored, tokens), which may differ between equal runs,
+    summed in the ledger.
     """
 
     table: pa.Table
@@ -66,9 +67,10 @@ class Worker(Protocol):
 class Stage:
     """One arrow of the data way: which artifact is asked for, and how each of its parts is made.
 
-    `parameters` (JSON values) and `inputs` decide the fingerprint: all that can change the result and nothing
-    else. `options` reach the worker only: paths, handles to open, thread hints. `shards` is called only when
-    there is work to do, and `worker(**options)` only once per process that does some.
+    `parameters` (JSON values) and `inputs` decide the fingerprint: all that can change the result
+    and nothing else. `options` reach the worker only: paths, handles to open, thread hints.
+    `shards` is called only when there is work to do, and `worker(**options)` only once per process
+    that does some.
     """
 
     kind: str
@@ -90,8 +92,8 @@ class Stage:
 def split_by_work(work: np.ndarray, target: int) -> list[Shard]:
     """Cut keys 0…n−1 into contiguous shards of about `target` work each.
 
-    `work`: int array [n], what each key costs (pairs, tokens, postings). A key larger than the target gets a
-    shard of its own. No keys → one empty shard, so that every artifact has a part.
+    `work`: int array [n], what each key costs (pairs, tokens, postings). A key larger than the
+    target gets a shard of its own. No keys → one empty shard, so that every artifact has a part.
     """
     if target < 1:
         raise ValueError(f"target work {target} must be at least 1")

@@ -29,7 +29,8 @@ SCORES = pa.schema(
     ]
 )
 
-# Kinds whose rows answer for queries: rows + dropped = keys of the plan (invariant 4, the books balance).
+# Kinds whose rows answer for queries: rows + dropped = keys of the plan (invariant 4, the books
+# balance).
 KEYED_BY_QUERY = {"run", "pool", "scores", "groups", "statistics", "evaluation"}
 # Kinds with exactly one row per key (document or query ordinal).
 KEYED_BY_ROW = {"tokens", "vectors"}
@@ -84,7 +85,8 @@ def faults_of_meaning(kind: str, table: pa.Table, limits: Mapping[str, int]) -> 
 
 
 def list_values(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return (offsets [n+1] int64 from 0, flat values) of a list or fixed-size-list column, zero copy.
+    """Return (offsets [n+1] int64 from 0, flat values) of a list or fixed-size-list column, zero
+    copy.
 
     The column must be without nulls and in one chunk, as every part of ours is.
     """

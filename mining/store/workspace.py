@@ -1,7 +1,9 @@
-"""A workspace: finds finished artifacts by fingerprint or name, and builds the ones that are missing.
+"""A workspace: finds finished artifacts by fingerprint or name, and builds the ones that are
+missing.
 
 <workspace>/<kind>/<fingerprint>/   part-00042.arrow, part-00042.json (the only sign of "done"),
-                                    manifest.json (create-only, last), ledger.json, attempts.jsonl, LOCK
+                                    manifest.json (create-only, last), ledger.json, attempts.jsonl,
+                                    LOCK
 <workspace>/names/<alias>.json      readable names
 <workspace>/tmp/<fingerprint>/      attempts; only the holder of that artifact's LOCK deletes them
 """
@@ -114,8 +116,8 @@ class Workspace:
 
         `how` runs the shards: None is this process, see `rankmill.mining.actors.Execution`.
 
-        Raises Locked when another process writes it, and whatever the worker raises; parts committed before
-        an error stay, and the same call resumes.
+        Raises Locked when another process writes it, and whatever the worker raises; parts
+        committed before an error stay, and the same call resumes.
         """
         fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
         if self.has(stage.kind, fingerprint):
@@ -155,9 +157,9 @@ class Workspace:
     ) -> Artifact:
         """Return an artifact of arbitrary files, such as a student's checkpoint.
 
-        `write(folder, scratch)` fills `folder`; each file in it becomes a part. `scratch` outlives a kill, so a
-        long computation keeps its own checkpoints there; it is removed when the artifact is published. What
-        `write` returns is its usage for the ledger.
+        `write(folder, scratch)` fills `folder`; each file in it becomes a part. `scratch` outlives
+        a kill, so a long computation keeps its own checkpoints there; it is removed when the
+        artifact is published. What `write` returns is its usage for the ledger.
         """
         fingerprint = fingerprint_of(kind, parameters, inputs)
         if self.has(kind, fingerprint):
@@ -182,7 +184,8 @@ class Workspace:
         return self.open(kind, fingerprint)
 
     def _fresh_attempts(self, fingerprint: str) -> Path:
-        """Remove attempts of dead runs (we hold the lock, so they are dead) and make a folder for ours."""
+        """Remove attempts of dead runs (we hold the lock, so they are dead) and make a folder for
+        ours."""
         place = self.root / "tmp" / fingerprint
         for old in place.glob("run-*"):
             files.remove_tree(old)
@@ -211,7 +214,8 @@ def canonical_json(value: Any) -> bytes:
 
 
 def fingerprint_of(kind: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]) -> str:
-    """Return the identity of a request: hash of kind, format version, parameters, inputs' fingerprints."""
+    """Return the identity of a request: hash of kind, format version, parameters, inputs'
+    fingerprints."""
     request = {
         "kind": kind,
         "format": FORMAT_VERSION,
@@ -254,7 +258,7 @@ def _finished(folder: Path, shard: Shard, fingerprint: str) -> dict[str, Any] | 
         return None  # torn: counts as absent, the shard is done again
     if record["fingerprint"] != fingerprint:
         raise Corrupt(
-            f"a completion record of {record['fingerprint'][:12]} lies in the folder of {fingerprint[:12]}",
+            f"a record of {record['fingerprint'][:12]} lies in the folder of {fingerprint[:12]}",
             where=path,
             do=f"delete {folder} and run the same command again",
         )
