@@ -193,7 +193,7 @@ class _Supervisor:
                 f"{len(self.poison)} keys of {stage.kind} killed their worker {TRIES} times each: "
                 + ", ".join(str(s.start) for s in self.poison[:10]),
                 where=self.job.folder,
-                do="look at these queries (ordinals) or give the machine more memory, then run again",
+                do="look at these queries (ordinals) or add memory, then run again",
             )
 
     def _fill(self) -> None:

@@ -213,7 +213,7 @@ def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
         ) from error
     if version > FORMAT_VERSION:
         raise BadInput(
-            f"the artifact has format version {version}, this rankmill reads up to {FORMAT_VERSION}",
+            f"format version {version} is newer than this rankmill reads ({FORMAT_VERSION})",
             where=path,
             do="install a newer rankmill",
         )

@@ -1,0 +1,133 @@
+"""How a stage gets on: a live bar on a terminal, plain lines with the same facts elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rankmill.mining.store.execution import Progress
+
+LINE_EVERY_S = 5.0
+
+
+def for_stream(stream: Any = sys.stderr, *, quiet: bool = False) -> Progress:
+    """Return the progress that fits the stream: a bar for a terminal, lines for anything else."""
+    if quiet:
+        from rankmill.mining.store.execution import Silent
+
+        return Silent()
+    return Bar(stream) if stream.isatty() else Lines(stream)
+
+
+class Meter:
+    """Counts committed work; the rate and the time left follow from it."""
+
+    def __init__(self) -> None:
+        self.kind, self.unit = "", ""
+        self.shards = self.finished = self.work = self.done = 0
+        self.began = 0.0
+
+    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
+        """Start counting a stage; `done` shards were finished by earlier runs."""
+        self.kind, self.unit, self.shards, self.work = kind, unit, shards, work
+        self.finished, self.done, self.began = 0, 0, time.monotonic()
+        self.started(f"{kind}: {shards} parts to do" + (f", {done} done before" if done else ""))
+
+    def advance(self, work: int, usage: Mapping[str, float]) -> None:
+        """Count one committed shard."""
+        self.finished += 1
+        self.done += work
+        self.moved()
+
+    def end(self) -> None:
+        """Close the stage."""
+        self.ended()
+
+    @property
+    def facts(self) -> str:
+        """Parts, rate and time left, in words."""
+        seconds = max(time.monotonic() - self.began, 1e-9)
+        rate = self.done / seconds
+        left = (self.work - self.done) / rate if rate else float("inf")
+        text = f"{self.kind}: {self.finished}/{self.shards} parts, {rate:,.0f} {self.unit}/s"
+        return text + (f", {duration(left)} left" if self.finished < self.shards else "")
+
+    def started(self, text: str) -> None:
+        """Show that a stage begins."""
+
+    def moved(self) -> None:
+        """Show that a part was committed."""
+
+    def ended(self) -> None:
+        """Show that the stage is over."""
+
+
+class Lines(Meter):
+    """One plain line at most every five seconds."""
+
+    def __init__(self, stream: Any):
+        super().__init__()
+        self.stream, self.shown = stream, 0.0
+
+    def moved(self) -> None:
+        """Print the facts when the last line is old enough."""
+        now = time.monotonic()
+        if now - self.shown >= LINE_EVERY_S and self.finished < self.shards:
+            self.shown = now
+            print(self.facts, file=self.stream, flush=True)
+
+    def ended(self) -> None:
+        """Print the last line of a stage that took noticeable time."""
+        if time.monotonic() - self.began >= 1.0:
+            print(self.facts, file=self.stream, flush=True)
+
+
+class Bar(Meter):
+    """A rich status line that disappears when the stage ends."""
+
+    def __init__(self, stream: Any):
+        super().__init__()
+        from rich.console import Console
+
+        self.console = Console(file=stream)
+        self.status: Any = None
+
+    def started(self, text: str) -> None:
+        """Open the status line."""
+        self.status = self.console.status(text)
+        self.status.start()
+
+    def moved(self) -> None:
+        """Refresh the facts."""
+        self.status.update(self.facts)
+
+    def ended(self) -> None:
+        """Close the status line; keep one line of a stage that took noticeable time."""
+        self.status.stop()
+        if time.monotonic() - self.began >= 1.0:
+            self.console.print(self.facts, highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """Print seconds for people: 4.2 s, 3 min 10 s, 2 h 5 min."""
+    if seconds == float("inf"):
+        return "unknown time"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def size(count: float) -> str:
+    """Print bytes for people, in powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
