@@ -1,0 +1,62 @@
+"""What all tests share: an offline environment, import paths, a workspace, one local cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Before anything imports numba, transformers or the store: they read these once.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba_cache"))
+os.environ.setdefault("RANKMILL_TEST_NO_FSYNC", "1")  # a kill does not need fsync, a power cut does
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+sys.path.insert(0, str(ROOT / "tests"))  # `from oracles.entropy import …`, `from tiny_collection …`
+
+import pytest  # noqa: E402  (after the environment)
+
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Forking tests first, while the process has no threads; the cluster's last."""
+
+    def place(item: pytest.Item) -> int:
+        if item.get_closest_marker("forks"):
+            return 0
+        return 2 if item.get_closest_marker("ray") else 1
+
+    items.sort(key=place)  # stable: files keep their order
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of real collections beside the checkout, or skip."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real collections at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Any:
+    """Return an empty workspace of this test alone."""
+    from rankmill.mining.store import Workspace
+
+    return Workspace(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """Start one local cluster with two slots that all tests of the session share."""
+    from rankmill.mining.actors import cluster
+
+    with cluster(2):
+        yield

@@ -1,0 +1,343 @@
+"""The house rules of CONTRIBUTING.md that a program can check, read from the syntax tree.
+
+Each rule is a function from one module to the places where it is broken; the tests below say the
+rule in words. An exception to a rule is written down here, with its reason, never in the code.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("native", "mining", "training", "rankmill")  # imports may only point to the left
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 60  # the house aims at 50; a signature and a docstring may need ten more
+
+KERNEL_IMPORTS = {"numpy", "numba", "math", "typing", "__future__"}
+KNOWS_RAY = {"mining/actors.py"}
+MAY_WRITE = {"mining/store/files.py"}
+KNOWN_WRITES = {
+    ("mining/actors.py", "tempfile.TemporaryDirectory"): "the session folder of a local cluster",
+}
+MAY_PRINT = re.compile(r"rankmill/(cli\w*\.py|cli/.*|progress\.py)")
+
+# Calls that change the disk. `os.open` and `open` are judged by their mode.
+WRITING_OS = {
+    "os.rename", "os.replace", "os.link", "os.symlink", "os.mkdir", "os.makedirs", "os.remove",
+    "os.unlink", "os.rmdir", "os.truncate", "os.fsync", "os.open", "os.chmod",
+}  # fmt: skip
+WRITING_METHODS = {
+    "write_text", "write_bytes", "mkdir", "touch", "unlink", "rmdir", "symlink_to", "hardlink_to",
+    "chmod", "tofile",
+}  # fmt: skip
+WRITING_CALLS = {
+    "np.save",
+    "np.savez",
+    "np.savetxt",
+    "np.memmap",
+    "pa.OSFile",
+    "pa.RecordBatchFileWriter",
+}  # noqa: E501
+WRITING_PREFIXES = ("shutil.", "tempfile.")
+READING_SHUTIL = {"shutil.which", "shutil.disk_usage", "shutil.get_terminal_size"}
+SERIALIZERS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+GLOBAL_DRAWS = re.compile(
+    r"(np|numpy)\.random\.(?!Generator$|Philox$|PCG64$|SeedSequence$|BitGenerator$)\w+"
+    r"|random\.\w+|torch\.(seed|rand|randn|randint|randperm)"
+)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file of the four rooms."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(ROOT).as_posix()
+
+    @property
+    def room(self) -> str:
+        return self.name.split("/")[0]
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(ast.parse(self.text, self.name)))
+
+    @cached_property
+    def calls(self) -> list[tuple[str, ast.Call]]:
+        """Every call with the dotted name that it is made by."""
+        return [(dotted(node.func), node) for node in self.nodes if isinstance(node, ast.Call)]
+
+    def imports(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Yield line and absolute dotted path (rooms by their folder name) of every import."""
+        package = self.path.relative_to(ROOT).parent.parts
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield node.lineno, without_face(tuple(alias.name.split(".")))
+            elif isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else ()
+                module = (*base, *(node.module.split(".") if node.module else ()))
+                for alias in node.names:
+                    yield node.lineno, without_face((*module, alias.name))
+
+
+def without_face(path: tuple[str, ...]) -> tuple[str, ...]:
+    """`rankmill.mining.x` is the folder `mining`; everything else of `rankmill` is the face."""
+    return path[1:] if path[0] == "rankmill" and path[1:2] and path[1] in ROOMS[:-1] else path
+
+
+def dotted(node: ast.AST) -> str:
+    """Return `a.b.c` for a chain of names, with `?` for what is not a name."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def constant(node: ast.AST | None) -> object:
+    """Return the value of a literal, else None."""
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+MODULES = [Module(path) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def broken(rule: Callable[[Module], Iterator[tuple[int, str]]]) -> list[str]:
+    """Collect where a rule is broken, as `file:line: why`."""
+    return [f"{m.name}:{line}: {why}" for m in MODULES for line, why in rule(m)]
+
+
+# ---- the way down ------------------------------------------------------------------------------
+
+
+def imports_against_the_way_down(module: Module) -> Iterator[tuple[int, str]]:
+    height = ROOMS.index(module.room)
+    for line, path in module.imports():
+        if path[0] in ROOMS and ROOMS.index(path[0]) > height:
+            yield line, f"{module.room} imports {'.'.join(path)}"
+
+
+def kernel_imports(module: Module) -> Iterator[tuple[int, str]]:
+    if module.room == "native":
+        for line, path in module.imports():
+            if path[0] not in KERNEL_IMPORTS | {"native"}:
+                yield line, f"a kernel module imports {'.'.join(path)}"
+
+
+def ray_imports(module: Module) -> Iterator[tuple[int, str]]:
+    if module.name not in KNOWS_RAY:
+        for line, path in module.imports():
+            if path[0] == "ray":
+                yield line, "imports ray"
+
+
+def plotting_imports(module: Module) -> Iterator[tuple[int, str]]:
+    if not module.name.startswith("rankmill/report/"):
+        for line, path in module.imports():
+            if path[0] == "matplotlib":
+                yield line, "imports matplotlib"
+
+
+# ---- the disk ----------------------------------------------------------------------------------
+
+
+def writes(module: Module) -> Iterator[tuple[int, str]]:
+    if module.name in MAY_WRITE:
+        return
+    for name, call in module.calls:
+        owner, _, method = name.rpartition(".")
+        if owner == "files" or (module.name, name) in KNOWN_WRITES:
+            continue  # the one module that may
+        if name in {"open", "io.open", "gzip.open", "bz2.open", "lzma.open"} or (
+            method == "open" and is_path_open(call)
+        ):
+            place = 0 if method == "open" and "." in name and name.split(".")[0] not in {
+                "io", "gzip", "bz2", "lzma"} else 1  # fmt: skip
+            mode = call.args[place] if len(call.args) > place else None
+            mode = mode or next((k.value for k in call.keywords if k.arg == "mode"), None)
+            if mode is not None and set(str(constant(mode))) & set("wax+?N"):
+                yield call.lineno, f"{name}(mode={constant(mode)!r})"
+        elif (
+            name in WRITING_OS | WRITING_CALLS
+            or method in WRITING_METHODS
+            or (name.startswith(WRITING_PREFIXES) and name not in READING_SHUTIL)
+        ):
+            yield call.lineno, f"{name}()"
+
+
+def is_path_open(call: ast.Call) -> bool:
+    """`path.open("w")`: the first argument or `mode` looks like a mode, not like a file name."""
+    modes = [*call.args[:1], *(k.value for k in call.keywords if k.arg == "mode")]
+    return any(re.fullmatch(r"[rwaxbt+]{1,3}", str(constant(mode))) for mode in modes)
+
+
+# ---- code from data ----------------------------------------------------------------------------
+
+
+def unsafe_loading(module: Module) -> Iterator[tuple[int, str]]:
+    for line, path in module.imports():
+        if path[0] in SERIALIZERS:
+            yield line, f"imports {path[0]}"
+    for name, call in module.calls:
+        if name in {"eval", "exec", "__import__", "torch.load", "torch.save", "yaml.load"}:
+            yield call.lineno, f"{name}()"
+        for keyword in call.keywords:
+            trusting = keyword.arg in {"trust_remote_code", "allow_pickle"}
+            if trusting and constant(keyword.value) is not False:
+                yield call.lineno, f"{keyword.arg} is not False"
+
+
+def global_draws(module: Module) -> Iterator[tuple[int, str]]:
+    for line, path in module.imports():
+        if path[0] in {"random", "secrets"}:
+            yield line, f"imports {path[0]}"
+    for name, call in module.calls:
+        seeded = any(k.arg == "generator" for k in call.keywords)
+        if name == "hash" or (GLOBAL_DRAWS.fullmatch(name) and not seeded):
+            yield call.lineno, f"{name}(): salted or global randomness"
+
+
+# ---- talk and silence --------------------------------------------------------------------------
+
+
+def prints(module: Module) -> Iterator[tuple[int, str]]:
+    if not MAY_PRINT.fullmatch(module.name):
+        for name, call in module.calls:
+            if name in {"print", "input", "sys.stdout.write", "sys.stderr.write"}:
+                yield call.lineno, f"{name}()"
+
+
+def swallowed(module: Module) -> Iterator[tuple[int, str]]:
+    for node in module.nodes:
+        if isinstance(node, ast.ExceptHandler):
+            if node.type is None:
+                yield node.lineno, "a bare except"
+            elif all(isinstance(step, ast.Pass | ast.Continue) for step in node.body):
+                yield node.lineno, "an exception caught and dropped; contextlib.suppress names it"
+
+
+def wordless_errors(module: Module) -> Iterator[tuple[int, str]]:
+    for node in module.nodes:
+        if not isinstance(node, ast.Raise) or node.exc is None:
+            continue
+        raised = dotted(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+        is_class = raised.rpartition(".")[2][:1].isupper()
+        wordless = not isinstance(node.exc, ast.Call) or not (node.exc.args or node.exc.keywords)
+        if is_class and wordless and raised not in {"StopIteration", "KeyboardInterrupt"}:
+            yield node.lineno, f"raise {raised} says nothing"
+
+
+def unfinished(module: Module) -> Iterator[tuple[int, str]]:
+    for line, text in enumerate(module.text.splitlines(), 1):
+        if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text) or "NotImplementedError" in text:
+            yield line, text.strip()[:80]
+
+
+# ---- size --------------------------------------------------------------------------------------
+
+
+def sizes(module: Module) -> Iterator[tuple[int, str]]:
+    lines = module.text.count("\n")
+    if lines > MAX_MODULE_LINES:
+        yield lines, f"{lines} lines: one concept per file, at most {MAX_MODULE_LINES}"
+    for node in module.nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > MAX_FUNCTION_LINES:
+                yield node.lineno, f"{node.name} has {length} lines"
+
+
+RULES = {
+    "imports point down: rankmill, training, mining, native": imports_against_the_way_down,
+    "kernels import numpy, numba and math only": kernel_imports,
+    "only mining/actors.py knows Ray": ray_imports,
+    "only rankmill/report knows matplotlib": plotting_imports,
+    "only mining/store/files.py changes the disk": writes,
+    "nothing that was read is run: no pickle, eval, remote code": unsafe_loading,
+    "every draw is keyed: no global generator, no hash()": global_draws,
+    "only the command line and progress print": prints,
+    "no exception is dropped in silence": swallowed,
+    "every error raised says something": wordless_errors,
+    "nothing is left for later in the code": unfinished,
+    "modules and functions stay short": sizes,
+}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_rule(rule: Callable[[Module], Iterator[tuple[int, str]]]) -> None:
+    assert "\n".join(broken(rule)) == ""
+
+
+# ---- the rules themselves find what they are for -----------------------------------------------
+
+SAMPLES = [
+    (imports_against_the_way_down, "mining/x.py", "from ..training.losses import kl"),
+    (imports_against_the_way_down, "native/x.py", "from rankmill.mining import pool"),
+    (imports_against_the_way_down, "training/x.py", "import rankmill.cli"),
+    (kernel_imports, "native/x.py", "import pyarrow as pa"),
+    (ray_imports, "mining/pool.py", "def f():\n    import ray"),
+    (plotting_imports, "rankmill/demo.py", "from matplotlib.figure import Figure"),
+    (writes, "mining/x.py", "open(path, 'wb')"),
+    (writes, "mining/x.py", "gzip.open(path, mode='wt')"),
+    (writes, "mining/x.py", "path.open('a')"),
+    (writes, "mining/x.py", "open(path, mode)"),
+    (writes, "mining/x.py", "os.replace(a, b)"),
+    (writes, "mining/x.py", "folder.mkdir()"),
+    (writes, "mining/x.py", "shutil.rmtree(folder)"),
+    (unsafe_loading, "mining/x.py", "import pickle"),
+    (unsafe_loading, "training/x.py", "torch.load(path)"),
+    (unsafe_loading, "mining/x.py", "AutoModel.from_pretrained(p, trust_remote_code=True)"),
+    (unsafe_loading, "mining/x.py", "eval(text)"),
+    (global_draws, "mining/x.py", "np.random.default_rng(0)"),
+    (global_draws, "mining/x.py", "hash(query_id)"),
+    (global_draws, "training/x.py", "torch.randperm(9)"),
+    (prints, "mining/x.py", "print('done')"),
+    (swallowed, "mining/x.py", "try:\n    f()\nexcept:\n    raise"),
+    (swallowed, "mining/x.py", "try:\n    f()\nexcept OSError:\n    pass"),
+    (wordless_errors, "mining/x.py", "raise ValueError"),
+    (wordless_errors, "mining/x.py", "raise BadInput()"),
+    (unfinished, "mining/x.py", "x = 1  # TO" + "DO later"),
+    (sizes, "mining/x.py", "x = 1\n" * 401),
+]
+ALLOWED = [
+    (imports_against_the_way_down, "mining/sources/x.py", "from ...native.topk import merge"),
+    (imports_against_the_way_down, "rankmill/x.py", "from rankmill.training import losses"),
+    (writes, "mining/x.py", "files.write_bytes(path, data)"),
+    (writes, "mining/x.py", "open(path, 'rb')"),
+    (writes, "mining/x.py", "open(path, encoding='utf-8')"),
+    (writes, "mining/x.py", "workspace.open('run', 'abc')"),
+    (unsafe_loading, "mining/x.py", "np.load(path, allow_pickle=False)"),
+    (global_draws, "mining/draws.py", "np.random.Generator(np.random.Philox(key=key))"),
+    (prints, "rankmill/cli.py", "print('done')"),
+    (wordless_errors, "mining/x.py", "try:\n    f()\nexcept OSError as error:\n    raise"),
+]
+
+
+def sample(name: str, text: str) -> Module:
+    """Return a module that exists only in memory."""
+    module = Module(ROOT / name)
+    module.__dict__["text"] = text
+    return module
+
+
+@pytest.mark.parametrize(("rule", "name", "text"), SAMPLES)
+def test_rule_finds(rule: Callable, name: str, text: str) -> None:
+    assert len(list(rule(sample(name, text)))) == 1
+
+
+@pytest.mark.parametrize(("rule", "name", "text"), ALLOWED)
+def test_rule_lets_pass(rule: Callable, name: str, text: str) -> None:
+    assert list(rule(sample(name, text))) == []

@@ -1,0 +1,151 @@
+"""The wheel, the checkout and pyproject.toml say the same; the face stays light."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ROOMS = ("rankmill", "mining", "native", "training")
+TOP = ("rankmill", "rankmill.mining", "rankmill.native", "rankmill.training")
+
+
+def import_name(path: Path) -> str:
+    """Return the name under which a source file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] != "rankmill":
+        parts = ("rankmill", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def test_every_package_on_disk_is_listed_once() -> None:
+    listed = PROJECT["tool"]["setuptools"]["packages"]
+    on_disk = {import_name(path) for path in SOURCES if path.name == "__init__.py"}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == on_disk
+
+
+def test_every_folder_with_sources_is_a_package() -> None:
+    bare = {p.parent for p in SOURCES if not (p.parent / "__init__.py").exists()}
+    assert bare == set()
+
+
+@pytest.mark.parametrize("name", TOP)
+def test_package_comes_from_a_real_file(name: str) -> None:
+    # A stale numba cache leaves a namespace package without an origin; cure: delete that folder.
+    spec = importlib.import_module(name).__spec__
+    assert spec is not None
+    assert spec.origin is not None
+    assert Path(spec.origin).name == "__init__.py"
+
+
+def test_no_room_was_imported_under_its_bare_name() -> None:
+    assert {"mining", "native", "training"} & set(sys.modules) == set()
+
+
+def test_version_is_the_one_of_the_distribution() -> None:
+    import rankmill
+
+    assert rankmill.__version__ == importlib.metadata.version("rankmill")
+    assert rankmill.__version__ == PROJECT["project"]["version"]
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    declared = " ".join(
+        [
+            *PROJECT["project"]["dependencies"],
+            *(d for extra in PROJECT["project"]["optional-dependencies"].values() for d in extra),
+        ]
+    ).lower()
+    spelled = {"faiss": "faiss-cpu", "Stemmer": "pystemmer", "yaml": "pyyaml"}
+    imported = {name for path in SOURCES for name in _third_party(path)}
+    missing = {
+        name
+        for name in imported
+        if spelled.get(name, name).lower().replace("_", "-") not in declared.replace("_", "-")
+    }
+    assert missing == set()
+
+
+def _third_party(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"rankmill"}
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys, json\n"
+        "from rankmill.cli import main\n"
+        "sys.argv = ['rankmill', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    status = end.code or 0\n"
+        "else:\n    status = 0\n"
+        "print(json.dumps([status, sorted(sys.modules)]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    assert status == 0
+    heavy = {"numba", "torch", "ray", "transformers", "faiss", "matplotlib", "pandas", "polars"}
+    assert heavy & set(modules) == set()
+
+
+def test_doctests() -> None:
+    # By import name: paths would load second copies. The four packages one by one: walking
+    # rankmill.__path__ finds no children in an editable install.
+    failed = {}
+    for path in SOURCES:
+        if ">>>" in path.read_text(encoding="utf-8"):
+            name = import_name(path)
+            outcome = doctest.testmod(importlib.import_module(name))
+            if outcome.failed or not outcome.attempted:
+                failed[name] = outcome
+    assert failed == {}
+
+
+def test_wheel_holds_exactly_the_sources(tmp_path: Path) -> None:
+    # A copy, so that no build folder of an earlier run can leak into the wheel.
+    copy = tmp_path / "checkout"
+    copy.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    for room in ROOMS:
+        for path in (*(ROOT / room).rglob("*.py"), *(ROOT / room).rglob("py.typed")):
+            target = copy / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    code = "import setuptools.build_meta as b, sys; b.build_wheel(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=copy, check=True, capture_output=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    held = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
+    wanted = {
+        "/".join((() if path.relative_to(copy).parts[0] == "rankmill" else ("rankmill",))
+                 + path.relative_to(copy).parts)
+        for room in ROOMS
+        for path in (copy / room).rglob("*")
+        if path.is_file()
+    }  # fmt: skip
+    assert held == wanted
