@@ -1,1 +1,76 @@
+"""Collections: any source of documents, queries and judgements as memory-mapped Arrow artifacts."""
 
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from ..actors import INLINE, Execution
+from ..store import Workspace, fingerprint_of
+from . import ingest
+from .base import open_reader, reader_kind
+from .handles import EVERY_QUERY, Collection, Corpus, Qrels, Queries
+from .survey import Survey, survey
+
+__all__ = ["EVERY_QUERY", "Collection", "Corpus", "Qrels", "Queries", "collect"]
+
+
+def collect(
+    workspace: Workspace,
+    spec: str,
+    *,
+    title: str = "title text",
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Collection:
+    """Read a collection once into Arrow and return a handle; later calls find what is there.
+
+    `spec`: `beir:PATH`, `ir:ID`, `tsv:PATH`, `jsonl:PATH`, `parquet:PATH` (a folder with documents,
+    queries and qrels, or one file of documents), `python-docs` or `python-docs:held-out`.
+    `title`: what a document's text is made of: `title text` (joined with one space), `text`, `title`.
+    `name`: an alias for the collection.
+
+    Everything is read and checked before the first byte is written. Raises BadInput with file and line for
+    what cannot be used, UsageError for an unknown kind of source or title policy. One process streams;
+    `how` serves its progress only.
+    """
+    ingest.title_policy(title)
+    spec = _absolute(spec)
+    reader = open_reader(spec)
+    request = ingest.Request(spec, title, reader.facts())
+    splits = sorted(request.facts["qrels"])
+    has_queries = request.facts["queries"] is not None
+
+    @cache
+    def found() -> Survey:
+        return survey(reader, splits, has_queries)
+
+    inline = Execution(progress=how.progress)
+    stages = [ingest.corpus_stage(request, ingest.planned(found, "corpus"))]
+    if has_queries:
+        stages.append(ingest.queries_stage(request, ingest.planned(found, "queries")))
+    texts = [fingerprint_of(s.kind, s.parameters, s.inputs) for s in stages]
+    if not all(workspace.has(s.kind, f) for s, f in zip(stages, texts, strict=True)):
+        found()  # refuse before a folder is made
+    corpus, *rest = [workspace.build(stage, inline) for stage in stages]
+    queries = rest[0] if rest else None
+    qrels = {}
+    if queries is not None:
+        judged = {s: ingest.qrels_stage(request, s, corpus, queries) for s in splits}
+        asked = {s: fingerprint_of("qrels", j.parameters, j.inputs) for s, j in judged.items()}
+        if not all(workspace.has("qrels", f) for f in asked.values()):
+            found()
+        qrels = {split: workspace.build(stage, inline) for split, stage in judged.items()}
+    whole = ingest.collection_stage(request, corpus, queries, qrels)
+    artifact = workspace.build(whole, inline)
+    if name is not None:
+        workspace.alias(name, artifact)
+    return Collection(artifact)
+
+
+def _absolute(spec: str) -> str:
+    """Make the path of a file reader absolute, so that a worker elsewhere finds the same file."""
+    kind = reader_kind(spec)
+    if kind in ("beir", "tsv", "jsonl", "parquet") and ":" in spec:
+        return f"{kind}:{Path(spec[len(kind) + 1 :]).expanduser().absolute()}"
+    return spec

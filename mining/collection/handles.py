@@ -1,0 +1,264 @@
+"""Read-only handles over the artifacts of a collection: corpus, queries, judgements, and the whole.
+
+Everything is memory-mapped; text stays on disk until it is asked for. Finding ordinals of ids reads the id
+column once and holds only the ids that were asked for, never a map of the whole corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import BadInput
+from ..names import nearest
+from ..store import Artifact, Workspace
+
+EVERY_QUERY = "*"
+"""The split that holds every query, judged or not: for mining a collection without judgements."""
+
+
+class TextTable:
+    """Rows of (id, text) over the parts of one artifact; row numbers are the ordinals."""
+
+    id_column = "id"
+    noun = "row"
+
+    def __init__(self, artifact: Artifact):
+        self.artifact = artifact
+        starts = [part.start for part in artifact.parts]
+        self._starts = np.asarray([*starts, artifact.rows], dtype=np.int64)
+        self._parts: dict[int, pa.Table] = {}
+
+    def __len__(self) -> int:
+        return self.artifact.rows
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {len(self):,} rows, {self.artifact.fingerprint[:12]}>"
+
+    def part(self, number: int) -> pa.Table:
+        """Return part `number`, mapped and checked once."""
+        if number not in self._parts:
+            self._parts[number] = self.artifact.table(number)
+        return self._parts[number]
+
+    def parts(self) -> Iterator[tuple[int, pa.Table]]:
+        """Yield (ordinal of the first row, table) of every part in order."""
+        for part in self.artifact.parts:
+            yield part.start, self.part(part.number)
+
+    def text(self, row: int) -> str:
+        """Return the text of one ordinal."""
+        return self._one("text", row)
+
+    def texts(self, rows: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the texts of many ordinals, in the order asked for."""
+        return self._many("text", rows)
+
+    def ids(self, rows: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the external ids of many ordinals, in the order asked for."""
+        return self._many(self.id_column, rows)
+
+    def ordinals(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the uint32 ordinal of each id, in the order asked for.
+
+        Memory is proportional to the number of ids asked for; the id column is read once. Raises
+        BadInput with the first ten unknown ids.
+        """
+        wanted = pa.array(ids, type=pa.string())
+        rows = resolve(wanted, (table[self.id_column] for _, table in self.parts()))
+        missing = np.flatnonzero(rows < 0)
+        if len(missing):
+            known = self.ids(range(min(3, len(self))))
+            raise BadInput(
+                f"{len(missing):,} {self.noun} ids are not in the collection: "
+                f"{first_ten([ids[i] for i in missing])}",
+                where=self.artifact.path,
+                do=f"ids are compared byte for byte; they look like: {', '.join(known) or 'none'}",
+            )
+        return rows.astype(np.uint32)
+
+    def _one(self, column: str, row: int) -> str:
+        if not 0 <= row < len(self):
+            raise IndexError(f"{self.noun} {row} of {len(self)}")
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        table = self.part(self.artifact.parts[number].number)
+        return table[column][int(row - self._starts[number])].as_py()
+
+    def _many(self, column: str, rows: Sequence[int] | np.ndarray) -> list[str]:
+        wanted = np.asarray(rows, dtype=np.int64)
+        if len(wanted) and not (0 <= wanted.min() and wanted.max() < len(self)):
+            raise IndexError(f"{self.noun} ordinals {wanted.min()}…{wanted.max()} of {len(self)}")
+        owner = np.searchsorted(self._starts, wanted, side="right") - 1
+        found = np.empty(len(wanted), dtype=object)
+        for number in np.unique(owner):
+            mine = owner == number
+            table = self.part(self.artifact.parts[number].number)
+            # One part is one chunk, so this take copies the chosen rows only (arrow#37766).
+            taken = table[column].take(pa.array(wanted[mine] - self._starts[number]))
+            found[mine] = taken.to_pylist()
+        return found.tolist()
+
+
+class Corpus(TextTable):
+    """The documents: `doc_id` and `text` by ordinal."""
+
+    id_column = "doc_id"
+    noun = "document"
+
+    def doc_id(self, doc: int) -> str:
+        """Return the external id of one document."""
+        return self._one("doc_id", doc)
+
+    def doc_ids(self, docs: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the external ids of many documents, in the order asked for."""
+        return self.ids(docs)
+
+    @cached_property
+    def empty(self) -> np.ndarray:
+        """Ordinals (uint32, ascending) of documents without any visible text; they are never mined."""
+        if not self.artifact.counts.get("empty"):
+            return np.empty(0, dtype=np.uint32)
+        found = [
+            start + np.flatnonzero(blank(table["text"]).to_numpy()) for start, table in self.parts()
+        ]
+        return np.concatenate(found).astype(np.uint32)
+
+
+class Queries(TextTable):
+    """The queries of all splits, in file order: `query_id` and `text` by ordinal."""
+
+    id_column = "query_id"
+    noun = "query"
+
+    def query_id(self, query: int) -> str:
+        """Return the external id of one query."""
+        return self._one("query_id", query)
+
+    def query_ids(self, queries: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the external ids of many queries, in the order asked for."""
+        return self.ids(queries)
+
+
+class Qrels:
+    """Judgements of one split, sorted by (query, doc).
+
+    `query`, `doc` uint32 and `grade` int16 are arrays of equal length.
+    """
+
+    def __init__(self, artifact: Artifact):
+        self.artifact = artifact
+        table = pa.concat_tables(artifact.tables())
+        self.query: np.ndarray = table["query"].to_numpy()
+        self.doc: np.ndarray = table["doc"].to_numpy()
+        self.grade: np.ndarray = table["grade"].to_numpy()
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    @cached_property
+    def queries(self) -> np.ndarray:
+        """The judged queries: uint32, ascending."""
+        return np.unique(self.query)
+
+    def of(self, query: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (docs, grades) judged for one query, by ascending document."""
+        start, stop = np.searchsorted(self.query, [query, query + 1])
+        return self.doc[start:stop], self.grade[start:stop]
+
+    def positives(self, query: int, min_grade: int = 1) -> np.ndarray:
+        """Return the documents judged at least `min_grade` for one query, ascending."""
+        docs, grades = self.of(query)
+        return docs[grades >= min_grade]
+
+
+class Collection:
+    """A corpus with its queries and one set of judgements per split."""
+
+    def __init__(self, artifact: Artifact):
+        self.artifact = artifact
+        self._qrels: dict[str, Qrels] = {}
+
+    @classmethod
+    def open(cls, workspace: Workspace, name: str | Artifact | Collection) -> Collection:
+        """Open a collection by name, fingerprint or artifact."""
+        if isinstance(name, Collection):
+            return name
+        return cls(workspace.find(name, "collection"))
+
+    def __repr__(self) -> str:
+        splits = ", ".join(self.splits) or "no judgements"
+        return (
+            f"<Collection {len(self.corpus):,} documents, {len(self.queries):,} queries, {splits}>"
+        )
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The documents."""
+        return Corpus(self.artifact.input("corpus"))
+
+    @cached_property
+    def queries(self) -> Queries:
+        """The queries of all splits; raises BadInput for a collection of documents only."""
+        if "queries" not in self.artifact.inputs:
+            raise BadInput(
+                "this collection holds documents only, no queries",
+                where=self.artifact.path,
+                do="put a queries file beside the documents and collect again",
+            )
+        return Queries(self.artifact.input("queries"))
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the judged splits, sorted."""
+        roles = (role for role in self.artifact.inputs if role.startswith("qrels["))
+        return tuple(sorted(role[len("qrels[") : -1] for role in roles))
+
+    def qrels_artifact(self, split: str) -> Artifact:
+        """Return the judgements' artifact; raises BadInput with the nearest split names."""
+        if split not in self.splits:
+            raise BadInput(
+                f"the collection has no split {split!r}",
+                where=self.artifact.path,
+                do=nearest(split, self.splits),
+            )
+        return self.artifact.input(f"qrels[{split}]")
+
+    def qrels(self, split: str) -> Qrels:
+        """Return the judgements of one split."""
+        if split not in self._qrels:
+            self._qrels[split] = Qrels(self.qrels_artifact(split))
+        return self._qrels[split]
+
+    def split_queries(self, split: str) -> np.ndarray:
+        """Return the queries judged in a split (uint32, ascending); `*` gives every query."""
+        if split == EVERY_QUERY:
+            return np.arange(len(self.queries), dtype=np.uint32)
+        return self.qrels(split).queries
+
+
+def resolve(wanted: pa.Array, columns: Iterable[pa.ChunkedArray]) -> np.ndarray:
+    """Return the row of each wanted id in the concatenated columns (int64, −1 = not there)."""
+    distinct = wanted.unique()
+    rows = np.full(len(distinct) + 1, -1, dtype=np.int64)  # the last entry takes the misses
+    start = 0
+    for column in columns:
+        place = pc.fill_null(pc.index_in(column, value_set=distinct), len(distinct)).to_numpy()
+        hits = np.flatnonzero(place < len(distinct))
+        rows[place[hits]] = start + hits
+        start += len(column)
+    return rows[pc.index_in(wanted, value_set=distinct).to_numpy()]
+
+
+def blank(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Say for each text whether it is empty or holds nothing but white space."""
+    return pc.or_(pc.equal(pc.binary_length(texts), 0), pc.utf8_is_space(texts))
+
+
+def first_ten(ids: Sequence[str]) -> str:
+    """Print up to ten ids for an error message."""
+    shown = ", ".join(repr(i) for i in ids[:10])
+    return shown + (", …" if len(ids) > 10 else "")
