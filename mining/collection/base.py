@@ -22,12 +22,13 @@ QREL_HEADERS = frozenset({"query-id", "query_id", "qid", "query"})
 class Reader(Protocol):
     """Streams one source of a collection; every iterator may be asked for more than once.
 
-    Readers raise BadInput with file and line for what cannot be read. They do not look for duplicate or
-    unknown ids: that is done once for all of them (survey.py).
+    Readers raise BadInput with file and line for what cannot be read. They do not look for
+    duplicate or unknown ids: that is done once for all of them (survey.py).
     """
 
     def facts(self) -> dict[str, Any]:
-        """Return what identifies the content: {"corpus": …, "queries": … or None, "qrels": {split: …}}.
+        """Return what identifies the content: {"corpus": …, "queries": … or None, "qrels": {split:
+        …}}.
 
         Values are JSON: hashes of files, names with versions; never a path or a time.
         """
@@ -65,7 +66,7 @@ _READERS = {  # prefix → (module, class); imported when asked for
 
 
 def open_reader(spec: str) -> Reader:
-    """Return the reader that `beir:PATH`, `ir:ID`, … names; raises UsageError for an unknown kind."""
+    """Return the reader that `beir:PATH`, `ir:ID`, … names; raises UsageError if unknown."""
     kind, _, rest = spec.partition(":")
     if kind not in _READERS:
         raise UsageError(

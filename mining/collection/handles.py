@@ -1,7 +1,7 @@
 """Read-only handles over the artifacts of a collection: corpus, queries, judgements, and the whole.
 
-Everything is memory-mapped; text stays on disk until it is asked for. Finding ordinals of ids reads the id
-column once and holds only the ids that were asked for, never a map of the whole corpus.
+Everything is memory-mapped; text stays on disk until it is asked for. Finding ordinals of ids reads
+the id column once and holds only the ids that were asked for, never a map of the whole corpus.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Corpus(TextTable):
 
     @cached_property
     def empty(self) -> np.ndarray:
-        """Ordinals (uint32, ascending) of documents without any visible text; they are never mined."""
+        """Ordinals (uint32, ascending) of documents without visible text; they are never mined."""
         if not self.artifact.counts.get("empty"):
             return np.empty(0, dtype=np.uint32)
         found = [

@@ -1,4 +1,4 @@
-"""The stages that write a collection: corpus and queries streamed in order, then one qrels per split."""
+"""The stages that write a collection: corpus and queries streamed in order, then the qrels."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def collection_stage(
 
 
 class TextWriter:
-    """Writes rows of the corpus or the queries; shards that follow one another read the source once."""
+    """Writes rows of the corpus or the queries; shards in order read the source once."""
 
     def __init__(self, spec: str, role: str, title: str = "text"):
         self.reader, self.role = open_reader(spec), role
@@ -149,7 +149,7 @@ class TextWriter:
         table = pa.Table.from_batches(batches, schema=schema)
         if table.num_rows != shard.stop - shard.start:
             raise RankmillError(
-                f"the source now has {table.num_rows} rows where {shard.stop - shard.start} were counted",
+                f"the source now has {shard.start + table.num_rows} rows, {shard.stop} were counted",
                 where=self.reader.place(self.role),
                 do="it changed while it was read: run the command again",
             )

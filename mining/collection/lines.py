@@ -1,4 +1,4 @@
-"""Lines of plain or gzip text files, decoded strictly; every refusal names the file and the line."""
+"""Lines of plain or gzip text files, decoded strictly; a refusal names the file and the line."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def existing(folder: Path, *names: str) -> Path | None:
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) of a UTF-8 file, plain or gzip by content.
 
-    Only a line feed ends a line, so U+2028 and form feeds stay inside; a carriage return before it belongs
-    to the line end, and a byte order mark at the start of the file is dropped. Empty lines are skipped.
+    Only a line feed ends a line, so U+2028 and form feeds stay inside; a carriage return before it
+    belongs to the line end, and a byte order mark at the start of the file is dropped. Empty lines
+    are skipped.
     """
     number = 0
     try:
@@ -81,7 +82,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def field(row: dict[str, Any], names: tuple[str, ...], path: Path, number: int) -> str:
-    """Return the first of the named fields as text; whole numbers are printed, nothing else is converted."""
+    """Return the first of the named fields as text; of other types only whole numbers pass."""
     for name in names:
         if name in row:
             value = row[name]
@@ -108,7 +109,7 @@ def checked_text(value: str, where: str) -> str:
             value.encode()
         except UnicodeEncodeError as error:
             raise BadInput(
-                f"the text holds half a character (lone surrogate \\u{ord(value[error.start]):04x})",
+                f"the text holds half a character: lone surrogate \\u{ord(value[error.start]):04x}",
                 where=where,
                 do="repair the escape sequence; such text has no UTF-8 form",
             ) from error
@@ -127,7 +128,7 @@ def grade_of(text: Any, where: str) -> int:
         raise BadInput(
             f"the grade {text!r} is not a whole number between -32768 and 32767",
             where=where,
-            do="grades are whole numbers such as 0, 1, 2; three columns: query id, document id, grade",
+            do="write grades such as 0, 1, 2; the columns are query id, document id, grade",
         )
     return grade
 

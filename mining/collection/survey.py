@@ -1,7 +1,8 @@
 """One look through everything a reader offers before anything is written.
 
-It finds what is wrong (duplicate ids, judgements of unknown ids, nothing to find) and how long the parts will
-be. Memory: 8 bytes per document and the judged ids; no text and no map of the corpus is kept.
+It finds what is wrong (duplicate ids, judgements of unknown ids, nothing to find) and how long the
+parts will be. Memory: 8 bytes per document and the judged ids; no text and no map of the corpus is
+kept.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _judgements(reader: Reader, split: str, queries: dict[str, str], docs: dict[
             f"the split {split!r} has no positives: none of its {len(grades):,} judgements has a "
             "grade of at least 1",
             where=reader.place("qrels", split),
-            do="columns are query id, document id, grade; remove the file if the split is not needed",
+            do="columns are query id, document id, grade; remove a file that is not needed",
         )
     return len(grades)
 

@@ -30,7 +30,7 @@ def qrels_files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
 
 
 def read_qrels(path: Path) -> Iterator[Judgement]:
-    """Yield judgements of a file with 3 columns (tabs), or 4 as TREC writes them (tabs or blanks)."""
+    """Yield judgements of a file with 3 columns, or 4 as TREC writes them (tabs or blanks)."""
     for number, line in read_lines(path):
         columns = line.split("\t")
         if len(columns) == 1:
@@ -41,7 +41,7 @@ def read_qrels(path: Path) -> Iterator[Judgement]:
             raise BadInput(
                 f"{len(columns)} columns, expected 3: query id, document id, grade",
                 where=f"{path}, line {number}",
-                do="separate the columns with tabs (or write the four columns of a TREC qrels file)",
+                do="separate the columns with tabs, or write the four columns of TREC qrels",
             )
         doc_id = columns[-2]
         yield columns[0], doc_id, grade_of(columns[-1], f"{path}, line {number}")

@@ -1,4 +1,4 @@
-"""What every source has in common: its family of names, how it is called, and the run it returns."""
+"""What every source has in common: its family of names, how it is called, the run it returns."""
 
 from __future__ import annotations
 
@@ -54,11 +54,12 @@ def build_run(
 ) -> Artifact:
     """Build a run over the queries of a split: the one way in which sources write runs.
 
-    `label`: the source's canonical text, with content tags in place of paths and names; it becomes the
-    pool's column names. Shards are ranges of `collection.split_queries(split)`, so that the worker answers
-    for query `split_queries[start:stop]`. `parameters` and `inputs` are what else can change the result
-    (an index, an encoder's vectors, a seed). The run's own inputs are the corpus, the queries and the
-    split's qrels, so that another split's judgements do not change its fingerprint.
+    `label`: the source's canonical text, with content tags in place of paths and names; it becomes
+    the pool's column names. Shards are ranges of `collection.split_queries(split)`, so that the
+    worker answers for query `split_queries[start:stop]`. `parameters` and `inputs` are what else
+    can change the result (an index, an encoder's vectors, a seed). The run's own inputs are the
+    corpus, the queries and the split's qrels, so that another split's judgements do not change its
+    fingerprint.
     """
     own = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     if split != EVERY_QUERY:
@@ -86,8 +87,9 @@ def run_table(
 ) -> pa.Table:
     """Return the table of a run, zero copy where dtypes fit.
 
-    `queries` uint32 [n] ascending; `offsets` int [n+1] into the flat `docs` uint32, `scores` float32 and, for
-    a drawn run, `inclusion` float32. Lists are best first, ties by document ordinal.
+    `queries` uint32 [n] ascending; `offsets` int [n+1] into the flat `docs` uint32, `scores`
+    float32 and, for a drawn run, `inclusion` float32. Lists are best first, ties by document
+    ordinal.
     """
     bounds = pa.array(np.ascontiguousarray(offsets, dtype=np.int32))
 
@@ -106,7 +108,7 @@ def run_table(
 
 
 class Run:
-    """A run, read: for each query of its split, documents and scores as views of the mapped parts."""
+    """A run, read: documents and scores of each query as views of the mapped parts."""
 
     def __init__(self, artifact: Artifact):
         self.artifact = artifact
