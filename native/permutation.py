@@ -1,7 +1,9 @@
-"""A keyed bijection on 0 … n−1 that needs no memory: a Feistel network, walked until it lands inside.
+"""A keyed bijection on 0 … n−1 that needs no memory: a Feistel network, walked until it lands
+inside.
 
-Source: Black and Rogaway, "Ciphers with arbitrary finite domains" (CT-RSA 2002), cycle walking; round mixing as
-in the finaliser of xxHash. Every product stays below 2⁶⁴, so plain Python gives the same numbers.
+Source: Black and Rogaway, "Ciphers with arbitrary finite domains" (CT-RSA 2002), cycle walking;
+round mixing as in the finaliser of xxHash. Every product stays below 2⁶⁴, so plain Python gives the
+same numbers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The order in which groups are seen: a pure function of (seed, epoch, index), held nowhere.
 
-A *position* counts groups since the start of training: position = epoch · groups + index. Positions are the
-only state of a stream, so it resumes from one integer, and the order is the same for any number of processes:
-a step takes positions [step · batch, (step+1) · batch), and each process takes its `share` of them.
+A *position* counts groups since the start of training: position = epoch · groups + index. Positions
+are the only state of a stream, so it resumes from one integer, and the order is the same for any
+number of processes: a step takes positions [step · batch, (step+1) · batch), and each process takes
+its `share` of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ..native.permutation import ROUNDS, permute
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A shuffled order over `groups` groups, a new one each epoch; `shuffle=False` reads straight through."""
+    """A shuffled order over `groups` groups, a new one each epoch; `shuffle=False` reads straight
+    through.
+    """
 
     groups: int
     seed: int = 0
@@ -37,7 +40,7 @@ class Order:
         return int(self.take(position, position + 1)[0])
 
     def take(self, start: int, stop: int) -> np.ndarray:
-        """Return int64[stop−start], the group ordinals at positions start … stop−1, across epochs."""
+        """Return the group ordinals at positions start … stop−1, across epochs: int64."""
         if not 0 <= start <= stop:
             raise UsageError(f"positions {start} to {stop}", do="positions count up from 0")
         out = np.empty(stop - start, np.int64)
@@ -55,10 +58,11 @@ class Order:
 
 
 def share(start: int, stop: int, rank: int, world: int) -> tuple[int, int]:
-    """Return the positions of one process out of [start, stop): contiguous, sizes differing by at most one.
+    """Return the positions of one process out of [start, stop): contiguous, sizes differing by at
+    most one.
 
-    The shares of ranks 0 … world−1, one after the other, are [start, stop). A tail shorter than `world` leaves
-    the last ranks empty-handed; no group is dropped or seen twice.
+    The shares of ranks 0 … world−1, one after the other, are [start, stop). A tail shorter than
+    `world` leaves the last ranks empty-handed; no group is dropped or seen twice.
     """
     if not 0 <= rank < world:
         raise UsageError(f"rank {rank} of {world} processes", do="ranks count from 0 to world−1")

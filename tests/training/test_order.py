@@ -1,4 +1,4 @@
-"""The order is a bijection per epoch, the same for every world size, and pinned by golden values."""
+"""The order is a bijection per epoch, the same for every world size, and pinned by values."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ from rankmill.training.order import Order, share
 
 
 def test_golden_order():
-    # Changing these numbers changes every trained student: bump the format version of students if you must.
-    assert Order(10, seed=42).take(0, 20).tolist() == [3, 1, 5, 6, 8, 0, 2, 9, 4, 7, 2, 7, 6, 0, 1, 3, 5, 9, 4, 8]
+    # Changing these numbers changes every trained student.
+    two_epochs = "3 1 5 6 8 0 2 9 4 7 2 7 6 0 1 3 5 9 4 8"
+    assert " ".join(map(str, Order(10, seed=42).take(0, 20))) == two_epochs
     assert Order(10**12, seed=7).take(5, 8).tolist() == [287773236422, 110453458452, 514743085757]
 
 

@@ -1,0 +1,103 @@
+"""Golden values of quantities.md §9, the identities behind the floors, and what losses refuse."""
+
+import math
+
+import pytest
+import torch
+
+from rankmill.mining.errors import UsageError
+from rankmill.training.losses import LOSSES, pair_differences
+
+TOL = 5e-7
+G = torch.tensor([[-0.2, -1.0, -4.0, -6.0]], dtype=torch.float64)
+F = torch.tensor([[1.0, 0.5, -0.5, 0.0]], dtype=torch.float64)
+
+GOLDEN = {
+    "lce": 0.787339,
+    "infonce": 0.787339,
+    "ranknet_hard": 0.458361,
+    "ranknet_soft": 0.488699,
+    "margin_mse": 9.473333,
+    "kl": 0.262716,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), GOLDEN.items())
+def test_golden_values(name, value):
+    assert LOSSES.parse(name).values(F, G).item() == pytest.approx(value, abs=TOL)
+
+
+def test_floor_of_soft_ranknet_is_the_entropy_in_nats():
+    loss = LOSSES.parse("ranknet_soft")
+    assert loss.floor(G).item() == pytest.approx(0.223550, abs=TOL)
+    excess = loss.values(F, G) - loss.floor(G)
+    assert excess.item() == pytest.approx(0.265148, abs=TOL)
+    assert loss.values(G, G).item() == pytest.approx(loss.floor(G).item(), abs=TOL)
+
+
+@pytest.mark.parametrize(("T", "bits"), [(0.5, 0.135852), (2, 0.622939), (4, 0.862475)])
+def test_temperature_softens_the_teacher(T, bits):
+    floor = LOSSES.parse(f"ranknet_soft(temperature={T})").floor(G).item()
+    assert floor / math.log(2) == pytest.approx(bits, abs=TOL)
+
+
+def test_pair_terms_are_those_of_the_golden_table():
+    assert pair_differences(F)[0].tolist() == [0.5, 1.5, 1.0, 1.0, 0.5, -0.5]
+    u, v = pair_differences(F)[0], pair_differences(G)[0]
+    soft = torch.nn.functional.softplus(u) - torch.sigmoid(v) * u
+    expected = [0.629090, 0.234235, 0.316280, 0.360688, 0.477423, 0.914476]
+    assert soft.tolist() == pytest.approx(expected, abs=TOL)
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_every_loss_stays_above_its_floor_and_has_finite_gradients(name):
+    generator = torch.Generator().manual_seed(5)
+    f = 5 * torch.randn(200, 6, generator=generator)
+    g = 5 * torch.randn(200, 6, generator=generator)
+    loss = LOSSES.parse(name)
+    f.requires_grad_(True)
+    values = loss.values(f, g)
+    assert values.shape == (200,)
+    assert (values.detach() >= loss.floor(g) - 1e-5).all()
+    values.mean().backward()
+    assert torch.isfinite(f.grad).all()
+    shifted = loss.values(f.detach() + 3.0, g)  # only differences within a group matter
+    assert torch.allclose(shifted, values.detach(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["kl", "reverse_kl", "jensen_shannon", "margin_mse"])
+def test_a_perfect_student_reaches_the_floor(name):
+    assert LOSSES.parse(name).values(G, G).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_relations_between_members():
+    forward = LOSSES.parse("kl").values(F, G)
+    backward = LOSSES.parse("reverse_kl").values(G, F)
+    assert torch.allclose(forward, backward)
+    js = LOSSES.parse("jensen_shannon").values(F, G).item()
+    assert 0 < js < math.log(2)
+    pairs = LOSSES.parse("margin_mse(pairs=all)").values(F, G)
+    expected = (pair_differences(F) - pair_differences(G)).square().mean(dim=1)
+    assert torch.allclose(pairs, expected)
+    tie = torch.zeros(1, 2)
+    hard = LOSSES.parse("ranknet_hard").values(torch.tensor([[-9.0, 9.0]]), tie)
+    assert hard.item() < 1e-3  # of a tie the later document wins
+
+
+def test_canonical_texts():
+    for text in ("kl(temperature=0.05)", "margin_mse(temperature=1,pairs=all)", "lce"):
+        assert str(LOSSES.parse(text)) == text
+    assert str(LOSSES.parse("kl")) == "kl(temperature=1)"
+
+
+def test_refusals():
+    with pytest.raises(UsageError, match="cannot use teacher scores of kind 'probability'"):
+        LOSSES.parse("kl").check("probability")
+    with pytest.raises(UsageError, match="needs teacher scores and the groups carry none"):
+        LOSSES.parse("margin_mse").check(None)
+    LOSSES.parse("lce").check(None)
+    LOSSES.parse("ranknet_hard").check("probability")
+    with pytest.raises(UsageError, match="temperature=0.0 is not positive"):
+        LOSSES.parse("kl(temperature=0)")
+    with pytest.raises(UsageError, match="pairs=some is not anchored or all"):
+        LOSSES.parse("margin_mse(pairs=some)")
