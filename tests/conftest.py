@@ -58,5 +58,7 @@ def ray_cluster() -> Iterator[None]:
     """Start one local cluster with two slots that all tests of the session share."""
     from rankmill.mining.actors import cluster
 
+    tests = str(ROOT / "tests")  # actors import the workers that tests define
+    os.environ["PYTHONPATH"] = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
     with cluster(2):
         yield

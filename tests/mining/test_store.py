@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import stat
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from store_workers import small_pipeline, squares, write_folder
+
+from rankmill.mining.errors import BadInput, Corrupt, Locked, RankmillError, UsageError
+from rankmill.mining.store import Workspace, files, fingerprint_of, open_artifact, split_by_work
+from rankmill.mining.store.tables import faults_of_meaning, list_values
+
+
+@given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100))
+def test_a_plan_covers_every_key_once_and_ignores_workers(work, target):
+    shards = split_by_work(np.array(work, dtype=np.int64), target)
+    assert [s.number for s in shards] == list(range(len(shards)))
+    assert [k for s in shards for k in range(s.start, s.stop)] == list(range(len(work)))
+    assert sum(s.work for s in shards) == sum(work)
+    assert all(s.work <= target or s.stop - s.start == 1 for s in shards)
+
+
+def test_a_second_build_does_no_work(workspace, tmp_path):
+    trace = tmp_path / "trace"
+    first = workspace.build(squares(trace=str(trace)))
+    again = workspace.build(squares(trace=str(trace)))
+    assert trace.read_text().split() == ["0", "1", "2", "3"]
+    assert again.root_hash == first.root_hash
+    assert first.rows + len(first.dropped["seventh"]) == 40  # the books balance
+    assert first.counts == {"pairs": 52}  # sum of q % 4 over the 35 kept queries
+    assert first.cost()["usage"] == {"calls": 4}
+    assert first.verify() == 4
+
+
+def test_published_files_are_read_only_and_temporary_ones_are_gone(workspace):
+    artifact = workspace.build(squares())
+    for part in artifact.parts:
+        assert stat.S_IMODE((artifact.path / part.file).stat().st_mode) == 0o444
+    assert not list((workspace.root / "tmp").iterdir())
+
+
+def test_manifest_holds_nothing_of_the_run(workspace, tmp_path):
+    text = (workspace.build(squares()).path / "manifest.json").read_text()
+    assert str(workspace.root) not in text
+    assert os.uname().nodename not in json.loads(text)["metadata"].values()
+    other = Workspace(tmp_path / "elsewhere").build(squares(mischief="delay:0"))
+    assert (other.path / "manifest.json").read_text() == text
+
+
+def test_every_parameter_and_input_changes_the_fingerprint(workspace):
+    one = workspace.build(squares(10))
+    prints = {
+        fingerprint_of("run", {"a": 1}, {}),
+        fingerprint_of("run", {"a": 1.5}, {}),
+        fingerprint_of("run", {"b": 1}, {}),
+        fingerprint_of("pool", {"a": 1}, {}),
+        fingerprint_of("run", {"a": 1}, {"of": one}),
+        fingerprint_of("run", {"a": 1}, {"with": one}),
+    }
+    assert len(prints) == 6
+    assert fingerprint_of("run", {"a": 1, "b": 2}, {}) == fingerprint_of(
+        "run", {"b": 2, "a": 1}, {}
+    )
+
+
+def test_names_and_first_digits_find_an_artifact(workspace):
+    artifact = workspace.build(squares())
+    workspace.alias("my-run", artifact)
+    assert workspace.find("my-run").fingerprint == artifact.fingerprint
+    assert workspace.find(artifact.fingerprint[:9], "run").fingerprint == artifact.fingerprint
+    assert open_artifact(artifact.path).root_hash == artifact.root_hash
+    with pytest.raises(BadInput, match=r"no artifact called 'my-rum'[\s\S]*did you mean my-run"):
+        workspace.find("my-rum")
+    with pytest.raises(BadInput, match="is of kind run, a pool was expected"):
+        workspace.find("my-run", "pool")
+    with pytest.raises(UsageError, match="cannot be a name"):
+        workspace.alias("../x", artifact)
+
+
+# ---- kills and disk faults -----------------------------------------------------------------------
+
+
+def _run_in_child(root: Path, fault: str, at: int) -> int:
+    """Fork; in the child fail at disk step `at`; return the exit status (0 = it never came)."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    count = 0
+
+    def strike(step: str, path: Path) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            if fault == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise OSError(getattr(errno, fault), os.strerror(getattr(errno, fault)))
+
+    files.fault = strike
+    status = 0
+    try:
+        small_pipeline(root)
+    except RankmillError:
+        status = 1
+    except OSError:
+        status = 2  # a step outside the explained ones: still no wrong result may follow
+    os._exit(status)
+
+
+@pytest.mark.forks
+@pytest.mark.parametrize("fault", ["kill", "ENOSPC", "EIO"])
+def test_a_fault_at_any_step_of_the_disk_leaves_the_right_result(tmp_path, fault):
+    """Sweep: strike at step 1, 2, 3 … until a run finishes untouched; resume after each."""
+    oracle = [a.root_hash for a in small_pipeline(tmp_path / "oracle")]
+    struck, at = 0, 1
+    while True:
+        root = tmp_path / f"{fault}-{at}"
+        status = _run_in_child(root, fault, at)
+        resumed = [a.root_hash for a in small_pipeline(root)]
+        assert resumed == oracle, f"{fault} at step {at}"
+        for artifact in Workspace(root).artifacts():
+            artifact.verify()
+        if status == 0:
+            break
+        struck, at = struck + 1, at + 1
+    assert struck > 60
+
+
+def test_resume_does_only_what_is_missing(workspace, tmp_path):
+    trace = tmp_path / "trace"
+    with pytest.raises(BadInput, match="a bad query"):
+        workspace.build(squares(mischief="fail:2"))
+    workspace.build(squares(trace=str(trace)))
+    assert trace.read_text().split() == ["2", "3"]
+
+
+def test_a_part_damaged_before_the_manifest_is_made_again(workspace, tmp_path):
+    oracle = Workspace(tmp_path / "oracle").build(squares()).root_hash
+    with pytest.raises(BadInput):
+        workspace.build(squares(mischief="fail:3"))
+    part = next(workspace.root.glob("run/*/part-00001.arrow"))
+    part.chmod(0o644)
+    part.write_bytes(part.read_bytes()[:-1] + b"x")
+    assert workspace.build(squares()).root_hash == oracle
+
+
+def test_a_record_of_another_artifact_is_refused(workspace):
+    with pytest.raises(BadInput):
+        workspace.build(squares(mischief="fail:3"))
+    record = next(workspace.root.glob("run/*/part-00001.json"))
+    entry = json.loads(record.read_bytes()) | {"fingerprint": "f" * 40}
+    record.chmod(0o644)
+    record.write_text(json.dumps(entry))
+    with pytest.raises(Corrupt, match="a record of ffffffffffff lies in the folder of"):
+        workspace.build(squares())
+
+
+def test_a_full_disk_names_path_and_bytes(workspace, monkeypatch):
+    def full(step: str, path: Path) -> None:
+        if step == "create" and path.suffix == ".arrow":
+            raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(files, "fault", full)
+    with pytest.raises(
+        RankmillError, match=r"bytes needed, [\d,]+ bytes free[\s\S]*it resumes"
+    ) as e:
+        workspace.build(squares())
+    assert e.value.exit_status == 1
+    monkeypatch.setattr(files, "fault", None)
+    assert workspace.build(squares()).rows == 35
+
+
+def test_a_file_size_limit_is_reported_like_a_full_disk(tmp_path):
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
+    try:
+        with pytest.raises(RankmillError, match="cannot write: File too large"):
+            files.write_bytes(tmp_path / "big", b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert not (tmp_path / "big").exists()
+
+
+def _hold(root: str, ready: object, release: object) -> None:
+    workspace = Workspace(root)
+    fingerprint = fingerprint_of("run", {"queries": 40}, {})
+    with files.lock(workspace.folder("run", fingerprint) / "LOCK"):
+        ready.set()  # type: ignore[attr-defined]
+        release.wait(30)  # type: ignore[attr-defined]
+
+
+def test_a_second_writer_is_told_who_holds_the_lock(workspace):
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(str(workspace.root), ready, release))
+    holder.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(Locked, match=f"pid {holder.pid}, since"):
+            workspace.build(squares())
+    finally:
+        release.set()
+        holder.join(30)
+    assert workspace.build(squares()).rows == 35
+
+
+# ---- validation levels ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
+def test_one_flipped_byte_is_found_and_the_file_named(workspace, where):
+    artifact = workspace.build(squares())
+    path = artifact.path / "part-00002.arrow"
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * where)] ^= 0x10
+    path.chmod(0o644)
+    path.write_bytes(bytes(data))
+    with pytest.raises(Corrupt, match=r"part 2: the file does not hold[\s\S]*part-00002\.arrow"):
+        open_artifact(artifact.path).verify()
+    with pytest.raises(Corrupt, match="SHA-256"):
+        open_artifact(artifact.path).table(2)
+
+
+def test_a_truncated_or_missing_part_is_refused_at_every_level(workspace):
+    artifact = workspace.build(squares())
+    path = artifact.path / "part-00000.arrow"
+    data = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(data[:-8])
+    with pytest.raises(Corrupt, match=r"has [\d,]+ bytes, recorded"):
+        artifact.table(0, level=0)
+    path.unlink()
+    with pytest.raises(Corrupt, match="is missing"):
+        artifact.table(0, level=0)
+
+
+def test_a_newer_format_is_refused_and_a_torn_manifest_named(workspace):
+    artifact = workspace.build(squares())
+    path = artifact.path / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    path.chmod(0o644)
+    path.write_text(json.dumps(manifest | {"format": 99}))
+    with pytest.raises(
+        BadInput, match=r"format version 99 is newer[\s\S]*install a newer rankmill"
+    ):
+        open_artifact(artifact.path)
+    path.write_text("{")
+    with pytest.raises(Corrupt, match=r"manifest\.json is damaged"):
+        open_artifact(artifact.path)
+    with pytest.raises(BadInput, match="there is no finished artifact here"):
+        open_artifact(artifact.path.parent / "nothing")
+
+
+RUN_TABLE = {"query": [0, 1], "doc": [[3, 4], [5]], "score": [[2.0, 1.0], [0.5]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"score": [[1.0, 2.0], [0.5]]}, "not ordered by"),
+        ({"doc": [[4, 3], [5]], "score": [[1.0, 1.0], [0.5]]}, "not ordered by"),
+        ({"score": [[float("nan"), 1.0], [0.5]]}, "not finite"),
+        ({"score": [[1.0], [0.5]]}, "differ in length"),
+        ({"query": [1, 0]}, "query is not strictly ascending"),
+        ({"doc": [[3, 99], [5]]}, "names ordinal 99, only 10 exist"),
+    ],
+)
+def test_level_three_finds_what_a_hash_cannot(change, message):
+    from rankmill.mining.store.tables import RUN
+
+    limits = {"query": 2, "doc": 10}
+    assert faults_of_meaning("run", pa.table(RUN_TABLE, schema=RUN), limits) == []
+    found = faults_of_meaning("run", pa.table(RUN_TABLE | change, schema=RUN), limits)
+    assert message in " ".join(found)
+
+
+def test_list_values_are_views():
+    sliced = pa.array([[1, 2], [3], [], [4, 5]], pa.list_(pa.uint32())).slice(1, 3)
+    offsets, values = list_values(sliced)
+    assert offsets.tolist() == [0, 1, 1, 3]
+    assert values.tolist() == [3, 4, 5]
+    fixed = pa.array([[1, 2], [3, 4]], pa.list_(pa.float32(), 2))
+    offsets, values = list_values(fixed)
+    assert offsets.tolist() == [0, 2, 4]
+    assert not values.flags.owndata
+
+
+def test_a_worker_with_another_schema_is_a_named_bug(workspace):
+    stage = squares()
+    wrong = type(stage)(
+        kind="run",
+        parameters={"x": 1},
+        inputs={},
+        schema=pa.schema([("query", pa.uint32())]),
+        shards=stage.shards,
+        worker=stage.worker,
+    )
+    with pytest.raises(RankmillError, match=r"the worker returned columns[\s\S]*stage declared"):
+        workspace.build(wrong)
+
+
+def test_books_that_do_not_balance_are_not_published(workspace, monkeypatch):
+    import store_workers
+
+    monkeypatch.setattr(store_workers.Output, "__init__", _forgets_the_dropped)
+    with pytest.raises(
+        RankmillError, match=r"books of run part 0 do not balance: 10 keys in, 9 out"
+    ):
+        workspace.build(squares())
+    assert not list(workspace.artifacts())
+
+
+def _forgets_the_dropped(self, table, dropped=None, counts=None, usage=None):
+    for name, value in [("table", table), ("dropped", {}), ("counts", {}), ("usage", {})]:
+        object.__setattr__(self, name, value)
+
+
+def test_a_folder_artifact_holds_each_file_with_its_hash(workspace):
+    artifact = workspace.build_folder("student", {"lr": 1}, {}, write_folder)
+    assert [p.file for p in artifact.parts] == ["card.json", "model/weights.bin"]
+    assert artifact.file("model/weights.bin").read_bytes() == b"begun" * 100
+    assert artifact.cost()["usage"] == {"steps": 1}
+    with pytest.raises(BadInput, match="student has no file 'x'"):
+        artifact.file("x")
+
+
+def test_copying_to_a_users_folder_refuses_a_full_one(workspace, tmp_path):
+    artifact = workspace.build_folder("student", {"lr": 1}, {}, write_folder)
+    target = tmp_path / "out"
+    files.copy_tree(artifact.path / "model", target)
+    assert (target / "weights.bin").exists()
+    with pytest.raises(BadInput, match="the target folder is not empty"):
+        files.copy_tree(artifact.path / "model", target)
+
+
+def test_errors_survive_the_way_back_from_an_actor():
+    import copy
+
+    error = copy.copy(BadInput("what", where="here", do="that"))
+    assert str(error) == "what\n  where: here\n  do: that"
+    assert (error.exit_status, error.where, error.do) == (4, "here", "that")
