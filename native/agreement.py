@@ -1,0 +1,68 @@
+"""Does the teacher agree with the label: rank of the positive, suspected false negatives, score margins."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from .scales import DEFINED, NO_POSITIVE, NO_SUCH_PAIR, TOO_SHORT, load_row, longest_row
+
+AGREEMENT_COLUMNS = (
+    "first",
+    "rank",
+    "ties",
+    "suspects",
+    "margin_min",
+    "margin_mean",
+    "margin_variance",
+    "variance",
+)
+
+
+@numba.njit(cache=True, nogil=True)
+def agreement_columns(values, offsets, positive, scale, margin, start, stop, out, status):
+    """Compare the score of item 0, the group's positive, with the rest of each row [start, stop).
+
+    Arrays as in `entropy.pair_columns`; margin ≥ 0 in the unit of `scale`; out float64[rows, 8] as
+    AGREEMENT_COLUMNS: 1 if no document scores above item 0 (a tie agrees and is counted apart); 1 + number
+    of documents above it; documents with exactly its score; negatives at or above its score − margin;
+    minimum, mean and population variance of s_0 − s_j over the negatives j; population variance of the
+    scores. status uint8[rows, 8]: TOO_SHORT under two items, NO_POSITIVE where item 0 is
+    none, NO_SUCH_PAIR for the three margins of a row without negatives. Source: quantities.md §6, 6 and 7.
+    """
+    row = np.empty(longest_row(offsets, start, stop))
+    for r in range(start, stop):
+        begin, count = offsets[r], offsets[r + 1] - offsets[r]
+        state = load_row(values, begin, offsets[r + 1], scale, row)
+        if state == DEFINED and count < 2:
+            state = TOO_SHORT
+        if state == DEFINED and not positive[begin]:
+            state = NO_POSITIVE
+        for column in range(8):
+            out[r, column], status[r, column] = np.nan, state
+        if state != DEFINED:
+            continue
+        first, above, ties, suspects, negatives = row[0], 0, 0, 0, 0
+        least, total, mean = np.inf, 0.0, row[0]
+        for i in range(1, count):
+            above += row[i] > first
+            ties += row[i] == first
+            mean += row[i]
+            if not positive[begin + i]:
+                negatives += 1
+                suspects += row[i] >= first - margin
+                least = min(least, first - row[i])
+                total += first - row[i]
+        mean /= count
+        centre = total / negatives if negatives else 0.0
+        gap_squares, squares = 0.0, (first - mean) ** 2
+        for i in range(1, count):
+            squares += (row[i] - mean) ** 2
+            if not positive[begin + i]:
+                gap_squares += (first - row[i] - centre) ** 2
+        out[r, 0], out[r, 1], out[r, 2], out[r, 3] = above == 0, 1 + above, ties, suspects
+        out[r, 7] = squares / count
+        if negatives:
+            out[r, 4], out[r, 5], out[r, 6] = least, centre, gap_squares / negatives
+        else:
+            status[r, 4] = status[r, 5] = status[r, 6] = NO_SUCH_PAIR

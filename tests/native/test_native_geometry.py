@@ -1,0 +1,83 @@
+"""Distances against the float64 oracle, golden values, degenerate groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from oracles import geometry as oracle
+
+from rankmill.native import geometry, scales
+
+E = [[1, 0], [0, 1], [-1, 0], [0.6, 0.8]]
+QUANTILES = (1.0, 0.99, 0.95)
+
+
+def run(groups, queries=None, *, cosine=False, quantiles=QUANTILES):
+    """Return (out, status) of groups given as lists of vectors."""
+    width = np.asarray(groups[0]).shape[1]
+    vectors = np.concatenate([np.asarray(g, np.float32).reshape(-1, width) for g in groups])
+    offsets = np.cumsum([0] + [len(g) for g in groups]).astype(np.int64)
+    asked = np.empty((0, width), np.float32) if queries is None else np.array(queries, np.float32)
+    out = np.full((len(groups), len(quantiles) + 3), 99.0)
+    status = np.full(out.shape, 99, np.uint8)
+    geometry.geometry_columns(vectors, asked, offsets, np.array(quantiles), cosine, out, status)
+    return out, status
+
+
+def test_golden_values():
+    out, _ = run([E])
+    wanted = [2.0, 1.989443, 1.947214, 1.436214, 2.0]
+    assert out[0, :5] == pytest.approx(wanted, abs=5e-7)
+    cosine, _ = run([E], cosine=True)
+    assert cosine[0, 0] == pytest.approx(2.0, abs=5e-7)
+
+
+@pytest.mark.parametrize("size", [2, 3, 16, 40])
+@pytest.mark.parametrize("width", [1, 7, 384])
+def test_equals_the_oracle(size, width):
+    rng = np.random.Generator(np.random.Philox(size * 1000 + width))
+    groups = [rng.normal(0, 3, (size, width)).astype(np.float16) for _ in range(5)]
+    queries = rng.normal(0, 1, (5, width)).astype(np.float32)
+    quantiles = (1.0, 0.99, 0.95, 0.5, 0.0)
+    out, _ = run(groups, queries, quantiles=quantiles)
+    for row, group, query in zip(out, groups, queries, strict=True):
+        wanted = [oracle.diameter(group, q) for q in quantiles]
+        around = oracle.radius(group[1:], group[0])
+        wanted += [around.mean(), around.max(), oracle.radius(group, query).mean()]
+        assert row == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+        assert row[0] >= row[6] * (1 - 1e-6)  # diameter ≥ radius
+
+
+def test_euclid_squared_is_twice_the_cosine_distance():
+    rng = np.random.Generator(np.random.Philox(3))
+    groups = [rng.normal(0, 1, (2, 32)) for _ in range(20)]
+    assert run(groups)[0][:, 0] ** 2 == pytest.approx(2 * run(groups, cosine=True)[0][:, 0], rel=1e-6)
+
+
+def test_near_neighbours_keep_their_digits():
+    rng = np.random.Generator(np.random.Philox(4))
+    centre = rng.normal(0, 1, 64)
+    group = (centre + rng.normal(0, 1e-3, (6, 64))).astype(np.float32)
+    out, _ = run([group])
+    assert out[0, 0] == pytest.approx(oracle.diameter(group), rel=1e-4)
+
+
+def test_single_documents_zero_vectors_and_empty_groups():
+    out, status = run([np.ones((1, 3)), np.array([[0, 0, 0], [1, 0, 0]]), np.empty((0, 3))])
+    assert out[0, :3].tolist() == [0.0, 0.0, 0.0]
+    assert status[0].tolist() == [0, 0, 0] + [scales.TOO_SHORT] * 3
+    assert set(status[1].tolist()) == {scales.ZERO_VECTOR}
+    assert set(status[2].tolist()) == {scales.TOO_SHORT}
+    assert np.isnan(out[1:]).all()
+    _, status = run([np.ones((2, 3))], [[0.0, 0.0, 0.0]])
+    assert status[0, 5] == scales.ZERO_VECTOR
+
+
+def test_widening_is_exact_for_every_finite_half():
+    half = np.arange(1 << 16, dtype=np.uint16)
+    finite = np.isfinite(half.view(np.float16))
+    bits = np.empty(int(finite.sum()), np.uint32)
+    assert geometry.widen(half[finite], bits)
+    single = bits.view(np.float32) * np.float32(2.0**112)
+    assert single.tobytes() == half[finite].view(np.float16).astype(np.float32).tobytes()
+    assert not geometry.widen(half, np.empty(1 << 16, np.uint32))
