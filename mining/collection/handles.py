@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ..errors import BadInput
 from ..names import nearest
-from ..store import Artifact, Workspace
+from ..store import Artifact, Workspace, open_artifact
 
 EVERY_QUERY = "*"
 """The split that holds every query, judged or not: for mining a collection without judgements."""
@@ -26,6 +26,7 @@ class TextTable:
 
     id_column = "id"
     noun = "row"
+    plural = "rows"
 
     def __init__(self, artifact: Artifact):
         self.artifact = artifact
@@ -108,6 +109,7 @@ class Corpus(TextTable):
 
     id_column = "doc_id"
     noun = "document"
+    plural = "documents"
 
     def doc_id(self, doc: int) -> str:
         """Return the external id of one document."""
@@ -133,6 +135,7 @@ class Queries(TextTable):
 
     id_column = "query_id"
     noun = "query"
+    plural = "queries"
 
     def query_id(self, query: int) -> str:
         """Return the external id of one query."""
@@ -188,6 +191,11 @@ class Collection:
         if isinstance(name, Collection):
             return name
         return cls(workspace.find(name, "collection"))
+
+    @classmethod
+    def at(cls, path: str) -> Collection:
+        """Open a collection by the folder of its artifact; what workers do."""
+        return cls(open_artifact(path))
 
     def __repr__(self) -> str:
         splits = ", ".join(self.splits) or "no judgements"

@@ -149,7 +149,7 @@ class TextWriter:
         table = pa.Table.from_batches(batches, schema=schema)
         if table.num_rows != shard.stop - shard.start:
             raise RankmillError(
-                f"the source now has {shard.start + table.num_rows} rows, {shard.stop} were counted",
+                f"the source has {shard.start + table.num_rows} rows, {shard.stop} were counted",
                 where=self.reader.place(self.role),
                 do="it changed while it was read: run the command again",
             )

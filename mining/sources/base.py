@@ -11,7 +11,7 @@ import pyarrow as pa
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection
 from ..names import Family
-from ..store import Artifact, Shard, Stage, Workspace
+from ..store import Artifact, Shard, Stage, Workspace, fingerprint_of
 from ..store.tables import DRAWN_RUN, RUN, list_values
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def build_run(
     collection: Collection,
     split: str,
     *,
-    depth: int,
+    depth: int | None,
     worker: Callable[..., Worker],
     options: Mapping[str, Any],
     shards: Callable[[], list[Shard]],
@@ -50,6 +50,7 @@ def build_run(
     metadata: Mapping[str, str] | None = None,
     drawn: bool = False,
     gpus: int = 0,
+    check: Callable[[], object] | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Build a run over the queries of a split: the one way in which sources write runs.
@@ -59,7 +60,7 @@ def build_run(
     worker answers for query `split_queries[start:stop]`. `parameters` and `inputs` are what else
     can change the result (an index, an encoder's vectors, a seed). The run's own inputs are the
     corpus, the queries and the split's qrels, so that another split's judgements do not change its
-    fingerprint.
+    fingerprint. `check` is called before anything is written, and only when there is work to do.
     """
     own = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     if split != EVERY_QUERY:
@@ -75,6 +76,10 @@ def build_run(
         metadata={"source": label, "split": split, **(metadata or {})},
         gpus=gpus,
     )
+    if check is not None:
+        fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
+        if not workspace.has(stage.kind, fingerprint):
+            check()
     return workspace.build(stage, how)
 
 

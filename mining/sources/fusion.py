@@ -1,0 +1,157 @@
+"""Fusion of runs: reciprocal ranks (RRF) and summed scores (CombSUM)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..actors import Execution
+from ..collection.handles import Collection
+from ..errors import UsageError
+from ..names import parse
+from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
+from .base import SOURCES, Run, build_run, mines, run_table
+from .union import Union, union_of
+
+_SHARD_PAIRS = 4_000_000
+
+
+@SOURCES.register("rrf")
+@dataclass(frozen=True, slots=True)
+class Rrf:
+    """Sum of 1 / (k + rank) over the runs that hold the document.
+
+    `of`: names of runs or sources. Source: Cormack, Clarke and Büttcher, SIGIR 2009, where k is 60.
+    """
+
+    of: tuple[Any, ...]
+    k: int = 60
+
+    def __post_init__(self) -> None:
+        _check_members(self.of)
+        if self.k < 0:
+            raise UsageError(f"k={self.k} must be at least 0", where="source rrf")
+
+
+@SOURCES.register("combsum")
+@dataclass(frozen=True, slots=True)
+class CombSum:
+    """Sum of scores, each list scaled to 0…1 by its own smallest and largest score.
+
+    A list of equal scores counts 1 for each document. Source: Fox and Shaw, TREC-2, 1994, with the
+    scaling of Lee, SIGIR 1997.
+    """
+
+    of: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        _check_members(self.of)
+
+
+def _check_members(of: tuple[Any, ...]) -> None:
+    if len(of) < 2:
+        raise UsageError(
+            f"fusion needs at least two runs, of={list(map(str, of))} names {len(of)}",
+            do="write for example rrf(of=[my-bm25,my-dense])",
+        )
+
+
+@mines(Rrf)
+@mines(CombSum)
+def mine_fusion(
+    workspace: Workspace,
+    source: Rrf | CombSum,
+    collection: Collection,
+    split: str,
+    depth: int,
+    seed: int,
+    how: Execution,
+) -> Artifact:
+    """Fuse the member runs at whatever depth they have; members given as sources are mined.
+
+    A member's label stands in the fused run's label, so that names given by the user do not enter
+    the fingerprint.
+    """
+    from . import run_of
+
+    members = [
+        run_of(workspace, str(member), collection, split, depth=depth, seed=seed, how=how)
+        for member in source.of
+    ]
+    label = str(dataclasses.replace(source, of=tuple(parse(run.label) for run in members)))
+    pairs = np.sum([_lengths(run) for run in members], axis=0, dtype=np.int64)
+    return build_run(
+        workspace,
+        label,
+        collection,
+        split,
+        depth=depth,
+        inputs={f"run[{number}]": run.artifact for number, run in enumerate(members)},
+        worker=Fuser,
+        options={
+            "source": str(dataclasses.replace(source, of=("a", "b"))),
+            "runs": [str(run.artifact.path) for run in members],
+            "depth": depth,
+        },
+        shards=lambda: split_by_work(np.maximum(pairs, 1), _SHARD_PAIRS),
+        how=how,
+    )
+
+
+def _lengths(run: Run) -> np.ndarray:
+    return np.concatenate([np.diff(part.offsets) for part in run.parts()])
+
+
+class Fuser:
+    """Fuses the lists of a range of queries."""
+
+    def __init__(self, source: str, runs: list[str], depth: int):
+        value = SOURCES.parse(source)
+        self.fuse: Callable[[Union], np.ndarray]
+        self.fuse = _combsum if isinstance(value, CombSum) else _Rrf(value.k)
+        self.runs = [Run(open_artifact(path)) for path in runs]
+        self.depth = depth
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the fused run of queries `start…stop−1` of the split."""
+        union = union_of([run.lists(shard.start, shard.stop) for run in self.runs])
+        scores = self.fuse(union).astype(np.float32)
+        row = np.repeat(np.arange(len(union.offsets) - 1), np.diff(union.offsets))
+        # float32 first, then sorted: the stored scores themselves obey the tie rule
+        order = np.lexsort((union.docs, -scores, row))
+        kept = order[np.arange(len(order)) - union.offsets[row] < self.depth]
+        lengths = np.minimum(np.diff(union.offsets), self.depth)
+        queries = self.runs[0].queries[shard.start : shard.stop]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return Output(run_table(queries, offsets, union.docs[kept], scores[kept]))
+
+
+class _Rrf:
+    def __init__(self, k: int):
+        self.k = k
+
+    def __call__(self, union: Union) -> np.ndarray:
+        total = np.zeros(len(union.docs))
+        for ranks in union.ranks:  # in the order of the members: a sum has one order
+            total += np.where(ranks > 0, 1.0 / (self.k + ranks.astype(np.float64)), 0.0)
+        return total
+
+
+def _combsum(union: Union) -> np.ndarray:
+    total = np.zeros(len(union.docs))
+    starts = union.offsets[:-1][np.diff(union.offsets) > 0]
+    lengths = np.diff(union.offsets)[np.diff(union.offsets) > 0]
+    for scores in union.scores:
+        if not len(scores):
+            continue
+        values = scores.astype(np.float64)
+        low = np.repeat(np.fmin.reduceat(values, starts), lengths)
+        high = np.repeat(np.fmax.reduceat(values, starts), lengths)
+        wide = high > low
+        scaled = np.where(wide, (values - low) / np.where(wide, high - low, 1.0), 1.0)
+        total += np.where(np.isnan(values), 0.0, scaled)
+    return total

@@ -1,0 +1,115 @@
+"""The random source: documents drawn uniformly, with the probability at which each was included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..actors import Execution
+from ..collection.handles import Collection
+from ..draws import generator
+from ..errors import BadInput
+from ..store import Artifact, Output, Shard, Workspace, split_by_work
+from .base import SOURCES, build_run, mines, run_table
+
+_SHARD_PAIRS = 4_000_000
+
+
+@SOURCES.register("random")
+@dataclass(frozen=True, slots=True)
+class Random:
+    """Draws from all documents that are not empty, without replacement."""
+
+
+@mines(Random)
+def mine_random(
+    workspace: Workspace,
+    source: Random,
+    collection: Collection,
+    split: str,
+    depth: int,
+    seed: int,
+    how: Execution,
+) -> Artifact:
+    """Draw `depth` documents for each query, a pure function of (seed, query_id).
+
+    The score is minus the position of the draw, so that a prefix of a list is itself a uniform
+    draw. Inclusion is depth / number of documents that are not empty. Raises BadInput when fewer
+    documents than `depth` are not empty.
+    """
+    corpus = collection.corpus
+    available = len(corpus) - len(corpus.empty)
+    if depth > available:
+        raise BadInput(
+            f"depth {depth:,} is larger than the {available:,} documents that are not empty",
+            where=corpus.artifact.path,
+            do=f"choose a depth of at most {available:,}",
+        )
+    queries = collection.split_queries(split)
+    return build_run(
+        workspace,
+        str(source),
+        collection,
+        split,
+        depth=depth,
+        parameters={"seed": seed},
+        worker=Drawer,
+        options={
+            "collection": str(collection.artifact.path),
+            "split": split,
+            "depth": depth,
+            "seed": seed,
+        },
+        shards=lambda: split_by_work(np.full(len(queries), depth), _SHARD_PAIRS),
+        drawn=True,
+        how=how,
+    )
+
+
+class Drawer:
+    """Draws the lists of a range of queries."""
+
+    def __init__(self, collection: str, split: str, depth: int, seed: int):
+        opened = Collection.at(collection)
+        self.queries, self.asked = opened.queries, opened.split_queries(split)
+        self.depth, self.seed = depth, seed
+        empty = opened.corpus.empty.astype(np.int64)
+        self.available = len(opened.corpus) - len(empty)
+        # Empty document number i stands after `before[i]` documents that are not empty.
+        self.before = empty - np.arange(len(empty))
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the run of queries `start…stop−1` of the split."""
+        asked = self.asked[shard.start : shard.stop]
+        docs = np.empty((len(asked), self.depth), dtype=np.int64)
+        for row, query_id in enumerate(self.queries.query_ids(asked)):
+            draws = generator(self.seed, "source.random", query_id)
+            docs[row] = draw_distinct(draws, self.available, self.depth)
+        docs += np.searchsorted(self.before, docs, side="right")
+        positions = np.arange(self.depth, dtype=np.float32)
+        table = run_table(
+            asked,
+            np.arange(len(asked) + 1) * self.depth,
+            docs.ravel(),
+            np.tile(-positions, len(asked)),
+            np.full(docs.size, self.depth / self.available, dtype=np.float32),
+        )
+        return Output(table)
+
+
+def draw_distinct(draws: np.random.Generator, population: int, size: int) -> np.ndarray:
+    """Return `size` distinct numbers below `population` in the order drawn, uniformly.
+
+    Work and memory are proportional to `size`: repeats are thrown away and drawn again. When more
+    than half is asked for, a permutation costs no more than that.
+    """
+    if 2 * size > population:
+        return draws.permutation(population)[:size]
+    kept = np.empty(0, dtype=np.int64)
+    while len(kept) < size:
+        more = draws.integers(0, population, size=size - len(kept))
+        drawn = np.concatenate([kept, more])
+        _, first = np.unique(drawn, return_index=True)
+        kept = drawn[np.sort(first)]
+    return kept
