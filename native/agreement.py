@@ -1,4 +1,6 @@
-"""Does the teacher agree with the label: rank of the positive, suspected false negatives, score margins."""
+"""Does the teacher agree with the label: rank of the positive, suspected false negatives, score
+margins.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,12 @@ def agreement_columns(values, offsets, positive, scale, margin, start, stop, out
     """Compare the score of item 0, the group's positive, with the rest of each row [start, stop).
 
     Arrays as in `entropy.pair_columns`; margin ≥ 0 in the unit of `scale`; out float64[rows, 8] as
-    AGREEMENT_COLUMNS: 1 if no document scores above item 0 (a tie agrees and is counted apart); 1 + number
-    of documents above it; documents with exactly its score; negatives at or above its score − margin;
-    minimum, mean and population variance of s_0 − s_j over the negatives j; population variance of the
-    scores. status uint8[rows, 8]: TOO_SHORT under two items, NO_POSITIVE where item 0 is
-    none, NO_SUCH_PAIR for the three margins of a row without negatives. Source: quantities.md §6, 6 and 7.
+    AGREEMENT_COLUMNS: 1 if no document scores above item 0 (a tie agrees and is counted apart); 1 +
+    number of documents above it; documents with exactly its score; negatives at or above its score
+    − margin; minimum, mean and population variance of s_0 − s_j over the negatives j; population
+    variance of the scores. status uint8[rows, 8]: TOO_SHORT under two items, NO_POSITIVE where item
+    0 is none, NO_SUCH_PAIR for the three margins of a row without negatives. Source: quantities.md
+    §6, 6 and 7.
     """
     row = np.empty(longest_row(offsets, start, stop))
     for r in range(start, stop):

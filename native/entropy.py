@@ -1,7 +1,8 @@
 """Entropy of teacher scores per row: all pairs of a group (D3, D4), and the softmax over a list.
 
-Every kernel handles rows [start, stop) of a list column given as (values, offsets), so the caller cuts the
-rows into ranges of equal work and runs one per thread; a row is summed in one fixed order, whoever runs it.
+Every kernel handles rows [start, stop) of a list column given as (values, offsets), so the caller
+cuts the rows into ranges of equal work and runs one per thread; a row is summed in one fixed order,
+whoever runs it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ PAIR_COLUMNS = ("all", "pos_pos", "pos_neg", "neg_neg", "misorder")
 LIST_COLUMNS = ("nats", "normalised", "effective_size")
 
 _LN2 = math.log(2.0)
-_SAFE_RANGE = 600.0  # exp(−600) is still a normal float64: e_i / (e_i + e_j) can neither overflow nor be 0/0
+_SAFE_RANGE = 600.0  # exp(−600) is still a normal float64, so e_i + e_j is never 0
 _TILE = 512  # a product of at most 960 factors in [½, 1] stays a normal float64
 _EXACT_BELOW = 1e-7  # nats per pair under which a rounded product of probabilities loses digits
 
@@ -26,8 +27,8 @@ _EXACT_BELOW = 1e-7  # nats per pair under which a rounded product of probabilit
 def _pairs_fast(a, e, i0, i1, j0, j1):
     """Return (entropy in nats, misorder) summed over pairs i in [i0, i1), j in [max(j0, i+1), j1).
 
-    With e = exp(a − max), p = max(e_i, e_j)/(e_i + e_j) and q = 1 − p, one pair has entropy
-    −ln p + |a_i − a_j|·q. The logarithms are gathered in a product: one division per pair, one logarithm
+    With e = exp(a − max), p = max(e_i, e_j)/(e_i + e_j) and q = 1 − p, one pair has entropy −ln p +
+    |a_i − a_j|·q. The logarithms are gathered in a product: one division per pair, one logarithm
     per few hundred pairs.
     """
     nats, misorder, product, pending = 0.0, 0.0, 1.0, 0
@@ -50,7 +51,9 @@ def _pairs_fast(a, e, i0, i1, j0, j1):
 
 @numba.njit(cache=True, nogil=True)
 def _pairs_exact(a, i0, i1, j0, j1):
-    """Do the same pair by pair with log1p: for score ranges beyond exp, and for entropies near zero."""
+    """Do the same pair by pair with log1p: for score ranges beyond exp, and for entropies near
+    zero.
+    """
     nats, misorder = 0.0, 0.0
     for i in range(i0, i1):
         for j in range(max(j0, i + 1), j1):
@@ -73,7 +76,7 @@ def _pairs(a, e, spread, i0, i1, j0, j1):
 
 @numba.njit(cache=True, nogil=True)
 def _positives_first(row, positive, begin, count, a, inverse_t):
-    """Copy a row to `a`, positives first, divided by the temperature; return how many are positive."""
+    """Copy a row to `a`, positives first, divided by T; return how many are positive."""
     found = 0
     for i in range(count):
         if positive[begin + i]:
@@ -102,13 +105,14 @@ def _exponentials(a, count, e):
 
 @numba.njit(cache=True, nogil=True)
 def pair_columns(values, offsets, positive, scale, inverse_t, start, stop, out, status):
-    """Pair entropy D3 of the rows [start, stop), whole and split by role, and the misorder probability.
+    """Pair entropy D3 of the rows [start, stop), whole and split by role, and the misorder
+    probability.
 
-    values float32[items]; offsets int64[rows+1]; positive uint8[items], 1 for a positive; scale: a code of
-    `scales`; inverse_t = 1/T; out float64[rows, 5] as PAIR_COLUMNS: bits, bits, bits, bits, probability;
-    status uint8[rows, 5]. An entry is written only where its status is DEFINED, NaN elsewhere: TOO_SHORT
-    for rows under two items, NO_SUCH_PAIR for a role that no pair of the row has.
-    Source: quantities.md §3 D3 and D4.
+    values float32[items]; offsets int64[rows+1]; positive uint8[items], 1 for a positive; scale: a
+    code of `scales`; inverse_t = 1/T; out float64[rows, 5] as PAIR_COLUMNS: bits, bits, bits, bits,
+    probability; status uint8[rows, 5]. An entry is written only where its status is DEFINED, NaN
+    elsewhere: TOO_SHORT for rows under two items, NO_SUCH_PAIR for a role that no pair of the row
+    has. Source: quantities.md §3 D3 and D4.
     """
     longest = longest_row(offsets, start, stop)
     row, a, e = np.empty(longest), np.empty(longest), np.empty(longest)
@@ -143,9 +147,9 @@ def pair_columns(values, offsets, positive, scale, inverse_t, start, stop, out, 
 def _softmax_sums(x, weight, begin, end):
     """Return Σ e^x, −Σ x·e^x and Σ e^2x over x[begin:end], all x ≤ 0.
 
-    e^x = (e^(x/2048))^2048 by a polynomial and eleven squarings, because this form has no table, no branch
-    and no bit trick, so the compiler turns it into vector code. Relative error below 1e-12 for x > −50 and
-    below 1e-10 down to −700; smaller x count as −700 (1e-304).
+    e^x = (e^(x/2048))^2048 by a polynomial and eleven squarings, because this form has no table, no
+    branch and no bit trick, so the compiler turns it into vector code. Relative error below 1e-12
+    for x > −50 and below 1e-10 down to −700; smaller x count as −700 (1e-304).
     """
     for i in range(begin, end):
         t = max(x[i], -700.0) * (1.0 / 2048.0)
@@ -166,12 +170,14 @@ def _softmax_sums(x, weight, begin, end):
 
 @numba.njit(cache=True, nogil=True)
 def list_columns(values, offsets, scale, inverse_t, start, stop, out, status):
-    """Entropy of softmax(score/T) over each row [start, stop), and the effective number of documents.
+    """Entropy of softmax(score/T) over each row [start, stop), and the effective number of
+    documents.
 
-    Arrays as in `pair_columns`; out float64[rows, 3] as LIST_COLUMNS: nats in [0, ln k], nats/ln k in
-    [0, 1], 1/Σq² in [1, k]; status uint8[rows, 3]: an empty row is TOO_SHORT, and a row of one document
-    has no normalised form. With x = (score − max)/T and R = Σ e^x without one highest document,
-    H = log1p(R) + Σ(−x)e^x/(1 + R): only positive terms, nothing cancels. Source: quantities.md §6, 4.
+    Arrays as in `pair_columns`; out float64[rows, 3] as LIST_COLUMNS: nats in [0, ln k], nats/ln k
+    in [0, 1], 1/Σq² in [1, k]; status uint8[rows, 3]: an empty row is TOO_SHORT, and a row of one
+    document has no normalised form. With x = (score − max)/T and R = Σ e^x without one highest
+    document, H = log1p(R) + Σ(−x)e^x/(1 + R): only positive terms, nothing cancels. Source:
+    quantities.md §6, 4.
     """
     longest = longest_row(offsets, start, stop)
     x, weight = np.empty(longest), np.empty(longest)

@@ -1,8 +1,9 @@
-"""Distances inside a group of document vectors: diameter with its quantiles, radius around positive and query.
+"""Distances inside a group of document vectors: diameter with its quantiles, radius around positive
+and query.
 
-All distances are between rows divided by their own norm (the feature axis): Euclidean d in [0, 2], or cosine
-distance d²/2, also in [0, 2]. They are summed as Σ(a − b)², never as 2 − 2·a·b, which would lose the digits of
-close neighbours. Source: quantities.md §5 P5 and §6, 8 and 9.
+All distances are between rows divided by their own norm (the feature axis): Euclidean d in [0, 2],
+or cosine distance d²/2, also in [0, 2]. They are summed as Σ(a − b)², never as 2 − 2·a·b, which
+would lose the digits of close neighbours. Source: quantities.md §5 P5 and §6, 8 and 9.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ RADIUS_COLUMNS = ("mean", "max", "query")  # after one column per quantile of th
 def widen(half, bits):
     """Write float16 values, given as uint16 bits, to `bits`, the uint32 view of a float32 array.
 
-    Exponent and mantissa move up by 13 bits; the float32 so made is the value times 2^−112, also for
-    subnormals, so the caller multiplies by 2^112. Returns False when some value is NaN or infinite.
+    Exponent and mantissa move up by 13 bits; the float32 so made is the value times 2^−112, also
+    for subnormals, so the caller multiplies by 2^112. Returns False when some value is NaN or
+    infinite.
     """
     special = np.uint32(0)
     for i in range(half.shape[0]):
@@ -50,7 +52,7 @@ def _normalise(vectors, row, dim):
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _squares_from(vectors, i, begin, end, out, at):
-    """Write the squared distances of row i of `vectors` to its rows [begin, end) from out[at] on."""
+    """Write the squared distances of row i to rows [begin, end) of `vectors` from out[at] on."""
     for j in range(begin, end):
         total = np.float32(0.0)
         for c in range(vectors.shape[1]):
@@ -76,7 +78,9 @@ def _sink(heap, node, count):
 
 @numba.njit(cache=True, nogil=True)
 def _keep_largest(squares, count, keep):
-    """Move the `keep` largest of squares[:count] to its end, ascending: a heap sort that stops early."""
+    """Move the `keep` largest of squares[:count] to its end, ascending: a heap sort that stops
+    early.
+    """
     for node in range(count // 2 - 1, -1, -1):
         _sink(squares, node, count)
     for last in range(count - 1, count - 1 - keep, -1):
@@ -93,12 +97,12 @@ def _distance(square, cosine):
 def geometry_columns(vectors, queries, offsets, quantiles, cosine, out, status):
     """Diameter quantiles and radii of every row of a block of groups.
 
-    vectors float32[items, dim], normalised in place; queries float32[rows or 0, dim], likewise; offsets
-    int64[rows+1] into items; quantiles float64[m]; cosine: bool. out float64[rows, m+3]: the m quantiles
-    (numpy's linear rule) of the k(k−1)/2 distances, 0 for a single document; mean and maximum distance from
-    item 0 to the others; mean distance from the query to all items. status uint8[rows, m+3]: ZERO_VECTOR
-    where a vector has no direction; TOO_SHORT for empty rows, for radii of a single document, and for the
-    query radius without queries.
+    vectors float32[items, dim], normalised in place; queries float32[rows or 0, dim], likewise;
+    offsets int64[rows+1] into items; quantiles float64[m]; cosine: bool. out float64[rows, m+3]:
+    the m quantiles (numpy's linear rule) of the k(k−1)/2 distances, 0 for a single document; mean
+    and maximum distance from item 0 to the others; mean distance from the query to all items.
+    status uint8[rows, m+3]: ZERO_VECTOR where a vector has no direction; TOO_SHORT for empty rows,
+    for radii of a single document, and for the query radius without queries.
     """
     m, longest = quantiles.shape[0], longest_row(offsets, 0, offsets.shape[0] - 1)
     squares = np.empty(max(1, longest * (longest - 1) // 2), np.float32)

@@ -1,6 +1,8 @@
-"""Score scales: reading one row of float32 scores as float64 on the scale a statistic is defined on.
+"""Score scales: reading one row of float32 scores as float64 on the scale a statistic is defined
+on.
 
-Source: quantities.md §2. z is a logit margin, s = log σ(z) = −softplus(−z), P = eˢ, z = s − log(−expm1(s)).
+Source: quantities.md §2. z is a logit margin, s = log σ(z) = −softplus(−z), P = eˢ, z = s −
+log(−expm1(s)).
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ AS_STORED, LOGIT_TO_LOGPROB, LOGPROB_TO_LOGIT, PROB_TO_LOGPROB, PROB_TO_LOGIT = 
 # Contraction and reordering are allowed, assumptions about NaN and infinity are not.
 FASTMATH = {"reassoc", "contract", "nsz"}
 
-# Why an entry has no value: DEFINED ones become numbers, NOT_FINITE an error, all others null with a reason.
+# Why an entry has no value: DEFINED ones become numbers, NOT_FINITE an error, all others null with
+# a reason.
 DEFINED, NOT_FINITE, SATURATED, TOO_SHORT, NO_SUCH_PAIR, NO_POSITIVE, ZERO_VECTOR = range(7)
 
 
@@ -36,7 +39,9 @@ def convert(value: float, scale: int) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def load_row(values, begin, end, scale, row):
-    """Write scores [begin, end) to `row` (float64) on `scale`; return DEFINED, SATURATED or NOT_FINITE."""
+    """Write scores [begin, end) to `row` (float64) on `scale`; return DEFINED, SATURATED or
+    NOT_FINITE.
+    """
     bad = 0
     for i in range(begin, end):
         row[i - begin] = values[i]
@@ -54,7 +59,9 @@ def load_row(values, begin, end, scale, row):
 
 @numba.njit(cache=True, nogil=True)
 def longest_row(offsets, start, stop):
-    """Return the largest number of items of the rows [start, stop): the size of the scratch they need."""
+    """Return the largest number of items of the rows [start, stop): the size of the scratch they
+    need.
+    """
     longest = 0
     for row in range(start, stop):
         longest = max(longest, offsets[row + 1] - offsets[row])

@@ -1,1 +1,15 @@
+"""Statistics of groups and candidate lists, as values, columns and an artifact."""
 
+from . import agreement, entropy, locality  # noqa: F401  (registers the members)
+from .base import STATISTICS, Rows, Statistic
+from .measure import default_statistics, measure, measure_groups, measure_pool
+
+__all__ = [
+    "STATISTICS",
+    "Rows",
+    "Statistic",
+    "default_statistics",
+    "measure",
+    "measure_groups",
+    "measure_pool",
+]

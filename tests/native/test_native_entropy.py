@@ -1,4 +1,4 @@
-"""The kernels against the oracles: golden values, properties, extreme scores, any cut into threads."""
+"""The kernels against the oracles: golden values, properties, extreme scores, any cut of rows."""
 
 from __future__ import annotations
 
@@ -121,11 +121,15 @@ def test_the_split_equals_the_oracle_and_adds_up(row, data):
     marks = data.draw(st.lists(st.booleans(), min_size=len(row), max_size=len(row)))
     out, status = run(PAIRS, [row], 1.0, positive=marks)
     total = 0.0
-    for name, pairs in zip(("pos_pos", "pos_neg", "neg_neg"), oracle.pairs_by_role(marks), strict=True):
+    for name, pairs in zip(
+        ("pos_pos", "pos_neg", "neg_neg"), oracle.pairs_by_role(marks), strict=True
+    ):
         if not pairs:
             assert status[name][0] == scales.NO_SUCH_PAIR
             continue
-        assert out[name][0] == pytest.approx(oracle.pair_entropy(row, 1.0, pairs), rel=1e-9, abs=1e-300)
+        assert out[name][0] == pytest.approx(
+            oracle.pair_entropy(row, 1.0, pairs), rel=1e-9, abs=1e-300
+        )
         total += out[name][0] * len(pairs)
     count = len(row) * (len(row) - 1) // 2
     assert total / count == pytest.approx(out["all"][0], rel=1e-12)
@@ -154,7 +158,9 @@ def test_log_sigmoid_scale_equals_the_oracle(row):
 @settings(max_examples=80, deadline=None)
 def test_agreement_equals_the_oracle(row, data):
     row = np.float32(row).tolist()
-    marks = [True] + data.draw(st.lists(st.booleans(), min_size=len(row) - 1, max_size=len(row) - 1))
+    marks = [True] + data.draw(
+        st.lists(st.booleans(), min_size=len(row) - 1, max_size=len(row) - 1)
+    )
     marks[-1] = False
     out, _ = run(AGREE, [row], 0.5, positive=marks)
     for name, wanted in oracle.agreement(row, marks, 0.5).items():
@@ -205,7 +211,9 @@ def test_undefined_rows_have_a_status_and_nan():
     assert status["all"].tolist() == wanted
     assert np.isnan(out["all"]).tolist() == [True, True, False, True, True]
     out, status = run(LISTS, rows, 1.0)
-    assert status["nats"].tolist() == [scales.TOO_SHORT, scales.DEFINED, scales.DEFINED] + wanted[3:]
+    assert (
+        status["nats"].tolist() == [scales.TOO_SHORT, scales.DEFINED, scales.DEFINED] + wanted[3:]
+    )
     assert out["nats"][1] == 0.0
     assert status["normalised"][1] == scales.TOO_SHORT
     _, status = run(AGREE, rows, 0.5)

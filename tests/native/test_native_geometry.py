@@ -51,7 +51,9 @@ def test_equals_the_oracle(size, width):
 def test_euclid_squared_is_twice_the_cosine_distance():
     rng = np.random.Generator(np.random.Philox(3))
     groups = [rng.normal(0, 1, (2, 32)) for _ in range(20)]
-    assert run(groups)[0][:, 0] ** 2 == pytest.approx(2 * run(groups, cosine=True)[0][:, 0], rel=1e-6)
+    assert run(groups)[0][:, 0] ** 2 == pytest.approx(
+        2 * run(groups, cosine=True)[0][:, 0], rel=1e-6
+    )
 
 
 def test_near_neighbours_keep_their_digits():

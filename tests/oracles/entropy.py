@@ -34,7 +34,7 @@ def pair_entropy(scores, T: float = 1.0, pairs=None) -> float:
 
 
 def pairs_by_role(positive):
-    """All pairs i < j of a group, by how many of the two are positive: (pos_pos, pos_neg, neg_neg)."""
+    """All pairs i < j by how many of the two are positive: (pos_pos, pos_neg, neg_neg)."""
     roles = {2: [], 1: [], 0: []}
     for i, j in itertools.combinations(range(len(positive)), 2):
         roles[int(bool(positive[i])) + int(bool(positive[j]))].append((i, j))

@@ -1,4 +1,6 @@
-"""The obvious float64 versions of the geometric statistics: normalise rows, then numpy, one group at a time."""
+"""The obvious float64 versions of the geometric statistics: normalise rows, then numpy, one group
+at a time.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,147 @@
+"""Does the teacher agree with the labels (quantities.md §6, 6 and 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...native import agreement as native
+from ..errors import UsageError
+from ..names import nearest
+from .base import SCALE, STATISTICS, Column, Rows, checked_scale, column
+
+_MARGINS = ("min", "mean", "variance")
+
+
+def _measure(rows: Rows, name: str, scale: str, margin: float = 0.0) -> Column:
+    columns = native.AGREEMENT_COLUMNS
+    arguments = (rows.positive, SCALE, margin)
+    result = rows.run(native.agreement_columns, len(columns), scale, *arguments)
+    return column(result, columns.index(name))
+
+
+class _NeedsLabels:
+    """Positives are known and item 0 is one of them."""
+
+    __slots__ = ()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Labels."""
+        return frozenset({"labels"})
+
+
+@STATISTICS.register("teacher_agrees")
+@dataclass(frozen=True, slots=True)
+class TeacherAgrees(_NeedsLabels):
+    """1 where no document scores above the group's positive; a tie agrees, `ties` counts them."""
+
+    @property
+    def unit(self) -> str:
+        """A flag."""
+        return "flag"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the flag of every row; the order of scores is the same on every scale."""
+        return _measure(rows, "first", "raw")
+
+
+@STATISTICS.register("positive_rank")
+@dataclass(frozen=True, slots=True)
+class PositiveRank(_NeedsLabels):
+    """1 + the number of documents that the teacher scores above the group's positive."""
+
+    @property
+    def unit(self) -> str:
+        """A rank, 1 is best."""
+        return "rank"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the rank of item 0 in every row."""
+        return _measure(rows, "rank", "raw")
+
+
+@STATISTICS.register("ties")
+@dataclass(frozen=True, slots=True)
+class Ties(_NeedsLabels):
+    """Documents with exactly the positive's teacher score."""
+
+    @property
+    def unit(self) -> str:
+        """Documents."""
+        return "count"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the number of ties of every row."""
+        return _measure(rows, "ties", "raw")
+
+
+@STATISTICS.register("suspects")
+@dataclass(frozen=True, slots=True)
+class Suspects(_NeedsLabels):
+    """False-negative suspects: negatives at or above s_0 − margin, the margin in units of the
+    `score` scale.
+    """
+
+    margin: float = 0.5
+    score: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", checked_scale(self.score))
+        if not 0.0 <= self.margin < float("inf"):
+            raise UsageError(
+                f"margin={self.margin} is not a margin", do="give a number of 0 or more"
+            )
+
+    @property
+    def unit(self) -> str:
+        """Documents."""
+        return "count"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the number of suspects of every row."""
+        return _measure(rows, "suspects", self.score or "logprob", self.margin)
+
+
+@STATISTICS.register("margin")
+@dataclass(frozen=True, slots=True)
+class Margin(_NeedsLabels):
+    """Minimum, mean or population variance of s_0 − s_j over the negatives: what marginMSE learns
+    from.
+    """
+
+    of: str = "mean"
+    score: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", checked_scale(self.score))
+        if self.of not in _MARGINS:
+            raise UsageError(f"of={self.of} is unknown", do=nearest(str(self.of), _MARGINS))
+
+    @property
+    def unit(self) -> str:
+        """The scale's unit, squared for the variance."""
+        return (self.score or "logprob") + ("²" if self.of == "variance" else "")
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the margin statistic of every row."""
+        return _measure(rows, f"margin_{self.of}", self.score or "logprob")
+
+
+@STATISTICS.register("score_variance")
+@dataclass(frozen=True, slots=True)
+class ScoreVariance(_NeedsLabels):
+    """Population variance of the teacher's scores of the group."""
+
+    score: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", checked_scale(self.score))
+
+    @property
+    def unit(self) -> str:
+        """The scale's unit, squared."""
+        return (self.score or "logprob") + "²"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the variance of every row."""
+        return _measure(rows, "variance", self.score or "logprob")

@@ -1,0 +1,187 @@
+"""What every statistic has in common: its family of names, the rows it measures, and how kernels
+run on them.
+
+A statistic is a value: `pair_entropy(T=2)` names a column, a recipe entry and a definition. It asks
+`Rows` for what it needs; kernels that serve several statistics run once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numba
+import numpy as np
+
+from ...native import scales
+from ..errors import BadInput, UsageError
+from ..names import Family, nearest
+
+STATISTICS = Family("statistic")
+
+REASONS = {
+    scales.SATURATED: "saturated",  # P = 0 or 1: no finite value on the scale asked for
+    scales.TOO_SHORT: "too_short",
+    scales.NO_SUCH_PAIR: "no_such_pair",
+    scales.NO_POSITIVE: "no_positive_first",
+    scales.ZERO_VECTOR: "zero_vector",
+    7: "no_probability",  # a similarity has no P = σ(z)
+    8: "duplicate_document",
+}
+NO_PROBABILITY, DUPLICATE_DOCUMENT = 7, 8
+
+KINDS = ("logit", "log-prob", "probability", "similarity")
+SCALES = ("logprob", "logit", "raw")
+_CODES = {
+    ("logit", "logprob"): scales.LOGIT_TO_LOGPROB,
+    ("logit", "logit"): scales.AS_STORED,
+    ("log-prob", "logprob"): scales.AS_STORED,
+    ("log-prob", "logit"): scales.LOGPROB_TO_LOGIT,
+    ("probability", "logprob"): scales.PROB_TO_LOGPROB,
+    ("probability", "logit"): scales.PROB_TO_LOGIT,
+}
+
+Column = tuple[np.ndarray, np.ndarray]
+"""(values float64 [rows], status uint8 [rows]); a value counts where its status is DEFINED."""
+
+
+class Statistic(Protocol):
+    """One column: what it is called, in which unit, and its values over rows."""
+
+    @property
+    def unit(self) -> str:
+        """Return the unit for the column's metadata: bits, nats, probability, count, …."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return what besides scores is needed: labels, vectors, query_vectors."""
+        ...
+
+    def measure(self, rows: Rows) -> Column:
+        """Return values and status of every row."""
+        ...
+
+
+@dataclass(slots=True)
+class Rows:
+    """Groups or candidate lists to be measured, as flat read-only views.
+
+    scores float32 [items], offsets int64 [n+1], positive uint8 [items], doc uint32 [items], query
+    uint32 [n]; `kind` of the scores; `vectors` and `query_vectors` gather rows of an encoder's
+    vectors, where declared.
+    """
+
+    query: np.ndarray
+    offsets: np.ndarray
+    doc: np.ndarray
+    scores: np.ndarray
+    positive: np.ndarray
+    kind: str
+    vectors: Any = None
+    query_vectors: Any = None
+    _known: dict[Hashable, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise BadInput(f"score kind {self.kind!r} is unknown", do=nearest(self.kind, KINDS))
+        for name in ("offsets", "scores", "positive"):
+            view = getattr(self, name).view()
+            # Read-only, so that one compiled form serves mapped files and arrays in memory.
+            view.flags.writeable = False
+            setattr(self, name, view)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """Return the result of `compute`, run at most once per key."""
+        if key not in self._known:
+            self._known[key] = compute()
+        return self._known[key]
+
+    def run(self, kernel: Callable[..., None], width: int, scale: str, *arguments: Any) -> Any:
+        """Run a kernel (values, offsets, *arguments, start, stop, out, status) once over all rows.
+
+        Returns (out float64 [n, width], status uint8 [n, width]). Raises BadInput for a NaN or
+        infinite score, naming the row.
+        """
+        key = (kernel.__name__, scale, *(a for a in arguments if not isinstance(a, np.ndarray)))
+        return self.once(key, lambda: self._run(kernel, width, scale, arguments))
+
+    def _run(self, kernel: Callable[..., None], width: int, scale: str, arguments: Any) -> Any:
+        out = np.full((len(self), width), np.nan)
+        status = np.full((len(self), width), NO_PROBABILITY, dtype=np.uint8)
+        code = scale_code(self.kind, scale)
+        if code is None:
+            return out, status
+        before = [code if a is SCALE else a for a in arguments]
+
+        def work(start: int, stop: int) -> None:
+            kernel(self.scores, self.offsets, *before, start, stop, out, status)
+
+        in_threads(work, self.offsets)
+        self._refuse_not_finite(status[:, 0])
+        return out, status
+
+    def _refuse_not_finite(self, status: np.ndarray) -> None:
+        for row in np.flatnonzero(status == scales.NOT_FINITE)[:1]:
+            items = slice(self.offsets[row], self.offsets[row + 1])
+            at = int(np.flatnonzero(~np.isfinite(self.scores[items]))[0])
+            raise BadInput(
+                f"the teacher score of document {self.doc[items][at]} is {self.scores[items][at]}",
+                where=f"query ordinal {self.query[row]}",
+                do="score this pair again; a missing score must not be written as a number",
+            )
+
+
+SCALE = object()
+"""Stands in a kernel's arguments where the code of the score scale goes."""
+
+
+def scale_code(kind: str, scale: str) -> int | None:
+    """Return the kernels' code for reading scores of `kind` on `scale`; None where no such scale
+    exists.
+    """
+    return scales.AS_STORED if scale == "raw" else _CODES.get((kind, scale))
+
+
+def checked_scale(scale: str | None) -> str | None:
+    """Return the canonical form of a `score=` parameter: None stands for logprob, the reference's
+    scale.
+    """
+    if scale not in (None, *SCALES):
+        raise UsageError(f"score={scale} is not a score scale", do=nearest(str(scale), SCALES))
+    return None if scale == "logprob" else scale
+
+
+def checked_temperature(value: float) -> None:
+    """Refuse a temperature that is not a positive finite number."""
+    if not 0.0 < value < float("inf"):
+        raise UsageError(f"T={value} is not a temperature", do="give a number above 0")
+
+
+def column(result: tuple[np.ndarray, np.ndarray], index: int) -> Column:
+    """Return one column of a kernel's result."""
+    return result[0][:, index], result[1][:, index]
+
+
+def in_threads(work: Callable[[int, int], None], offsets: Sequence[int] | np.ndarray) -> None:
+    """Call work(start, stop) on one range of rows per thread; the ranges have equal numbers of
+    items.
+
+    Rows do not depend on each other, so the result does not depend on the number of threads. An
+    actor limits it by NUMBA_NUM_THREADS.
+    """
+    bounds = np.asarray(offsets)
+    threads = min(int(numba.config.NUMBA_NUM_THREADS), 1 + int(bounds[-1] - bounds[0]) // 50_000)
+    if threads < 2:
+        work(0, len(bounds) - 1)
+        return
+    targets = np.linspace(bounds[0], bounds[-1], threads + 1)
+    cuts = np.searchsorted(bounds, targets)
+    cuts[0], cuts[-1] = 0, len(bounds) - 1
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, cuts[:-1].tolist(), cuts[1:].tolist()))

@@ -1,0 +1,191 @@
+"""How sure the teacher is: entropy over the pairs of a group and over its list (quantities.md §3,
+§6 1–5, 21).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...native import entropy as native
+from ..errors import UsageError
+from ..names import nearest
+from .base import SCALE, STATISTICS, Column, Rows, checked_scale, checked_temperature, column
+
+_PAIRS = ("pos_pos", "pos_neg", "neg_neg")
+_BOUNDS = ("pinsker", "sharp", "upper")
+
+
+@dataclass(frozen=True, slots=True)
+class _OnScores:
+    """The parameters of a statistic of teacher scores: temperature and score scale.
+
+    `score` is `logprob` (s = log σ(z), the default, not printed), `logit` (z) or `raw` (as stored,
+    the only one that a similarity has).
+    """
+
+    T: float = 1.0
+    score: str | None = None
+
+    def __post_init__(self) -> None:
+        checked_temperature(self.T)
+        object.__setattr__(self, "score", checked_scale(self.score))
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset()
+
+    def pair_column(self, rows: Rows, name: str) -> Column:
+        """Return one column of the pair kernel."""
+        arguments = (rows.positive, SCALE, 1.0 / self.T)
+        columns = native.PAIR_COLUMNS
+        result = rows.run(native.pair_columns, len(columns), self.score or "logprob", *arguments)
+        return column(result, columns.index(name))
+
+    def list_column(self, rows: Rows, name: str) -> Column:
+        """Return one column of the list kernel."""
+        columns, scale = native.LIST_COLUMNS, self.score or "logprob"
+        result = rows.run(native.list_columns, len(columns), scale, SCALE, 1.0 / self.T)
+        return column(result, columns.index(name))
+
+
+@STATISTICS.register("pair_entropy")
+@dataclass(frozen=True, slots=True)
+class PairEntropy(_OnScores):
+    """D3: mean over pairs i < j of h₂(σ((s_i − s_j)/T)), bits in [0, 1].
+
+    `pairs` restricts it to pos_pos, pos_neg or neg_neg pairs; weighted by their numbers of pairs
+    the parts give the whole. Null: fewer than two documents, no such pair, a score saturated on the
+    scale.
+    """
+
+    pairs: str | None = None
+
+    def __post_init__(self) -> None:
+        _OnScores.__post_init__(self)
+        if self.pairs not in (None, *_PAIRS):
+            raise UsageError(f"pairs={self.pairs} is unknown", do=nearest(str(self.pairs), _PAIRS))
+
+    @property
+    def unit(self) -> str:
+        """Bits per pair."""
+        return "bits"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Only a split by role needs labels."""
+        return frozenset({"labels"} if self.pairs else ())
+
+    def measure(self, rows: Rows) -> Column:
+        """Return D3 of every row."""
+        return self.pair_column(rows, self.pairs or "all")
+
+
+@STATISTICS.register("misorder")
+@dataclass(frozen=True, slots=True)
+class Misorder(_OnScores):
+    """D4: mean over pairs of min(p, 1 − p), probability in [0, ½].
+
+    `bound` gives what the entropy alone says instead: `pinsker` and `sharp` from below, `upper`
+    from above.
+    """
+
+    bound: str | None = None
+
+    def __post_init__(self) -> None:
+        _OnScores.__post_init__(self)
+        if self.bound not in (None, *_BOUNDS):
+            raise UsageError(f"bound={self.bound} is unknown", do=nearest(str(self.bound), _BOUNDS))
+
+    @property
+    def unit(self) -> str:
+        """Probability."""
+        return "probability"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the misordering probability, or a bound of it, of every row."""
+        if self.bound is None:
+            return self.pair_column(rows, "misorder")
+        bits, status = self.pair_column(rows, "all")
+        return misorder_bound(bits, self.bound), status
+
+
+@STATISTICS.register("list_entropy")
+@dataclass(frozen=True, slots=True)
+class ListEntropy(_OnScores):
+    """−Σ q ln q with q = softmax(s/T), nats in [0, ln k]; `normalised` divides by ln k."""
+
+    normalised: bool | None = None
+
+    def __post_init__(self) -> None:
+        _OnScores.__post_init__(self)
+        object.__setattr__(self, "normalised", True if self.normalised else None)
+
+    @property
+    def unit(self) -> str:
+        """Nats, or a share of ln k."""
+        return "share of ln k" if self.normalised else "nats"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the list entropy of every row."""
+        return self.list_column(rows, "normalised" if self.normalised else "nats")
+
+
+@STATISTICS.register("effective_size")
+@dataclass(frozen=True, slots=True)
+class EffectiveSize(_OnScores):
+    """1/Σq² with q = softmax(s/T): how many documents the teacher's softmax really spreads over."""
+
+    @property
+    def unit(self) -> str:
+        """Documents, in [1, k]."""
+        return "documents"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the effective number of documents of every row."""
+        return self.list_column(rows, "effective_size")
+
+
+@STATISTICS.register("loss_floor")
+@dataclass(frozen=True, slots=True)
+class LossFloor(_OnScores):
+    """What soft RankNet cannot go below on this group: pair entropy in nats; other losses have
+    floor 0.
+    """
+
+    @property
+    def unit(self) -> str:
+        """Nats per pair."""
+        return "nats"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the floor of every row."""
+        bits, status = self.pair_column(rows, "all")
+        return bits * math.log(2.0), status
+
+
+def misorder_bound(bits: np.ndarray, bound: str) -> np.ndarray:
+    """Bound the misordering probability by the pair entropy (D4); NaN stays NaN.
+
+    bits float64 [n] in [0, 1]. `pinsker`: ½ − √((ln 2 − H_nat)/2), clipped at 0; `sharp`: the p in
+    [0, ½] with h₂(p) = H; `upper`: H/2.
+    """
+    bits = np.asarray(bits, dtype=np.float64)
+    if bound == "upper":
+        return bits / 2.0
+    if bound == "pinsker":
+        missing = np.maximum(0.0, math.log(2.0) * (1.0 - bits))
+        return np.maximum(0.0, 0.5 - np.sqrt(missing / 2.0))
+    low, high = np.zeros_like(bits), np.full_like(bits, 0.5)
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        below = _binary_entropy(middle) < bits
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.where(np.isnan(bits), np.nan, (low + high) / 2.0)
+
+
+def _binary_entropy(p: np.ndarray) -> np.ndarray:
+    """h₂(p) in bits for 0 < p ≤ ½."""
+    return -(p * np.log2(p) + (1.0 - p) * np.log1p(-p) / math.log(2.0))

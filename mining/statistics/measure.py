@@ -1,0 +1,271 @@
+"""The stage that measures: groups or scored candidate lists in, an artifact of kind "statistics"
+out.
+
+Its table has the query and one float64 column per statistic, named by the canonical text. Undefined
+is null; the manifest counts the nulls of every column by reason under `null[<column>]:<reason>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...native import scales
+from ..actors import INLINE, Execution
+from ..errors import BadInput, UsageError
+from ..groups import Groups
+from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
+from ..store.tables import list_values
+from .base import DUPLICATE_DOCUMENT, REASONS, STATISTICS, Rows, Statistic
+from .locality import VectorRows
+
+SIMILARITY_T = 0.05
+"""Temperature at which cosine similarities are measured unless another is asked for: the scale of
+20 that sentence-transformers trains with. At T = 1 every cosine is a coin toss."""
+
+_NEEDED = {
+    "vectors": "the vectors of an encoder (vectors=…, --encoder PATH)",
+    "query_vectors": "an encoder's vectors of the queries (query_vectors=…)",
+    "labels": "judgements (qrels=…); groups carry their own",
+}
+
+
+def default_statistics(
+    kind: str, *, labels: bool = True, vectors: bool = False, query_vectors: bool = False
+) -> tuple[str, ...]:
+    """Return what is measured when nothing is asked for: what score kind and inputs allow."""
+    on = f"(T={SIMILARITY_T},score=raw" if kind == "similarity" else "(T=1"
+    scale = ",score=raw" if kind == "similarity" else ""
+    texts = [f"pair_entropy{on})"]
+    if labels:
+        texts += [f"pair_entropy{on},pairs={pairs})" for pairs in ("pos_neg", "neg_neg")]
+    if kind != "similarity":
+        texts += ["pair_entropy(T=1,score=logit)"]
+    texts += [f"misorder{on})", f"list_entropy{on})", f"list_entropy{on},normalised=true)"]
+    texts += [f"effective_size{on})"]
+    if labels:
+        margin = SIMILARITY_T if kind == "similarity" else 0.5
+        texts += ["teacher_agrees", "positive_rank", f"suspects(margin={margin}{scale})"]
+        texts += [f"margin(of=mean{scale})", f"margin(of=min{scale})"]
+    if vectors:
+        texts += [f"diameter(q={q})" for q in (1, 0.99, 0.95)]
+        texts += ["radius(of=mean)", "radius(of=max)"] if labels else []
+    if vectors and query_vectors:
+        texts += ["radius(of=mean,to=query)"]
+    return tuple(STATISTICS.text(STATISTICS.parse(text)) for text in texts)
+
+
+def measure_groups(
+    workspace: Workspace,
+    groups: Artifact | str,
+    statistics: Sequence[str | Statistic] | None = None,
+    *,
+    vectors: Artifact | None = None,
+    query_vectors: Artifact | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Measure every group; the rows of the result are the rows of the groups.
+
+    `statistics`: values or canonical texts, `default_statistics` if None. `vectors` and
+    `query_vectors` are artifacts of kind "vectors" for documents and queries, by ordinal. Raises
+    UsageError for an unknown statistic or one whose inputs are not there, BadInput for a score that
+    is not finite.
+    """
+    artifact = workspace.find(groups, "groups")
+    inputs = {"groups": artifact} | _optional(vectors=vectors, query_vectors=query_vectors)
+    return _measure(workspace, artifact, inputs, statistics, labels=True, how=how)
+
+
+def measure_pool(
+    workspace: Workspace,
+    scores: Artifact | str,
+    statistics: Sequence[str | Statistic] | None = None,
+    *,
+    qrels: Artifact | None = None,
+    vectors: Artifact | None = None,
+    query_vectors: Artifact | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Measure every query's whole list of scored candidates: pool entropy, pool diameter.
+
+    Lists are in order of documents, so statistics of the group's positive are null; the split of
+    the pair entropy by role needs `qrels` (documents graded 1 or more are positives).
+    """
+    artifact = workspace.find(scores, "scores")
+    inputs = {"scores": artifact}
+    inputs |= _optional(qrels=qrels, vectors=vectors, query_vectors=query_vectors)
+    return _measure(workspace, artifact, inputs, statistics, labels=qrels is not None, how=how)
+
+
+def _optional(**artifacts: Artifact | None) -> dict[str, Artifact]:
+    return {role: artifact for role, artifact in artifacts.items() if artifact is not None}
+
+
+def _measure(
+    workspace: Workspace,
+    measured: Artifact,
+    inputs: dict[str, Artifact],
+    statistics: Sequence[str | Statistic] | None,
+    *,
+    labels: bool,
+    how: Execution,
+) -> Artifact:
+    have = {role for role in ("vectors", "query_vectors") if role in inputs}
+    kind = measured.metadata["kind"]
+    if statistics is None:
+        statistics = default_statistics(kind, labels=labels, **dict.fromkeys(have, True))
+    wanted = [STATISTICS.parse(s) for s in statistics]
+    texts = list(dict.fromkeys(STATISTICS.text(s) for s in wanted))
+    wanted = [STATISTICS.parse(text) for text in texts]
+    if not texts:
+        raise UsageError("no statistic was asked for", do=f"known: {', '.join(STATISTICS.names())}")
+    _refuse_missing_inputs(wanted, have | ({"labels"} if labels else set()))
+    stage = Stage(
+        kind="statistics",
+        parameters={"statistics": texts},
+        inputs=inputs,
+        schema=schema_of(wanted),
+        shards=lambda: _shards(measured),
+        worker=Measure,
+        options={
+            "statistics": texts,
+            "paths": {role: str(artifact.path) for role, artifact in inputs.items()},
+        },
+        metadata={"kind": kind} | {f"unit[{s}]": s.unit for s in wanted},
+    )
+    return workspace.build(stage, how)
+
+
+def _refuse_missing_inputs(wanted: Sequence[Statistic], have: set[str]) -> None:
+    for statistic in wanted:
+        for need in sorted(statistic.needs - have):
+            raise UsageError(f"{statistic} needs {_NEEDED[need]}", do="declare it, or leave it out")
+
+
+def schema_of(statistics: Sequence[Statistic]) -> pa.Schema:
+    """Return the schema of a statistics table; every column's unit stands in its metadata."""
+    fields = [pa.field("query", pa.uint32(), nullable=False)]
+    for value in statistics:
+        metadata = {"unit": value.unit, "statistic": STATISTICS.text(value)}
+        fields.append(pa.field(STATISTICS.text(value), pa.float64(), metadata=metadata))
+    return pa.schema(fields)
+
+
+def measure(rows: Rows, statistics: Sequence[Statistic]) -> Output:
+    """Measure rows in memory: the table, and how many values are null for which reason."""
+    columns: list[pa.Array] = [pa.array(np.ascontiguousarray(rows.query, np.uint32))]
+    counts: dict[str, int] = {}
+    twice = rows.once("duplicates", lambda: _with_duplicates(rows))
+    for statistic in statistics:
+        values, status = statistic.measure(rows)
+        status = np.where(twice & (status == scales.DEFINED), DUPLICATE_DOCUMENT, status)
+        columns.append(pa.array(values, mask=status != scales.DEFINED))
+        for code in np.unique(status[status != scales.DEFINED]):
+            counts[f"null[{statistic}]:{REASONS[int(code)]}"] = int((status == code).sum())
+    return Output(pa.Table.from_arrays(columns, schema=schema_of(statistics)), counts=counts)
+
+
+def _with_duplicates(rows: Rows) -> np.ndarray:
+    """Flag rows that hold a document twice: copies add a bit per pair to D3, so nothing is measured
+    there.
+    """
+    lengths = np.diff(rows.offsets)
+    owner = np.repeat(np.arange(len(rows), dtype=np.uint64), lengths) << np.uint64(32)
+    key = owner | rows.doc
+    if not (key[1:] > key[:-1]).all():  # candidate lists ascend already
+        key = np.sort(key)
+    found = np.zeros(len(rows), bool)
+    found[(key[1:][key[1:] == key[:-1]] >> np.uint64(32)).astype(np.int64)] = True
+    return found
+
+
+class Measure:
+    """The worker: keeps the inputs open and measures one range of queries at a time."""
+
+    def __init__(self, statistics: Sequence[str], paths: dict[str, str]):
+        self.statistics = [STATISTICS.parse(text) for text in statistics]
+        artifacts = {role: open_artifact(Path(path)) for role, path in paths.items()}
+        self.read = _read_groups if "groups" in artifacts else _read_scores
+        self.measured = artifacts["groups" if "groups" in artifacts else "scores"]
+        self.bounds = _first_rows(self.measured)
+        self.qrels = artifacts.get("qrels")
+        self.extra: dict[str, Any] = {
+            role: VectorRows(artifacts[role])
+            for role in ("vectors", "query_vectors")
+            if role in artifacts
+        }
+
+    def __call__(self, shard: Shard) -> Output:
+        """Measure the rows of queries number start…stop−1."""
+        start, stop = int(self.bounds[shard.start]), int(self.bounds[shard.stop])
+        arrays = self.read(self.measured, start, stop, self.qrels)
+        rows = Rows(**arrays, kind=self.measured.metadata["kind"], **self.extra)
+        return measure(rows, self.statistics)
+
+
+def _first_rows(artifact: Artifact) -> np.ndarray:
+    """Return the first row of every query, and the number of rows: the keys of the plan (int64)."""
+    parts = [table["query"].to_numpy() for table in artifact.tables(level=1)]
+    query = np.concatenate(parts) if parts else np.empty(0, np.uint32)
+    if not len(query):
+        return np.zeros(1, np.int64)
+    changes = np.flatnonzero(query[1:] != query[:-1]) + 1
+    return np.concatenate([[0], changes, [len(query)]]).astype(np.int64)
+
+
+def _shards(artifact: Artifact) -> list[Shard]:
+    """One shard per part of the input: it was cut by work already."""
+    bounds = _first_rows(artifact)
+    ends = [np.searchsorted(bounds, p.start + p.rows) for p in artifact.parts]
+    starts = [0, *ends[:-1]]
+    return [
+        Shard(i, int(start), int(stop), max(1, part.rows))
+        for i, (start, stop, part) in enumerate(zip(starts, ends, artifact.parts, strict=True))
+    ] or [Shard(0, 0, 0, 0)]
+
+
+def _read_groups(
+    artifact: Artifact, start: int, stop: int, qrels: Artifact | None
+) -> dict[str, Any]:
+    groups = Groups(artifact, level=2)
+    found = groups.rows(start, stop)
+    return {
+        "query": found.query,
+        "offsets": np.arange(len(found) + 1, dtype=np.int64) * groups.size,
+        "doc": found.doc.reshape(-1),
+        "scores": found.score.reshape(-1),
+        "positive": (found.grade > 0).reshape(-1).astype(np.uint8),
+    }
+
+
+def _read_scores(
+    artifact: Artifact, start: int, stop: int, qrels: Artifact | None
+) -> dict[str, Any]:
+    pieces = []
+    for part in artifact.parts:
+        low, high = max(start, part.start), min(stop, part.start + part.rows)
+        if low < high:
+            pieces.append(artifact.table(part.number).slice(low - part.start, high - low))
+    table = pa.concat_tables(pieces) if pieces else artifact.table(0).slice(0, 0)
+    query = table["query"].to_numpy()
+    offsets, doc = list_values(table["doc"])
+    _, scores = list_values(table["logit"])
+    positive = np.zeros(len(doc), np.uint8)
+    if qrels is not None:
+        owner = np.repeat(query.astype(np.uint64), np.diff(offsets)) << np.uint64(32)
+        positive = np.isin(owner | doc, _positive_keys(qrels)).astype(np.uint8)
+    return {"query": query, "offsets": offsets, "doc": doc, "scores": scores, "positive": positive}
+
+
+def _positive_keys(qrels: Artifact) -> np.ndarray:
+    """Return query·2³² + doc of every judgement of grade 1 or more."""
+    if qrels.kind != "qrels":
+        raise BadInput(f"a {qrels.kind} is not qrels", where=qrels.path)
+    table = pa.concat_tables(qrels.tables())
+    good = table["grade"].to_numpy() >= 1
+    keys = (table["query"].to_numpy().astype(np.uint64) << np.uint64(32)) | table["doc"].to_numpy()
+    return keys[good]
