@@ -1,1 +1,82 @@
+"""rankmill: prepare data for ranking distillation, measure every group, know what each step cost.
 
+`import rankmill as rm` is light: the verbs are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rankmill.api import (
+        collect as collect,
+    )
+    from rankmill.api import (
+        evaluate as evaluate,
+    )
+    from rankmill.api import (
+        import_run as import_run,
+    )
+    from rankmill.api import (
+        mine as mine,
+    )
+    from rankmill.api import (
+        pool as pool,
+    )
+    from rankmill.api import (
+        rerank as rerank,
+    )
+    from rankmill.api import (
+        retrieve as retrieve,
+    )
+    from rankmill.api import (
+        score as score,
+    )
+    from rankmill.api import (
+        select as select,
+    )
+    from rankmill.api import (
+        stats as stats,
+    )
+    from rankmill.api import (
+        train as train,
+    )
+    from rankmill.mining.actors import Execution as Execution
+    from rankmill.mining.errors import RankmillError as RankmillError
+    from rankmill.mining.store import Workspace as Workspace
+
+__version__ = metadata.version("rankmill")
+
+_LAZY = {
+    **dict.fromkeys(
+        (
+            "collect",
+            "evaluate",
+            "import_run",
+            "mine",
+            "pool",
+            "rerank",
+            "retrieve",
+            "score",
+            "select",
+            "stats",
+            "train",
+        ),
+        "rankmill.api",
+    ),
+    "Execution": "rankmill.mining.actors",
+    "RankmillError": "rankmill.mining.errors",
+    "Workspace": "rankmill.mining.store",
+}
+__all__ = ["__version__", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'rankmill' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

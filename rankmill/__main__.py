@@ -1,0 +1,5 @@
+"""`python -m rankmill` is the command line."""
+
+from rankmill.cli import main
+
+main()

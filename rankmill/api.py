@@ -1,0 +1,302 @@
+"""The verbs: each takes and returns artifact handles, each does nothing when the result is there.
+
+    nf     = collect("beir:nfcorpus")
+    run    = mine("bm25(k1=0.9,b=0.4)", nf, split="train", depth=200)
+    cands  = pool([run])
+    scored = score("bi_encoder(model=PATH)", cands)
+    chosen = select("uniform(last=100)", cands, scored, size=16)
+    stats(chosen); train("bi_encoder(model=PATH,layers=2)", chosen, loss="kl", documents=100_000)
+
+`how` is an `Execution`: this process, or Ray actors. It never changes a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rankmill.mining.actors import INLINE, Execution
+from rankmill.mining.collection import Collection
+from rankmill.mining.errors import BadInput
+from rankmill.mining.store import Artifact, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_WORKSPACE = "rankmill-work"
+
+
+def collect(
+    spec: str,
+    *,
+    workspace: Workspace | str | Path = DEFAULT_WORKSPACE,
+    title: str = "title text",
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Collection:
+    """Read a collection: `beir:PATH`, `ir:ID`, `tsv:`, `jsonl:`, `parquet:PATH`, `python-docs`."""
+    from rankmill.mining.collection import collect as read
+
+    return read(_workspace(workspace), spec, title=title, name=name, how=how)
+
+
+def mine(
+    source: str,
+    collection: Collection,
+    *,
+    split: str,
+    depth: int = 100,
+    seed: int = 0,
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Mine a run: at most `depth` documents for each query of the split."""
+    from rankmill.mining.sources import mine as run_source
+
+    workspace = collection.artifact.workspace
+    run = run_source(workspace, source, collection, split, depth=depth, seed=seed, how=how)
+    return _named(run, name)
+
+
+def import_run(
+    path: str | Path,
+    collection: Collection,
+    *,
+    split: str,
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Read a TREC run, plain or gzipped, as a run artifact."""
+    from rankmill.mining.sources.imported import import_run as read
+
+    workspace = collection.artifact.workspace
+    return _named(read(workspace, path, collection, split, how=how), name)
+
+
+def pool(
+    runs: Sequence[Artifact],
+    *,
+    positives: bool = True,
+    depth: int | None = None,
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Join runs into one row per query with every source's rank and score."""
+    from rankmill.mining.errors import UsageError
+    from rankmill.mining.pool import pool_runs
+
+    if not runs:
+        raise UsageError("a pool needs at least one run", do="name one or more runs")
+    workspace, collection = runs[0].workspace, collection_of(runs[0])
+    made = pool_runs(
+        workspace,
+        list(runs),
+        collection=collection,
+        split=split_of(runs[0]),
+        positives=positives,
+        depth=depth,
+        how=how,
+    )
+    return _named(made, name)
+
+
+def score(
+    teacher: str, pool: Artifact, *, name: str | None = None, how: Execution = INLINE
+) -> Artifact:
+    """Score every pair of a pool once with a teacher; pairs scored before are reused."""
+    from rankmill.mining.teachers import score_pool
+
+    made = score_pool(pool.workspace, teacher, pool, collection=collection_of(pool), how=how)
+    return _named(made, name)
+
+
+def select(
+    strategy: str,
+    pool: Artifact,
+    scores: Artifact,
+    *,
+    size: int = 16,
+    seed: int = 0,
+    when_short: str = "drop_query",
+    filters: Sequence[str] = (),
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Choose one group of `size` documents per query, the positive first."""
+    from rankmill.mining.selection import select_groups
+
+    made = select_groups(
+        pool.workspace,
+        strategy,
+        pool,
+        scores,
+        collection=collection_of(pool),
+        split=split_of(pool),
+        size=size,
+        seed=seed,
+        filters=tuple(filters),
+        when_short=when_short,
+        how=how,
+    )
+    return _named(made, name)
+
+
+def stats(
+    groups: Artifact,
+    *,
+    statistics: Sequence[str] | None = None,
+    encoder: str | None = None,
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Measure every group. `encoder` (a model folder or `bi_encoder(…)`) adds locality."""
+    from rankmill.mining.statistics import measure_groups
+
+    vectors = vectors_of(encoder, groups, how) if encoder else {}
+    made = measure_groups(groups.workspace, groups, statistics, **vectors, how=how)
+    return _named(made, name)
+
+
+def train(
+    student: str,
+    groups: Artifact,
+    *,
+    loss: str = "kl",
+    documents: int = 100_000,
+    name: str | None = None,
+    how: Execution = INLINE,
+    **settings: Any,
+) -> Artifact:
+    """Train a student on groups until it has seen `documents` documents."""
+    from rankmill.training.trainer import train_student
+
+    made = train_student(
+        groups.workspace,
+        student,
+        groups,
+        collection=collection_of(groups),
+        loss=loss,
+        documents=documents,
+        how=how,
+        **settings,
+    )
+    return _named(made, name)
+
+
+def rerank(
+    student: Artifact | str,
+    run: Artifact,
+    *,
+    depth: int = 100,
+    name: str | None = None,
+    how: Execution = INLINE,
+    **settings: Any,
+) -> Artifact:
+    """Let a student order the first `depth` documents of a run anew; returns a run."""
+    from rankmill.training.evaluation import rerank_with
+
+    made = rerank_with(
+        run.workspace,
+        student,
+        run,
+        collection=collection_of(run),
+        split=split_of(run),
+        depth=depth,
+        how=how,
+        **settings,
+    )
+    return _named(made, name)
+
+
+def retrieve(
+    student: Artifact | str,
+    collection: Collection,
+    *,
+    split: str,
+    depth: int = 100,
+    name: str | None = None,
+    how: Execution = INLINE,
+    **settings: Any,
+) -> Artifact:
+    """Let a bi-encoder student search the whole corpus; returns a run."""
+    from rankmill.training.evaluation import retrieve_with
+
+    workspace = collection.artifact.workspace
+    made = retrieve_with(
+        workspace, student, collection=collection, split=split, depth=depth, how=how, **settings
+    )
+    return _named(made, name)
+
+
+def evaluate(
+    run: Artifact,
+    *,
+    measures: str = "nDCG@10 AP R@100",
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Judge a run by the qrels of its split; per-query values are kept."""
+    from rankmill.training.evaluation import evaluate_run
+
+    made = evaluate_run(
+        run.workspace,
+        run,
+        collection=collection_of(run),
+        split=split_of(run),
+        measures=measures,
+        how=how,
+    )
+    return _named(made, name)
+
+
+def split_of(artifact: Artifact) -> str:
+    """Return the split whose queries an artifact answers."""
+    return artifact.metadata["split"]
+
+
+def collection_of(artifact: Artifact) -> Collection:
+    """Find the collection in the workspace whose corpus and queries an artifact is about.
+
+    Raises BadInput when the workspace holds no such collection.
+    """
+    inputs = artifact.inputs
+    for found in artifact.workspace.artifacts("collection"):
+        same = [found.inputs.get(role) == inputs.get(role) for role in ("corpus", "queries")]
+        if all(same) and _holds_judgements(found, inputs.get("qrels")):
+            return Collection(found)
+    raise BadInput(
+        f"the collection of {artifact.kind} {artifact.fingerprint[:12]} is not in the workspace",
+        where=artifact.workspace.root,
+        do="collect it again: rankmill collect SPEC",
+    )
+
+
+def vectors_of(encoder: str, about: Artifact, how: Execution = INLINE) -> Mapping[str, Artifact]:
+    """Encode the corpus and the queries that an artifact is about, or find their vectors."""
+    from dataclasses import asdict
+
+    from rankmill.mining.encoders import encode
+    from rankmill.mining.teachers import TEACHERS
+
+    text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"
+    settings = asdict(TEACHERS.parse(text))
+    model, collection = settings.pop("model"), collection_of(about)
+    return {
+        role: encode(about.workspace, model, texts.artifact, how=how, **settings)
+        for role, texts in (("vectors", collection.corpus), ("query_vectors", collection.queries))
+    }
+
+
+def _holds_judgements(collection: Artifact, qrels: str | None) -> bool:
+    return qrels is None or qrels in collection.inputs.values()
+
+
+def _workspace(place: Workspace | str | Path) -> Workspace:
+    return place if isinstance(place, Workspace) else Workspace(place)
+
+
+def _named(artifact: Artifact, name: str | None) -> Artifact:
+    if name:
+        artifact.workspace.alias(name, artifact)
+    return artifact

@@ -1,0 +1,359 @@
+"""Commands that make artifacts, one per stage, and the two that run them all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rankmill.session import (
+    DEFAULT_WORKSPACE,
+    AddressOption,
+    JsonOption,
+    NameOption,
+    SeedOption,
+    Session,
+    WorkersOption,
+    WorkspaceOption,
+    session,
+)
+
+CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="Name of a collection.")]
+SplitOption = Annotated[str, typer.Option("--split", help="Which judged queries: train, test, …")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (demo, run):
+        app.command(command.__name__, rich_help_panel="The whole way")(command)
+    for command in (collect, mine, pool, score, select, stats, train, evaluate, import_):
+        name = {"evaluate": "eval", "import_": "import"}.get(command.__name__, command.__name__)
+        app.command(name, rich_help_panel="Stage by stage")(command)
+
+
+def demo(
+    report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("report.html"),
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take the built-in collection python-docs all the way to trained students and a report.
+
+    Example: rankmill demo --report report.html
+    """
+    from rankmill.recipes import builtin, run_recipe
+
+    with session(workspace, workers, ray_address, json) as here:
+        _tell_outcome(here, run_recipe(builtin("demo"), here.workspace, here.how, report))
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe in TOML.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override: key=value, such as seed=3.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Where the report goes.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a recipe: collect, mine, pool, score, select, measure, train, evaluate, report.
+
+    Example: rankmill run recipes/nfcorpus.toml --set collection=beir:PATH
+    """
+    from rankmill.recipes import load, run_recipe
+
+    loaded = load(recipe, set_ or [])
+    with session(workspace, workers, ray_address, json) as here:
+        _tell_outcome(here, run_recipe(loaded, here.workspace, here.how, report))
+
+
+def collect(
+    spec: Annotated[
+        str,
+        typer.Argument(help="beir:PATH, ir:ID, tsv:PATH, jsonl:PATH, parquet:PATH, python-docs"),
+    ],
+    name: NameOption = None,
+    title: Annotated[
+        str, typer.Option(help="What a document's text is: 'title text', 'text' or 'title'.")
+    ] = "title text",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Read documents, queries and judgements into memory-mapped Arrow.
+
+    Example: rankmill collect beir:../shared/data/nfcorpus --name nf
+    """
+    from rankmill import api
+
+    with session(workspace, as_json=json) as here:
+        found = api.collect(spec, workspace=here.workspace, title=title, how=here.how)
+        here.tell(found.artifact, name)
+        if not json:
+            typer.echo(
+                f"  {len(found.corpus):,} documents, {_queries(found):,} queries, "
+                f"splits: {', '.join(found.splits) or 'none'}"
+            )
+
+
+def mine(
+    source: Annotated[str, typer.Argument(help="Such as bm25(k1=0.9,b=0.4), random, dense(…).")],
+    collection: CollectionOption,
+    split: SplitOption,
+    depth: Annotated[int, typer.Option(help="Documents per query.", min=1)] = 100,
+    name: NameOption = None,
+    trec: Annotated[Path | None, typer.Option(help="Also write a TREC run here.")] = None,
+    seed: SeedOption = 0,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Mine candidates for every query of a split.
+
+    Example: rankmill mine "bm25(k1=0.9,b=0.4)" -c nf --split train --depth 200 --name nf-bm25
+    """
+    from rankmill import api
+    from rankmill.mining.collection import Collection
+    from rankmill.mining.sources import to_trec
+
+    with session(workspace, workers, ray_address, json) as here:
+        opened = Collection.open(here.workspace, collection)
+        found = api.mine(source, opened, split=split, depth=depth, seed=seed, how=here.how)
+        here.tell(found, name)
+        if trec is not None:
+            to_trec(found, trec)
+
+
+def pool(
+    runs: Annotated[list[str], typer.Argument(help="Runs over one collection and split.")],
+    positives: Annotated[bool, typer.Option(help="Add judged positives no run found.")] = True,
+    depth: Annotated[int | None, typer.Option(help="Only the first so many of each run.")] = None,
+    name: NameOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Join runs: one row per query with every source's rank and score.
+
+    Example: rankmill pool nf-bm25 nf-dense --name nf-pool
+    """
+    from rankmill import api
+
+    with session(workspace, workers, ray_address, json) as here:
+        found = [here.workspace.find(r, "run") for r in runs]
+        here.tell(api.pool(found, positives=positives, depth=depth, how=here.how), name)
+
+
+def score(
+    teacher: Annotated[str, typer.Argument(help="cross_encoder(model=PATH), bi_encoder(…)")],
+    pool: Annotated[str, typer.Option("--pool", help="Name of a pool.")],
+    name: NameOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Score every pair of a pool with a teacher, each pair once.
+
+    Example: rankmill score "cross_encoder(model=PATH)" --pool nf-pool --name nf-scores
+    """
+    from rankmill import api
+
+    with session(workspace, workers, ray_address, json) as here:
+        here.tell(api.score(teacher, here.workspace.find(pool, "pool"), how=here.how), name)
+
+
+def select(
+    strategy: Annotated[str, typer.Argument(help="Such as uniform(last=100), top, stratified.")],
+    pool: Annotated[str, typer.Option("--pool", help="Name of a pool.")],
+    scores: Annotated[str, typer.Option("--scores", help="Name of teacher scores.")],
+    size: Annotated[int, typer.Option(help="Documents per group.", min=2)] = 16,
+    when_short: Annotated[str, typer.Option(help="drop_query or error.")] = "drop_query",
+    name: NameOption = None,
+    seed: SeedOption = 0,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Choose a training group for every query, the positive first.
+
+    Example: rankmill select "uniform(last=100)" --pool nf-pool --scores nf-scores --size 16 -n
+    nf-groups
+    """
+    from rankmill import api
+
+    with session(workspace, workers, ray_address, json) as here:
+        made = api.select(
+            strategy,
+            here.workspace.find(pool, "pool"),
+            here.workspace.find(scores, "scores"),
+            size=size,
+            seed=seed,
+            when_short=when_short,
+            how=here.how,
+        )
+        here.tell(made, name)
+
+
+def stats(
+    groups: Annotated[str, typer.Option("--groups", help="Name of groups.")],
+    scores: Annotated[
+        str | None, typer.Option("--scores", help="Accepted; groups hold them.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Model folder or bi_encoder(…), for locality.")
+    ] = None,
+    statistic: Annotated[
+        list[str] | None, typer.Option("--statistic", "-s", help="One column; may be repeated.")
+    ] = None,
+    name: NameOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure every group: teacher entropy, locality, agreement.
+
+    Example: rankmill stats --groups nf-groups --encoder PATH --name nf-stats
+    """
+    from rankmill import api
+
+    with session(workspace, workers, ray_address, json) as here:
+        found = here.workspace.find(groups, "groups")
+        here.tell(api.stats(found, statistics=statistic, encoder=encoder, how=here.how), name)
+
+
+def train(
+    student: Annotated[str, typer.Argument(help="bi_encoder(model=PATH), cross_encoder(…)")],
+    groups: Annotated[str, typer.Option("--groups", help="Name of groups.")],
+    loss: Annotated[str, typer.Option(help="lce, kl, margin_mse, ranknet_soft, …")] = "kl",
+    documents: Annotated[str, typer.Option(help="Budget in documents seen: 50000, 1M.")] = "100k",
+    batch: Annotated[int, typer.Option(help="Groups per optimiser step.", min=1)] = 16,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-5,
+    to: Annotated[
+        Path | None, typer.Option(help="Also copy the checkpoint to this folder.")
+    ] = None,
+    name: NameOption = None,
+    seed: SeedOption = 0,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Train a student on groups; killed, it resumes from its last checkpoint.
+
+    Example: rankmill train "bi_encoder(model=PATH)" --groups nf-groups --loss kl --documents 1M
+    --to DIR
+    """
+    from rankmill import api
+    from rankmill.mining.store import files
+
+    with session(workspace, as_json=json) as here:
+        made = api.train(
+            student,
+            here.workspace.find(groups, "groups"),
+            loss=loss,
+            documents=count_of(documents),
+            batch=batch,
+            lr=lr,
+            seed=seed,
+            how=here.how,
+        )
+        here.tell(made, name)
+        if to is not None:
+            files.copy_tree(made.path / "model", to)
+
+
+def evaluate(
+    collection: Annotated[str | None, typer.Option("--collection", "-c")] = None,
+    split: Annotated[str | None, typer.Option("--split")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="A run's name, or a TREC file.")] = None,
+    student: Annotated[
+        str | None, typer.Option("--student", help="A student's name, or a model folder.")
+    ] = None,
+    first_stage: Annotated[
+        str | None, typer.Option("--first-stage", help="The run that the student orders anew.")
+    ] = None,
+    depth: Annotated[int, typer.Option(help="How much of the first stage; or of a search.")] = 100,
+    measures: Annotated[str, typer.Option(help="ir_measures names.")] = "nDCG@10 AP R@100",
+    name: NameOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Evaluate a run, a student on a first stage, or a student's own search of the corpus.
+
+    Example: rankmill eval --run run.txt -c nf --split test --measures "nDCG@10 AP R@100"
+    Example: rankmill eval --student nf-student --first-stage nf-bm25
+    Example: rankmill eval --student DIR -c nf --split test
+    """
+    from rankmill import api, evaluating
+
+    with session(workspace, workers, ray_address, json) as here:
+        judged = evaluating.run_to_judge(here, run, student, first_stage, collection, split, depth)
+        made = api.evaluate(judged, measures=measures, how=here.how)
+        means = evaluating.means(made)
+        if name:
+            here.workspace.alias(name, made)
+        if json:
+            here.emit({"measures": means, "queries": made.rows, "root": made.root_hash})
+            return
+        for measure, value in means.items():
+            typer.echo(f"{measure:<12} {value:.4f}")
+        typer.echo(f"queries      {made.rows:,}")
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(help="The file.")],
+    collection: CollectionOption,
+    split: SplitOption,
+    as_: Annotated[str, typer.Option("--as", help="What it holds: run.")] = "run",
+    name: NameOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Bring somebody else's TREC run into the workspace.
+
+    Example: rankmill import run.txt --as run -c nf --split test --name their-run
+    """
+    from rankmill import api
+    from rankmill.mining.collection import Collection
+    from rankmill.mining.errors import UsageError
+
+    if as_ != "run":
+        raise UsageError(f"cannot import {as_!r}", do="this version imports --as run")
+    with session(workspace, as_json=json) as here:
+        opened = Collection.open(here.workspace, collection)
+        here.tell(api.import_run(path, opened, split=split, how=here.how), name)
+
+
+def count_of(text: str) -> int:
+    """Read a count such as 50000, 100k or 1.5M."""
+    from rankmill.mining.errors import UsageError
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmM]?)", text.strip().replace("_", ""))
+    if not match:
+        raise UsageError(f"{text!r} is not a count", do="write 50000, 100k or 1M")
+    return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
+
+
+def _queries(collection: object) -> int:
+    artifact = collection.artifact  # type: ignore[attr-defined]
+    return artifact.input("queries").rows if "queries" in artifact.inputs else 0
+
+
+def _tell_outcome(here: Session, outcome: object) -> None:
+    if here.as_json:
+        here.emit(outcome.as_json())  # type: ignore[attr-defined]
+        return
+    from rich.console import Console
+
+    Console().print(outcome.table())  # type: ignore[attr-defined]
+    for line in outcome.lines():  # type: ignore[attr-defined]
+        typer.echo(line)

@@ -1,0 +1,188 @@
+"""Recipes: one TOML file says the whole way; unknown keys are refused with the nearest name.
+
+Sources, samplers and domains have short names of the recipe's own. A source may use another by its
+short name (`fusion = "rrf(of=[bm25,dense])"`), and a sampler names the source whose ranks it draws
+from (`bm25 = "uniform(source=bm25,last=50)"`).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rankmill.mining import names
+from rankmill.mining.errors import BadInput, UsageError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Mine(_Strict):
+    """Which queries are mined, by which sources, how deep."""
+
+    split: str = "train"
+    depth: int = Field(100, ge=1)
+    sources: dict[str, str] = Field(min_length=1)
+
+
+class Groups(_Strict):
+    """How groups are chosen: one data set per sampler."""
+
+    size: int = Field(8, ge=2)
+    samplers: dict[str, str] = Field(min_length=1)
+
+
+class Statistics(_Strict):
+    """What is measured; an encoder (model folder or `bi_encoder(…)`) adds locality."""
+
+    columns: list[str] | None = None
+    encoder: str | None = None
+
+
+class Train(_Strict):
+    """The student and how it is trained on each sampler's groups."""
+
+    student: str
+    loss: str = "kl"
+    documents: int = Field(50_000, ge=1)
+    batch: int = Field(16, ge=1)
+    lr: float = Field(2e-5, gt=0)
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Domain(_Strict):
+    """An evaluation set: a split of the recipe's collection or of another."""
+
+    collection: str | None = None
+    split: str = "test"
+
+
+class Evaluate(_Strict):
+    """Where and how students are judged: they order `depth` documents of the first stage anew."""
+
+    measures: str = "nDCG@10 AP R@100"
+    first_stage: str = "bm25(k1=0.9,b=0.4)"
+    depth: int = Field(100, ge=1)
+    domains: dict[str, Domain] = Field(default_factory=lambda: {"test": Domain()}, min_length=1)
+
+
+class Recipe(_Strict):
+    """A study of samplers on one collection."""
+
+    name: str
+    title: str | None = None
+    collection: str
+    text: str = "title text"
+    seed: int = 0
+    teacher: str
+    mine: Mine
+    groups: Groups
+    statistics: Statistics = Statistics()
+    train: Train | None = None
+    evaluate: Evaluate = Evaluate()
+
+    def source(self, name: str) -> str:
+        """Return the full text of a named source, sources it is made of written out."""
+        return _written_out(self.mine.sources[name], self.mine.sources, (name,))
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file. Raises BadInput for a file that cannot be read and UsageError for a bad
+    key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput("there is no such recipe", where=path, do="see recipes/ for some") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"the recipe is not valid TOML: {error}", where=path) from error
+    return _checked(_overridden(data, overrides), str(path))
+
+
+def builtin(name: str) -> Recipe:
+    """Return a recipe that comes with the package."""
+    text = (resources.files("rankmill") / f"{name}.toml").read_text(encoding="utf-8")
+    return _checked(tomllib.loads(text), f"rankmill/{name}.toml")
+
+
+def _checked(data: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        raise _explained(error, where) from error
+    for name in recipe.mine.sources:
+        recipe.source(name)  # refuse circles before any work
+    return recipe
+
+
+def _explained(error: ValidationError, where: str) -> UsageError:
+    """Say the first fault in our words, with the nearest key."""
+    fault = error.errors()[0]
+    *place, last = [str(step) for step in fault["loc"]] or [""]
+    section = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(place)
+        what, do = f"unknown recipe key {'.'.join([*place, last])!r}", names.nearest(last, known)
+    elif fault["type"] == "missing":
+        what = f"the recipe lacks {'.'.join([*place, last])!r}"
+        do = f"add it to [{section}]" if section else "add it at the top of the file"
+    else:
+        what = f"recipe key {'.'.join([*place, last])!r}: {fault['msg']}, got {fault['input']!r}"
+        do = "see recipes/nfcorpus.toml for an example"
+    return UsageError(what, where=where, do=do)
+
+
+def _keys_at(place: Sequence[str]) -> list[str]:
+    model: Any = Recipe
+    tables = {"mine": Mine, "groups": Groups, "statistics": Statistics, "train": Train}
+    tables |= {"evaluate": Evaluate, "domains": Domain}
+    for step in place:
+        model = tables.get(step, model)
+    return list(model.model_fields)
+
+
+def _overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    for text in overrides:
+        key, found, value = text.partition("=")
+        if not found:
+            raise UsageError(f"--set {text!r} has no '='", do="write --set train.documents=20000")
+        *tables, last = key.strip().split(".")
+        place = data
+        for table in tables:
+            place = place.setdefault(table, {})
+            if not isinstance(place, dict):
+                raise UsageError(f"--set {text!r}: {table!r} is not a table of the recipe")
+        place[last] = _toml_value(value.strip())
+    return data
+
+
+def _toml_value(text: str) -> Any:
+    """Read a value as TOML would; anything that is not TOML is a plain string."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _written_out(text: str, sources: Mapping[str, str], seen: tuple[str, ...]) -> str:
+    return names.text_of(_replace(names.parse(text), sources, seen, top=True))
+
+
+def _replace(value: Any, sources: Mapping[str, str], seen: tuple[str, ...], *, top: bool) -> Any:
+    if isinstance(value, names.Call):
+        named = tuple(
+            (k, _replace(v, sources, seen, top=False) if k == "of" else v) for k, v in value.named
+        )
+        return names.Call(value.name, value.positional, named)
+    if isinstance(value, tuple):
+        return tuple(_replace(v, sources, seen, top=False) for v in value)
+    if isinstance(value, str) and not top and value in sources:
+        if value in seen:
+            raise UsageError(f"source {value!r} is made of itself", where=" → ".join(seen))
+        return names.parse(_written_out(sources[value], sources, (*seen, value)))
+    return value
