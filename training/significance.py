@@ -58,8 +58,7 @@ class Equivalence:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One pair of systems: difference of means with its interval, raw and Holm-adjusted p values.
-    """
+    """One pair of systems: difference of means with its interval, p values raw and by Holm."""
 
     a: str
     b: str
