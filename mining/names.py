@@ -72,7 +72,8 @@ def nearest(word: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> st
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(close) + "?"
-    return "known: " + (", ".join(names) if names else "none")
+    shown = names if len(names) <= 20 else [*names[:20], "…"]
+    return "known: " + (", ".join(shown) if names else "none")
 
 
 class Family:
