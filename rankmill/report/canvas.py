@@ -1,0 +1,152 @@
+"""Colours, axes and the way of a figure into the page: one deterministic inline SVG per panel.
+
+Panels are small and single, so that a narrow screen stacks them instead of shrinking them. Legends
+are HTML beside the pictures, so nothing inside a picture can overlap. Text stays text in the page's
+own font; the layout is measured with the wider DejaVu Sans.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+# Okabe and Ito, distinguishable with any common colour blindness; yellow is left out (too light).
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)))  # a second and third round
+INK, SOFT, GRID = "#1f2430", "#5b6270", "#e4e7ec"
+TEACHER, START, OTHER = "#1f2430", "#8a909c", "#5b6270"  # roles; samplers have the palette
+
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "rankmill",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.edgecolor": "#b6bcc8",
+    "axes.labelcolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.unicode_minus": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "text.color": INK,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "text.parse_math": False,  # names may hold a dollar sign
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Colour and dash of one sampler, the same on every picture."""
+
+    color: str
+    dash: Any = "-"
+
+
+def looks(samplers: tuple[str, ...]) -> dict[str, Look]:
+    """Give every sampler its look, by its place in the list."""
+    return {
+        name: Look(PALETTE[place % len(PALETTE)], DASHES[place // len(PALETTE) % len(DASHES)])
+        for place, name in enumerate(samplers)
+    }
+
+
+@dataclass(slots=True)
+class Picture:
+    """One panel: a heading, the drawing, what it shows in words, and a remark beneath it.
+
+    Narrow pictures stand three in a row where there is room, the others two.
+    """
+
+    title: str
+    alternative: str
+    remark: str = ""
+    narrow: bool = False
+    svg: str = field(default="", repr=False)
+
+
+@contextmanager
+def panel(
+    title: str, alternative: str, width: float = 4.6, height: float = 3.1
+) -> Iterator[tuple[Picture, Axes]]:
+    """Draw on fresh axes (inches); leaving the block renders them into the picture."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)  # type: ignore[union-attr]
+        axes = figure.add_subplot()
+        picture = Picture(title, alternative, narrow=width < 4)
+        yield picture, axes
+        picture.svg = render(figure, picture.alternative)
+
+
+def render(figure: Figure, alternative: str) -> str:
+    """Return the figure as an SVG element that scales with its column; same figure, same text."""
+    sink = io.StringIO()
+    figure.savefig(
+        sink,
+        format="svg",
+        transparent=True,
+        metadata={"Date": None, "Creator": None, "Type": None, "Format": None},
+    )
+    svg = sink.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.S)
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", svg, flags=re.S)  # in the page's
+    svg = re.sub(r" font-family: [^;\"]*;", "", svg)  # the page's own font
+    head = f'<svg role="img" aria-label="{escape(alternative, quote=True)}"'
+    svg = re.sub(r'^<svg[^>]*?viewBox="([^"]*)"[^>]*>', rf'{head} viewBox="\1">', svg, count=1)
+    return re.sub(r"\n\s*", "\n", svg)
+
+
+def log_axis(axis: Axis, *, steps: tuple[float, ...] = (1.0,)) -> None:
+    """Label a logarithmic axis with plain numbers at `steps` times powers of ten."""
+    axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=8))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+
+
+def brief(name: str, length: int = 26) -> str:
+    """Cut a long name for a tick; tables and legends hold the whole one."""
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def short(value: float) -> str:
+    """Write a number for a tick: 200, 0.05, 10⁻⁶."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else ""
+    power = math.floor(math.log10(abs(value)) + 1e-9)
+    if -4 < power < 5:
+        return f"{value:.{max(0, -power)}f}" if power < 0 else f"{value:g}"
+    mantissa = value / 10.0**power
+    raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if abs(mantissa - 1) < 1e-6 else f"{mantissa:.0f}·10{raised}"
+
+
+def with_own_ids(svg: str, prefix: str) -> str:
+    """Rename the ids of one SVG, so that several can stand in one page."""
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
+    return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)

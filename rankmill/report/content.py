@@ -1,0 +1,231 @@
+"""What a report says, as plain values: whoever ran the pipeline fills them, the page only draws.
+
+Every part but the title may stay empty: its section is then left out. A `sampler` is the short
+name under which a way of choosing groups appears in all pictures ("bm25", "dense", …); its colour
+follows its place in `Report.samplers`. Arrays may be NumPy arrays or sequences of floats; values
+that are not finite are left out of pictures and counted beneath them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from rankmill.mining.errors import UsageError
+
+Numbers = Sequence[float] | np.ndarray
+Role = Literal["first stage", "teacher", "start", "student"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean over queries with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.value <= self.high:
+            raise UsageError(f"interval {self.low} … {self.high} does not hold {self.value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A paired difference of means against another system on the same queries.
+
+    `p` is the p-value of the paired test; `low`, `high` the 95 % interval where there is one.
+    """
+
+    against: str
+    value: float
+    p: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One row of the table of systems. `scores` and `differences` are keyed by domain."""
+
+    name: str
+    role: Role
+    scores: Mapping[str, Interval]
+    differences: Mapping[str, Sequence[Difference]] = field(default_factory=dict)
+    sampler: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecall:
+    """Share of judged positives in the first `depth` candidates of a source, query mean."""
+
+    source: str
+    depth: Numbers
+    recall: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Mean Jaccard overlap of the sources' first `depth` candidates; `jaccard` is n × n."""
+
+    sources: Sequence[str]
+    jaccard: Sequence[Numbers] | np.ndarray
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """One statistic of every group, by sampler.
+
+    `label` is the canonical text ("pair_entropy(T=1)"), `limits` the range of the statistic; the
+    picture is cut to the data where they need less.
+    """
+
+    title: str
+    label: str
+    unit: str
+    values: Mapping[str, Numbers]
+    limits: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankCurve:
+    """Score against rank of one model on one panel, means over queries (each sorted by score).
+
+    `role` gives the look: teacher dark, start dashed grey, student in its sampler's colour.
+    `y` must be positive on a logarithmic axis; `low`, `high` bound the light band.
+    """
+
+    sampler: str
+    role: Literal["teacher", "start", "student"]
+    rank: Numbers
+    y: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankPanels:
+    """One panel of curves per sampler with shared axes."""
+
+    curves: Sequence[RankCurve]
+    y_label: str = "probability (softmax over the list)"
+    log_y: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a trainer logged per step: loss, global gradient norm before clipping.
+
+    `floor` is the smallest loss that can be reached (the teacher's own entropy); None = unknown.
+    """
+
+    sampler: str
+    step: Numbers
+    loss: Numbers
+    gradient_norm: Numbers
+    loss_name: str = "loss"
+    unit: str = "nats"
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """What one artifact cost to make. None = not measured (never 0)."""
+
+    stage: str
+    name: str
+    wall_s: float
+    cpu_s: float | None = None
+    gpu_s: float | None = None
+    peak_bytes: int | None = None
+    stored_bytes: int | None = None
+    pairs: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Queries into a stage, out of it, and dropped by reason; they must balance."""
+
+    stage: str
+    queries_in: int
+    queries_out: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.queries_in != self.queries_out + sum(self.dropped.values()):
+            raise UsageError(
+                f"the books of {self.stage!r} do not balance: {self.queries_in} in, "
+                f"{self.queries_out} out, {sum(self.dropped.values())} dropped"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """One artifact: readable name, kind, canonical parameters, root hash, rows."""
+
+    name: str
+    kind: str
+    text: str
+    root_hash: str
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A headline figure at the top of the page: `value` in large type over its `label`."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the page shows.
+
+    `domains` are the evaluation sets in the order of the table, in domain first; they key
+    `System.scores`. `samplers` fixes order and colours of the samplers on all pictures.
+    """
+
+    title: str
+    summary: Sequence[str] = ()
+    headline: Sequence[Figure] = ()
+    measure: str = "nDCG@10"
+    domains: Sequence[str] = ()
+    samplers: Sequence[str] = ()
+    systems: Sequence[System] = ()
+    recall: Sequence[SourceRecall] = ()
+    overlap: Overlap | None = None
+    statistics: Sequence[Statistic] = ()
+    ranks: RankPanels | None = None
+    training: Sequence[Training] = ()
+    costs: Sequence[StageCost] = ()
+    books: Sequence[Books] = ()
+    provenance: Sequence[Provenance] = ()
+    environment: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        named = {
+            *(system.sampler for system in self.systems if system.sampler is not None),
+            *(sampler for statistic in self.statistics for sampler in statistic.values),
+            *(curve.sampler for curve in (self.ranks.curves if self.ranks else ())),
+            *(training.sampler for training in self.training),
+        }
+        if unknown := sorted(named - set(self.samplers)):
+            raise UsageError(
+                f"samplers {', '.join(unknown)} are drawn but not listed",
+                where="Report.samplers",
+                do="list every sampler once; the order gives the colours",
+            )
+        for system in self.systems:
+            if missing := sorted(set(system.scores) - set(self.domains)):
+                raise UsageError(
+                    f"system {system.name!r} has scores for unknown domains {', '.join(missing)}",
+                    where="Report.domains",
+                    do="list every evaluation set once",
+                )

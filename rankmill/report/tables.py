@@ -1,0 +1,161 @@
+"""The tables of the page. Every text is escaped here; every unknown number is a dash, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from .canvas import OTHER, START, TEACHER, Look
+from .content import Books, Difference, Provenance, Report, StageCost
+from .words import count, number, p_value, seconds, signed, size
+
+NOTABLE = 0.05  # a difference with a smaller p-value is coloured
+
+
+def table(head: str, rows: Sequence[str], caption: str = "") -> str:
+    """Return a table that scrolls sideways on a narrow screen."""
+    body = "\n".join(rows)
+    titled = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="wide"><table>{titled}\n<thead>{head}</thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>\n"
+    )
+
+
+def systems(report: Report, look: dict[str, Look]) -> str:
+    """One table per domain: score with interval, and the paired differences."""
+    return "".join(_domain(report, domain, look) for domain in report.domains)
+
+
+def _domain(report: Report, domain: str, look: dict[str, Look]) -> str:
+    shown = [system for system in report.systems if domain in system.scores]
+    against = list(dict.fromkeys(d.against for s in shown for d in s.differences.get(domain, ())))
+    columns = [report.measure, *(f"against {name}" for name in against)]
+    numbers = "".join(f'<th class="number">{escape(column)}</th>' for column in columns)
+    rows = []
+    for system in shown:
+        color = {"teacher": TEACHER, "start": START}.get(system.role, OTHER)
+        if system.sampler is not None:
+            color = look[system.sampler].color
+        score = system.scores[domain]
+        by_name = {d.against: d for d in system.differences.get(domain, ())}
+        rows.append(
+            f'<tr><th><span class="chip" style="background:{color}"></span>{escape(system.name)}'
+            f'</th><td class="number">{number(score.value)}'
+            f"<small>{number(score.low)} – {number(score.high)}</small></td>"
+            + "".join(_difference_cell(by_name.get(name)) for name in against)
+            + "</tr>"
+        )
+    return table(f"<tr><th>system</th>{numbers}</tr>", rows, domain) if rows else ""
+
+
+def _difference_cell(difference: Difference | None) -> str:
+    if difference is None:
+        return '<td class="number"></td>'
+    notable = difference.p < NOTABLE
+    mood = ("gain" if difference.value > 0 else "loss") if notable else ""
+    between = ""
+    if difference.low is not None and difference.high is not None:
+        between = f"<small>{signed(difference.low)} … {signed(difference.high)}</small>"
+    return (
+        f'<td class="number">{signed(difference.value)}{between}'
+        f'<small class="{mood}">{p_value(difference.p)}</small></td>'
+    )
+
+
+def costs(rows: Sequence[StageCost]) -> str:
+    """One row per stage; each number over a bar that compares it with its column."""
+    if not rows:
+        return ""
+    wanted = [
+        ("wall", seconds, [r.wall_s for r in rows], True),
+        ("CPU", seconds, [r.cpu_s for r in rows], True),
+        ("GPU", seconds, [r.gpu_s for r in rows], True),
+        ("peak memory", size, [r.peak_bytes for r in rows], False),
+        ("stored", size, [r.stored_bytes for r in rows], True),
+        ("pairs scored", count, [r.pairs for r in rows], True),
+        ("tokens", count, [r.tokens for r in rows], True),
+    ]
+    columns = [c for c in wanted if any(value for value in c[2])]
+    head = "".join(f'<th class="number">{title}</th>' for title, *_ in columns)
+    lines = []
+    for place, row in enumerate(rows):
+        name = f'<small class="code">{escape(row.name)}</small>' if row.name else ""
+        cells = "".join(
+            _bar(write(values[place]), values[place], values)  # type: ignore[operator]
+            for _, write, values, _ in columns
+        )
+        lines.append(f"<tr><th>{escape(row.stage)}{name}</th>{cells}</tr>")
+    sums = "".join(
+        f'<td class="number">{write(_total(values, adds))}'  # type: ignore[operator]
+        f"{'' if adds else '<small>largest</small>'}</td>"
+        for _, write, values, adds in columns
+    )
+    lines.append(f'<tr class="sum"><th>together</th>{sums}</tr>')
+    say = "What each artifact cost when it was made; finding it again costs nothing."
+    return f'<p class="say">{say}</p>\n' + table(f"<tr><th>stage</th>{head}</tr>", lines)
+
+
+def _total(values: Sequence[float | None], adds: bool) -> float | None:
+    known = [value for value in values if value is not None]
+    return None if not known else sum(known) if adds else max(known)
+
+
+def _bar(text: str, value: float | None, column: Sequence[float | None]) -> str:
+    if value is None:
+        return '<td class="number bar">–</td>'
+    top = max(v for v in column if v is not None) or 1
+    width = 100 * value / top
+    return f'<td class="number bar">{text}<i style="width:{max(width, 1):.0f}%"></i></td>'
+
+
+def books(rows: Sequence[Books]) -> str:
+    """Queries in, out, and dropped with reasons, one row per stage."""
+    if not rows:
+        return ""
+    lines = []
+    for row in rows:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in row.dropped.items() if n)
+        lines.append(
+            f'<tr><th>{escape(row.stage)}</th><td class="number">{row.queries_in:,}</td>'
+            f'<td class="number">{row.queries_out:,}</td>'
+            f'<td class="number">{row.queries_in - row.queries_out:,}</td>'
+            f"<td>{escape(reasons)}</td></tr>"
+        )
+    head = (
+        '<tr><th>stage</th><th class="number">queries in</th><th class="number">out</th>'
+        '<th class="number">dropped</th><th>reasons</th></tr>'
+    )
+    return table(head, lines)
+
+
+def provenance(rows: Sequence[Provenance]) -> str:
+    """Artifact, parameters, rows and root hash."""
+    if not rows:
+        return ""
+    lines = [
+        f"<tr><th>{escape(row.name)}<small>{escape(row.kind)}</small></th>"
+        f'<td class="made"><code>{escape(row.text)}</code></td>'
+        f'<td class="number">{count(row.rows)}</td>'
+        f'<td><code class="hash" title="{escape(row.root_hash, quote=True)}">'
+        f"{escape(row.root_hash[:16])}</code></td></tr>"
+        for row in rows
+    ]
+    head = (
+        '<tr><th>artifact</th><th>made by</th><th class="number">rows</th><th>root hash</th></tr>'
+    )
+    say = "Equal root hashes mean equal data, byte for byte. The first 16 digits are shown."
+    return f'<p class="say">{say}</p>\n' + table(head, lines)
+
+
+def environment(facts: Sequence[tuple[str, str]]) -> str:
+    """Name and value of what the run stood on."""
+    if not facts:
+        return ""
+    pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return f"<dl>{pairs}</dl>"
+
+
+def notes(texts: Sequence[str]) -> str:
+    """Remarks, one per line."""
+    return "<ul>" + "".join(f"<li>{escape(t)}</li>" for t in texts) + "</ul>" if texts else ""

@@ -1,0 +1,150 @@
+"""Pictures of what training did: loss, gradient norm, and effectiveness before and after."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .canvas import INK, OTHER, START, TEACHER, Look, Picture, brief, log_axis, panel
+from .content import System, Training
+
+POINTS = 400  # a line holds no more points than a screen can show
+WINDOW = 0.04  # the moving mean covers this share of the steps
+
+
+def smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """Centred moving mean of an odd window, cut off at both ends."""
+    half = window // 2
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    place = np.arange(values.size)
+    first, last = np.maximum(place - half, 0), np.minimum(place + half + 1, values.size)
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def curve_picture(
+    title: str,
+    label: str,
+    curves: dict[str, tuple[np.ndarray, np.ndarray]],
+    look: dict[str, Look],
+    *,
+    remark: str = "",
+) -> Picture:
+    """One line per sampler on a logarithmic axis: every step light, the moving mean on top."""
+    said: list[str] = []
+    lows: list[float] = []
+    highs: list[float] = []
+    lost, last = 0, 1.0
+    with panel(title, "", 3.6, 2.9) as (picture, axes):
+        for name in (name for name in look if name in curves):
+            step, value = (np.asarray(a, dtype=np.float64) for a in curves[name])
+            known = np.isfinite(value)
+            step, value = step[known], value[known]
+            mean = smooth(value, round(WINDOW * value.size) | 1)
+            lost += int(known.size - (value > 0).sum())
+            if not (mean > 0).any():
+                continue
+            thin = np.unique(np.linspace(0, value.size - 1, min(POINTS, value.size)).astype(int))
+            raw, line = (np.where(a > 0, a, np.nan) for a in (value, mean))
+            axes.plot(step[thin], raw[thin], color=look[name].color, alpha=0.18, lw=0.8)
+            axes.plot(step[thin], line[thin], color=look[name].color, ls=look[name].dash)
+            said.append(f"{name} from {mean[0]:.3g} to {mean[-1]:.3g}")
+            lows.append(min(np.nanquantile(raw, 0.01), np.nanmin(line)))
+            highs.append(max(np.nanquantile(raw, 0.99), np.nanmax(line)))
+            last = max(last, float(step.max()))
+        _level_axis(axes, min(lows), max(highs))
+        axes.set_xlabel("optimiser step")
+        axes.set_ylabel(label)
+        axes.set_xlim(0, last)
+        picture.alternative = f"{title} by step: {'; '.join(said)}."
+    picture.remark = remark + (
+        f" {lost:,} single steps are not positive and not drawn." if lost else ""
+    )
+    return picture
+
+
+def _level_axis(axes: Axes, low: float, high: float) -> None:
+    """Scale the upright axis: logarithmic, but linear where powers of ten leave few labels."""
+    spread = np.log10(high / low)
+    if spread <= 0.4:
+        room = 0.04 * (high - low) or 0.05 * high
+        axes.set_ylim(low - room, high + room)
+        return
+    axes.set_yscale("log")
+    axes.set_ylim(low / 1.08, high * 1.08)
+    few = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if spread < 0.9 else (1.0, 2.0, 5.0)
+    log_axis(axes.yaxis, steps=few if spread < 2.5 else (1.0,))
+
+
+def training_pictures(training: tuple[Training, ...], look: dict[str, Look]) -> list[Picture]:
+    """Loss, loss above its floor, and gradient norm."""
+    unit = f"{training[0].loss_name} ({training[0].unit})"
+    losses = {t.sampler: (np.asarray(t.step), np.asarray(t.loss)) for t in training}
+    norms = {t.sampler: (np.asarray(t.step), np.asarray(t.gradient_norm)) for t in training}
+    above = {
+        t.sampler: (np.asarray(t.step), np.asarray(t.loss, dtype=np.float64) - t.floor)
+        for t in training
+        if t.floor is not None
+    }
+    floors = "; ".join(f"{t.sampler} {t.floor:.3g}" for t in training if t.floor is not None)
+    wanted = [
+        ("Training loss", unit, losses, ""),
+        ("Loss above its floor", f"loss − floor ({training[0].unit})", above,
+         f"Floor, the smallest loss that the teacher’s scores allow: {floors}."),
+        ("Gradient norm before clipping", "global L2 norm", norms, ""),
+    ]  # fmt: skip
+    pictures = []
+    for title, label, curves, remark in wanted:
+        positive = any((finite > 0).any() for _, finite in curves.values())
+        if positive:
+            pictures.append(curve_picture(title, label, curves, look, remark=remark))
+    return pictures
+
+
+def effect_pictures(
+    systems: tuple[System, ...], domains: tuple[str, ...], measure: str, look: dict[str, Look]
+) -> list[Picture]:
+    """Dots with intervals, one row per system, one panel per domain, the same scale on all."""
+    bounds = [i for s in systems for i in s.scores.values()]
+    low, high = min(i.low for i in bounds), max(i.high for i in bounds)
+    room = 0.05 * (high - low) or 0.05
+    limits = max(0.0, low - room), min(1.0, high + room) if high <= 1 else high + room
+    return [
+        _effect_panel([s for s in systems if domain in s.scores], domain, measure, look, limits)
+        for domain in domains
+        if any(domain in s.scores for s in systems)
+    ]
+
+
+def _effect_panel(
+    systems: list[System],
+    domain: str,
+    measure: str,
+    look: dict[str, Look],
+    limits: tuple[float, float],
+) -> Picture:
+    """One domain: the untrained start as a line; students begin at it and end at their dot."""
+    start = next((s.scores[domain].value for s in systems if s.role == "start"), None)
+    said = "; ".join(f"{s.name} {s.scores[domain].value:.3f}" for s in systems)
+    with panel(
+        domain, f"{measure} on {domain}: {said}.", height=0.7 + 0.32 * max(len(systems), 3)
+    ) as (picture, axes):
+        if start is not None:
+            axes.axvline(start, color=START, lw=1, ls=(0, (4, 2)), zorder=1)
+        for row, system in enumerate(reversed(systems)):
+            score = system.scores[domain]
+            color = {"teacher": TEACHER, "start": START}.get(system.role, OTHER)
+            if system.sampler is not None:
+                color = look[system.sampler].color
+            if system.role == "student" and start is not None:
+                axes.plot((start, score.value), (row, row), color=color, lw=5, alpha=0.22)
+            axes.plot((score.low, score.high), (row, row), color=color, lw=1.6)
+            hollow = system.role != "student"
+            axes.plot(score.value, row, "o", ms=7, mew=1.8, mec=color, zorder=5,
+                      color="white" if hollow else color)  # fmt: skip
+        axes.set_yticks(range(len(systems)), [brief(s.name) for s in reversed(systems)], color=INK)
+        axes.set_ylim(-0.6, len(systems) - 0.4)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlim(*limits)
+        axes.set_xlabel(measure)
+    return picture

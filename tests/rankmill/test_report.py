@@ -1,0 +1,335 @@
+"""The report: deterministic, self-contained, escaped, and no picture empty or overlapping."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import synthetic_report
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from rankmill.mining.errors import UsageError
+from rankmill.report import content, write_report
+from rankmill.report.canvas import looks, short, with_own_ids
+from rankmill.report.html import page
+from rankmill.report.mined import distribution_picture, rank_pictures, recall_picture
+from rankmill.report.trained import curve_picture, smooth
+from rankmill.report.words import number, p_value, seconds, signed, size
+
+VOID = {"meta", "link", "br", "img"}
+
+
+class Reader(HTMLParser):
+    """Collects ids, links and text, and checks that elements close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.handle_attributes(attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.handle_attributes(attrs)
+
+    def handle_attributes(self, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(str(value))
+            elif name in {"href", "src", "xlink:href", "srcset", "action"}:
+                self.links.append(str(value))
+            assert not name.startswith("on"), f"{name} would run code"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return page(synthetic_report.report())
+
+
+def test_same_report_gives_the_same_bytes(html: str) -> None:
+    assert page(synthetic_report.report()) == html
+
+
+def test_page_is_self_contained(html: str) -> None:
+    reader = read(html)
+    assert "script" not in reader.tags
+    assert "link" not in reader.tags
+    assert all(link.startswith("#") for link in reader.links)
+    assert "@import" not in html
+    assert re.findall(r"url\((?!#)", html) == []
+
+
+def test_ids_are_unique_and_links_lead_somewhere(html: str) -> None:
+    reader = read(html)
+    assert len(reader.ids) == len(set(reader.ids))
+    assert {link[1:] for link in reader.links} <= set(reader.ids)
+
+
+def test_every_section_and_picture_is_there(html: str) -> None:
+    for title in (
+        "What distillation changed", "What each source found", "Entropy and locality",
+        "Score against rank", "Training", "What it cost", "Queries in and out",
+        "Where it came from", "Machine and software", "Notes",
+    ):  # fmt: skip
+        assert f"<h2>{title}" in html
+    # 2 domains, recall and overlap, 3 statistics and their plane, 4 rank panels, 3 training curves
+    assert html.count("<figure>") == html.count('<svg role="img"') == 2 + 2 + 4 + 4 + 3
+
+
+def test_figures_of_the_content_are_on_the_page(html: str) -> None:
+    text = " ".join("".join(read(html).text).split())
+    for shown in (
+        "nDCG@10", "+0.118", "p < 0.0001", "+0.103 … +0.134", "0.538 – 0.566", "2 min 40 s",
+        "1.9 GB", "412,331", "too_few_candidates 27", "007fe91c007fe91c", "2.13.0+cpu",
+    ):  # fmt: skip
+        assert shown in text
+
+
+def test_text_is_escaped_everywhere() -> None:
+    odd = '<i>"x"&$y$'
+    report = synthetic_report.report(("random", odd))
+    html = page(replace(report, title=odd, domains=(*report.domains, odd)))
+    reader = read(html)
+    assert "<i>" not in re.sub(r'<i style="width:\d+%"></i>', "", html)
+    assert odd in "".join(reader.text)
+
+
+def test_an_empty_report_is_a_page_without_sections() -> None:
+    html = page(content.Report("nothing yet"))
+    assert "section" not in read(html).tags
+    assert "<figure>" not in html
+
+
+def test_write_report(tmp_path: Path) -> None:
+    path = write_report(tmp_path / "report.html", content.Report("nothing yet"))
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+# ---- what is drawn -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Keep the figures that are rendered."""
+    from rankmill.report import canvas
+
+    figures: list[Figure] = []
+    render = canvas.render
+
+    def keep(figure: Figure, alternative: str) -> str:
+        figures.append(figure)
+        return render(figure, alternative)
+
+    monkeypatch.setattr(canvas, "render", keep)
+    return figures
+
+
+@pytest.mark.parametrize(
+    "samplers",
+    [
+        ("random",),
+        synthetic_report.SAMPLERS,
+        (
+            "random",
+            "bm25",
+            "dense MiniLM-L6",
+            "fusion of three",
+            "cross-encoder",
+            "mixed",
+            "a name of more than thirty characters",
+        ),
+    ],
+    ids=len,
+)
+def test_no_text_overlaps_or_leaves_its_picture(
+    drawn: list[Figure], samplers: tuple[str, ...]
+) -> None:
+    page(synthetic_report.report(samplers))
+    assert drawn
+    for figure in drawn:
+        boxes = text_boxes(figure)
+        assert len(boxes) >= 4
+        for place, (text, box) in enumerate(boxes):
+            assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text
+            assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text
+            for other, beside in boxes[:place]:
+                assert not box.overlaps(beside), f"{text!r} over {other!r}"
+
+
+def text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
+    """Where every text lies that is really drawn (ticks beyond the limits are not)."""
+    canvas = FigureCanvasAgg(figure)
+    renderer, texts = canvas.get_renderer(), {}
+    draw = renderer.draw_text
+
+    def record(*args: Any, mtext: Any = None, **options: Any) -> None:
+        texts[mtext] = mtext.get_text()
+        draw(*args, mtext=mtext, **options)
+
+    renderer.draw_text = record  # type: ignore[method-assign]
+    canvas.draw()
+    return [(said, text.get_window_extent(renderer)) for text, said in texts.items() if said]
+
+
+def test_every_picture_draws_something_of_every_sampler(drawn: list[Figure]) -> None:
+    report = synthetic_report.report()
+    page(report)
+    for figure in drawn:
+        (axes,) = figure.axes
+        assert axes.lines or axes.collections
+        for line in axes.lines:
+            assert np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()
+
+
+def test_a_sampler_keeps_its_colour(html: str) -> None:
+    look = looks(synthetic_report.SAMPLERS)
+    assert len({style.color for style in look.values()}) == len(look)
+    many = looks(tuple(f"s{n}" for n in range(18)))
+    assert len({(style.color, str(style.dash)) for style in many.values()}) == 18
+    for style in look.values():  # chip, legends, dots, curves
+        assert html.lower().count(style.color.lower()) > 10
+
+
+# ---- odd content -------------------------------------------------------------------------------
+
+LOOK = looks(("bm25",))
+
+
+def test_values_that_are_not_finite_are_counted_beneath_the_picture() -> None:
+    values = {"bm25": [0.5, 0.6, np.nan, np.inf]}
+    picture = distribution_picture(content.Statistic("H", "h", "bits", values), LOOK)
+    assert "bm25 2" in picture.remark
+    assert "2 without a finite value" in picture.remark
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0, 0.0], [1.0], [1e-12, 2e-12], [5e8, 5e8]])
+def test_equal_and_extreme_values_are_drawn(values: list[float]) -> None:
+    picture = distribution_picture(content.Statistic("H", "h", "bits", {"bm25": values}), LOOK)
+    assert "nan" not in picture.svg
+
+
+def test_rank_panels_leave_out_what_a_logarithm_cannot_show() -> None:
+    rank = np.arange(1, 5)
+    curves = [
+        content.RankCurve("bm25", "teacher", rank, np.array([0.5, 0.2, 0.0, np.nan])),
+        content.RankCurve("bm25", "student", rank, np.zeros(4)),
+    ]
+    (picture,) = rank_pictures(content.RankPanels(curves), LOOK)
+    assert "teacher" in picture.alternative
+    assert "student" not in picture.alternative
+
+
+def test_recall_that_found_nothing_is_still_a_picture() -> None:
+    recall = content.SourceRecall("bm25", np.array([1, 10]), np.zeros(2))
+    assert "bm25 0.00" in recall_picture((recall,), LOOK).alternative
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_short_trainings_are_drawn(steps: int) -> None:
+    step = np.arange(steps)
+    picture = curve_picture("loss", "nats", {"bm25": (step, np.full(steps, 0.3))}, LOOK)
+    assert "bm25 from 0.3 to 0.3" in picture.alternative
+
+
+def test_steps_below_the_floor_are_counted() -> None:
+    value = np.array([1.0, 0.5, -0.1, 0.4])
+    picture = curve_picture("loss", "nats", {"bm25": (np.arange(4), value)}, LOOK)
+    assert "1 single steps" in picture.remark
+
+
+@pytest.mark.parametrize(("count", "window"), [(1, 1), (7, 3), (20, 7), (5, 99)])
+def test_smooth_is_the_mean_of_what_the_window_holds(count: int, window: int) -> None:
+    values, half = np.arange(count) ** 2.0, window // 2
+    slow = [values[max(0, i - half) : i + half + 1].mean() for i in range(count)]
+    np.testing.assert_allclose(smooth(values, window), slow)
+
+
+# ---- refusals ----------------------------------------------------------------------------------
+
+
+def test_an_interval_holds_its_value() -> None:
+    with pytest.raises(UsageError, match=r"interval 0\.2 … 0\.3 does not hold 0\.1"):
+        content.Interval(0.1, 0.2, 0.3)
+
+
+def test_books_balance() -> None:
+    with pytest.raises(UsageError, match="'mine' do not balance: 10 in, 8 out, 1 dropped"):
+        content.Books("mine", 10, 8, {"no_positive": 1})
+
+
+def test_samplers_are_listed() -> None:
+    curve = content.Training("dense", [1], [1.0], [1.0])
+    with pytest.raises(UsageError, match="samplers dense are drawn but not listed"):
+        content.Report("x", samplers=("bm25",), training=(curve,))
+
+
+def test_domains_are_listed() -> None:
+    system = content.System("bm25", "first stage", {"test": content.Interval(0.1, 0.1, 0.1)})
+    with pytest.raises(UsageError, match="system 'bm25' has scores for unknown domains test"):
+        content.Report("x", systems=(system,))
+
+
+# ---- words -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        (number(0.12345), "0.123"),
+        (number(-0.5, 1), "−0.5"),
+        (number(-0.0001), "0.000"),
+        (number(float("nan")), "–"),
+        (signed(0.0312), "+0.031"),
+        (signed(0.0001), "0.000"),
+        (p_value(3e-9), "p < 0.0001"),
+        (p_value(0.0123), "p = 0.012"),
+        (p_value(0.4142), "p = 0.41"),
+        (seconds(0.4242), "0.42 s"),
+        (seconds(12.34), "12.3 s"),
+        (seconds(245.0), "4 min 05 s"),
+        (seconds(9000.0), "2 h 30 min"),
+        (seconds(None), "–"),
+        (size(0), "0 B"),
+        (size(4_810_000), "4.8 MB"),
+        (size(412_000_000), "412 MB"),
+        (size(1_912_000_000), "1.9 GB"),
+        (short(0.05), "0.05"),
+        (short(200.0), "200"),
+        (short(1e-6), "10⁻⁶"),
+        (short(2e7), "2·10⁷"),
+        (with_own_ids('<g id="a"/><u href="#a" clip-path="url(#a)"/>', "p"),
+         '<g id="p-a"/><u href="#p-a" clip-path="url(#p-a)"/>'),
+    ],
+)  # fmt: skip
+def test_words(written: str, wanted: str) -> None:
+    assert written == wanted
