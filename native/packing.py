@@ -1,0 +1,144 @@
+"""Kernels between token ids and a model's input: lengths, batches without padding, packed ids.
+
+A *sequence* is `prefix first middle second suffix`: `[CLS] query [SEP] doc [SEP]`, or a single text
+when `middle` and `second` are empty. Sequences lie one behind the other in batches of a fixed
+number of tokens, so a batch holds no padding but its tail.
+"""
+
+import numba
+import numpy as np
+
+_jit = numba.njit(cache=True, nogil=True)
+
+
+@_jit
+def shorten_pairs(first, second, room, keep_first, keep_second):
+    """Cut pairs that do not fit, the longer side first, exactly as `longest_first` of `tokenizers`.
+
+    `first`, `second`: int [n] token counts; `room`: tokens that fit besides the special ones.
+    Writes the counts that remain to `keep_first`, `keep_second` (int32 [n]); returns the number of
+    pairs cut. With a short query only the document gives way.
+    """
+    cut = 0
+    for i in range(len(first)):
+        a, b = first[i], second[i]
+        if a + b > room:
+            cut += 1
+            short, long = min(a, b), max(a, b)
+            long = short if short > room else max(short, room - short)
+            if short + long > room:
+                short = room // 2
+                long = short + room % 2
+            a, b = (long, short) if a > b else (short, long)
+        keep_first[i] = a
+        keep_second[i] = b
+    return cut
+
+
+@_jit
+def fill_batches(lengths, capacity, slots, batch, offset):
+    """Place sequences into batches of `capacity` tokens and at most `slots` sequences each.
+
+    Best fit, longest first: each batch takes the longest sequence that still fits, again and again.
+    `lengths`: int [n], 1 … capacity. Writes the batch number and the offset in it (int32 [n]) and
+    returns the number of batches. Among equal lengths the lower index goes first.
+    """
+    n = len(lengths)
+    longest = 0
+    for i in range(n):
+        longest = max(longest, lengths[i])
+    head = np.full(longest + 1, -1, dtype=np.int64)  # first sequence of each length
+    after = np.full(n, -1, dtype=np.int64)  # next sequence of the same length
+    for i in range(n - 1, -1, -1):
+        after[i] = head[lengths[i]]
+        head[lengths[i]] = i
+    placed = 0
+    batches = 0
+    while placed < n:
+        room, free, length = capacity, slots, longest
+        while free > 0:
+            length = min(length, room)
+            while length > 0 and head[length] < 0:
+                length -= 1
+            if length == 0:
+                break
+            i = head[length]
+            head[length] = after[i]
+            batch[i] = batches
+            offset[i] = capacity - room
+            room -= length
+            free -= 1
+            placed += 1
+        while longest > 0 and head[longest] < 0:
+            longest -= 1
+        batches += 1
+    return batches
+
+
+@_jit
+def write_sequences(
+    members,
+    offset,
+    first_ids,
+    first_offsets,
+    first_row,
+    keep_first,
+    second_ids,
+    second_offsets,
+    second_row,
+    keep_second,
+    special,
+    special_type,
+    prefix,
+    middle,
+    first_type,
+    second_type,
+    position_start,
+    ids,
+    types,
+    positions,
+):
+    """Write the sequences `members` (int [m]) of one batch at their offsets.
+
+    `first_ids`/`first_offsets` and `second_…` are ragged token ids; `first_row`, `second_row` say
+    which row of them each sequence takes and `keep_…` how many ids of it. `special` (int32) holds
+    the special ids in order: `prefix` of them, then `middle`, then the rest; `special_type` their
+    segment. Writes `ids`, `types`, `positions` (int32 [capacity]); the rest is left as it is.
+    """
+    for m in range(len(members)):
+        i = members[m]
+        at = offset[i]
+        start = at
+        for k in range(prefix):
+            ids[at] = special[k]
+            types[at] = special_type[k]
+            at += 1
+        source = first_offsets[first_row[i]]
+        for k in range(keep_first[i]):
+            ids[at] = first_ids[source + k]
+            types[at] = first_type
+            at += 1
+        for k in range(prefix, prefix + middle):
+            ids[at] = special[k]
+            types[at] = special_type[k]
+            at += 1
+        source = second_offsets[second_row[i]]
+        for k in range(keep_second[i]):
+            ids[at] = second_ids[source + k]
+            types[at] = second_type
+            at += 1
+        for k in range(prefix + middle, len(special)):
+            ids[at] = special[k]
+            types[at] = special_type[k]
+            at += 1
+        for k in range(start, at):
+            positions[k] = position_start + k - start
+
+
+@_jit
+def gather_rows(values, offsets, rows, start, out):
+    """Copy ragged rows: row `rows[i]` of (values, offsets) goes to `out[start[i]:]`, whole."""
+    for i in range(len(rows)):
+        source = offsets[rows[i]]
+        for k in range(offsets[rows[i] + 1] - source):
+            out[start[i] + k] = values[source + k]

