@@ -1,9 +1,12 @@
-"""What all tests share: an offline environment, import paths, a workspace, one local cluster."""
+"""What all tests share: an offline environment, a workspace, one local cluster.
+
+pytest puts this folder on the path: `from oracles.entropy import …`, `from tiny_collection import …`.
+For the same reason no folder here may be called `rankmill`: it would hide the package.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,6 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba_cache"))
 os.environ.setdefault("RANKMILL_TEST_NO_FSYNC", "1")  # a kill does not need fsync, a power cut does
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-sys.path.insert(0, str(ROOT / "tests"))  # `from oracles.entropy import …`, `from tiny_collection …`
 
 import pytest  # noqa: E402  (after the environment)
 

@@ -50,7 +50,7 @@ READING_SHUTIL = {"shutil.which", "shutil.disk_usage", "shutil.get_terminal_size
 SERIALIZERS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 GLOBAL_DRAWS = re.compile(
     r"(np|numpy)\.random\.(?!Generator$|Philox$|PCG64$|SeedSequence$|BitGenerator$)\w+"
-    r"|random\.\w+|torch\.(seed|rand|randn|randint|randperm)"
+    r"|torch\.(seed|rand|randn|randint|randperm)"
 )
 
 
@@ -225,8 +225,12 @@ def swallowed(module: Module) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.ExceptHandler):
             if node.type is None:
                 yield node.lineno, "a bare except"
-            elif all(isinstance(step, ast.Pass | ast.Continue) for step in node.body):
+            elif all(isinstance(step, ast.Pass) for step in node.body):
                 yield node.lineno, "an exception caught and dropped; contextlib.suppress names it"
+            elif all(isinstance(step, ast.Continue) for step in node.body) and (
+                dotted(node.type) in {"Exception", "BaseException"}
+            ):
+                yield node.lineno, "every exception ends a round of the loop in silence"
 
 
 def wordless_errors(module: Module) -> Iterator[tuple[int, str]]:
@@ -307,6 +311,7 @@ SAMPLES = [
     (prints, "mining/x.py", "print('done')"),
     (swallowed, "mining/x.py", "try:\n    f()\nexcept:\n    raise"),
     (swallowed, "mining/x.py", "try:\n    f()\nexcept OSError:\n    pass"),
+    (swallowed, "mining/x.py", "for x in y:\n  try:\n    f()\n  except Exception:\n    continue"),
     (wordless_errors, "mining/x.py", "raise ValueError"),
     (wordless_errors, "mining/x.py", "raise BadInput()"),
     (unfinished, "mining/x.py", "x = 1  # TO" + "DO later"),
@@ -321,6 +326,8 @@ ALLOWED = [
     (writes, "mining/x.py", "workspace.open('run', 'abc')"),
     (unsafe_loading, "mining/x.py", "np.load(path, allow_pickle=False)"),
     (global_draws, "mining/draws.py", "np.random.Generator(np.random.Philox(key=key))"),
+    (global_draws, "training/x.py", "random = generator(seed, 'x', 1)\nrandom.integers(2)"),
+    (swallowed, "mining/x.py", "while True:\n  try:\n    f()\n  except Full:\n    continue"),
     (prints, "rankmill/cli.py", "print('done')"),
     (wordless_errors, "mining/x.py", "try:\n    f()\nexcept OSError as error:\n    raise"),
 ]

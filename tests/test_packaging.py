@@ -45,6 +45,11 @@ def test_every_folder_with_sources_is_a_package() -> None:
     assert bare == set()
 
 
+def test_no_folder_of_tests_hides_the_package() -> None:
+    # tests/ is on the path before the editable install: a folder of that name would win.
+    assert not (ROOT / "tests" / "rankmill").exists()
+
+
 @pytest.mark.parametrize("name", TOP)
 def test_package_comes_from_a_real_file(name: str) -> None:
     # A stale numba cache leaves a namespace package without an origin; cure: delete that folder.

@@ -25,6 +25,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 # Okabe and Ito, distinguishable with any common colour blindness; yellow is left out (too light).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)))  # a second and third round
+MARKERS = ("o", "s", "D")
 INK, SOFT, GRID = "#1f2430", "#5b6270", "#e4e7ec"
 TEACHER, START, OTHER = "#1f2430", "#8a909c", "#5b6270"  # roles; samplers have the palette
 
@@ -59,18 +60,22 @@ STYLE = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Colour and dash of one sampler, the same on every picture."""
+    """Colour, dash and marker of one sampler, the same on every picture."""
 
     color: str
     dash: Any = "-"
+    marker: str = "o"
 
 
 def looks(samplers: tuple[str, ...]) -> dict[str, Look]:
     """Give every sampler its look, by its place in the list."""
-    return {
-        name: Look(PALETTE[place % len(PALETTE)], DASHES[place // len(PALETTE) % len(DASHES)])
-        for place, name in enumerate(samplers)
-    }
+    given = {}
+    for place, name in enumerate(samplers):
+        again, color = divmod(place, len(PALETTE))
+        given[name] = Look(
+            PALETTE[color], DASHES[again % len(DASHES)], MARKERS[again % len(MARKERS)]
+        )
+    return given
 
 
 @dataclass(slots=True)

@@ -95,8 +95,10 @@ def distribution_picture(statistic: Statistic, look: dict[str, Look]) -> Picture
         axes.set_ylim(-0.32, len(values) - 0.08)
         axes.set_xlim(low, high)
         axes.set_xlabel(f"{statistic.title} ({statistic.unit})")
+    counts = {array.size for array in values.values()}
     groups = "; ".join(f"{name} {array.size:,}" for name, array in values.items())
-    picture.remark = f"{statistic.label} · groups: {groups}"
+    each = f"{min(counts):,} per sampler" if len(counts) == 1 and len(values) > 1 else groups
+    picture.remark = f"{statistic.label} · groups: {each}"
     if lost:
         picture.remark += f" · {lost:,} without a finite value left out"
     return picture
@@ -140,7 +142,7 @@ def plane_picture(across: Statistic, up: Statistic, look: dict[str, Look]) -> Pi
             y1, y2, y3 = np.quantile(y, (0.25, 0.5, 0.75))
             axes.plot((x1, x3), (y2, y2), color=style.color, alpha=0.75)
             axes.plot((x2, x2), (y1, y3), color=style.color, alpha=0.75)
-            axes.plot(x2, y2, "o", color=style.color, mec="white", mew=1.2, ms=9, zorder=5)
+            axes.plot(x2, y2, style.marker, color=style.color, mec="white", mew=1.2, ms=9, zorder=5)
             said.append(f"{name} {x2:.3g}, {y2:.3g}")
         axes.margins(0.12)
         axes.set_xlabel(f"{across.title} ({across.unit})")

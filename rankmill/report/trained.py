@@ -138,9 +138,9 @@ def _effect_panel(
             if system.role == "student" and start is not None:
                 axes.plot((start, score.value), (row, row), color=color, lw=5, alpha=0.22)
             axes.plot((score.low, score.high), (row, row), color=color, lw=1.6)
-            hollow = system.role != "student"
-            axes.plot(score.value, row, "o", ms=7, mew=1.8, mec=color, zorder=5,
-                      color="white" if hollow else color)  # fmt: skip
+            marker = look[system.sampler].marker if system.sampler is not None else "o"
+            fill = color if system.role == "student" else "white"
+            axes.plot(score.value, row, marker, ms=7, mew=1.8, mec=color, mfc=fill, zorder=5)
         axes.set_yticks(range(len(systems)), [brief(s.name) for s in reversed(systems)], color=INK)
         axes.set_ylim(-0.6, len(systems) - 0.4)
         axes.grid(axis="y", visible=False)
