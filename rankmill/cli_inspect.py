@@ -99,6 +99,8 @@ def cost(
 
     Example: rankmill cost nf-groups
     """
+    from rankmill.lineage import ancestry
+
     with session(workspace, as_json=json) as here:
         wanted = [here.workspace.find(n) for n in names or []] or list(here.workspace.artifacts())
         chain = list({(a.kind, a.fingerprint): a for w in wanted for a in ancestry(w)}.values())
@@ -162,20 +164,6 @@ def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = Fa
             typer.echo(f"{finding.state:<6} {finding.what:<22} {finding.detail}")
     if any(f.state == "bad" for f in findings):
         raise typer.Exit(1)
-
-
-def ancestry(artifact: Artifact) -> list[Artifact]:
-    """Return the artifact after all that it was made from, each once, inputs first."""
-    found: dict[str, Artifact] = {}
-
-    def visit(one: Artifact) -> None:
-        if one.fingerprint not in found:
-            for role in one.inputs:
-                visit(one.input(role))
-            found[one.fingerprint] = one
-
-    visit(artifact)
-    return list(found.values())
 
 
 def _cost_row(artifact: Artifact, aliases: dict[str, str]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def for_people(table: pa.Table) -> Any:
 
     shown = Table(show_edge=False, header_style="bold", pad_edge=False)
     for name in table.column_names:
-        shown.add_column(name, overflow="fold")
+        shown.add_column(Text(name), overflow="fold")
     for row in table.to_pylist():
         shown.add_row(*(Text(_cell(v)) for v in row.values()))
     return shown

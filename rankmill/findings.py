@@ -1,0 +1,92 @@
+"""Numbers that a report draws from artifacts: recall by depth, overlap of sources, score by
+rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rankmill.mining.sources.base import Run
+
+if TYPE_CHECKING:
+    from rankmill.mining.collection import Qrels
+
+
+def recall_by_depth(run: Run, qrels: Qrels, depth: int) -> np.ndarray:
+    """Return the mean share of a query's positives among the first 1, 2, … `depth` candidates.
+
+    float64 [depth]; every query with a positive counts, also one for which the run is empty.
+    """
+    positive = qrels.grade > 0
+    wanted = _pairs(qrels.query[positive], qrels.doc[positive])
+    queries, needed = np.unique(qrels.query[positive], return_counts=True)
+    found = np.zeros(depth)
+    for part in run.parts():
+        lengths = np.diff(part.offsets)
+        query = np.repeat(part.query, lengths)
+        rank = np.arange(len(query)) - np.repeat(part.offsets[:-1], lengths)
+        hit = np.isin(_pairs(query, part.doc), wanted, assume_unique=True) & (rank < depth)
+        share = 1 / needed[np.searchsorted(queries, query[hit])]
+        found += np.bincount(rank[hit], weights=share, minlength=depth)
+    return found.cumsum() / max(len(queries), 1)
+
+
+def jaccard(runs: Mapping[str, Run], depth: int) -> np.ndarray:
+    """Return the mean Jaccard overlap of each two runs' first `depth` candidates, [n, n].
+
+    Queries for which both lists are empty do not count.
+    """
+    sets = [_first_pairs(run, depth) for run in runs.values()]
+    out = np.eye(len(sets))
+    for i, (a, queries) in enumerate(sets):
+        for j, (b, _) in enumerate(sets[:i]):
+            common = np.intersect1d(a, b, assume_unique=True)
+            shared = _per_query(common, queries)
+            union = _per_query(a, queries) + _per_query(b, queries) - shared
+            out[i, j] = out[j, i] = float(np.mean(shared[union > 0] / union[union > 0]))
+    return out
+
+
+def probability_by_rank(run: Run, temperature: float, depth: int) -> np.ndarray:
+    """Return the mean over queries of softmax(score / temperature) at rank 1, 2, … `depth`.
+
+    float64 [depth]; queries with fewer candidates count where they have one. The softmax is taken
+    over the whole list. Figure 2 of the paper plots P(relevant); a similarity has none, a softmax
+    over the list always exists (quantities.md §10).
+    """
+    total, count = np.zeros(depth), np.zeros(depth)
+    for part in run.parts():
+        for start, stop in zip(part.offsets[:-1], part.offsets[1:], strict=True):
+            if start == stop:
+                continue
+            scaled = part.score[start:stop].astype(np.float64) / temperature
+            weights = np.exp(scaled - scaled.max())
+            n = min(depth, stop - start)
+            total[:n] += np.sort(weights / weights.sum())[::-1][:n]
+            count[:n] += 1
+    return total / np.maximum(count, 1)
+
+
+def _pairs(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
+    return (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64)
+
+
+def _first_pairs(run: Run, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    pairs, queries = [], []
+    for part in run.parts():
+        lengths = np.diff(part.offsets)
+        query = np.repeat(part.query, lengths)
+        rank = np.arange(len(query)) - np.repeat(part.offsets[:-1], lengths)
+        near = rank < depth
+        pairs.append(_pairs(query[near], part.doc[near]))
+        queries.append(part.query)
+    return np.sort(np.concatenate(pairs)), np.concatenate(queries)
+
+
+def _per_query(pairs: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    edges = np.searchsorted(
+        pairs, np.append(queries, queries[-1] + 1).astype(np.uint64) << np.uint64(32)
+    )
+    return np.diff(edges) if len(queries) else np.empty(0)
