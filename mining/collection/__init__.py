@@ -10,7 +10,7 @@ from ..store import Workspace, fingerprint_of
 from . import ingest
 from .base import open_reader, reader_kind
 from .handles import EVERY_QUERY, Collection, Corpus, Qrels, Queries
-from .survey import Survey, survey
+from .survey import Survey, look_through
 
 __all__ = ["EVERY_QUERY", "Collection", "Corpus", "Qrels", "Queries", "collect"]
 
@@ -45,7 +45,7 @@ def collect(
 
     @cache
     def found() -> Survey:
-        return survey(reader, splits, has_queries)
+        return look_through(reader, splits, has_queries)
 
     inline = Execution(progress=how.progress)
     stages = [ingest.corpus_stage(request, ingest.planned(found, "corpus"))]

@@ -36,7 +36,7 @@ class Survey:
     judged: dict[str, int] = field(default_factory=dict)
 
 
-def survey(reader: Reader, splits: Iterable[str], has_queries: bool) -> Survey:
+def look_through(reader: Reader, splits: Iterable[str], has_queries: bool) -> Survey:
     """Check everything; raises BadInput, and nothing has been written by then."""
     wanted_queries: dict[str, str] = {}  # judged id → the split that names it first
     wanted_docs: dict[str, str] = {}
