@@ -1,0 +1,106 @@
+"""What strategies have in common: their family of names, a query's candidates, and a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import BadInput, UsageError
+from ..names import Family, nearest
+
+STRATEGIES = Family("strategy")
+FILTERS = Family("filter")
+
+
+@dataclass(slots=True)
+class Candidates:
+    """All pool documents of one query, by ascending ordinal; every array has one entry per
+    document.
+
+    doc uint32; score float64, the teacher's, as stored (`kind` says what it is); rank[label]
+    uint16, 1-based, 0 = that source did not find it; `allowed` bool: may become a negative;
+    `positive` is the index of the group's positive. `reached[label]()` gives the probability at
+    which a drawn source had included the document, 1 for sources that do not draw.
+    """
+
+    query_id: str
+    doc: np.ndarray
+    score: np.ndarray
+    kind: str
+    rank: Mapping[str, np.ndarray]
+    allowed: np.ndarray
+    positive: int
+    reached: Callable[[str], np.ndarray]
+    vectors: Any = None
+
+    def __len__(self) -> int:
+        return len(self.doc)
+
+
+Choice = tuple[np.ndarray, np.ndarray]
+"""(indices int64 [n] in the order chosen, inclusion probabilities float64 [n])"""
+
+
+class Strategy(Protocol):
+    """How the negatives of a group are chosen."""
+
+    def bind(self, labels: Sequence[str]) -> Strategy:
+        """Return the same strategy with its source named in full, as the pool's columns are."""
+        ...
+
+    def reach(self, candidates: Candidates) -> np.ndarray:
+        """Return the indices (int64) of the allowed candidates that can be chosen at all."""
+        ...
+
+    def choose(
+        self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
+    ) -> Choice:
+        """Choose `size` of the reachable candidates; `size` is at most their number."""
+        ...
+
+
+class Filter(Protocol):
+    """Which candidates may become negatives."""
+
+    def keeps(self, candidates: Candidates) -> np.ndarray:
+        """Return bool [candidates]: False for those to be removed."""
+        ...
+
+
+def label_of(source: str | None, labels: Sequence[str], what: str) -> str:
+    """Return the pool column that a `source=` parameter means.
+
+    A label in full, or the name before its bracket where only one label has it. None is allowed for
+    a pool of one source. Raises UsageError naming the labels.
+    """
+    known = f"the pool has: {', '.join(labels) or 'no source'}"
+    if source is None:
+        if len(labels) == 1:
+            return labels[0]
+        raise UsageError(f"{what} must name its source: the pool has {len(labels)}", do=known)
+    if source in labels:
+        return source
+    found = [label for label in labels if label.partition("(")[0] == source]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{what}: {len(found)} sources are called {source}", do=known)
+    raise BadInput(
+        f"{what}: the pool has no source {source!r}", where=known, do=nearest(source, list(labels))
+    )
+
+
+def in_window(candidates: Candidates, label: str, first: int, last: int | None) -> np.ndarray:
+    """Return the indices of the allowed candidates that a source ranks first…last."""
+    rank = candidates.rank[label]
+    inside = candidates.allowed & (rank >= first)
+    return np.flatnonzero(inside if last is None else inside & (rank <= last))
+
+
+def draw_uniformly(reach: np.ndarray, size: int, draws: np.random.Generator) -> Choice:
+    """Draw `size` of the indices without replacement: π = size / their number for each."""
+    chosen = reach[draws.permutation(len(reach))[:size]]
+    return chosen, np.full(size, size / len(reach))

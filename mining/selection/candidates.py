@@ -1,0 +1,172 @@
+"""Reading what a selection needs for one query: pool row, teacher scores, judgements, texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..collection.handles import Collection, Corpus
+from ..errors import BadInput
+from ..pool import Pool
+from ..sources.base import Run
+from ..store import Artifact
+from ..store.tables import list_values
+
+
+class PoolRows:
+    """Rows of a pool by global row number."""
+
+    def __init__(self, artifact: Artifact):
+        self.pool = Pool(artifact)
+        self.labels = self.pool.labels
+        self._starts = np.array([part.start for part in artifact.parts], dtype=np.int64)
+        runs = [role for role in artifact.inputs if role.startswith("run[")]
+        self._runs = [Run(artifact.input(role)) for role in sorted(runs)]
+
+    def row(self, row: int) -> tuple[int, np.ndarray, dict[str, np.ndarray]]:
+        """Return (query, docs ascending, rank of each in every source)."""
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        part = self.pool.part(self.pool.artifact.parts[number].number)
+        at = row - int(self._starts[number])
+        items = slice(int(part.offsets[at]), int(part.offsets[at + 1]))
+        ranks = {label: part.rank[label][items] for label in self.labels}
+        return int(part.query[at]), part.doc[items], ranks
+
+    def reached(self, row: int, docs: np.ndarray) -> Callable[[str], np.ndarray]:
+        """Return a function of the label: with what probability its run held each document."""
+
+        def probability(label: str) -> np.ndarray:
+            found = np.ones(len(docs))
+            for run in self._runs:
+                if run.label == label and run.drawn:
+                    found[:] = _drawn_inclusion(run, row, docs)
+            return found
+
+        return probability
+
+
+def _drawn_inclusion(run: Run, row: int, docs: np.ndarray) -> np.ndarray:
+    """Return the inclusion recorded by a drawn run; 1 for documents that it does not hold."""
+    starts = np.array([part.start for part in run.artifact.parts], dtype=np.int64)
+    number = int(np.searchsorted(starts, row, side="right")) - 1
+    part = run.part(run.artifact.parts[number].number)
+    at = row - int(starts[number])
+    low, high = int(part.offsets[at]), int(part.offsets[at + 1])
+    drawn, inclusion = part.doc[low:high], part.inclusion
+    found = np.ones(len(docs))
+    if inclusion is None:
+        return found
+    order = np.argsort(drawn)
+    place = np.minimum(np.searchsorted(drawn, docs, sorter=order), max(0, len(drawn) - 1))
+    if len(drawn):
+        hit = drawn[order[place]] == docs
+        found[hit] = inclusion[low:high][order[place[hit]]]
+    return found
+
+
+class ScoreRows:
+    """Teacher scores by query, joined to any list of documents by ordinal, never by position."""
+
+    def __init__(self, artifact: Artifact):
+        self.artifact, self.kind = artifact, artifact.metadata["kind"]
+        self._tables = list(artifact.tables())
+        queries = [table["query"].to_numpy() for table in self._tables]
+        self._query = np.concatenate(queries) if queries else np.empty(0, np.uint32)
+        self._starts = np.array([part.start for part in artifact.parts], dtype=np.int64)
+        self._lists: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def of(self, query: int, docs: np.ndarray) -> np.ndarray:
+        """Return the score (float64) of each document, NaN where there is none.
+
+        Raises BadInput for a stored score that is not finite, naming the document.
+        """
+        out = np.full(len(docs), np.nan)
+        row = int(np.searchsorted(self._query, query))
+        if row == len(self._query) or self._query[row] != query:
+            return out
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        offsets, doc, score = self._part(number)
+        at = row - int(self._starts[number])
+        items = slice(int(offsets[at]), int(offsets[at + 1]))
+        known, scores = doc[items], score[items]
+        if not np.isfinite(scores).all():
+            bad = int(np.flatnonzero(~np.isfinite(scores))[0])
+            raise NotFinite(int(known[bad]), float(scores[bad]))
+        if len(known) == len(docs) and (known == docs).all():
+            return scores.astype(np.float64)
+        if len(known):
+            place = np.minimum(np.searchsorted(known, docs), len(known) - 1)
+            hit = known[place] == docs
+            out[hit] = scores[place[hit]]
+        return out
+
+    def _part(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if number not in self._lists:
+            offsets, doc = list_values(self._tables[number]["doc"])
+            self._lists[number] = offsets, doc, list_values(self._tables[number]["logit"])[1]
+        return self._lists[number]
+
+
+class NotFinite(Exception):
+    """A stored teacher score that is NaN or infinite, before its ids are looked up."""
+
+    def __init__(self, doc: int, score: float):
+        super().__init__(doc, score)
+        self.doc, self.score = doc, score
+
+    def refusal(self, collection: Collection, query_id: str, scores: Artifact) -> BadInput:
+        """Return the user's error."""
+        return BadInput(
+            f"query {query_id!r}, document {collection.corpus.doc_id(self.doc)!r}: "
+            f"the teacher score is {self.score}",
+            where=scores.path,
+            do="score this pair again; a missing score must not be written as a number",
+        )
+
+
+class TextCopies:
+    """Finds exact copies of a text among other documents, byte for byte.
+
+    Only documents of the same length are compared, so hardly any text is read.
+    """
+
+    def __init__(self, corpus: Corpus):
+        self._starts: list[int] = []
+        self._buffers: list[tuple[np.ndarray, Any]] = []
+        for start, table in corpus.parts():
+            column = table["text"]
+            array = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+            width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+            _, bounds, data = array.buffers()
+            offsets = np.frombuffer(bounds, dtype=width)[array.offset :][: len(array) + 1]
+            self._starts.append(start)
+            self._buffers.append((offsets, memoryview(data) if data is not None else b""))
+
+    def among(self, docs: np.ndarray, originals: np.ndarray) -> np.ndarray:
+        """Return bool [docs]: has the same text as one of the originals (itself included)."""
+        lengths = self._lengths(docs)
+        found = np.zeros(len(docs), dtype=bool)
+        for original in originals:
+            text = self._text(int(original))
+            for index in np.flatnonzero((lengths == len(text)) & ~found):
+                found[index] = self._text(int(docs[index])) == text
+        return found
+
+    def _lengths(self, docs: np.ndarray) -> np.ndarray:
+        docs = docs.astype(np.int64)
+        owner = np.searchsorted(self._starts, docs, side="right") - 1
+        out = np.empty(len(docs), dtype=np.int64)
+        for number in np.unique(owner):
+            offsets, mine = self._buffers[number][0], owner == number
+            local = docs[mine] - self._starts[number]
+            out[mine] = offsets[local + 1] - offsets[local]
+        return out
+
+    def _text(self, doc: int) -> Any:
+        number = int(np.searchsorted(self._starts, doc, side="right")) - 1
+        offsets, data = self._buffers[number]
+        local = doc - self._starts[number]
+        return data[int(offsets[local]) : int(offsets[local + 1])]

@@ -1,0 +1,192 @@
+"""Strategies that draw from ranks and scores: uniform window, top, random, stratified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import UsageError
+from .base import STRATEGIES, Candidates, Choice, draw_uniformly, in_window, label_of
+
+
+def _checked_window(first: int, last: int | None) -> None:
+    if first < 1 or (last is not None and last < first):
+        raise UsageError(
+            f"first={first},last={last} is not a window of ranks", do="ranks start at 1"
+        )
+
+
+@STRATEGIES.register("uniform")
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """A uniform draw from the window of ranks first…last of one source: π = n / allowed in it."""
+
+    first: int = 1
+    last: int | None = 200
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        _checked_window(self.first, self.last)
+
+    def bind(self, labels: Sequence[str]) -> Uniform:
+        """Name the source in full."""
+        return replace(self, source=label_of(self.source, labels, "uniform"))
+
+    def reach(self, candidates: Candidates) -> np.ndarray:
+        """Return the allowed candidates of the window."""
+        return in_window(candidates, str(self.source), self.first, self.last)
+
+    def choose(
+        self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
+    ) -> Choice:
+        """Draw without replacement; a source that drew itself multiplies its own probability."""
+        chosen, inclusion = draw_uniformly(reach, size, draws)
+        return chosen, inclusion * candidates.reached(str(self.source))[chosen]
+
+
+@STRATEGIES.register("random")
+@dataclass(frozen=True, slots=True)
+class Random:
+    """A uniform draw from everything that a drawn source (`random`) put into the pool.
+
+    π is the probability of being in that source's list times n / allowed in it: for the random
+    source over the whole corpus n / number of documents, up to the few that were excluded.
+    """
+
+    source: str = "random"
+
+    def bind(self, labels: Sequence[str]) -> Random:
+        """Name the source in full."""
+        return replace(self, source=label_of(self.source, labels, "random"))
+
+    def reach(self, candidates: Candidates) -> np.ndarray:
+        """Return every allowed candidate of the source."""
+        return in_window(candidates, self.source, 1, None)
+
+    def choose(
+        self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
+    ) -> Choice:
+        """Draw without replacement."""
+        chosen, inclusion = draw_uniformly(reach, size, draws)
+        return chosen, inclusion * candidates.reached(self.source)[chosen]
+
+
+@STRATEGIES.register("top")
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The best ranks of one source; without a source, the highest teacher scores. π = 1.
+
+    Ties of the teacher go to the lower document ordinal. Nothing is drawn, so documents further
+    down have probability 0: a density ratio against any target that holds them is infinite.
+    """
+
+    source: str | None = None
+    first: int = 1
+
+    def __post_init__(self) -> None:
+        _checked_window(self.first, None)
+
+    def bind(self, labels: Sequence[str]) -> Top:
+        """Name the source in full, if there is one."""
+        if self.source is None:
+            return self
+        return replace(self, source=label_of(self.source, labels, "top"))
+
+    def reach(self, candidates: Candidates) -> np.ndarray:
+        """Return the allowed candidates from rank `first` on, best first."""
+        if self.source is not None:
+            inside = in_window(candidates, self.source, self.first, None)
+            return inside[np.argsort(candidates.rank[self.source][inside], kind="stable")]
+        inside = np.flatnonzero(candidates.allowed)
+        best = inside[np.argsort(-candidates.score[inside], kind="stable")]
+        return best[self.first - 1 :]
+
+    def choose(
+        self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
+    ) -> Choice:
+        """Take the first `size`."""
+        return reach[:size], np.ones(size)
+
+
+@STRATEGIES.register("stratified")
+@dataclass(frozen=True, slots=True)
+class Stratified:
+    """An even draw over the range of teacher scores, cut into bins of equal width.
+
+    The reachable candidates (of one source's list, or of the whole pool) are put into `bins` equal
+    intervals between their lowest and highest score. Every bin gives the same number of documents,
+    bins that run out give all they have, and what is left over goes to bins drawn at random: so π =
+    E[documents taken from the bin] / documents in the bin, in closed form.
+    """
+
+    bins: int = 8
+    source: str | None = None
+    last: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.bins < 1:
+            raise UsageError(f"bins={self.bins} must be at least 1")
+        _checked_window(1, self.last)
+
+    def bind(self, labels: Sequence[str]) -> Stratified:
+        """Name the source in full, if there is one."""
+        if self.source is None and self.last is None:
+            return self
+        return replace(self, source=label_of(self.source, labels, "stratified"))
+
+    def reach(self, candidates: Candidates) -> np.ndarray:
+        """Return the allowed candidates, of the source if one is named."""
+        if self.source is None:
+            return np.flatnonzero(candidates.allowed)
+        return in_window(candidates, self.source, 1, self.last)
+
+    def choose(
+        self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
+    ) -> Choice:
+        """Draw bin by bin, then put the group in random order."""
+        owner = equal_width_bins(candidates.score[reach], self.bins)
+        sizes = np.bincount(owner, minlength=self.bins)
+        base, open_bins, left = even_shares(sizes, size)
+        extra = draws.permutation(open_bins)[:left]
+        take = base.copy()
+        take[extra] += 1
+        expected = base.astype(np.float64)
+        expected[open_bins] += left / max(1, len(open_bins))
+        chosen, inclusion = [], []
+        for bin_number in np.flatnonzero(take):
+            inside = reach[owner == bin_number]
+            chosen.append(inside[draws.permutation(len(inside))[: take[bin_number]]])
+            probability = expected[bin_number] / sizes[bin_number]
+            inclusion.append(np.full(take[bin_number], probability))
+        order = draws.permutation(size)
+        picked, probabilities = np.concatenate(chosen)[order], np.concatenate(inclusion)[order]
+        if self.source is not None:
+            probabilities = probabilities * candidates.reached(self.source)[picked]
+        return picked, probabilities
+
+
+def equal_width_bins(score: np.ndarray, bins: int) -> np.ndarray:
+    """Return the bin (int64, 0 = lowest) of each score; equal scores share one bin."""
+    low, high = score.min(), score.max()
+    if not high > low:
+        return np.zeros(len(score), dtype=np.int64)
+    place = ((score - low) / (high - low) * bins).astype(np.int64)
+    return np.minimum(place, bins - 1)
+
+
+def even_shares(sizes: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Share `wanted` over bins of the given sizes as evenly as they allow.
+
+    Returns (documents every bin gives for certain int64 [bins], bins that can give one more, how
+    many of those are to be drawn). `wanted` is at most the sum of sizes.
+    """
+    level, left = 0, wanted
+    open_bins = np.flatnonzero(sizes > 0)
+    while len(open_bins) <= left and len(open_bins):
+        step = min(int(sizes[open_bins].min()) - level, left // len(open_bins))
+        level += step
+        left -= step * len(open_bins)
+        open_bins = np.flatnonzero(sizes > level)
+    return np.minimum(sizes, level).astype(np.int64), open_bins, left

@@ -1,0 +1,364 @@
+"""Choosing groups: what may never be chosen, balanced books, exact probabilities, keyed draws."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from rankmill.mining.actors import Execution
+from rankmill.mining.collection import collect
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.groups import Groups
+from rankmill.mining.pool import Pool, pool_runs
+from rankmill.mining.selection import STRATEGIES, Candidates, select_groups
+from rankmill.mining.selection.strategies import equal_width_bins, even_shares
+from rankmill.mining.sources import mine
+from rankmill.mining.store import Output, Stage, Workspace, split_by_work
+from rankmill.mining.store.tables import SCORES
+
+QUERIES, DOCS = 12, 60
+
+
+def write_collection(folder: Path) -> Path:
+    """q0…q11 with 60 documents: d0 empty, d5 a copy of d4; query i has positives i+4 and i+20."""
+    (folder / "qrels").mkdir(parents=True)
+    texts = [f"text number {i}" for i in range(DOCS)]
+    texts[0], texts[5] = "", texts[4]
+    rows = [{"_id": f"d{i}", "title": "", "text": t} for i, t in enumerate(texts)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    rows = [{"_id": f"q{i}", "text": f"query {i}"} for i in range(QUERIES)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    lines = ["query-id\tcorpus-id\tscore\n"]
+    for i in range(QUERIES - 1):
+        lines += [f"q{i}\td{i + 20}\t1\n", f"q{i}\td{i + 4}\t2\n", f"q{i}\td{i + 40}\t0\n"]
+    lines.append(f"q{QUERIES - 1}\td3\t0\n")  # judged, but without a positive
+    (folder / "qrels" / "train.tsv").write_text("".join(lines))
+    return folder
+
+
+def write_run(path: Path, depth: int) -> Path:
+    """Every query's list: documents from its own number on, in cyclic order, never the empty d0."""
+    with path.open("w") as out:
+        for i in range(QUERIES):
+            found = [1 + (i + step) % (DOCS - 1) for step in range(depth)]
+            for rank, doc in enumerate(found):
+                out.write(f"q{i} Q0 d{doc} {rank + 1} {100.0 - rank} x\n")
+    return path
+
+
+class Scorer:
+    """Teacher scores by a formula; `hole` is a (query, doc) left out, `nan` one that is NaN."""
+
+    def __init__(self, pool, hole=None, nan=None):
+        self.pool, self.hole, self.nan = pool, hole, nan
+
+    def __call__(self, shard):
+        queries, docs, scores = [], [], []
+        for part in self.pool.parts():
+            for row, query in enumerate(part.query):
+                mine = part.doc[part.offsets[row] : part.offsets[row + 1]].tolist()
+                mine = [d for d in mine if (int(query), d) != self.hole]
+                docs.append(mine)
+                queries.append(int(query))
+                scores.append([self.score(int(query), d) for d in mine])
+        columns = zip([queries, docs, scores], SCORES, strict=True)
+        return Output(
+            pa.Table.from_arrays([pa.array(c, f.type) for c, f in columns], schema=SCORES)
+        )
+
+    def score(self, query, doc):
+        return math.nan if (query, doc) == self.nan else float((7 * query + 13 * doc) % 37) / 4.0
+
+
+def score(workspace, pool, **odd):
+    stage = Stage(
+        kind="scores",
+        parameters={"odd": str(odd)},
+        inputs={"pool": pool},
+        schema=SCORES,
+        shards=lambda: split_by_work(np.ones(pool.rows), 10**6),
+        worker=Scorer,
+        options={"pool": Pool(pool), **odd},
+        metadata={"kind": "logit", "teacher": "formula"},
+    )
+    return workspace.build(stage)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A collection, its pool of two sources, and teacher scores."""
+    return build_world(tmp_path_factory.mktemp("select"))
+
+
+def build_world(folder: Path) -> dict:
+    workspace = Workspace(folder / "work")
+    collection = collect(workspace, f"beir:{write_collection(folder / 'beir')}")
+    run = mine(
+        workspace,
+        f"imported(path={write_run(folder / 'run.txt', 30)},tag=lexical)",
+        collection,
+        "train",
+        depth=30,
+    )
+    drawn = mine(workspace, "random", collection, "train", depth=25, seed=1)
+    pool = pool_runs(workspace, [run, drawn], collection=collection, split="train")
+    label = next(label for label in Pool(pool).labels if label != "random")
+    return {
+        "workspace": workspace,
+        "collection": collection,
+        "pool": pool,
+        "scores": score(workspace, pool),
+        "label": label,
+        "folder": folder,
+    }
+
+
+def select(world, strategy, **options):
+    options = {"size": 8, "seed": 3, **options}
+    return select_groups(
+        world["workspace"],
+        strategy,
+        options.pop("pool", world["pool"]),
+        options.pop("scores", world["scores"]),
+        collection=world["collection"],
+        split="train",
+        **options,
+    )
+
+
+STRATEGY_TEXTS = [
+    'uniform(first=1,last=30,source="{label}")',
+    'top(source="{label}")',
+    "top",
+    "random",
+    "stratified(bins=4)",
+    'stratified(bins=3,source="{label}")',
+]
+
+
+@pytest.mark.parametrize("text", STRATEGY_TEXTS)
+def test_what_holds_for_every_strategy(world, text):
+    """Positive first and never a negative, no copies of it, no empty document, balanced books."""
+    chosen = select(world, text.format(label=world["label"]))
+    assert chosen.dropped == {"no_positive": [QUERIES - 1]}
+    assert chosen.rows == QUERIES - 1
+    assert chosen.counts["pairs"] == 8 * (QUERIES - 1)
+    groups = Groups(chosen)
+    for part in groups.parts():
+        for row in range(len(part)):
+            query, docs = int(part.query[row]), part.doc[row].tolist()
+            assert docs[0] == query + 4
+            assert not {query + 4, query + 20, 0} & set(docs[1:])
+            if query == 0:
+                assert 5 not in docs  # the copy of d4
+            if query == 1:
+                assert 4 not in docs
+            assert len(set(docs)) == 8
+            assert part.grade[row].tolist() == [2] + [0] * 7
+            wanted = [((7 * query + 13 * d) % 37) / 4.0 for d in docs]
+            assert part.score[row].tolist() == wanted
+            assert part.inclusion[row, 0] == 1.0
+            assert ((part.inclusion[row] > 0) & (part.inclusion[row] <= 1)).all()
+    chosen.verify()
+
+
+def test_what_was_excluded_is_counted(world):
+    counts = select(world, "top").counts
+    assert counts["excluded:copy_of_positive"] == 2  # d5 for q0, d4 for q1
+    assert counts["excluded:positive"] == 2 * (QUERIES - 1)
+
+
+def test_a_uniform_draw_has_the_probability_of_its_window(world):
+    chosen = select(world, f'uniform(first=3,last=20,source="{world["label"]}")')
+    pool = Pool(world["pool"]).part(0)
+    for group in (Groups(chosen)[i] for i in range(chosen.rows)):
+        query = int(group.query[0])
+        window = [1 + (query + step) % (DOCS - 1) for step in range(2, 20)]
+        barred = {query + 4, query + 20} | ({5} if query == 0 else {4} if query == 1 else set())
+        allowed = [d for d in window if d not in barred]
+        assert set(group.doc[0, 1:].tolist()) <= set(allowed)
+        assert group.inclusion[0, 1:] == pytest.approx(7 / len(allowed))
+    assert pool.doc.dtype == np.uint32
+
+
+def test_a_drawn_source_multiplies_its_own_probability(world):
+    chosen = select(world, "random")
+    group = Groups(chosen)[3]
+    pool = Pool(world["pool"]).part(0)
+    row = int(np.flatnonzero(pool.query == group.query[0])[0])
+    items = slice(pool.offsets[row], pool.offsets[row + 1])
+    query = int(group.query[0])
+    found = set(pool.doc[items][pool.rank["random"][items] > 0].tolist())
+    allowed = len(found - {query + 4, query + 20})
+    assert group.inclusion[0, 1:] == pytest.approx(25 / (DOCS - 1) * 7 / allowed)
+
+
+def test_top_takes_the_best_in_order(world):
+    group = Groups(select(world, f'top(source="{world["label"]}")'))[6]
+    wanted = [d for d in range(7, 30) if d not in (10, 26)][:7]
+    assert group.doc[0].tolist() == [10, *wanted]
+    by_teacher = Groups(select(world, "top"))
+    for row in range(len(by_teacher)):
+        scores = by_teacher[row].score[0, 1:].tolist()
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_one_group_for_each_positive(world):
+    chosen = select(world, "top", positives="all")
+    assert chosen.rows == 2 * (QUERIES - 1)
+    part = Groups(chosen).part(0)
+    assert part.query[:4].tolist() == [0, 0, 1, 1]
+    assert part.doc[:4, 0].tolist() == [4, 20, 5, 21]
+    assert part.grade[:2, 0].tolist() == [2, 1]
+    graded = select(world, "top", positives="all", min_grade=2)
+    assert graded.rows == QUERIES - 1
+
+
+def test_too_few_candidates_drop_the_query_or_stop(world):
+    strategy = f'uniform(first=1,last=8,source="{world["label"]}")'
+    chosen = select(world, strategy, size=9)
+    assert chosen.dropped["too_few_candidates"]
+    assert chosen.rows + sum(len(q) for q in chosen.dropped.values()) == QUERIES
+    with pytest.raises(BadInput, match=r"query 'q0' has 6 candidates, a group of 9 needs 8"):
+        select(world, strategy, size=9, when_short="error")
+
+
+def test_missing_scores_follow_the_declared_policy(world):
+    scores = score(world["workspace"], world["pool"], hole=(2, 6))  # the positive of q2
+    with pytest.raises(BadInput, match="query 'q2': document 'd6' has no teacher score"):
+        select(world, "top", scores=scores)
+    dropped = select(world, "top", scores=scores, missing="drop_query")
+    assert dropped.dropped == {"no_positive": [11], "unscored": [2]}
+    other = select(world, "top", scores=scores, missing="drop_doc")
+    assert Groups(other)[2].doc[0, 0] == 22  # its other positive
+    negative = score(world["workspace"], world["pool"], hole=(2, 7))
+    with pytest.raises(BadInput, match="document 'd7' has no teacher score"):
+        select(world, "top", scores=negative)
+    kept = Groups(select(world, "top", scores=negative, missing="drop_doc"))
+    assert 7 not in kept[2].doc[0]
+
+
+def test_a_score_that_is_not_finite_names_query_and_document(world):
+    scores = score(world["workspace"], world["pool"], nan=(4, 9))
+    with pytest.raises(BadInput, match=r"query 'q4', document 'd9': the teacher score is nan"):
+        select(world, "top", scores=scores)
+
+
+def test_draws_depend_on_seed_and_query_only(world):
+    text = "stratified(bins=4)"
+    one, two = select(world, text), select(world, text, seed=4)
+    assert one.fingerprint != two.fingerprint
+    assert Groups(one).part(0).doc.tobytes() != Groups(two).part(0).doc.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"size": 1}, UsageError, "size=1 is not a group size"),
+        ({"min_grade": 0}, UsageError, "min_grade=0 is not a grade"),
+        ({"positives": "each"}, UsageError, "positives='each' is unknown"),
+        ({"when_short": "drop"}, UsageError, "did you mean drop_query"),
+        ({"strategy": "uniform"}, UsageError, "uniform must name its source: the pool has 2"),
+        ({"strategy": "uniform(source=bm25)"}, BadInput, "the pool has no source 'bm25'"),
+        ({"strategy": "uniform(first=5,last=2)"}, UsageError, "is not a window of ranks"),
+        ({"strategy": "stratified(bins=0)"}, UsageError, "bins=0 must be at least 1"),
+        ({"strategy": "uniforn"}, UsageError, "did you mean uniform"),
+        ({"filters": ["nonsense"]}, UsageError, "unknown filter 'nonsense'"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_refused(world, options, error, message):
+    options = {"strategy": "top", **options}
+    with pytest.raises(error, match=message):
+        select(world, options.pop("strategy"), **options)
+
+
+def test_a_pool_of_another_collection_is_refused(world, tmp_path):
+    folder = write_collection(tmp_path / "other")
+    text = (folder / "corpus.jsonl").read_text().replace("number 9", "number nine")
+    (folder / "corpus.jsonl").write_text(text)
+    other = collect(world["workspace"], f"beir:{folder}")
+    with pytest.raises(BadInput, match="the pool was made from another collection"):
+        select({**world, "collection": other}, "top")
+
+
+def test_the_source_may_be_named_by_its_first_word(world):
+    short = select(world, f"top(source={world['label'].partition('(')[0]})")
+    full = select(world, f'top(source="{world["label"]}")')
+    assert full.fingerprint == short.fingerprint
+    assert full.parameters["strategy"] == f'top(source="{world["label"]}",first=1)'
+
+
+# ---- strategies alone: probabilities against many draws ------------------------------------------
+
+
+def candidates(scores, **ranks):
+    n = len(scores)
+    return Candidates(
+        query_id="q",
+        doc=np.arange(n, dtype=np.uint32),
+        score=np.asarray(scores, np.float64),
+        kind="logit",
+        rank={k: np.asarray(v, np.uint16) for k, v in ranks.items()},
+        allowed=np.ones(n, bool),
+        positive=0,
+        reached=lambda label: np.ones(n),
+    )
+
+
+@cache
+def simulated(text: str, size: int, draws: int = 20_000):
+    """How often each of 12 candidates was chosen, and the probability recorded for it."""
+    scores = [0, 0, 0, 0, 0, 0, 1, 2, 2.2, 2.4, 7.9, 8]
+    given = candidates(scores, bm25=[1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11])
+    strategy = STRATEGIES.parse(text).bind(["bm25"])
+    reach = strategy.reach(given)
+    rng = np.random.Generator(np.random.Philox(11))
+    seen, recorded = np.zeros(12), np.full(12, np.nan)
+    for _ in range(draws):
+        chosen, inclusion = strategy.choose(given, reach, size, rng)
+        assert len(set(chosen.tolist())) == size
+        seen[chosen] += 1
+        recorded[chosen] = inclusion
+    return seen / draws, recorded
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("uniform(first=2,last=9)", 5), ("stratified(bins=4)", 7), ("stratified(bins=8)", 5)],
+)
+def test_recorded_probabilities_match_simulated_draws(text, size):
+    seen, recorded = simulated(text, size)
+    assert (seen[np.isnan(recorded)] == 0).all()
+    assert recorded[~np.isnan(recorded)] == pytest.approx(seen[~np.isnan(recorded)], abs=0.015)
+    assert np.nansum(recorded) == pytest.approx(size, abs=1e-9)
+
+
+def test_even_shares_fill_small_bins_first():
+    base, open_bins, left = even_shares(np.array([1, 0, 10, 3]), 9)
+    assert (base.tolist(), left) == ([1, 0, 5, 3], 0)
+    base, open_bins, left = even_shares(np.array([1, 0, 10, 5]), 10)
+    assert (base.tolist(), open_bins.tolist(), left) == ([1, 0, 4, 4], [2, 3], 1)
+    base, open_bins, left = even_shares(np.array([4, 4, 4]), 2)
+    assert (base.tolist(), open_bins.tolist(), left) == ([0, 0, 0], [0, 1, 2], 2)
+    base, open_bins, left = even_shares(np.array([2, 2]), 4)
+    assert (base.tolist(), len(open_bins), left) == ([2, 2], 0, 0)
+
+
+def test_bins_of_equal_width():
+    assert equal_width_bins(np.array([0.0, 1.0, 2.0, 4.0]), 4).tolist() == [0, 1, 2, 3]
+    assert equal_width_bins(np.array([3.0, 3.0]), 4).tolist() == [0, 0]
+
+
+@pytest.mark.ray
+def test_any_number_of_workers_gives_the_same_bytes(tmp_path, ray_cluster):
+    hashes = []
+    for name, how in (("a", Execution()), ("b", Execution(workers=2, ray_address=ray_cluster))):
+        chosen = select(build_world(tmp_path / name), "stratified(bins=4)", how=how)
+        hashes.append(chosen.parts[0].sha256)
+    assert hashes[0] == hashes[1]
