@@ -54,12 +54,8 @@ class Analysed:
 def analyse(texts: pa.Array | pa.ChunkedArray) -> Analysed:
     """Return the terms of every text (string or large_string, no nulls)."""
     data, bounds = text_buffers(texts)
-    words, word_bounds, pool, ends = tokenise(
-        data, bounds, word_break_classes(), lower_case_map()
-    )
-    forms = pa.LargeStringArray.from_buffers(
-        len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(pool)
-    )
+    words, word_bounds, pool, ends = tokenise(data, bounds, word_break_classes(), lower_case_map())
+    forms = pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(pool))
     terms, term_of = _terms_of(forms)
     return Analysed(terms, words, word_bounds, term_of)
 

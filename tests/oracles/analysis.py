@@ -40,14 +40,20 @@ def _word_pattern() -> str:
     alone = with_marks(rf"[[{han}]&&[\p{{L}}\p{{N}}]]")
     complex_context = with_marks(r"[\p{Line_Break=SA}--[\p{WB=Extend}\p{WB=Format}]]") + "+"
     flag = with_marks(r"\p{WB=Regional_Indicator}")
-    return rf"(?V1){words}|{alone}|{complex_context}|{flag}{flag}?"
+    picture = with_marks(
+        rf"[\p{{Emoji}}--[\p{{WB=Regional_Indicator}}\p{{WB=Extend}}\p{{WB=ALetter}}{han}"
+        r"#*0-9©®™〰〽]]"
+    )
+    pictures = rf"{picture}(?:(?<=\u200d){picture})*"
+    # (?p): the longest of all ways to match, as JFlex has it
+    return rf"(?V1p){words}|{alone}|{complex_context}|{flag}{flag}?|{pictures}"
 
 
 _WORD = regex.compile(_word_pattern())
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text without pictures (emoji), cut at 255 code points."""
+    """Return the words of a text, cut at 255 code points."""
     found, at = [], 0
     while match := _WORD.search(text, at):
         end = min(match.end(), match.start() + 255)

@@ -1,0 +1,257 @@
+"""BM25 over an index for a batch of queries: the tables around the kernels of `native.bm25`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import pyarrow as pa
+
+from ...native import bm25 as kernels
+from ...native.postings import BLOCK, term_counts
+from ..text.analysis import Analysed
+from ..text.postings import Block, Postings
+
+_BIN_BITS = kernels.BINS.bit_length() - 1
+_TILE_BYTES = 256 << 20  # of candidates that are kept at once
+_FEWEST_POSTINGS = 200_000  # that are worth a thread
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Queries as bags of terms: those of query q are term[bounds[q]:bounds[q+1]].
+
+    `terms`: the distinct terms of all queries. bounds int64 [queries + 1]; term int32 and count
+    int32, in order of first occurrence.
+    """
+
+    terms: pa.Array
+    bounds: np.ndarray
+    term: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, texts: Analysed) -> Batch:
+        """Count the terms of analysed queries."""
+        counts = term_counts(texts.words, texts.bounds, texts.term_of, len(texts.terms))
+        return cls(texts.terms, *counts)
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def slice(self, start: int, stop: int) -> Batch:
+        """Return the queries start…stop−1."""
+        first, last = self.bounds[start], self.bounds[stop]
+        return Batch(
+            self.terms,
+            self.bounds[start : stop + 1] - first,
+            self.term[first:last],
+            self.count[first:last],
+        )
+
+
+class Searcher:
+    """An index opened for one batch of queries and one setting of k1 and b."""
+
+    def __init__(self, index: Postings, batch: Batch, k1: float, b: float):
+        self.index, self.batch = index, batch
+        self.rows = [block.find(batch.terms) for block in index.blocks]
+        self.df = np.zeros(len(batch.terms), dtype=np.int64)
+        for block, rows in zip(index.blocks, self.rows, strict=True):
+            self.df[rows >= 0] += block.df[rows[rows >= 0]]
+        self.idf = np.log1p((index.filled - self.df + 0.5) / (self.df + 0.5))
+        self.norm_of = lambda length: k1 * (1 - b + b * length / max(index.average_length, 1e-9))
+
+    def postings_per_query(self) -> np.ndarray:
+        """Return how many postings each query's terms have: int64, the work of the query."""
+        ends = np.concatenate([[0], np.cumsum(self.df[self.batch.term])])
+        return ends[self.batch.bounds[1:]] - ends[self.batch.bounds[:-1]]
+
+    def search(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (bounds int64 [queries + 1], docs uint32, scores float32): at most k a query."""
+        room = 2 * k + 1024
+        tile = max(1, _TILE_BYTES // (8 * room + 4 * kernels.BINS))
+        found = [
+            self._tile(start, min(start + tile, len(self.batch)), k, room)
+            for start in range(0, len(self.batch), tile)
+        ]
+        lengths = np.concatenate([np.zeros(1, np.int64), *(f[0] for f in found)])
+        docs = [d for f in found for d in f[1]]
+        scores = [s for f in found for s in f[2]]
+        return (
+            np.cumsum(lengths),
+            np.concatenate([np.empty(0, np.uint32), *docs]),
+            np.concatenate([np.empty(0, np.float32), *scores]),
+        )
+
+    def _tile(self, start: int, stop: int, k: int, room: int):
+        """Search queries start…stop−1 together; those whose ties need more room come again."""
+        batch = self.batch.slice(start, stop)
+        state = _State(batch, self.idf, k, room)
+        work = self.postings_per_query()[start:stop]
+        for number in range(len(self.index.blocks)):
+            terms = self._terms_of(number, batch)
+            self._accumulate(terms, batch, state, work)
+        overflown = np.flatnonzero(state.found < 0)
+        kernels.rank((0, len(batch)), k, *state.ranking())
+        exact_at, exact = self._exact(batch, state)
+        docs = np.empty((len(batch), k), dtype=np.uint32)
+        points = np.empty((len(batch), k), dtype=np.float32)
+        kernels.settle(
+            (0, len(batch)),
+            k,
+            state.unit,
+            state.found,
+            state.candidate,
+            state.score,
+            state.open_order,
+            exact_at,
+            exact,
+            docs,
+            points,
+        )
+        lengths = np.maximum(state.found, 0)
+        lists = [docs[q, : lengths[q]] for q in range(len(batch))]
+        scores = [points[q, : lengths[q]] for q in range(len(batch))]
+        for q in overflown:
+            one = self._tile(start + q, start + q + 1, k, 4 * room)
+            lengths[q], lists[q], scores[q] = one[0][0], one[1][0], one[2][0]
+        return lengths, lists, scores
+
+    def _terms_of(self, number: int, batch: Batch) -> _Terms:
+        """Find the batch's terms in a block and compute their impacts there."""
+        block, rows = self.index.blocks[number], self.rows[number].copy()
+        asked = np.zeros(len(rows), dtype=bool)
+        asked[batch.term] = True
+        rows[~asked] = -1
+        first = np.where(rows >= 0, block.starts[rows], 0)
+        size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
+        at = np.cumsum(size) - size
+        norm = self.norm_of(block.lengths)
+        impact = np.empty(int(size.sum()), dtype=np.uint32)
+
+        def fill(low: int, high: int) -> None:
+            some = slice(low, high)
+            kernels.impacts(
+                first[some], size[some], at[some], self.idf[some], block.doc, block.tf, norm, impact
+            )
+
+        in_threads(fill, size)
+        return _Terms(block, first, size, at, impact, norm)
+
+    def _accumulate(self, terms: _Terms, batch: Batch, state: _State, work: np.ndarray) -> None:
+        block = terms.block
+
+        def add(low: int, high: int) -> None:
+            kernels.accumulate(
+                (low, high),
+                batch.bounds,
+                batch.term,
+                batch.count,
+                terms.first,
+                terms.size,
+                terms.at,
+                block.doc,
+                terms.impact,
+                block.start,
+                block.docs,
+                *state.accumulating(),
+            )
+
+        in_threads(add, work)
+
+    def _exact(self, batch: Batch, state: _State) -> tuple[np.ndarray, np.ndarray]:
+        """Score in float64 the candidates whose order is open; return (first of each query, all)."""
+        inside = np.arange(state.candidate.shape[1]) < state.found[:, None]
+        query, column = np.nonzero(inside & (state.open_order > 0))
+        exact_at = np.searchsorted(query, np.arange(len(batch)))
+        exact = np.zeros(len(query))
+        doc = state.candidate[query, column].astype(np.int64)
+        ends = np.array([b.start + b.docs for b in self.index.blocks])
+        owner = np.searchsorted(ends, doc, side="right")
+        for number in np.unique(owner):
+            block, rows = self.index.blocks[number], self.rows[number]
+            mine = np.flatnonzero(owner == number)
+            first = np.where(rows >= 0, block.starts[rows], 0)
+            size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
+            part = np.empty(len(mine))
+            kernels.score_exactly(
+                query[mine],
+                doc[mine] - block.start,
+                part,
+                batch.bounds,
+                batch.term,
+                batch.count,
+                first,
+                size,
+                block.doc,
+                block.tf,
+                self.idf,
+                self.norm_of(block.lengths),
+            )
+            exact[mine] = part
+        return exact_at, exact
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The batch's terms in one block; arrays as `native.bm25.impacts` takes them."""
+
+    block: Block
+    first: np.ndarray
+    size: np.ndarray
+    at: np.ndarray
+    impact: np.ndarray
+    norm: np.ndarray
+
+
+class _State:
+    """What is known of a tile's queries between blocks; see `native.bm25.accumulate`."""
+
+    def __init__(self, batch: Batch, idf: np.ndarray, k: int, room: int):
+        n = len(batch)
+        query = np.repeat(np.arange(n), np.diff(batch.bounds))
+        occurrences = np.bincount(query, batch.count, n).astype(np.int64)
+        # No sum exceeds the summed idf; it must fit 32 bits with room for the rounding.
+        most = np.bincount(query, batch.count * idf[batch.term], n) / kernels.UNIT + occurrences + 1
+        self.shift = np.maximum(0, np.ceil(np.log2(most)).astype(np.int64) - 31)
+        self.unit = kernels.UNIT * 2.0**self.shift
+        # Twice the rounding error: half a unit an occurrence, and one a term where bits are cut.
+        terms = np.where(self.shift > 0, 2 * np.diff(batch.bounds), 0)
+        self.slack = (occurrences >> self.shift) + terms + 2
+        top = most / 2.0**self.shift
+        self.bin_shift = np.maximum(0, np.ceil(np.log2(top)).astype(np.int64) - _BIN_BITS)
+        self.k = k
+        self.histogram = np.zeros((n, kernels.BINS), dtype=np.uint32)
+        self.above, self.low, self.found = (np.zeros(n, dtype=np.int64) for _ in range(3))
+        self.candidate = np.empty((n, room), dtype=np.uint32)
+        self.score = np.empty((n, room), dtype=np.uint32)
+        self.open_order = np.zeros((n, room), dtype=np.uint8)
+
+    def accumulating(self) -> tuple:
+        """Return the arguments of `accumulate` that follow the block's."""
+        sums = np.zeros(BLOCK, dtype=np.uint32)
+        state = (self.histogram, self.above, self.low, self.found, self.candidate, self.score)
+        return (self.k, self.shift, self.slack, self.bin_shift, sums, *state)
+
+    def ranking(self) -> tuple:
+        """Return the arguments of `rank` that follow k."""
+        lists = (self.found, self.candidate, self.score, self.open_order)
+        return (self.slack, self.bin_shift, self.low, *lists)
+
+
+def in_threads(work: Callable[[int, int], None], cost: np.ndarray) -> None:
+    """Call work(low, high) over all rows, in ranges of about equal cost, one per thread."""
+    total = np.cumsum(cost, dtype=np.int64)
+    sum_ = int(total[-1]) if len(total) else 0
+    threads = min(int(numba.config.NUMBA_NUM_THREADS), 1 + sum_ // _FEWEST_POSTINGS)
+    if threads < 2:
+        work(0, len(cost))
+        return
+    cuts = np.searchsorted(total, np.linspace(0, sum_, threads + 1)[1:-1])
+    bounds = [0, *cuts.tolist(), len(cost)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, bounds[:-1], bounds[1:]))

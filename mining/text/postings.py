@@ -1,0 +1,168 @@
+"""The inverted index: for every term of a block of documents, where it stands and how often.
+
+An artifact of kind "postings" has one part per block of at most 65,536 documents, made from the
+corpus block by block, and one row per distinct term of the block, sorted by bytes. It knows nothing
+of scoring: k1, b and idf belong to the search, so every BM25 of a corpus shares one index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...native.postings import BLOCK, invert
+from ..actors import INLINE, Execution
+from ..collection.handles import Corpus
+from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
+from ..store.tables import list_values
+from .analysis import ANALYSER, analyse
+
+POSTINGS = pa.schema(
+    [
+        ("term", pa.string()),
+        ("df", pa.uint32()),
+        ("doc", pa.list_(pa.uint16())),
+        ("tf", pa.list_(pa.uint8())),
+    ]
+)
+_BLOCK_BYTES = 64 << 20  # of text: what a worker holds at once
+
+
+def postings_of(workspace: Workspace, corpus: Corpus, how: Execution = INLINE) -> Artifact:
+    """Index a corpus, or find its index."""
+    stage = Stage(
+        kind="postings",
+        parameters={"analyser": ANALYSER},
+        inputs={"corpus": corpus.artifact},
+        schema=POSTINGS,
+        shards=lambda: _blocks(corpus),
+        worker=Indexer,
+        options={"corpus": str(corpus.artifact.path)},
+        metadata={"analyser": ANALYSER},
+        unit="documents",
+    )
+    return workspace.build(stage, how)
+
+
+def _blocks(corpus: Corpus) -> list[Shard]:
+    """Cut the corpus into blocks within its parts: a function of the texts' lengths alone."""
+    shards: list[Shard] = []
+    for first, table in corpus.parts():
+        ends = np.cumsum(pc.binary_length(table["text"]).to_numpy(), dtype=np.int64)
+        start = 0
+        while start < len(ends):
+            done = int(ends[start - 1]) if start else 0
+            fits = int(np.searchsorted(ends, done + _BLOCK_BYTES, side="right"))
+            stop = min(max(fits, start + 1), start + BLOCK, len(ends))
+            work = int(ends[stop - 1]) - done
+            shards.append(Shard(len(shards), first + start, first + stop, work))
+            start = stop
+    return shards or [Shard(0, 0, 0, 0)]
+
+
+class Indexer:
+    """Inverts blocks of documents."""
+
+    def __init__(self, corpus: str):
+        self.corpus = open_artifact(corpus)
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the postings of documents start…stop−1."""
+        texts = pa.array([], pa.large_string())
+        for part in self.corpus.parts:
+            if part.start <= shard.start < part.start + part.rows:
+                column = self.corpus.table(part.number)["text"]
+                texts = column.slice(shard.start - part.start, shard.stop - shard.start)
+        table, filled, words = invert_texts(texts)
+        counts = {"documents": len(texts), "filled": filled, "words": words}
+        return Output(table, counts=counts, usage={"bytes_of_text": shard.work})
+
+
+def invert_texts(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Table, int, int]:
+    """Return (postings, documents with at least one term, words that became terms) of at most
+    65,536 texts."""
+    found = analyse(texts)
+    df, starts, doc, tf = invert(found.words, found.bounds, found.term_of, len(found.terms))
+    bounds = pa.array(starts.astype(np.int32))
+    table = pa.Table.from_arrays(
+        [
+            found.terms,
+            pa.array(df),
+            pa.ListArray.from_arrays(bounds, pa.array(doc)),
+            pa.ListArray.from_arrays(bounds, pa.array(tf)),
+        ],
+        schema=POSTINGS,
+    )
+    return table, int(np.count_nonzero(np.bincount(doc))), int(tf.sum(dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Block:
+    """The postings of documents start … start + docs − 1, memory-mapped.
+
+    `starts` int64 [terms + 1] into `doc` uint16 and `tf` uint8; `df` uint32 [terms].
+    """
+
+    start: int
+    docs: int
+    table: pa.Table
+
+    @cached_property
+    def df(self) -> np.ndarray:
+        """In how many of the block's documents each term stands."""
+        return self.table["df"].to_numpy()
+
+    @cached_property
+    def _lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        starts, doc = list_values(self.table["doc"])
+        return starts, doc, list_values(self.table["tf"])[1]
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each term's postings start."""
+        return self._lists[0]
+
+    @property
+    def doc(self) -> np.ndarray:
+        """The document of each posting, counted from the block's first."""
+        return self._lists[1]
+
+    @property
+    def tf(self) -> np.ndarray:
+        """The occurrences of each posting."""
+        return self._lists[2]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """The number of terms in each document, stop words not counted: float64 [docs]."""
+        return np.bincount(self.doc, weights=self.tf, minlength=self.docs)
+
+    def find(self, terms: pa.Array) -> np.ndarray:
+        """Return the row of each of these distinct terms, −1 where the block lacks it: int64."""
+        column = self.table["term"]
+        rows = np.full(len(terms), -1, dtype=np.int64)
+        place = pc.index_in(column, value_set=terms)
+        hits = pc.indices_nonzero(pc.is_valid(place)).to_numpy()
+        rows[place.drop_null().to_numpy()] = hits
+        return rows
+
+
+class Postings:
+    """A whole index: its blocks in order of documents, and the averages that BM25 needs."""
+
+    def __init__(self, artifact: Artifact):
+        counts = artifact.counts
+        self.artifact = artifact
+        self.filled = counts.get("filled", 0)
+        self.average_length = counts.get("words", 0) / max(self.filled, 1)
+        self.blocks: list[Block] = []
+        start = 0
+        for part in artifact.parts:
+            docs = part.counts["documents"]
+            self.blocks.append(Block(start, docs, artifact.table(part.number)))
+            start += docs
+        self.documents = start
