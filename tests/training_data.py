@@ -36,9 +36,13 @@ class Setting:
 def tiny_setting(folder: Path, size: int = 6, repeat: int = 3, kind: str = "logit") -> Setting:
     """Write a collection of 40 queries, an encoder and `20 · repeat` groups below `folder`."""
     workspace = Workspace(folder / "work")
-    collection = collect(workspace, f"beir:{tiny_beir(folder / 'beir')}")
+    beir = folder / "beir"
+    collection = collect(workspace, f"beir:{beir if beir.exists() else tiny_beir(beir)}")
     groups = write_groups(workspace, collection, size=size, repeat=repeat, kind=kind)
-    return Setting(workspace, collection, groups, resolve(tiny_encoder(folder / "encoder")))
+    encoder = folder / "encoder"
+    if not encoder.exists():
+        tiny_encoder(encoder)
+    return Setting(workspace, collection, groups, resolve(encoder))
 
 
 def write_groups(

@@ -1,0 +1,85 @@
+"""Checkpoints: weights, optimiser, telemetry and position in one file, written atomically.
+
+One safetensors file, so there is nothing that could be half there: a kill leaves the checkpoint
+before. The position in the stream is the step; the learning rate and all randomness are functions
+of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ..mining.store import files
+
+KEPT = 2  # the newest, and the one before in case the newest cannot be read
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    network: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    telemetry: Mapping[str, list[float]],
+) -> None:
+    """Write `step-NNNNNNNN.safetensors` into `folder` and remove all but the newest two."""
+    tensors = {f"weights/{k}": v for k, v in network.state_dict().items()}
+    for name, state in _states(network, optimiser):
+        tensors |= {f"optimiser/{name}/{k}": torch.as_tensor(v) for k, v in state.items()}
+    for name, column in telemetry.items():
+        tensors[f"telemetry/{name}"] = torch.tensor(column, dtype=torch.float64)
+    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    path = folder / f"step-{step:08d}.safetensors"
+    files.write_bytes(path, save(plain, metadata={"step": str(step)}), mode=0o644)
+    for old in _found(folder)[KEPT:]:
+        files.remove_file(old)
+
+
+def load_checkpoint(
+    folder: Path, network: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[int, dict[str, list[float]]]:
+    """Restore the newest readable checkpoint; returns (step, telemetry), (0, {}) where none is."""
+    for path in _found(folder):
+        try:
+            with safe_open(path, framework="pt") as stored:
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+                step = int(stored.metadata()["step"])
+        except (SafetensorError, OSError, KeyError):
+            continue  # damaged: the one before it is good enough, training only repeats some steps
+        network.load_state_dict(_under(tensors, "weights/"))
+        _restore(network, optimiser, _under(tensors, "optimiser/"))
+        rows = _under(tensors, "telemetry/")
+        return step, {name: np.asarray(column).tolist() for name, column in rows.items()}
+    return 0, {}
+
+
+def _found(folder: Path) -> list[Path]:
+    """List checkpoints, newest first."""
+    return sorted(folder.glob("step-*.safetensors"), reverse=True)
+
+
+def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _states(network: torch.nn.Module, optimiser: torch.optim.Optimizer):
+    """Yield (parameter name, its optimiser state) for every parameter that has one."""
+    for name, parameter in network.named_parameters():
+        if parameter in optimiser.state:
+            yield name, optimiser.state[parameter]
+
+
+def _restore(
+    network: torch.nn.Module, optimiser: torch.optim.Optimizer, stored: dict[str, torch.Tensor]
+) -> None:
+    parameters = dict(network.named_parameters())
+    for key, value in stored.items():
+        name, _, field = key.rpartition("/")
+        parameter = parameters[name]
+        where = value if field == "step" else value.to(parameter.device)
+        optimiser.state[parameter][field] = where

@@ -1,0 +1,84 @@
+"""Several processes that train together: who I am, adding up gradients, and who owns the artifact.
+
+Under torchrun every process runs the same program; process 0 holds the lock and writes, the others
+follow. Without torchrun there is one process and nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed
+
+from ..mining.store import Artifact, Workspace, fingerprint_of
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process's rank among `world` processes."""
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def here(cls) -> Processes:
+        """Join the others if torchrun started this process (it sets RANK and WORLD_SIZE)."""
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        if world == 1 or "RANK" not in os.environ:
+            return cls()
+        if not distributed.is_initialized():
+            gpu = torch.cuda.is_available()
+            if gpu:
+                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            distributed.init_process_group("nccl" if gpu else "gloo")
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor by its sum over all processes, in one message."""
+        if self.world == 1 or not tensors:
+            return
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        distributed.all_reduce(flat)
+        at = 0
+        for tensor in tensors:
+            tensor.copy_(flat[at : at + tensor.numel()].view_as(tensor))
+            at += tensor.numel()
+
+    def first(self, build: Callable[[], Value]) -> Value:
+        """Let process 0 build what the others then only find."""
+        if self.world == 1:
+            return build()
+        value = build() if self.rank == 0 else None
+        distributed.barrier()
+        return build() if value is None else value
+
+    def build(
+        self,
+        workspace: Workspace,
+        kind: str,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Artifact],
+        write: Callable[[Path, Path], Mapping[str, float]],
+        follow: Callable[[Path], None],
+    ) -> Artifact:
+        """Build a folder artifact: process 0 writes it, the others `follow(scratch)` meanwhile."""
+        fingerprint = fingerprint_of(kind, parameters, inputs)
+        there = workspace.has(kind, fingerprint)
+        if self.world > 1:
+            distributed.barrier()  # all have looked before anyone begins
+        if there:
+            return workspace.open(kind, fingerprint)
+        if self.rank == 0:
+            artifact = workspace.build_folder(kind, parameters, inputs, write)
+        else:
+            follow(workspace.root / "tmp" / fingerprint / "scratch")
+        if self.world > 1:
+            distributed.barrier()
+        return artifact if self.rank == 0 else workspace.open(kind, fingerprint)

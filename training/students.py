@@ -1,0 +1,174 @@
+"""The students: which checkpoint is trained, how much of it, and how it turns texts into scores.
+
+A student is a value with one canonical text, such as `bi_encoder(model=PATH,layers=2)`; `network`
+loads it for training and `Network.save` writes a folder that transformers and sentence-transformers
+load. Score kinds: a bi-encoder gives a `similarity`, a cross-encoder a `logit` (z = ℓ₁ − ℓ₀ of two
+labels) or, with `score=log-prob`, log σ(z) as the reference does (quantities.md §2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..mining.encoders import POOLINGS, settings_of
+from ..mining.errors import UsageError
+from ..mining.forward import Template
+from ..mining.models import ModelFolder, resolve
+from ..mining.names import Family
+from .networks import JointNetwork, Network, TowerNetwork, load
+from .packing import Limits, Pairs, TokenColumns, Towers
+
+STUDENTS = Family("student")
+NORMALISED_SCALE = 20.0  # what sentence-transformers multiplies cosines with
+FREEZABLE = ("embeddings",)
+
+
+def _check_common(student: Any) -> None:
+    if student.layers is not None and student.layers < 1:
+        raise UsageError(f"layers={student.layers}", do="keep at least one layer")
+    if student.frozen is not None and student.frozen not in FREEZABLE:
+        raise UsageError(f"frozen={student.frozen} is not one of {', '.join(FREEZABLE)}")
+
+
+@STUDENTS.register("bi_encoder")
+@dataclass(frozen=True, slots=True)
+class BiEncoder:
+    """Two texts, two vectors, one inner product: f = scale · ⟨query, doc⟩.
+
+    `layers`: keep the first n (None: all). `pooling`, `normalise`: None reads them from the model's
+    files. `scale`: None is 20 for normalised vectors, else 1. `scratch`: forget the weights.
+    `dropout`: train with the checkpoint's own rates (off by default). `frozen=embeddings`: do not
+    train the embedding tables. `separate`: queries get a tower of their own.
+    """
+
+    model: str
+    layers: int | None = None
+    pooling: str | None = None
+    normalise: bool | None = None
+    scale: float | None = None
+    scratch: bool = False
+    dropout: bool = False
+    frozen: str | None = None
+    separate: bool = False
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        if self.pooling is not None and self.pooling not in POOLINGS:
+            raise UsageError(f"pooling={self.pooling} is not one of {', '.join(POOLINGS)}")
+        if self.scale is not None and not self.scale > 0:
+            raise UsageError(f"scale={self.scale} is not positive")
+
+    score_kind = "similarity"
+
+    def settled(self, model: ModelFolder) -> BiEncoder:
+        """Return the student with everything filled in that the model's files decide."""
+        said = settings_of(model, pooling=self.pooling, normalise=self.normalise)
+        scale = self.scale or (NORMALISED_SCALE if said.normalise else 1.0)
+        return replace(self, pooling=said.pooling, normalise=said.normalise, scale=scale)
+
+    def packer(
+        self, model: ModelFolder, queries: TokenColumns, docs: TokenColumns, limits: Limits
+    ) -> Towers:
+        """Return what packs batches for this student."""
+        return Towers(model, queries, docs, limits)
+
+    def max_length(self, model: ModelFolder, limits: Limits) -> int:
+        """Return the longest row that training makes, special tokens included."""
+        special = Template.of(model.tokenizer(), pair=False).special.size
+        return max(limits.query_length, limits.doc_length) + int(special)
+
+    def network(self, model: ModelFolder, seed: int = 0) -> Network:
+        """Load the network, ready to train; `seed` decides weights that are drawn anew."""
+        mine = self.settled(model)
+        towers = [
+            load(
+                model,
+                labels=None,
+                layers=mine.layers,
+                scratch=mine.scratch,
+                dropout=mine.dropout,
+                frozen=mine.frozen,
+                seed=seed,
+            )
+            for _ in range(2 if mine.separate else 1)
+        ]
+        return TowerNetwork(towers, str(mine.pooling), bool(mine.normalise), float(mine.scale or 1))
+
+
+@STUDENTS.register("cross_encoder")
+@dataclass(frozen=True, slots=True)
+class CrossEncoder:
+    """Query and document read together, one score; a missing head is drawn by the training seed.
+
+    `labels`: outputs of the head, 1 (a logit) or 2 (z = ℓ₁ − ℓ₀); None keeps the checkpoint's own
+    number, or 1. `score`: logit or log-prob. The others as in `bi_encoder`.
+    """
+
+    model: str
+    layers: int | None = None
+    labels: int | None = None
+    score: str = "logit"
+    scratch: bool = False
+    dropout: bool = False
+    frozen: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        if self.labels not in (None, 1, 2):
+            raise UsageError(f"labels={self.labels} is not 1 or 2")
+        if self.score not in ("logit", "log-prob"):
+            raise UsageError(f"score={self.score} is not logit or log-prob")
+
+    @property
+    def score_kind(self) -> str:
+        """The kind of the scores that the student gives while it is trained."""
+        return self.score
+
+    def settled(self, model: ModelFolder) -> CrossEncoder:
+        """Return the student with everything filled in that the model's files decide."""
+        own = len(model.config.get("id2label") or {}) if model.is_classifier else 0
+        return replace(self, labels=self.labels or (own if own in (1, 2) else 1))
+
+    def packer(
+        self, model: ModelFolder, queries: TokenColumns, docs: TokenColumns, limits: Limits
+    ) -> Pairs:
+        """Return what packs batches for this student."""
+        return Pairs(model, queries, docs, limits)
+
+    def max_length(self, model: ModelFolder, limits: Limits) -> int:
+        """Return the longest row that training makes, special tokens included."""
+        special = Template.of(model.tokenizer(), pair=True).special.size
+        return limits.query_length + limits.doc_length + int(special)
+
+    def network(self, model: ModelFolder, seed: int = 0) -> Network:
+        """Load the network, ready to train; `seed` decides weights that are drawn anew."""
+        mine = self.settled(model)
+        loaded = load(
+            model,
+            labels=mine.labels,
+            layers=mine.layers,
+            scratch=mine.scratch,
+            dropout=mine.dropout,
+            frozen=mine.frozen,
+            seed=seed,
+        )
+        return JointNetwork(loaded, mine.score)
+
+
+Student = BiEncoder | CrossEncoder
+
+
+def parse_student(text: str | Student) -> tuple[Student, ModelFolder]:
+    """Return the student with its settings filled in, and its model folder.
+
+    Raises UsageError for an unknown name or parameter, BadInput for an unusable model.
+    """
+    student = STUDENTS.parse(text)
+    model = resolve(student.model)
+    return student.settled(model), model
+
+
+def label_of(student: Student, model: ModelFolder) -> str:
+    """Return the canonical text with the content tag in place of the model's path."""
+    return STUDENTS.text(replace(student, model=model.tag))
