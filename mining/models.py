@@ -1,4 +1,4 @@
-"""Model folders: where a checkpoint lies, what identifies it, and loading it without running its code.
+"""Model folders: where a checkpoint lies, what identifies it, loading it without code of its own.
 
 A model is named by a local folder or by `package:NAME`, an installed package that carries weights.
 It is identified by the content of the files that decide its results, never by where it lies, so two
@@ -254,7 +254,7 @@ def load_model(model: ModelFolder, *, head: bool, compute: str, attention: str =
     from transformers import AutoModel, AutoModelForSequenceClassification
 
     loader = AutoModelForSequenceClassification if head else AutoModel
-    with _quiet_transformers():
+    with quiet_transformers():
         try:
             network, report = loader.from_pretrained(
                 model.path,
@@ -303,7 +303,7 @@ def check_compute(compute: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep the library's progress bars and advice off the terminal while loading."""
     from transformers.utils import logging
 

@@ -1,0 +1,341 @@
+"""Sequences through a model: fixed shapes, no padding, and the same bits for a sequence every time.
+
+Sequences of all lengths lie one behind the other in batches of a fixed number of tokens; attention
+runs inside each sequence only. So the shapes of every matrix product are the same in each batch,
+those of attention depend on the sequence alone, and what comes out for a sequence depends neither
+on its neighbours nor on its place (tests hold this, with one thread and with two). Architectures
+without position ids of their own take the padded way: rows of a length that is a multiple of 16,
+in batches of a fixed shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..native.packing import fill_batches, shorten_pairs, write_sequences
+from .models import ModelFolder, device, load_model, position_start
+from .text.tokens import NO_ROWS, Ragged
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+PACKED = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
+_TOKENS = {"cpu": 2048, "cuda": 32768}  # per batch: larger brought nothing on a processor
+_SHORTEST = 16  # a batch has a slot for every 16 tokens
+_ATTENTION = "rankmill_packed"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The special tokens around one text or a pair, as the tokenizer's post-processor puts them."""
+
+    special: np.ndarray  # int32: prefix, middle and suffix ids in order
+    special_type: np.ndarray  # int32: their segments
+    prefix: int
+    middle: int
+    first_type: int
+    second_type: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, *, pair: bool) -> Template:
+        """Read the template by letting the tokenizer join two one-letter texts."""
+        joined: Encoding = tokenizer.encode("a", "b" if pair else None)
+        owner = joined.sequence_ids
+        texts = [at for at, side in enumerate(owner) if side == 0]
+        others = [at for at, side in enumerate(owner) if side == 1]
+        last = others[0] if others else texts[-1] + 1
+        between = [at for at in range(texts[-1] + 1, last) if owner[at] is None]
+        outside = [at for at, side in enumerate(owner) if side is None]
+        return cls(
+            special=np.asarray([joined.ids[at] for at in outside], dtype=np.int32),
+            special_type=np.asarray([joined.type_ids[at] for at in outside], dtype=np.int32),
+            prefix=sum(at < texts[0] for at in outside),
+            middle=len(between) if others else 0,
+            first_type=joined.type_ids[texts[0]],
+            second_type=joined.type_ids[others[0]] if others else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """What goes through the model: for each sequence two ragged rows and how much of each."""
+
+    first: Ragged
+    second: Ragged
+    first_row: np.ndarray
+    second_row: np.ndarray
+    keep_first: np.ndarray
+    keep_second: np.ndarray
+    template: Template
+    cut: int  # sequences that were shortened to fit
+
+    def __len__(self) -> int:
+        return len(self.first_row)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sequence with its special tokens: int32 [n]."""
+        return self.keep_first + self.keep_second + np.int32(len(self.template.special))
+
+
+def pair_sequences(
+    queries: Ragged,
+    docs: Ragged,
+    query_row: np.ndarray,
+    doc_row: np.ndarray,
+    template: Template,
+    max_length: int,
+) -> Sequences:
+    """Join rows of two token stores to pairs of at most `max_length` tokens, longer cut first."""
+    keep_first = np.empty(len(query_row), dtype=np.int32)
+    keep_second = np.empty(len(query_row), dtype=np.int32)
+    room = max_length - len(template.special)
+    cut = shorten_pairs(
+        queries.lengths[query_row], docs.lengths[doc_row], room, keep_first, keep_second
+    )
+    return Sequences(
+        queries,
+        docs,
+        query_row.astype(np.int64),
+        doc_row.astype(np.int64),
+        keep_first,
+        keep_second,
+        template,
+        int(cut),
+    )
+
+
+def single_sequences(texts: Ragged, template: Template, max_length: int) -> Sequences:
+    """Make one sequence of at most `max_length` tokens from each row."""
+    room = max_length - len(template.special)
+    rows = np.arange(len(texts), dtype=np.int64)
+    nothing = np.zeros(len(texts), dtype=np.int32)
+    keep = np.minimum(texts.lengths, room).astype(np.int32)
+    cut = int((texts.lengths > room).sum())
+    return Sequences(texts, NO_ROWS, rows, nothing.astype(np.int64), keep, nothing, template, cut)
+
+
+@dataclass(slots=True)
+class Work:
+    """What a forward pass took: tokens computed, and how many of them carried no text."""
+
+    tokens: int = 0
+    padding: int = 0
+    batches: int = 0
+
+
+class Forward:
+    """A loaded model and its way of running sequences.
+
+    `head` is "logits" for a classification head, or the pooling of an encoder: "mean", "cls",
+    "last". `max_length` fixes the shapes of the batches together with the kind of device.
+    """
+
+    def __init__(self, model: ModelFolder, *, head: str, compute: str, max_length: int):
+        self.model, self.head, self.max_length = model, head, max_length
+        self.packed = model.config.get("model_type") in PACKED
+        if self.packed:
+            _register_attention()
+        self.network = load_model(
+            model,
+            head=head == "logits",
+            compute=compute,
+            attention=_ATTENTION if self.packed else "sdpa",
+        )
+        self.device = device()
+        tokens = _TOKENS[self.device.type]
+        self.tokens = max(tokens, -(-max_length // 64) * 64)
+        self.slots = max(1, self.tokens // _SHORTEST)
+        self.start = position_start(model.config)
+        self.typed = int(model.config.get("type_vocab_size") or 0) > 1
+        self._rows: Any = None
+        if head == "logits" and self.packed:
+            self._attach_head()
+
+    def run(self, sequences: Sequences, work: Work | None = None) -> np.ndarray:
+        """Return one float32 row per sequence: logits, or the pooled vector."""
+        import torch
+
+        work = work if work is not None else Work()
+        result: np.ndarray | None = None
+        run = self._run_packed if self.packed else self._run_padded
+        with torch.inference_mode():
+            for members, rows in run(sequences, work):
+                if result is None:
+                    result = np.empty((len(sequences), rows.shape[1]), dtype=np.float32)
+                result[members] = rows
+        return np.empty((0, 1), np.float32) if result is None else result
+
+    # ---- packed --------------------------------------------------------------------------------
+
+    def _run_packed(
+        self, sequences: Sequences, work: Work
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        lengths = sequences.lengths
+        batch = np.empty(len(lengths), dtype=np.int32)
+        offset = np.empty(len(lengths), dtype=np.int32)
+        count = fill_batches(lengths, self.tokens, self.slots, batch, offset)
+        order = np.lexsort((offset, batch))
+        bounds = np.searchsorted(batch[order], np.arange(count + 1))
+        buffers = np.zeros((3, self.tokens), dtype=np.int32)
+        for number in range(count):
+            members = order[bounds[number] : bounds[number + 1]]
+            starts = offset[members].astype(np.int64)
+            ends = starts + lengths[members]
+            buffers[0, ends[-1] :] = 0  # the tail: any valid ids, nobody reads what comes out
+            buffers[1, ends[-1] :] = 0
+            buffers[2, ends[-1] :] = self.start
+            self._write(sequences, members, offset, buffers)
+            work.batches += 1
+            work.tokens += self.tokens
+            work.padding += self.tokens - int(ends[-1])
+            yield members, self._packed_rows(buffers, starts, ends)[: len(members)]
+
+    def _packed_rows(self, buffers: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Run one batch; returns float32 [slots or more, width], its first rows in order."""
+        import torch
+
+        ids, types, positions = torch.from_numpy(buffers).to(self.device)[:, None, :]
+        inputs = {"input_ids": ids, "position_ids": positions}
+        if self.typed:
+            inputs["token_type_ids"] = types
+        bounds = list(zip(starts.tolist(), ends.tolist(), strict=True))
+        chosen = np.zeros(self.slots, dtype=np.int64)  # always as many rows, so one shape
+        chosen[: len(starts)] = ends - 1 if self.head == "last" else starts
+        self._rows = torch.from_numpy(chosen).to(self.device)
+        output = self.network(**inputs, sequence_bounds=bounds)
+        if self.head == "logits":
+            return output.logits.float().cpu().numpy()
+        hidden = output.last_hidden_state[0]
+        if self.head == "mean":
+            cuts = np.append(ends - starts, self.tokens - ends[-1])
+            sizes = torch.from_numpy(cuts).to(self.device)
+            means = torch.segment_reduce(hidden.float(), "mean", lengths=sizes, unsafe=True)
+            return means.cpu().numpy()
+        return hidden.index_select(0, self._rows).float().cpu().numpy()
+
+    def _attach_head(self) -> None:
+        """Let the head see the first token of every sequence as a row of its own, in float32.
+
+        Heads of these architectures read row 0 of the hidden states; the hook gives them a tensor
+        [slots, 1, width] of those rows. Logits in bfloat16 would have only eight bits.
+        """
+        base = self.network.base_model
+        trunk = base.transformer if hasattr(base, "transformer") else base.encoder
+        for module in (self.network, base):
+            for name, child in module.named_children():
+                if child is not base and name not in {"embeddings", "encoder", "transformer"}:
+                    child.float()
+
+        def first_rows(module: Any, arguments: Any, output: Any) -> Any:
+            rows = output.last_hidden_state[0].index_select(0, self._rows)
+            output.last_hidden_state = rows[:, None, :].float()
+            return output
+
+        trunk.register_forward_hook(first_rows)
+
+    # ---- padded --------------------------------------------------------------------------------
+
+    def _run_padded(
+        self, sequences: Sequences, work: Work
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        lengths = sequences.lengths
+        padded = np.minimum(-(-lengths // 16) * 16, max(self.max_length, 16))
+        offset = np.empty(len(lengths), dtype=np.int32)
+        for length in np.unique(padded)[::-1]:
+            height = max(2, self.tokens // int(length))
+            rows = np.flatnonzero(padded == length)
+            for at in range(0, len(rows), height):
+                members = rows[at : at + height]
+                offset[members] = np.arange(len(members)) * length
+                buffers = np.zeros((3, height * int(length)), dtype=np.int32)
+                self._write(sequences, members, offset, buffers)
+                work.batches += 1
+                work.tokens += height * int(length)
+                work.padding += height * int(length) - int(lengths[members].sum())
+                yield members, self._padded_rows(buffers, lengths[members], height)[: len(members)]
+
+    def _padded_rows(self, buffers: np.ndarray, lengths: np.ndarray, height: int) -> np.ndarray:
+        import torch
+
+        ids, types, _ = (
+            torch.from_numpy(buffers.astype(np.int64)).to(self.device).view(3, height, -1)
+        )
+        sizes = np.full(height, 1, dtype=np.int64)  # rows without a sequence see one token
+        sizes[: len(lengths)] = lengths
+        mask = torch.from_numpy(np.arange(ids.shape[1]) < sizes[:, None]).to(self.device)
+        inputs = {"input_ids": ids, "attention_mask": mask.long()}
+        if self.typed:
+            inputs["token_type_ids"] = types
+        output = self.network(**inputs)
+        if self.head == "logits":
+            return output.logits.float().cpu().numpy()
+        hidden = output.last_hidden_state.float()
+        if self.head == "mean":
+            weights = mask[:, :, None].float()
+            return ((hidden * weights).sum(1) / weights.sum(1)).cpu().numpy()
+        at = torch.from_numpy(sizes - 1 if self.head == "last" else sizes * 0).to(self.device)
+        return hidden[torch.arange(height, device=self.device), at].cpu().numpy()
+
+    def _write(
+        self, s: Sequences, members: np.ndarray, offset: np.ndarray, buffers: np.ndarray
+    ) -> None:
+        t = s.template
+        write_sequences(
+            members,
+            offset,
+            s.first.values,
+            s.first.offsets,
+            s.first_row,
+            s.keep_first,
+            s.second.values,
+            s.second.offsets,
+            s.second_row,
+            s.keep_second,
+            t.special,
+            t.special_type,
+            t.prefix,
+            t.middle,
+            t.first_type,
+            t.second_type,
+            self.start,
+            *buffers,
+        )
+
+
+def _register_attention() -> None:
+    """Make attention inside packed sequences known to transformers under our own name."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(_ATTENTION, _packed_attention)
+
+
+def _packed_attention(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    *,
+    sequence_bounds: list[tuple[int, int]],
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[Any, None]:
+    """Attend within each sequence: `query`, `key`, `value` [1, heads, tokens, size].
+
+    Every sequence is a call of its own, so the shape that decides the kernel's path is its own.
+    """
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention as attend
+
+    _, heads, tokens, size = query.shape
+    out = torch.zeros(1, tokens, heads, size, dtype=query.dtype, device=query.device)
+    for low, high in sequence_bounds:
+        piece = slice(low, high)
+        rows = attend(query[:, :, piece], key[:, :, piece], value[:, :, piece], scale=scaling)
+        out[:, piece] = rows.transpose(1, 2)
+    return out, None

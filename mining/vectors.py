@@ -1,0 +1,86 @@
+"""Reading vectors: mapped rows of a "vectors" artifact, and inner products in a fixed order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from ..native.vectors import pair_dots
+from .errors import BadInput
+from .store import Artifact
+
+
+class Vectors:
+    """A vectors artifact, read: row i is the vector of document (or query) i."""
+
+    def __init__(self, artifact: Artifact):
+        self.artifact = artifact
+        self._starts = np.asarray([p.start for p in artifact.parts], dtype=np.int64)
+        self._parts: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return self.artifact.rows
+
+    @property
+    def width(self) -> int:
+        """Components of each vector."""
+        return int(self.artifact.parameters["width"])
+
+    def part(self, number: int) -> np.ndarray:
+        """Return one part as a read-only view [rows, width] of the mapped file."""
+        if number not in self._parts:
+            column = self.artifact.table(number)["vector"]
+            if column.num_chunks > 1:
+                column = pa.chunked_array([pa.concat_arrays(column.chunks)])
+            flat = (
+                column.chunk(0).flatten().to_numpy(zero_copy_only=True)
+                if column.num_chunks
+                else np.empty(0, dtype=self.artifact.parameters["dtype"])
+            )
+            self._parts[number] = flat.reshape(-1, self.width)
+        return self._parts[number]
+
+    def blocks(self, rows: int) -> list[tuple[int, int, int]]:
+        """Cut all rows into (part, start, stop) of at most `rows`; a function of the artifact."""
+        return [
+            (part.number, at, min(at + rows, part.rows))
+            for part in self.artifact.parts
+            for at in range(0, part.rows, rows)
+        ]
+
+    def rows(self, ordinals: np.ndarray) -> np.ndarray:
+        """Copy the given rows to float32 [n, width]."""
+        ordinals = np.asarray(ordinals, dtype=np.int64)
+        out = np.empty((len(ordinals), self.width), dtype=np.float32)
+        owner = np.searchsorted(self._starts, ordinals, side="right") - 1
+        for number in np.unique(owner):
+            mine = owner == number
+            out[mine] = self.part(int(number))[ordinals[mine] - self._starts[number]]
+        return out
+
+
+def dots(
+    queries: Vectors, docs: Vectors, query: np.ndarray, doc: np.ndarray, chunk: int = 1 << 16
+) -> np.ndarray:
+    """Return the inner product of each (query, doc) pair: float32 [n], depending on the pair alone.
+
+    Raises BadInput when the two come from encoders of different width.
+    """
+    same_width(queries, docs)
+    out = np.empty(len(query), dtype=np.float32)
+    for at in range(0, len(query), chunk):
+        piece = slice(at, at + chunk)
+        q, left = np.unique(query[piece], return_inverse=True)
+        d, right = np.unique(doc[piece], return_inverse=True)
+        pair_dots(queries.rows(q), docs.rows(d), left, right, out[piece])
+    return out
+
+
+def same_width(queries: Vectors, docs: Vectors) -> None:
+    """Refuse vectors that cannot be compared."""
+    if queries.width != docs.width:
+        raise BadInput(
+            f"query vectors have {queries.width} components, document vectors {docs.width}",
+            where=docs.artifact.path,
+            do="encode both with the same model",
+        )
