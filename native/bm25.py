@@ -2,14 +2,16 @@
 
 Score (Robertson and Zaragoza 2009, in Lucene's form without the factor k1 + 1):
 
-    score(q, d) = Σ over distinct terms t of q:  count(t, q) · idf(t) · tf / (tf + k1·(1 − b + b·|d|/avg))
+    score(q, d) = Σ over distinct terms t of q: count(t, q) · idf(t) · tf / (tf + norm(d))
+    norm(d) = k1 · (1 − b + b · |d| / average length)
 
 Three steps, of which the first does nearly all the work:
 
 1. `accumulate` adds impacts in fixed point (multiples of 2^-24): sums of integers do not depend on
    their order, so neither does anything that follows. Every document whose sum comes within the
    rounding error of the k-th best becomes a candidate.
-2. `rank` sorts the candidates by their sums and marks the runs whose order the rounding leaves open.
+2. `rank` sorts the candidates by their sums and marks the runs whose order the rounding leaves
+   open.
 3. `score_exactly` computes those few in float64, term by term in the order of the query, and
    `settle` puts them right. So the order is the one that an exhaustive float64 computation gives.
 """

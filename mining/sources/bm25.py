@@ -1,4 +1,4 @@
-"""The BM25 source: lexical candidates from an index of the project's own, exact, ties by document."""
+"""The BM25 source: lexical candidates from an index of our own, exact, ties by document."""
 
 from __future__ import annotations
 

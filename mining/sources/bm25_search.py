@@ -164,7 +164,7 @@ class Searcher:
         in_threads(add, work)
 
     def _exact(self, batch: Batch, state: _State) -> tuple[np.ndarray, np.ndarray]:
-        """Score in float64 the candidates whose order is open; return (first of each query, all)."""
+        """Score the candidates whose order is open in float64; return (first of each query, all)."""
         inside = np.arange(state.candidate.shape[1]) < state.found[:, None]
         query, column = np.nonzero(inside & (state.open_order > 0))
         exact_at = np.searchsorted(query, np.arange(len(batch)))

@@ -19,7 +19,7 @@ _SHORT = "^.{0,2}$"
 _STEP_2 = "(bl|log)([iy](ed|ing)?s?|ies)$"
 _DOUBLE = "(cc|hh|jj|kk|qq|vv|ww|xx|yy|[^a-z]{2})(ed|ing)s?$"
 _DEPARTS = f"(?s){_SHORT}|{_STEP_2}|{_DOUBLE}"
-_STEP_2_RULE = re.compile(f"(?s)(.*)(bl|log)(?:[iy](?:ed|ing)?s?|ies)")
+_STEP_2_RULE = re.compile("(?s)(.*)(bl|log)(?:[iy](?:ed|ing)?s?|ies)")
 _DOUBLE_RULE = re.compile(r"(?s)(.*)([^aeioubdfglmnprstz])\2(?:ed|ing)s?")
 
 

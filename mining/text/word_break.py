@@ -1,5 +1,5 @@
-"""Word-break classes of Unicode code points: a frozen table, so that terms never depend on the Python
-that runs.
+"""Word-break classes of Unicode code points: a frozen table, so that terms never depend on the
+Python that runs.
 
 Source: Unicode Standard Annex 29, property Word_Break, with the additions of Lucene's
 StandardTokenizer: Han and Hiragana stand alone, scripts of complex context (Thai, Lao, Khmer …)

@@ -106,8 +106,8 @@ def _cvc(w: str) -> bool:
 
 
 _STEP_2 = (
-    "ational:ate tional:tion enci:ence anci:ance izer:ize bli:ble alli:al entli:ent eli:e ousli:ous "
-    "ization:ize ation:ate ator:ate alism:al iveness:ive fulness:ful ousness:ous aliti:al "
+    "ational:ate tional:tion enci:ence anci:ance izer:ize bli:ble alli:al entli:ent eli:e "
+    "ousli:ous ization:ize ation:ate ator:ate alism:al iveness:ive fulness:ful ousness:ous aliti:al "
     "iviti:ive biliti:ble logi:log"
 )
 _STEP_3 = "icate:ic ative: alize:al iciti:ic ical:ic ful: ness:"
