@@ -46,7 +46,7 @@ lint: $(VENV)/.ready-dev types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .

@@ -20,6 +20,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 # Okabe and Ito, distinguishable with any common colour blindness; yellow is left out (too light).
@@ -29,7 +30,7 @@ MARKERS = ("o", "s", "D")
 INK, SOFT, GRID = "#1f2430", "#5b6270", "#e4e7ec"
 TEACHER, START, OTHER = "#1f2430", "#8a909c", "#5b6270"  # roles; samplers have the palette
 
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rankmill",
     "font.family": "DejaVu Sans",
@@ -98,8 +99,8 @@ def panel(
 ) -> Iterator[tuple[Picture, Axes]]:
     """Draw on fresh axes (inches); leaving the block renders them into the picture."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)  # type: ignore[union-attr]
+        layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03)
+        figure = Figure(figsize=(width, height), layout=layout)
         axes = figure.add_subplot()
         picture = Picture(title, alternative, narrow=width < 4)
         yield picture, axes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
+from typing import Any
 
 from .canvas import OTHER, START, TEACHER, Look
 from .content import Books, Difference, Provenance, Report, StageCost
@@ -67,7 +68,7 @@ def costs(rows: Sequence[StageCost]) -> str:
     """One row per stage; each number over a bar that compares it with its column."""
     if not rows:
         return ""
-    wanted = [
+    wanted: list[tuple[str, Callable[[Any], str], list[Any], bool]] = [
         ("wall", seconds, [r.wall_s for r in rows], True),
         ("CPU", seconds, [r.cpu_s for r in rows], True),
         ("GPU", seconds, [r.gpu_s for r in rows], True),
@@ -82,12 +83,11 @@ def costs(rows: Sequence[StageCost]) -> str:
     for place, row in enumerate(rows):
         name = f'<small class="code">{escape(row.name)}</small>' if row.name else ""
         cells = "".join(
-            _bar(write(values[place]), values[place], values)  # type: ignore[operator]
-            for _, write, values, _ in columns
+            _bar(write(values[place]), values[place], values) for _, write, values, _ in columns
         )
         lines.append(f"<tr><th>{escape(row.stage)}{name}</th>{cells}</tr>")
     sums = "".join(
-        f'<td class="number">{write(_total(values, adds))}'  # type: ignore[operator]
+        f'<td class="number">{write(_total(values, adds))}'
         f"{'' if adds else '<small>largest</small>'}</td>"
         for _, write, values, adds in columns
     )
