@@ -30,11 +30,9 @@ from ..names import nearest
 from .base import Document, Judgement
 
 PACKAGES = (
-    "fontTools",
     "fsspec",
     "huggingface_hub",
     "matplotlib",
-    "numba",
     "numpy",
     "polars",
     "pydantic",

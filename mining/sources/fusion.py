@@ -137,7 +137,8 @@ class _Rrf:
     def __call__(self, union: Union) -> np.ndarray:
         total = np.zeros(len(union.docs))
         for ranks in union.ranks:  # in the order of the members: a sum has one order
-            total += np.where(ranks > 0, 1.0 / (self.k + ranks.astype(np.float64)), 0.0)
+            places = self.k + ranks.astype(np.float64)
+            total += np.divide(1.0, places, out=np.zeros(len(total)), where=ranks > 0)
         return total
 
 

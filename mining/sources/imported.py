@@ -21,6 +21,7 @@ from ..store.files import sha256_of
 from .base import SOURCES, build_run, mines, run_table
 
 _SHARD_PAIRS = 4_000_000
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @SOURCES.register("imported")
@@ -194,7 +195,7 @@ def _row(line: str, path: Path, number: int) -> tuple[str, str, float]:
         score = float(columns[4])
     except ValueError:
         score = math.nan
-    if not abs(score) <= np.finfo(np.float32).max:
+    if not abs(score) <= _FLOAT32_MAX:
         raise BadInput(
             f"the score {columns[4]!r} is not a finite number",
             where=where,

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_collection import tiny_beir
+
+from rankmill.mining.collection import collect, python_docs
+from rankmill.mining.collection.python_docs import (
+    Entry,
+    PythonDocsReader,
+    docstrings_of,
+    split_first_paragraph,
+)
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.store import Workspace
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return tiny_beir(tmp_path / "tiny")
+
+
+@pytest.fixture
+def beir(workspace, tiny):
+    return collect(workspace, f"beir:{tiny}")
+
+
+def objects(path):
+    lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
+    return [json.loads(line) for line in lines]
+
+
+def judged(path):
+    return [line.split("\t") for line in path.read_text().splitlines()[1:]]
+
+
+def same_content(one, other):
+    assert one.corpus.part(0).equals(other.corpus.part(0))
+    assert one.queries.part(0).equals(other.queries.part(0))
+    assert one.splits == other.splits
+    for split in one.splits:
+        for name in ("query", "doc", "grade"):
+            mine, theirs = getattr(one.qrels(split), name), getattr(other.qrels(split), name)
+            assert mine.tolist() == theirs.tolist()
+
+
+def test_jsonl_holds_what_beir_holds(workspace, beir, tiny):
+    folder = tiny.with_name("jsonl")
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "documents.jsonl").write_bytes((tiny / "corpus.jsonl").read_bytes())
+    with gzip.open(folder / "queries.jsonl.gz", "wb") as out:
+        out.write((tiny / "queries.jsonl").read_bytes())
+    for split in ("train", "test"):
+        with open(folder / "qrels" / f"{split}.jsonl", "w") as out:
+            for query_id, doc_id, grade in judged(tiny / "qrels" / f"{split}.tsv"):
+                row = {"query_id": query_id, "doc_id": doc_id, "relevance": int(grade)}
+                out.write(json.dumps(row) + "\n")
+    same_content(collect(workspace, f"jsonl:{folder}"), beir)
+
+
+def test_parquet_holds_what_beir_holds(workspace, beir, tiny):
+    folder = tiny.with_name("parquet")
+    (folder / "qrels").mkdir(parents=True)
+    documents = objects(tiny / "corpus.jsonl")
+    for row in documents:
+        row["title"] = row["title"] or None
+        row["unused"] = {"nested": [1]}
+    pq.write_table(pa.Table.from_pylist(documents), folder / "documents.parquet")
+    queries = pa.Table.from_pylist(objects(tiny / "queries.jsonl"))
+    pq.write_table(queries.rename_columns(["query_id", "text"]), folder / "queries.parquet")
+    for split in ("train", "test"):
+        rows = judged(tiny / "qrels" / f"{split}.tsv")
+        columns = {
+            "query_id": [row[0] for row in rows],
+            "doc_id": [row[1] for row in rows],
+            "grade": pa.array([int(row[2]) for row in rows], pa.int8()),
+        }
+        pq.write_table(pa.table(columns), folder / "qrels" / f"{split}.parquet")
+    same_content(collect(workspace, f"parquet:{folder}"), beir)
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_tsv_with_and_without_a_header(workspace, tmp_path, header, end):
+    lines = {
+        "documents.tsv": ["doc_id\ttitle\ttext", "d1\tA title\tsome text", "d 2\t\t שלום 🦉 "],
+        "queries.tsv": ["query_id\ttext", "q1\tone"],
+        "qrels.tsv": ["query-id\tcorpus-id\tscore", "q1\td 2\t3"],
+    }
+    for name, rows in lines.items():
+        (tmp_path / name).write_bytes("".join(r + end for r in rows[not header :]).encode())
+    found = collect(workspace, f"tsv:{tmp_path}")
+    assert found.corpus.doc_ids([0, 1]) == ["d1", "d 2"]
+    assert found.corpus.texts([0, 1]) == ["A title some text", " שלום 🦉 "]
+    assert found.queries.text(0) == "one"
+    assert found.splits == ("all",)
+    assert found.qrels("all").of(0)[1].tolist() == [3]
+
+
+def test_one_file_of_documents_is_a_corpus(workspace, tmp_path):
+    path = tmp_path / "passages.tsv.gz"
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbf7\tfirst\n8\tsecond\n"))
+    found = collect(workspace, f"tsv:{path}")
+    assert found.corpus.doc_ids([0, 1]) == ["7", "8"]
+    assert found.splits == ()
+
+
+def test_trec_qrels_have_four_columns(workspace, tmp_path):
+    (tmp_path / "documents.tsv").write_text("d1\tx\nd2\ty\n")
+    (tmp_path / "queries.tsv").write_text("q1\tx\n")
+    (tmp_path / "qrels.tsv").write_text("q1 0 d2 1\nq1 0  d1 0\n")
+    found = collect(workspace, f"tsv:{tmp_path}")
+    assert found.qrels("all").grade.tolist() == [0, 1]
+
+
+# ---- ir_datasets -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registered(tiny, monkeypatch):
+    """Register the tiny folder with ir_datasets, by the library's own local-file constructors."""
+    import ir_datasets
+    from ir_datasets.formats import JsonlDocs, JsonlQueries, TrecQrels
+    from ir_datasets.util import LocalDownload
+
+    documents = [{"doc_id": r["_id"], "text": r["text"]} for r in objects(tiny / "corpus.jsonl")]
+    with open(tiny / "docs.jsonl", "w", encoding="utf-8") as out:
+        out.writelines(json.dumps(row) + "\n" for row in documents)
+    docs = JsonlDocs(LocalDownload(tiny / "docs.jsonl"))
+    queries = JsonlQueries(
+        LocalDownload(tiny / "queries.jsonl"), mapping={"query_id": "_id", "text": "text"}
+    )
+    known = dict(ir_datasets.registry._registered)
+    monkeypatch.setattr(ir_datasets.registry, "_registered", known)
+    ir_datasets.registry.register("tiny", ir_datasets.Dataset(docs, queries))
+    for split in ("train", "test"):
+        path = tiny / f"{split}.qrels"
+        rows = judged(tiny / "qrels" / f"{split}.tsv")
+        path.write_text("".join(f"{q} 0 {d} {g}\n" for q, d, g in rows))
+        data = ir_datasets.Dataset(docs, queries, TrecQrels(LocalDownload(path), {}))
+        ir_datasets.registry.register(f"tiny/{split}", data)
+    return ir_datasets
+
+
+@pytest.mark.parametrize("spec", ["ir:tiny", "ir:tiny/train+tiny/test"])
+def test_ir_datasets_holds_what_beir_holds(workspace, tiny, registered, spec):
+    untitled = collect(workspace, f"beir:{tiny}", title="text")
+    same_content(collect(workspace, spec), untitled)
+
+
+def test_one_id_is_one_split(workspace, registered):
+    found = collect(workspace, "ir:tiny/test")
+    assert found.splits == ("test",)
+    assert len(found.queries) == 40
+
+
+def test_an_id_is_known_by_its_content(workspace, tiny, registered):
+    before = collect(workspace, "ir:tiny/test")
+    path = tiny / "docs.jsonl"
+    path.write_text(path.read_text().replace('"d7"', '"d7x"'))
+    with pytest.raises(BadInput, match="unknown documents: 'd7'"):
+        collect(workspace, "ir:tiny/train+tiny/test")
+    path.write_text(path.read_text().replace("d7x", "d7") + '{"doc_id": "new", "text": "x"}\n')
+    after = collect(workspace, "ir:tiny/test")
+    assert len(after.corpus) == 201
+    assert after.corpus.artifact.fingerprint != before.corpus.artifact.fingerprint
+    assert after.queries.artifact.fingerprint == before.queries.artifact.fingerprint
+
+
+def test_ir_datasets_files_that_cannot_be_read(workspace, tiny, registered):
+    (tiny / "docs.jsonl").write_bytes(b'{"doc_id": "d0", ')
+    with pytest.raises(BadInput, match=r"'tiny' cannot be read: JSONDecodeError(.|\n)*~/.ir_datas"):
+        collect(workspace, "ir:tiny")
+    assert not workspace.root.exists()
+
+
+def test_ids_with_other_documents_do_not_join(workspace, tiny, registered):
+    from ir_datasets.formats import JsonlDocs
+    from ir_datasets.util import LocalDownload
+
+    other = registered.Dataset(JsonlDocs(LocalDownload(tiny / "queries.jsonl")))
+    registered.registry.register("other", other)
+    with pytest.raises(BadInput, match="'other' does not have the documents of 'tiny/test'"):
+        collect(workspace, "ir:tiny/test+other")
+
+
+# ---- python-docs -------------------------------------------------------------------------------
+
+SOURCE = b'''
+"""The module's own words
+on two lines.
+
+And the rest of what there is to say about it all."""
+
+class Box:
+    """Holds things.
+
+    One two three four five six seven eight."""
+
+    def open(self):
+        """Open the box and look into it.
+
+        Parameters
+        ----------
+        none at all, as you can see from here
+        """
+
+def bare(): pass
+'''
+
+
+def test_docstrings_come_with_qualified_names_in_file_order():
+    found = dict(docstrings_of(SOURCE, "pack.mod"))
+    assert list(found) == ["pack.mod", "pack.mod.Box", "pack.mod.Box.open"]
+    entry = split_first_paragraph("pack.mod", found["pack.mod"])
+    assert entry == Entry(
+        "pack.mod",
+        "The module's own words on two lines.",
+        "And the rest of what there is to say about it all.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("docstring", "reason"),
+    [
+        ("Only one paragraph here.", "short_rest"),
+        ("A good query indeed.\n\nToo short a rest.", "short_rest"),
+        ("Too short.\n\n" + "word " * 9, "unusable_first_paragraph"),
+        (".. note:: a directive first\n\n" + "word " * 9, "unusable_first_paragraph"),
+        ("f(x, y, out=None) -> array\n\n" + "word " * 9, "signature"),
+        (
+            "Add two numbers.\n\nThis will add two\nnumbers. And so on and on.",
+            "query_repeated_in_rest",
+        ),
+    ],
+)
+def test_what_is_not_usable_has_a_reason(docstring, reason):
+    assert split_first_paragraph("x", docstring) == reason
+
+
+def test_python_docs_is_large_enough_and_its_splits_are_disjoint(tmp_path):
+    found = collect(Workspace(tmp_path / "work"), "python-docs")
+    assert len(found.corpus) >= 15_000
+    assert len(found.queries) >= 5_000
+    sizes = {split: len(found.split_queries(split)) for split in found.splits}
+    assert sizes == python_docs.SPLITS
+    asked = [q for split in found.splits for q in found.split_queries(split).tolist()]
+    assert len(set(asked)) == len(asked)
+    for split in found.splits:
+        qrels = found.qrels(split)
+        ids = zip(
+            found.queries.query_ids(qrels.query), found.corpus.doc_ids(qrels.doc), strict=True
+        )
+        assert all(query_id == f"q:{doc_id}" for query_id, doc_id in ids)
+    texts = found.corpus.texts(found.qrels("test").doc)
+    for query, text in zip(found.queries.texts(found.split_queries("test")), texts, strict=True):
+        assert query.casefold() not in " ".join(text.split()).casefold()
+    assert not any(i.startswith("networkx") for i in found.corpus.doc_ids(range(len(found.corpus))))
+    assert found.corpus.artifact.counts["short_rest"] > 0
+
+
+def test_the_package_kept_out_is_a_collection_of_its_own(workspace):
+    found = collect(workspace, "python-docs:held-out")
+    assert found.splits == ("test",)
+    assert len(found.split_queries("test")) >= 300
+    assert len(found.corpus) >= 1_000
+    ids = found.corpus.doc_ids(range(len(found.corpus)))
+    assert all(i.startswith("networkx") for i in ids)
+
+
+def test_unknown_variant_and_missing_package_are_refused(workspace, monkeypatch):
+    with pytest.raises(UsageError, match=r"no python-docs:heldout(.|\n)*held-out"):
+        collect(workspace, "python-docs:heldout")
+    monkeypatch.setattr(python_docs, "HELD_OUT", "not_installed_here")
+    with pytest.raises(BadInput, match=r"not_installed_here, which is not installed(.|\n)*pip"):
+        PythonDocsReader("held-out").facts()
