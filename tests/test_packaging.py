@@ -135,7 +135,9 @@ def test_wheel_holds_exactly_the_sources(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         (copy / name).write_bytes((ROOT / name).read_bytes())
     for room in ROOMS:
-        for path in (*(ROOT / room).rglob("*.py"), *(ROOT / room).rglob("py.typed")):
+        for path in (p for p in (ROOT / room).rglob("*") if p.is_file()):
+            if "__pycache__" in path.parts:
+                continue
             target = copy / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
