@@ -13,52 +13,86 @@ import math
 import numba
 import numpy as np
 
-from .scales import DEFINED, FASTMATH, TOO_SHORT, ZERO_VECTOR, longest_row
+from .scales import DEFINED, FASTMATH, NOT_FINITE, TOO_SHORT, ZERO_VECTOR, longest_row
 
 RADIUS_COLUMNS = ("mean", "max", "query")  # after one column per quantile of the diameter
 
 
 @numba.njit(cache=True, nogil=True)
-def widen(half, bits):
-    """Write float16 values, given as uint16 bits, to `bits`, the uint32 view of a float32 array.
-
-    Exponent and mantissa move up by 13 bits; the float32 so made is the value times 2^−112, also
-    for subnormals, so the caller multiplies by 2^112. Returns False when some value is NaN or
-    infinite.
-    """
-    special = np.uint32(0)
-    for i in range(half.shape[0]):
-        h = np.uint32(half[i])
-        special = max(special, h & np.uint32(0x7C00))
-        bits[i] = ((h & np.uint32(0x8000)) << np.uint32(16)) | (
-            (h & np.uint32(0x7FFF)) << np.uint32(13)
-        )
-    return special < np.uint32(0x7C00)
+def _touch(half, single, index, begin, end):
+    """Read one number per cache line of the rows to come: their cache misses then overlap."""
+    seen = 0.0
+    for i in range(begin, end):
+        for c in range(0, half.shape[1], 32):
+            seen += half[index[i], c]
+        for c in range(0, single.shape[1], 16):
+            seen += single[index[i], c]
+    return seen
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _normalise(vectors, row, dim):
-    """Divide one row by its norm; False where that is zero or not finite."""
+def _load_unit(half, single, row, bits, vectors, i):
+    """Write one stored vector, divided by its norm, to vectors[i]; return DEFINED or why not.
+
+    A float16 is widened by moving exponent and mantissa up 13 bits in `bits`, the uint32 view of
+    `vectors`: that is its value times 2^−112, also for subnormals. NaN and infinity would come out
+    as 65536 and more, so only rows of such a norm are looked at again.
+    """
+    scale = np.float32(1.0)
+    if half.shape[1] > 0:
+        scale = np.float32(2.0**112)
+        for c in range(half.shape[1]):
+            h = np.uint32(half[row, c])
+            bits[i, c] = ((h & np.uint32(0x8000)) << np.uint32(16)) | (
+                (h & np.uint32(0x7FFF)) << np.uint32(13)
+            )
+    else:
+        for c in range(single.shape[1]):
+            vectors[i, c] = single[row, c]
     square = np.float32(0.0)
-    for c in range(dim):
-        square += vectors[row, c] * vectors[row, c]
-    if not (square > np.float32(0.0) and square < np.float32(np.inf)):
-        return False
-    inverse = np.float32(1.0) / np.sqrt(square)
-    for c in range(dim):
-        vectors[row, c] *= inverse
-    return True
+    for c in range(vectors.shape[1]):
+        component = vectors[i, c] * scale
+        square += component * component
+    if not square < np.float32(65536.0**2):
+        for c in range(half.shape[1]):
+            if (half[row, c] & 0x7C00) == 0x7C00:
+                return NOT_FINITE
+    if not square < np.float32(np.inf):
+        return NOT_FINITE
+    if not square > np.float32(0.0):
+        return ZERO_VECTOR
+    inverse = scale / np.sqrt(square)
+    for c in range(vectors.shape[1]):
+        vectors[i, c] *= inverse
+    return DEFINED
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _squares_from(vectors, i, begin, end, out, at):
-    """Write the squared distances of row i to rows [begin, end) of `vectors` from out[at] on."""
-    for j in range(begin, end):
+    """Write the squared distances of row i to rows [begin, end) of `vectors` from out[at] on.
+
+    Four at a time, so that row i is read once for four.
+    """
+    j = begin
+    while j + 4 <= end:
+        s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for c in range(vectors.shape[1]):
+            a = vectors[i, c]
+            g0, g1 = a - vectors[j, c], a - vectors[j + 1, c]
+            g2, g3 = a - vectors[j + 2, c], a - vectors[j + 3, c]
+            s0 += g0 * g0
+            s1 += g1 * g1
+            s2 += g2 * g2
+            s3 += g3 * g3
+        out[at], out[at + 1], out[at + 2], out[at + 3] = s0, s1, s2, s3
+        j += 4
+        at += 4
+    for last in range(j, end):
         total = np.float32(0.0)
         for c in range(vectors.shape[1]):
-            gap = vectors[i, c] - vectors[j, c]
+            gap = vectors[i, c] - vectors[last, c]
             total += gap * gap
-        out[at + j - begin] = total
+        out[at + last - j] = total
 
 
 @numba.njit(cache=True, nogil=True)
@@ -94,39 +128,65 @@ def _distance(square, cosine):
 
 
 @numba.njit(cache=True, nogil=True)
-def geometry_columns(vectors, queries, offsets, quantiles, cosine, out, status):
-    """Diameter quantiles and radii of every row of a block of groups.
+def geometry_columns(
+    half, single, index, queries, offsets, quantiles, cosine, start, stop, out, status
+):
+    """Diameter quantiles and radii of the groups [start, stop).
 
-    vectors float32[items, dim], normalised in place; queries float32[rows or 0, dim], likewise;
-    offsets int64[rows+1] into items; quantiles float64[m]; cosine: bool. out float64[rows, m+3]:
-    the m quantiles (numpy's linear rule) of the k(k−1)/2 distances, 0 for a single document; mean
-    and maximum distance from item 0 to the others; mean distance from the query to all items.
-    status uint8[rows, m+3]: ZERO_VECTOR where a vector has no direction; TOO_SHORT for empty rows,
-    for radii of a single document, and for the query radius without queries.
+    Stored vectors: `half`, the uint16 bits of float16 [n, dim], or `single` float32 [n, dim]; the
+    other has no columns. index int64[items]: the vector of each item; offsets int64[rows+1] into
+    index; queries float32[rows, dim] or [0, dim], one per row; quantiles float64[m]; cosine: bool.
+    out float64[rows, m+3]: the m quantiles (numpy's linear rule) of the k(k−1)/2 distances, 0 for a
+    single document; mean and maximum distance from item 0 to the others; mean distance from the
+    query to all items. status uint8[rows, m+3]: ZERO_VECTOR where a vector has no direction,
+    NOT_FINITE where it holds NaN, infinity or components whose squares overflow; TOO_SHORT for
+    empty rows, for radii of a single document, and for the query radius without queries.
     """
-    m, longest = quantiles.shape[0], longest_row(offsets, 0, offsets.shape[0] - 1)
-    squares = np.empty(max(1, longest * (longest - 1) // 2), np.float32)
+    m, longest = quantiles.shape[0], longest_row(offsets, start, stop)
+    dim = max(half.shape[1], single.shape[1])
+    bits = np.empty((longest + 1, dim), np.uint32)
+    vectors = bits.view(np.float32)
+    squares = np.empty(max(longest, longest * (longest - 1) // 2), np.float32)
+    nothing = half[:, :0]
     lowest = 1.0
     for q in range(m):
         lowest = min(lowest, quantiles[q])
-    for r in range(offsets.shape[0] - 1):
+    for r in range(start, stop):
         begin, end = offsets[r], offsets[r + 1]
         count = end - begin
         state = DEFINED if count > 0 else TOO_SHORT
-        for i in range(begin, end):
-            if not _normalise(vectors, i, vectors.shape[1]):
-                state = ZERO_VECTOR
+        if not _touch(half, single, index, begin, end) < np.inf:
+            state = NOT_FINITE
+        for i in range(count):
+            loaded = _load_unit(half, single, index[begin + i], bits, vectors, i)
+            if state == DEFINED or loaded == NOT_FINITE:
+                state = loaded
         for column in range(m + 3):
             out[r, column], status[r, column] = np.nan, state
         if state != DEFINED:
             continue
         pairs = 0
-        for i in range(begin, end - 1):
-            _squares_from(vectors, i, i + 1, end, squares, pairs)
-            pairs += end - i - 1
+        for i in range(count - 1):
+            _squares_from(vectors, i, i + 1, count, squares, pairs)
+            pairs += count - i - 1
         _radii(squares, count, cosine, m, out[r], status[r])
         _diameters(squares, pairs, quantiles, lowest, cosine, out[r])
-        _query_radius(vectors, queries, r, begin, end, cosine, m, out[r], status[r])
+        if queries.shape[0] == 0:
+            status[r, m + 2] = TOO_SHORT
+            continue
+        state = _load_unit(nothing, queries, r, bits, vectors, count)
+        status[r, m + 2] = state
+        if state == DEFINED:
+            _squares_from(vectors, count, 0, count, squares, 0)
+            out[r, m + 2] = _mean_distance(squares, count, cosine)
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_distance(squares, count, cosine):
+    total = 0.0
+    for i in range(count):
+        total += _distance(squares[i], cosine)
+    return total / count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -135,12 +195,10 @@ def _radii(squares, count, cosine, m, out, status):
     if count < 2:
         status[m] = status[m + 1] = TOO_SHORT
         return
-    total, largest = 0.0, 0.0
+    largest = np.float32(0.0)
     for i in range(count - 1):
-        distance = _distance(squares[i], cosine)
-        total += distance
-        largest = max(largest, distance)
-    out[m], out[m + 1] = total / (count - 1), largest
+        largest = max(largest, squares[i])
+    out[m], out[m + 1] = _mean_distance(squares, count - 1, cosine), _distance(largest, cosine)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -157,22 +215,3 @@ def _diameters(squares, pairs, quantiles, lowest, cosine, out):
         below = _distance(squares[low], cosine)
         above = _distance(squares[min(low + 1, pairs - 1)], cosine)
         out[q] = below + (above - below) * (position - low)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _query_radius(vectors, queries, r, begin, end, cosine, m, out, status):
-    """Mean distance from the query's vector to all items of its row."""
-    if queries.shape[0] == 0:
-        status[m + 2] = TOO_SHORT
-        return
-    if not _normalise(queries, r, queries.shape[1]):
-        status[m + 2] = ZERO_VECTOR
-        return
-    total = 0.0
-    for i in range(begin, end):
-        square = np.float32(0.0)
-        for c in range(queries.shape[1]):
-            gap = queries[r, c] - vectors[i, c]
-            square += gap * gap
-        total += _distance(square, cosine)
-    out[m + 2] = total / (end - begin)

@@ -63,40 +63,26 @@ def select_groups(
     _check_request(size, min_grade, given)
     _check_same_collection(pool, collection, split)
     bound = STRATEGIES.parse(strategy).bind(Pool(pool).labels)
-    chosen_filters = [FILTERS.text(FILTERS.parse(f)) for f in filters]
+    parameters = {
+        "strategy": str(bound),
+        "filters": [FILTERS.text(FILTERS.parse(f)) for f in filters],
+        "split": split,
+        "size": size,
+        "seed": seed,
+        "min_grade": min_grade,
+        **given,
+    }
+    own = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
+    own["qrels"] = collection.qrels_artifact(split)
+    paths = {"pool": pool, "scores": scores, "collection": collection.artifact}
     stage = Stage(
         kind="groups",
-        parameters={
-            "strategy": str(bound),
-            "filters": chosen_filters,
-            "split": split,
-            "size": size,
-            "seed": seed,
-            "min_grade": min_grade,
-            **given,
-        },
-        inputs={
-            "corpus": collection.corpus.artifact,
-            "queries": collection.queries.artifact,
-            "qrels": collection.qrels_artifact(split),
-            "pool": pool,
-            "scores": scores,
-        },
+        parameters=parameters,
+        inputs={**own, "pool": pool, "scores": scores},
         schema=groups_schema(size),
         shards=lambda: split_by_work(_candidates_per_query(pool), _SHARD_PAIRS),
         worker=Selector,
-        options={
-            "pool": str(pool.path),
-            "scores": str(scores.path),
-            "collection": str(collection.artifact.path),
-            "split": split,
-            "strategy": str(bound),
-            "filters": chosen_filters,
-            "size": size,
-            "seed": seed,
-            "min_grade": min_grade,
-            **given,
-        },
+        options={role: str(artifact.path) for role, artifact in paths.items()} | parameters,
         metadata={
             "kind": scores.metadata["kind"],
             "teacher": scores.metadata.get("teacher", ""),

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from .base import STATISTICS, Column, Rows, in_threads
 
 _METRICS = ("euclidean", "cosine")
 _QUANTILES = (1.0, 0.99, 0.95)  # measured together: they share the distances
-_BLOCK = 1 << 20  # vector components gathered at once per thread: they stay in the cache
+_BLOCK = 1 << 14  # rows whose vectors are looked up at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,41 +109,43 @@ class Radius(_OnVectors):
 
 
 class VectorRows:
-    """Rows of an encoder's vectors, gathered from the memory-mapped parts of a vectors artifact."""
+    """An encoder's vectors as the kernel reads them: in place where they are one part."""
 
     def __init__(self, artifact: Artifact):
         self.artifact, self.vectors = artifact, Vectors(artifact)
-        self.starts = np.array([p.start for p in artifact.parts], dtype=np.int64)
         self.width = self.vectors.width
 
-    def into(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Write the vectors of `rows` (ordinals) to out float32 [len(rows), width].
+    def view(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (half, single, index) such that index[i] is the place of the vector of rows[i].
 
-        Raises BadInput where an ordinal has no vector or a vector is not finite.
+        `half` is uint16 bits of float16 [n, width], `single` float32 [n, width]; the one that is
+        not stored is [0, 0]. Vectors in several parts are gathered, a copy of those rows. Raises
+        BadInput where an ordinal has no vector.
         """
-        if len(rows) and int(rows.max()) >= self.artifact.rows:
+        if len(rows) and int(rows.max()) >= len(self.vectors):
             raise BadInput(
-                f"ordinal {int(rows.max())} has no vector, there are {self.artifact.rows}",
+                f"ordinal {int(rows.max())} has no vector, there are {len(self.vectors)}",
                 where=self.artifact.path,
                 do="encode the collection that these groups were made from",
             )
-        owner = np.searchsorted(self.starts, rows, side="right") - 1
-        for number in np.unique(owner):
-            mine = slice(None) if len(self.starts) == 1 else np.flatnonzero(owner == number)
-            found = self.vectors.part(int(number))[rows[mine] - self.starts[number]]
-            out[mine] = self._single(found)
-
-    def _single(self, found: np.ndarray) -> np.ndarray:
-        if found.dtype == np.float32:
-            finite, single = bool(np.isfinite(found).all()), found
+        index = rows.astype(np.int64)
+        if len(self.artifact.parts) == 1:
+            stored = self.vectors.part(0)
         else:
-            bits = np.empty(found.shape, np.uint32)
-            finite = native.widen(found.view(np.uint16).reshape(-1), bits.reshape(-1))
-            single = bits.view(np.float32)
-            single *= np.float32(2.0**112)
-        if not finite:
-            raise BadInput("a vector holds NaN or infinity", where=self.artifact.path)
-        return single
+            distinct, index = np.unique(index, return_inverse=True)
+            stored = self.vectors.rows(distinct)
+        half, single = np.empty((0, 0), np.uint16), np.empty((0, 0), np.float32)
+        if stored.dtype == np.float16:
+            half = stored.view(np.uint16)
+        else:
+            single = stored
+        for array in (half, single, index):
+            array.flags.writeable = False
+        return half, single, index
+
+
+def _between(fixed: tuple[Any, ...], into: tuple[Any, ...], start: int, stop: int) -> None:
+    native.geometry_columns(*fixed, start, stop, *into)
 
 
 def _geometry(
@@ -153,32 +157,27 @@ def _geometry(
 def _measure(
     rows: Rows, quantiles: tuple[float, ...], metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gather the vectors of a few rows at a time and run the kernel on them."""
+    """Run the kernel on a few thousand rows at a time, so that gathered vectors stay few."""
     width = len(quantiles) + len(native.RADIUS_COLUMNS)
-    out = np.full((len(rows), width), np.nan)
-    status = np.full((len(rows), width), scales.TOO_SHORT, dtype=np.uint8)
+    out = np.empty((len(rows), width))
+    status = np.empty((len(rows), width), dtype=np.uint8)
     wanted = np.array(quantiles)
-    vectors: VectorRows = rows.vectors
-    dim = vectors.width
-
-    def work(start: int, stop: int) -> None:
-        step = max(1, _BLOCK // max(1, dim * _mean_length(rows)))
-        for low in range(start, stop, step):
-            high = min(low + step, stop)
-            begin, end = int(rows.offsets[low]), int(rows.offsets[high])
-            found = np.empty((end - begin, dim), np.float32)
-            vectors.into(rows.doc[begin:end].astype(np.int64), found)
-            queries = np.empty((high - low if rows.query_vectors else 0, dim), np.float32)
-            if rows.query_vectors is not None:
-                rows.query_vectors.into(rows.query[low:high].astype(np.int64), queries)
-            bounds = rows.offsets[low : high + 1] - begin
-            native.geometry_columns(
-                found, queries, bounds, wanted, metric == "cosine", out[low:high], status[low:high]
-            )
-
-    in_threads(work, rows.offsets)
+    for start in range(0, len(rows), _BLOCK):
+        stop = min(start + _BLOCK, len(rows))
+        begin, end = int(rows.offsets[start]), int(rows.offsets[stop])
+        half, single, index = rows.vectors.view(rows.doc[begin:end])
+        queries = np.empty((0, rows.vectors.width), np.float32)
+        if rows.query_vectors is not None:
+            queries = rows.query_vectors.vectors.rows(rows.query[start:stop])
+        bounds = rows.offsets[start : stop + 1] - begin
+        bounds.flags.writeable = False
+        into = out[start:stop], status[start:stop]
+        fixed = (half, single, index, queries, bounds, wanted, metric == "cosine")
+        in_threads(partial(_between, fixed, into), bounds)
+    for row in np.flatnonzero(status[:, 0] == scales.NOT_FINITE)[:1]:
+        raise BadInput(
+            "a vector holds NaN, infinity or components too large to square",
+            where=f"{rows.vectors.artifact.path}, a document of query ordinal {rows.query[row]}",
+            do="encode again, or leave that document out",
+        )
     return out, status
-
-
-def _mean_length(rows: Rows) -> int:
-    return max(1, int(rows.offsets[-1] - rows.offsets[0]) // max(1, len(rows)))

@@ -12,15 +12,33 @@ E = [[1, 0], [0, 1], [-1, 0], [0.6, 0.8]]
 QUANTILES = (1.0, 0.99, 0.95)
 
 
-def run(groups, queries=None, *, cosine=False, quantiles=QUANTILES):
-    """Return (out, status) of groups given as lists of vectors."""
+def run(groups, queries=None, *, cosine=False, quantiles=QUANTILES, dtype=np.float32):
+    """Return (out, status) of groups given as lists of vectors, stored back to front."""
     width = np.asarray(groups[0]).shape[1]
-    vectors = np.concatenate([np.asarray(g, np.float32).reshape(-1, width) for g in groups])
-    offsets = np.cumsum([0] + [len(g) for g in groups]).astype(np.int64)
+    stored = np.concatenate([np.asarray(g, dtype).reshape(-1, width) for g in groups])[::-1].copy()
+    half, single = np.empty((0, 0), np.uint16), stored
+    if dtype == np.float16:
+        half, single = stored.view(np.uint16), np.empty((0, 0), np.float32)
+    index = np.arange(len(stored), dtype=np.int64)[::-1].copy()
     asked = np.empty((0, width), np.float32) if queries is None else np.array(queries, np.float32)
+    offsets = np.cumsum([0] + [len(g) for g in groups]).astype(np.int64)
+    for array in (half, single, index, offsets):
+        array.flags.writeable = False
     out = np.full((len(groups), len(quantiles) + 3), 99.0)
     status = np.full(out.shape, 99, np.uint8)
-    geometry.geometry_columns(vectors, asked, offsets, np.array(quantiles), cosine, out, status)
+    geometry.geometry_columns(
+        half,
+        single,
+        index,
+        asked,
+        offsets,
+        np.array(quantiles),
+        cosine,
+        0,
+        len(groups),
+        out,
+        status,
+    )
     return out, status
 
 
@@ -32,14 +50,15 @@ def test_golden_values():
     assert cosine[0, 0] == pytest.approx(2.0, abs=5e-7)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("size", [2, 3, 16, 40])
 @pytest.mark.parametrize("width", [1, 7, 384])
-def test_equals_the_oracle(size, width):
+def test_equals_the_oracle(size, width, dtype):
     rng = np.random.Generator(np.random.Philox(size * 1000 + width))
-    groups = [rng.normal(0, 3, (size, width)).astype(np.float16) for _ in range(5)]
+    groups = [rng.normal(0, 3, (size, width)).astype(dtype) for _ in range(5)]
     queries = rng.normal(0, 1, (5, width)).astype(np.float32)
     quantiles = (1.0, 0.99, 0.95, 0.5, 0.0)
-    out, _ = run(groups, queries, quantiles=quantiles)
+    out, _ = run(groups, queries, quantiles=quantiles, dtype=dtype)
     for row, group, query in zip(out, groups, queries, strict=True):
         wanted = [oracle.diameter(group, q) for q in quantiles]
         around = oracle.radius(group[1:], group[0])
@@ -73,13 +92,25 @@ def test_single_documents_zero_vectors_and_empty_groups():
     assert np.isnan(out[1:]).all()
     _, status = run([np.ones((2, 3))], [[0.0, 0.0, 0.0]])
     assert status[0, 5] == scales.ZERO_VECTOR
+    assert status[0, 0] == scales.DEFINED
 
 
-def test_widening_is_exact_for_every_finite_half():
-    half = np.arange(1 << 16, dtype=np.uint16)
-    finite = np.isfinite(half.view(np.float16))
-    bits = np.empty(int(finite.sum()), np.uint32)
-    assert geometry.widen(half[finite], bits)
-    single = bits.view(np.float32) * np.float32(2.0**112)
-    assert single.tobytes() == half[finite].view(np.float16).astype(np.float32).tobytes()
-    assert not geometry.widen(half, np.empty(1 << 16, np.uint32))
+def test_every_finite_half_keeps_its_direction_and_the_others_are_found():
+    """One component against 1: the cosine says whether the half was widened exactly."""
+    half = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    pairs = [np.array([[1, 0], [1, h]], np.float16) for h in half]
+    out, status = run(pairs, dtype=np.float16, cosine=True)
+    finite = np.isfinite(half)
+    assert (status[finite, 0] == scales.DEFINED).all()
+    assert (status[~finite, 0] == scales.NOT_FINITE).all()
+    wide = half[finite].astype(np.float64)
+    wanted = 1.0 - 1.0 / np.sqrt(1.0 + wide * wide)
+    assert out[finite, 0] == pytest.approx(wanted, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_vectors_that_are_not_finite_are_found(value, dtype):
+    group = np.ones((3, 40))
+    group[2, 33] = value
+    assert set(run([group], dtype=dtype)[1][0].tolist()) == {scales.NOT_FINITE}
