@@ -1,0 +1,83 @@
+"""What every teacher has in common: the family of names, score kinds, and how pairs are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..actors import Execution
+from ..models import ModelFolder
+from ..names import Family
+from ..store import Artifact, Workspace
+
+TEACHERS = Family("teacher")
+SCORE_KINDS = ("logit", "log-prob", "probability", "similarity")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of pairs: float32 [n] as asked, and what they cost."""
+
+    scores: np.ndarray
+    usage: Mapping[str, float] = field(default_factory=dict)
+
+
+class Scorer(Protocol):
+    """A loaded teacher. A score is a pure function of the pair: not of order, number or company."""
+
+    def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Score pairs of ordinals (uint32 [n] each)."""
+        ...
+
+    def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Score once more in float32 pairs that came out as NaN or infinity."""
+        ...
+
+    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
+        """Say how many of the pairs are longer than the teacher reads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A teacher made ready for a collection: what identifies its scores, and how to load it.
+
+    `label` is the canonical text with the model's content tag in place of its path. `parameters`
+    decide the scores. `make(**options)` builds the scorer in whichever process runs the shards.
+    `pair_work(query, doc)` is what each pair costs, in tokens for a model and 1 for a product.
+    """
+
+    label: str
+    kind: str
+    parameters: Mapping[str, Any]
+    make: Callable[..., Scorer]
+    options: Mapping[str, Any]
+    pair_work: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    gpus: int = 0
+
+
+Preparer = Callable[[Workspace, Any, Artifact, Artifact, Execution], Prepared]
+"""prepare(workspace, teacher, corpus, queries, how) -> Prepared"""
+
+PREPARERS: dict[type, Preparer] = {}
+
+
+def prepares(teacher: type) -> Callable[[Preparer], Preparer]:
+    """Decorate the function that makes teachers of a registered type ready."""
+
+    def add(preparer: Preparer) -> Preparer:
+        PREPARERS[teacher] = preparer
+        return preparer
+
+    return add
+
+
+def label_of(teacher: Any, model: ModelFolder) -> str:
+    """Return the canonical text with the content tag in place of the model's path."""
+    from dataclasses import replace
+
+    return TEACHERS.text(replace(teacher, model=model.tag))

@@ -1,0 +1,102 @@
+"""Bi-encoder teachers: the inner product of two vectors, each text encoded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..actors import Execution
+from ..encoders import DTYPES, POOLINGS, encode
+from ..errors import UsageError
+from ..models import COMPUTE, resolve
+from ..store import Artifact, Workspace, open_artifact
+from ..vectors import Vectors, dots, same_width
+from .base import TEACHERS, Prepared, Scored, label_of, prepares
+
+
+@TEACHERS.register("bi_encoder")
+@dataclass(frozen=True, slots=True)
+class BiEncoder:
+    """An encoder whose inner product is the score; a cosine where its vectors are normalised.
+
+    Parameters left out are read from the model's files, see `rankmill.mining.encoders`.
+    """
+
+    model: str
+    max_length: int | None = None
+    compute: str = "float32"
+    dtype: str = "float16"
+    pooling: str | None = None
+    normalise: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("compute", COMPUTE), ("dtype", DTYPES), ("pooling", POOLINGS)):
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                raise UsageError(f"{name}={value} is not known", do=f"one of {', '.join(known)}")
+
+
+@prepares(BiEncoder)
+def prepare_bi_encoder(
+    workspace: Workspace,
+    teacher: BiEncoder,
+    corpus: Artifact,
+    queries: Artifact,
+    how: Execution,
+) -> Prepared:
+    """Encode corpus and queries, or find their vectors: a pair then costs one inner product."""
+    model = resolve(teacher.model)
+    vectors = {
+        role: encode(
+            workspace,
+            model,
+            texts,
+            max_length=teacher.max_length,
+            compute=teacher.compute,
+            dtype=teacher.dtype,
+            pooling=teacher.pooling,
+            normalise=teacher.normalise,
+            how=how,
+        )
+        for role, texts in (("queries", queries), ("corpus", corpus))
+    }
+    same_width(Vectors(vectors["queries"]), Vectors(vectors["corpus"]))
+    return Prepared(
+        label=label_of(teacher, model),
+        kind="similarity",
+        parameters={
+            "model": model.fingerprint,
+            "queries": vectors["queries"].fingerprint,
+            "corpus": vectors["corpus"].fingerprint,
+        },
+        make=BiEncoderScorer,
+        options={role: str(artifact.path) for role, artifact in vectors.items()},
+        pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
+        metadata={
+            "model": model.tag,
+            "max_length": str(vectors["corpus"].parameters["max_length"]),
+            "dtype": teacher.compute,
+            "prompt": vectors["queries"].parameters["prompt"],
+        },
+    )
+
+
+class BiEncoderScorer:
+    """Inner products over two vectors artifacts."""
+
+    def __init__(self, queries: str, corpus: str):
+        self.queries = Vectors(open_artifact(queries))
+        self.docs = Vectors(open_artifact(corpus))
+
+    def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Return the inner product of each pair."""
+        return Scored(dots(self.queries, self.docs, query, doc))
+
+    def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Return the same: vectors are finite, so is every product of theirs in float64."""
+        return self.score(query, doc)
+
+    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
+        """Return 0: texts are cut when they are encoded, and counted there."""
+        return 0

@@ -1,0 +1,302 @@
+"""Teachers and the shared score store: right scores, each pair once, the same bytes any way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tiny_collection import tiny_beir
+from tiny_models import tiny_cross_encoder, tiny_encoder
+
+from rankmill.mining.actors import Execution
+from rankmill.mining.collection import collect
+from rankmill.mining.collection.handles import Collection
+from rankmill.mining.encoders import encode
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.models import resolve
+from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace
+from rankmill.mining.store.tables import SCORES, list_values, pool_schema
+from rankmill.mining.teachers import TEACHERS, BiEncoder, CrossEncoder, score_pool, teacher_of
+from rankmill.mining.teachers import scores as score_module
+from rankmill.mining.teachers.base import PREPARERS, Prepared, Scored
+from rankmill.mining.text.tokens import tokens_of
+from rankmill.mining.vectors import Vectors
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        "one": tiny_cross_encoder(folder / "one"),
+        "two": tiny_cross_encoder(folder / "two", labels=2),
+        "three": tiny_cross_encoder(folder / "three", labels=3),
+        "encoder": tiny_encoder(folder / "encoder"),
+    }
+
+
+@pytest.fixture
+def collection(workspace: Workspace, tmp_path: Path) -> Collection:
+    return collect(workspace, f"beir:{tiny_beir(tmp_path / 'beir', docs=60, queries=12)}")
+
+
+class _PoolWorker:
+    def __init__(self, rows: list[tuple[int, list[int]]]):
+        self.rows = rows
+
+    def __call__(self, shard: Shard) -> Output:
+        rows = self.rows[shard.start : shard.stop]
+        docs = [docs for _, docs in rows]
+        columns = {
+            "query": pa.array([q for q, _ in rows], pa.uint32()),
+            "doc": pa.array(docs, pa.list_(pa.uint32())),
+            "rank[x]": pa.array([[0] * len(d) for d in docs], pa.list_(pa.uint16())),
+            "score[x]": pa.array([[0.0] * len(d) for d in docs], pa.list_(pa.float32())),
+        }
+        return Output(pa.table(columns, schema=pool_schema(["x"])))
+
+
+def make_pool(
+    collection: Collection, rows: list[tuple[int, list[int]]], cuts: tuple[int, ...] = ()
+) -> Artifact:
+    """Build a pool artifact of given rows, in parts that end at `cuts`."""
+    edges = [0, *cuts, len(rows)]
+    shards = [Shard(n, a, b) for n, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True))]
+    stage = Stage(
+        kind="pool",
+        parameters={"rows": repr(rows), "cuts": list(cuts)},
+        inputs={"corpus": collection.corpus.artifact, "queries": collection.queries.artifact},
+        schema=pool_schema(["x"]),
+        shards=lambda: shards,
+        worker=_PoolWorker,
+        options={"rows": rows},
+    )
+    return collection.artifact.workspace.build(stage)
+
+
+ROWS = [(0, [1, 5, 9, 30]), (2, []), (3, [0, 7]), (7, [2, 3, 4, 5, 6, 50]), (11, [58])]
+
+
+def pairs_of(scores: Artifact) -> dict[tuple[int, int], float]:
+    found = {}
+    for table in scores.tables(level=3):
+        for row in table.to_pylist():
+            found |= {(row["query"], d): s for d, s in zip(row["doc"], row["logit"], strict=True)}
+    return found
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_a_cross_encoder_scores_as_sentence_transformers_does(
+    workspace: Workspace, collection: Collection, models: dict[str, Path], name: str
+) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    pool = make_pool(collection, ROWS, cuts=(2,))
+    scores = score_pool(workspace, f"cross_encoder(model={models[name]})", pool)
+    assert scores.metadata["kind"] == "logit"
+    assert str(models[name]) not in str(scores.manifest)
+    found = pairs_of(scores)
+    assert len(found) == scores.counts["pairs"] == sum(len(d) for _, d in ROWS)
+    assert [r for t in scores.tables() for r in t["query"].to_pylist()] == [q for q, _ in ROWS]
+    tokenizer = AutoTokenizer.from_pretrained(models[name])
+    network = AutoModelForSequenceClassification.from_pretrained(models[name]).eval()
+    for (query, doc), score in found.items():
+        texts = collection.queries.text(query), collection.corpus.text(doc)
+        with torch.inference_mode():
+            inputs = tokenizer(*texts, truncation=True, max_length=128, return_tensors="pt")
+            logits = network(**inputs).logits[0]
+        expected = float(logits[1] - logits[0]) if name == "two" else float(logits[0])
+        assert score == pytest.approx(expected, abs=1e-5)
+
+
+def test_pairs_that_are_too_long_are_counted(
+    workspace: Workspace, collection: Collection, models: dict[str, Path]
+) -> None:
+    pool = make_pool(collection, ROWS)
+    short = score_pool(workspace, CrossEncoder(str(models["one"]), max_length=16), pool)
+    full = score_pool(workspace, CrossEncoder(str(models["one"])), pool)
+    assert short.counts["truncated"] > full.counts["truncated"]
+    assert short.metadata["max_length"] == "16"
+
+
+def test_a_bi_encoder_scores_with_its_vectors(
+    workspace: Workspace, collection: Collection, models: dict[str, Path]
+) -> None:
+    scores = score_pool(workspace, BiEncoder(str(models["encoder"])), make_pool(collection, ROWS))
+    queries = Vectors(encode(workspace, models["encoder"], collection.queries.artifact))
+    docs = Vectors(encode(workspace, models["encoder"], collection.corpus.artifact))
+    assert scores.metadata["kind"] == "similarity"
+    for (query, doc), score in pairs_of(scores).items():
+        q, d = queries.rows(np.asarray([query]))[0], docs.rows(np.asarray([doc]))[0]
+        assert score == pytest.approx(float(q.astype(np.float64) @ d), abs=1e-7)
+
+
+@pytest.mark.parametrize("name", ["one", "encoder"])
+def test_a_pair_is_scored_once(
+    workspace: Workspace, collection: Collection, models: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    def usage(artifact: Artifact) -> list[float]:
+        said = artifact.cost()["usage"]
+        return [said.get(f"pairs_{k}", 0) for k in ("asked", "scored", "reused")]
+
+    teacher = teacher_of(models[name])
+    first = score_pool(workspace, teacher, make_pool(collection, ROWS, cuts=(1, 3)))
+    assert usage(first) == [13, 13, 0]
+    more = [(0, [1, 2, 9]), (1, [4]), (7, [3, 4, 59]), (11, [58])]
+    second = score_pool(workspace, teacher, make_pool(collection, more, cuts=(2,)))
+    assert usage(second) == [8, 3, 5]
+    assert second.counts["pairs"] == 8
+    elsewhere = Workspace(tmp_path / "elsewhere")  # where nothing can be reused
+    other = collect(elsewhere, f"beir:{tmp_path / 'beir'}")
+    alone = score_pool(elsewhere, teacher, make_pool(other, more, cuts=(2,)))
+    assert usage(alone) == [8, 8, 0]
+    assert alone.root_hash == second.root_hash
+
+
+def test_scores_of_another_teacher_are_not_taken(
+    workspace: Workspace, collection: Collection, models: dict[str, Path]
+) -> None:
+    pool = make_pool(collection, ROWS)
+    one = CrossEncoder(str(models["one"]))
+    score_pool(workspace, one, pool)
+    for teacher in (CrossEncoder(str(models["two"])), CrossEncoder(one.model, max_length=64)):
+        assert score_pool(workspace, teacher, pool).cost()["usage"]["pairs_scored"] == 13
+
+
+def test_shards_do_not_show_in_the_scores(
+    workspace: Workspace,
+    collection: Collection,
+    models: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    whole = score_pool(workspace, str(models["one"]), make_pool(collection, ROWS))
+    monkeypatch.setattr(score_module, "_SHARD_WORK", 200)
+    cut = Workspace(tmp_path / "cut")
+    again = collect(cut, f"beir:{tmp_path / 'beir'}")
+    pieces = score_pool(cut, str(models["one"]), make_pool(again, ROWS))
+    assert len(pieces.parts) > 2
+    assert pairs_of(pieces) == pairs_of(whole)
+
+
+@pytest.mark.ray
+def test_actors_give_the_same_bytes(
+    ray_cluster: str, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_module, "_SHARD_WORK", 200)
+    beir = tiny_beir(tmp_path / "beir", docs=60, queries=12)
+    hashes = set()
+    for workers in (0, 2):
+        workspace = Workspace(tmp_path / f"w{workers}")
+        collection = collect(workspace, f"beir:{beir}")
+        pool = make_pool(collection, ROWS)
+        for texts in (collection.corpus, collection.queries):  # only the scores go to actors
+            tokens_of(workspace, texts.artifact, resolve(models["one"]))
+        scores = score_pool(workspace, models["one"], pool, how=Execution(workers=workers))
+        assert len(scores.parts) > 2
+        hashes.add(scores.root_hash)
+    assert len(hashes) == 1
+
+
+class _Moody:
+    """A fake teacher: NaN at chosen documents, for ever or until asked again."""
+
+    def __init__(self, sick: int, healing: bool):
+        self.sick, self.healing = sick, healing
+
+    def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        scores = doc.astype(np.float32)
+        scores[doc == self.sick] = np.nan
+        return Scored(scores, {"tokens": 1})
+
+    def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        value = 77.0 if self.healing else np.inf
+        return Scored(np.full(len(doc), value, dtype=np.float32), {"tokens": 1})
+
+    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
+        return 0
+
+
+def moody(monkeypatch: pytest.MonkeyPatch, **options: Any) -> CrossEncoder:
+    def prepare(*_: Any) -> Prepared:
+        return Prepared(
+            label=f"moody{sorted(options.items())}",
+            kind="logit",
+            parameters={"model": "0"},
+            make=_Moody,
+            options=options,
+            pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
+        )
+
+    monkeypatch.setitem(PREPARERS, CrossEncoder, prepare)
+    return CrossEncoder("moody")
+
+
+def test_what_is_not_finite_is_scored_once_more(
+    workspace: Workspace, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = moody(monkeypatch, sick=5, healing=True)
+    scores = score_pool(workspace, teacher, make_pool(collection, ROWS))
+    assert {d: s for (_, d), s in pairs_of(scores).items()}[5] == 77.0
+    assert scores.cost()["usage"]["pairs_again"] == 2
+    assert scores.cost()["usage"]["tokens"] == 2
+
+
+def test_what_stays_not_finite_is_refused_by_name(
+    workspace: Workspace, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = moody(monkeypatch, sick=5, healing=False)
+    pool = make_pool(collection, ROWS)
+    with pytest.raises(
+        BadInput, match=r"2 scores .*query 'q0' with document 'd5': inf, query 'q7'"
+    ):
+        score_pool(workspace, teacher, pool)
+    assert not list(workspace.artifacts("scores"))
+
+
+def test_bad_requests(
+    workspace: Workspace, collection: Collection, models: dict[str, Path], tmp_path: Path
+) -> None:
+    pool = make_pool(collection, ROWS)
+    with pytest.raises(BadInput, match="classifier has 3 labels"):
+        score_pool(workspace, CrossEncoder(str(models["three"])), pool)
+    with pytest.raises(BadInput, match="max_length=500, the model reads 128 tokens"):
+        score_pool(workspace, CrossEncoder(str(models["one"]), max_length=500), pool)
+    with pytest.raises(BadInput, match="no model folder"):
+        score_pool(workspace, str(tmp_path / "nowhere"), pool)
+    other = collect(workspace, f"beir:{tiny_beir(tmp_path / 'other', docs=20, seed=4)}")
+    with pytest.raises(BadInput, match="pool was made from another collection"):
+        score_pool(workspace, str(models["one"]), pool, collection=other)
+    for text, said in (
+        (
+            "cros_encoder(model=x)",
+            "unknown teacher 'cros_encoder'(.|\n)*did you mean cross_encoder",
+        ),
+        ("cross_encoder(model=x,compute=int4)", "compute=int4 is not known"),
+        ("cross_encoder(model=x,max_length=2)", "max_length=2 is less than 8"),
+        ("bi_encoder(model=x,dtype=int8)", "dtype=int8 is not known"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            teacher_of(text)
+
+
+def test_teachers_have_one_text(models: dict[str, Path]) -> None:
+    value = CrossEncoder("a/b", max_length=256, compute="bfloat16")
+    text = "cross_encoder(model=a/b,max_length=256,compute=bfloat16)"
+    assert TEACHERS.text(value) == str(value) == text
+    assert TEACHERS.parse(text) == value == teacher_of(text)
+    assert teacher_of(models["two"]) == CrossEncoder(str(models["two"]))
+    assert teacher_of(str(models["encoder"])) == BiEncoder(str(models["encoder"]))
+
+
+def test_scores_follow_the_schema(
+    workspace: Workspace, collection: Collection, models: dict[str, Path]
+) -> None:
+    scores = score_pool(workspace, str(models["one"]), make_pool(collection, ROWS, cuts=(3,)))
+    table = pa.concat_tables(scores.tables(level=3))
+    assert table.schema == SCORES
+    offsets, _ = list_values(table["doc"])
+    assert np.diff(offsets).tolist() == [len(d) for _, d in ROWS]
