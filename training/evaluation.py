@@ -1,0 +1,356 @@
+"""How good is a run: measures per query, kept; and the runs that a student makes.
+
+Measures are named as in ir_measures (`nDCG@10 AP R@100 Judged@10 AP(rel=2)`) and computed by it.
+The mean is over all judged queries of the split; one without documents in the run counts 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..mining.actors import INLINE, Execution
+from ..mining.collection import Collection, Corpus, Qrels
+from ..mining.errors import BadInput, UsageError
+from ..mining.models import ModelFolder, resolve
+from ..mining.sources import Run, build_run, mine, run_table
+from ..mining.store import (
+    Artifact,
+    Output,
+    Shard,
+    Stage,
+    Workspace,
+    open_artifact,
+    split_by_work,
+)
+from ..mining.teachers import TEACHERS
+
+if TYPE_CHECKING:
+    from ir_measures import Measure
+
+DEFAULT_MEASURES = "nDCG@10 AP R@100"
+TIES = ("list", "trec")
+_SHARD_PAIRS = 1 << 20
+
+
+def evaluate_run(
+    workspace: Workspace,
+    run: Artifact | str,
+    *,
+    collection: Collection | Artifact | str,
+    split: str,
+    measures: str | Sequence[str] = DEFAULT_MEASURES,
+    ties: str = "list",
+    how: Execution = INLINE,
+) -> Artifact:
+    """Judge a run by the qrels of a split; returns an "evaluation" artifact.
+
+    One row per judged query, ascending: query uint32 and a float64 column per measure. `ties`:
+    `list` judges the run in its own order (equal scores by document ordinal); `trec` orders equal
+    scores by falling doc_id, as trec_eval does, to meet published digits.
+
+    Raises UsageError for a measure or tie rule that is not known, BadInput for a run of another
+    collection or a split without judgements.
+    """
+    named = [str(m) for m in parse_measures(measures)]
+    if ties not in TIES:
+        raise UsageError(f"ties={ties} is not one of {', '.join(TIES)}")
+    artifact = workspace.find(run, "run")
+    held = Collection.open(workspace, collection)
+    _same_texts(artifact, held)
+    qrels = held.qrels_artifact(split)
+    judged = Qrels(qrels)
+    schema = pa.schema([("query", pa.uint32()), *((name, pa.float64()) for name in named)])
+    stage = Stage(
+        kind="evaluation",
+        parameters={"measures": named, "ties": ties, "split": split},
+        inputs={"run": artifact, "qrels": qrels, "corpus": held.corpus.artifact},
+        schema=schema,
+        shards=lambda: split_by_work(_work(judged, Run(artifact)), _SHARD_PAIRS),
+        worker=EvaluationWorker,
+        options={
+            "run": str(artifact.path),
+            "qrels": str(qrels.path),
+            "corpus": str(held.corpus.artifact.path),
+            "measures": named,
+            "ties": ties,
+        },
+        metadata={"source": artifact.metadata["source"], "split": split},
+    )
+    return workspace.build(stage, how)
+
+
+class Evaluation:
+    """An evaluation, read: values per query and their means."""
+
+    def __init__(self, artifact: Artifact):
+        if artifact.kind != "evaluation":
+            raise BadInput(f"a {artifact.kind} is not an evaluation", where=artifact.path)
+        self.artifact = artifact
+        table = pa.concat_tables(artifact.tables())
+        self.query: np.ndarray = table["query"].to_numpy()
+        self.measures: tuple[str, ...] = tuple(artifact.parameters["measures"])
+        self._columns = {name: table[name].to_numpy() for name in self.measures}
+
+    @classmethod
+    def open(cls, workspace: Workspace, name: str | Artifact) -> Evaluation:
+        """Open an evaluation by name, fingerprint or artifact."""
+        return cls(workspace.find(name, "evaluation"))
+
+    @property
+    def source(self) -> str:
+        """The label of the run that was judged."""
+        return self.artifact.metadata["source"]
+
+    def values(self, measure: str) -> np.ndarray:
+        """Return float64 [queries], in ascending order of queries."""
+        name = str(parse_measures(measure)[0])
+        if name not in self._columns:
+            raise BadInput(
+                f"{name} was not measured",
+                where=self.artifact.path,
+                do=f"measured were {', '.join(self.measures)}; evaluate again with it",
+            )
+        return self._columns[name]
+
+    def mean(self, measure: str) -> float:
+        """Return the mean over all judged queries."""
+        values = self.values(measure)
+        return float(values.mean()) if values.size else float("nan")
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of every measure."""
+        return {name: self.mean(name) for name in self.measures}
+
+
+def macro_mean(evaluations: Sequence[Evaluation], measure: str) -> float:
+    """Return the mean of the data sets' means: every data set counts the same."""
+    return float(np.mean([e.mean(measure) for e in evaluations]))
+
+
+def micro_mean(evaluations: Sequence[Evaluation], measure: str) -> float:
+    """Return the mean over all queries of all data sets: large data sets dominate."""
+    return float(np.concatenate([e.values(measure) for e in evaluations]).mean())
+
+
+class EvaluationWorker:
+    """Judges blocks of judged queries."""
+
+    def __init__(self, run: str, qrels: str, corpus: str, measures: list[str], ties: str):
+        self.run, self.qrels = Run(open_artifact(run)), Qrels(open_artifact(qrels))
+        self.corpus = Corpus(open_artifact(corpus))
+        self.measures, self.ties = measures, ties
+        self.queries = self.run.queries
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the values of judged queries start…stop−1."""
+        judged = self.qrels.queries[shard.start : shard.stop]
+        qrels: dict[str, dict[str, int]] = {}
+        run: dict[str, dict[str, float]] = {}
+        rows = np.searchsorted(self.queries, judged)
+        for query, row in zip(judged.tolist(), rows.tolist(), strict=True):
+            docs, grades = self.qrels.of(query)
+            qrels[str(query)] = dict(zip(self._names(docs), grades.tolist(), strict=True))
+            if row < len(self.queries) and self.queries[row] == query:
+                _, found, scores = self.run.row(row)
+                ranked = scores if self.ties == "trec" else np.arange(len(found), 0, -1)
+                run[str(query)] = dict(zip(self._names(found), ranked.tolist(), strict=True))
+        values = per_query(self.measures, qrels, run)
+        columns = {name: [values[name][str(q)] for q in judged.tolist()] for name in self.measures}
+        table = {"query": pa.array(judged, pa.uint32())}
+        table |= {name: pa.array(column, pa.float64()) for name, column in columns.items()}
+        return Output(pa.table(table), usage={"queries": len(judged)})
+
+    def _names(self, docs: np.ndarray) -> list[str]:
+        return self.corpus.doc_ids(docs) if self.ties == "trec" else [str(d) for d in docs.tolist()]
+
+
+def per_query(
+    measures: str | Sequence[str],
+    qrels: Mapping[str, Mapping[str, int]],
+    run: Mapping[str, Mapping[str, float]],
+) -> dict[str, dict[str, float]]:
+    """Return measure → query → value for every query in `qrels`; 0 where the run has nothing.
+
+    Ties are broken as trec_eval breaks them: by falling document name.
+    """
+    import ir_measures
+
+    parsed = parse_measures(measures)
+    values = {str(m): dict.fromkeys(qrels, 0.0) for m in parsed}
+    answered = {q: dict(docs) for q, docs in run.items() if docs and q in qrels}
+    if answered:
+        judged = {q: dict(docs) for q, docs in qrels.items()}
+        for metric in ir_measures.iter_calc(parsed, judged, answered):
+            values[str(metric.measure)][metric.query_id] = float(metric.value)
+    return values
+
+
+def parse_measures(measures: str | Sequence[str]) -> list[Measure]:
+    """Read names of measures, separated by blanks; raises UsageError for one that is not known."""
+    import ir_measures
+
+    names = measures.split() if isinstance(measures, str) else list(measures)
+    if not names:
+        raise UsageError("no measure is named", do=f"write --measures {DEFAULT_MEASURES!r}")
+    parsed = []
+    for name in names:
+        try:
+            parsed.append(ir_measures.parse_measure(str(name)))
+        except (NameError, ValueError, TypeError, SyntaxError, AssertionError) as error:
+            raise UsageError(
+                f"unknown measure {name!r}", do="examples: nDCG@10 AP RR@10 R@100 P@5 Judged@10"
+            ) from error
+    return parsed
+
+
+# ---- runs that a student makes -----------------------------------------------------------------
+
+
+def rerank_with(
+    workspace: Workspace,
+    student: Artifact | str | Path,
+    run: Artifact | str,
+    *,
+    collection: Collection | Artifact | str,
+    split: str,
+    depth: int = 100,
+    compute: str = "float32",
+    how: Execution = INLINE,
+) -> Artifact:
+    """Order the first `depth` documents of each list of a run by a student's scores.
+
+    `student`: a student artifact, its name, or a model folder. Returns a run artifact.
+    """
+    from ..mining.sources.rerank import Rerank
+
+    folder, card = student_folder(workspace, student)
+    held = Collection.open(workspace, collection)
+    artifact = workspace.find(run, "run")
+    _same_texts(artifact, held)
+    first = cut_run(workspace, artifact, held, split, depth, how)
+    name = "cross_encoder" if folder.is_classifier else "bi_encoder"
+    teacher = TEACHERS.member(name)(
+        model=str(folder.path), max_length=card.get("max_length"), compute=compute
+    )
+    source = Rerank(teacher=TEACHERS.text(teacher), of=first.fingerprint)
+    return mine(workspace, source, held, split, depth=depth, how=how)
+
+
+def retrieve_with(
+    workspace: Workspace,
+    student: Artifact | str | Path,
+    *,
+    collection: Collection | Artifact | str,
+    split: str,
+    depth: int = 100,
+    compute: str = "float32",
+    how: Execution = INLINE,
+) -> Artifact:
+    """Let a bi-encoder student search the whole corpus exactly; returns a run artifact.
+
+    Raises UsageError for a cross-encoder, which can only re-rank.
+    """
+    from ..mining.sources.dense import Dense
+
+    folder, card = student_folder(workspace, student)
+    if folder.is_classifier:
+        raise UsageError(
+            "a cross-encoder cannot search a corpus",
+            where=folder.path,
+            do="re-rank a first stage with it (--first-stage RUN)",
+        )
+    held = Collection.open(workspace, collection)
+    source = Dense(model=str(folder.path), max_length=card.get("max_length"), compute=compute)
+    return mine(workspace, source, held, split, depth=depth, how=how)
+
+
+def student_folder(
+    workspace: Workspace, student: Artifact | str | Path
+) -> tuple[ModelFolder, dict[str, Any]]:
+    """Return the model folder of a student (or any checkpoint) and the card it was trained with."""
+    if isinstance(student, str) and not Path(student).is_dir() and ":" not in student:
+        student = workspace.find(student, "student")
+    if not isinstance(student, Artifact):
+        return resolve(student), {}
+    if not any(part.file == "model/config.json" for part in student.parts):
+        raise UsageError(
+            "this student has separate towers, which cannot be evaluated as one model",
+            where=student.path,
+            do="encode with model/query and model/doc yourself, or train with separate=false",
+        )
+    for part in student.parts:
+        student.check(part, 2)
+    return resolve(student.path / "model"), json.loads(student.file("card.json").read_text())
+
+
+def cut_run(
+    workspace: Workspace,
+    run: Artifact,
+    collection: Collection,
+    split: str,
+    depth: int,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Return the run with at most `depth` documents per list: itself where none is longer."""
+    if depth < 1:
+        raise UsageError(f"depth={depth}", do="re-rank at least one document")
+    lengths = np.concatenate([np.diff(part.offsets) for part in Run(run).parts()])
+    if not lengths.size or lengths.max() <= depth:
+        return run
+    return build_run(
+        workspace,
+        f"first(of={run.metadata['source']},depth={depth})",
+        collection,
+        split,
+        depth=depth,
+        worker=CutWorker,
+        options={"run": str(run.path), "depth": depth},
+        shards=lambda: split_by_work(np.minimum(lengths, depth), _SHARD_PAIRS),
+        inputs={"of": run},
+        how=how,
+    )
+
+
+class CutWorker:
+    """Cuts the lists of a run."""
+
+    def __init__(self, run: str, depth: int):
+        self.run, self.depth = Run(open_artifact(run)), depth
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return rows start…stop−1, cut."""
+        offsets, docs, scores = self.run.lists(shard.start, shard.stop)
+        lengths = np.diff(offsets)
+        place = np.arange(len(docs)) - np.repeat(offsets[:-1], lengths)
+        kept = place < self.depth
+        ends = np.concatenate([[0], np.cumsum(np.minimum(lengths, self.depth))])
+        queries = self.run.queries[shard.start : shard.stop]
+        return Output(run_table(queries, ends, docs[kept], scores[kept]))
+
+
+def _same_texts(run: Artifact, collection: Collection) -> None:
+    for role, mine_ in (("corpus", collection.corpus), ("queries", collection.queries)):
+        if run.inputs.get(role) != mine_.artifact.fingerprint:
+            raise BadInput(
+                f"the run is about another {role} than this collection",
+                where=run.path,
+                do="give the collection that it was mined from",
+            )
+
+
+def _work(qrels: Qrels, run: Run) -> np.ndarray:
+    """Return how many documents each judged query brings: judged and listed."""
+    judged = qrels.queries
+    lengths = np.concatenate([np.diff(p.offsets) for p in run.parts()] or [np.zeros(0, np.int64)])
+    work = np.bincount(np.searchsorted(judged, qrels.query), minlength=len(judged)) + 1
+    rows = np.searchsorted(run.queries, judged)
+    there = rows < len(run.queries)
+    there[there] = run.queries[rows[there]] == judged[there]
+    work[there] += lengths[rows[there]]
+    return work
