@@ -94,7 +94,7 @@ def _skip_ascii_letters(data, p, stop, length):
     """Return (position, length) after the letters a to z and A to Z at p, as far as a word may."""
     last = min(stop, p + LONGEST_WORD - length)
     first = p
-    while p < last and np.uint8((data[p] | np.uint8(0x20)) - np.uint8(0x61)) < 26:
+    while p < last and 0x61 <= np.int64(data[p]) | 0x20 <= 0x7A:
         p += 1
     return p, length + p - first
 
@@ -165,22 +165,22 @@ def _without_possessive(data, start, end):
 @numba.njit(cache=True, nogil=True)
 def _lower_into(pool, tail, data, start, end, lower):
     """Write data[start:end] in lower case at pool[tail:]; return (end of it, its hash)."""
-    hashed = np.uint64(0xCBF29CE484222325)  # FNV-1a, 64 bits
+    hashed = np.int64(0x811C9DC5)  # FNV-1a, 32 bits
     p, w = start, tail
     while p < end:
         b = data[p]
         if b < 0x80:
             small = lower[b]
             pool[w] = small
-            hashed = (hashed ^ np.uint64(small)) * np.uint64(0x100000001B3)
+            hashed = ((hashed ^ np.int64(small)) * 0x01000193) & 0xFFFFFFFF
             p, w = p + 1, w + 1
         else:
             point, p = _code_point(data, p, end)
             head = _write_code_point(pool, w, lower[point])
             while w < head:
-                hashed = (hashed ^ np.uint64(pool[w])) * np.uint64(0x100000001B3)
+                hashed = ((hashed ^ np.int64(pool[w])) * 0x01000193) & 0xFFFFFFFF
                 w += 1
-    return w, np.uint32(hashed >> np.uint64(32)) ^ np.uint32(hashed & np.uint64(0xFFFFFFFF))
+    return w, hashed
 
 
 @numba.njit(cache=True, nogil=True)
@@ -233,7 +233,7 @@ def _number_rows(row, data, bounds, classes, lower, tokens, token_bounds, pool, 
             tail = ends[forms]
             end = _without_possessive(data, start, p)
             head, hashed = _lower_into(pool, tail, data, start, end, lower)
-            at = np.int64(hashed) & mask
+            at = hashed & mask
             while True:
                 slot = slots[at]
                 form = np.int64(slot & np.uint64(0xFFFFFFFF)) - 1

@@ -164,7 +164,7 @@ class Searcher:
         in_threads(add, work)
 
     def _exact(self, batch: Batch, state: _State) -> tuple[np.ndarray, np.ndarray]:
-        """Score the candidates whose order is open in float64; return (first of each query, all)."""
+        """Score candidates of open order in float64; return (first of each query, all)."""
         inside = np.arange(state.candidate.shape[1]) < state.found[:, None]
         query, column = np.nonzero(inside & (state.open_order > 0))
         exact_at = np.searchsorted(query, np.arange(len(batch)))

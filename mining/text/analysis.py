@@ -72,8 +72,9 @@ def text_buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndar
         raw = np.frombuffer(offsets, width)[texts.offset : texts.offset + len(texts) + 1]
         bounds = raw.astype(np.int64, copy=False).view()
     bounds.flags.writeable = False
-    # A copy-free view of Arrow's bytes is read-only; so is ours, that one kernel serves both.
-    return np.frombuffer(data if data is not None and data.size else b"\0", np.uint8), bounds
+    view = np.frombuffer(data if data is not None and data.size else b"\0", np.uint8)
+    view.flags.writeable = False  # as mapped ones are, so that one compiled kernel serves all
+    return view, bounds
 
 
 def _terms_of(forms: pa.Array) -> tuple[pa.Array, np.ndarray]:

@@ -29,6 +29,7 @@ def terms(*texts):
         ("3.14 1,000,000 a1b2 x_y __ 5th", ["3.14", "1,000,000", "a1b2", "x_y", "5th"]),
         ("ecology, possibly trekking us is", ["ecolog", "possibl", "trek", "us"]),
         ("Größe ΑΘΗΝΑ İstanbul", ["größe", "αθηνα", "istanbul"]),
+        ("צה\"ל ג' א'ב", ["צה\"ל", "ג'", "א'ב"]),
         ("東京 タワー ひら", ["東", "京", "タワー", "ひ", "ら"]),
         ("dog’s dog＇s dog's's", ["dog", "dog", "dog'"]),
         ("word\u0301s e\u200dmail", ["word\u0301", "e\u200dmail"]),
@@ -63,7 +64,7 @@ def test_a_slice_of_a_larger_array_is_read_from_its_place():
     assert analyse(column.slice(1, 1)).rows() == [["two", "three"]]
 
 
-LETTERS = "aAbB sS'’＇.,:;_ 1²٣éßİKא\u0301\u200d\u00adカ漢ひกa\"”#🦉🇩😀-\n"
+LETTERS = "aAbB sS'’＇.,:;_ 1²٣éßİK\u0301\u200d\u00adカ漢ひกa\"”#🦉🇩😀-\n"
 
 
 @settings(max_examples=200, deadline=None)
@@ -101,6 +102,7 @@ def test_damaged_utf8_cannot_be_read_past_its_end():
     data = np.frombuffer(b"ab\xe3\x81 \xf0\x9f\x98 \xc3", np.uint8)
     for stop in range(len(data) + 1):
         bounds = np.array([0, stop])
+        bounds.flags.writeable = False
         words, word_bounds, pool, ends = tokenise(
             data, bounds, word_break_classes(), lower_case_map()
         )

@@ -21,7 +21,6 @@ def _word_pattern() -> str:
         return rf"(?:{body}[\p{{WB=Extend}}\p{{WB=Format}}\p{{WB=ZWJ}}]*)"
 
     han = r"\p{Script=Han}\p{Script=Hiragana}"
-    letter = with_marks(r"[\p{WB=ALetter}\p{WB=Hebrew_Letter}]")
     hebrew = with_marks(r"\p{WB=Hebrew_Letter}")
     number = with_marks(r"\p{WB=Numeric}")
     katakana = with_marks(r"\p{WB=Katakana}")
@@ -29,6 +28,7 @@ def _word_pattern() -> str:
     mid_letter = with_marks(r"[\p{WB=MidLetter}\p{WB=MidNumLet}\p{WB=Single_Quote}]")
     mid_number = with_marks(r"[\p{WB=MidNum}\p{WB=MidNumLet}\p{WB=Single_Quote}]")
     quote = with_marks(r"\p{WB=Single_Quote}")
+    letter = with_marks(r"[\p{WB=ALetter}\p{WB=Hebrew_Letter}]")
     double = with_marks(r"\p{WB=Double_Quote}")
     word = (
         rf"(?:{katakana}(?:{joiner}*{katakana})*"
@@ -107,8 +107,8 @@ def _cvc(w: str) -> bool:
 
 _STEP_2 = (
     "ational:ate tional:tion enci:ence anci:ance izer:ize bli:ble alli:al entli:ent eli:e "
-    "ousli:ous ization:ize ation:ate ator:ate alism:al iveness:ive fulness:ful ousness:ous aliti:al "
-    "iviti:ive biliti:ble logi:log"
+    "ousli:ous ization:ize ation:ate ator:ate alism:al iveness:ive fulness:ful ousness:ous "
+    "aliti:al iviti:ive biliti:ble logi:log"
 )
 _STEP_3 = "icate:ic ative: alize:al iciti:ic ical:ic ful: ness:"
 _STEP_4 = "al ance ence er ic able ible ant ement ment ent ion ou ism ate iti ous ive ize"
