@@ -67,12 +67,12 @@ class Loss(ABC):
 class Tempered(Loss):
     """A loss whose teacher is softened by a temperature T > 0 (1 leaves the scores as they are)."""
 
-    temperature: float = 1.0
+    T: float = 1.0  # as in the canonical texts of statistics: pair_entropy(T=2)
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
+        if not 0 < self.T < float("inf"):
             raise UsageError(
-                f"temperature={self.temperature} is not positive", do="1 leaves scores as they are"
+                f"T={self.T} is not positive", do="1 leaves scores as they are"
             )
 
 
@@ -118,7 +118,7 @@ class Kl(Tempered):
     """
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
-        teacher = F.log_softmax(g / self.temperature, dim=1)
+        teacher = F.log_softmax(g / self.T, dim=1)
         return (teacher.exp() * (teacher - F.log_softmax(f, dim=1))).sum(dim=1)
 
 
@@ -132,7 +132,7 @@ class ReverseKl(Tempered):
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
         student = F.log_softmax(f, dim=1)
-        return (student.exp() * (student - F.log_softmax(g / self.temperature, dim=1))).sum(dim=1)
+        return (student.exp() * (student - F.log_softmax(g / self.T, dim=1))).sum(dim=1)
 
 
 @LOSSES.register("jensen_shannon")
@@ -145,7 +145,7 @@ class JensenShannon(Tempered):
     """
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
-        a, b = F.log_softmax(g / self.temperature, dim=1), F.log_softmax(f, dim=1)
+        a, b = F.log_softmax(g / self.T, dim=1), F.log_softmax(f, dim=1)
         middle = torch.logaddexp(a, b) - math.log(2)
         return 0.5 * (a.exp() * (a - middle) + b.exp() * (b - middle)).sum(dim=1)
 
@@ -170,9 +170,9 @@ class MarginMse(Tempered):
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
         if self.pairs == "all":
-            error = pair_differences(f) - pair_differences(g) / self.temperature
+            error = pair_differences(f) - pair_differences(g) / self.T
         else:
-            error = (f[:, :1] - f[:, 1:]) - (g[:, :1] - g[:, 1:]) / self.temperature
+            error = (f[:, :1] - f[:, 1:]) - (g[:, :1] - g[:, 1:]) / self.T
         return error.square().mean(dim=1)
 
 
@@ -187,11 +187,11 @@ class RankNetSoft(Tempered):
     """
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
-        u, p = pair_differences(f), torch.sigmoid(pair_differences(g) / self.temperature)
+        u, p = pair_differences(f), torch.sigmoid(pair_differences(g) / self.T)
         return (F.softplus(u) - p * u).mean(dim=1)
 
     def _floor(self, g: Tensor) -> Tensor:
-        v = pair_differences(g) / self.temperature
+        v = pair_differences(g) / self.T
         return (F.softplus(v) - torch.sigmoid(v) * v).mean(dim=1)  # h(σ(v)) = sp(v) − σ(v)·v
 
 

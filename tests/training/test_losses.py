@@ -37,7 +37,7 @@ def test_floor_of_soft_ranknet_is_the_entropy_in_nats():
 
 @pytest.mark.parametrize(("T", "bits"), [(0.5, 0.135852), (2, 0.622939), (4, 0.862475)])
 def test_temperature_softens_the_teacher(T, bits):
-    floor = LOSSES.parse(f"ranknet_soft(temperature={T})").floor(G).item()
+    floor = LOSSES.parse(f"ranknet_soft(T={T})").floor(G).item()
     assert floor / math.log(2) == pytest.approx(bits, abs=TOL)
 
 
@@ -85,9 +85,9 @@ def test_relations_between_members():
 
 
 def test_canonical_texts():
-    for text in ("kl(temperature=0.05)", "margin_mse(temperature=1,pairs=all)", "lce"):
+    for text in ("kl(T=0.05)", "margin_mse(T=1,pairs=all)", "lce"):
         assert str(LOSSES.parse(text)) == text
-    assert str(LOSSES.parse("kl")) == "kl(temperature=1)"
+    assert str(LOSSES.parse("kl")) == "kl(T=1)"
 
 
 def test_refusals():
@@ -97,7 +97,7 @@ def test_refusals():
         LOSSES.parse("margin_mse").check(None)
     LOSSES.parse("lce").check(None)
     LOSSES.parse("ranknet_hard").check("probability")
-    with pytest.raises(UsageError, match="temperature=0.0 is not positive"):
-        LOSSES.parse("kl(temperature=0)")
+    with pytest.raises(UsageError, match="T=0.0 is not positive"):
+        LOSSES.parse("kl(T=0)")
     with pytest.raises(UsageError, match="pairs=some is not anchored or all"):
         LOSSES.parse("margin_mse(pairs=some)")
