@@ -60,7 +60,7 @@ class ModelFolder:
         heads = self.config.get("architectures") or []
         return any(str(h).endswith("ForSequenceClassification") for h in heads)
 
-    def settings(self, name: str) -> dict[str, Any]:
+    def settings(self, name: str) -> Any:
         """Return one of the folder's JSON files, or an empty mapping where it has none."""
         path = self.path / name
         return _read_json(path) if path.exists() else {}
@@ -89,9 +89,10 @@ def resolve(model: str | Path | ModelFolder) -> ModelFolder:
         )
     if not (path / "config.json").exists() and (path / "model" / "config.json").exists():
         path = path / "model"  # the folder of a student, whose checkpoint stands one level down
+    path = path.absolute()
     found = _deciding_files(path)
     stamps = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in found)
-    return _resolved(path.absolute(), tuple(found), stamps)
+    return _resolved(path, tuple(found), stamps)
 
 
 @lru_cache(maxsize=64)
@@ -293,13 +294,6 @@ def device() -> Any:
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def check_compute(compute: str) -> str:
-    """Return `compute` if it is a precision that models can run in; raises BadInput."""
-    if compute not in COMPUTE:
-        raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
-    return compute
 
 
 @contextlib.contextmanager

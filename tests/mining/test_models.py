@@ -121,3 +121,11 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     folder = tiny_cross_encoder(tmp_path / "small", vocab_size=100)
     with pytest.raises(BadInput, match=r"tokenizer has \d+ entries, the model embeds 100"):
         load_model(resolve(folder), head=True, compute="float32")
+
+
+def test_a_relative_folder_is_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_encoder(tmp_path / "encoder")
+    monkeypatch.chdir(tmp_path)
+    assert resolve("encoder") == resolve(folder)
