@@ -76,9 +76,9 @@ def merge_lists(
             if total == out_offsets[query] or out_docs[total - 1] != doc:
                 out_docs[total] = doc
                 total += 1
-            number = np.int64((keys[index] >> np.uint64(16)) & np.uint64(0xFFFF))
-            if number < ranked:
-                place = np.int64(keys[index] & np.uint64(0xFFFF))
-                out_ranks[number, total - 1] = place + 1
-                out_scores[number, total - 1] = scores[offsets[number, query] + place]
+            owner = np.int64((keys[index] >> np.uint64(16)) & np.uint64(0xFFFF))
+            if owner < ranked:
+                position = np.int64(keys[index] & np.uint64(0xFFFF))
+                out_ranks[owner, total - 1] = position + 1
+                out_scores[owner, total - 1] = scores[offsets[owner, query] + position]
         out_offsets[query + 1] = total

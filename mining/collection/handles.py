@@ -76,7 +76,7 @@ class TextTable:
             known = self.ids(range(min(3, len(self))))
             raise BadInput(
                 f"{len(missing):,} {self.noun} ids are not in the collection: "
-                f"{first_ten([ids[i] for i in missing])}",
+                f"{first_ten([ids[int(i)] for i in missing])}",
                 where=self.artifact.path,
                 do=f"ids are compared byte for byte; they look like: {', '.join(known) or 'none'}",
             )

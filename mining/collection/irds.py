@@ -73,33 +73,35 @@ class IrDatasetsReader:
         """Yield every document."""
         fields: tuple[str, ...] | None = None
         body: str | None = None
-        for doc in self._stream(self.ids[0], "docs_iter"):
+        place = f"ir_datasets {self.parent}"
+        for number, doc in enumerate(self._stream(self.ids[0], "docs_iter"), 1):
             if fields is None:
                 fields = tuple(getattr(doc, "_fields", ()))
                 body = next((name for name in _BODIES if name in fields), None)
-            place = f"ir_datasets {self.parent}, document {doc.doc_id!r}"
             if body is not None and "title" in fields:
                 title, text = doc.title or "", getattr(doc, body) or ""
             else:
                 title, text = "", doc.default_text()
             yield (
-                checked_text(str(doc.doc_id), place),
-                checked_text(title, place),
-                checked_text(text, place),
+                checked_text(str(doc.doc_id), place, number),
+                checked_text(title, place, number),
+                checked_text(text, place, number),
             )
 
     def queries(self) -> Iterator[tuple[str, str]]:
         """Yield the queries of all ids, each query_id once, in the order of the ids."""
         seen: dict[str, str] = {}
         for name, data in self.sets.items():
-            for query in self._stream(name, "queries_iter") if data.has_queries() else ():
-                place = f"ir_datasets {name}, query {query.query_id!r}"
-                query_id, text = str(query.query_id), query.default_text()
+            place = f"ir_datasets {name}"
+            rows = self._stream(name, "queries_iter") if data.has_queries() else ()
+            for number, query in enumerate(rows, 1):
+                query_id = checked_text(str(query.query_id), place, number)
+                text = checked_text(query.default_text(), place, number)
                 if len(self.sets) == 1:
-                    yield checked_text(query_id, place), checked_text(text, place)
+                    yield query_id, text  # not remembered: a query twice is for the survey to find
                 elif query_id not in seen:
                     seen[query_id] = text
-                    yield checked_text(query_id, place), checked_text(text, place)
+                    yield query_id, text
                 elif seen[query_id] != text:
                     raise _refused(
                         name,

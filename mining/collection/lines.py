@@ -86,10 +86,10 @@ def field(row: dict[str, Any], names: tuple[str, ...], path: Path, number: int) 
     for name in names:
         if name in row:
             value = row[name]
+            if isinstance(value, str):  # the place is spelled out only when there is a fault
+                return value if value.isascii() else checked_text(value, path, number)
             if isinstance(value, int) and not isinstance(value, bool):
                 return str(value)
-            if isinstance(value, str):
-                return checked_text(value, f"{path}, line {number}")
             raise BadInput(
                 f"{name!r} is a {type(value).__name__}, not text",
                 where=f"{path}, line {number}",
@@ -102,17 +102,16 @@ def field(row: dict[str, Any], names: tuple[str, ...], path: Path, number: int) 
     )
 
 
-def checked_text(value: str, where: str) -> str:
+def checked_text(value: str, path: Path | str, number: int) -> str:
     """Return the text if it can be written as UTF-8; a lone surrogate cannot."""
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise BadInput(
-                f"the text holds half a character: lone surrogate \\u{ord(value[error.start]):04x}",
-                where=where,
-                do="repair the escape sequence; such text has no UTF-8 form",
-            ) from error
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"the text holds half a character: lone surrogate \\u{ord(value[error.start]):04x}",
+            where=f"{path}, line {number}",
+            do="repair the escape sequence; such text has no UTF-8 form",
+        ) from error
     return value
 
 
@@ -146,7 +145,7 @@ def missing(path: Path, do: str | None = None) -> BadInput:
     )
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
     with open(path, "rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
     if zipped or path.suffix == ".gz":

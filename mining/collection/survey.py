@@ -96,8 +96,9 @@ def _rows(
     reader: Reader, role: str, rows: Iterator[tuple[str, int]], judged: dict[str, str]
 ) -> list[Shard]:
     """Plan the parts of the corpus or the queries; refuses duplicate, unknown and missing ids."""
-    plan, start, total, size = [], 0, 0, 0
+    plan: list[Shard] = []
     hashes = []
+    start = total = size = 0
     unknown = dict(judged)
     for block in blocks(rows):
         ids = [row_id for row_id, _ in block]
