@@ -18,7 +18,7 @@ from ..native.vectors import normalise_rows
 from .actors import INLINE, Execution
 from .errors import BadInput
 from .forward import Forward, Template, Work, single_sequences
-from .models import ModelFolder, check_compute, device, resolve
+from .models import COMPUTE, ModelFolder, device, resolve
 from .store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from .store.tables import vectors_schema
 from .text.tokens import TokenStore, tokens_of
@@ -43,6 +43,15 @@ class EncoderSettings:
     max_length: int
     width: int
     prompts: tuple[tuple[str, str], ...] = ()
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what decides a vector besides the model, as JSON values."""
+        return {
+            "max_length": self.max_length,
+            "pooling": self.pooling,
+            "normalise": self.normalise,
+            "width": self.width,
+        }
 
     def prompt_for(self, kind: str) -> str:
         """Return the prompt that the model's files declare for a "corpus" or "queries" artifact."""
@@ -142,9 +151,7 @@ def encode(
     """
     folder = resolve(model)
     settings = settings_of(folder, max_length=max_length, pooling=pooling, normalise=normalise)
-    check_compute(compute)
-    if dtype not in DTYPES:
-        raise BadInput(f"dtype={dtype} is not known", do=f"one of {', '.join(DTYPES)}")
+    _check_precisions(compute, dtype)
     said = settings.prompt_for(texts.kind) if prompt is None else prompt
     tokens = tokens_of(
         workspace, texts, folder, max_length=settings.max_length, prompt=said, how=how
@@ -153,13 +160,10 @@ def encode(
         kind="vectors",
         parameters={
             "model": folder.fingerprint,
-            "max_length": settings.max_length,
             "compute": compute,
             "dtype": dtype,
-            "pooling": settings.pooling,
-            "normalise": settings.normalise,
-            "width": settings.width,
             "prompt": said,
+            **settings.parameters(),
         },
         inputs={"texts": texts, "tokens": tokens},
         schema=vectors_schema(settings.width, dtype),
@@ -180,6 +184,13 @@ def encode(
         unit="texts",
     )
     return workspace.build(stage, how)
+
+
+def _check_precisions(compute: str, dtype: str) -> None:
+    if compute not in COMPUTE:
+        raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
+    if dtype not in DTYPES:
+        raise BadInput(f"dtype={dtype} is not known", do=f"one of {', '.join(DTYPES)}")
 
 
 class EncodeWorker:

@@ -11,7 +11,7 @@ from ..actors import Execution
 from ..encoders import unchanged
 from ..errors import BadInput, UsageError
 from ..forward import Forward, Template, Work, pair_sequences
-from ..models import COMPUTE, device, resolve
+from ..models import COMPUTE, ModelFolder, device, resolve
 from ..store import Artifact, Workspace, open_artifact
 from ..text.tokens import TokenStore, tokens_of
 from .base import TEACHERS, Prepared, Scored, label_of, prepares
@@ -56,20 +56,7 @@ def prepare_cross_encoder(
     `max_length`.
     """
     model = resolve(teacher.model)
-    labels = _labels(model.config)
-    if labels not in (1, 2):
-        raise BadInput(
-            f"the classifier has {labels} labels; a relevance teacher has one or two",
-            where=model.path,
-            do="use a cross-encoder for ranking",
-        )
-    max_length = teacher.max_length or model.max_positions
-    if max_length > model.max_positions:
-        raise BadInput(
-            f"max_length={max_length}, the model reads {model.max_positions} tokens",
-            where=model.path,
-            do=f"give max_length={model.max_positions} or less",
-        )
+    max_length = _checked_length(teacher, model)
     stores = {
         role: tokens_of(workspace, texts, model, max_length=max_length, how=how)
         for role, texts in (("queries", queries), ("corpus", corpus))
@@ -107,6 +94,25 @@ def prepare_cross_encoder(
         },
         gpus=int(device().type == "cuda"),
     )
+
+
+def _checked_length(teacher: CrossEncoder, model: ModelFolder) -> int:
+    """Return how many tokens of a pair are read; refuses a model that is no relevance teacher."""
+    labels = _labels(model.config)
+    if labels not in (1, 2):
+        raise BadInput(
+            f"the classifier has {labels} labels; a relevance teacher has one or two",
+            where=model.path,
+            do="use a cross-encoder for ranking",
+        )
+    max_length = teacher.max_length or model.max_positions
+    if max_length > model.max_positions:
+        raise BadInput(
+            f"max_length={max_length}, the model reads {model.max_positions} tokens",
+            where=model.path,
+            do=f"give max_length={model.max_positions} or less",
+        )
+    return max_length
 
 
 def _labels(config: Any) -> int:

@@ -16,7 +16,7 @@ from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.encoders import encode
 from rankmill.mining.errors import UsageError
-from rankmill.mining.sources import Run, dense, mine
+from rankmill.mining.sources import Run, dense, mine, parse_source
 from rankmill.mining.sources.dense import Dense
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.vectors import Vectors
@@ -131,6 +131,6 @@ def test_actors_give_the_same_bytes(
 
 
 def test_bad_requests() -> None:
-    for field, value in (("compute", "int4"), ("dtype", "int8"), ("pooling", "max")):
-        with pytest.raises(UsageError, match=f"{field}={value} is not known"):
-            Dense("m", **{field: value})
+    for said in ("compute=int4", "dtype=int8", "pooling=max"):
+        with pytest.raises(UsageError, match=f"{said} is not known"):
+            parse_source(f"dense(model=m,{said})")

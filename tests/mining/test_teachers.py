@@ -80,7 +80,7 @@ ROWS = [(0, [1, 5, 9, 30]), (2, []), (3, [0, 7]), (7, [2, 3, 4, 5, 6, 50]), (11,
 
 
 def pairs_of(scores: Artifact) -> dict[tuple[int, int], float]:
-    found = {}
+    found: dict[tuple[int, int], float] = {}
     for table in scores.tables(level=3):
         for row in table.to_pylist():
             found |= {(row["query"], d): s for d, s in zip(row["doc"], row["logit"], strict=True)}

@@ -37,7 +37,7 @@ def test_ids_are_those_of_the_tokenizer(
     assert artifact.rows == len(store) == len(collection.corpus)
     rows = np.arange(len(store))
     taken = store.take(rows)
-    for doc in rows:
+    for doc in rows.tolist():
         expected = tokenizer.encode(collection.corpus.text(doc), add_special_tokens=False).ids
         assert taken.values[taken.offsets[doc] : taken.offsets[doc + 1]].tolist() == expected
         assert store.lengths[doc] == len(expected)
