@@ -57,11 +57,18 @@ def blocks(items: Iterable[Item], size: int = _BLOCK) -> Iterator[list[Item]]:
 
 
 def _doc_rows(reader: Reader) -> Iterator[tuple[str, int]]:
-    return ((doc_id, len(title) + len(text) + 1) for doc_id, title, text in reader.documents())
+    return (
+        (doc_id, _bytes(doc_id) + _bytes(title) + _bytes(text))
+        for doc_id, title, text in reader.documents()
+    )
 
 
 def _query_rows(reader: Reader) -> Iterator[tuple[str, int]]:
-    return ((query_id, len(text)) for query_id, text in reader.queries())
+    return ((query_id, _bytes(query_id) + _bytes(text)) for query_id, text in reader.queries())
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _judgements(reader: Reader, split: str, queries: dict[str, str], docs: dict[str, str]) -> int:

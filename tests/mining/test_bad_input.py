@@ -9,6 +9,7 @@ import pytest
 from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
+from rankmill.mining.collection.lines import read_lines
 from rankmill.mining.errors import BadInput
 
 
@@ -63,6 +64,17 @@ def test_truncated_gzip(workspace, tiny, cut):
     packed = zipped(tiny / "corpus.jsonl")
     packed.write_bytes(packed.read_bytes()[:-cut])
     refused(workspace, f"beir:{tiny}", "the gzip file ends too early", "corpus.jsonl.gz")
+
+
+def test_every_cut_of_a_gzip_file_is_refused(tmp_path):
+    whole = gzip.compress(b'{"_id": "d0", "text": "x"}\n' * 3, mtime=0)
+    path = tmp_path / "small.jsonl.gz"
+    for cut in range(2, len(whole)):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(BadInput, match="ends too early|bad gzip data"):
+            list(read_lines(path))
+    path.write_bytes(whole + whole)  # two members, as tools that append write them
+    assert [number for number, _ in read_lines(path)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_damaged_gzip(workspace, tiny):
