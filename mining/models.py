@@ -296,6 +296,13 @@ def device() -> Any:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def check_compute(compute: str) -> str:
+    """Return `compute` if it is a precision that models can run in; raises BadInput."""
+    if compute not in COMPUTE:
+        raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
+    return compute
+
+
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Keep the library's progress bars and advice off the terminal while loading."""
