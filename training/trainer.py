@@ -25,7 +25,7 @@ from ..mining.collection import Collection
 from ..mining.draws import key_of
 from ..mining.errors import RankmillError, UsageError
 from ..mining.groups import Groups
-from ..mining.models import ModelFolder, check_compute, device
+from ..mining.models import COMPUTE, ModelFolder, device
 from ..mining.store import Artifact, Workspace, files, fingerprint_of
 from ..mining.text.tokens import tokens_of
 from .checkpoints import load_checkpoint, save_checkpoint
@@ -72,7 +72,8 @@ class Settings:
             raise UsageError(f"clip={self.clip}, weight_decay={self.weight_decay} is negative")
         if self.micro is not None and self.micro < 1:
             raise UsageError(f"micro={self.micro}", do="give at least one group per forward pass")
-        check_compute(self.compute)
+        if self.compute not in COMPUTE:
+            raise UsageError(f"compute={self.compute} is not one of {', '.join(COMPUTE)}")
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Return the rate of a step (0 … steps−1): linear up, linear down to 0 after the last."""

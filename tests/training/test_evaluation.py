@@ -226,7 +226,7 @@ def read_run(path):
 def verified(shared):
     with open(shared / "trec" / "verified_runs.tsv") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
-    return [row for row in rows if row["qrels"] in QRELS][::9]
+    return [row for row in rows if row["qrels"] in QRELS]
 
 
 def test_verified_runs_to_the_printed_digits(shared):
