@@ -12,7 +12,15 @@ import math
 import numba
 import numpy as np
 
-from .scales import DEFINED, FASTMATH, NO_SUCH_PAIR, TOO_SHORT, load_row, longest_row
+from .scales import (
+    DEFINED,
+    FASTMATH,
+    NO_SUCH_PAIR,
+    TOO_SHORT,
+    exp_of_negative,
+    load_row,
+    longest_row,
+)
 
 PAIR_COLUMNS = ("all", "pos_pos", "pos_neg", "neg_neg", "misorder")
 LIST_COLUMNS = ("nats", "normalised", "effective_size")
@@ -23,7 +31,7 @@ _TILE = 512  # a product of at most 960 factors in [½, 1] stays a normal float6
 _EXACT_BELOW = 1e-7  # nats per pair under which a rounded product of probabilities loses digits
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _pairs_fast(a, e, i0, i1, j0, j1):
     """Return (entropy in nats, misorder) summed over pairs i in [i0, i1), j in [max(j0, i+1), j1).
 
@@ -92,14 +100,14 @@ def _positives_first(row, positive, begin, count, a, inverse_t):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH | {"nnan"})  # only finite rows come here
 def _exponentials(a, count, e):
     """Write exp(a − max) to `e` and return max − min."""
     top, bottom = a[0], a[0]
     for i in range(1, count):
         top, bottom = max(top, a[i]), min(bottom, a[i])
     for i in range(count):
-        e[i] = math.exp(a[i] - top)
+        e[i] = exp_of_negative(a[i] - top)
     return top - bottom
 
 
@@ -143,29 +151,29 @@ def pair_columns(values, offsets, positive, scale, inverse_t, start, stop, out, 
         out[r, 4] = all_wrong / (count * (count - 1) // 2)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _softmax_sums(x, weight, begin, end):
-    """Return Σ e^x, −Σ x·e^x and Σ e^2x over x[begin:end], all x ≤ 0.
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH | {"nnan"})  # only finite rows come here
+def _highest(x, count):
+    top = x[0]
+    for i in range(count):
+        top = x[i] if x[i] > top else top
+    return top
 
-    e^x = (e^(x/2048))^2048 by a polynomial and eleven squarings, because this form has no table, no
-    branch and no bit trick, so the compiler turns it into vector code. Relative error below 1e-12
-    for x > −50 and below 1e-10 down to −700; smaller x count as −700 (1e-304).
+
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
+def _softmax_sums(row, count, top, inverse_t):
+    """Return Σ e^x, −Σ x·e^x and Σ e^2x over the items below the highest, and how many share that.
+
+    x = (score − top)/T.
     """
-    for i in range(begin, end):
-        t = max(x[i], -700.0) * (1.0 / 2048.0)
-        w = 1.0 + t * (1.0 / 11.0)
-        for d in (10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0):
-            w = 1.0 + t * w * (1.0 / d)
-        w = 1.0 + t * w
-        for _ in range(11):
-            w *= w
-        weight[i] = w
-    total, cross, square = 0.0, 0.0, 0.0
-    for i in range(begin, end):
-        total += weight[i]
-        cross -= weight[i] * x[i]
-        square += weight[i] * weight[i]
-    return total, cross, square
+    total, cross, square, ties = 0.0, 0.0, 0.0, 0.0
+    for i in range(count):
+        x = (row[i] - top) * inverse_t
+        weight = exp_of_negative(x) if x < 0.0 else 0.0
+        total += weight
+        cross -= weight * x
+        square += weight * weight
+        ties += 1.0 if x >= 0.0 else 0.0
+    return total, cross, square, ties
 
 
 @numba.njit(cache=True, nogil=True)
@@ -180,27 +188,21 @@ def list_columns(values, offsets, scale, inverse_t, start, stop, out, status):
     quantities.md §6, 4.
     """
     longest = longest_row(offsets, start, stop)
-    x, weight = np.empty(longest), np.empty(longest)
+    row = np.empty(longest)
     for r in range(start, stop):
         count = offsets[r + 1] - offsets[r]
-        state = load_row(values, offsets[r], offsets[r + 1], scale, x)
+        state = load_row(values, offsets[r], offsets[r + 1], scale, row)
         if state == DEFINED and count < 1:
             state = TOO_SHORT
         for column in range(3):
             out[r, column], status[r, column] = np.nan, state
         if state != DEFINED:
             continue
-        best = 0
-        for i in range(1, count):
-            if x[i] > x[best]:
-                best = i
-        top = x[best]
-        x[best] = x[0]
-        for i in range(1, count):
-            x[i] = (x[i] - top) * inverse_t
-        rest, cross, square = _softmax_sums(x, weight, 1, count)
+        top = _highest(row, count)
+        below, cross, square, ties = _softmax_sums(row, count, top, inverse_t)
+        rest = below + (ties - 1.0)
         out[r, 0] = math.log1p(rest) + cross / (1.0 + rest)
-        out[r, 2] = (1.0 + rest) * (1.0 + rest) / (1.0 + square)
+        out[r, 2] = (1.0 + rest) * (1.0 + rest) / (ties + square)
         if count > 1:
             out[r, 1] = out[r, 0] / math.log(count)
         else:

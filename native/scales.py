@@ -21,11 +21,47 @@ FASTMATH = {"reassoc", "contract", "nsz"}
 DEFINED, NOT_FINITE, SATURATED, TOO_SHORT, NO_SUCH_PAIR, NO_POSITIVE, ZERO_VECTOR = range(7)
 
 
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH, inline="always")
+def exp_of_negative(x):
+    """e^x for x ≤ 0 as (e^(x/2048))^2048: a Taylor polynomial of degree 11 and eleven squarings.
+
+    This form has no table, branch or bit trick, so a loop over it becomes vector code. Relative
+    error below 1e-12 for x > −50 and below 1e-10 down to −700; smaller x count as −700 (1e-304).
+    """
+    t = (x if x > -700.0 else -700.0) * (1.0 / 2048.0)
+    w = 1.0 / 5040.0 + t * (1.0 / 40320.0 + t * (1.0 / 362880.0 + t * (1.0 / 3628800.0)))
+    w = 1.0 / 24.0 + t * (1.0 / 120.0 + t * (1.0 / 720.0 + t * (w + t**4 * (1.0 / 39916800.0))))
+    w = 1.0 + t * (1.0 + t * (0.5 + t * (1.0 / 6.0 + t * w)))
+    w *= w
+    w *= w
+    w *= w
+    w *= w
+    w *= w
+    w *= w
+    w *= w
+    w *= w
+    w *= w
+    w *= w
+    return w * w
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH, inline="always")
+def log1p_of_share(u):
+    """log(1 + u) for u in [0, 1] as 2·artanh(y), y = u/(2 + u) ≤ ⅓.
+
+    The series vectorises. Relative error below 1e-14, also for the smallest u.
+    """
+    y = u / (2.0 + u)
+    q = y * y
+    w = 1.0 / 21.0 + q * (1.0 / 23.0 + q * (1.0 / 25.0 + q * (1.0 / 27.0 + q * (1.0 / 29.0))))
+    w = 1.0 / 13.0 + q * (1.0 / 15.0 + q * (1.0 / 17.0 + q * (1.0 / 19.0 + q * w)))
+    w = 1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q * w)))
+    return 2.0 * y * (1.0 + q * (1.0 / 3.0 + q * w))
+
+
 @numba.njit(cache=True, nogil=True)
 def convert(value: float, scale: int) -> float:
     """Return one score on the wanted scale; ±inf where the stored score is saturated there."""
-    if scale == LOGIT_TO_LOGPROB:
-        return min(value, 0.0) - math.log1p(math.exp(-abs(value)))
     if scale == LOGPROB_TO_LOGIT:
         return value - math.log(-math.expm1(value)) if value < 0.0 else math.inf
     if scale == PROB_TO_LOGPROB:
@@ -37,24 +73,37 @@ def convert(value: float, scale: int) -> float:
     return value
 
 
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+def _log_sigmoid(row, count):
+    """Replace logits z by s = log σ(z) = min(z, 0) − log(1 + e^−|z|)."""
+    for i in range(count):
+        z = row[i]
+        row[i] = (z if z < 0.0 else 0.0) - log1p_of_share(exp_of_negative(-abs(z)))
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
+def _copy_and_sum(values, begin, count, row):
+    """Write `count` scores to `row`; return Σ|score|, infinite or NaN if one score is not finite."""
+    total = 0.0
+    for i in range(count):
+        row[i] = values[begin + i]
+        total += abs(row[i])
+    return total
+
+
 @numba.njit(cache=True, nogil=True)
 def load_row(values, begin, end, scale, row):
-    """Write scores [begin, end) to `row` (float64) on `scale`; return DEFINED, SATURATED or
-    NOT_FINITE.
-    """
-    bad = 0
-    for i in range(begin, end):
-        row[i - begin] = values[i]
-        if not abs(row[i - begin]) < math.inf:
-            bad += 1
-    if bad:
+    """Write scores [begin, end) to `row` (float64) on `scale`; return DEFINED or why not."""
+    if not _copy_and_sum(values, begin, end - begin, row) < math.inf:
         return NOT_FINITE
-    if scale != AS_STORED:
+    if scale == LOGIT_TO_LOGPROB:
+        _log_sigmoid(row, end - begin)
+    elif scale != AS_STORED:
         for i in range(end - begin):
             row[i] = convert(row[i], scale)
             if not abs(row[i]) < math.inf:
-                bad += 1
-    return SATURATED if bad else DEFINED
+                return SATURATED
+    return DEFINED
 
 
 @numba.njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
 from . import agreement, entropy, locality  # noqa: F401  (registers the members)
 from .base import STATISTICS, Rows, Statistic
 from .measure import default_statistics, measure, measure_groups, measure_pool
+from .summary import summarise
 
 __all__ = [
     "STATISTICS",
@@ -12,4 +13,5 @@ __all__ = [
     "measure",
     "measure_groups",
     "measure_pool",
+    "summarise",
 ]

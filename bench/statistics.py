@@ -1,0 +1,279 @@
+"""Statistics of groups: our kernels beside the per-query NumPy/SciPy loop, in one process.
+
+    python bench/statistics.py [--quick] [--data DIR]
+
+Bandwidths and matrix-product rates of this machine are measured in the same run, because two of
+the goals are shares of them. `--data` is accepted for uniformity: the data are drawn here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# This file would hide the standard library's `statistics` from everything imported below.
+sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
+
+import numba  # noqa: E402
+import numpy as np  # noqa: E402
+from scipy.special import entr, expit, softmax  # noqa: E402
+
+from rankmill.mining.statistics.base import in_threads  # noqa: E402
+from rankmill.native import entropy, geometry, scales  # noqa: E402
+
+SIZE, LIST, WIDTH = 16, 200, 384
+
+
+def best_of(times, work):
+    """Return the shortest wall time of several runs."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+# ---- the same by a loop over queries ------------------------------------------------------------
+
+
+def loop_pairs(scores):
+    """Pair entropy with its split as the reference code computes it, one query at a time."""
+    upper = np.triu_indices(SIZE, 1)
+    with_positive = upper[0] == 0
+    out = np.empty((len(scores), 3))
+    for row, group in enumerate(scores):
+        p = expit(np.subtract.outer(group, group)[upper])
+        bits = (entr(p) + entr(1.0 - p)) / np.log(2.0)
+        out[row] = bits.mean(), bits[with_positive].mean(), bits[~with_positive].mean()
+    return out
+
+
+def loop_lists(scores):
+    out = np.empty(len(scores))
+    for row, group in enumerate(scores):
+        out[row] = entr(softmax(group.astype(np.float64))).sum()
+    return out
+
+
+def loop_diameters(vectors, docs):
+    from scipy.spatial.distance import pdist
+
+    out = np.empty((len(docs), 3))
+    for row, group in enumerate(docs):
+        found = vectors[group].astype(np.float64)
+        distances = pdist(found / np.linalg.norm(found, axis=1, keepdims=True))
+        out[row] = np.quantile(distances, [1.0, 0.99, 0.95])
+    return out
+
+
+# ---- the kernels --------------------------------------------------------------------------------
+
+
+def pairs(scores):
+    n = len(scores)
+    offsets = read_only(np.arange(n + 1, dtype=np.int64) * SIZE)
+    positive = read_only(np.tile(np.arange(SIZE) == 0, n).astype(np.uint8))
+    values = read_only(scores.reshape(-1).view())
+    out, status = np.empty((n, 5)), np.empty((n, 5), np.uint8)
+
+    def work(start, stop):
+        entropy.pair_columns(
+            values, offsets, positive, scales.LOGIT_TO_LOGPROB, 1.0, start, stop, out, status
+        )
+
+    in_threads(work, offsets)
+    return out[:, [0, 2, 3]]
+
+
+def lists(scores):
+    n = len(scores)
+    offsets = read_only(np.arange(n + 1, dtype=np.int64) * LIST)
+    values = read_only(scores.reshape(-1).view())
+    out, status = np.empty((n, 3)), np.empty((n, 3), np.uint8)
+
+    def work(start, stop):
+        entropy.list_columns(values, offsets, scales.AS_STORED, 1.0, start, stop, out, status)
+
+    in_threads(work, offsets)
+    return out[:, 0]
+
+
+def diameters(vectors, docs):
+    n = len(docs)
+    offsets = read_only(np.arange(n + 1, dtype=np.int64) * SIZE)
+    index = read_only(docs.reshape(-1).astype(np.int64))
+    half, single = read_only(vectors.view(np.uint16)), read_only(np.empty((0, 0), np.float32))
+    quantiles, queries = np.array([1.0, 0.99, 0.95]), np.empty((0, WIDTH), np.float32)
+    out, status = np.empty((n, 6)), np.empty((n, 6), np.uint8)
+    fixed = (half, single, index, queries, offsets, quantiles, False)
+    in_threads(lambda a, b: geometry.geometry_columns(*fixed, a, b, out, status), offsets)
+    return out[:, :3]
+
+
+# ---- what the machine can do ---------------------------------------------------------------------
+
+
+def copy_bandwidth(megabytes):
+    """Bytes per second copied with all threads, the payload counted once."""
+    source = np.ones(megabytes << 18, np.float32)
+    target = np.zeros_like(source)
+    cuts = np.arange(len(source) + 1, step=len(source) // 64)
+
+    def work(start, stop):
+        np.copyto(target[cuts[start] : cuts[stop]], source[cuts[start] : cuts[stop]])
+
+    return source.nbytes / best_of(5, lambda: in_threads(work, cuts))
+
+
+def gemm_rate():
+    """Float32 operations per second of a large matrix product with all threads."""
+    a = np.ones((3000, 3000), np.float32)
+    a @ a
+    return 2 * 3000**3 / best_of(3, lambda: a @ a)
+
+
+def gather_bandwidth(vectors, docs):
+    """Bytes per second at which numpy gathers the same rows with all threads."""
+    flat = docs.reshape(-1)
+    cuts = np.arange(0, len(flat) + 1, 1 << 12)
+
+    def work(start, stop):
+        for number in range(start, stop):
+            vectors[flat[cuts[number] : cuts[number + 1]]]
+
+    return flat.size * WIDTH * 2 / best_of(2, lambda: in_threads(work, cuts))
+
+
+def compare(name, ours, loop, data, sample, repeats, tolerance):
+    """Check against the loop on a sample, then time both; returns groups per second of each."""
+    few = tuple(d if d.shape[-1] == WIDTH else d[:sample] for d in data)
+    began = time.perf_counter()
+    ours(*few)
+    compiled = time.perf_counter() - began
+    worst = np.abs(ours(*few) / loop(*few) - 1.0).max()
+    if not worst < tolerance:
+        raise SystemExit(f"{name}: relative difference {worst:.1e} from the loop")
+    mine = len(data[-1]) / best_of(repeats, lambda: ours(*data))
+    theirs = sample / best_of(1, lambda: loop(*few))
+    print(
+        f"{name:28s} {mine:12,.0f} groups/s   loop {theirs:10,.0f}   x{mine / theirs:7,.0f}   "
+        f"first call {compiled:.1f} s   worst difference {worst:.0e}"
+    )
+    return mine, theirs
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the data")
+    parser.add_argument("--data", type=Path, help="ignored: the data are drawn here")
+    asked = parser.parse_args()
+    n = 100_000 if asked.quick else 500_000
+    rng = np.random.Generator(np.random.Philox(20))
+    scores = rng.normal(0, 4, (n, SIZE)).astype(np.float32)
+    z = scores.astype(np.float64)
+    log_probabilities = np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
+    figures = {}
+
+    def loop_from_logits(logits):
+        return loop_pairs(log_probabilities[: len(logits)])
+
+    mine, loop = compare(
+        "pair entropy and split", pairs, loop_from_logits, (scores,), 2000, 3, 1e-6
+    )
+    seconds = 500_000 / mine
+    figures["pair_entropy_split_k16"] = figure(mine, loop, "groups/s", 100)
+    figures["pair_entropy_500k_groups_seconds"] = {
+        "ours": round(seconds, 3),
+        "goal": 0.6,
+        "unit": "s",
+    }
+
+    many = rng.normal(0, 4, (n, LIST)).astype(np.float32)
+    mine, loop = compare("list entropy of 200", lists, loop_lists, (many,), 2000, 3, 1e-6)
+    figures["list_entropy_k200"] = figure(mine, loop, "lists/s", 100)
+    copied = copy_bandwidth(256)
+    read = mine * LIST * 4
+    print(f"  reads {read / 1e9:.2f} GB/s; copying moves {copied / 1e9:.2f} GB/s each way")
+    figures["list_entropy_share_of_copy"] = {
+        "ours": round(read / 1e9, 2),
+        "peers": {"copy": round(copied / 1e9, 2)},
+        "ratio": round(read / copied, 2),
+        "goal": 0.5,
+        "unit": "GB/s",
+    }
+    del many
+
+    vectors = rng.normal(0, 1, (200_000, WIDTH)).astype(np.float16)
+    docs = rng.integers(0, len(vectors), (n, SIZE))
+    mine, loop = compare(
+        "diameters 16 x 384 float16", diameters, loop_diameters, (vectors, docs), 1000, 2, 1e-5
+    )
+    figures["diameters_k16_d384"] = figure(mine, loop, "groups/s", 100)
+    product, gathered = gemm_rate(), gather_bandwidth(vectors, docs)
+    by_product = product / (2 * SIZE * SIZE * WIDTH)
+    by_reading = gathered / (SIZE * WIDTH * 2)
+    binds = "reading" if by_reading < by_product else "matrix product"
+    limit = min(by_reading, by_product)
+    print(
+        f"  limits: matrix product {by_product:,.0f} groups/s ({product / 1e9:.0f} Gflop/s), "
+        f"gathering rows {by_reading:,.0f} groups/s ({gathered / 1e9:.1f} GB/s); {binds} binds: "
+        f"{mine / limit:.0%}"
+    )
+    figures["diameters_share_of_limit"] = {
+        "ours": round(mine),
+        "peers": {"matrix product": round(by_product), "gathering rows": round(by_reading)},
+        "ratio": round(mine / limit, 2),
+        "goal": 0.5,
+        "unit": "groups/s",
+    }
+    line = {"bench": "statistics", "figures": figures, "machine": machine(), "commit": commit()}
+    print(json.dumps(line))
+
+
+def figure(mine, loop, unit, goal):
+    return {
+        "ours": round(mine),
+        "peers": {"numpy loop": round(loop)},
+        "ratio": round(mine / loop, 1),
+        "goal": goal,
+        "unit": unit,
+    }
+
+
+def machine():
+    names = [
+        s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")
+    ]
+    return {
+        "cpu": names[0].partition(": ")[2] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": int(numba.config.NUMBA_NUM_THREADS),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def commit():
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
+    )
+    return found.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()
