@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from ..actors import INLINE, Execution
-from ..store import Workspace, fingerprint_of
+from ..store import Workspace
 from . import ingest
 from .base import open_reader, reader_kind
 from .handles import EVERY_QUERY, Collection, Corpus, Qrels, Queries
@@ -27,14 +27,12 @@ def collect(
 
     `spec`: `beir:PATH`, `ir:ID`, `tsv:PATH`, `jsonl:PATH`, `parquet:PATH` (a folder with documents,
     queries and qrels, or one file of documents), `python-docs` or `python-docs:held-out`.
-    `title`: what a document's text is made of: `title text` (joined with one space), `text`,
-    `title`.
-    `name`: an alias for the collection.
+    `title`: what a document's text is made of: `title text` (joined with one space), `text` or
+    `title`. `name`: an alias for the collection.
 
     Everything is read and checked before the first byte is written. Raises BadInput with file and
     line for what cannot be used, UsageError for an unknown kind of source or title policy. One
-    process streams;
-    `how` serves its progress only.
+    process streams; `how` serves its progress only.
     """
     ingest.title_policy(title)
     spec = _absolute(spec)
@@ -48,21 +46,13 @@ def collect(
         return look_through(reader, splits, has_queries)
 
     inline = Execution(progress=how.progress)
-    stages = [ingest.corpus_stage(request, ingest.planned(found, "corpus"))]
+    corpus = workspace.build(ingest.corpus_stage(request, found), inline)
+    queries, qrels = None, {}
     if has_queries:
-        stages.append(ingest.queries_stage(request, ingest.planned(found, "queries")))
-    texts = [fingerprint_of(s.kind, s.parameters, s.inputs) for s in stages]
-    if not all(workspace.has(s.kind, f) for s, f in zip(stages, texts, strict=True)):
-        found()  # refuse before a folder is made
-    corpus, *rest = [workspace.build(stage, inline) for stage in stages]
-    queries = rest[0] if rest else None
-    qrels = {}
-    if queries is not None:
-        judged = {s: ingest.qrels_stage(request, s, corpus, queries) for s in splits}
-        asked = {s: fingerprint_of("qrels", j.parameters, j.inputs) for s, j in judged.items()}
-        if not all(workspace.has("qrels", f) for f in asked.values()):
-            found()
-        qrels = {split: workspace.build(stage, inline) for split, stage in judged.items()}
+        queries = workspace.build(ingest.queries_stage(request, found), inline)
+        for split in splits:
+            stage = ingest.qrels_stage(request, split, corpus, queries, found)
+            qrels[split] = workspace.build(stage, inline)
     whole = ingest.collection_stage(request, corpus, queries, qrels)
     artifact = workspace.build(whole, inline)
     if name is not None:

@@ -57,35 +57,43 @@ class Request:
         return {"reader": reader_kind(self.spec), "content": content, **more}
 
 
-def corpus_stage(request: Request, plan: Callable[[], list[Shard]]) -> Stage:
+def corpus_stage(request: Request, found: Callable[[], Survey]) -> Stage:
     """Return the stage that writes the documents."""
     return Stage(
         kind="corpus",
         parameters=request.parameters(request.facts["corpus"], title=request.title),
         inputs={},
         schema=CORPUS,
-        shards=plan,
+        shards=lambda: found().corpus,
         worker=TextWriter,
         options={"spec": request.spec, "role": "corpus", "title": request.title},
         metadata={"title": request.title},
         unit="documents",
+        check=found,
     )
 
 
-def queries_stage(request: Request, plan: Callable[[], list[Shard]]) -> Stage:
+def queries_stage(request: Request, found: Callable[[], Survey]) -> Stage:
     """Return the stage that writes the queries."""
     return Stage(
         kind="queries",
         parameters=request.parameters(request.facts["queries"]),
         inputs={},
         schema=QUERIES,
-        shards=plan,
+        shards=lambda: found().queries,
         worker=TextWriter,
         options={"spec": request.spec, "role": "queries"},
+        check=found,
     )
 
 
-def qrels_stage(request: Request, split: str, corpus: Artifact, queries: Artifact) -> Stage:
+def qrels_stage(
+    request: Request,
+    split: str,
+    corpus: Artifact,
+    queries: Artifact,
+    found: Callable[[], Survey],
+) -> Stage:
     """Return the stage that writes the judgements of one split."""
     return Stage(
         kind="qrels",
@@ -102,6 +110,7 @@ def qrels_stage(request: Request, split: str, corpus: Artifact, queries: Artifac
         },
         metadata={"split": split},
         unit="splits",
+        check=found,
     )
 
 
@@ -205,8 +214,3 @@ class SplitsWriter:
         columns = [pa.array(names, pa.string())]
         columns += [pa.array(n, t) for n, t in zip(numbers, SPLITS.types[1:], strict=True)]
         return Output(pa.Table.from_arrays(columns, schema=SPLITS))
-
-
-def planned(found: Callable[[], Survey], role: str) -> Callable[[], list[Shard]]:
-    """Return a plan that looks through the source only when there is something to write."""
-    return lambda: getattr(found(), role)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection
 from ..names import Family
-from ..store import Artifact, Shard, Stage, Workspace, fingerprint_of
+from ..store import Artifact, Shard, Stage, Workspace
 from ..store.tables import DRAWN_RUN, RUN, list_values
 
 if TYPE_CHECKING:
@@ -75,11 +75,8 @@ def build_run(
         options=options,
         metadata={"source": label, "split": split, **(metadata or {})},
         gpus=gpus,
+        check=check,
     )
-    if check is not None:
-        fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
-        if not workspace.has(stage.kind, fingerprint):
-            check()
     return workspace.build(stage, how)
 
 

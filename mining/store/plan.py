@@ -70,7 +70,8 @@ class Stage:
     `parameters` (JSON values) and `inputs` decide the fingerprint: all that can change the result
     and nothing else. `options` reach the worker only: paths, handles to open, thread hints.
     `shards` is called only when there is work to do, and `worker(**options)` only once per process
-    that does some.
+    that does some. `check` looks at input from outside and raises before anything is written; its
+    cost is charged as one more attempt.
     """
 
     kind: str
@@ -83,6 +84,7 @@ class Stage:
     metadata: Mapping[str, str] = field(default_factory=dict)
     gpus: int = 0
     unit: str = "queries"
+    check: Callable[[], object] | None = None
 
     def schema_of(self, shard: Shard) -> pa.Schema:
         """Return the schema that the shard's part must have."""

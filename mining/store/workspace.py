@@ -123,9 +123,14 @@ class Workspace:
         if self.has(stage.kind, fingerprint):
             return self.open(stage.kind, fingerprint)
         folder, began = self.folder(stage.kind, fingerprint), time.perf_counter()
+        with ledger.measuring() as checking:
+            if stage.check is not None:
+                stage.check()
         with files.lock(folder / "LOCK"):
             if self.has(stage.kind, fingerprint):
                 return self.open(stage.kind, fingerprint)
+            if stage.check is not None:
+                ledger.note(folder, -1, 1, checking)
             plan = list(stage.shards())
             attempts = self._fresh_attempts(fingerprint)
             records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint))}

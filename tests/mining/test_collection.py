@@ -249,3 +249,9 @@ def test_a_real_collection(shared, workspace):
     }
     assert found.corpus.doc_id(0) == "MED-10"
     assert found.corpus.text(0).startswith("Statin Use and Breast Cancer Survival: A Nationwide")
+
+
+def test_looking_through_the_source_is_charged_to_the_corpus(collection):
+    cost = collection.corpus.artifact.cost()
+    assert cost["attempts"] == 2  # the look and the writing
+    assert cost["shard_wall_s"] > 0
