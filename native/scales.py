@@ -83,7 +83,7 @@ def _log_sigmoid(row, count):
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _copy_and_sum(values, begin, count, row):
-    """Write `count` scores to `row`; return Σ|score|, infinite or NaN if one score is not finite."""
+    """Write `count` scores to `row`; return Σ|score|, infinite or NaN if one is not finite."""
     total = 0.0
     for i in range(count):
         row[i] = values[begin + i]

@@ -220,10 +220,10 @@ def _first_rows(artifact: Artifact) -> np.ndarray:
 def _shards(artifact: Artifact) -> list[Shard]:
     """One shard per part of the input: it was cut by work already."""
     bounds = _first_rows(artifact)
-    ends = [np.searchsorted(bounds, p.start + p.rows) for p in artifact.parts]
+    ends = [int(np.searchsorted(bounds, p.start + p.rows)) for p in artifact.parts]
     starts = [0, *ends[:-1]]
     return [
-        Shard(i, int(start), int(stop), max(1, part.rows))
+        Shard(i, start, stop, max(1, part.rows))
         for i, (start, stop, part) in enumerate(zip(starts, ends, artifact.parts, strict=True))
     ] or [Shard(0, 0, 0, 0)]
 
