@@ -180,7 +180,8 @@ def sync_tree(folder: Path) -> dict[str, Facts]:
         with _explained(path, 0), open(path, "rb") as raw:
             _sync(raw, path)
         relative = path.relative_to(folder).as_posix()
-        facts[relative] = Facts(0, path.stat().st_size, sha256_of(path))
+        rows = read_arrow(path).num_rows if path.suffix == ".arrow" else 0
+        facts[relative] = Facts(rows, path.stat().st_size, sha256_of(path))
     return facts
 
 

@@ -335,6 +335,16 @@ def test_a_folder_artifact_holds_each_file_with_its_hash(workspace):
         artifact.file("x")
 
 
+def test_a_folder_artifact_with_a_table_verifies(workspace):
+    def write(folder):
+        files.write_arrow(folder / "telemetry.arrow", pa.table({"loss": [0.5, 0.25, 0.125]}))
+        return {}
+
+    artifact = workspace.build_folder("student", {"lr": 2}, {}, write)
+    assert artifact.rows == 3
+    assert artifact.verify() == 1
+
+
 def test_copying_to_a_users_folder_refuses_a_full_one(workspace, tmp_path):
     artifact = workspace.build_folder("student", {"lr": 1}, {}, write_folder)
     target = tmp_path / "out"
