@@ -336,7 +336,7 @@ def test_a_folder_artifact_holds_each_file_with_its_hash(workspace):
 
 
 def test_a_folder_artifact_with_a_table_verifies(workspace):
-    def write(folder):
+    def write(folder, _scratch):
         files.write_arrow(folder / "telemetry.arrow", pa.table({"loss": [0.5, 0.25, 0.125]}))
         return {}
 
