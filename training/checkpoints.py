@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -26,9 +25,14 @@ def save_checkpoint(
     network: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
     telemetry: Mapping[str, list[float]],
+    best: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write `step-NNNNNNNN.safetensors` into `folder` and remove all but the newest two."""
+    """Write `step-NNNNNNNN.safetensors` into `folder` and remove all but the newest two.
+
+    `best`: weights of the best validation so far, where there is validation.
+    """
     tensors = {f"weights/{k}": v for k, v in network.state_dict().items()}
+    tensors |= {f"best/{k}": v for k, v in (best or {}).items()}
     for name, state in _states(network, optimiser):
         tensors |= {f"optimiser/{name}/{k}": torch.as_tensor(v) for k, v in state.items()}
     for name, column in telemetry.items():
@@ -42,8 +46,11 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, network: torch.nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[int, dict[str, list[float]]]:
-    """Restore the newest readable checkpoint; returns (step, telemetry), (0, {}) where none is."""
+) -> tuple[int, dict[str, list[float]], dict[str, torch.Tensor]]:
+    """Restore the newest readable checkpoint; returns (step, telemetry, best weights).
+
+    (0, {}, {}) where there is none.
+    """
     for path in _found(folder):
         try:
             with safe_open(path, framework="pt") as stored:
@@ -54,8 +61,9 @@ def load_checkpoint(
         network.load_state_dict(_under(tensors, "weights/"))
         _restore(network, optimiser, _under(tensors, "optimiser/"))
         rows = _under(tensors, "telemetry/")
-        return step, {name: np.asarray(column).tolist() for name, column in rows.items()}
-    return 0, {}
+        telemetry = {name: column.tolist() for name, column in rows.items()}
+        return step, telemetry, _under(tensors, "best/")
+    return 0, {}, {}
 
 
 def _found(folder: Path) -> list[Path]:

@@ -71,9 +71,7 @@ class Tempered(Loss):
 
     def __post_init__(self) -> None:
         if not 0 < self.T < float("inf"):
-            raise UsageError(
-                f"T={self.T} is not positive", do="1 leaves scores as they are"
-            )
+            raise UsageError(f"T={self.T} is not positive", do="1 leaves scores as they are")
 
 
 @LOSSES.register("lce")

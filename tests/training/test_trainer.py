@@ -282,3 +282,50 @@ def test_learning_rate_is_a_function_of_the_step():
     rates = [s.learning_rate(step, 8) for step in range(8)]
     assert rates == pytest.approx([0.5, 1.0, 1.0, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
     assert Settings(lr=1.0, warmup=0.0).learning_rate(0, 1) == 1.0
+
+
+def test_early_stop_keeps_the_best_weights_and_resumes(setting, tmp_path, monkeypatch):
+    def fit(where, **more):
+        held_out = write_groups(where.workspace, where.collection, size=9, parts=1)
+        options = {"documents": 960, "lr": 0.05, "validate_steps": 2, "patience": 3} | more
+        return train(where, loss="lce", validation=held_out, **options)
+
+    made = fit(setting)
+    log = files.read_arrow(made.file("telemetry.arrow"))
+    seen = [v for v in log["validation"].to_pylist() if v is not None]
+    assert 4 <= len(seen) < 20  # it stopped early
+    assert max(seen[:-3]) >= max(seen[-3:])
+    card = json.loads(made.file("card.json").read_text())
+    assert card["best_step"] == 2 * int(np.argmax(seen)) + 1
+    assert card["documents_seen"] == log["documents"][-1].as_py() < 960
+    shorter = fit(setting, documents=960, patience=0, validate_steps=40)
+    assert json.loads(shorter.file("card.json").read_text())["documents_seen"] == 960
+
+    other = elsewhere(setting, tmp_path)
+
+    def fault(step, path):
+        if step == "create" and path.name.startswith(".step-00000006"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "fault", fault)
+    with pytest.raises(KeyboardInterrupt):
+        fit(other, checkpoint_steps=3)
+    monkeypatch.setattr(files, "fault", None)
+    assert fit(other, checkpoint_steps=3).root_hash == made.root_hash
+
+
+def test_ndcg_of_groups():
+    from rankmill.training.validation import EarlyStop, ndcg
+
+    grade = np.array([[2, 0, 1], [0, 0, 0], [1, 0, 0]])
+    scores = np.array([[1.0, 3.0, 2.0], [1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])
+    doc = np.array([[7, 8, 9], [7, 8, 9], [9, 8, 7]])
+    ideal = 2 + 1 / np.log2(3)
+    expected = [(1 / np.log2(3) + 2 / 2) / ideal, 0, 0.5]
+    assert ndcg(scores, grade, doc) == pytest.approx(expected)
+    assert ndcg(scores, grade, doc, cutoff=1).tolist() == [0, 0, 0]
+    stop = EarlyStop(5, patience=2)
+    assert [stop.over([0.1, 0.3, 0.2, 0.3][:n]) for n in range(5)] == [False] * 4 + [True]
+    assert not EarlyStop(5).over([0.3, 0.2, 0.1, 0.0])
+    with pytest.raises(UsageError, match="validate_steps=0, patience=0"):
+        EarlyStop(0)

@@ -1,0 +1,255 @@
+"""The training loop: one function to read from top to bottom.
+
+Whatever a step needs (groups, learning rate, dropout) is a function of the step and the seed, so a
+checkpoint is weights, optimiser and a number, and a resumed run goes on bit for bit (one processor
+family, one thread count).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..mining.actors import INLINE, Execution
+from ..mining.draws import key_of
+from ..mining.errors import RankmillError, UsageError
+from ..mining.groups import Groups
+from ..mining.models import ModelFolder, device
+from ..mining.store import Artifact
+from .allocator import keep_freed_memory
+from .checkpoints import load_checkpoint, save_checkpoint
+from .losses import Loss
+from .networks import Network
+from .packing import Limits, TokenColumns
+from .processes import Processes
+from .settings import Settings
+from .stream import Batch, ContentCheck, GroupStream
+from .students import Student
+from .telemetry import Telemetry
+from .validation import EarlyStop, best, not_validated, validate
+
+
+class Training:
+    """One training run: what it is made of, and the loop.
+
+    `tokens`: token stores by role, "queries" and "corpus". `validation`: held-out groups of the
+    same collection. A checkpoint is written every `checkpoint_steps` steps, or `checkpoint_s`
+    seconds where that is None.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        model: ModelFolder,
+        loss: Loss,
+        settings: Settings,
+        groups: Groups,
+        tokens: Mapping[str, Artifact],
+        *,
+        validation: Groups | None = None,
+        processes: Processes | None = None,
+        checkpoint_steps: int | None = None,
+        checkpoint_s: float = 60.0,
+    ):
+        self.student, self.model, self.loss, self.settings = student, model, loss, settings
+        self.groups, self.tokens, self.validation = groups, tokens, validation
+        self.processes = processes or Processes()
+        self.checkpoint_steps, self.checkpoint_s = checkpoint_steps, checkpoint_s
+        self.telemetry = Telemetry()
+        self.network: Network | None = None
+        self.size = groups.size if settings.negatives is None else settings.negatives + 1
+        self.positions = max(1, math.ceil(settings.documents / self.size))  # groups seen in all
+        self.steps = math.ceil(self.positions / settings.batch)
+        self.micro = self._groups_at_a_time()
+        queries, docs = TokenColumns(tokens["queries"]), TokenColumns(tokens["corpus"])
+        limits = Limits(settings.query_length, settings.doc_length)
+        self.pack = student.packer(model, queries, docs, limits)
+        self.autocast = _autocast(settings.compute, device())
+        self.stopping: EarlyStop | None = None
+        if validation is not None:
+            every = settings.validate_steps or max(1, self.steps // 10)
+            self.stopping = EarlyStop(every, settings.patience)
+
+    @property
+    def documents(self) -> int:
+        """Documents seen in all: the budget, rounded up to whole groups."""
+        return self.positions * self.size
+
+    def run(self, scratch: Path, how: Execution = INLINE) -> dict[str, float]:
+        """Train from the last checkpoint in `scratch` to the end; returns the usage."""
+        keep_freed_memory()
+        s, here = self.settings, device()
+        self.network = network = self.student.network(self.model, s.seed)
+        optimiser = _adamw(network, s)
+        done, rows, self.best_weights = load_checkpoint(scratch, network, optimiser)
+        self.telemetry = Telemetry(rows)
+        check = ContentCheck(self.groups.artifact, *self.tokens.values())
+        stream = self._stream(done * s.batch)
+        totals = _Totals(here)
+        began = saved = time.perf_counter()
+        for batch in stream if not self._over() else ():
+            # ---- a forward and a backward pass; gradients add up over the step
+            step = (stream.position - 1) // s.batch
+            start, stop = step * s.batch, min((step + 1) * s.batch, self.positions)
+            if len(batch):
+                if network.training:  # dropout is a function of the seed and the position
+                    torch.manual_seed(key_of(s.seed, "dropout", batch.start))
+                with self.autocast():
+                    f = self._scores(network, batch)
+                g = torch.from_numpy(batch.groups.score).to(here)
+                values, floor = self.loss.values(f, g), self.loss.floor(g)
+                (values.sum() / (stop - start)).backward()
+                totals.add(batch, values, floor, f[:, : self.size])
+            if stream.position < stop:
+                continue
+            # ---- an optimiser step
+            self.processes.add_up([p.grad for p in network.parameters() if p.grad is not None])
+            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), s.clip or math.inf)
+            rate = s.learning_rate(step, self.steps)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            row = totals.close(self.processes)
+            if not math.isfinite(row["loss"] + float(norm)):
+                raise _not_a_number(step, row["loss"], float(norm))
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            # ---- what happened
+            row |= {"step": step, "documents": stop * self.size, "lr": rate}
+            row |= {"gradient_norm": float(norm), "validation": self._validate(step)}
+            now = time.perf_counter()
+            self.telemetry.add(row, step_s=now - began, wait_s=stream.waited_s)
+            how.progress.advance((stop - start) * self.size, {"tokens": row["tokens"]})
+            began, stream.waited_s = now, 0.0
+            if self._over():
+                break
+            if step + 1 < self.steps and self._due(step + 1, now - saved):
+                check.result()
+                self._checkpoint(scratch, step + 1, optimiser)
+                saved = time.perf_counter()
+        check.result(wait=True)
+        if self.best_weights:
+            network.load_state_dict(self.best_weights)
+        return self.telemetry.usage()
+
+    def follow(self, scratch: Path) -> None:
+        """Take part in the training of process 0, which owns the artifact."""
+        self.run(scratch)
+
+    def _groups_at_a_time(self) -> int:
+        """Return how many groups all processes together take in one forward pass."""
+        s, world = self.settings, self.processes.world
+        together = (s.micro or -(-s.batch // world)) * world
+        if s.batch % together and s.batch > together:
+            raise UsageError(
+                f"batch={s.batch} is not a multiple of {together} groups at a time",
+                where=f"micro={s.micro}, {world} processes",
+                do="choose micro so that micro × processes divides batch",
+            )
+        return min(together, s.batch)
+
+    def _stream(self, position: int) -> GroupStream:
+        return GroupStream(
+            self.groups,
+            self.pack,
+            batch=self.micro,
+            seed=self.settings.seed,
+            negatives=self.settings.negatives,
+            position=position,
+            stop=self.positions,
+            rank=self.processes.rank,
+            world=self.processes.world,
+            pinned=device().type == "cuda",
+        )
+
+    def _scores(self, network: Network, batch: Batch) -> torch.Tensor:
+        if self.loss.in_batch:
+            g = batch.groups
+            return network.scores_in_batch(batch.texts, self.size, g.query, g.doc).float()
+        return network.scores(batch.texts, self.size).float()
+
+    def _validate(self, step: int) -> float:
+        """Return the validation nDCG@10 where one is due, and keep the weights of the best."""
+        if self.stopping is None or self.validation is None or self.network is None:
+            return not_validated()
+        if (step + 1) % self.stopping.every and step + 1 < self.steps:
+            return not_validated()
+        value = validate(self.network, self.validation, self.pack, self.autocast)
+        seen = [*self.telemetry.validations(), value]
+        if best(seen) == len(seen) - 1:
+            state = self.network.state_dict()
+            self.best_weights = {name: t.detach().clone() for name, t in state.items()}
+        return value
+
+    def _over(self) -> bool:
+        return self.stopping is not None and self.stopping.over(self.telemetry.validations())
+
+    def _due(self, step: int, seconds: float) -> bool:
+        if self.checkpoint_steps is not None:
+            return step % self.checkpoint_steps == 0
+        return seconds >= self.checkpoint_s
+
+    def _checkpoint(self, scratch: Path, step: int, optimiser: torch.optim.Optimizer) -> None:
+        if self.processes.rank == 0 and self.network is not None:
+            rows = self.telemetry.rows
+            save_checkpoint(scratch, step, self.network, optimiser, rows, self.best_weights)
+
+
+class _Totals:
+    """Sums over the micro-batches of a step, kept on the device until the step ends."""
+
+    def __init__(self, here: torch.device):
+        self.here = here
+        self._clear()
+
+    def _clear(self) -> None:
+        self.sums = torch.zeros(6, dtype=torch.float64, device=self.here)
+
+    def add(self, batch: Batch, values: Any, floor: Any, f: Any) -> None:
+        """Count one micro-batch in."""
+        spread = f.detach().var(dim=1, correction=0).sum()
+        sums = [values.detach().sum(), floor.sum(), spread]
+        self.sums[:3] += torch.stack([x.double() for x in sums])
+        packed = batch.texts.values()
+        counts = [len(batch), sum(p.tokens for p in packed), sum(p.cells for p in packed)]
+        self.sums[3:] += torch.tensor(counts, dtype=torch.float64, device=self.here)
+
+    def close(self, processes: Processes) -> dict[str, float]:
+        """Return the means over all groups of the step, of all processes, and start anew."""
+        processes.add_up([self.sums])
+        loss, floor, spread, groups, tokens, cells = self.sums.tolist()
+        self._clear()
+        row = {"loss": loss / groups, "floor": floor / groups, "score_variance": spread / groups}
+        return row | {"tokens": tokens, "cells": cells}
+
+
+def _adamw(network: Network, s: Settings) -> torch.optim.AdamW:
+    """Make the optimiser; biases and norms are not decayed."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": s.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=s.lr,
+        fused=True,
+    )
+
+
+def _autocast(compute: str, here: torch.device) -> Any:
+    if compute == "float32":
+        return nullcontext
+    return lambda: torch.autocast(here.type, dtype=torch.bfloat16)
+
+
+def _not_a_number(step: int, loss: float, norm: float) -> RankmillError:
+    return RankmillError(
+        f"the loss is {loss}, the gradient norm {norm}",
+        where=f"step {step}",
+        do="lower lr, keep clip=1, or use compute=float32; the last checkpoint is kept",
+    )
