@@ -4,7 +4,7 @@
     run    = mine("bm25(k1=0.9,b=0.4)", nf, split="train", depth=200)
     cands  = pool([run])
     scored = score("bi_encoder(model=PATH)", cands)
-    chosen = select("uniform(last=100)", cands, scored, size=16)
+    chosen = select("uniform(source=bm25,last=100)", cands, scored, size=16)
     stats(chosen); train("bi_encoder(model=PATH,layers=2)", chosen, loss="kl", documents=100_000)
 
 `how` is an `Execution`: this process, or Ray actors. It never changes a result.

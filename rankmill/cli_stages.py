@@ -44,7 +44,8 @@ def demo(
 
     Example: rankmill demo --report report.html
     """
-    from rankmill.recipes import builtin, run_recipe
+    from rankmill.pipeline import run_recipe
+    from rankmill.recipes import builtin
 
     with session(workspace, workers, ray_address, json) as here:
         _tell_outcome(here, run_recipe(builtin("demo"), here.workspace, here.how, report))
@@ -65,7 +66,8 @@ def run(
 
     Example: rankmill run recipes/nfcorpus.toml --set collection=beir:PATH
     """
-    from rankmill.recipes import load, run_recipe
+    from rankmill.pipeline import run_recipe
+    from rankmill.recipes import load
 
     loaded = load(recipe, set_ or [])
     with session(workspace, workers, ray_address, json) as here:
@@ -170,7 +172,9 @@ def score(
 
 
 def select(
-    strategy: Annotated[str, typer.Argument(help="Such as uniform(last=100), top, stratified.")],
+    strategy: Annotated[
+        str, typer.Argument(help="Such as uniform(source=bm25,last=100), top, stratified.")
+    ],
     pool: Annotated[str, typer.Option("--pool", help="Name of a pool.")],
     scores: Annotated[str, typer.Option("--scores", help="Name of teacher scores.")],
     size: Annotated[int, typer.Option(help="Documents per group.", min=2)] = 16,
@@ -184,8 +188,7 @@ def select(
 ) -> None:
     """Choose a training group for every query, the positive first.
 
-    Example: rankmill select "uniform(last=100)" --pool nf-pool --scores nf-scores --size 16 -n
-    nf-groups
+    Example: rankmill select "uniform(source=bm25,last=100)" --pool POOL --scores SCORES
     """
     from rankmill import api
 
@@ -237,6 +240,9 @@ def train(
     documents: Annotated[str, typer.Option(help="Budget in documents seen: 50000, 1M.")] = "100k",
     batch: Annotated[int, typer.Option(help="Groups per optimiser step.", min=1)] = 16,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-5,
+    query_length: Annotated[int, typer.Option(help="Tokens kept of a query.", min=1)] = 32,
+    doc_length: Annotated[int, typer.Option(help="Tokens kept of a document.", min=1)] = 128,
+    compute: Annotated[str, typer.Option(help="float32, or bfloat16 autocast.")] = "float32",
     to: Annotated[
         Path | None, typer.Option(help="Also copy the checkpoint to this folder.")
     ] = None,
@@ -261,6 +267,9 @@ def train(
             documents=count_of(documents),
             batch=batch,
             lr=lr,
+            query_length=query_length,
+            doc_length=doc_length,
+            compute=compute,
             seed=seed,
             how=here.how,
         )

@@ -55,9 +55,9 @@ def report_of(outcome: Outcome) -> content.Report:
         statistics=_statistics(results.statistics),
         ranks=_ranks(outcome),
         training=[_training(s, student) for s, student in results.students.items()],
-        costs=[_cost(a, outcome) for a in outcome.artifacts() if a.cost()["wall_s"] > 0],
+        costs=[_cost(a, outcome) for a in outcome.artifacts if a.cost()["wall_s"] > 0],
         books=[_books(sampler, a) for sampler, a in results.groups.items()],
-        provenance=[_provenance(a, outcome) for a in outcome.artifacts()],
+        provenance=[_provenance(a, outcome) for a in outcome.artifacts],
         environment=_environment(outcome),
         notes=_notes(outcome),
     )
@@ -232,13 +232,14 @@ def _name(artifact: Artifact, outcome: Outcome) -> str:
 
 
 def _environment(outcome: Outcome) -> list[tuple[str, str]]:
-    last = outcome.artifacts()[-1].cost()
+    last = outcome.artifacts[-1].cost()
     versions = ", ".join(f"{k} {v}" for k, v in last.get("versions", {}).items())
     return [
         ("machine", f"{platform.machine()}, {os.cpu_count()} cores"),
         ("python", platform.python_version()),
         ("packages", versions),
         ("seed", str(outcome.recipe.seed)),
+        ("outcome", outcome.key),
     ]
 
 

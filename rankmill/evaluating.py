@@ -1,4 +1,4 @@
-"""Which run `rankmill eval` judges: a named one, a TREC file, a student's re-ranking or its search."""
+"""Which run `rankmill eval` judges: a named one, a TREC file, or what a student makes."""
 
 from __future__ import annotations
 

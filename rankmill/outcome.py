@@ -3,6 +3,7 @@ report."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from rankmill.mining.store import canonical_json
 from rankmill.pipeline import FIRST_STAGE, START, TEACHER, Results
 from rankmill.progress import duration
 from rankmill.recipes import Recipe
@@ -74,8 +76,9 @@ class Outcome:
                 *(found.get((system, reference)) for reference in references),
             )
 
+    @cached_property
     def artifacts(self) -> list[Artifact]:
-        """Return every artifact behind the outcome, inputs first, each once."""
+        """Every artifact behind the outcome, inputs first, each once."""
         from rankmill.lineage import ancestry
 
         results = self.results
@@ -151,11 +154,20 @@ class Outcome:
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of all stages behind the outcome, whenever they were done."""
-        return sum(float(a.cost()["wall_s"]) for a in self.artifacts())
+        return sum(float(a.cost()["wall_s"]) for a in self.artifacts)
 
     @staticmethod
     def _root(artifact: Artifact | None) -> str:
         return "none" if artifact is None else artifact.root_hash
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of everything that the report shows: recipe, root hashes, costs, version."""
+        from importlib import metadata
+
+        shown = {a.root_hash: a.cost()["wall_s"] for a in self.artifacts}
+        facts = [metadata.version("rankmill"), self.recipe.model_dump(mode="json"), shown]
+        return hashlib.sha256(canonical_json(facts)).hexdigest()
 
     # ---- for machines ----------------------------------------------------------------------------
 
@@ -180,7 +192,7 @@ class Outcome:
             }
             for s in self.standings
         ]
-        roots = {a.kind + "/" + a.fingerprint[:12]: a.root_hash for a in self.artifacts()}
+        roots = {a.kind + "/" + a.fingerprint[:12]: a.root_hash for a in self.artifacts}
         return {
             "recipe": self.recipe.name,
             "systems": systems,
@@ -196,7 +208,9 @@ def per_query(evaluation: Artifact, measure: str) -> np.ndarray:
 
 
 def write_report(outcome: Outcome, path: Path) -> None:
-    """Write the report unless the one that stands there says the same."""
+    """Write the report, unless the one that stands there is about the same outcome."""
+    if path.exists() and outcome.key in path.read_text(encoding="utf-8", errors="replace"):
+        return
     from rankmill.contents import report_of
     from rankmill.report import write_report as write
 

@@ -148,7 +148,7 @@ class Pipeline:
             TEACHER: api.mine(
                 str(by_teacher), collection, split=where.split, depth=wanted.depth, how=self.how
             ),
-            START: self._reranked(self.recipe.train.student, first),
+            START: self._reranked(self._start(), first),
         }
         for sampler, student in results.students.items():
             runs[sampler] = self._reranked(student, first)
@@ -156,8 +156,18 @@ class Pipeline:
             evaluation = api.evaluate(run, measures=wanted.measures, how=self.how)
             results.judged.append(Judged(system, domain, run, evaluation))
 
-    def _reranked(self, student: Artifact | str, first: Artifact) -> Artifact:
-        return api.rerank(student, first, depth=self.recipe.evaluate.depth, how=self.how)
+    def _start(self) -> Artifact:
+        """Return the student as it was before its first step."""
+        from rankmill.training.start import untrained
+
+        train = self.recipe.train
+        assert train is not None
+        lengths = {k: v for k, v in train.settings.items() if k in ("query_length", "doc_length")}
+        return untrained(self.workspace, train.student, seed=self.recipe.seed, **lengths)
+
+    def _reranked(self, student: Artifact, first: Artifact) -> Artifact:
+        wanted = self.recipe.evaluate
+        return api.rerank(student, first, depth=wanted.depth, compute=wanted.compute, how=self.how)
 
     @cached_property
     def temperature(self) -> float:

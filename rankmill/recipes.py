@@ -69,6 +69,7 @@ class Evaluate(_Strict):
     measures: str = "nDCG@10 AP R@100"
     first_stage: str = "bm25(k1=0.9,b=0.4)"
     depth: int = Field(100, ge=1)
+    compute: str = "float32"
     domains: dict[str, Domain] = Field(default_factory=lambda: {"test": Domain()}, min_length=1)
 
 

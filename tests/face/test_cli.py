@@ -1,0 +1,317 @@
+"""The command line as a user meets it: the whole way, wrong arguments, damage, a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_collection import tiny_beir
+from tiny_models import tiny_cross_encoder, tiny_encoder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Return a folder with a tiny collection and two tiny models."""
+    root = tmp_path_factory.mktemp("cli")
+    tiny_beir(root / "tiny")
+    tiny_encoder(root / "encoder")
+    tiny_cross_encoder(root / "cross")
+    return root
+
+
+@pytest.fixture
+def rankmill(place, capfd, monkeypatch):
+    """Return a function that runs one command in this process: (status, stdout, stderr)."""
+    from rankmill import cli
+
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rankmill", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+RECIPE = """
+name = "t"
+collection = "beir:tiny"
+teacher = "cross_encoder(model=cross,max_length=64)"
+[mine]
+split = "train"
+depth = 20
+[mine.sources]
+random = "random"
+bm25 = "bm25(k1=0.9,b=0.4)"
+dense = "dense(model=encoder)"
+fusion = "rrf(of=[bm25,dense])"
+[groups]
+size = 4
+[groups.samplers]
+random = "uniform(source=random,last=20)"
+bm25 = "uniform(source=bm25,last=20)"
+[statistics]
+encoder = "encoder"
+[train]
+student = "bi_encoder(model=encoder,layers=1)"
+loss = "kl"
+documents = 64
+batch = 4
+[train.settings]
+doc_length = 40
+query_length = 20
+[evaluate]
+depth = 10
+"""
+
+
+def test_the_whole_way_stage_by_stage(rankmill):
+    steps = [
+        ("collect", "beir:tiny", "--name", "tiny"),
+        ("mine", "bm25(k1=0.9,b=0.4)", "-c", "tiny", "--split", "train", "--depth", "20")
+        + ("--name", "bm25", "--trec", "bm25.txt"),
+        ("mine", "random", "-c", "tiny", "--split", "train", "--depth", "20", "-n", "random"),
+        ("pool", "bm25", "random", "--name", "pool"),
+        ("score", "cross_encoder(model=cross)", "--pool", "pool", "--name", "scores"),
+        (
+            "select",
+            "uniform(source=bm25,last=20)",
+            "--pool",
+            "pool",
+            "--scores",
+            "scores",
+            "--size",
+            "4",
+        )
+        + ("-n", "groups"),
+        ("stats", "--groups", "groups", "--encoder", "encoder", "--name", "stats"),
+        ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--documents", "32")
+        + ("--doc-length", "40", "--query-length", "20")
+        + ("--batch", "4", "-n", "student", "--to", "out"),
+        ("mine", "bm25", "-c", "tiny", "--split", "test", "--depth", "20", "-n", "test-bm25"),
+        ("eval", "--student", "student", "--first-stage", "test-bm25"),
+        ("eval", "--student", "out", "-c", "tiny", "--split", "test"),
+        ("eval", "--run", "bm25.txt", "-c", "tiny", "--split", "train"),
+        ("import", "bm25.txt", "-c", "tiny", "--split", "train", "--name", "back"),
+    ]
+    for step in steps:
+        status, out, err = rankmill(*step)
+        assert status == 0, (step, err)
+        assert ("root" in out) or ("nDCG@10" in out), out
+    for name in ("pool", "groups", "stats", "tiny"):
+        status, out, _ = rankmill("show", name, "--rows", "2")
+        assert status == 0
+        assert "rows" in out
+    _, out, _ = rankmill("show", "groups", "--rows", "1", "--format", "jsonl")
+    row = json.loads(out)
+    assert row["query_id"].startswith("q")
+    assert len(row["doc_id"]) == 4
+    assert rankmill("show", "pool", "--rows", "0", "--format", "csv", "--to", "pool.csv")[0] == 0
+    assert Path("pool.csv").read_text().startswith("query_id,query_text,doc_id,rank[")
+    status, out, _ = rankmill("verify", "--json")
+    assert status == 0
+    assert json.loads(out)["broken"] == []
+    _, out, _ = rankmill("cost", "student")
+    assert "total" in out
+    assert "scores" in out  # the student's cost holds that of its ancestors
+    assert "groups" in rankmill("list", "groups")[1]
+
+
+def test_a_recipe_runs_once_and_then_finds_everything(rankmill, tmp_path):
+    recipe = tmp_path / "t.toml"
+    recipe.write_text(RECIPE)
+    work = ("--workspace", str(tmp_path / "work"))
+    status, out, err = rankmill("run", str(recipe), *work, "--json", "--report", "report.html")
+    assert status == 0, err
+    first = json.loads(out)
+    assert {s["system"] for s in first["systems"]} == {
+        "first stage",
+        "teacher",
+        "untrained start",
+        "random",
+        "bm25",
+    }
+    assert Path("report.html").read_text().startswith("<!doctype html>")
+    records = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.arrow")}
+    written = Path("report.html").stat().st_mtime_ns
+    status, out, _ = rankmill("run", str(recipe), *work, "--json", "--report", "report.html")
+    assert json.loads(out) == first
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.arrow")} == records
+    assert Path("report.html").stat().st_mtime_ns == written
+
+
+@pytest.mark.ray
+def test_two_workers_give_the_same_root_hashes(rankmill, tmp_path, ray_cluster):
+    recipe = tmp_path / "t.toml"
+    recipe.write_text(RECIPE)
+    roots = []
+    for workers in ("0", "2"):
+        work = ("--workspace", str(tmp_path / workers), "--workers", workers)
+        status, out, err = rankmill("run", str(recipe), *work, "--json")
+        assert status == 0, err
+        roots.append(json.loads(out)["roots"])
+    assert roots[0] == roots[1]
+    assert len(roots[0]) > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("mine", "bm26", "-c", "tiny", "--split", "train"), 2, "did you mean bm25?"),
+        (("mine", "bm25(k9=1)", "-c", "tiny", "--split", "train"), 2, "no parameter 'k9'"),
+        (("mine", "bm25", "-c", "tinny", "--split", "train"), 4, "did you mean tiny?"),
+        (("mine", "bm25", "-c", "tiny", "--split", "trian"), 4, "did you mean train?"),
+        (("mine", "bm25", "-c", "tiny", "--split", "train", "--depth", "9999"), 4, "larger than"),
+        (("score", "cross_encoder(model=nowhere)", "--pool", "pool"), 4, "no model folder"),
+        (("score", "cros_encoder(model=x)", "--pool", "pool"), 2, "did you mean cross_encoder"),
+        (("stats", "--groups", "groups", "-s", "pair_entrpy"), 2, "did you mean pair_entropy"),
+        (("stats", "--groups", "groups", "-s", "diameter"), 2, "encoder"),
+        (("eval",), 2, "give --run or --student"),
+        (("eval", "--run", "nothing-like-it"), 4, "no run called"),
+        (("run", "no-such.toml"), 4, "there is no such recipe"),
+        (("collect", "beir:nowhere"), 4, "nowhere"),
+        (("collect", "beer:tiny"), 2, "beir"),
+        (("show", "groups", "--format", "xml"), 2, "unknown format"),
+        (("show", "groups", "--format", "parquet"), 2, "add --to FILE"),
+        (
+            ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--documents", "x"),
+            2,
+            "count",
+        ),
+        (("train", "bi_encoder(model=encoder)", "--groups", "groups", "--loss", "kk"), 2, "kl"),
+        (("nonsense",), 2, "nonsense"),
+    ],
+)
+def test_wrong_arguments_say_what_and_what_to_do(rankmill, arguments, status, message):
+    # The artifacts that these name were made by the first test of this module.
+    found, _, err = rankmill(*arguments)
+    assert message in err
+    assert found == status, err
+    assert "Traceback" not in err
+
+
+def test_unknown_recipe_keys_are_refused_with_the_nearest(rankmill, tmp_path):
+    recipe = tmp_path / "t.toml"
+    recipe.write_text(RECIPE)
+    for change, message in [
+        ("train.documnts=3", "did you mean documents?"),
+        ("colection=x", "did you mean collection?"),
+        ("groups.size=1", "greater than or equal to 2, got 1"),
+        ("mine.sources.bm25=rrf(of=[fusion,dense])", "is made of itself"),
+        ("seed", "has no '='"),
+    ]:
+        status, _, err = rankmill("run", str(recipe), "--set", change)
+        assert (status, message in err) == (2, True), err
+
+
+def test_a_flipped_byte_is_named_by_verify(rankmill, tmp_path):
+    work = ("--workspace", str(tmp_path / "work"))
+    rankmill("collect", "beir:tiny", "--name", "t", *work)
+    rankmill("mine", "random", "-c", "t", "--split", "train", "--depth", "5", "-n", "r", *work)
+    part = next((tmp_path / "work").glob("run/*/part-00000.arrow"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.chmod(0o644)
+    part.write_bytes(bytes(data))
+    status, _, err = rankmill("verify", "r", *work)
+    assert status == 6
+    assert str(part) in err
+
+
+def test_help_has_an_example_for_each_command(rankmill):
+    status, out, _ = rankmill("--help")
+    assert status == 0
+    for command in "collect mine pool score select stats train eval import run demo".split():
+        assert f" {command} " in out
+        assert "Example: rankmill" in rankmill(command, "--help")[1]
+
+
+def test_doctor_finds_what_is_installed(rankmill):
+    status, out, _ = rankmill("doctor")
+    assert status == 0
+    assert "processor" in out
+
+
+def test_kill_in_the_middle_of_scoring_then_the_same_root(place, tmp_path):
+    """`kill -9` while the score stage runs; the same command then gives the oracle's root hash."""
+    slow = (
+        "import time\n"
+        "from rankmill.mining.teachers import scores\n"
+        "scores._SHARD_WORK = 400\n"
+        "honest = scores.ScoreWorker.__call__\n"
+        "def slowly(self, shard):\n"
+        "    time.sleep(PAUSE)\n"
+        "    return honest(self, shard)\n"
+        "scores.ScoreWorker.__call__ = slowly\n"
+        "from rankmill.cli import main\n"
+        "main()\n"
+    )
+
+    def start(pause: float, work: Path, *arguments: str) -> subprocess.Popen:
+        code = f"PAUSE = {pause}\n" + slow
+        command = [sys.executable, "-c", code, *arguments, "--workspace", str(work)]
+        environment = os.environ | {"RANKMILL_TEST_NO_FSYNC": "1"}
+        return subprocess.Popen(
+            command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def finish(work: Path, *arguments: str) -> str:
+        process = start(0, work, *arguments)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err.decode()
+        return out.decode()
+
+    score = ("score", "cross_encoder(model=cross)", "--pool", "pool", "--name", "scores")
+    for work in (tmp_path / "killed", tmp_path / "oracle"):
+        finish(work, "collect", "beir:tiny", "--name", "tiny")
+        finish(work, "mine", "random", "-c", "tiny", "--split", "train", "--depth", "9", "-n", "r")
+        finish(work, "pool", "r", "--name", "pool")
+    victim = start(0.3, tmp_path / "killed", *score)
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "killed").glob("scores/*/part-*.json"))) < 2:
+        assert victim.poll() is None, victim.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    victim.kill()
+    victim.communicate()
+    assert not list((tmp_path / "killed").glob("scores/*/manifest.json"))
+    finish(tmp_path / "killed", *score)
+    finish(tmp_path / "oracle", *score)
+    roots = [finish(tmp_path / w, "hash", "scores") for w in ("killed", "oracle")]
+    assert roots[0] == roots[1]
+
+
+def test_ctrl_c_ends_with_75_and_says_how_to_go_on(place, tmp_path):
+    code = (
+        "import os, signal, threading\n"
+        "from rankmill.mining.sources import uniform\n"
+        "honest = uniform.Drawer.__call__\n"
+        "def interrupted(self, shard):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return honest(self, shard)\n"
+        "uniform.Drawer.__call__ = interrupted\n"
+        "from rankmill.cli import main\n"
+        "main()\n"
+    )
+    work = ["--workspace", str(tmp_path / "work")]
+    collect = [sys.executable, "-m", "rankmill", "collect", "beir:tiny", "--name", "t", *work]
+    environment = os.environ | {"PYTHONSAFEPATH": "1"}
+    subprocess.run(collect, cwd=place, env=environment, check=True, capture_output=True)
+    mine = ["mine", "random", "-c", "t", "--split", "train", "--depth", "5", *work]
+    ended = subprocess.run([sys.executable, "-c", code, *mine], cwd=place, capture_output=True)
+    assert ended.returncode == 75, ended.stderr.decode()
+    assert b"stopped by SIGINT" in ended.stderr
+    assert b"run the same command to resume" in ended.stderr
