@@ -120,7 +120,7 @@ def test_the_whole_way_stage_by_stage(rankmill):
     assert row["query_id"].startswith("q")
     assert len(row["doc_id"]) == 4
     assert rankmill("show", "pool", "--rows", "0", "--format", "csv", "--to", "pool.csv")[0] == 0
-    assert Path("pool.csv").read_text().startswith("query_id,query_text,doc_id,rank[")
+    assert Path("pool.csv").read_text().startswith('query_id,query_text,doc_id,"rank[bm25(')
     status, out, _ = rankmill("verify", "--json")
     assert status == 0
     assert json.loads(out)["broken"] == []
