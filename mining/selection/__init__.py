@@ -1,7 +1,22 @@
-"""Selection: strategies, filters and the stage that turns a scored pool into groups."""
+"""Selection: a scored pool to groups, cuts of their queries, other targets for the same groups."""
 
-from . import strategies  # noqa: F401  (registers the members)
+from . import filters, strategies, targeted, weighted  # noqa: F401  (registers the members)
 from .base import FILTERS, STRATEGIES, Candidates, Filter, Strategy
+from .cuts import CUTS, Cut, cut_groups
 from .select import select_groups
+from .targets import TARGETS, Target, retarget_groups
 
-__all__ = ["FILTERS", "STRATEGIES", "Candidates", "Filter", "Strategy", "select_groups"]
+__all__ = [
+    "CUTS",
+    "FILTERS",
+    "STRATEGIES",
+    "TARGETS",
+    "Candidates",
+    "Cut",
+    "Filter",
+    "Strategy",
+    "Target",
+    "cut_groups",
+    "retarget_groups",
+    "select_groups",
+]

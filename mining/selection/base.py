@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -34,31 +34,42 @@ class Candidates:
     allowed: np.ndarray
     positive: int
     reached: Callable[[str], np.ndarray]
-    vectors: Any = None
+    distance: Callable[[], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.doc)
 
 
-Choice = tuple[np.ndarray, np.ndarray]
-"""(indices int64 [n] in the order chosen, inclusion probabilities float64 [n])"""
-
-
 class Strategy(Protocol):
-    """How the negatives of a group are chosen."""
+    """How the negatives of a group are chosen, and with what probability each could have been."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return what must be declared besides pool and scores: `vectors`."""
+        ...
 
     def bind(self, labels: Sequence[str]) -> Strategy:
         """Return the same strategy with its source named in full, as the pool's columns are."""
         ...
 
-    def reach(self, candidates: Candidates) -> np.ndarray:
-        """Return the indices (int64) of the allowed candidates that can be chosen at all."""
+    def reach(self, candidates: Candidates, size: int) -> np.ndarray:
+        """Return the indices (int64) of the allowed candidates that can be chosen at all.
+
+        Fewer than `size` mean that no group can be made.
+        """
+        ...
+
+    def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
+        """Return the probability (float64 [reach]) of each to be among the `size` chosen.
+
+        NaN where it has no closed form. `size` is at most the number of reachable candidates.
+        """
         ...
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
-    ) -> Choice:
-        """Choose `size` of the reachable candidates; `size` is at most their number."""
+    ) -> np.ndarray:
+        """Return `size` of the reachable indices (int64), in the order chosen."""
         ...
 
 
@@ -100,7 +111,6 @@ def in_window(candidates: Candidates, label: str, first: int, last: int | None) 
     return np.flatnonzero(inside if last is None else inside & (rank <= last))
 
 
-def draw_uniformly(reach: np.ndarray, size: int, draws: np.random.Generator) -> Choice:
-    """Draw `size` of the indices without replacement: π = size / their number for each."""
-    chosen = reach[draws.permutation(len(reach))[:size]]
-    return chosen, np.full(size, size / len(reach))
+def draw_uniformly(reach: np.ndarray, size: int, draws: np.random.Generator) -> np.ndarray:
+    """Draw `size` of the indices without replacement."""
+    return reach[draws.permutation(len(reach))[:size]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..collection.handles import Collection, Corpus
+from ..collection.handles import Corpus
 from ..errors import BadInput
 from ..pool import Pool
 from ..sources.base import Run
@@ -117,11 +117,10 @@ class NotFinite(Exception):
         super().__init__(doc, score)
         self.doc, self.score = doc, score
 
-    def refusal(self, collection: Collection, query_id: str, scores: Artifact) -> BadInput:
+    def refusal(self, query_id: str, doc_id: str, scores: Artifact) -> BadInput:
         """Return the user's error."""
         return BadInput(
-            f"query {query_id!r}, document {collection.corpus.doc_id(self.doc)!r}: "
-            f"the teacher score is {self.score}",
+            f"query {query_id!r}, document {doc_id!r}: the teacher score is {self.score}",
             where=scores.path,
             do="score this pair again; a missing score must not be written as a number",
         )

@@ -15,15 +15,15 @@ from ..errors import BadInput, UsageError
 from ..groups import GroupArrays, groups_table
 from ..names import nearest
 from ..pool import Pool
-from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
+from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.tables import groups_schema
-from .base import FILTERS, STRATEGIES, Candidates, Filter, Strategy
-from .candidates import NotFinite, PoolRows, ScoreRows, TextCopies
+from .base import FILTERS, STRATEGIES, Candidates, Filter, Strategy, draw_uniformly
+from .reader import Asked, CandidateReader, paths_of
 
 _SHARD_PAIRS = 4_000_000
 _CHOICES = {
     "positives": ("first", "all"),
-    "when_short": ("drop_query", "error"),
+    "when_short": ("drop_query", "error", "fill"),
     "missing": ("error", "drop_doc", "drop_query"),
 }
 
@@ -43,6 +43,7 @@ def select_groups(
     min_grade: int = 1,
     when_short: str = "drop_query",
     missing: str = "error",
+    vectors: Artifact | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Choose groups of `size` documents, the positive first, from a scored pool.
@@ -51,7 +52,8 @@ def select_groups(
     `positives="all"` makes one group for each. Documents graded `min_grade` or more, exact copies
     of their text, and empty documents never become negatives. `filters` remove candidates before
     the strategy chooses. A query with too few candidates is dropped with the reason
-    `too_few_candidates`, or refused (`when_short="error"`). `missing` says what happens to a pool
+    `too_few_candidates`, refused (`when_short="error"`) or filled up from the pool at random
+    (`fill`). `missing` says what happens to a pool
     document without a teacher score: `error`, `drop_doc`, `drop_query`. A query without a usable
     positive is dropped as `no_positive`. Draws are keyed by (seed, query_id).
 
@@ -72,17 +74,19 @@ def select_groups(
         "min_grade": min_grade,
         **given,
     }
-    own = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
-    own["qrels"] = collection.qrels_artifact(split)
-    paths = {"pool": pool, "scores": scores, "collection": collection.artifact}
+    inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
+    inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
+    inputs |= {"vectors": vectors} if vectors is not None else {}
+    _check_needs(bound, inputs)
+    worker_options = {k: v for k, v in parameters.items() if k != "split"}
     stage = Stage(
         kind="groups",
         parameters=parameters,
-        inputs={**own, "pool": pool, "scores": scores},
+        inputs=inputs,
         schema=groups_schema(size),
         shards=lambda: split_by_work(_candidates_per_query(pool), _SHARD_PAIRS),
         worker=Selector,
-        options={role: str(artifact.path) for role, artifact in paths.items()} | parameters,
+        options={"paths": paths_of(inputs), **worker_options},
         metadata={
             "kind": scores.metadata["kind"],
             "teacher": scores.metadata.get("teacher", ""),
@@ -91,6 +95,11 @@ def select_groups(
         },
     )
     return workspace.build(stage, how)
+
+
+def _check_needs(strategy: Strategy, inputs: dict[str, Artifact]) -> None:
+    for need in sorted(strategy.needs - inputs.keys()):
+        raise UsageError(f"{strategy} needs {need}", do=f"declare them: {need}=…")
 
 
 def _check_request(size: int, min_grade: int, given: dict[str, str]) -> None:
@@ -146,10 +155,6 @@ class _Books:
     def drop(self, query: int, reason: str) -> None:
         self.dropped.setdefault(reason, []).append(query)
 
-    def count(self, name: str, number: int) -> None:
-        if number:
-            self.counts[name] = self.counts.get(name, 0) + int(number)
-
     def output(self) -> Output:
         def stack(column: int, dtype: Any) -> np.ndarray:
             lists = [row[column] for row in self.rows]
@@ -172,150 +177,82 @@ class Selector:
 
     def __init__(
         self,
-        pool: str,
-        scores: str,
-        collection: str,
-        split: str,
+        paths: dict[str, str],
         strategy: str,
         filters: list[str],
         size: int,
         seed: int,
-        **policy: Any,
+        when_short: str,
+        **reading: Any,
     ):
-        self.pool, self.scores = PoolRows(open_artifact(pool)), ScoreRows(open_artifact(scores))
-        self.collection = Collection.at(collection)
-        self.qrels = self.collection.qrels(split)
-        self.empty = self.collection.corpus.empty
-        self.copies = TextCopies(self.collection.corpus)
+        self.reader = CandidateReader(paths, **reading)
         self.strategy: Strategy = STRATEGIES.parse(strategy)
         self.filters: dict[str, Filter] = {text: FILTERS.parse(text) for text in filters}
-        self.size, self.seed, self.policy = size, seed, policy
+        self.size, self.seed, self.when_short = size, seed, when_short
 
     def __call__(self, shard: Shard) -> Output:
         """Return the groups of pool rows start…stop−1."""
-        books = _Books(self.size)
-        rows = [self.pool.row(row) for row in range(shard.start, shard.stop)]
-        query_ids = self.collection.queries.query_ids([query for query, _, _ in rows])
-        for row, (query, docs, ranks), query_id in zip(
-            range(shard.start, shard.stop), rows, query_ids, strict=True
-        ):
-            try:
-                self._groups_of(row, query, query_id, docs, ranks, books)
-            except NotFinite as found:
-                raise found.refusal(self.collection, query_id, self.scores.artifact) from None
+        self.reader.counts = {}
+        books = _Books(self.size, counts=self.reader.counts)
+        for asked in self.reader.rows(shard.start, shard.stop):
+            if asked.reason is not None:
+                books.drop(asked.query, asked.reason)
+                continue
+            made = [self._group(asked, number, books) for number in range(len(asked.around))]
+            self.reader.count("groups_short", len(made) - sum(made))
+            if not any(made):
+                books.drop(asked.query, "too_few_candidates")
         return books.output()
 
-    def _groups_of(
-        self,
-        row: int,
-        query: int,
-        query_id: str,
-        docs: np.ndarray,
-        ranks: dict[str, np.ndarray],
-        books: _Books,
-    ) -> None:
-        """Add the groups of one query, or the reason why it has none."""
-        judged, grades = self.qrels.of(query)
-        good = (grades >= self.policy["min_grade"]) & ~np.isin(judged, self.empty)
-        if not good.any():
-            books.drop(query, "no_positive")
-            return
-        positives = judged[grades >= self.policy["min_grade"]]
-        anchors = judged[good][np.argsort(-grades[good], kind="stable")]
-        score = self.scores.of(query, docs)
-        anchors = self._scored(query_id, docs, score, anchors)
-        if not len(anchors):
-            books.drop(query, "unscored")
-            return
-        allowed = self._allowed(docs, score, positives, books)
-        made = 0
-        for number, anchor in enumerate(anchors):
-            candidates = Candidates(
-                query_id=query_id,
-                doc=docs,
-                score=score,
-                kind=self.scores.kind,
-                rank=ranks,
-                allowed=allowed.copy(),
-                positive=int(np.searchsorted(docs, anchor)),
-                reached=self.pool.reached(row, docs),
-            )
-            made += self._group(query, number, candidates, judged, grades, books)
-        books.count("groups_short", len(anchors) - made)
-        if not made:
-            books.drop(query, "too_few_candidates")
-
-    def _allowed(
-        self, docs: np.ndarray, score: np.ndarray, positives: np.ndarray, books: _Books
-    ) -> np.ndarray:
-        """Say which pool documents may be negatives, and count those that may not."""
-        positive = np.isin(docs, positives)
-        empty = np.isin(docs, self.empty) & ~positive
-        copies = self.copies.among(docs, positives) & ~positive & ~empty
-        books.count("excluded:positive", positive.sum())
-        books.count("excluded:empty", empty.sum())
-        books.count("excluded:copy_of_positive", copies.sum())
-        return ~(positive | empty | copies) & ~np.isnan(score)
-
-    def _scored(
-        self, query_id: str, docs: np.ndarray, score: np.ndarray, anchors: np.ndarray
-    ) -> np.ndarray:
-        """Return the positives to build groups around; none of them where the policy drops the
-        query.
-
-        Raises BadInput where a score is missing and the policy is `error`.
-        """
-        place = np.minimum(np.searchsorted(docs, anchors), max(0, len(docs) - 1))
-        known = docs[place] == anchors if len(docs) else np.zeros(len(anchors), dtype=bool)
-        known[known] = ~np.isnan(score[place[known]])
-        wanted = len(anchors) if self.policy["positives"] == "all" else 1
-        if self.policy["missing"] == "drop_doc":
-            return anchors[known][:wanted]
-        holes = np.concatenate([anchors[:wanted][~known[:wanted]], docs[np.isnan(score)]])
-        if not len(holes):
-            return anchors[:wanted]
-        if self.policy["missing"] == "drop_query":
-            return anchors[:0]
-        doc_id = self.collection.corpus.doc_id(int(holes[0]))
-        raise BadInput(
-            f"query {query_id!r}: document {doc_id!r} has no teacher score",
-            where=self.scores.artifact.path,
-            do="pool with positives and score that pool, or choose missing=drop_doc or drop_query",
-        )
-
-    def _group(
-        self,
-        query: int,
-        number: int,
-        candidates: Candidates,
-        judged: np.ndarray,
-        grades: np.ndarray,
-        books: _Books,
-    ) -> int:
-        """Add one group; returns how many were added, 0 or 1."""
+    def _group(self, asked: Asked, number: int, books: _Books) -> bool:
+        """Add the group around positive `number`; False when there are too few candidates."""
+        candidates = asked.around[number]
         for text, one in self.filters.items():
             kept = one.keeps(candidates)
-            books.count(f"filtered:{text}", (candidates.allowed & ~kept).sum())
+            self.reader.count(f"filtered:{text}", (candidates.allowed & ~kept).sum())
             candidates.allowed &= kept
-        reach = self.strategy.reach(candidates)
         wanted = self.size - 1
-        if len(reach) < wanted:
-            if self.policy["when_short"] == "error":
-                raise BadInput(
-                    f"query {candidates.query_id!r} has {len(reach)} candidates, "
-                    f"a group of {self.size} needs {wanted}",
-                    where=str(self.strategy),
-                    do="mine deeper, filter less, choose smaller groups or when_short=drop_query",
-                )
-            return 0
-        key = candidates.query_id if number == 0 else f"{candidates.query_id}\x00{number}"
+        reach = self.strategy.reach(candidates, wanted)
+        key = asked.query_id if number == 0 else f"{asked.query_id}\x00{number}"
         draws = generator(self.seed, "select", key)
-        chosen, inclusion = self.strategy.choose(candidates, reach, wanted, draws)
+        probability = np.zeros(len(candidates))
+        if len(reach) >= wanted:
+            probability[reach] = self.strategy.inclusion(candidates, reach, wanted)
+            chosen = self.strategy.choose(candidates, reach, wanted, draws)
+        elif (filled := self._short(candidates, reach, probability, draws)) is not None:
+            chosen = filled
+        else:
+            return False
+        probability[candidates.positive] = 1.0
         items = np.concatenate([[candidates.positive], chosen]).astype(np.int64)
         doc = candidates.doc[items]
-        place = np.minimum(np.searchsorted(judged, doc), len(judged) - 1)
-        grade = np.where(judged[place] == doc, grades[place], 0).clip(-128, 127)
-        books.rows.append(
-            (query, doc, candidates.score[items], grade, np.concatenate([[1.0], inclusion]))
-        )
-        return 1
+        grade = asked.grade_of(doc).clip(-128, 127)
+        books.rows.append((asked.query, doc, candidates.score[items], grade, probability[items]))
+        return True
+
+    def _short(
+        self,
+        candidates: Candidates,
+        reach: np.ndarray,
+        probability: np.ndarray,
+        draws: np.random.Generator,
+    ) -> np.ndarray | None:
+        """Do what was declared for a query with too few candidates; None drops it.
+
+        `fill` takes all that can be reached and draws the rest uniformly from the other allowed
+        candidates of the pool; their probabilities are written down as such.
+        """
+        missing = self.size - 1 - len(reach)
+        if self.when_short == "error":
+            raise BadInput(
+                f"query {candidates.query_id!r} has {len(reach)} candidates, "
+                f"a group of {self.size} needs {self.size - 1}",
+                where=str(self.strategy),
+                do="mine deeper, filter less, choose smaller groups, or another when_short",
+            )
+        spare = np.setdiff1d(np.flatnonzero(candidates.allowed), reach)
+        if self.when_short == "drop_query" or len(spare) < missing:
+            return None
+        probability[reach], probability[spare] = 1.0, missing / len(spare)
+        self.reader.count("filled", missing)
+        return np.concatenate([reach, draw_uniformly(spare, missing, draws)])

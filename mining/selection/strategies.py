@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
-from .base import STRATEGIES, Candidates, Choice, draw_uniformly, in_window, label_of
+from .base import STRATEGIES, Candidates, draw_uniformly, in_window, label_of
 
 
 def _checked_window(first: int, last: int | None) -> None:
@@ -18,9 +18,20 @@ def _checked_window(first: int, last: int | None) -> None:
         )
 
 
+class FromScores:
+    """A strategy that needs nothing but the pool and its teacher scores."""
+
+    __slots__ = ()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Nothing more."""
+        return frozenset()
+
+
 @STRATEGIES.register("uniform")
 @dataclass(frozen=True, slots=True)
-class Uniform:
+class Uniform(FromScores):
     """A uniform draw from the window of ranks first…last of one source: π = n / allowed in it."""
 
     first: int = 1
@@ -34,21 +45,24 @@ class Uniform:
         """Name the source in full."""
         return replace(self, source=label_of(self.source, labels, "uniform"))
 
-    def reach(self, candidates: Candidates) -> np.ndarray:
+    def reach(self, candidates: Candidates, size: int) -> np.ndarray:
         """Return the allowed candidates of the window."""
         return in_window(candidates, str(self.source), self.first, self.last)
 
+    def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
+        """n / reachable, times the source's own probability where that draws itself."""
+        return size / len(reach) * candidates.reached(str(self.source))[reach]
+
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
-    ) -> Choice:
-        """Draw without replacement; a source that drew itself multiplies its own probability."""
-        chosen, inclusion = draw_uniformly(reach, size, draws)
-        return chosen, inclusion * candidates.reached(str(self.source))[chosen]
+    ) -> np.ndarray:
+        """Draw without replacement."""
+        return draw_uniformly(reach, size, draws)
 
 
 @STRATEGIES.register("random")
 @dataclass(frozen=True, slots=True)
-class Random:
+class Random(FromScores):
     """A uniform draw from everything that a drawn source (`random`) put into the pool.
 
     π is the probability of being in that source's list times n / allowed in it: for the random
@@ -61,21 +75,24 @@ class Random:
         """Name the source in full."""
         return replace(self, source=label_of(self.source, labels, "random"))
 
-    def reach(self, candidates: Candidates) -> np.ndarray:
+    def reach(self, candidates: Candidates, size: int) -> np.ndarray:
         """Return every allowed candidate of the source."""
         return in_window(candidates, self.source, 1, None)
 
+    def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
+        """n / reachable, times the source's own probability."""
+        return size / len(reach) * candidates.reached(self.source)[reach]
+
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
-    ) -> Choice:
+    ) -> np.ndarray:
         """Draw without replacement."""
-        chosen, inclusion = draw_uniformly(reach, size, draws)
-        return chosen, inclusion * candidates.reached(self.source)[chosen]
+        return draw_uniformly(reach, size, draws)
 
 
 @STRATEGIES.register("top")
 @dataclass(frozen=True, slots=True)
-class Top:
+class Top(FromScores):
     """The best ranks of one source; without a source, the highest teacher scores. π = 1.
 
     Ties of the teacher go to the lower document ordinal. Nothing is drawn, so documents further
@@ -94,7 +111,7 @@ class Top:
             return self
         return replace(self, source=label_of(self.source, labels, "top"))
 
-    def reach(self, candidates: Candidates) -> np.ndarray:
+    def reach(self, candidates: Candidates, size: int) -> np.ndarray:
         """Return the allowed candidates from rank `first` on, best first."""
         if self.source is not None:
             inside = in_window(candidates, self.source, self.first, None)
@@ -103,22 +120,27 @@ class Top:
         best = inside[np.argsort(-candidates.score[inside], kind="stable")]
         return best[self.first - 1 :]
 
+    def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
+        """1 for the first n, 0 below."""
+        return (np.arange(len(reach)) < size).astype(np.float64)
+
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
-    ) -> Choice:
+    ) -> np.ndarray:
         """Take the first `size`."""
-        return reach[:size], np.ones(size)
+        return reach[:size]
 
 
 @STRATEGIES.register("stratified")
 @dataclass(frozen=True, slots=True)
-class Stratified:
+class Stratified(FromScores):
     """An even draw over the range of teacher scores, cut into bins of equal width.
 
-    The reachable candidates (of one source's list, or of the whole pool) are put into `bins` equal
-    intervals between their lowest and highest score. Every bin gives the same number of documents,
-    bins that run out give all they have, and what is left over goes to bins drawn at random: so π =
-    E[documents taken from the bin] / documents in the bin, in closed form.
+    With one positive these are the margin bins of TAS-Balanced. The reachable candidates (of one
+    source's list, or of the whole pool) are put into `bins` equal intervals between their lowest
+    and highest score. Every bin gives the same number of documents, bins that run out give all they
+    have, and what is left over goes to bins drawn at random: so π = E[documents taken from the bin]
+    / documents in the bin, in closed form.
     """
 
     bins: int = 8
@@ -136,35 +158,36 @@ class Stratified:
             return self
         return replace(self, source=label_of(self.source, labels, "stratified"))
 
-    def reach(self, candidates: Candidates) -> np.ndarray:
+    def reach(self, candidates: Candidates, size: int) -> np.ndarray:
         """Return the allowed candidates, of the source if one is named."""
         if self.source is None:
             return np.flatnonzero(candidates.allowed)
         return in_window(candidates, self.source, 1, self.last)
 
-    def choose(
-        self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
-    ) -> Choice:
-        """Draw bin by bin, then put the group in random order."""
+    def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
+        """Expected documents taken from the bin / documents in the bin."""
         owner = equal_width_bins(candidates.score[reach], self.bins)
         sizes = np.bincount(owner, minlength=self.bins)
         base, open_bins, left = even_shares(sizes, size)
-        extra = draws.permutation(open_bins)[:left]
-        take = base.copy()
-        take[extra] += 1
         expected = base.astype(np.float64)
         expected[open_bins] += left / max(1, len(open_bins))
-        chosen, inclusion = [], []
-        for bin_number in np.flatnonzero(take):
-            inside = reach[owner == bin_number]
-            chosen.append(inside[draws.permutation(len(inside))[: take[bin_number]]])
-            probability = expected[bin_number] / sizes[bin_number]
-            inclusion.append(np.full(take[bin_number], probability))
-        order = draws.permutation(size)
-        picked, probabilities = np.concatenate(chosen)[order], np.concatenate(inclusion)[order]
+        probability = expected[owner] / sizes[owner]
         if self.source is not None:
-            probabilities = probabilities * candidates.reached(self.source)[picked]
-        return picked, probabilities
+            probability *= candidates.reached(self.source)[reach]
+        return probability
+
+    def choose(
+        self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
+    ) -> np.ndarray:
+        """Draw bin by bin, then put the group in random order."""
+        owner = equal_width_bins(candidates.score[reach], self.bins)
+        take, open_bins, left = even_shares(np.bincount(owner, minlength=self.bins), size)
+        take[draws.permutation(open_bins)[:left]] += 1
+        chosen = [
+            draw_uniformly(reach[owner == number], take[number], draws)
+            for number in np.flatnonzero(take)
+        ]
+        return draws.permutation(np.concatenate(chosen))
 
 
 def equal_width_bins(score: np.ndarray, bins: int) -> np.ndarray:

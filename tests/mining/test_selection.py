@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from group_makers import make_vectors
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
@@ -139,6 +140,9 @@ STRATEGY_TEXTS = [
     "random",
     "stratified(bins=4)",
     'stratified(bins=3,source="{label}")',
+    "softmax(T=2)",
+    'softmax(T=5,by=rank,source="{label}",last=25)',
+    'mixture(last=25,source="{label}",number=2)',
 ]
 
 
@@ -229,6 +233,42 @@ def test_too_few_candidates_drop_the_query_or_stop(world):
         select(world, strategy, size=9, when_short="error")
 
 
+def test_fill_takes_all_that_can_be_reached_and_draws_the_rest(world):
+    strategy = f'uniform(first=1,last=6,source="{world["label"]}")'
+    chosen = select(world, strategy, size=9, when_short="fill")
+    assert chosen.rows == QUERIES - 1
+    group = Groups(chosen)[0]
+    window = {1, 2, 3, 6}  # of ranks 1…6: d4 is the positive, d5 its copy
+    assert set(group.doc[0, 1:5].tolist()) == window
+    assert group.inclusion[0, 1:5].tolist() == [1.0] * 4
+    assert (group.inclusion[0, 5:] < 1.0).all()
+    assert chosen.counts["filled"] > 0
+    assert "too_few_candidates" not in chosen.dropped
+
+
+def test_filters_come_before_the_strategy_and_are_counted(world):
+    text = "margin(gap=0,score=logit)"
+    chosen = select(world, "top", filters=[text], size=4)
+    for row in range(chosen.rows):
+        scores = Groups(chosen)[row].score[0]
+        assert (scores[1:] <= scores[0]).all()
+    assert chosen.counts[f"filtered:{text}"] > 0
+    assert chosen.parameters["filters"] == [text]
+
+
+def test_shells_need_vectors_and_use_them(world):
+    with pytest.raises(UsageError, match="shell.* needs vectors"):
+        select(world, "shell")
+    line = np.stack([np.ones(DOCS), np.arange(DOCS)], axis=1).astype(np.float32)
+    vectors = make_vectors(world["workspace"], line)
+    near = Groups(select(world, "shell(near=0,far=0.3)", vectors=vectors))
+    far = Groups(select(world, "shell(near=0.7,far=1)", vectors=vectors))
+    for row in range(len(near)):
+        angle = np.arctan2(near[row].doc[0].astype(float), 1.0)
+        other = np.arctan2(far[row].doc[0].astype(float), 1.0)
+        assert abs(angle[1:] - angle[0]).max() < abs(other[1:] - other[0]).min()
+
+
 def test_missing_scores_follow_the_declared_policy(world):
     scores = score(world["workspace"], world["pool"], hole=(2, 6))  # the positive of q2
     with pytest.raises(BadInput, match="query 'q2': document 'd6' has no teacher score"):
@@ -312,31 +352,41 @@ def candidates(scores, **ranks):
 
 
 @cache
-def simulated(text: str, size: int, draws: int = 20_000):
+def simulated(text: str, size: int, draws: int = 6_000):
     """How often each of 12 candidates was chosen, and the probability recorded for it."""
     scores = [0, 0, 0, 0, 0, 0, 1, 2, 2.2, 2.4, 7.9, 8]
     given = candidates(scores, bm25=[1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11])
     strategy = STRATEGIES.parse(text).bind(["bm25"])
-    reach = strategy.reach(given)
+    reach = strategy.reach(given, size)
     rng = np.random.Generator(np.random.Philox(11))
-    seen, recorded = np.zeros(12), np.full(12, np.nan)
+    seen, recorded = np.zeros(12), np.zeros(12)
     for _ in range(draws):
-        chosen, inclusion = strategy.choose(given, reach, size, rng)
+        chosen = strategy.choose(given, reach, size, rng)
         assert len(set(chosen.tolist())) == size
         seen[chosen] += 1
-        recorded[chosen] = inclusion
+    recorded[reach] = strategy.inclusion(given, reach, size)
     return seen / draws, recorded
 
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("uniform(first=2,last=9)", 5), ("stratified(bins=4)", 7), ("stratified(bins=8)", 5)],
+    [
+        ("uniform(first=2,last=9)", 5),
+        ("top(source=bm25)", 4),
+        ("stratified(bins=4)", 7),
+        ("stratified(bins=8)", 5),
+        ("softmax", 4),
+        ("softmax(T=4,by=score)", 6),
+        ("softmax(by=rank,T=3)", 5),
+        ("softmax(by=rank,T=0.01)", 5),
+        ("mixture(first=1,last=5,target=bm25,target_last=11,number=1)", 4),
+        ("mixture(first=4,last=9,target=bm25,target_last=6,number=3)", 5),
+    ],
 )
 def test_recorded_probabilities_match_simulated_draws(text, size):
     seen, recorded = simulated(text, size)
-    assert (seen[np.isnan(recorded)] == 0).all()
-    assert recorded[~np.isnan(recorded)] == pytest.approx(seen[~np.isnan(recorded)], abs=0.015)
-    assert np.nansum(recorded) == pytest.approx(size, abs=1e-9)
+    assert recorded == pytest.approx(seen, abs=0.026)  # four standard deviations
+    assert recorded.sum() == pytest.approx(size, abs=1e-9)
 
 
 def test_even_shares_fill_small_bins_first():

@@ -1,0 +1,161 @@
+"""Filters: which candidates may become negatives. Gaps and ranks, so that no sign can turn them
+round.
+
+A filter compares teacher scores within one query only, and says on which scale. Every filter counts
+what it removed (`filtered:<text>` in the manifest).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import BadInput, UsageError
+from ..statistics.base import SCALES, checked_scale
+from .base import FILTERS, Candidates, label_of
+from .targeted import log_probabilities
+
+
+def on_scale(candidates: Candidates, scale: str | None) -> np.ndarray:
+    """Return the query's scores (float64) as `raw`, or on the scale `logit` or None =
+    log-probability.
+
+    Raises BadInput where a similarity is asked for a probability.
+    """
+    kind = candidates.kind
+    if scale == "raw":
+        return candidates.score
+    if kind == "similarity":
+        raise BadInput(
+            f"a similarity has no {scale or 'log-probability'}",
+            where=f"query {candidates.query_id!r}",
+            do="write score=raw with a gap in units of the similarity",
+        )
+    if scale is None:
+        return log_probabilities(candidates.score, kind)
+    if kind == "logit":
+        return candidates.score
+    s = log_probabilities(candidates.score, kind)
+    with np.errstate(divide="ignore"):
+        return s - np.log(-np.expm1(s))
+
+
+@FILTERS.register("margin")
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Keep candidates that score at least `gap` below the positive: s_j ≤ s_0 − gap.
+
+    gap = 0 removes what the teacher puts above the positive. The gap has the unit of `score`: 0.5
+    on log-probabilities and 3 on logits are the two in circulation.
+    """
+
+    gap: float = 0.5
+    score: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", checked_scale(self.score))
+        if not math.isfinite(self.gap):
+            raise UsageError(f"gap={self.gap} is not a gap", do=f"give a number; scales: {SCALES}")
+
+    def keeps(self, candidates: Candidates) -> np.ndarray:
+        """Compare every score with the positive's."""
+        score = on_scale(candidates, self.score)
+        return score <= score[candidates.positive] - self.gap
+
+
+@FILTERS.register("share")
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Keep candidates with at most the share `of` of the positive's probability: P_j ≤ of·P_0.
+
+    Written as a gap of log-probabilities, so it means the same for every sign of the logits.
+    """
+
+    of: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.of <= 1.0:
+            raise UsageError(f"of={self.of} is not a share", do="give a number above 0, up to 1")
+
+    def keeps(self, candidates: Candidates) -> np.ndarray:
+        """Compare log-probabilities."""
+        score = on_scale(candidates, None)
+        return score <= score[candidates.positive] + math.log(self.of)
+
+
+@FILTERS.register("between")
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Keep candidates with low ≤ score ≤ high, an absolute floor and ceiling on `score`."""
+
+    low: float | None = None
+    high: float | None = None
+    score: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", checked_scale(self.score))
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if not low < high or (self.low is None and self.high is None):
+            raise UsageError(
+                f"low={self.low},high={self.high} keeps nothing or everything",
+                do="give a floor, a ceiling, or a floor below a ceiling",
+            )
+
+    def keeps(self, candidates: Candidates) -> np.ndarray:
+        """Compare with the bounds, both included."""
+        score = on_scale(candidates, self.score)
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return (score >= low) & (score <= high)
+
+
+@FILTERS.register("percentile")
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """Keep the candidates between two shares of the query's allowed ones, by teacher score.
+
+    percentile(0, 0.9) removes the tenth that the teacher likes best. Ties go by document ordinal.
+    """
+
+    low: float = 0.0
+    high: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.low < self.high <= 1.0:
+            raise UsageError(
+                f"low={self.low},high={self.high} are not shares", do="write 0 ≤ low < high ≤ 1"
+            )
+
+    def keeps(self, candidates: Candidates) -> np.ndarray:
+        """Order the allowed candidates by score, lowest first."""
+        allowed = np.flatnonzero(candidates.allowed)
+        order = allowed[np.argsort(candidates.score[allowed], kind="stable")]
+        kept = np.zeros(len(candidates), dtype=bool)
+        kept[order[round(self.low * len(order)) : round(self.high * len(order))]] = True
+        return kept
+
+
+@FILTERS.register("rank_window")
+@dataclass(frozen=True, slots=True)
+class RankWindow:
+    """Keep candidates that a source ranks first…last; what it did not find is removed."""
+
+    source: str
+    first: int = 1
+    last: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.first < 1 or (self.last is not None and self.last < self.first):
+            raise UsageError(
+                f"first={self.first},last={self.last} is not a window of ranks",
+                do="ranks start at 1",
+            )
+
+    def keeps(self, candidates: Candidates) -> np.ndarray:
+        """Read the source's ranks."""
+        rank = candidates.rank[label_of(self.source, list(candidates.rank), "rank_window")]
+        last = 65535 if self.last is None else self.last
+        return (rank >= self.first) & (rank <= last)

@@ -1,0 +1,156 @@
+"""From a pool row to candidates: positives found, exclusions made, missing scores dealt with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ..collection.handles import Corpus, Qrels, Queries
+from ..errors import BadInput
+from ..store import Artifact, open_artifact
+from ..vectors import Vectors
+from .base import Candidates
+from .candidates import NotFinite, PoolRows, ScoreRows, TextCopies
+
+
+@dataclass(slots=True)
+class Asked:
+    """One query of the pool: its candidates per positive, or the reason why there are none."""
+
+    query: int
+    query_id: str
+    judged: np.ndarray
+    grades: np.ndarray
+    around: list[Candidates] = field(default_factory=list)
+    reason: str | None = None
+
+    def grade_of(self, docs: np.ndarray) -> np.ndarray:
+        """Return the grade (int64) of each document, 0 where it is not judged."""
+        place = np.minimum(np.searchsorted(self.judged, docs), len(self.judged) - 1)
+        return np.where(self.judged[place] == docs, self.grades[place], 0)
+
+
+class CandidateReader:
+    """Reads the candidates of pool rows; `counts` says what was excluded and why.
+
+    `paths`: folders of the artifacts pool, scores, corpus, queries, qrels and, if declared,
+    vectors.
+    """
+
+    def __init__(self, paths: Mapping[str, str], *, min_grade: int, positives: str, missing: str):
+        artifacts = {role: open_artifact(Path(path)) for role, path in paths.items()}
+        self.pool, self.scores = PoolRows(artifacts["pool"]), ScoreRows(artifacts["scores"])
+        self.corpus, self.queries = Corpus(artifacts["corpus"]), Queries(artifacts["queries"])
+        self.qrels, self.empty = Qrels(artifacts["qrels"]), self.corpus.empty
+        self.copies = TextCopies(self.corpus)
+        self.vectors = Vectors(artifacts["vectors"]) if "vectors" in artifacts else None
+        self.min_grade, self.positives, self.missing = min_grade, positives, missing
+        self.counts: dict[str, int] = {}
+
+    def rows(self, start: int, stop: int) -> Iterator[Asked]:
+        """Yield pool rows start…stop−1, ascending queries."""
+        rows = [self.pool.row(row) for row in range(start, stop)]
+        query_ids = self.queries.query_ids([query for query, _, _ in rows])
+        for number, ((query, docs, ranks), query_id) in enumerate(
+            zip(rows, query_ids, strict=True)
+        ):
+            asked = Asked(query, query_id, *self.qrels.of(query))
+            try:
+                self._fill(asked, start + number, docs, ranks)
+            except NotFinite as found:
+                doc_id = self.corpus.doc_id(found.doc)
+                raise found.refusal(query_id, doc_id, self.scores.artifact) from None
+            yield asked
+
+    def count(self, name: str, number: int) -> None:
+        """Add to a count of the manifest."""
+        if number:
+            self.counts[name] = self.counts.get(name, 0) + int(number)
+
+    def _fill(self, asked: Asked, row: int, docs: np.ndarray, ranks: dict[str, np.ndarray]) -> None:
+        good = asked.grades >= self.min_grade
+        usable = good & ~np.isin(asked.judged, self.empty)
+        if not usable.any():
+            asked.reason = "no_positive"
+            return
+        anchors = asked.judged[usable][np.argsort(-asked.grades[usable], kind="stable")]
+        score = self.scores.of(asked.query, docs)
+        anchors = self._scored(asked.query_id, docs, score, anchors)
+        if not len(anchors):
+            asked.reason = "unscored"
+            return
+        allowed = self._allowed(docs, score, asked.judged[good])
+        for anchor in anchors:
+            positive = int(np.searchsorted(docs, anchor))
+            asked.around.append(
+                Candidates(
+                    query_id=asked.query_id,
+                    doc=docs,
+                    score=score,
+                    kind=self.scores.kind,
+                    rank=ranks,
+                    allowed=allowed.copy(),
+                    positive=positive,
+                    reached=self.pool.reached(row, docs),
+                    distance=self._distances(docs, positive),
+                )
+            )
+
+    def _allowed(self, docs: np.ndarray, score: np.ndarray, positives: np.ndarray) -> np.ndarray:
+        """Say which pool documents may be negatives, and count those that may not."""
+        positive = np.isin(docs, positives)
+        empty = np.isin(docs, self.empty) & ~positive
+        copies = self.copies.among(docs, positives) & ~positive & ~empty
+        self.count("excluded:positive", positive.sum())
+        self.count("excluded:empty", empty.sum())
+        self.count("excluded:copy_of_positive", copies.sum())
+        return ~(positive | empty | copies) & ~np.isnan(score)
+
+    def _scored(
+        self, query_id: str, docs: np.ndarray, score: np.ndarray, anchors: np.ndarray
+    ) -> np.ndarray:
+        """Return the positives to build groups around, none where the policy drops the query.
+
+        Raises BadInput where a score is missing and the policy is `error`.
+        """
+        place = np.minimum(np.searchsorted(docs, anchors), max(0, len(docs) - 1))
+        known = docs[place] == anchors if len(docs) else np.zeros(len(anchors), dtype=bool)
+        known[known] = ~np.isnan(score[place[known]])
+        wanted = len(anchors) if self.positives == "all" else 1
+        if self.missing == "drop_doc":
+            return anchors[known][:wanted]
+        holes = np.concatenate([anchors[:wanted][~known[:wanted]], docs[np.isnan(score)]])
+        if not len(holes):
+            return anchors[:wanted]
+        if self.missing == "drop_query":
+            return anchors[:0]
+        raise BadInput(
+            f"query {query_id!r}: document {self.corpus.doc_id(int(holes[0]))!r} "
+            "has no teacher score",
+            where=self.scores.artifact.path,
+            do="pool with positives and score that pool, or choose missing=drop_doc or drop_query",
+        )
+
+    def _distances(self, docs: np.ndarray, positive: int) -> Callable[[], np.ndarray] | None:
+        """Return a function that gives the distance of every document from the positive."""
+        vectors = self.vectors
+        if vectors is None:
+            return None
+
+        @cache
+        def distance() -> np.ndarray:
+            found = vectors.rows(docs).astype(np.float64)
+            norm = np.sqrt((found * found).sum(axis=1, keepdims=True))
+            unit = np.divide(found, norm, out=np.full_like(found, np.nan), where=norm > 0)
+            return np.sqrt(((unit - unit[positive]) ** 2).sum(axis=1))
+
+        return distance
+
+
+def paths_of(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
+    """Return the folders of artifacts by role, as a worker's options want them."""
+    return {role: str(artifact.path) for role, artifact in artifacts.items()}

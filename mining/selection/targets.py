@@ -1,0 +1,199 @@
+"""Targets: other labels for the same groups; documents, Δ and κ stay fixed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..actors import INLINE, Execution
+from ..errors import BadInput, UsageError
+from ..groups import GroupArrays, Groups, groups_table
+from ..names import Family
+from ..store import Artifact, Output, Shard, Workspace, open_artifact
+from .derived import build_derived, first_rows
+from .targeted import log_probabilities
+
+TARGETS = Family("target")
+
+
+class Target(Protocol):
+    """New scores from the stored ones."""
+
+    def kind(self, kind: str) -> str:
+        """Return the kind of the new scores, given that of the old ones."""
+        ...
+
+    def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
+        """Return float64 [n, k]."""
+        ...
+
+
+@TARGETS.register("temperature")
+@dataclass(frozen=True, slots=True)
+class Temperature:
+    """z/T on logits (other kinds are made logits first), s/T on similarities: an exact entropy
+    knob.
+
+    D3 on the new scores, on the logit scale at T = 1, is D3 on the old ones at T.
+    """
+
+    T: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.T < float("inf"):
+            raise UsageError(f"T={self.T} is not a temperature", do="give a number above 0")
+
+    def kind(self, kind: str) -> str:
+        """Logits, unless they were similarities."""
+        return "similarity" if kind == "similarity" else "logit"
+
+    def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
+        """Divide by T; raises BadInput where P = 1 has no logit."""
+        score = groups.score.astype(np.float64)
+        if kind in ("logit", "similarity"):
+            return score / self.T
+        s = log_probabilities(score, kind)
+        for row in np.flatnonzero((s >= 0.0).any(axis=1))[:1]:
+            raise BadInput(
+                "a probability of 1 has no logit", where=f"query ordinal {groups.query[row]}"
+            )
+        return (s - np.log(-np.expm1(s))) / self.T
+
+
+@TARGETS.register("smooth")
+@dataclass(frozen=True, slots=True)
+class Smooth:
+    """Mix the teacher's softmax over the group with the labels: q' = (1 − share)·q + share·y/Σy.
+
+    y are the positive grades. Written as log q'; a group without a positive keeps its q. share = 1
+    would give every negative the logarithm of 0, so it is refused.
+    """
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share < 1.0:
+            raise UsageError(f"share={self.share} is not below 1", do="give a number from 0 to 1")
+
+    def kind(self, kind: str) -> str:
+        """Log-probabilities that sum to 1 over the group."""
+        return "log-prob"
+
+    def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
+        """Mix, in logarithms."""
+        s = log_probabilities(groups.score.astype(np.float64), kind)
+        top = s.max(axis=1, keepdims=True)
+        log_q = s - top - np.log(np.exp(s - top).sum(axis=1, keepdims=True))
+        label = np.maximum(groups.grade.astype(np.float64), 0.0)
+        total = label.sum(axis=1, keepdims=True)
+        label = np.divide(label, total, out=np.zeros_like(label), where=total > 0)
+        share = np.where(total > 0, self.share, 0.0)
+        with np.errstate(divide="ignore"):
+            return np.logaddexp(np.log1p(-share) + log_q, np.log(share * label))
+
+
+@TARGETS.register("rank_labels")
+@dataclass(frozen=True, slots=True)
+class RankLabels:
+    """P = 2^(−rank/c), the teacher's rank within the group, 1 = best; ties share the mean rank."""
+
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.c < float("inf"):
+            raise UsageError(f"c={self.c} is not a half-life", do="give a number of ranks above 0")
+
+    def kind(self, kind: str) -> str:
+        """Probabilities."""
+        return "probability"
+
+    def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
+        """Halve every `c` ranks; raises BadInput where that leaves the range of float32."""
+        if groups.size / self.c > 125.0:
+            raise UsageError(
+                f"2^(−{groups.size}/{self.c:g}) is below the smallest float32",
+                do=f"choose c of {groups.size / 125:.2g} or more",
+            )
+        score = groups.score
+        above = (score[:, None, :] > score[:, :, None]).sum(axis=2)
+        ties = (score[:, None, :] == score[:, :, None]).sum(axis=2)
+        return np.exp2(-(above + (ties + 1) / 2.0) / self.c)
+
+
+@TARGETS.register("minmax")
+@dataclass(frozen=True, slots=True)
+class MinMax:
+    """(s − min)/(max − min) within the group; a group whose scores are all equal becomes ½."""
+
+    def kind(self, kind: str) -> str:
+        """No probability any more."""
+        return "similarity"
+
+    def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
+        """Scale to [0, 1]."""
+        score = groups.score.astype(np.float64)
+        low = score.min(axis=1, keepdims=True)
+        width = score.max(axis=1, keepdims=True) - low
+        return np.divide(score - low, width, out=np.full_like(score, 0.5), where=width > 0)
+
+
+@TARGETS.register("zscore")
+@dataclass(frozen=True, slots=True)
+class ZScore:
+    """(s − mean)/standard deviation within the group; all-equal scores become 0."""
+
+    def kind(self, kind: str) -> str:
+        """No probability any more."""
+        return "similarity"
+
+    def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
+        """Centre and scale by the population deviation."""
+        score = groups.score.astype(np.float64)
+        centred = score - score.mean(axis=1, keepdims=True)
+        # Equal float32 scores centre to rounding errors of their mean, not to exact zeros.
+        spread = np.where(
+            np.ptp(score, axis=1, keepdims=True) > 0, score.std(axis=1, keepdims=True), 0
+        )
+        return np.divide(centred, spread, out=np.zeros_like(score), where=spread > 0)
+
+
+def retarget_groups(
+    workspace: Workspace,
+    groups: Artifact | str,
+    target: str | Target,
+    *,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Return the same groups with other scores; the manifest names the target and the score kind."""
+    groups = workspace.find(groups, "groups")
+    value: Target = TARGETS.parse(target)
+    return build_derived(
+        workspace,
+        groups,
+        parameters={"target": str(value)},
+        worker=Retargeter,
+        options={"groups": str(groups.path), "target": str(value)},
+        metadata={"kind": value.kind(groups.metadata["kind"]), "target": str(value)},
+        how=how,
+    )
+
+
+class Retargeter:
+    """The worker: rewrites the scores of a range of queries."""
+
+    def __init__(self, groups: str, target: str):
+        artifact = open_artifact(Path(groups))
+        self.groups, self.bounds = Groups(artifact, level=2), first_rows(artifact)
+        self.target: Target = TARGETS.parse(target)
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the groups of queries number start…stop−1 with their new scores."""
+        start, stop = int(self.bounds[shard.start]), int(self.bounds[shard.stop])
+        rows = self.groups.rows(start, stop)
+        found = self.target.scores(rows, self.groups.kind)
+        assert found.shape == rows.score.shape and math.prod(found.shape) == rows.score.size
+        return Output(groups_table(replace(rows, score=found.astype(np.float32))))
