@@ -32,7 +32,7 @@ def build_derived(
     own = {
         role: groups.input(role) for role in groups.inputs if role not in ("groups", "statistics")
     }
-    kept = {
+    kept: dict[str, Any] = {
         key: groups.parameters[key] for key in ("size", "split", "seed") if key in groups.parameters
     }
     stage = Stage(

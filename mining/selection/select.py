@@ -53,9 +53,9 @@ def select_groups(
     of their text, and empty documents never become negatives. `filters` remove candidates before
     the strategy chooses. A query with too few candidates is dropped with the reason
     `too_few_candidates`, refused (`when_short="error"`) or filled up from the pool at random
-    (`fill`). `missing` says what happens to a pool
-    document without a teacher score: `error`, `drop_doc`, `drop_query`. A query without a usable
-    positive is dropped as `no_positive`. Draws are keyed by (seed, query_id).
+    (`fill`). `missing` says what happens to a pool document without a teacher score: `error`,
+    `drop_doc`, `drop_query`. A query without a usable positive is dropped as `no_positive`. Draws
+    are keyed by (seed, query_id). `vectors`: of the documents, for strategies that need them.
 
     Raises UsageError for a malformed request, BadInput for scores that are missing or not finite,
     and for a pool of another collection.
@@ -78,23 +78,29 @@ def select_groups(
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
     inputs |= {"vectors": vectors} if vectors is not None else {}
     _check_needs(bound, inputs)
-    worker_options = {k: v for k, v in parameters.items() if k != "split"}
-    stage = Stage(
+    return workspace.build(_stage(parameters, inputs), how)
+
+
+def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
+    scores = inputs["scores"]
+    return Stage(
         kind="groups",
         parameters=parameters,
         inputs=inputs,
-        schema=groups_schema(size),
-        shards=lambda: split_by_work(_candidates_per_query(pool), _SHARD_PAIRS),
+        schema=groups_schema(parameters["size"]),
+        shards=lambda: split_by_work(_candidates_per_query(inputs["pool"]), _SHARD_PAIRS),
         worker=Selector,
-        options={"paths": paths_of(inputs), **worker_options},
+        options={
+            "paths": paths_of(inputs),
+            **{name: value for name, value in parameters.items() if name != "split"},
+        },
         metadata={
             "kind": scores.metadata["kind"],
             "teacher": scores.metadata.get("teacher", ""),
-            "strategy": str(bound),
-            "split": split,
+            "strategy": parameters["strategy"],
+            "split": parameters["split"],
         },
     )
-    return workspace.build(stage, how)
 
 
 def _check_needs(strategy: Strategy, inputs: dict[str, Artifact]) -> None:

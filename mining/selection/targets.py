@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -154,10 +153,9 @@ class ZScore:
         """Centre and scale by the population deviation."""
         score = groups.score.astype(np.float64)
         centred = score - score.mean(axis=1, keepdims=True)
-        # Equal float32 scores centre to rounding errors of their mean, not to exact zeros.
-        spread = np.where(
-            np.ptp(score, axis=1, keepdims=True) > 0, score.std(axis=1, keepdims=True), 0
-        )
+        # Equal scores centre to rounding errors of their mean, not to exact zeros.
+        varies = np.ptp(score, axis=1, keepdims=True) > 0
+        spread = np.where(varies, score.std(axis=1, keepdims=True), 0.0)
         return np.divide(centred, spread, out=np.zeros_like(score), where=spread > 0)
 
 
@@ -168,7 +166,7 @@ def retarget_groups(
     *,
     how: Execution = INLINE,
 ) -> Artifact:
-    """Return the same groups with other scores; the manifest names the target and the score kind."""
+    """Return the same groups with other scores; the manifest names target and score kind."""
     groups = workspace.find(groups, "groups")
     value: Target = TARGETS.parse(target)
     return build_derived(
@@ -195,5 +193,4 @@ class Retargeter:
         start, stop = int(self.bounds[shard.start]), int(self.bounds[shard.stop])
         rows = self.groups.rows(start, stop)
         found = self.target.scores(rows, self.groups.kind)
-        assert found.shape == rows.score.shape and math.prod(found.shape) == rows.score.size
         return Output(groups_table(replace(rows, score=found.astype(np.float32))))
