@@ -10,6 +10,7 @@ on `datasets` do; where the package `datasets` is installed it serves the rows.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
@@ -151,9 +152,7 @@ def collator_rate(found, model, seconds, sample=200_000):
     groups = Groups(found["groups"]).rows(0, min(sample, found["groups"].rows))
     columns = {"query": groups.query, "doc": list(groups.doc), "score": list(groups.score)}
     if importlib.util.find_spec("datasets"):
-        import datasets
-
-        rows = datasets.Dataset.from_dict(columns)
+        rows = importlib.import_module("datasets").Dataset.from_dict(columns)
     else:
         rows = [
             {"query": int(q), "doc": d.tolist(), "score": s.tolist()}

@@ -109,7 +109,7 @@ class Training:
             if stream.position < stop:
                 continue
             # ---- an optimiser step
-            self.processes.add_up([p.grad for p in network.parameters() if p.grad is not None])
+            self.processes.add_up_gradients(network)
             norm = torch.nn.utils.clip_grad_norm_(network.parameters(), s.clip or math.inf)
             rate = s.learning_rate(step, self.steps)
             for group in optimiser.param_groups:

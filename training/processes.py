@@ -51,6 +51,16 @@ class Processes:
             tensor.copy_(flat[at : at + tensor.numel()].view_as(tensor))
             at += tensor.numel()
 
+    def add_up_gradients(self, network: torch.nn.Module) -> None:
+        """Add up the gradients of all processes; one that had no group in this step adds zeros."""
+        if self.world == 1:
+            return
+        trained = [p for p in network.parameters() if p.requires_grad]
+        for parameter in trained:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.add_up([p.grad for p in trained if p.grad is not None])
+
     def first(self, build: Callable[[], Value]) -> Value:
         """Let process 0 build what the others then only find."""
         if self.world == 1:
@@ -76,9 +86,9 @@ class Processes:
         if there:
             return workspace.open(kind, fingerprint)
         if self.rank == 0:
-            artifact = workspace.build_folder(kind, parameters, inputs, write)
+            workspace.build_folder(kind, parameters, inputs, write)
         else:
             follow(workspace.root / "tmp" / fingerprint / "scratch")
         if self.world > 1:
             distributed.barrier()
-        return artifact if self.rank == 0 else workspace.open(kind, fingerprint)
+        return workspace.open(kind, fingerprint)

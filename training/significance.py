@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -213,9 +213,9 @@ def compare(
         both = x - y if x.shape == y.shape else d
         interval = bootstrap_interval(both, level=level, draws=draws, seed=seed)
         p_t, p_random = paired_t(d), paired_randomisation(d, draws=draws, seed=seed)
-        rows.append((a, b, d.size, interval, p_t, p_random))
-    adjusted = holm([row[4] for row in rows])
-    return [Comparison(*row, p) for row, p in zip(rows, adjusted, strict=True)]
+        rows.append(Comparison(a, b, d.size, interval, p_t, p_random, p_t))
+    adjusted = holm([row.p_t for row in rows])
+    return [replace(row, p_adjusted=p) for row, p in zip(rows, adjusted, strict=True)]
 
 
 def spread_of_mean_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
