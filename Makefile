@@ -42,7 +42,7 @@ demo: $(VENV)/.ready-demo
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/.ready-dev types
+lint: $(VENV)/.ready-test $(VENV)/.ready-dev types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

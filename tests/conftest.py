@@ -1,6 +1,6 @@
 """What all tests share: an offline environment, a workspace, one local cluster.
 
-pytest puts this folder on the path: `from oracles.entropy import …`, `from tiny_collection import …`.
+pytest puts this folder on the path: `from oracles.entropy import …`, `from tiny_models import …`.
 For the same reason no folder here may be called `rankmill`: it would hide the package.
 """
 
