@@ -48,6 +48,7 @@ class Prepared:
     `label` is the canonical text with the model's content tag in place of its path. `parameters`
     decide the scores. `make(**options)` builds the scorer in whichever process runs the shards.
     `pair_work(query, doc)` is what each pair costs, in tokens for a model and 1 for a product.
+    `inputs` are the artifacts that were made for it, so that their cost stays attached.
     """
 
     label: str
@@ -57,6 +58,7 @@ class Prepared:
     options: Mapping[str, Any]
     pair_work: Callable[[np.ndarray, np.ndarray], np.ndarray]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Artifact] = field(default_factory=dict)
     gpus: int = 0
 
 

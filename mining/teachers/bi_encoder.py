@@ -79,6 +79,7 @@ def prepare_bi_encoder(
             "dtype": teacher.compute,
             "prompt": vectors["queries"].parameters["prompt"],
         },
+        inputs={"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]},
     )
 
 

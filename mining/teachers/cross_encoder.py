@@ -92,6 +92,7 @@ def prepare_cross_encoder(
             "dtype": teacher.compute,
             "prompt": "",
         },
+        inputs={"query_tokens": stores["queries"], "doc_tokens": stores["corpus"]},
         gpus=int(device().type == "cuda"),
     )
 

@@ -72,7 +72,7 @@ def score_pool(
     stage = Stage(
         kind="scores",
         parameters={"teacher": prepared.label, "kind": prepared.kind, **prepared.parameters},
-        inputs={"pool": pool, "corpus": corpus, "queries": queries},
+        inputs={"pool": pool, "corpus": corpus, "queries": queries, **prepared.inputs},
         schema=SCORES,
         shards=lambda: split_by_work(_work_per_row(pool, prepared.pair_work), _SHARD_WORK),
         worker=ScoreWorker,
