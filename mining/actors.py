@@ -148,7 +148,7 @@ class _Supervisor:
 
         self.ray, self.job, self.commit, self.progress = ray, job, commit, progress
         threads = max(1, int(ray.cluster_resources().get("CPU", workers)) // workers)
-        self.actor_class = ray.remote(
+        self.actor_class = ray.remote(  # type: ignore[call-overload]
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=1,

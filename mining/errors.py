@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class RankmillError(Exception):
@@ -28,7 +29,9 @@ class RankmillError(Exception):
             lines.append(f"  do: {self.do}")
         return "\n".join(lines)
 
-    def __reduce__(self):  # survives the way back from an actor with its keyword arguments
+    def __reduce__(
+        self,
+    ) -> tuple[Any, ...]:  # survives the way back from an actor with its keyword arguments
         return _rebuild, (type(self), self.what, self.where, self.do)
 
 
@@ -82,7 +85,7 @@ class MissingDependency(RankmillError):
         )
         self.package, self.extra = package, extra
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _missing, (self.package, self.extra)
 
 

@@ -91,7 +91,7 @@ class Family:
             if name in self._members:
                 raise ValueError(f"{self.noun} {name!r} is registered twice")
             self._members[name] = member
-            member.__str__ = lambda value: self.text(value)  # type: ignore[assignment]
+            member.__str__ = lambda value: self.text(value)  # type: ignore[assignment,misc]
             member.canonical_name = name  # type: ignore[attr-defined]
             return member
 

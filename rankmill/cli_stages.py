@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +27,12 @@ SplitOption = Annotated[str, typer.Option("--split", help="Which judged queries:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (demo, run):
+    whole: tuple[Callable[..., None], ...] = (demo, run)
+    stages: tuple[Callable[..., None], ...]
+    stages = (collect, mine, pool, score, select, stats, train, evaluate, import_)
+    for command in whole:
         app.command(command.__name__, rich_help_panel="The whole way")(command)
-    for command in (collect, mine, pool, score, select, stats, train, evaluate, import_):
+    for command in stages:
         name = {"evaluate": "eval", "import_": "import"}.get(command.__name__, command.__name__)
         app.command(name, rich_help_panel="Stage by stage")(command)
 

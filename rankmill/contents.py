@@ -167,7 +167,9 @@ def _ranks(outcome: Outcome) -> content.RankPanels | None:
     rank = np.arange(1, depth + 1)
     curves = []
     for sampler in outcome.results.students:
-        for system, role in ((TEACHER, "teacher"), (START, "start"), (sampler, "student")):
+        drawn: tuple[tuple[str, content.CurveRole], ...]
+        drawn = ((TEACHER, "teacher"), (START, "start"), (sampler, "student"))
+        for system, role in drawn:
             y = findings.probability_by_rank(judged[system], outcome.temperature, depth)
             curves.append(content.RankCurve(sampler, role, rank[y > 0], y[y > 0]))
     label = f"softmax over the list at T = {outcome.temperature:g}, {domain}"

@@ -69,7 +69,7 @@ def _package(name: str, least: str) -> Finding:
         module = importlib.import_module(name)
     except ImportError as error:
         return Finding(name, "bad", f"cannot be imported ({error}): pip install -e .")
-    found = _version(name) or getattr(module, "__version__", "unknown version")
+    found = _version(name) or str(getattr(module, "__version__", "unknown version"))
     numbers = tuple(int(n) for n in found.split("+")[0].split(".")[:3] if n.isdigit())
     enough = numbers >= tuple(int(n) for n in least.split("."))
     return Finding(

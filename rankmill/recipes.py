@@ -27,7 +27,7 @@ class Mine(_Strict):
     """Which queries are mined, by which sources, how deep."""
 
     split: str = "train"
-    depth: int = Field(100, ge=1)
+    depth: int = Field(default=100, ge=1)
     sources: dict[str, str] = Field(min_length=1)
 
 
@@ -68,7 +68,7 @@ class Evaluate(_Strict):
 
     measures: str = "nDCG@10 AP R@100"
     first_stage: str = "bm25(k1=0.9,b=0.4)"
-    depth: int = Field(100, ge=1)
+    depth: int = Field(default=100, ge=1)
     compute: str = "float32"
     domains: dict[str, Domain] = Field(default_factory=lambda: {"test": Domain()}, min_length=1)
 

@@ -137,7 +137,7 @@ def ranks(samplers: tuple[str, ...], level: dict[str, float]) -> c.RankPanels:
         for role, power in (("teacher", steep + 0.4), ("student", steep), ("start", 0.4)):
             y = rank**-power / (rank**-power).sum()
             curves.append(c.RankCurve(name, role, rank, y, y * 0.8, y * 1.25))  # type: ignore[arg-type]
-    return c.RankPanels(curves)
+    return c.RankPanels(curves, y_label="softmax over the list at T = 0.05, held out: scikit-learn")
 
 
 def training(rng: np.random.Generator, name: str, level: float, steps: int = 600) -> c.Training:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -49,7 +50,7 @@ def mine_bm25(
     A query that shares no term with any document keeps its row, with an empty list.
     """
     index = postings_of(workspace, collection.corpus, how)
-    options = {
+    options: dict[str, Any] = {
         "collection": str(collection.artifact.path),
         "index": str(index.path),
         "split": split,

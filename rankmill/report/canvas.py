@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,6 +133,11 @@ def log_axis(axis: Axis, *, steps: tuple[float, ...] = (1.0,)) -> None:
     axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=8))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+
+
+def wrapped(label: str, length: int = 36) -> str:
+    """Break a long axis label into lines that fit a panel's height."""
+    return "\n".join(textwrap.wrap(label, length)) or label
 
 
 def brief(name: str, length: int = 26) -> str:

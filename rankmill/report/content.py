@@ -18,6 +18,7 @@ from rankmill.mining.errors import UsageError
 
 Numbers = Sequence[float] | np.ndarray
 Role = Literal["first stage", "teacher", "start", "student"]
+CurveRole = Literal["teacher", "start", "student"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class RankCurve:
     """
 
     sampler: str
-    role: Literal["teacher", "start", "student"]
+    role: CurveRole
     rank: Numbers
     y: Numbers
     low: Numbers | None = None

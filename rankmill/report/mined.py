@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from .canvas import INK, SOFT, START, TEACHER, Look, Picture, brief, log_axis, panel
+from .canvas import INK, SOFT, START, TEACHER, Look, Picture, brief, log_axis, panel, wrapped
 from .content import Overlap, RankCurve, RankPanels, SourceRecall, Statistic
 
 BINS = 50  # quantities.md §7: a histogram with declared edges
@@ -94,7 +94,7 @@ def distribution_picture(statistic: Statistic, look: dict[str, Look]) -> Picture
         axes.spines["left"].set_visible(False)
         axes.set_ylim(-0.32, len(values) - 0.08)
         axes.set_xlim(low, high)
-        axes.set_xlabel(f"{statistic.title} ({statistic.unit})")
+        axes.set_xlabel(wrapped(f"{statistic.title} ({statistic.unit})"))
     counts = {array.size for array in values.values()}
     groups = "; ".join(f"{name} {array.size:,}" for name, array in values.items())
     each = f"{min(counts):,} per sampler" if len(counts) == 1 and len(values) > 1 else groups
@@ -145,8 +145,8 @@ def plane_picture(across: Statistic, up: Statistic, look: dict[str, Look]) -> Pi
             axes.plot(x2, y2, style.marker, color=style.color, mec="white", mew=1.2, ms=9, zorder=5)
             said.append(f"{name} {x2:.3g}, {y2:.3g}")
         axes.margins(0.12)
-        axes.set_xlabel(f"{across.title} ({across.unit})")
-        axes.set_ylabel(f"{up.title} ({up.unit})")
+        axes.set_xlabel(wrapped(f"{across.title} ({across.unit})", 48))
+        axes.set_ylabel(wrapped(f"{up.title} ({up.unit})"))
         picture.alternative = f"Medians of {across.title} and {up.title}: {'; '.join(said)}."
     picture.remark = "Dot: medians over groups; lines: from first to third quartile."
     return picture
@@ -182,7 +182,7 @@ def rank_pictures(panels: RankPanels, look: dict[str, Look]) -> list[Picture]:
                 log_axis(axes.yaxis)
             axes.set_ylim(*limits)
             axes.set_xlabel("rank in the list (log scale)")
-            axes.set_ylabel(panels.y_label)
+            axes.set_ylabel(wrapped(panels.y_label))
         pictures.append(picture)
     return pictures
 

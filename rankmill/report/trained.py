@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from .canvas import INK, OTHER, START, TEACHER, Look, Picture, brief, log_axis, panel
+from .canvas import INK, OTHER, START, TEACHER, Look, Picture, brief, log_axis, panel, wrapped
 from .content import System, Training
 
 POINTS = 400  # a line holds no more points than a screen can show
@@ -53,7 +53,7 @@ def curve_picture(
             last = max(last, float(step.max()))
         _level_axis(axes, min(lows), max(highs))
         axes.set_xlabel("optimiser step")
-        axes.set_ylabel(label)
+        axes.set_ylabel(wrapped(label))
         axes.set_xlim(0, last)
         picture.alternative = f"{title} by step: {'; '.join(said)}."
     picture.remark = remark + (

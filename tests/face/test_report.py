@@ -13,6 +13,7 @@ import pytest
 import synthetic_report
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from rankmill.mining.errors import UsageError
@@ -189,16 +190,20 @@ def test_no_text_overlaps_or_leaves_its_picture(
 def text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
     """Where every text lies that is really drawn (ticks beyond the limits are not)."""
     canvas = FigureCanvasAgg(figure)
-    renderer, texts = canvas.get_renderer(), {}
-    draw = renderer.draw_text
+    texts: list[Text] = []
+    draw = Text.draw
 
-    def record(*args: Any, mtext: Any = None, **options: Any) -> None:
-        texts[mtext] = mtext.get_text()
-        draw(*args, mtext=mtext, **options)
+    def record(text: Text, renderer: Any, *args: Any, **options: Any) -> None:
+        texts.append(text)
+        draw(text, renderer, *args, **options)
 
-    renderer.draw_text = record  # type: ignore[method-assign]
-    canvas.draw()
-    return [(said, text.get_window_extent(renderer)) for text, said in texts.items() if said]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", record)
+        canvas.draw()
+    said = {text: text.get_text() for text in texts if text.get_visible()}
+    return [
+        (words, t.get_window_extent(canvas.get_renderer())) for t, words in said.items() if words
+    ]
 
 
 def test_every_picture_draws_something_of_every_sampler(drawn: list[Figure]) -> None:
