@@ -23,7 +23,9 @@ class Candidates:
     doc uint32; score float64, the teacher's, as stored (`kind` says what it is); rank[label]
     uint16, 1-based, 0 = that source did not find it; `allowed` bool: may become a negative;
     `positive` is the index of the group's positive. `reached[label]()` gives the probability at
-    which a drawn source had included the document, 1 for sources that do not draw.
+    which a drawn source had included the document, 1 for sources that do not draw; `distance()` the
+    Euclidean distance of every document from the positive in the vectors of a declared encoder;
+    `judged` bool says which documents have a judgement.
     """
 
     query_id: str
@@ -35,6 +37,7 @@ class Candidates:
     positive: int
     reached: Callable[[str], np.ndarray]
     distance: Callable[[], np.ndarray] | None = None
+    judged: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.doc)
@@ -64,6 +67,11 @@ class Strategy(Protocol):
 
         NaN where it has no closed form. `size` is at most the number of reachable candidates.
         """
+        ...
+
+    def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
+        """Return the probability of a document that the strategy's list might have held but did
+        not: 0 unless its source draws its lists itself, over the whole corpus."""
         ...
 
     def choose(
@@ -109,6 +117,17 @@ def in_window(candidates: Candidates, label: str, first: int, last: int | None) 
     rank = candidates.rank[label]
     inside = candidates.allowed & (rank >= first)
     return np.flatnonzero(inside if last is None else inside & (rank <= last))
+
+
+def drawn_share(candidates: Candidates, label: str, reach: np.ndarray, size: int) -> float:
+    """Return the probability that a uniform draw of `size` from a drawn list gives every document.
+
+    0 for a source that does not draw, or that has drawn everything there is.
+    """
+    reached = candidates.reached(label)[reach]
+    if not len(reach) or reached.min() >= 1.0:
+        return 0.0
+    return float(size / len(reach) * reached.min())
 
 
 def draw_uniformly(reach: np.ndarray, size: int, draws: np.random.Generator) -> np.ndarray:

@@ -178,6 +178,77 @@ class _Books:
         return Output(groups_table(arrays), dropped=self.dropped, counts=self.counts)
 
 
+class Chooser:
+    """Strategy, filters, and what happens when candidates are too few: one group at a time."""
+
+    def __init__(self, strategy: str, filters: Sequence[str], size: int, when_short: str):
+        self.strategy: Strategy = STRATEGIES.parse(strategy)
+        self.filters: dict[str, Filter] = {text: FILTERS.parse(text) for text in filters}
+        self.wanted, self.when_short = size - 1, when_short
+
+    def narrow(self, candidates: Candidates) -> dict[str, int]:
+        """Take what the filters remove from `allowed`; returns how many each removed."""
+        removed = {}
+        for text, one in self.filters.items():
+            kept = one.keeps(candidates)
+            removed[f"filtered:{text}"] = int((candidates.allowed & ~kept).sum())
+            candidates.allowed &= kept
+        return removed
+
+    def probabilities(self, candidates: Candidates) -> tuple[np.ndarray, float]:
+        """Narrow, then return π over the candidates (float64) and of a document outside the pool.
+
+        π is what could have happened: where a source draws its lists itself, documents that this
+        list happens not to hold have the probability of those it holds.
+        """
+        self.narrow(candidates)
+        reach = self.strategy.reach(candidates, self.wanted)
+        found = np.zeros(len(candidates))
+        if len(reach) < self.wanted:
+            spare = self._spare(candidates, reach)
+            found[reach] = 1.0
+            found[spare] = (self.wanted - len(reach)) / max(1, len(spare))
+            return found, 0.0
+        beyond = self.strategy.beyond(candidates, reach, self.wanted)
+        found[candidates.allowed] = beyond
+        found[reach] = self.strategy.inclusion(candidates, reach, self.wanted)
+        return found, beyond
+
+    def choose(
+        self, candidates: Candidates, draws: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, int] | None:
+        """Return (indices of the negatives, their π, how many were filled up); None drops the
+        group.
+
+        `fill` takes all that can be reached and draws the rest uniformly from the other allowed
+        candidates of the pool. Raises BadInput for too few candidates under `error`.
+        """
+        reach = self.strategy.reach(candidates, self.wanted)
+        probability = np.zeros(len(candidates))
+        if len(reach) >= self.wanted:
+            probability[reach] = self.strategy.inclusion(candidates, reach, self.wanted)
+            chosen = self.strategy.choose(candidates, reach, self.wanted, draws)
+            return chosen, probability[chosen], 0
+        missing = self.wanted - len(reach)
+        if self.when_short == "error":
+            raise BadInput(
+                f"query {candidates.query_id!r} has {len(reach)} candidates, "
+                f"a group of {self.wanted + 1} needs {self.wanted}",
+                where=str(self.strategy),
+                do="mine deeper, filter less, choose smaller groups, or another when_short",
+            )
+        spare = self._spare(candidates, reach)
+        if self.when_short == "drop_query" or len(spare) < missing:
+            return None
+        probability[reach], probability[spare] = 1.0, missing / len(spare)
+        chosen = np.concatenate([reach, draw_uniformly(spare, missing, draws)])
+        return chosen, probability[chosen], missing
+
+    @staticmethod
+    def _spare(candidates: Candidates, reach: np.ndarray) -> np.ndarray:
+        return np.setdiff1d(np.flatnonzero(candidates.allowed), reach)
+
+
 class Selector:
     """The worker: chooses the groups of a range of queries."""
 
@@ -192,9 +263,8 @@ class Selector:
         **reading: Any,
     ):
         self.reader = CandidateReader(paths, **reading)
-        self.strategy: Strategy = STRATEGIES.parse(strategy)
-        self.filters: dict[str, Filter] = {text: FILTERS.parse(text) for text in filters}
-        self.size, self.seed, self.when_short = size, seed, when_short
+        self.chooser = Chooser(strategy, filters, size, when_short)
+        self.size, self.seed = size, seed
 
     def __call__(self, shard: Shard) -> Output:
         """Return the groups of pool rows start…stop−1."""
@@ -213,52 +283,16 @@ class Selector:
     def _group(self, asked: Asked, number: int, books: _Books) -> bool:
         """Add the group around positive `number`; False when there are too few candidates."""
         candidates = asked.around[number]
-        for text, one in self.filters.items():
-            kept = one.keeps(candidates)
-            self.reader.count(f"filtered:{text}", (candidates.allowed & ~kept).sum())
-            candidates.allowed &= kept
-        wanted = self.size - 1
-        reach = self.strategy.reach(candidates, wanted)
+        for name, removed in self.chooser.narrow(candidates).items():
+            self.reader.count(name, removed)
         key = asked.query_id if number == 0 else f"{asked.query_id}\x00{number}"
-        draws = generator(self.seed, "select", key)
-        probability = np.zeros(len(candidates))
-        if len(reach) >= wanted:
-            probability[reach] = self.strategy.inclusion(candidates, reach, wanted)
-            chosen = self.strategy.choose(candidates, reach, wanted, draws)
-        elif (filled := self._short(candidates, reach, probability, draws)) is not None:
-            chosen = filled
-        else:
+        choice = self.chooser.choose(candidates, generator(self.seed, "select", key))
+        if choice is None:
             return False
-        probability[candidates.positive] = 1.0
-        items = np.concatenate([[candidates.positive], chosen]).astype(np.int64)
+        items = np.concatenate([[candidates.positive], choice[0]]).astype(np.int64)
+        inclusion = np.concatenate([[1.0], choice[1]])
+        self.reader.count("filled", choice[2])
         doc = candidates.doc[items]
         grade = asked.grade_of(doc).clip(-128, 127)
-        books.rows.append((asked.query, doc, candidates.score[items], grade, probability[items]))
+        books.rows.append((asked.query, doc, candidates.score[items], grade, inclusion))
         return True
-
-    def _short(
-        self,
-        candidates: Candidates,
-        reach: np.ndarray,
-        probability: np.ndarray,
-        draws: np.random.Generator,
-    ) -> np.ndarray | None:
-        """Do what was declared for a query with too few candidates; None drops it.
-
-        `fill` takes all that can be reached and draws the rest uniformly from the other allowed
-        candidates of the pool; their probabilities are written down as such.
-        """
-        missing = self.size - 1 - len(reach)
-        if self.when_short == "error":
-            raise BadInput(
-                f"query {candidates.query_id!r} has {len(reach)} candidates, "
-                f"a group of {self.size} needs {self.size - 1}",
-                where=str(self.strategy),
-                do="mine deeper, filter less, choose smaller groups, or another when_short",
-            )
-        spare = np.setdiff1d(np.flatnonzero(candidates.allowed), reach)
-        if self.when_short == "drop_query" or len(spare) < missing:
-            return None
-        probability[reach], probability[spare] = 1.0, missing / len(spare)
-        self.reader.count("filled", missing)
-        return np.concatenate([reach, draw_uniformly(spare, missing, draws)])

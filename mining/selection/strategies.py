@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
-from .base import STRATEGIES, Candidates, draw_uniformly, in_window, label_of
+from .base import STRATEGIES, Candidates, draw_uniformly, drawn_share, in_window, label_of
 
 
 def _checked_window(first: int, last: int | None) -> None:
@@ -27,6 +27,10 @@ class FromScores:
     def needs(self) -> frozenset[str]:
         """Nothing more."""
         return frozenset()
+
+    def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
+        """Nothing outside the lists can be chosen."""
+        return 0.0
 
 
 @STRATEGIES.register("uniform")
@@ -52,6 +56,10 @@ class Uniform(FromScores):
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
         """n / reachable, times the source's own probability where that draws itself."""
         return size / len(reach) * candidates.reached(str(self.source))[reach]
+
+    def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
+        """The same for every document of the corpus, if the source draws."""
+        return drawn_share(candidates, str(self.source), reach, size)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
@@ -82,6 +90,10 @@ class Random(FromScores):
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
         """n / reachable, times the source's own probability."""
         return size / len(reach) * candidates.reached(self.source)[reach]
+
+    def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
+        """The same for every document of the corpus."""
+        return drawn_share(candidates, self.source, reach, size)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator

@@ -15,7 +15,7 @@ from .strategies import FromScores
 
 @STRATEGIES.register("shell")
 @dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(FromScores):
     """A uniform draw from a shell around the positive in the vectors of a declared encoder.
 
     Candidates (of one source, or of the whole pool) are ordered by their distance from the

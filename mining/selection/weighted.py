@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
-from .base import STRATEGIES, Candidates, draw_uniformly, in_window, label_of
+from .base import STRATEGIES, Candidates, draw_uniformly, drawn_share, in_window, label_of
 from .strategies import FromScores
 
 
@@ -169,6 +169,10 @@ class Mixture(FromScores):
             if mine.any():
                 then[mine] = _expected_share(len(window), rest, population, others, self.number)
         return taken * candidates.reached(self.target)[reach] + (1.0 - taken) * then
+
+    def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
+        """The target's part, if the target draws."""
+        return drawn_share(candidates, self.target, self._windows(candidates)[1], self.number)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator

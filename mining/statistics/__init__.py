@@ -1,6 +1,6 @@
 """Statistics of groups and candidate lists, as values, columns and an artifact."""
 
-from . import agreement, entropy, locality  # noqa: F401  (registers the members)
+from . import agreement, density_ratio, entropy, locality  # noqa: F401  (registers the members)
 from .base import STATISTICS, Rows, Statistic
 from .measure import default_statistics, measure, measure_groups, measure_pool
 from .summary import summarise

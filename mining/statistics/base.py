@@ -29,8 +29,9 @@ REASONS = {
     scales.ZERO_VECTOR: "zero_vector",
     7: "no_probability",  # a similarity has no P = σ(z)
     8: "duplicate_document",
+    9: "unknown_inclusion",  # a strategy without closed form, or an empty target
 }
-NO_PROBABILITY, DUPLICATE_DOCUMENT = 7, 8
+NO_PROBABILITY, DUPLICATE_DOCUMENT, UNKNOWN_INCLUSION = 7, 8, 9
 
 KINDS = ("logit", "log-prob", "probability", "similarity")
 SCALES = ("logprob", "logit", "raw")
@@ -71,7 +72,7 @@ class Rows:
 
     scores float32 [items], offsets int64 [n+1], positive uint8 [items], doc uint32 [items], query
     uint32 [n]; `kind` of the scores; `vectors` and `query_vectors` gather rows of an encoder's
-    vectors, where declared.
+    vectors, where declared; `selection` knows how the groups were selected.
     """
 
     query: np.ndarray
@@ -82,6 +83,7 @@ class Rows:
     kind: str
     vectors: Any = None
     query_vectors: Any = None
+    selection: Any = None
     _known: dict[Hashable, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

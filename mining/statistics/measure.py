@@ -21,6 +21,7 @@ from ..groups import Groups
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import list_values
 from .base import DUPLICATE_DOCUMENT, REASONS, STATISTICS, Rows, Statistic
+from .density_ratio import Selection
 from .locality import VectorRows
 
 SIMILARITY_T = 0.05
@@ -31,6 +32,7 @@ _NEEDED = {
     "vectors": "the vectors of an encoder (vectors=…, --encoder PATH)",
     "query_vectors": "an encoder's vectors of the queries (query_vectors=…)",
     "labels": "judgements (qrels=…); groups carry their own",
+    "selection": "groups: a pool was not selected",
 }
 
 
@@ -123,7 +125,8 @@ def _measure(
     wanted = [STATISTICS.parse(text) for text in texts]
     if not texts:
         raise UsageError("no statistic was asked for", do=f"known: {', '.join(STATISTICS.names())}")
-    _refuse_missing_inputs(wanted, have | ({"labels"} if labels else set()))
+    have |= {"labels"} if labels else set()
+    _refuse_missing_inputs(wanted, have | ({"selection"} if measured.kind == "groups" else set()))
     stage = Stage(
         kind="statistics",
         parameters={"statistics": texts},
@@ -198,6 +201,8 @@ class Measure:
             for role in ("vectors", "query_vectors")
             if role in artifacts
         }
+        if any("selection" in statistic.needs for statistic in self.statistics):
+            self.extra["selection"] = Selection(self.measured)
 
     def __call__(self, shard: Shard) -> Output:
         """Measure the rows of queries number start…stop−1."""

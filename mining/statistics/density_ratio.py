@@ -1,0 +1,237 @@
+"""How far the sampler's distribution ν is from a declared target μ (quantities.md §5 P3–P4, §6,
+11–13).
+
+ν(x) = π_x/Σπ comes from the strategy's inclusion probabilities over everything that it could have
+chosen, not only over what it chose. μ is always declared: uniform over the corpus, over the first
+ranks of a source of the pool, or over the judged documents; positives, exact copies of them and
+empty documents belong to neither. Documents outside the pool are one stratum: the corpus is never
+listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...native import scales
+from ..errors import BadInput, UsageError
+from ..store import Artifact
+from .base import STATISTICS, UNKNOWN_INCLUSION, Column, Rows
+
+if TYPE_CHECKING:
+    from ..selection.base import Candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Strata:
+    """Target and sampler over strata of documents: `number` of them, μ and ν of one document."""
+
+    number: np.ndarray
+    mu: np.ndarray
+    nu: np.ndarray
+
+    def kappa(self) -> float:
+        """max μ/ν over the support of μ; infinite as soon as ν misses part of it (P3)."""
+        inside = (self.number > 0) & (self.mu > 0)
+        if (self.nu[inside] == 0).any():
+            return float("inf")
+        return float((self.mu[inside] / self.nu[inside]).max())
+
+    def coverage(self) -> float:
+        """μ(supp ν): the share of the target that the sampler can reach."""
+        return float((self.number * self.mu)[self.nu > 0].sum())
+
+    def kappa_covered(self) -> float:
+        """max μ/ν where ν > 0; μ is not made to sum to 1 there, so this may be below 1."""
+        inside = (self.number > 0) & (self.mu > 0) & (self.nu > 0)
+        return float((self.mu[inside] / self.nu[inside]).max()) if inside.any() else float("nan")
+
+
+def importance_ess(weight: np.ndarray) -> float:
+    """(Σw)²/Σw² of the importance weights w = μ/ν of a sample: how many documents it is worth."""
+    squares = float((weight * weight).sum())
+    return float(weight.sum()) ** 2 / squares if squares > 0 else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class _AgainstTarget:
+    """The target: `corpus`, `judged`, or a source of the pool with its first `last` ranks."""
+
+    target: str = "corpus"
+    last: int | None = None
+
+    def __post_init__(self) -> None:
+        whole = self.target in ("corpus", "judged")
+        if self.last is not None and (whole or self.last < 1):
+            raise UsageError(
+                f"target={self.target},last={self.last} is not a target",
+                do="write target=corpus, target=judged, or target=<source>,last=<rank>",
+            )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return what must be declared: groups that rankmill selected, so that π is known."""
+        return frozenset({"selection"})
+
+    def column(self, rows: Rows, name: str) -> Column:
+        """Return one of the quantities; they share the reading of the pool."""
+        values = rows.once(("density", self.target, self.last), lambda: self._read(rows))[name]
+        status = np.where(np.isnan(values), UNKNOWN_INCLUSION, scales.DEFINED).astype(np.uint8)
+        return values, status
+
+    def _read(self, rows: Rows) -> dict[str, np.ndarray]:
+        names = ("kappa", "coverage", "kappa_covered", "ess")
+        found = {name: np.full(len(rows), np.nan) for name in names}
+        for row, (candidates, allowed, pi, beyond) in enumerate(rows.selection.of(rows)):
+            if np.isnan(pi).any():
+                continue
+            size = rows.selection.corpus_size
+            strata = strata_of(candidates, allowed, pi, beyond, size, self.target, self.last)
+            if strata is None:
+                continue
+            found["kappa"][row], found["coverage"][row] = strata.kappa(), strata.coverage()
+            found["kappa_covered"][row] = strata.kappa_covered()
+            chosen = rows.doc[rows.offsets[row] + 1 : rows.offsets[row + 1]]
+            place = np.searchsorted(candidates.doc, chosen)
+            found["ess"][row] = importance_ess(strata.mu[place] / strata.nu[place])
+        return found
+
+
+@STATISTICS.register("density_ratio")
+@dataclass(frozen=True, slots=True)
+class DensityRatio(_AgainstTarget):
+    """κ = max μ/ν over the target's support: at least 1 where ν covers it, infinite where it does
+    not.
+
+    `covered` restricts the maximum to documents that the sampler can reach.
+    """
+
+    covered: bool | None = None
+
+    def __post_init__(self) -> None:
+        _AgainstTarget.__post_init__(self)
+        object.__setattr__(self, "covered", True if self.covered else None)
+
+    @property
+    def unit(self) -> str:
+        """A ratio."""
+        return "ratio"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return κ of every group."""
+        return self.column(rows, "kappa_covered" if self.covered else "kappa")
+
+
+@STATISTICS.register("coverage")
+@dataclass(frozen=True, slots=True)
+class Coverage(_AgainstTarget):
+    """The share of the target distribution that the sampler can reach, in [0, 1]."""
+
+    @property
+    def unit(self) -> str:
+        """A share."""
+        return "share"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the coverage of every group."""
+        return self.column(rows, "coverage")
+
+
+@STATISTICS.register("importance_ess")
+@dataclass(frozen=True, slots=True)
+class ImportanceEss(_AgainstTarget):
+    """Effective number of negatives when they are weighted by μ/ν: in [1, k − 1], null if all w are
+    0.
+    """
+
+    @property
+    def unit(self) -> str:
+        """Documents."""
+        return "documents"
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the effective sample size of every group."""
+        return self.column(rows, "ess")
+
+
+def strata_of(
+    candidates: Candidates,
+    allowed: np.ndarray,
+    pi: np.ndarray,
+    beyond: float,
+    corpus_size: int,
+    target: str,
+    last: int | None,
+) -> Strata | None:
+    """Return the strata: every pool document by itself, then all documents outside the pool.
+
+    `allowed`: pool documents that may be negatives before any filter; `pi`: probability of each;
+    `beyond`: of each document outside; `corpus_size`: documents that are not empty. None where the
+    target is empty.
+    """
+    outside = max(0, corpus_size - len(candidates))
+    number = np.append(np.ones(len(candidates)), outside)
+    pi = np.append(np.where(allowed, pi, 0.0), beyond if outside else 0.0)
+    if target == "corpus":
+        inside = np.append(allowed, outside > 0)
+    elif target == "judged":
+        inside = np.append(allowed & candidates.judged, False)
+    else:
+        from ..selection.base import label_of
+
+        rank = candidates.rank[label_of(target, list(candidates.rank), "density_ratio")]
+        inside = np.append(allowed & (rank > 0) & (rank <= (last or 65535)), False)
+    total, mass = float((number * inside).sum()), float((number * pi).sum())
+    if total == 0 or mass == 0:
+        return None
+    return Strata(number, inside / total, pi / mass)
+
+
+class Selection:
+    """How groups were selected, read back from their manifest and inputs."""
+
+    def __init__(self, groups: Artifact):
+        from ..selection.reader import CandidateReader, paths_of
+        from ..selection.select import Chooser
+
+        made = groups
+        while "strategy" not in made.parameters:
+            if "groups" not in made.inputs:
+                raise BadInput(
+                    "these groups do not say how they were selected",
+                    where=groups.path,
+                    do="density ratios need groups that rankmill selected",
+                )
+            made = made.input("groups")
+        given = made.parameters
+        roles = ("pool", "scores", "corpus", "queries", "qrels", "vectors")
+        paths = paths_of({role: made.input(role) for role in roles if role in made.inputs})
+        self.reader = CandidateReader(
+            {role: str(Path(path)) for role, path in paths.items()},
+            min_grade=given["min_grade"],
+            positives=given["positives"],
+            missing=given["missing"],
+        )
+        self.chooser = Chooser(
+            given["strategy"], given["filters"], given["size"], given["when_short"]
+        )
+        pool = made.input("pool")
+        self.query = np.concatenate([t["query"].to_numpy() for t in pool.tables()])
+        self.corpus_size = len(self.reader.corpus) - len(self.reader.empty)
+
+    def of(self, rows: Rows) -> Iterator[tuple[Candidates, np.ndarray, np.ndarray, float]]:
+        """Yield (candidates, which may be negatives, π of each, π outside the pool) per group."""
+        asked: Any = None
+        for row in range(len(rows)):
+            if asked is None or asked.query != rows.query[row]:
+                at = int(np.searchsorted(self.query, rows.query[row]))
+                asked = next(iter(self.reader.rows(at, at + 1)))
+            positive = rows.doc[rows.offsets[row]]
+            candidates = next(c for c in asked.around if c.doc[c.positive] == positive)
+            candidates.judged = np.isin(candidates.doc, asked.judged)
+            allowed = candidates.allowed.copy()
+            yield candidates, allowed, *self.chooser.probabilities(candidates)
