@@ -116,7 +116,7 @@ def _measure(
     labels: bool,
     how: Execution,
 ) -> Artifact:
-    have = {role for role in ("vectors", "query_vectors") if role in inputs}
+    have: set[str] = {role for role in ("vectors", "query_vectors") if role in inputs}
     kind = measured.metadata["kind"]
     if statistics is None:
         statistics = default_statistics(kind, labels=labels, **dict.fromkeys(have, True))
