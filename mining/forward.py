@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +145,7 @@ class Forward:
             model,
             head=head == "logits",
             compute=compute,
-            attention=_ATTENTION if self.packed else "sdpa",
+            attention=_ATTENTION if self.packed else None,
         )
         self.device = device()
         tokens = _TOKENS[self.device.type]
@@ -153,8 +154,8 @@ class Forward:
         self.start = position_start(model.config)
         self.typed = int(model.config.get("type_vocab_size") or 0) > 1
         self._rows: Any = None
-        if head == "logits" and self.packed:
-            self._attach_head()
+        if self.packed and head in {"logits", "cls"}:
+            self._keep_first_tokens()
 
     def run(self, sequences: Sequences, work: Work | None = None) -> np.ndarray:
         """Return one float32 row per sequence: logits, or the pooled vector."""
@@ -203,13 +204,14 @@ class Forward:
         inputs = {"input_ids": ids, "position_ids": positions}
         if self.typed:
             inputs["token_type_ids"] = types
-        bounds = list(zip(starts.tolist(), ends.tolist(), strict=True))
         chosen = np.zeros(self.slots, dtype=np.int64)  # always as many rows, so one shape
         chosen[: len(starts)] = ends - 1 if self.head == "last" else starts
         self._rows = torch.from_numpy(chosen).to(self.device)
-        output = self.network(**inputs, sequence_bounds=bounds)
+        output = self.network(**inputs, sequence_runs=_runs_of_equal_length(ends - starts))
         if self.head == "logits":
             return output.logits.float().cpu().numpy()
+        if self.head == "cls":
+            return output.last_hidden_state[:, 0].cpu().numpy()
         hidden = output.last_hidden_state[0]
         if self.head == "mean":
             cuts = np.append(ends - starts, self.tokens - ends[-1])
@@ -218,11 +220,12 @@ class Forward:
             return means.cpu().numpy()
         return hidden.index_select(0, self._rows).float().cpu().numpy()
 
-    def _attach_head(self) -> None:
-        """Let the head see the first token of every sequence as a row of its own, in float32.
+    def _keep_first_tokens(self) -> None:
+        """Let the last layer and the head see the first token of every sequence only.
 
-        Heads of these architectures read row 0 of the hidden states; the hook gives them a tensor
-        [slots, 1, width] of those rows. Logits in bfloat16 would have only eight bits.
+        Nothing else is read from the last layer, so all of it behind the attention runs on
+        `slots` rows in place of `tokens`. The head gets them as [slots, 1, width] in float32:
+        logits in bfloat16 would have only eight bits.
         """
         base = self.network.base_model
         trunk = base.transformer if hasattr(base, "transformer") else base.encoder
@@ -230,12 +233,20 @@ class Forward:
             for name, child in module.named_children():
                 if child is not base and name not in {"embeddings", "encoder", "transformer"}:
                     child.float()
+        last = trunk.layer[-1].attention
+        early = self.model.config["model_type"] != "distilbert"  # its layers are built otherwise
+
+        def choose(module: Any, arguments: Any) -> Any:
+            return tuple(x.index_select(1, self._rows) for x in arguments)
 
         def first_rows(module: Any, arguments: Any, output: Any) -> Any:
-            rows = output.last_hidden_state[0].index_select(0, self._rows)
+            rows = output.last_hidden_state[0]
+            rows = rows if early else rows.index_select(0, self._rows)
             output.last_hidden_state = rows[:, None, :].float()
             return output
 
+        if early:  # attention.output(what attention gives, what went in)
+            last.output.register_forward_pre_hook(choose)
         trunk.register_forward_hook(first_rows)
 
     # ---- padded --------------------------------------------------------------------------------
@@ -314,6 +325,12 @@ def _register_attention() -> None:
     AttentionInterface.register(_ATTENTION, _packed_attention)
 
 
+def _runs_of_equal_length(lengths: np.ndarray) -> list[tuple[int, int]]:
+    """Return (how many, length) of neighbours of equal length, in order."""
+    edges = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1))
+    return [(int(b - a), int(lengths[a])) for a, b in pairwise(edges.tolist())]
+
+
 def _packed_attention(
     module: Any,
     query: Any,
@@ -321,21 +338,26 @@ def _packed_attention(
     value: Any,
     attention_mask: Any,
     *,
-    sequence_bounds: list[tuple[int, int]],
+    sequence_runs: list[tuple[int, int]],
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[Any, None]:
     """Attend within each sequence: `query`, `key`, `value` [1, heads, tokens, size].
 
-    Every sequence is a call of its own, so the shape that decides the kernel's path is its own.
+    Neighbours of equal length share a call; how many they are does not change their bits (tested).
     """
     import torch
     from torch.nn.functional import scaled_dot_product_attention as attend
 
     _, heads, tokens, size = query.shape
-    out = torch.zeros(1, tokens, heads, size, dtype=query.dtype, device=query.device)
-    for low, high in sequence_bounds:
-        piece = slice(low, high)
-        rows = attend(query[:, :, piece], key[:, :, piece], value[:, :, piece], scale=scaling)
-        out[:, piece] = rows.transpose(1, 2)
-    return out, None
+    out = torch.empty(tokens, heads, size, dtype=query.dtype, device=query.device)
+    low = 0
+    for count, length in sequence_runs:
+        high = low + count * length
+        shape = (count, length, heads, size)
+        rows = [x[0].transpose(0, 1)[low:high].reshape(shape) for x in (query, key, value)]
+        found = attend(*(x.transpose(1, 2) for x in rows), scale=scaling)
+        out[low:high] = found.transpose(1, 2).reshape(high - low, heads, size)
+        low = high
+    out[low:] = 0
+    return out[None], None

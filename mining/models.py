@@ -244,9 +244,13 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def load_model(model: ModelFolder, *, head: bool, compute: str, attention: str = "sdpa") -> Any:
+def load_model(
+    model: ModelFolder, *, head: bool, compute: str, attention: str | None = None
+) -> Any:
     """Load the weights in evaluation mode, in `compute` precision, on the device of this process.
 
+    `attention` names an implementation registered with transformers; None is its best for the
+    architecture.
     `head=True` loads the sequence-classification head; raises BadInput when the checkpoint has
     none, when weights are missing, or when the vocabulary is larger than the embedding table.
     """

@@ -36,12 +36,19 @@ def tiny_encoder(folder: Path, *, seed: int = 0, pooling: str = "mean", **config
     return folder
 
 
-def tiny_cross_encoder(folder: Path, *, labels: int = 1, seed: int = 0, **config: Any) -> Path:
-    """Write a BERT with a random classification head of one or two labels; returns the folder."""
-    from transformers import BertConfig, BertForSequenceClassification
+def tiny_cross_encoder(
+    folder: Path, *, labels: int = 1, seed: int = 0, kind: str = "bert", **config: Any
+) -> Path:
+    """Write a model of type `kind` with a random classification head; returns the folder."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    said = _config(config) | {"num_labels": labels}
-    _save(BertForSequenceClassification(BertConfig(**said)), folder, seed)
+    said = _config(config) | {"num_labels": labels, "pad_token_id": 0}
+    if kind == "distilbert":
+        said |= {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4, "dropout": 0.0}
+    if kind in {"roberta", "xlm-roberta", "camembert"}:
+        said |= {"type_vocab_size": 1, "max_position_embeddings": 129}
+    network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **said))
+    _save(network, folder, seed)
     write_tokenizer(folder)
     return folder
 

@@ -16,7 +16,14 @@ from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.encoders import encode, settings_of
 from rankmill.mining.errors import BadInput
-from rankmill.mining.forward import Forward, Template, Work, pair_sequences, single_sequences
+from rankmill.mining.forward import (
+    PACKED,
+    Forward,
+    Template,
+    Work,
+    pair_sequences,
+    single_sequences,
+)
 from rankmill.mining.models import ModelFolder, resolve
 from rankmill.mining.store import Workspace
 from rankmill.mining.text.tokens import Ragged
@@ -53,6 +60,7 @@ def expected_logits(model: ModelFolder, texts: Ragged, pairs: list[tuple[int, in
     from transformers import AutoModelForSequenceClassification
 
     network = AutoModelForSequenceClassification.from_pretrained(model.path).eval()
+    typed = model.config.get("type_vocab_size", 0) > 1
     rows = []
     for a, b in pairs:
         first = texts.values[texts.offsets[a] : texts.offsets[a + 1]].tolist()
@@ -60,7 +68,8 @@ def expected_logits(model: ModelFolder, texts: Ragged, pairs: list[tuple[int, in
         ids = torch.tensor([[2, *first, 3, *second, 3]])
         types = torch.tensor([[0] * (len(first) + 2) + [1] * (len(second) + 1)])
         with torch.inference_mode():
-            rows.append(network(input_ids=ids, token_type_ids=types).logits[0].numpy())
+            more = {"token_type_ids": types} if typed else {}
+            rows.append(network(input_ids=ids, **more).logits[0].numpy())
     return np.stack(rows)
 
 
@@ -81,6 +90,20 @@ def test_logits_are_those_of_transformers(
     assert forward.packed is packed
     found = forward.run(sequences)
     np.testing.assert_allclose(found, expected_logits(model, texts, pairs), atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", sorted(PACKED - {"bert"}) + ["mpnet", "deberta-v2"])
+def test_logits_of_other_architectures(tmp_path: Path, kind: str) -> None:
+    model = resolve(tiny_cross_encoder(tmp_path / kind, kind=kind))
+    texts = ragged(np.asarray([3, 0, 50, 17, 30, 9]), 200)
+    pairs = [(0, 2), (1, 1), (3, 4), (5, 0), (0, 1)]
+    template = Template.of(model.tokenizer(), pair=True)
+    assert model.max_positions == 128
+    forward = Forward(model, head="logits", compute="float32", max_length=128)
+    assert forward.packed is (kind in PACKED)
+    rows = np.asarray(pairs)
+    found = forward.run(pair_sequences(texts, texts, *rows.T, template, 128))
+    np.testing.assert_allclose(found, expected_logits(model, texts, pairs), atol=3e-6)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])

@@ -1,0 +1,61 @@
+"""What every bench prints last: its figures, the machine and the commit, as one JSON line."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def best_of(times: int, work: Callable[[], Any]) -> float:
+    """Return the shortest wall time of several runs, in seconds."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def figure(
+    ours: float, peers: dict[str, float], ratio: float, goal: float, unit: str
+) -> dict[str, Any]:
+    """Return one entry of the JSON line."""
+    return {
+        "ours": round(ours, 4 if ours < 10 else 1),
+        "peers": {name: round(value, 4 if value < 10 else 1) for name, value in peers.items()},
+        "ratio": round(ratio, 2),
+        "goal": goal,
+        "unit": unit,
+    }
+
+
+def finish(bench: str, figures: dict[str, Any]) -> None:
+    """Print the JSON line."""
+    line = {"bench": bench, "figures": figures, "machine": machine(), "commit": commit()}
+    print(json.dumps(line))
+
+
+def machine() -> dict[str, Any]:
+    """Say where this ran, and how busy that machine was."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def commit() -> str:
+    """Return the checked-out commit, short."""
+    place = Path(__file__).parent
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
+    return found.stdout.strip()
