@@ -4,8 +4,8 @@
 
 The same model (the packaged MiniLM with a seeded random head of one logit), the same pairs, one
 run; both in one process, taking turns. Loading is apart for both. Our time includes packing and
-tokenising every text once. Without --data the texts are drawn: words of the vocabulary, about 155 tokens
-per pair. `--data` takes a BEIR folder and pairs its queries with the documents judged for them.
+tokenising every text once. Without --data the texts are drawn: words of the vocabulary, about 155
+tokens per pair. `--data` takes a BEIR folder and pairs its queries with documents judged for them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,9 @@ def run(place: Path, folder: Path, source: Path, queries: int, per_query: int, t
 
     seconds: dict[str, list[float]] = {"peer": [], "float32": [], "bfloat16": []}
     for _ in range(turns):
-        seconds["peer"].append(best_of(1, lambda: theirs(texts)))
+        seconds["peer"].append(best_of(1, partial(theirs, texts)))
         for name, scorer in ours.items():
-            seconds[name].append(best_of(1, lambda s=scorer: s.score(query, doc)))
+            seconds[name].append(best_of(1, partial(scorer.score, query, doc)))
     usage = ours["float32"].score(query, doc).usage
     padding = usage["padding"] / usage["tokens"]
     packed = packing_rate(stores, model, query, doc)
@@ -221,7 +222,8 @@ def draw_texts(folder: Path, queries: int, per_query: int) -> Path:
     words = sorted(w for w in vocabulary if w.isascii() and w.isalpha() and len(w) > 2)
     (folder / "qrels").mkdir(parents=True)
     judged = ["query-id\tcorpus-id\tscore"]
-    docs, asked = [], []
+    docs: list[dict[str, str]] = []
+    asked: list[dict[str, str]] = []
     for q in range(queries):
         asked.append({"_id": f"q{q}", "text": " ".join(rng.choice(words, rng.integers(3, 13)))})
         for _ in range(per_query):

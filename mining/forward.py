@@ -355,8 +355,11 @@ def _packed_attention(
     for count, length in sequence_runs:
         high = low + count * length
         shape = (count, length, heads, size)
-        rows = [x[0].transpose(0, 1)[low:high].reshape(shape) for x in (query, key, value)]
-        found = attend(*(x.transpose(1, 2) for x in rows), scale=scaling)
+        q, k, v = (
+            x[0].transpose(0, 1)[low:high].reshape(shape).transpose(1, 2)
+            for x in (query, key, value)
+        )
+        found = attend(q, k, v, scale=scaling)
         out[low:high] = found.transpose(1, 2).reshape(high - low, heads, size)
         low = high
     out[low:] = 0

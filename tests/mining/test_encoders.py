@@ -102,7 +102,7 @@ def test_logits_of_other_architectures(tmp_path: Path, kind: str) -> None:
     forward = Forward(model, head="logits", compute="float32", max_length=128)
     assert forward.packed is (kind in PACKED)
     rows = np.asarray(pairs)
-    found = forward.run(pair_sequences(texts, texts, *rows.T, template, 128))
+    found = forward.run(pair_sequences(texts, texts, rows[:, 0], rows[:, 1], template, 128))
     np.testing.assert_allclose(found, expected_logits(model, texts, pairs), atol=3e-6)
 
 
