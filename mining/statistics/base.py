@@ -29,9 +29,12 @@ REASONS = {
     scales.ZERO_VECTOR: "zero_vector",
     7: "no_probability",  # a similarity has no P = σ(z)
     8: "duplicate_document",
-    9: "unknown_inclusion",  # a strategy without closed form, or an empty target
+    9: "unknown_inclusion",  # the strategy has no closed form
+    10: "empty_target",
+    11: "sample_outside_target",  # every importance weight is 0
 }
 NO_PROBABILITY, DUPLICATE_DOCUMENT, UNKNOWN_INCLUSION = 7, 8, 9
+EMPTY_TARGET, SAMPLE_OUTSIDE_TARGET = 10, 11
 
 KINDS = ("logit", "log-prob", "probability", "similarity")
 SCALES = ("logprob", "logit", "raw")

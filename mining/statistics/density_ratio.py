@@ -20,7 +20,14 @@ import numpy as np
 from ...native import scales
 from ..errors import BadInput, UsageError
 from ..store import Artifact
-from .base import STATISTICS, UNKNOWN_INCLUSION, Column, Rows
+from .base import (
+    EMPTY_TARGET,
+    SAMPLE_OUTSIDE_TARGET,
+    STATISTICS,
+    UNKNOWN_INCLUSION,
+    Column,
+    Rows,
+)
 
 if TYPE_CHECKING:
     from ..selection.base import Candidates
@@ -79,26 +86,31 @@ class _AgainstTarget:
 
     def column(self, rows: Rows, name: str) -> Column:
         """Return one of the quantities; they share the reading of the pool."""
-        values = rows.once(("density", self.target, self.last), lambda: self._read(rows))[name]
-        status = np.where(np.isnan(values), UNKNOWN_INCLUSION, scales.DEFINED).astype(np.uint8)
-        return values, status
+        return rows.once(("density", self.target, self.last), lambda: self._read(rows))[name]
 
-    def _read(self, rows: Rows) -> dict[str, np.ndarray]:
+    def _read(self, rows: Rows) -> dict[str, Column]:
         names = ("kappa", "coverage", "kappa_covered", "ess")
-        found = {name: np.full(len(rows), np.nan) for name in names}
-        for row, (candidates, allowed, pi, beyond) in enumerate(rows.selection.of(rows)):
+        values = {name: np.full(len(rows), np.nan) for name in names}
+        status = {name: np.full(len(rows), UNKNOWN_INCLUSION, np.uint8) for name in names}
+        selected = rows.once("selected", lambda: list(rows.selection.of(rows)))
+        for row, (candidates, allowed, pi, beyond) in enumerate(selected):
             if np.isnan(pi).any():
                 continue
             size = rows.selection.corpus_size
             strata = strata_of(candidates, allowed, pi, beyond, size, self.target, self.last)
             if strata is None:
+                for name in names:
+                    status[name][row] = EMPTY_TARGET
                 continue
-            found["kappa"][row], found["coverage"][row] = strata.kappa(), strata.coverage()
-            found["kappa_covered"][row] = strata.kappa_covered()
+            values["kappa"][row], values["coverage"][row] = strata.kappa(), strata.coverage()
+            values["kappa_covered"][row] = strata.kappa_covered()
             chosen = rows.doc[rows.offsets[row] + 1 : rows.offsets[row + 1]]
             place = np.searchsorted(candidates.doc, chosen)
-            found["ess"][row] = importance_ess(strata.mu[place] / strata.nu[place])
-        return found
+            values["ess"][row] = importance_ess(strata.mu[place] / strata.nu[place])
+            for name in names:
+                undefined = np.isnan(values[name][row])
+                status[name][row] = SAMPLE_OUTSIDE_TARGET if undefined else scales.DEFINED
+        return {name: (values[name], status[name]) for name in names}
 
 
 @STATISTICS.register("density_ratio")

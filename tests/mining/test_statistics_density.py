@@ -175,6 +175,8 @@ def test_judged_targets_and_groups_made_from_groups(world):
     values = column(found)
     assert all(v is None or v in (0.0, 1.0) for v in values)  # one judged negative per query
     assert any(v is not None for v in values)
+    reasons = {key.rpartition(":")[2] for key in found.counts}
+    assert reasons <= {"empty_target"}
 
 
 def test_a_strategy_without_closed_form_gives_null(world):
