@@ -24,60 +24,166 @@ import numpy as np
 BINS = 1024  # of the histogram that keeps each query's threshold
 FRACTION_BITS = 24
 UNIT = 2.0**-FRACTION_BITS
-_CHUNK = 64  # documents that are compared with the threshold at once
+STRIP = 1 << 13  # documents whose sums (32 KB) stay in the first-level cache
+STRIPS = (1 << 16) // STRIP
+PUT_OFF = 7  # sixteenths of the threshold that terms which are put off may add
+_GROUP = 8  # queries that go through a strip together, while its postings are in the cache
 _DIGIT = 11  # bits of one pass of the radix sort
+_SMALL_BITS = 18  # sums whose rounding error may exceed 2^-18 of them are computed exactly
+_ONE = np.uint64(1)  # unsigned indices spare the check for negative ones in the hot loops
 
 
 @numba.njit(cache=True, nogil=True)
-def impacts(first, size, at, idf, doc, tf, norm, out):
+def impacts(first, size, at, idf, doc, tf, norm, out, top, cut):
     """Write the fixed-point impacts of a block's postings for the terms of a batch.
 
     Per term of the batch: first int64 (its first posting in doc/tf, uint16/uint8), size int64
     (number of postings, 0 when the block lacks it), at int64 (where its impacts start in `out`),
-    idf float64. norm float64 [docs]: k1·(1 − b + b·|d|/avg). out uint32: round(idf·tf/(tf + norm)
-    / UNIT), 0 for a posting that continues the one before it.
+    idf float64. norm float64 [docs]: k1·(1 − b + b·|d|/avg).
+
+    out uint32: round(idf·tf/(tf + norm) / UNIT), 0 for a posting that continues the one before it.
+    cut uint32 [terms, STRIPS + 1]: how many of the term's postings stand before each strip of
+    documents; zeros where it has none. top uint32 [terms, STRIPS]: its largest impact in the strip.
     """
     for t in range(first.size):
-        scale = idf[t] / UNIT
-        i, end, w = first[t], first[t] + size[t], at[t]
-        while i < end:
-            d, n, more = doc[i], np.int64(tf[i]), i + 1
-            while more < end and doc[more] == d:
-                n += np.int64(tf[more])
-                out[w + more - i] = 0
-                more += 1
-            out[w] = np.uint32(scale * (n / (n + norm[d])) + 0.5)
-            w += more - i
-            i = more
+        if size[t] == 0:
+            continue
+        scale, start, w = idf[t] / UNIT, np.uint64(first[t]), np.uint64(at[t])
+        largest = np.uint8(0)
+        for i in range(np.uint64(size[t])):
+            n = np.float64(tf[start + i])
+            out[w + i] = np.int32(scale * (n / (n + norm[doc[start + i]])) + 0.5)
+        for i in range(np.uint64(size[t])):
+            largest = max(largest, tf[start + i])
+        if largest == 255:
+            _rejoin(first[t], size[t], at[t], scale, doc, tf, norm, out)
+        low = 0
+        for strip in range(1, STRIPS):
+            high = size[t]
+            while low < high:
+                middle = (low + high) >> 1
+                if doc[first[t] + middle] < strip * STRIP:
+                    low = middle + 1
+                else:
+                    high = middle
+            cut[t, strip] = low
+        cut[t, STRIPS] = size[t]
+        for strip in range(STRIPS):
+            most = np.uint32(0)
+            for i in range(np.uint64(cut[t, strip]), np.uint64(cut[t, strip + 1])):
+                most = max(most, out[w + i])
+            top[t, strip] = most
 
 
 @numba.njit(cache=True, nogil=True)
-def _scatter(sums, doc, impact, count, shift):
-    """Add one term's impacts to the sums of its documents."""
+def _rejoin(first, size, at, scale, doc, tf, norm, out):
+    """Write a term's impacts where counts go on in the next posting."""
+    i = 0
+    while i < size:
+        d, n, more = doc[first + i], np.int64(tf[first + i]), i + 1
+        while more < size and doc[first + more] == d:
+            n += np.int64(tf[first + more])
+            out[at + more] = 0
+            more += 1
+        out[at + i] = np.int32(scale * (n / (n + norm[d])) + 0.5)
+        i = more
+
+
+@numba.njit(cache=True, nogil=True)
+def spread(which, first, size, at, doc, impact, row, table):
+    """Lay out the impacts of the frequent terms `which` (int64) by document.
+
+    row int32 [terms] becomes the term's row in table uint32 [rows, docs or more], zeros before.
+    """
+    for r in range(which.size):
+        t = which[r]
+        row[t] = r
+        for i in range(size[t]):
+            table[r, doc[first[t] + i]] += impact[at[t] + i]
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(sums, doc, i, end, impact, w, count, shift):
+    """Add the impacts of the postings i … end−1 of one term to the sums of their documents."""
+    i, end, w = np.uint64(i), np.uint64(end), np.uint64(w)
     if count == 1 and shift == 0:
-        for i in range(doc.size):
-            sums[doc[i]] += impact[i]
+        while i < end:
+            sums[doc[i]] += impact[w]
+            i, w = i + _ONE, w + _ONE
     else:
-        for i in range(doc.size):
-            sums[doc[i]] += np.uint32((np.int64(impact[i]) * count) >> shift)
+        while i < end:
+            sums[doc[i]] += np.uint32((np.int64(impact[w]) * count) >> shift)
+            i, w = i + _ONE, w + _ONE
 
 
 @numba.njit(cache=True, nogil=True)
-def _any_at_least(sums, start, stop, least):
-    """Say whether a sum in the range reaches `least`; written so that it becomes vector code."""
-    found = np.uint32(0)
-    for i in range(start, stop):
-        found |= np.uint32(sums[i] >= least)
-    return found != 0
+def _collect(sums, start, least, flag, flags, some_doc, some_sum):
+    """List the documents of the strip from `start` whose sums reach `least`, and zero the sums.
+
+    flag uint8 [STRIP] is scratch, flags is the same memory as uint64. Returns how many there are;
+    they are ascending.
+    """
+    first = np.uint64(start)
+    for i in range(np.uint64(STRIP)):  # no branch: becomes vector code
+        flag[i] = sums[first + i] >= least
+    n = np.uint64(0)
+    for word in range(np.uint64(STRIP >> 3)):
+        if flags[word] != 0:
+            at = first + (word << np.uint64(3))
+            for i in range(at, at + np.uint64(8)):
+                some_doc[n], some_sum[n] = i, sums[i]
+                n += np.uint64(sums[i] >= least)
+    for i in range(np.uint64(STRIP)):
+        sums[first + i] = 0
+    return np.int64(n)
 
 
 @numba.njit(cache=True, nogil=True)
-def _raise_threshold(histogram, above, low, k):
-    """Return (above, low): the highest bin that still has k entries in it or above it."""
-    while above - histogram[low] >= k:
-        above -= histogram[low]
-        low += 1
-    return above, low
+def _complete(n, some_doc, some_sum, table, r, count, shift):
+    """Add a term that was put off to the sums of the listed documents."""
+    for i in range(np.uint64(n)):
+        some_sum[i] += np.uint32(np.int64(table[np.uint64(r), some_doc[i]]) * count >> shift)
+
+
+@numba.njit(cache=True, nogil=True)
+def _by_impact(low, high, term, count, top, order, o):
+    """Write the numbers low … high−1 of a query's terms to order[o], least impact in a block first."""
+    for i in range(high - low):
+        order[o, i] = low + i
+    for i in range(1, high - low):  # insertion sort: queries are short
+        j, chosen = i, order[o, i]
+        weight = _largest(top, term[chosen]) * count[chosen]
+        while j > 0 and _largest(top, term[order[o, j - 1]]) * count[order[o, j - 1]] > weight:
+            order[o, j] = order[o, j - 1]
+            j -= 1
+        order[o, j] = chosen
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest(top, t):
+    most = np.int64(0)
+    for strip in range(STRIPS):
+        most = max(most, np.int64(top[t, strip]))
+    return most
+
+
+@numba.njit(cache=True, nogil=True)
+def _put_off(n, order, o, term, count, top, strip, row, shift, least, later):
+    """Choose the terms of a query that are looked up only for the strip's promising documents.
+
+    Those are terms of little impact that `spread` laid out, as long as all of them together stay
+    below PUT_OFF sixteenths of the threshold `least`. Writes to later int64, by place in `order`,
+    what each can add to a document at most, 0 for the other terms; returns (the sum of it, what all
+    terms can add).
+    """
+    rest, most, budget = np.int64(0), np.int64(0), least * PUT_OFF >> 4
+    for i in range(n):
+        j = order[o, i]
+        more = (np.int64(top[term[j], strip]) * count[j] >> shift) + 1
+        later[i] = more if row[term[j]] >= 0 and rest + more <= budget else 0
+        rest += later[i]
+        most += more
+    return rest, most
 
 
 @numba.njit(cache=True, nogil=True)
@@ -92,61 +198,120 @@ def _drop_below(doc, score, n, least):
 
 
 @numba.njit(cache=True, nogil=True)
+def raise_low(bounds, term, count, k, size, at, impact, top, shift, bin_shift, low):
+    """Raise low int64 [queries] to what k documents of the first block are sure to reach.
+
+    A term with at least k postings there gives its k-th largest impact, to the precision of a
+    histogram. Arguments as in `impacts` and `accumulate`, in the same order of terms.
+    """
+    floor, tally = np.zeros(size.size, dtype=np.int64), np.zeros(257, dtype=np.int64)
+    for t in range(size.size):
+        if size[t] >= k:
+            step = _largest(top, t) // 256 + 1
+            tally[:] = 0
+            for i in range(size[t]):
+                tally[np.int64(impact[at[t] + i]) // step] += 1
+            left, b = np.int64(k), 256
+            while left > tally[b]:
+                left -= tally[b]
+                b -= 1
+            floor[t] = b * step
+    for q in range(low.size):
+        for j in range(bounds[q], bounds[q + 1]):
+            sure = floor[term[j]] * count[j] >> shift[q]
+            low[q] = max(low[q], sure >> bin_shift[q])
+
+
+@numba.njit(cache=True, nogil=True)
+def _enter(
+    q, n, some_doc, some_sum, start, k, slack, bin_shift, histogram, above, low, found, candidate,
+    score,
+):  # fmt: skip
+    """Make the n listed documents candidates of query q, raising its threshold; see `accumulate`."""
+    a, b, had = above[q], low[q], found[q]
+    for i in range(n):
+        place = np.int64(some_sum[i]) >> bin_shift
+        histogram[q, place] += 1
+        a += place >= b
+    while a - histogram[q, b] >= k:
+        a -= histogram[q, b]
+        b += 1
+    above[q], low[q] = a, b
+    least = max(1, (b << bin_shift) - slack)
+    if had + n > candidate.shape[1]:
+        n = _drop_below(some_doc, some_sum, n, least)
+        had = _drop_below(candidate[q], score[q], had, least)
+    if had + n > candidate.shape[1]:
+        found[q] = -1
+        return
+    for i in range(n):
+        candidate[q, had], score[q, had] = start + some_doc[i], some_sum[i]
+        had += some_sum[i] >= least
+    found[q] = had
+
+
+@numba.njit(cache=True, nogil=True)
 def accumulate(
-    queries, bounds, term, count, first, size, at, doc, impact, start, docs, k, shift, slack,
-    bin_shift, sums, histogram, above, low, found, candidate, score,
+    queries, bounds, term, count, first, at, top, cut, row, table, doc, impact, start, docs,
+    k, shift, slack, bin_shift, sums, histogram, above, low, found, candidate, score,
 ):  # fmt: skip
     """Add one block's documents to the candidates of the queries [queries[0], queries[1]).
 
     Query q has the terms term[bounds[q]:bounds[q+1]] (int32, numbers of the batch) with their
-    counts (int32); first, size, at, doc, impact as in `impacts`. The block's documents are
-    start … start + docs − 1. Per query: shift, bin_shift int64, slack int64 (twice the largest
-    rounding error of a sum, in units).
+    counts (int32); first, at, top, cut, impact as in `impacts`; row, table as in `spread`.
+    The block's documents are start … start + docs − 1. Per query: shift, bin_shift int64, slack
+    int64 (twice the largest rounding error of a sum, in units).
 
     State per query, in and out: histogram uint32 [queries, BINS] of candidate scores, `above` int64
     candidates in bin `low` int64 or higher, candidate uint32 and score uint32 [queries, capacity]
     of which `found` int64 are used; found = −1 says that the capacity does not hold all documents
-    that rounding cannot tell apart. sums uint32 [docs or more] is scratch: zeros in, zeros out.
+    that rounding cannot tell apart. sums uint32 [65,536] is scratch: zeros in, zeros out.
     """
-    capacity = candidate.shape[1]
-    for q in range(queries[0], queries[1]):
-        if found[q] < 0:
-            continue
-        matched = 0
-        for j in range(bounds[q], bounds[q + 1]):
-            t = term[j]
-            if size[t] > 0:
-                matched += size[t]
-                _scatter(
-                    sums,
-                    doc[first[t] : first[t] + size[t]],
-                    impact[at[t] : at[t] + size[t]],
-                    np.int64(count[j]),
-                    shift[q],
+    longest = np.max(bounds[1:] - bounds[:-1]) + 1
+    later, order = np.zeros(longest, dtype=np.int64), np.empty((_GROUP, longest), dtype=np.int64)
+    some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
+    flag = np.empty(STRIP, dtype=np.uint8)
+    flags = flag.view(np.uint64)
+    for group in range(queries[0], queries[1], _GROUP):
+        last = min(group + _GROUP, queries[1])
+        for q in range(group, last):
+            _by_impact(bounds[q], bounds[q + 1], term, count, top, order, q - group)
+        for strip in range((docs + STRIP - 1) // STRIP):
+            for q in range(group, last):
+                if found[q] < 0:
+                    continue
+                terms, o = bounds[q + 1] - bounds[q], q - group
+                least = max(1, (low[q] << bin_shift[q]) - slack[q])
+                rest, most = _put_off(
+                    terms, order, o, term, count, top, strip, row, shift[q], least, later
                 )
-        if matched == 0:
-            continue
-        n, a, b = found[q], above[q], low[q]
-        least = np.uint32(max(1, (b << bin_shift[q]) - slack[q]))
-        for chunk in range(0, docs, _CHUNK):
-            stop = min(chunk + _CHUNK, docs)
-            if _any_at_least(sums, chunk, stop, least):
-                for d in range(chunk, stop):
-                    if sums[d] >= least and n >= 0:
-                        s = np.int64(sums[d])
-                        candidate[q, n], score[q, n] = start + d, s
-                        n += 1
-                        if s >> bin_shift[q] >= b:
-                            histogram[q, s >> bin_shift[q]] += 1
-                            a, b = _raise_threshold(histogram[q], a + 1, b, k)
-                            least = np.uint32(max(1, (b << bin_shift[q]) - slack[q]))
-                        if n == capacity:
-                            n = _drop_below(candidate[q], score[q], n, least)
-                            if n > capacity - capacity // 4:
-                                n = -1
-            for d in range(chunk, stop):
-                sums[d] = 0
-        found[q], above[q], low[q] = n, a, b
+                if most < least:
+                    continue  # no document of the strip can come near the threshold
+                touched = 0
+                for i in range(terms):
+                    t, times = term[order[o, i]], np.int64(count[order[o, i]])
+                    here, end = np.int64(cut[t, strip]), np.int64(cut[t, strip + 1])
+                    if here < end and later[i] == 0:
+                        touched += end - here
+                        _add(
+                            sums, doc, first[t] + here, first[t] + end, impact, at[t] + here,
+                            times, shift[q],
+                        )  # fmt: skip
+                if touched == 0:
+                    continue
+                bottom = np.uint32(max(1, least - rest))
+                n = _collect(sums, strip * STRIP, bottom, flag, flags, some_doc, some_sum)
+                for i in range(terms - 1, -1, -1):  # largest first: most documents drop out early
+                    if n > 0 and later[i] > 0:
+                        t, times = term[order[o, i]], np.int64(count[order[o, i]])
+                        _complete(n, some_doc, some_sum, table, row[t], times, shift[q])
+                        rest -= later[i]
+                        n = _drop_below(some_doc, some_sum, n, least - rest)
+                if n > 0:
+                    _enter(
+                        q, n, some_doc, some_sum, start, k, slack[q], bin_shift[q], histogram,
+                        above, low, found, candidate, score,
+                    )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
@@ -168,12 +333,13 @@ def _sort(key, value, n, bits, key_2, value_2, tally):
 
 
 @numba.njit(cache=True, nogil=True)
-def rank(queries, k, slack, bin_shift, low, found, candidate, score, open_order):
+def rank(queries, k, lengths, slack, bin_shift, low, found, candidate, score, open_order):
     """Sort the candidates of each query by (−score, doc), in place, and drop those beyond k.
 
-    What shares a run of scores within `slack` of each other with place k or better, and is not
-    alone in it, gets open_order uint8 = run number modulo 255 + 1, every other 0; `found` shrinks
-    to the end of the run that holds place k.
+    Where rounding leaves the order of a run open (neighbours within `slack`), open_order uint8
+    becomes run number modulo 255 + 1, elsewhere 0. A run of equal sums and equal lengths (uint32
+    by document) is a tie and not open, unless its score is so small that a unit is not small beside it.
+    `found` shrinks to the end of the run that holds place k.
     """
     capacity = candidate.shape[1]
     key, key_2 = np.empty(capacity, np.uint64), np.empty(capacity, np.uint64)
@@ -183,25 +349,27 @@ def rank(queries, k, slack, bin_shift, low, found, candidate, score, open_order)
         if found[q] <= 0:
             continue
         doc, points = candidate[q], score[q]
-        least = np.uint32(max(1, (low[q] << bin_shift[q]) - slack[q]))
+        least = max(1, (low[q] << bin_shift[q]) - slack[q])
         n = _drop_below(doc, points, found[q], least)
         most = np.uint64(0)
         for i in range(n):
             most = max(most, np.uint64(points[i]))
         for i in range(n):
             key[i], value[i] = most - np.uint64(points[i]), doc[i]
-        bits, width = 0, np.int64(most) - np.int64(least)
+        bits, width = 0, np.int64(most) - least
         while width >> bits:
             bits += 1
         _sort(key, value, n, bits, key_2, value_2, tally)
         i, run = 0, 0
         while i < n and i < k:
-            end = i + 1
+            end, tie = i + 1, True
             while end < n and np.int64(key[end] - key[end - 1]) <= slack[q]:
+                tie &= key[end] == key[i] and lengths[value[end]] == lengths[value[i]]
                 end += 1
+            tie &= np.int64(most - key[i]) >= slack[q] << _SMALL_BITS
             for j in range(i, end):
                 doc[j], points[j] = value[j], np.uint32(most - key[j])
-                open_order[q, j] = run % 255 + 1 if end - i > 1 else 0
+                open_order[q, j] = 0 if tie else run % 255 + 1
             i, run = end, run + 1
         found[q] = i
 
@@ -264,7 +432,25 @@ def _order_run(exact, doc, order):
 
 
 @numba.njit(cache=True, nogil=True)
-def settle(queries, k, unit, found, candidate, score, open_order, exact_at, exact, doc, points):
+def _level_ties(exact, doc, score, lengths):
+    """Give documents of equal sum and equal length the same exact score: that of the first.
+
+    Their counts are the same or trade places between terms of equal weight; float64 sums of those
+    could differ in the last bit, by the order of their terms alone.
+    """
+    for i in range(exact.size):
+        j = i - 1
+        while j >= 0 and score[j] == score[i]:
+            if lengths[doc[j]] == lengths[doc[i]]:
+                exact[i] = exact[j]
+                break
+            j -= 1
+
+
+@numba.njit(cache=True, nogil=True)
+def settle(
+    queries, k, lengths, unit, found, candidate, score, open_order, exact_at, exact, doc, points
+):
     """Write each query's list, best first, to doc uint32 and points float32 [queries, k].
 
     `exact` float64 holds the exact scores of the candidates with an open order, query by query from
@@ -278,19 +464,19 @@ def settle(queries, k, unit, found, candidate, score, open_order, exact_at, exac
         written = np.float32(np.inf)
         while i < min(found[q], k):
             end, run = i + 1, open_order[q, i]
-            while run != 0 and end < found[q] and open_order[q, end] == run:
-                end += 1
-            order[0] = 0
             if run != 0:
-                _order_run(exact[taken : taken + end - i], candidate[q, i:end], order[: end - i])
+                while end < found[q] and open_order[q, end] == run:
+                    end += 1
+                some = exact[taken : taken + end - i]
+                _level_ties(some, candidate[q, i:end], score[q, i:end], lengths)
+                _order_run(some, candidate[q, i:end], order[: end - i])
             for j in range(i, min(end, k)):
-                precise = score[q, j] * unit[q]
+                precise, d = score[q, j] * unit[q], candidate[q, j]
                 if run != 0:
-                    precise = exact[taken + order[j - i]]
+                    precise, d = exact[taken + order[j - i]], candidate[q, i + order[j - i]]
                 if precise < before:
                     written = min(np.float32(precise), np.nextafter(written, np.float32(0)))
-                doc[q, j], points[q, j] = candidate[q, i + order[j - i]], written
-                before = precise
+                doc[q, j], points[q, j], before = d, written, precise
             if run != 0:
                 taken += end - i
             i = end

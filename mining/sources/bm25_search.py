@@ -17,6 +17,7 @@ from ..text.postings import Block, Postings
 
 _BIN_BITS = kernels.BINS.bit_length() - 1
 _TILE_BYTES = 256 << 20  # of candidates that are kept at once
+_LONG, _FREQUENT = 256, 25  # a term is laid out by document if it has 256 and every 25th of them
 _FEWEST_POSTINGS = 200_000  # that are worth a thread
 
 
@@ -58,11 +59,14 @@ class Searcher:
 
     def __init__(self, index: Postings, batch: Batch, k1: float, b: float):
         self.index, self.batch = index, batch
+        self._memory: dict[str, np.ndarray] = {}
         self.rows = [block.find(batch.terms) for block in index.blocks]
         self.df = np.zeros(len(batch.terms), dtype=np.int64)
         for block, rows in zip(index.blocks, self.rows, strict=True):
             self.df[rows >= 0] += block.df[rows[rows >= 0]]
         self.idf = np.log1p((index.filled - self.df + 0.5) / (self.df + 0.5))
+        flat = k1 * b == 0  # then documents of any length weigh the same
+        self.lengths = np.zeros(index.documents, np.uint32) if flat else index.lengths
         self.norm_of = lambda length: k1 * (1 - b + b * length / max(index.average_length, 1e-9))
 
     def postings_per_query(self) -> np.ndarray:
@@ -94,15 +98,30 @@ class Searcher:
         work = self.postings_per_query()[start:stop]
         for number in range(len(self.index.blocks)):
             terms = self._terms_of(number, batch)
+            if number == 0:
+                kernels.raise_low(
+                    batch.bounds,
+                    batch.term,
+                    batch.count,
+                    k,
+                    terms.size,
+                    terms.at,
+                    terms.impact,
+                    terms.top,
+                    state.shift,
+                    state.bin_shift,
+                    state.low,
+                )
             self._accumulate(terms, batch, state, work)
         overflown = np.flatnonzero(state.found < 0)
-        kernels.rank((0, len(batch)), k, *state.ranking())
+        kernels.rank((0, len(batch)), k, self.lengths, *state.ranking())
         exact_at, exact = self._exact(batch, state)
         docs = np.empty((len(batch), k), dtype=np.uint32)
         points = np.empty((len(batch), k), dtype=np.float32)
         kernels.settle(
             (0, len(batch)),
             k,
+            self.lengths,
             state.unit,
             state.found,
             state.candidate,
@@ -121,6 +140,12 @@ class Searcher:
             lengths[q], lists[q], scores[q] = one[0][0], one[1][0], one[2][0]
         return lengths, lists, scores
 
+    def _scratch(self, name: str, size: int) -> np.ndarray:
+        """Return uninitialised uint32 [size], the same memory every time: pages are touched once."""
+        if name not in self._memory or len(self._memory[name]) < size:
+            self._memory[name] = np.empty(size + size // 4, dtype=np.uint32)
+        return self._memory[name][:size]
+
     def _terms_of(self, number: int, batch: Batch) -> _Terms:
         """Find the batch's terms in a block and compute their impacts there."""
         block, rows = self.index.blocks[number], self.rows[number].copy()
@@ -131,16 +156,32 @@ class Searcher:
         size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
         at = np.cumsum(size) - size
         norm = self.norm_of(block.lengths)
-        impact = np.empty(int(size.sum()), dtype=np.uint32)
+        impact = self._scratch("impact", int(size.sum()))
+        top = np.zeros((len(rows), kernels.STRIPS), dtype=np.uint32)
+        cut = np.zeros((len(rows), kernels.STRIPS + 1), dtype=np.uint32)
 
         def fill(low: int, high: int) -> None:
             some = slice(low, high)
             kernels.impacts(
-                first[some], size[some], at[some], self.idf[some], block.doc, block.tf, norm, impact
+                first[some],
+                size[some],
+                at[some],
+                self.idf[some],
+                block.doc,
+                block.tf,
+                norm,
+                impact,
+                top[some],
+                cut[some],
             )
 
         in_threads(fill, size)
-        return _Terms(block, first, size, at, impact, norm)
+        which = np.flatnonzero(size >= max(_LONG, block.docs // _FREQUENT))
+        row = np.full(len(rows), -1, dtype=np.int32)
+        table = self._scratch("table", len(which) * BLOCK).reshape(-1, BLOCK)
+        table[:] = 0
+        kernels.spread(which, first, size, at, block.doc, impact, row, table)
+        return _Terms(block, first, size, at, impact, top, cut, row, table)
 
     def _accumulate(self, terms: _Terms, batch: Batch, state: _State, work: np.ndarray) -> None:
         block = terms.block
@@ -152,8 +193,11 @@ class Searcher:
                 batch.term,
                 batch.count,
                 terms.first,
-                terms.size,
                 terms.at,
+                terms.top,
+                terms.cut,
+                terms.row,
+                terms.table,
                 block.doc,
                 terms.impact,
                 block.start,
@@ -205,7 +249,10 @@ class _Terms:
     size: np.ndarray
     at: np.ndarray
     impact: np.ndarray
-    norm: np.ndarray
+    top: np.ndarray
+    cut: np.ndarray
+    row: np.ndarray
+    table: np.ndarray
 
 
 class _State:

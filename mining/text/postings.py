@@ -166,3 +166,8 @@ class Postings:
             self.blocks.append(Block(start, docs, artifact.table(part.number)))
             start += docs
         self.documents = start
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """The number of terms in each document: uint32 [documents]."""
+        return np.concatenate([b.lengths for b in self.blocks]).astype(np.uint32)

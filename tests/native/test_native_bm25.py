@@ -32,6 +32,8 @@ class Index:
             self.blocks.append(Block(start, stop - start, table))
             self.filled, self.words = self.filled + filled, self.words + words
         self.average_length = self.words / max(self.filled, 1)
+        self.documents = len(docs)
+        self.lengths = np.concatenate([b.lengths for b in self.blocks]).astype(np.uint32)
 
 
 def search(docs, queries, k, cuts=(), k1=0.9, b=0.4):

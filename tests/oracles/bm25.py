@@ -29,13 +29,13 @@ def bm25(
     for query in queries:
         scored = []
         for d, bag in enumerate(bags):
-            total = 0.0
+            parts = []
             for term, count in Counter(query).items():
                 if bag[term]:
                     idf = math.log1p((filled - df[term] + 0.5) / (df[term] + 0.5))
                     norm = k1 * (1 - b + b * len(docs[d]) / average)
-                    total += count * (idf * (bag[term] / (bag[term] + norm)))
+                    parts.append(count * (idf * (bag[term] / (bag[term] + norm))))
             if any(bag[term] for term in query):
-                scored.append((d, total))
+                scored.append((d, math.fsum(parts)))  # does not depend on their order
         found.append(sorted(scored, key=lambda entry: (-entry[1], entry[0]))[:k])
     return found
