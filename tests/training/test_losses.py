@@ -1,5 +1,6 @@
 """Golden values of quantities.md §9, the identities behind the floors, and what losses refuse."""
 
+import itertools
 import math
 
 import pytest
@@ -19,6 +20,11 @@ GOLDEN = {
     "ranknet_soft": 0.488699,
     "margin_mse": 9.473333,
     "kl": 0.262716,
+    "listnet": 0.964489,  # list entropy .701773 + kl
+    "listmle": 2.441685,  # lce + .680270 + .974077: the teacher's order is that of the columns
+    "bregman": 0.262716,
+    "bregman(phi=entropy,of=pairs)": 0.265148,
+    "bregman(phi=squared,of=margins)": 9.473333,
 }
 
 
@@ -65,7 +71,10 @@ def test_every_loss_stays_above_its_floor_and_has_finite_gradients(name):
     assert torch.allclose(shifted, values.detach(), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["kl", "reverse_kl", "jensen_shannon", "margin_mse"])
+PERFECT = ["kl", "reverse_kl", "jensen_shannon", "margin_mse", "bregman(phi=burg)"]
+
+
+@pytest.mark.parametrize("name", PERFECT)
 def test_a_perfect_student_reaches_the_floor(name):
     assert LOSSES.parse(name).values(G, G).item() == pytest.approx(0, abs=1e-12)
 
@@ -101,3 +110,61 @@ def test_refusals():
         LOSSES.parse("kl(T=0)")
     with pytest.raises(UsageError, match="pairs=some is not anchored or all"):
         LOSSES.parse("margin_mse(pairs=some)")
+
+
+def test_listnet_floor_is_the_list_entropy():
+    loss = LOSSES.parse("listnet")
+    assert loss.floor(G).item() == pytest.approx(0.701773, abs=TOL)
+    assert loss.values(G, G).item() == pytest.approx(0.701773, abs=TOL)
+
+
+def test_bregman_divergences_from_their_definition():
+    a = torch.tensor([0.678091, 0.304686, 0.015169, 0.002053], dtype=torch.float64)
+    b = torch.tensor([0.455054, 0.276004, 0.101536, 0.167405], dtype=torch.float64)
+    squared = LOSSES.parse("bregman(phi=squared)").values(F, G).item()
+    assert squared == pytest.approx((a - b).square().sum().item(), abs=1e-5)
+    burg = LOSSES.parse("bregman(phi=burg)").values(F, G).item()
+    by_definition = (-a.log() + b.log() + (a - b) / b).sum().item()  # φ(a) − φ(b) − φ'(b)(a − b)
+    assert burg == pytest.approx(by_definition, abs=1e-3)
+    p = torch.sigmoid(pair_differences(G)) - torch.sigmoid(pair_differences(F))
+    pairs = LOSSES.parse("bregman(phi=squared,of=pairs)").values(F, G)
+    assert torch.allclose(pairs, p.square().mean(dim=1))
+
+
+def test_list_mle_is_the_probability_of_an_order():
+    f = torch.tensor([[0.3, -1.2, 0.8]], dtype=torch.float64)
+    total = 0.0
+    for order in itertools.permutations(range(3)):
+        g = torch.zeros(1, 3, dtype=torch.float64)
+        g[0, list(order)] = torch.tensor([3.0, 2.0, 1.0], dtype=torch.float64)
+        total += math.exp(-LOSSES.parse("listmle").values(f, g).item())
+    assert total == pytest.approx(1)
+
+
+def test_lambda_loss_by_the_loop():
+    f, g = [0.2, 1.0, -0.4, 0.9], [3.0, 1.0, 2.0, 0.0]
+    y, r = [3, 1, 2, 0], [3, 1, 4, 2]  # k − teacher's rank; the student's ranks
+    discount = [math.log2(1 + rank) for rank in range(6)]
+    ideal = sum(
+        gain / discount[rank] for gain, rank in zip([3, 2, 1, 0], [1, 2, 3, 4], strict=True)
+    )
+    expected = 0.0
+    for i, j in itertools.permutations(range(4), 2):
+        if y[i] <= y[j]:
+            continue
+        rho = abs(1 / discount[r[i]] - 1 / discount[r[j]])
+        apart = abs(r[i] - r[j])
+        delta = abs(1 / discount[apart] - 1 / discount[apart + 1])
+        weight = (rho + 10 * delta) * abs(y[i] - y[j]) / ideal
+        expected += weight * math.log2(1 + math.exp(-(f[i] - f[j])))
+    given = [torch.tensor([x], dtype=torch.float64) for x in (f, g)]
+    assert LOSSES.parse("lambda_loss").values(*given).item() == pytest.approx(expected)
+
+
+def test_list_losses_refuse():
+    with pytest.raises(UsageError, match="of=lists is not one of softmax, pairs, margins"):
+        LOSSES.parse("bregman(of=lists)")
+    with pytest.raises(UsageError, match="phi=burg has no divergence of pairs"):
+        LOSSES.parse("bregman(phi=burg,of=pairs)")
+    with pytest.raises(UsageError, match="mu=-1.0 is negative"):
+        LOSSES.parse("lambda_loss(mu=-1)")

@@ -1,0 +1,148 @@
+"""Losses on whole lists, and the Bregman family that holds most of the others.
+
+Notation, shapes and reductions: `loss_base`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..mining.errors import UsageError
+from .loss_base import ANY, LOSSES, Loss, Tempered, pair_differences
+
+
+@LOSSES.register("listnet")
+@dataclass(frozen=True, slots=True)
+class ListNet(Tempered):
+    """Cross-entropy of top-one probabilities: −Σ_i q^g_i ln q^f_i, q^g = softmax(g/T).
+
+    Floor: the teacher's list entropy in nats; minus the floor it is `kl`. Source: Cao et al.,
+    "Learning to rank: from pairwise approach to listwise approach" (ICML 2007), top-one model.
+    """
+
+    def _values(self, f: Tensor, g: Tensor) -> Tensor:
+        return -(F.softmax(g / self.T, dim=1) * F.log_softmax(f, dim=1)).sum(dim=1)
+
+    def _floor(self, g: Tensor) -> Tensor:
+        log_q = F.log_softmax(g / self.T, dim=1)
+        return -(log_q.exp() * log_q).sum(dim=1)
+
+
+@LOSSES.register("listmle")
+@dataclass(frozen=True, slots=True)
+class ListMle(Loss):
+    """Likelihood of the teacher's order: −Σ_i ln( exp f_π(i) / Σ_{j≥i} exp f_π(j) ). Floor 0.
+
+    π sorts by falling g, of a tie the earlier document first; only the order of g is used. Source:
+    Xia et al., "Listwise approach to learning to rank" (ICML 2008), equation 6 (Plackett–Luce).
+    """
+
+    kinds: ClassVar[frozenset[str]] = ANY
+
+    def _values(self, f: Tensor, g: Tensor) -> Tensor:
+        order = torch.argsort(g, dim=1, descending=True, stable=True)
+        ranked = f.gather(1, order)
+        rest = torch.logcumsumexp(ranked.flip(1), dim=1).flip(1)
+        return (rest - ranked).sum(dim=1)
+
+
+@LOSSES.register("lambda_loss")
+@dataclass(frozen=True, slots=True)
+class LambdaLoss(Loss):
+    """NDCG-Loss2++ on the teacher's order: Σ_{y_i>y_j} (ρ_ij + μ δ_ij)·|G_i − G_j|·sp(−u_ij)/ln 2.
+
+    ρ_ij = |1/D(r_i) − 1/D(r_j)|, δ_ij = |1/D(d) − 1/D(d+1)| with d = |r_i − r_j|, D(r) = log₂(1+r),
+    r the student's ranks, G = y / maxDCG. The paper's y are judged grades; here y_i = k − rank of i
+    under the teacher with linear gain, our choice, because an exponential gain of ranks would leave
+    only the first documents. In bits, floor 0. Source: Wang et al., "The LambdaLoss framework for
+    ranking metric optimization" (CIKM 2018), equations 11 to 13, μ = 10 there.
+    """
+
+    mu: float = 10.0
+    kinds: ClassVar[frozenset[str]] = ANY
+
+    def __post_init__(self) -> None:
+        if not self.mu >= 0:
+            raise UsageError(f"mu={self.mu} is negative", do="0 leaves LambdaRank's weights")
+
+    def _values(self, f: Tensor, g: Tensor) -> Tensor:
+        k = f.shape[1]
+        y = (k - _ranks(g)).to(f.dtype)
+        r = _ranks(f.detach()).to(f.dtype)
+        ideal = (torch.arange(k - 1, -1, -1, device=f.device) / _discount(_counting(k, f))).sum()
+        i, j = torch.triu_indices(k, k, offset=1, device=f.device)
+        apart = (r[:, i] - r[:, j]).abs()
+        rho = (1 / _discount(r[:, i]) - 1 / _discount(r[:, j])).abs()
+        delta = (1 / _discount(apart) - 1 / _discount(apart + 1)).abs()
+        better = torch.sign(y[:, i] - y[:, j])  # ranks of the teacher never tie
+        weight = (rho + self.mu * delta) * (y[:, i] - y[:, j]).abs() / ideal
+        bits = F.softplus(-better * pair_differences(f)) / math.log(2)
+        return (weight * bits).sum(dim=1)
+
+
+@LOSSES.register("bregman")
+@dataclass(frozen=True, slots=True)
+class Bregman(Tempered):
+    """The divergence D_φ(T(g) ‖ T(f)) by its potential φ and its transform T. Floor 0.
+
+    D_φ(a‖b) = φ(a) − φ(b) − ⟨∇φ(b), a−b⟩ (quantities.md D2). `of=softmax`: a = softmax(g/T), summed
+    over the list, φ = entropy (Σ p ln p: `kl`), squared (Brier) or burg (−Σ ln p: Itakura–Saito).
+    `of=pairs`: a = σ(v_ij/T), mean over i < j, φ = entropy (binary: `ranknet_soft` minus its floor)
+    or squared. `of=margins`: a = (g_0 − g_j)/T, mean over j, φ = squared (`margin_mse`). Source:
+    Bregman (1967); Banerjee et al., "Clustering with Bregman divergences" (JMLR 2005), table 1.
+    """
+
+    phi: str = "entropy"
+    of: str = "softmax"
+
+    def __post_init__(self) -> None:
+        Tempered.__post_init__(self)
+        known = {
+            "softmax": ("entropy", "squared", "burg"),
+            "pairs": ("entropy", "squared"),
+            "margins": ("squared",),
+        }
+        if self.of not in known:
+            raise UsageError(f"of={self.of} is not one of {', '.join(known)}")
+        if self.phi not in known[self.of]:
+            raise UsageError(
+                f"phi={self.phi} has no divergence of {self.of}",
+                do=f"one of {', '.join(known[self.of])}",
+            )
+
+    def _values(self, f: Tensor, g: Tensor) -> Tensor:
+        if self.of == "margins":
+            error = (f[:, :1] - f[:, 1:]) - (g[:, :1] - g[:, 1:]) / self.T
+            return error.square().mean(dim=1)
+        if self.of == "pairs":
+            u, v = pair_differences(f), pair_differences(g) / self.T
+            p = torch.sigmoid(v)
+            if self.phi == "squared":
+                return (p - torch.sigmoid(u)).square().mean(dim=1)
+            return (F.softplus(u) - F.softplus(v) + p * (v - u)).mean(dim=1)
+        log_a, log_b = F.log_softmax(g / self.T, dim=1), F.log_softmax(f, dim=1)
+        if self.phi == "squared":
+            return (log_a.exp() - log_b.exp()).square().sum(dim=1)
+        if self.phi == "burg":
+            return (torch.exp(log_a - log_b) - (log_a - log_b) - 1).sum(dim=1)
+        return (log_a.exp() * (log_a - log_b)).sum(dim=1)
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    """Return the 1-based rank of each document; of a tie the earlier one first."""
+    order = torch.argsort(scores, dim=1, descending=True, stable=True)
+    return torch.argsort(order, dim=1) + 1
+
+
+def _counting(k: int, like: Tensor) -> Tensor:
+    return torch.arange(1, k + 1, device=like.device, dtype=like.dtype)
+
+
+def _discount(rank: Tensor) -> Tensor:
+    return torch.log2(1 + rank)
