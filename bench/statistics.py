@@ -9,18 +9,15 @@ the goals are shares of them. `--data` is accepted for uniformity: the data are 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from _report import best_of, figure, finish
+
 # This file would hide the standard library's `statistics` from everything imported below.
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 
-import numba  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy.special import entr, expit, softmax  # noqa: E402
 
@@ -28,16 +25,6 @@ from rankmill.mining.statistics.base import in_threads  # noqa: E402
 from rankmill.native import entropy, geometry, scales  # noqa: E402
 
 SIZE, LIST, WIDTH = 16, 200, 384
-
-
-def best_of(times, work):
-    """Return the shortest wall time of several runs."""
-    found = []
-    for _ in range(times):
-        began = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - began)
-    return min(found)
 
 
 def read_only(array):
@@ -193,26 +180,18 @@ def main():
         "pair entropy and split", pairs, loop_from_logits, (scores,), 2000, 3, 1e-6
     )
     seconds = 500_000 / mine
-    figures["pair_entropy_split_k16"] = figure(mine, loop, "groups/s", 100)
-    figures["pair_entropy_500k_groups_seconds"] = {
-        "ours": round(seconds, 3),
-        "goal": 0.6,
-        "unit": "s",
-    }
+    figures["pair_entropy_split_k16"] = beside(mine, loop, "groups/s")
+    figures["pair_entropy_500k_groups"] = figure(seconds, {}, 0.6 / seconds, 1, "s, at most 0.6")
 
     many = rng.normal(0, 4, (n, LIST)).astype(np.float32)
     mine, loop = compare("list entropy of 200", lists, loop_lists, (many,), 2000, 3, 1e-6)
-    figures["list_entropy_k200"] = figure(mine, loop, "lists/s", 100)
+    figures["list_entropy_k200"] = beside(mine, loop, "lists/s")
     copied = copy_bandwidth(256)
     read = mine * LIST * 4
     print(f"  reads {read / 1e9:.2f} GB/s; copying moves {copied / 1e9:.2f} GB/s each way")
-    figures["list_entropy_share_of_copy"] = {
-        "ours": round(read / 1e9, 2),
-        "peers": {"copy": round(copied / 1e9, 2)},
-        "ratio": round(read / copied, 2),
-        "goal": 0.5,
-        "unit": "GB/s",
-    }
+    figures["list_entropy_share_of_copy"] = figure(
+        read / 1e9, {"copy": copied / 1e9}, read / copied, 0.5, "GB/s"
+    )
     del many
 
     vectors = rng.normal(0, 1, (200_000, WIDTH)).astype(np.float16)
@@ -220,7 +199,7 @@ def main():
     mine, loop = compare(
         "diameters 16 x 384 float16", diameters, loop_diameters, (vectors, docs), 1000, 2, 1e-5
     )
-    figures["diameters_k16_d384"] = figure(mine, loop, "groups/s", 100)
+    figures["diameters_k16_d384"] = beside(mine, loop, "groups/s")
     product, gathered = gemm_rate(), gather_bandwidth(vectors, docs)
     by_product = product / (2 * SIZE * SIZE * WIDTH)
     by_reading = gathered / (SIZE * WIDTH * 2)
@@ -231,48 +210,14 @@ def main():
         f"gathering rows {by_reading:,.0f} groups/s ({gathered / 1e9:.1f} GB/s); {binds} binds: "
         f"{mine / limit:.0%}"
     )
-    figures["diameters_share_of_limit"] = {
-        "ours": round(mine),
-        "peers": {"matrix product": round(by_product), "gathering rows": round(by_reading)},
-        "ratio": round(mine / limit, 2),
-        "goal": 0.5,
-        "unit": "groups/s",
-    }
-    line = {"bench": "statistics", "figures": figures, "machine": machine(), "commit": commit()}
-    print(json.dumps(line))
+    limits = {"matrix product": by_product, "gathering rows": by_reading}
+    figures["diameters_share_of_limit"] = figure(mine, limits, mine / limit, 0.5, "groups/s")
+    finish("statistics", figures)
 
 
-def figure(mine, loop, unit, goal):
-    return {
-        "ours": round(mine),
-        "peers": {"numpy loop": round(loop)},
-        "ratio": round(mine / loop, 1),
-        "goal": goal,
-        "unit": unit,
-    }
-
-
-def machine():
-    names = [
-        s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")
-    ]
-    return {
-        "cpu": names[0].partition(": ")[2] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "threads": int(numba.config.NUMBA_NUM_THREADS),
-        "load": round(os.getloadavg()[0], 1),
-    }
-
-
-def commit():
-    found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parent,
-    )
-    return found.stdout.strip()
+def beside(mine, loop, unit):
+    """A figure beside the loop over queries; the goal is a hundred times it."""
+    return figure(mine, {"numpy loop": loop}, mine / loop, 100, unit)
 
 
 if __name__ == "__main__":
