@@ -149,7 +149,8 @@ class GroupStream:
         finally:
             produced.close()
 
-    def _bounds(self) -> Iterator[tuple[int, int]]:
+    def bounds(self) -> Iterator[tuple[int, int]]:
+        """Yield (start, stop) of each batch from the present position on."""
         at = self.position
         while self.stop is None or at < self.stop:
             stop = at + self.batch if self.stop is None else min(at + self.batch, self.stop)
@@ -157,7 +158,7 @@ class GroupStream:
             at = stop
 
     def _direct(self) -> Any:
-        for start, stop in self._bounds():
+        for start, stop in self.bounds():
             yield stop, self.batch_at(start, stop)
 
     def _ahead(self) -> Any:
@@ -175,7 +176,7 @@ class GroupStream:
 
         def produce() -> None:
             try:
-                for start, stop in self._bounds():
+                for start, stop in self.bounds():
                     if over.is_set():
                         return
                     put((stop, self.batch_at(start, stop)))

@@ -1,0 +1,73 @@
+"""The group reader for trainers of somebody else: text tuples, and torch data sets over a stream.
+
+`TextGroups` gives (query text, [texts, the positive first], scores) by number; `StreamDataset` lets
+a torch DataLoader iterate a `GroupStream` in its exact order, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from ..mining.collection import Collection
+from ..mining.errors import BadInput
+from ..mining.groups import Groups
+from .stream import GroupStream
+
+
+class TextGroups(Dataset[tuple[str, list[str], list[float]]]):
+    """Groups as (query text, [document texts, positive first], teacher scores), by group number.
+
+    Nothing is held in memory: arrays and texts are read from the mapped files when asked for.
+    """
+
+    def __init__(self, groups: Groups, collection: Collection):
+        for role, mine in (("corpus", collection.corpus), ("queries", collection.queries)):
+            theirs = groups.artifact.inputs.get(role, mine.artifact.fingerprint)
+            if theirs != mine.artifact.fingerprint:
+                raise BadInput(
+                    f"the groups are about another {role} than this collection",
+                    where=groups.artifact.path,
+                    do="give the collection that they were mined from",
+                )
+        self.groups, self.collection = groups, collection
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, row: int) -> tuple[str, list[str], list[float]]:
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"group {row} of {len(self)}")
+        group = self.groups[row % len(self)]
+        query = self.collection.queries.text(int(group.query[0]))
+        return query, self.collection.corpus.texts(group.doc[0]), group.score[0].tolist()
+
+
+class StreamDataset(IterableDataset[dict[str, torch.Tensor]]):
+    """A stream as an IterableDataset of dictionaries of tensors; use it with `batch_size=None`.
+
+    `make()` builds the stream (pack with pieces=1), so that files are opened in the worker
+    that reads them. Of n workers, worker i makes every nth batch; the DataLoader takes them in
+    turn, so the order is that of the stream itself.
+    """
+
+    def __init__(self, make: Callable[[], GroupStream]):
+        self.make = make
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        worker = get_worker_info()
+        mine, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        stream = self.make()
+        for number, (start, stop) in enumerate(stream.bounds()):
+            if number % workers == mine:
+                arrays = stream.batch_at(start, stop).arrays()
+                yield {name: _tensor(array) for name, array in arrays.items()}
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """Copy to a tensor; ordinals become int64, which torch can index with."""
+    wide = array.astype(np.int64) if array.dtype == np.uint32 else array.copy()
+    return torch.from_numpy(wide)
