@@ -18,9 +18,11 @@ from ...native import scales
 from ..actors import INLINE, Execution
 from ..errors import BadInput, UsageError
 from ..groups import Groups
+from ..names import Family
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import list_values
 from .base import DUPLICATE_DOCUMENT, REASONS, STATISTICS, Rows, Statistic
+from .compat import COMPAT, compat_statistics
 from .density_ratio import Selection
 from .locality import VectorRows
 
@@ -68,6 +70,7 @@ def measure_groups(
     *,
     vectors: Artifact | None = None,
     query_vectors: Artifact | None = None,
+    compat: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Measure every group; the rows of the result are the rows of the groups.
@@ -79,7 +82,9 @@ def measure_groups(
     """
     artifact = workspace.find(groups, "groups")
     inputs = {"groups": artifact} | _optional(vectors=vectors, query_vectors=query_vectors)
-    return _measure(workspace, artifact, inputs, statistics, labels=True, how=how)
+    if compat is not None and statistics is None:
+        statistics = compat_statistics(compat, vectors=vectors is not None)
+    return _measure(workspace, artifact, inputs, statistics, labels=True, how=how, compat=compat)
 
 
 def measure_pool(
@@ -115,32 +120,42 @@ def _measure(
     *,
     labels: bool,
     how: Execution,
+    compat: str | None = None,
 ) -> Artifact:
+    family = _family(compat)
     have: set[str] = {role for role in ("vectors", "query_vectors") if role in inputs}
     kind = measured.metadata["kind"]
     if statistics is None:
         statistics = default_statistics(kind, labels=labels, **dict.fromkeys(have, True))
-    wanted = [STATISTICS.parse(s) for s in statistics]
-    texts = list(dict.fromkeys(STATISTICS.text(s) for s in wanted))
-    wanted = [STATISTICS.parse(text) for text in texts]
+    texts = list(dict.fromkeys(str(family.parse(s)) for s in statistics))
+    wanted = [family.parse(text) for text in texts]
     if not texts:
-        raise UsageError("no statistic was asked for", do=f"known: {', '.join(STATISTICS.names())}")
+        raise UsageError("no statistic was asked for", do=f"known: {', '.join(family.names())}")
     have |= {"labels"} if labels else set()
     _refuse_missing_inputs(wanted, have | ({"selection"} if measured.kind == "groups" else set()))
     stage = Stage(
         kind="statistics",
-        parameters={"statistics": texts},
+        parameters={"statistics": texts} | ({"compat": compat} if compat else {}),
         inputs=inputs,
         schema=schema_of(wanted),
         shards=lambda: _shards(measured),
         worker=Measure,
         options={
             "statistics": texts,
+            "compat": compat,
             "paths": {role: str(artifact.path) for role, artifact in inputs.items()},
         },
         metadata={"kind": kind} | {f"unit[{s}]": s.unit for s in wanted},
     )
     return workspace.build(stage, how)
+
+
+def _family(compat: str | None) -> Family:
+    """Return our statistics or, behind the switch, the reference's: never both in one table."""
+    if compat is None:
+        return STATISTICS
+    compat_statistics(compat)  # refuses an unknown switch
+    return COMPAT
 
 
 def _refuse_missing_inputs(wanted: Sequence[Statistic], have: set[str]) -> None:
@@ -153,8 +168,8 @@ def schema_of(statistics: Sequence[Statistic]) -> pa.Schema:
     """Return the schema of a statistics table; every column's unit stands in its metadata."""
     fields = [pa.field("query", pa.uint32(), nullable=False)]
     for value in statistics:
-        metadata = {"unit": value.unit, "statistic": STATISTICS.text(value)}
-        fields.append(pa.field(STATISTICS.text(value), pa.float64(), metadata=metadata))
+        metadata = {"unit": value.unit, "statistic": str(value)}
+        fields.append(pa.field(str(value), pa.float64(), metadata=metadata))
     return pa.schema(fields)
 
 
@@ -189,8 +204,8 @@ def _with_duplicates(rows: Rows) -> np.ndarray:
 class Measure:
     """The worker: keeps the inputs open and measures one range of queries at a time."""
 
-    def __init__(self, statistics: Sequence[str], paths: dict[str, str]):
-        self.statistics = [STATISTICS.parse(text) for text in statistics]
+    def __init__(self, statistics: Sequence[str], paths: dict[str, str], compat: str | None):
+        self.statistics = [_family(compat).parse(text) for text in statistics]
         artifacts = {role: open_artifact(Path(path)) for role, path in paths.items()}
         self.read = _read_groups if "groups" in artifacts else _read_scores
         self.measured = artifacts["groups" if "groups" in artifacts else "scores"]
