@@ -90,7 +90,7 @@ class Training:
         done, rows, self.best_weights = load_checkpoint(scratch, network, optimiser)
         self.telemetry = Telemetry(rows)
         check = ContentCheck(self.groups.artifact, *self.tokens.values())
-        stream = self._stream(done * s.batch)
+        stream = self.open_stream(done * s.batch)
         totals = _Totals(here)
         began = saved = time.perf_counter()
         for batch in stream if not self._over() else ():
@@ -153,7 +153,8 @@ class Training:
             )
         return min(together, s.batch)
 
-    def _stream(self, position: int) -> GroupStream:
+    def open_stream(self, position: int) -> GroupStream:
+        """Return the stream of this process from a position on."""
         return GroupStream(
             self.groups,
             self.pack,
