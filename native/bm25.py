@@ -147,7 +147,7 @@ def _complete(n, some_doc, some_sum, table, r, count, shift):
 
 @numba.njit(cache=True, nogil=True)
 def _by_impact(low, high, term, count, top, order, o):
-    """Write the numbers low … high−1 of a query's terms to order[o], least impact in a block first."""
+    """Write the numbers low … high−1 of a query's terms to order[o], least impact first."""
     for i in range(high - low):
         order[o, i] = low + i
     for i in range(1, high - low):  # insertion sort: queries are short
@@ -223,11 +223,31 @@ def raise_low(bounds, term, count, k, size, at, impact, top, shift, bin_shift, l
 
 
 @numba.njit(cache=True, nogil=True)
+def _guess(q, k, seen, histogram, above, low):
+    """Raise a query's threshold to what the documents so far, the share `seen` of all, promise.
+
+    Twice as many candidates as the share of k, and six standard deviations, must have passed it.
+    Too high a guess shows in the end: fewer than k candidates passed.
+    """
+    wanted = 2.0 * k * seen + 6.0 * np.sqrt(k * seen) + 8.0
+    if wanted < k:
+        passed, b = np.int64(0), np.int64(BINS)
+        while b > low[q] and passed < wanted:
+            b -= 1
+            passed += histogram[q, b]
+        if b > low[q]:
+            low[q], above[q] = b, passed
+
+
+@numba.njit(cache=True, nogil=True)
 def _enter(
-    q, n, some_doc, some_sum, start, k, slack, bin_shift, histogram, above, low, found, candidate,
-    score,
+    q, n, some_doc, some_sum, start, k, seen, slack, bin_shift, histogram, above, low, found,
+    candidate, score,
 ):  # fmt: skip
-    """Make the n listed documents candidates of query q, raising its threshold; see `accumulate`."""
+    """Make the n listed documents candidates of query q and raise its threshold.
+
+    `seen` is the share of all documents that may be used for a guess, 0 for none.
+    """
     a, b, had = above[q], low[q], found[q]
     for i in range(n):
         place = np.int64(some_sum[i]) >> bin_shift
@@ -237,6 +257,9 @@ def _enter(
         a -= histogram[q, b]
         b += 1
     above[q], low[q] = a, b
+    if seen > 0.0:
+        _guess(q, k, seen, histogram, above, low)
+        b = low[q]
     least = max(1, (b << bin_shift) - slack)
     if had + n > candidate.shape[1]:
         n = _drop_below(some_doc, some_sum, n, least)
@@ -253,14 +276,16 @@ def _enter(
 @numba.njit(cache=True, nogil=True)
 def accumulate(
     queries, bounds, term, count, first, at, top, cut, row, table, doc, impact, start, docs,
-    k, shift, slack, bin_shift, sums, histogram, above, low, found, candidate, score,
+    all_docs, k, shift, slack, bin_shift, sums, histogram, above, low, found, candidate, score,
 ):  # fmt: skip
     """Add one block's documents to the candidates of the queries [queries[0], queries[1]).
 
     Query q has the terms term[bounds[q]:bounds[q+1]] (int32, numbers of the batch) with their
     counts (int32); first, at, top, cut, impact as in `impacts`; row, table as in `spread`.
-    The block's documents are start … start + docs − 1. Per query: shift, bin_shift int64, slack
-    int64 (twice the largest rounding error of a sum, in units).
+    The block's documents are start … start + docs − 1 of all_docs, or of 0, which forbids guessing
+    a threshold; if in the end low > 0 and above < k, a guess was too high and candidates lack. Per
+    query: shift, bin_shift int64, slack int64 (twice the largest rounding error of a sum, in
+    units).
 
     State per query, in and out: histogram uint32 [queries, BINS] of candidate scores, `above` int64
     candidates in bin `low` int64 or higher, candidate uint32 and score uint32 [queries, capacity]
@@ -277,6 +302,9 @@ def accumulate(
         for q in range(group, last):
             _by_impact(bounds[q], bounds[q + 1], term, count, top, order, q - group)
         for strip in range((docs + STRIP - 1) // STRIP):
+            seen = 0.0
+            if all_docs > 0 and strip & (strip + 1) == 0:
+                seen = (start + (strip + 1) * STRIP) / all_docs
             for q in range(group, last):
                 if found[q] < 0:
                     continue
@@ -309,8 +337,8 @@ def accumulate(
                         n = _drop_below(some_doc, some_sum, n, least - rest)
                 if n > 0:
                     _enter(
-                        q, n, some_doc, some_sum, start, k, slack[q], bin_shift[q], histogram,
-                        above, low, found, candidate, score,
+                        q, n, some_doc, some_sum, start, k, seen, slack[q], bin_shift[q],
+                        histogram, above, low, found, candidate, score,
                     )  # fmt: skip
 
 
@@ -338,7 +366,7 @@ def rank(queries, k, lengths, slack, bin_shift, low, found, candidate, score, op
 
     Where rounding leaves the order of a run open (neighbours within `slack`), open_order uint8
     becomes run number modulo 255 + 1, elsewhere 0. A run of equal sums and equal lengths (uint32
-    by document) is a tie and not open, unless its score is so small that a unit is not small beside it.
+    by document) is a tie and not open, unless it is so low that its rounding shows.
     `found` shrinks to the end of the run that holds place k.
     """
     capacity = candidate.shape[1]

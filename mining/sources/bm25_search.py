@@ -43,15 +43,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def slice(self, start: int, stop: int) -> Batch:
-        """Return the queries start…stop−1."""
-        first, last = self.bounds[start], self.bounds[stop]
-        return Batch(
-            self.terms,
-            self.bounds[start : stop + 1] - first,
-            self.term[first:last],
-            self.count[first:last],
-        )
+    def take(self, queries: np.ndarray) -> Batch:
+        """Return these queries (int64), in this order."""
+        size = np.diff(self.bounds)[queries]
+        bounds = np.concatenate([[0], np.cumsum(size)])
+        places = np.arange(bounds[-1]) + np.repeat(self.bounds[queries] - bounds[:-1], size)
+        return Batch(self.terms, bounds, self.term[places], self.count[places])
 
 
 class Searcher:
@@ -59,6 +56,7 @@ class Searcher:
 
     def __init__(self, index: Postings, batch: Batch, k1: float, b: float):
         self.index, self.batch = index, batch
+        self.repeated = 0  # queries that were searched more than once
         self._memory: dict[str, np.ndarray] = {}
         self.rows = [block.find(batch.terms) for block in index.blocks]
         self.df = np.zeros(len(batch.terms), dtype=np.int64)
@@ -77,25 +75,27 @@ class Searcher:
     def search(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (bounds int64 [queries + 1], docs uint32, scores float32): at most k a query."""
         room = 2 * k + 1024
-        tile = max(1, _TILE_BYTES // (8 * room + 4 * kernels.BINS))
+        tile = max(1, _TILE_BYTES // (9 * room + 4 * kernels.BINS + 8 * k))
         found = [
-            self._tile(start, min(start + tile, len(self.batch)), k, room)
+            self._tile(np.arange(start, min(start + tile, len(self.batch))), k, room, guess=True)
             for start in range(0, len(self.batch), tile)
         ]
         lengths = np.concatenate([np.zeros(1, np.int64), *(f[0] for f in found)])
-        docs = [d for f in found for d in f[1]]
-        scores = [s for f in found for s in f[2]]
+        docs = np.concatenate([np.empty(0, np.uint32), *(f[1] for f in found)])
         return (
             np.cumsum(lengths),
-            np.concatenate([np.empty(0, np.uint32), *docs]),
-            np.concatenate([np.empty(0, np.float32), *scores]),
+            docs,
+            np.concatenate([np.empty(0, np.float32), *(f[2] for f in found)]),
         )
 
-    def _tile(self, start: int, stop: int, k: int, room: int):
-        """Search queries start…stop−1 together; those whose ties need more room come again."""
-        batch = self.batch.slice(start, stop)
+    def _tile(self, queries: np.ndarray, k: int, room: int, guess: bool) -> tuple:
+        """Search some queries together; return (length of each list, docs, scores).
+
+        Those whose ties need more room, or whose guessed threshold was too high, come again.
+        """
+        batch = self.batch.take(queries)
         state = _State(batch, self.idf, k, room)
-        work = self.postings_per_query()[start:stop]
+        work = self.postings_per_query()[queries]
         for number in range(len(self.index.blocks)):
             terms = self._terms_of(number, batch)
             if number == 0:
@@ -112,12 +112,14 @@ class Searcher:
                     state.bin_shift,
                     state.low,
                 )
-            self._accumulate(terms, batch, state, work)
-        overflown = np.flatnonzero(state.found < 0)
+            self._accumulate(terms, batch, state, work, guess)
+        again = np.flatnonzero((state.found < 0) | (guess & (state.low > 0) & (state.above < k)))
+        self.repeated += len(again)
+        state.found[again] = 0
         kernels.rank((0, len(batch)), k, self.lengths, *state.ranking())
         exact_at, exact = self._exact(batch, state)
-        docs = np.empty((len(batch), k), dtype=np.uint32)
-        points = np.empty((len(batch), k), dtype=np.float32)
+        docs = np.zeros((len(batch), k), dtype=np.uint32)
+        points = np.zeros((len(batch), k), dtype=np.float32)
         kernels.settle(
             (0, len(batch)),
             k,
@@ -132,16 +134,16 @@ class Searcher:
             docs,
             points,
         )
-        lengths = np.maximum(state.found, 0)
-        lists = [docs[q, : lengths[q]] for q in range(len(batch))]
-        scores = [points[q, : lengths[q]] for q in range(len(batch))]
-        for q in overflown:
-            one = self._tile(start + q, start + q + 1, k, 4 * room)
-            lengths[q], lists[q], scores[q] = one[0][0], one[1][0], one[2][0]
-        return lengths, lists, scores
+        lengths = state.found
+        if len(again):
+            lengths[again], some_docs, some_points = self._tile(queries[again], k, 4 * room, False)
+            columns = np.arange(k) < lengths[again, None]
+            docs[again], points[again] = _into(columns, some_docs), _into(columns, some_points)
+        inside = np.arange(k) < lengths[:, None]
+        return lengths, docs[inside], points[inside]
 
     def _scratch(self, name: str, size: int) -> np.ndarray:
-        """Return uninitialised uint32 [size], the same memory every time: pages are touched once."""
+        """Return uninitialised uint32 [size], the same memory each time: pages are touched once."""
         if name not in self._memory or len(self._memory[name]) < size:
             self._memory[name] = np.empty(size + size // 4, dtype=np.uint32)
         return self._memory[name][:size]
@@ -183,8 +185,10 @@ class Searcher:
         kernels.spread(which, first, size, at, block.doc, impact, row, table)
         return _Terms(block, first, size, at, impact, top, cut, row, table)
 
-    def _accumulate(self, terms: _Terms, batch: Batch, state: _State, work: np.ndarray) -> None:
-        block = terms.block
+    def _accumulate(
+        self, terms: _Terms, batch: Batch, state: _State, work: np.ndarray, guess: bool
+    ) -> None:
+        block, all_docs = terms.block, self.index.documents if guess else 0
 
         def add(low: int, high: int) -> None:
             kernels.accumulate(
@@ -202,6 +206,7 @@ class Searcher:
                 terms.impact,
                 block.start,
                 block.docs,
+                all_docs,
                 *state.accumulating(),
             )
 
@@ -288,6 +293,13 @@ class _State:
         """Return the arguments of `rank` that follow k."""
         lists = (self.found, self.candidate, self.score, self.open_order)
         return (self.slack, self.bin_shift, self.low, *lists)
+
+
+def _into(inside: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return a matrix with the values at the places that are inside, zeros elsewhere."""
+    matrix = np.zeros(inside.shape, dtype=values.dtype)
+    matrix[inside] = values
+    return matrix
 
 
 def in_threads(work: Callable[[int, int], None], cost: np.ndarray) -> None:
