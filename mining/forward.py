@@ -10,8 +10,11 @@ in batches of a fixed shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +123,15 @@ def single_sequences(texts: Ragged, template: Template, max_length: int) -> Sequ
     return Sequences(texts, NO_ROWS, rows, nothing.astype(np.int64), keep, nothing, template, cut)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One call of the model: which sequences, and the shape [height, length] of its tokens."""
+
+    members: np.ndarray
+    height: int
+    length: int
+
+
 @dataclass(slots=True)
 class Work:
     """What a forward pass took: tokens computed, and how many of them carried no text."""
@@ -127,6 +139,13 @@ class Work:
     tokens: int = 0
     padding: int = 0
     batches: int = 0
+
+    def add(self, batch: Batch, lengths: np.ndarray) -> None:
+        """Count one batch."""
+        tokens = batch.height * batch.length
+        self.batches += 1
+        self.tokens += tokens
+        self.padding += tokens - int(lengths[batch.members].sum())
 
 
 class Forward:
@@ -153,48 +172,70 @@ class Forward:
         self.slots = max(1, self.tokens // _SHORTEST)
         self.start = position_start(model.config)
         self.typed = int(model.config.get("type_vocab_size") or 0) > 1
-        self._rows: Any = None
+        self._of_thread = threading.local()  # the rows that the hooks choose, batch by batch
         if self.packed and head in {"logits", "cls"}:
             self._keep_first_tokens()
 
     def run(self, sequences: Sequences, work: Work | None = None) -> np.ndarray:
         """Return one float32 row per sequence: logits, or the pooled vector."""
+        offset = np.empty(len(sequences), dtype=np.int32)
+        plan = self._packed_plan if self.packed else self._padded_plan
+        batches = plan(sequences.lengths, offset)
+        result: np.ndarray | None = None
+        compute = partial(self._rows_of, sequences, offset)
+        for batch, rows in zip(batches, self._on_every_core(compute, batches), strict=True):
+            if result is None:
+                result = np.empty((len(sequences), rows.shape[1]), dtype=np.float32)
+            result[batch.members] = rows
+            if work is not None:
+                work.add(batch, sequences.lengths)
+        return np.empty((0, 1), np.float32) if result is None else result
+
+    def _on_every_core(
+        self, compute: Callable[[Batch], np.ndarray], batches: list[Batch]
+    ) -> Iterator[np.ndarray]:
+        """Compute the batches in order; on a processor, one batch per core at a time.
+
+        One thread per batch needs no barriers inside of layers, so it is faster than all threads
+        in each batch, and much faster when somebody else uses a core.
+        """
         import torch
 
-        work = work if work is not None else Work()
-        result: np.ndarray | None = None
-        run = self._run_packed if self.packed else self._run_padded
+        threads = torch.get_num_threads()
+        if self.device.type != "cpu" or threads == 1 or len(batches) < 2:
+            yield from map(compute, batches)
+            return
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(min(threads, len(batches))) as pool:
+                yield from pool.map(compute, batches)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _rows_of(self, sequences: Sequences, offset: np.ndarray, batch: Batch) -> np.ndarray:
+        """Write one batch and run it; returns float32 [members, width]."""
+        import torch
+
+        buffers = np.zeros((3, batch.height * batch.length), dtype=np.int32)
+        buffers[2] = self.start  # where nothing is written any valid ids do: nobody reads them
+        self._write(sequences, batch.members, offset, buffers)
+        starts = offset[batch.members].astype(np.int64)
+        lengths = sequences.lengths[batch.members]
         with torch.inference_mode():
-            for members, rows in run(sequences, work):
-                if result is None:
-                    result = np.empty((len(sequences), rows.shape[1]), dtype=np.float32)
-                result[members] = rows
-        return np.empty((0, 1), np.float32) if result is None else result
+            if self.packed:
+                rows = self._packed_rows(buffers, starts, starts + lengths)
+            else:
+                rows = self._padded_rows(buffers, lengths, batch.height)
+        return rows[: len(lengths)]
 
     # ---- packed --------------------------------------------------------------------------------
 
-    def _run_packed(
-        self, sequences: Sequences, work: Work
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        lengths = sequences.lengths
-        batch = np.empty(len(lengths), dtype=np.int32)
-        offset = np.empty(len(lengths), dtype=np.int32)
-        count = fill_batches(lengths, self.tokens, self.slots, batch, offset)
-        order = np.lexsort((offset, batch))
-        bounds = np.searchsorted(batch[order], np.arange(count + 1))
-        buffers = np.zeros((3, self.tokens), dtype=np.int32)
-        for number in range(count):
-            members = order[bounds[number] : bounds[number + 1]]
-            starts = offset[members].astype(np.int64)
-            ends = starts + lengths[members]
-            buffers[0, ends[-1] :] = 0  # the tail: any valid ids, nobody reads what comes out
-            buffers[1, ends[-1] :] = 0
-            buffers[2, ends[-1] :] = self.start
-            self._write(sequences, members, offset, buffers)
-            work.batches += 1
-            work.tokens += self.tokens
-            work.padding += self.tokens - int(ends[-1])
-            yield members, self._packed_rows(buffers, starts, ends)[: len(members)]
+    def _packed_plan(self, lengths: np.ndarray, offset: np.ndarray) -> list[Batch]:
+        number = np.empty(len(lengths), dtype=np.int32)
+        count = fill_batches(lengths, self.tokens, self.slots, number, offset)
+        order = np.lexsort((offset, number))
+        edges = np.searchsorted(number[order], np.arange(count + 1))
+        return [Batch(order[a:b], 1, self.tokens) for a, b in pairwise(edges.tolist())]
 
     def _packed_rows(self, buffers: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Run one batch; returns float32 [slots or more, width], its first rows in order."""
@@ -206,7 +247,7 @@ class Forward:
             inputs["token_type_ids"] = types
         chosen = np.zeros(self.slots, dtype=np.int64)  # always as many rows, so one shape
         chosen[: len(starts)] = ends - 1 if self.head == "last" else starts
-        self._rows = torch.from_numpy(chosen).to(self.device)
+        self._of_thread.rows = torch.from_numpy(chosen).to(self.device)
         output = self.network(**inputs, sequence_runs=_runs_of_equal_length(ends - starts))
         if self.head == "logits":
             return output.logits.float().cpu().numpy()
@@ -218,7 +259,7 @@ class Forward:
             sizes = torch.from_numpy(cuts).to(self.device)
             means = torch.segment_reduce(hidden.float(), "mean", lengths=sizes, unsafe=True)
             return means.cpu().numpy()
-        return hidden.index_select(0, self._rows).float().cpu().numpy()
+        return hidden.index_select(0, self._of_thread.rows).float().cpu().numpy()
 
     def _keep_first_tokens(self) -> None:
         """Let the last layer and the head see the first token of every sequence only.
@@ -237,11 +278,11 @@ class Forward:
         early = self.model.config["model_type"] != "distilbert"  # its layers are built otherwise
 
         def choose(module: Any, arguments: Any) -> Any:
-            return tuple(x.index_select(1, self._rows) for x in arguments)
+            return tuple(x.index_select(1, self._of_thread.rows) for x in arguments)
 
         def first_rows(module: Any, arguments: Any, output: Any) -> Any:
             rows = output.last_hidden_state[0]
-            rows = rows if early else rows.index_select(0, self._rows)
+            rows = rows if early else rows.index_select(0, self._of_thread.rows)
             output.last_hidden_state = rows[:, None, :].float()
             return output
 
@@ -251,24 +292,17 @@ class Forward:
 
     # ---- padded --------------------------------------------------------------------------------
 
-    def _run_padded(
-        self, sequences: Sequences, work: Work
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        lengths = sequences.lengths
+    def _padded_plan(self, lengths: np.ndarray, offset: np.ndarray) -> list[Batch]:
         padded = np.minimum(-(-lengths // 16) * 16, max(self.max_length, 16))
-        offset = np.empty(len(lengths), dtype=np.int32)
-        for length in np.unique(padded)[::-1]:
-            height = max(2, self.tokens // int(length))
+        batches = []
+        for length in np.unique(padded)[::-1].tolist():
+            height = max(2, self.tokens // length)
             rows = np.flatnonzero(padded == length)
             for at in range(0, len(rows), height):
                 members = rows[at : at + height]
                 offset[members] = np.arange(len(members)) * length
-                buffers = np.zeros((3, height * int(length)), dtype=np.int32)
-                self._write(sequences, members, offset, buffers)
-                work.batches += 1
-                work.tokens += height * int(length)
-                work.padding += height * int(length) - int(lengths[members].sum())
-                yield members, self._padded_rows(buffers, lengths[members], height)[: len(members)]
+                batches.append(Batch(members, height, length))
+        return batches
 
     def _padded_rows(self, buffers: np.ndarray, lengths: np.ndarray, height: int) -> np.ndarray:
         import torch
