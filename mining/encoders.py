@@ -181,7 +181,7 @@ def encode(
         },
         metadata={"model": folder.tag},
         gpus=int(device().type == "cuda"),
-        unit="texts",
+        unit="tokens",
     )
     return workspace.build(stage, how)
 

@@ -63,6 +63,7 @@ def pool_runs(
         inputs=inputs,
         schema=pool_schema(labels),
         shards=plan,
+        unit="pairs",
         worker=Pooler,
         options={
             "runs": [str(run.artifact.path) for run in opened],

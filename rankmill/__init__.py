@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from rankmill.mining.actors import Execution as Execution
     from rankmill.mining.errors import RankmillError as RankmillError
+    from rankmill.mining.statistics.summary import summarise as summarise
     from rankmill.mining.store import Workspace as Workspace
 
 __version__ = metadata.version("rankmill")
@@ -66,6 +67,7 @@ _LAZY = {
         "rankmill.api",
     ),
     "Execution": "rankmill.mining.actors",
+    "summarise": "rankmill.mining.statistics.summary",
     "RankmillError": "rankmill.mining.errors",
     "Workspace": "rankmill.mining.store",
 }

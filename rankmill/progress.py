@@ -27,18 +27,17 @@ class Meter:
 
     def __init__(self) -> None:
         self.kind, self.unit = "", ""
-        self.shards = self.finished = self.work = self.done = 0
+        self.work = self.done = 0
         self.began = 0.0
 
     def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
         """Start counting a stage; `done` shards were finished by earlier runs."""
-        self.kind, self.unit, self.shards, self.work = kind, unit, shards, work
-        self.finished, self.done, self.began = 0, 0, time.monotonic()
+        self.kind, self.unit, self.work = kind, unit, work
+        self.done, self.began = 0, time.monotonic()
         self.started(f"{kind}: {shards} parts to do" + (f", {done} done before" if done else ""))
 
     def advance(self, work: int, usage: Mapping[str, float]) -> None:
-        """Count one committed shard."""
-        self.finished += 1
+        """Count one committed shard, or one step."""
         self.done += work
         self.moved()
 
@@ -48,12 +47,16 @@ class Meter:
 
     @property
     def facts(self) -> str:
-        """Parts, rate and time left, in words."""
+        """Share done, rate and time left; a plan balances work, so work is the measure."""
         seconds = max(time.monotonic() - self.began, 1e-9)
         rate = self.done / seconds
-        left = (self.work - self.done) / rate if rate else float("inf")
-        text = f"{self.kind}: {self.finished}/{self.shards} parts, {rate:,.0f} {self.unit}/s"
-        return text + (f", {duration(left)} left" if self.finished < self.shards else "")
+        if self.done >= self.work:
+            return f"{self.kind}: {self.work:,} {self.unit} in {duration(seconds)}, {rate:,.0f}/s"
+        left = duration((self.work - self.done) / rate) if rate else "unknown time"
+        return (
+            f"{self.kind}: {100 * self.done // self.work} % of {self.work:,} {self.unit}, "
+            f"{rate:,.0f}/s, {left} left"
+        )
 
     def started(self, text: str) -> None:
         """Show that a stage begins."""
@@ -75,7 +78,7 @@ class Lines(Meter):
     def moved(self) -> None:
         """Print the facts when the last line is old enough."""
         now = time.monotonic()
-        if now - self.shown >= LINE_EVERY_S and self.finished < self.shards:
+        if now - self.shown >= LINE_EVERY_S and self.done < self.work:
             self.shown = now
             print(self.facts, file=self.stream, flush=True)
 

@@ -72,6 +72,7 @@ def evaluate_run(
         inputs={"run": artifact, "qrels": qrels, "corpus": held.corpus.artifact},
         schema=schema,
         shards=lambda: split_by_work(_work(judged, Run(artifact)), _SHARD_PAIRS),
+        unit="pairs",
         worker=EvaluationWorker,
         options={
             "run": str(artifact.path),

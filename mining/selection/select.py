@@ -89,6 +89,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         inputs=inputs,
         schema=groups_schema(parameters["size"]),
         shards=lambda: split_by_work(_candidates_per_query(inputs["pool"]), _SHARD_PAIRS),
+        unit="candidates",
         worker=Selector,
         options={
             "paths": paths_of(inputs),

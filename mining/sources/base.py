@@ -50,6 +50,7 @@ def build_run(
     metadata: Mapping[str, str] | None = None,
     drawn: bool = False,
     gpus: int = 0,
+    unit: str = "pairs",
     check: Callable[[], object] | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
@@ -74,6 +75,7 @@ def build_run(
         worker=worker,
         options=options,
         metadata={"source": label, "split": split, **(metadata or {})},
+        unit=unit,
         gpus=gpus,
         check=check,
     )

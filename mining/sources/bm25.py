@@ -68,6 +68,7 @@ def mine_bm25(
         worker=Miner,
         options=options,
         shards=lambda: Miner(**options).plan(),
+        unit="postings",
         how=how,
     )
 

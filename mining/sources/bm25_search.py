@@ -214,9 +214,11 @@ class Searcher:
 
     def _exact(self, batch: Batch, state: _State) -> tuple[np.ndarray, np.ndarray]:
         """Score candidates of open order in float64; return (first of each query, all)."""
-        inside = np.arange(state.candidate.shape[1]) < state.found[:, None]
-        query, column = np.nonzero(inside & (state.open_order > 0))
-        exact_at = np.searchsorted(query, np.arange(len(batch)))
+        exact_at = np.cumsum(state.opened) - state.opened
+        some = np.flatnonzero(state.opened)
+        inside = np.arange(state.candidate.shape[1]) < state.found[some, None]
+        query, column = np.nonzero(inside & (state.open_order[some] > 0))
+        query = some[query]
         exact = np.zeros(len(query))
         doc = state.candidate[query, column].astype(np.int64)
         ends = np.array([b.start + b.docs for b in self.index.blocks])
@@ -281,7 +283,8 @@ class _State:
         self.above, self.low, self.found = (np.zeros(n, dtype=np.int64) for _ in range(3))
         self.candidate = np.empty((n, room), dtype=np.uint32)
         self.score = np.empty((n, room), dtype=np.uint32)
-        self.open_order = np.zeros((n, room), dtype=np.uint8)
+        self.open_order = np.empty((n, room), dtype=np.uint8)
+        self.opened = np.zeros(n, dtype=np.int64)
 
     def accumulating(self) -> tuple:
         """Return the arguments of `accumulate` that follow the block's."""
@@ -291,7 +294,7 @@ class _State:
 
     def ranking(self) -> tuple:
         """Return the arguments of `rank` that follow k."""
-        lists = (self.found, self.candidate, self.score, self.open_order)
+        lists = (self.found, self.candidate, self.score, self.open_order, self.opened)
         return (self.slack, self.bin_shift, self.low, *lists)
 
 

@@ -92,6 +92,7 @@ def mine_dense(
         shards=lambda: _blocks(len(collection.split_queries(split))),
         inputs={"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]},
         metadata={"model": model.tag},
+        unit="queries",
         how=how,
     )
 

@@ -83,7 +83,7 @@ class Stage:
     options: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     gpus: int = 0
-    unit: str = "queries"
+    unit: str = "units of work"  # what a shard's work counts: tokens, pairs, postings, rows
     check: Callable[[], object] | None = None
 
     def schema_of(self, shard: Shard) -> pa.Schema:

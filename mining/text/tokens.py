@@ -62,7 +62,7 @@ def tokens_of(
             "schema": tokens_schema(size),
         },
         metadata={"model": model.tag},
-        unit="texts",
+        unit="bytes",
     )
     return workspace.build(stage, how)
 
