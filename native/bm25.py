@@ -117,22 +117,24 @@ def _add(sums, doc, i, end, impact, w, count, shift):
 
 
 @numba.njit(cache=True, nogil=True)
-def _collect(sums, start, least, flag, flags, some_doc, some_sum):
+def _collect(sums, start, least, flag, flags, hits, some_doc, some_sum):
     """List the documents of the strip from `start` whose sums reach `least`, and zero the sums.
 
-    flag uint8 [STRIP] is scratch, flags is the same memory as uint64. Returns how many there are;
-    they are ascending.
+    flag uint8 [STRIP] and hits uint32 [STRIP / 8 + 1] are scratch, flags is the memory of `flag` as
+    uint64. Returns how many there are; they are ascending.
     """
     first = np.uint64(start)
     for i in range(np.uint64(STRIP)):  # no branch: becomes vector code
         flag[i] = sums[first + i] >= least
-    n = np.uint64(0)
-    for word in range(np.uint64(STRIP >> 3)):
-        if flags[word] != 0:
-            at = first + (word << np.uint64(3))
-            for i in range(at, at + np.uint64(8)):
-                some_doc[n], some_sum[n] = i, sums[i]
-                n += np.uint64(sums[i] >= least)
+    words, n = np.uint64(0), np.uint64(0)
+    for word in range(np.uint64(STRIP >> 3)):  # always write, sometimes advance: no branch to miss
+        hits[words] = word
+        words += np.uint64(flags[word] != 0)
+    for w in range(words):
+        at = first + (np.uint64(hits[w]) << np.uint64(3))
+        for i in range(at, at + np.uint64(8)):
+            some_doc[n], some_sum[n] = i, sums[i]
+            n += np.uint64(sums[i] >= least)
     for i in range(np.uint64(STRIP)):
         sums[first + i] = 0
     return np.int64(n)
@@ -231,11 +233,11 @@ def _guess(q, k, seen, histogram, above, low):
     """
     wanted = 2.0 * k * seen + 6.0 * np.sqrt(k * seen) + 8.0
     if wanted < k:
-        passed, b = np.int64(0), np.int64(BINS)
-        while b > low[q] and passed < wanted:
-            b -= 1
-            passed += histogram[q, b]
-        if b > low[q]:
+        passed, b, bottom = np.int64(0), np.uint64(BINS), np.uint64(low[q])
+        while b > bottom and passed < wanted:
+            b -= _ONE
+            passed += np.int64(histogram[np.uint64(q), b])
+        if b > bottom:
             low[q], above[q] = b, passed
 
 
@@ -296,7 +298,7 @@ def accumulate(
     later, order = np.zeros(longest, dtype=np.int64), np.empty((_GROUP, longest), dtype=np.int64)
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
     flag = np.empty(STRIP, dtype=np.uint8)
-    flags = flag.view(np.uint64)
+    flags, hits = flag.view(np.uint64), np.empty(STRIP // 8 + 1, dtype=np.uint32)
     for group in range(queries[0], queries[1], _GROUP):
         last = min(group + _GROUP, queries[1])
         for q in range(group, last):
@@ -328,7 +330,7 @@ def accumulate(
                 if touched == 0:
                     continue
                 bottom = np.uint32(max(1, least - rest))
-                n = _collect(sums, strip * STRIP, bottom, flag, flags, some_doc, some_sum)
+                n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, some_doc, some_sum)
                 for i in range(terms - 1, -1, -1):  # largest first: most documents drop out early
                     if n > 0 and later[i] > 0:
                         t, times = term[order[o, i]], np.int64(count[order[o, i]])
@@ -361,13 +363,14 @@ def _sort(key, value, n, bits, key_2, value_2, tally):
 
 
 @numba.njit(cache=True, nogil=True)
-def rank(queries, k, lengths, slack, bin_shift, low, found, candidate, score, open_order):
+def rank(queries, k, lengths, slack, bin_shift, low, found, candidate, score, open_order, opened):
     """Sort the candidates of each query by (−score, doc), in place, and drop those beyond k.
 
     Where rounding leaves the order of a run open (neighbours within `slack`), open_order uint8
     becomes run number modulo 255 + 1, elsewhere 0. A run of equal sums and equal lengths (uint32
     by document) is a tie and not open, unless it is so low that its rounding shows.
-    `found` shrinks to the end of the run that holds place k.
+    `found` shrinks to the end of the run that holds place k; opened int64 [queries] counts what is
+    open.
     """
     capacity = candidate.shape[1]
     key, key_2 = np.empty(capacity, np.uint64), np.empty(capacity, np.uint64)
@@ -395,6 +398,8 @@ def rank(queries, k, lengths, slack, bin_shift, low, found, candidate, score, op
                 tie &= key[end] == key[i] and lengths[value[end]] == lengths[value[i]]
                 end += 1
             tie &= np.int64(most - key[i]) >= slack[q] << _SMALL_BITS
+            if not tie:
+                opened[q] += end - i
             for j in range(i, end):
                 doc[j], points[j] = value[j], np.uint32(most - key[j])
                 open_order[q, j] = 0 if tie else run % 255 + 1
