@@ -29,7 +29,7 @@ from .networks import Network
 from .packing import Limits, TokenColumns
 from .processes import Processes
 from .settings import Settings
-from .stream import Batch, ContentCheck, GroupStream
+from .stream import Batch, ContentCheck, GroupStream, check_tokens
 from .students import Student
 from .telemetry import Telemetry
 from .validation import EarlyStop, best, not_validated, validate
@@ -67,6 +67,7 @@ class Training:
         self.positions = max(1, math.ceil(settings.documents / self.size))  # groups seen in all
         self.steps = math.ceil(self.positions / settings.batch)
         self.micro = self._groups_at_a_time()
+        check_tokens(groups, tokens["queries"], tokens["corpus"])
         queries, docs = TokenColumns(tokens["queries"]), TokenColumns(tokens["corpus"])
         limits = Limits(settings.query_length, settings.doc_length)
         self.pack = student.packer(model, queries, docs, limits)

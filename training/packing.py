@@ -104,6 +104,7 @@ class Towers:
         pieces: int = 2,
     ):
         self.queries, self.docs, self.limits, self.pieces = queries, docs, limits, pieces
+        _check_tokenizer(model, queries, docs)
         self.template = Template.of(model.tokenizer(), pair=False)
         self.pad = int(model.config.get("pad_token_id") or 0)
         _check_room(model, max(limits.query_length, limits.doc_length), self.template)
@@ -144,6 +145,7 @@ class Pairs:
         pieces: int = 2,
     ):
         self.queries, self.docs, self.limits, self.pieces = queries, docs, limits, pieces
+        _check_tokenizer(model, queries, docs)
         self.template = Template.of(model.tokenizer(), pair=True)
         self.pad = int(model.config.get("pad_token_id") or 0)
         _check_room(model, limits.query_length + limits.doc_length, self.template)
@@ -213,3 +215,15 @@ def _check_room(model: ModelFolder, text: int, template: Template) -> None:
             where=model.path,
             do="lower query_length or doc_length, or take a model with longer texts",
         )
+
+
+def _check_tokenizer(model: ModelFolder, *stores: TokenColumns) -> None:
+    for store in stores:
+        made_by = store.artifact.parameters["tokenizer"]
+        if made_by != model.tokenizer_hash:
+            raise BadInput(
+                f"the token store is of tokenizer {made_by[:12]}, the model has another "
+                f"({model.tokenizer_hash[:12]})",
+                where=store.artifact.path,
+                do="tokenise the collection with the tokenizer of this model",
+            )

@@ -11,6 +11,7 @@ from typing import Any
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
 from ..mining.groups import Groups
+from ..mining.models import ModelFolder
 from ..mining.store import Artifact, Workspace, files, fingerprint_of
 from ..mining.text.tokens import tokens_of
 from .loop import Training
@@ -18,7 +19,6 @@ from .losses import LOSSES, Loss
 from .packing import Limits
 from .processes import Processes
 from .settings import Settings
-from .stream import check_tokens
 from .students import Student, label_of, parse_student
 
 __all__ = ["Settings", "train_student"]
@@ -55,22 +55,14 @@ def train_student(
     objective.check(stored.kind)
     held = Collection.open(workspace, collection)
     texts = {"queries": held.queries.artifact, "corpus": held.corpus.artifact}
-    length = value.max_length(model, Limits(chosen.query_length, chosen.doc_length))
     processes = Processes.here()
-    tokens = processes.first(
-        lambda: {
-            role: tokens_of(workspace, artifact, model, max_length=length, how=how)
-            for role, artifact in texts.items()
-        }
-    )
-    check_tokens(stored, tokens["queries"], tokens["corpus"])
     run = Training(
         value,
         model,
         objective,
         chosen,
         stored,
-        tokens,
+        _tokens(workspace, texts, value, model, chosen, processes, how),
         validation=held_out,
         processes=processes,
         checkpoint_steps=checkpoint_steps,
@@ -92,6 +84,28 @@ def train_student(
             how.progress.end()
 
     return processes.build(workspace, "student", parameters, inputs, write, run.follow)
+
+
+def _tokens(
+    workspace: Workspace,
+    texts: Mapping[str, Artifact],
+    student: Student,
+    model: ModelFolder,
+    settings: Settings,
+    processes: Processes,
+    how: Execution,
+) -> dict[str, Artifact]:
+    """Find the token stores of queries and corpus, or make them (process 0 does)."""
+    limits = Limits(settings.query_length, settings.doc_length)
+    length = student.max_length(model, limits)
+
+    def build() -> dict[str, Artifact]:
+        return {
+            role: tokens_of(workspace, artifact, model, max_length=length, how=how)
+            for role, artifact in texts.items()
+        }
+
+    return processes.first(build)
 
 
 def parameters_of(run: Training) -> dict[str, Any]:

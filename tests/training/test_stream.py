@@ -1,6 +1,7 @@
 """Batches hold exactly the texts of their groups, in the declared order, from any position."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,9 +21,9 @@ def setting(tmp_path_factory) -> Setting:
 LIMITS = Limits(8, 24)
 
 
-def packer(setting, kind, *, pieces=2, limits=LIMITS):
+def packer(setting, kind, *, pieces=2, limits=LIMITS, model=None):
     columns = [TokenColumns(tokens) for tokens in setting.tokens]
-    return kind(setting.model, *columns, limits, pieces)
+    return kind(model or setting.model, *columns, limits, pieces)
 
 
 def rows_of(packed):
@@ -196,5 +197,12 @@ def test_refusals(setting, tmp_path):
         Limits(0, 5)
     with pytest.raises(BadInput, match="a groups is not tokens"):
         TokenColumns(setting.groups)
+    other = replace(setting.model, tokenizer_hash="f" * 64)
+    with pytest.raises(BadInput, match="the token store is of tokenizer"):
+        packer(setting, Towers, model=other)
     queries, docs = setting.tokens
-    check_tokens(groups, queries, docs)
+    check_tokens(groups, queries, docs)  # groups that do not name their texts pass
+    groups.artifact.inputs["corpus"] = "0" * 40
+    with pytest.raises(BadInput, match="the tokens are of corpus"):
+        check_tokens(groups, queries, docs)
+    del groups.artifact.inputs["corpus"]
