@@ -78,7 +78,7 @@ class Lines(Meter):
     def moved(self) -> None:
         """Print the facts when the last line is old enough."""
         now = time.monotonic()
-        if now - self.shown >= LINE_EVERY_S and self.done < self.work:
+        if now - self.shown >= LINE_EVERY_S and 0 < self.done < self.work:
             self.shown = now
             print(self.facts, file=self.stream, flush=True)
 

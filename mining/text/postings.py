@@ -43,7 +43,7 @@ def postings_of(workspace: Workspace, corpus: Corpus, how: Execution = INLINE) -
         worker=Indexer,
         options={"corpus": str(corpus.artifact.path)},
         metadata={"analyser": ANALYSER},
-        unit="documents",
+        unit="bytes",
     )
     return workspace.build(stage, how)
 
