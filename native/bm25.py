@@ -33,7 +33,7 @@ _SMALL_BITS = 18  # sums whose rounding error may exceed 2^-18 of them are compu
 _ONE = np.uint64(1)  # unsigned indices spare the check for negative ones in the hot loops
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def impacts(first, size, at, idf, doc, tf, norm, out, top, cut):
     """Write the fixed-point impacts of a block's postings for the terms of a batch.
 
@@ -75,7 +75,7 @@ def impacts(first, size, at, idf, doc, tf, norm, out, top, cut):
             top[t, strip] = most
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _rejoin(first, size, at, scale, doc, tf, norm, out):
     """Write a term's impacts where counts go on in the next posting."""
     i = 0
