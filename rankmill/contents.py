@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from rankmill import findings, progress
+from rankmill.mining import names
 from rankmill.mining.sources.base import Run
 from rankmill.outcome import Outcome, Standing
 from rankmill.pipeline import FIRST_STAGE, START, TEACHER
@@ -27,12 +28,15 @@ _ROLES: Mapping[str, content.Role] = {
     TEACHER: "teacher",
     START: "start",
 }
-# Columns that are drawn, by the beginning of their canonical text: (title, unit)
-_DRAWN = {
-    "pair_entropy": "Pair entropy of the teacher",
-    "diameter": "Diameter of the group",
-    "radius": "Radius around the positive",
-}
+# Which columns are drawn: the name and the parameters that must hold, and what people read.
+_DRAWN: tuple[tuple[str, Mapping[str, Any], str], ...] = (
+    ("pair_entropy", {"pairs": None}, "Pair entropy of the teacher, all pairs"),
+    ("pair_entropy", {"pairs": "pos_neg"}, "Pair entropy, positive against negatives"),
+    ("pair_entropy", {"pairs": "neg_neg"}, "Pair entropy among the negatives"),
+    ("diameter", {"q": 1}, "Diameter of the group"),
+    ("radius", {"of": "mean", "to": "positive"}, "Mean radius around the positive"),
+    ("radius", {"of": "mean", "to": "query"}, "Mean radius around the query"),
+)
 
 
 def report_of(outcome: Outcome) -> content.Report:
@@ -148,14 +152,26 @@ def _statistics(artifacts: Mapping[str, Artifact]) -> list[content.Statistic]:
     tables = {s: pa.concat_tables(a.tables()) for s, a in artifacts.items()}
     drawn = []
     for column in next(iter(tables.values())).schema if tables else []:
-        kind = column.name.partition("(")[0]
-        if kind not in _DRAWN:
+        title = _title(column.name)
+        if title is None:
             continue
         values = {s: t[column.name].drop_null().to_numpy() for s, t in tables.items()}
         if all(len(v) for v in values.values()):
             unit = (column.metadata or {}).get(b"unit", b"").decode()
-            drawn.append(content.Statistic(_DRAWN[kind], column.name, unit, values))
+            drawn.append(content.Statistic(title, column.name, unit, values))
     return drawn
+
+
+def _title(column: str) -> str | None:
+    """Return the title under which a statistic is drawn; None for those that are not."""
+    call = names.parse(column)
+    if not isinstance(call, names.Call):
+        return None
+    given = dict(call.named)
+    for name, wanted, title in _DRAWN:
+        if call.name == name and all(given.get(k) == v for k, v in wanted.items()):
+            return title
+    return None
 
 
 def _ranks(outcome: Outcome) -> content.RankPanels | None:

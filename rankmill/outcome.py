@@ -142,7 +142,7 @@ class Outcome:
         )
         for name, compared in against:
             if compared is not None:
-                parts.append(f"{_verb(compared)} {name} by {_signed(compared)}")
+                parts.append(f"{_against(compared, name)} {_signed(compared)}")
         return ", ".join(parts)
 
     def _best(self, domain: str) -> Standing | None:
@@ -223,10 +223,10 @@ def _difference(compared: significance.Comparison | None) -> str:
     return f"{compared.difference.mean:+.4f}\np {_p(compared.p_adjusted)}"
 
 
-def _verb(compared: significance.Comparison) -> str:
+def _against(compared: significance.Comparison, name: str) -> str:
     if compared.p_adjusted >= 0.05:
-        return "does not differ significantly from"
-    return "beats" if compared.difference.mean > 0 else "trails"
+        return f"does not differ significantly from {name}:"
+    return f"{'beats' if compared.difference.mean > 0 else 'trails'} {name} by"
 
 
 def _signed(compared: significance.Comparison) -> str:
