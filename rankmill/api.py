@@ -154,7 +154,14 @@ def stats(
     from rankmill.mining.statistics import measure_groups
 
     vectors = vectors_of(encoder, groups, how) if encoder else {}
-    made = measure_groups(groups.workspace, groups, statistics, **vectors, how=how)
+    made = measure_groups(
+        groups.workspace,
+        groups,
+        statistics,
+        vectors=vectors.get("vectors"),
+        query_vectors=vectors.get("query_vectors"),
+        how=how,
+    )
     return _named(made, name)
 
 
