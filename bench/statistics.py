@@ -127,7 +127,7 @@ def copy_bandwidth(megabytes):
 def gemm_rate():
     """Float32 operations per second of a large matrix product with all threads."""
     a = np.ones((3000, 3000), np.float32)
-    a @ a
+    _ = a @ a
     return 2 * 3000**3 / best_of(3, lambda: a @ a)
 
 
@@ -138,7 +138,7 @@ def gather_bandwidth(vectors, docs):
 
     def work(start, stop):
         for number in range(start, stop):
-            vectors[flat[cuts[number] : cuts[number + 1]]]
+            _ = vectors[flat[cuts[number] : cuts[number + 1]]]
 
     return flat.size * WIDTH * 2 / best_of(2, lambda: in_threads(work, cuts))
 

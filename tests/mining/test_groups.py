@@ -18,7 +18,7 @@ def arrays(n=6, size=4, **changed):
         "query": np.arange(n, dtype=np.uint32),
         "doc": np.arange(n * size, dtype=np.uint32).reshape(n, size),
         "score": np.linspace(-3, 3, n * size, dtype=np.float32).reshape(n, size),
-        "grade": np.tile(np.int8([2, 0, 0, -1][:size]), (n, 1)),
+        "grade": np.tile(np.array([2, 0, 0, -1][:size], np.int8), (n, 1)),
         "inclusion": np.full((n, size), 0.25, np.float32),
     }
     return GroupArrays(**{**given, **changed})
@@ -89,7 +89,7 @@ def test_a_document_twice_and_a_late_positive_are_refused():
     groups.doc[1, 3] = groups.doc[1, 0]
     with pytest.raises(BadInput, match="a group holds a document twice\n  where: query ordinal 1"):
         groups_table(groups)
-    groups = arrays(grade=np.tile(np.int8([0, 1, 0, 0]), (6, 1)))
+    groups = arrays(grade=np.tile(np.array([0, 1, 0, 0], np.int8), (6, 1)))
     with pytest.raises(BadInput, match="the positive is not first"):
         groups_table(groups)
 

@@ -76,7 +76,7 @@ def test_cut_groups_keep_their_rows_and_balance_their_books(workspace):
 
 
 def test_queries_with_several_groups_stay_while_one_is_kept(workspace):
-    scores = np.float32([[3, 0], [0, 3], [0, 1], [0, 2], [5, 0]])
+    scores = np.array([[3, 0], [0, 3], [0, 1], [0, 2], [5, 0]], np.float32)
     groups = make_groups(workspace, scores, queries=[0, 0, 1, 2, 2], parts=2)
     measured = measure_groups(workspace, groups, ["margin(of=min,score=raw)"])
     cut = cut_groups(workspace, groups, measured, 'keep_above(of="margin(of=min,score=raw)")')
@@ -85,7 +85,7 @@ def test_queries_with_several_groups_stay_while_one_is_kept(workspace):
 
 
 def test_undefined_statistics_are_a_reason_of_their_own(workspace):
-    scores = np.float32([[-1.0, 0.0], [-1.0, -2.0], [-3.0, -3.5], [-2.0, -2.0]])
+    scores = np.array([[-1.0, 0.0], [-1.0, -2.0], [-3.0, -3.5], [-2.0, -2.0]], np.float32)
     groups = make_groups(workspace, scores, kind="log-prob")
     measured = measure_groups(workspace, groups, ["pair_entropy(score=logit)"])
     cut = cut_groups(workspace, groups, measured, "keep_above(of=pair_entropy(score=logit))")
@@ -93,8 +93,8 @@ def test_undefined_statistics_are_a_reason_of_their_own(workspace):
 
 
 def test_cuts_that_cannot_be_made_are_refused(workspace):
-    groups = make_groups(workspace, np.float32([[1, 0], [1, 0]]))
-    other = make_groups(workspace, np.float32([[2, 0], [1, 0]]))
+    groups = make_groups(workspace, np.array([[1, 0], [1, 0]], np.float32))
+    other = make_groups(workspace, np.array([[2, 0], [1, 0]], np.float32))
     measured = measure_groups(workspace, groups, ["pair_entropy"])
     with pytest.raises(BadInput, match="measured on other groups"):
         cut_groups(workspace, other, measured, "keep_below")
@@ -108,7 +108,7 @@ def test_cuts_that_cannot_be_made_are_refused(workspace):
 
 
 def retargeted(workspace, scores, text, kind="logit"):
-    groups = make_groups(workspace, np.float32(scores), kind=kind)
+    groups = make_groups(workspace, np.array(scores, np.float32), kind=kind)
     made = retarget_groups(workspace, groups, text)
     assert Groups(made).part(0).doc.tolist() == Groups(groups).part(0).doc.tolist()
     return Groups(made).part(0).score, made

@@ -10,14 +10,14 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.selection import FILTERS, STRATEGIES, Candidates
 
 
-def candidates(scores, kind="logit", positive=0, distance=None, **ranks):
+def candidates(scores, kind="logit", positive=0, distance=None, ranks=None):
     n = len(scores)
     return Candidates(
         query_id="q",
         doc=np.arange(n, dtype=np.uint32),
         score=np.asarray(scores, np.float64),
         kind=kind,
-        rank={k: np.asarray(v, np.uint16) for k, v in ranks.items()},
+        rank={k: np.asarray(v, np.uint16) for k, v in (ranks or {}).items()},
         allowed=np.arange(n) != positive,
         positive=positive,
         reached=lambda label: np.ones(n),
@@ -52,7 +52,7 @@ LOGITS = [1.0, 2.0, 1.0, 0.2, -3.0, -20.0]
     ],
 )
 def test_filters(text, wanted):
-    given = candidates(LOGITS, **{"bm25(k1=1)": [1, 1, 2, 4, 0, 0]})
+    given = candidates(LOGITS, ranks={"bm25(k1=1)": [1, 1, 2, 4, 0, 0]})
     assert kept(text, given) == wanted
     assert FILTERS.parse(FILTERS.text(FILTERS.parse(text))) == FILTERS.parse(text)
 
@@ -101,7 +101,7 @@ def test_refusals_name_the_value(family, text, message):
 
 def test_shells_are_ordered_by_distance_from_the_positive():
     distance = [0.0, 0.9, 0.1, 0.4, 0.4, np.nan, 0.7, 1.2, 0.2]
-    given = candidates(np.zeros(9), distance=distance, bm25=[0, 1, 2, 3, 4, 5, 6, 7, 8])
+    given = candidates(np.zeros(9), distance=distance, ranks={"bm25": list(range(9))})
     near = STRATEGIES.parse("shell(near=0,far=0.5)")
     assert near.reach(given, 2).tolist() == [2, 8, 3, 4]
     far = STRATEGIES.parse("shell(near=0.75,far=1)")

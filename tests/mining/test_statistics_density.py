@@ -188,7 +188,7 @@ def test_a_strategy_without_closed_form_gives_null(world):
 def test_refusals(workspace):
     with pytest.raises(UsageError, match="target=corpus,last=5 is not a target"):
         STATISTICS.parse("coverage(target=corpus,last=5)")
-    groups = make_groups(workspace, np.float32([[1, 0]]))
+    groups = make_groups(workspace, np.array([[1, 0]], np.float32))
     with pytest.raises(BadInput, match="these groups do not say how they were selected"):
         measure_groups(workspace, groups, ["density_ratio"])
     with pytest.raises(UsageError, match="needs groups: a pool was not selected"):

@@ -259,7 +259,7 @@ def test_locality_reads_a_declared_encoder(workspace):
 
 
 def test_golden_geometry_through_the_artifact(workspace):
-    groups = make_groups(workspace, np.float32([G]))
+    groups = make_groups(workspace, np.array([G], np.float32))
     vectors = make_vectors(workspace, np.array(E, np.float32))
     names = ["diameter", "diameter(q=0.95)", "diameter(q=0.99)", "radius", "radius(of=max)"]
     names += ["diameter(metric=cosine)", "diameter(q=0.5)"]
@@ -269,7 +269,7 @@ def test_golden_geometry_through_the_artifact(workspace):
 
 
 def test_statistics_without_their_inputs_are_refused(workspace):
-    groups = make_groups(workspace, np.float32([G]))
+    groups = make_groups(workspace, np.array([G], np.float32))
     with pytest.raises(UsageError, match=r"diameter\(metric=euclidean,q=1\) needs the vectors"):
         measure_groups(workspace, groups, ["diameter"])
     with pytest.raises(UsageError, match="no statistic was asked for"):

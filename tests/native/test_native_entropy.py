@@ -94,7 +94,7 @@ def test_golden_agreement():
 
 
 def test_golden_scales():
-    stored = np.float32(G)
+    stored = np.array(G, np.float32)
     for s, z in zip(stored, Z, strict=True):
         assert scales.convert(float(s), scales.LOGPROB_TO_LOGIT) == pytest.approx(z, abs=1e-5)
     assert scales.convert(0.0, scales.LOGPROB_TO_LOGIT) == math.inf
@@ -108,7 +108,7 @@ def test_golden_scales():
 @given(groups, temperatures)
 @settings(max_examples=150, deadline=None)
 def test_pair_entropy_equals_the_oracle(row, T):
-    row = np.float32(row).tolist()
+    row = np.array(row, np.float32).tolist()
     out, _ = run(PAIRS, [row], 1.0 / T)
     assert out["all"][0] == pytest.approx(oracle.pair_entropy(row, T), rel=1e-9, abs=1e-300)
     assert out["misorder"][0] == pytest.approx(oracle.misorder(row, T), rel=1e-9, abs=1e-300)
@@ -117,7 +117,7 @@ def test_pair_entropy_equals_the_oracle(row, T):
 @given(groups, st.data())
 @settings(max_examples=80, deadline=None)
 def test_the_split_equals_the_oracle_and_adds_up(row, data):
-    row = np.float32(row).tolist()
+    row = np.array(row, np.float32).tolist()
     marks = data.draw(st.lists(st.booleans(), min_size=len(row), max_size=len(row)))
     out, status = run(PAIRS, [row], 1.0, positive=marks)
     total = 0.0
@@ -138,7 +138,7 @@ def test_the_split_equals_the_oracle_and_adds_up(row, data):
 @given(groups, temperatures)
 @settings(max_examples=150, deadline=None)
 def test_list_entropy_equals_the_oracle(row, T):
-    row = np.float32(row).tolist()
+    row = np.array(row, np.float32).tolist()
     out, _ = run(LISTS, [row], 1.0 / T)
     assert out["nats"][0] == pytest.approx(oracle.list_entropy(row, T), rel=1e-9, abs=1e-300)
     assert out["effective_size"][0] == pytest.approx(oracle.effective_size(row, T), rel=1e-9)
@@ -148,7 +148,7 @@ def test_list_entropy_equals_the_oracle(row, T):
 @given(groups)
 @settings(max_examples=100, deadline=None)
 def test_log_sigmoid_scale_equals_the_oracle(row):
-    row = np.float32(row).tolist()
+    row = np.array(row, np.float32).tolist()
     out, _ = run(PAIRS, [row], 1.0, scale=scales.LOGIT_TO_LOGPROB)
     s = [oracle.log_sigmoid(z) for z in row]
     assert out["all"][0] == pytest.approx(oracle.pair_entropy(s), rel=1e-9, abs=1e-300)
@@ -157,7 +157,7 @@ def test_log_sigmoid_scale_equals_the_oracle(row):
 @given(st.lists(st.floats(-8, 8, width=32), min_size=3, max_size=12), st.data())
 @settings(max_examples=80, deadline=None)
 def test_agreement_equals_the_oracle(row, data):
-    row = np.float32(row).tolist()
+    row = np.array(row, np.float32).tolist()
     marks = [True] + data.draw(
         st.lists(st.booleans(), min_size=len(row) - 1, max_size=len(row) - 1)
     )

@@ -12,7 +12,7 @@ E = [[1, 0], [0, 1], [-1, 0], [0.6, 0.8]]
 QUANTILES = (1.0, 0.99, 0.95)
 
 
-def run(groups, queries=None, *, cosine=False, quantiles=QUANTILES, dtype=np.float32):
+def run(groups, queries=None, *, cosine=False, quantiles=QUANTILES, dtype: type = np.float32):
     """Return (out, status) of groups given as lists of vectors, stored back to front."""
     width = np.asarray(groups[0]).shape[1]
     stored = np.concatenate([np.asarray(g, dtype).reshape(-1, width) for g in groups])[::-1].copy()

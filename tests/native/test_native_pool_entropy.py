@@ -26,7 +26,7 @@ def measured(scores, positives=0, inverse_t=1.0):
         array.flags.writeable = False
     out, status = np.empty((1, 5)), np.empty((1, 5), np.uint8)
     entropy.pair_columns(values, offsets, marks, scales.AS_STORED, inverse_t, 0, 1, out, status)
-    return dict(zip(entropy.PAIR_COLUMNS, out[0], strict=True))
+    return {str(name): out[0, i] for i, name in enumerate(entropy.PAIR_COLUMNS)}
 
 
 def draw(spread, n, key=1):
