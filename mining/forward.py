@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PACKED = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
 _TOKENS = {"cpu": 2048, "cuda": 32768}  # per batch: larger brought nothing on a processor
-_SHORTEST = 16  # a batch has a slot for every 16 tokens
+_SHORTEST = 8  # a batch has a slot for every 8 tokens
 _ATTENTION = "rankmill_packed"
 
 

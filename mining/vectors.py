@@ -59,20 +59,35 @@ class Vectors:
         return out
 
 
-def dots(
-    queries: Vectors, docs: Vectors, query: np.ndarray, doc: np.ndarray, chunk: int = 1 << 16
-) -> np.ndarray:
+def dots(queries: Vectors, docs: Vectors, query: np.ndarray, doc: np.ndarray) -> np.ndarray:
     """Return the inner product of each (query, doc) pair: float32 [n], depending on the pair alone.
 
     Raises BadInput when the two come from encoders of different width.
     """
     same_width(queries, docs)
-    out = np.empty(len(query), dtype=np.float32)
-    for at in range(0, len(query), chunk):
-        piece = slice(at, at + chunk)
-        q, left = np.unique(query[piece], return_inverse=True)
-        d, right = np.unique(doc[piece], return_inverse=True)
-        pair_dots(queries.rows(q), docs.rows(d), left, right, out[piece])
+    distinct, row = np.unique(query, return_inverse=True)
+    return products(queries.rows(distinct), row, docs, doc)
+
+
+def products(left: np.ndarray, row: np.ndarray, docs: Vectors, doc: np.ndarray) -> np.ndarray:
+    """Return the inner product of `left[row[i]]` and document `doc[i]`: float32 [n].
+
+    `left` float32 [a, width]. Documents are read where they lie; nothing is copied.
+    """
+    out = np.empty(len(doc), dtype=np.float32)
+    bits = np.empty(docs.width, dtype=np.uint32)
+    ordinals = np.asarray(doc, dtype=np.int64)
+    for part in docs.artifact.parts:
+        stored = docs.part(part.number)
+        half, single = np.empty((0, 0), np.uint16), np.empty((0, 0), np.float32)
+        for array in (half, single):
+            array.flags.writeable = False  # as mapped ones are: one compiled version for all
+        if stored.dtype == np.float16:
+            half = stored.view(np.uint16)
+        else:
+            single = stored
+        scratch = bits, bits.view(np.float32)
+        pair_dots(left, row, half, single, part.start, ordinals, *scratch, out)
     return out
 
 

@@ -21,10 +21,10 @@ from ..encoders import DTYPES, POOLINGS, encode
 from ..errors import UsageError
 from ..models import COMPUTE, resolve
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
-from ..vectors import Vectors, dots, same_width
+from ..vectors import Vectors, products, same_width
 from .base import SOURCES, build_run, mines, run_table
 
-_QUERY_BLOCK = 1024  # queries per shard: FAISS chooses its path by the size of the block
+_QUERY_BLOCK = 2048  # queries per shard: FAISS chooses its path by the size of the block
 _DOC_BLOCK = 1 << 16
 _MARGIN = 32
 _WIDEN = 4
@@ -127,7 +127,7 @@ class DenseWorker:
             width = min(width, len(self.docs))
             vectors = self.queries.rows(query[pending])
             near, found = self._propose(vectors, width)
-            exact, ranked = self._rank(query[pending], found)
+            exact, ranked = self._rank(vectors, found)
             docs[pending] = ranked[:, : self.depth]
             scores[pending] = exact[:, : self.depth]
             searched += len(pending)
@@ -159,11 +159,10 @@ class DenseWorker:
             best, spare = spare, best
         return best
 
-    def _rank(self, query: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _rank(self, vectors: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Score proposals canonically and sort by (−score, document); empty documents go last."""
-        width = found.shape[1]
-        exact = dots(self.queries, self.docs, np.repeat(query, width), found.ravel())
-        exact = exact.reshape(found.shape)
+        row = np.repeat(np.arange(len(found)), found.shape[1])
+        exact = products(vectors, row, self.docs, found.ravel()).reshape(found.shape)
         if len(self.empty):
             exact[np.isin(found, self.empty)] = -np.inf
         order = np.lexsort((found, -exact), axis=1)
