@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...native import bm25 as kernels
+from ...native import bm25_order
 from ...native.postings import BLOCK, term_counts
 from ..text.analysis import Analysed
 from ..text.postings import Block, Postings
@@ -116,11 +117,11 @@ class Searcher:
         again = np.flatnonzero((state.found < 0) | (guess & (state.low > 0) & (state.above < k)))
         self.repeated += len(again)
         state.found[again] = 0
-        kernels.rank((0, len(batch)), k, self.lengths, *state.ranking())
+        bm25_order.rank((0, len(batch)), k, self.lengths, *state.ranking())
         exact_at, exact = self._exact(batch, state)
         docs = np.zeros((len(batch), k), dtype=np.uint32)
         points = np.zeros((len(batch), k), dtype=np.float32)
-        kernels.settle(
+        bm25_order.settle(
             (0, len(batch)),
             k,
             self.lengths,
@@ -229,7 +230,7 @@ class Searcher:
             first = np.where(rows >= 0, block.starts[rows], 0)
             size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
             part = np.empty(len(mine))
-            kernels.score_exactly(
+            bm25_order.score_exactly(
                 query[mine],
                 doc[mine] - block.start,
                 part,
