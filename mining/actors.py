@@ -9,6 +9,7 @@ query that kills its worker stands alone (faults.md §6). Application errors are
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 import time
@@ -16,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .errors import Incomplete, RankmillError, UsageError
 from .store import ledger
@@ -76,7 +77,8 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
     one.
 
     A local cluster listens on loopback only, with token login, without dashboard or usage reports,
-    and is stopped at the end of the outermost block.
+    and is stopped at the end of the outermost block. Actors that end a stage in good health wait
+    there for the next one: starting a process that imports torch takes seconds.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -107,25 +109,43 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
                 **common,
             )
         stack.callback(ray.shutdown)
+        stack.callback(_idle.clear)
         yield
 
 
-class _ShardActor:
-    """Holds one worker; computes shards by calling the same `run_shard` as the inline executor."""
+_idle: dict[tuple[int, int], list[Any]] = {}  # living actors without work, by (threads, GPUs)
+_jobs = itertools.count()
 
-    def __init__(self, make_worker: Any, options: Mapping[str, Any], threads: int):
+
+class _ShardActor:
+    """Holds one worker at a time; computes shards by the `run_shard` of the inline executor."""
+
+    def __init__(self, threads: int):
         os.environ["NUMBA_NUM_THREADS"] = str(threads)  # read when numba is first imported
-        self.make_worker, self.options = make_worker, options
-        self.worker: Any = None
+        self.job, self.worker = -1, cast(Any, None)
 
     def ready(self) -> int:
         """Return the process id, so that the supervisor knows that the actor is up."""
         return os.getpid()
 
-    def run(self, shard: Shard, schema: Any, path: str, gpus: int) -> Report:
-        """Compute one shard into `path`."""
-        if self.worker is None:
-            self.worker = self.make_worker(**self.options)
+    def rest(self) -> None:
+        """Let go of the worker and what it holds open."""
+        self.job, self.worker = -1, None
+
+    def run(
+        self,
+        job: int,
+        make_worker: Any,
+        options: Mapping[str, Any],
+        shard: Shard,
+        schema: Any,
+        path: str,
+        gpus: int,
+    ) -> Report:
+        """Compute one shard into `path`; the job's first shard here makes the worker."""
+        if self.job != job:
+            self.rest()
+            self.job, self.worker = job, make_worker(**options)
         return run_shard(self.worker, shard, schema, Path(path), gpus)
 
 
@@ -155,7 +175,7 @@ class _Supervisor:
             num_cpus=threads,
             num_gpus=job.stage.gpus,
         )(_ShardActor)
-        self.threads = threads
+        self.threads, self.number = threads, next(_jobs)
         self.slots: list[Any] = [None] * min(workers, max(len(job.pending), 1))
         self.queue: deque[Shard] = deque(job.pending)
         self.tries: dict[tuple[int, int, int], int] = {}
@@ -184,9 +204,7 @@ class _Supervisor:
                     self._land(reference)
                 self._enforce_deadlines()
         finally:
-            for actor in self.slots:
-                if actor is not None:
-                    self.ray.kill(actor)
+            self._release()
             self.progress.end()
         if self.poison:
             raise Incomplete(
@@ -205,9 +223,42 @@ class _Supervisor:
                 self._send(self.queue.popleft(), slot)
                 busy += 1
 
+    def _release(self) -> None:
+        """Send healthy actors to rest for the next stage; kill those that still have a shard."""
+        busy = {flight.slot for flight in self.flights.values()}
+        resting = _idle.setdefault((self.threads, self.job.stage.gpus), [])
+        for slot, actor in enumerate(self.slots):
+            if actor is not None and slot in busy:
+                self.ray.kill(actor)
+            elif actor is not None:
+                actor.rest.remote()
+                resting.append(actor)
+
+    def _rested_actor(self) -> Any | None:
+        """Return an actor that another stage has left behind, if one is still alive."""
+        resting = _idle.get((self.threads, self.job.stage.gpus), [])
+        while resting:
+            actor = resting.pop()
+            try:
+                self.ray.get(actor.ready.remote(), timeout=READY_S)
+                return actor
+            except (*self.lost, self.ray.exceptions.GetTimeoutError) as error:
+                ledger.note(self.job.folder, -1, 0, None, f"rested actor: {type(error).__name__}")
+        return None
+
+    def _dismiss_others(self) -> None:
+        """End resting actors of other sizes: they hold processors that a new one needs."""
+        for size in [s for s in _idle if s != (self.threads, self.job.stage.gpus)]:
+            for actor in _idle.pop(size):
+                self.ray.kill(actor)
+
     def _fresh_actor(self) -> Any:
+        actor = self._rested_actor()
+        if actor is not None:
+            return actor
+        self._dismiss_others()
         stage = self.job.stage
-        actor = self.actor_class.remote(stage.worker, dict(stage.options), self.threads)
+        actor = self.actor_class.remote(self.threads)
         try:
             self.ray.get(actor.ready.remote(), timeout=READY_S)
         except self.ray.exceptions.GetTimeoutError as error:
@@ -224,7 +275,13 @@ class _Supervisor:
         path = attempt_path(self.job, shard, attempt)
         stage = self.job.stage
         reference = self.slots[slot].run.remote(
-            shard, stage.schema_of(shard), str(path), stage.gpus
+            self.number,
+            stage.worker,
+            dict(stage.options),
+            shard,
+            stage.schema_of(shard),
+            str(path),
+            stage.gpus,
         )
         self.flights[reference] = _Flight(shard, slot, attempt, time.monotonic())
 
