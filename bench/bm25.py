@@ -15,8 +15,9 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -222,14 +223,14 @@ def main() -> None:
     start = time.perf_counter()
     small = Index(texts[:100])
     batch = Batch.of(analyse(pa.array(asked[:10], pa.large_string())))
-    Searcher(small, batch, K1, B).search(10)
+    Searcher(cast(Any, small), batch, K1, B).search(10)
     compiled = time.perf_counter() - start
     start = time.perf_counter()
     index = Index(texts)
     built = time.perf_counter() - start
     found = analyse(pa.array(asked, pa.large_string()))
     batch = Batch.of(found)
-    searcher = Searcher(index, batch, K1, B)
+    searcher = Searcher(cast(Any, index), batch, K1, B)
     postings = float(searcher.postings_per_query().mean())
     print(f"{len(texts):,} documents, {len(asked):,} queries, {postings:,.0f} postings a query")
     print(f"first call (compiling or loading the cache) {compiled:.1f} s, index {built:.1f} s")
@@ -250,10 +251,10 @@ def main() -> None:
             print("tantivy is not installed")
     for threads in sorted({1, CORES}):
         for k in (100, 1000):
-            runs = {"ours": with_threads(threads, lambda k=k: searcher.search(k))}
+            runs = {"ours": with_threads(threads, partial(searcher.search, k))}
             for name, search in peers.items():
                 if name != "tantivy" or threads == 1:
-                    runs[name] = lambda s=search, k=k, n=threads: s(k, n)
+                    runs[name] = partial(search, k, threads)
             rate = {name: len(asked) / seconds for name, seconds in race(runs).items()}
             add(figures, f"qps_k{k}_{threads}thread{'s' * (threads > 1)}", rate, 3, "queries/s")
     kernel, whole = analysis_speed(texts)

@@ -32,7 +32,7 @@ from .store.execution import (
     rejoin,
     run_shard,
 )
-from .store.plan import Shard
+from .store.plan import Shard, Worker
 
 TRIES = 3
 IN_FLIGHT = 2  # per actor: one running, one waiting
@@ -122,7 +122,8 @@ class _ShardActor:
 
     def __init__(self, threads: int):
         os.environ["NUMBA_NUM_THREADS"] = str(threads)  # read when numba is first imported
-        self.job, self.worker = -1, cast(Any, None)
+        self.job = -1
+        self.worker: Worker | None = None
 
     def ready(self) -> int:
         """Return the process id, so that the supervisor knows that the actor is up."""
@@ -143,10 +144,12 @@ class _ShardActor:
         gpus: int,
     ) -> Report:
         """Compute one shard into `path`; the job's first shard here makes the worker."""
-        if self.job != job:
-            self.rest()
-            self.job, self.worker = job, make_worker(**options)
-        return run_shard(self.worker, shard, schema, Path(path), gpus)
+        worker = self.worker
+        if self.job != job or worker is None:
+            self.rest()  # before the next model is loaded
+            worker = cast(Worker, make_worker(**options))
+            self.job, self.worker = job, worker
+        return run_shard(worker, shard, schema, Path(path), gpus)
 
 
 @dataclass(slots=True)
