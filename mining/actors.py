@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import socket
 import tempfile
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import Incomplete, RankmillError, UsageError
+from .errors import BadInput, Incomplete, RankmillError, UsageError
 from .store import ledger
 from .store.execution import (
     Commit,
@@ -37,6 +38,7 @@ from .store.plan import Shard, Worker
 TRIES = 3
 IN_FLIGHT = 2  # per actor: one running, one waiting
 READY_S = 120.0
+REACH_S = 5.0
 DEADLINE_S = 60.0  # or ten times the median shard, whichever is longer
 FIRST_DEADLINE_S = 3600.0  # before any shard has told how long one takes
 
@@ -95,6 +97,7 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     with contextlib.ExitStack() as stack:
         if address is not None:
+            _reached(address)
             ray.init(address=address, **common)
         else:
             place = stack.enter_context(
@@ -111,6 +114,21 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
         stack.callback(ray.shutdown)
         stack.callback(_idle.clear)
         yield
+
+
+def _reached(address: str) -> None:
+    """Raise BadInput unless something listens at host:port; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # "auto" and "local" are Ray's own words
+    try:
+        socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), REACH_S).close()
+    except OSError as error:
+        raise BadInput(
+            f"no Ray cluster answers: {error}",
+            where=f"--ray-address {address}",
+            do="start one there (ray start --head --port …), or use --workers N for a local one",
+        ) from error
 
 
 _idle: dict[tuple[int, int], list[Any]] = {}  # living actors without work, by (threads, GPUs)

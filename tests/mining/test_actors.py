@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import subprocess
 import sys
 
@@ -95,6 +96,14 @@ def test_the_local_cluster_listens_on_loopback_only():
 def _is_loopback(text: str) -> bool:
     address = ipaddress.ip_address(text)
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def test_a_cluster_that_is_not_there_is_refused_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: nobody answers
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(BadInput, match=f"no Ray cluster answers[\\s\\S]*{address}"):
+            actors._reached(address)
 
 
 def test_inline_never_imports_ray(tmp_path):
