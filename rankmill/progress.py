@@ -50,9 +50,11 @@ class Meter:
         """Share done, rate and time left; a plan balances work, so work is the measure."""
         seconds = max(time.monotonic() - self.began, 1e-9)
         rate = self.done / seconds
+        if not self.done and self.work:
+            return f"{self.kind}: none of {self.work:,} {self.unit} yet, {duration(seconds)}"
         if self.done >= self.work:
             return f"{self.kind}: {self.work:,} {self.unit} in {duration(seconds)}, {rate:,.0f}/s"
-        left = duration((self.work - self.done) / rate) if rate else "unknown time"
+        left = duration((self.work - self.done) / rate)
         return (
             f"{self.kind}: {100 * self.done // self.work} % of {self.work:,} {self.unit}, "
             f"{rate:,.0f}/s, {left} left"
