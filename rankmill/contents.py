@@ -267,6 +267,9 @@ def _notes(outcome: Outcome) -> list[str]:
         "Intervals are 95 % percentile bootstraps over queries; p-values are paired t-tests, Holm "
         "over the students' differences of one domain. One training seed: the spread between seeds "
         "is not in them.",
+        "The best student is named by the same queries that judge it.",
+        "Peak memory is that of the process up to the end of a stage: within one process it never "
+        "falls. The first stage to use a kernel also pays for compiling or loading it.",
     ]
     if train is not None:
         notes.append(
