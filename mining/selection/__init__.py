@@ -1,6 +1,6 @@
 """Selection: a scored pool to groups, cuts of their queries, other targets for the same groups."""
 
-from . import filters, strategies, targeted, weighted  # noqa: F401  (registers the members)
+from . import filters, quotas, strategies, targeted, weighted  # noqa: F401  (registers the members)
 from .base import FILTERS, STRATEGIES, Candidates, Filter, Strategy
 from .cuts import CUTS, Cut, cut_groups
 from .select import select_groups

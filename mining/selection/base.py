@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -22,10 +22,12 @@ class Candidates:
 
     doc uint32; score float64, the teacher's, as stored (`kind` says what it is); rank[label]
     uint16, 1-based, 0 = that source did not find it; `allowed` bool: may become a negative;
-    `positive` is the index of the group's positive. `reached[label]()` gives the probability at
-    which a drawn source had included the document, 1 for sources that do not draw; `distance()` the
-    Euclidean distance of every document from the positive in the vectors of a declared encoder;
-    `judged` bool says which documents have a judgement.
+    `positive` is the index of the group's positive, `also` (int64) those of its further positives.
+    `reached[label]()` gives the probability at which a drawn source had included the document, 1
+    for sources that do not draw; `distance()` the Euclidean distance of every document from the
+    positive in the vectors of a declared encoder; `resemblance()` the largest text overlap
+    (`near_copies`) of every document with any positive of the query; `judged` bool says which
+    documents have a judgement.
     """
 
     query_id: str
@@ -38,6 +40,8 @@ class Candidates:
     reached: Callable[[str], np.ndarray]
     distance: Callable[[], np.ndarray] | None = None
     judged: np.ndarray | None = None
+    also: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    resemblance: Callable[[], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.doc)

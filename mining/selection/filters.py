@@ -159,3 +159,23 @@ class RankWindow:
         rank = candidates.rank[label_of(self.source, list(candidates.rank), "rank_window")]
         last = 65535 if self.last is None else self.last
         return (rank >= self.first) & (rank <= last)
+
+
+@FILTERS.register("near_copies")
+@dataclass(frozen=True, slots=True)
+class NearCopies:
+    """Remove near copies of any positive of the query: texts whose overlap is `of` or more.
+
+    The overlap is the exact Jaccard overlap of folded character shingles (`mining.near_copies`).
+    """
+
+    of: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.of <= 1.0:
+            raise UsageError(f"of={self.of} is not an overlap", do="give a number above 0, up to 1")
+
+    def keeps(self, candidates: Candidates) -> np.ndarray:
+        """Compare texts, of this query's candidates only."""
+        assert candidates.resemblance is not None, "the reader of candidates gives it"
+        return candidates.resemblance() < self.of

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..collection.handles import Corpus, Qrels, Queries
 from ..errors import BadInput
+from ..near_copies import shingled
 from ..store import Artifact, open_artifact
 from ..vectors import Vectors
 from .base import Candidates
@@ -38,10 +39,12 @@ class CandidateReader:
     """Reads the candidates of pool rows; `counts` says what was excluded and why.
 
     `paths`: folders of the artifacts pool, scores, corpus, queries, qrels and, if declared,
-    vectors.
+    vectors. `size` of the groups bounds how many positives one can hold.
     """
 
-    def __init__(self, paths: Mapping[str, str], *, min_grade: int, positives: str, missing: str):
+    def __init__(
+        self, paths: Mapping[str, str], *, size: int, min_grade: int, positives: str, missing: str
+    ):
         artifacts = {role: open_artifact(Path(path)) for role, path in paths.items()}
         self.pool, self.scores = PoolRows(artifacts["pool"]), ScoreRows(artifacts["scores"])
         self.corpus, self.queries = Corpus(artifacts["corpus"]), Queries(artifacts["queries"])
@@ -49,6 +52,7 @@ class CandidateReader:
         self.copies = TextCopies(self.corpus)
         self.vectors = Vectors(artifacts["vectors"]) if "vectors" in artifacts else None
         self.min_grade, self.positives, self.missing = min_grade, positives, missing
+        self.size = size
         self.counts: dict[str, int] = {}
 
     def rows(self, start: int, stop: int) -> Iterator[Asked]:
@@ -73,19 +77,17 @@ class CandidateReader:
 
     def _fill(self, asked: Asked, row: int, docs: np.ndarray, ranks: dict[str, np.ndarray]) -> None:
         good = asked.grades >= self.min_grade
-        usable = good & ~np.isin(asked.judged, self.empty)
-        if not usable.any():
-            asked.reason = "no_positive"
-            return
-        anchors = asked.judged[usable][np.argsort(-asked.grades[usable], kind="stable")]
         score = self.scores.of(asked.query, docs)
-        anchors = self._scored(asked.query_id, docs, score, anchors)
+        anchors = self._anchors(asked, docs, score, good)
         if not len(anchors):
-            asked.reason = "unscored"
             return
-        allowed = self._allowed(docs, score, asked.judged[good])
-        for anchor in anchors:
-            positive = int(np.searchsorted(docs, anchor))
+        positives = asked.judged[good]
+        allowed = self._allowed(docs, score, positives)
+        place = np.searchsorted(docs, anchors)
+        together = self.positives == "together"
+        for number, positive in enumerate(place[:1] if together else place):
+            # At most half of a group, so that it keeps something to learn from.
+            also = place[1 : self.size // 2] if together else place[:0]
             asked.around.append(
                 Candidates(
                     query_id=asked.query_id,
@@ -93,12 +95,35 @@ class CandidateReader:
                     score=score,
                     kind=self.scores.kind,
                     rank=ranks,
-                    allowed=allowed.copy(),
-                    positive=positive,
+                    allowed=allowed & (np.arange(len(docs)) != positive),
+                    positive=int(positive),
                     reached=self.pool.reached(row, docs),
-                    distance=self._distances(docs, positive),
+                    distance=self._distances(docs, int(positive)),
+                    also=also,
+                    resemblance=self._resemblance(docs, np.append(positives, anchors[number])),
                 )
             )
+
+    def _anchors(
+        self, asked: Asked, docs: np.ndarray, score: np.ndarray, good: np.ndarray
+    ) -> np.ndarray:
+        """Return the documents to build groups around, best first; none sets the reason."""
+        usable = good & ~np.isin(asked.judged, self.empty)
+        if self.positives == "best":
+            if not len(self._scored(asked.query_id, docs, score, docs[:1])):
+                asked.reason = "unscored"
+                return docs[:0]
+            known = np.flatnonzero(~np.isnan(score) & ~np.isin(docs, self.empty))
+            asked.reason = None if len(known) else "unscored"
+            return docs[known[np.argmax(score[known])]][None] if len(known) else docs[:0]
+        if not usable.any():
+            asked.reason = "no_positive"
+            return docs[:0]
+        anchors = asked.judged[usable][np.argsort(-asked.grades[usable], kind="stable")]
+        anchors = self._scored(asked.query_id, docs, score, anchors)
+        if not len(anchors):
+            asked.reason = "unscored"
+        return anchors
 
     def _allowed(self, docs: np.ndarray, score: np.ndarray, positives: np.ndarray) -> np.ndarray:
         """Say which pool documents may be negatives, and count those that may not."""
@@ -120,7 +145,7 @@ class CandidateReader:
         place = np.minimum(np.searchsorted(docs, anchors), max(0, len(docs) - 1))
         known = docs[place] == anchors if len(docs) else np.zeros(len(anchors), dtype=bool)
         known[known] = ~np.isnan(score[place[known]])
-        wanted = len(anchors) if self.positives == "all" else 1
+        wanted = {"all": len(anchors), "together": self.size // 2}.get(self.positives, 1)
         if self.missing == "drop_doc":
             return anchors[known][:wanted]
         holes = np.concatenate([anchors[:wanted][~known[:wanted]], docs[np.isnan(score)]])
@@ -149,6 +174,22 @@ class CandidateReader:
             return np.sqrt(((unit - unit[positive]) ** 2).sum(axis=1))
 
         return distance
+
+    def _resemblance(self, docs: np.ndarray, positives: np.ndarray) -> Callable[[], np.ndarray]:
+        """Return a function that gives the largest text overlap of every document with a positive;
+        a positive with itself counts 0."""
+
+        @cache
+        def overlap() -> np.ndarray:
+            originals = np.unique(positives)
+            sets = shingled([*self.corpus.texts(docs), *self.corpus.texts(originals)])
+            left = np.repeat(np.arange(len(docs)), len(originals))
+            right = np.tile(np.arange(len(originals)), len(docs))
+            found = sets.overlap(left, right + len(docs))
+            found[docs[left] == originals[right]] = 0.0
+            return found.reshape(len(docs), -1).max(axis=1, initial=0.0)
+
+        return overlap
 
 
 def paths_of(artifacts: Mapping[str, Artifact]) -> dict[str, str]:

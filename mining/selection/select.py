@@ -22,7 +22,7 @@ from .reader import Asked, CandidateReader, paths_of
 
 _SHARD_PAIRS = 4_000_000
 _CHOICES = {
-    "positives": ("first", "all"),
+    "positives": ("first", "all", "together", "best"),
     "when_short": ("drop_query", "error", "fill"),
     "missing": ("error", "drop_doc", "drop_query"),
 }
@@ -49,7 +49,9 @@ def select_groups(
     """Choose groups of `size` documents, the positive first, from a scored pool.
 
     One group per query, around its highest-graded positive (the lowest ordinal among equals);
-    `positives="all"` makes one group for each. Documents graded `min_grade` or more, exact copies
+    `positives="all"` makes one group for each, `"together"` puts them all into one group (at most
+    half of it), `"best"` puts the teacher's best document of the pool first, judged or not, so that
+    queries without a positive have a group too. Documents graded `min_grade` or more, exact copies
     of their text, and empty documents never become negatives. `filters` remove candidates before
     the strategy chooses. A query with too few candidates is dropped with the reason
     `too_few_candidates`, refused (`when_short="error"`) or filled up from the pool at random
@@ -203,17 +205,22 @@ class Chooser:
         list happens not to hold have the probability of those it holds.
         """
         self.narrow(candidates)
-        reach = self.strategy.reach(candidates, self.wanted)
+        wanted = self.negatives(candidates)
+        reach = self.strategy.reach(candidates, wanted)
         found = np.zeros(len(candidates))
-        if len(reach) < self.wanted:
+        if len(reach) < wanted:
             spare = self._spare(candidates, reach)
             found[reach] = 1.0
-            found[spare] = (self.wanted - len(reach)) / max(1, len(spare))
+            found[spare] = (wanted - len(reach)) / max(1, len(spare))
             return found, 0.0
-        beyond = self.strategy.beyond(candidates, reach, self.wanted)
+        beyond = self.strategy.beyond(candidates, reach, wanted)
         found[candidates.allowed] = beyond
-        found[reach] = self.strategy.inclusion(candidates, reach, self.wanted)
+        found[reach] = self.strategy.inclusion(candidates, reach, wanted)
         return found, beyond
+
+    def negatives(self, candidates: Candidates) -> int:
+        """Return how many negatives the group takes beside its positives."""
+        return self.wanted - len(candidates.also)
 
     def choose(
         self, candidates: Candidates, draws: np.random.Generator
@@ -224,17 +231,18 @@ class Chooser:
         `fill` takes all that can be reached and draws the rest uniformly from the other allowed
         candidates of the pool. Raises BadInput for too few candidates under `error`.
         """
-        reach = self.strategy.reach(candidates, self.wanted)
+        wanted = self.negatives(candidates)
+        reach = self.strategy.reach(candidates, wanted)
         probability = np.zeros(len(candidates))
-        if len(reach) >= self.wanted:
-            probability[reach] = self.strategy.inclusion(candidates, reach, self.wanted)
-            chosen = self.strategy.choose(candidates, reach, self.wanted, draws)
+        if len(reach) >= wanted:
+            probability[reach] = self.strategy.inclusion(candidates, reach, wanted)
+            chosen = self.strategy.choose(candidates, reach, wanted, draws)
             return chosen, probability[chosen], 0
-        missing = self.wanted - len(reach)
+        missing = wanted - len(reach)
         if self.when_short == "error":
             raise BadInput(
                 f"query {candidates.query_id!r} has {len(reach)} candidates, "
-                f"a group of {self.wanted + 1} needs {self.wanted}",
+                f"a group of {self.wanted + 1} needs {wanted}",
                 where=str(self.strategy),
                 do="mine deeper, filter less, choose smaller groups, or another when_short",
             )
@@ -263,7 +271,7 @@ class Selector:
         when_short: str,
         **reading: Any,
     ):
-        self.reader = CandidateReader(paths, **reading)
+        self.reader = CandidateReader(paths, size=size, **reading)
         self.chooser = Chooser(strategy, filters, size, when_short)
         self.size, self.seed = size, seed
 
@@ -290,8 +298,9 @@ class Selector:
         choice = self.chooser.choose(candidates, generator(self.seed, "select", key))
         if choice is None:
             return False
-        items = np.concatenate([[candidates.positive], choice[0]]).astype(np.int64)
-        inclusion = np.concatenate([[1.0], choice[1]])
+        first = [candidates.positive, *candidates.also]
+        items = np.concatenate([first, choice[0]]).astype(np.int64)
+        inclusion = np.concatenate([np.ones(len(first)), choice[1]])
         self.reader.count("filled", choice[2])
         doc = candidates.doc[items]
         grade = asked.grade_of(doc).clip(-128, 127)

@@ -104,7 +104,8 @@ class _AgainstTarget:
                 continue
             values["kappa"][row], values["coverage"][row] = strata.kappa(), strata.coverage()
             values["kappa_covered"][row] = strata.kappa_covered()
-            chosen = rows.doc[rows.offsets[row] + 1 : rows.offsets[row + 1]]
+            items = slice(int(rows.offsets[row]) + 1, int(rows.offsets[row + 1]))
+            chosen = rows.doc[items][rows.positive[items] == 0]
             place = np.searchsorted(candidates.doc, chosen)
             values["ess"][row] = importance_ess(strata.mu[place] / strata.nu[place])
             for name in names:
@@ -224,6 +225,7 @@ class Selection:
         paths = paths_of({role: made.input(role) for role in roles if role in made.inputs})
         self.reader = CandidateReader(
             {role: str(Path(path)) for role, path in paths.items()},
+            size=given["size"],
             min_grade=given["min_grade"],
             positives=given["positives"],
             missing=given["missing"],

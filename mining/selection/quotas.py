@@ -1,0 +1,103 @@
+"""Quotas: so many negatives from each of several sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import UsageError
+from .base import STRATEGIES, Candidates, draw_uniformly, drawn_share, in_window, label_of
+from .strategies import FromScores
+
+
+@STRATEGIES.register("quotas")
+@dataclass(frozen=True, slots=True)
+class Quotas(FromScores):
+    """`take[i]` documents, drawn uniformly, from the first `last` ranks of `sources[i]`.
+
+    A document that several sources found belongs to the first of them in this order, so the parts
+    do not overlap and π = take / documents of the part, exactly. Without `take` the negatives are
+    shared evenly, the first sources taking what is left over.
+    """
+
+    sources: tuple[str, ...]
+    take: tuple[int, ...] | None = None
+    last: int | None = 200
+
+    def __post_init__(self) -> None:
+        if len(self.sources) < 2 or len(set(self.sources)) < len(self.sources):
+            raise UsageError(
+                f"sources=[{','.join(self.sources)}] are not two or more sources",
+                do="write sources=[bm25,dense]",
+            )
+        if self.take is not None and (
+            len(self.take) != len(self.sources) or min(self.take) < 0 or not sum(self.take)
+        ):
+            raise UsageError(
+                f"take={list(self.take)} does not fit {len(self.sources)} sources",
+                do="give one number of documents per source",
+            )
+        if self.last is not None and self.last < 1:
+            raise UsageError(f"last={self.last} is not a rank", do="ranks start at 1")
+
+    def bind(self, labels: Sequence[str]) -> Quotas:
+        """Name the sources in full."""
+        found = tuple(label_of(source, labels, "quotas") for source in self.sources)
+        return replace(self, sources=found)
+
+    def reach(self, candidates: Candidates, size: int) -> np.ndarray:
+        """Return the union of the parts, or nothing where one of them is too small."""
+        parts, numbers = self._parts(candidates), self._numbers(size)
+        if any(len(part) < number for part, number in zip(parts, numbers, strict=True)):
+            return np.empty(0, dtype=np.int64)
+        return np.sort(np.concatenate(parts))
+
+    def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
+        """take / documents of the part, times the source's own probability where that draws."""
+        probability = np.zeros(len(candidates))
+        for source, part, number in self._each(candidates, size):
+            probability[part] = number / max(1, len(part)) * candidates.reached(source)[part]
+        return probability[reach]
+
+    def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
+        """The part of a source that draws its lists itself."""
+        return sum(
+            drawn_share(candidates, source, part, number)
+            for source, part, number in self._each(candidates, size)
+        )
+
+    def choose(
+        self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
+    ) -> np.ndarray:
+        """Draw from every part, then put the group in random order."""
+        chosen = [
+            draw_uniformly(part, number, draws) for _, part, number in self._each(candidates, size)
+        ]
+        return draws.permutation(np.concatenate(chosen))
+
+    def _each(self, candidates: Candidates, size: int) -> list[tuple[str, np.ndarray, int]]:
+        numbers = self._numbers(size)
+        return list(zip(self.sources, self._parts(candidates), numbers, strict=True))
+
+    def _parts(self, candidates: Candidates) -> list[np.ndarray]:
+        """Return the candidates that belong to each source."""
+        free, parts = np.ones(len(candidates), dtype=bool), []
+        for source in self.sources:
+            window = in_window(candidates, source, 1, self.last)
+            parts.append(window[free[window]])
+            free[window] = False
+        return parts
+
+    def _numbers(self, size: int) -> list[int]:
+        """Return how many documents each source gives; raises UsageError for another sum."""
+        if self.take is None:
+            each, over = divmod(size, len(self.sources))
+            return [each + (place < over) for place in range(len(self.sources))]
+        if sum(self.take) != size:
+            raise UsageError(
+                f"take={list(self.take)} are {sum(self.take)} documents, the group wants {size}",
+                do="let the numbers sum to the size of the group less its positives",
+            )
+        return list(self.take)

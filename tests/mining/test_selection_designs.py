@@ -1,0 +1,213 @@
+"""Inclusion probabilities against 200,000 simulated draws; quotas, groups of other make-up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from oracles import draws as oracle
+from selection_world import QUERIES, build_world
+
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.groups import Groups
+from rankmill.mining.selection import FILTERS, STRATEGIES, Candidates, select_groups
+from rankmill.mining.selection.strategies import equal_width_bins
+from rankmill.mining.selection.weighted import arrivals
+
+DRAWS = 200_000
+SCORES = np.array([0, 0, 0, 0, 0, 0, 1, 2, 2.2, 2.4, 7.9, 8])
+RANK = np.array([1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11])
+OTHER = np.array([0, 0, 3, 0, 1, 2, 4, 0, 0, 5, 6, 7])
+
+
+def candidates():
+    return Candidates(
+        query_id="q",
+        doc=np.arange(12, dtype=np.uint32),
+        score=SCORES.astype(np.float64),
+        kind="logit",
+        rank={"bm25": RANK.astype(np.uint16), "dense": OTHER.astype(np.uint16)},
+        allowed=np.ones(12, bool),
+        positive=0,
+        reached=lambda label: np.ones(12),
+    )
+
+
+def window(rank, first, last):
+    return (rank >= first) & (rank <= last)
+
+
+BINS = equal_width_bins(SCORES, 4)
+DENSE_ONLY = window(OTHER, 1, 7) & ~window(RANK, 1, 7)
+DESIGNS = {
+    "uniform(first=2,last=9,source=bm25)": (
+        5,
+        lambda rng: oracle.uniform(rng, DRAWS, window(RANK, 2, 9), 5),
+    ),
+    "stratified(bins=4)": (7, lambda rng: oracle.stratified(rng, DRAWS, BINS, 4, 7)),
+    "softmax(T=1)": (
+        4,
+        lambda rng: oracle.systematic(rng, DRAWS, arrivals(SCORES.astype(float), 4)),
+    ),
+    "mixture(first=4,last=9,source=bm25,target=bm25,target_last=6,number=3)": (
+        5,
+        lambda rng: oracle.mixture(rng, DRAWS, window(RANK, 4, 9), window(RANK, 1, 6), 3, 5),
+    ),
+    "quotas(sources=[bm25,dense],take=[3,2],last=7)": (
+        5,
+        lambda rng: oracle.quotas(rng, DRAWS, [window(RANK, 1, 7), DENSE_ONLY], [3, 2]),
+    ),
+    "quotas(sources=[dense,bm25],last=7)": (
+        5,
+        lambda rng: oracle.quotas(
+            rng, DRAWS, [window(OTHER, 1, 7), window(RANK, 1, 7) & ~window(OTHER, 1, 7)], [3, 2]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("text", DESIGNS)
+def test_recorded_probabilities_are_those_of_200_000_draws_of_the_design(text):
+    size, simulate = DESIGNS[text]
+    taken = simulate(np.random.Generator(np.random.Philox(5)))
+    assert (taken.sum(axis=1) == size).all()
+    given = candidates()
+    strategy = STRATEGIES.parse(text).bind(["bm25", "dense"])
+    reach = strategy.reach(given, size)
+    recorded = np.zeros(12)
+    recorded[reach] = strategy.inclusion(given, reach, size)
+    assert recorded == pytest.approx(taken.mean(axis=0), abs=5 * 0.5 / np.sqrt(DRAWS))
+    assert recorded.sum() == pytest.approx(size, abs=1e-9)
+
+
+def test_quotas_draw_what_they_record():
+    strategy = STRATEGIES.parse("quotas(sources=[bm25,dense],take=[3,2],last=7)")
+    given, rng = candidates(), np.random.Generator(np.random.Philox(6))
+    reach, seen = strategy.reach(given, 5), np.zeros(12)
+    for _ in range(4000):
+        chosen = strategy.choose(given, reach, 5, rng)
+        assert window(RANK, 1, 7)[chosen].sum() == 3
+        seen[chosen] += 1
+    expected = np.zeros(12)
+    expected[reach] = strategy.inclusion(given, reach, 5)
+    assert seen / 4000 == pytest.approx(expected, abs=0.035)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("quotas(sources=[bm25])", "are not two or more sources"),
+        ("quotas(sources=[bm25,bm25])", "are not two or more sources"),
+        ("quotas(sources=[bm25,dense],take=[1])", "does not fit 2 sources"),
+        ("quotas(sources=[bm25,dense],take=[-1,2])", "does not fit 2 sources"),
+        ("quotas(sources=[bm25,dense],last=0)", "last=0 is not a rank"),
+        ("entropy_target(draws=0)", "draws=0 is too few to estimate from"),
+    ],
+)
+def test_strategies_that_make_no_sense_are_refused(text, message):
+    with pytest.raises(UsageError, match=message):
+        STRATEGIES.parse(text)
+
+
+def test_quotas_must_sum_to_the_group():
+    strategy = STRATEGIES.parse("quotas(sources=[bm25,dense],take=[3,3])")
+    with pytest.raises(UsageError, match="are 6 documents, the group wants 5"):
+        strategy.reach(candidates(), 5)
+
+
+def test_an_estimated_probability_is_within_its_stated_error():
+    text = "entropy_target(H=0.9,steps=5,draws={})"
+    few, many = STRATEGIES.parse(text.format(400)), STRATEGIES.parse(text.format(4000))
+    given = candidates()
+    reach = few.reach(given, 4)
+    estimated, truth = few.inclusion(given, reach, 4), many.inclusion(given, reach, 4)
+    assert estimated.sum() == pytest.approx(4)
+    assert np.abs(estimated - truth).max() <= 4 * 0.5 / np.sqrt(400)
+    assert (estimated > 0).all()
+    assert estimated.tolist() == few.inclusion(given, reach, 4).tolist()
+
+
+# ---- groups of other make-up ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return build_world(tmp_path_factory.mktemp("designs"))
+
+
+def select(world, strategy, **options):
+    return select_groups(
+        world["workspace"],
+        strategy,
+        world["pool"],
+        world["scores"],
+        collection=world["collection"],
+        split="train",
+        seed=3,
+        **{"size": 8, **options},
+    )
+
+
+def test_several_positives_of_a_query_in_one_group(world):
+    part = Groups(select(world, "top", positives="together")).part(0)
+    for query, docs, grades in zip(part.query, part.doc, part.grade, strict=True):
+        assert docs[:2].tolist() == [query + 4, query + 20]
+        assert grades.tolist() == [2, 1] + [0] * 6
+    assert (part.inclusion[:, :2] == 1).all()
+    small = Groups(select(world, "top", positives="together", size=3)).part(0)
+    assert (small.grade > 0).sum(axis=1).tolist() == [1] * len(small)  # at most half
+
+
+def test_the_teachers_best_document_first_also_without_a_positive(world):
+    chosen = select(world, "uniform(source=random)", positives="best")
+    assert chosen.rows == QUERIES  # q11 has no positive
+    part = Groups(chosen).part(0)
+    for row, query in enumerate(part.query):
+        assert (part.score[row, 0] >= part.score[row]).all()
+        assert not {query + 4, query + 20} & set(part.doc[row, 1:].tolist()) or query == 11
+    assert part.grade[-1].tolist() == [0] * 8
+    chosen.verify()
+
+
+@pytest.mark.parametrize("size", [2, 40])
+def test_small_and_large_groups(world, size):
+    chosen = select(world, "top", size=size)
+    assert Groups(chosen).part(0).doc.shape[1] == size
+    assert chosen.rows > 0
+
+
+def test_a_group_of_1024(tmp_path):
+    from rankmill.mining.selection.select import Chooser
+
+    n = 1200
+    given = Candidates(
+        query_id="q",
+        doc=np.arange(n, dtype=np.uint32),
+        score=np.linspace(3, -3, n),
+        kind="logit",
+        rank={"bm25": np.arange(n, dtype=np.uint16)},
+        allowed=np.arange(n) > 0,
+        positive=0,
+        reached=lambda label: np.ones(n),
+    )
+    chooser = Chooser("uniform(last=1199,source=bm25)", [], 1024, "error")
+    chosen, probability, _ = chooser.choose(given, np.random.Generator(np.random.Philox(1)))
+    assert len(set(chosen.tolist())) == 1023
+    assert probability == pytest.approx(1023 / 1199)
+    with pytest.raises(UsageError, match="size=1025 is not a group size"):
+        select(build_world(tmp_path), "top", size=1025)
+
+
+def test_near_copies_of_a_positive_are_filtered_by_text(world):
+    """Texts are "text number i": of one positive 20 and 4 differ from others in one or two
+    characters."""
+    text = "near_copies(of=0.75)"
+    assert select(world, "top", filters=[text], size=4).counts[f"filtered:{text}"] > 0
+    none = select(world, "top", filters=["near_copies(of=1)"], size=4)
+    assert "filtered:near_copies(of=1)" not in none.counts
+    with pytest.raises(UsageError, match="of=2.0 is not an overlap"):
+        FILTERS.parse("near_copies(of=2)")
+
+
+def test_too_strict_a_filter_says_how_few_are_left(world):
+    with pytest.raises(BadInput, match="query 'q0' has 0 candidates, a group of 8 needs 7"):
+        select(world, "top", filters=["between(low=100,score=raw)"], when_short="error")

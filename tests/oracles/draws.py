@@ -1,0 +1,59 @@
+"""Designs of draws, many at once: which of n candidates each of many groups takes, bool [draws, n].
+
+Written from the descriptions of the strategies, with random keys in place of permutations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def uniform(rng, draws, inside, size):
+    """`size` of the True places, each set equally likely: the smallest of random keys."""
+    keys = np.where(inside, rng.random((draws, len(inside))), np.inf)
+    return _smallest(keys, size)
+
+
+def stratified(rng, draws, owner, bins, size):
+    """Bins take turns, in random order within a turn, until `size` are taken."""
+    n = len(owner)
+    turn = np.empty((draws, n))
+    for number in range(bins):
+        mine = np.flatnonzero(owner == number)
+        turn[:, mine] = np.argsort(np.argsort(rng.random((draws, len(mine))), axis=1), axis=1)
+    order_of_bins = np.argsort(np.argsort(rng.random((draws, bins)), axis=1), axis=1)
+    return _smallest(turn * bins + order_of_bins[:, owner], size)
+
+
+def mixture(rng, draws, window, target, number, size):
+    """`number` of the target, then the rest of the window without those taken."""
+    first = uniform(rng, draws, target, number)
+    keys = np.where(window & ~first, rng.random((draws, len(window))), np.inf)
+    return first | _smallest(keys, size - number)
+
+
+def quotas(rng, draws, parts, numbers):
+    """So many of each disjoint part."""
+    taken = np.zeros((draws, len(parts[0])), dtype=bool)
+    for inside, number in zip(parts, numbers, strict=True):
+        taken |= uniform(rng, draws, inside, number)
+    return taken
+
+
+def systematic(rng, draws, probability):
+    """Points at distance 1 from a random start on a line of the probabilities in random order."""
+    n, size = len(probability), round(probability.sum())
+    order = np.argsort(rng.random((draws, n)), axis=1)
+    ends = np.cumsum(probability[order], axis=1)
+    points = rng.random((draws, 1)) + np.arange(size)[None, :]
+    place = (ends[:, None, :] <= points[:, :, None]).sum(axis=2).clip(max=n - 1)
+    taken = np.zeros((draws, n), dtype=bool)
+    np.put_along_axis(taken, np.take_along_axis(order, place, axis=1), True, axis=1)
+    return taken
+
+
+def _smallest(keys, size):
+    chosen = np.argpartition(keys, size - 1, axis=1)[:, :size]
+    taken = np.zeros(keys.shape, dtype=bool)
+    np.put_along_axis(taken, chosen, True, axis=1)
+    return taken
