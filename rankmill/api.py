@@ -165,6 +165,33 @@ def stats(
     return _named(made, name)
 
 
+def audit(
+    groups: Artifact,
+    *,
+    against: Sequence[str] | None = None,
+    overlap: float = 0.8,
+    examples: int = 10,
+) -> dict[str, Any]:
+    """Look for false negatives, near copies, leakage into other splits, and imbalance."""
+    from rankmill.mining.audit import audit_groups
+
+    return audit_groups(
+        groups.workspace,
+        groups,
+        collection=collection_of(groups),
+        against=against,
+        at_least=overlap,
+        examples=examples,
+    )
+
+
+def explain(groups: Artifact, query_id: str) -> Any:
+    """Say of every candidate of a query who found it, what it scores, why it stayed or went."""
+    from rankmill.mining.selection.explain import explain_query
+
+    return explain_query(groups.workspace, groups, query_id)
+
+
 def train(
     student: str,
     groups: Artifact,

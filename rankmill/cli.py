@@ -16,7 +16,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from rankmill import cli_inspect, cli_stages
+from rankmill import cli_examine, cli_inspect, cli_stages
 from rankmill.mining.errors import Interrupted, RankmillError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 cli_stages.add_to(app)
 cli_inspect.add_to(app)
+cli_examine.add_to(app)
 
 
 def main() -> NoReturn:

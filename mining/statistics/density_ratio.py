@@ -205,7 +205,9 @@ def strata_of(
 
 
 class Selection:
-    """How groups were selected, read back from their manifest and inputs."""
+    """How groups were selected, read back from their manifest and inputs: `made` is the artifact
+    that the strategy chose, `reader` gives its candidates, `query` the pool's queries by row.
+    """
 
     def __init__(self, groups: Artifact):
         from ..selection.reader import CandidateReader, paths_of
@@ -220,7 +222,7 @@ class Selection:
                     do="density ratios need groups that rankmill selected",
                 )
             made = made.input("groups")
-        given = made.parameters
+        self.made, given = made, made.parameters
         roles = ("pool", "scores", "corpus", "queries", "qrels", "vectors")
         paths = paths_of({role: made.input(role) for role in roles if role in made.inputs})
         self.reader = CandidateReader(

@@ -1,0 +1,283 @@
+"""Looking for trouble in groups before a GPU does: false negatives, copies, leakage, imbalance.
+
+Everything is counted on the groups themselves, whoever made them; examples carry the texts, because
+a suspicion about a label is settled by reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .collection.handles import Collection, Corpus, Queries
+from .draws import generator
+from .errors import UsageError
+from .groups import Groups
+from .near_copies import near_pairs, shingled
+from .pool import Pool
+from .store import Artifact, Workspace
+
+MOST_DOCUMENTS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """Groups flattened: query and row uint32 / int64 [n, k] broadcast, doc, score, grade [n, k]."""
+
+    query: np.ndarray
+    doc: np.ndarray
+    score: np.ndarray
+    grade: np.ndarray
+    corpus: Corpus
+    queries: Queries
+    collection: Collection
+    split: str
+
+    @property
+    def negative(self) -> np.ndarray:
+        """bool [n, k]: not first, and not graded as a positive."""
+        found = self.grade <= 0
+        found[:, 0] = False
+        return found
+
+
+def audit_groups(
+    workspace: Workspace,
+    groups: Artifact | str,
+    *,
+    collection: Collection,
+    against: Sequence[str] | None = None,
+    at_least: float = 0.8,
+    examples: int = 10,
+) -> dict[str, Any]:
+    """Return what was found, as plain JSON values, in five sections.
+
+    `must_be_zero` and `counts`; `suspects`: negatives that the teacher scores above the positive,
+    the largest gaps first, with texts; `copies`: near copies among the documents (overlap
+    `at_least` or more) and negatives that nearly copy a positive of their own query; `leakage`: per
+    other split (or those in `against`) equal and nearly equal queries, and its judged positives
+    among the documents; `imbalance`: how often documents and positives repeat, and which sources
+    found the negatives. Above 50,000 distinct documents the copies are sought in a keyed draw of
+    that many, and `copies` says so.
+    """
+    if examples < 0:
+        raise UsageError(f"examples={examples} is negative")
+    artifact = workspace.find(groups, "groups")
+    parts = Groups(artifact, level=2).parts()
+    audited = Audited(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("query", "doc", "score", "grade")
+        ),
+        Corpus(artifact.input("corpus")),
+        Queries(artifact.input("queries")),
+        collection,
+        artifact.metadata.get("split", ""),
+    )
+    splits = [s for s in collection.splits if s != audited.split] if against is None else against
+    return {
+        "must_be_zero": _must_be_zero(audited),
+        "counts": _counts(audited),
+        "suspects": _suspects(audited, examples),
+        "copies": _copies(audited, at_least, examples),
+        "leakage": {split: _leakage(audited, split, at_least, examples) for split in splits},
+        "imbalance": _imbalance(audited, artifact),
+    }
+
+
+def _must_be_zero(groups: Audited) -> dict[str, int]:
+    """Count what no group may hold."""
+    keys = _keys(groups.query[:, None], groups.doc)
+    positives = _judged(groups)
+    ordered = np.sort(groups.doc, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]).sum()
+    return {
+        "positives_among_negatives": int((np.isin(keys, positives) & groups.negative).sum()),
+        "documents_twice_in_a_group": int(twice),
+        "empty_documents": int(np.isin(groups.doc, groups.corpus.empty).sum()),
+        "scores_not_finite": int((~np.isfinite(groups.score)).sum()),
+    }
+
+
+def _counts(groups: Audited) -> dict[str, int]:
+    positives = (groups.grade > 0).sum(axis=1)
+    return {
+        "groups": len(groups.query),
+        "queries": len(np.unique(groups.query)),
+        "documents_seen": int(groups.doc.size),
+        "distinct_documents": len(np.unique(groups.doc)),
+        "distinct_pairs": len(np.unique(_keys(groups.query[:, None], groups.doc))),
+        "groups_without_a_positive": int((positives == 0).sum()),
+        "groups_with_several_positives": int((positives > 1).sum()),
+    }
+
+
+def _suspects(groups: Audited, examples: int) -> dict[str, Any]:
+    gap = np.where(groups.negative, groups.score - groups.score[:, :1], -np.inf)
+    above = gap > 0
+    order = np.argsort(-gap, axis=None, kind="stable")[: min(examples, int(above.sum()))]
+    rows, places = np.unravel_index(order, gap.shape)
+    return {
+        "above_the_positive": int(above.sum()),
+        "ties_with_the_positive": int((gap == 0).sum()),
+        "groups_with_one": int(above.any(axis=1).sum()),
+        "share_of_negatives": float(above.sum() / max(1, groups.negative.sum())),
+        "examples": [
+            {
+                "gap": float(gap[row, place]),
+                **_shown(groups, int(groups.query[row]), "query"),
+                **_document(groups, int(groups.doc[row, 0]), "positive"),
+                **_document(groups, int(groups.doc[row, place]), "negative"),
+            }
+            for row, place in zip(rows, places, strict=True)
+        ],
+    }
+
+
+def _copies(groups: Audited, at_least: float, examples: int) -> dict[str, Any]:
+    docs = np.unique(groups.doc)
+    sample = len(docs) > MOST_DOCUMENTS
+    if sample:
+        docs = np.sort(generator(0, "audit").permutation(docs)[:MOST_DOCUMENTS])
+    left, right, overlap = near_pairs(shingled(groups.corpus.texts(docs)), at_least)
+    left, right = docs[left], docs[right]
+    near = np.unique(np.concatenate([_keys(left, right), _keys(right, left)]))
+    first = groups.doc[:, :1]
+    against = _keys(np.broadcast_to(first, groups.doc.shape), groups.doc)
+    bad = np.isin(against, near) & groups.negative
+    rows, places = np.nonzero(bad)
+    order = np.argsort(-overlap, kind="stable")[:examples]
+    return {
+        "documents_compared": len(docs),
+        "all_documents": not sample,
+        "pairs": len(left),
+        "exact_pairs": int((overlap == 1.0).sum()),
+        "negatives_like_the_positive": int(bad.sum()),
+        "negatives_like_the_positive_examples": [
+            {
+                **_shown(groups, int(groups.query[row]), "query"),
+                **_document(groups, int(groups.doc[row, 0]), "positive"),
+                **_document(groups, int(groups.doc[row, place]), "negative"),
+            }
+            for row, place in list(zip(rows, places, strict=True))[:examples]
+        ],
+        "examples": [
+            {
+                "overlap": float(overlap[i]),
+                **_document(groups, int(left[i]), "one"),
+                **_document(groups, int(right[i]), "other"),
+            }
+            for i in order
+        ],
+    }
+
+
+def _leakage(groups: Audited, split: str, at_least: float, examples: int) -> dict[str, Any]:
+    """Compare training queries and documents with the queries and positives of another split."""
+    ours, theirs = np.unique(groups.query), groups.collection.split_queries(split)
+    texts = groups.queries.texts(np.concatenate([ours, theirs]))
+    side = np.arange(len(texts)) >= len(ours)
+    left, right, overlap = near_pairs(shingled(texts), at_least, side=side)
+    same = np.intersect1d(ours, theirs)
+    other = ours[left] != theirs[right - len(ours)]
+    left, right, overlap = left[other], right[other], overlap[other]
+    qrels = groups.collection.qrels(split)
+    wanted = np.unique(qrels.doc[qrels.grade > 0])
+    trained = np.unique(groups.doc)
+    order = np.argsort(-overlap, kind="stable")[:examples]
+    return {
+        "queries": len(theirs),
+        "queries_in_both": len(same),
+        "queries_nearly_equal": len(np.unique(right)),
+        "positives": len(wanted),
+        "positives_trained_on": len(np.intersect1d(wanted, trained)),
+        "positives_nearly_trained_on": _nearly(groups, trained, wanted, at_least),
+        "examples": [
+            {
+                "overlap": float(overlap[i]),
+                **_shown(groups, int(ours[left[i]]), "training_query"),
+                **_shown(groups, int(theirs[right[i] - len(ours)]), "test_query"),
+            }
+            for i in order
+        ],
+    }
+
+
+def _nearly(groups: Audited, trained: np.ndarray, wanted: np.ndarray, at_least: float) -> int:
+    """Count judged positives that are no training document but nearly copy one."""
+    fresh = np.setdiff1d(wanted, trained)[:MOST_DOCUMENTS]
+    if len(trained) > MOST_DOCUMENTS:
+        trained = np.sort(generator(0, "audit").permutation(trained)[:MOST_DOCUMENTS])
+    sets = shingled(groups.corpus.texts(np.concatenate([trained, fresh])))
+    side = np.arange(len(sets)) >= len(trained)
+    return len(np.unique(near_pairs(sets, at_least, side=side)[1]))
+
+
+def _imbalance(groups: Audited, artifact: Artifact) -> dict[str, Any]:
+    negatives, uses = np.unique(groups.doc[groups.negative], return_counts=True)
+    positives, again = np.unique(groups.doc[:, 0], return_counts=True)
+    most = int(np.argmax(uses)) if len(uses) else -1
+    found: dict[str, Any] = {
+        "seen_per_distinct_document": float(groups.doc.size / max(1, len(np.unique(groups.doc)))),
+        "gini_of_negatives": gini(uses),
+        "most_used_negative": groups.corpus.doc_id(int(negatives[most])) if most >= 0 else None,
+        "most_used_negative_times": int(uses[most]) if most >= 0 else 0,
+        "positives_used_more_than_once": int((again > 1).sum()),
+        "positives_that_are_negatives_elsewhere": len(np.intersect1d(positives, negatives)),
+        "most_groups_of_one_query": int(np.unique(groups.query, return_counts=True)[1].max()),
+    }
+    if "pool" in artifact.inputs:
+        found["negatives_found_by"] = _found_by(groups, Pool(artifact.input("pool")))
+    return found
+
+
+def gini(uses: np.ndarray) -> float:
+    """Return the Gini coefficient of counts: 0 where all are equal, near 1 where one takes all."""
+    ordered = np.sort(uses).astype(np.float64)
+    n, total = len(ordered), ordered.sum()
+    return float(2.0 * (np.arange(1, n + 1) * ordered).sum() / (n * total) - (n + 1) / n)
+
+
+def _found_by(groups: Audited, pool: Pool) -> dict[str, float]:
+    """Return the share of negatives that each source of the pool had found."""
+    wanted = np.unique(_keys(groups.query[:, None], groups.doc)[groups.negative])
+    hits = dict.fromkeys(pool.labels, 0)
+    for part in pool.parts():
+        keys = _keys(np.repeat(part.query, np.diff(part.offsets)), part.doc)
+        mine = np.isin(keys, wanted, assume_unique=True)
+        for label in pool.labels:
+            hits[label] += int((part.rank[label][mine] > 0).sum())
+    return {label: count / max(1, len(wanted)) for label, count in hits.items()}
+
+
+def _judged(groups: Audited) -> np.ndarray:
+    """Return the keys of every judged positive of the groups' split."""
+    if groups.split not in groups.collection.splits:
+        return np.empty(0, np.uint64)
+    qrels = groups.collection.qrels(groups.split)
+    good = qrels.grade > 0
+    return _keys(qrels.query[good], qrels.doc[good])
+
+
+def _keys(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    return (high.astype(np.uint64) << np.uint64(32)) | low
+
+
+def _shown(groups: Audited, query: int, name: str) -> dict[str, str]:
+    return {f"{name}_id": groups.queries.query_id(query), name: groups.queries.text(query)}
+
+
+def _document(groups: Audited, doc: int, name: str) -> dict[str, str]:
+    return {f"{name}_id": groups.corpus.doc_id(doc), name: groups.corpus.text(doc)}
+
+
+def verdict(found: dict[str, Any]) -> list[str]:
+    """Return what must not be there and is, as sentences; empty when the groups are sound."""
+    return [
+        f"{count:,} {name.replace('_', ' ')}"
+        for name, count in found["must_be_zero"].items()
+        if count
+    ]

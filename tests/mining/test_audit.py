@@ -1,0 +1,220 @@
+"""The audit counts what was planted; explain says why each candidate stayed or went."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from group_makers import given
+from selection_world import build_world
+
+from rankmill.mining.audit import audit_groups, gini, verdict
+from rankmill.mining.collection import collect
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.groups import GroupArrays, groups_table
+from rankmill.mining.selection import cut_groups, select_groups
+from rankmill.mining.selection.explain import explain_query
+from rankmill.mining.statistics import measure_groups
+from rankmill.mining.store.tables import groups_schema
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return build_world(tmp_path_factory.mktemp("audit"))
+
+
+def select(world, strategy, **options):
+    return select_groups(
+        world["workspace"],
+        strategy,
+        world["pool"],
+        world["scores"],
+        collection=world["collection"],
+        split="train",
+        **{"size": 8, "seed": 3, **options},
+    )
+
+
+# ---- explain -------------------------------------------------------------------------------------
+
+
+def test_every_candidate_is_accounted_for(world):
+    chosen = select(world, f'uniform(last=20,source="{world["label"]}")')
+    found = explain_query(world["workspace"], chosen, "q1")
+    assert (found.query_id, found.text) == ("q1", "query 1")
+    (group,) = found.groups
+    by_id = {one.doc_id: one for one in group.candidates}
+    assert group.positive_id == "d5"
+    assert by_id["d5"].why == "positive of the group"
+    assert by_id["d5"].grade == 2
+    assert by_id["d21"].why == "a positive of the query"
+    assert by_id["d4"].why == "the same text as a positive"
+    # Query 1's list begins with d2, so d2 is its first and d31 its thirtieth.
+    assert by_id["d2"].found[world["label"]] == (1, 100.0)
+    assert by_id["d31"].found[world["label"]] == (30, 71.0)
+    assert by_id["d31"].why == "out of reach"
+    assert by_id["d2"].teacher == (7 + 26) % 37 / 4.0
+    kept = [one for one in group.candidates if one.kept]
+    assert len(kept) == 8
+    assert {one.why for one in kept} == {"chosen", "positive of the group"}
+    drawn = [one for one in group.candidates if one.why in ("chosen", "could have been drawn")]
+    assert [one.inclusion for one in drawn] == pytest.approx([7 / 17] * 17)  # 20 less d4, d5, d21
+    teacher = [one.teacher for one in group.candidates]
+    assert teacher == sorted(teacher, reverse=True)
+
+
+def test_what_a_filter_removed_names_the_filter(world):
+    text = "margin(gap=0,score=logit)"
+    found = explain_query(world["workspace"], select(world, "top", filters=[text], size=4), "q2")
+    (group,) = found.groups
+    positive = next(one for one in group.candidates if one.doc_id == "d6")
+    for one in group.candidates:
+        if one.why == f"filtered by {text}":
+            assert one.teacher > positive.teacher
+        elif one.kept:
+            assert one.teacher <= positive.teacher
+    assert any(one.why.startswith("filtered by") for one in group.candidates)
+
+
+def test_statistics_and_dropped_queries(world):
+    chosen = select(world, "top")
+    measured = measure_groups(world["workspace"], chosen, ["pair_entropy", "ties"])
+    (group,) = explain_query(world["workspace"], chosen, "q3").groups
+    assert set(group.statistics) == {"pair_entropy(T=1)", "ties"}
+    row = np.flatnonzero(measured.table(0)["query"].to_numpy() == 3)[0]
+    assert group.statistics["ties"] == measured.table(0)["ties"][int(row)].as_py()
+    (lost,) = explain_query(world["workspace"], chosen, "q11").groups
+    assert lost.dropped == "no_positive"
+    assert {one.why for one in lost.candidates} == {"no group: no_positive"}
+    cut = cut_groups(world["workspace"], chosen, measured, "keep_below")
+    gone = cut.dropped["cut"][0]
+    (group,) = explain_query(world["workspace"], cut, f"q{gone}").groups
+    assert group.dropped == 'cut keep_below(of="pair_entropy(T=1)",q=0.5)'
+    assert not any(one.kept for one in group.candidates)
+
+
+def test_a_query_that_is_not_there(world):
+    chosen = select(world, "top")
+    with pytest.raises(BadInput, match="1 query ids are not in the collection: 'q99'"):
+        explain_query(world["workspace"], chosen, "q99")
+
+
+# ---- audit ---------------------------------------------------------------------------------------
+
+
+def planted(folder):
+    """Two splits; train query q0 and test query t0 are near copies; d2 nearly copies d0."""
+    (folder / "qrels").mkdir(parents=True)
+    long = "the effect of vitamin d on the bones of older people in the north"
+    texts = [
+        long,
+        "a wholly different text about ships and harbours",
+        long.upper() + "!",
+        "",
+        "short positive of the test split",
+        "another negative about trains, tickets and timetables",
+    ]
+    rows = [{"_id": f"d{i}", "title": "", "text": t} for i, t in enumerate(texts)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    queries = {"q0": "does vitamin d help the bones of older people", "q1": "ships"}
+    queries["t0"] = "Does vitamin D help the bones of older people?"
+    rows = [{"_id": i, "text": t} for i, t in queries.items()]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    head = "query-id\tcorpus-id\tscore\n"
+    (folder / "qrels" / "train.tsv").write_text(head + "q0\td0\t1\nq1\td1\t1\nq1\td5\t1\n")
+    (folder / "qrels" / "test.tsv").write_text(head + "t0\td0\t1\nt0\td4\t1\nt0\td2\t1\n")
+    return folder
+
+
+def audited(tmp_path, workspace, **options):
+    collection = collect(workspace, f"beir:{planted(tmp_path / 'beir')}")
+    arrays = GroupArrays(
+        np.array([0, 1], np.uint32),
+        np.array([[0, 1, 5], [1, 5, 3]], np.uint32),
+        np.array([[1, 0.5, 3], [2, 4, 2]], np.float32),
+        np.array([[1, 0, 0], [1, 0, 0]], np.int8),
+        np.ones((2, 3), np.float32),
+    )
+    made = given(
+        workspace,
+        "groups",
+        groups_table(arrays),
+        groups_schema(3),
+        {"size": 3},
+        metadata={"kind": "logit", "split": "train"},
+    )
+
+    class Handle:
+        """Groups whose inputs are those of the collection."""
+
+        kind, inputs, metadata, parameters = "groups", {}, made.metadata, made.parameters
+        parts, rows, table = made.parts, made.rows, made.table
+
+        @staticmethod
+        def input(role):
+            return getattr(collection, role).artifact
+
+    workspace.find = lambda name, kind=None: Handle  # the maker of test groups knows no inputs
+    return audit_groups(workspace, made, collection=collection, **options)
+
+
+def test_the_audit_finds_what_was_planted(tmp_path, workspace):
+    found = audited(tmp_path, workspace)
+    assert found["must_be_zero"] == {
+        "positives_among_negatives": 1,  # d5 is a positive of q1
+        "documents_twice_in_a_group": 0,
+        "empty_documents": 1,
+        "scores_not_finite": 0,
+    }
+    assert verdict(found) == ["1 positives among negatives", "1 empty documents"]
+    assert found["counts"]["distinct_documents"] == 4
+    suspects = found["suspects"]
+    assert suspects["above_the_positive"] == 2  # d5 above d0 by 2, d5 above d1 by 2
+    assert suspects["ties_with_the_positive"] == 1
+    assert suspects["examples"][0]["gap"] == 2.0
+    assert suspects["examples"][0]["negative_id"] == "d5"
+    assert "timetables" in suspects["examples"][0]["negative"]
+    leak = found["leakage"]["test"]
+    assert leak["queries_in_both"] == 0
+    assert leak["queries_nearly_equal"] == 1
+    assert leak["examples"][0]["training_query_id"] == "q0"
+    assert leak["examples"][0]["test_query_id"] == "t0"
+    assert leak["positives"] == 3
+    assert leak["positives_trained_on"] == 1  # d0
+    assert leak["positives_nearly_trained_on"] == 1  # d2, a near copy of d0
+    balance = found["imbalance"]
+    assert balance["most_used_negative"] == "d5"
+    assert balance["most_used_negative_times"] == 2
+    assert balance["positives_that_are_negatives_elsewhere"] == 1  # d1
+
+
+def test_what_cannot_be_audited(tmp_path, workspace):
+    with pytest.raises(UsageError, match="0.3 is not an overlap of near copies"):
+        audited(tmp_path, workspace, at_least=0.3)
+    with pytest.raises(UsageError, match="examples=-1 is negative"):
+        audit_groups(workspace, "x", collection=None, examples=-1)
+
+
+def test_selected_groups_are_sound_and_sources_are_counted(world):
+    chosen = select(world, f'top(source="{world["label"]}")')
+    found = audit_groups(world["workspace"], chosen, collection=world["collection"], at_least=1.0)
+    assert verdict(found) == []
+    assert found["leakage"] == {}
+    assert found["imbalance"]["negatives_found_by"][world["label"]] == 1.0
+    assert found["imbalance"]["negatives_found_by"]["random"] < 1.0
+    assert found["copies"]["negatives_like_the_positive"] == 0
+
+
+def test_gini_of_counts():
+    assert gini(np.array([3, 3, 3])) == pytest.approx(0.0)
+    assert gini(np.array([0, 0, 0, 12])) == pytest.approx(0.75)
+    uses = np.array([1, 2, 5, 9])
+    pairs = np.abs(uses[:, None] - uses[None, :]).sum() / (2 * 4 * 4 * uses.mean())
+    assert gini(uses) == pytest.approx(pairs)
+
+
+def test_leakage_needs_a_split_of_the_collection(world):
+    chosen = select(world, "top")
+    with pytest.raises(BadInput, match="no split 'tset'"):
+        audit_groups(world["workspace"], chosen, collection=world["collection"], against=["tset"])
