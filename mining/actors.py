@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from . import devices
 from .errors import BadInput, Incomplete, RankmillError, UsageError
 from .store import ledger
 from .store.execution import (
@@ -167,7 +168,12 @@ class _ShardActor:
             self.rest()  # before the next model is loaded
             worker = cast(Worker, make_worker(**options))
             self.job, self.worker = job, worker
-        return run_shard(worker, shard, schema, Path(path), gpus)
+        try:
+            return run_shard(worker, shard, schema, Path(path), gpus)
+        except RuntimeError as error:
+            if devices.damaged(error):
+                os._exit(devices.DAMAGED)  # the supervisor gives the shard to a fresh process
+            raise
 
 
 @dataclass(slots=True)

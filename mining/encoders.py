@@ -17,8 +17,9 @@ import pyarrow as pa
 from ..native.vectors import normalise_rows
 from .actors import INLINE, Execution
 from .errors import BadInput
-from .forward import Forward, Template, Work, single_sequences
+from .forward import Forward, Work
 from .models import COMPUTE, ModelFolder, device, resolve
+from .sequences import Template, single_sequences
 from .store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from .store.tables import vectors_schema
 from .text.tokens import TokenStore, tokens_of

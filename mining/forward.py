@@ -11,116 +11,23 @@ in batches of a fixed shape.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..native.packing import fill_batches, shorten_pairs, write_sequences
+from ..native.packing import fill_batches, write_sequences
+from .devices import on_every_core, out_of_memory
+from .errors import RankmillError
 from .models import ModelFolder, device, load_model, position_start
-from .text.tokens import NO_ROWS, Ragged
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+from .sequences import Sequences
 
 PACKED = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
 _TOKENS = {"cpu": 2048, "cuda": 32768}  # per batch: larger brought nothing on a processor
 _SHORTEST = 8  # a batch has a slot for every 8 tokens
 _ATTENTION = "rankmill_packed"
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """The special tokens around one text or a pair, as the tokenizer's post-processor puts them."""
-
-    special: np.ndarray  # int32: prefix, middle and suffix ids in order
-    special_type: np.ndarray  # int32: their segments
-    prefix: int
-    middle: int
-    first_type: int
-    second_type: int
-
-    @classmethod
-    def of(cls, tokenizer: Tokenizer, *, pair: bool) -> Template:
-        """Read the template by letting the tokenizer join two one-letter texts."""
-        joined: Encoding = tokenizer.encode("a", "b" if pair else None)
-        owner = joined.sequence_ids
-        texts = [at for at, side in enumerate(owner) if side == 0]
-        others = [at for at, side in enumerate(owner) if side == 1]
-        last = others[0] if others else texts[-1] + 1
-        between = [at for at in range(texts[-1] + 1, last) if owner[at] is None]
-        outside = [at for at, side in enumerate(owner) if side is None]
-        return cls(
-            special=np.asarray([joined.ids[at] for at in outside], dtype=np.int32),
-            special_type=np.asarray([joined.type_ids[at] for at in outside], dtype=np.int32),
-            prefix=sum(at < texts[0] for at in outside),
-            middle=len(between) if others else 0,
-            first_type=joined.type_ids[texts[0]],
-            second_type=joined.type_ids[others[0]] if others else 0,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Sequences:
-    """What goes through the model: for each sequence two ragged rows and how much of each."""
-
-    first: Ragged
-    second: Ragged
-    first_row: np.ndarray
-    second_row: np.ndarray
-    keep_first: np.ndarray
-    keep_second: np.ndarray
-    template: Template
-    cut: int  # sequences that were shortened to fit
-
-    def __len__(self) -> int:
-        return len(self.first_row)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each sequence with its special tokens: int32 [n]."""
-        return self.keep_first + self.keep_second + np.int32(len(self.template.special))
-
-
-def pair_sequences(
-    queries: Ragged,
-    docs: Ragged,
-    query_row: np.ndarray,
-    doc_row: np.ndarray,
-    template: Template,
-    max_length: int,
-) -> Sequences:
-    """Join rows of two token stores to pairs of at most `max_length` tokens, longer cut first."""
-    keep_first = np.empty(len(query_row), dtype=np.int32)
-    keep_second = np.empty(len(query_row), dtype=np.int32)
-    room = max_length - len(template.special)
-    cut = shorten_pairs(
-        queries.lengths[query_row], docs.lengths[doc_row], room, keep_first, keep_second
-    )
-    return Sequences(
-        queries,
-        docs,
-        query_row.astype(np.int64),
-        doc_row.astype(np.int64),
-        keep_first,
-        keep_second,
-        template,
-        int(cut),
-    )
-
-
-def single_sequences(texts: Ragged, template: Template, max_length: int) -> Sequences:
-    """Make one sequence of at most `max_length` tokens from each row."""
-    room = max_length - len(template.special)
-    rows = np.arange(len(texts), dtype=np.int64)
-    nothing = np.zeros(len(texts), dtype=np.int32)
-    keep = np.minimum(texts.lengths, room).astype(np.int32)
-    cut = int((texts.lengths > room).sum())
-    return Sequences(texts, NO_ROWS, rows, nothing.astype(np.int64), keep, nothing, template, cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +69,13 @@ class Forward:
             _register_attention()
         self.network = load_model(
             model,
-            head=head == "logits",
+            head="classifier" if head == "logits" else "",
             compute=compute,
             attention=_ATTENTION if self.packed else None,
         )
         self.device = device()
-        tokens = _TOKENS[self.device.type]
-        self.tokens = max(tokens, -(-max_length // 64) * 64)
-        self.slots = max(1, self.tokens // _SHORTEST)
+        self.halved = False
+        self._size(max(_TOKENS[self.device.type], _whole(max_length)))
         self.start = position_start(model.config)
         self.typed = int(model.config.get("type_vocab_size") or 0) > 1
         self._of_thread = threading.local()  # the rows that the hooks choose, batch by batch
@@ -177,40 +83,58 @@ class Forward:
             self._keep_first_tokens()
 
     def run(self, sequences: Sequences, work: Work | None = None) -> np.ndarray:
-        """Return one float32 row per sequence: logits, or the pooled vector."""
+        """Return one float32 row per sequence: logits, or the pooled vector.
+
+        A device without memory for a batch gets batches of half the size from then on, once; that
+        may change the last bits. Raises RankmillError where half is still too much.
+        """
+        try:
+            return self._run(sequences, work)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            self._halve(error)
+        if self.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+        try:
+            return self._run(sequences, work)
+        except RuntimeError as error:
+            raise self._too_large(error) if out_of_memory(error) else error from error
+
+    def _halve(self, error: RuntimeError) -> None:
+        smaller = max(self.tokens // 2, _whole(self.max_length))
+        if self.halved or smaller == self.tokens:
+            raise self._too_large(error) from error
+        self.halved = True
+        self._size(smaller)
+
+    def _too_large(self, error: RuntimeError) -> RankmillError:
+        return RankmillError(
+            f"the device has no memory for a batch of {self.tokens:,} tokens: "
+            f"{str(error).splitlines()[0]}",
+            where=self.model.path,
+            do="use compute=bfloat16, a smaller max_length, or a device that nobody else uses",
+        )
+
+    def _size(self, tokens: int) -> None:
+        self.tokens, self.slots = tokens, max(1, tokens // _SHORTEST)
+
+    def _run(self, sequences: Sequences, work: Work | None) -> np.ndarray:
         offset = np.empty(len(sequences), dtype=np.int32)
         plan = self._packed_plan if self.packed else self._padded_plan
         batches = plan(sequences.lengths, offset)
         result: np.ndarray | None = None
         compute = partial(self._rows_of, sequences, offset)
-        for batch, rows in zip(batches, self._on_every_core(compute, batches), strict=True):
+        computed = on_every_core(compute, batches, device=self.device.type)
+        for batch, rows in zip(batches, computed, strict=True):
             if result is None:
                 result = np.empty((len(sequences), rows.shape[1]), dtype=np.float32)
             result[batch.members] = rows
             if work is not None:
                 work.add(batch, sequences.lengths)
         return np.empty((0, 1), np.float32) if result is None else result
-
-    def _on_every_core(
-        self, compute: Callable[[Batch], np.ndarray], batches: list[Batch]
-    ) -> Iterator[np.ndarray]:
-        """Compute the batches in order; on a processor, one batch per core at a time.
-
-        One thread per batch needs no barriers inside of layers, so it is faster than all threads
-        in each batch, and much faster when somebody else uses a core.
-        """
-        import torch
-
-        threads = torch.get_num_threads()
-        if self.device.type != "cpu" or threads == 1 or len(batches) < 2:
-            yield from map(compute, batches)
-            return
-        torch.set_num_threads(1)
-        try:
-            with ThreadPoolExecutor(min(threads, len(batches))) as pool:
-                yield from pool.map(compute, batches)
-        finally:
-            torch.set_num_threads(threads)
 
     def _rows_of(self, sequences: Sequences, offset: np.ndarray, batch: Batch) -> np.ndarray:
         """Write one batch and run it; returns float32 [members, width]."""
@@ -350,6 +274,11 @@ class Forward:
             self.start,
             *buffers,
         )
+
+
+def _whole(max_length: int) -> int:
+    """Return the tokens of the smallest batch that takes the longest sequence."""
+    return -(-max_length // 64) * 64
 
 
 def _register_attention() -> None:

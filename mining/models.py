@@ -51,14 +51,19 @@ class ModelFolder:
     @property
     def max_positions(self) -> int:
         """Tokens that fit, special tokens included; RoBERTa's table is longer than what fits."""
-        table = int(self.config.get("max_position_embeddings") or 512)
+        said = [self.config.get(k) for k in ("max_position_embeddings", "n_positions")]
+        table = int(next((n for n in said if n), 512))
         return table - position_start(self.config)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The architectures that the config names, such as BertForSequenceClassification."""
+        return tuple(map(str, self.config.get("architectures") or ()))
 
     @property
     def is_classifier(self) -> bool:
         """Say whether the checkpoint declares a sequence-classification head."""
-        heads = self.config.get("architectures") or []
-        return any(str(h).endswith("ForSequenceClassification") for h in heads)
+        return any(head.endswith("ForSequenceClassification") for head in self.heads)
 
     def settings(self, name: str) -> Any:
         """Return one of the folder's JSON files, or an empty mapping where it has none."""
@@ -104,8 +109,9 @@ def _resolved(path: Path, found: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
         digest.update(f"{name}\0{_content_hash(file)}\n".encode())
     fingerprint = digest.hexdigest()
     kind = config.get("model_type", "model")
-    width = config.get("hidden_size") or config.get("dim") or 0
-    layers = config.get("num_hidden_layers") or config.get("n_layers") or 0
+    width = next((config[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in config), 0)
+    named = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
+    layers = next((config[k] for k in named if k in config), 0)
     return ModelFolder(
         path=path,
         fingerprint=fingerprint,
@@ -244,24 +250,30 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def load_model(
-    model: ModelFolder, *, head: bool, compute: str, attention: str | None = None
-) -> Any:
+HEADS = {  # what stands on the trunk → the loader of transformers that puts it there
+    "": "AutoModel",
+    "classifier": "AutoModelForSequenceClassification",
+    "causal_lm": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+}
+
+
+def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | None = None) -> Any:
     """Load the weights in evaluation mode, in `compute` precision, on the device of this process.
 
-    `attention` names an implementation registered with transformers; None is its best for the
-    architecture.
-    `head=True` loads the sequence-classification head; raises BadInput when the checkpoint has
-    none, when weights are missing, or when the vocabulary is larger than the embedding table.
+    `head`: one of HEADS; "" is the trunk alone. `attention` names an implementation registered with
+    transformers; None is its best for the architecture.
+
+    Raises BadInput when the checkpoint has no such head, when weights are missing, or when the
+    vocabulary is larger than the embedding table.
     """
     import torch
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModel, AutoModelForSequenceClassification
 
-    loader = AutoModelForSequenceClassification if head else AutoModel
     with quiet_transformers():
         try:
-            network, report = loader.from_pretrained(
+            network, report = getattr(transformers, HEADS[head]).from_pretrained(
                 model.path,
                 dtype=getattr(torch, compute),
                 attn_implementation=attention,
@@ -279,9 +291,7 @@ def load_model(
         raise BadInput(
             f"the checkpoint lacks {len(missing)} weights: {', '.join(missing[:3])}",
             where=model.path,
-            do="use a fine-tuned cross-encoder: this one has no trained classification head"
-            if head
-            else "copy the checkpoint again",
+            do=_WITHOUT_HEAD.get(head, "copy the checkpoint again"),
         )
     vocabulary = model.tokenizer().get_vocab_size(with_added_tokens=True)
     if vocabulary > network.config.vocab_size:
@@ -291,6 +301,13 @@ def load_model(
             do="put the tokenizer that the model was trained with into its folder",
         )
     return network.eval().to(device())
+
+
+_WITHOUT_HEAD = {
+    "classifier": "use a fine-tuned cross-encoder: this one has no trained classification head",
+    "causal_lm": "use a checkpoint of a language model: this one has no trained output layer",
+    "seq2seq": "use a fine-tuned encoder-decoder such as monoT5: this one lacks parts of it",
+}
 
 
 def device() -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..mining.encoders import POOLINGS, settings_of
 from ..mining.errors import UsageError
-from ..mining.forward import Template
+from ..mining.sequences import Template
 from ..mining.models import ModelFolder, resolve
 from ..mining.names import Family
 from .networks import JointNetwork, Network, TowerNetwork, load

@@ -2,7 +2,18 @@
 
 from .base import SCORE_KINDS, TEACHERS
 from .bi_encoder import BiEncoder
+from .causal_lm import CausalLm
 from .cross_encoder import CrossEncoder
 from .scores import score_pool, teacher_of
+from .seq2seq import Seq2Seq
 
-__all__ = ["SCORE_KINDS", "TEACHERS", "BiEncoder", "CrossEncoder", "score_pool", "teacher_of"]
+__all__ = [
+    "SCORE_KINDS",
+    "TEACHERS",
+    "BiEncoder",
+    "CausalLm",
+    "CrossEncoder",
+    "Seq2Seq",
+    "score_pool",
+    "teacher_of",
+]

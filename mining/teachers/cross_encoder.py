@@ -10,8 +10,9 @@ import numpy as np
 from ..actors import Execution
 from ..encoders import unchanged
 from ..errors import BadInput, UsageError
-from ..forward import Forward, Template, Work, pair_sequences
+from ..forward import Forward, Work
 from ..models import COMPUTE, ModelFolder, device, resolve
+from ..sequences import Template, pair_sequences
 from ..store import Artifact, Workspace, open_artifact
 from ..text.tokens import TokenStore, tokens_of
 from .base import TEACHERS, Prepared, Scored, label_of, prepares

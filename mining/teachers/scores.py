@@ -23,16 +23,24 @@ from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, sp
 from ..store.tables import SCORES, list_values
 from .base import PREPARERS, TEACHERS, Prepared, Scored, Scorer
 from .bi_encoder import BiEncoder
+from .causal_lm import CausalLm
 from .cross_encoder import CrossEncoder
+from .seq2seq import Seq2Seq
 
 _SHARD_WORK = 1 << 19  # tokens: about a minute of a small cross-encoder on two cores
 _SHOWN = 3
+_KINDS: dict[str, Callable[[str], Any]] = {  # by the architecture that the config names
+    "ForSequenceClassification": CrossEncoder,
+    "ForCausalLM": CausalLm,
+    "ForConditionalGeneration": Seq2Seq,
+}
 
 
 def teacher_of(text: Any) -> Any:
     """Return a teacher value from its canonical text, or from a model's path alone.
 
-    A checkpoint with a classification head becomes a cross-encoder, any other a bi-encoder.
+    A checkpoint with a classification head becomes a cross-encoder, a language model one that is
+    asked for yes or no, an encoder-decoder one for true or false, any other a bi-encoder.
     """
     if type(text) in PREPARERS:
         return text
@@ -40,7 +48,10 @@ def teacher_of(text: Any) -> Any:
     if isinstance(parsed, Call) or parsed in TEACHERS.names():
         return TEACHERS.parse(parsed)
     model = resolve(str(parsed))
-    return CrossEncoder(str(parsed)) if model.is_classifier else BiEncoder(str(parsed))
+    for ending, kind in _KINDS.items():
+        if any(head.endswith(ending) for head in model.heads):
+            return kind(str(parsed))
+    return BiEncoder(str(parsed))
 
 
 def score_pool(

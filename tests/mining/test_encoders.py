@@ -16,15 +16,9 @@ from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.encoders import encode, settings_of
 from rankmill.mining.errors import BadInput
-from rankmill.mining.forward import (
-    PACKED,
-    Forward,
-    Template,
-    Work,
-    pair_sequences,
-    single_sequences,
-)
+from rankmill.mining.forward import PACKED, Forward, Work
 from rankmill.mining.models import ModelFolder, resolve
+from rankmill.mining.sequences import Template, pair_sequences, single_sequences
 from rankmill.mining.store import Workspace
 from rankmill.mining.text.tokens import Ragged
 from rankmill.mining.vectors import Vectors, dots

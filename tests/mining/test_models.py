@@ -109,18 +109,18 @@ def test_damaged_files_are_named(encoder: Path, tmp_path: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(BadInput, match="model cannot be loaded"):
-        load_model(resolve(folder), head=False, compute="float32")
+        load_model(resolve(folder), head="", compute="float32")
 
 
 def test_a_checkpoint_without_a_head_is_no_cross_encoder(encoder: Path) -> None:
     with pytest.raises(BadInput, match="no trained classification head"):
-        load_model(resolve(encoder), head=True, compute="float32")
+        load_model(resolve(encoder), head="classifier", compute="float32")
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     folder = tiny_cross_encoder(tmp_path / "small", vocab_size=100)
     with pytest.raises(BadInput, match=r"tokenizer has \d+ entries, the model embeds 100"):
-        load_model(resolve(folder), head=True, compute="float32")
+        load_model(resolve(folder), head="classifier", compute="float32")
 
 
 def test_a_relative_folder_is_the_same_model(

@@ -1,0 +1,56 @@
+"""What forward passes do with the device: one batch per core, and what its errors mean.
+
+An error of memory is answered once, with a smaller batch in the same process. Any other error of an
+accelerator leaves its context damaged: the process must end, and the shard goes elsewhere
+(faults.md, F18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+DAMAGED = 70  # exit status of an actor whose device context is of no more use
+_DAMAGE = ("CUDA error", "cuDNN error", "CUBLAS_STATUS_", "HIP error", "device-side assert")
+
+
+def on_every_core(
+    compute: Callable[[Item], Result], items: Sequence[Item], *, device: str
+) -> Iterator[Result]:
+    """Compute the items in order; on a processor one item per core at a time.
+
+    One thread per item needs no barriers inside of layers, so it is faster than all threads in each
+    item, and much faster when somebody else uses a core.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if device != "cpu" or threads == 1 or len(items) < 2:
+        yield from map(compute, items)
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(min(threads, len(items))) as pool:
+            yield from pool.map(compute, items)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether a device had too little memory for a batch; the process may go on."""
+    return type(error).__name__ == "OutOfMemoryError" and isinstance(error, RuntimeError)
+
+
+def damaged(error: BaseException) -> bool:
+    """Say whether an error leaves this process with a device that must not be used again.
+
+    Told by name and text, so that a process without torch can ask.
+    """
+    if out_of_memory(error):
+        return False
+    named = type(error).__name__ == "AcceleratorError"
+    return named or (isinstance(error, RuntimeError) and any(s in str(error) for s in _DAMAGE))

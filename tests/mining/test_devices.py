@@ -1,0 +1,122 @@
+"""What errors of a device lead to: a smaller batch once, or the end of the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from store_workers import squares
+from tiny_models import tiny_encoder
+
+from rankmill.mining.actors import Execution
+from rankmill.mining.devices import damaged, on_every_core, out_of_memory
+from rankmill.mining.errors import RankmillError
+from rankmill.mining.forward import Forward
+from rankmill.mining.models import resolve
+from rankmill.mining.sequences import Sequences, Template, single_sequences
+from rankmill.mining.store import Workspace
+from rankmill.mining.text.tokens import Ragged
+
+
+def sequences(model: Path) -> Sequences:
+    values = np.arange(5, 105, dtype=np.uint16)
+    texts = Ragged(values, np.asarray([0, 20, 45, 46, 80, 100]))
+    return single_sequences(texts, Template.of(resolve(model).tokenizer(), pair=False), 128)
+
+
+def failing(forward: Forward, times: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the first `times` batches end without memory; returns the sizes that were tried."""
+    tried: list[int] = []
+    real = Forward._rows_of
+
+    def rows_of(self: Forward, *arguments: Any) -> np.ndarray:
+        tried.append(self.tokens)
+        if len(tried) <= times:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Forward, "_rows_of", rows_of)
+    return tried
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_encoder(tmp_path_factory.mktemp("models") / "encoder")
+
+
+def forward_of(model: Path) -> Forward:
+    return Forward(resolve(model), head="mean", compute="float32", max_length=128)
+
+
+def test_without_memory_the_batch_is_halved_once(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = forward_of(model).run(sequences(model))
+    forward = forward_of(model)
+    tried = failing(forward, 1, monkeypatch)
+    np.testing.assert_allclose(forward.run(sequences(model)), expected, atol=1e-6)
+    assert set(tried) == {2048, 1024}
+    assert forward.halved
+    failing(forward, 1, monkeypatch)
+    with pytest.raises(RankmillError, match="no memory for a batch of 1,024 tokens: CUDA out of"):
+        forward.run(sequences(model))
+
+
+def test_half_a_batch_without_memory_is_an_error(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = forward_of(model)
+    tried = failing(forward, 2, monkeypatch)
+    with pytest.raises(RankmillError, match=r"no memory for a batch of 1,024 tokens[\s\S]*bfloat1"):
+        forward.run(sequences(model))
+    assert tried == [2048, 1024]
+
+
+def test_other_errors_are_not_answered(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = forward_of(model)
+
+    def rows_of(*_: Any) -> np.ndarray:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(Forward, "_rows_of", rows_of)
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        forward.run(sequences(model))
+    assert not forward.halved
+
+
+def test_errors_are_told_apart() -> None:
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not damaged(torch.OutOfMemoryError("CUDA error: out of memory"))
+    assert damaged(RuntimeError("CUDA error: device-side assert triggered"))
+    assert damaged(RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED when calling cublasSgemm"))
+    assert damaged(torch.AcceleratorError("unspecified launch failure", 719))
+    for error in (RuntimeError("size mismatch"), ValueError("CUDA error"), RankmillError("x")):
+        assert not damaged(error)
+        assert not out_of_memory(error)
+
+
+def test_items_come_back_in_order_and_the_thread_count_is_restored() -> None:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        found = list(on_every_core(lambda i: (i, torch.get_num_threads()), [3, 1, 2], device="cpu"))
+        assert [i for i, _ in found] == [3, 1, 2]
+        assert {count for _, count in found} == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.ray
+def test_an_actor_with_a_damaged_device_ends_and_its_shard_goes_elsewhere(
+    ray_cluster: None, workspace: Workspace, tmp_path: Path
+) -> None:
+    undisturbed = Workspace(tmp_path / "oracle").build(squares())
+    stage = squares(mischief=f"damage once:{tmp_path / 'damaged'}")
+    artifact = workspace.build(stage, Execution(workers=1))
+    assert (tmp_path / "damaged").exists()
+    assert artifact.root_hash == undisturbed.root_hash
+    assert artifact.cost()["failed_attempts"] == 1
