@@ -1,7 +1,8 @@
 """Selection: a scored pool to groups, cuts of their queries, other targets for the same groups."""
 
-from . import filters, quotas, strategies, targeted, weighted  # noqa: F401  (registers the members)
+from . import conditions, filters, quotas, strategies, targeted, weighted  # noqa: F401  (registers)
 from .base import FILTERS, STRATEGIES, Candidates, Filter, Strategy
+from .cells import crossed_cells
 from .cuts import CUTS, Cut, cut_groups
 from .select import select_groups
 from .targets import TARGETS, Target, retarget_groups
@@ -16,6 +17,7 @@ __all__ = [
     "Filter",
     "Strategy",
     "Target",
+    "crossed_cells",
     "cut_groups",
     "retarget_groups",
     "select_groups",

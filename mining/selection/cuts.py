@@ -21,13 +21,30 @@ CUTS = Family("cut")
 _DEFAULT = "pair_entropy(T=1)"
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a cut looks at: the statistics of groups, row by row, and the groups."""
+
+    table: pa.Table
+    groups: Artifact
+    where: Path
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a statistic as float64, NaN where undefined; raises BadInput if not measured."""
+        if name not in self.table.column_names[1:]:
+            raise BadInput(
+                f"{name} was not measured",
+                where=self.where,
+                do=f"measured: {', '.join(self.table.column_names[1:])}",
+            )
+        return self.table[name].to_numpy().astype(np.float64)
+
+
 class Cut(Protocol):
-    """What is kept of a column."""
+    """Which groups are kept, judged by their statistics."""
 
-    of: str
-
-    def keeps(self, values: np.ndarray) -> np.ndarray:
-        """Return bool [n] for float64 [n] without NaN."""
+    def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
+        """Return (kept, defined), bool [rows] each; what is not defined is not kept."""
         ...
 
 
@@ -39,6 +56,19 @@ class _OfStatistic:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of", STATISTICS.text(STATISTICS.parse(self.of)))
+
+    def keeps(self, values: np.ndarray) -> np.ndarray:
+        """Return bool [n] for float64 [n] without NaN."""
+        raise AssertionError("every cut of one statistic says what it keeps")
+
+    def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
+        """Judge the defined rows; quantiles are taken over them only."""
+        values = measured.column(self.of)
+        defined = ~np.isnan(values)
+        kept = np.zeros(len(values), dtype=bool)
+        if defined.any():
+            kept[defined] = self.keeps(values[defined])
+        return kept, defined
 
 
 @CUTS.register("keep_below")
@@ -157,20 +187,9 @@ def cut_groups(
 
 
 def kept_rows(statistics: Artifact, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """Return (kept, defined): bool [rows] each. Quantiles are taken over defined rows only."""
+    """Return (kept, defined): bool [rows] each."""
     table = pa.concat_tables(statistics.tables())
-    if cut.of not in table.column_names:
-        raise BadInput(
-            f"{cut.of} was not measured",
-            where=statistics.path,
-            do=f"measured: {', '.join(table.column_names[1:])}",
-        )
-    values = table[cut.of].to_numpy().astype(np.float64)
-    defined = ~np.isnan(values)
-    kept = np.zeros(len(values), dtype=bool)
-    if defined.any():
-        kept[defined] = cut.keeps(values[defined])
-    return kept, defined
+    return cut.kept(Measured(table, statistics.input("groups"), statistics.path))
 
 
 class Cutter:

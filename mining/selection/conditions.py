@@ -1,0 +1,72 @@
+"""Any condition on the statistics of a group, written as an SQL expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import UsageError
+from ..names import nearest
+from .cuts import CUTS, Measured
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@CUTS.register("where")
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Keep the groups for which an SQL expression over the columns is true, read by polars.
+
+    Columns are the canonical texts of statistics, in double quotes where they hold brackets:
+    `where('"pair_entropy(T=1)" < 0.8 AND ties = 0')`. Aggregates look at all rows:
+    `"pair_entropy(T=1)" < AVG("pair_entropy(T=1)")`. A row for which the expression is NULL,
+    because a statistic is undefined there, is not kept. The text stands in the manifest; it can
+    name columns and functions of SQL, and run nothing else.
+    """
+
+    expression: str
+
+    def __post_init__(self) -> None:
+        parsed = self._parsed()
+        if not parsed.meta.root_names():
+            raise UsageError(f"where: {self.expression!r} names no column")
+
+    def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate; raises UsageError for unknown columns and what is not true or false."""
+        import polars as pl
+
+        rows, parsed = measured.table.num_rows, self._parsed()
+        known = measured.table.column_names[1:]
+        for name in parsed.meta.root_names():
+            if name not in known:
+                raise UsageError(
+                    f"where: {name!r} was not measured",
+                    where=self.expression,
+                    do=nearest(name, known) + '; write "name" in double quotes',
+                )
+        frame = pl.DataFrame(measured.table.select(known))
+        try:
+            found = frame.select(parsed.alias("kept"))["kept"]
+        except pl.exceptions.PolarsError as error:
+            raise UsageError(f"where: {error}", where=self.expression) from error
+        if found.dtype != pl.Boolean or len(found) != rows:
+            raise UsageError(
+                f"where: {self.expression!r} is not true or false of every group",
+                do="compare columns with =, <, >, BETWEEN, AND, OR",
+            )
+        return found.fill_null(False).to_numpy(), found.is_not_null().to_numpy()
+
+    def _parsed(self) -> pl.Expr:
+        import polars as pl
+
+        try:
+            return pl.sql_expr(self.expression)
+        except pl.exceptions.PolarsError as error:
+            raise UsageError(
+                f"where: {error}",
+                where=self.expression,
+                do='write an SQL expression, such as "ties" = 0',
+            ) from error
