@@ -16,6 +16,9 @@ if TYPE_CHECKING:
         evaluate as evaluate,
     )
     from rankmill.api import (
+        export as export,
+    )
+    from rankmill.api import (
         import_run as import_run,
     )
     from rankmill.api import (
@@ -54,6 +57,7 @@ _LAZY = {
         (
             "collect",
             "evaluate",
+            "export",
             "import_run",
             "mine",
             "pool",

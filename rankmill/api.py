@@ -24,6 +24,8 @@ from rankmill.mining.store import Artifact, Workspace
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rankmill.mining.exports import Exported
+
 DEFAULT_WORKSPACE = "rankmill-work"
 
 
@@ -216,6 +218,37 @@ def train(
         **settings,
     )
     return _named(made, name)
+
+
+def export(
+    format: str,
+    groups: Artifact,
+    *,
+    to: str | Path,
+    allow_lossy: bool = False,
+    size: int | None = None,
+    seed: int = 0,
+    missing: str = "error",
+    **settings: Any,
+) -> Exported:
+    """Write groups into the folder `to` in the layout of another trainer, such as `colbert`.
+
+    `settings` are parameters of the format. A format that cannot hold the teacher's scores needs
+    `allow_lossy`. See docs/exports.md for the formats.
+    """
+    from rankmill.mining.exports import export_groups
+
+    return export_groups(
+        format,
+        groups,
+        collection_of(groups),
+        to,
+        settings=settings,
+        allow_lossy=allow_lossy,
+        size=size,
+        seed=seed,
+        missing=missing,
+    )
 
 
 def rerank(

@@ -28,6 +28,8 @@ from ..errors import BadInput, Locked, RankmillError
 
 PUBLISHED = 0o444
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
+_RESUMES = "free some space or choose another --workspace, then run it again: it resumes"
+_ELSEWHERE = "nothing was left there: free some space or choose another place, then run it again"
 
 # Called with (step, path) before each step that changes the disk; tests raise or kill from it.
 fault: Callable[[str, Path], None] | None = None
@@ -48,7 +50,7 @@ def write_arrow(path: Path, table: pa.Table) -> Facts:
     """Write `table` as one Arrow IPC file (uncompressed, one batch where offsets allow) and sync
     it."""
     with _explained(path, table.nbytes), _created(path) as raw:
-        sink = _Hashing(raw)
+        sink = HashingSink(raw)
         options = pa.ipc.IpcWriteOptions(compression=None)
         with pa.ipc.new_file(pa.PythonFile(sink, "w"), table.schema, options=options) as writer:
             writer.write_table(table.combine_chunks())
@@ -159,8 +161,7 @@ def copy_tree(source: Path, target: Path) -> None:
 
     Raises BadInput when the target exists and is not empty.
     """
-    if target.exists() and any(target.iterdir()):
-        raise BadInput("the target folder is not empty", where=target, do="choose another folder")
+    refuse_existing(target)
     temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with _explained(target, sum(f.stat().st_size for f in source.rglob("*") if f.is_file())):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -170,6 +171,43 @@ def copy_tree(source: Path, target: Path) -> None:
             os.replace(temp, target)
         finally:
             shutil.rmtree(temp, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """Yield an attempt folder; on success it appears as `target`, on any error nothing does.
+
+    Raises BadInput when the target exists and is not an empty folder.
+    """
+    refuse_existing(target)
+    temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with _explained(target, 0, do=_ELSEWHERE):
+        shutil.rmtree(temp, ignore_errors=True)
+        make_folder(temp)
+        try:
+            yield temp
+            _sync_folder(temp)
+            _step("rename", target)
+            os.replace(temp, target)
+            _sync_folder(target.parent)
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[HashingSink]:
+    """Stream a file inside an attempt folder, hashed on the way and synced at the end."""
+    with _explained(path, 0, do=_ELSEWHERE), _created(path) as raw:
+        sink = HashingSink(raw)
+        yield sink
+        _sync(raw, path)
+
+
+def refuse_existing(target: Path) -> None:
+    """Raise BadInput when a target folder exists and is not an empty folder."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        what = "folder is not empty" if target.is_dir() else "is a file"
+        raise BadInput(f"the target {what}", where=target, do="choose another folder")
 
 
 def sync_tree(folder: Path) -> dict[str, Facts]:
@@ -218,16 +256,18 @@ def lock(path: Path) -> Iterator[None]:
         yield
 
 
-class _Hashing(io.RawIOBase):
-    """A sink that hashes what passes through."""
+class HashingSink(io.RawIOBase):
+    """A file that hashes what passes through: `digest` (SHA-256) and `count` of bytes."""
 
     def __init__(self, raw: IO[bytes]):
         self.raw, self.digest, self.count = raw, hashlib.sha256(), 0
 
     def writable(self) -> bool:
+        """Say yes."""
         return True
 
     def write(self, data: Any) -> int:
+        """Pass bytes on; returns how many were taken."""
         self.digest.update(data)
         self.count += len(data)
         return self.raw.write(data)
@@ -272,7 +312,7 @@ def _step(name: str, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path, needed: int) -> Iterator[None]:
+def _explained(path: Path, needed: int, do: str = _RESUMES) -> Iterator[None]:
     """Turn an error of the disk into one that names path, bytes needed and bytes free."""
     try:
         yield
@@ -285,5 +325,5 @@ def _explained(path: Path, needed: int) -> Iterator[None]:
             f"cannot write: {os.strerror(error.errno or 0)} "
             f"({needed:,} bytes needed, {free:,} bytes free)",
             where=path,
-            do="free some space or choose another --workspace, then run it again: it resumes",
+            do=do,
         ) from error

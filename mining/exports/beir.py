@@ -1,0 +1,53 @@
+"""BEIR: `corpus.jsonl`, `queries.jsonl`, `qrels/train.tsv`. Judgements only, no teacher scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from ..errors import BadInput
+from .base import EXPORTS, Format
+from .columns import numbers, one_line, series
+from .folder import ExportFolder, write_lines
+from .source import GroupSource
+from .trove import write_text_lines
+
+
+@EXPORTS.register("beir")
+@dataclass(frozen=True, slots=True)
+class Beir(Format):
+    """What the groups name; qrels hold the grades of their documents, at least 1 for the first."""
+
+    scores: ClassVar[str] = "dropped"
+
+    def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
+        """Write documents, queries and judgements."""
+        write_text_lines(source, out, "corpus.jsonl", "docs", title=True)
+        write_text_lines(source, out, "queries.jsonl", "queries")
+        with out.stream("qrels/train.tsv") as stream:
+            stream.write(b"query-id\tcorpus-id\tscore\n")
+            for batch in source.by_query():
+                grade = np.maximum(batch.grade, batch.lead)
+                kept = np.flatnonzero(grade > 0)
+                ids = (
+                    source.query_ids(batch.query[batch.rows[kept]]),
+                    source.doc_ids(batch.doc[kept]),
+                )
+                columns = [_unbroken(column, source) for column in ids]
+                write_lines(stream, *map(series, columns), numbers(grade[kept]))
+        return {}
+
+
+def _unbroken(ids: pa.Array, source: GroupSource) -> pa.Array:
+    """Return ids; refuse one with a tab or line break, which would move the columns."""
+    broken = (one_line(ids) != series(ids)).arg_true()
+    if len(broken):
+        raise BadInput(
+            f"the id {ids[int(broken[0])].as_py()!r} holds a tab or a line break",
+            where=source.groups.artifact.path,
+            do="choose a format without tab-separated files, such as sentence-transformers",
+        )
+    return ids

@@ -1,0 +1,129 @@
+"""Writing groups for somebody else's trainer: one folder, whole or not at all, with its sidecar."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..collection import Collection
+from ..errors import BadInput, UsageError
+from ..names import Call, parse
+from ..store import Artifact, files
+from .base import EXPORTS, Format
+from .folder import ExportFolder
+from .source import GroupSource
+
+SIDECAR = "export.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Exported:
+    """A finished export: its folder and what its sidecar says."""
+
+    path: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        """The size of its files."""
+        return sum(file["bytes"] for file in self.facts["files"].values())
+
+
+def export_groups(
+    format: str | Format,
+    groups: Artifact,
+    collection: Collection,
+    to: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    allow_lossy: bool = False,
+    size: int | None = None,
+    seed: int = 0,
+    missing: str = "error",
+) -> Exported:
+    """Write groups into the folder `to` in the layout of `format`, with a sidecar `export.json`.
+
+    `settings` are further parameters of the format. `size`: documents per group, fewer than
+    stored; negatives are drawn by (seed, query). `missing`: `error`, or `drop_group` for groups
+    with a score that is not finite. The folder appears under its name only when it is complete.
+
+    Raises UsageError for an unknown format, a size beyond the groups', and a format that cannot
+    hold the scores unless `allow_lossy`; BadInput for a folder that is not empty, empty texts and
+    missing scores.
+    """
+    chosen = format_of(format, settings or {})
+    target = Path(to).expanduser().absolute()
+    refuse_loss(chosen, allow_lossy)
+    files.refuse_existing(target)
+    source = GroupSource(groups, collection, size=size, seed=seed, missing=missing)
+    if chosen.single_positive and source.several:
+        raise BadInput(
+            f"{chosen} holds one positive a group, these groups have several",
+            where=groups.path,
+            do="select again with --positives first or all, or choose another format",
+        )
+    if chosen.texts:
+        source.check_texts()
+    with files.building(target) as attempt:
+        out = ExportFolder(attempt)
+        notes = chosen.write(source, out)
+        facts = sidecar(chosen, source, notes) | {"files": dict(sorted(out.facts.items()))}
+        out.json(SIDECAR, facts)
+    return Exported(target, facts)
+
+
+def format_of(text: str | Format, settings: Mapping[str, Any]) -> Format:
+    """Return the format called `text`, with `settings` added to its parameters."""
+    if isinstance(text, Format):
+        return dataclasses.replace(text, **settings) if settings else text
+    call = parse(text)
+    if isinstance(call, str):
+        call = Call(call)
+    if not isinstance(call, Call):
+        raise UsageError(f"{text!r} is not an export format", do=f"known: {EXPORTS.names()}")
+    return EXPORTS.parse(Call(call.name, call.positional, (*call.named, *settings.items())))
+
+
+def refuse_loss(format: Format, allowed: bool) -> None:
+    """Raise UsageError for a format that cannot hold the teacher's scores, unless allowed."""
+    if format.scores != "raw" and not allowed:
+        lost = {
+            "dropped": "cannot hold teacher scores: they would be dropped",
+            "margins": "holds only differences of teacher scores: the scores would be lost",
+        }[format.scores]
+        raise UsageError(f"{format} {lost}", do="add --allow-lossy to write it all the same")
+
+
+def sidecar(format: Format, source: GroupSource, notes: Mapping[str, object]) -> dict[str, Any]:
+    """Return what `export.json` says of everything but the files."""
+    groups = source.groups.artifact
+    roles = ("scores", "corpus", "queries")
+    scores = groups.input("scores") if "scores" in groups.inputs else None
+    teacher = (scores or groups).metadata
+    return {
+        "format": str(format),
+        "written_by": "rankmill",
+        "teacher": teacher.get("teacher"),
+        "revision": teacher.get("revision"),
+        "score_kind": source.groups.kind,
+        "scores": format.scores,
+        "temperature": None,  # scores are as the teacher gave them
+        "strategy": groups.parameters.get("strategy"),
+        "seed": groups.parameters.get("seed"),
+        "groups": source.rows,
+        "group_size": source.size,
+        "queries": len(source.queries),
+        "documents": len(source.docs),
+        "negatives": {"stored": source.groups.size - 1, "drawn": source.size - 1}
+        | ({"seed": source.seed} if source.size < source.groups.size else {}),
+        "unjudged_first": source.unjudged,
+        "dropped_groups": {"missing_score": source.dropped} if source.dropped else {},
+        "dropped_queries": {reason: len(found) for reason, found in groups.dropped.items()},
+        "breaks_in_texts": format.breaks if format.texts else None,
+        "ids": "strings",
+        "inputs": {"groups": groups.root_hash}
+        | {role: groups.input(role).root_hash for role in roles if role in groups.inputs},
+        **notes,
+    }
