@@ -1,6 +1,14 @@
 """Statistics of groups and candidate lists, as values, columns and an artifact."""
 
-from . import agreement, density_ratio, entropy, locality  # noqa: F401  (registers the members)
+from . import (  # noqa: F401  (registers the members)
+    agreement,
+    density_ratio,
+    entropy,
+    hygiene,
+    locality,
+    origins,
+    shape,
+)
 from .base import STATISTICS, Rows, Statistic
 from .measure import default_statistics, measure, measure_groups, measure_pool
 from .summary import summarise

@@ -32,9 +32,13 @@ REASONS = {
     9: "unknown_inclusion",  # the strategy has no closed form
     10: "empty_target",
     11: "sample_outside_target",  # every importance weight is 0
+    12: "not_found",  # no source concerned found any of the documents
+    13: "zero_distances",  # all documents are copies of each other
+    14: "constant",  # a flat curve has no share of variance to explain
 }
 NO_PROBABILITY, DUPLICATE_DOCUMENT, UNKNOWN_INCLUSION = 7, 8, 9
 EMPTY_TARGET, SAMPLE_OUTSIDE_TARGET = 10, 11
+NOT_FOUND, ZERO_DISTANCES, CONSTANT = 12, 13, 14
 
 KINDS = ("logit", "log-prob", "probability", "similarity")
 SCALES = ("logprob", "logit", "raw")
@@ -75,7 +79,8 @@ class Rows:
 
     scores float32 [items], offsets int64 [n+1], positive uint8 [items], doc uint32 [items], query
     uint32 [n]; `kind` of the scores; `vectors` and `query_vectors` gather rows of an encoder's
-    vectors, where declared; `selection` knows how the groups were selected.
+    vectors, where declared; `selection` knows how the groups were selected, `texts` what is written
+    in their documents.
     """
 
     query: np.ndarray
@@ -87,6 +92,7 @@ class Rows:
     vectors: Any = None
     query_vectors: Any = None
     selection: Any = None
+    texts: Any = None
     _known: dict[Hashable, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

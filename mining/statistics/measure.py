@@ -24,6 +24,7 @@ from ..store.tables import list_values
 from .base import DUPLICATE_DOCUMENT, REASONS, STATISTICS, Rows, Statistic
 from .compat import COMPAT, compat_statistics
 from .density_ratio import Selection
+from .hygiene import GroupTexts
 from .locality import VectorRows
 
 SIMILARITY_T = 0.05
@@ -35,6 +36,7 @@ _NEEDED = {
     "query_vectors": "an encoder's vectors of the queries (query_vectors=…)",
     "labels": "judgements (qrels=…); groups carry their own",
     "selection": "groups: a pool was not selected",
+    "texts": "groups that name their corpus",
 }
 
 
@@ -132,7 +134,9 @@ def _measure(
     if not texts:
         raise UsageError("no statistic was asked for", do=f"known: {', '.join(family.names())}")
     have |= {"labels"} if labels else set()
-    _refuse_missing_inputs(wanted, have | ({"selection"} if measured.kind == "groups" else set()))
+    have |= {"selection"} if measured.kind == "groups" else set()
+    have |= {"texts"} if measured.kind == "groups" and "corpus" in measured.inputs else set()
+    _refuse_missing_inputs(wanted, have)
     stage = Stage(
         kind="statistics",
         parameters={"statistics": texts} | ({"compat": compat} if compat else {}),
@@ -218,6 +222,8 @@ class Measure:
         }
         if any("selection" in statistic.needs for statistic in self.statistics):
             self.extra["selection"] = Selection(self.measured)
+        if any("texts" in statistic.needs for statistic in self.statistics):
+            self.extra["texts"] = GroupTexts(self.measured)
 
     def __call__(self, shard: Shard) -> Output:
         """Measure the rows of queries number start…stop−1."""

@@ -66,7 +66,9 @@ def summarise(
     return {
         "rows": table.num_rows,
         "columns": columns,
-        "correlation": correlation({name: values[name] for name in chosen}, query, seed=seed),
+        "correlation": correlation(
+            dict(_to_correlate(name, values[name]) for name in chosen), query, seed=seed
+        ),
     }
 
 
@@ -178,6 +180,14 @@ def _percentile(matrices: np.ndarray, share: float) -> np.ndarray:
 
 def _correlated(name: str) -> bool:
     return name.partition("(")[0] in {"pair_entropy", "diameter", "radius", "density_ratio"}
+
+
+def _to_correlate(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """A ratio enters by its logarithm, under a name that says so; an infinite one stays out."""
+    if name.partition("(")[0] != "density_ratio":
+        return name, values
+    with np.errstate(divide="ignore"):
+        return f"log {name}", np.log(values)
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
