@@ -28,7 +28,7 @@ UNIT = 2.0**-FRACTION_BITS
 STRIP = 1 << 13  # documents whose sums (32 KB) stay in the first-level cache
 STRIPS = (1 << 16) // STRIP
 PUT_OFF = 7  # sixteenths of the threshold that terms which are put off may add
-_GROUP = 8  # queries that go through a strip together, while its postings are in the cache
+_GROUP = 8  # queries
 _ONE = np.uint64(1)  # unsigned indices spare the check for negative ones in the hot loops
 
 
@@ -92,16 +92,16 @@ def _rejoin(first, size, at, scale, doc, tf, norm, out):
 def spread(which, first, size, at, doc, impact, row, table):
     """Lay out the impacts of the frequent terms `which` (int64) by document.
 
-    row int32 [terms] becomes the term's row in table uint32 [rows, docs or more], zeros before.
+    Those of term t go to row[t] (int32) of table uint32 [rows, 65,536], zeros where it is absent.
     """
-    for r in range(which.size):
-        t = which[r]
-        row[t] = r
-        for i in range(size[t]):
-            table[r, doc[first[t] + i]] += impact[at[t] + i]
+    for t in which:
+        r, start, w = row[t], np.uint64(first[t]), np.uint64(at[t])
+        table[r, :] = 0
+        for i in range(np.uint64(size[t])):
+            table[r, np.uint64(doc[start + i])] += impact[w + i]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _add(sums, doc, i, end, impact, w, count, shift):
     """Add the impacts of the postings i … end−1 of one term to the sums of their documents."""
     i, end, w = np.uint64(i), np.uint64(end), np.uint64(w)
@@ -115,22 +115,29 @@ def _add(sums, doc, i, end, impact, w, count, shift):
             i, w = i + _ONE, w + _ONE
 
 
-@numba.njit(cache=True, nogil=True)
-def _collect(sums, start, least, flag, flags, hits, some_doc, some_sum):
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _collect(sums, start, least, flag, flags, hits, hits_2, some_doc, some_sum):
     """List the documents of the strip from `start` whose sums reach `least`, and zero the sums.
 
     flag uint8 [STRIP] and hits uint32 [STRIP / 8 + 1] are scratch, flags is the memory of `flag` as
     uint64. Returns how many there are; they are ascending.
     """
-    first = np.uint64(start)
-    for i in range(np.uint64(STRIP)):  # no branch: becomes vector code
-        flag[i] = sums[first + i] >= least
-    words, n = np.uint64(0), np.uint64(0)
-    for word in range(np.uint64(STRIP >> 3)):  # always write, sometimes advance: no branch to miss
-        hits[words] = word
-        words += np.uint64(flags[word] != 0)
+    first, chunks, words, n = np.uint64(start), np.uint64(0), np.uint64(0), np.uint64(0)
+    for chunk in range(np.uint64(STRIP >> 6)):
+        at, most = first + (chunk << np.uint64(6)), np.uint32(0)
+        for i in range(at, at + np.uint64(64)):  # becomes vector code
+            most = max(most, sums[i])
+        hits[chunks] = at  # always write, sometimes advance: no branch to miss
+        chunks += np.uint64(most >= least)
+    for c in range(chunks):
+        at = np.uint64(hits[c])
+        for i in range(np.uint64(64)):
+            flag[i] = sums[at + i] >= least
+        for word in range(np.uint64(8)):
+            hits_2[words] = at + (word << np.uint64(3))
+            words += np.uint64(flags[word] != 0)
     for w in range(words):
-        at = first + (np.uint64(hits[w]) << np.uint64(3))
+        at = np.uint64(hits_2[w])
         for i in range(at, at + np.uint64(8)):
             some_doc[n], some_sum[n] = i, sums[i]
             n += np.uint64(sums[i] >= least)
@@ -139,14 +146,14 @@ def _collect(sums, start, least, flag, flags, hits, some_doc, some_sum):
     return np.int64(n)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _complete(n, some_doc, some_sum, table, r, count, shift):
     """Add a term that was put off to the sums of the listed documents."""
     for i in range(np.uint64(n)):
         some_sum[i] += np.uint32(np.int64(table[np.uint64(r), some_doc[i]]) * count >> shift)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _by_impact(low, high, term, count, top, order, o):
     """Write the numbers low … high−1 of a query's terms to order[o], least impact first."""
     for i in range(high - low):
@@ -160,7 +167,7 @@ def _by_impact(low, high, term, count, top, order, o):
         order[o, j] = chosen
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _largest(top, t):
     most = np.int64(0)
     for strip in range(STRIPS):
@@ -168,7 +175,7 @@ def _largest(top, t):
     return most
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _put_off(n, order, o, term, count, top, strip, row, shift, least, later):
     """Choose the terms of a query that are looked up only for the strip's promising documents.
 
@@ -187,7 +194,7 @@ def _put_off(n, order, o, term, count, top, strip, row, shift, least, later):
     return rest, most
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def drop_below(doc, score, n, least):
     """Keep the candidates of at least that score, in place and in order; return how many."""
     kept = 0
@@ -223,7 +230,7 @@ def raise_low(bounds, term, count, k, size, at, impact, top, shift, bin_shift, l
             low[q] = max(low[q], sure >> bin_shift[q])
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _guess(q, k, seen, histogram, above, low):
     """Raise a query's threshold to what the documents so far, the share `seen` of all, promise.
 
@@ -232,15 +239,14 @@ def _guess(q, k, seen, histogram, above, low):
     """
     wanted = 2.0 * k * seen + 6.0 * np.sqrt(k * seen) + 8.0
     if wanted < k:
-        passed, b, bottom = np.int64(0), np.uint64(BINS), np.uint64(low[q])
-        while b > bottom and passed < wanted:
-            b -= _ONE
-            passed += np.int64(histogram[np.uint64(q), b])
-        if b > bottom:
-            low[q], above[q] = b, passed
+        b, passed = low[q], above[q]
+        while passed - histogram[q, b] >= wanted:
+            passed -= histogram[q, b]
+            b += 1
+        low[q], above[q] = b, passed
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _enter(
     q, n, some_doc, some_sum, start, k, seen, slack, bin_shift, histogram, above, low, found,
     candidate, score,
@@ -274,7 +280,7 @@ def _enter(
     found[q] = had
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _add_now(
     n, order, o, later, term, count, cut, strip, sums, doc, first, impact, at, shift
 ):  # fmt: skip
@@ -314,6 +320,7 @@ def accumulate(
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
     flag = np.empty(STRIP, dtype=np.uint8)
     flags, hits = flag.view(np.uint64), np.empty(STRIP // 8 + 1, dtype=np.uint32)
+    hits_2 = np.empty(STRIP // 8 + 1, dtype=np.uint32)
     for group in range(queries[0], queries[1], _GROUP):
         last = min(group + _GROUP, queries[1])
         for q in range(group, last):
@@ -339,7 +346,7 @@ def accumulate(
                 if touched == 0:
                     continue
                 bottom = np.uint32(max(1, least - rest))
-                n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, some_doc, some_sum)
+                n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, hits_2, some_doc, some_sum)
                 for i in range(terms - 1, -1, -1):  # largest first: most documents drop out early
                     if n > 0 and later[i] > 0:
                         t, times = term[order[o, i]], np.int64(count[order[o, i]])

@@ -181,9 +181,13 @@ class Searcher:
         in_threads(fill, size)
         which = np.flatnonzero(size >= max(_LONG, block.docs // _FREQUENT))
         row = np.full(len(rows), -1, dtype=np.int32)
+        row[which] = np.arange(len(which))
         table = self._scratch("table", len(which) * BLOCK).reshape(-1, BLOCK)
-        table[:] = 0
-        kernels.spread(which, first, size, at, block.doc, impact, row, table)
+
+        def lay_out(low: int, high: int) -> None:
+            kernels.spread(which[low:high], first, size, at, block.doc, impact, row, table)
+
+        in_threads(lay_out, size[which] + BLOCK // 4)
         return _Terms(block, first, size, at, impact, top, cut, row, table)
 
     def _accumulate(
