@@ -1,6 +1,7 @@
 """Selection: a scored pool to groups, cuts of their queries, other targets for the same groups."""
 
 from . import conditions, filters, quotas, strategies, targeted, weighted  # noqa: F401  (registers)
+from .augment import rescore_groups, subsample_groups
 from .base import FILTERS, STRATEGIES, Candidates, Filter, Strategy
 from .cells import crossed_cells
 from .cuts import CUTS, Cut, cut_groups
@@ -19,6 +20,8 @@ __all__ = [
     "Target",
     "crossed_cells",
     "cut_groups",
+    "rescore_groups",
     "retarget_groups",
     "select_groups",
+    "subsample_groups",
 ]

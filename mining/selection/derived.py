@@ -22,12 +22,14 @@ def build_derived(
     options: Mapping[str, Any],
     inputs: Mapping[str, Artifact] | None = None,
     metadata: Mapping[str, str] | None = None,
+    size: int | None = None,
     how: Execution,
 ) -> Artifact:
-    """Build groups whose rows are rows of `groups`, changed or left out.
+    """Build groups whose rows are rows of `groups`, changed, repeated or left out.
 
     The new artifact keeps the inputs of the old one (corpus, queries, pool, scores), so that all
-    that works on groups works on it, and names the old one as its input `groups`.
+    that works on groups works on it, and names the old one as its input `groups`. `size`: of the
+    new groups, where it differs.
     """
     own = {
         role: groups.input(role) for role in groups.inputs if role not in ("groups", "statistics")
@@ -39,7 +41,7 @@ def build_derived(
         kind="groups",
         parameters={**kept, **parameters},
         inputs={**own, "groups": groups, **(inputs or {})},
-        schema=groups_schema(Groups(groups).size),
+        schema=groups_schema(size or Groups(groups).size),
         shards=lambda: _shards(groups),
         worker=worker,
         options=options,

@@ -31,6 +31,7 @@ _MODULES = {  # source → its module, imported when the source is first named
     "combsum": "fusion",
     "dense": "dense",
     "imported": "imported",
+    "neighbours": "neighbours",
     "random": "uniform",
     "rerank": "rerank",
     "rrf": "fusion",

@@ -1,0 +1,132 @@
+"""The neighbours source: documents nearest to the query's positive, not to the query.
+
+Candidates that lie close to what the query wants are hard in another way than those that match its
+words; pooled beside other sources, the column of ranks says which documents came this way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..actors import INLINE, Execution
+from ..collection.handles import EVERY_QUERY, Collection, Qrels
+from ..encoders import encode
+from ..errors import UsageError
+from ..models import resolve
+from ..store import Artifact, Output, Shard, Workspace, open_artifact
+from ..store.tables import list_values
+from ..vectors import Vectors
+from .base import SOURCES, build_run, mines, run_table
+from .dense import Dense, DenseWorker, _blocks
+
+
+@SOURCES.register("neighbours")
+@dataclass(frozen=True, slots=True)
+class Neighbours(Dense):
+    """Documents nearest to the query's best positive by inner product, the positive left out.
+
+    The best positive has the highest grade, then the lowest ordinal. Queries without a positive
+    have empty lists. Parameters as those of `dense`.
+    """
+
+
+@mines(Neighbours)
+def mine_neighbours(
+    workspace: Workspace,
+    source: Neighbours,
+    collection: Collection,
+    split: str,
+    depth: int,
+    seed: int = 0,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Mine the `depth` nearest documents of each query's positive; returns a run artifact.
+
+    Raises UsageError for the split of every query, which has no positives.
+    """
+    if split == EVERY_QUERY:
+        raise UsageError("neighbours of positives need judgements", do="name a judged split")
+    model = resolve(source.model)
+    vectors = encode(
+        workspace,
+        model,
+        collection.corpus.artifact,
+        max_length=source.max_length,
+        compute=source.compute,
+        dtype=source.dtype,
+        pooling=source.pooling,
+        normalise=source.normalise,
+        how=how,
+    )
+    queries = collection.split_queries(split)
+    return build_run(
+        workspace,
+        SOURCES.text(replace(source, model=model.tag)),
+        collection,
+        split,
+        depth=depth,
+        worker=NeighbourWorker,
+        options={
+            "docs": str(vectors.path),
+            "corpus": str(collection.corpus.artifact.path),
+            "qrels": str(collection.qrels_artifact(split).path),
+            "split_queries": queries,
+            "depth": depth,
+        },
+        shards=lambda: _blocks(len(queries)),
+        inputs={"doc_vectors": vectors},
+        metadata={"model": model.tag},
+        unit="queries",
+        how=how,
+    )
+
+
+class _Anchors:
+    """The vector of a query's positive in place of the query's own."""
+
+    def __init__(self, docs: Vectors, anchor: dict[int, int]):
+        self.docs, self.anchor, self.width = docs, anchor, docs.width
+        self.artifact = docs.artifact
+
+    def rows(self, queries: np.ndarray) -> np.ndarray:
+        """Return float32 [n, width]."""
+        return self.docs.rows(np.array([self.anchor[int(q)] for q in queries], np.int64))
+
+
+class NeighbourWorker:
+    """Searches blocks of queries by the vectors of their positives."""
+
+    def __init__(self, docs: str, corpus: str, qrels: str, split_queries: np.ndarray, depth: int):
+        self.dense = DenseWorker(docs, docs, corpus, split_queries, depth + 1)
+        self.anchor = best_positives(Qrels(open_artifact(qrels)), self.dense.empty)
+        self.dense.queries = _Anchors(self.dense.docs, self.anchor)  # type: ignore[assignment]
+        self.split_queries, self.depth = split_queries, depth
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the ranked lists of split queries start…stop−1."""
+        queries = self.split_queries[shard.start : shard.stop]
+        known = np.array([int(q) in self.anchor for q in queries], dtype=bool)
+        self.dense.split_queries = queries[known]
+        found = self.dense(Shard(0, 0, int(known.sum())))
+        offsets, docs = list_values(found.table["doc"])
+        scores = list_values(found.table["score"])[1]
+        anchors = np.array([self.anchor[int(q)] for q in queries[known]], np.int64)
+        kept = docs != np.repeat(anchors, np.diff(offsets))  # itself, by id
+        owner = np.repeat(np.flatnonzero(known), np.diff(offsets))[kept]
+        docs, scores = docs[kept], scores[kept]
+        counts = np.bincount(owner, minlength=len(queries))
+        place = np.arange(len(docs)) - np.repeat(np.cumsum(counts) - counts, counts)
+        docs, scores = docs[place < self.depth], scores[place < self.depth]
+        bounds = np.concatenate([[0], np.cumsum(np.minimum(counts, self.depth))])
+        return Output(run_table(queries, bounds, docs, scores), usage=found.usage)
+
+
+def best_positives(qrels: Qrels, empty: np.ndarray) -> dict[int, int]:
+    """Return the document of the highest grade of every query, ties to the lowest ordinal."""
+    good = (qrels.grade > 0) & ~np.isin(qrels.doc, empty)
+    query, doc, grade = qrels.query[good], qrels.doc[good], qrels.grade[good]
+    order = np.lexsort((doc, -grade.astype(np.int64), query))
+    first = np.unique(query[order], return_index=True)[1]
+    return dict(zip(query[order][first].tolist(), doc[order][first].tolist(), strict=True))
