@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from rankmill.cli_groups import select, stats
 from rankmill.session import (
     DEFAULT_WORKSPACE,
     AddressOption,
@@ -29,11 +30,11 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     whole: tuple[Callable[..., None], ...] = (demo, run)
     stages: tuple[Callable[..., None], ...]
-    stages = (collect, mine, pool, score, select, stats, train, evaluate, import_)
+    stages = (collect, mine, pool, score, select, stats, train, evaluate)
     for command in whole:
         app.command(command.__name__, rich_help_panel="The whole way")(command)
     for command in stages:
-        name = {"evaluate": "eval", "import_": "import"}.get(command.__name__, command.__name__)
+        name = {"evaluate": "eval"}.get(command.__name__, command.__name__)
         app.command(name, rich_help_panel="Stage by stage")(command)
 
 
@@ -175,68 +176,6 @@ def score(
         here.tell(api.score(teacher, here.workspace.find(pool, "pool"), how=here.how), name)
 
 
-def select(
-    strategy: Annotated[
-        str, typer.Argument(help="Such as uniform(source=bm25,last=100), top, stratified.")
-    ],
-    pool: Annotated[str, typer.Option("--pool", help="Name of a pool.")],
-    scores: Annotated[str, typer.Option("--scores", help="Name of teacher scores.")],
-    size: Annotated[int, typer.Option(help="Documents per group.", min=2)] = 16,
-    when_short: Annotated[str, typer.Option(help="drop_query or error.")] = "drop_query",
-    name: NameOption = None,
-    seed: SeedOption = 0,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    workers: WorkersOption = 0,
-    ray_address: AddressOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Choose a training group for every query, the positive first.
-
-    Example: rankmill select "uniform(source=bm25,last=100)" --pool POOL --scores SCORES
-    """
-    from rankmill import api
-
-    with session(workspace, workers, ray_address, json) as here:
-        made = api.select(
-            strategy,
-            here.workspace.find(pool, "pool"),
-            here.workspace.find(scores, "scores"),
-            size=size,
-            seed=seed,
-            when_short=when_short,
-            how=here.how,
-        )
-        here.tell(made, name)
-
-
-def stats(
-    groups: Annotated[str, typer.Option("--groups", help="Name of groups.")],
-    scores: Annotated[
-        str | None, typer.Option("--scores", help="Accepted; groups hold them.")
-    ] = None,
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Model folder or bi_encoder(…), for locality.")
-    ] = None,
-    statistic: Annotated[
-        list[str] | None, typer.Option("--statistic", "-s", help="One column; may be repeated.")
-    ] = None,
-    name: NameOption = None,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    workers: WorkersOption = 0,
-    ray_address: AddressOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Measure every group: teacher entropy, locality, agreement.
-
-    Example: rankmill stats --groups nf-groups --encoder PATH --name nf-stats
-    """
-    from rankmill import api
-
-    with session(workspace, workers, ray_address, json) as here:
-        found = here.workspace.find(groups, "groups")
-        here.tell(api.stats(found, statistics=statistic, encoder=encoder, how=here.how), name)
-
-
 def train(
     student: Annotated[str, typer.Argument(help="bi_encoder(model=PATH), cross_encoder(…)")],
     groups: Annotated[str, typer.Option("--groups", help="Name of groups.")],
@@ -320,30 +259,6 @@ def evaluate(
         for measure, value in means.items():
             typer.echo(f"{measure:<12} {value:.4f}")
         typer.echo(f"queries      {made.rows:,}")
-
-
-def import_(
-    path: Annotated[Path, typer.Argument(help="The file.")],
-    collection: CollectionOption,
-    split: SplitOption,
-    as_: Annotated[str, typer.Option("--as", help="What it holds: run.")] = "run",
-    name: NameOption = None,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    json: JsonOption = False,
-) -> None:
-    """Bring somebody else's TREC run into the workspace.
-
-    Example: rankmill import run.txt --as run -c nf --split test --name their-run
-    """
-    from rankmill import api
-    from rankmill.mining.collection import Collection
-    from rankmill.mining.errors import UsageError
-
-    if as_ != "run":
-        raise UsageError(f"cannot import {as_!r}", do="this version imports --as run")
-    with session(workspace, as_json=json) as here:
-        opened = Collection.open(here.workspace, collection)
-        here.tell(api.import_run(path, opened, split=split, how=here.how), name)
 
 
 def count_of(text: str) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from rankmill.mining.collection import Collection, collect
 from rankmill.mining.groups import GroupArrays, groups_table
@@ -46,8 +48,10 @@ def publish(
     return publish_arrays(collection, arrays, parts)
 
 
-def publish_arrays(collection: Collection, arrays: GroupArrays, parts: int = 1) -> Artifact:
-    """Write arrays as an artifact, scores unchecked when one is not finite."""
+def publish_arrays(
+    collection: Collection, arrays: GroupArrays, parts: int = 1, positives: str = "first"
+) -> Artifact:
+    """Write arrays as an artifact; a score that is not finite goes in unchecked."""
     cuts = np.linspace(0, len(arrays), parts + 1).astype(int)
     bounds = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
 
@@ -61,8 +65,6 @@ def publish_arrays(collection: Collection, arrays: GroupArrays, parts: int = 1) 
             )
         )  # fmt: skip
         if not finite.all():
-            import pyarrow as pa
-
             scores = pa.FixedSizeListArray.from_arrays(
                 pa.array(piece.score.reshape(-1)), arrays.size
             )
@@ -70,9 +72,11 @@ def publish_arrays(collection: Collection, arrays: GroupArrays, parts: int = 1) 
         again = len(piece) - len(np.unique(piece.query))
         return Output(table, dropped={"again": [0] * again})
 
+    given = b"".join(getattr(arrays, n).tobytes() for n in ("query", "doc", "score", "grade"))
     stage = Stage(
         kind="groups",
-        parameters={"size": arrays.size, "strategy": "toy", "seed": 3, "sum": str(arrays.score)},
+        parameters={"size": arrays.size, "strategy": "toy", "seed": 3, "positives": positives}
+        | {"given": hashlib.sha256(given).hexdigest(), "parts": parts},
         inputs={"corpus": collection.corpus.artifact, "queries": collection.queries.artifact},
         schema=groups_schema(arrays.size),
         shards=lambda: [Shard(i, a, b) for i, (a, b) in enumerate(bounds)],

