@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rankmill.api import (
+        audit as audit,
+    )
+    from rankmill.api import (
         collect as collect,
     )
     from rankmill.api import (
         evaluate as evaluate,
+    )
+    from rankmill.api import (
+        explain as explain,
     )
     from rankmill.api import (
         export as export,
@@ -49,14 +55,31 @@ if TYPE_CHECKING:
     from rankmill.mining.errors import RankmillError as RankmillError
     from rankmill.mining.statistics.summary import summarise as summarise
     from rankmill.mining.store import Workspace as Workspace
+    from rankmill.shaping import (
+        cells as cells,
+    )
+    from rankmill.shaping import (
+        cut as cut,
+    )
+    from rankmill.shaping import (
+        retarget as retarget,
+    )
+    from rankmill.shaping import (
+        rewrite as rewrite,
+    )
+    from rankmill.shaping import (
+        subsample as subsample,
+    )
 
 __version__ = metadata.version("rankmill")
 
 _LAZY = {
     **dict.fromkeys(
         (
+            "audit",
             "collect",
             "evaluate",
+            "explain",
             "export",
             "import_run",
             "mine",
@@ -70,6 +93,7 @@ _LAZY = {
         ),
         "rankmill.api",
     ),
+    **dict.fromkeys(("cells", "cut", "retarget", "rewrite", "subsample"), "rankmill.shaping"),
     "Execution": "rankmill.mining.actors",
     "summarise": "rankmill.mining.statistics.summary",
     "RankmillError": "rankmill.mining.errors",

@@ -122,12 +122,20 @@ def select(
     seed: int = 0,
     when_short: str = "drop_query",
     filters: Sequence[str] = (),
+    encoder: str | None = None,
     name: str | None = None,
     how: Execution = INLINE,
+    **settings: Any,
 ) -> Artifact:
-    """Choose one group of `size` documents per query, the positive first."""
+    """Choose one group of `size` documents per query, the positive first.
+
+    `settings`: `positives` (first, all, together, best), `min_grade`, `missing`; `encoder` for
+    strategies that look at vectors.
+    """
     from rankmill.mining.selection import select_groups
 
+    if encoder is not None:
+        settings["vectors"] = vectors_of(encoder, pool, how)["vectors"]
     made = select_groups(
         pool.workspace,
         strategy,
@@ -140,30 +148,37 @@ def select(
         filters=tuple(filters),
         when_short=when_short,
         how=how,
+        **settings,
     )
     return _named(made, name)
 
 
 def stats(
-    groups: Artifact,
+    measured: Artifact,
     *,
     statistics: Sequence[str] | None = None,
     encoder: str | None = None,
+    compat: str | None = None,
     name: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
-    """Measure every group. `encoder` (a model folder or `bi_encoder(…)`) adds locality."""
-    from rankmill.mining.statistics import measure_groups
+    """Measure every group, or every query's whole list where scores of a pool are given.
 
-    vectors = vectors_of(encoder, groups, how) if encoder else {}
-    made = measure_groups(
-        groups.workspace,
-        groups,
-        statistics,
-        vectors=vectors.get("vectors"),
-        query_vectors=vectors.get("query_vectors"),
-        how=how,
-    )
+    `encoder` (a model folder or `bi_encoder(…)`) adds locality; `compat="locality-and-entropy"`
+    measures the reference authors' variants instead.
+    """
+    from rankmill.mining.statistics import measure_groups, measure_pool
+
+    inputs: dict[str, Any] = dict(vectors_of(encoder, measured, how)) if encoder else {}
+    if measured.kind != "scores":
+        inputs["compat"] = compat
+        made = measure_groups(measured.workspace, measured, statistics, how=how, **inputs)
+        return _named(made, name)
+    if compat is not None:
+        raise BadInput("the reference's variants are of groups", where=measured.path)
+    if "pool" in measured.inputs and "qrels" in measured.input("pool").inputs:
+        inputs["qrels"] = measured.input("pool").input("qrels")
+    made = measure_pool(measured.workspace, measured, statistics, how=how, **inputs)
     return _named(made, name)
 
 

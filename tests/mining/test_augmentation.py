@@ -178,7 +178,7 @@ def test_subsamples_that_cannot_be_drawn(workspace, options, message):
         subsample_groups(workspace, groups, **options)
 
 
-# ---- another teacher -------------------------------------------------------------------------------
+# ---- another teacher -----------------------------------------------------------------------------
 
 
 def test_another_teachers_scores_for_the_same_groups(workspace):
