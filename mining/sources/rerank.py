@@ -8,6 +8,7 @@ import numpy as np
 
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
+from ..errors import BadInput
 from ..names import Call, parse
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values
@@ -44,6 +45,12 @@ def mine_rerank(
     """
     run = run_of(workspace, source.of, collection, split, depth=depth, seed=seed, how=how)
     scores = score_pool(workspace, source.teacher, run.artifact, collection=collection, how=how)
+    if scores.rows != run.artifact.rows:
+        raise BadInput(
+            f"the teacher leaves out {run.artifact.rows - scores.rows} queries, a run answers all",
+            where=scores.path,
+            do="use missing=drop_doc, or a teacher that scores every pair",
+        )
     label = Call(
         "rerank",
         named=(("teacher", parse(scores.metadata["teacher"])), ("of", parse(run.label))),

@@ -28,6 +28,7 @@ class Report:
     cost: ledger.Cost
     counts: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def run_shard(worker: Worker, shard: Shard, schema: pa.Schema, path: Path, gpus:
         cost=ledger.with_usage(cost, output.usage),
         counts=dict(output.counts),
         dropped={k: list(v) for k, v in output.dropped.items()},
+        notes=tuple(output.notes),
     )
 
 
@@ -151,7 +153,9 @@ def rejoin(reports: Sequence[Report], shard: Shard, path: Path) -> Report:
         cost.peak_rss_bytes = max(cost.peak_rss_bytes, report.cost.peak_rss_bytes)
         _add(cost.usage, report.cost.usage)
     facts = files.write_arrow(path, pa.concat_tables(tables))
-    return Report(shard, path, facts, sum(r.queries for r in reports), cost, counts, dropped)
+    notes = [note for report in reports for note in report.notes]
+    queries = sum(r.queries for r in reports)
+    return Report(shard, path, facts, queries, cost, counts, dropped, notes)
 
 
 def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:

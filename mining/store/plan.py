@@ -46,13 +46,14 @@ class Output:
 
     `dropped`: query ordinals by reason code. `counts`: a pure function of the inputs, summed in the
     manifest. `usage`: what it cost (pairs scored, tokens), which may differ between equal runs,
-    summed in the ledger.
+    summed in the ledger. `notes`: sentences that say why queries were quarantined.
     """
 
     table: pa.Table
     dropped: Mapping[str, Sequence[int]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 class Worker(Protocol):
@@ -71,7 +72,8 @@ class Stage:
     and nothing else. `options` reach the worker only: paths, handles to open, thread hints.
     `shards` is called only when there is work to do, and `worker(**options)` only once per process
     that does some. `check` looks at input from outside and raises before anything is written; its
-    cost is charged as one more attempt.
+    cost is charged as one more attempt. `quarantine`: the reasons that must not drop more than
+    `allow` queries in all; parts with such queries stay open unless they are allowed.
     """
 
     kind: str
@@ -85,6 +87,8 @@ class Stage:
     gpus: int = 0
     unit: str = "units of work"  # what a shard's work counts: tokens, pairs, postings, rows
     check: Callable[[], object] | None = None
+    quarantine: frozenset[str] = frozenset()
+    allow: int = 0
 
     def schema_of(self, shard: Shard) -> pa.Schema:
         """Return the schema that the shard's part must have."""

@@ -118,7 +118,8 @@ def _parallel_lists_differ(table: pa.Table) -> Iterable[str]:
         return
     lengths = pc.list_value_length(table[lists[0]])
     for name in lists[1:]:
-        if not pc.all(pc.equal(lengths, pc.list_value_length(table[name]))).as_py():
+        same = pc.equal(lengths, pc.list_value_length(table[name]))
+        if not pc.all(same, min_count=0).as_py():  # of no rows, all are equal
             yield f"lists of {name!r} and {lists[0]!r} differ in length"
 
 

@@ -27,6 +27,7 @@ from . import files, ledger
 from .artifact import Artifact
 from .execution import Executor, Inline, Job, Report
 from .plan import Shard, Stage
+from .quarantine import check_allowance, quarantined
 from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
 
 _ALIAS = re.compile(r"[\w][\w.+@-]{0,127}")
@@ -134,9 +135,13 @@ class Workspace:
             plan = list(stage.shards())
             attempts = self._fresh_attempts(fingerprint)
             records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint))}
+            held: list[Report] = []  # parts with quarantined queries, until all are known
 
             def commit(report: Report) -> None:
-                records[report.shard.number] = _commit(folder, stage, fingerprint, report)
+                if quarantined(stage, report):
+                    held.append(report)
+                else:
+                    records[report.shard.number] = _commit(folder, stage, fingerprint, report)
 
             job = Job(
                 stage=stage,
@@ -147,6 +152,9 @@ class Workspace:
             )
             if job.pending:
                 (how or Inline()).execute(job, commit)
+            check_allowance(stage, held, folder)
+            for report in held:
+                records[report.shard.number] = _commit(folder, stage, fingerprint, report)
             parts = [records[s.number] for s in plan]
             manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
             self._publish(folder, manifest, attempts, began)

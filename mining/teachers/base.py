@@ -9,20 +9,28 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..actors import Execution
+from ..errors import UsageError
 from ..models import ModelFolder
 from ..names import Family
 from ..store import Artifact, Workspace
+from .contract import RANGES, Range
 
 TEACHERS = Family("teacher")
 SCORE_KINDS = ("logit", "log-prob", "probability", "similarity")
+MISSING = ("error", "drop_doc", "drop_query")
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores of pairs: float32 [n] as asked, and what they cost."""
+    """Scores of pairs: float32 [n] as asked, and what they cost.
+
+    `absent` (bool [n], None = none) marks pairs that the teacher has no score for; what stands in
+    `scores` there is not read.
+    """
 
     scores: np.ndarray
     usage: Mapping[str, float] = field(default_factory=dict)
+    absent: np.ndarray | None = None
 
 
 class Scorer(Protocol):
@@ -48,7 +56,9 @@ class Prepared:
     `label` is the canonical text with the model's content tag in place of its path. `parameters`
     decide the scores. `make(**options)` builds the scorer in whichever process runs the shards.
     `pair_work(query, doc)` is what each pair costs, in tokens for a model and 1 for a product.
-    `inputs` are the artifacts that were made for it, so that their cost stays attached.
+    `inputs` are the artifacts that were made for it, so that their cost stays attached. `span` is
+    the declared range, by default that of the kind; `missing` what becomes of pairs without a
+    score: "error", "drop_doc" or "drop_query".
     """
 
     label: str
@@ -60,10 +70,17 @@ class Prepared:
     metadata: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
     gpus: int = 0
+    span: Range | None = None
+    missing: str = "error"
+
+    @property
+    def limits(self) -> Range:
+        """The declared range of the scores."""
+        return self.span or RANGES[self.kind]
 
 
-Preparer = Callable[[Workspace, Any, Artifact, Artifact, Execution], Prepared]
-"""prepare(workspace, teacher, corpus, queries, how) -> Prepared"""
+Preparer = Callable[[Workspace, Any, Artifact, Execution], Prepared]
+"""prepare(workspace, teacher, pool, how) -> Prepared; the pool (or run) names corpus and queries"""
 
 PREPARERS: dict[type, Preparer] = {}
 
@@ -76,6 +93,12 @@ def prepares(teacher: type) -> Callable[[Preparer], Preparer]:
         return preparer
 
     return add
+
+
+def check_missing(missing: str) -> None:
+    """Refuse a policy for missing scores that is not known; raises UsageError."""
+    if missing not in MISSING:
+        raise UsageError(f"missing={missing} is not known", do=f"one of {', '.join(MISSING)}")
 
 
 def label_of(teacher: Any, model: ModelFolder) -> str:

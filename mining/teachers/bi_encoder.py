@@ -41,8 +41,7 @@ class BiEncoder:
 def prepare_bi_encoder(
     workspace: Workspace,
     teacher: BiEncoder,
-    corpus: Artifact,
-    queries: Artifact,
+    pool: Artifact,
     how: Execution,
 ) -> Prepared:
     """Encode corpus and queries, or find their vectors: a pair then costs one inner product."""
@@ -51,7 +50,7 @@ def prepare_bi_encoder(
         role: encode(
             workspace,
             model,
-            texts,
+            pool.input(role),
             max_length=teacher.max_length,
             compute=teacher.compute,
             dtype=teacher.dtype,
@@ -59,7 +58,7 @@ def prepare_bi_encoder(
             normalise=teacher.normalise,
             how=how,
         )
-        for role, texts in (("queries", queries), ("corpus", corpus))
+        for role in ("queries", "corpus")
     }
     same_width(Vectors(vectors["queries"]), Vectors(vectors["corpus"]))
     return Prepared(
@@ -75,11 +74,14 @@ def prepare_bi_encoder(
         pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
         metadata={
             "model": model.tag,
+            "revision": model.fingerprint,
             "max_length": str(vectors["corpus"].parameters["max_length"]),
+            "truncation": "end",
             "dtype": teacher.compute,
             "prompt": vectors["queries"].parameters["prompt"],
         },
         inputs={"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]},
+        span=(-1.0, 1.0) if vectors["corpus"].parameters["normalise"] else None,
     )
 
 

@@ -39,9 +39,8 @@ class CausalLm:
 def prepare_causal_lm(
     workspace: Workspace,
     teacher: CausalLm,
-    corpus: Artifact,
-    queries: Artifact,
+    pool: Artifact,
     how: Execution,
 ) -> Prepared:
     """Make the teacher ready, see `prepare_token_odds`."""
-    return prepare_token_odds(workspace, teacher, corpus, queries, how, head="causal_lm")
+    return prepare_token_odds(workspace, teacher, pool, how, head="causal_lm")

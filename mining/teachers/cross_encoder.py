@@ -47,8 +47,7 @@ class CrossEncoder:
 def prepare_cross_encoder(
     workspace: Workspace,
     teacher: CrossEncoder,
-    corpus: Artifact,
-    queries: Artifact,
+    pool: Artifact,
     how: Execution,
 ) -> Prepared:
     """Tokenise corpus and queries for the model and say how its scorer is built.
@@ -59,8 +58,8 @@ def prepare_cross_encoder(
     model = resolve(teacher.model)
     max_length = _checked_length(teacher, model)
     stores = {
-        role: tokens_of(workspace, texts, model, max_length=max_length, how=how)
-        for role, texts in (("queries", queries), ("corpus", corpus))
+        role: tokens_of(workspace, pool.input(role), model, max_length=max_length, how=how)
+        for role in ("queries", "corpus")
     }
     lengths = {role: TokenStore(tokens) for role, tokens in stores.items()}
 
@@ -89,7 +88,9 @@ def prepare_cross_encoder(
         pair_work=pair_work,
         metadata={
             "model": model.tag,
+            "revision": model.fingerprint,
             "max_length": str(max_length),
+            "truncation": "longest_first",
             "dtype": teacher.compute,
             "prompt": "",
         },

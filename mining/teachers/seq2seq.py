@@ -34,9 +34,8 @@ class Seq2Seq:
 def prepare_seq2seq(
     workspace: Workspace,
     teacher: Seq2Seq,
-    corpus: Artifact,
-    queries: Artifact,
+    pool: Artifact,
     how: Execution,
 ) -> Prepared:
     """Make the teacher ready, see `prepare_token_odds`."""
-    return prepare_token_odds(workspace, teacher, corpus, queries, how, head="seq2seq")
+    return prepare_token_odds(workspace, teacher, pool, how, head="seq2seq")

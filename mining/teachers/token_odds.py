@@ -85,8 +85,7 @@ class _Reading:
 def prepare_token_odds(
     workspace: Workspace,
     teacher: Any,
-    corpus: Artifact,
-    queries: Artifact,
+    pool: Artifact,
     how: Execution,
     *,
     head: str,
@@ -100,13 +99,13 @@ def prepare_token_odds(
     stores = {
         role: tokens_of(
             workspace,
-            texts,
+            pool.input(role),
             model,
             max_length=reading.max_length,
             prompt=reading.prompt.blank,
             how=how,
         )
-        for role, texts in (("queries", queries), ("corpus", corpus))
+        for role in ("queries", "corpus")
     }
     said = {
         "max_length": reading.max_length,
@@ -135,6 +134,7 @@ def prepare_token_odds(
         pair_work=reading.work(TokenStore(stores["queries"]), TokenStore(stores["corpus"])),
         metadata={
             "model": model.tag,
+            "revision": model.fingerprint,
             "dtype": teacher.compute,
             **{key: str(value) for key, value in said.items()},
         },

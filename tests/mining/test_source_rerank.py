@@ -84,3 +84,12 @@ def test_a_run_of_another_split_is_refused(
     workspace.alias("drawn", mine(workspace, "random", collection, "test", depth=4))
     with pytest.raises(BadInput, match="is over split 'test', 'train' is needed"):
         mine(workspace, f"rerank(teacher={teacher},of=drawn)", collection, "train", depth=4)
+
+
+def test_a_teacher_that_leaves_queries_out_is_refused(
+    workspace: Workspace, collection: Collection, tmp_path: Path
+) -> None:
+    (tmp_path / "few.tsv").write_text("q0\td1\t0.5\n")
+    teacher = f"imported(path={tmp_path / 'few.tsv'},kind=logit,missing=drop_query)"
+    with pytest.raises(BadInput, match="the teacher leaves out 6 queries, a run answers all"):
+        mine(workspace, f"rerank(teacher={teacher},of=random)", collection, "train", depth=4)

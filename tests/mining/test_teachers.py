@@ -15,7 +15,7 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.encoders import encode
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import BadInput, Incomplete, UsageError
 from rankmill.mining.models import resolve
 from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace
 from rankmill.mining.store.tables import SCORES, list_values, pool_schema
@@ -245,16 +245,31 @@ def test_what_is_not_finite_is_scored_once_more(
     assert scores.cost()["usage"]["tokens"] == 2
 
 
-def test_what_stays_not_finite_is_refused_by_name(
+def test_what_stays_not_finite_is_quarantined_and_needs_leave(
     workspace: Workspace, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teacher = moody(monkeypatch, sick=5, healing=False)
+    monkeypatch.setattr(score_module, "_SHARD_WORK", 4)
     pool = make_pool(collection, ROWS)
-    with pytest.raises(
-        BadInput, match=r"2 scores .*query 'q0' with document 'd5': inf, query 'q7'"
-    ):
-        score_pool(workspace, teacher, pool)
-    assert not list(workspace.artifacts("scores"))
+    said = (
+        r"2 queries of scores are quarantined \(not_finite\), {0} are allowed: "
+        r"query 'q0' with document 'd5': inf; query 'q7' with document 'd5': inf"
+        r"[\s\S]*--allow 2"
+    )
+    for allow in (0, 1):
+        with pytest.raises(Incomplete, match=said.format(allow)):
+            score_pool(workspace, teacher, pool, allow=allow)
+        assert not list(workspace.artifacts("scores"))
+        records = sorted(p.name for p in workspace.root.glob("scores/*/part-*.json"))
+        assert "part-00001.json" in records  # what is well was committed, what is not stays open
+        assert "part-00000.json" not in records
+    scores = score_pool(workspace, teacher, pool, allow=2)
+    assert scores.dropped == {"not_finite": [0, 7]}
+    assert [q for t in scores.tables(level=3) for q in t["query"].to_pylist()] == [2, 3, 11]
+    assert scores.counts["pairs"] == len(pairs_of(scores)) == 3
+    assert scores.parameters["allow"] == 2
+    with pytest.raises(UsageError, match="allow=-1 is negative"):
+        score_pool(workspace, teacher, pool, allow=-1)
 
 
 def test_bad_requests(

@@ -104,9 +104,7 @@ def test_a_score_depends_on_its_pair_alone(
 
     collection, run = world
     teacher = teacher_of(text_of(kind, models, compute=compute))
-    prepared = PREPARERS[type(teacher)](
-        run.workspace, teacher, collection.corpus.artifact, collection.queries.artifact, None
-    )
+    prepared = PREPARERS[type(teacher)](run.workspace, teacher, run, None)
     query = np.repeat(np.arange(4, dtype=np.uint32), 5)
     doc = np.arange(20, dtype=np.uint32)
     threads = torch.get_num_threads()

@@ -1,0 +1,37 @@
+"""Quarantine: queries that a stage could not answer, against the number that is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import Incomplete
+from .execution import Report
+from .plan import Stage
+
+_SHOWN = 5
+
+
+def quarantined(stage: Stage, report: Report) -> int:
+    """Return how many queries of a finished shard are dropped for a reason that needs leave."""
+    return sum(len(report.dropped.get(reason, ())) for reason in stage.quarantine)
+
+
+def check_allowance(stage: Stage, held: Sequence[Report], folder: Path) -> None:
+    """Raise Incomplete when more queries are quarantined than the stage allows.
+
+    The other parts are committed by then; those of `held` stay open, so the next start tries them
+    again (faults.md section 4).
+    """
+    total = sum(quarantined(stage, report) for report in held)
+    if total <= stage.allow:
+        return
+    notes = [note for report in held for note in report.notes]
+    more = "" if len(notes) <= _SHOWN else f" and {len(notes) - _SHOWN} more"
+    reasons = sorted({r for report in held for r in report.dropped if r in stage.quarantine})
+    raise Incomplete(
+        f"{total} queries of {stage.kind} are quarantined ({', '.join(reasons)}), "
+        f"{stage.allow} are allowed: {'; '.join(notes[:_SHOWN])}{more}",
+        where=folder,
+        do=f"look at these texts; to go on without these queries allow {total} (--allow {total})",
+    )
