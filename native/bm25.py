@@ -12,9 +12,10 @@ Three steps, of which the first does nearly all the work:
    rounding error of the k-th best becomes a candidate.
 2. `rank` in `bm25_order` sorts the candidates by their sums and marks the runs whose order the
    rounding leaves open.
-3. `score_exactly` computes those few in float64, term by term in the order of the query, and
-   `settle` puts them right. So the order is the one that an exhaustive float64 computation gives;
-   documents of equal sum and equal length are ties, which go by document.
+3. `score_finely` sums those again with 24 bits more, about what float64 holds, and `settle` puts
+   them right. So the order is the one that an exhaustive float64 computation gives, but where that
+   hangs on float64's own rounding: the same impacts on other terms make a tie here, and ties go by
+   document.
 """
 
 from __future__ import annotations
@@ -116,28 +117,29 @@ def _add(sums, doc, i, end, impact, w, count, shift):
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _collect(sums, start, least, flag, flags, hits, hits_2, some_doc, some_sum):
+def _collect(sums, start, least, flag, flags, hits, some_doc, some_sum):
     """List the documents of the strip from `start` whose sums reach `least`, and zero the sums.
 
-    flag uint8 [STRIP] and hits uint32 [STRIP / 8 + 1] are scratch, flags is the memory of `flag` as
+    Chunks of 64 documents by their largest sum, then words of 8 in those, then documents. flag
+    uint8 [64] and hits uint32 [2, STRIP / 8 + 1] are scratch, flags is the memory of `flag` as
     uint64. Returns how many there are; they are ascending.
     """
     first, chunks, words, n = np.uint64(start), np.uint64(0), np.uint64(0), np.uint64(0)
     for chunk in range(np.uint64(STRIP >> 6)):
         at, most = first + (chunk << np.uint64(6)), np.uint32(0)
-        for i in range(at, at + np.uint64(64)):  # becomes vector code
+        for i in range(at, at + np.uint64(64)):  # no branch: becomes vector code
             most = max(most, sums[i])
-        hits[chunks] = at  # always write, sometimes advance: no branch to miss
+        hits[0, chunks] = at  # always write, sometimes advance: no branch to miss
         chunks += np.uint64(most >= least)
     for c in range(chunks):
-        at = np.uint64(hits[c])
+        at = np.uint64(hits[0, c])
         for i in range(np.uint64(64)):
             flag[i] = sums[at + i] >= least
         for word in range(np.uint64(8)):
-            hits_2[words] = at + (word << np.uint64(3))
+            hits[1, words] = at + (word << np.uint64(3))
             words += np.uint64(flags[word] != 0)
     for w in range(words):
-        at = np.uint64(hits_2[w])
+        at = np.uint64(hits[1, w])
         for i in range(at, at + np.uint64(8)):
             some_doc[n], some_sum[n] = i, sums[i]
             n += np.uint64(sums[i] >= least)
@@ -210,16 +212,20 @@ def raise_low(bounds, term, count, k, size, at, impact, top, shift, bin_shift, l
     """Raise low int64 [queries] to what k documents of the first block are sure to reach.
 
     A term with at least k postings there gives its k-th largest impact, to the precision of a
-    histogram. Arguments as in `impacts` and `accumulate`, in the same order of terms.
+    histogram; k is here the deepest query's. Arguments as in `impacts` and `accumulate`, in the
+    same order of terms.
     """
+    deepest = np.int64(0)
+    for q in range(k.size):
+        deepest = max(deepest, k[q])
     floor, tally = np.zeros(size.size, dtype=np.int64), np.zeros(257, dtype=np.int64)
     for t in range(size.size):
-        if size[t] >= k:
+        if size[t] >= deepest:
             step = _largest(top, t) // 256 + 1
             tally[:] = 0
             for i in range(size[t]):
                 tally[np.int64(impact[at[t] + i]) // step] += 1
-            left, b = np.int64(k), 256
+            left, b = deepest, 256
             while left > tally[b]:
                 left -= tally[b]
                 b -= 1
@@ -307,8 +313,7 @@ def accumulate(
     counts (int32); first, at, top, cut, impact as in `impacts`; row, table as in `spread`.
     The block's documents are start … start + docs − 1 of all_docs, or of 0, which forbids guessing
     a threshold; if in the end low > 0 and above < k, a guess was too high and candidates lack. Per
-    query: shift, bin_shift int64, slack int64 (twice the largest rounding error of a sum, in
-    units).
+    query, int64: k, shift, bin_shift, slack (twice the largest rounding error of a sum, in units).
 
     State per query, in and out: histogram uint32 [queries, BINS] of candidate scores, `above` int64
     candidates in bin `low` int64 or higher, candidate uint32 and score uint32 [queries, capacity]
@@ -318,9 +323,8 @@ def accumulate(
     longest = np.max(bounds[1:] - bounds[:-1]) + 1
     later, order = np.zeros(longest, dtype=np.int64), np.empty((_GROUP, longest), dtype=np.int64)
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
-    flag = np.empty(STRIP, dtype=np.uint8)
-    flags, hits = flag.view(np.uint64), np.empty(STRIP // 8 + 1, dtype=np.uint32)
-    hits_2 = np.empty(STRIP // 8 + 1, dtype=np.uint32)
+    flag = np.empty(64, dtype=np.uint8)
+    flags, hits = flag.view(np.uint64), np.empty((2, STRIP // 8 + 1), dtype=np.uint32)
     for group in range(queries[0], queries[1], _GROUP):
         last = min(group + _GROUP, queries[1])
         for q in range(group, last):
@@ -346,7 +350,7 @@ def accumulate(
                 if touched == 0:
                     continue
                 bottom = np.uint32(max(1, least - rest))
-                n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, hits_2, some_doc, some_sum)
+                n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, some_doc, some_sum)
                 for i in range(terms - 1, -1, -1):  # largest first: most documents drop out early
                     if n > 0 and later[i] > 0:
                         t, times = term[order[o, i]], np.int64(count[order[o, i]])
@@ -355,6 +359,6 @@ def accumulate(
                         n = drop_below(some_doc, some_sum, n, least - rest)
                 if n > 0:
                     _enter(
-                        q, n, some_doc, some_sum, start, k, seen, slack[q], bin_shift[q],
+                        q, n, some_doc, some_sum, start, k[q], seen, slack[q], bin_shift[q],
                         histogram, above, low, found, candidate, score,
                     )  # fmt: skip

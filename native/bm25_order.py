@@ -1,5 +1,5 @@
-"""The order of BM25 candidates: sorted by their fixed-point sums, and settled in float64 where the
-rounding leaves it open. The second half of `native.bm25`, which explains it."""
+"""The order of BM25 candidates: sorted by their fixed-point sums, and settled with 24 bits more
+where the rounding leaves it open. The second half of `native.bm25`, which explains it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from .bm25 import drop_below
 
-_SMALL_BITS = 18  # sums whose rounding error may exceed 2^-18 of them are computed exactly
+FINER_BITS = 24  # of the sums that settle an order, beyond those of the first sums
 _DIGIT = 11  # bits of one pass of the radix sort
+_LONG_RUN = 64  # entries that insertion sort is too slow for
 
 
 @numba.njit(cache=True, nogil=True)
@@ -31,14 +32,12 @@ def _sort(key, value, n, bits, key_2, value_2, tally):
 
 
 @numba.njit(cache=True, nogil=True)
-def rank(queries, k, lengths, slack, bin_shift, low, found, candidate, score, open_order, opened):
+def rank(queries, k, slack, bin_shift, low, found, candidate, score, open_order, opened):
     """Sort the candidates of each query by (−score, doc), in place, and drop those beyond k.
 
     Where rounding leaves the order of a run open (neighbours within `slack`), open_order uint8
-    becomes run number modulo 255 + 1, elsewhere 0. A run of equal sums and equal lengths (uint32
-    by document) is a tie and not open, unless it is so low that its rounding shows.
-    `found` shrinks to the end of the run that holds place k; opened int64 [queries] counts what is
-    open.
+    becomes run number modulo 255 + 1, elsewhere 0. `found` shrinks to the end of the run that holds
+    place k[q] (int64); opened int64 [queries] counts what is open.
     """
     capacity = candidate.shape[1]
     key, key_2 = np.empty(capacity, np.uint64), np.empty(capacity, np.uint64)
@@ -60,125 +59,149 @@ def rank(queries, k, lengths, slack, bin_shift, low, found, candidate, score, op
             bits += 1
         _sort(key, value, n, bits, key_2, value_2, tally)
         i, run = 0, 0
-        while i < n and i < k:
-            end, tie = i + 1, True
+        while i < n and i < k[q]:
+            end = i + 1
             while end < n and np.int64(key[end] - key[end - 1]) <= slack[q]:
-                tie &= key[end] == key[i] and lengths[value[end]] == lengths[value[i]]
                 end += 1
-            tie &= np.int64(most - key[i]) >= slack[q] << _SMALL_BITS
-            if not tie:
+            if end > i + 1:
                 opened[q] += end - i
             for j in range(i, end):
                 doc[j], points[j] = value[j], np.uint32(most - key[j])
-                open_order[q, j] = 0 if tie else run % 255 + 1
+                open_order[q, j] = 0 if end == i + 1 else run % 255 + 1
             i, run = end, run + 1
         found[q] = i
 
 
-@numba.njit(cache=True, nogil=True)
-def score_exactly(query, offset, out, bounds, term, count, first, size, doc, tf, idf, norm):
-    """Write the float64 score of (query[i] int64, offset[i] int64 in the block) to out[i].
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _find(doc, low, size, n, offset, at):
+    """Write where each offset uint16 [n] stands, or would stand, in doc[low : low + size] to at.
 
-    Terms are summed in the order of the query; the other arguments as in `impacts` and
-    `accumulate`.
+    One step of all the searches, then the next: without a branch to miss, their loads overlap.
     """
-    for i in range(query.size):
-        total = 0.0
-        for j in range(bounds[query[i]], bounds[query[i] + 1]):
+    for i in range(n):
+        at[i] = low
+    left = size
+    while left > 1:
+        half = left >> 1
+        for i in range(n):
+            at[i] += half * (doc[np.uint64(at[i] + half - 1)] < offset[i])
+        left -= half
+
+
+@numba.njit(cache=True, nogil=True)
+def score_finely(
+    queries, unit, found, candidate, open_order, fine_at, fine, start, docs, bounds, term, count,
+    first, size, doc, tf, idf, norm,
+):  # fmt: skip
+    """Sum the scores of the candidates with an open order in the block of documents `start`….
+
+    Those of query q are, in their order there, fine int64 from fine_at[q] on, zeros before; in
+    units of unit[q] (float64) · 2^-24. Such sums do not depend on the order of the terms, and their
+    rounding is as small as that of float64. The other arguments as in `impacts` and `accumulate`.
+    """
+    place, offset = np.empty(fine.size, np.int64), np.empty(fine.size, np.uint16)
+    at = np.empty(fine.size, np.int64)
+    for q in range(queries[0], queries[1]):
+        here, n, scale = fine_at[q], 0, 2.0**FINER_BITS / unit[q]
+        for i in range(found[q]):
+            if open_order[q, i] > 0:
+                d = np.int64(candidate[q, i]) - start
+                if 0 <= d < docs:
+                    place[n], offset[n], n = here, d, n + 1
+                here += 1
+        for j in range(bounds[q], bounds[q + 1]):
             t = term[j]
-            low, end = first[t], first[t] + size[t]
-            high = end
-            while low < high:
-                middle = (low + high) >> 1
-                if doc[middle] < offset[i]:
-                    low = middle + 1
-                else:
-                    high = middle
-            n = 0
-            while low < end and doc[low] == offset[i]:
-                n += np.int64(tf[low])
-                low += 1
-            if n > 0:
-                total += count[j] * (idf[t] * (n / (n + norm[offset[i]])))
-        out[i] = total
+            low, end, weight = first[t], first[t] + size[t], count[j] * idf[t]
+            if low == end:
+                continue
+            _find(doc, low, size[t], n, offset, at)
+            for i in range(n):
+                w, times = at[i] + (doc[at[i]] < offset[i]), np.int64(0)
+                while w < end and doc[w] == offset[i]:
+                    times, w = times + np.int64(tf[w]), w + 1
+                if times > 0:
+                    points = weight * (times / (times + norm[offset[i]]))
+                    fine[place[i]] += np.int64(points * scale + 0.5)
 
 
 @numba.njit(cache=True, nogil=True)
-def _worse(exact, doc, a, b):
-    """Say whether entry a comes after entry b: a lower score, or the same and a later document."""
-    return exact[a] < exact[b] or (exact[a] == exact[b] and doc[a] > doc[b])
+def _sift(fine, doc, order, root, end):
+    """Let an entry sink in the heap order[:end], whose root is the worst entry."""
+    while True:
+        child = 2 * root + 1
+        if child >= end:
+            return
+        a, b = order[child], order[min(child + 1, end - 1)]
+        if fine[b] < fine[a] or (fine[b] == fine[a] and doc[b] > doc[a]):
+            child, a = min(child + 1, end - 1), b
+        b = order[root]
+        if fine[b] < fine[a] or (fine[b] == fine[a] and doc[b] >= doc[a]):
+            return
+        order[root], order[child] = a, b
+        root = child
 
 
 @numba.njit(cache=True, nogil=True)
-def _order_run(exact, doc, order):
-    """Write the numbers 0 … n−1 of a run's entries to order int64 [n], best first (heap sort)."""
-    n = order.size
+def _order_long(fine, doc, order):
+    """Sort the numbers of a run's entries, order int64 [n], best first (heap sort)."""
+    for root in range(order.size // 2 - 1, -1, -1):
+        _sift(fine, doc, order, root, order.size)
+    for end in range(order.size - 1, 0, -1):
+        order[0], order[end] = order[end], order[0]
+        _sift(fine, doc, order, 0, end)
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _order_run(fine, taken, doc, q, first, n, order):
+    """Write the numbers 0 … n−1 of a run's entries to order int64, best first, ties by doc.
+
+    Their scores are fine[taken…], their documents doc[q, first…].
+    """
     for i in range(n):
         order[i] = i
-    for step in range(n // 2 + n - 1):
-        root, end = n // 2 - 1 - step, n
-        if root < 0:  # the heap stands: its root, the worst left, goes to the end
-            root, end = 0, n - 1 - (step - n // 2)
-            order[0], order[end] = order[end], order[0]
-        while True:
-            child = 2 * root + 1
-            if child >= end:
+    if n > _LONG_RUN:
+        run = slice(taken, taken + n)
+        return _order_long(fine[run], doc[q, first : first + n], order[:n])
+    for i in range(1, n):  # insertion sort: most runs are pairs
+        j, o = i, order[i]
+        while j > 0:
+            before = order[j - 1]
+            a, b = fine[taken + before], fine[taken + o]
+            if a > b or (a == b and doc[q, first + before] < doc[q, first + o]):
                 break
-            if child + 1 < end and _worse(exact, doc, order[child + 1], order[child]):
-                child += 1
-            if not _worse(exact, doc, order[child], order[root]):
-                break
-            order[root], order[child] = order[child], order[root]
-            root = child
-
-
-@numba.njit(cache=True, nogil=True)
-def _level_ties(exact, doc, score, lengths):
-    """Give documents of equal sum and equal length the same exact score: that of the first.
-
-    Their counts are the same or trade places between terms of equal weight; float64 sums of those
-    could differ in the last bit, by the order of their terms alone.
-    """
-    for i in range(exact.size):
-        j = i - 1
-        while j >= 0 and score[j] == score[i]:
-            if lengths[doc[j]] == lengths[doc[i]]:
-                exact[i] = exact[j]
-                break
-            j -= 1
+            order[j], j = before, j - 1
+        order[j] = o
 
 
 @numba.njit(cache=True, nogil=True)
 def settle(
-    queries, k, lengths, unit, found, candidate, score, open_order, exact_at, exact, doc, points
-):
-    """Write each query's list, best first, to doc uint32 and points float32 [queries, k].
+    queries, k, unit, found, candidate, score, open_order, fine_at, fine, out_at, doc, points
+):  # fmt: skip
+    """Write the best k[q] of each query, best first, to doc uint32 and points float32 from
+    out_at[q] on.
 
-    `exact` float64 holds the exact scores of the candidates with an open order, query by query from
-    exact_at[q] on; the others' is score · unit[q]. `found` becomes the length of the list. A score
-    that float32 would round up to the one before it, though it is lower, is written as the next
-    float32 below: a list is always ordered by (−score, doc) as stored.
+    `fine` as `score_finely` leaves it; the other candidates' score is score · unit[q]. A score that
+    float32 would round up to the one before it, though it is lower, is written as the next float32
+    below: a list is always ordered by (−score, doc) as stored.
     """
     order = np.empty(candidate.shape[1], np.int64)
     for q in range(queries[0], queries[1]):
-        taken, i, before = exact_at[q], 0, np.inf
-        written = np.float32(np.inf)
-        while i < min(found[q], k):
+        taken, i, before, written = fine_at[q], 0, np.inf, np.float32(np.inf)
+        out, finer = out_at[q], unit[q] / 2.0**FINER_BITS
+        while i < min(found[q], k[q]):
             end, run = i + 1, open_order[q, i]
             if run != 0:
                 while end < found[q] and open_order[q, end] == run:
                     end += 1
-                some = exact[taken : taken + end - i]
-                _level_ties(some, candidate[q, i:end], score[q, i:end], lengths)
-                _order_run(some, candidate[q, i:end], order[: end - i])
-            for j in range(i, min(end, k)):
+                _order_run(fine, taken, candidate, q, i, end - i, order)
+            for j in range(i, min(end, k[q])):
                 precise, d = score[q, j] * unit[q], candidate[q, j]
                 if run != 0:
-                    precise, d = exact[taken + order[j - i]], candidate[q, i + order[j - i]]
+                    o = order[j - i]
+                    precise, d = fine[taken + o] * finer, candidate[q, i + o]
                 if precise < before:
                     written = min(np.float32(precise), np.nextafter(written, np.float32(0)))
-                doc[q, j], points[q, j], before = d, written, precise
+                doc[out], points[out], before, out = d, written, precise, out + 1
             if run != 0:
                 taken += end - i
             i = end
-        found[q] = min(found[q], k)

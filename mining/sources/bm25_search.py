@@ -19,6 +19,7 @@ from ..text.postings import Block, Postings
 _BIN_BITS = kernels.BINS.bit_length() - 1
 _TILE_BYTES = 256 << 20  # of candidates that are kept at once
 _LONG, _FREQUENT = 256, 25  # a term is laid out by document if it has 256 and every 25th of them
+_WORK_OF_A_CANDIDATE = 50  # in postings: to sort it, and to score it once more
 _FEWEST_POSTINGS = 200_000  # that are worth a thread
 
 
@@ -64,8 +65,6 @@ class Searcher:
         for block, rows in zip(index.blocks, self.rows, strict=True):
             self.df[rows >= 0] += block.df[rows[rows >= 0]]
         self.idf = np.log1p((index.filled - self.df + 0.5) / (self.df + 0.5))
-        flat = k1 * b == 0  # then documents of any length weigh the same
-        self.lengths = np.zeros(index.documents, np.uint32) if flat else index.lengths
         self.norm_of = lambda length: k1 * (1 - b + b * length / max(index.average_length, 1e-9))
 
     def postings_per_query(self) -> np.ndarray:
@@ -73,75 +72,48 @@ class Searcher:
         ends = np.concatenate([[0], np.cumsum(self.df[self.batch.term])])
         return ends[self.batch.bounds[1:]] - ends[self.batch.bounds[:-1]]
 
-    def search(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (bounds int64 [queries + 1], docs uint32, scores float32): at most k a query."""
-        room = 2 * k + 1024
-        tile = max(1, _TILE_BYTES // (9 * room + 4 * kernels.BINS + 8 * k))
+    def search(self, k: int | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (bounds int64 [queries + 1], docs uint32, scores float32): at most k a query.
+
+        `k` may be an int64 array with a depth of at least 1 for each query.
+        """
+        depth = np.broadcast_to(np.asarray(k, dtype=np.int64), len(self.batch))
+        room = 2 * int(depth.max(initial=1)) + 1024
+        tile = max(1, _TILE_BYTES // (9 * room + 4 * kernels.BINS))
         found = [
-            self._tile(np.arange(start, min(start + tile, len(self.batch))), k, room, guess=True)
+            self._tile(np.arange(start, min(start + tile, len(self.batch))), depth, room, True)
             for start in range(0, len(self.batch), tile)
         ]
         lengths = np.concatenate([np.zeros(1, np.int64), *(f[0] for f in found)])
         docs = np.concatenate([np.empty(0, np.uint32), *(f[1] for f in found)])
-        return (
-            np.cumsum(lengths),
-            docs,
-            np.concatenate([np.empty(0, np.float32), *(f[2] for f in found)]),
-        )
+        points = np.concatenate([np.empty(0, np.float32), *(f[2] for f in found)])
+        return np.cumsum(lengths), docs, points
 
-    def _tile(self, queries: np.ndarray, k: int, room: int, guess: bool) -> tuple:
+    def _tile(self, queries: np.ndarray, depth: np.ndarray, room: int, guess: bool) -> tuple:
         """Search some queries together; return (length of each list, docs, scores).
 
         Those whose ties need more room, or whose guessed threshold was too high, come again.
         """
-        batch = self.batch.take(queries)
+        batch, k = self.batch.take(queries), depth[queries]
         state = _State(batch, self.idf, k, room)
         work = self.postings_per_query()[queries]
         for number in range(len(self.index.blocks)):
             terms = self._terms_of(number, batch)
             if number == 0:
-                kernels.raise_low(
-                    batch.bounds,
-                    batch.term,
-                    batch.count,
-                    k,
-                    terms.size,
-                    terms.at,
-                    terms.impact,
-                    terms.top,
-                    state.shift,
-                    state.bin_shift,
-                    state.low,
-                )
-            self._accumulate(terms, batch, state, work, guess)
+                state.raise_low(terms)
+            self._accumulate(terms, state, work, guess)
         again = np.flatnonzero((state.found < 0) | (guess & (state.low > 0) & (state.above < k)))
         self.repeated += len(again)
         state.found[again] = 0
-        bm25_order.rank((0, len(batch)), k, self.lengths, *state.ranking())
-        exact_at, exact = self._exact(batch, state)
-        docs = np.zeros((len(batch), k), dtype=np.uint32)
-        points = np.zeros((len(batch), k), dtype=np.float32)
-        bm25_order.settle(
-            (0, len(batch)),
-            k,
-            self.lengths,
-            state.unit,
-            state.found,
-            state.candidate,
-            state.score,
-            state.open_order,
-            exact_at,
-            exact,
-            docs,
-            points,
-        )
-        lengths = state.found
-        if len(again):
-            lengths[again], some_docs, some_points = self._tile(queries[again], k, 4 * room, False)
-            columns = np.arange(k) < lengths[again, None]
-            docs[again], points[again] = _into(columns, some_docs), _into(columns, some_points)
-        inside = np.arange(k) < lengths[:, None]
-        return lengths, docs[inside], points[inside]
+        state.rank()
+        lengths = np.minimum(state.found, k)
+        if not len(again):
+            return lengths, *self._settle(state, lengths)
+        lengths[again], *redone = self._tile(queries[again], depth, 4 * room, False)
+        docs, points = self._settle(state, lengths)
+        places = np.flatnonzero(np.repeat(np.isin(np.arange(len(batch)), again), lengths))
+        docs[places], points[places] = redone
+        return lengths, docs, points
 
     def _scratch(self, name: str, size: int) -> np.ndarray:
         """Return uninitialised uint32 [size], the same memory each time: pages are touched once."""
@@ -190,17 +162,13 @@ class Searcher:
         in_threads(lay_out, size[which] + BLOCK // 4)
         return _Terms(block, first, size, at, impact, top, cut, row, table)
 
-    def _accumulate(
-        self, terms: _Terms, batch: Batch, state: _State, work: np.ndarray, guess: bool
-    ) -> None:
+    def _accumulate(self, terms: _Terms, state: _State, work: np.ndarray, guess: bool) -> None:
         block, all_docs = terms.block, self.index.documents if guess else 0
 
         def add(low: int, high: int) -> None:
             kernels.accumulate(
                 (low, high),
-                batch.bounds,
-                batch.term,
-                batch.count,
+                *state.terms(),
                 terms.first,
                 terms.at,
                 terms.top,
@@ -217,39 +185,36 @@ class Searcher:
 
         in_threads(add, work)
 
-    def _exact(self, batch: Batch, state: _State) -> tuple[np.ndarray, np.ndarray]:
-        """Score candidates of open order in float64; return (first of each query, all)."""
-        exact_at = np.cumsum(state.opened) - state.opened
-        some = np.flatnonzero(state.opened)
-        inside = np.arange(state.candidate.shape[1]) < state.found[some, None]
-        query, column = np.nonzero(inside & (state.open_order[some] > 0))
-        query = some[query]
-        exact = np.zeros(len(query))
-        doc = state.candidate[query, column].astype(np.int64)
-        ends = np.array([b.start + b.docs for b in self.index.blocks])
-        owner = np.searchsorted(ends, doc, side="right")
-        for number in np.unique(owner):
-            block, rows = self.index.blocks[number], self.rows[number]
-            mine = np.flatnonzero(owner == number)
-            first = np.where(rows >= 0, block.starts[rows], 0)
-            size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
-            part = np.empty(len(mine))
-            bm25_order.score_exactly(
-                query[mine],
-                doc[mine] - block.start,
-                part,
-                batch.bounds,
-                batch.term,
-                batch.count,
-                first,
-                size,
-                block.doc,
-                block.tf,
-                self.idf,
-                self.norm_of(block.lengths),
-            )
-            exact[mine] = part
-        return exact_at, exact
+    def _settle(self, state: _State, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Put the open candidates in order; return (docs, scores) of lists of these lengths."""
+        fine = np.zeros(state.opened.sum(), dtype=np.int64)
+        fine_at, out_at = np.cumsum(state.opened) - state.opened, np.cumsum(lengths) - lengths
+        docs = np.zeros(lengths.sum(), dtype=np.uint32)
+        points = np.zeros(len(docs), dtype=np.float32)
+
+        def score(low: int, high: int) -> None:
+            for block, rows in zip(self.index.blocks, self.rows, strict=True):
+                first = np.where(rows >= 0, block.starts[rows], 0)
+                size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
+                bm25_order.score_finely(
+                    (low, high),
+                    *state.candidates(),
+                    fine_at,
+                    fine,
+                    block.start,
+                    block.docs,
+                    *state.terms(),
+                    first,
+                    size,
+                    block.doc,
+                    block.tf,
+                    self.idf,
+                    self.norm_of(block.lengths),
+                )
+            bm25_order.settle((low, high), *state.settling(), fine_at, fine, out_at, docs, points)
+
+        in_threads(score, state.found * _WORK_OF_A_CANDIDATE)
+        return docs, points
 
 
 @dataclass(frozen=True)
@@ -270,8 +235,9 @@ class _Terms:
 class _State:
     """What is known of a tile's queries between blocks; see `native.bm25.accumulate`."""
 
-    def __init__(self, batch: Batch, idf: np.ndarray, k: int, room: int):
+    def __init__(self, batch: Batch, idf: np.ndarray, k: np.ndarray, room: int):
         n = len(batch)
+        self.batch, self.k = batch, k
         query = np.repeat(np.arange(n), np.diff(batch.bounds))
         occurrences = np.bincount(query, batch.count, n).astype(np.int64)
         # No sum exceeds the summed idf; it must fit 32 bits with room for the rounding.
@@ -283,7 +249,6 @@ class _State:
         self.slack = (occurrences >> self.shift) + terms + 2
         top = most / 2.0**self.shift
         self.bin_shift = np.maximum(0, np.ceil(np.log2(top)).astype(np.int64) - _BIN_BITS)
-        self.k = k
         self.histogram = np.zeros((n, kernels.BINS), dtype=np.uint32)
         self.above, self.low, self.found = (np.zeros(n, dtype=np.int64) for _ in range(3))
         self.candidate = np.empty((n, room), dtype=np.uint32)
@@ -291,23 +256,47 @@ class _State:
         self.open_order = np.empty((n, room), dtype=np.uint8)
         self.opened = np.zeros(n, dtype=np.int64)
 
+    def terms(self) -> tuple:
+        """Return the arguments that say which terms a query has."""
+        return self.batch.bounds, self.batch.term, self.batch.count
+
     def accumulating(self) -> tuple:
         """Return the arguments of `accumulate` that follow the block's."""
         sums = np.zeros(BLOCK, dtype=np.uint32)
         state = (self.histogram, self.above, self.low, self.found, self.candidate, self.score)
         return (self.k, self.shift, self.slack, self.bin_shift, sums, *state)
 
-    def ranking(self) -> tuple:
-        """Return the arguments of `rank` that follow k."""
+    def candidates(self) -> tuple:
+        """Return the arguments of `score_finely` that say which candidates to score."""
+        return self.unit, self.found, self.candidate, self.open_order
+
+    def settling(self) -> tuple:
+        """Return the arguments of `settle` that follow the range of queries."""
+        return self.k, self.unit, self.found, self.candidate, self.score, self.open_order
+
+    def raise_low(self, terms: _Terms) -> None:
+        """Raise the thresholds to what the first block is sure to give."""
+        kernels.raise_low(
+            *self.terms(),
+            self.k,
+            terms.size,
+            terms.at,
+            terms.impact,
+            terms.top,
+            self.shift,
+            self.bin_shift,
+            self.low,
+        )
+
+    def rank(self) -> None:
+        """Sort each query's candidates and mark those whose order is open."""
         lists = (self.found, self.candidate, self.score, self.open_order, self.opened)
-        return (self.slack, self.bin_shift, self.low, *lists)
 
+        def sort(low: int, high: int) -> None:
+            arguments = (self.k, self.slack, self.bin_shift, self.low, *lists)
+            bm25_order.rank((low, high), *arguments)
 
-def _into(inside: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return a matrix with the values at the places that are inside, zeros elsewhere."""
-    matrix = np.zeros(inside.shape, dtype=values.dtype)
-    matrix[inside] = values
-    return matrix
+        in_threads(sort, self.found * _WORK_OF_A_CANDIDATE)
 
 
 def in_threads(work: Callable[[int, int], None], cost: np.ndarray) -> None:
