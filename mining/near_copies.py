@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,9 @@ import pyarrow as pa
 from ..native import shingles as native
 from .draws import generator
 from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .collection.handles import Corpus
 
 WIDTH = 6  # bytes of a shingle
 BANDS, ROWS = 32, 8
@@ -33,11 +37,14 @@ class ShingleSets:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def overlap(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Return the Jaccard overlap (float64) of the sets left[i] and right[i]."""
+    def overlap(self, left: np.ndarray, right: np.ndarray, least: float = 0.0) -> np.ndarray:
+        """Return the Jaccard overlap (float64) of the sets left[i] and right[i].
+
+        One below `least` comes as 0, which is faster than finding out how far below.
+        """
         out = np.empty(len(left))
         rows = (np.ascontiguousarray(side, dtype=np.int64) for side in (left, right))
-        native.jaccard(self.values, self.offsets, *rows, out)
+        native.jaccard(self.values, self.offsets, *rows, least, out)
         return out
 
 
@@ -56,6 +63,30 @@ def shingled(texts: Sequence[str] | pa.Array, width: int = WIDTH) -> ShingleSets
         first = bounds[start:stop] - bounds[start]
         pieces += [out[a : a + n].copy() for a, n in zip(first, counts[start:stop], strict=True)]
     return ShingleSets(np.concatenate(pieces), np.concatenate([[0], np.cumsum(counts)]))
+
+
+class KeptShingles:
+    """Shingle sets of documents, each made once while there is room: 8 bytes per shingle."""
+
+    def __init__(self, corpus: Corpus, most_bytes: int = 1 << 28):
+        self.corpus, self.most = corpus, most_bytes // 8
+        self._kept: dict[int, np.ndarray] = {}
+        self._held = 0
+
+    def of(self, docs: np.ndarray) -> ShingleSets:
+        """Return the sets of documents, in the order asked for."""
+        fresh = [doc for doc in dict.fromkeys(docs.tolist()) if doc not in self._kept]
+        if fresh and self._held > self.most:
+            self._kept, self._held = {}, 0
+            fresh = list(dict.fromkeys(docs.tolist()))
+        made = shingled(self.corpus.texts(np.array(fresh, np.int64)))
+        for number, doc in enumerate(fresh):
+            self._kept[doc] = made.values[made.offsets[number] : made.offsets[number + 1]]
+            self._held += len(self._kept[doc])
+        rows = [self._kept[doc] for doc in docs.tolist()]
+        lengths = [len(row) for row in rows]
+        flat = np.concatenate(rows) if rows else np.empty(0, np.uint64)
+        return ShingleSets(flat, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
 
 
 def near_pairs(
@@ -81,7 +112,7 @@ def near_pairs(
                 found.append(np.unique(_pairs_of(np.sort(bucket), side, len(sets))))
     pairs = np.unique(np.concatenate(found))
     left, right = pairs // max(1, len(sets)), pairs % max(1, len(sets))
-    overlap = sets.overlap(left, right)
+    overlap = sets.overlap(left, right, at_least)
     close = overlap >= at_least
     return left[close], right[close], overlap[close]
 

@@ -96,18 +96,29 @@ def minhash(values, offsets, factor, term, start, stop, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def jaccard(values, offsets, left, right, out):
+def jaccard(values, offsets, left, right, least, out):
     """Write |A ∩ B| / |A ∪ B| of the sets left[i] and right[i] to out float64 [pairs].
 
-    values uint64 with offsets int64 [n+1], every set ascending. Two empty sets give 0.
+    values uint64 with offsets int64 [n+1], every set ascending. An overlap below `least` is written
+    as 0: such a pair is left as soon as more shingles differ than |A ∪ B| − |A ∩ B| ≤
+    (1 − least) / (1 + least) · (|A| + |B|) allows, which for hashed shingles is early. Two empty
+    sets give 0.
     """
+    allowed = (1.0 - least) / (1.0 + least) + 1e-9
     for pair in range(len(left)):
         i, end_i = offsets[left[pair]], offsets[left[pair] + 1]
         j, end_j = offsets[right[pair]], offsets[right[pair] + 1]
-        total, common = end_i - i + end_j - j, 0
-        while i < end_i and j < end_j:
+        total, common, differ = end_i - i + end_j - j, 0, 0
+        most = allowed * total
+        out[pair] = 0.0
+        if abs((end_i - i) - (end_j - j)) > most:
+            continue
+        while i < end_i and j < end_j and differ <= most:
             a, b = values[i], values[j]
             common += a == b
+            differ += a != b
             i += a <= b
             j += b <= a
-        out[pair] = common / (total - common) if total else 0.0
+        if total and differ <= most:
+            overlap = common / (total - common)
+            out[pair] = overlap if overlap >= least else 0.0

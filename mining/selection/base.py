@@ -25,9 +25,9 @@ class Candidates:
     `positive` is the index of the group's positive, `also` (int64) those of its further positives.
     `reached[label]()` gives the probability at which a drawn source had included the document, 1
     for sources that do not draw; `distance()` the Euclidean distance of every document from the
-    positive in the vectors of a declared encoder; `resemblance()` the largest text overlap
-    (`near_copies`) of every document with any positive of the query; `judged` bool says which
-    documents have a judgement.
+    positive in the vectors of a declared encoder; `resemblance(least)` the largest text overlap
+    (`near_copies`) of every document with any positive of the query, 0 for one below `least`;
+    `judged` bool says which documents have a judgement.
     """
 
     query_id: str
@@ -41,7 +41,7 @@ class Candidates:
     distance: Callable[[], np.ndarray] | None = None
     judged: np.ndarray | None = None
     also: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    resemblance: Callable[[], np.ndarray] | None = None
+    resemblance: Callable[[float], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.doc)

@@ -178,4 +178,4 @@ class NearCopies:
     def keeps(self, candidates: Candidates) -> np.ndarray:
         """Compare texts, of this query's candidates only."""
         assert candidates.resemblance is not None, "the reader of candidates gives it"
-        return candidates.resemblance() < self.of
+        return candidates.resemblance(self.of) < self.of

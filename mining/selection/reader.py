@@ -11,7 +11,7 @@ import numpy as np
 
 from ..collection.handles import Corpus, Qrels, Queries
 from ..errors import BadInput
-from ..near_copies import shingled
+from ..near_copies import KeptShingles
 from ..store import Artifact, open_artifact
 from ..vectors import Vectors
 from .base import Candidates
@@ -49,7 +49,7 @@ class CandidateReader:
         self.pool, self.scores = PoolRows(artifacts["pool"]), ScoreRows(artifacts["scores"])
         self.corpus, self.queries = Corpus(artifacts["corpus"]), Queries(artifacts["queries"])
         self.qrels, self.empty = Qrels(artifacts["qrels"]), self.corpus.empty
-        self.copies = TextCopies(self.corpus)
+        self.copies, self.shingles = TextCopies(self.corpus), KeptShingles(self.corpus)
         self.vectors = Vectors(artifacts["vectors"]) if "vectors" in artifacts else None
         self.min_grade, self.positives, self.missing = min_grade, positives, missing
         self.size = size
@@ -175,17 +175,18 @@ class CandidateReader:
 
         return distance
 
-    def _resemblance(self, docs: np.ndarray, positives: np.ndarray) -> Callable[[], np.ndarray]:
-        """Return a function that gives the largest text overlap of every document with a positive;
-        a positive with itself counts 0."""
+    def _resemblance(
+        self, docs: np.ndarray, positives: np.ndarray
+    ) -> Callable[[float], np.ndarray]:
+        """Return a function that gives the largest text overlap of every document with a positive,
+        0 where it is below its argument; a positive with itself counts 0."""
 
-        @cache
-        def overlap() -> np.ndarray:
+        def overlap(least: float) -> np.ndarray:
             originals = np.unique(positives)
-            sets = shingled([*self.corpus.texts(docs), *self.corpus.texts(originals)])
+            sets = self.shingles.of(np.concatenate([docs, originals]))
             left = np.repeat(np.arange(len(docs)), len(originals))
             right = np.tile(np.arange(len(originals)), len(docs))
-            found = sets.overlap(left, right + len(docs))
+            found = sets.overlap(left, right + len(docs), least)
             found[docs[left] == originals[right]] = 0.0
             return found.reshape(len(docs), -1).max(axis=1, initial=0.0)
 

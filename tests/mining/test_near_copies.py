@@ -10,7 +10,7 @@ from oracles import near_copies as oracle
 
 from rankmill.mining.draws import generator
 from rankmill.mining.errors import UsageError
-from rankmill.mining.near_copies import near_pairs, shingled
+from rankmill.mining.near_copies import KeptShingles, near_pairs, shingled
 from rankmill.native import shingles as native
 
 TEXTS = [
@@ -43,6 +43,18 @@ def test_overlap_of_any_text(texts):
     i, j = np.triu_indices(len(texts))
     expected = [oracle.jaccard(texts[a], texts[b], 3) for a, b in zip(i, j, strict=True)]
     assert sets.overlap(i, j).tolist() == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.text(alphabet="ab é", min_size=3, max_size=40), min_size=2, max_size=4),
+    st.sampled_from([0.1, 0.5, 0.8, 1.0]),
+)
+def test_an_overlap_that_is_high_enough_is_never_lost(texts, least):
+    sets = shingled(texts, 3)
+    i, j = np.triu_indices(len(texts))
+    exact = sets.overlap(i, j)
+    assert sets.overlap(i, j, least).tolist() == np.where(exact >= least, exact, 0.0).tolist()
 
 
 def test_minhash_estimates_the_overlap():
@@ -106,3 +118,26 @@ def test_nothing_to_compare():
 def test_an_overlap_too_low_for_the_bands_is_refused():
     with pytest.raises(UsageError, match="0.5 is not an overlap of near copies"):
         near_pairs(shingled(["a"]), 0.5)
+
+
+def test_kept_sets_are_the_same_as_fresh_ones():
+    class Corpus:
+        """A corpus that counts how many texts were read."""
+
+        read = 0
+
+        def texts(self, docs):
+            self.read += len(docs)
+            return [TEXTS[doc] for doc in docs]
+
+    corpus = Corpus()
+    kept = KeptShingles(corpus)
+    for docs in ([0, 3, 1], [1, 1, 5, 0], [], [9]):
+        found, fresh = kept.of(np.array(docs, np.int64)), shingled([TEXTS[d] for d in docs])
+        assert found.values.tolist() == fresh.values.tolist()
+        assert found.offsets.tolist() == fresh.offsets.tolist()
+    assert corpus.read == 5
+    small = KeptShingles(corpus, most_bytes=8)
+    assert [len(small.of(np.array([0, 1])).values) for _ in range(3)] == [
+        len(shingled(TEXTS[:2]).values)
+    ] * 3
