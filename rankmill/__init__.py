@@ -28,6 +28,9 @@ if TYPE_CHECKING:
         import_run as import_run,
     )
     from rankmill.api import (
+        import_scores as import_scores,
+    )
+    from rankmill.api import (
         mine as mine,
     )
     from rankmill.api import (
@@ -82,6 +85,7 @@ _LAZY = {
             "explain",
             "export",
             "import_run",
+            "import_scores",
             "mine",
             "pool",
             "rerank",

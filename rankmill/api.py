@@ -66,14 +66,47 @@ def import_run(
     collection: Collection,
     *,
     split: str,
+    system: str | None = None,
     name: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
-    """Read a TREC run, plain or gzipped, as a run artifact."""
+    """Read a TREC run, plain or gzipped, as a run artifact; with `system` a hard-negatives file."""
     from rankmill.mining.sources.imported import import_run as read
 
     workspace = collection.artifact.workspace
-    return _named(read(workspace, path, collection, split, how=how), name)
+    made = read(workspace, path, collection, split, tag=system, system=system, how=how)
+    return _named(made, name)
+
+
+def import_scores(
+    path: str | Path,
+    collection: Collection,
+    *,
+    kind: str,
+    format: str | None = None,
+    unknown: str = "error",
+    sign: int = 1,
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Read teacher scores from JSON, JSON Lines, TSV, Parquet or a TREC run.
+
+    `score("stored(scores=NAME)", pool)` then takes them for the pairs of a pool.
+    """
+    from rankmill.mining.teachers.imported import import_scores as read
+
+    made = read(
+        collection.artifact.workspace,
+        path,
+        collection.corpus.artifact,
+        collection.queries.artifact,
+        kind=kind,
+        form=format,
+        unknown=unknown,
+        sign=sign,
+        how=how,
+    )
+    return _named(made, name)
 
 
 def pool(
@@ -104,12 +137,21 @@ def pool(
 
 
 def score(
-    teacher: str, pool: Artifact, *, name: str | None = None, how: Execution = INLINE
+    teacher: str,
+    pool: Artifact,
+    *,
+    allow: int = 0,
+    name: str | None = None,
+    how: Execution = INLINE,
 ) -> Artifact:
-    """Score every pair of a pool once with a teacher; pairs scored before are reused."""
+    """Score every pair of a pool once with a teacher; pairs scored before are reused.
+
+    `allow`: how many queries may be left out because a score is not finite.
+    """
     from rankmill.mining.teachers import score_pool
 
-    made = score_pool(pool.workspace, teacher, pool, collection=collection_of(pool), how=how)
+    collection = collection_of(pool)
+    made = score_pool(pool.workspace, teacher, pool, collection=collection, allow=allow, how=how)
     return _named(made, name)
 
 
@@ -186,10 +228,11 @@ def audit(
     groups: Artifact,
     *,
     against: Sequence[str] | None = None,
+    runs: Sequence[Artifact] = (),
     overlap: float = 0.8,
     examples: int = 10,
 ) -> dict[str, Any]:
-    """Look for false negatives, near copies, leakage into other splits, and imbalance."""
+    """Look for false negatives, near copies, leakage, coverage of test `runs`, and imbalance."""
     from rankmill.mining.audit import audit_groups
 
     return audit_groups(
@@ -197,6 +240,7 @@ def audit(
         groups,
         collection=collection_of(groups),
         against=against,
+        runs=runs,
         at_least=overlap,
         examples=examples,
     )

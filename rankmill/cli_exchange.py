@@ -1,4 +1,4 @@
-"""Commands that exchange data with other tools: export and import."""
+"""Commands that exchange data with other tools: export, import, and what makes imports safe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rankmill import progress
-from rankmill.cli_stages import CollectionOption, SplitOption
+from rankmill.cli_stages import CollectionOption
 from rankmill.session import (
     DEFAULT_WORKSPACE,
     JsonOption,
@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     panel = "Exchange"
     app.command("export", rich_help_panel=panel)(export)
     app.command("import", rich_help_panel=panel)(import_)
+    app.command("unsafe-convert-pickle", rich_help_panel=panel)(unsafe_convert_pickle)
 
 
 def export(
@@ -86,25 +87,84 @@ def export(
 def import_(
     path: Annotated[Path, typer.Argument(help="The file.")],
     collection: CollectionOption,
-    split: SplitOption,
-    as_: Annotated[str, typer.Option("--as", help="What it holds: run.")] = "run",
+    split: Annotated[str | None, typer.Option("--split", help="Of a run: its queries.")] = None,
+    as_: Annotated[str, typer.Option("--as", help="What it holds: run or scores.")] = "run",
+    kind: Annotated[
+        str | None, typer.Option(help="Of scores: logit, log-prob, probability, similarity.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="Of scores: json, jsonl, tsv, parquet, trec; else by ending.")
+    ] = None,
+    unknown: Annotated[
+        str, typer.Option(help="Of scores: ids that the collection lacks: error, skip.")
+    ] = "error",
+    sign: Annotated[int, typer.Option(help="Of scores: -1 where lower is better.")] = 1,
+    system: Annotated[
+        str | None, typer.Option(help="Of a sentence-transformers hard-negatives file: which.")
+    ] = None,
     name: NameOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Bring somebody else's TREC run into the workspace.
+    """Bring somebody else's run or teacher scores into the workspace.
 
     Example: rankmill import run.txt --as run -c nf --split test --name their-run
+    Example: rankmill import scores.jsonl --as scores --kind logit -c nf --name their-scores
     """
     from rankmill import api
     from rankmill.mining.collection import Collection
     from rankmill.mining.errors import UsageError
 
-    if as_ != "run":
-        raise UsageError(f"cannot import {as_!r}", do="this version imports --as run")
+    needed = {"run": ("--split", split), "scores": ("--kind", kind)}
+    if as_ not in needed:
+        raise UsageError(f"cannot import {as_!r}", do="import --as run or --as scores")
+    option, value = needed[as_]
+    if value is None:
+        raise UsageError(f"import --as {as_} needs {option}", do=f"add {option} …")
     with session(workspace, as_json=json) as here:
         opened = Collection.open(here.workspace, collection)
-        here.tell(api.import_run(path, opened, split=split, how=here.how), name)
+        if as_ == "run":
+            made = api.import_run(path, opened, split=value, system=system, how=here.how)
+        else:
+            made = api.import_scores(
+                path,
+                opened,
+                kind=value,
+                format=format,
+                unknown=unknown,
+                sign=sign,
+                how=here.how,
+            )
+        here.tell(made, name)
+
+
+def unsafe_convert_pickle(
+    path: Annotated[Path, typer.Argument(help="A score pickle of sentence-transformers.")],
+    to: Annotated[Path, typer.Option("--to", help="The JSON Lines file to write.")],
+    trust: Annotated[
+        bool, typer.Option("--i-trust-this-file", help="Needed: a pickle can hold code.")
+    ] = False,
+) -> None:
+    """UNSAFE INPUT: turn a pickle of scores into JSON Lines for `rankmill import --as scores`.
+
+    A pickle can carry code. None of it is run here: the file is read as data, and refused where it
+    holds anything but numbers, texts and dictionaries. No other command of rankmill reads pickles.
+
+    Example: rankmill unsafe-convert-pickle scores.pkl.gz --to scores.jsonl --i-trust-this-file
+    """
+    from rankmill.mining.errors import BadInput, UsageError
+    from rankmill.mining.teachers.pickles import convert_score_pickle
+
+    if not trust:
+        raise UsageError(
+            "a pickle can hold code, and this file was not said to be trusted",
+            where=str(path),
+            do="look where it comes from, then add --i-trust-this-file; no code of it is run",
+        )
+    if not path.is_file():
+        raise BadInput("there is no such file", where=path, do="check the path")
+    pairs = convert_score_pickle(path, to)
+    typer.echo(f"{to}: {pairs:,} scores")
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:

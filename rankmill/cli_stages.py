@@ -158,8 +158,11 @@ def pool(
 
 
 def score(
-    teacher: Annotated[str, typer.Argument(help="cross_encoder(model=PATH), bi_encoder(…)")],
+    teacher: Annotated[str, typer.Argument(help="cross_encoder(model=PATH), causal_lm(…), …")],
     pool: Annotated[str, typer.Option("--pool", help="Name of a pool.")],
+    allow: Annotated[
+        int, typer.Option(help="Queries that may be left out for scores that are not finite.")
+    ] = 0,
     name: NameOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
@@ -173,7 +176,8 @@ def score(
     from rankmill import api
 
     with session(workspace, workers, ray_address, json) as here:
-        here.tell(api.score(teacher, here.workspace.find(pool, "pool"), how=here.how), name)
+        found = here.workspace.find(pool, "pool")
+        here.tell(api.score(teacher, found, allow=allow, how=here.how), name)
 
 
 def train(

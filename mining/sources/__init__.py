@@ -28,9 +28,13 @@ __all__ = [
 
 _MODULES = {  # source → its module, imported when the source is first named
     "bm25": "bm25",
+    "combmnz": "fusion",
     "combsum": "fusion",
     "dense": "dense",
+    "ensemble": "ensemble",
+    "hard_negatives": "hard_negatives",
     "imported": "imported",
+    "linear": "fusion",
     "neighbours": "neighbours",
     "random": "uniform",
     "rerank": "rerank",

@@ -1,4 +1,4 @@
-"""Fusion of runs: reciprocal ranks (RRF) and summed scores (CombSUM)."""
+"""Fusion of runs: reciprocal ranks (RRF), CombSUM, CombMNZ, and linear weights."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .base import SOURCES, Run, build_run, mines, run_table
 from .union import Union, union_of
 
 _SHARD_PAIRS = 4_000_000
+_SCALINGS = ("min_max", "z", "raw")
 
 
 @SOURCES.register("rrf")
@@ -40,16 +41,58 @@ class Rrf:
 @SOURCES.register("combsum")
 @dataclass(frozen=True, slots=True)
 class CombSum:
-    """Sum of scores, each list scaled to 0…1 by its own smallest and largest score.
+    """Sum of scores, each list normalised by itself: `min_max` unless said otherwise.
 
-    A list of equal scores counts 1 for each document. Source: Fox and Shaw, TREC-2, 1994, with the
-    scaling of Lee, SIGIR 1997.
+    `min_max` scales a list to 0…1 by its own smallest and largest score; a list of equal scores
+    counts 1 for each document. `z` takes the list's mean and standard deviation to 0 and 1; a
+    document that a list lacks counts as its lowest. `raw` sums scores as they are. Source: Fox and
+    Shaw, TREC-2, 1994, with the scaling of Lee, SIGIR 1997.
     """
 
     of: tuple[Any, ...]
+    normalise: str | None = None
 
     def __post_init__(self) -> None:
         _check_members(self.of)
+        _check_scaling(self.normalise)
+
+
+@SOURCES.register("combmnz")
+@dataclass(frozen=True, slots=True)
+class CombMnz:
+    """CombSUM times the number of lists that hold the document (Fox and Shaw, TREC-2, 1994)."""
+
+    of: tuple[Any, ...]
+    normalise: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_members(self.of)
+        _check_scaling(self.normalise)
+
+
+@SOURCES.register("linear")
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Weighted sum of normalised scores, Σ w · s; `normalise` as for `combsum`."""
+
+    of: tuple[Any, ...]
+    weights: tuple[float, ...]
+    normalise: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_members(self.of)
+        _check_scaling(self.normalise)
+        if len(self.weights) != len(self.of):
+            raise UsageError(
+                f"{len(self.weights)} weights for {len(self.of)} runs",
+                where="source linear",
+                do="write linear(of=[a,b],weights=[0.7,0.3])",
+            )
+
+
+def _check_scaling(normalise: str | None) -> None:
+    if normalise not in (None, *_SCALINGS):
+        raise UsageError(f"normalise={normalise} is not known", do=f"one of {', '.join(_SCALINGS)}")
 
 
 def _check_members(of: tuple[Any, ...]) -> None:
@@ -62,9 +105,11 @@ def _check_members(of: tuple[Any, ...]) -> None:
 
 @mines(Rrf)
 @mines(CombSum)
+@mines(CombMnz)
+@mines(Linear)
 def mine_fusion(
     workspace: Workspace,
-    source: Rrf | CombSum,
+    source: Rrf | CombSum | CombMnz | Linear,
     collection: Collection,
     split: str,
     depth: int,
@@ -93,7 +138,7 @@ def mine_fusion(
         inputs={f"run[{number}]": run.artifact for number, run in enumerate(members)},
         worker=Fuser,
         options={
-            "source": str(dataclasses.replace(source, of=("a", "b"))),
+            "source": str(dataclasses.replace(source, of=("run",) * len(members))),
             "runs": [str(run.artifact.path) for run in members],
             "depth": depth,
         },
@@ -112,7 +157,7 @@ class Fuser:
     def __init__(self, source: str, runs: list[str], depth: int):
         value = SOURCES.parse(source)
         self.fuse: Callable[[Union], np.ndarray]
-        self.fuse = _combsum if isinstance(value, CombSum) else _Rrf(value.k)
+        self.fuse = _Rrf(value.k) if isinstance(value, Rrf) else _Sum(value, len(runs))
         self.runs = [Run(open_artifact(path)) for path in runs]
         self.depth = depth
 
@@ -142,17 +187,48 @@ class _Rrf:
         return total
 
 
-def _combsum(union: Union) -> np.ndarray:
-    total = np.zeros(len(union.docs))
-    starts = union.offsets[:-1][np.diff(union.offsets) > 0]
-    lengths = np.diff(union.offsets)[np.diff(union.offsets) > 0]
-    for scores in union.scores:
-        if not len(scores):
-            continue
-        values = scores.astype(np.float64)
-        low = np.repeat(np.fmin.reduceat(values, starts), lengths)
-        high = np.repeat(np.fmax.reduceat(values, starts), lengths)
-        wide = high > low
-        scaled = np.where(wide, (values - low) / np.where(wide, high - low, 1.0), 1.0)
-        total += np.where(np.isnan(values), 0.0, scaled)
-    return total
+class _Sum:
+    """Weighted sums of normalised scores, in the order of the members."""
+
+    def __init__(self, source: CombSum | CombMnz | Linear, runs: int):
+        self.weights = source.weights if isinstance(source, Linear) else (1.0,) * runs
+        self.normalise = source.normalise or "min_max"
+        self.times_lists = isinstance(source, CombMnz)
+
+    def __call__(self, union: Union) -> np.ndarray:
+        total = np.zeros(len(union.docs))
+        if not len(total):
+            return total
+        filled = np.diff(union.offsets) > 0
+        starts, lengths = union.offsets[:-1][filled], np.diff(union.offsets)[filled]
+        for weight, scores in zip(self.weights, union.scores, strict=True):
+            values = scores.astype(np.float64)
+            total += weight * _SCALERS[self.normalise](values, starts, lengths)
+        return total * (union.ranks > 0).sum(axis=0) if self.times_lists else total
+
+
+def _min_max(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    low = np.repeat(np.fmin.reduceat(values, starts), lengths)
+    high = np.repeat(np.fmax.reduceat(values, starts), lengths)
+    wide = high > low
+    scaled = np.where(wide, (values - low) / np.where(wide, high - low, 1.0), 1.0)
+    return np.where(np.isnan(values), 0.0, scaled)
+
+
+def _z(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    found = ~np.isnan(values)
+    count = np.maximum(np.add.reduceat(found.astype(np.float64), starts), 1)
+    filled = np.where(found, values, 0.0)
+    centred = values - np.repeat(np.add.reduceat(filled, starts) / count, lengths)
+    squares = np.add.reduceat(np.where(found, centred**2, 0.0), starts) / count
+    deviation = np.repeat(np.sqrt(squares), lengths)
+    scaled = np.divide(centred, deviation, out=np.zeros(len(values)), where=deviation > 0)
+    lowest = np.repeat(np.fmin.reduceat(np.where(found, scaled, np.nan), starts), lengths)
+    return np.where(found, scaled, np.nan_to_num(lowest))  # a list that found nothing counts 0
+
+
+def _raw(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(values)
+
+
+_SCALERS = {"min_max": _min_max, "z": _z, "raw": _raw}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..errors import BadInput, UsageError
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from ..store.files import sha256_of
 from .base import SOURCES, build_run, mines, run_table
+from .hard_negatives import Row, rows_of
 
 _SHARD_PAIRS = 4_000_000
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -60,6 +62,7 @@ def import_run(
     name: str | None = None,
     tag: str | None = None,
     depth: int | None = None,
+    system: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Read a TREC run file (`query_id Q0 doc_id rank score tag`) into a run artifact.
@@ -68,7 +71,8 @@ def import_run(
     the rank column is not read. Queries of the split without lines get an empty list. Lines of
     other queries of the collection and of empty documents are left out and counted
     (`outside_split`, `empty_documents`). `name`: an alias; `tag`: what the run is called in labels,
-    by default `name`, else the file's own tag. `depth`: keep the best `depth` of each query.
+    by default `name`, else the file's own tag. `depth`: keep the best `depth` of each query. With
+    `system` the file is one of hard negatives, see `rankmill.mining.sources.hard_negatives`.
 
     Raises BadInput with the line for a missing column, a score that is not a finite number, a
     document twice for one query, and with the first ten for ids that the collection lacks.
@@ -80,7 +84,7 @@ def import_run(
     place = str(collection.artifact.path)
 
     def plan() -> list[Shard]:
-        work = np.diff(_read_run(file, content, place, split).offsets)
+        work = np.diff(_read_run(file, content, place, split, system).offsets)
         return split_by_work(np.maximum(work, 1), _SHARD_PAIRS)
 
     artifact = build_run(
@@ -89,12 +93,12 @@ def import_run(
         collection,
         split,
         depth=depth,
-        parameters={"content": content},
+        parameters={"content": content, **({"system": system} if system else {})},
         worker=Importer,
         options={"file": file, "content": content, "collection": place, "split": split}
-        | {"depth": depth},
+        | {"depth": depth, "system": system},
         shards=plan,
-        check=lambda: _read_run(file, content, place, split),
+        check=lambda: _read_run(file, content, place, split, system),
         how=Execution(progress=how.progress),  # one file: read once, by this process
     )
     _read_run.cache_clear()
@@ -106,8 +110,16 @@ def import_run(
 class Importer:
     """Writes the sorted lists of a range of queries."""
 
-    def __init__(self, file: str, content: str, collection: str, split: str, depth: int | None):
-        self.run, self.depth = _read_run(file, content, collection, split), depth
+    def __init__(
+        self,
+        file: str,
+        content: str,
+        collection: str,
+        split: str,
+        depth: int | None,
+        system: str | None,
+    ):
+        self.run, self.depth = _read_run(file, content, collection, split, system), depth
         self.asked = Collection.at(collection).split_queries(split)
 
     def __call__(self, shard: Shard) -> Output:
@@ -136,10 +148,10 @@ class _RunFile:
 
 
 @lru_cache(maxsize=1)
-def _read_run(file: str, content: str, collection: str, split: str) -> _RunFile:
+def _read_run(file: str, content: str, collection: str, split: str, system: str | None) -> _RunFile:
     """Read and check the whole file; `content` is its hash, so that the cache knows its age."""
     whole = Collection.at(collection)
-    query_ids, doc_ids, scores, lines = _columns(Path(file))
+    query_ids, doc_ids, scores, lines = _columns(Path(file), system)
     query = _ordinals(query_ids, whole.queries, file)
     doc = _ordinals(doc_ids, whole.corpus, file)
     _refuse_repeats(query, doc, lines, whole, file)
@@ -158,21 +170,24 @@ def _read_run(file: str, content: str, collection: str, split: str) -> _RunFile:
     return _RunFile(offsets, doc[order], scores[order], kept)
 
 
-def _columns(path: Path) -> tuple[pa.ChunkedArray, pa.ChunkedArray, np.ndarray, np.ndarray]:
+def _columns(
+    path: Path, system: str | None
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray, np.ndarray, np.ndarray]:
     """Return query ids, doc ids, scores (float32) and line numbers of a run file."""
     pieces: list[tuple[Any, ...]] = []
-    for block in blocks(read_lines(path), 65_536):
-        rows = [_row(line, path, number) for number, line in block]
-        query_ids, doc_ids, scores = zip(*rows, strict=True)
-        lines = np.array([number for number, _ in block], dtype=np.int64)
+    rows = rows_of(path, system) if system else _trec_rows(path)
+    for block in blocks(rows, 65_536):
+        lines, query_ids, doc_ids, scores = zip(*block, strict=True)
         pieces.append(
             (
                 pa.array(query_ids, pa.string()),
                 pa.array(doc_ids, pa.string()),
                 np.array(scores, dtype=np.float32),
-                lines,
+                np.array(lines, dtype=np.int64),
             )
         )
+    if not pieces:
+        raise BadInput("the file holds no candidate", where=path, do="check how it was written")
     query, doc, score, line = zip(*pieces, strict=True)
     return (
         pa.chunked_array(query),
@@ -180,6 +195,11 @@ def _columns(path: Path) -> tuple[pa.ChunkedArray, pa.ChunkedArray, np.ndarray, 
         np.concatenate(score),
         np.concatenate(line),
     )
+
+
+def _trec_rows(path: Path) -> Iterator[Row]:
+    for number, line in read_lines(path):
+        yield number, *_row(line, path, number)
 
 
 def _row(line: str, path: Path, number: int) -> tuple[str, str, float]:

@@ -37,6 +37,17 @@ def lists_of(workspace, row, names=("r1", "r2", "r3")):
         ("rrf(of=[r1,r2,r3])", lambda lists: oracle.rrf(lists, 60)),
         ("rrf(of=[r1,r2,r3],k=0)", lambda lists: oracle.rrf(lists, 0)),
         ("combsum(of=[r1,r2,r3])", oracle.combsum),
+        ("combsum(of=[r1,r3],normalise=z)", lambda found: oracle.linear(found[::2], [1, 1], "z")),
+        ("combmnz(of=[r1,r2,r3])", lambda lists: oracle.combmnz(lists, "min_max")),
+        ("combmnz(of=[r1,r2,r3],normalise=raw)", lambda lists: oracle.combmnz(lists, "raw")),
+        (
+            "linear(of=[r1,r2,r3],weights=[0.5,2,-1],normalise=z)",
+            lambda lists: oracle.linear(lists, [0.5, 2, -1], "z"),
+        ),
+        (
+            "linear(of=[r1,r2,r3],weights=[0.25,0.25,0.5])",
+            lambda lists: oracle.linear(lists, [0.25, 0.25, 0.5], "min_max"),
+        ),
     ],
 )
 def test_fusion_against_the_oracle(made, text, fuse, depth):
@@ -44,10 +55,14 @@ def test_fusion_against_the_oracle(made, text, fuse, depth):
     run = Run(mine(workspace, text, collection, "test", depth=depth))
     for row in range(len(run)):
         total = fuse(lists_of(workspace, row))
-        wanted = sorted(total, key=lambda doc: (-np.float32(total[doc]), doc))[:depth]
         _, docs, scores = run.row(row)
-        assert docs.tolist() == wanted
-        assert scores.tolist() == [np.float32(total[doc]) for doc in wanted]
+        exact = np.asarray([total[doc] for doc in docs.tolist()])
+        np.testing.assert_allclose(scores, exact, rtol=1e-6, atol=1e-6)
+        keys = [(-s, d) for s, d in zip(scores.tolist(), docs.tolist(), strict=True)]
+        assert keys == sorted(keys)
+        assert len(docs) == min(depth, len(total))
+        left = [total[doc] for doc in set(total) - set(docs.tolist())]
+        assert max(left, default=-np.inf) <= exact.min() + 1e-6
     assert run.artifact.verify() == 1
 
 
@@ -77,3 +92,29 @@ def test_fusion_needs_two_runs_and_a_sensible_k(made):
         mine(workspace, "rrf(of=[r1])", collection, "test", depth=10)
     with pytest.raises(UsageError, match="k=-1 must be at least 0"):
         mine(workspace, "rrf(of=[r1,r2],k=-1)", collection, "test", depth=10)
+
+
+def test_normalisations_and_weights_are_checked(made):
+    workspace, collection = made
+    with pytest.raises(UsageError, match="normalise=max is not known\n  do: one of min_max, z"):
+        mine(workspace, "combmnz(of=[r1,r2],normalise=max)", collection, "test", depth=10)
+    with pytest.raises(UsageError, match="1 weights for 2 runs"):
+        mine(workspace, "linear(of=[r1,r2],weights=[1])", collection, "test", depth=10)
+
+
+def test_lists_of_one_score_and_empty_lists_are_fused(made, tmp_path):
+    workspace, collection = made
+    lines = "".join(f"q1 Q0 d{d} 1 7 flat\n" for d in (4, 2, 9))
+    (tmp_path / "flat.run").write_text(lines)  # every other query has an empty list
+    flat = f"imported(path={tmp_path / 'flat.run'})"
+    for text, expected in (
+        (f"combsum(of=[{flat},{flat}])", 2.0),
+        (f"combsum(of=[{flat},{flat}],normalise=z)", 0.0),
+        (f"combmnz(of=[{flat},{flat}])", 4.0),
+        (f"linear(of=[{flat},{flat}],weights=[3,1],normalise=raw)", 28.0),
+    ):
+        run = Run(mine(workspace, text, collection, "test", depth=10))
+        docs = collection.corpus.ordinals(["d2", "d4", "d9"]).tolist()
+        assert run.row(0)[1].tolist() == docs
+        assert run.row(0)[2].tolist() == [expected] * 3
+        assert [len(run.row(row)[1]) for row in range(1, len(run))] == [0] * (len(run) - 1)

@@ -31,3 +31,34 @@ def combsum(lists):
             scaled = (score - low) / (high - low) if high > low else 1.0
             total[doc] = total.get(doc, 0.0) + scaled
     return total
+
+
+def _normalised(ranked, how):
+    """Return ({doc: value}, value of a document that the list lacks)."""
+    scores = [score for _, score in ranked]
+    if how == "raw" or not ranked:
+        return dict(ranked), 0.0
+    if how == "min_max":
+        low, high = min(scores), max(scores)
+        return {d: (s - low) / (high - low) if high > low else 1.0 for d, s in ranked}, 0.0
+    mean = sum(scores) / len(scores)
+    deviation = (sum((s - mean) ** 2 for s in scores) / len(scores)) ** 0.5
+    found = {d: (s - mean) / deviation if deviation > 0 else 0.0 for d, s in ranked}
+    return found, min(found.values())
+
+
+def linear(lists, weights, how):
+    """Return {doc: weighted sum of normalised scores}."""
+    docs = {doc for ranked in lists for doc, _ in ranked}
+    total = dict.fromkeys(docs, 0.0)
+    for ranked, weight in zip(lists, weights, strict=True):
+        found, absent = _normalised(ranked, how)
+        for doc in docs:
+            total[doc] += weight * found.get(doc, absent)
+    return total
+
+
+def combmnz(lists, how):
+    """Return {doc: summed normalised scores times the number of lists that hold it}."""
+    total = linear(lists, [1.0] * len(lists), how)
+    return {d: s * sum(d in dict(ranked) for ranked in lists) for d, s in total.items()}

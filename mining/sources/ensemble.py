@@ -1,0 +1,200 @@
+"""The ensemble source: the best of several runs, cleared of what a teacher takes for relevant.
+
+The recipe of the public sentence-transformers hard negatives: the first documents of BM25 and of
+several dense systems are joined, a teacher scores them, and a document stays only where it scores
+clearly below the weakest judged positive of its query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..actors import Execution
+from ..collection.handles import EVERY_QUERY, Collection, Qrels
+from ..errors import BadInput, UsageError
+from ..names import Call, parse
+from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
+from ..store.tables import list_values
+from ..teachers import score_pool
+from .base import SOURCES, build_run, mines, run_table
+
+UNITS = ("raw", "logit", "logprob")
+_SHARD_PAIRS = 4_000_000
+
+
+@SOURCES.register("ensemble")
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """The first `per_source` documents of each run `of`, scored by `teacher`, best first.
+
+    A document stays where score ≤ weakest positive − `margin`; the margin has a `unit`: raw (that
+    of the teacher's score), logit, or logprob (where 0.05 means 95 % of the positive's
+    probability). A difference means the same for scores of either sign; a share of a raw score
+    would not, so there is none. Positives are left out. A query without a judged positive keeps
+    everything, unless `margin` is given: then nothing proves its documents negative and its list is
+    empty. `margin=none` only leaves the positives out.
+    """
+
+    of: tuple[Any, ...]
+    teacher: str
+    per_source: int = 50
+    margin: float | None = None
+    unit: str = "raw"
+
+    def __post_init__(self) -> None:
+        if not self.of:
+            raise UsageError("an ensemble needs runs", do="write ensemble(of=[a,b],teacher=T)")
+        if self.per_source < 1:
+            raise UsageError(f"per_source={self.per_source} must be at least 1")
+        if self.unit not in UNITS:
+            raise UsageError(f"unit={self.unit} is not known", do=f"one of {', '.join(UNITS)}")
+        if self.margin is not None and not abs(self.margin) < float("inf"):
+            raise UsageError(f"margin={self.margin} is not a margin", do="give a number")
+
+
+@mines(Ensemble)
+def mine_ensemble(
+    workspace: Workspace,
+    source: Ensemble,
+    collection: Collection,
+    split: str,
+    depth: int,
+    seed: int,
+    how: Execution,
+) -> Artifact:
+    """Join the runs, score the union (each pair once per teacher) and clear it.
+
+    Members given as sources are mined `per_source` deep. Raises UsageError for a unit that the
+    teacher's kind does not have, BadInput for a split without judgements.
+    """
+    if split == EVERY_QUERY:
+        raise BadInput("the ensemble looks at judged positives", do="name a judged split")
+    labels, scores = _scored(workspace, source, collection, split, seed, how)
+    kind = scores.metadata["kind"]
+    if source.unit != "raw" and kind == "similarity":
+        raise UsageError(f"a similarity has no {source.unit}", do="write unit=raw")
+    named: tuple[tuple[str, Any], ...] = (
+        ("of", tuple(parse(label) for label in labels)),
+        ("teacher", parse(scores.metadata["teacher"])),
+        ("per_source", source.per_source),
+        ("margin", source.margin),
+        ("unit", source.unit),
+    )
+    return build_run(
+        workspace,
+        str(Call("ensemble", named=named)),
+        collection,
+        split,
+        depth=depth,
+        worker=EnsembleWorker,
+        options={
+            "scores": str(scores.path),
+            "qrels": str(collection.qrels_artifact(split).path),
+            "kind": kind,
+            "margin": source.margin,
+            "unit": source.unit,
+            "depth": depth,
+        },
+        shards=lambda: split_by_work(_lengths(scores), _SHARD_PAIRS),
+        inputs={"scores": scores},
+        metadata={"teacher": scores.metadata["teacher"], "kind": kind},
+        how=how,
+    )
+
+
+def _scored(
+    workspace: Workspace,
+    source: Ensemble,
+    collection: Collection,
+    split: str,
+    seed: int,
+    how: Execution,
+) -> tuple[list[str], Artifact]:
+    """Return the labels of the runs and the scores of their union with the judged positives."""
+    from ..pool import pool_runs
+    from . import run_of
+
+    depth = source.per_source
+    runs = [
+        run_of(workspace, str(one), collection, split, depth=depth, seed=seed, how=how)
+        for one in source.of
+    ]
+    members = [run.artifact for run in runs]
+    pool = pool_runs(workspace, members, collection=collection, split=split, depth=depth, how=how)
+    scores = score_pool(workspace, source.teacher, pool, collection=collection, how=how)
+    if scores.rows != pool.rows:
+        raise BadInput(
+            f"the teacher leaves out {pool.rows - scores.rows} queries, a run answers all",
+            where=scores.path,
+            do="use missing=drop_doc, or a teacher that scores every pair",
+        )
+    return [run.label for run in runs], scores
+
+
+def _lengths(scores: Artifact) -> np.ndarray:
+    return np.concatenate([np.diff(list_values(t["doc"])[0]) + 1 for t in scores.tables()])
+
+
+class EnsembleWorker:
+    """Clears and sorts rows of a scores artifact."""
+
+    def __init__(
+        self, scores: str, qrels: str, kind: str, margin: float | None, unit: str, depth: int
+    ):
+        self.scores, self.qrels = open_artifact(scores), Qrels(open_artifact(qrels))
+        self.kind, self.margin, self.unit, self.depth = kind, margin, unit, depth
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the lists of rows start…stop−1; counts what the margin removes."""
+        queries: list[int] = []
+        docs: list[np.ndarray] = []
+        values: list[np.ndarray] = []
+        counts = {"positives": 0, "within_margin": 0, "queries_without_positive": 0}
+        for query, doc, score in self._rows(shard):
+            positive = np.isin(doc, self.qrels.positives(query))
+            scaled = on_unit(score, self.kind, self.unit)
+            keep = ~positive
+            if self.margin is not None and positive.any():
+                keep &= scaled <= scaled[positive].min() - self.margin
+                counts["within_margin"] += int((~positive & ~keep).sum())
+            elif self.margin is not None:
+                keep[:] = False
+                counts["queries_without_positive"] += 1
+            counts["positives"] += int(positive.sum())
+            order = np.lexsort((doc[keep], -score[keep]))[: self.depth]
+            queries.append(query)
+            docs.append(doc[keep][order])
+            values.append(score[keep][order])
+        offsets = np.cumsum([0, *map(len, docs)])
+        flat = [np.concatenate(v) if v else np.empty(0) for v in (docs, values)]
+        table = run_table(np.asarray(queries, dtype=np.uint32), offsets, *flat)
+        return Output(table, counts={name: n for name, n in counts.items() if n})
+
+    def _rows(self, shard: Shard) -> Any:
+        for part in self.scores.parts:
+            low, high = max(shard.start, part.start), min(shard.stop, part.start + part.rows)
+            if low >= high:
+                continue
+            table = self.scores.table(part.number)
+            offsets, doc = list_values(table["doc"])
+            score = list_values(table["logit"])[1]
+            query = table["query"].to_numpy()
+            for at in range(low - part.start, high - part.start):
+                piece = slice(int(offsets[at]), int(offsets[at + 1]))
+                yield int(query[at]), doc[piece], score[piece]
+
+
+def on_unit(score: np.ndarray, kind: str, unit: str) -> np.ndarray:
+    """Return scores (float64) as stored, as logits, or as log-probabilities ln σ(z)."""
+    values = score.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        if kind == "probability" and unit != "raw":
+            kind, values = "log-prob", np.log(values)
+        if unit == "logit" and kind == "log-prob":
+            return values - np.log1p(-np.exp(values))
+        if unit == "logprob" and kind == "logit":
+            return -np.logaddexp(0.0, -values)
+    return values

@@ -1,0 +1,101 @@
+"""Score pickles become JSON Lines without being unpickled; anything that would run is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rankmill.mining.errors import BadInput
+from rankmill.mining.teachers.pickles import convert_score_pickle
+
+SCORES = {10: {0: 9.25, 300: -3.5, 70_000: 1e-3}, 2_000_000: {1: 2.0}, "q": {"d": 0.5}}
+
+
+def rows(path: Path) -> list[tuple[str, str, float]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(line["query_id"], line["doc_id"], line["score"]) for line in lines]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("number", [float, np.float32, np.float64])
+def test_pickles_of_every_protocol_are_read(tmp_path: Path, protocol: int, number: Any) -> None:
+    scores = {q: {d: number(s) for d, s in docs.items()} for q, docs in SCORES.items()}
+    path = tmp_path / "scores.pkl.gz"
+    path.write_bytes(gzip.compress(pickle.dumps(scores, protocol)))
+    assert convert_score_pickle(path, tmp_path / "out.jsonl") == 5
+    expected = [
+        (str(q), str(d), float(number(s))) for q, docs in SCORES.items() for d, s in docs.items()
+    ]
+    assert rows(tmp_path / "out.jsonl") == expected
+
+
+def test_many_queries_are_read(tmp_path: Path) -> None:
+    scores = {q: {d: q + d / 7 for d in range(1500)} for q in range(20)}
+    path = tmp_path / "scores.pkl"
+    path.write_bytes(pickle.dumps(scores))
+    assert convert_score_pickle(path, tmp_path / "out.jsonl") == 30_000
+    assert rows(tmp_path / "out.jsonl")[-1] == ("19", "1499", 19 + 1499 / 7)
+
+
+class Harmful:
+    """Would create a file when unpickled."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.target),)
+
+
+def test_what_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    target = tmp_path / "ran"
+    for number, value in enumerate(
+        (Harmful(target), {1: Harmful(target)}, {1: {2: Harmful(target)}}, {Harmful(target): 1})
+    ):
+        for protocol in (0, 2, 4):
+            path = tmp_path / f"{number}-{protocol}.pkl"
+            path.write_bytes(pickle.dumps(value, protocol))
+            with pytest.raises(BadInput, match=r"it wants to call (posix|os).mkdir[\s\S]*was run"):
+                convert_score_pickle(path, tmp_path / "out.jsonl")
+    assert not target.exists()
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1, 2], "it uses the instruction EMPTY_LIST"),
+        (3, "it holds no dictionary of dictionaries"),
+        ({1: 2.0}, "the value of query 1 is no dictionary"),
+        ({1: {2: float("nan")}}, "the score nan is not a finite number"),
+        ({1: {2: True}}, "the score True is not a finite number"),
+        ({1: {2: "x"}}, "the score 'x' is not a finite number"),
+        ({1: {2: {}}}, r"the score \{\} is not a finite number"),
+    ],
+)
+def test_other_values_are_refused(tmp_path: Path, value: Any, said: str) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(value))
+    with pytest.raises(BadInput, match=said):
+        convert_score_pickle(path, tmp_path / "out.jsonl")
+
+
+def test_torn_files_are_refused(tmp_path: Path) -> None:
+    whole = pickle.dumps(SCORES)
+    path = tmp_path / "a.pkl"
+    for length in range(0, len(whole) - 1, 3):
+        path.write_bytes(whole[:length])
+        with pytest.raises(BadInput, match="not a plain table of scores"):
+            convert_score_pickle(path, tmp_path / "out.jsonl")
+    shared = {1: {2: 3.0}}
+    shared[2] = shared[1]
+    path.write_bytes(pickle.dumps(shared))
+    with pytest.raises(BadInput, match="it refers twice to one dictionary"):
+        convert_score_pickle(path, tmp_path / "out.jsonl")
