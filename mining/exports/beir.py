@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..errors import BadInput
 from .base import EXPORTS, Format
-from .columns import numbers, one_line, series
+from .columns import numbers, one_line
 from .folder import ExportFolder, write_lines
 from .source import GroupSource
 from .trove import write_text_lines
@@ -37,16 +38,16 @@ class Beir(Format):
                     source.doc_ids(batch.doc[kept]),
                 )
                 columns = [_unbroken(column, source) for column in ids]
-                write_lines(stream, *map(series, columns), numbers(grade[kept]))
+                write_lines(stream, *columns, numbers(grade[kept]))
         return {}
 
 
 def _unbroken(ids: pa.Array, source: GroupSource) -> pa.Array:
     """Return ids; refuse one with a tab or line break, which would move the columns."""
-    broken = (one_line(ids) != series(ids)).arg_true()
-    if len(broken):
+    broken = pc.index(pc.not_equal(one_line(ids), ids), True).as_py()
+    if broken >= 0:
         raise BadInput(
-            f"the id {ids[int(broken[0])].as_py()!r} holds a tab or a line break",
+            f"the id {ids[broken].as_py()!r} holds a tab or a line break",
             where=source.groups.artifact.path,
             do="choose a format without tab-separated files, such as sentence-transformers",
         )

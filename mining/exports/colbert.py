@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from .base import EXPORTS, Format
-from .columns import joined, numbers, one_line, series, text
+from .columns import joined, numbers, one_line, text
 from .folder import ExportFolder, write_lines
 from .numbering import Renumbering
 from .source import GroupSource
@@ -47,4 +47,4 @@ def write_numbered_texts(
     with out.stream(name) as stream:
         for rows, table in source.texts_of(of=of):
             texts = one_line(table["text"].combine_chunks())
-            write_lines(stream, series(numbering[rows]), texts)
+            write_lines(stream, numbers(numbering[rows]), texts)

@@ -7,14 +7,10 @@ import json
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
-_BREAKS = "[\t\r\n]"
-_ESCAPED = r'["\\\x00-\x1f]'
-
-
-def series(values: pa.Array | np.ndarray) -> pl.Series:
-    """Return an Arrow or NumPy column as a polars column."""
-    return pl.Series(values) if isinstance(values, np.ndarray) else pl.Series(pl.from_arrow(values))
+_BREAKS = np.isin(np.arange(256), [9, 10, 13])
+_ESCAPED = np.isin(np.arange(256), [*range(32), ord('"'), ord("\\")])
 
 
 def lists(values: pa.Array | np.ndarray, offsets: np.ndarray) -> pa.LargeListArray:
@@ -29,32 +25,50 @@ def structs(**columns: pa.Array | np.ndarray) -> pa.StructArray:
     return pa.StructArray.from_arrays(arrays, names=list(columns))
 
 
-def numbers(values: np.ndarray) -> pl.Series:
+def numbers(values: np.ndarray) -> pa.Array:
     """Print numbers: the shortest text that reads back to the same value."""
-    return pl.Series(values).cast(pl.String)
+    return pl.Series(values).cast(pl.String).to_arrow().cast(pa.large_string())
 
 
-def one_line(texts: pa.Array) -> pl.Series:
+def one_line(texts: pa.Array) -> pa.Array:
     """Return texts for a tab-separated file: each tab, CR and LF becomes a space."""
-    return series(texts).str.replace_all(_BREAKS, " ")
+    offsets, data = bytes_of(texts)
+    breaks = _BREAKS[data]  # never a part of a longer UTF-8 character
+    if not breaks.any():
+        return texts.cast(pa.large_string())
+    plain = np.where(breaks, np.uint8(32), data)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
 
 
-def quoted(texts: pa.Array) -> pl.Series:
+def quoted(texts: pa.Array) -> pa.Array:
     """Print texts as JSON strings."""
-    plain = series(texts)
-    if plain.str.contains(_ESCAPED).any():
-        printed = [json.dumps(text, ensure_ascii=False) for text in plain]
-        return pl.Series(printed, dtype=pl.String)
-    return text('"', plain, '"')
+    if _ESCAPED[bytes_of(texts)[1]].any():
+        printed = [json.dumps(one, ensure_ascii=False) for one in texts.to_pylist()]
+        return pa.array(printed, pa.large_string())
+    return text('"', texts, '"')
 
 
-def text(*pieces: str | pl.Series) -> pl.Series:
+def text(*pieces: str | pa.Array) -> pa.Array:
     """Join columns and constants, row by row."""
-    parts = [pl.lit(p) for p in pieces]
-    return pl.select(pl.concat_str(parts)).to_series()
+    parts = (_scalar(p) if isinstance(p, str) else p.cast(pa.large_string()) for p in pieces)
+    return pc.binary_join_element_wise(*parts, _scalar(""))
 
 
-def joined(items: pl.Series, offsets: np.ndarray, separator: str = ",") -> pl.Series:
+def joined(items: pa.Array, offsets: np.ndarray, separator: str = ",") -> pa.Array:
     """Join the flat items of each group."""
-    flat = items.to_arrow()
-    return series(lists(flat.cast(pa.large_string()), offsets)).list.join(separator)
+    return pc.binary_join(lists(items, offsets), _scalar(separator))
+
+
+def bytes_of(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return the UTF-8 bytes of texts: offsets int64 [n+1] from 0, and one uint8 view of all."""
+    found = texts.cast(pa.large_string())
+    _, places, data = found.buffers()
+    if not len(found) or data is None:
+        return np.zeros(len(found) + 1, np.int64), np.empty(0, np.uint8)
+    offsets = np.frombuffer(places, np.int64)[found.offset :][: len(found) + 1]
+    return offsets - offsets[0], np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+
+
+def _scalar(value: str) -> pa.Scalar:
+    return pa.scalar(value, pa.large_string())

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..errors import UsageError
 from .base import EXPORTS, Format
-from .columns import lists, series, structs, text
+from .columns import lists, structs, text
 from .folder import ExportFolder, write_lines
 from .json_object import JsonObject
 from .source import Batch, GroupSource
@@ -56,7 +57,7 @@ class Contrastors(Format):
                         now = rest.slice(0, self.shard - counts[name])
                         rest = rest.slice(len(now)) if len(now) < len(rest) else next(lines, None)
                         write_lines(stream, now)
-                        characters = now.str.len_chars().to_numpy().astype(np.int64) + 1
+                        characters = pc.utf8_length(now).to_numpy().astype(np.int64) + 1
                         ends.append(ends[-1][-1] + np.cumsum(characters))
                         counts[name] += len(now)
                 _add_offsets(offsets, name, np.concatenate(ends))
@@ -64,13 +65,14 @@ class Contrastors(Format):
         return {"offsets": "characters"}
 
 
-def _lines(source: GroupSource) -> Iterator[pl.Series]:
+def _lines(source: GroupSource) -> Iterator[pa.Array]:
     """Yield the groups as printed JSON, batch by batch."""
     metadata = json.dumps(_OBJECTIVE, separators=(",", ":"))
     for batch in source.batches(texts=True):
-        printed = series(_rows(source, batch)).struct.json_encode()
-        # The same object in every line: appended as text, not carried as a column.
-        yield text(printed.str.slice(0, printed.str.len_chars() - 1), f',"metadata":{metadata}}}')
+        rows = pl.Series(pl.from_arrow(_rows(source, batch))).struct.json_encode()
+        # The same object in every line: put in as text, not carried as a column.
+        printed = rows.str.strip_suffix("}").to_arrow().cast(pa.large_string())
+        yield text(printed, f',"metadata":{metadata}}}')
 
 
 def _rows(source: GroupSource, batch: Batch) -> pa.StructArray:
@@ -88,4 +90,5 @@ def _rows(source: GroupSource, batch: Batch) -> pa.StructArray:
 def _add_offsets(offsets: JsonObject, name: str, ends: np.ndarray) -> None:
     table = {str(i): [int(a), int(b)] for i, (a, b) in enumerate(zip(ends, ends[1:], strict=False))}
     printed = json.dumps(table, separators=(",", ":"))
-    offsets.add(pl.Series([json.dumps(name)]), pl.Series([printed]))
+    key = pa.array([json.dumps(name)], pa.large_string())
+    offsets.add(key, pa.array([printed], pa.large_string()))

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..store import files
+from .columns import bytes_of, text
 
 
 class ExportFolder:
@@ -34,7 +35,7 @@ class ExportFolder:
             # Writers such as polars hand over many small pieces.
             with io.BufferedWriter(sink, 1 << 20) as buffer:
                 if name.endswith(".gz"):
-                    with gzip.GzipFile("", "wb", 6, buffer, mtime=0) as packed:
+                    with gzip.GzipFile("", "wb", 1, buffer, mtime=0) as packed:
                         yield packed  # type: ignore[misc]
                 else:
                     yield buffer
@@ -70,7 +71,7 @@ def write_json_lines(out: IO[bytes], table: pa.Table) -> None:
     frame.write_ndjson(out)
 
 
-def write_lines(out: IO[bytes], *columns: pl.Series, separator: str = "\t") -> None:
-    """Append a line per row: the columns, joined; nothing is quoted."""
-    frame = pl.DataFrame([c.alias(str(i)) for i, c in enumerate(columns)])
-    frame.write_csv(out, include_header=False, separator=separator, quote_style="never")
+def write_lines(out: IO[bytes], *columns: pa.Array, separator: str = "\t") -> None:
+    """Append a line per row: the texts of the columns, joined; nothing is quoted."""
+    pieces = [piece for column in columns for piece in (separator, column)]
+    out.write(bytes_of(text(*pieces[1:], "\n"))[1].data)

@@ -6,10 +6,11 @@ import contextlib
 from types import TracebackType
 from typing import IO
 
-import polars as pl
+import numpy as np
+import pyarrow as pa
 
-from .columns import text
-from .folder import ExportFolder, write_lines
+from .columns import joined, text
+from .folder import ExportFolder
 
 
 class JsonObject:
@@ -24,15 +25,15 @@ class JsonObject:
         self._stream.write(b"{")
         return self
 
-    def add(self, keys: pl.Series, values: pl.Series) -> None:
+    def add(self, keys: pa.Array, values: pa.Array) -> None:
         """Append entries."""
         if not len(keys):
             return
-        entries = text(",", keys, ":", values)
-        if self._empty:  # the first entry has no comma before it
-            entries = pl.concat([entries.slice(0, 1).str.slice(1), entries.slice(1)])
-            self._empty = False
-        write_lines(self._stream, entries)
+        if not self._empty:
+            self._stream.write(b",\n")
+        self._empty = False
+        entries = joined(text(keys, ":", values), np.array([0, len(keys)]), ",\n")
+        self._stream.write(entries[0].as_buffer())
 
     def __exit__(
         self,

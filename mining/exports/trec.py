@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..errors import BadInput
 from .base import EXPORTS, Format
-from .columns import numbers, series, text
+from .columns import numbers, text
 from .folder import ExportFolder, write_lines
 from .lightning_ir import best_first
 from .source import GroupSource
@@ -33,32 +33,27 @@ class Trec(Format):
         """Write run and judgements; raises BadInput for an id with a blank."""
         with out.stream("run.trec") as run, out.stream("qrels.txt") as qrels:
             for batch in source.by_query():
-                ranked, rank = best_first(batch)
-                query = without_blanks(source.query_ids(batch.query[batch.rows]), source)
+                query = without_blanks(source.query_ids(batch.query), source)
                 doc = without_blanks(source.doc_ids(batch.doc), source)
-                score = numbers(batch.score[ranked])
-                ids = query.gather(ranked), doc.gather(ranked)
-                write_lines(
-                    run,
-                    text(ids[0], " Q0 ", ids[1], " ", numbers(rank), " ", score, " ", self.tag),
-                )
+                places, rank = best_first(batch)
+                ids = query.take(pa.array(batch.rows)), doc.take(pa.array(places))
+                score = numbers(batch.score[places])
+                line = ids[0], " Q0 ", ids[1], " ", numbers(rank), " ", score, " ", self.tag
+                write_lines(run, text(*line))
                 grade = np.maximum(batch.grade, batch.lead)
                 kept = np.flatnonzero(grade > 0)
-                judged = text(
-                    query.gather(kept), " 0 ", doc.gather(kept), " ", numbers(grade[kept])
-                )
-                write_lines(qrels, judged)
+                ids = query.take(pa.array(batch.rows[kept])), doc.take(pa.array(kept))
+                write_lines(qrels, text(ids[0], " 0 ", ids[1], " ", numbers(grade[kept])))
         return {"order": "score, descending"}
 
 
-def without_blanks(ids: pa.Array, source: GroupSource) -> pl.Series:
+def without_blanks(ids: pa.Array, source: GroupSource) -> pa.Array:
     """Return ids; raise BadInput for one that holds a blank."""
-    found = series(ids)
-    blanks = found.str.contains(r"\s").arg_true()
-    if len(blanks):
+    place = pc.index(pc.match_substring_regex(ids, r"\s"), True).as_py()
+    if place >= 0:
         raise BadInput(
-            f"the id {found[int(blanks[0])]!r} holds a blank; TREC separates columns by blanks",
+            f"the id {ids[place].as_py()!r} holds a blank; TREC separates columns by blanks",
             where=source.groups.artifact.path,
             do="choose another format, such as sentence-transformers",
         )
-    return found
+    return ids

@@ -8,9 +8,9 @@ Two families order the columns the other way round, so that no reader may guess 
 
 from __future__ import annotations
 
-import polars as pl
+import pyarrow as pa
 
-from .columns import numbers, one_line, series
+from .columns import numbers, one_line
 from .folder import ExportFolder, write_lines
 from .source import Batch, GroupSource
 
@@ -32,10 +32,10 @@ def write_id_triples(source: GroupSource, out: ExportFolder, name: str, order: s
             rows = batch.rows[batch.negative]
             docs = batch.doc[batch.positive][rows], batch.doc[batch.negative]
             found = [source.query_ids(batch.query[rows]), *map(source.doc_ids, docs)]
-            write_lines(stream, *_ordered([series(ids) for ids in found], batch, order))
+            write_lines(stream, *_ordered(found, batch, order))
 
 
-def _ordered(columns: list[pl.Series], batch: Batch, order: str) -> list[pl.Series]:
+def _ordered(columns: list[pa.Array], batch: Batch, order: str) -> list[pa.Array]:
     positive = batch.score[batch.positive][batch.rows[batch.negative]]
     scores = [numbers(positive), numbers(batch.score[batch.negative])]
     return scores + columns if order == "scores_first" else columns + scores

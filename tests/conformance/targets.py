@@ -78,7 +78,13 @@ TARGETS = (
         ("tevatron",),
         scores=False,
     ),
-    Target("rankers", ("rankers",), ("rankers",), "read_rankers.py", ("rankers",)),
+    Target(
+        "rankers",
+        ("rankers",),
+        ("rankers", "ir_datasets"),  # which its metadata does not name
+        "read_rankers.py",
+        ("rankers",),
+    ),
     Target(
         "lightning-ir",
         ("lightning-ir", "lightning"),

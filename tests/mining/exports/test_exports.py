@@ -18,6 +18,8 @@ from toy_groups import DOCS, QUERIES, publish, publish_arrays, toy
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
 from rankmill.mining.exports import EXPORTS, export_groups
+from rankmill.mining.exports.lightning_ir import best_first
+from rankmill.mining.exports.source import Batch
 from rankmill.mining.groups import Groups
 from rankmill.mining.store import Workspace, files
 
@@ -190,6 +192,28 @@ def test_several_positives_stand_apart_or_are_refused(tmp_path):
     assert (row["pos_scores"], row["neg_scores"]) == ([9.25, 3.5], [-1.25])
     with pytest.raises(BadInput, match="rankers holds one positive a group, these groups have sev"):
         export_groups("rankers", both, collection, tmp_path / "b")
+
+
+@pytest.mark.parametrize("lengths", [[4] * 500, [3, 1, 5] * 200])
+def test_the_order_of_a_run_is_that_of_score_then_ordinal(lengths):
+    random = np.random.Generator(np.random.Philox(9))
+    values = np.float32([-3.4e38, -2, -1e-45, -0.0, 0.0, 1e-45, 2, 2, 3.4e38])
+    n = sum(lengths)
+    batch = Batch(
+        query=np.arange(len(lengths), dtype=np.uint32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        doc=random.permutation(2**32 - 1 - np.arange(n)).astype(np.uint32),
+        score=values[random.integers(0, len(values), n)],
+        grade=np.zeros(n, np.int8),
+        lead=np.zeros(n, bool),
+    )
+    places, rank = best_first(batch)
+    expected = [
+        sorted(range(low, high), key=lambda i: (-batch.score[i], batch.doc[i]))
+        for low, high in zip(batch.offsets, batch.offsets[1:], strict=False)
+    ]
+    assert places.tolist() == [i for row in expected for i in row]
+    assert rank.tolist() == [i + 1 for length in lengths for i in range(length)]
 
 
 # ---- odd texts and ids ---------------------------------------------------------------------------
