@@ -24,7 +24,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/.numba_cache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench wheel clean distclean
+.PHONY: help demo test lint types format bench conformance wheel clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo "make lint       ruff, mypy and pyright"
 	@echo "make format     ruff's fixes and formatting, in place"
 	@echo "make bench      every benchmark in its quick form         (BENCH='bm25 stream' for some)"
+	@echo "make conformance  exports read by the trainers' own loaders; one environment each, below ~/.cache/rankmill"
 	@echo "make wheel      source distribution and wheel in dist/"
 	@echo "make clean      caches and build folders;  make distclean: also $(VENV) and rankmill-work"
 
@@ -55,6 +56,11 @@ format: $(VENV)/.ready-dev
 BENCH ?= $(sort $(patsubst bench/%.py,%,$(filter-out bench/_%,$(wildcard bench/*.py))))
 bench: $(VENV)/.ready-bench
 	@set -e; for name in $(BENCH); do echo "== bench/$$name.py"; $(BIN)/python bench/$$name.py --quick $(ARGS); done
+
+# Slow, and needs the package index: minutes for each trainer's environment the first time.
+conformance: export PIP_ARGS := $(PIP_ARGS)
+conformance: $(VENV)/.ready-demo
+	$(BIN)/python tests/conformance/run.py $(ARGS)
 
 wheel: $(VENV)/.ready-dev
 	rm -rf build dist
