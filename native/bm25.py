@@ -237,49 +237,38 @@ def raise_low(bounds, term, count, k, size, at, impact, top, shift, bin_shift, l
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _guess(q, k, seen, histogram, above, low):
-    """Raise a query's threshold to what the documents so far, the share `seen` of all, promise.
+def _raise(q, n, some_sum, k, seen, bin_shift, histogram, above, low):
+    """Count the n listed sums of query q and raise its threshold; return it, a bin's number.
 
-    Twice as many candidates as the share of k, and six standard deviations, must have passed it.
-    Too high a guess shows in the end: fewer than k candidates passed.
+    Where `seen`, the share of documents so far, is above 0, the threshold is raised to what they
+    promise: twice as many candidates as that share of k, and six standard deviations, must have
+    passed it. Too high a guess shows in the end: fewer than k candidates passed.
     """
-    wanted = 2.0 * k * seen + 6.0 * np.sqrt(k * seen) + 8.0
-    if wanted < k:
-        b, passed = low[q], above[q]
-        while passed - histogram[q, b] >= wanted:
-            passed -= histogram[q, b]
-            b += 1
-        low[q], above[q] = b, passed
-
-
-@numba.njit(cache=True, nogil=True, forceinline=True)
-def _enter(
-    q, n, some_doc, some_sum, start, k, seen, slack, bin_shift, histogram, above, low, found,
-    candidate, score,
-):  # fmt: skip
-    """Make the n listed documents candidates of query q and raise its threshold.
-
-    `seen` is the share of all documents that may be used for a guess, 0 for none.
-    """
-    a, b, had = above[q], low[q], found[q]
+    a, b = above[q], low[q]
     for i in range(n):
         place = np.int64(some_sum[i]) >> bin_shift
         histogram[q, place] += 1
         a += place >= b
-    while a - histogram[q, b] >= k:
+    wanted = np.float64(k)
+    if seen > 0.0:
+        wanted = min(wanted, 2.0 * k * seen + 6.0 * np.sqrt(k * seen) + 8.0)
+    while a - histogram[q, b] >= wanted:
         a -= histogram[q, b]
         b += 1
     above[q], low[q] = a, b
-    if seen > 0.0:
-        _guess(q, k, seen, histogram, above, low)
-        b = low[q]
-    least = max(1, (b << bin_shift) - slack)
-    if had + n > candidate.shape[1]:
-        n = drop_below(some_doc, some_sum, n, least)
-        had = drop_below(candidate[q], score[q], had, least)
-    if had + n > candidate.shape[1]:
-        found[q] = -1
-        return
+    return b
+
+
+@numba.njit(cache=True, nogil=True)
+def _make_room(q, least, found, candidate, score):
+    """Drop the candidates of query q that the threshold has left behind."""
+    found[q] = drop_below(candidate[q], score[q], found[q], least)
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _enter(q, n, some_doc, some_sum, start, least, found, candidate, score):
+    """Make the listed documents that reach `least` candidates of query q."""
+    had = found[q]
     for i in range(n):
         candidate[q, had], score[q, had] = start + some_doc[i], some_sum[i]
         had += some_sum[i] >= least
@@ -358,7 +347,12 @@ def accumulate(
                         rest -= later[i]
                         n = drop_below(some_doc, some_sum, n, least - rest)
                 if n > 0:
-                    _enter(
-                        q, n, some_doc, some_sum, start, k[q], seen, slack[q], bin_shift[q],
-                        histogram, above, low, found, candidate, score,
-                    )  # fmt: skip
+                    b = _raise(q, n, some_sum, k[q], seen, bin_shift[q], histogram, above, low)
+                    least = max(1, (b << bin_shift[q]) - slack[q])
+                    if found[q] + n > candidate.shape[1]:
+                        n = drop_below(some_doc, some_sum, n, least)
+                        _make_room(q, least, found, candidate, score)
+                    if found[q] + n > candidate.shape[1]:
+                        found[q] = -1
+                    else:
+                        _enter(q, n, some_doc, some_sum, start, least, found, candidate, score)

@@ -10,25 +10,54 @@ from .bm25 import drop_below
 
 FINER_BITS = 24  # of the sums that settle an order, beyond those of the first sums
 _DIGIT = 11  # bits of one pass of the radix sort
+_CROWD = 48  # keys of one digit that insertion sort is still quick for
 _LONG_RUN = 64  # entries that insertion sort is too slow for
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _digit(key, shift):
+    return (key >> np.uint64(shift)) & np.uint64((1 << _DIGIT) - 1)
 
 
 @numba.njit(cache=True, nogil=True)
 def _sort(key, value, n, bits, key_2, value_2, tally):
-    """Sort (key uint64, value uint32)[:n] by the lowest `bits` bits of the key, stably."""
+    """Sort (key uint64, value uint32)[:n] by the lowest `bits` bits of the key, stably.
+
+    By the highest digit alone and insertion, unless many keys share one; then digit by digit.
+    """
+    highest = max(0, bits - _DIGIT)
+    if _pass(key, value, n, highest, key_2, value_2, tally) <= _CROWD:
+        return _insert(key, value, n)
     for shift in range(0, bits, _DIGIT):
-        tally[:] = 0
-        for i in range(n):
-            tally[(key[i] >> np.uint64(shift)) & np.uint64((1 << _DIGIT) - 1)] += 1
-        total = 0
-        for digit in range(1 << _DIGIT):
-            total, tally[digit] = total + tally[digit], total
-        for i in range(n):
-            digit = (key[i] >> np.uint64(shift)) & np.uint64((1 << _DIGIT) - 1)
-            key_2[tally[digit]], value_2[tally[digit]] = key[i], value[i]
-            tally[digit] += 1
-        for i in range(n):
-            key[i], value[i] = key_2[i], value_2[i]
+        _pass(key, value, n, shift, key_2, value_2, tally)
+
+
+@numba.njit(cache=True, nogil=True)
+def _pass(key, value, n, shift, key_2, value_2, tally):
+    """Sort by one digit of the key, stably; return how many share the commonest."""
+    tally[:] = 0
+    for i in range(n):
+        tally[_digit(key[i], shift)] += 1
+    total, most = 0, 0
+    for digit in range(1 << _DIGIT):
+        most = max(most, tally[digit])
+        total, tally[digit] = total + tally[digit], total
+    for i in range(n):
+        digit = _digit(key[i], shift)
+        key_2[tally[digit]], value_2[tally[digit]] = key[i], value[i]
+        tally[digit] += 1
+    key[:n], value[:n] = key_2[:n], value_2[:n]
+    return most
+
+
+@numba.njit(cache=True, nogil=True)
+def _insert(key, value, n):
+    """Sort by insertion: quick where little is out of place."""
+    for i in range(1, n):
+        j, a, v = i, key[i], value[i]
+        while j > 0 and key[j - 1] > a:
+            key[j], value[j], j = key[j - 1], value[j - 1], j - 1
+        key[j], value[j] = a, v
 
 
 @numba.njit(cache=True, nogil=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numba
 import numpy as np
@@ -20,7 +21,8 @@ _BIN_BITS = kernels.BINS.bit_length() - 1
 _TILE_BYTES = 256 << 20  # of candidates that are kept at once
 _LONG, _FREQUENT = 256, 25  # a term is laid out by document if it has 256 and every 25th of them
 _WORK_OF_A_CANDIDATE = 50  # in postings: to sort it, and to score it once more
-_FEWEST_POSTINGS = 200_000  # that are worth a thread
+_FEWEST_POSTINGS = 200_000  # that are worth a range of their own
+_PIECES = 2  # ranges a thread
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,10 @@ class Searcher:
             self._tile(np.arange(start, min(start + tile, len(self.batch))), depth, room, True)
             for start in range(0, len(self.batch), tile)
         ]
-        lengths = np.concatenate([np.zeros(1, np.int64), *(f[0] for f in found)])
-        docs = np.concatenate([np.empty(0, np.uint32), *(f[1] for f in found)])
-        points = np.concatenate([np.empty(0, np.float32), *(f[2] for f in found)])
-        return np.cumsum(lengths), docs, points
+        if not found:
+            return np.zeros(1, np.int64), np.empty(0, np.uint32), np.empty(0, np.float32)
+        lengths, docs, points = (_joined(parts) for parts in zip(*found, strict=True))
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), docs, points
 
     def _tile(self, queries: np.ndarray, depth: np.ndarray, room: int, guess: bool) -> tuple:
         """Search some queries together; return (length of each list, docs, scores).
@@ -95,7 +97,7 @@ class Searcher:
         Those whose ties need more room, or whose guessed threshold was too high, come again.
         """
         batch, k = self.batch.take(queries), depth[queries]
-        state = _State(batch, self.idf, k, room)
+        state = _State(batch, self.idf, k, room, self._scratch)
         work = self.postings_per_query()[queries]
         for number in range(len(self.index.blocks)):
             terms = self._terms_of(number, batch)
@@ -111,7 +113,8 @@ class Searcher:
             return lengths, *self._settle(state, lengths)
         lengths[again], *redone = self._tile(queries[again], depth, 4 * room, False)
         docs, points = self._settle(state, lengths)
-        places = np.flatnonzero(np.repeat(np.isin(np.arange(len(batch)), again), lengths))
+        size, ends = lengths[again], np.cumsum(lengths)[again]
+        places = np.repeat(ends - np.cumsum(size), size) + np.arange(size.sum())
         docs[places], points[places] = redone
         return lengths, docs, points
 
@@ -189,8 +192,8 @@ class Searcher:
         """Put the open candidates in order; return (docs, scores) of lists of these lengths."""
         fine = np.zeros(state.opened.sum(), dtype=np.int64)
         fine_at, out_at = np.cumsum(state.opened) - state.opened, np.cumsum(lengths) - lengths
-        docs = np.zeros(lengths.sum(), dtype=np.uint32)
-        points = np.zeros(len(docs), dtype=np.float32)
+        docs = np.empty(lengths.sum(), dtype=np.uint32)
+        points = np.empty(len(docs), dtype=np.float32)
 
         def score(low: int, high: int) -> None:
             for block, rows in zip(self.index.blocks, self.rows, strict=True):
@@ -217,6 +220,10 @@ class Searcher:
         return docs, points
 
 
+def _joined(parts: tuple[np.ndarray, ...]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 @dataclass(frozen=True)
 class _Terms:
     """The batch's terms in one block; arrays as `native.bm25.impacts` takes them."""
@@ -235,7 +242,14 @@ class _Terms:
 class _State:
     """What is known of a tile's queries between blocks; see `native.bm25.accumulate`."""
 
-    def __init__(self, batch: Batch, idf: np.ndarray, k: np.ndarray, room: int):
+    def __init__(
+        self,
+        batch: Batch,
+        idf: np.ndarray,
+        k: np.ndarray,
+        room: int,
+        scratch: Callable[[str, int], np.ndarray],
+    ):
         n = len(batch)
         self.batch, self.k = batch, k
         query = np.repeat(np.arange(n), np.diff(batch.bounds))
@@ -251,9 +265,11 @@ class _State:
         self.bin_shift = np.maximum(0, np.ceil(np.log2(top)).astype(np.int64) - _BIN_BITS)
         self.histogram = np.zeros((n, kernels.BINS), dtype=np.uint32)
         self.above, self.low, self.found = (np.zeros(n, dtype=np.int64) for _ in range(3))
-        self.candidate = np.empty((n, room), dtype=np.uint32)
-        self.score = np.empty((n, room), dtype=np.uint32)
-        self.open_order = np.empty((n, room), dtype=np.uint8)
+        # By the room, since queries come again while those of the first pass wait to be settled.
+        self.candidate = scratch(f"candidates, {room}", n * room).reshape(n, room)
+        self.score = scratch(f"scores, {room}", n * room).reshape(n, room)
+        open_order = scratch(f"open order, {room}", n * room // 4 + 1).view(np.uint8)
+        self.open_order = open_order[: n * room].reshape(n, room)
         self.opened = np.zeros(n, dtype=np.int64)
 
     def terms(self) -> tuple:
@@ -299,15 +315,23 @@ class _State:
         in_threads(sort, self.found * _WORK_OF_A_CANDIDATE)
 
 
+@cache
+def _threads(number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(number)
+
+
 def in_threads(work: Callable[[int, int], None], cost: np.ndarray) -> None:
-    """Call work(low, high) over all rows, in ranges of about equal cost, one per thread."""
+    """Call work(low, high) over all rows, in ranges of about equal cost, on all threads.
+
+    There are several ranges a thread, because the cost is only roughly what a range takes.
+    """
     total = np.cumsum(cost, dtype=np.int64)
     sum_ = int(total[-1]) if len(total) else 0
-    threads = min(int(numba.config.NUMBA_NUM_THREADS), 1 + sum_ // _FEWEST_POSTINGS)
-    if threads < 2:
+    threads = int(numba.config.NUMBA_NUM_THREADS)
+    pieces = min(threads * _PIECES, 1 + sum_ // _FEWEST_POSTINGS)
+    if threads < 2 or pieces < 2:
         work(0, len(cost))
         return
-    cuts = np.searchsorted(total, np.linspace(0, sum_, threads + 1)[1:-1])
+    cuts = np.searchsorted(total, np.linspace(0, sum_, pieces + 1)[1:-1])
     bounds = [0, *cuts.tolist(), len(cost)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, bounds[:-1], bounds[1:]))
+    list(_threads(threads).map(work, bounds[:-1], bounds[1:]))
