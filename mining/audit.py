@@ -14,13 +14,15 @@ import numpy as np
 
 from .collection.handles import Collection, Corpus, Queries
 from .draws import generator
-from .errors import UsageError
+from .errors import BadInput, UsageError
 from .groups import Groups
 from .near_copies import near_pairs, shingled
 from .pool import Pool
+from .sources.base import Run
 from .store import Artifact, Workspace
 
 MOST_DOCUMENTS = 50_000
+CUTOFFS = (10, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +52,19 @@ def audit_groups(
     *,
     collection: Collection,
     against: Sequence[str] | None = None,
+    runs: Sequence[Artifact | str] = (),
     at_least: float = 0.8,
     examples: int = 10,
 ) -> dict[str, Any]:
-    """Return what was found, as plain JSON values, in five sections.
+    """Return what was found, as plain JSON values, in six sections.
 
     `must_be_zero` and `counts`; `suspects`: negatives that the teacher scores above the positive,
     the largest gaps first, with texts; `copies`: near copies among the documents (overlap
     `at_least` or more) and negatives that nearly copy a positive of their own query; `leakage`: per
     other split (or those in `against`) equal and nearly equal queries, and its judged positives
-    among the documents; `imbalance`: how often documents and positives repeat, and which sources
-    found the negatives. Above 50,000 distinct documents the copies are sought in a keyed draw of
-    that many, and `copies` says so.
+    among the documents; `coverage`: how much of evaluation `runs` the groups hold; `imbalance`: how
+    often documents and positives repeat, and which sources found the negatives. Above 50,000
+    distinct documents the copies are sought in a keyed draw of that many, and `copies` says so.
     """
     if examples < 0:
         raise UsageError(f"examples={examples} is negative")
@@ -84,6 +87,10 @@ def audit_groups(
         "suspects": _suspects(audited, examples),
         "copies": _copies(audited, at_least, examples),
         "leakage": {split: _leakage(audited, split, at_least, examples) for split in splits},
+        "coverage": {
+            Run(run).label: _coverage(audited, Run(run))
+            for run in (workspace.find(one, "run") for one in runs)
+        },
         "imbalance": _imbalance(audited, artifact),
     }
 
@@ -204,6 +211,33 @@ def _leakage(groups: Audited, split: str, at_least: float, examples: int) -> dic
             for i in order
         ],
     }
+
+
+def _coverage(groups: Audited, run: Run) -> dict[str, float]:
+    """Return |S ∩ R| / |R| at CUTOFFS, S the groups' documents, R those of the run's first ranks.
+
+    Beside it the ratio to what as many documents drawn at random would cover, |S| / corpus.
+    """
+    if run.artifact.inputs["corpus"] != groups.corpus.artifact.fingerprint:
+        raise BadInput(
+            f"the run {run.label} is of another corpus",
+            where=run.artifact.path,
+            do="name a run over the collection that the groups were made from",
+        )
+    trained = np.unique(groups.doc)
+    expected = len(trained) / max(1, len(groups.corpus) - len(groups.corpus.empty))
+    found: dict[str, float] = {}
+    for cutoff in CUTOFFS:
+        first = [np.empty(0, np.uint32)]
+        for part in run.parts():
+            lengths = np.diff(part.offsets)
+            rank = np.arange(len(part.doc)) - np.repeat(part.offsets[:-1], lengths)
+            first.append(part.doc[rank < cutoff])
+        wanted = np.unique(np.concatenate(first))
+        share = len(np.intersect1d(wanted, trained)) / max(1, len(wanted))
+        found[f"at {cutoff}"] = share
+        found[f"at {cutoff}, ratio to random"] = share / expected
+    return found
 
 
 def _nearly(groups: Audited, trained: np.ndarray, wanted: np.ndarray, at_least: float) -> int:

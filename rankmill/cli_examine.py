@@ -50,6 +50,9 @@ def audit(
         list[str] | None,
         typer.Option("--against", help="A split to look for leakage; default: all others."),
     ] = None,
+    run: Annotated[
+        list[str] | None, typer.Option("--run", help="An evaluation run: how much is trained on?")
+    ] = None,
     overlap: Annotated[float, typer.Option(help="Text overlap of near copies, 0.7 to 1.")] = 0.8,
     examples: Annotated[int, typer.Option(help="Examples of each kind to read.", min=0)] = 5,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -65,7 +68,8 @@ def audit(
 
     with session(workspace, as_json=json) as here:
         artifact = here.workspace.find(groups, "groups")
-        found = api.audit(artifact, against=against, overlap=overlap, examples=examples)
+        runs = [here.workspace.find(name, "run") for name in run or ()]
+        found = api.audit(artifact, against=against, runs=runs, overlap=overlap, examples=examples)
         if json:
             here.emit(found)
         else:
@@ -145,6 +149,9 @@ def _print_audit(found: dict[str, Any]) -> None:
     for section in ("counts", "suspects", "copies", "imbalance"):
         typer.echo(f"\n{section}")
         _print_values(found[section])
+    for run, values in found["coverage"].items():
+        typer.echo(f"\ncoverage of {run}")
+        _print_values(values)
     for split, values in found["leakage"].items():
         typer.echo(f"\nleakage into {split}")
         _print_values(values)

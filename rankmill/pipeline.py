@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from rankmill import api
+from rankmill import api, shaping
 from rankmill.mining import names
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
@@ -97,19 +97,30 @@ class Pipeline:
         assert results.pool is not None
         assert results.scores is not None
         labels = {name: Run(run).label for name, run in results.runs.items()}
-        strategy = with_labels(self.recipe.groups.samplers[sampler], labels)
-        results.groups[sampler] = api.select(
+        wanted = self.recipe.groups
+        strategy = with_labels(wanted.samplers[sampler], labels)
+        groups = api.select(
             strategy,
             results.pool,
             results.scores,
-            size=self.recipe.groups.size,
+            size=wanted.size,
             seed=self.recipe.seed,
+            filters=wanted.filters,
+            positives=wanted.positives,
             name=self._alias(f"{sampler}-groups"),
             how=self.how,
         )
+        statistics = self._measured(groups, sampler)
+        if wanted.cut is not None:
+            name = self._alias(f"{sampler}-groups")
+            groups = shaping.cut(groups, statistics, wanted.cut, name=name, how=self.how)
+            statistics = self._measured(groups, sampler)
+        results.groups[sampler], results.statistics[sampler] = groups, statistics
+
+    def _measured(self, groups: Artifact, sampler: str) -> Artifact:
         wanted = self.recipe.statistics
-        results.statistics[sampler] = api.stats(
-            results.groups[sampler],
+        return api.stats(
+            groups,
             statistics=wanted.columns,
             encoder=wanted.encoder,
             name=self._alias(f"{sampler}-stats"),

@@ -32,10 +32,16 @@ class Mine(_Strict):
 
 
 class Groups(_Strict):
-    """How groups are chosen: one data set per sampler."""
+    """How groups are chosen: one data set per sampler, its candidates filtered and its queries cut.
+
+    `cut` keeps groups by their statistics, such as `where('"ties" = 0')`; it needs those columns.
+    """
 
     size: int = Field(8, ge=2)
     samplers: dict[str, str] = Field(min_length=1)
+    filters: list[str] = Field(default_factory=list)
+    positives: str = "first"
+    cut: str | None = None
 
 
 class Statistics(_Strict):

@@ -12,9 +12,10 @@ from selection_world import build_world
 from rankmill.mining.audit import audit_groups, gini, verdict
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import GroupArrays, groups_table
+from rankmill.mining.groups import GroupArrays, Groups, groups_table
 from rankmill.mining.selection import cut_groups, select_groups
 from rankmill.mining.selection.explain import explain_query
+from rankmill.mining.sources import Run, mine
 from rankmill.mining.statistics import measure_groups
 from rankmill.mining.store.tables import groups_schema
 
@@ -204,6 +205,27 @@ def test_selected_groups_are_sound_and_sources_are_counted(world):
     assert found["imbalance"]["negatives_found_by"][world["label"]] == 1.0
     assert found["imbalance"]["negatives_found_by"]["random"] < 1.0
     assert found["copies"]["negatives_like_the_positive"] == 0
+
+
+def test_coverage_of_an_evaluation_run(world):
+    chosen = select(world, f'top(source="{world["label"]}")')
+    run = mine(world["workspace"], "random", world["collection"], "train", depth=15, seed=9)
+    found = audit_groups(
+        world["workspace"], chosen, collection=world["collection"], runs=[run], at_least=1.0
+    )
+    trained = {d for docs in Groups(chosen).part(0).doc.tolist() for d in docs}
+    wanted = {d for row in range(run.rows) for d in Run(run).row(row)[1][:10].tolist()}
+    share = len(trained & wanted) / len(wanted)
+    assert found["coverage"]["random"]["at 10"] == pytest.approx(share)
+    ratio = found["coverage"]["random"]["at 10, ratio to random"]
+    assert ratio == pytest.approx(share / (len(trained) / 59))
+    other = build_world(world["folder"] / "other")
+    text = (other["folder"] / "beir" / "corpus.jsonl").read_text().replace("number 9", "nine")
+    (other["folder"] / "beir" / "corpus.jsonl").write_text(text)
+    changed = collect(world["workspace"], f"beir:{other['folder'] / 'beir'}")
+    elsewhere = mine(world["workspace"], "random", changed, "train", depth=5)
+    with pytest.raises(BadInput, match="the run random is of another corpus"):
+        audit_groups(world["workspace"], chosen, collection=world["collection"], runs=[elsewhere])
 
 
 def test_gini_of_counts():

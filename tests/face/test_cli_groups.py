@@ -1,0 +1,173 @@
+"""Commands about groups and what examines them, as a user meets them: right and wrong arguments."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_collection import tiny_beir
+from tiny_models import tiny_encoder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Return a folder with a tiny collection and a tiny model."""
+    root = tmp_path_factory.mktemp("cli-groups")
+    tiny_beir(root / "tiny")
+    tiny_encoder(root / "encoder")
+    return root
+
+
+@pytest.fixture
+def rankmill(place, capfd, monkeypatch):
+    """Return a function that runs one command in this process: (status, stdout, stderr)."""
+    from rankmill import cli
+
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "240")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rankmill", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def made(rankmill, place):
+    """Make groups with statistics, once; returns the runner."""
+    if (place / "rankmill-work" / "names" / "stats.json").exists():
+        return rankmill
+    steps = [
+        "collect beir:tiny --name tiny",
+        "mine bm25 -c tiny --split train --depth 30 -n bm25",
+        "mine random -c tiny --split train --depth 30 -n random",
+        "mine neighbours(model=encoder) -c tiny --split train --depth 30 -n near",
+        "pool bm25 random near -n pool",
+        "score bi_encoder(model=encoder) --pool pool -n scores",
+        "select quotas(sources=[bm25,random,neighbours]) --pool pool --scores scores --size 7 "
+        "--filter near_copies --filter between(low=-2,score=raw) --positives together "
+        "--when-short fill -n groups",
+        "stats --groups groups --encoder encoder -n stats -s pair_entropy(score=raw) -s radius "
+        "-s overlap(bm25,random) -s removed -s hygiene(positives)",
+    ]
+    for step in steps:
+        status, _, err = rankmill(*step.split())
+        assert status == 0, (step, err)
+    return rankmill
+
+
+def test_groups_are_cut_crossed_sampled_and_relabelled(made, place):
+    (place / "rewrites.tsv").write_text("q2\tanother wording\n")
+    steps = [
+        ("cut", "keep_below(of=pair_entropy(score=raw),q=0.75)")
+        + ("--groups", "groups", "--statistics", "stats", "-n", "low"),
+        ("cut", "where('removed = 0')", "--groups", "groups", "--statistics", "stats"),
+        ("cells", "--groups", "groups", "--statistics", "stats")
+        + ("--entropy", "pair_entropy(score=raw)", "-n", "cell"),
+        ("subsample", "--groups", "groups", "--size", "5", "--times", "2", "-n", "small"),
+        ("retarget", "temperature(T=0.5)", "--groups", "groups"),
+        ("retarget", "--groups", "groups", "--scores", "scores"),
+        ("rewrite", "rewrites.tsv", "-c", "tiny", "--split", "train", "-n", "wide"),
+        ("stats", "--scores", "scores", "--encoder", "encoder", "-n", "pool-stats")
+        + ("-s", "pair_entropy(score=raw)", "-s", "diameter", "-s", "intrinsic_dim"),
+    ]
+    for step in steps:
+        status, out, err = made(*step)
+        assert status == 0, (step, err)
+        assert "root" in out
+    cells = [
+        made("show", f"cell-near{n}-sure{s}", "--rows", "0")[1] for n in (0, 1) for s in (0, 1)
+    ]
+    assert len({out.rsplit("\n", 2)[-2] for out in cells}) == 1  # as many rows in each
+    status, _, err = made("cells", "--groups", "groups", "--statistics", "stats", "--json")
+    assert status == 4  # the entropy of log-probabilities was not measured
+    assert "pair_entropy(T=1) was not measured" in err
+    status, out, _ = made("show", "small", "--rows", "1", "--format", "jsonl")
+    assert len(json.loads(out)["doc_id"]) == 5
+
+
+def test_summary_explain_and_audit(made):
+    status, out, _ = made("summary", "stats")
+    assert status == 0
+    assert "Spearman" in out
+    assert "removed" in out
+    assert json.loads(made("summary", "stats", "--json")[1])["rows"] > 0
+    status, out, _ = made("explain", "q2", "--groups", "groups")
+    assert status == 0
+    for word in ("positive of the group", "bm25 #", "●", "pair_entropy"):
+        assert word in out
+    told = json.loads(made("explain", "q2", "--groups", "groups", "--json")[1])
+    assert any(one["kept"] for one in told["groups"][0]["candidates"])
+    status, out, _ = made("audit", "--groups", "groups")
+    assert status == 0
+    assert "leakage into test" in out
+    assert json.loads(made("audit", "--groups", "groups", "--json")[1])["leakage"]["test"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ("stats", 2, "nothing to measure"),
+        ("stats --scores scores --compat locality-and-entropy", 4, "variants are of groups"),
+        ("stats --groups groups --compat x", 2, "compat='x' is unknown"),
+        ("stats --groups groups -s intrinsic_dim", 2, "needs the vectors of an encoder"),
+        ("retarget --groups groups", 2, "nothing says what the new labels are"),
+        ("retarget soften --groups groups", 2, "unknown target 'soften'"),
+        ("subsample --groups groups --size 9", 2, "size=9 is no part of groups of 7"),
+        ("explain q999 --groups groups", 4, "'q999'"),
+        ("explain q1 --groups groups", 4, "query 'q1' is not in the pool"),
+        ("audit --groups groups --against dev", 4, "no split 'dev'"),
+        ("audit --groups groups --overlap 0.1", 2, "0.1 is not an overlap of near copies"),
+        ("cut where('nope=1') --groups groups --statistics stats", 2, "'nope' was not measured"),
+        ("cut keep_below --groups groups --statistics pool", 4, "a statistics was expected"),
+        ("select shell --pool pool --scores scores", 2, "shell.* needs vectors"),
+        ("rewrite none.tsv -c tiny --split train", 4, "none.tsv"),
+        ("summary groups", 4, "a statistics was expected"),
+    ],
+)
+def test_wrong_arguments_say_what_to_do(made, arguments, status, message):
+    import re
+
+    ended, _, err = made(*arguments.split())
+    assert ended == status, err
+    assert re.search(message, err)
+    assert "Traceback" not in err
+
+
+def test_a_recipe_filters_and_cuts(rankmill, place):
+    (place / "cut.toml").write_text(
+        """
+name = "c"
+collection = "beir:tiny"
+teacher = "bi_encoder(model=encoder)"
+[mine]
+split = "train"
+depth = 30
+[mine.sources]
+bm25 = "bm25"
+random = "random"
+[groups]
+size = 4
+filters = ["near_copies"]
+positives = "together"
+cut = "where('\\"pair_entropy(T=1,score=raw)\\" > 0')"
+[groups.samplers]
+bm25 = "uniform(source=bm25,last=30)"
+[statistics]
+columns = ["pair_entropy(score=raw)", "ties"]
+"""
+    )
+    status, out, err = rankmill("run", "cut.toml")
+    assert status == 0, err
+    told = json.loads(rankmill("summary", "c-bm25-stats", "--json")[1])
+    assert told["columns"]["pair_entropy(T=1,score=raw)"]["min"] > 0
