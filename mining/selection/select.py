@@ -63,6 +63,7 @@ def select_groups(
     and for a pool of another collection.
     """
     pool, scores = workspace.find(pool, "pool"), workspace.find(scores, "scores")
+    when_short = "fill" if when_short == "fill(random)" else when_short
     given = {"positives": positives, "when_short": when_short, "missing": missing}
     _check_request(size, min_grade, given)
     _check_same_collection(pool, collection, split)
@@ -178,7 +179,12 @@ class _Books:
             stack(4, np.float32),
         )
         self.counts["pairs"] = arrays.doc.size
-        return Output(groups_table(arrays), dropped=self.dropped, counts=self.counts)
+        return Output(
+            groups_table(arrays),
+            dropped=self.dropped,
+            counts=self.counts,
+            usage={"pairs_used": arrays.doc.size},
+        )
 
 
 class Chooser:

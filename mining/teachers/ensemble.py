@@ -6,7 +6,7 @@ any teacher; the mean is taken over stored scores.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -142,7 +142,8 @@ class EnsembleScorer:
             absent |= lacking
             values = self._calibrated(found.astype(np.float64), number)
             total += self.weights[number] * values
-        return Scored((total / sum(self.weights)).astype(np.float32), absent=absent)
+        mean = (total / sum(self.weights)).astype(np.float32)
+        return Scored(mean, {"pairs_scored": 0}, absent)  # the members were paid for theirs
 
     def _calibrated(self, values: np.ndarray, number: int) -> np.ndarray:
         if self.to_logit[number]:
@@ -153,7 +154,7 @@ class EnsembleScorer:
 
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return the same: the members' scores are what they are."""
-        return self.score(query, doc)
+        return replace(self.score(query, doc), usage={})
 
     def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
         """Return 0: each member counts what it cuts in its own artifact."""

@@ -8,7 +8,7 @@ that the file lacks is an error, or follows the policy that the teacher declares
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -220,11 +220,11 @@ class StoredScorer:
         absent = np.ones(len(doc), dtype=bool)
         if len(doc):
             self.scores.fill(query, doc, found, absent)
-        return Scored(found, absent=absent)
+        return Scored(found, {"pairs_scored": 0}, absent)  # looked up, not computed
 
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return the same: nothing is computed here."""
-        return self.score(query, doc)
+        return replace(self.score(query, doc), usage={})
 
     def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
         """Return 0: texts were cut, if at all, by whoever made the scores."""

@@ -109,7 +109,6 @@ class ScoreWorker:
             if unknown.any():
                 store.fill(query, doc, scores, unknown)
         usage["pairs_scored"] = int(unknown.sum())
-        usage["pairs_reused"] = len(doc) - usage["pairs_scored"]
         absent = np.zeros(len(doc), dtype=bool)
         if unknown.any():
             scored = self.scorer.score(query[unknown], doc[unknown])
@@ -117,7 +116,9 @@ class ScoreWorker:
             if scored.absent is not None:
                 absent[unknown] = scored.absent
             usage |= scored.usage
-            self._score_again(query, doc, scores, unknown & ~absent & ~np.isfinite(scores), usage)
+            bad = unknown & ~absent & ~np.isfinite(scores)
+            self._score_again(query, doc, scores, bad, usage)
+        usage["pairs_reused"] = len(doc) - usage["pairs_scored"] - int(absent.sum())
         if absent.any() and self.missing == "error":
             raise BadInput(
                 f"{int(absent.sum()):,} of {len(doc):,} pairs have no score: "

@@ -356,3 +356,13 @@ def test_the_survey_against_a_loop() -> None:
         "positives_lost": lost,
     }  # fmt: skip
     assert outside(np.asarray([0.0, 1.0002, 1.1, -0.2, np.nan]), (0.0, 1.0)).tolist() == [2, 3]
+
+
+def test_what_is_looked_up_is_not_counted_as_scored(
+    workspace: Workspace, collection: Collection, run: Artifact, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "scores.tsv", drawn(asked(run, collection)))
+    one = f"imported(path={path},kind=logit)"
+    for teacher in (one, f"ensemble(of=[{one},{one}])"):
+        usage = score_pool(workspace, teacher, run).cost()["usage"]
+        assert usage == {"pairs_asked": 30, "pairs_scored": 0, "pairs_reused": 30}
