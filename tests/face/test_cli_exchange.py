@@ -38,8 +38,9 @@ def rankmill(
 
 
 def test_from_a_pickle_to_groups(rankmill: Command) -> None:
+    docs = [*(f"d{d}" for d in range(195)), *(f"odd-{d}" for d in range(5))]
     scores = {
-        f"q{q}": {f"d{d}": (q * 7 + d * 13) % 11 - 4.5 for d in range(195)} for q in range(40)
+        f"q{q}": {doc: (q * 7 + i * 13) % 11 - 4.5 for i, doc in enumerate(docs)} for q in range(40)
     }
     Path("scores.pkl").write_bytes(pickle.dumps(scores))
     convert = ("unsafe-convert-pickle", "scores.pkl", "--to", "scores.jsonl")
