@@ -25,6 +25,9 @@ if TYPE_CHECKING:
         export as export,
     )
     from rankmill.api import (
+        import_groups as import_groups,
+    )
+    from rankmill.api import (
         import_run as import_run,
     )
     from rankmill.api import (
@@ -84,6 +87,7 @@ _LAZY = {
             "evaluate",
             "explain",
             "export",
+            "import_groups",
             "import_run",
             "import_scores",
             "mine",

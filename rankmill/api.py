@@ -109,6 +109,24 @@ def import_scores(
     return _named(made, name)
 
 
+def import_groups(
+    path: str | Path,
+    collection: Collection,
+    *,
+    format: str,
+    kind: str,
+    size: int | None = None,
+    name: str | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Read training groups of another trainer's layout: triple, colbert, tevatron, trove, …"""
+    from rankmill.mining.imported_groups import import_groups as read
+
+    workspace = collection.artifact.workspace
+    made = read(workspace, path, collection, form=format, kind=kind, size=size, how=how)
+    return _named(made, name)
+
+
 def pool(
     runs: Sequence[Artifact],
     *,

@@ -88,12 +88,17 @@ def import_(
     path: Annotated[Path, typer.Argument(help="The file.")],
     collection: CollectionOption,
     split: Annotated[str | None, typer.Option("--split", help="Of a run: its queries.")] = None,
-    as_: Annotated[str, typer.Option("--as", help="What it holds: run or scores.")] = "run",
+    as_: Annotated[str, typer.Option("--as", help="What it holds: run, scores or groups.")] = "run",
     kind: Annotated[
-        str | None, typer.Option(help="Of scores: logit, log-prob, probability, similarity.")
+        str | None,
+        typer.Option(help="Of teacher scores: logit, log-prob, probability, similarity."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="Of scores: json, jsonl, tsv, parquet, trec; else by ending.")
+        str | None,
+        typer.Option(
+            help="Of scores: json, jsonl, tsv, parquet, trec; else by ending. Of groups: triple, "
+            "colbert, tevatron, flag-embedding, trove, rankers."
+        ),
     ] = None,
     unknown: Annotated[
         str, typer.Option(help="Of scores: ids that the collection lacks: error, skip.")
@@ -102,39 +107,39 @@ def import_(
     system: Annotated[
         str | None, typer.Option(help="Of a sentence-transformers hard-negatives file: which.")
     ] = None,
+    size: Annotated[int | None, typer.Option(help="Of groups: documents kept of each.")] = None,
     name: NameOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Bring somebody else's run or teacher scores into the workspace.
+    """Bring somebody else's run, teacher scores or training groups into the workspace.
 
     Example: rankmill import run.txt --as run -c nf --split test --name their-run
     Example: rankmill import scores.jsonl --as scores --kind logit -c nf --name their-scores
+    Example: rankmill import DIR --as groups --format colbert --kind logit -c nf --name theirs
     """
     from rankmill import api
     from rankmill.mining.collection import Collection
     from rankmill.mining.errors import UsageError
 
-    needed = {"run": ("--split", split), "scores": ("--kind", kind)}
+    kinds = {"--kind": kind}
+    needed = {"run": {"--split": split}, "scores": kinds, "groups": kinds | {"--format": format}}
     if as_ not in needed:
-        raise UsageError(f"cannot import {as_!r}", do="import --as run or --as scores")
-    option, value = needed[as_]
-    if value is None:
-        raise UsageError(f"import --as {as_} needs {option}", do=f"add {option} …")
+        raise UsageError(f"cannot import {as_!r}", do="import --as run, scores or groups")
+    for option, value in needed[as_].items():
+        if value is None:
+            raise UsageError(f"import --as {as_} needs {option}", do=f"add {option} …")
     with session(workspace, as_json=json) as here:
         opened = Collection.open(here.workspace, collection)
+        how, of = here.how, str(kind)
         if as_ == "run":
-            made = api.import_run(path, opened, split=value, system=system, how=here.how)
+            made = api.import_run(path, opened, split=str(split), system=system, how=how)
+        elif as_ == "groups":
+            form = str(format)
+            made = api.import_groups(path, opened, format=form, kind=of, size=size, how=how)
         else:
-            made = api.import_scores(
-                path,
-                opened,
-                kind=value,
-                format=format,
-                unknown=unknown,
-                sign=sign,
-                how=here.how,
-            )
+            rules: dict[str, Any] = {"format": format, "unknown": unknown, "sign": sign}
+            made = api.import_scores(path, opened, kind=of, **rules, how=how)
         here.tell(made, name)
 
 

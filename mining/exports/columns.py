@@ -9,8 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_BREAKS = np.isin(np.arange(256), [9, 10, 13])
-_ESCAPED = np.isin(np.arange(256), [*range(32), ord('"'), ord("\\")])
+_BREAKS = (9, 10, 13)
 
 
 def lists(values: pa.Array | np.ndarray, offsets: np.ndarray) -> pa.LargeListArray:
@@ -33,17 +32,18 @@ def numbers(values: np.ndarray) -> pa.Array:
 def one_line(texts: pa.Array) -> pa.Array:
     """Return texts for a tab-separated file: each tab, CR and LF becomes a space."""
     offsets, data = bytes_of(texts)
-    breaks = _BREAKS[data]  # never a part of a longer UTF-8 character
-    if not breaks.any():
+    if not (data <= max(_BREAKS)).any():
         return texts.cast(pa.large_string())
-    plain = np.where(breaks, np.uint8(32), data)
+    # None of these bytes is ever a part of a longer UTF-8 character.
+    plain = np.where(np.isin(data, _BREAKS), np.uint8(32), data)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
     return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
 
 
 def quoted(texts: pa.Array) -> pa.Array:
     """Print texts as JSON strings."""
-    if _ESCAPED[bytes_of(texts)[1]].any():
+    _, data = bytes_of(texts)
+    if (data < 32).any() or (data == ord('"')).any() or (data == ord("\\")).any():
         printed = [json.dumps(one, ensure_ascii=False) for one in texts.to_pylist()]
         return pa.array(printed, pa.large_string())
     return text('"', texts, '"')

@@ -47,7 +47,7 @@ class ExportFolder:
         # Ids and texts hardly repeat within a row group: a dictionary costs time and saves nothing.
         with (
             self.stream(name) as out,
-            pq.ParquetWriter(out, schema, use_dictionary=False, compression="zstd") as writer,
+            pq.ParquetWriter(out, schema, use_dictionary=False, write_statistics=False) as writer,
         ):
             yield writer
 

@@ -1,0 +1,146 @@
+"""Training groups of other trainers' layouts, read back: the way out and home, and bad files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from tiny_collection import tiny_beir
+from toy_groups import publish
+
+from rankmill.mining.collection import collect
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.exports import export_groups
+from rankmill.mining.group_files import LAYOUTS
+from rankmill.mining.groups import Groups
+from rankmill.mining.imported_groups import import_groups
+from rankmill.mining.store import Workspace
+
+EXPORTED = {
+    "triple": "sentence-transformers",
+    "colbert": "colbert",
+    "tevatron": "tevatron",
+    "flag-embedding": "flag-embedding",
+    "trove": "trove",
+    "rankers": "rankers",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("imported-groups")
+    collection = collect(Workspace(folder / "work"), f"beir:{tiny_beir(folder / 'tiny')}")
+    random = np.random.Generator(np.random.Philox(5))
+    rows = [
+        (f"q{i}", [f"d{d}" for d in random.choice(150, 4, replace=False)], random.normal(0, 3, 4))
+        for i in range(12)
+    ]
+    rows = [(q, d, s.tolist()) for q, d, s in rows]
+    return publish(collection, [rows[0], *rows]), collection
+
+
+def read_back(made, path, form, **options):
+    collection = made[1]
+    options = {"kind": "logit", **options}
+    return import_groups(collection.artifact.workspace, path, collection, form=form, **options)
+
+
+@pytest.mark.parametrize("form", LAYOUTS)
+def test_an_export_comes_home(made, tmp_path, form):
+    groups, collection = made
+    folder = export_groups(EXPORTED[form], groups, collection, tmp_path / "out").path
+    back = read_back(made, folder, form)
+    ours, theirs = Groups(groups).part(0), Groups(back).part(0)
+    for name in ("query", "doc", "score", "grade"):
+        assert (getattr(ours, name) == getattr(theirs, name)).all(), name
+    assert np.isnan(theirs.inclusion[:, 1:]).all()
+    assert back.verify() == 1
+    assert (back.metadata["kind"], back.parameters["format"]) == ("logit", form)
+    again = export_groups(EXPORTED[form], back, collection, tmp_path / "again").path
+    for file in (f for f in folder.rglob("*") if f.is_file() and f.name != "export.json"):
+        assert (again / file.relative_to(folder)).read_bytes() == file.read_bytes()
+
+
+def trove(folder, *rows):
+    path = folder / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def row(query="q3", docs=("d1", "d2", "d3"), scores=(3, 2, 1)):
+    return {"qid": query, "docid": list(docs), "score": list(scores)}
+
+
+def test_queries_in_any_order_and_groups_of_several_sizes(made, tmp_path):
+    rows = [row("q5"), row("q3", ["d9", "d8"], [2, 1]), row("q4", "d5 d6 d7 d8".split(), range(4))]
+    path = trove(tmp_path, *rows)
+    with pytest.raises(BadInput, match=r"groups of 2 to 4 documents(.|\n)*say --size"):
+        read_back(made, path, "trove")
+    back = read_back(made, path, "trove", size=3)
+    arrays, collection = Groups(back).part(0), made[1]
+    assert collection.queries.query_ids(arrays.query) == ["q4", "q5"]
+    assert arrays.score.tolist() == [[0, 1, 2], [3, 2, 1]]
+    short = back.dropped["too_few_documents"]
+    assert collection.queries.query_ids(short) == ["q3"]
+    with pytest.raises(BadInput, match=r"no group has 9 documents(.|\n)*smaller --size"):
+        read_back(made, path, "trove", size=9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (row("zz"), r"1 query ids are not in the collection: 'zz'"),
+        (row(docs=["d1", "xx", "d3"]), r"1 document ids are not in the collection: 'xx'"),
+        (row(scores=[1, 2]), r"3 documents with 2 scores(.|\n)*line 2"),
+        (row(scores=[1, None, 2]), r"the score of document 'd2' is None(.|\n)*line 2"),
+        (row(scores=[1, float("nan"), 2]), r"the score of document 'd2' is nan(.|\n)*line 2"),
+        (row(scores=[1, True, 2]), r"the score of document 'd2' is True(.|\n)*line 2"),
+        (row(docs=["d1", "d1", "d3"]), "a group holds a document twice"),
+        ({"qid": "q3", "score": [1]}, r"'docid' is missing(.|\n)*line 2"),
+    ],
+)
+def test_bad_rows_are_refused_with_their_line(made, tmp_path, wrong, message):
+    with pytest.raises(BadInput, match=message):
+        read_back(made, trove(tmp_path, row(), wrong), "trove")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[3,[1,0.5],[2]]", r"the line is not \[qid,\[pid,score\],…\](.|\n)*line 1"),
+        ("[3,1,2]", r"the line is not \[qid"),
+        ("{}", r"the line is not \[qid"),
+        ("[3,[[0.5,1],[0.25,2]]]", r"\[0.5, 1\], not a document's number(.|\n)*turn the pairs"),
+        ("[3,[0.5,1],[0.25,2]]", r"0.5, not a document's number(.|\n)*turn the pairs round"),
+        ("[3,[1,0.5],[2,0.25]]", r"the number 3 is not in id_map.parquet"),
+    ],
+)
+def test_colbert_lines_are_not_guessed(made, tmp_path, line, message):
+    folder = export_groups("colbert", *made, tmp_path / "out").path
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(folder / "id_map.parquet", copy)
+    (copy / "train.json").write_text(line.replace("[3,", "[333,") + "\n")
+    with pytest.raises(BadInput, match=message.replace("number 3 ", "number 333 ")):
+        read_back(made, copy, "colbert")
+
+
+def test_files_that_are_not_there_and_requests_that_are_not_known(made, tmp_path):
+    with pytest.raises(BadInput, match=r"there is no such file(.|\n)*train.jsonl"):
+        read_back(made, tmp_path, "trove")
+    with pytest.raises(UsageError, match=r"format=beir holds no groups(.|\n)*one of triple, colb"):
+        read_back(made, tmp_path, "beir")
+    with pytest.raises(UsageError, match=r"kind=score is no score kind(.|\n)*logit"):
+        read_back(made, tmp_path, "trove", kind="score")
+    with pytest.raises(BadInput, match="the file holds no group"):
+        read_back(made, trove(tmp_path), "trove")
+    unlike = export_groups("datasets", *made, tmp_path / "out").path / "groups" / "train.parquet"
+    with pytest.raises(BadInput, match=r"the column 'document_ids' is missing"):
+        read_back(made, unlike, "triple")
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text(json.dumps({"query": "?", "pos": ["x"], "neg": [], "pos_scores": [1],
+                                 "neg_scores": []}) + "\n")  # fmt: skip
+    with pytest.raises(BadInput, match=r"1 query texts are not in the collection: '\?'"):
+        read_back(made, texts, "flag-embedding")
