@@ -22,18 +22,6 @@ if TYPE_CHECKING:
         explain as explain,
     )
     from rankmill.api import (
-        export as export,
-    )
-    from rankmill.api import (
-        import_groups as import_groups,
-    )
-    from rankmill.api import (
-        import_run as import_run,
-    )
-    from rankmill.api import (
-        import_scores as import_scores,
-    )
-    from rankmill.api import (
         mine as mine,
     )
     from rankmill.api import (
@@ -56,6 +44,18 @@ if TYPE_CHECKING:
     )
     from rankmill.api import (
         train as train,
+    )
+    from rankmill.exchange import (
+        export as export,
+    )
+    from rankmill.exchange import (
+        import_groups as import_groups,
+    )
+    from rankmill.exchange import (
+        import_run as import_run,
+    )
+    from rankmill.exchange import (
+        import_scores as import_scores,
     )
     from rankmill.mining.actors import Execution as Execution
     from rankmill.mining.errors import RankmillError as RankmillError
@@ -86,10 +86,6 @@ _LAZY = {
             "collect",
             "evaluate",
             "explain",
-            "export",
-            "import_groups",
-            "import_run",
-            "import_scores",
             "mine",
             "pool",
             "rerank",
@@ -102,6 +98,9 @@ _LAZY = {
         "rankmill.api",
     ),
     **dict.fromkeys(("cells", "cut", "retarget", "rewrite", "subsample"), "rankmill.shaping"),
+    **dict.fromkeys(
+        ("export", "import_groups", "import_run", "import_scores"), "rankmill.exchange"
+    ),
     "Execution": "rankmill.mining.actors",
     "summarise": "rankmill.mining.statistics.summary",
     "RankmillError": "rankmill.mining.errors",

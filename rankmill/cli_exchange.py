@@ -58,7 +58,7 @@ def export(
     Example: rankmill export sentence-transformers --groups nf-groups --to DIR
     Example: rankmill export tevatron --set titles=true --groups nf-groups --to DIR
     """
-    from rankmill import api
+    from rankmill import exchange
     from rankmill.mining.errors import UsageError
 
     if format == "list":
@@ -68,7 +68,7 @@ def export(
     if groups is None or to is None:
         raise UsageError("export needs --groups and --to", do="add --groups NAME --to DIR")
     with session(workspace, as_json=json) as here:
-        made = api.export(
+        made = exchange.export(
             format,
             here.workspace.find(groups, "groups"),
             to=to,
@@ -118,7 +118,7 @@ def import_(
     Example: rankmill import scores.jsonl --as scores --kind logit -c nf --name their-scores
     Example: rankmill import DIR --as groups --format colbert --kind logit -c nf --name theirs
     """
-    from rankmill import api
+    from rankmill import exchange
     from rankmill.mining.collection import Collection
     from rankmill.mining.errors import UsageError
 
@@ -133,13 +133,13 @@ def import_(
         opened = Collection.open(here.workspace, collection)
         how, of = here.how, str(kind)
         if as_ == "run":
-            made = api.import_run(path, opened, split=str(split), system=system, how=how)
+            made = exchange.import_run(path, opened, split=str(split), system=system, how=how)
         elif as_ == "groups":
             form = str(format)
-            made = api.import_groups(path, opened, format=form, kind=of, size=size, how=how)
+            made = exchange.import_groups(path, opened, format=form, kind=of, size=size, how=how)
         else:
             rules: dict[str, Any] = {"format": format, "unknown": unknown, "sign": sign}
-            made = api.import_scores(path, opened, kind=of, **rules, how=how)
+            made = exchange.import_scores(path, opened, kind=of, **rules, how=how)
         here.tell(made, name)
 
 

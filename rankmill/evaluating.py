@@ -22,7 +22,7 @@ def run_to_judge(
     depth: int,
 ) -> Artifact:
     """Return the run artifact that the options of `rankmill eval` mean; UsageError when unclear."""
-    from rankmill import api
+    from rankmill import api, exchange
     from rankmill.mining.collection import Collection
 
     if (run is None) == (student is None):
@@ -40,7 +40,7 @@ def run_to_judge(
         )
     opened = Collection.open(here.workspace, collection)
     if run is not None:
-        return api.import_run(run, opened, split=split, how=here.how)
+        return exchange.import_run(run, opened, split=split, how=here.how)
     assert student is not None
     return api.retrieve(_student(here, student), opened, split=split, depth=depth, how=here.how)
 
