@@ -86,7 +86,11 @@ def collect(
     ],
     name: NameOption = None,
     title: Annotated[
-        str, typer.Option(help="What a document's text is: 'title text', 'text' or 'title'.")
+        str,
+        typer.Option(
+            help="What a document's text is: 'title text', 'title+text' (BM25 can weigh the"
+            " title), 'text' or 'title'."
+        ),
     ] = "title text",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,

@@ -30,6 +30,9 @@ class Meter:
         self.work = self.done = 0
         self.began = 0.0
 
+    def announce(self, text: str) -> None:
+        """Show what a stage will take."""
+
     def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
         """Start counting a stage; `done` shards were finished by earlier runs."""
         self.kind, self.unit, self.work = kind, unit, work
@@ -77,6 +80,10 @@ class Lines(Meter):
         super().__init__()
         self.stream, self.shown = stream, 0.0
 
+    def announce(self, text: str) -> None:
+        """Print the line."""
+        print(text, file=self.stream, flush=True)
+
     def moved(self) -> None:
         """Print the facts when the last line is old enough."""
         now = time.monotonic()
@@ -99,6 +106,10 @@ class Bar(Meter):
 
         self.console = Console(file=stream)
         self.status: Any = None
+
+    def announce(self, text: str) -> None:
+        """Print the line; it stays."""
+        self.console.print(text, highlight=False)
 
     def started(self, text: str) -> None:
         """Open the status line."""

@@ -27,8 +27,9 @@ def collect(
 
     `spec`: `beir:PATH`, `ir:ID`, `tsv:PATH`, `jsonl:PATH`, `parquet:PATH` (a folder with documents,
     queries and qrels, or one file of documents), `python-docs` or `python-docs:held-out`.
-    `title`: what a document's text is made of: `title text` (joined with one space), `text` or
-    `title`. `name`: an alias for the collection.
+    `title`: what a document's text is made of: `title text` (joined with one space), `title+text`
+    (the same, and the title can be weighed), `text` or `title`. `name`: an alias for the
+    collection.
 
     Everything is read and checked before the first byte is written. Raises BadInput with file and
     line for what cannot be used, UsageError for an unknown kind of source or title policy. One

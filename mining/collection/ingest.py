@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ..errors import RankmillError, UsageError
 from ..names import nearest
 from ..store import Artifact, Output, Shard, Stage, open_artifact
-from ..store.tables import CORPUS, QRELS, QUERIES
+from ..store.tables import CORPUS, QRELS, QUERIES, TITLED_CORPUS
 from .base import open_reader, reader_kind
 from .handles import Corpus, Queries, blank
 from .survey import Survey, blocks
@@ -29,12 +29,26 @@ SPLITS = pa.schema(
 )
 """The table of a collection artifact: one row per judged split."""
 
+KEPT_APART = "title+text"
+
+
+def _joined(title: str, text: str) -> str:
+    return f"{title} {text}" if title and text else title or text
+
+
 TITLES: dict[str, Callable[[str, str], str]] = {
-    "title text": lambda title, text: f"{title} {text}" if title and text else title or text,
+    "title text": _joined,
+    KEPT_APART: _joined,
     "text": lambda title, text: text,
     "title": lambda title, text: title,
 }
-"""Title policies: what a document's text is made of. `title text` joins with one space."""
+"""Title policies: what a document's text is made of. `title text` joins with one space;
+`title+text` does the same and keeps the title's length, so that BM25 can weigh it."""
+
+
+def corpus_schema(title: str) -> pa.Schema:
+    """Return the schema of a corpus with this title policy."""
+    return TITLED_CORPUS if title == KEPT_APART else CORPUS
 
 
 def title_policy(name: str) -> Callable[[str, str], str]:
@@ -63,7 +77,7 @@ def corpus_stage(request: Request, found: Callable[[], Survey]) -> Stage:
         kind="corpus",
         parameters=request.parameters(request.facts["corpus"], title=request.title),
         inputs={},
-        schema=CORPUS,
+        schema=corpus_schema(request.title),
         shards=lambda: found().corpus,
         worker=TextWriter,
         options={"spec": request.spec, "role": "corpus", "title": request.title},
@@ -139,8 +153,8 @@ class TextWriter:
 
     def __init__(self, spec: str, role: str, title: str = "text"):
         self.reader, self.role = open_reader(spec), role
-        self.join = title_policy(title)
-        self._rows: Iterator[tuple[str, str]] = iter(())
+        self.title, self.join = title, title_policy(title)
+        self._rows: Iterator[tuple[Any, ...]] = iter(())
         self._at: int | None = None
 
     def __call__(self, shard: Shard) -> Output:
@@ -148,11 +162,11 @@ class TextWriter:
         if self._at is None or self._at > shard.start:
             self._rows, self._at = self._stream(), 0
         next(islice(self._rows, shard.start - self._at, shard.start - self._at), None)
-        schema = CORPUS if self.role == "corpus" else QUERIES
+        schema = corpus_schema(self.title) if self.role == "corpus" else QUERIES
         batches = []
         for block in blocks(islice(self._rows, shard.stop - shard.start)):
-            ids, texts = zip(*block, strict=True)
-            columns = [pa.array(ids, schema.types[0]), pa.array(texts, schema.types[1])]
+            fields = zip(zip(*block, strict=True), schema.types, strict=True)
+            columns = [pa.array(values, kind) for values, kind in fields]
             batches.append(pa.record_batch(columns, schema=schema))
         self._at = shard.stop
         table = pa.Table.from_batches(batches, schema=schema)
@@ -168,11 +182,16 @@ class TextWriter:
             counts |= self.reader.counts()
         return Output(table, counts=counts)
 
-    def _stream(self) -> Iterator[tuple[str, str]]:
+    def _stream(self) -> Iterator[tuple[Any, ...]]:
         if self.role == "queries":
             return self.reader.queries()
-        join = self.join
-        return ((doc_id, join(title, text)) for doc_id, title, text in self.reader.documents())
+        join, documents = self.join, self.reader.documents()
+        if self.title == KEPT_APART:
+            return (
+                (doc_id, join(title, text), len(title.encode()))
+                for doc_id, title, text in documents
+            )
+        return ((doc_id, join(title, text)) for doc_id, title, text in documents)
 
 
 class QrelsWriter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from ..text.analysis import analyse
 from ..text.postings import Postings, postings_of
 from .base import SOURCES, build_run, mines, run_table
 from .bm25_search import Batch, Searcher
+from .restriction import Restriction, Wish, check_unchanged
 
 _SHARD_POSTINGS = 4_000_000_000  # about ten seconds on one core
 
@@ -23,16 +24,34 @@ _SHARD_POSTINGS = 4_000_000_000  # about ten seconds on one core
 @SOURCES.register("bm25")
 @dataclass(frozen=True, slots=True)
 class Bm25:
-    """Lucene's BM25: k1 ≥ 0 saturates repeated terms, 0 ≤ b ≤ 1 corrects for document length."""
+    """Lucene's BM25: k1 ≥ 0 saturates repeated terms, 0 ≤ b ≤ 1 corrects for document length.
+
+    `title`: how often a word of the title counts, for a collection that keeps titles apart; this is
+    BM25F with one b for both fields (Robertson, Zaragoza and Taylor 2004). `first_rank`, `exclude`
+    (`positives`, `judged` or a file), `only` and `depths` (files) say what each query gets: see
+    `rankmill.mining.sources.restriction`.
+    """
 
     k1: float = 0.9
     b: float = 0.4
+    title: int | None = None
+    first_rank: int | None = None
+    exclude: str | None = None
+    only: str | None = None
+    depths: str | None = None
 
     def __post_init__(self) -> None:
         if not (self.k1 >= 0 and math.isfinite(self.k1)):
             raise UsageError(f"bm25: k1={self.k1} must be a number of at least 0")
         if not 0 <= self.b <= 1:
             raise UsageError(f"bm25: b={self.b} must lie between 0 and 1")
+        if self.title is not None and not 0 <= self.title <= 64:
+            raise UsageError(f"bm25: title={self.title} must lie between 0 and 64")
+
+    @property
+    def wish(self) -> Wish:
+        """What each query gets."""
+        return Wish(self.first_rank, self.exclude, self.only, self.depths)
 
 
 @mines(Bm25)
@@ -49,7 +68,9 @@ def mine_bm25(
 
     A query that shares no term with any document keeps its row, with an empty list.
     """
-    index = postings_of(workspace, collection.corpus, how)
+    wish, digests = source.wish, source.wish.digests()
+    Restriction.of(wish, collection, split, depth)  # refuses bad files before an index is built
+    index = postings_of(workspace, collection.corpus, how, title=source.title)
     options: dict[str, Any] = {
         "collection": str(collection.artifact.path),
         "index": str(index.path),
@@ -57,13 +78,16 @@ def mine_bm25(
         "depth": depth,
         "k1": source.k1,
         "b": source.b,
+        "wish": wish,
+        "digests": digests,
     }
     return build_run(
         workspace,
-        str(source),
+        str(replace(source, **wish.tags())),
         collection,
         split,
         depth=depth,
+        parameters={"files": digests} if digests else {},
         inputs={"postings": index},
         worker=Miner,
         options=options,
@@ -76,11 +100,23 @@ def mine_bm25(
 class Miner:
     """Searches a memory-mapped index for ranges of a split's queries."""
 
-    def __init__(self, collection: str, index: str, split: str, depth: int, k1: float, b: float):
+    def __init__(
+        self,
+        collection: str,
+        index: str,
+        split: str,
+        depth: int,
+        k1: float,
+        b: float,
+        wish: Wish,
+        digests: dict[str, str],
+    ):
         opened = Collection.at(collection)
         self.queries, self.asked = opened.queries, opened.split_queries(split)
         self.index = Postings(open_artifact(index))
-        self.depth, self.k1, self.b = depth, k1, b
+        self.k1, self.b = k1, b
+        check_unchanged(wish, digests)
+        self.restriction = Restriction.of(wish, opened, split, depth)
 
     def plan(self) -> list[Shard]:
         """Cut the queries into ranges of about equal numbers of postings."""
@@ -90,10 +126,13 @@ class Miner:
 
     def __call__(self, shard: Shard) -> Output:
         """Return the run of queries `start…stop−1` of the split."""
-        bounds, docs, scores = self._searcher(shard.start, shard.stop).search(self.depth)
-        table = run_table(self.asked[shard.start : shard.stop], bounds, docs, scores)
-        return Output(table, usage={"postings": shard.work})
+        rows = shard.start, shard.stop
+        found = self._searcher(*rows).search(self.restriction.reach(*rows))
+        if not self.restriction.plain:
+            found = self.restriction.cut(*rows, *found)
+        return Output(run_table(self.asked[slice(*rows)], *found), usage={"postings": shard.work})
 
     def _searcher(self, start: int, stop: int) -> Searcher:
         texts = pa.array(self.queries.texts(self.asked[start:stop]), pa.large_string())
-        return Searcher(self.index, Batch.of(analyse(texts)), self.k1, self.b)
+        batch, allowed = Batch.of(analyse(texts)), self.restriction.allowed
+        return Searcher(self.index, batch, self.k1, self.b, allowed=allowed)

@@ -56,10 +56,23 @@ class Batch:
 
 
 class Searcher:
-    """An index opened for one batch of queries and one setting of k1 and b."""
+    """An index opened for one batch of queries and one setting of k1 and b.
 
-    def __init__(self, index: Postings, batch: Batch, k1: float, b: float):
-        self.index, self.batch = index, batch
+    `allowed`, bool [documents]: the documents that may be found, by default all. It changes no
+    score: the others still count for the frequency of terms and the average length.
+    """
+
+    def __init__(
+        self,
+        index: Postings,
+        batch: Batch,
+        k1: float,
+        b: float,
+        *,
+        allowed: np.ndarray | None = None,
+    ):
+        self.index, self.batch, self.allowed = index, batch, allowed
+        self.k1, self.b = k1, b
         self.repeated = 0  # queries that were searched more than once
         self._memory: dict[str, np.ndarray] = {}
         self.rows = [block.find(batch.terms) for block in index.blocks]
@@ -67,7 +80,17 @@ class Searcher:
         for block, rows in zip(index.blocks, self.rows, strict=True):
             self.df[rows >= 0] += block.df[rows[rows >= 0]]
         self.idf = np.log1p((index.filled - self.df + 0.5) / (self.df + 0.5))
-        self.norm_of = lambda length: k1 * (1 - b + b * length / max(index.average_length, 1e-9))
+
+    def norm(self, block: Block) -> np.ndarray:
+        """Return k1 · (1 − b + b · |d| / average) of a block's documents: float64.
+
+        Infinity where a document is not allowed: its impacts become 0, so it is not found.
+        """
+        ratio = block.lengths / max(self.index.average_length, 1e-9)
+        norm = self.k1 * (1 - self.b + self.b * ratio)
+        if self.allowed is not None:
+            norm[~self.allowed[block.start : block.start + block.docs]] = np.inf
+        return norm
 
     def postings_per_query(self) -> np.ndarray:
         """Return how many postings each query's terms have: int64, the work of the query."""
@@ -133,7 +156,7 @@ class Searcher:
         first = np.where(rows >= 0, block.starts[rows], 0)
         size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
         at = np.cumsum(size) - size
-        norm = self.norm_of(block.lengths)
+        norm = self.norm(block)
         impact = self._scratch("impact", int(size.sum()))
         top = np.zeros((len(rows), kernels.STRIPS), dtype=np.uint32)
         cut = np.zeros((len(rows), kernels.STRIPS + 1), dtype=np.uint32)
@@ -212,7 +235,7 @@ class Searcher:
                     block.doc,
                     block.tf,
                     self.idf,
-                    self.norm_of(block.lengths),
+                    self.norm(block),
                 )
             bm25_order.settle((low, high), *state.settling(), fine_at, fine, out_at, docs, points)
 

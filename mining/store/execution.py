@@ -49,6 +49,9 @@ Commit = Callable[[Report], None]
 class Progress(Protocol):
     """Somebody who wants to know how a stage gets on."""
 
+    def announce(self, text: str) -> None:
+        """Say what a stage will take, before it starts."""
+
     def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
         """Say that a stage starts: `work` is the summed work of the pending shards."""
 
@@ -68,6 +71,9 @@ class Executor(Protocol):
 
 class Silent:
     """Progress that nobody watches."""
+
+    def announce(self, text: str) -> None:
+        """Ignore."""
 
     def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
         """Ignore."""

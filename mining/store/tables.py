@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 FORMAT_VERSION = 1
 
 CORPUS = pa.schema([("doc_id", pa.string()), ("text", pa.large_string())])
+TITLED_CORPUS = CORPUS.append(pa.field("title_bytes", pa.uint32()))
 QUERIES = pa.schema([("query_id", pa.string()), ("text", pa.string())])
 QRELS = pa.schema([("query", pa.uint32()), ("doc", pa.uint32()), ("grade", pa.int16())])
 RUN = pa.schema(

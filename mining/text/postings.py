@@ -17,9 +17,12 @@ import pyarrow.compute as pc
 from ...native.postings import BLOCK, invert
 from ..actors import INLINE, Execution
 from ..collection.handles import Corpus
+from ..collection.ingest import KEPT_APART
+from ..errors import UsageError
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import list_values
 from .analysis import ANALYSER, analyse
+from .index_size import BLOCK_BYTES, check_fit
 
 POSTINGS = pa.schema(
     [
@@ -29,21 +32,34 @@ POSTINGS = pa.schema(
         ("tf", pa.list_(pa.uint8())),
     ]
 )
-_BLOCK_BYTES = 64 << 20  # of text: what a worker holds at once
 
 
-def postings_of(workspace: Workspace, corpus: Corpus, how: Execution = INLINE) -> Artifact:
-    """Index a corpus, or find its index."""
+def postings_of(
+    workspace: Workspace, corpus: Corpus, how: Execution = INLINE, *, title: int | None = None
+) -> Artifact:
+    """Index a corpus, or find its index; a word of the title counts `title` times, by default once.
+
+    Raises UsageError where titles are not kept apart, and BadInput before anything is written when
+    memory or disk cannot hold what the build needs.
+    """
+    if title is not None and corpus.artifact.metadata["title"] != KEPT_APART:
+        raise UsageError(
+            f"title={title} needs titles that are kept apart, this corpus has them as"
+            f" {corpus.artifact.metadata['title']!r}",
+            where=corpus.artifact.path,
+            do=f"collect it with --title {KEPT_APART!r}",
+        )
     stage = Stage(
         kind="postings",
-        parameters={"analyser": ANALYSER},
+        parameters={"analyser": ANALYSER} | ({} if title is None else {"title": title}),
         inputs={"corpus": corpus.artifact},
         schema=POSTINGS,
         shards=lambda: _blocks(corpus),
         worker=Indexer,
-        options={"corpus": str(corpus.artifact.path)},
+        options={"corpus": str(corpus.artifact.path), "title": title},
         metadata={"analyser": ANALYSER},
         unit="bytes",
+        check=lambda: check_fit(workspace.root, corpus, how),
     )
     return workspace.build(stage, how)
 
@@ -56,7 +72,7 @@ def _blocks(corpus: Corpus) -> list[Shard]:
         start = 0
         while start < len(ends):
             done = int(ends[start - 1]) if start else 0
-            fits = int(np.searchsorted(ends, done + _BLOCK_BYTES, side="right"))
+            fits = int(np.searchsorted(ends, done + BLOCK_BYTES, side="right"))
             stop = min(max(fits, start + 1), start + BLOCK, len(ends))
             work = int(ends[stop - 1]) - done
             shards.append(Shard(len(shards), first + start, first + stop, work))
@@ -67,19 +83,31 @@ def _blocks(corpus: Corpus) -> list[Shard]:
 class Indexer:
     """Inverts blocks of documents."""
 
-    def __init__(self, corpus: str):
-        self.corpus = open_artifact(corpus)
+    def __init__(self, corpus: str, title: int | None = None):
+        self.corpus, self.title = open_artifact(corpus), title
 
     def __call__(self, shard: Shard) -> Output:
         """Return the postings of documents start…stop−1."""
         texts = pa.array([], pa.large_string())
         for part in self.corpus.parts:
             if part.start <= shard.start < part.start + part.rows:
-                column = self.corpus.table(part.number)["text"]
-                texts = column.slice(shard.start - part.start, shard.stop - shard.start)
-        table, filled, words = invert_texts(texts)
+                table = self.corpus.table(part.number)
+                table = table.slice(shard.start - part.start, shard.stop - shard.start)
+                texts = table["text"] if self.title is None else _weighed(table, self.title)
+        inverted, filled, words = invert_texts(texts)
         counts = {"documents": len(texts), "filled": filled, "words": words}
-        return Output(table, counts=counts, usage={"bytes_of_text": shard.work})
+        return Output(inverted, counts=counts, usage={"bytes_of_text": shard.work})
+
+
+def _weighed(documents: pa.Table, title: int) -> pa.Array:
+    """Return texts in which the words of the title stand `title` times."""
+    texts = []
+    for text, size in zip(
+        documents["text"].to_pylist(), documents["title_bytes"].to_pylist(), strict=True
+    ):
+        whole = text.encode()
+        texts.append(b" ".join([*([whole[:size]] * title), whole[size:]]))
+    return pa.array(texts, pa.large_binary()).cast(pa.large_string())
 
 
 def invert_texts(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Table, int, int]:

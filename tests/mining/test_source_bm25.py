@@ -61,7 +61,7 @@ def test_shards_do_not_change_the_lists(workspace, collection, tmp_path, monkeyp
 
     whole = Run(mine(workspace, "bm25", collection, "test", depth=10))
     monkeypatch.setattr(module, "_SHARD_POSTINGS", 500)
-    monkeypatch.setattr(postings, "_BLOCK_BYTES", 4000)
+    monkeypatch.setattr(postings, "BLOCK_BYTES", 4000)
     other = Workspace(tmp_path / "other")
     same = collect(other, f"beir:{tmp_path / 'tiny'}")
     cut = Run(mine(other, "bm25", same, "test", depth=10))

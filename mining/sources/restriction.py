@@ -1,0 +1,189 @@
+"""What a source may return for each query: how deep, from which rank on, without which documents.
+
+Files are plain text, plain or gzipped, fields separated by tabs, without a header line:
+
+    exclude   query_id  doc_id     documents that a query must not get
+    only      doc_id               the documents that may be returned at all
+    depths    query_id  depth      the depth of a query, where it is not that of the run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..collection.handles import EVERY_QUERY, Collection
+from ..collection.lines import read_lines
+from ..errors import BadInput, RankmillError, UsageError
+from ..store.files import sha256_of
+
+JUDGED = {"positives": 1, "judged": -(1 << 15)}  # the least grade that is left out
+_FILES = ("exclude", "only", "depths")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for, as written: names of judgements or paths of files, None for no wish."""
+
+    first_rank: int | None = None
+    exclude: str | None = None
+    only: str | None = None
+    depths: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.first_rank is not None and self.first_rank < 1:
+            raise UsageError(f"first_rank={self.first_rank} must be at least 1: ranks start at 1")
+
+    def path(self, role: str) -> Path | None:
+        """Return the file of a role, None where there is no wish or it names judgements."""
+        text = getattr(self, role)
+        if text is None or (role == "exclude" and text in JUDGED):
+            return None
+        path = Path(text).expanduser().absolute()
+        if not path.is_file():
+            known = f"one of {', '.join(JUDGED)} or " if role == "exclude" else ""
+            raise UsageError(f"{role}={text} is not a file", do=f"give {known}the path of a file")
+        return path
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every file by its role: what the files add to a fingerprint."""
+        paths = {role: self.path(role) for role in _FILES}
+        return {role: sha256_of(path) for role, path in paths.items() if path is not None}
+
+    def tags(self) -> dict[str, str]:
+        """Return each file's name with the first digits of its hash: what labels show of it."""
+        return {
+            role: f"{Path(getattr(self, role)).name}@{digest[:8]}"
+            for role, digest in self.digests().items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """A wish for the queries of a split, by ordinals.
+
+    depth int64 [queries]: the length of each list; skipped: ranks left out before it. excluded
+    uint64, ascending: (place of the query in the split << 32) | document. allowed: bool [documents]
+    or None for all.
+    """
+
+    depth: np.ndarray
+    skipped: int
+    excluded: np.ndarray
+    allowed: np.ndarray | None
+
+    @classmethod
+    def of(cls, wish: Wish, collection: Collection, split: str, depth: int) -> Restriction:
+        """Read the files of a wish; raises BadInput with file and line for what is wrong there."""
+        queries = collection.split_queries(split)
+        depths = np.full(len(queries), depth, dtype=np.int64)
+        if path := wish.path("depths"):
+            rows = list(_fields(path, 2))
+            place = _places(collection, queries, [query for _, (query, _) in rows])
+            for (number, (_, text)), at in zip(rows, place, strict=True):
+                if at >= 0:
+                    depths[at] = _depth(text, f"{path}:{number}", len(collection.corpus))
+        allowed = None
+        if path := wish.path("only"):
+            allowed = np.zeros(len(collection.corpus), dtype=bool)
+            allowed[collection.corpus.ordinals([doc for _, (doc,) in _fields(path, 1)])] = True
+        excluded = _excluded(wish, collection, split, queries)
+        return cls(depths, (wish.first_rank or 1) - 1, excluded, allowed)
+
+    @property
+    def plain(self) -> bool:
+        """Say that it asks for nothing but one depth."""
+        same = not len(self.depth) or bool((self.depth == self.depth[0]).all())
+        return same and not self.skipped and not len(self.excluded) and self.allowed is None
+
+    def reach(self, start: int, stop: int) -> np.ndarray:
+        """Return how many documents of queries start…stop−1 must be found: int64."""
+        low, high = self._of(start, stop)
+        excluded = np.bincount(
+            (self.excluded[low:high] >> np.uint64(32)).astype(np.int64) - start,
+            minlength=stop - start,
+        )
+        return self.depth[start:stop] + self.skipped + excluded
+
+    def cut(
+        self, start: int, stop: int, bounds: np.ndarray, docs: np.ndarray, scores: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Leave out of the lists of queries start…stop−1 what must not be there, in order.
+
+        bounds int64 [stop − start + 1] into docs uint32 and scores float32, best first.
+        """
+        low, high = self._of(start, stop)
+        row = np.repeat(np.arange(stop - start), np.diff(bounds))
+        keys = (row + start).astype(np.uint64) << np.uint64(32) | docs
+        kept = ~np.isin(keys, self.excluded[low:high])
+        before = np.concatenate([[0], np.cumsum(kept)])
+        rank = before[:-1] - before[bounds[:-1]][row] - self.skipped
+        kept &= (rank >= 0) & (rank < self.depth[start:stop][row])
+        lengths = np.bincount(row[kept], minlength=stop - start)
+        return np.concatenate([[0], np.cumsum(lengths)]), docs[kept], scores[kept]
+
+    def _of(self, start: int, stop: int) -> tuple[int, int]:
+        ends = np.array([start, stop], dtype=np.uint64) << np.uint64(32)
+        low, high = np.searchsorted(self.excluded, ends)
+        return int(low), int(high)
+
+
+def check_unchanged(wish: Wish, digests: dict[str, str]) -> None:
+    """Raise RankmillError when a file is not the one that the plan was made with."""
+    for role, digest in wish.digests().items():
+        if digests[role] != digest:
+            raise RankmillError(
+                f"the file of {role} changed while it was used",
+                where=wish.path(role),
+                do="run the command again",
+            )
+
+
+def _excluded(wish: Wish, collection: Collection, split: str, queries: np.ndarray) -> np.ndarray:
+    if wish.exclude is None:
+        return np.empty(0, dtype=np.uint64)
+    if path := wish.path("exclude"):
+        rows = [fields for _, fields in _fields(path, 2)]
+        place = _places(collection, queries, [query for query, _ in rows])
+        docs = collection.corpus.ordinals([doc for _, doc in rows])
+    else:
+        if split == EVERY_QUERY:
+            raise UsageError(
+                f"exclude={wish.exclude} needs the judgements of a split, got split {split!r}",
+                do=f"choose one of {', '.join(collection.splits)}",
+            )
+        qrels = collection.qrels(split)
+        left_out = qrels.grade >= JUDGED[wish.exclude]
+        place, docs = np.searchsorted(queries, qrels.query[left_out]), qrels.doc[left_out]
+    inside = place >= 0
+    return np.unique(place[inside].astype(np.uint64) << np.uint64(32) | docs[inside])
+
+
+def _places(collection: Collection, queries: np.ndarray, ids: list[str]) -> np.ndarray:
+    """Return the place of each query in the split, −1 for queries of other splits."""
+    known = collection.queries.ordinals(ids)
+    place = np.minimum(np.searchsorted(queries, known), max(len(queries) - 1, 0))
+    return np.where(queries[place] == known, place, -1) if len(queries) else np.full(len(ids), -1)
+
+
+def _depth(text: str, where: str, documents: int) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= documents):
+        raise BadInput(
+            f"a depth of {text!r}", where=where, do=f"write a number from 1 to {documents:,}"
+        )
+    return int(text)
+
+
+def _fields(path: Path, count: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for number, line in read_lines(path):
+        fields = tuple(line.split("\t"))
+        if len(fields) != count:
+            raise BadInput(
+                f"{len(fields)} fields, {count} are needed: {line[:80]!r}",
+                where=f"{path}:{number}",
+                do="separate the fields by one tab, without a header line",
+            )
+        yield number, fields

@@ -1,0 +1,64 @@
+"""What building an index takes, said before the build, and refused where it cannot fit."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ..actors import Execution
+from ..collection.handles import Corpus
+from ..errors import BadInput
+
+# Measured with bench/scale.py and bench/bm25.py, see bench/NOTES.md: rounded to the safe side.
+_BYTES_PER_SECOND = 40e6  # of text, one process
+_DISK_PER_BYTE = 1.0  # of text; passages of natural language take a third of it
+_MEMORY_PER_BYTE = 12  # of a block's text, while it is inverted
+_MEMORY_OF_A_PROCESS = 300 << 20
+BLOCK_BYTES = 64 << 20  # of text: what a worker holds at once
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Bytes of text that are read, bytes of memory and disk at most, seconds."""
+
+    text: int
+    memory: int
+    disk: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"index of {self.text / 1e6:,.0f} MB of text: about {self.seconds:,.0f} s, at most"
+            f" {self.memory / 1e9:.1f} GB of memory and {self.disk / 1e9:.1f} GB of disk"
+        )
+
+
+def estimate(corpus: Corpus, workers: int) -> Estimate:
+    """Say what the index of a corpus will take with so many processes."""
+    text = sum(part.bytes for part in corpus.artifact.parts)
+    block = min(text, BLOCK_BYTES)
+    memory = workers * (_MEMORY_OF_A_PROCESS + _MEMORY_PER_BYTE * block)
+    disk = int(_DISK_PER_BYTE * text)
+    return Estimate(text, memory, disk, text / (_BYTES_PER_SECOND * workers))
+
+
+def check_fit(root: Path, corpus: Corpus, how: Execution) -> None:
+    """Announce what the index will take; raises BadInput where memory or disk are too small."""
+    needs = estimate(corpus, max(how.workers, 1))
+    how.progress.announce(str(needs))
+    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(root).free
+    if needs.memory > memory:
+        raise BadInput(
+            f"the {needs}; {memory / 1e9:.1f} GB of memory are free",
+            where=corpus.artifact.path,
+            do="use fewer workers, or free memory",
+        )
+    if needs.disk > disk:
+        raise BadInput(
+            f"the {needs}; {disk / 1e9:.1f} GB of disk are free",
+            where=root,
+            do="free disk space, or put the workspace elsewhere with --workspace",
+        )
