@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def make(workspace: Workspace, groups: int, docs: int):
             parameters={"bench": "exports", "rows": n},
             inputs={},
             schema=schema,
-            shards=lambda n=n: split_by_work(np.ones(n), 200_000),
+            shards=partial(split_by_work, np.ones(n), 200_000),
             worker=Texts,
             options={"words": words},
         )
@@ -109,8 +110,9 @@ def make(workspace: Workspace, groups: int, docs: int):
 # ---- the peer ------------------------------------------------------------------------------------
 
 
-def rows_with_json(groups, collection, path: Path, texts: bool, sample: int) -> tuple[float, int]:
+def rows_with_json(setting, path: Path, texts: bool, sample: int) -> tuple[float, int]:
     """Write `sample` groups row by row; returns (groups per second, bytes)."""
+    groups, collection = setting
     corpus = pa.concat_tables(collection.corpus.artifact.tables())
     queries = pa.concat_tables(collection.queries.artifact.tables())
     column = corpus["text" if texts else "doc_id"]
@@ -152,18 +154,19 @@ class Watch:
             self.most = max(self.most, self.own())
 
 
-def measured(form: str, groups, collection, folder: Path, size: int | None = None):
+def measured(form: str, setting, folder: Path) -> tuple[float, int, int]:
     """Export once; returns (seconds, bytes, growth of memory in bytes)."""
     shutil.rmtree(folder, ignore_errors=True)
     with Watch() as watch:
         began = time.perf_counter()
-        made = export_groups(form, groups, collection, folder, allow_lossy=True, size=size)
+        made = export_groups(form, *setting, folder, allow_lossy=True)
         seconds = time.perf_counter() - began
     return seconds, made.bytes, watch.most - watch.base
 
 
-def check(groups, collection, folder: Path) -> None:
+def check(setting, folder: Path) -> None:
     """A few rows of one id and one text format are what plain look-ups give."""
+    groups, collection = setting
     for form, read in (
         ("trove", lambda r: (r["qid"], r["docid"], r["score"])),
         ("flag-embedding", lambda r: (r["query"], r["pos"] + r["neg"], r["pos_scores"])),
@@ -180,7 +183,7 @@ def check(groups, collection, folder: Path) -> None:
                 docs = (texts.doc_ids if by_id else texts.texts)(group.doc[0])
                 found = read(json.loads(line))
                 assert found[:2] == (query, docs)
-                scores = np.float32(found[2])
+                scores = np.array(found[2], np.float32)
                 assert (scores == group.score[0][: len(scores)]).all()
 
 
@@ -198,14 +201,14 @@ def main() -> None:
 def run(workspace: Workspace, place: Path, quick: bool) -> None:
     small, large, docs = (25_000, 100_000, 100_000) if quick else (250_000, 1_000_000, 1_000_000)
     few, many = make(workspace, small, docs), make(workspace, large, docs)
-    check(*few, place / "out")
+    check(few, place / "out")
     figures = {}
     for form in (*IDS, *TEXTS):
         texts = form in TEXTS
         setting, n = (few, small) if texts else (many, large)
-        seconds, size, _ = measured(form, *setting, place / "out")
+        seconds, size, _ = measured(form, setting, place / "out")
         sample = 2_000
-        peer, peer_bytes = rows_with_json(*setting, place / "peer.jsonl", texts, sample)
+        peer, peer_bytes = rows_with_json(setting, place / "peer.jsonl", texts, sample)
         if texts:
             size = max(size, n * SIZE * WORDS * 7)  # packed files: count what went into them
             ours, theirs = size / seconds / 1e6, peer_bytes / sample * peer / 1e6
@@ -215,7 +218,7 @@ def run(workspace: Workspace, place: Path, quick: bool) -> None:
             entry = figure(ours, {"rows": peer}, ours / peer, GROUPS_PER_S, "groups of 16/s")
         figures[form] = entry
     for form in ("sentence-transformers", "tevatron"):
-        growth = [measured(form, *setting, place / "out")[2] / 1e6 for setting in (few, many)]
+        growth = [measured(form, setting, place / "out")[2] / 1e6 for setting in (few, many)]
         figures[f"{form} memory"] = figure(
             growth[1], {"a quarter of the groups": growth[0]}, growth[1] / max(1, growth[0]),
             GROWTH_MB, "MB of its own at the peak",

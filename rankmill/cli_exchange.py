@@ -190,7 +190,7 @@ def _formats() -> list[str]:
     """Return a line for each export format: its name, what becomes of scores, what it is."""
     from rankmill.mining.exports import EXPORTS
 
-    members = [(name, EXPORTS.member(name)) for name in EXPORTS.names()]
+    members: list[tuple[str, Any]] = [(name, EXPORTS.member(name)) for name in EXPORTS.names()]
     return [f"{name:28} scores {m.scores:8} {(m.__doc__ or '').strip()}" for name, m in members]
 
 

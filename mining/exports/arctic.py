@@ -44,7 +44,7 @@ class ArcticEmbed(Format):
             with out.parquet(
                 f"{'queries' if of == 'queries' else 'documents'}.parquet", schema
             ) as w:
-                for rows, table in source.texts_of(of=of):
+                for rows, table in source.texts_of(of):
                     columns = [numbers[rows].astype(np.uint64), table["text"].combine_chunks()]
                     w.write_table(pa.Table.from_arrays(columns, names=schema.names).cast(schema))
         _write_pairs(source, out, number, "labels", _PAIR)
@@ -61,7 +61,7 @@ def _write_pairs(
     with out.parquet(f"{name}.parquet", schema) as writer:
         for batch in source.by_query():
             chosen = batch.positive if name == "labels" else np.arange(len(batch.doc))
-            columns = [
+            columns: list[np.ndarray] = [
                 number.queries[batch.query[batch.rows[chosen]]].astype(np.uint64),
                 number.docs[batch.doc[chosen]].astype(np.uint64),
             ]

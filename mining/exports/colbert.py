@@ -45,6 +45,6 @@ def write_numbered_texts(
 ) -> None:
     """Write `number⇥text` of the queries or docs that the groups name."""
     with out.stream(name) as stream:
-        for rows, table in source.texts_of(of=of):
+        for rows, table in source.texts_of(of):
             texts = one_line(table["text"].combine_chunks())
             write_lines(stream, numbers(numbering[rows]), texts)

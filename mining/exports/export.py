@@ -32,7 +32,7 @@ class Exported:
 
 
 def export_groups(
-    format: str | Format,
+    format: str,
     groups: Artifact,
     collection: Collection,
     to: str | Path,
@@ -74,10 +74,8 @@ def export_groups(
     return Exported(target, facts)
 
 
-def format_of(text: str | Format, settings: Mapping[str, Any]) -> Format:
+def format_of(text: str, settings: Mapping[str, Any]) -> Format:
     """Return the format called `text`, with `settings` added to its parameters."""
-    if isinstance(text, Format):
-        return dataclasses.replace(text, **settings) if settings else text
     call = parse(text)
     if isinstance(call, str):
         call = Call(call)
@@ -114,8 +112,8 @@ def sidecar(format: Format, source: GroupSource, notes: Mapping[str, object]) ->
         "seed": groups.parameters.get("seed"),
         "groups": source.rows,
         "group_size": source.size,
-        "queries": len(source.queries),
-        "documents": len(source.docs),
+        "queries": int(source.used_queries.sum()),
+        "documents": int(source.used_docs.sum()),
         "negatives": {"stored": source.groups.size - 1, "drawn": source.size - 1}
         | ({"seed": source.seed} if source.size < source.groups.size else {}),
         "unjudged_first": source.unjudged,

@@ -65,7 +65,7 @@ class HfDatasets(Format):
         ):
             schema = pa.schema([(column, pa.string()), ("text", pa.string())])
             with out.parquet(f"{name}/train.parquet", schema) as writer:
-                for _, table in source.texts_of(of=of):
+                for _, table in source.texts_of(of):
                     writer.write_table(table.cast(schema))
         with out.stream("README.md") as stream:
             stream.write(self._card(source).encode())
@@ -80,11 +80,12 @@ class HfDatasets(Format):
         licensed = f'license: "{self.license}"\n' if self.license else ""
         groups = source.groups.artifact
         teacher = groups.input("scores").metadata if "scores" in groups.inputs else groups.metadata
+        queries, docs = int(source.used_queries.sum()), int(source.used_docs.sum())
         return (
             f'---\npretty_name: "{self.title}"\n{licensed}tags:\n- information-retrieval\n'
             f"- ranking-distillation\nconfigs:\n{configs}---\n\n# {self.title}\n\n"
-            f"{source.rows:,} groups of {source.size} documents over {len(source.queries):,} "
-            f"queries and {len(source.docs):,} documents, with the scores of a teacher.\n\n"
+            f"{source.rows:,} groups of {source.size} documents over {queries:,} "
+            f"queries and {docs:,} documents, with the scores of a teacher.\n\n"
             f"- teacher: `{teacher.get('teacher', 'unknown')}`\n"
             f"- score kind: {source.groups.kind}, raw\n"
             f"- groups: `{groups.parameters.get('strategy', 'unknown')}`, root hash "

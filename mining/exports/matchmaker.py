@@ -41,7 +41,7 @@ class Matchmaker(Format):
         write_id_triples(source, out, "train.tsv", "scores_first")
         for of, name in (("docs", "collection.tsv"), ("queries", "queries.tsv")):
             with out.stream(name) as stream:
-                for _, table in source.texts_of(of=of):
+                for _, table in source.texts_of(of):
                     ids, texts = (c.combine_chunks() for c in table.columns)
                     write_lines(stream, ids, one_line(texts))
         return {"columns": note}

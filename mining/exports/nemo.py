@@ -80,7 +80,7 @@ def _inline(source: GroupSource, batch: Batch) -> pa.Table:
 def _write_ids(source: GroupSource, out: ExportFolder) -> None:
     out.json("corpus/merlin_metadata.json", {"class": "TextQADataset", "corpus_id": _CORPUS_ID})
     with out.parquet("corpus/train.parquet", _TEXTS) as writer:
-        for _, table in source.texts_of(of="docs"):
+        for _, table in source.texts_of("docs"):
             writer.write_table(table.rename_columns(_TEXTS.names).cast(_TEXTS))
     with out.stream("train.json") as stream:
         stream.write(b'{"corpus":[{"path":"corpus"}],"data":[\n')
@@ -105,7 +105,7 @@ def _write_bundle(source: GroupSource, out: ExportFolder) -> None:
         for rows in _rows(source):
             writer.write_table(rows)
     with out.arrow_stream(f"{place}/corpus/0.arrow", _TEXTS) as writer:
-        for _, table in source.texts_of(of="docs"):
+        for _, table in source.texts_of("docs"):
             writer.write_table(table.rename_columns(_TEXTS.names).cast(_TEXTS))
 
 

@@ -31,7 +31,7 @@ class Renumbering:
         with out.parquet("id_map.parquet", schema) as writer:
             for of, column in (("queries", "query_id"), ("docs", "doc_id")):
                 numbers = getattr(self, of)
-                for rows, table in self.source.texts_of(of=of):
+                for rows, table in self.source.texts_of(of):
                     ours = table[column].cast(pa.large_string())
                     noun = "query" if of == "queries" else "document"
                     nouns = pa.array([noun] * len(rows), pa.string())
@@ -48,7 +48,7 @@ class Renumbering:
 
     def _kept(self, of: str, numbers: np.ndarray) -> bool:
         column = "query_id" if of == "queries" else "doc_id"
-        for rows, table in self.source.texts_of(of=of):
+        for rows, table in self.source.texts_of(of):
             found = whole_numbers(table[column])
             if found is None:
                 return False

@@ -46,7 +46,7 @@ class Rankers(Format):
         write_score_object(source, out, "teacher.json")
         for of, name in (("queries", "queries.json"), ("docs", "documents.json")):
             with JsonObject(out, name) as found:
-                for _, table in source.texts_of(of=of):
+                for _, table in source.texts_of(of):
                     ids, texts = (c.combine_chunks() for c in table.columns)
                     found.add(quoted(ids), quoted(texts))
         return {"corpus": "documents.json, queries.json"}

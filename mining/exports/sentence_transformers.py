@@ -65,5 +65,5 @@ def write_texts(source: GroupSource, out: ExportFolder, name: str, id_column: st
     """Write the queries or documents that the groups name: id and text, both strings."""
     schema = pa.schema([(id_column, pa.string()), ("text", pa.string())])
     with out.parquet(f"{name}.parquet", schema) as writer:
-        for _, table in source.texts_of(of="queries" if name == "queries" else "docs"):
+        for _, table in source.texts_of("queries" if name == "queries" else "docs"):
             writer.write_table(table.rename_columns(schema.names).cast(schema))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +86,13 @@ class GroupSource:
         seed: int = 0,
         missing: str = "error",
     ):
+        for role, mine in (("corpus", collection.corpus), ("queries", collection.queries)):
+            if groups.inputs.get(role) != mine.artifact.fingerprint:
+                raise BadInput(
+                    f"the groups are about another {role} than this collection",
+                    where=groups.path,
+                    do="give the collection that they were selected from",
+                )
         self.groups, self.collection = Groups(groups, level=2), collection
         self.size, self.seed, self.missing = size or self.groups.size, seed, missing
         if missing not in _MISSING:
@@ -104,23 +110,18 @@ class GroupSource:
         self.several = False  # a group has several positives
         self._survey()
 
-    @cached_property
-    def queries(self) -> np.ndarray:
-        """The queries of the groups: uint32, ascending."""
-        return np.flatnonzero(self.used_queries).astype(np.uint32)
-
-    @cached_property
-    def docs(self) -> np.ndarray:
-        """The documents of the groups: uint32, ascending."""
-        return np.flatnonzero(self.used_docs).astype(np.uint32)
-
     def batches(self, *, texts: bool = False) -> Iterator[Batch]:
         """Yield every group in its stored order; smaller batches when texts will be looked up."""
         for groups in self._slices(self._pairs(texts) // self.groups.size or 1):
             n, k = groups.doc.shape
-            flat = [getattr(groups, name).reshape(-1) for name in ("doc", "score", "grade")]
-            lead = self._leads(groups.grade).reshape(-1)
-            yield Batch(groups.query, np.arange(n + 1) * k, *flat, lead)
+            yield Batch(
+                query=groups.query,
+                offsets=np.arange(n + 1) * k,
+                doc=groups.doc.reshape(-1),
+                score=groups.score.reshape(-1),
+                grade=groups.grade.reshape(-1),
+                lead=self._leads(groups.grade).reshape(-1),
+            )
 
     def by_query(self, *, texts: bool = False) -> Iterator[Batch]:
         """Yield one row for each query: its groups joined, a repeated document kept once.
@@ -144,12 +145,12 @@ class GroupSource:
         if rest is not None:
             yield _merged(rest)
 
-    def texts_of(self, used: bool = True, *, of: str) -> Iterator[tuple[np.ndarray, pa.Table]]:
-        """Yield (ordinals, rows of id and text) of `queries` or `docs`, by ascending ordinal."""
+    def texts_of(self, of: str) -> Iterator[tuple[np.ndarray, pa.Table]]:
+        """Yield (ordinals, rows of id and text) of the `queries` or `docs` that groups name."""
         table, mask = self._table(of)
         for start, part in table.parts():
             stop = start + part.num_rows
-            rows = np.flatnonzero(mask[start:stop]) if used else np.arange(part.num_rows)
+            rows = np.flatnonzero(mask[start:stop])
             step = max(1, self._pairs(True))
             for at in range(0, len(rows), step):
                 chosen = rows[at : at + step]
@@ -173,19 +174,24 @@ class GroupSource:
 
     def check_texts(self) -> None:
         """Raise BadInput when a query or a document of the groups has no visible text."""
-        for of in ("queries", "docs"):
-            table, mask = self._table(of)
-            for start, part in table.parts():
-                empty = blank(part["text"]).to_numpy() & mask[start : start + part.num_rows]
-                if empty.any():
-                    ids = table.ids(np.flatnonzero(empty)[:11] + start)
-                    raise BadInput(
-                        f"{int(empty.sum()):,} {table.plural} of the groups are empty: "
-                        f"{first_ten(ids)}",
-                        where=self.groups.artifact.path,
-                        do="trainers take an empty text in silence: give these texts, or select "
-                        "again without them",
-                    )
+        queries, corpus = self.collection.queries, self.collection.corpus
+        empty = [
+            start + np.flatnonzero(blank(p["text"]).to_numpy()) for start, p in queries.parts()
+        ]
+        found: list[tuple[TextTable, np.ndarray, np.ndarray]] = [
+            (queries, np.concatenate(empty), self.used_queries),
+            (corpus, corpus.empty, self.used_docs),  # counted when it was read: often none
+        ]
+        for table, rows, used in found:
+            named = rows[used[rows]]
+            if len(named):
+                raise BadInput(
+                    f"{len(named):,} {table.plural} of the groups are empty: "
+                    f"{first_ten(table.ids(named[:11]))}",
+                    where=self.groups.artifact.path,
+                    do="trainers take an empty text in silence: give these texts, or select "
+                    "again without them",
+                )
 
     def _table(self, of: str) -> tuple[TextTable, np.ndarray]:
         if of == "queries":
@@ -204,9 +210,9 @@ class GroupSource:
             part = self.groups.part(number)
             for at in range(0, len(part), step):
                 piece = self._cut(part[at : at + step])
-                finite = np.isfinite(piece.score).all(axis=1)
-                if finite.any():
-                    yield piece if finite.all() else piece[finite]
+                finite = np.flatnonzero(np.isfinite(piece.score).all(axis=1))
+                if len(finite):
+                    yield piece if len(finite) == len(piece) else piece[finite]
 
     def _cut(self, groups: GroupArrays) -> GroupArrays:
         if self.size == groups.size:
@@ -315,5 +321,6 @@ def _merged(batch: Batch) -> Batch:
     order = np.argsort(kept)
     kept = kept[order]
     bounds = np.append(batch.offsets[first], len(query))
-    flat = (getattr(batch, name)[kept] for name in _FLAT[:-1])
-    return Batch(queries, np.searchsorted(kept, bounds), *flat, leads[order])
+    offsets = np.searchsorted(kept, bounds)
+    flat = batch.doc[kept], batch.score[kept], batch.grade[kept]
+    return Batch(queries, offsets, *flat, leads[order])

@@ -64,7 +64,7 @@ class TevatronIds(Format):
             for batch in source.batches():
                 write_json_lines(stream, self._rows(source, batch))
         with out.stream("corpus.jsonl") as stream:
-            for _, table in source.texts_of(of="docs"):
+            for _, table in source.texts_of("docs"):
                 write_json_lines(stream, table.rename_columns(["docid", "text"]))
         return {}
 
@@ -130,7 +130,7 @@ _FEATURES = {
     },
     "scores": {"feature": _value("float32"), "_type": "List"},
 }
-_STATE = {
+_STATE: dict[str, object] = {
     "_data_files": [{"filename": "data-00000-of-00001.arrow"}],
     "_fingerprint": "rankmill",
     "_format_columns": None,

@@ -40,7 +40,7 @@ def write_text_lines(
 ) -> None:
     """Write `{"_id", "text"}` of the queries or docs of the groups; `title`: an empty one too."""
     with out.stream(name) as stream:
-        for _, table in source.texts_of(of=of):
+        for _, table in source.texts_of(of):
             ids, texts = table.columns
             empty = {"title": pa.array([""] * table.num_rows)} if title else {}
             write_json_lines(stream, pa.table({"_id": ids, **empty, "text": texts}))

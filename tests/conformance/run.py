@@ -114,7 +114,7 @@ def environment(target: Target, folder: Path) -> tuple[Path | None, str]:
     if target.alone:
         steps.append(["--no-deps", *target.alone])
     for wants in steps:
-        pip = [python, "-m", "pip", "--no-input", "-q", "install", *extra, *wants]
+        pip = [str(python), "-m", "pip", "--no-input", "-q", "install", *extra, *wants]
         done = subprocess.run(pip, capture_output=True, text=True)
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
