@@ -384,6 +384,12 @@ def test_ids_with_tabs_have_no_place_in_beir(tmp_path):
         export_groups("beir", judged, collection, tmp_path / "out", allow_lossy=True)
 
 
+def test_groups_of_another_collection_are_refused(made, tmp_path):
+    _, other = toy(tmp_path)
+    with pytest.raises(BadInput, match="the groups are about another corpus than this collection"):
+        export_groups("colbert", made[0], other, tmp_path / "out")
+
+
 def test_queries_out_of_order_cannot_be_joined(made, tmp_path):
     groups, collection = made
     arrays = Groups(groups).part(0)
