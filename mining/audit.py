@@ -27,7 +27,7 @@ CUTOFFS = (10, 100)
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """Groups flattened: query and row uint32 / int64 [n, k] broadcast, doc, score, grade [n, k]."""
+    """Groups as arrays: query uint32 [n]; doc uint32, score float32, grade int8 [n, k]."""
 
     query: np.ndarray
     doc: np.ndarray
@@ -70,15 +70,21 @@ def audit_groups(
         raise UsageError(f"examples={examples} is negative")
     artifact = workspace.find(groups, "groups")
     parts = Groups(artifact, level=2).parts()
+    if not artifact.rows:
+        raise BadInput("there are no groups to audit", where=artifact.path)
+    query, doc, score, grade = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("query", "doc", "score", "grade")
+    )
     audited = Audited(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("query", "doc", "score", "grade")
-        ),
-        Corpus(artifact.input("corpus")),
-        Queries(artifact.input("queries")),
-        collection,
-        artifact.metadata.get("split", ""),
+        query=query,
+        doc=doc,
+        score=score,
+        grade=grade,
+        corpus=Corpus(artifact.input("corpus")),
+        queries=Queries(artifact.input("queries")),
+        collection=collection,
+        split=artifact.metadata.get("split", ""),
     )
     splits = [s for s in collection.splits if s != audited.split] if against is None else against
     return {

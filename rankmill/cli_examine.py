@@ -79,7 +79,7 @@ def audit(
 
 
 def summary(
-    statistics: Annotated[str, typer.Argument(help="Name of statistics.")],
+    name: Annotated[str, typer.Argument(help="Name of statistics, scores or vectors.")],
     correlate: Annotated[
         list[str] | None, typer.Option("--correlate", help="Columns of the matrix.")
     ] = None,
@@ -88,16 +88,21 @@ def summary(
 ) -> None:
     """Summarise statistics: moments, deciles, nulls by reason, correlations with intervals.
 
-    Example: rankmill summary nf-stats        rankmill summary nf-stats --json
+    Of scores: how the teacher's probability falls with rank, a power law against others. Of
+    vectors: their intrinsic dimension. Example: rankmill summary nf-stats        rankmill summary
+    nf-stats --json
     """
-    from rankmill.mining.statistics.summary import summarise
+    from rankmill.mining.statistics.dataset import describe_artifact
 
     with session(workspace, as_json=json) as here:
-        found = summarise(here.workspace.find(statistics, "statistics"), correlate=correlate)
+        found = describe_artifact(here.workspace.find(name), correlate=correlate)
         if json:
             here.emit(found)
-            return
-        _print_summary(found)
+        elif "columns" in found:
+            _print_summary(found)
+        else:
+            for part in found.values():
+                _print_values(part)
 
 
 def _print_explanation(found: Explanation, rows: int) -> None:
@@ -186,6 +191,8 @@ def _print_summary(found: dict[str, Any]) -> None:
             cells = (column["n"], column.get("mean"), spread, *deciles)
             row = "".join(f"{_number(cell):>10}" for cell in cells)
             typer.echo(f"{name:<50}{row}  {column['unit']}")
+            if infinite := column["histogram"]["infinite"]:
+                typer.echo(f"    infinite: {infinite:,}, not in mean and sd")
         for reason, count in column["nulls"].items():
             typer.echo(f"    undefined: {count:,} {reason}")
     matrix = found["correlation"]

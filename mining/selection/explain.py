@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ..errors import BadInput
 from ..groups import Groups
@@ -120,12 +121,8 @@ def _statistics(workspace: Workspace, groups: Artifact) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for artifact in workspace.artifacts("statistics"):
         if artifact.inputs.get("groups") == groups.fingerprint:
-            for table in artifact.tables():
-                for name in table.column_names[1:]:
-                    found.setdefault(name, [])
-            for name in found:
-                if all(name in t.column_names for t in artifact.tables()) and not found[name]:
-                    found[name] = [v for t in artifact.tables() for v in t[name].to_pylist()]
+            table = pa.concat_tables(artifact.tables())
+            found |= {name: table[name].to_pylist() for name in table.column_names[1:]}
     return found
 
 

@@ -35,10 +35,11 @@ REASONS = {
     12: "not_found",  # no source concerned found any of the documents
     13: "zero_distances",  # all documents are copies of each other
     14: "constant",  # a flat curve has no share of variance to explain
+    15: "no_mixture",  # the strategy draws nothing from a target
 }
 NO_PROBABILITY, DUPLICATE_DOCUMENT, UNKNOWN_INCLUSION = 7, 8, 9
 EMPTY_TARGET, SAMPLE_OUTSIDE_TARGET = 10, 11
-NOT_FOUND, ZERO_DISTANCES, CONSTANT = 12, 13, 14
+NOT_FOUND, ZERO_DISTANCES, CONSTANT, NO_MIXTURE = 12, 13, 14, 15
 
 KINDS = ("logit", "log-prob", "probability", "similarity")
 SCALES = ("logprob", "logit", "raw")

@@ -22,6 +22,7 @@ from ..errors import BadInput, UsageError
 from ..store import Artifact
 from .base import (
     EMPTY_TARGET,
+    NO_MIXTURE,
     SAMPLE_OUTSIDE_TARGET,
     STATISTICS,
     UNKNOWN_INCLUSION,
@@ -169,6 +170,38 @@ class ImportanceEss(_AgainstTarget):
     def measure(self, rows: Rows) -> Column:
         """Return the effective sample size of every group."""
         return self.column(rows, "ess")
+
+
+@STATISTICS.register("mixing_guard")
+@dataclass(frozen=True, slots=True)
+class MixingGuard:
+    """1/λ: no κ against a mixture's own target can be larger (P4), λ its share of the negatives.
+
+    The target of a source that draws its lists itself is the corpus. Null for strategies that mix
+    nothing in.
+    """
+
+    @property
+    def unit(self) -> str:
+        """A ratio."""
+        return "ratio"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Groups that rankmill selected."""
+        return frozenset({"selection"})
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the bound of every group; it depends on the strategy and the group's positives."""
+        from ..selection.weighted import Mixture
+
+        out = np.full(len(rows), np.nan)
+        strategy = rows.selection.chooser.strategy
+        if isinstance(strategy, Mixture):
+            positives = np.add.reduceat(rows.positive.astype(np.int64), rows.offsets[:-1])
+            out = (np.diff(rows.offsets) - np.maximum(positives, 1)) / strategy.number
+        undefined = np.isnan(out)
+        return out, np.where(undefined, NO_MIXTURE, scales.DEFINED).astype(np.uint8)
 
 
 def strata_of(

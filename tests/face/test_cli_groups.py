@@ -132,7 +132,7 @@ def test_summary_explain_and_audit(made):
         ("cut keep_below --groups groups --statistics pool", 4, "a statistics was expected"),
         ("select shell --pool pool --scores scores", 2, "shell.* needs vectors"),
         ("rewrite none.tsv -c tiny --split train", 4, "none.tsv"),
-        ("summary groups", 4, "a statistics was expected"),
+        ("summary groups", 4, "a groups is not statistics"),
     ],
 )
 def test_wrong_arguments_say_what_to_do(made, arguments, status, message):

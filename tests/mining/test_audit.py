@@ -207,6 +207,13 @@ def test_selected_groups_are_sound_and_sources_are_counted(world):
     assert found["copies"]["negatives_like_the_positive"] == 0
 
 
+def test_no_groups_are_no_data_to_audit(world):
+    none = select(world, "top", filters=["between(low=1000,score=raw)"])
+    assert none.rows == 0
+    with pytest.raises(BadInput, match="there are no groups to audit"):
+        audit_groups(world["workspace"], none, collection=world["collection"])
+
+
 def test_coverage_of_an_evaluation_run(world):
     chosen = select(world, f'top(source="{world["label"]}")')
     run = mine(world["workspace"], "random", world["collection"], "train", depth=15, seed=9)

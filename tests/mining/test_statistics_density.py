@@ -193,3 +193,16 @@ def test_refusals(workspace):
         measure_groups(workspace, groups, ["density_ratio"])
     with pytest.raises(UsageError, match="needs groups: a pool was not selected"):
         measure_pool(workspace, make_scores(workspace, [[1.0]]), ["density_ratio"])
+
+
+def test_the_guard_of_a_mixture_bounds_its_density_ratio(world):
+    text = f'mixture(last=10,source="{world["label"]}",target=random,number=2)'
+    # The random source draws its lists itself, so its distribution is uniform over the corpus.
+    found = measured(world, text, "mixing_guard", "density_ratio(target=corpus)")
+    guard, kappa = np.array(column(found, 1)), np.array(column(found, 2))
+    assert set(guard.tolist()) == {3.5}  # 2 of 7 negatives
+    assert (kappa > 1.5).all()
+    # Few documents of the corpus are left out of both, which moves ν by a few per cent.
+    assert (kappa <= guard * 1.05).all()
+    plain = measured(world, "random", "mixing_guard")
+    assert plain.counts == {"null[mixing_guard]:no_mixture": QUERIES - 1}

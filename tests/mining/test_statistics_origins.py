@@ -15,6 +15,7 @@ from rankmill.mining.groups import Groups
 from rankmill.mining.pool import Pool
 from rankmill.mining.selection import select_groups
 from rankmill.mining.statistics import STATISTICS, measure_groups, measure_pool, summarise
+from rankmill.mining.statistics.dataset import decay_of, describe_artifact
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +200,31 @@ def test_a_power_law_of_known_exponent(workspace):
     name = "power_law(of=r2,first=1,last=100)"
     assert made.counts[f"null[{name}]:constant"] == 1
     assert made.counts[f"null[{name}]:too_short"] == 1
+
+
+def test_the_mean_curve_of_a_teacher_is_fitted(workspace):
+    rank = np.arange(1, 41)
+    laws = [np.log(top * rank**-0.5).tolist() for top in (0.9, 0.5, 0.7)]
+    scores = make_scores(workspace, laws, kind="log-prob")
+    found = decay_of(scores, last=40)
+    assert found.alpha == pytest.approx(0.5, abs=1e-5)
+    assert found.best == "power_law"
+    fall = [np.log(0.9 * np.exp(-0.1 * rank)).tolist()] * 3
+    assert decay_of(make_scores(workspace, fall, kind="log-prob"), last=40).best == "exponential"
+    told = describe_artifact(scores)["decay"]
+    assert told["queries"] == 3
+    with pytest.raises(BadInput, match="a similarity has no probability"):
+        decay_of(make_scores(workspace, [[0.5, 0.2, 0.1]], kind="similarity"))
+
+
+def test_the_dimension_of_a_space_of_vectors(workspace):
+    rng = np.random.Generator(np.random.Philox(3))
+    points = rng.normal(0, 1, (6000, 3))
+    turned = points @ np.linalg.qr(rng.normal(0, 1, (12, 12)))[0][:3]
+    vectors = make_vectors(workspace, turned.astype(np.float32))
+    found = describe_artifact(vectors)["intrinsic_dimension"]
+    assert found["value"] == pytest.approx(2.0, rel=0.1)  # directions in three dimensions
+    assert (found["rows"], found["of"]) == (5000, 6000)
 
 
 def test_what_is_undefined_has_its_reason(workspace):
