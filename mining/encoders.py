@@ -18,6 +18,7 @@ from ..native.vectors import normalise_rows
 from .actors import INLINE, Execution
 from .errors import BadInput
 from .forward import Forward, Work
+from .matryoshka import cut_vectors
 from .models import COMPUTE, ModelFolder, device, resolve
 from .sequences import Template, single_sequences
 from .store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
@@ -140,6 +141,7 @@ def encode(
     pooling: str | None = None,
     normalise: bool | None = None,
     prompt: str | None = None,
+    dim: int | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Encode every text of a corpus or queries artifact, or find its vectors.
@@ -184,7 +186,8 @@ def encode(
         gpus=int(device().type == "cuda"),
         unit="tokens",
     )
-    return workspace.build(stage, how)
+    full = workspace.build(stage, how)
+    return full if dim is None else cut_vectors(workspace, full, dim, how=how)
 
 
 def _check_precisions(compute: str, dtype: str) -> None:

@@ -9,31 +9,44 @@ So the run is exact, and the same bytes for any number of workers and threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...native.topk import merge_ranked
 from ..actors import INLINE, Execution
+from ..ann import index_of, load_index, search_index
 from ..collection.handles import Collection, Corpus
+from ..draws import generator
 from ..encoders import DTYPES, POOLINGS, encode
 from ..errors import UsageError
-from ..models import COMPUTE, resolve
+from ..models import COMPUTE, device, resolve
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
+from ..torch_search import nearest_torch
 from ..vectors import Vectors, products, same_width
 from .base import SOURCES, build_run, mines, run_table
+
+if TYPE_CHECKING:
+    from ..store import Worker
 
 _QUERY_BLOCK = 2048  # queries per shard: FAISS chooses its path by the size of the block
 _DOC_BLOCK = 1 << 16
 _MARGIN = 32
 _WIDEN = 4
+RECALL_SAMPLE = 200  # queries of an approximate run that are searched exactly too
 
 
 @SOURCES.register("dense")
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """Nearest documents by inner product; parameters left out are read from the model's files."""
+    """Nearest documents by inner product; parameters left out are read from the model's files.
+
+    `dim` keeps the first components of every vector (Matryoshka). `index` searches approximately,
+    by a FAISS index-factory string such as `IVF1024,Flat`, and `probe` says how far (nprobe of IVF,
+    efSearch of HNSW); without `index` the search is exact.
+    """
 
     model: str
     max_length: int | None = None
@@ -41,12 +54,20 @@ class Dense:
     dtype: str = "float16"
     pooling: str | None = None
     normalise: bool | None = None
+    dim: int | None = None
+    index: str | None = None
+    probe: int | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("compute", COMPUTE), ("dtype", DTYPES), ("pooling", POOLINGS)):
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise UsageError(f"{name}={value} is not known", do=f"one of {', '.join(known)}")
+        if self.probe is not None and (self.index is None or self.probe < 1):
+            raise UsageError(
+                f"probe={self.probe} needs an index, and must be at least 1",
+                do='write for example dense(model=M,index="IVF1024,Flat",probe=16)',
+            )
 
 
 @mines(Dense)
@@ -71,28 +92,41 @@ def mine_dense(
             dtype=source.dtype,
             pooling=source.pooling,
             normalise=source.normalise,
+            dim=source.dim,
             how=how,
         )
         for role, texts in (("queries", collection.queries), ("corpus", collection.corpus))
     }
+    options = {
+        "queries": str(vectors["queries"].path),
+        "docs": str(vectors["corpus"].path),
+        "corpus": str(collection.corpus.artifact.path),
+        "split_queries": collection.split_queries(split),
+        "depth": depth,
+    }
+    inputs = {"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]}
+    worker: Callable[..., Worker] = DenseWorker
+    parameters: dict[str, Any] = {}
+    if source.index is not None:
+        same_width(Vectors(vectors["queries"]), Vectors(vectors["corpus"]))
+        inputs["index"] = index_of(workspace, vectors["corpus"], source.index)
+        load_index(inputs["index"], Vectors(vectors["corpus"]), source.probe)  # refuses early
+        worker, parameters = AnnWorker, {"recall_sample": RECALL_SAMPLE}
+        options |= {"index": str(inputs["index"].path), "probe": source.probe}
     return build_run(
         workspace,
         SOURCES.text(replace(source, model=model.tag)),
         collection,
         split,
         depth=depth,
-        worker=DenseWorker,
-        options={
-            "queries": str(vectors["queries"].path),
-            "docs": str(vectors["corpus"].path),
-            "corpus": str(collection.corpus.artifact.path),
-            "split_queries": collection.split_queries(split),
-            "depth": depth,
-        },
+        worker=worker,
+        options=options,
         shards=lambda: _blocks(len(collection.split_queries(split))),
-        inputs={"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]},
+        parameters=parameters,
+        inputs=inputs,
         metadata={"model": model.tag},
         unit="queries",
+        gpus=int(device().type == "cuda"),
         how=how,
     )
 
@@ -107,17 +141,36 @@ def _blocks(queries: int) -> list[Shard]:
 class DenseWorker:
     """Searches blocks of queries over mapped vectors."""
 
-    def __init__(self, queries: str, docs: str, corpus: str, split_queries: np.ndarray, depth: int):
+    def __init__(
+        self,
+        queries: str,
+        docs: str,
+        corpus: str,
+        split_queries: np.ndarray,
+        depth: int,
+        engine: str | None = None,
+    ):
         self.queries, self.docs = Vectors(open_artifact(queries)), Vectors(open_artifact(docs))
         same_width(self.queries, self.docs)
         self.split_queries = split_queries
         self.empty = Corpus(open_artifact(corpus)).empty
         self.depth = min(depth, len(self.docs) - len(self.empty))
+        self.engine = engine or ("faiss" if device().type == "cpu" else device().type)
         self._longest: float | None = None
 
     def __call__(self, shard: Shard) -> Output:
         """Return the ranked lists of split queries start…stop−1."""
         query = self.split_queries[shard.start : shard.stop]
+        docs, scores, searched = self.nearest(query)
+        offsets = np.arange(len(query) + 1) * self.depth
+        return Output(
+            run_table(query, offsets, docs.ravel(), scores.ravel()),
+            usage={"queries": len(query), "searches": searched},
+        )
+
+    def nearest(self, query: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return (docs uint32, scores float32) [n, depth] of queries, exactly, and the number of
+        searches."""
         docs = np.empty((len(query), self.depth), dtype=np.uint32)
         scores = np.empty((len(query), self.depth), dtype=np.float32)
         pending = np.arange(len(query))
@@ -127,7 +180,7 @@ class DenseWorker:
             width = min(width, len(self.docs))
             vectors = self.queries.rows(query[pending])
             near, found = self._propose(vectors, width)
-            exact, ranked = self._rank(vectors, found)
+            exact, ranked = self.rank(vectors, found)
             docs[pending] = ranked[:, : self.depth]
             scores[pending] = exact[:, : self.depth]
             searched += len(pending)
@@ -137,14 +190,12 @@ class DenseWorker:
             unsure = exact[:, self.depth - 1] <= near[:, -1] + bound
             pending = pending[unsure]
             width *= _WIDEN
-        offsets = np.arange(len(query) + 1) * self.depth
-        return Output(
-            run_table(query, offsets, docs.ravel(), scores.ravel()),
-            usage={"queries": len(query), "searches": searched},
-        )
+        return docs, scores, searched
 
     def _propose(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (scores float32, docs int64) [n, width], best first, from a search over blocks."""
+        if self.engine != "faiss":
+            return nearest_torch(vectors, self.docs, width, self.engine)
         import faiss
 
         shape = (len(vectors), width)
@@ -159,10 +210,12 @@ class DenseWorker:
             best, spare = spare, best
         return best
 
-    def _rank(self, vectors: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def rank(self, vectors: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Score proposals canonically and sort by (−score, document); empty documents go last."""
         row = np.repeat(np.arange(len(found)), found.shape[1])
-        exact = products(vectors, row, self.docs, found.ravel()).reshape(found.shape)
+        places = np.maximum(found, 0).ravel()
+        exact = products(vectors, row, self.docs, places).reshape(found.shape)
+        exact[found < 0] = -np.inf
         if len(self.empty):
             exact[np.isin(found, self.empty)] = -np.inf
         order = np.lexsort((found, -exact), axis=1)
@@ -187,3 +240,47 @@ def _longest_row(part: Any) -> float:
         block = part[at : at + _DOC_BLOCK].astype(np.float32)
         longest = max(longest, float(np.einsum("ij,ij->i", block, block).max(initial=0.0)))
     return longest**0.5 * (1 + 1e-5)
+
+
+class AnnWorker:
+    """Searches an index; its proposals get their exact scores and the tie rule of every run."""
+
+    def __init__(
+        self,
+        queries: str,
+        docs: str,
+        corpus: str,
+        split_queries: np.ndarray,
+        depth: int,
+        index: str,
+        probe: int | None,
+    ):
+        self.exact = DenseWorker(queries, docs, corpus, split_queries, depth)
+        self.index = load_index(open_artifact(index), self.exact.docs, probe)
+        draws = generator(0, "dense.recall", open_artifact(index).fingerprint)
+        chosen = draws.permutation(len(split_queries))[:RECALL_SAMPLE]
+        self.sample = np.sort(split_queries[chosen])
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the lists of split queries start…stop−1; counts how many of the exact lists of the
+        sample were found."""
+        exact = self.exact
+        query = exact.split_queries[shard.start : shard.stop]
+        vectors = exact.queries.rows(query)
+        width = min(exact.depth + max(_MARGIN, exact.depth // 8), len(exact.docs))
+        found = search_index(self.index, vectors, width)
+        scores, ranked = exact.rank(vectors, found)
+        scores, ranked = scores[:, : exact.depth], ranked[:, : exact.depth]
+        known = np.isfinite(scores)
+        offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
+        sampled = np.isin(query, self.sample)
+        wanted, _, searched = exact.nearest(query[sampled])
+        hits = sum(
+            int(np.isin(near, row[good]).sum())
+            for near, row, good in zip(wanted, ranked[sampled], known[sampled], strict=True)
+        )
+        return Output(
+            run_table(query, offsets, ranked[known], scores[known]),
+            counts={"recall_found": hits, "recall_wanted": wanted.size},
+            usage={"queries": len(query), "searches": len(query) + searched},
+        )

@@ -28,8 +28,13 @@ class Neighbours(Dense):
     """Documents nearest to the query's best positive by inner product, the positive left out.
 
     The best positive has the highest grade, then the lowest ordinal. Queries without a positive
-    have empty lists. Parameters as those of `dense`.
+    have empty lists. Parameters as those of `dense`, without its index: the search is exact.
     """
+
+    def __post_init__(self) -> None:
+        Dense.__post_init__(self)
+        if self.index is not None:
+            raise UsageError("neighbours are searched exactly", do="leave index and probe out")
 
 
 @mines(Neighbours)
@@ -58,6 +63,7 @@ def mine_neighbours(
         dtype=source.dtype,
         pooling=source.pooling,
         normalise=source.normalise,
+        dim=source.dim,
         how=how,
     )
     queries = collection.split_queries(split)

@@ -29,6 +29,7 @@ class BiEncoder:
     dtype: str = "float16"
     pooling: str | None = None
     normalise: bool | None = None
+    dim: int | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("compute", COMPUTE), ("dtype", DTYPES), ("pooling", POOLINGS)):
@@ -56,6 +57,7 @@ def prepare_bi_encoder(
             dtype=teacher.dtype,
             pooling=teacher.pooling,
             normalise=teacher.normalise,
+            dim=teacher.dim,
             how=how,
         )
         for role in ("queries", "corpus")

@@ -1,0 +1,135 @@
+"""Approximate search: FAISS indexes by index-factory string, over the vectors of an encoder.
+
+`IVF1024,Flat`, `IVF4096,PQ48`, `HNSW32` and whatever else FAISS builds. An index is an artifact of
+its own, keyed by its vectors, so it can never answer for another encoder's. It is built by one
+thread: what several give depends on who comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .draws import generator
+from .errors import BadInput, UsageError
+from .store import Artifact, Workspace, files
+from .vectors import Vectors
+
+_FILE = "index.faiss"
+_BLOCK = 1 << 16
+_TRAINING = 1 << 18  # vectors that clusters and codes are learnt from, at most
+GPU_DEPTH = 2048  # FAISS on a GPU returns no longer lists
+
+
+def index_of(workspace: Workspace, vectors: Artifact, factory: str) -> Artifact:
+    """Build a FAISS index over document vectors by inner product, or find it.
+
+    Raises UsageError for a string that FAISS does not understand, BadInput for too few vectors to
+    learn the index from.
+    """
+    rows = Vectors(vectors)
+
+    def write(folder: Path, scratch: Path) -> dict[str, float]:
+        with one_thread():
+            index = _empty(rows.width, factory)
+            _fill(index, rows, factory)
+        data = _faiss().serialize_index(index).tobytes()
+        files.write_bytes(folder / _FILE, data)
+        return {"vectors": len(rows)}
+
+    _empty(rows.width, factory)  # refuses the string before anything is locked
+    return workspace.build_folder("index", {"factory": factory}, {"vectors": vectors}, write)
+
+
+def load_index(artifact: Artifact, docs: Vectors, probe: int | None) -> Any:
+    """Load an index to search `docs`; `probe` is nprobe of IVF, efSearch of HNSW.
+
+    Raises BadInput for an index over other vectors, UsageError where there is nothing to set.
+    """
+    faiss = _faiss()
+    index = faiss.read_index(str(artifact.file(_FILE, level=2)))
+    if index.d != docs.width or index.ntotal != len(docs):
+        raise BadInput(
+            f"the index holds {index.ntotal:,} vectors of {index.d} components, "
+            f"the encoder gives {len(docs):,} of {docs.width}",
+            where=artifact.path,
+            do="build the index from the vectors of this encoder",
+        )
+    if probe is not None:
+        name = "efSearch" if "HNSW" in artifact.parameters["factory"] else "nprobe"
+        try:
+            faiss.ParameterSpace().set_index_parameter(index, name, probe)
+        except RuntimeError as error:
+            raise UsageError(
+                f"probe={probe}: {artifact.parameters['factory']} has no {name}",
+                do="leave probe out; it is for IVF and HNSW",
+            ) from error
+    return index
+
+
+def search_index(index: Any, vectors: np.ndarray, width: int) -> np.ndarray:
+    """Return the proposed documents: int64 [n, width], −1 ends a list.
+
+    On a machine with GPUs the index is copied there, unless the lists are longer than FAISS makes
+    them on a GPU.
+    """
+    faiss = _faiss()
+    if width <= GPU_DEPTH and getattr(faiss, "get_num_gpus", lambda: 0)():
+        index = faiss.index_cpu_to_all_gpus(index)
+    return index.search(np.ascontiguousarray(vectors), width)[1]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let FAISS use one thread inside the block."""
+    faiss = _faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def _empty(width: int, factory: str) -> Any:
+    faiss = _faiss()
+    try:
+        return faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise UsageError(
+            f"index={factory!r} is no FAISS index for vectors of {width} components: "
+            f"{_reason(error)}",
+            do="write for example IVF1024,Flat or IVF1024,PQ48 or HNSW32",
+        ) from error
+
+
+def _fill(index: Any, rows: Vectors, factory: str) -> None:
+    count = len(rows)
+    if not index.is_trained:
+        wanted = min(count, _TRAINING)
+        draws = generator(0, "index.training", rows.artifact.fingerprint)
+        sample = np.sort(draws.permutation(count)[:wanted])
+        try:
+            index.train(rows.rows(sample))
+        except RuntimeError as error:
+            raise BadInput(
+                f"{count:,} vectors are too few to learn {factory} from: {_reason(error)}",
+                where=rows.artifact.path,
+                do="choose fewer clusters or codes, or search exactly (without index)",
+            ) from error
+    for part, low, high in rows.blocks(_BLOCK):
+        index.add(rows.part(part)[low:high].astype(np.float32))
+
+
+def _reason(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[-1].rpartition("failed: ")[2].strip()
+
+
+def _faiss() -> Any:
+    import faiss
+
+    return faiss
