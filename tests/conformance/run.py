@@ -12,6 +12,7 @@ import argparse
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -187,7 +188,8 @@ def differences(target: Target, ours: list[dict], theirs: list[dict]) -> str:
     if a != b:
         query = next(iter(a - b))[0]
         return f"{sum((a - b).values())} groups differ, the first of query {query[:60]!r}"
-    if target.order != "none" and [r["query"] for r in ours] != [r["query"] for r in theirs]:
+    asked = [[seen(target, r["query"]) for r in rows] for rows in (ours, theirs)]
+    if target.order != "none" and asked[0] != asked[1]:
         return "the groups came in another order"
     return ""
 
@@ -195,12 +197,20 @@ def differences(target: Target, ours: list[dict], theirs: list[dict]) -> str:
 def normal(target: Target, row: dict) -> tuple:
     """Return a group in a form that compares as far as the loader keeps it."""
     scores = row["scores"] if target.scores else [0.0] * len(row["docs"])
-    pairs = [(d, float(np.float32(s))) for d, s in zip(row["docs"], scores, strict=True)]
+    pairs = [
+        (seen(target, d), float(np.float32(s))) for d, s in zip(row["docs"], scores, strict=True)
+    ]
+    query = seen(target, row["query"])
     if target.order == "kept":
-        return row["query"], *pairs
+        return query, *pairs
     if target.order == "positive first":
-        return row["query"], pairs[0], *sorted(pairs[1:])
-    return row["query"], *sorted(pairs)
+        return query, pairs[0], *sorted(pairs[1:])
+    return query, *sorted(pairs)
+
+
+def seen(target: Target, text: str) -> str:
+    """Return a text as the loader may hand it out."""
+    return re.sub(r"[\t\r\n]", " ", text).strip(" ") if target.tabs else text
 
 
 def report(rows: list[tuple[str, str, str, str]], complete: bool) -> None:

@@ -11,7 +11,8 @@ class Target:
     dependencies, since these would pull another torch.
 
     `formats` are our formats to load; `order` is how far the loader keeps the order of documents:
-    `kept`, `positive first`, or `none`; `step` says that an optimiser step is taken.
+    `kept`, `positive first`, or `none`; `step` says that an optimiser step is taken; `tabs`, that
+    texts lie between tabs: breaks became blanks, and the loader strips the ends of a line.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Target:
     alone: tuple[str, ...] = ()
     scores: bool = True
     step: bool = False
+    tabs: bool = False
 
 
 TARGETS = (
@@ -93,18 +95,40 @@ TARGETS = (
         ("lightning-ir",),
         order="none",
     ),
+    Target(
+        "colbert",
+        ("colbert-ai",),
+        ("datasets", "gitpython", "ninja", "numpy", "tqdm", "transformers", "ujson"),
+        "read_colbert.py",
+        ("colbert",),
+        alone=("colbert-ai",),
+        tabs=True,
+    ),
+    Target(
+        "nemo",
+        ("nemo-automodel", "datasets"),
+        ("datasets>=4", "pillow", "pyyaml", "transformers"),
+        "read_nemo.py",
+        ("nemo", "nemo(layout=inline)", "nemo(layout=arrow)"),
+        alone=("nemo-automodel",),
+        scores=False,
+    ),
+    Target(
+        "trove",
+        ("ir-trove",),
+        ("ir-trove",),
+        "read_trove.py",
+        ("trove",),
+    ),
 )
 
 UNPROVED = {
     "tevatron (scores)": "the package on the index, 0.1.0, reads texts only",
     "tevatron-ids": "its reader is in the repository, not in the package of the index",
-    "colbert": "its training code needs a GPU build and git dependencies",
     "splade": "not on the package index; its repository is installed from git",
     "lsr": "not on the package index; its repository is installed from git",
     "matchmaker": "not on the package index",
-    "nemo": "needs CUDA packages",
     "arctic-embed": "the trainer needs CUDA packages",
-    "trove": "builds pytrec_eval from source",
     "contrastors": "not on the package index; needs CUDA extensions",
     "beir, gpl, ms-swift, rank-llm, trec": "interchange layouts: no trainer's loader is run",
 }
