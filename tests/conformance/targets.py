@@ -113,13 +113,6 @@ TARGETS = (
         alone=("nemo-automodel",),
         scores=False,
     ),
-    Target(
-        "trove",
-        ("ir-trove",),
-        ("ir-trove",),
-        "read_trove.py",
-        ("trove",),
-    ),
 )
 
 UNPROVED = {
@@ -129,6 +122,7 @@ UNPROVED = {
     "lsr": "not on the package index; its repository is installed from git",
     "matchmaker": "not on the package index",
     "arctic-embed": "the trainer needs CUDA packages",
+    "trove": "its dependency pytrec_eval is built from sources that are not on the index",
     "contrastors": "not on the package index; needs CUDA extensions",
     "beir, gpl, ms-swift, rank-llm, trec": "interchange layouts: no trainer's loader is run",
 }
