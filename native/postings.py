@@ -15,15 +15,14 @@ MOST = 255  # occurrences in one posting
 
 @numba.njit(cache=True, nogil=True)
 def invert(words, bounds, term_of, terms):
-    """Return (df uint32 [terms], starts int64 [terms + 1], doc uint16, tf uint8 [postings]).
+    """Return (starts int64 [terms + 1], doc uint16, tf uint8 [postings]).
 
     words uint32 [words]: form of each word, document d's in bounds[d]:bounds[d+1] (int64
     [docs + 1], docs ≤ 65,536). term_of int32 [forms]: term of each form, −1 for none. Term t has
-    the postings starts[t]:starts[t+1], ascending by document; df counts distinct documents.
+    the postings starts[t]:starts[t+1], ascending by document.
     """
     docs = bounds.size - 1
     size = np.zeros(terms + 1, dtype=np.int64)
-    df = np.zeros(terms, dtype=np.uint32)
     last = np.full(terms, -1, dtype=np.int32)  # the last document that held the term
     count = np.zeros(terms, dtype=np.uint32)  # … and how often so far
     for d in range(docs):
@@ -32,7 +31,6 @@ def invert(words, bounds, term_of, terms):
             if t >= 0:
                 if last[t] != d:
                     last[t], count[t] = d, 0
-                    df[t] += 1
                 if count[t] % MOST == 0:
                     size[t + 1] += 1
                 count[t] += 1
@@ -41,7 +39,7 @@ def invert(words, bounds, term_of, terms):
     doc = np.empty(size[terms], dtype=np.uint16)
     tf = np.zeros(size[terms], dtype=np.uint8)
     _fill(words, bounds, term_of, size, last, count, doc, tf)
-    return df, size, doc, tf
+    return size, doc, tf
 
 
 @numba.njit(cache=True, nogil=True)
@@ -60,6 +58,21 @@ def _fill(words, bounds, term_of, starts, last, count, doc, tf):
                     end[t] += 1
                 tf[end[t] - 1] += 1
                 count[t] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def count_documents(terms, starts, doc, tf, out):
+    """Add to out int64 [n] how many documents hold each of terms int64 [n], −1 for none.
+
+    The other arguments are what `invert` returns.
+    """
+    for i in range(terms.size):
+        if terms[i] >= 0:
+            start, end = starts[terms[i]], starts[terms[i] + 1]
+            out[i] += end - start
+            for j in range(start, end):
+                if tf[j] == MOST and j + 1 < end and doc[j + 1] == doc[j]:
+                    out[i] -= 1  # the count goes on in the next posting
 
 
 @numba.njit(cache=True, nogil=True)

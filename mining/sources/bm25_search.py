@@ -78,7 +78,7 @@ class Searcher:
         self.rows = [block.find(batch.terms) for block in index.blocks]
         self.df = np.zeros(len(batch.terms), dtype=np.int64)
         for block, rows in zip(index.blocks, self.rows, strict=True):
-            self.df[rows >= 0] += block.df[rows[rows >= 0]]
+            self.df += block.frequency(rows)
         self.idf = np.log1p((index.filled - self.df + 0.5) / (self.df + 0.5))
 
     def norm(self, block: Block) -> np.ndarray:

@@ -91,15 +91,20 @@ def list_values(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndar
 
     The column must be without nulls and in one chunk, as every part of ours is.
     """
+    offsets, values = flat_lists(column)
+    return offsets, values.to_numpy(zero_copy_only=True)
+
+
+def flat_lists(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """Return what `list_values` does, the values as an Arrow array: of structs, say."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks)
     if pa.types.is_fixed_size_list(array.type):
         offsets = np.arange(len(array) + 1, dtype=np.int64) * array.type.list_size
-        return offsets, array.flatten().to_numpy(zero_copy_only=True)
+        return offsets, array.flatten()
     raw = array.offsets.to_numpy(zero_copy_only=True).astype(np.int64)
-    values = array.values.slice(int(raw[0]), int(raw[-1] - raw[0]))
-    return raw - raw[0], values.to_numpy(zero_copy_only=True)
+    return raw - raw[0], array.values.slice(int(raw[0]), int(raw[-1] - raw[0]))
 
 
 def _ordinals_out_of_range(table: pa.Table, limits: Mapping[str, int]) -> Iterable[str]:

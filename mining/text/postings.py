@@ -14,24 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...native.postings import BLOCK, invert
+from ...native.postings import BLOCK, count_documents, invert
 from ..actors import INLINE, Execution
 from ..collection.handles import Corpus
 from ..collection.ingest import KEPT_APART
 from ..errors import UsageError
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
-from ..store.tables import list_values
+from ..store.tables import flat_lists
 from .analysis import ANALYSER, analyse
 from .index_size import BLOCK_BYTES, check_fit
 
-POSTINGS = pa.schema(
-    [
-        ("term", pa.string()),
-        ("df", pa.uint32()),
-        ("doc", pa.list_(pa.uint16())),
-        ("tf", pa.list_(pa.uint8())),
-    ]
-)
+_PAIR = pa.struct([("doc", pa.uint16()), ("tf", pa.uint8())])
+POSTINGS = pa.schema([("term", pa.string()), ("postings", pa.list_(_PAIR))])
+_LAYOUT = 2  # of the table; part of the fingerprint
 
 
 def postings_of(
@@ -51,7 +46,7 @@ def postings_of(
         )
     stage = Stage(
         kind="postings",
-        parameters={"analyser": ANALYSER} | ({} if title is None else {"title": title}),
+        parameters={"analyser": ANALYSER, "layout": _LAYOUT, "title": title},
         inputs={"corpus": corpus.artifact},
         schema=POSTINGS,
         shards=lambda: _blocks(corpus),
@@ -114,17 +109,10 @@ def invert_texts(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Table, int, int]
     """Return (postings, documents with at least one term, words that became terms) of at most
     65,536 texts."""
     found = analyse(texts)
-    df, starts, doc, tf = invert(found.words, found.bounds, found.term_of, len(found.terms))
-    bounds = pa.array(starts.astype(np.int32))
-    table = pa.Table.from_arrays(
-        [
-            found.terms,
-            pa.array(df),
-            pa.ListArray.from_arrays(bounds, pa.array(doc)),
-            pa.ListArray.from_arrays(bounds, pa.array(tf)),
-        ],
-        schema=POSTINGS,
-    )
+    starts, doc, tf = invert(found.words, found.bounds, found.term_of, len(found.terms))
+    pairs = pa.StructArray.from_arrays([pa.array(doc), pa.array(tf)], fields=list(_PAIR))
+    lists = pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), pairs)
+    table = pa.Table.from_arrays([found.terms, lists], schema=POSTINGS)
     return table, int(np.count_nonzero(np.bincount(doc))), int(tf.sum(dtype=np.int64))
 
 
@@ -132,22 +120,23 @@ def invert_texts(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Table, int, int]
 class Block:
     """The postings of documents start … start + docs − 1, memory-mapped.
 
-    `starts` int64 [terms + 1] into `doc` uint16 and `tf` uint8; `df` uint32 [terms].
+    `starts` int64 [terms + 1] into `doc` uint16 and `tf` uint8.
     """
 
     start: int
     docs: int
     table: pa.Table
 
-    @cached_property
-    def df(self) -> np.ndarray:
-        """In how many of the block's documents each term stands."""
-        return self.table["df"].to_numpy()
+    def frequency(self, rows: np.ndarray) -> np.ndarray:
+        """Return in how many documents the terms of these rows stand, 0 for row −1: int64."""
+        out = np.zeros(len(rows), dtype=np.int64)
+        count_documents(rows, *self._lists, out)
+        return out
 
     @cached_property
     def _lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        starts, doc = list_values(self.table["doc"])
-        return starts, doc, list_values(self.table["tf"])[1]
+        starts, pairs = flat_lists(self.table["postings"])
+        return starts, pairs.field("doc").to_numpy(), pairs.field("tf").to_numpy()
 
     @property
     def starts(self) -> np.ndarray:

@@ -17,7 +17,7 @@ from oracles.bm25 import bm25
 from rankmill.mining.sources.bm25_search import Batch, Searcher
 from rankmill.mining.text.analysis import analyse
 from rankmill.mining.text.postings import Block, invert_texts
-from rankmill.native.postings import invert, term_counts
+from rankmill.native.postings import count_documents, invert, term_counts
 
 
 class Index:
@@ -151,10 +151,20 @@ def test_invert_counts_every_word_once():
     words_ = np.array([0, 1, 0, 2, 1, 1, 1], dtype=np.uint32)
     bounds = np.array([0, 3, 3, 7])
     term_of = np.array([1, 0, -1], dtype=np.int32)
-    df, starts, doc, tf = invert(words_, bounds, term_of, 2)
-    assert df.tolist() == [2, 1]
+    starts, doc, tf = invert(words_, bounds, term_of, 2)
     assert starts.tolist() == [0, 2, 3]
     assert doc.tolist() == [0, 2, 0]
     assert tf.tolist() == [1, 3, 2]
     counted = term_counts(words_, bounds, term_of, 2)
     assert [c.tolist() for c in counted] == [[0, 2, 2, 3], [1, 0, 0], [2, 1, 3]]
+
+
+def test_a_count_that_goes_on_in_the_next_posting_is_one_document():
+    words_ = np.array([0] * 600 + [1] + [0] * 255 + [0], dtype=np.uint32)
+    bounds = np.array([0, 601, 856, 857])
+    starts, doc, tf = invert(words_, bounds, np.array([0, 1], dtype=np.int32), 2)
+    assert doc.tolist() == [0, 0, 0, 1, 2, 0]
+    assert tf.tolist() == [255, 255, 90, 255, 1, 1]
+    out = np.array([0, 0, 5])
+    count_documents(np.array([0, 1, -1]), starts, doc, tf, out)
+    assert out.tolist() == [3, 1, 5]
