@@ -14,15 +14,14 @@ import argparse
 import gzip
 import json
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numba
 import numpy as np
 import pyarrow as pa
 from _report import best_of, figure, finish
+from peers import CORES, K1, B, bm25s_engine, check, race, tantivy_engine, with_threads
 
 from rankmill.mining.sources.bm25_search import Batch, Searcher
 from rankmill.mining.text.analysis import analyse, text_buffers
@@ -32,8 +31,6 @@ from rankmill.native.postings import BLOCK
 from rankmill.native.words import tokenise
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared/data/wiki30k-passages"
-K1, B = 0.9, 0.4
-CORES = int(numba.config.NUMBA_NUM_THREADS)
 
 
 class Index:
@@ -48,24 +45,6 @@ class Index:
             self.filled, self.words = self.filled + filled, self.words + words
         self.documents = len(texts)
         self.average_length = self.words / max(self.filled, 1)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.concatenate([b.lengths for b in self.blocks]).astype(np.uint32)
-
-    def terms_of_documents(self) -> tuple[list[list[int]], dict[str, int]]:
-        """Return every document as a list of term numbers, and the numbers of the terms."""
-        vocabulary: dict[str, int] = {}
-        documents: list[list[int]] = []
-        for block in self.blocks:
-            names = block.table["term"].to_pylist()
-            number = np.array([vocabulary.setdefault(n, len(vocabulary)) for n in names])
-            term = np.repeat(np.repeat(number, np.diff(block.starts)), block.tf)
-            doc = np.repeat(block.doc, block.tf)
-            order = np.argsort(doc, kind="stable")
-            ends = np.searchsorted(doc[order], np.arange(1, block.docs))
-            documents += [part.tolist() for part in np.split(term[order], ends)]
-        return documents, vocabulary
 
 
 def read(folder: Path | None, docs: int, queries: int) -> tuple[list[str], list[str]]:
@@ -94,93 +73,6 @@ def synthetic(docs: int, queries: int) -> tuple[list[str], list[str]]:
         own = rank[doc * 50 : doc * 50 + 50]
         asked.append(" ".join(words[rng.choice(own, 8)]))
     return texts, asked
-
-
-def with_threads(threads: int, run: Callable[[], object]) -> Callable[[], object]:
-    """Return our search on a number of threads."""
-
-    def limited() -> object:
-        try:
-            numba.config.NUMBA_NUM_THREADS = threads
-            return run()
-        finally:
-            numba.config.NUMBA_NUM_THREADS = CORES
-
-    return limited
-
-
-def race(runs: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
-    """Return each run's best seconds; they take turns, so that a busy machine hits all alike."""
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            best[name] = min(best[name], best_of(1, run))
-    return best
-
-
-def bm25s_engine(index: Index, asked: list[list[str]]):
-    """Return (seconds to index, search(k, threads) → scores [queries, k])."""
-    import bm25s
-    from bm25s.numba.retrieve_utils import _retrieve_numba_functional
-
-    documents, vocabulary = index.terms_of_documents()
-    engine = bm25s.BM25(method="lucene", k1=K1, b=B, backend="numba")
-    start = time.perf_counter()
-    engine.index((documents, vocabulary), show_progress=False)
-    seconds = time.perf_counter() - start
-    queries = [[vocabulary[t] for t in query if t in vocabulary] for query in asked]
-
-    def search(k: int, threads: int) -> np.ndarray:
-        return _retrieve_numba_functional(
-            queries, engine.scores, k=k, n_threads=threads, show_progress=False
-        )[1]
-
-    return seconds, search
-
-
-def tantivy_engine(index: Index, asked: list[list[str]]):
-    """Return (seconds to index, search(k, threads)) with tantivy's own k1 and b; one thread."""
-    import tantivy
-
-    documents, vocabulary = index.terms_of_documents()
-    builder = tantivy.SchemaBuilder()
-    builder.add_text_field("t", tokenizer_name="whitespace", index_option="freq")
-    schema = builder.build()
-    engine = tantivy.Index(schema)
-    start = time.perf_counter()
-    writer = engine.writer(heap_size=500_000_000, num_threads=CORES)
-    for document in documents:
-        writer.add_document(tantivy.Document(t=" ".join(map(str, document))))
-    writer.commit()
-    writer.wait_merging_threads()
-    seconds = time.perf_counter() - start
-    engine.reload()
-    searcher = engine.searcher()
-    term = tantivy.Query.term_query
-    clauses = [
-        [
-            (tantivy.Occur.Should, term(schema, "t", str(vocabulary[t]), "freq"))
-            for t in query
-            if t in vocabulary
-        ]
-        for query in asked
-    ]
-    queries = [tantivy.Query.boolean_query(c) for c in clauses]
-
-    def search(k: int, threads: int) -> None:
-        for query in queries:
-            searcher.search(query, k, count=False)
-
-    return seconds, search
-
-
-def check(searcher: Searcher, peer: Callable[[int, int], np.ndarray], k: int) -> None:
-    """Stop unless both give the same scores for every query."""
-    bounds, _, scores = searcher.search(k)
-    for row, theirs in enumerate(peer(k, 1)):
-        ours = scores[bounds[row] : bounds[row + 1]]
-        if not np.allclose(ours, theirs[: len(ours)], rtol=1e-4):
-            raise SystemExit(f"query {row}: our scores differ from the peer's at k={k}")
 
 
 def analysis_speed(texts: list[str]) -> tuple[float, float]:

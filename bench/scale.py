@@ -1,11 +1,12 @@
 """BM25 at MS MARCO scale: a deterministic corpus written as a collection, indexed and mined.
 
-    python bench/scale.py [--quick] [--data DIR] [--docs N …] [--sample N]
+    python bench/scale.py [--quick] [--data DIR] [--docs N …] [--sample N] [--peers]
 
 Text has natural statistics: words by Zipf and Mandelbrot over 2.2 M forms, log-normal lengths
 around 56 words. Queries hold 2 to 12 words of one document, the rarer ones more often. `--docs` are
 the sizes of the curve (default 250,000 1,000,000 4,000,000 8,841,823; quick: 20,000 50,000); of
 the 502,939 queries a sample (default 20,000) is mined and the time for all is extrapolated from it.
+With `--peers` the first 1,000 queries are also run by bm25s and tantivy on the largest size.
 Everything is kept under `--data` (default ./rankmill-scale) and found again by the next run.
 """
 
@@ -15,10 +16,13 @@ import argparse
 import math
 import resource
 import time
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -124,12 +128,40 @@ def measure(root: Path, docs: int, sample: int) -> dict[str, Any]:
     return row
 
 
+def beside_peers(root: Path, docs: int, queries: int) -> dict[str, Any]:
+    """Return figures of the first queries on one size, ours and the peers', scores compared."""
+    workspace = Workspace(root / "work")
+    collection = collect(workspace, f"parquet:{root}/collection-{docs}")
+    index = Postings(postings_of(workspace, collection.corpus))
+    found = analyse(pa.array(collection.queries.texts(range(queries)), pa.large_string()))
+    searcher = Searcher(index, Batch.of(found), peers.K1, peers.B)
+    seconds, bm25s = peers.bm25s_from_postings(searcher)
+    print(f"bm25s: score matrix of the asked terms {seconds:.0f} s")
+    peers.check(searcher, bm25s, 100)
+    seconds, tantivy = peers.tantivy_engine(index, found.rows())
+    print(f"tantivy: index of ready terms {seconds:.0f} s")
+    figures = {}
+    for k, threads in product((100, 1000), sorted({1, peers.CORES})):
+        runs = {"ours": peers.with_threads(threads, partial(searcher.search, k))}
+        runs["bm25s"] = partial(bm25s, k, threads)
+        if threads == 1:
+            runs["tantivy"] = partial(tantivy, k, 1)
+        rate = {name: queries / s for name, s in peers.race(runs, rounds=2).items()}
+        ours = rate.pop("ours")
+        ratio = ours / max(rate.values())
+        name = f"qps_k{k}_{threads}thread{'s' * (threads > 1)}"
+        print(f"{name}: ours {ours:,.0f}, {rate}, ratio {ratio:.2f}")
+        figures[name] = figure(ours, rate, ratio, 5, "queries/s")
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two small sizes")
     parser.add_argument("--data", type=Path, default=Path("rankmill-scale"))
     parser.add_argument("--docs", type=int, nargs="*", help="sizes of the curve")
     parser.add_argument("--sample", type=int, help="queries that are mined")
+    parser.add_argument("--peers", action="store_true", help="compare on the largest size")
     options = parser.parse_args()
     sizes = options.docs or ((20_000, 50_000) if options.quick else SIZES)
     sample = options.sample or (500 if options.quick else 20_000)
@@ -161,6 +193,8 @@ def main() -> None:
         )
         print(f"time a query grows as documents^{slope:.2f}")
         figures["slope"] = figure(slope, {}, 0, 1, "exponent")
+    if options.peers:
+        figures |= beside_peers(options.data, sizes[-1], min(sample, 1_000))
     figures["curve"] = figure(largest["docs"], {}, 0, SIZES[-1], "documents")
     finish("scale", figures)
 
