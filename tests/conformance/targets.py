@@ -113,6 +113,25 @@ TARGETS = (
         alone=("nemo-automodel",),
         scores=False,
     ),
+    Target(
+        "trove",
+        ("ir-trove", "datasets"),
+        (  # pytrec_eval itself is built from sources that are not on the index
+            "accelerate",
+            "datasets>=4",
+            "peft",
+            "polars>=1.13,<1.40",  # it fails under polars 2
+            "pytrec_eval-terrier",
+            "rich",
+            "transformers",
+            "wandb",
+            "xxhash",
+        ),
+        "read_trove.py",
+        ("trove",),
+        order="none",
+        alone=("ir-trove",),
+    ),
 )
 
 UNPROVED = {
@@ -122,7 +141,6 @@ UNPROVED = {
     "lsr": "not on the package index; its repository is installed from git",
     "matchmaker": "not on the package index",
     "arctic-embed": "the trainer needs CUDA packages",
-    "trove": "its dependency pytrec_eval is built from sources that are not on the index",
     "contrastors": "not on the package index; needs CUDA extensions",
     "beir, gpl, ms-swift, rank-llm, trec": "interchange layouts: no trainer's loader is run",
 }

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import ir_measures
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -283,6 +284,12 @@ def test_trec(export):
     run = (folder / "run.trec").read_text()
     assert run == "10 Q0 0 1 9.25 mine\n10 Q0 1 2 3.5 mine\n10 Q0 2 3 -1.25 mine\n"
     assert (folder / "qrels.txt").read_text() == "10 0 0 1\n"
+    read = [
+        (d.query_id, d.doc_id, d.score) for d in ir_measures.read_trec_run(str(folder / "run.trec"))
+    ]
+    assert read == [("10", "0", 9.25), ("10", "1", 3.5), ("10", "2", -1.25)]
+    (judged,) = ir_measures.read_trec_qrels(str(folder / "qrels.txt"))
+    assert (judged.query_id, judged.doc_id, judged.relevance) == ("10", "0", 1)
 
 
 def test_rank_llm(export):
