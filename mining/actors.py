@@ -35,6 +35,7 @@ from .store.execution import (
     run_shard,
 )
 from .store.plan import Shard, Worker
+from .supervision import application_error, threads_of_each
 
 TRIES = 3
 IN_FLIGHT = 2  # per actor: one running, one waiting
@@ -194,7 +195,7 @@ class _Supervisor:
         import ray
 
         self.ray, self.job, self.commit, self.progress = ray, job, commit, progress
-        threads = max(1, int(ray.cluster_resources().get("CPU", workers)) // workers)
+        threads = threads_of_each(_processors(ray), workers)
         self.actor_class = ray.remote(  # type: ignore[call-overload]
             max_restarts=0,
             max_task_retries=0,
@@ -246,9 +247,17 @@ class _Supervisor:
             busy = sum(f.slot == slot for f in self.flights.values())
             while self.queue and busy < IN_FLIGHT:
                 if self.slots[slot] is None:
+                    if not self._has_room():
+                        break  # a node has gone: the other slots do its work
                     self.slots[slot] = self._fresh_actor()
                 self._send(self.queue.popleft(), slot)
                 busy += 1
+
+    def _has_room(self) -> bool:
+        """Say whether one more actor of ours fits the nodes that are alive; the first always may
+        try."""
+        alive = sum(actor is not None for actor in self.slots)
+        return not alive or alive < sum(c // self.threads for c in _processors(self.ray))
 
     def _release(self) -> None:
         """Send healthy actors to rest for the next stage; kill those that still have a shard."""
@@ -322,7 +331,7 @@ class _Supervisor:
             self._actor_died(flight, f"{type(error).__name__}: {str(error).splitlines()[0]}")
             return
         except self.ray.exceptions.RayTaskError as error:
-            raise _application_error(error, flight.shard, self.job) from error
+            raise application_error(error, flight.shard, self.job) from error
         del self.flights[reference]
         self.seconds.append(report.cost.wall_s)
         for other in self.flights.values():
@@ -381,17 +390,10 @@ class _Supervisor:
                 )
 
 
+def _processors(ray: Any) -> list[int]:
+    """Return the processors of every living node."""
+    return [int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]]
+
+
 def _key(shard: Shard) -> tuple[int, int, int]:
     return shard.number, shard.start, shard.stop
-
-
-def _application_error(error: Any, shard: Shard, job: Job) -> Exception:
-    """Return the user's error as it was raised; wrap a bug with the shard and the place."""
-    cause = error.cause
-    if isinstance(cause, RankmillError):
-        return cause
-    return RankmillError(
-        f"{type(cause).__name__}: {cause}",
-        where=f"{job.stage.kind} shard {shard.number}, keys {shard.start} to {shard.stop}",
-        do="run again with --workers 0 --debug to see the traceback",
-    )

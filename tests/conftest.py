@@ -29,11 +29,14 @@ SHARED = ROOT.parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Forking tests first, while the process has no threads; the cluster's last."""
+    """Forking tests first, while the process has no threads; the cluster's last, and after them
+    those that put clusters of their own in its place."""
 
     def place(item: pytest.Item) -> int:
         if item.get_closest_marker("forks"):
             return 0
+        if item.path.name == "test_actors_nodes.py":
+            return 3
         return 2 if item.get_closest_marker("ray") else 1
 
     items.sort(key=place)  # stable: files keep their order
@@ -60,7 +63,12 @@ def ray_cluster() -> Iterator[None]:
     """Start one local cluster with two slots that all tests of the session share."""
     from rankmill.mining.actors import cluster
 
-    tests = str(ROOT / "tests")  # actors import the workers that tests define
-    os.environ["PYTHONPATH"] = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
+    name_test_modules_to_actors()
     with cluster(2):
         yield
+
+
+def name_test_modules_to_actors() -> None:
+    """Let actors import the workers that tests define."""
+    tests = str(ROOT / "tests")
+    os.environ["PYTHONPATH"] = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])

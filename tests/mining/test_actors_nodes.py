@@ -1,0 +1,102 @@
+"""One root hash for any number of workers on a cluster of several nodes, one of them lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import name_test_modules_to_actors
+from store_workers import squares
+from tiny_collection import tiny_beir
+
+from rankmill.mining import actors
+from rankmill.mining.actors import Execution
+from rankmill.mining.collection import collect
+from rankmill.mining.sources import mine, uniform
+from rankmill.mining.store import Workspace
+from rankmill.mining.supervision import threads_of_each
+
+pytestmark = pytest.mark.ray
+_NODE = {"num_cpus": 3, "object_store_memory": 80 * 1024**2}
+_SOON = {  # that a node has gone is noticed within seconds
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_failure_threshold": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """Three nodes of 1, 3 and 3 processors, in place of the session's own cluster: these tests are
+    the last (conftest)."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    ray.shutdown()
+    actors._idle.clear()
+    name_test_modules_to_actors()
+    head = _NODE | {"num_cpus": 1, "include_dashboard": False, "_system_config": _SOON}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            cluster.add_node(**_NODE)
+        yield cluster
+    finally:
+        ray.shutdown()
+        actors._idle.clear()
+        cluster.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("processors", "workers", "threads"),
+    [
+        ([7], 1, 7),
+        ([7], 3, 2),
+        ([1, 3, 3], 1, 3),
+        ([1, 3, 3], 3, 1),
+        ([1, 3, 3], 2, 3),
+        ([2], 7, 1),
+    ],
+)
+def test_an_actor_asks_for_no_more_than_a_node_has(
+    processors: list[int], workers: int, threads: int
+) -> None:
+    assert threads_of_each(processors, workers) == threads
+
+
+def test_workers_on_several_nodes_give_the_bytes_of_one_process(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uniform, "_SHARD_PAIRS", 12)
+    beir = tiny_beir(tmp_path / "beir", docs=40, queries=40)
+    hashes = {}
+    with actors.cluster(1, nodes.address):
+        for workers in (0, 1, 2, 3, 7):
+            workspace = Workspace(tmp_path / f"w{workers}")
+            collection = collect(workspace, f"beir:{beir}")
+            how = Execution(workers, nodes.address if workers else None)
+            run = mine(workspace, "random", collection, "train", depth=6, seed=3, how=how)
+            assert len(run.parts) == 10
+            hashes[workers] = run.root_hash
+    assert len(set(hashes.values())) == 1, hashes
+
+
+def test_a_node_is_lost_and_nothing_else(
+    nodes: Any, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oracle = Workspace(tmp_path / "oracle").build(squares(200)).root_hash
+    lost: list[int] = []
+    landed = actors._Supervisor._land
+
+    def land(self: Any, reference: Any) -> None:
+        landed(self, reference)
+        if not lost:
+            lost.append(len(actors._processors(self.ray)))
+            nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
+
+    monkeypatch.setattr(actors._Supervisor, "_land", land)
+    artifact = workspace.build(squares(200, mischief="delay:0"), Execution(7, nodes.address))
+    assert lost == [3]
+    assert artifact.root_hash == oracle
