@@ -53,18 +53,20 @@ def audit_groups(
     collection: Collection,
     against: Sequence[str] | None = None,
     runs: Sequence[Artifact | str] = (),
+    beside: Sequence[Artifact | str] = (),
     at_least: float = 0.8,
     examples: int = 10,
 ) -> dict[str, Any]:
-    """Return what was found, as plain JSON values, in six sections.
+    """Return what was found, as plain JSON values, in seven sections.
 
     `must_be_zero` and `counts`; `suspects`: negatives that the teacher scores above the positive,
     the largest gaps first, with texts; `copies`: near copies among the documents (overlap
     `at_least` or more) and negatives that nearly copy a positive of their own query; `leakage`: per
     other split (or those in `against`) equal and nearly equal queries, and its judged positives
-    among the documents; `coverage`: how much of evaluation `runs` the groups hold; `imbalance`: how
-    often documents and positives repeat, and which sources found the negatives. Above 50,000
-    distinct documents the copies are sought in a keyed draw of that many, and `copies` says so.
+    among the documents; `coverage`: how much of evaluation `runs` the groups hold; `overlap`: how
+    many negatives they share with other groups, `beside`, on the same query; `imbalance`: how often
+    documents and positives repeat, and which sources found the negatives. Above 50,000 distinct
+    documents the copies are sought in a keyed draw of that many, and `copies` says so.
     """
     if examples < 0:
         raise UsageError(f"examples={examples} is negative")
@@ -96,6 +98,10 @@ def audit_groups(
         "coverage": {
             Run(run).label: _coverage(audited, Run(run))
             for run in (workspace.find(one, "run") for one in runs)
+        },
+        "overlap": {
+            other.metadata.get("strategy", other.fingerprint[:12]): _overlap(artifact, other)
+            for other in (workspace.find(one, "groups") for one in beside)
         },
         "imbalance": _imbalance(audited, artifact),
     }
@@ -244,6 +250,36 @@ def _coverage(groups: Audited, run: Run) -> dict[str, float]:
         found[f"at {cutoff}"] = share
         found[f"at {cutoff}, ratio to random"] = share / expected
     return found
+
+
+def _overlap(groups: Artifact, other: Artifact) -> dict[str, float]:
+    """Return the mean Jaccard overlap of the negatives over the queries that both groups have."""
+    (query, keys), (_, others) = _negatives(groups), _negatives(other)
+    common = np.intersect1d(keys, others, assume_unique=True)
+    counts = [_per_query(pairs) for pairs in (keys, others, common)]
+    shares = [
+        counts[2].get(q, 0) / (counts[0][q] + counts[1][q] - counts[2].get(q, 0))
+        for q in query.tolist()
+        if q in counts[0] and q in counts[1]
+    ]
+    found = {"queries in both": float(len(shares))}
+    return found | ({"jaccard of negatives": float(np.mean(shares))} if shares else {})
+
+
+def _negatives(groups: Artifact) -> tuple[np.ndarray, np.ndarray]:
+    """Return (distinct queries, distinct query·2³² + document of every negative)."""
+    keys = [np.empty(0, np.uint64)]
+    for part in Groups(groups).parts():
+        negative = part.grade <= 0
+        negative[:, 0] = False
+        keys.append(_keys(part.query[:, None], part.doc)[negative])
+    found = np.unique(np.concatenate(keys))
+    return np.unique(found >> np.uint64(32)), found
+
+
+def _per_query(keys: np.ndarray) -> dict[int, int]:
+    query, count = np.unique(keys >> np.uint64(32), return_counts=True)
+    return dict(zip(query.tolist(), count.tolist(), strict=True))
 
 
 def _nearly(groups: Audited, trained: np.ndarray, wanted: np.ndarray, at_least: float) -> int:

@@ -179,6 +179,7 @@ def audit(
     *,
     against: Sequence[str] | None = None,
     runs: Sequence[Artifact] = (),
+    beside: Sequence[Artifact] = (),
     overlap: float = 0.8,
     examples: int = 10,
 ) -> dict[str, Any]:
@@ -191,6 +192,7 @@ def audit(
         collection=collection_of(groups),
         against=against,
         runs=runs,
+        beside=beside,
         at_least=overlap,
         examples=examples,
     )

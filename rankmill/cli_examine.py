@@ -53,6 +53,9 @@ def audit(
     run: Annotated[
         list[str] | None, typer.Option("--run", help="An evaluation run: how much is trained on?")
     ] = None,
+    beside: Annotated[
+        list[str] | None, typer.Option("--beside", help="Other groups: which negatives are shared?")
+    ] = None,
     overlap: Annotated[float, typer.Option(help="Text overlap of near copies, 0.7 to 1.")] = 0.8,
     examples: Annotated[int, typer.Option(help="Examples of each kind to read.", min=0)] = 5,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -154,9 +157,10 @@ def _print_audit(found: dict[str, Any]) -> None:
     for section in ("counts", "suspects", "copies", "imbalance"):
         typer.echo(f"\n{section}")
         _print_values(found[section])
-    for run, values in found["coverage"].items():
-        typer.echo(f"\ncoverage of {run}")
-        _print_values(values)
+    for title in ("coverage of", "overlap with"):
+        for name, values in found[title.partition(" ")[0]].items():
+            typer.echo(f"\n{title} {name}")
+            _print_values(values)
     for split, values in found["leakage"].items():
         typer.echo(f"\nleakage into {split}")
         _print_values(values)

@@ -207,6 +207,22 @@ def test_selected_groups_are_sound_and_sources_are_counted(world):
     assert found["copies"]["negatives_like_the_positive"] == 0
 
 
+def test_negatives_shared_with_other_groups(world):
+    one = select(world, f'uniform(last=20,source="{world["label"]}")')
+    other = select(world, "stratified(bins=3)", size=6)
+    collection = world["collection"]
+    found = audit_groups(
+        world["workspace"], one, collection=collection, beside=[one, other], at_least=1.0
+    )["overlap"]
+    assert found[one.metadata["strategy"]] == {"queries in both": 11.0, "jaccard of negatives": 1.0}
+    first, second = Groups(one).part(0), Groups(other).part(0)
+    shares = []
+    for a, b in zip(first.doc.tolist(), second.doc.tolist(), strict=True):
+        shares.append(len(set(a[1:]) & set(b[1:])) / len(set(a[1:]) | set(b[1:])))
+    told = found[other.metadata["strategy"]]
+    assert told["jaccard of negatives"] == pytest.approx(np.mean(shares))
+
+
 def test_no_groups_are_no_data_to_audit(world):
     none = select(world, "top", filters=["between(low=1000,score=raw)"])
     assert none.rows == 0
