@@ -5,6 +5,7 @@
 
 from . import (  # noqa: F401  (each registers its format)
     arctic,
+    arctic_batches,
     beir,
     colbert,
     contrastors,

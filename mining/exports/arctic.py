@@ -6,8 +6,8 @@
     retrieval  QUERY_ID, DOCUMENT_ID, SCORE float32
     mined      QUERY_ID, DOCUMENT_ID, RELEVANCE int8: 1 or −1
 
-The trainer itself reads batches that are tokenised beforehand, tied to one tokenizer, length and
-batch size; its own last stage makes them from these tables. Teacher scores reach `retrieval` only.
+The trainer's own last stage makes batches from these tables; `arctic-embed-batches` makes them at
+once. Teacher scores reach `retrieval` only.
 """
 
 from __future__ import annotations

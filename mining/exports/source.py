@@ -131,7 +131,7 @@ class GroupSource:
         """
         rest: Batch | None = None
         for batch in self.batches(texts=texts):
-            joined = batch if rest is None else _concat(rest, batch)
+            joined = batch if rest is None else concat_of(rest, batch)
             if (joined.query[1:] < joined.query[:-1]).any():
                 raise BadInput(
                     "the groups are not in the order of their queries",
@@ -140,8 +140,8 @@ class GroupSource:
                 )
             last = int(np.searchsorted(joined.query, joined.query[-1]))
             if last:
-                yield _merged(_part(joined, 0, last))
-            rest = _part(joined, last, len(joined))
+                yield _merged(part_of(joined, 0, last))
+            rest = part_of(joined, last, len(joined))
         if rest is not None:
             yield _merged(rest)
 
@@ -295,13 +295,15 @@ def gather(table: TextTable, column: str, rows: np.ndarray) -> pa.Array:
 _FLAT = ("doc", "score", "grade", "lead")
 
 
-def _part(batch: Batch, start: int, stop: int) -> Batch:
+def part_of(batch: Batch, start: int, stop: int) -> Batch:
+    """Return the groups start…stop−1 of a batch."""
     low, high = int(batch.offsets[start]), int(batch.offsets[stop])
     flat = (getattr(batch, name)[low:high] for name in _FLAT)
     return Batch(batch.query[start:stop], batch.offsets[start : stop + 1] - low, *flat)
 
 
-def _concat(a: Batch, b: Batch) -> Batch:
+def concat_of(a: Batch, b: Batch) -> Batch:
+    """Return the groups of one batch and then of another."""
     offsets = np.concatenate([a.offsets[:-1], b.offsets + a.offsets[-1]])
     flat = (np.concatenate([getattr(a, name), getattr(b, name)]) for name in _FLAT)
     return Batch(np.concatenate([a.query, b.query]), offsets, *flat)

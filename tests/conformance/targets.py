@@ -140,7 +140,7 @@ UNPROVED = {
     "splade": "not on the package index; its repository is installed from git",
     "lsr": "not on the package index; its repository is installed from git",
     "matchmaker": "not on the package index",
-    "arctic-embed": "the trainer needs CUDA packages",
+    "arctic-embed, arctic-embed-batches": "the trainer is in the repository, not on the index",
     "contrastors": "not on the package index; needs CUDA extensions",
     "beir, gpl, ms-swift, rank-llm, trec": "interchange layouts: no trainer's loader is run",
 }

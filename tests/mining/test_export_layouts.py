@@ -11,9 +11,11 @@ import ir_measures
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tiny_models import tiny_encoder
 from toy_groups import toy
 
 from rankmill.mining.exports import EXPORTS, export_groups
+from rankmill.mining.models import resolve
 
 Q, P, N1, N2 = (
     "what grows tall",
@@ -251,6 +253,33 @@ def test_stage_tables_of_arctic_embed(export):
         {"QUERY_ID": 10, "DOCUMENT_ID": d, "RELEVANCE": r} for d, r in ((0, 1), (1, -1), (2, -1))
     ]
     assert [str(t) for t in mined.schema.types] == ["uint64", "uint64", "int8"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return tiny_encoder(tmp_path_factory.mktemp("model") / "encoder")
+
+
+def test_batches_of_arctic_embed_are_tokenised(export, encoder):
+    folder = export(f'arctic-embed-batches(model="{encoder}",length=4,query_prefix="beta ")')
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert (metadata["max_seq_length"], metadata["query_prefix"]) == (4, "beta ")
+    (batch,) = (folder / "data").iterdir()
+    assert batch.name == "batch_00000000"
+    tokenizer = resolve(encoder).tokenizer()
+    tokenizer.enable_truncation(4)
+    queries = pq.read_table(batch / "queries.parquet")
+    assert [str(t) for t in queries.schema.types] == ["uint64", "list<element: int32>"]
+    tokens = tokenizer.encode(f"beta {Q}").ids
+    assert queries.to_pylist() == [{"BATCH_QUERY_ID": 10, "QUERY_TOKEN_ID_LIST": tokens}]
+    assert table(batch / "documents.parquet") == [
+        {"BATCH_DOCUMENT_ID": i, "DOCUMENT_TOKEN_ID_LIST": tokenizer.encode(text).ids}
+        for i, text in enumerate((P, N1, N2))
+    ]
+    assert table(batch / "relations.parquet") == [
+        {"BATCH_QUERY_ID": 10, "BATCH_DOCUMENT_ID": d, "RELEVANCE": r}
+        for d, r in ((0, 1), (1, -1), (2, -1))
+    ]
 
 
 def test_trove(export):

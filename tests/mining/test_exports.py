@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tiny_collection import tiny_beir
+from tiny_models import tiny_encoder
 from toy_groups import DOCS, QUERIES, publish, publish_arrays, toy
 
 from rankmill.mining.collection import collect
@@ -23,7 +24,7 @@ from rankmill.mining.exports.source import Batch
 from rankmill.mining.groups import Groups
 from rankmill.mining.store import Workspace, files
 
-LOSSY = ("arctic-embed", "beir", "gpl", "ms-swift", "nemo", "tevatron-ids")
+LOSSY = ("arctic-embed", "arctic-embed-batches", "beir", "gpl", "ms-swift", "nemo", "tevatron-ids")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,10 @@ def test_groups_of_a_query_are_joined_where_a_format_is_keyed_by_query(made, tmp
     assert ids[:3] == ["q0", "q0#2", "q1"]
 
 
-@pytest.mark.parametrize("form", EXPORTS.names())
+PLAIN = [name for name in EXPORTS.names() if name != "arctic-embed-batches"]  # needs a model
+
+
+@pytest.mark.parametrize("form", PLAIN)
 def test_parts_and_batches_do_not_change_a_byte(made, tmp_path, monkeypatch, form):
     groups, collection = made
     arrays = Groups(groups).part(0)
@@ -261,6 +265,29 @@ def test_contrastors_offsets_of_many_shards(made, tmp_path):
     assert queries == collection.queries.texts(collection.queries.ordinals(ids))
 
 
+def test_arctic_batches_hold_so_many_queries(made, tmp_path, monkeypatch):
+    groups, collection = made
+    monkeypatch.setattr("rankmill.mining.exports.source._TEXT_BYTES", 1)  # batches of one group
+    model = tiny_encoder(tmp_path / "encoder")
+    form = f'arctic-embed-batches(model="{model}",queries=5)'
+    out = export_groups(form, groups, collection, tmp_path / "out", allow_lossy=True).path
+    found = {"queries": [], "documents": [], "relations": []}
+    for folder in sorted((out / "data").iterdir()):
+        for name, tables in found.items():
+            tables.append(pq.read_table(folder / f"{name}.parquet"))
+    assert [t.num_rows for t in found["queries"]] == [5, 5, 2]
+    for docs, relations in zip(found["documents"], found["relations"], strict=True):
+        ids = docs["BATCH_DOCUMENT_ID"].to_pylist()
+        assert set(ids) == set(relations["BATCH_DOCUMENT_ID"].to_pylist())
+        assert len(set(ids)) == len(ids)
+    positives = sum(t["RELEVANCE"].to_pylist().count(1) for t in found["relations"])
+    assert positives == len({(query, docs[0]) for query, docs, _ in rows_of(groups, collection)})
+    with pytest.raises(BadInput, match="there is no model folder 'nowhere'"):
+        export_groups(form.replace(str(model), "nowhere"), groups, collection, tmp_path / "b",
+                      allow_lossy=True)  # fmt: skip
+    assert not (tmp_path / "b").exists()
+
+
 def test_ids_that_are_not_canonical_integers_are_renumbered(tmp_path):
     docs = {"007": "one", 'a"b': "two", "12": "three"}
     groups, collection = toy(tmp_path, docs, {"00": "query"}, [("00", list(docs), [1, 2, 3])])
@@ -279,7 +306,7 @@ def test_ids_that_are_not_canonical_integers_are_renumbered(tmp_path):
 # ---- refusals ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", EXPORTS.names())
+@pytest.mark.parametrize("form", PLAIN)
 def test_lossy_formats_need_to_be_allowed(made, tmp_path, form):
     groups, collection = made
     assert (EXPORTS.parse(form).scores != "raw") == (form in LOSSY)
@@ -306,6 +333,8 @@ def test_lossy_formats_need_to_be_allowed(made, tmp_path, form):
         ("lightning-ir(name=a.b)", r"name='a.b' cannot stand in the file name"),
         ("lightning-ir(name=a__b)", r"name='a__b' cannot stand in the file name"),
         ("contrastors(shard=0)", r"shard=0"),
+        ("arctic-embed-batches(model=x,queries=0)", r"queries=0"),
+        ("arctic-embed-batches", "needs model"),
         ('datasets(title="a\\nb")', "holds a quote or a line break"),
         ("colbert(x=1)", "colbert has no parameter 'x'"),
         ("3", "'3' is not an export format"),
