@@ -73,8 +73,8 @@ class GroupSource:
 
     `size`: documents per group; the negatives of a smaller group are drawn by (seed, query), the
     same as the first epoch of a stream. `missing`: what a group without a finite score does.
-    Raises UsageError for a size that the groups do not have; `check` raises BadInput for a score
-    that is missing and for a text that is empty.
+    Raises UsageError for a size that the groups do not have, BadInput for groups of another
+    collection and for a score that is missing; `check_texts` for a text that is empty.
     """
 
     def __init__(
@@ -94,7 +94,8 @@ class GroupSource:
                     do="give the collection that they were selected from",
                 )
         self.groups, self.collection = Groups(groups, level=2), collection
-        self.size, self.seed, self.missing = size or self.groups.size, seed, missing
+        self.size = self.groups.size if size is None else size
+        self.seed, self.missing = seed, missing
         if missing not in _MISSING:
             raise UsageError(f"missing={missing}", do=f"choose one of {', '.join(_MISSING)}")
         if not 2 <= self.size <= self.groups.size:

@@ -58,10 +58,12 @@ def prepare(cache: Path, spec: str | None):
         spec = f"beir:{first_queries(cache)}" if SHARED.is_dir() else "python-docs"
     collection = rm.collect(spec, workspace=cache / "work")
     split = "train" if "train" in collection.splits else collection.splits[0]
-    pool = rm.pool([rm.mine("bm25(k1=0.9,b=0.4)", collection, split=split, depth=DEPTH)])
+    sources = ("bm25(k1=0.9,b=0.4)", "random")
+    pool = rm.pool([rm.mine(one, collection, split=split, depth=DEPTH) for one in sources])
     teacher = f'bi_encoder(model="{resolve(MODEL).path}",max_length=64)'
     scores = rm.score(teacher, pool)
-    groups = rm.select(f"uniform(source=bm25,last={DEPTH})", pool, scores, size=SIZE, seed=1)
+    strategy = f"uniform(source=bm25,last={DEPTH})"
+    groups = rm.select(strategy, pool, scores, size=SIZE, seed=1, when_short="fill")
     print(f"{spec}: {groups.rows} groups of {SIZE}, root {groups.root_hash[:12]}")
     return groups
 

@@ -346,7 +346,7 @@ def test_formats_that_are_not_there(made, tmp_path, form, message):
         export_groups(form, groups, collection, tmp_path / "out", allow_lossy=True)
 
 
-@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("size", [0, 1, 7])
 def test_a_size_that_the_groups_do_not_have(made, tmp_path, size):
     groups, collection = made
     with pytest.raises(UsageError, match=rf"size={size} of groups of 6(.|\n)*give 2 to 6"):
