@@ -21,6 +21,7 @@ from .store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from .store.files import sha256_of
 from .store.tables import groups_schema
 from .teachers.base import SCORE_KINDS
+from .teachers.contract import RANGES, outside, range_text
 
 _SHARD_QUERIES = 250_000
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -61,6 +62,7 @@ def import_groups(
     content = _content(place, form)
     request = (str(place), content, form, str(collection.artifact.path), size)
     found = _read(*request)
+    _check_range(found.arrays.score, kind, place)
     queries = np.union1d(found.arrays.query, found.short)
     strategy = str(Call("imported", named=(("content", content[:8]), ("format", form))))
     parameters = {
@@ -87,6 +89,18 @@ def import_groups(
     made = workspace.build(stage, Execution(progress=how.progress))  # one file, read once
     _read.cache_clear()
     return made
+
+
+def _check_range(scores: np.ndarray, kind: str, place: Path) -> None:
+    flat = scores.reshape(-1)
+    wrong = outside(flat, RANGES[kind])
+    if len(wrong):
+        raise BadInput(
+            f"the score {flat[wrong[0]]:g} is no {kind}, whose range is "
+            f"{range_text(RANGES[kind])} ({len(wrong):,} such scores)",
+            where=place,
+            do="declare the kind that these scores are; logit and similarity have no bounds",
+        )
 
 
 class _Importer:

@@ -134,6 +134,8 @@ def test_files_that_are_not_there_and_requests_that_are_not_known(made, tmp_path
         read_back(made, tmp_path, "beir")
     with pytest.raises(UsageError, match=r"kind=score is no score kind(.|\n)*logit"):
         read_back(made, tmp_path, "trove", kind="score")
+    with pytest.raises(BadInput, match=r"the score 3 is no probability(.|\n)*declare the kind"):
+        read_back(made, trove(tmp_path, row()), "trove", kind="probability")
     with pytest.raises(BadInput, match="the file holds no group"):
         read_back(made, trove(tmp_path), "trove")
     unlike = export_groups("datasets", *made, tmp_path / "out").path / "groups" / "train.parquet"
