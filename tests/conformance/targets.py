@@ -36,6 +36,8 @@ TARGETS = (
         (
             "sentence-transformers",
             "sentence-transformers-rows",
+            "sentence-transformers-rows(layout=triplets)",
+            "sentence-transformers-rows(layout=pairs)",
             "sentence-transformers-rows(layout=lists)",
         ),
         step=True,
@@ -137,11 +139,11 @@ TARGETS = (
 UNPROVED = {
     "tevatron (scores)": "the package on the index, 0.1.0, reads texts only",
     "tevatron-ids": "its reader is in the repository, not in the package of the index",
-    "splade": "not on the package index; its repository is installed from git",
-    "lsr": "not on the package index; its repository is installed from git",
-    "matchmaker": "not on the package index",
+    "splade": "installed from its repository, which is no package of the index",
+    "lsr": "installed from its repository, which is no package of the index",
+    "matchmaker": "a repository to clone, no package",
     "arctic-embed, arctic-embed-batches": "the trainer is in the repository, not on the index",
-    "contrastors": "not on the package index; needs CUDA extensions",
+    "contrastors": "a repository to clone; needs CUDA extensions",
     "beir, gpl, ms-swift, rank-llm, trec": "interchange layouts: no trainer's loader is run",
 }
 """Formats without a loader here, and why; the tests check their files against the layout."""
