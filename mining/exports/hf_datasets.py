@@ -72,11 +72,7 @@ class HfDatasets(Format):
         return {}
 
     def _card(self, source: GroupSource) -> str:
-        configs = "".join(
-            f"- config_name: {name}\n{'  default: true' + chr(10) if name == 'groups' else ''}"
-            f"  data_files:\n  - split: train\n    path: {name}/train.parquet\n"
-            for name in _CONFIGS
-        )
+        configs = "".join(map(_config, _CONFIGS))
         licensed = f'license: "{self.license}"\n' if self.license else ""
         groups = source.groups.artifact
         teacher = groups.input("scores").metadata if "scores" in groups.inputs else groups.metadata
@@ -94,3 +90,10 @@ class HfDatasets(Format):
             "parallel to it; `queries` and `documents` hold the texts. `export.json` says the "
             "rest.\n"
         )
+
+
+def _config(name: str) -> str:
+    """Return the lines of the card that name one table; `groups` opens when none is named."""
+    default = "  default: true\n" if name == "groups" else ""
+    files = f"  data_files:\n  - split: train\n    path: {name}/train.parquet\n"
+    return f"- config_name: {name}\n{default}{files}"

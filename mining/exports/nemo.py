@@ -7,6 +7,7 @@ arrow   metadata.json, sources/source-00000/…: Arrow streams as `datasets` wri
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -87,11 +88,10 @@ def _write_ids(source: GroupSource, out: ExportFolder) -> None:
         for number, rows in enumerate(_rows(source)):
             if number:
                 stream.write(b",\n")
-            lines = pa.BufferOutputStream()
-            write_json_lines(lines, rows)  # type: ignore[arg-type]
-            text = lines.getvalue().to_pybytes()
+            lines = io.BytesIO()
+            write_json_lines(lines, rows)
             # Between objects, never within one: a line break inside a text is escaped.
-            stream.write(text[:-1].replace(b"}\n{", b"},\n{"))
+            stream.write(lines.getvalue()[:-1].replace(b"}\n{", b"},\n{"))
         stream.write(b"\n]}\n")
 
 
