@@ -92,7 +92,9 @@ def plot(curves: dict[str, np.ndarray], fits: dict[str, Decay], path: Path) -> N
     matplotlib.rcParams |= {"svg.hashsalt": "rankmill", "svg.fonttype": "path", "font.size": 9}
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, 3, figsize=(9.5, 5.4), sharex=True, layout="constrained")
+    figure, axes = plt.subplots(
+        2, 3, figsize=(9.5, 5.4), sharex=True, sharey="row", layout="constrained"
+    )
     rank = np.arange(1, DEPTH + 1)
     for axis, colour, (name, curve) in zip(axes.flat, COLOURS, curves.items(), strict=True):
         low, high = np.nanquantile(curve, [0.25, 0.75], axis=0)
@@ -102,15 +104,16 @@ def plot(curves: dict[str, np.ndarray], fits: dict[str, Decay], path: Path) -> N
         fit = fits[name]
         line = np.exp(np.log(mean).mean() + fit.alpha * (np.log(rank).mean() - np.log(rank)))
         axis.plot(rank, line, color="#1f2430", lw=1, ls="--")
-        axis.set(
-            xscale="log", yscale="log", title=f"{name}: α = {fit.alpha:.3f}, R² = {fit.r2:.3f}"
-        )
-        ticks = [t for t in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0) if t >= low.min() * 0.98]
-        axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
-        axis.set_yticks([], minor=True)
+        axis.set(xscale="log", yscale="log")
+        axis.set_title(f"{name}: α = {fit.alpha:.3f}, R² = {fit.r2:.3f}", fontsize=9)
         axis.set_xticks([1, 10, 100], ["1", "10", "100"])
         axis.grid(color="#e4e7ec", lw=0.7)
         axis.spines[["top", "right"]].set_visible(False)
+    for row in axes:
+        low = row[0].get_ylim()[0]
+        ticks = [t for t in np.arange(0.1, 1.01, 0.02 if low > 0.8 else 0.1) if t >= low]
+        row[0].set_yticks(ticks, [f"{t:.2g}" for t in ticks])
+        row[0].set_yticks([], minor=True)
     figure.supxlabel("rank")
     figure.supylabel("score / best score of the query")
     figure.savefig(path, metadata={"Date": None})

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..actors import INLINE, Execution
+from ..collection.handles import Queries
 from ..draws import key_of
 from ..errors import UsageError
 from ..groups import Groups
@@ -62,7 +63,8 @@ class Cell:
         parts = Groups(measured.groups).parts()
         positives = np.concatenate([(part.grade > 0).sum(axis=1) for part in parts])[defined]
         query = measured.table["query"].to_numpy()[defined]
-        rows = _drawn(cell, query, positives, self.bins**2, self.seed)
+        lot = _lots(measured.groups, query, self.seed)
+        rows = _drawn(cell, query, positives, self.bins**2, lot)
         mine = rows[cell[rows] == self.near * self.bins + self.sure]
         kept[np.flatnonzero(defined)[mine]] = True
         return kept, defined
@@ -74,10 +76,9 @@ def _bins(values: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _drawn(
-    cell: np.ndarray, query: np.ndarray, positives: np.ndarray, cells: int, seed: int
+    cell: np.ndarray, query: np.ndarray, positives: np.ndarray, cells: int, lot: np.ndarray
 ) -> np.ndarray:
     """Return the rows of all cells after drawing: one per query and cell, equal in every cell."""
-    lot = np.array([key_of(seed, "cells", f"{q}/{row}") for row, q in _numbered(query)], np.uint64)
     order = np.argsort(lot, kind="stable")
     _, first = np.unique(query[order].astype(np.int64) * cells + cell[order], return_index=True)
     order = order[np.sort(first)]
@@ -89,14 +90,18 @@ def _drawn(
     return np.concatenate(chosen)
 
 
-def _numbered(query: np.ndarray) -> list[tuple[int, int]]:
-    """Number the groups of each query, so that a draw depends on nothing but its query."""
-    count: dict[int, int] = {}
-    found = []
-    for q in query.tolist():
-        count[q] = count.get(q, -1) + 1
-        found.append((count[q], q))
-    return found
+def _lots(groups: Artifact, query: np.ndarray, seed: int) -> np.ndarray:
+    """Return a lot (uint64) per row that depends on the seed, the query's id and its how-manieth
+    group it is."""
+    names = [str(q) for q in query.tolist()]
+    if "queries" in groups.inputs:
+        names = Queries(groups.input("queries")).query_ids(query)
+    count: dict[str, int] = {}
+    lots = np.empty(len(names), np.uint64)
+    for row, name in enumerate(names):
+        count[name] = count.get(name, -1) + 1
+        lots[row] = key_of(seed, "cells", f"{name}\x00{count[name]}")
+    return lots
 
 
 def crossed_cells(

@@ -119,6 +119,11 @@ def _check_request(size: int, min_grade: int, given: dict[str, str]) -> None:
         raise UsageError(
             f"min_grade={min_grade} is not a grade of positives", do="choose 1 or more"
         )
+    if given["when_short"] == "allow_short":
+        raise UsageError(
+            "groups of one data set have one size, so none can be short",
+            do="choose drop_query, error or fill(random), or a smaller size",
+        )
     for name, value in given.items():
         if value not in _CHOICES[name]:
             raise UsageError(f"{name}={value!r} is unknown", do=nearest(value, _CHOICES[name]))

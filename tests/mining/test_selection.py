@@ -208,6 +208,7 @@ def test_draws_depend_on_seed_and_query_only(world):
         ({"min_grade": 0}, UsageError, "min_grade=0 is not a grade"),
         ({"positives": "each"}, UsageError, "positives='each' is unknown"),
         ({"when_short": "drop"}, UsageError, "did you mean drop_query"),
+        ({"when_short": "allow_short"}, UsageError, "groups of one data set have one size"),
         ({"strategy": "uniform"}, UsageError, "uniform must name its source: the pool has 2"),
         ({"strategy": "uniform(source=bm25)"}, BadInput, "the pool has no source 'bm25'"),
         ({"strategy": "uniform(first=5,last=2)"}, UsageError, "is not a window of ranks"),
