@@ -154,11 +154,11 @@ def scorer(
     workspace: Workspace, collection: Any, model: ModelFolder, compute: str
 ) -> CrossEncoderScorer:
     """Load a cross-encoder over the tokens of a collection."""
-    stores = [
+    queries, corpus = (
         str(tokens_of(workspace, texts.artifact, model, max_length=LENGTH).path)
         for texts in (collection.queries, collection.corpus)
-    ]
-    return CrossEncoderScorer(str(model.path), model.fingerprint, *stores, LENGTH, compute)
+    )
+    return CrossEncoderScorer(str(model.path), model.fingerprint, queries, corpus, LENGTH, compute)
 
 
 def utilisation(place: Path, pairs: int, rate: float, figures: dict[str, Any]) -> None:

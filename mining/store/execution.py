@@ -160,8 +160,8 @@ def rejoin(reports: Sequence[Report], shard: Shard, path: Path) -> Report:
         _add(cost.usage, report.cost.usage)
     facts = files.write_arrow(path, pa.concat_tables(tables))
     notes = [note for report in reports for note in report.notes]
-    queries = sum(r.queries for r in reports)
-    return Report(shard, path, facts, queries, cost, counts, dropped, notes)
+    answered = sum(r.queries for r in reports)
+    return Report(shard, path, facts, answered, cost, counts, dropped, notes)
 
 
 def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:

@@ -35,10 +35,10 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     return collect(Workspace(folder / "work"), f"beir:{beir}")
 
 
-def vectors_of(collection: Collection, encoder: Path, **settings: int) -> dict[str, Artifact]:
+def vectors_of(collection: Collection, encoder: Path) -> dict[str, Artifact]:
     workspace = collection.artifact.workspace
     return {
-        name: encode(workspace, encoder, texts.artifact, **settings)
+        name: encode(workspace, encoder, texts.artifact)
         for name, texts in (("queries", collection.queries), ("docs", collection.corpus))
     }
 

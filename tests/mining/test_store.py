@@ -321,8 +321,9 @@ def test_books_that_do_not_balance_are_not_published(workspace, monkeypatch):
     assert not list(workspace.artifacts())
 
 
-def _forgets_the_dropped(self, table, dropped=None, counts=None, usage=None):
-    for name, value in [("table", table), ("dropped", {}), ("counts", {}), ("usage", {})]:
+def _forgets_the_dropped(self, table, dropped=None, counts=None, usage=None, notes=()):
+    said = {"table": table, "dropped": {}, "counts": {}, "usage": {}, "notes": notes}
+    for name, value in said.items():
         object.__setattr__(self, name, value)
 
 

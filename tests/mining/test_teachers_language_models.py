@@ -12,6 +12,7 @@ from tiny_collection import tiny_beir
 from tiny_language_models import tiny_causal_lm, tiny_seq2seq
 from tiny_models import tiny_cross_encoder
 
+from rankmill.mining.actors import INLINE
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.errors import BadInput, UsageError
@@ -50,7 +51,7 @@ def text_of(kind: str, models: dict[str, Path], **more: Any) -> str:
 
 
 def pairs_of(scores: Artifact) -> dict[tuple[int, int], float]:
-    found = {}
+    found: dict[tuple[int, int], float] = {}
     for table in scores.tables(level=3):
         offsets, docs = list_values(table["doc"])
         query = np.repeat(table["query"].to_numpy(), np.diff(offsets)).tolist()
@@ -104,7 +105,7 @@ def test_a_score_depends_on_its_pair_alone(
 
     collection, run = world
     teacher = teacher_of(text_of(kind, models, compute=compute))
-    prepared = PREPARERS[type(teacher)](run.workspace, teacher, run, None)
+    prepared = PREPARERS[type(teacher)](run.workspace, teacher, run, INLINE)
     query = np.repeat(np.arange(4, dtype=np.uint32), 5)
     doc = np.arange(20, dtype=np.uint32)
     threads = torch.get_num_threads()

@@ -15,7 +15,11 @@ import pytest
 from rankmill.mining.errors import BadInput
 from rankmill.mining.teachers.pickles import convert_score_pickle
 
-SCORES = {10: {0: 9.25, 300: -3.5, 70_000: 1e-3}, 2_000_000: {1: 2.0}, "q": {"d": 0.5}}
+SCORES: dict[Any, dict[Any, float]] = {
+    10: {0: 9.25, 300: -3.5, 70_000: 1e-3},
+    2_000_000: {1: 2.0},
+    "q": {"d": 0.5},
+}
 
 
 def rows(path: Path) -> list[tuple[str, str, float]]:
