@@ -7,6 +7,7 @@ thread: what several give depends on who comes first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,7 +127,9 @@ def _fill(index: Any, rows: Vectors, factory: str) -> None:
 
 
 def _reason(error: RuntimeError) -> str:
-    return str(error).strip().splitlines()[-1].rpartition("failed: ")[2].strip()
+    last = str(error).strip().splitlines()[-1]
+    place = re.search(r"\.(?:cpp|h):\d+: ", last)  # where in the library's source it happened
+    return (last[place.end() :] if place else last).rpartition("failed: ")[2].strip()
 
 
 def _faiss() -> Any:
