@@ -30,6 +30,9 @@ STRIP = 1 << 13  # documents whose sums (32 KB) stay in the first-level cache
 STRIPS = (1 << 16) // STRIP
 PUT_OFF = 7  # sixteenths of the threshold that terms which are put off may add
 _GROUP = 8  # queries
+# Columns of the facts of a query's term: its `cut`, its `top`, and the numbers that go with them.
+_TOP = STRIPS + 1
+_FIRST, _AT, _COUNT, _ROW, _FACTS = range(_TOP + STRIPS, _TOP + STRIPS + 5)
 _ONE = np.uint64(1)  # unsigned indices spare the check for negative ones in the hot loops
 
 
@@ -149,27 +152,6 @@ def _collect(sums, start, least, flag, flags, hits, some_doc, some_sum):
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _complete(n, some_doc, some_sum, table, r, count, shift):
-    """Add a term that was put off to the sums of the listed documents."""
-    for i in range(np.uint64(n)):
-        some_sum[i] += np.uint32(np.int64(table[np.uint64(r), some_doc[i]]) * count >> shift)
-
-
-@numba.njit(cache=True, nogil=True, forceinline=True)
-def _by_impact(low, high, term, count, top, order, o):
-    """Write the numbers low … high−1 of a query's terms to order[o], least impact first."""
-    for i in range(high - low):
-        order[o, i] = low + i
-    for i in range(1, high - low):  # insertion sort: queries are short
-        j, chosen = i, order[o, i]
-        weight = _largest(top, term[chosen]) * count[chosen]
-        while j > 0 and _largest(top, term[order[o, j - 1]]) * count[order[o, j - 1]] > weight:
-            order[o, j] = order[o, j - 1]
-            j -= 1
-        order[o, j] = chosen
-
-
-@numba.njit(cache=True, nogil=True, forceinline=True)
 def _largest(top, t):
     most = np.int64(0)
     for strip in range(STRIPS):
@@ -177,20 +159,46 @@ def _largest(top, t):
     return most
 
 
+@numba.njit(cache=True, nogil=True)
+def _gather(low, high, term, count, first, at, top, cut, row, order, facts):
+    """Write what a strip asks of a query's terms low … high−1 to facts uint32 [terms, FACTS].
+
+    They come with the least impact first and lie side by side: the arrays of the batch are large,
+    and every strip would wait for other lines of them.
+    """
+    for i in range(high - low):
+        order[i] = low + i
+    for i in range(1, high - low):  # insertion sort: queries are short
+        j, chosen = i, order[i]
+        weight = _largest(top, term[chosen]) * count[chosen]
+        while j > 0 and _largest(top, term[order[j - 1]]) * count[order[j - 1]] > weight:
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = chosen
+    for i in range(high - low):
+        t = term[order[i]]
+        for strip in range(STRIPS):
+            facts[i, _TOP + strip] = top[t, strip]
+        for strip in range(STRIPS + 1):
+            facts[i, strip] = cut[t, strip]
+        facts[i, _FIRST], facts[i, _AT] = first[t], at[t]
+        facts[i, _COUNT], facts[i, _ROW] = count[order[i]], row[t] + 1
+
+
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _put_off(n, order, o, term, count, top, strip, row, shift, least, later):
+def _put_off(n, facts, o, strip, shift, least, later):
     """Choose the terms of a query that are looked up only for the strip's promising documents.
 
     Those are terms of little impact that `spread` laid out, as long as all of them together stay
-    below PUT_OFF sixteenths of the threshold `least`. Writes to later int64, by place in `order`,
+    below PUT_OFF sixteenths of the threshold `least`. Writes to later int64, by place in facts[o],
     what each can add to a document at most, 0 for the other terms; returns (the sum of it, what all
     terms can add).
     """
     rest, most, budget = np.int64(0), np.int64(0), least * PUT_OFF >> 4
     for i in range(n):
-        j = order[o, i]
-        more = (np.int64(top[term[j], strip]) * count[j] >> shift) + 1
-        later[i] = more if row[term[j]] >= 0 and rest + more <= budget else 0
+        top, times = np.int64(facts[o, i, _TOP + strip]), np.int64(facts[o, i, _COUNT])
+        more = (top * times >> shift) + 1
+        later[i] = more if facts[o, i, _ROW] > 0 and rest + more <= budget else 0
         rest += later[i]
         most += more
     return rest, most
@@ -205,6 +213,22 @@ def drop_below(doc, score, n, least):
             doc[kept], score[kept] = doc[i], score[i]
             kept += 1
     return kept
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _look_up(n, terms, facts, o, later, least, table, shift, some_doc, some_sum):
+    """Add the terms that were put off to the listed sums, and drop those that stay too low.
+
+    A document must reach `least` before any of them; returns how many are left.
+    """
+    for i in range(terms - 1, -1, -1):  # largest first: most documents drop out early
+        if n > 0 and later[i] > 0:
+            r, times = np.uint64(facts[o, i, _ROW] - 1), np.int64(facts[o, i, _COUNT])
+            for j in range(np.uint64(n)):
+                some_sum[j] += np.uint32(np.int64(table[r, some_doc[j]]) * times >> shift)
+            least += later[i]
+            n = drop_below(some_doc, some_sum, n, least)
+    return n
 
 
 @numba.njit(cache=True, nogil=True)
@@ -276,18 +300,16 @@ def _enter(q, n, some_doc, some_sum, start, least, found, candidate, score):
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _add_now(
-    n, order, o, later, term, count, cut, strip, sums, doc, first, impact, at, shift
-):  # fmt: skip
+def _add_now(n, facts, o, later, strip, sums, doc, impact, shift):
     """Add the terms of a query that are not put off to a strip's sums; return their postings."""
     touched = np.int64(0)
     for i in range(n):
-        t, times = term[order[o, i]], np.int64(count[order[o, i]])
-        here, end = np.int64(cut[t, strip]), np.int64(cut[t, strip + 1])
+        here, end = np.int64(facts[o, i, strip]), np.int64(facts[o, i, strip + 1])
         if here < end and later[i] == 0:
             touched += end - here
-            start, stop, w = first[t] + here, first[t] + end, at[t] + here
-            _add(sums, doc, start, stop, impact, w, times, shift)
+            first, at = np.int64(facts[o, i, _FIRST]), np.int64(facts[o, i, _AT])
+            times = np.int64(facts[o, i, _COUNT])
+            _add(sums, doc, first + here, first + end, impact, at + here, times, shift)
     return touched
 
 
@@ -310,14 +332,16 @@ def accumulate(
     that rounding cannot tell apart. sums uint32 [65,536] is scratch: zeros in, zeros out.
     """
     longest = np.max(bounds[1:] - bounds[:-1]) + 1
-    later, order = np.zeros(longest, dtype=np.int64), np.empty((_GROUP, longest), dtype=np.int64)
+    later, order = np.zeros(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
+    facts = np.empty((_GROUP, longest, _FACTS), dtype=np.uint32)
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
     flag = np.empty(64, dtype=np.uint8)
     flags, hits = flag.view(np.uint64), np.empty((2, STRIP // 8 + 1), dtype=np.uint32)
     for group in range(queries[0], queries[1], _GROUP):
         last = min(group + _GROUP, queries[1])
         for q in range(group, last):
-            _by_impact(bounds[q], bounds[q + 1], term, count, top, order, q - group)
+            some = facts[q - group]
+            _gather(bounds[q], bounds[q + 1], term, count, first, at, top, cut, row, order, some)
         for strip in range((docs + STRIP - 1) // STRIP):
             seen = 0.0
             if all_docs > 0 and strip & (strip + 1) == 0:
@@ -327,25 +351,18 @@ def accumulate(
                     continue
                 terms, o = bounds[q + 1] - bounds[q], q - group
                 least = max(1, (low[q] << bin_shift[q]) - slack[q])
-                rest, most = _put_off(
-                    terms, order, o, term, count, top, strip, row, shift[q], least, later
-                )
+                rest, most = _put_off(terms, facts, o, strip, shift[q], least, later)
                 if most < least:
                     continue  # no document of the strip can come near the threshold
-                touched = _add_now(
-                    terms, order, o, later, term, count, cut, strip, sums, doc, first, impact, at,
-                    shift[q],
-                )  # fmt: skip
+                touched = _add_now(terms, facts, o, later, strip, sums, doc, impact, shift[q])
                 if touched == 0:
                     continue
                 bottom = np.uint32(max(1, least - rest))
                 n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, some_doc, some_sum)
-                for i in range(terms - 1, -1, -1):  # largest first: most documents drop out early
-                    if n > 0 and later[i] > 0:
-                        t, times = term[order[o, i]], np.int64(count[order[o, i]])
-                        _complete(n, some_doc, some_sum, table, row[t], times, shift[q])
-                        rest -= later[i]
-                        n = drop_below(some_doc, some_sum, n, least - rest)
+                if rest > 0:
+                    n = _look_up(
+                        n, terms, facts, o, later, least - rest, table, shift[q], some_doc, some_sum
+                    )
                 if n > 0:
                     b = _raise(q, n, some_sum, k[q], seen, bin_shift[q], histogram, above, low)
                     least = max(1, (b << bin_shift[q]) - slack[q])

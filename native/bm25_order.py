@@ -6,58 +6,47 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .bm25 import drop_below
-
 FINER_BITS = 24  # of the sums that settle an order, beyond those of the first sums
 _DIGIT = 11  # bits of one pass of the radix sort
 _CROWD = 48  # keys of one digit that insertion sort is still quick for
 _LONG_RUN = 64  # entries that insertion sort is too slow for
 
 
-@numba.njit(cache=True, nogil=True, forceinline=True)
-def _digit(key, shift):
-    return (key >> np.uint64(shift)) & np.uint64((1 << _DIGIT) - 1)
-
-
 @numba.njit(cache=True, nogil=True)
-def _sort(key, value, n, bits, key_2, value_2, tally):
-    """Sort (key uint64, value uint32)[:n] by the lowest `bits` bits of the key, stably.
+def _sort(key, n, bits, other, tally):
+    """Sort key uint64 [n] whose upper half has so many bits; the lower half is ascending before.
 
     By the highest digit alone and insertion, unless many keys share one; then digit by digit.
     """
-    highest = max(0, bits - _DIGIT)
-    if _pass(key, value, n, highest, key_2, value_2, tally) <= _CROWD:
-        return _insert(key, value, n)
-    for shift in range(0, bits, _DIGIT):
-        _pass(key, value, n, shift, key_2, value_2, tally)
+    highest = 32 + max(0, bits - _DIGIT)
+    if _pass(key, n, highest, other, tally) > _CROWD:
+        for shift in range(32, 32 + bits, _DIGIT):
+            _pass(key, n, shift, other, tally)
+        return
+    for i in range(1, n):  # little is out of place
+        j, a = i, key[i]
+        while j > 0 and key[j - 1] > a:
+            key[j], j = key[j - 1], j - 1
+        key[j] = a
 
 
 @numba.njit(cache=True, nogil=True)
-def _pass(key, value, n, shift, key_2, value_2, tally):
-    """Sort by one digit of the key, stably; return how many share the commonest."""
+def _pass(key, n, shift, other, tally):
+    """Sort by the digit from bit `shift` on, stably; return how many keys share the commonest."""
     tally[:] = 0
+    low, mask = np.uint64(shift), np.uint64((1 << _DIGIT) - 1)
     for i in range(n):
-        tally[_digit(key[i], shift)] += 1
+        tally[(key[i] >> low) & mask] += 1
     total, most = 0, 0
     for digit in range(1 << _DIGIT):
         most = max(most, tally[digit])
         total, tally[digit] = total + tally[digit], total
     for i in range(n):
-        digit = _digit(key[i], shift)
-        key_2[tally[digit]], value_2[tally[digit]] = key[i], value[i]
+        digit = (key[i] >> low) & mask
+        other[tally[digit]] = key[i]
         tally[digit] += 1
-    key[:n], value[:n] = key_2[:n], value_2[:n]
+    key[:n] = other[:n]
     return most
-
-
-@numba.njit(cache=True, nogil=True)
-def _insert(key, value, n):
-    """Sort by insertion: quick where little is out of place."""
-    for i in range(1, n):
-        j, a, v = i, key[i], value[i]
-        while j > 0 and key[j - 1] > a:
-            key[j], value[j], j = key[j - 1], value[j - 1], j - 1
-        key[j], value[j] = a, v
 
 
 @numba.njit(cache=True, nogil=True)
@@ -68,34 +57,29 @@ def rank(queries, k, slack, bin_shift, low, found, candidate, score, open_order,
     becomes run number modulo 255 + 1, elsewhere 0. `found` shrinks to the end of the run that holds
     place k[q] (int64); opened int64 [queries] counts what is open.
     """
-    capacity = candidate.shape[1]
-    key, key_2 = np.empty(capacity, np.uint64), np.empty(capacity, np.uint64)
-    value, value_2 = np.empty(capacity, np.uint32), np.empty(capacity, np.uint32)
+    capacity, half = candidate.shape[1], np.uint64(32)
+    key, other = np.empty(capacity, np.uint64), np.empty(capacity, np.uint64)
     tally = np.empty(1 << _DIGIT, np.int64)
     for q in range(queries[0], queries[1]):
-        if found[q] <= 0:
-            continue
-        doc, points = candidate[q], score[q]
-        least = max(1, (low[q] << bin_shift[q]) - slack[q])
-        n = drop_below(doc, points, found[q], least)
-        most = np.uint64(0)
-        for i in range(n):
-            most = max(most, np.uint64(points[i]))
-        for i in range(n):
-            key[i], value[i] = most - np.uint64(points[i]), doc[i]
-        bits, width = 0, np.int64(most) - least
+        least, most, n = np.uint32(max(1, (low[q] << bin_shift[q]) - slack[q])), np.uint32(0), 0
+        for i in range(found[q]):
+            most = max(most, score[q, i])
+        for i in range(found[q]):  # always write, sometimes advance
+            key[n] = np.uint64(most - score[q, i]) << half | np.uint64(candidate[q, i])
+            n += score[q, i] >= least
+        bits, width = 0, max(0, np.int64(most) - np.int64(least))
         while width >> bits:
             bits += 1
-        _sort(key, value, n, bits, key_2, value_2, tally)
+        _sort(key, n, bits, other, tally)
         i, run = 0, 0
         while i < n and i < k[q]:
             end = i + 1
-            while end < n and np.int64(key[end] - key[end - 1]) <= slack[q]:
+            while end < n and np.int64((key[end] >> half) - (key[end - 1] >> half)) <= slack[q]:
                 end += 1
             if end > i + 1:
                 opened[q] += end - i
             for j in range(i, end):
-                doc[j], points[j] = value[j], np.uint32(most - key[j])
+                candidate[q, j], score[q, j] = key[j], most - np.uint32(key[j] >> half)
                 open_order[q, j] = 0 if end == i + 1 else run % 255 + 1
             i, run = end, run + 1
         found[q] = i
