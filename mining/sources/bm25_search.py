@@ -19,7 +19,8 @@ from ..text.postings import Block, Postings
 
 _BIN_BITS = kernels.BINS.bit_length() - 1
 _TILE_BYTES = 256 << 20  # of candidates that are kept at once
-_LONG, _FREQUENT = 256, 25  # a term is laid out by document if it has 256 and every 25th of them
+# A term is laid out by document if it has 256 and every 25th of them, and queries share it.
+_LONG, _FREQUENT, _SHARED = 256, 25, 4
 _WORK_OF_A_CANDIDATE = 50  # in postings: to sort it, and to score it once more
 _FEWEST_POSTINGS = 200_000  # that are worth a range of their own
 _PIECES = 2  # ranges a thread
@@ -150,9 +151,8 @@ class Searcher:
     def _terms_of(self, number: int, batch: Batch) -> _Terms:
         """Find the batch's terms in a block and compute their impacts there."""
         block, rows = self.index.blocks[number], self.rows[number].copy()
-        asked = np.zeros(len(rows), dtype=bool)
-        asked[batch.term] = True
-        rows[~asked] = -1
+        uses = np.bincount(batch.term, minlength=len(rows))
+        rows[uses == 0] = -1
         first = np.where(rows >= 0, block.starts[rows], 0)
         size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
         at = np.cumsum(size) - size
@@ -177,7 +177,8 @@ class Searcher:
             )
 
         in_threads(fill, size)
-        which = np.flatnonzero(size >= max(_LONG, block.docs // _FREQUENT))
+        frequent = size >= max(_LONG, block.docs // _FREQUENT)
+        which = np.flatnonzero(frequent & (uses >= _SHARED))
         row = np.full(len(rows), -1, dtype=np.int32)
         row[which] = np.arange(len(which))
         table = self._scratch("table", len(which) * BLOCK).reshape(-1, BLOCK)
