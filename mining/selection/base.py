@@ -27,7 +27,7 @@ class Candidates:
     for sources that do not draw; `distance()` the Euclidean distance of every document from the
     positive in the vectors of a declared encoder; `resemblance(least)` the largest text overlap
     (`near_copies`) of every document with any positive of the query, 0 for one below `least`;
-    `judged` bool says which documents have a judgement.
+    `judged` bool says which documents have a judgement; `removed` how many each filter took out.
     """
 
     query_id: str
@@ -42,6 +42,7 @@ class Candidates:
     judged: np.ndarray | None = None
     also: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     resemblance: Callable[[float], np.ndarray] | None = None
+    removed: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.doc)

@@ -205,8 +205,9 @@ class Chooser:
         removed = {}
         for text, one in self.filters.items():
             kept = one.keeps(candidates)
-            removed[f"filtered:{text}"] = int((candidates.allowed & ~kept).sum())
+            removed[text] = int((candidates.allowed & ~kept).sum())
             candidates.allowed &= kept
+        candidates.removed = removed
         return removed
 
     def probabilities(self, candidates: Candidates) -> tuple[np.ndarray, float]:
@@ -304,7 +305,7 @@ class Selector:
         """Add the group around positive `number`; False when there are too few candidates."""
         candidates = asked.around[number]
         for name, removed in self.chooser.narrow(candidates).items():
-            self.reader.count(name, removed)
+            self.reader.count(f"filtered:{name}", removed)
         key = asked.query_id if number == 0 else f"{asked.query_id}\x00{number}"
         choice = self.chooser.choose(candidates, generator(self.seed, "select", key))
         if choice is None:

@@ -144,7 +144,13 @@ class NegativeRank(_OnSelection):
 @STATISTICS.register("removed")
 @dataclass(frozen=True, slots=True)
 class Removed(_OnSelection):
-    """How many candidates the filters of the selection removed for this group."""
+    """How many candidates the filters of the selection removed for this group.
+
+    `filter`: the canonical text of one of them, by default all together. A candidate counts for the
+    first filter that removed it.
+    """
+
+    filter: str | None = None
 
     @property
     def unit(self) -> str:
@@ -153,8 +159,15 @@ class Removed(_OnSelection):
 
     def measure(self, rows: Rows) -> Column:
         """Return the number of every row."""
+        known = list(rows.selection.chooser.filters)
+        if self.filter is not None and self.filter not in known:
+            raise UsageError(
+                f"filter={self.filter!r} was not used when these groups were selected",
+                do=f"one of {', '.join(known)}" if known else "there were no filters",
+            )
+        asked = known if self.filter is None else [self.filter]
         selected = rows.once("selected", lambda: list(rows.selection.of(rows)))
-        gone = [int((before & ~candidates.allowed).sum()) for candidates, before, _, _ in selected]
+        gone = [sum(candidates.removed[text] for text in asked) for candidates, _, _, _ in selected]
         return np.array(gone, np.float64), np.zeros(len(rows), np.uint8) + scales.DEFINED
 
 

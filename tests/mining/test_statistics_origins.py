@@ -108,6 +108,16 @@ def test_what_filters_removed_is_known_per_query(world):
     assert set(none) == {0.0}
 
 
+def test_what_each_filter_removed_is_known_per_query(world):
+    texts = ["margin(gap=0,score=logit)", "rank_window(source=random,first=1,last=20)"]
+    groups = select(world, "top", filters=texts, size=4)
+    each = [column(world, groups, f"removed(filter='{text}')")[1] for text in texts]
+    assert all(any(value > 0 for value in column_) for column_ in each)
+    assert [a + b for a, b in zip(*each, strict=True)] == column(world, groups, "removed")[1]
+    with pytest.raises(UsageError, match="was not used when these groups were selected"):
+        column(world, groups, "removed(filter='share(0.9)')")
+
+
 def test_hygiene_of_selected_groups_is_zero_where_it_must(world):
     groups = select(world, "random", size=20)
     for of in ("positives_among_negatives", "empty_texts"):
