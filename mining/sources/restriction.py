@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class Wish:
         paths = {role: self.path(role) for role in _FILES}
         return {role: sha256_of(path) for role, path in paths.items() if path is not None}
 
-    def tags(self) -> dict[str, str]:
+    def tags(self) -> dict[str, Any]:
         """Return each file's name with the first digits of its hash: what labels show of it."""
         return {
             role: f"{Path(getattr(self, role)).name}@{digest[:8]}"
