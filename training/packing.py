@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..mining.errors import BadInput, UsageError
-from ..mining.sequences import Template
 from ..mining.models import ModelFolder
+from ..mining.sequences import Template
 from ..mining.store import Artifact
 from ..native.gather import copy_rows, frame_rows, kept_lengths
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from ..mining.encoders import POOLINGS, settings_of
 from ..mining.errors import UsageError
-from ..mining.sequences import Template
 from ..mining.models import ModelFolder, resolve
 from ..mining.names import Family
+from ..mining.sequences import Template
 from .networks import JointNetwork, Network, TowerNetwork, load
 from .packing import Limits, Pairs, TokenColumns, Towers
 
