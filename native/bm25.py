@@ -23,86 +23,16 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from .bm25_impacts import STRIP, STRIPS
+
 BINS = 1024  # of the histogram that keeps each query's threshold
-FRACTION_BITS = 24
-UNIT = 2.0**-FRACTION_BITS
-STRIP = 1 << 13  # documents whose sums (32 KB) stay in the first-level cache
-STRIPS = (1 << 16) // STRIP
 PUT_OFF = 7  # sixteenths of the threshold that terms which are put off may add
-_GROUP = 8  # queries
+_SPARSE = STRIP // 16  # postings of a strip below which it is not scanned
+_GROUP = 8  # queries that go through a strip together, while its postings are in the cache
 # Columns of the facts of a query's term: its `cut`, its `top`, and the numbers that go with them.
 _TOP = STRIPS + 1
 _FIRST, _AT, _COUNT, _ROW, _FACTS = range(_TOP + STRIPS, _TOP + STRIPS + 5)
 _ONE = np.uint64(1)  # unsigned indices spare the check for negative ones in the hot loops
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def impacts(first, size, at, idf, doc, tf, norm, out, top, cut):
-    """Write the fixed-point impacts of a block's postings for the terms of a batch.
-
-    Per term of the batch: first int64 (its first posting in doc/tf, uint16/uint8), size int64
-    (number of postings, 0 when the block lacks it), at int64 (where its impacts start in `out`),
-    idf float64. norm float64 [docs]: k1·(1 − b + b·|d|/avg).
-
-    out uint32: round(idf·tf/(tf + norm) / UNIT), 0 for a posting that continues the one before it.
-    cut uint32 [terms, STRIPS + 1]: how many of the term's postings stand before each strip of
-    documents; zeros where it has none. top uint32 [terms, STRIPS]: its largest impact in the strip.
-    """
-    for t in range(first.size):
-        if size[t] == 0:
-            continue
-        scale, start, w = idf[t] / UNIT, np.uint64(first[t]), np.uint64(at[t])
-        largest = np.uint8(0)
-        for i in range(np.uint64(size[t])):
-            n = np.float64(tf[start + i])
-            out[w + i] = np.int32(scale * (n / (n + norm[doc[start + i]])) + 0.5)
-        for i in range(np.uint64(size[t])):
-            largest = max(largest, tf[start + i])
-        if largest == 255:
-            _rejoin(first[t], size[t], at[t], scale, doc, tf, norm, out)
-        low = 0
-        for strip in range(1, STRIPS):
-            high = size[t]
-            while low < high:
-                middle = (low + high) >> 1
-                if doc[first[t] + middle] < strip * STRIP:
-                    low = middle + 1
-                else:
-                    high = middle
-            cut[t, strip] = low
-        cut[t, STRIPS] = size[t]
-        for strip in range(STRIPS):
-            most = np.uint32(0)
-            for i in range(np.uint64(cut[t, strip]), np.uint64(cut[t, strip + 1])):
-                most = max(most, out[w + i])
-            top[t, strip] = most
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _rejoin(first, size, at, scale, doc, tf, norm, out):
-    """Write a term's impacts where counts go on in the next posting."""
-    i = 0
-    while i < size:
-        d, n, more = doc[first + i], np.int64(tf[first + i]), i + 1
-        while more < size and doc[first + more] == d:
-            n += np.int64(tf[first + more])
-            out[at + more] = 0
-            more += 1
-        out[at + i] = np.int32(scale * (n / (n + norm[d])) + 0.5)
-        i = more
-
-
-@numba.njit(cache=True, nogil=True)
-def spread(which, first, size, at, doc, impact, row, table):
-    """Lay out the impacts of the frequent terms `which` (int64) by document.
-
-    Those of term t go to row[t] (int32) of table uint32 [rows, 65,536], zeros where it is absent.
-    """
-    for t in which:
-        r, start, w = row[t], np.uint64(first[t]), np.uint64(at[t])
-        table[r, :] = 0
-        for i in range(np.uint64(size[t])):
-            table[r, np.uint64(doc[start + i])] += impact[w + i]
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
@@ -149,6 +79,26 @@ def _collect(sums, start, least, flag, flags, hits, some_doc, some_sum):
     for i in range(np.uint64(STRIP)):
         sums[first + i] = 0
     return np.int64(n)
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _collect_touched(terms, facts, o, later, strip, sums, doc, least, some_doc, some_sum):
+    """Do what `_collect` does by the postings that were added, where they are few."""
+    n = np.int64(0)
+    for i in range(terms):
+        if later[i] == 0:
+            first = np.uint64(facts[o, i, _FIRST])
+            here, end = np.uint64(facts[o, i, strip]), np.uint64(facts[o, i, strip + 1])
+            for p in range(first + here, first + end):
+                d = doc[p]
+                if sums[d] >= least:
+                    j = n
+                    while j > 0 and some_doc[j - 1] > d:  # ascending
+                        some_doc[j], some_sum[j], j = some_doc[j - 1], some_sum[j - 1], j - 1
+                    some_doc[j], some_sum[j] = d, sums[d]
+                    n += 1
+                sums[d] = 0
+    return n
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
@@ -261,6 +211,14 @@ def raise_low(bounds, term, count, k, size, at, impact, top, shift, bin_shift, l
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
+def _share_for_guess(start, strip, all_docs):
+    """Return the share of all documents up to a strip, 0 where no threshold is guessed there."""
+    if all_docs == 0 or strip & (strip + 1) != 0:
+        return 0.0
+    return (start + (strip + 1) * STRIP) / all_docs
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _raise(q, n, some_sum, k, seen, bin_shift, histogram, above, low):
     """Count the n listed sums of query q and raise its threshold; return it, a bin's number.
 
@@ -343,9 +301,7 @@ def accumulate(
             some = facts[q - group]
             _gather(bounds[q], bounds[q + 1], term, count, first, at, top, cut, row, order, some)
         for strip in range((docs + STRIP - 1) // STRIP):
-            seen = 0.0
-            if all_docs > 0 and strip & (strip + 1) == 0:
-                seen = (start + (strip + 1) * STRIP) / all_docs
+            seen = _share_for_guess(start, strip, all_docs)
             for q in range(group, last):
                 if found[q] < 0:
                     continue
@@ -355,10 +311,13 @@ def accumulate(
                 if most < least:
                     continue  # no document of the strip can come near the threshold
                 touched = _add_now(terms, facts, o, later, strip, sums, doc, impact, shift[q])
-                if touched == 0:
-                    continue
                 bottom = np.uint32(max(1, least - rest))
-                n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, some_doc, some_sum)
+                if touched < _SPARSE:
+                    n = _collect_touched(
+                        terms, facts, o, later, strip, sums, doc, bottom, some_doc, some_sum
+                    )
+                else:
+                    n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, some_doc, some_sum)
                 if rest > 0:
                     n = _look_up(
                         n, terms, facts, o, later, least - rest, table, shift[q], some_doc, some_sum

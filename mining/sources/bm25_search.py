@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...native import bm25 as kernels
-from ...native import bm25_order
+from ...native import bm25_impacts, bm25_order
 from ...native.postings import BLOCK, term_counts
 from ..text.analysis import Analysed
 from ..text.postings import Block, Postings
@@ -158,12 +158,12 @@ class Searcher:
         at = np.cumsum(size) - size
         norm = self.norm(block)
         impact = self._scratch("impact", int(size.sum()))
-        top = np.zeros((len(rows), kernels.STRIPS), dtype=np.uint32)
-        cut = np.zeros((len(rows), kernels.STRIPS + 1), dtype=np.uint32)
+        top = np.zeros((len(rows), bm25_impacts.STRIPS), dtype=np.uint32)
+        cut = np.zeros((len(rows), bm25_impacts.STRIPS + 1), dtype=np.uint32)
 
         def fill(low: int, high: int) -> None:
             some = slice(low, high)
-            kernels.impacts(
+            bm25_impacts.impacts(
                 first[some],
                 size[some],
                 at[some],
@@ -184,7 +184,7 @@ class Searcher:
         table = self._scratch("table", len(which) * BLOCK).reshape(-1, BLOCK)
 
         def lay_out(low: int, high: int) -> None:
-            kernels.spread(which[low:high], first, size, at, block.doc, impact, row, table)
+            bm25_impacts.spread(which[low:high], first, size, at, block.doc, impact, row, table)
 
         in_threads(lay_out, size[which] + BLOCK // 4)
         return _Terms(block, first, size, at, impact, top, cut, row, table)
@@ -279,9 +279,13 @@ class _State:
         query = np.repeat(np.arange(n), np.diff(batch.bounds))
         occurrences = np.bincount(query, batch.count, n).astype(np.int64)
         # No sum exceeds the summed idf; it must fit 32 bits with room for the rounding.
-        most = np.bincount(query, batch.count * idf[batch.term], n) / kernels.UNIT + occurrences + 1
+        most = (
+            np.bincount(query, batch.count * idf[batch.term], n) / bm25_impacts.UNIT
+            + occurrences
+            + 1
+        )
         self.shift = np.maximum(0, np.ceil(np.log2(most)).astype(np.int64) - 31)
-        self.unit = kernels.UNIT * 2.0**self.shift
+        self.unit = bm25_impacts.UNIT * 2.0**self.shift
         # Twice the rounding error: half a unit an occurrence, and one a term where bits are cut.
         terms = np.where(self.shift > 0, 2 * np.diff(batch.bounds), 0)
         self.slack = (occurrences >> self.shift) + terms + 2

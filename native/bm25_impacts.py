@@ -1,0 +1,83 @@
+"""What a block's postings are worth: impacts in fixed point, and the frequent terms by document.
+
+The first part of `native.bm25`, which explains it.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+FRACTION_BITS = 24
+UNIT = 2.0**-FRACTION_BITS
+STRIP = 1 << 13  # documents whose sums (32 KB) stay in the first-level cache
+STRIPS = (1 << 16) // STRIP
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def impacts(first, size, at, idf, doc, tf, norm, out, top, cut):
+    """Write the fixed-point impacts of a block's postings for the terms of a batch.
+
+    Per term of the batch: first int64 (its first posting in doc/tf, uint16/uint8), size int64
+    (number of postings, 0 when the block lacks it), at int64 (where its impacts start in `out`),
+    idf float64. norm float64 [docs]: k1·(1 − b + b·|d|/avg).
+
+    out uint32: round(idf·tf/(tf + norm) / UNIT), 0 for a posting that continues the one before it.
+    cut uint32 [terms, STRIPS + 1]: how many of the term's postings stand before each strip of
+    documents; zeros where it has none. top uint32 [terms, STRIPS]: its largest impact in the strip.
+    """
+    for t in range(first.size):
+        if size[t] == 0:
+            continue
+        scale, start, w = idf[t] / UNIT, np.uint64(first[t]), np.uint64(at[t])
+        largest = np.uint8(0)
+        for i in range(np.uint64(size[t])):
+            n = np.float64(tf[start + i])
+            out[w + i] = np.int32(scale * (n / (n + norm[doc[start + i]])) + 0.5)
+        for i in range(np.uint64(size[t])):
+            largest = max(largest, tf[start + i])
+        if largest == 255:
+            _rejoin(first[t], size[t], at[t], scale, doc, tf, norm, out)
+        low = 0
+        for strip in range(1, STRIPS):
+            high = size[t]
+            while low < high:
+                middle = (low + high) >> 1
+                if doc[first[t] + middle] < strip * STRIP:
+                    low = middle + 1
+                else:
+                    high = middle
+            cut[t, strip] = low
+        cut[t, STRIPS] = size[t]
+        for strip in range(STRIPS):
+            most = np.uint32(0)
+            for i in range(np.uint64(cut[t, strip]), np.uint64(cut[t, strip + 1])):
+                most = max(most, out[w + i])
+            top[t, strip] = most
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _rejoin(first, size, at, scale, doc, tf, norm, out):
+    """Write a term's impacts where counts go on in the next posting."""
+    i = 0
+    while i < size:
+        d, n, more = doc[first + i], np.int64(tf[first + i]), i + 1
+        while more < size and doc[first + more] == d:
+            n += np.int64(tf[first + more])
+            out[at + more] = 0
+            more += 1
+        out[at + i] = np.int32(scale * (n / (n + norm[d])) + 0.5)
+        i = more
+
+
+@numba.njit(cache=True, nogil=True)
+def spread(which, first, size, at, doc, impact, row, table):
+    """Lay out the impacts of the frequent terms `which` (int64) by document.
+
+    Those of term t go to row[t] (int32) of table uint32 [rows, 65,536], zeros where it is absent.
+    """
+    for t in which:
+        r, start, w = row[t], np.uint64(first[t]), np.uint64(at[t])
+        table[r, :] = 0
+        for i in range(np.uint64(size[t])):
+            table[r, np.uint64(doc[start + i])] += impact[w + i]
