@@ -102,26 +102,38 @@ def _find(doc, low, size, n, offset, at):
 
 
 @numba.njit(cache=True, nogil=True)
+def list_open(queries, found, candidate, open_order, fine_at, fine_doc):
+    """Write the candidates of query q with an open order to fine_doc uint32 from fine_at[q] on."""
+    for q in range(queries[0], queries[1]):
+        place = fine_at[q]
+        for i in range(found[q]):
+            if open_order[q, i] > 0:
+                fine_doc[place] = candidate[q, i]
+                place += 1
+
+
+@numba.njit(cache=True, nogil=True)
 def score_finely(
-    queries, unit, found, candidate, open_order, fine_at, fine, start, docs, bounds, term, count,
+    queries, unit, opened, fine_at, fine_doc, fine, start, docs, bounds, term, count,
     first, size, doc, tf, idf, norm,
 ):  # fmt: skip
     """Sum the scores of the candidates with an open order in the block of documents `start`….
 
-    Those of query q are, in their order there, fine int64 from fine_at[q] on, zeros before; in
-    units of unit[q] (float64) · 2^-24. Such sums do not depend on the order of the terms, and their
-    rounding is as small as that of float64. The other arguments as in `impacts` and `accumulate`.
+    Query q has opened[q] of them, from fine_at[q] on in fine_doc, as `list_open` writes them; their
+    scores are added to fine int64, in units of unit[q] (float64) · 2^-24. Such sums do not depend
+    on the order of the terms, and their rounding is as small as that of float64. The other
+    arguments as in `impacts` and `accumulate`.
     """
     place, offset = np.empty(fine.size, np.int64), np.empty(fine.size, np.uint16)
     at = np.empty(fine.size, np.int64)
     for q in range(queries[0], queries[1]):
-        here, n, scale = fine_at[q], 0, 2.0**FINER_BITS / unit[q]
-        for i in range(found[q]):
-            if open_order[q, i] > 0:
-                d = np.int64(candidate[q, i]) - start
-                if 0 <= d < docs:
-                    place[n], offset[n], n = here, d, n + 1
-                here += 1
+        n, scale = 0, 2.0**FINER_BITS / unit[q]
+        for i in range(fine_at[q], fine_at[q] + opened[q]):
+            d = np.int64(fine_doc[i]) - start
+            if 0 <= d < docs:
+                place[n], offset[n], n = i, d, n + 1
+        if n == 0:
+            continue
         for j in range(bounds[q], bounds[q + 1]):
             t = term[j]
             low, end, weight = first[t], first[t] + size[t], count[j] * idf[t]

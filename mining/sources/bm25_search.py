@@ -215,18 +215,22 @@ class Searcher:
     def _settle(self, state: _State, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Put the open candidates in order; return (docs, scores) of lists of these lengths."""
         fine = np.zeros(state.opened.sum(), dtype=np.int64)
+        fine_doc = np.empty(len(fine), dtype=np.uint32)
         fine_at, out_at = np.cumsum(state.opened) - state.opened, np.cumsum(lengths) - lengths
         docs = np.empty(lengths.sum(), dtype=np.uint32)
         points = np.empty(len(docs), dtype=np.float32)
 
         def score(low: int, high: int) -> None:
+            bm25_order.list_open((low, high), *state.candidates(), fine_at, fine_doc)
             for block, rows in zip(self.index.blocks, self.rows, strict=True):
                 first = np.where(rows >= 0, block.starts[rows], 0)
                 size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
                 bm25_order.score_finely(
                     (low, high),
-                    *state.candidates(),
+                    state.unit,
+                    state.opened,
                     fine_at,
+                    fine_doc,
                     fine,
                     block.start,
                     block.docs,
@@ -311,8 +315,8 @@ class _State:
         return (self.k, self.shift, self.slack, self.bin_shift, sums, *state)
 
     def candidates(self) -> tuple:
-        """Return the arguments of `score_finely` that say which candidates to score."""
-        return self.unit, self.found, self.candidate, self.open_order
+        """Return the arguments of `list_open` that say which candidates there are."""
+        return self.found, self.candidate, self.open_order
 
     def settling(self) -> tuple:
         """Return the arguments of `settle` that follow the range of queries."""
