@@ -100,6 +100,23 @@ def bm25s_text_speed(texts: list[str]) -> float:
     return sum(len(t.encode()) for t in some) / 1e6 / (time.perf_counter() - start)
 
 
+def tantivy_text_speed(texts: list[str]) -> float:
+    """Return MB/s of tantivy from text to index on one thread, with its English stemmer."""
+    import tantivy
+
+    some = texts[: BLOCK // 2]
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("t", tokenizer_name="en_stem", index_option="freq")
+    engine = tantivy.Index(builder.build())
+    start = time.perf_counter()
+    writer = engine.writer(heap_size=500_000_000, num_threads=1)
+    for text in some:
+        writer.add_document(tantivy.Document(t=text))
+    writer.commit()
+    writer.wait_merging_threads()
+    return sum(len(t.encode()) for t in some) / 1e6 / (time.perf_counter() - start)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="under a minute: fewer documents")
@@ -152,6 +169,10 @@ def main() -> None:
     kernel, whole = analysis_speed(texts)
     add(figures, "tokenise_per_core", {"ours": kernel}, 60, "MB/s")
     rate = {"ours": whole, "bm25s": bm25s_text_speed(texts)}
+    try:
+        rate["tantivy"] = tantivy_text_speed(texts)
+    except ImportError:
+        print("tantivy is not installed")
     add(figures, "text_to_index", rate, 2, "MB/s")
     finish("bm25", figures)
 
