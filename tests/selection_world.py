@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from rankmill.mining.collection import collect
 from rankmill.mining.pool import Pool, pool_runs
+from rankmill.mining.selection import select_groups
 from rankmill.mining.sources import mine
-from rankmill.mining.store import Output, Stage, Workspace, split_by_work
+from rankmill.mining.store import Artifact, Output, Stage, Workspace, split_by_work
 from rankmill.mining.store.tables import SCORES
 
 QUERIES, DOCS = 12, 60
@@ -104,3 +105,16 @@ def build_world(folder: Path) -> dict:
         "label": label,
         "folder": folder,
     }
+
+
+def select(world: dict, strategy: str, **options: object) -> Artifact:
+    """Select groups of 8 from the world's pool with seed 3, unless the options say otherwise."""
+    return select_groups(
+        world["workspace"],
+        strategy,
+        world["pool"],
+        world["scores"],
+        collection=world["collection"],
+        split="train",
+        **{"size": 8, "seed": 3, **options},
+    )

@@ -254,7 +254,7 @@ def _joined(parts: tuple[np.ndarray, ...]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Terms:
-    """The batch's terms in one block; arrays as `native.bm25.impacts` takes them."""
+    """The batch's terms in one block; arrays as `native.bm25_impacts.impacts` takes them."""
 
     block: Block
     first: np.ndarray

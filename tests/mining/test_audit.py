@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 from group_makers import given
-from selection_world import build_world
+from selection_world import build_world, select
 
 from rankmill.mining.audit import audit_groups, gini, verdict
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups import GroupArrays, Groups, groups_table
-from rankmill.mining.selection import cut_groups, select_groups
+from rankmill.mining.selection import cut_groups
 from rankmill.mining.selection.explain import explain_query
 from rankmill.mining.sources import Run, mine
 from rankmill.mining.statistics import measure_groups
@@ -23,18 +23,6 @@ from rankmill.mining.store.tables import groups_schema
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return build_world(tmp_path_factory.mktemp("audit"))
-
-
-def select(world, strategy, **options):
-    return select_groups(
-        world["workspace"],
-        strategy,
-        world["pool"],
-        world["scores"],
-        collection=world["collection"],
-        split="train",
-        **{"size": 8, "seed": 3, **options},
-    )
 
 
 # ---- explain -------------------------------------------------------------------------------------

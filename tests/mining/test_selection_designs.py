@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from oracles import draws as oracle
-from selection_world import QUERIES, build_world
+from selection_world import QUERIES, build_world, select
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups import Groups
-from rankmill.mining.selection import FILTERS, STRATEGIES, Candidates, select_groups
+from rankmill.mining.selection import FILTERS, STRATEGIES, Candidates
 from rankmill.mining.selection.strategies import equal_width_bins
 from rankmill.mining.selection.weighted import arrivals
 
@@ -132,19 +132,6 @@ def test_an_estimated_probability_is_within_its_stated_error():
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return build_world(tmp_path_factory.mktemp("designs"))
-
-
-def select(world, strategy, **options):
-    return select_groups(
-        world["workspace"],
-        strategy,
-        world["pool"],
-        world["scores"],
-        collection=world["collection"],
-        split="train",
-        seed=3,
-        **{"size": 8, **options},
-    )
 
 
 def test_several_positives_of_a_query_in_one_group(world):

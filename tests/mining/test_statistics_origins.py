@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from group_makers import make_groups, make_scores, make_vectors
-from selection_world import DOCS, build_world
+from selection_world import DOCS, build_world, select
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups import Groups
 from rankmill.mining.pool import Pool
-from rankmill.mining.selection import select_groups
 from rankmill.mining.statistics import STATISTICS, measure_groups, measure_pool, summarise
 from rankmill.mining.statistics.dataset import decay_of, describe_artifact
 
@@ -21,18 +20,6 @@ from rankmill.mining.statistics.dataset import decay_of, describe_artifact
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return build_world(tmp_path_factory.mktemp("origins"))
-
-
-def select(world, strategy, **options):
-    return select_groups(
-        world["workspace"],
-        strategy,
-        world["pool"],
-        world["scores"],
-        collection=world["collection"],
-        split="train",
-        **{"size": 8, "seed": 3, **options},
-    )
 
 
 def column(world, groups, text):
