@@ -7,6 +7,7 @@ of it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,15 +50,18 @@ def load_checkpoint(
 ) -> tuple[int, dict[str, list[float]], dict[str, torch.Tensor]]:
     """Restore the newest readable checkpoint; returns (step, telemetry, best weights).
 
-    (0, {}, {}) where there is none.
+    (0, {}, {}) where there is none. A damaged one is passed over with a warning that names it:
+    training repeats some steps and ends in the same bytes.
     """
     for path in _found(folder):
         try:
             with safe_open(path, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
                 step = int(stored.metadata()["step"])
-        except (SafetensorError, OSError, KeyError):
-            continue  # damaged: the one before it is good enough, training only repeats some steps
+        except (SafetensorError, OSError, KeyError) as error:
+            said = f"{path} is damaged ({error}): going on from the checkpoint before it"
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
+            continue
         network.load_state_dict(_under(tensors, "weights/"))
         _restore(network, optimiser, _under(tensors, "optimiser/"))
         rows = _under(tensors, "telemetry/")
