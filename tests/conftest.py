@@ -7,6 +7,8 @@ For the same reason no folder here may be called `rankmill`: it would hide the p
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,3 +74,25 @@ def name_test_modules_to_actors() -> None:
     """Let actors import the workers that tests define."""
     tests = str(ROOT / "tests")
     os.environ["PYTHONPATH"] = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
+
+
+@pytest.fixture
+def rankmill(place, capfd, monkeypatch):
+    """Return a function that runs one command in the module's folder `place`, in this process:
+    (status, stdout, stderr)."""
+    from rankmill import cli
+
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "240")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rankmill", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

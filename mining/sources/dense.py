@@ -22,7 +22,7 @@ from ..collection.handles import Collection, Corpus
 from ..draws import generator
 from ..encoders import DTYPES, POOLINGS, encode
 from ..errors import UsageError
-from ..models import COMPUTE, device, resolve
+from ..models import COMPUTE, ModelFolder, device, resolve
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..torch_search import nearest_torch
 from ..vectors import Vectors, products, same_width
@@ -82,20 +82,10 @@ def mine_dense(
 ) -> Artifact:
     """Mine the `depth` nearest documents of each query of a split; returns a run artifact."""
     model = resolve(source.model)
+    texts = {"queries": collection.queries, "corpus": collection.corpus}
     vectors = {
-        role: encode(
-            workspace,
-            model,
-            texts.artifact,
-            max_length=source.max_length,
-            compute=source.compute,
-            dtype=source.dtype,
-            pooling=source.pooling,
-            normalise=source.normalise,
-            dim=source.dim,
-            how=how,
-        )
-        for role, texts in (("queries", collection.queries), ("corpus", collection.corpus))
+        role: vectors_by(workspace, source, model, some.artifact, how)
+        for role, some in texts.items()
     }
     options = {
         "queries": str(vectors["queries"].path),
@@ -121,7 +111,7 @@ def mine_dense(
         depth=depth,
         worker=worker,
         options=options,
-        shards=lambda: _blocks(len(collection.split_queries(split))),
+        shards=lambda: query_blocks(len(collection.split_queries(split))),
         parameters=parameters,
         inputs=inputs,
         metadata={"model": model.tag},
@@ -131,7 +121,26 @@ def mine_dense(
     )
 
 
-def _blocks(queries: int) -> list[Shard]:
+def vectors_by(
+    workspace: Workspace, source: Dense, model: ModelFolder, texts: Artifact, how: Execution
+) -> Artifact:
+    """Encode texts, or find their vectors, in the way that a source declares."""
+    return encode(
+        workspace,
+        model,
+        texts,
+        max_length=source.max_length,
+        compute=source.compute,
+        dtype=source.dtype,
+        pooling=source.pooling,
+        normalise=source.normalise,
+        dim=source.dim,
+        how=how,
+    )
+
+
+def query_blocks(queries: int) -> list[Shard]:
+    """Cut a split's queries into the shards of a search."""
     starts = range(0, queries, _QUERY_BLOCK)
     stops = [min(at + _QUERY_BLOCK, queries) for at in starts]
     blocks = [Shard(n, a, b, b - a) for n, (a, b) in enumerate(zip(starts, stops, strict=True))]

@@ -12,14 +12,13 @@ import numpy as np
 
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection, Qrels
-from ..encoders import encode
 from ..errors import UsageError
 from ..models import resolve
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..store.tables import list_values
 from ..vectors import Vectors
 from .base import SOURCES, build_run, mines, run_table
-from .dense import Dense, DenseWorker, _blocks
+from .dense import Dense, DenseWorker, query_blocks, vectors_by
 
 
 @SOURCES.register("neighbours")
@@ -54,18 +53,7 @@ def mine_neighbours(
     if split == EVERY_QUERY:
         raise UsageError("neighbours of positives need judgements", do="name a judged split")
     model = resolve(source.model)
-    vectors = encode(
-        workspace,
-        model,
-        collection.corpus.artifact,
-        max_length=source.max_length,
-        compute=source.compute,
-        dtype=source.dtype,
-        pooling=source.pooling,
-        normalise=source.normalise,
-        dim=source.dim,
-        how=how,
-    )
+    vectors = vectors_by(workspace, source, model, collection.corpus.artifact, how)
     queries = collection.split_queries(split)
     return build_run(
         workspace,
@@ -81,7 +69,7 @@ def mine_neighbours(
             "split_queries": queries,
             "depth": depth,
         },
-        shards=lambda: _blocks(len(queries)),
+        shards=lambda: query_blocks(len(queries)),
         inputs={"doc_vectors": vectors},
         metadata={"model": model.tag},
         unit="queries",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -23,27 +22,6 @@ def place(tmp_path_factory) -> Path:
     tiny_encoder(root / "encoder")
     tiny_cross_encoder(root / "cross")
     return root
-
-
-@pytest.fixture
-def rankmill(place, capfd, monkeypatch):
-    """Return a function that runs one command in this process: (status, stdout, stderr)."""
-    from rankmill import cli
-
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rankmill", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 RECIPE = """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,27 +17,6 @@ def place(tmp_path_factory) -> Path:
     tiny_beir(root / "tiny")
     tiny_encoder(root / "encoder")
     return root
-
-
-@pytest.fixture
-def rankmill(place, capfd, monkeypatch):
-    """Return a function that runs one command in this process: (status, stdout, stderr)."""
-    from rankmill import cli
-
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("COLUMNS", "240")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rankmill", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
