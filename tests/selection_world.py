@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -107,7 +108,7 @@ def build_world(folder: Path) -> dict:
     }
 
 
-def select(world: dict, strategy: str, **options: object) -> Artifact:
+def select(world: dict, strategy: str, **options: Any) -> Artifact:
     """Select groups of 8 from the world's pool with seed 3, unless the options say otherwise."""
     return select_groups(
         world["workspace"],
@@ -116,5 +117,5 @@ def select(world: dict, strategy: str, **options: object) -> Artifact:
         world["scores"],
         collection=world["collection"],
         split="train",
-        **{"size": 8, "seed": 3, **options},
+        **({"size": 8, "seed": 3} | options),
     )
