@@ -294,6 +294,9 @@ def test_list_values_are_views():
     offsets, values = list_values(fixed)
     assert offsets.tolist() == [0, 2, 4]
     assert not values.flags.owndata
+    for lists in (sliced, fixed):  # a column of a table, as every part of ours has it
+        of_column = list_values(pa.chunked_array([lists]))[1]
+        assert of_column.ctypes.data == list_values(lists)[1].ctypes.data
 
 
 def test_a_worker_with_another_schema_is_a_named_bug(workspace):
