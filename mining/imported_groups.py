@@ -17,10 +17,10 @@ from .errors import BadInput, UsageError
 from .group_files import ID_MAP, GroupRow, group_rows, layout_of
 from .groups import GroupArrays, groups_table
 from .names import Call
+from .score_kinds import RANK, SCORE_KINDS
 from .store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from .store.files import sha256_of
 from .store.tables import groups_schema
-from .teachers.base import SCORE_KINDS
 from .teachers.contract import RANGES, outside, range_text
 
 _SHARD_QUERIES = 250_000
@@ -57,8 +57,12 @@ def import_groups(
     well formed, and with the first ten for ids or texts that the collection lacks.
     """
     place = Path(path).expanduser().absolute()
-    if kind not in SCORE_KINDS:
-        raise UsageError(f"kind={kind} is no score kind", do=f"one of {', '.join(SCORE_KINDS)}")
+    known = [k for k in SCORE_KINDS if k != RANK]  # no trainer's groups hold ranks
+    if kind not in known:
+        raise UsageError(
+            f"kind={kind} is no kind of a group's scores",
+            do=f"one of {', '.join(known)}; ranks are imported --as scores",
+        )
     content = _content(place, form)
     request = (str(place), content, form, str(collection.artifact.path), size)
     found = _read(*request)

@@ -91,7 +91,7 @@ def import_(
     as_: Annotated[str, typer.Option("--as", help="What it holds: run, scores or groups.")] = "run",
     kind: Annotated[
         str | None,
-        typer.Option(help="Of teacher scores: logit, log-prob, probability, similarity."),
+        typer.Option(help="Of teacher scores: logit, log-prob, probability, similarity, rank."),
     ] = None,
     format: Annotated[
         str | None,

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ..mining.errors import UsageError
 from ..mining.names import Family
+from ..mining.score_kinds import SCORE_KINDS, refuse_ranks
 
 LOSSES = Family("loss")
 
-SCORE_KINDS = ("logit", "log-prob", "probability", "similarity")
 ADDITIVE = frozenset({"logit", "log-prob", "similarity"})  # kinds whose differences mean something
 ANY = frozenset(SCORE_KINDS)
 
@@ -50,6 +50,7 @@ class Loss(ABC):
         if kind is None:
             raise UsageError(f"{self} needs teacher scores and the groups carry none", do="use lce")
         if kind not in self.kinds:
+            refuse_ranks(kind, str(self))
             raise UsageError(
                 f"{self} cannot use teacher scores of kind {kind!r}",
                 do=f"it takes {', '.join(sorted(self.kinds))}; score with raw logits, or use lce",

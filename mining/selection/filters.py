@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import BadInput, UsageError
+from ..score_kinds import has_probability
 from ..statistics.base import SCALES, checked_scale
 from .base import FILTERS, Candidates, label_of
 from .targeted import log_probabilities
@@ -22,16 +23,16 @@ def on_scale(candidates: Candidates, scale: str | None) -> np.ndarray:
     """Return the query's scores (float64) as `raw`, or on the scale `logit` or None =
     log-probability.
 
-    Raises BadInput where a similarity is asked for a probability.
+    Raises BadInput where a similarity or a rank is asked for a probability.
     """
     kind = candidates.kind
     if scale == "raw":
         return candidates.score
-    if kind == "similarity":
+    if not has_probability(kind):
         raise BadInput(
-            f"a similarity has no {scale or 'log-probability'}",
+            f"a {kind} has no {scale or 'log-probability'}",
             where=f"query {candidates.query_id!r}",
-            do="write score=raw with a gap in units of the similarity",
+            do=f"write score=raw with a gap in units of the {kind}",
         )
     if scale is None:
         return log_probabilities(candidates.score, kind)

@@ -10,6 +10,7 @@ import numpy as np
 from ...native.scales import AS_STORED, LOGIT_TO_LOGPROB, PROB_TO_LOGPROB
 from ..draws import generator
 from ..errors import UsageError
+from ..score_kinds import refuse_ranks
 from .base import STRATEGIES, Candidates, draw_uniformly, in_window, label_of
 from .strategies import FromScores
 
@@ -148,7 +149,11 @@ class EntropyTarget(FromScores):
 
 
 def log_probabilities(score: np.ndarray, kind: str) -> np.ndarray:
-    """Return s = log σ(z) of stored scores (float64), or similarities as they are."""
+    """Return s = log σ(z) of stored scores (float64), or similarities as they are.
+
+    Raises UsageError for ranks.
+    """
+    refuse_ranks(kind, "a log-probability")
     code = {"logit": LOGIT_TO_LOGPROB, "probability": PROB_TO_LOGPROB}.get(kind, AS_STORED)
     if code == LOGIT_TO_LOGPROB:
         return -np.logaddexp(0.0, -score)

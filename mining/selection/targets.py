@@ -12,6 +12,7 @@ from ..actors import INLINE, Execution
 from ..errors import BadInput, UsageError
 from ..groups import GroupArrays, Groups, groups_table
 from ..names import Family
+from ..score_kinds import refuse_ranks
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from .derived import build_derived, first_rows
 from .targeted import log_probabilities
@@ -47,7 +48,8 @@ class Temperature:
             raise UsageError(f"T={self.T} is not a temperature", do="give a number above 0")
 
     def kind(self, kind: str) -> str:
-        """Logits, unless they were similarities."""
+        """Logits, unless they were similarities; refuses ranks."""
+        refuse_ranks(kind, "temperature")
         return "similarity" if kind == "similarity" else "logit"
 
     def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
@@ -79,7 +81,8 @@ class Smooth:
             raise UsageError(f"share={self.share} is not below 1", do="give a number from 0 to 1")
 
     def kind(self, kind: str) -> str:
-        """Log-probabilities that sum to 1 over the group."""
+        """Log-probabilities that sum to 1 over the group; refuses ranks."""
+        refuse_ranks(kind, "smooth")
         return "log-prob"
 
     def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
@@ -129,7 +132,8 @@ class MinMax:
     """(s − min)/(max − min) within the group; a group whose scores are all equal becomes ½."""
 
     def kind(self, kind: str) -> str:
-        """No probability any more."""
+        """No probability any more; refuses ranks."""
+        refuse_ranks(kind, "minmax")
         return "similarity"
 
     def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
@@ -146,7 +150,8 @@ class ZScore:
     """(s − mean)/standard deviation within the group; all-equal scores become 0."""
 
     def kind(self, kind: str) -> str:
-        """No probability any more."""
+        """No probability any more; refuses ranks."""
+        refuse_ranks(kind, "zscore")
         return "similarity"
 
     def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:

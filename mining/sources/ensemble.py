@@ -16,6 +16,7 @@ from ..actors import Execution
 from ..collection.handles import EVERY_QUERY, Collection, Qrels
 from ..errors import BadInput, UsageError
 from ..names import Call, parse
+from ..score_kinds import has_probability
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values
 from ..teachers import score_pool
@@ -31,7 +32,7 @@ class Ensemble:
     """The first `per_source` documents of each run `of`, scored by `teacher`, best first.
 
     A document stays where score ≤ weakest positive − `margin`; the margin has a `unit`: raw (that
-    of the teacher's score), logit, or logprob (where 0.05 means 95 % of the positive's
+    of the teacher's score, or ranks), logit, or logprob (where 0.05 means 95 % of the positive's
     probability). A difference means the same for scores of either sign; a share of a raw score
     would not, so there is none. Positives are left out. A query without a judged positive keeps
     everything, unless `margin` is given: then nothing proves its documents negative and its list is
@@ -74,8 +75,8 @@ def mine_ensemble(
         raise BadInput("the ensemble looks at judged positives", do="name a judged split")
     labels, scores = _scored(workspace, source, collection, split, seed, how)
     kind = scores.metadata["kind"]
-    if source.unit != "raw" and kind == "similarity":
-        raise UsageError(f"a similarity has no {source.unit}", do="write unit=raw")
+    if source.unit != "raw" and not has_probability(kind):
+        raise UsageError(f"a {kind} has no {source.unit}", do="write unit=raw")
     named: tuple[tuple[str, Any], ...] = (
         ("of", tuple(parse(label) for label in labels)),
         ("teacher", parse(scores.metadata["teacher"])),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...native import agreement as native
 from ..errors import UsageError
 from ..names import nearest
-from .base import SCALE, STATISTICS, Column, Rows, checked_scale, column
+from .base import ORDER, SCALE, STATISTICS, Column, Rows, checked_scale, column
 
 _MARGINS = ("min", "mean", "variance")
 
@@ -42,7 +42,7 @@ class TeacherAgrees(_NeedsLabels):
 
     def measure(self, rows: Rows) -> Column:
         """Return the flag of every row; the order of scores is the same on every scale."""
-        return _measure(rows, "first", "raw")
+        return _measure(rows, "first", ORDER)
 
 
 @STATISTICS.register("positive_rank")
@@ -57,7 +57,7 @@ class PositiveRank(_NeedsLabels):
 
     def measure(self, rows: Rows) -> Column:
         """Return the rank of item 0 in every row."""
-        return _measure(rows, "rank", "raw")
+        return _measure(rows, "rank", ORDER)
 
 
 @STATISTICS.register("ties")
@@ -72,7 +72,7 @@ class Ties(_NeedsLabels):
 
     def measure(self, rows: Rows) -> Column:
         """Return the number of ties of every row."""
-        return _measure(rows, "ties", "raw")
+        return _measure(rows, "ties", ORDER)
 
 
 @STATISTICS.register("suspects")

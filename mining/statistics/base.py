@@ -18,6 +18,7 @@ import numpy as np
 from ...native import scales
 from ..errors import BadInput, UsageError
 from ..names import Family, nearest
+from ..score_kinds import RANK, SCORE_KINDS
 
 STATISTICS = Family("statistic")
 
@@ -36,13 +37,14 @@ REASONS = {
     13: "zero_distances",  # all documents are copies of each other
     14: "constant",  # a flat curve has no share of variance to explain
     15: "no_mixture",  # the strategy draws nothing from a target
+    16: "only_ranks",  # the teacher gives an order, and an order has no distances
 }
 NO_PROBABILITY, DUPLICATE_DOCUMENT, UNKNOWN_INCLUSION = 7, 8, 9
 EMPTY_TARGET, SAMPLE_OUTSIDE_TARGET = 10, 11
-NOT_FOUND, ZERO_DISTANCES, CONSTANT, NO_MIXTURE = 12, 13, 14, 15
+NOT_FOUND, ZERO_DISTANCES, CONSTANT, NO_MIXTURE, ONLY_RANKS = 12, 13, 14, 15, 16
 
-KINDS = ("logit", "log-prob", "probability", "similarity")
 SCALES = ("logprob", "logit", "raw")
+ORDER = "order"  # scores as stored, of whatever kind, for what looks at their order alone
 _CODES = {
     ("logit", "logprob"): scales.LOGIT_TO_LOGPROB,
     ("logit", "logit"): scales.AS_STORED,
@@ -97,8 +99,9 @@ class Rows:
     _known: dict[Hashable, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise BadInput(f"score kind {self.kind!r} is unknown", do=nearest(self.kind, KINDS))
+        if self.kind not in SCORE_KINDS:
+            known = nearest(self.kind, SCORE_KINDS)
+            raise BadInput(f"score kind {self.kind!r} is unknown", do=known)
         for name in ("offsets", "scores", "positive"):
             view = getattr(self, name).view()
             # Read-only, so that one compiled form serves mapped files and arrays in memory.
@@ -107,6 +110,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def without_probability(self) -> int:
+        """Return the reason why scores of this kind have no probability."""
+        return ONLY_RANKS if self.kind == RANK else NO_PROBABILITY
 
     def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """Return the result of `compute`, run at most once per key."""
@@ -125,7 +133,7 @@ class Rows:
 
     def _run(self, kernel: Callable[..., None], width: int, scale: str, arguments: Any) -> Any:
         out = np.full((len(self), width), np.nan)
-        status = np.full((len(self), width), NO_PROBABILITY, dtype=np.uint8)
+        status = np.full((len(self), width), self.without_probability, dtype=np.uint8)
         code = scale_code(self.kind, scale)
         if code is None:
             return out, status
@@ -157,7 +165,9 @@ def scale_code(kind: str, scale: str) -> int | None:
     """Return the kernels' code for reading scores of `kind` on `scale`; None where no such scale
     exists.
     """
-    return scales.AS_STORED if scale == "raw" else _CODES.get((kind, scale))
+    if scale == ORDER or (scale == "raw" and kind != RANK):
+        return scales.AS_STORED
+    return _CODES.get((kind, scale))
 
 
 def checked_scale(scale: str | None) -> str | None:

@@ -15,7 +15,8 @@ import numpy as np
 from ...native import scales
 from ..errors import UsageError
 from ..names import Family, nearest
-from .base import NO_PROBABILITY, Column, Rows
+from ..score_kinds import has_probability
+from .base import Column, Rows
 
 COMPAT = Family("compat statistic")
 SWITCH = "locality-and-entropy"
@@ -49,12 +50,12 @@ class _PerRow:
         return frozenset()
 
     def per_row(self, rows: Rows, value: Callable[[np.ndarray], float]) -> Column:
-        """Call `value` with s of every row; null for similarities and rows under two documents."""
+        """Call `value` with s of every row; null without probabilities and under two documents."""
         from ..selection.targeted import log_probabilities
 
         out = np.full(len(rows), np.nan)
-        if rows.kind == "similarity":
-            return out, np.full(len(rows), NO_PROBABILITY, np.uint8)
+        if not has_probability(rows.kind):
+            return out, np.full(len(rows), rows.without_probability, np.uint8)
         s = log_probabilities(rows.scores.astype(np.float64), rows.kind)
         for row in range(len(rows)):
             mine = s[rows.offsets[row] : rows.offsets[row + 1]]

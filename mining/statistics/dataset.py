@@ -9,6 +9,7 @@ import numpy as np
 
 from ..draws import generator
 from ..errors import BadInput
+from ..score_kinds import has_probability
 from ..store import Artifact
 from ..store.tables import list_values
 from ..vectors import Vectors
@@ -21,14 +22,15 @@ MOST_VECTORS = 5_000
 def decay_of(scores: Artifact, *, first: int = 1, last: int = 100, seed: int = 0) -> Decay:
     """Fit the mean curve of a teacher's probabilities over the ranks it gives its candidates.
 
-    P = σ(z) of logits, e^s of log-probabilities. Raises BadInput for similarities, which have none.
+    P = σ(z) of logits, e^s of log-probabilities. Raises BadInput for similarities and ranks, which
+    have none.
     """
     from ..selection.targeted import log_probabilities
 
     kind = scores.metadata["kind"]
-    if kind == "similarity":
+    if not has_probability(kind):
         raise BadInput(
-            "a similarity has no probability, so there is no curve of probabilities",
+            f"a {kind} has no probability, so there is no curve of probabilities",
             where=scores.path,
             do="give scores of a teacher with logits, or fit a run's own positive scores",
         )

@@ -7,7 +7,7 @@ is null; the manifest counts the nulls of every column by reason under `null[<co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..actors import INLINE, Execution
 from ..errors import BadInput, UsageError
 from ..groups import Groups
 from ..names import Family
+from ..score_kinds import RANK
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import list_values
 from .base import DUPLICATE_DOCUMENT, REASONS, STATISTICS, Rows, Statistic
@@ -44,25 +45,35 @@ def default_statistics(
     kind: str, *, labels: bool = True, vectors: bool = False, query_vectors: bool = False
 ) -> tuple[str, ...]:
     """Return what is measured when nothing is asked for: what score kind and inputs allow."""
-    on = f"(T={SIMILARITY_T},score=raw" if kind == "similarity" else "(T=1"
-    scale = ",score=raw" if kind == "similarity" else ""
-    texts = [f"pair_entropy{on})"]
-    if labels:
-        texts += [f"pair_entropy{on},pairs={pairs})" for pairs in ("pos_neg", "neg_neg")]
-    if kind != "similarity":
-        texts += ["pair_entropy(T=1,score=logit)"]
-    texts += [f"misorder{on})", f"list_entropy{on})", f"list_entropy{on},normalised=true)"]
-    texts += [f"effective_size{on})"]
-    if labels:
-        margin = SIMILARITY_T if kind == "similarity" else 0.5
-        texts += ["teacher_agrees", "positive_rank", f"suspects(margin={margin}{scale})"]
-        texts += [f"margin(of=mean{scale})", f"margin(of=min{scale})"]
+    texts = list(_of_ranks(labels) if kind == RANK else _of_scores(kind, labels))
     if vectors:
         texts += [f"diameter(q={q})" for q in (1, 0.99, 0.95)]
         texts += ["radius(of=mean)", "radius(of=max)"] if labels else []
     if vectors and query_vectors:
         texts += ["radius(of=mean,to=query)"]
     return tuple(STATISTICS.text(STATISTICS.parse(text)) for text in texts)
+
+
+def _of_scores(kind: str, labels: bool) -> Iterator[str]:
+    on = f"(T={SIMILARITY_T},score=raw" if kind == "similarity" else "(T=1"
+    scale = ",score=raw" if kind == "similarity" else ""
+    yield f"pair_entropy{on})"
+    if labels:
+        yield from (f"pair_entropy{on},pairs={pairs})" for pairs in ("pos_neg", "neg_neg"))
+    if kind != "similarity":
+        yield "pair_entropy(T=1,score=logit)"
+    yield from (f"misorder{on})", f"list_entropy{on})", f"list_entropy{on},normalised=true)")
+    yield f"effective_size{on})"
+    if labels:
+        margin = SIMILARITY_T if kind == "similarity" else 0.5
+        yield from ("teacher_agrees", "positive_rank", f"suspects(margin={margin}{scale})")
+        yield from (f"margin(of=mean{scale})", f"margin(of=min{scale})")
+
+
+def _of_ranks(labels: bool) -> Iterator[str]:
+    yield "pair_entropy(T=1)"  # null: says in every table that the teacher gave ranks
+    if labels:
+        yield from ("teacher_agrees", "positive_rank")
 
 
 def measure_groups(

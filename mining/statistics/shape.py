@@ -14,7 +14,8 @@ import numpy as np
 from ...native import scales
 from ..errors import UsageError
 from ..names import nearest
-from .base import CONSTANT, NO_PROBABILITY, STATISTICS, ZERO_DISTANCES, Column, Rows
+from ..score_kinds import has_probability
+from .base import CONSTANT, STATISTICS, ZERO_DISTANCES, Column, Rows
 from .neighbours import log_density, nearest_distances, two_nn
 
 _FITS = ("alpha", "r2")
@@ -147,8 +148,8 @@ class PowerLaw:
 
         out = np.full(len(rows), np.nan)
         status = np.full(len(rows), scales.TOO_SHORT, np.uint8)
-        if rows.kind == "similarity":
-            return out, np.full(len(rows), NO_PROBABILITY, np.uint8)
+        if not has_probability(rows.kind):
+            return out, np.full(len(rows), rows.without_probability, np.uint8)
         s = log_probabilities(rows.scores.astype(np.float64), rows.kind)
         for row in range(len(rows)):
             mine = np.sort(s[rows.offsets[row] : rows.offsets[row + 1]])[::-1]

@@ -1,6 +1,7 @@
 """Teachers: what scores (query, document) pairs, and the store in which a pair is scored once."""
 
-from .base import SCORE_KINDS, TEACHERS
+from ..score_kinds import SCORE_KINDS
+from .base import TEACHERS
 from .bi_encoder import BiEncoder
 from .causal_lm import CausalLm
 from .cross_encoder import CrossEncoder

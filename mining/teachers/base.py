@@ -16,7 +16,6 @@ from ..store import Artifact, Workspace
 from .contract import RANGES, Range
 
 TEACHERS = Family("teacher")
-SCORE_KINDS = ("logit", "log-prob", "probability", "similarity")
 MISSING = ("error", "drop_doc", "drop_query")
 
 

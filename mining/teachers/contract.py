@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from ..errors import BadInput
+from ..score_kinds import RANK
 from ..store import Artifact
 
 Range = tuple[float, float]
@@ -20,6 +21,7 @@ RANGES: dict[str, Range] = {
     "log-prob": (-math.inf, 0.0),
     "probability": (0.0, 1.0),
     "similarity": (-math.inf, math.inf),
+    RANK: (-math.inf, 0.0),  # minus the rank, so that better is larger
 }
 _LISTS, _PAIRS, _JUDGED = 10, 100, 1000  # fewer lists, scores, judged pairs prove nothing
 _MOST = 0.5  # of lists that are constant, of scores that stand at an end of their range

@@ -13,8 +13,9 @@ import numpy as np
 from ..actors import Execution
 from ..errors import UsageError
 from ..names import Call, parse
+from ..score_kinds import SCORE_KINDS, refuse_ranks
 from ..store import Artifact, Workspace, open_artifact
-from .base import SCORE_KINDS, TEACHERS, Prepared, Scored, check_missing, prepares
+from .base import TEACHERS, Prepared, Scored, check_missing, prepares
 from .lookup import PairScores
 
 
@@ -69,6 +70,8 @@ def prepare_ensemble(
 
     members = [score_pool(workspace, member, pool, how=how) for member in teacher.of]
     kinds = [member.metadata["kind"] for member in members]
+    for found in (*kinds, teacher.kind or ""):
+        refuse_ranks(found, "the mean of an ensemble")
     kind = teacher.kind or kinds[0]
     for number, found in enumerate(kinds):
         if found != kind and not (

@@ -22,12 +22,14 @@ from ..collection.lines import missing as missing_file
 from ..collection.survey import blocks
 from ..errors import BadInput, UsageError
 from ..names import Call, parse
+from ..score_kinds import RANK, SCORE_KINDS
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.files import sha256_of
 from ..store.tables import SCORES
-from .base import SCORE_KINDS, TEACHERS, Prepared, Scored, check_missing, prepares
+from .base import TEACHERS, Prepared, Scored, check_missing, prepares
 from .contract import RANGES, outside, range_text
 from .lookup import PairScores, pair_keys
+from .ranks import rank_of, refuse_shared_ranks, scores_of_ranks
 from .score_files import format_of, read_scores
 
 UNKNOWN = ("error", "skip")
@@ -40,7 +42,8 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 class Imported:
     """The scores of a file: JSON, JSON Lines, TSV, Parquet or a TREC run (`score_files`).
 
-    `kind` says what the numbers are; `sign=-1` turns distances round. `unknown=skip` leaves out
+    `kind` says what the numbers are; with `kind=rank` ranks are read in place of scores (`ranks`).
+    `sign=-1` turns distances round. `unknown=skip` leaves out
     pairs whose ids the collection lacks. `missing`: what becomes of a pool's pairs that the file
     lacks: error, drop_doc or drop_query.
     """
@@ -251,7 +254,7 @@ def _read(
     sign: int,
 ) -> _ScoreFile:
     """Read and check the whole file; `content` is its hash, so that the cache knows its age."""
-    query_ids, doc_ids, scores, lines = _columns(Path(file), form, sign)
+    query_ids, doc_ids, scores, lines = _columns(Path(file), form, kind, sign)
     wrong = outside(scores, RANGES[kind])
     if len(wrong):
         raise BadInput(
@@ -278,34 +281,35 @@ def _read(
     single = np.concatenate([[True], ~again]) if len(keys) else np.empty(0, dtype=bool)
     keys, values = keys[single], values[single]
     rows = (keys >> np.uint64(32)).astype(np.uint32)
+    if kind == RANK:
+        refuse_shared_ranks(rows, values, at[single], file)
     distinct, starts = np.unique(rows, return_index=True)
     docs = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32)
     return _ScoreFile((distinct, np.append(starts, len(rows)), docs, values), int((~known).sum()))
 
 
 def _columns(
-    path: Path, form: str, sign: int
+    path: Path, form: str, kind: str, sign: int
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray, np.ndarray, np.ndarray]:
     """Return query ids, doc ids, scores (float32) and line numbers."""
     pieces: list[tuple[Any, ...]] = []
-    for block in blocks(read_scores(path, form), 65_536):
-        lines, query_ids, doc_ids, scores = zip(*block, strict=True)
+    number = rank_of if kind == RANK else _number
+    for block in blocks(read_scores(path, form, kind), 65_536):
+        lines, query_ids, doc_ids, values = zip(*block, strict=True)
         pieces.append(
             (
                 pa.array(query_ids, pa.string()),
                 pa.array(doc_ids, pa.string()),
-                np.array(
-                    [sign * _number(s, path, n) for s, n in zip(scores, lines, strict=True)],
-                    dtype=np.float32,
-                ),
+                np.array([number(v, path, n) for v, n in zip(values, lines, strict=True)]),
                 np.array(lines, dtype=np.int64),
             )
         )
     if not pieces:
         raise BadInput("the file holds no score", where=path, do="check how it was written")
-    query, doc, score, line = zip(*pieces, strict=True)
-    ids = pa.chunked_array(query), pa.chunked_array(doc)
-    return *ids, np.concatenate(score), np.concatenate(line)
+    query, doc, value, line = zip(*pieces, strict=True)
+    numbers = np.concatenate(value)
+    scores = scores_of_ranks(numbers) if kind == RANK else (sign * numbers).astype(np.float32)
+    return pa.chunked_array(query), pa.chunked_array(doc), scores, np.concatenate(line)
 
 
 def _number(value: Any, path: Path, line: int) -> float:
@@ -340,6 +344,8 @@ def _ordinals(ids: pa.ChunkedArray, table: TextTable, file: str, unknown: str) -
 def _check_file(kind: str, unknown: str, sign: int) -> None:
     _check_choice("kind", kind, SCORE_KINDS)
     _check_choice("unknown", unknown, UNKNOWN)
+    if kind == RANK and sign == -1:
+        raise UsageError("sign=-1 turns scores round", do="leave it out: rank 1 is the best")
     if sign not in (1, -1):
         raise UsageError(f"sign={sign} is neither 1 nor -1", do="-1 where lower is better")
 

@@ -132,7 +132,7 @@ def test_files_that_are_not_there_and_requests_that_are_not_known(made, tmp_path
         read_back(made, tmp_path, "trove")
     with pytest.raises(UsageError, match=r"format=beir holds no groups(.|\n)*one of triple, colb"):
         read_back(made, tmp_path, "beir")
-    with pytest.raises(UsageError, match=r"kind=score is no score kind(.|\n)*logit"):
+    with pytest.raises(UsageError, match=r"kind=score is no kind of a group(.|\n)*logit"):
         read_back(made, tmp_path, "trove", kind="score")
     with pytest.raises(BadInput, match=r"the score 3 is no probability(.|\n)*declare the kind"):
         read_back(made, trove(tmp_path, row()), "trove", kind="probability")

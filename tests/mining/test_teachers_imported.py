@@ -218,7 +218,8 @@ def test_kinds_have_ranges_and_the_sign_can_be_turned(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("imported(path=x,kind=rank)", "kind=rank is not known\n  do: one of logit, log-prob"),
+        ("imported(path=x,kind=grade)", "kind=grade is not known\n  do: one of logit, log-prob"),
+        ("imported(path=x,kind=rank,sign=-1)", "sign=-1 turns scores round\n  do: leave it out"),
         ("imported(path=x,kind=logit,missing=zero)", "missing=zero is not known"),
         ("imported(path=x,kind=logit,unknown=keep)", "unknown=keep is not known"),
         ("imported(path=x,kind=logit,sign=2)", "sign=2 is neither 1 nor -1"),
@@ -227,7 +228,7 @@ def test_kinds_have_ranges_and_the_sign_can_be_turned(
         ("ensemble(of=[a])", r"at least two teachers, of=\['a'\] names 1"),
         ("ensemble(of=[a,b],weights=[1])", "weights has 1 numbers, the ensemble 2 members"),
         ("ensemble(of=[a,b],weights=[1,-1])", r"weights=\[1, -1\] must not be negative"),
-        ("ensemble(of=[a,b],kind=rank)", "kind=rank is not known"),
+        ("ensemble(of=[a,b],kind=grade)", "kind=grade is not known"),
         ("ensemble(of=[a,b],missing=0)", "missing=0 is not known"),
     ],
 )

@@ -1,0 +1,28 @@
+"""What a teacher's number says: a logit, a probability, a similarity, or nothing but an order.
+
+Ranks are stored as scores like the others, minus the rank, so that the better document has the
+larger number everywhere. Whatever needs more than the order of them refuses them.
+"""
+
+from __future__ import annotations
+
+from .errors import UsageError
+
+RANK = "rank"
+SCORE_KINDS = ("logit", "log-prob", "probability", "similarity", RANK)
+_WITH_PROBABILITY = frozenset({"logit", "log-prob", "probability"})
+
+
+def has_probability(kind: str) -> bool:
+    """Say whether P(relevant) can be read off a score of this kind."""
+    return kind in _WITH_PROBABILITY
+
+
+def refuse_ranks(kind: str, what: str) -> None:
+    """Raise UsageError where `what` would take distances between ranks for distances of scores."""
+    if kind == RANK:
+        raise UsageError(
+            f"{what} needs real scores; this teacher gives only ranks, an order without distances",
+            do="use a teacher with scores; or what needs no more than an order: the losses "
+            "ranknet_hard, listmle, lambda_loss and the target rank_labels(c=10)",
+        )
