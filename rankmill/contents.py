@@ -20,7 +20,7 @@ from rankmill.report import content
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
-    from rankmill.training.significance import Comparison
+    from rankmill.training.comparison import Comparison
 
 RANKS = 50  # how far score against rank is drawn
 _ROLES: Mapping[str, content.Role] = {

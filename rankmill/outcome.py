@@ -17,7 +17,7 @@ from rankmill.mining.store import canonical_json
 from rankmill.pipeline import FIRST_STAGE, START, TEACHER, Results
 from rankmill.progress import duration
 from rankmill.recipes import Recipe
-from rankmill.training import significance
+from rankmill.training import comparison, significance
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
@@ -30,9 +30,9 @@ class Standing:
     system: str
     domain: str
     mean: significance.Interval
-    against_start: significance.Comparison | None
-    against_first_stage: significance.Comparison | None
-    against_teacher: significance.Comparison | None
+    against_start: comparison.Comparison | None
+    against_first_stage: comparison.Comparison | None
+    against_teacher: comparison.Comparison | None
 
 
 class Outcome:
@@ -66,7 +66,7 @@ class Outcome:
             return
         references = (START, FIRST_STAGE, TEACHER)
         family = [(s, r) for s in self.results.students for r in references]
-        compared = significance.compare(values, family, seed=self.recipe.seed) if family else []
+        compared = comparison.compare(values, family, seed=self.recipe.seed) if family else []
         found = {(c.a, c.b): c for c in compared}
         for system, per_query_values in values.items():
             yield Standing(
@@ -217,19 +217,19 @@ def write_report(outcome: Outcome, path: Path) -> None:
     write(path, report_of(outcome))
 
 
-def _difference(compared: significance.Comparison | None) -> str:
+def _difference(compared: comparison.Comparison | None) -> str:
     if compared is None:
         return ""
     return f"{compared.difference.mean:+.4f}\np {_p(compared.p_adjusted)}"
 
 
-def _against(compared: significance.Comparison, name: str) -> str:
+def _against(compared: comparison.Comparison, name: str) -> str:
     if compared.p_adjusted >= 0.05:
         return f"does not differ significantly from {name}:"
     return f"{'beats' if compared.difference.mean > 0 else 'trails'} {name} by"
 
 
-def _signed(compared: significance.Comparison) -> str:
+def _signed(compared: comparison.Comparison) -> str:
     d = compared.difference
     return f"{d.mean:+.4f} ({d.low:+.4f} to {d.high:+.4f}, p {_p(compared.p_adjusted)})"
 

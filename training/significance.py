@@ -1,25 +1,23 @@
-"""Is one system better than another? Paired tests over queries, intervals, and equivalence done
-right.
+"""Is one system better than another? Paired tests over queries, intervals, families.
 
-The unit is the query: every function takes per-query differences d = a − b (float64 [queries]) of
-two systems on the same queries, or a matrix [seeds, queries] where training seeds are a random
-effect. Rules and power table: paper-experiments.md §7. Nothing here draws from a global generator.
+The unit is the query: every function takes per-query differences d = a − b of two systems on the
+same queries, float64 [queries], or [seeds, queries] where training seeds are a random effect
+(random_effects.py). Rules: paper-experiments.md §7. Nothing here draws from a global generator.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from ..mining.draws import generator
-from ..mining.errors import BadInput, UsageError
+from ..mining.errors import BadInput
+from .random_effects import error_of_mean
 
 EXACT_QUERIES = 12  # up to this many differences, all 2ⁿ sign patterns are tried
-LEAST_POWER = 0.5  # below this, "equivalent" is never said
 _BLOCK = 1 << 22  # random numbers held at once
 
 
@@ -33,60 +31,26 @@ class Interval:
     level: float = 0.95
 
 
-@dataclass(frozen=True, slots=True)
-class Equivalence:
-    """A paired TOST: p = max(p_low, p_high); `power` is that of the test at a true difference of 0.
-
-    `interval` has level 1 − 2α: both one-sided tests pass exactly when it lies inside ±margin.
-    `outcome` is equivalent, different or undecided.
-    """
-
-    margin: float
-    alpha: float
-    p_low: float
-    p_high: float
-    p_different: float
-    power: float
-    interval: Interval
-    outcome: str
-
-    @property
-    def p(self) -> float:
-        """The p value of the equivalence claim."""
-        return max(self.p_low, self.p_high)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One pair of systems: difference of means with its interval, p values raw and by Holm."""
-
-    a: str
-    b: str
-    queries: int
-    difference: Interval
-    p_t: float
-    p_randomisation: float
-    p_adjusted: float
-
-
 def paired_t(d: np.ndarray) -> float:
     """Return the two-sided p value of the paired t-test (Student 1908).
 
-    Differences that are all equal have no variance: p is 1 when they are 0, else 0.
+    Several seeds: of the mean of the crossed random-effects model instead. Differences that are all
+    equal have no variance: p is 1 when they are 0, else 0.
     """
-    d = _checked(d)
-    error = _standard_error(d)
+    d = checked(d)
+    error, freedom = error_of_mean(d)
     if error == 0:
         return 1.0 if d.mean() == 0 else 0.0
-    return float(2 * stats.t.sf(abs(d.mean()) / error, d.size - 1))
+    return float(2 * stats.t.sf(abs(d.mean()) / error, freedom))
 
 
 def paired_randomisation(d: np.ndarray, *, draws: int = 10_000, seed: int = 0) -> float:
     """Return the two-sided p value of the sign-flip test (Fisher 1935; Smucker et al., CIKM 2007).
 
-    All 2ⁿ patterns for n ≤ 12, else `draws` keyed ones, the observed one counted among them.
+    All 2ⁿ patterns for n ≤ 12, else `draws` keyed ones, the observed one counted among them. Of
+    several seeds the mean is tested: the claim is about these students, not about a new seed.
     """
-    d = _checked(d)
+    d = checked(d).mean(axis=0)
     observed = abs(d.sum()) * (1 - 1e-12)  # equal sums count, whatever the order of addition
     if d.size <= EXACT_QUERIES:
         patterns = (np.arange(1 << d.size)[:, None] >> np.arange(d.size)) & 1
@@ -101,9 +65,10 @@ def paired_randomisation(d: np.ndarray, *, draws: int = 10_000, seed: int = 0) -
 
 
 def t_interval(d: np.ndarray, level: float = 0.95) -> Interval:
-    """Return the mean with its Student t interval."""
-    d = _checked(d)
-    half = stats.t.ppf(0.5 + level / 2, d.size - 1) * _standard_error(d)
+    """Return the mean with its Student t interval; several seeds as in `paired_t`."""
+    d = checked(d)
+    error, freedom = error_of_mean(d)
+    half = stats.t.ppf(0.5 + level / 2, freedom) * error
     return Interval(float(d.mean()), float(d.mean() - half), float(d.mean() + half), level)
 
 
@@ -115,10 +80,17 @@ def bootstrap_interval(
     `values` [queries]: queries are resampled. [seeds, queries]: seeds are resampled, then queries
     (the same queries for all seeds of a draw), so the interval holds for a new seed as well.
     """
-    table = np.atleast_2d(np.asarray(values, np.float64))
-    _checked(table.mean(axis=0))
+    table = checked(values)
+    means = bootstrap_means(table, draws=draws, seed=seed)
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(float(table.mean()), float(low), float(high), level)
+
+
+def bootstrap_means(table: np.ndarray, *, draws: int, seed: int, key: str = "") -> np.ndarray:
+    """Return the means of `draws` resamples of [seeds, queries], float64 [draws]."""
     seeds, queries = table.shape
-    random, means, done = generator(seed, "bootstrap", f"{seeds}x{queries}"), np.empty(draws), 0
+    random = generator(seed, "bootstrap", f"{key}{seeds}x{queries}")
+    means, done = np.empty(draws), 0
     while done < draws:
         rows = min(draws - done, max(1, _BLOCK // queries))
         rows_of = random.integers(0, queries, (rows, queries))
@@ -129,8 +101,32 @@ def bootstrap_interval(
             mixed = weights @ table  # [rows, queries], the seeds of each draw averaged
             means[done : done + rows] = np.take_along_axis(mixed, rows_of, axis=1).mean(axis=1)
         done += rows
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(table.mean()), float(low), float(high), level)
+    return means
+
+
+def macro_interval(
+    tables: Sequence[np.ndarray], *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> Interval:
+    """Return the mean of the data sets' means with its bootstrap interval.
+
+    `tables`: one [queries] or [seeds, queries] per data set. Data sets are resampled, then seeds
+    and queries within each, so the interval holds for other data sets of the kind; a few data sets
+    make it wide, as they should.
+    """
+    checks = [checked(table) for table in tables]
+    means = np.stack(
+        [
+            bootstrap_means(table, draws=draws, seed=seed, key=f"{place} ")
+            for place, table in enumerate(checks)
+        ]
+    )
+    count = len(checks)
+    drawn = generator(seed, "bootstrap.data_sets", count).integers(0, count, (count, draws))
+    low, high = np.quantile(
+        np.take_along_axis(means, drawn, axis=0).mean(axis=0), [0.5 - level / 2, 0.5 + level / 2]
+    )
+    mean = float(np.mean([table.mean() for table in checks]))
+    return Interval(mean, min(mean, float(low)), max(mean, float(high)), level)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -143,108 +139,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def paired_tost(d: np.ndarray, margin: float, *, alpha: float = 0.05) -> Equivalence:
-    """Test whether two systems differ by less than ±margin (Schuirmann 1987), paired over queries.
-
-    Equivalent iff both one-sided tests reject at `alpha` and the test had a power of at least 0.5
-    with these queries and this spread; different iff the paired t-test rejects and equivalence was
-    not shown; else undecided. The margin must be declared before the data are seen.
-    """
-    d = _checked(d)
-    if not 0 < margin < math.inf:
-        raise UsageError(f"margin={margin} is not positive", do="declare it, for example 0.02")
-    error, freedom = _standard_error(d), d.size - 1
-    if error == 0:
-        p_low, p_high = float(d.mean() <= -margin), float(d.mean() >= margin)
-    else:
-        p_low = float(stats.t.sf((d.mean() + margin) / error, freedom))
-        p_high = float(stats.t.cdf((d.mean() - margin) / error, freedom))
-    power, different = tost_power(d.size, float(d.std(ddof=1)), margin, alpha=alpha), paired_t(d)
-    outcome = "undecided"
-    if max(p_low, p_high) < alpha and power >= LEAST_POWER:
-        outcome = "equivalent"
-    elif different < alpha:
-        outcome = "different"
-    interval = t_interval(d, 1 - 2 * alpha)
-    return Equivalence(margin, alpha, p_low, p_high, different, power, interval, outcome)
-
-
-def tost_power(n: int, sd: float, margin: float, *, alpha: float = 0.05) -> float:
-    """Return the power of `paired_tost` at a true difference of 0, normal differences of spread sd.
-
-    E over s of max(0, 2Φ((δ√n − t·s)/σ) − 1), s² = σ²χ²/(n−1), by the midpoints of 4,000 quantiles
-    of χ² (Phillips 1990 gives the integral).
-    """
-    if n < 2:
-        raise BadInput(f"{n} queries have no spread", do="compare on at least two queries")
-    if sd == 0:
-        return 1.0
-    quantiles = (np.arange(4000) + 0.5) / 4000
-    spread = np.sqrt(stats.chi2.ppf(quantiles, n - 1) / (n - 1))
-    reach = margin * math.sqrt(n) / sd - stats.t.ppf(1 - alpha, n - 1) * spread
-    return float(np.maximum(0.0, 2 * stats.norm.cdf(reach) - 1).mean())
-
-
-def compare(
-    systems: Mapping[str, np.ndarray],
-    pairs: Sequence[tuple[str, str]] | None = None,
-    *,
-    level: float = 0.95,
-    draws: int = 10_000,
-    seed: int = 0,
-) -> list[Comparison]:
-    """Compare systems pair by pair on the same queries; Holm over the declared family `pairs`.
-
-    `systems`: name → per-query values [queries] or [seeds, queries] (averaged over seeds for the
-    tests; the interval resamples seeds too, pairing seed i with seed i). Default family: all pairs.
-    """
-    names = list(systems)
-    if pairs is None:
-        pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    rows = []
-    for a, b in pairs:
-        x, y = (np.atleast_2d(np.asarray(systems[name], np.float64)) for name in (a, b))
-        if x.shape[1] != y.shape[1]:
-            raise BadInput(
-                f"{a} has {x.shape[1]} queries, {b} has {y.shape[1]}",
-                do="evaluate both on the same queries; a query without answers counts 0",
-            )
-        d = x.mean(axis=0) - y.mean(axis=0)
-        both = x - y if x.shape == y.shape else d
-        interval = bootstrap_interval(both, level=level, draws=draws, seed=seed)
-        p_t, p_random = paired_t(d), paired_randomisation(d, draws=draws, seed=seed)
-        rows.append(Comparison(a, b, d.size, interval, p_t, p_random, p_t))
-    adjusted = holm([row.p_t for row in rows])
-    return [replace(row, p_adjusted=p) for row, p in zip(rows, adjusted, strict=True)]
-
-
-def spread_of_mean_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Return the variance of mean(a) − mean(b) from queries and from seeds: σ_d²/n and σ_seed²/S.
-
-    a, b: [seeds, queries]. The second part, estimated from the seed means of both systems, does not
-    shrink with more queries (paper-experiments.md §7).
-    """
-    a, b = np.atleast_2d(a), np.atleast_2d(b)
-    if a.shape[0] < 2 or b.shape[0] < 2:
-        raise BadInput("one seed has no spread", do="train each system with at least two seeds")
-    d = _checked(a.mean(axis=0) - b.mean(axis=0))
-    from_seeds = sum(x.mean(axis=1).var(ddof=1) / x.shape[0] for x in (a, b))
-    return float(d.var(ddof=1) / d.size), float(from_seeds)
-
-
-def _standard_error(d: np.ndarray) -> float:
-    return float(d.std(ddof=1)) / math.sqrt(d.size)
-
-
-def _checked(d: np.ndarray) -> np.ndarray:
-    d = np.asarray(d, np.float64)
-    if d.ndim != 1 or d.size < 2:
+def checked(d: np.ndarray) -> np.ndarray:
+    """Return values as float64 [seeds, queries]; raises BadInput for another shape or NaN."""
+    table = np.atleast_2d(np.asarray(d, np.float64))
+    if table.ndim != 2 or table.shape[1] < 2 or not table.shape[0]:
         raise BadInput(
-            f"differences of shape {d.shape}", do="give one value per query, two at least"
+            f"differences of shape {np.shape(d)}", do="give one value per query, two at least"
         )
-    if not np.isfinite(d).all():
+    bad = np.flatnonzero(~np.isfinite(table).all(axis=0))
+    if bad.size:
         raise BadInput(
-            f"the difference of query {int(np.flatnonzero(~np.isfinite(d))[0])} is not finite",
+            f"the difference of query {int(bad[0])} is not finite",
             do="a query without answers counts 0, not NaN",
         )
-    return d
+    return table

@@ -1,0 +1,89 @@
+"""Paired TOST against SciPy and a simulated power table, and when "equivalent" may be said."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.training.equivalence import paired_tost, tost_power
+from rankmill.training.random_effects import effects
+
+
+def sample(n, mean=0.0, sd=0.07, key=0):
+    return np.random.Generator(np.random.PCG64(key)).normal(mean, sd, n)
+
+
+@pytest.mark.parametrize(
+    ("n", "sd", "margin", "power"),
+    [  # paper-experiments.md §7, by simulation there
+        (43, 0.07, 0.02, 0.17),
+        (97, 0.07, 0.02, 0.75),
+        (97, 0.12, 0.02, 0.03),
+        (300, 0.07, 0.01, 0.59),
+        (500, 0.07, 0.01, 0.88),
+        (500, 0.12, 0.01, 0.17),
+        (1000, 0.12, 0.01, 0.68),
+        (418, 0.07, 0.01, 0.80),
+        (133, 0.07, 0.02, 0.90),
+        (43, 0.12, 0.01, 0.0),
+    ],
+)
+def test_power_table(n, sd, margin, power):
+    assert tost_power(n, sd, margin) == pytest.approx(power, abs=0.012)
+
+
+def test_tost_is_two_one_sided_t_tests():
+    d = sample(400, 0.001)
+    result = paired_tost(d, 0.02)
+    low = stats.ttest_1samp(d, -0.02, alternative="greater").pvalue
+    high = stats.ttest_1samp(d, 0.02, alternative="less").pvalue
+    assert (result.p_low, result.p_high) == pytest.approx((low, high))
+    assert result.p_adjusted == result.p == max(result.p_low, result.p_high)
+    assert result.power == pytest.approx(tost_power(400, d.std(ddof=1), 0.02))
+    assert result.outcome == "equivalent"
+    assert -0.02 < result.interval.low < result.interval.high < 0.02
+
+
+def test_equivalence_is_not_said_without_power():
+    # A lucky sample: tiny mean, spread that leaves a power below one half, and still p < α.
+    d = np.concatenate([np.full(30, 0.05), np.full(30, -0.05)])
+    margin = 1.05 * stats.t.ppf(0.95, 59) * d.std(ddof=1) / np.sqrt(60)
+    result = paired_tost(d, margin)
+    assert result.p < 0.05
+    assert result.power < 0.5
+    assert result.outcome == "undecided"
+
+
+def test_outcomes():
+    assert paired_tost(sample(300, 0.05), 0.01).outcome == "different"
+    assert paired_tost(sample(43, 0.0, key=2), 0.01).outcome == "undecided"
+    assert paired_tost(np.zeros(10), 0.01).outcome == "equivalent"
+
+
+def test_seeds_that_spread_take_the_power_away():
+    d = sample(500, sd=0.05)
+    alone = paired_tost(d, 0.02)
+    assert (alone.outcome, alone.power > 0.99) == ("equivalent", True)
+    shifts = np.array([-0.02, 0.0, 0.02])
+    spread = paired_tost(d + shifts[:, None], 0.02)
+    assert spread.outcome == "undecided"
+    assert spread.power < 0.2
+    found = effects(d + shifts[:, None])
+    t = (0.02 + d.mean()) / found.error
+    assert spread.p_low == pytest.approx(stats.t.sf(t, found.freedom))
+
+
+def test_a_family_may_take_the_verdict_away():
+    alone = paired_tost(sample(400, 0.012), 0.02)
+    assert alone.outcome == "equivalent"
+    assert alone.within_family(0.2, 0.3).outcome == "undecided"
+    assert alone.within_family(0.2, 0.01).outcome == "different"
+
+
+def test_refusals():
+    with pytest.raises(UsageError, match="margin=0 is not positive"):
+        paired_tost(np.zeros(5), 0)
+    with pytest.raises(UsageError, match="alpha=0.7 is not a level"):
+        paired_tost(np.zeros(5), 0.1, alpha=0.7)
+    with pytest.raises(BadInput, match="1 queries have no spread"):
+        tost_power(1, 0.1, 0.01)
