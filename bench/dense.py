@@ -51,7 +51,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as place:
         workspace = Workspace(place)
-        queries, texts = (2048, 192) if arguments.quick else (4096, 1024)
+        queries, texts = (2048, 512) if arguments.quick else (4096, 1024)
         search(workspace, queries, 2 if arguments.quick else 3, figures)
         encoding(workspace, texts, 2 if arguments.quick else 3, figures)
     finish("dense", figures)

@@ -1,10 +1,11 @@
 """The dense source: exact search by inner product over an encoder's memory-mapped vectors.
 
-FAISS proposes, block by block, a few more documents than asked for; their scores are computed again
-in one fixed order of summation, sorted by (−score, document) and cut. A bound on the rounding
-errors of the search proves for each query that nothing outside the proposal belongs into the list;
-where it does not (many near-equal documents), the query is searched again with a longer proposal.
-So the run is exact, and the same bytes for any number of workers and threads.
+A search proposes a few more documents than asked for; their scores are computed again in one fixed
+order of summation, sorted by (−score, document) and cut. A bound on the rounding errors of the
+search proves for each query that nothing outside the proposal belongs into the list. Processors
+with matrix tiles search in bfloat16 (`narrow_search`), others with FAISS, block by block; where the
+bound proves nothing (many near-equal documents), the query is searched again, further.
+So the run is exact, and the same bytes for any engine and any number of workers and threads.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..draws import generator
 from ..encoders import DTYPES, POOLINGS, encode
 from ..errors import UsageError
 from ..models import COMPUTE, ModelFolder, device, resolve
+from ..narrow_search import NarrowSearch, has_tiles
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..torch_search import nearest_torch
 from ..vectors import Vectors, products, same_width
@@ -147,6 +149,12 @@ def query_blocks(queries: int) -> list[Shard]:
     return blocks or [Shard(0, 0, 0, 0)]
 
 
+def _engine() -> str:
+    """Return what searches best here; the lists are the same bytes by any."""
+    kind = device().type
+    return kind if kind != "cpu" else "tiles" if has_tiles() else "faiss"
+
+
 class DenseWorker:
     """Searches blocks of queries over mapped vectors."""
 
@@ -164,8 +172,11 @@ class DenseWorker:
         self.split_queries = split_queries
         self.empty = Corpus(open_artifact(corpus)).empty
         self.depth = min(depth, len(self.docs) - len(self.empty))
-        self.engine = engine or ("faiss" if device().type == "cpu" else device().type)
+        self.engine = engine or _engine()
         self._longest: float | None = None
+        allowed = np.ones(len(self.docs), dtype=np.uint8)
+        allowed[self.empty] = 0
+        self.narrow = NarrowSearch(self.docs, allowed, self.depth)
 
     def __call__(self, shard: Shard) -> Output:
         """Return the ranked lists of split queries start…stop−1."""
@@ -182,9 +193,11 @@ class DenseWorker:
         searches."""
         docs = np.empty((len(query), self.depth), dtype=np.uint32)
         scores = np.empty((len(query), self.depth), dtype=np.float32)
-        pending = np.arange(len(query))
+        pending, searched = np.arange(len(query)), 0
+        if self.engine == "tiles" and self.depth:
+            docs, scores, done = self.narrow.nearest(self.queries.rows(query))
+            pending, searched = np.flatnonzero(~done), len(query)
         width = self.depth + max(_MARGIN, self.depth // 8) + len(self.empty)
-        searched = 0
         while len(pending) and self.depth:
             width = min(width, len(self.docs))
             vectors = self.queries.rows(query[pending])
@@ -203,7 +216,7 @@ class DenseWorker:
 
     def _propose(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (scores float32, docs int64) [n, width], best first, from a search over blocks."""
-        if self.engine != "faiss":
+        if self.engine not in {"faiss", "tiles"}:
             return nearest_torch(vectors, self.docs, width, self.engine)
         import faiss
 

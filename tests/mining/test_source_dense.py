@@ -11,6 +11,7 @@ import pytest
 from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
+from rankmill.mining import narrow_search
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
@@ -76,10 +77,18 @@ def test_the_label_names_the_content_not_the_path(
     assert str(encoder) not in json.dumps(run.manifest)
 
 
+@pytest.mark.parametrize("engine", ["faiss", "tiles"])
 def test_many_equal_documents_are_still_cut_exactly(
-    workspace: Workspace, encoder: Path, tmp_path: Path
+    workspace: Workspace,
+    encoder: Path,
+    tmp_path: Path,
+    engine: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """300 copies of one text cannot be told apart by a search with a margin of 32."""
+    """300 copies of one text cannot be told apart by a search with a margin of 32, nor kept in
+    a room of 220."""
+    monkeypatch.setattr(dense, "_engine", lambda: engine)
+    monkeypatch.setattr(narrow_search, "_ROOM", 200)
     folder = tmp_path / "copies"
     (folder / "qrels").mkdir(parents=True)
     texts = ["bado figu nepo", "kula", *["mibo sate"] * 300, "zuro", "bado figu"]

@@ -49,7 +49,7 @@ def lists(run: Artifact) -> list[tuple[list[int], list[float]]]:
 
 
 @pytest.mark.parametrize("depth", [1, 20, 400])
-def test_torch_gives_the_bytes_of_faiss(
+def test_every_engine_gives_the_bytes_of_faiss(
     collection: Collection, encoder: Path, depth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(torch_search._QUERIES, "cpu", 7)
@@ -64,9 +64,10 @@ def test_torch_gives_the_bytes_of_faiss(
             depth=depth,
             engine=engine,
         )(Shard(0, 0, 30)).table
-        for engine in ("faiss", "cpu")
+        for engine in ("faiss", "cpu", "tiles")
     ]
     assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
 
 
 def test_the_torch_search_against_all_products(collection: Collection, encoder: Path) -> None:
