@@ -15,16 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..native.nearest import (
-    LOWEST,
-    keep_near,
-    last_floors,
-    narrow_halves,
-    narrow_singles,
-    narrowing_norms,
-    read_keys,
-    write_keys,
-)
+from ..native.bfloat import narrow_halves, narrow_singles, narrowing_norms
+from ..native.nearest import LOWEST, keep_near, last_floors, read_keys, write_keys
 from .devices import on_every_core
 from .vectors import Vectors, products
 

@@ -16,67 +16,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from .bfloat import as_float, from_narrow
+
 _jit = numba.njit(cache=True, nogil=True)
 _one_exit = numba.njit(forceinline=True)
-_sums = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-_HALF = np.float32(2.0**112)  # a float16's bits, moved up 13 places, read as float32: value / 2^112
 _ROUNDING = 2.0**-8 * 1.05  # of a product to bfloat16's eight bits, relative to the result
 _PIECE, _CHUNK = 8, 128  # products looked at together
 LOWEST = -32768  # the floor that lets everything through
-
-
-@_one_exit
-def _as_float(bits):
-    """The float32 of the lower 32 bits."""
-    return np.uint32(bits).view(np.float32)
-
-
-@_one_exit
-def _from_half(h):
-    """The float32 value of a float16's bits."""
-    sign, rest = np.uint32(h) & np.uint32(0x8000), np.uint32(h) & np.uint32(0x7FFF)
-    return _as_float(sign << np.uint32(16) | rest << np.uint32(13)) * _HALF
-
-
-@_one_exit
-def _to_narrow(x):
-    """The bits of a finite float32 rounded to bfloat16, ties to even."""
-    bits = np.float32(x).view(np.uint32)
-    odd = (bits >> np.uint32(16)) & np.uint32(1)
-    return np.uint16((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
-
-
-@_jit
-def narrow_halves(stored, out):
-    """Round float16 [n, d], given as its uint16 bits, to bfloat16: writes uint16 bits [n, d]."""
-    for i in range(stored.shape[0]):
-        for k in range(stored.shape[1]):
-            out[i, k] = _to_narrow(_from_half(stored[i, k]))
-
-
-@_jit
-def narrow_singles(stored, out):
-    """Round float32 [n, d] to bfloat16: writes its uint16 bits [n, d]."""
-    for i in range(stored.shape[0]):
-        for k in range(stored.shape[1]):
-            out[i, k] = _to_narrow(stored[i, k])
-
-
-@_sums
-def narrowing_norms(rows, narrow, norms):
-    """Write float64 [n, 3]: Euclidean lengths of each row, of it rounded, and of what was lost.
-
-    `rows` float32 [n, d], `narrow` uint16 [n, d] its bfloat16 bits.
-    """
-    for i in range(rows.shape[0]):
-        whole, kept, lost = 0.0, 0.0, 0.0
-        for k in range(rows.shape[1]):
-            x = np.float64(rows[i, k])
-            y = np.float64(_as_float(np.uint32(narrow[i, k]) << np.uint32(16)))
-            whole += x * x
-            kept += y * y
-            lost += (x - y) * (x - y)
-        norms[i, 0], norms[i, 1], norms[i, 2] = np.sqrt(whole), np.sqrt(kept), np.sqrt(lost)
 
 
 @_one_exit
@@ -173,8 +119,7 @@ def _tighten(depth, bound, n, floor, value, doc, q, tally):
 @_one_exit
 def _value_of(key):
     """The float64 value of an ordered key."""
-    bits = np.uint32(np.uint16(_key(key)))
-    return np.float64(_as_float(bits << np.uint32(16)))
+    return np.float64(from_narrow(np.uint16(_key(key))))
 
 
 @_jit
@@ -228,4 +173,4 @@ def read_keys(key, doc, score):
             doc[q, i] = np.uint32(key[q, i] & np.uint64(0xFFFFFFFF))
             up = np.uint32(~np.uint32(key[q, i] >> np.uint64(32)))
             bits = up & np.uint32(0x7FFFFFFF) if up >> np.uint32(31) else ~up
-            score[q, i] = np.uint32(bits).view(np.float32)
+            score[q, i] = as_float(bits)
