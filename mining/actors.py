@@ -14,7 +14,6 @@ import os
 import socket
 import tempfile
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +34,7 @@ from .store.execution import (
     run_shard,
 )
 from .store.plan import Shard, Worker
-from .supervision import application_error, threads_of_each
+from .supervision import Waiting, application_error, threads_of_each
 
 TRIES = 3
 IN_FLIGHT = 2  # per actor: one running, one waiting
@@ -205,7 +204,7 @@ class _Supervisor:
         )(_ShardActor)
         self.threads, self.number = threads, next(_jobs)
         self.slots: list[Any] = [None] * min(workers, max(len(job.pending), 1))
-        self.queue: deque[Shard] = deque(job.pending)
+        self.queue = Waiting(job.pending, job.stage.together)
         self.tries: dict[tuple[int, int, int], int] = {}
         self.flights: dict[Any, _Flight] = {}
         self.pieces: dict[int, dict[int, Report]] = {}  # halves of a shard by their first key
@@ -250,7 +249,7 @@ class _Supervisor:
                     if not self._has_room():
                         break  # a node has gone: the other slots do its work
                     self.slots[slot] = self._fresh_actor()
-                self._send(self.queue.popleft(), slot)
+                self._send(self.queue.take(slot), slot)
                 busy += 1
 
     def _has_room(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .errors import RankmillError
@@ -15,6 +17,33 @@ def threads_of_each(processors: list[int], workers: int) -> int:
         if sum(count // threads for count in processors) >= workers:
             return threads
     return 1
+
+
+class Waiting(deque[Shard]):
+    """Shards that no actor has yet, in plan order.
+
+    Where shards belong `together` (a range of documents that an actor holds in memory), a slot is
+    given what belongs to its last one, then what no other slot works on, then the first.
+    """
+
+    def __init__(self, shards: Iterable[Shard], together: Callable[[Shard], object] | None):
+        super().__init__(shards)
+        self.together = together
+        self.held: dict[int, object] = {}
+
+    def take(self, slot: int) -> Shard:
+        """Remove and return the next shard of a slot."""
+        if self.together is None:
+            return self.popleft()
+        others = {key for number, key in self.held.items() if number != slot}
+        keys = [self.together(shard) for shard in self]
+        own = self.held.get(slot)
+        if own is None or own not in keys:
+            own = next((key for key in keys if key not in others), keys[0])
+        self.held[slot] = own
+        shard = self[keys.index(own)]
+        self.remove(shard)
+        return shard
 
 
 def application_error(error: Any, shard: Shard, job: Job) -> Exception:

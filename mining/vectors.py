@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -13,7 +15,7 @@ from .store import Artifact
 class Vectors:
     """A vectors artifact, read: row i is the vector of document (or query) i."""
 
-    def __init__(self, artifact: Artifact):
+    def __init__(self, artifact: Artifact | SomeParts):
         self.artifact = artifact
         self._starts = np.asarray([p.start for p in artifact.parts], dtype=np.int64)
         self._parts: dict[int, np.ndarray] = {}
@@ -57,6 +59,25 @@ class Vectors:
             mine = owner == number
             out[mine] = self.part(int(number))[ordinals[mine] - self._starts[number]]
         return out
+
+
+class SomeParts:
+    """Neighbouring parts of a vectors artifact in place of all of them; rows count from the first.
+
+    `start` is what has to be added to a row for its ordinal in the whole.
+    """
+
+    def __init__(self, artifact: Artifact, first: int, stop: int):
+        parts = artifact.parts[first:stop]
+        self.artifact, self.path = artifact, artifact.path
+        self.parameters, self.fingerprint = artifact.parameters, artifact.fingerprint
+        self.start = parts[0].start if parts else 0
+        self.parts = tuple(replace(part, start=part.start - self.start) for part in parts)
+        self.rows = sum(part.rows for part in parts)
+
+    def table(self, number: int, level: int = 2) -> pa.Table:
+        """Return one part, mapped and checked."""
+        return self.artifact.table(number, level)
 
 
 def dots(queries: Vectors, docs: Vectors, query: np.ndarray, doc: np.ndarray) -> np.ndarray:

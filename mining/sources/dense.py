@@ -27,8 +27,9 @@ from ..models import COMPUTE, ModelFolder, device, resolve
 from ..narrow_search import NarrowSearch, has_tiles
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..torch_search import nearest_torch
-from ..vectors import Vectors, products, same_width
+from ..vectors import SomeParts, Vectors, products, same_width
 from .base import SOURCES, build_run, mines, run_table
+from .document_ranges import MergeWorker, Range, Search, document_ranges, search_ranges
 
 if TYPE_CHECKING:
     from ..store import Worker
@@ -82,7 +83,10 @@ def mine_dense(
     seed: int = 0,
     how: Execution = INLINE,
 ) -> Artifact:
-    """Mine the `depth` nearest documents of each query of a split; returns a run artifact."""
+    """Mine the `depth` nearest documents of each query of a split; returns a run artifact.
+
+    More vectors than one range holds are searched range by range, see `document_ranges`.
+    """
     model = resolve(source.model)
     texts = {"queries": collection.queries, "corpus": collection.corpus}
     vectors = {
@@ -99,12 +103,16 @@ def mine_dense(
     inputs = {"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]}
     worker: Callable[..., Worker] = DenseWorker
     parameters: dict[str, Any] = {}
+    gpus = int(device().type == "cuda")
+    blocks = query_blocks(len(collection.split_queries(split)))
     if source.index is not None:
-        same_width(Vectors(vectors["queries"]), Vectors(vectors["corpus"]))
-        inputs["index"] = index_of(workspace, vectors["corpus"], source.index)
-        load_index(inputs["index"], Vectors(vectors["corpus"]), source.probe)  # refuses early
+        inputs["index"] = _checked_index(workspace, source, vectors)
         worker, parameters = AnnWorker, {"recall_sample": RECALL_SAMPLE}
         options |= {"index": str(inputs["index"].path), "probe": source.probe}
+    elif len(document_ranges(vectors["corpus"])) > 1:
+        search = Search(collection, split, blocks, options, inputs, gpus)
+        inputs["lists"] = search_ranges(workspace, search, how)
+        worker, options, gpus = MergeWorker, search.merge(inputs["lists"]), 0
     return build_run(
         workspace,
         SOURCES.text(replace(source, model=model.tag)),
@@ -113,14 +121,24 @@ def mine_dense(
         depth=depth,
         worker=worker,
         options=options,
-        shards=lambda: query_blocks(len(collection.split_queries(split))),
+        shards=lambda: blocks,
         parameters=parameters,
         inputs=inputs,
         metadata={"model": model.tag},
         unit="queries",
-        gpus=int(device().type == "cuda"),
+        gpus=gpus,
         how=how,
     )
+
+
+def _checked_index(workspace: Workspace, source: Dense, vectors: dict[str, Artifact]) -> Artifact:
+    """Build or find the source's index; refuses before anything is searched."""
+    assert source.index is not None
+    docs = Vectors(vectors["corpus"])
+    same_width(Vectors(vectors["queries"]), docs)
+    index = index_of(workspace, vectors["corpus"], source.index)
+    load_index(index, docs, source.probe)
+    return index
 
 
 def vectors_by(
@@ -156,7 +174,7 @@ def _engine() -> str:
 
 
 class DenseWorker:
-    """Searches blocks of queries over mapped vectors."""
+    """Searches blocks of queries over mapped vectors, or over a range of their parts."""
 
     def __init__(
         self,
@@ -166,11 +184,16 @@ class DenseWorker:
         split_queries: np.ndarray,
         depth: int,
         engine: str | None = None,
+        parts: Range | None = None,
     ):
-        self.queries, self.docs = Vectors(open_artifact(queries)), Vectors(open_artifact(docs))
+        stored = open_artifact(docs)
+        some = SomeParts(stored, *(parts or (0, len(stored.parts))))
+        self.queries, self.docs = Vectors(open_artifact(queries)), Vectors(some)
         same_width(self.queries, self.docs)
         self.split_queries = split_queries
-        self.empty = Corpus(open_artifact(corpus)).empty
+        self.first = some.start
+        empty = Corpus(open_artifact(corpus)).empty.astype(np.int64) - self.first
+        self.empty = empty[(empty >= 0) & (empty < some.rows)]
         self.depth = min(depth, len(self.docs) - len(self.empty))
         self.engine = engine or _engine()
         self._longest: float | None = None
@@ -184,7 +207,7 @@ class DenseWorker:
         docs, scores, searched = self.nearest(query)
         offsets = np.arange(len(query) + 1) * self.depth
         return Output(
-            run_table(query, offsets, docs.ravel(), scores.ravel()),
+            run_table(query, offsets, docs.ravel() + np.uint32(self.first), scores.ravel()),
             usage={"queries": len(query), "searches": searched},
         )
 

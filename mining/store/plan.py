@@ -73,7 +73,8 @@ class Stage:
     `shards` is called only when there is work to do, and `worker(**options)` only once per process
     that does some. `check` looks at input from outside and raises before anything is written; its
     cost is charged as one more attempt. `quarantine`: the reasons that must not drop more than
-    `allow` queries in all; parts with such queries stay open unless they are allowed.
+    `allow` queries in all; parts with such queries stay open unless they are allowed. `together`
+    tells what a shard works on, a range of documents say: an actor goes on with what it has open.
     """
 
     kind: str
@@ -89,6 +90,7 @@ class Stage:
     check: Callable[[], object] | None = None
     quarantine: frozenset[str] = frozenset()
     allow: int = 0
+    together: Callable[[Shard], object] | None = None
 
     def schema_of(self, shard: Shard) -> pa.Schema:
         """Return the schema that the shard's part must have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_every_engine_gives_the_bytes_of_faiss(
     monkeypatch.setitem(torch_search._QUERIES, "cpu", 7)
     monkeypatch.setitem(torch_search._DOCS, "cpu", 64)
     made = vectors_of(collection, encoder)
-    paths = {name: str(artifact.path) for name, artifact in made.items()}
+    paths: dict[str, Any] = {name: str(artifact.path) for name, artifact in made.items()}
     tables = [
         DenseWorker(
             **paths,
