@@ -136,22 +136,31 @@ def _gather(low, high, term, count, first, at, top, cut, row, order, facts):
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
+def _most_of_strips(low, high, term, count, top, shift, most):
+    """Write what the terms low … high−1 can add to a document of each strip: int64 [STRIPS]."""
+    for strip in range(STRIPS):
+        most[strip] = high - low  # the rounding of each term
+    for j in range(low, high):
+        t, times = term[j], np.int64(count[j])
+        for strip in range(STRIPS):
+            most[strip] += np.int64(top[t, strip]) * times >> shift
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _put_off(n, facts, o, strip, shift, least, later):
     """Choose the terms of a query that are looked up only for the strip's promising documents.
 
     Those are terms of little impact that `spread` laid out, as long as all of them together stay
     below PUT_OFF sixteenths of the threshold `least`. Writes to later int64, by place in facts[o],
-    what each can add to a document at most, 0 for the other terms; returns (the sum of it, what all
-    terms can add).
+    what each can add to a document at most, 0 for the other terms; returns the sum of it.
     """
-    rest, most, budget = np.int64(0), np.int64(0), least * PUT_OFF >> 4
+    rest, budget = np.int64(0), least * PUT_OFF >> 4
     for i in range(n):
         top, times = np.int64(facts[o, i, _TOP + strip]), np.int64(facts[o, i, _COUNT])
         more = (top * times >> shift) + 1
         later[i] = more if facts[o, i, _ROW] > 0 and rest + more <= budget else 0
         rest += later[i]
-        most += more
-    return rest, most
+    return rest
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
@@ -292,24 +301,28 @@ def accumulate(
     longest = np.max(bounds[1:] - bounds[:-1]) + 1
     later, order = np.zeros(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
     facts = np.empty((_GROUP, longest, _FACTS), dtype=np.uint32)
+    most = np.empty((_GROUP, STRIPS), dtype=np.int64)
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
     flag = np.empty(64, dtype=np.uint8)
     flags, hits = flag.view(np.uint64), np.empty((2, STRIP // 8 + 1), dtype=np.uint32)
     for group in range(queries[0], queries[1], _GROUP):
         last = min(group + _GROUP, queries[1])
         for q in range(group, last):
-            some = facts[q - group]
-            _gather(bounds[q], bounds[q + 1], term, count, first, at, top, cut, row, order, some)
+            o, (begin, end) = q - group, (bounds[q], bounds[q + 1])
+            _most_of_strips(begin, end, term, count, top, shift[q], most[o])
+            least, promising = max(1, (low[q] << bin_shift[q]) - slack[q]), False
+            for strip in range(STRIPS):
+                promising |= most[o, strip] >= least
+            if promising:
+                _gather(begin, end, term, count, first, at, top, cut, row, order, facts[o])
         for strip in range((docs + STRIP - 1) // STRIP):
             seen = _share_for_guess(start, strip, all_docs)
             for q in range(group, last):
-                if found[q] < 0:
-                    continue
                 terms, o = bounds[q + 1] - bounds[q], q - group
                 least = max(1, (low[q] << bin_shift[q]) - slack[q])
-                rest, most = _put_off(terms, facts, o, strip, shift[q], least, later)
-                if most < least:
+                if found[q] < 0 or most[o, strip] < least:
                     continue  # no document of the strip can come near the threshold
+                rest = _put_off(terms, facts, o, strip, shift[q], least, later)
                 touched = _add_now(terms, facts, o, later, strip, sums, doc, impact, shift[q])
                 bottom = np.uint32(max(1, least - rest))
                 if touched < _SPARSE:

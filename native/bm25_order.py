@@ -102,38 +102,51 @@ def _find(doc, low, size, n, offset, at):
 
 
 @numba.njit(cache=True, nogil=True)
-def list_open(queries, found, candidate, open_order, fine_at, fine_doc):
-    """Write the candidates of query q with an open order to fine_doc uint32 from fine_at[q] on."""
+def list_open(queries, found, candidate, open_order, fine_at, fine_doc, fine_place):
+    """List the candidates of query q with an open order by document, from fine_at[q] on.
+
+    Writes to fine_doc uint32 the document, to fine_place uint32 its number among all that are open.
+    """
+    capacity, half = candidate.shape[1], np.uint64(32)
+    key, other = np.empty(capacity, np.uint64), np.empty(capacity, np.uint64)
+    tally = np.empty(1 << _DIGIT, np.int64)
     for q in range(queries[0], queries[1]):
-        place = fine_at[q]
+        n, most, bits = 0, np.uint32(0), 0
         for i in range(found[q]):
             if open_order[q, i] > 0:
-                fine_doc[place] = candidate[q, i]
-                place += 1
+                most = max(most, candidate[q, i])
+                key[n] = np.uint64(candidate[q, i]) << half | np.uint64(fine_at[q] + n)
+                n += 1
+        while most >> bits:
+            bits += 1
+        _sort(key, n, bits, other, tally)
+        for i in range(n):
+            fine_doc[fine_at[q] + i], fine_place[fine_at[q] + i] = key[i] >> half, key[i]
 
 
 @numba.njit(cache=True, nogil=True)
 def score_finely(
-    queries, unit, opened, fine_at, fine_doc, fine, start, docs, bounds, term, count,
-    first, size, doc, tf, idf, norm,
+    queries, unit, fine_end, fine_next, fine_doc, fine_place, fine, start, docs, bounds, term,
+    count, first, size, doc, tf, idf, norm,
 ):  # fmt: skip
     """Sum the scores of the candidates with an open order in the block of documents `start`….
 
-    Query q has opened[q] of them, from fine_at[q] on in fine_doc, as `list_open` writes them; their
-    scores are added to fine int64, in units of unit[q] (float64) · 2^-24. Such sums do not depend
-    on the order of the terms, and their rounding is as small as that of float64. The other
-    arguments as in `impacts` and `accumulate`.
+    Those of query q stand in fine_doc and fine_place, as `list_open` writes them, from fine_next[q]
+    (int64, moved on) to fine_end[q] − 1; blocks come in order. Their scores are added to fine
+    int64, in units of unit[q] (float64) · 2^-24. Such sums do not depend on the order of the terms,
+    and their rounding is as small as that of float64. The other arguments as in `impacts` and
+    `accumulate`.
     """
     place, offset = np.empty(fine.size, np.int64), np.empty(fine.size, np.uint16)
     at = np.empty(fine.size, np.int64)
     for q in range(queries[0], queries[1]):
-        n, scale = 0, 2.0**FINER_BITS / unit[q]
-        for i in range(fine_at[q], fine_at[q] + opened[q]):
-            d = np.int64(fine_doc[i]) - start
-            if 0 <= d < docs:
-                place[n], offset[n], n = i, d, n + 1
+        n, i, scale = 0, fine_next[q], 2.0**FINER_BITS / unit[q]
+        while i < fine_end[q] and np.int64(fine_doc[i]) < start + docs:
+            place[n], offset[n] = fine_place[i], np.int64(fine_doc[i]) - start
+            n, i = n + 1, i + 1
         if n == 0:
             continue
+        fine_next[q] = i
         for j in range(bounds[q], bounds[q + 1]):
             t = term[j]
             low, end, weight = first[t], first[t] + size[t], count[j] * idf[t]

@@ -215,22 +215,24 @@ class Searcher:
     def _settle(self, state: _State, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Put the open candidates in order; return (docs, scores) of lists of these lengths."""
         fine = np.zeros(state.opened.sum(), dtype=np.int64)
-        fine_doc = np.empty(len(fine), dtype=np.uint32)
+        fine_doc, fine_place = (np.empty(len(fine), dtype=np.uint32) for _ in range(2))
         fine_at, out_at = np.cumsum(state.opened) - state.opened, np.cumsum(lengths) - lengths
+        fine_next, fine_end = fine_at.copy(), fine_at + state.opened
         docs = np.empty(lengths.sum(), dtype=np.uint32)
         points = np.empty(len(docs), dtype=np.float32)
 
         def score(low: int, high: int) -> None:
-            bm25_order.list_open((low, high), *state.candidates(), fine_at, fine_doc)
+            bm25_order.list_open((low, high), *state.candidates(), fine_at, fine_doc, fine_place)
             for block, rows in zip(self.index.blocks, self.rows, strict=True):
                 first = np.where(rows >= 0, block.starts[rows], 0)
                 size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
                 bm25_order.score_finely(
                     (low, high),
                     state.unit,
-                    state.opened,
-                    fine_at,
+                    fine_end,
+                    fine_next,
                     fine_doc,
+                    fine_place,
                     fine,
                     block.start,
                     block.docs,
