@@ -18,7 +18,7 @@ from ..text.analysis import Analysed
 from ..text.postings import Block, Postings
 
 _BIN_BITS = kernels.BINS.bit_length() - 1
-_TILE_BYTES = 256 << 20  # of candidates that are kept at once
+_TILE_BYTES = 512 << 20  # of candidates that are kept at once
 # A term is laid out by document if it has 256 and every 25th of them, and queries share it.
 _LONG, _FREQUENT, _SHARED = 256, 25, 4
 _WORK_OF_A_CANDIDATE = 50  # in postings: to sort it, and to score it once more
