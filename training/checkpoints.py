@@ -27,10 +27,12 @@ def save_checkpoint(
     optimiser: torch.optim.Optimizer,
     telemetry: Mapping[str, list[float]],
     best: Mapping[str, torch.Tensor] | None = None,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> None:
     """Write `step-NNNNNNNN.safetensors` into `folder` and remove all but the newest two.
 
-    `best`: weights of the best validation so far, where there is validation.
+    `best`: weights of the best validation so far, where there is validation. `scaler`: the loss
+    scale of float16.
     """
     tensors = {f"weights/{k}": v for k, v in network.state_dict().items()}
     tensors |= {f"best/{k}": v for k, v in (best or {}).items()}
@@ -38,6 +40,8 @@ def save_checkpoint(
         tensors |= {f"optimiser/{name}/{k}": torch.as_tensor(v) for k, v in state.items()}
     for name, column in telemetry.items():
         tensors[f"telemetry/{name}"] = torch.tensor(column, dtype=torch.float64)
+    for name, value in (scaler.state_dict() if scaler else {}).items():
+        tensors[f"scaler/{name}"] = torch.tensor(value, dtype=torch.float64)
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     path = folder / f"step-{step:08d}.safetensors"
     files.write_bytes(path, save(plain, metadata={"step": str(step)}), mode=0o644)
@@ -46,7 +50,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, network: torch.nn.Module, optimiser: torch.optim.Optimizer
+    folder: Path,
+    network: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> tuple[int, dict[str, list[float]], dict[str, torch.Tensor]]:
     """Restore the newest readable checkpoint; returns (step, telemetry, best weights).
 
@@ -64,6 +71,10 @@ def load_checkpoint(
             continue
         network.load_state_dict(_under(tensors, "weights/"))
         _restore(network, optimiser, _under(tensors, "optimiser/"))
+        if scaler is not None and scaler.is_enabled():
+            held = {k: v.item() for k, v in _under(tensors, "scaler/").items()}
+            counts = ("growth_interval", "_growth_tracker")
+            scaler.load_state_dict(held | {k: int(held[k]) for k in counts})
         rows = _under(tensors, "telemetry/")
         telemetry = {name: column.tolist() for name, column in rows.items()}
         return step, telemetry, _under(tensors, "best/")

@@ -10,28 +10,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..mining.actors import INLINE, Execution
-from ..mining.draws import key_of
-from ..mining.errors import RankmillError, UsageError
+from ..mining.errors import UsageError
 from ..mining.groups import Groups
 from ..mining.models import ModelFolder, device
 from ..mining.store import Artifact
 from .allocator import keep_freed_memory
 from .checkpoints import load_checkpoint, save_checkpoint
+from .layers import compile_network, recompute_layers
 from .losses import Loss
 from .networks import Network
 from .packing import Limits, TokenColumns
+from .passes import Passes, autocast
 from .processes import Processes
 from .settings import Settings
 from .stream import Batch, ContentCheck, GroupStream, check_tokens
 from .students import Student
-from .telemetry import Telemetry
+from .telemetry import Telemetry, memory
 from .validation import EarlyStop, best, not_validated, validate
 
 
@@ -70,8 +70,7 @@ class Training:
         check_tokens(groups, tokens["queries"], tokens["corpus"])
         queries, docs = TokenColumns(tokens["queries"]), TokenColumns(tokens["corpus"])
         limits = Limits(settings.query_length, settings.doc_length)
-        self.pack = student.packer(model, queries, docs, limits)
-        self.autocast = _autocast(settings.compute, device())
+        self.pack = student.packer(model, queries, docs, limits, self._pieces())
         self.stopping: EarlyStop | None = None
         if validation is not None:
             every = settings.validate_steps or max(1, self.steps // 10)
@@ -86,9 +85,11 @@ class Training:
         """Train from the last checkpoint in `scratch` to the end; returns the usage."""
         keep_freed_memory()
         s, here = self.settings, device()
-        self.network = network = self.student.network(self.model, s.seed)
+        self.network = network = self._build_network(here)
         optimiser = _adamw(network, s)
-        done, rows, self.best_weights = load_checkpoint(scratch, network, optimiser)
+        passes = Passes(network, self.loss, s, self.size, here)
+        scaler = passes.scaler
+        done, rows, self.best_weights = load_checkpoint(scratch, network, optimiser, scaler)
         self.telemetry = Telemetry(rows)
         check = ContentCheck(self.groups.artifact, *self.tokens.values())
         stream = self.open_stream(done * s.batch)
@@ -99,39 +100,35 @@ class Training:
             step = (stream.position - 1) // s.batch
             start, stop = step * s.batch, min((step + 1) * s.batch, self.positions)
             if len(batch):
-                if network.training:  # dropout is a function of the seed and the position
-                    torch.manual_seed(key_of(s.seed, "dropout", batch.start))
-                with self.autocast():
-                    f = self._scores(network, batch)
-                g = torch.from_numpy(batch.groups.score).to(here)
-                values, floor = self.loss.values(f, g), self.loss.floor(g)
-                (values.sum() / (stop - start)).backward()
-                totals.add(batch, values, floor, f[:, : self.size])
+                totals.add(batch, *passes(batch, stop - start))
             if stream.position < stop:
                 continue
             # ---- an optimiser step
             self.processes.add_up_gradients(network)
-            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), s.clip or math.inf)
+            scaler.unscale_(optimiser)
+            norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), s.clip or math.inf))
             rate = s.learning_rate(step, self.steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             row = totals.close(self.processes)
-            if not math.isfinite(row["loss"] + float(norm)):
-                raise _not_a_number(step, row["loss"], float(norm))
-            optimiser.step()
+            counts = passes.check(step, row["loss"], norm)
+            scaler.step(optimiser)
+            scaler.update()
             optimiser.zero_grad(set_to_none=True)
             # ---- what happened
             row |= {"step": step, "documents": stop * self.size, "lr": rate}
-            row |= {"gradient_norm": float(norm), "validation": self._validate(step)}
+            row |= {"gradient_norm": norm if counts else math.nan}
+            row |= {"validation": self._validate(step)}
             now = time.perf_counter()
-            self.telemetry.add(row, step_s=now - began, wait_s=stream.waited_s)
+            spent = {"step_s": now - began, "wait_s": stream.waited_s, "memory": memory(here)}
+            self.telemetry.add(row, spent)
             how.progress.advance((stop - start) * self.size, {"tokens": row["tokens"]})
             began, stream.waited_s = now, 0.0
             if self._over():
                 break
             if step + 1 < self.steps and self._due(step + 1, now - saved):
                 check.result()
-                self._checkpoint(scratch, step + 1, optimiser)
+                self._checkpoint(scratch, step + 1, optimiser, scaler)
                 saved = time.perf_counter()
         check.result(wait=True)
         if self.best_weights:
@@ -141,6 +138,14 @@ class Training:
     def follow(self, scratch: Path) -> None:
         """Take part in the training of process 0, which owns the artifact."""
         self.run(scratch)
+
+    def _build_network(self, here: torch.device) -> Network:
+        network = self.student.network(self.model, self.settings.seed)
+        if self.settings.recompute:
+            recompute_layers(network)
+        if self.settings.compile:
+            compile_network(network, here)
+        return network
 
     def _groups_at_a_time(self) -> int:
         """Return how many groups all processes together take in one forward pass."""
@@ -153,6 +158,18 @@ class Training:
                 do="choose micro so that micro × processes divides batch",
             )
         return min(together, s.batch)
+
+    def _pieces(self) -> int:
+        """Return into how many pieces the documents of a forward pass are cut."""
+        s = self.settings
+        if s.cache is None:
+            return s.pieces
+        if not self.loss.in_batch:
+            raise UsageError(
+                f"cache={s.cache} with the loss {self.loss}, which has no in-batch negatives",
+                do="use micro: it gives the same gradients in the same memory",
+            )
+        return max(s.pieces, -(-self.micro // self.processes.world // s.cache))
 
     def open_stream(self, position: int) -> GroupStream:
         """Return the stream of this process from a position on."""
@@ -169,19 +186,14 @@ class Training:
             pinned=device().type == "cuda",
         )
 
-    def _scores(self, network: Network, batch: Batch) -> torch.Tensor:
-        if self.loss.in_batch:
-            g = batch.groups
-            return network.scores_in_batch(batch.texts, self.size, g.query, g.doc).float()
-        return network.scores(batch.texts, self.size).float()
-
     def _validate(self, step: int) -> float:
         """Return the validation nDCG@10 where one is due, and keep the weights of the best."""
         if self.stopping is None or self.validation is None or self.network is None:
             return not_validated()
         if (step + 1) % self.stopping.every and step + 1 < self.steps:
             return not_validated()
-        value = validate(self.network, self.validation, self.pack, self.autocast)
+        context = autocast(self.settings.compute, device())
+        value = validate(self.network, self.validation, self.pack, context)
         seen = [*self.telemetry.validations(), value]
         if best(seen) == len(seen) - 1:
             state = self.network.state_dict()
@@ -196,10 +208,10 @@ class Training:
             return step % self.checkpoint_steps == 0
         return seconds >= self.checkpoint_s
 
-    def _checkpoint(self, scratch: Path, step: int, optimiser: torch.optim.Optimizer) -> None:
+    def _checkpoint(self, scratch: Path, step: int, optimiser: Any, scaler: Any) -> None:
         if self.processes.rank == 0 and self.network is not None:
-            rows = self.telemetry.rows
-            save_checkpoint(scratch, step, self.network, optimiser, rows, self.best_weights)
+            rows, best = self.telemetry.rows, self.best_weights
+            save_checkpoint(scratch, step, self.network, optimiser, rows, best, scaler)
 
 
 class _Totals:
@@ -214,8 +226,7 @@ class _Totals:
 
     def add(self, batch: Batch, values: Any, floor: Any, f: Any) -> None:
         """Count one micro-batch in."""
-        spread = f.detach().var(dim=1, correction=0).sum()
-        sums = [values.detach().sum(), floor.sum(), spread]
+        sums = [values.sum(), floor.sum(), f.var(dim=1, correction=0).sum()]
         self.sums[:3] += torch.stack([x.double() for x in sums])
         packed = batch.texts.values()
         counts = [len(batch), sum(p.tokens for p in packed), sum(p.cells for p in packed)]
@@ -240,18 +251,4 @@ def _adamw(network: Network, s: Settings) -> torch.optim.AdamW:
         ],
         lr=s.lr,
         fused=True,
-    )
-
-
-def _autocast(compute: str, here: torch.device) -> Any:
-    if compute == "float32":
-        return nullcontext
-    return lambda: torch.autocast(here.type, dtype=torch.bfloat16)
-
-
-def _not_a_number(step: int, loss: float, norm: float) -> RankmillError:
-    return RankmillError(
-        f"the loss is {loss}, the gradient norm {norm}",
-        where=f"step {step}",
-        do="lower lr, keep clip=1, or use compute=float32; the last checkpoint is kept",
     )

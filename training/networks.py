@@ -16,6 +16,7 @@ from ..mining.draws import key_of
 from ..mining.errors import BadInput, UsageError
 from ..mining.models import ModelFolder, device, quiet_transformers
 from ..mining.store import files
+from .layers import keep_layers
 from .packing import Packed, Piece
 
 
@@ -50,14 +51,19 @@ class TowerNetwork(Network):
 
     def scores(self, texts: dict[str, Packed], size: int) -> Tensor:
         """Inner products of each query with its own documents."""
-        queries, docs = self._vectors(texts)
+        queries, docs = self.vectors(texts)
         return self.scale * torch.einsum("gd,gkd->gk", queries, docs.view(-1, size, docs.shape[1]))
 
     def scores_in_batch(
         self, texts: dict[str, Packed], size: int, query: np.ndarray, doc: np.ndarray
     ) -> Tensor:
         """Inner products of each query with all documents of the batch, its own first."""
-        queries, docs = self._vectors(texts)
+        return self.products_in_batch(*self.vectors(texts), size, query, doc)
+
+    def products_in_batch(
+        self, queries: Tensor, docs: Tensor, size: int, query: np.ndarray, doc: np.ndarray
+    ) -> Tensor:
+        """Do what `scores_in_batch` does, from vectors [groups, width] and [groups·size, width]."""
         n = queries.shape[0]
         every = self.scale * queries @ docs.T
         own = torch.arange(n * size, device=every.device).view(n, size)
@@ -68,15 +74,25 @@ class TowerNetwork(Network):
         others = every.masked_fill(torch.from_numpy(barred).to(every.device), -torch.inf)
         return torch.cat([every.gather(1, own), others], dim=1)
 
-    def _vectors(self, texts: dict[str, Packed]) -> tuple[Tensor, Tensor]:
-        tower = self.docs if self.queries is None else self.queries
-        return self._side(tower, texts["queries"]), self._side(self.docs, texts["docs"])
+    def vectors(self, texts: dict[str, Packed]) -> tuple[Tensor, Tensor]:
+        """Encode both sides: float32 [groups, width], [groups·size, width]."""
+        queries, docs = (
+            self.in_order([self.rows(side, piece) for piece in texts[side].pieces], texts[side])
+            for side in ("queries", "docs")
+        )
+        return queries, docs
 
-    def _side(self, tower: nn.Module, packed: Packed) -> Tensor:
-        rows = torch.cat([self._pool(tower, piece) for piece in packed.pieces])
-        return rows[torch.from_numpy(packed.place).to(rows.device)]
+    def rows(self, side: str, piece: Piece) -> Tensor:
+        """Encode one piece of "queries" or "docs": float32 [rows, width]."""
+        query_tower = side == "queries" and self.queries is not None
+        return self._pool(self.queries if query_tower else self.docs, piece)
 
-    def _pool(self, tower: nn.Module, piece: Piece) -> Tensor:
+    def in_order(self, rows: list[Tensor], packed: Packed) -> Tensor:
+        """Put the rows of all pieces together, in the order of the texts."""
+        together = torch.cat(rows)
+        return together[torch.from_numpy(packed.place).to(together.device)]
+
+    def _pool(self, tower: Any, piece: Piece) -> Tensor:
         inputs = _inputs(tower, piece)
         hidden = tower(**inputs).last_hidden_state.float()
         mask = inputs["attention_mask"]
@@ -219,29 +235,6 @@ def _pretrained(factory: Any, model: ModelFolder, options: dict[str, Any]) -> An
             do="copy the checkpoint again, or train from scratch with scratch=true",
         )
     return network
-
-
-def keep_layers(network: Any, layers: int, model: ModelFolder) -> None:
-    """Keep the first `layers` transformer layers, in the network and in its config."""
-    config = network.config
-    own = config.num_hidden_layers
-    if layers > own:
-        raise UsageError(
-            f"layers={layers}, the checkpoint has {own}", where=model.path, do=f"give 1 to {own}"
-        )
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.ModuleList) and len(child) == own:
-                setattr(module, name, child[:layers])
-                config.num_hidden_layers = layers
-                if getattr(config, "layer_types", None):
-                    config.layer_types = config.layer_types[:layers]
-                return
-    raise UsageError(
-        f"cannot cut {type(network).__name__}: its layers are not a list of {own}",
-        where=model.path,
-        do="leave out layers=…",
-    )
 
 
 def _inputs(network: nn.Module, piece: Piece) -> dict[str, Tensor]:

@@ -111,9 +111,9 @@ class Towers:
 
     def __call__(self, query: np.ndarray, doc: np.ndarray, allocate: Allocate) -> dict[str, Packed]:
         """Pack queries uint32 [n] and documents uint32 [n, k]; returns sides "queries", "docs"."""
-        cap = self.limits
+        cap, few = self.limits, -(-self.pieces // doc.shape[1])  # k times fewer rows
         return {
-            "queries": self._side(self.queries, query, cap.query_length, 1, allocate),
+            "queries": self._side(self.queries, query, cap.query_length, few, allocate),
             "docs": self._side(self.docs, doc.reshape(-1), cap.doc_length, self.pieces, allocate),
         }
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from ..mining.errors import UsageError
 from ..mining.models import COMPUTE
+
+PRECISIONS = (*COMPUTE, "float16")  # a student may be trained in what no teacher is run in
+_LATER = {"pieces", "cache", "recompute", "compile"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +21,16 @@ class Settings:
     forward pass of a process (None: the whole batch). `warmup`: share of the steps with a rising
     learning rate, which then falls linearly to 0. `clip`: largest gradient norm (0: no clipping).
     `query_length`, `doc_length`: tokens without special ones. `negatives`: how many of a group are
-    used, drawn anew each epoch (None: all). `compute`: float32, or bfloat16 autocast.
+    used, drawn anew each epoch (None: all). `compute`: float32, or autocast to bfloat16, or to
+    float16 with a loss scale that halves, and skips the step, when a gradient overflows.
     `validate_steps`: steps between validations (None: a tenth of all); `patience`: validations
     without a new best after which training stops (0: never). Both need a validation set.
+
+    `pieces`: the texts of a forward pass are sorted by length and padded in so many pieces, which
+    changes no score (1: as they come). `cache`: groups encoded at a time in a step whose in-batch
+    negatives are all its groups (a gradient cache). `recompute`: keep a layer's input only, and
+    compute the rest again in the backward pass (gradient checkpointing). `compile`: let
+    `torch.compile` fuse the encoder.
     """
 
     documents: int = 100_000
@@ -36,6 +47,10 @@ class Settings:
     compute: str = "float32"
     validate_steps: int | None = None
     patience: int = 0
+    pieces: int = 2
+    cache: int | None = None
+    recompute: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("documents", "batch", "lr"):
@@ -47,8 +62,23 @@ class Settings:
             raise UsageError(f"clip={self.clip}, weight_decay={self.weight_decay} is negative")
         if self.micro is not None and self.micro < 1:
             raise UsageError(f"micro={self.micro}", do="give at least one group per forward pass")
-        if self.compute not in COMPUTE:
-            raise UsageError(f"compute={self.compute} is not one of {', '.join(COMPUTE)}")
+        if self.compute not in PRECISIONS:
+            raise UsageError(f"compute={self.compute} is not one of {', '.join(PRECISIONS)}")
+        if self.pieces < 1:
+            raise UsageError(f"pieces={self.pieces}", do="1 leaves the texts as they come")
+        if self.cache is not None and self.cache < 1:
+            raise UsageError(f"cache={self.cache}", do="encode at least one group at a time")
+        if self.cache is not None and self.micro is not None:
+            raise UsageError(
+                f"cache={self.cache} with micro={self.micro}",
+                do="choose: cache keeps all in-batch negatives of a step, micro has fewer",
+            )
+
+    def declared(self) -> dict[str, Any]:
+        """Return the plan as JSON values; what was added later is named only where it is used."""
+        later = {f.name: f.default for f in fields(self) if f.name in _LATER}
+        said = asdict(self)
+        return {k: v for k, v in said.items() if k not in later or v != later[k]}
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Return the rate of a step (0 … steps−1): linear up, linear down to 0 after the last."""

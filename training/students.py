@@ -68,10 +68,15 @@ class BiEncoder:
         return replace(self, pooling=said.pooling, normalise=said.normalise, scale=scale)
 
     def packer(
-        self, model: ModelFolder, queries: TokenColumns, docs: TokenColumns, limits: Limits
+        self,
+        model: ModelFolder,
+        queries: TokenColumns,
+        docs: TokenColumns,
+        limits: Limits,
+        pieces: int = 2,
     ) -> Towers:
         """Return what packs batches for this student."""
-        return Towers(model, queries, docs, limits)
+        return Towers(model, queries, docs, limits, pieces)
 
     def max_length(self, model: ModelFolder, limits: Limits) -> int:
         """Return the longest row that training makes, special tokens included."""
@@ -131,10 +136,15 @@ class CrossEncoder:
         return replace(self, labels=self.labels or (own if own in (1, 2) else 1))
 
     def packer(
-        self, model: ModelFolder, queries: TokenColumns, docs: TokenColumns, limits: Limits
+        self,
+        model: ModelFolder,
+        queries: TokenColumns,
+        docs: TokenColumns,
+        limits: Limits,
+        pieces: int = 2,
     ) -> Pairs:
         """Return what packs batches for this student."""
-        return Pairs(model, queries, docs, limits)
+        return Pairs(model, queries, docs, limits, pieces)
 
     def max_length(self, model: ModelFolder, limits: Limits) -> int:
         """Return the longest row that training makes, special tokens included."""

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
+import torch
 
 from .validation import best
 
@@ -29,7 +31,7 @@ _COLUMNS = (
     "validation",
 )
 _INTEGERS = ("step", "documents", "tokens")
-_TIMING = ("step_s", "wait_s", "cells")
+_TIMING = ("step_s", "wait_s", "cells", "memory")
 
 
 class Telemetry:
@@ -39,28 +41,41 @@ class Telemetry:
         self.rows: dict[str, list[float]] = {name: [] for name in _COLUMNS} | dict(rows or {})
         self.timing: dict[str, list[float]] = {name: [] for name in _TIMING}
 
-    def add(self, row: Mapping[str, float], *, step_s: float, wait_s: float) -> None:
-        """Log one step, and the seconds it took and waited for data."""
+    def add(self, row: Mapping[str, float], spent: Mapping[str, float]) -> None:
+        """Log one step; `spent`: seconds it took, seconds it waited for data, bytes held."""
         for name in _COLUMNS:
             self.rows[name].append(row[name])
-        for name, value in (("step_s", step_s), ("wait_s", wait_s), ("cells", row["cells"])):
-            self.timing[name].append(value)
+        for name, column in self.timing.items():
+            column.append(row["cells"] if name == "cells" else spent[name])
 
     def validations(self) -> list[float]:
         """Return the validation values so far, oldest first."""
         return [v for v in self.rows["validation"] if not math.isnan(v)]
 
+    def skipped(self) -> int:
+        """Return how many steps were skipped because a float16 gradient overflowed."""
+        return int(np.isnan(self.rows["gradient_norm"]).sum())
+
     def timing_table(self) -> pa.Table:
-        """Return seconds, seconds without data, and tokens computed (padding too), per step."""
-        return pa.table({name: pa.array(column) for name, column in self.timing.items()})
+        """Return what the steps of this process took, one row per step.
+
+        step_s, wait_s (without data) in seconds, cells (tokens computed, padding too), memory
+        (bytes: resident, or the peak on the GPU), tokens_per_s (of all processes, no padding).
+        """
+        columns = {name: np.asarray(column, np.float64) for name, column in self.timing.items()}
+        steps = len(columns["step_s"])
+        tokens = np.asarray(self.rows["tokens"][-steps:] if steps else [], np.float64)
+        table = {name: pa.array(column) for name, column in columns.items()}
+        return pa.table(table | {"tokens_per_s": pa.array(tokens / columns["step_s"])})
 
     def table(self) -> pa.Table:
         """Return one row per step.
 
         step, documents (seen so far), loss, floor, excess (loss − floor), gradient_norm (before
-        clipping), gradient_norm_variance (over the last 100 steps), lr, score_variance (of the
-        student within a group, mean over groups), tokens (of the step, without padding),
-        validation (nDCG@10, null where there was none).
+        clipping; null where float16 overflowed and the step was skipped), gradient_norm_variance
+        (over the last 100 steps), lr, score_variance (of the student within a group, mean over
+        groups), tokens (of the step, without padding), validation (nDCG@10, null where there was
+        none).
         """
         columns = {
             name: pa.array(np.asarray(self.rows[name]).astype(np.int64))
@@ -109,7 +124,21 @@ class Telemetry:
         }
 
 
+def memory(here: torch.device) -> float:
+    """Return the bytes this process holds: on a GPU the most since the last call, else resident."""
+    if here.type == "cuda":
+        held = torch.cuda.max_memory_allocated(here)
+        torch.cuda.reset_peak_memory_stats(here)
+        return float(held)
+    return float(psutil.Process().memory_info().rss)
+
+
 def _windowed(values: list[float]) -> np.ndarray:
-    """Return the population variance of the last `WINDOW` values up to each, float64 [n]."""
+    """Return the population variance of the last `WINDOW` values up to each, float64 [n].
+
+    Steps without a value (NaN) are left out; 0 where there is none yet.
+    """
     x = np.asarray(values, np.float64)
-    return np.array([x[max(0, i - WINDOW + 1) : i + 1].var() for i in range(len(x))])
+    windows = (x[max(0, i - WINDOW + 1) : i + 1] for i in range(len(x)))
+    known = (window[~np.isnan(window)] for window in windows)
+    return np.array([window.var() if window.size else 0.0 for window in known])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ def parameters_of(run: Training) -> dict[str, Any]:
         "student": label_of(run.student, run.model),
         "model": run.model.fingerprint,
         "loss": str(run.loss),
-        **asdict(run.settings),
+        **run.settings.declared(),
     }
 
 
@@ -138,5 +137,7 @@ def write_student(folder: Path, run: Training) -> None:
         "epochs": round(seen / run.size / len(run.groups), 4),
         **run.telemetry.summary(),
     }
+    if s.compute == "float16":
+        card["steps_skipped"] = run.telemetry.skipped()
     data = json.dumps(card, indent=1, sort_keys=True).encode()
     files.write_bytes(folder / "card.json", data + b"\n", mode=0o644)
