@@ -28,6 +28,7 @@ from .bm25_impacts import STRIP, STRIPS
 BINS = 1024  # of the histogram that keeps each query's threshold
 PUT_OFF = 7  # sixteenths of the threshold that terms which are put off may add
 _SPARSE = STRIP // 16  # postings of a strip below which it is not scanned
+_CHUNK = 128  # documents of a strip looked at together
 _GROUP = 8  # queries that go through a strip together, while its postings are in the cache
 # Columns of the facts of a query's term: its `cut`, its `top`, and the numbers that go with them.
 _TOP = STRIPS + 1
@@ -53,22 +54,22 @@ def _add(sums, doc, i, end, impact, w, count, shift):
 def _collect(sums, start, least, flag, flags, hits, some_doc, some_sum):
     """List the documents of the strip from `start` whose sums reach `least`, and zero the sums.
 
-    Chunks of 64 documents by their largest sum, then words of 8 in those, then documents. flag
-    uint8 [64] and hits uint32 [2, STRIP / 8 + 1] are scratch, flags is the memory of `flag` as
+    Chunks of documents by their largest sum, then words of 8 in those, then documents. flag uint8
+    [_CHUNK] and hits uint32 [2, STRIP / 8 + 1] are scratch, flags is the memory of `flag` as
     uint64. Returns how many there are; they are ascending.
     """
     first, chunks, words, n = np.uint64(start), np.uint64(0), np.uint64(0), np.uint64(0)
-    for chunk in range(np.uint64(STRIP >> 6)):
-        at, most = first + (chunk << np.uint64(6)), np.uint32(0)
-        for i in range(at, at + np.uint64(64)):  # no branch: becomes vector code
+    for chunk in range(np.uint64(STRIP // _CHUNK)):
+        at, most = first + chunk * np.uint64(_CHUNK), np.uint32(0)
+        for i in range(at, at + np.uint64(_CHUNK)):  # no branch: becomes vector code
             most = max(most, sums[i])
         hits[0, chunks] = at  # always write, sometimes advance: no branch to miss
         chunks += np.uint64(most >= least)
     for c in range(chunks):
         at = np.uint64(hits[0, c])
-        for i in range(np.uint64(64)):
+        for i in range(np.uint64(_CHUNK)):
             flag[i] = sums[at + i] >= least
-        for word in range(np.uint64(8)):
+        for word in range(np.uint64(_CHUNK // 8)):
             hits[1, words] = at + (word << np.uint64(3))
             words += np.uint64(flags[word] != 0)
     for w in range(words):
@@ -303,7 +304,7 @@ def accumulate(
     facts = np.empty((_GROUP, longest, _FACTS), dtype=np.uint32)
     most = np.empty((_GROUP, STRIPS), dtype=np.int64)
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
-    flag = np.empty(64, dtype=np.uint8)
+    flag = np.empty(_CHUNK, dtype=np.uint8)
     flags, hits = flag.view(np.uint64), np.empty((2, STRIP // 8 + 1), dtype=np.uint32)
     for group in range(queries[0], queries[1], _GROUP):
         last = min(group + _GROUP, queries[1])
