@@ -12,17 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.collection import Collection
 from rankmill.mining.errors import BadInput
 from rankmill.mining.store import Artifact, Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DEFAULT_WORKSPACE = "rankmill-work"
 
@@ -279,11 +276,15 @@ def retrieve(
 def evaluate(
     run: Artifact,
     *,
-    measures: str = "nDCG@10 AP R@100",
+    measures: str = "nDCG@10 AP R@100 Judged@10",
+    ties: str = "list",
     name: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
-    """Judge a run by the qrels of its split; per-query values are kept."""
+    """Judge a run by the qrels of its split; per-query values are kept.
+
+    `ties`: `list` judges the order of the run, `trec` orders equal scores as trec_eval does.
+    """
     from rankmill.training.evaluation import evaluate_run
 
     made = evaluate_run(
@@ -292,9 +293,35 @@ def evaluate(
         collection=collection_of(run),
         split=split_of(run),
         measures=measures,
+        ties=ties,
         how=how,
     )
     return _named(made, name)
+
+
+def compare(
+    systems: Mapping[str, Artifact | Sequence[Artifact]],
+    *,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    measure: str = "nDCG@10",
+    margin: float | None = None,
+    name: str | None = None,
+    **settings: Any,
+) -> Artifact:
+    """Compare evaluations of the same queries, one per system or one per training seed of it.
+
+    `pairs`: the declared family, all pairs by default; `margin`: also test for equivalence.
+    `settings`: `alpha`, `draws`, `seed`. `read_comparisons` reads the artifact back.
+    """
+    from rankmill.training.comparison import compare_evaluations
+
+    made = {
+        system: [given] if isinstance(given, Artifact) else list(given)
+        for system, given in systems.items()
+    }
+    workspace = next(a.workspace for given in made.values() for a in given)
+    found = compare_evaluations(workspace, made, pairs, measure=measure, margin=margin, **settings)
+    return _named(found, name)
 
 
 def split_of(artifact: Artifact) -> str:

@@ -30,12 +30,11 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     whole: tuple[Callable[..., None], ...] = (demo, run)
     stages: tuple[Callable[..., None], ...]
-    stages = (collect, mine, pool, score, select, stats, train, evaluate)
+    stages = (collect, mine, pool, score, select, stats, train)
     for command in whole:
         app.command(command.__name__, rich_help_panel="The whole way")(command)
     for command in stages:
-        name = {"evaluate": "eval"}.get(command.__name__, command.__name__)
-        app.command(name, rich_help_panel="Stage by stage")(command)
+        app.command(command.__name__, rich_help_panel="Stage by stage")(command)
 
 
 def demo(
@@ -193,7 +192,13 @@ def train(
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-5,
     query_length: Annotated[int, typer.Option(help="Tokens kept of a query.", min=1)] = 32,
     doc_length: Annotated[int, typer.Option(help="Tokens kept of a document.", min=1)] = 128,
-    compute: Annotated[str, typer.Option(help="float32, or bfloat16 autocast.")] = "float32",
+    compute: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    validation: Annotated[
+        str | None, typer.Option("--validation", help="Held-out groups: keep the best weights.")
+    ] = None,
+    settings: Annotated[
+        str, typer.Option("--settings", help="More of them: micro=4,patience=3; docs/training.md.")
+    ] = "",
     to: Annotated[
         Path | None, typer.Option(help="Also copy the checkpoint to this folder.")
     ] = None,
@@ -209,64 +214,25 @@ def train(
     """
     from rankmill import api
     from rankmill.mining.store import files
+    from rankmill.training.settings import read_settings
 
     with session(workspace, as_json=json) as here:
-        made = api.train(
-            student,
-            here.workspace.find(groups, "groups"),
-            loss=loss,
-            documents=count_of(documents),
-            batch=batch,
-            lr=lr,
-            query_length=query_length,
-            doc_length=doc_length,
-            compute=compute,
-            seed=seed,
-            how=here.how,
-        )
+        options = {
+            "documents": count_of(documents),
+            "batch": batch,
+            "lr": lr,
+            "query_length": query_length,
+            "doc_length": doc_length,
+            "compute": compute,
+            "seed": seed,
+            "validation": here.workspace.find(validation, "groups") if validation else None,
+        }
+        options |= read_settings(settings)
+        found = here.workspace.find(groups, "groups")
+        made = api.train(student, found, loss=loss, how=here.how, **options)
         here.tell(made, name)
         if to is not None:
             files.copy_tree(made.path / "model", to)
-
-
-def evaluate(
-    collection: Annotated[str | None, typer.Option("--collection", "-c")] = None,
-    split: Annotated[str | None, typer.Option("--split")] = None,
-    run: Annotated[str | None, typer.Option("--run", help="A run's name, or a TREC file.")] = None,
-    student: Annotated[
-        str | None, typer.Option("--student", help="A student's name, or a model folder.")
-    ] = None,
-    first_stage: Annotated[
-        str | None, typer.Option("--first-stage", help="The run that the student orders anew.")
-    ] = None,
-    depth: Annotated[int, typer.Option(help="How much of the first stage; or of a search.")] = 100,
-    measures: Annotated[str, typer.Option(help="ir_measures names.")] = "nDCG@10 AP R@100",
-    name: NameOption = None,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    workers: WorkersOption = 0,
-    ray_address: AddressOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Evaluate a run, a student on a first stage, or a student's own search of the corpus.
-
-    Example: rankmill eval --run run.txt -c nf --split test --measures "nDCG@10 AP R@100"
-    Example: rankmill eval --student nf-student --first-stage nf-bm25
-    Example: rankmill eval --student DIR -c nf --split test
-    """
-    from rankmill import api, evaluating
-
-    with session(workspace, workers, ray_address, json) as here:
-        judged = evaluating.run_to_judge(here, run, student, first_stage, collection, split, depth)
-        made = api.evaluate(judged, measures=measures, how=here.how)
-        means = evaluating.means(made)
-        if name:
-            here.workspace.alias(name, made)
-        if json:
-            here.emit({"measures": means, "queries": made.rows, "root": made.root_hash})
-            return
-        for measure, value in means.items():
-            typer.echo(f"{measure:<12} {value:.4f}")
-        typer.echo(f"queries      {made.rows:,}")
 
 
 def count_of(text: str) -> int:
@@ -290,6 +256,9 @@ def _tell_outcome(here: Session, outcome: object) -> None:
         return
     from rich.console import Console
 
-    Console().print(outcome.table())  # type: ignore[attr-defined]
+    table, console = outcome.table(), Console()  # type: ignore[attr-defined]
+    if not console.is_terminal:  # nothing is cut off in a file
+        console.width = max(console.width, 200)
+    console.print(table)
     for line in outcome.lines():  # type: ignore[attr-defined]
         typer.echo(line)

@@ -5,29 +5,22 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from rankmill import findings, progress
+from rankmill import dynamics, effects, findings, progress
 from rankmill.mining import names
 from rankmill.mining.sources.base import Run
-from rankmill.outcome import Outcome, Standing
-from rankmill.pipeline import FIRST_STAGE, START, TEACHER
+from rankmill.outcome import Outcome
 from rankmill.report import content
+from rankmill.results import START
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
-    from rankmill.training.comparison import Comparison
 
-RANKS = 50  # how far score against rank is drawn
-_ROLES: Mapping[str, content.Role] = {
-    FIRST_STAGE: "first stage",
-    TEACHER: "teacher",
-    START: "start",
-}
 # Which columns are drawn: the name and the parameters that must hold, and what people read.
 _DRAWN: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("pair_entropy", {"pairs": None}, "Pair entropy of the teacher, all pairs"),
@@ -49,16 +42,19 @@ def report_of(outcome: Outcome) -> content.Report:
         summary=_summary(outcome),
         headline=_headline(outcome),
         measure=outcome.measure,
-        domains=list(recipe.evaluate.domains) if results.judged else [],
+        domains=outcome.standings.domains,
+        kinds={d: outcome.kind_of(d) for d in outcome.standings.domains},
         samplers=list(results.groups),
-        systems=_systems(outcome),
+        systems=effects.systems(outcome),
+        overall=effects.overall(outcome),
+        pairs=effects.pairs(outcome),
         recall=_recall(outcome, runs),
         overlap=content.Overlap(list(runs), findings.jaccard(runs, depth), depth)
         if len(runs) > 1
         else None,
         statistics=_statistics(results.statistics),
-        ranks=_ranks(outcome),
-        training=[_training(s, student) for s, student in results.students.items()],
+        ranks=dynamics.ranks(outcome),
+        training=dynamics.training(outcome),
         costs=[_cost(a, outcome) for a in outcome.artifacts if a.cost()["wall_s"] > 0],
         books=[_books(sampler, a) for sampler, a in results.groups.items()],
         provenance=[_provenance(a, outcome) for a in outcome.artifacts],
@@ -75,16 +71,17 @@ def _summary(outcome: Outcome) -> list[str]:
         f"{recipe.mine.split} split, every pair scored once by {recipe.teacher}, "
         f"groups of {recipe.groups.size}."
     ]
-    return said + [line for line in outcome.lines() if not line.startswith("root")]
+    spent = f"Cost: {progress.duration(outcome.seconds)} of work behind these artifacts."
+    return [*said, *outcome.sentences(), spent]
 
 
 def _headline(outcome: Outcome) -> list[content.Figure]:
     figures = []
-    for domain in outcome.recipe.evaluate.domains:
-        students = [s for s in outcome.standings if s.domain == domain and s.against_start]
+    for domain in outcome.standings.domains:
+        students = [s for s in outcome.standings.all if s.domain == domain and START in s.against]
         best = max(students, key=lambda s: s.mean.mean, default=None)
-        if best is not None and best.against_start is not None:
-            gain = best.against_start.difference.mean
+        if best is not None:
+            gain = best.against[START].difference.mean
             label = f"{outcome.measure} over the untrained start, {domain}, {best.system} groups"
             figures.append(content.Figure(f"{gain:+.3f}", label))
     scores = outcome.results.scores
@@ -97,45 +94,6 @@ def _headline(outcome: Outcome) -> list[content.Figure]:
 
 def _pairs(scores: Artifact) -> int:
     return int(scores.counts.get("pairs", 0))
-
-
-def _systems(outcome: Outcome) -> list[content.System]:
-    by_system: dict[str, dict[str, Standing]] = {}
-    for standing in outcome.standings:
-        by_system.setdefault(standing.system, {})[standing.domain] = standing
-    return [
-        content.System(
-            name=outcome.title_of(system),
-            role=_ROLES.get(system, "student"),
-            scores={
-                domain: content.Interval(s.mean.mean, s.mean.low, s.mean.high)
-                for domain, s in standings.items()
-            },
-            differences={
-                domain: [_difference(c, outcome) for c in _comparisons(s)]
-                for domain, s in standings.items()
-            },
-            sampler=system if system in outcome.results.students else None,
-        )
-        for system, standings in by_system.items()
-    ]
-
-
-def _comparisons(standing: Standing) -> Iterator[Comparison]:
-    for compared in (
-        standing.against_start,
-        standing.against_first_stage,
-        standing.against_teacher,
-    ):
-        if compared is not None:
-            yield compared
-
-
-def _difference(compared: Comparison, outcome: Outcome) -> content.Difference:
-    d = compared.difference
-    return content.Difference(
-        outcome.title_of(compared.b), d.mean, compared.p_adjusted, d.low, d.high
-    )
 
 
 def _recall(outcome: Outcome, runs: Mapping[str, Run]) -> list[content.SourceRecall]:
@@ -172,38 +130,6 @@ def _title(column: str) -> str | None:
         if call.name == name and all(given.get(k) == v for k, v in wanted.items()):
             return title
     return None
-
-
-def _ranks(outcome: Outcome) -> content.RankPanels | None:
-    domain = next(iter(outcome.recipe.evaluate.domains))
-    judged = {j.system: Run(j.run) for j in outcome.results.judged if j.domain == domain}
-    if not judged:
-        return None
-    depth = min(RANKS, outcome.recipe.evaluate.depth)
-    rank = np.arange(1, depth + 1)
-    curves = []
-    for sampler in outcome.results.students:
-        drawn: tuple[tuple[str, content.CurveRole], ...]
-        drawn = ((TEACHER, "teacher"), (START, "start"), (sampler, "student"))
-        for system, role in drawn:
-            y = findings.probability_by_rank(judged[system], outcome.temperature, depth)
-            curves.append(content.RankCurve(sampler, role, rank[y > 0], y[y > 0]))
-    label = f"softmax over the list at T = {outcome.temperature:g}, {domain}"
-    return content.RankPanels(curves, y_label=label)
-
-
-def _training(sampler: str, student: Artifact) -> content.Training:
-    from rankmill.mining.store import files
-
-    log = files.read_arrow(student.file("telemetry.arrow"))
-    floor = log["floor"].to_numpy() if "floor" in log.column_names else np.zeros(1)
-    return content.Training(
-        sampler,
-        step=log["step"].to_numpy(),
-        loss=log["loss"].to_numpy(),
-        gradient_norm=log["gradient_norm"].to_numpy(),
-        floor=float(floor.mean()) if np.isfinite(floor).all() else None,
-    )
 
 
 def _cost(artifact: Artifact, outcome: Outcome) -> content.StageCost:
@@ -261,12 +187,22 @@ def _environment(outcome: Outcome) -> list[tuple[str, str]]:
     ]
 
 
+def _seeds_said(outcome: Outcome) -> str:
+    seeds = outcome.recipe.seeds
+    if len(seeds) == 1:
+        return "One training seed: the spread between seeds is not in them."
+    return (
+        f"{len(seeds)} training seeds, a random effect crossed with the queries: the claims are "
+        "about a new seed too. A bootstrap of few seeds is too narrow; the test is the judge."
+    )
+
+
 def _notes(outcome: Outcome) -> list[str]:
     train = outcome.recipe.train
     notes = [
-        "Intervals are 95 % percentile bootstraps over queries; p-values are paired t-tests, Holm "
-        "over the students' differences of one domain. One training seed: the spread between seeds "
-        "is not in them.",
+        "Intervals are 95 % percentile bootstraps over queries and training seeds; p-values are "
+        "paired t-tests after Holm over one declared family: the students' differences from what "
+        f"was there, or the pairs of samplers, on one domain. {_seeds_said(outcome)}",
         "The best student is named by the same queries that judge it.",
         "Peak memory is that of the process up to the end of a stage: within one process it never "
         "falls. The first stage to use a kernel also pays for compiling or loading it.",

@@ -1,15 +1,25 @@
-"""Which run `rankmill eval` judges: a named one, a TREC file, or what a student makes."""
+"""What `rankmill eval` and `rankmill compare` judge, and how they tell it.
+
+`eval` judges a named run, a TREC file, or what a student makes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from rankmill import verdicts
 from rankmill.mining.errors import UsageError
+from rankmill.results import BM25, FIRST_STAGE
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
     from rankmill.session import Session
+
+    Runs = dict[str, Artifact]
 
 
 def run_to_judge(
@@ -45,13 +55,91 @@ def run_to_judge(
     return api.retrieve(_student(here, student), opened, split=split, depth=depth, how=here.how)
 
 
-def means(evaluation: Artifact) -> dict[str, float]:
-    """Return each measure's mean over queries."""
-    import pyarrow as pa
+def beside(here: Session, judged: Artifact, first_stage: str | None, depth: int) -> Runs:
+    """Return what a judged run is shown with: its first stage, as deep, and BM25."""
+    from rankmill import api
+    from rankmill.judging import BM25_SOURCE
+    from rankmill.training.evaluation import cut_run
 
-    table = pa.concat_tables(evaluation.tables())
-    columns = [name for name in table.column_names if name != "query"]
-    return {name: float(table[name].to_numpy().mean()) for name in columns}
+    held, split = api.collection_of(judged), api.split_of(judged)
+    runs: Runs = {}
+    if first_stage is not None:
+        stage = here.workspace.find(first_stage, "run")
+        runs[FIRST_STAGE] = cut_run(here.workspace, stage, held, split, depth, here.how)
+    shown = {run.metadata["source"].partition("(")[0] for run in (judged, *runs.values())}
+    if "bm25" not in shown:
+        deep = min(depth, len(held.corpus))
+        runs[BM25] = api.mine(BM25_SOURCE, held, split=split, depth=deep, how=here.how)
+    return runs
+
+
+def tell(here: Session, made: Runs) -> None:
+    """Print the means of all systems and how the first differs from the others."""
+    from rankmill import api
+    from rankmill.training.comparison import read_comparisons
+    from rankmill.training.evaluation import Evaluation
+
+    (first, *others), read = made, {name: Evaluation(a) for name, a in made.items()}
+    measures, evaluation = read[first].measures, made[first]
+    compared = []
+    if others and len(read[first].query) > 1:
+        pairs = [(first, other) for other in others]
+        compared = read_comparisons(api.compare(made, pairs=pairs, measure=measures[0]))
+    if here.as_json:
+        facts = {"measures": read[first].means(), "queries": evaluation.rows}
+        facts |= {"root": evaluation.root_hash}
+        facts |= {"beside": {name: read[name].means() for name in others}}
+        here.emit(facts | {"against": {row.b: verdicts.plain(row) for row in compared}})
+        return
+    width = max(len(name) for name in (*made, "queries"))
+    typer.echo(" " * width + "".join(f"  {m:>10}" for m in measures))
+    for name, one in read.items():
+        typer.echo(f"{name:<{width}}" + "".join(f"  {one.mean(m):>10.4f}" for m in measures))
+    typer.echo(f"{'queries':<{width}}  {evaluation.rows:>10,}")
+    for row in compared:
+        typer.echo(f"{measures[0]} against {row.b}: {verdicts.signed(row)}")
+
+
+def named_systems(here: Session, systems: Sequence[str]) -> dict[str, list[Artifact]]:
+    """Read `NAME` and `LABEL=NAME+NAME` into evaluations by label."""
+    found: dict[str, list[Artifact]] = {}
+    for text in systems:
+        label, _, names = text.rpartition("=")
+        label = label or names
+        if label in found:
+            raise UsageError(f"{label!r} is named twice", do="give each system a label of its own")
+        found[label] = [here.workspace.find(name, "evaluation") for name in names.split("+")]
+    return found
+
+
+def pairs_of(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Read `A:B` into pairs; UsageError for a text without one colon."""
+    pairs = [tuple(text.split(":")) for text in texts]
+    for text, pair in zip(texts, pairs, strict=True):
+        if len(pair) != 2:
+            raise UsageError(f"{text!r} is not a pair", do="write --pair A:B")
+    return [(pair[0], pair[1]) for pair in pairs]
+
+
+def tell_comparison(here: Session, made: Artifact) -> None:
+    """Print every pair of a comparison, and where the spread comes from."""
+    from rankmill.training.comparison import read_comparisons
+
+    rows = read_comparisons(made)
+    if here.as_json:
+        plain = [{"a": row.a, "b": row.b, **verdicts.plain(row)} for row in rows]
+        here.emit({"measure": made.parameters["measure"], "pairs": plain, "root": made.root_hash})
+        return
+    for row in rows:
+        typer.echo(f"{row.a} − {row.b}: {verdicts.verdict(row)}")
+        typer.echo(f"  randomisation p {verdicts.p_value(row.p_randomisation_adjusted)} (Holm)")
+        if (found := row.effects) is not None:
+            typer.echo(
+                f"  variance of queries {found.queries:.3g}, of {row.seeds} seeds "
+                f"{found.seeds:.3g}, of their interaction {found.interaction:.3g}; "
+                f"{found.seeds_share:.0%} of the error is due to seeds"
+            )
+    typer.echo(f"{made.parameters['measure']}, {rows[0].queries:,} queries, root {made.root_hash}")
 
 
 def _student(here: Session, name: str) -> Artifact | str:

@@ -1,5 +1,4 @@
-"""Numbers that a report draws from artifacts: recall by depth, overlap of sources, score by
-rank."""
+"""Numbers that a report draws from runs: recall by depth, overlap of sources."""
 
 from __future__ import annotations
 
@@ -47,26 +46,6 @@ def jaccard(runs: Mapping[str, Run], depth: int) -> np.ndarray:
             union = _per_query(a, queries) + _per_query(b, queries) - shared
             out[i, j] = out[j, i] = float(np.mean(shared[union > 0] / union[union > 0]))
     return out
-
-
-def probability_by_rank(run: Run, temperature: float, depth: int) -> np.ndarray:
-    """Return the mean over queries of softmax(score / temperature) at rank 1, 2, … `depth`.
-
-    float64 [depth]; queries with fewer candidates count where they have one. The softmax is taken
-    over the whole list. Figure 2 of the paper plots P(relevant); a similarity has none, a softmax
-    over the list always exists (quantities.md §10).
-    """
-    total, count = np.zeros(depth), np.zeros(depth)
-    for part in run.parts():
-        for start, stop in zip(part.offsets[:-1], part.offsets[1:], strict=True):
-            if start == stop:
-                continue
-            scaled = part.score[start:stop].astype(np.float64) / temperature
-            weights = np.exp(scaled - scaled.max())
-            n = min(depth, stop - start)
-            total[:n] += np.sort(weights / weights.sum())[::-1][:n]
-            count[:n] += 1
-    return total / np.maximum(count, 1)
 
 
 def _pairs(query: np.ndarray, doc: np.ndarray) -> np.ndarray:

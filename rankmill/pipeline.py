@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from rankmill import api, shaping
+from rankmill.judging import Judging
 from rankmill.mining import names
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
 from rankmill.mining.sources.base import Run
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.recipes import Domain, Recipe
-
-FIRST_STAGE = "first stage"
-TEACHER = "teacher"
-START = "untrained start"
-
-
-@dataclass(slots=True)
-class Judged:
-    """One system on one domain: the run that was judged and its per-query values."""
-
-    system: str
-    domain: str
-    run: Artifact
-    evaluation: Artifact
-
-
-@dataclass(slots=True)
-class Results:
-    """Handles to everything that a recipe made; keys are the recipe's own short names."""
-
-    collection: Collection
-    runs: dict[str, Artifact] = field(default_factory=dict)
-    pool: Artifact | None = None
-    scores: Artifact | None = None
-    groups: dict[str, Artifact] = field(default_factory=dict)
-    statistics: dict[str, Artifact] = field(default_factory=dict)
-    students: dict[str, Artifact] = field(default_factory=dict)
-    judged: list[Judged] = field(default_factory=list)
+from rankmill.recipes import Recipe
+from rankmill.results import Results, Trained
 
 
 class Pipeline:
@@ -58,9 +31,9 @@ class Pipeline:
             self._select(results, sampler)
         if self.recipe.train is not None:
             for sampler in self.recipe.groups.samplers:
-                self._train(results, sampler)
-            for domain, where in self.recipe.evaluate.domains.items():
-                self._evaluate(results, domain, where)
+                for loss in self.recipe.losses:
+                    self._train(results, sampler, loss)
+            Judging(self.recipe, self.workspace, self.how, self._collect).judge(results)
         return results
 
     def _alias(self, what: str) -> str:
@@ -127,65 +100,33 @@ class Pipeline:
             how=self.how,
         )
 
-    def _train(self, results: Results, sampler: str) -> None:
+    def _train(self, results: Results, sampler: str, loss: str) -> None:
         train = self.recipe.train
         assert train is not None
-        results.students[sampler] = api.train(
-            train.student,
-            results.groups[sampler],
-            loss=train.loss,
-            documents=train.documents,
-            batch=train.batch,
-            lr=train.lr,
-            seed=self.recipe.seed,
-            name=self._alias(f"{sampler}-student"),
-            how=self.how,
-            **train.settings,
-        )
-
-    def _evaluate(self, results: Results, domain: str, where: Domain) -> None:
-        assert self.recipe.train is not None
-        wanted = self.recipe.evaluate
-        collection = self._collect(where.collection) if where.collection else results.collection
-        first = api.mine(
-            wanted.first_stage, collection, split=where.split, depth=wanted.depth, how=self.how
-        )
-        by_teacher = names.Call(
-            "rerank",
-            named=(("teacher", names.parse(self.recipe.teacher)), ("of", first.fingerprint)),
-        )
-        runs = {
-            FIRST_STAGE: first,
-            TEACHER: api.mine(
-                str(by_teacher), collection, split=where.split, depth=wanted.depth, how=self.how
-            ),
-            START: self._reranked(self._start(), first),
-        }
-        for sampler, student in results.students.items():
-            runs[sampler] = self._reranked(student, first)
-        for system, run in runs.items():
-            evaluation = api.evaluate(run, measures=wanted.measures, how=self.how)
-            results.judged.append(Judged(system, domain, run, evaluation))
-
-    def _start(self) -> Artifact:
-        """Return the student as it was before its first step."""
-        from rankmill.training.start import untrained
-
-        train = self.recipe.train
-        assert train is not None
-        lengths = {k: v for k, v in train.settings.items() if k in ("query_length", "doc_length")}
-        return untrained(self.workspace, train.student, seed=self.recipe.seed, **lengths)
-
-    def _reranked(self, student: Artifact, first: Artifact) -> Artifact:
-        wanted = self.recipe.evaluate
-        return api.rerank(student, first, depth=wanted.depth, compute=wanted.compute, how=self.how)
+        system = sampler if len(self.recipe.losses) == 1 else f"{sampler}, {loss}"
+        alias = system.replace(", ", "-")
+        students = {}
+        for place, seed in enumerate(self.recipe.seeds):
+            students[seed] = api.train(
+                train.student,
+                results.groups[sampler],
+                loss=self.recipe.losses[loss],
+                documents=train.documents,
+                batch=train.batch,
+                lr=train.lr,
+                seed=seed,
+                name=self._alias(f"{alias}-student" + (f"-seed{seed}" if place else "")),
+                how=self.how,
+                **train.settings,
+            )
+        results.students[system] = Trained(system, sampler, loss, students)
 
     @cached_property
     def temperature(self) -> float:
-        """The temperature of the loss, at which scores are drawn by rank; 1 when it has none."""
-        call = names.parse(self.recipe.train.loss) if self.recipe.train else None
-        named = dict(call.named) if isinstance(call, names.Call) else {}
-        return float(named.get("T", 1.0))
+        """The first temperature of a loss, at which scores are drawn by rank; 1 without one."""
+        calls = [names.parse(loss) for loss in self.recipe.losses.values()]
+        named = (dict(call.named).get("T") for call in calls if isinstance(call, names.Call))
+        return next((float(t) for t in named if t is not None), 1.0)
 
 
 def with_labels(strategy: str, labels: dict[str, str]) -> str:

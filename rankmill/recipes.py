@@ -52,10 +52,16 @@ class Statistics(_Strict):
 
 
 class Train(_Strict):
-    """The student and how it is trained on each sampler's groups."""
+    """The student and how it is trained on each sampler's groups.
+
+    `losses`: several, by short names, instead of `loss`. `seeds`: training seeds, each a student
+    of its own; none is the recipe's seed.
+    """
 
     student: str
     loss: str = "kl"
+    losses: dict[str, str] = Field(default_factory=dict)
+    seeds: list[int] = Field(default_factory=list)
     documents: int = Field(50_000, ge=1)
     batch: int = Field(16, ge=1)
     lr: float = Field(2e-5, gt=0)
@@ -63,18 +69,30 @@ class Train(_Strict):
 
 
 class Domain(_Strict):
-    """An evaluation set: a split of the recipe's collection or of another."""
+    """An evaluation set: a split of the recipe's collection (in-domain) or of another.
+
+    `first_stage`: of this set alone, such as `imported(path=run.txt)`.
+    """
 
     collection: str | None = None
     split: str = "test"
+    first_stage: str | None = None
 
 
 class Evaluate(_Strict):
-    """Where and how students are judged: they order `depth` documents of the first stage anew."""
+    """Where and how students are judged: they order `depth` documents of the first stage anew.
+
+    `first_stage`: a source, or the short name of a mined one. `retrieve`: bi-encoders also search
+    the corpus on their own. `margin`: a difference of the first measure that would not matter,
+    declared before any run; samplers are then tested for equivalence at level `alpha`.
+    """
 
     measures: str = "nDCG@10 AP R@100"
     first_stage: str = "bm25(k1=0.9,b=0.4)"
     depth: int = Field(default=100, ge=1)
+    retrieve: bool = False
+    margin: float | None = Field(default=None, gt=0)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
     compute: str = "float32"
     domains: dict[str, Domain] = Field(default_factory=lambda: {"test": Domain()}, min_length=1)
 
@@ -97,6 +115,35 @@ class Recipe(_Strict):
     def source(self, name: str) -> str:
         """Return the full text of a named source, sources it is made of written out."""
         return _written_out(self.mine.sources[name], self.mine.sources, (name,))
+
+    def first_stage(self, domain: str) -> str:
+        """Return the full text of the first stage of a domain."""
+        named = self.evaluate.domains[domain].first_stage or self.evaluate.first_stage
+        return self.source(named) if named in self.mine.sources else named
+
+    def in_domain(self, domain: str) -> bool:
+        """Say whether a domain's collection is the one that students are trained on."""
+        return self.evaluate.domains[domain].collection in (None, self.collection)
+
+    @property
+    def measured(self) -> list[str]:
+        """The measures: those named, and Judged@k with the cutoff of the first."""
+        named = self.evaluate.measures.split()
+        cutoff = named[0].rpartition("@")[2] if named else ""
+        judged = f"Judged@{cutoff if cutoff.isdigit() else 10}"
+        return named if judged in named else [*named, judged]
+
+    @property
+    def losses(self) -> dict[str, str]:
+        """The losses by short name; one that has none is called by its own name."""
+        if self.train is None:
+            return {}
+        return self.train.losses or {self.train.loss.partition("(")[0]: self.train.loss}
+
+    @property
+    def seeds(self) -> list[int]:
+        """The training seeds."""
+        return (self.train.seeds if self.train else []) or [self.seed]
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -124,7 +171,26 @@ def _checked(data: Mapping[str, Any], where: str) -> Recipe:
         raise _explained(error, where) from error
     for name in recipe.mine.sources:
         recipe.source(name)  # refuse circles before any work
+    _check_training(recipe, where)
     return recipe
+
+
+def _check_training(recipe: Recipe, where: str) -> None:
+    train = recipe.train
+    if train is None:
+        return
+    if train.losses and "loss" in train.model_fields_set:
+        raise UsageError(
+            "the recipe names both train.loss and train.losses", where=where, do="keep one of them"
+        )
+    if recipe.evaluate.retrieve and train.student.startswith("cross_encoder"):
+        raise UsageError(
+            "a cross-encoder cannot search a corpus", where=where, do="drop evaluate.retrieve"
+        )
+    if len(set(train.seeds)) != len(train.seeds):
+        raise UsageError(
+            f"train.seeds {train.seeds} holds a seed twice", where=where, do="name each seed once"
+        )
 
 
 def _explained(error: ValidationError, where: str) -> UsageError:

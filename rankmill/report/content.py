@@ -50,13 +50,50 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One row of the table of systems. `scores` and `differences` are keyed by domain."""
+    """One row of the table of systems. `scores`, `differences`, `measures` are keyed by domain.
+
+    `measures`: what else was measured, such as AP and Judged@10, by its name. `searches`: the
+    system searches the corpus itself, which the pictures leave to the tables.
+    """
 
     name: str
     role: Role
     scores: Mapping[str, Interval]
     differences: Mapping[str, Sequence[Difference]] = field(default_factory=dict)
     sampler: str | None = None
+    measures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    searches: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """A column over several domains: `values` by the name of the system; `title` says what mean."""
+
+    title: str
+    values: Mapping[str, Interval | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two samplers' students against each other on one domain.
+
+    `difference` has the t-test's p after Holm, `p_randomisation` is that of the sign flips, after
+    Holm too. `verdict`: equivalent, different or undecided; None without a declared margin, with
+    which `p_equivalence` (Holm) and `power` go. `seeds_share`: of the variance of the difference,
+    what more queries would not remove; None with one seed.
+    """
+
+    domain: str
+    a: str
+    b: str
+    difference: Difference
+    p_randomisation: float
+    margin: float | None = None
+    verdict: str | None = None
+    p_equivalence: float | None = None
+    power: float | None = None
+    deviations: Mapping[str, float] = field(default_factory=dict)
+    seeds_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,34 +131,40 @@ class Statistic:
 
 @dataclass(frozen=True, slots=True)
 class RankCurve:
-    """Score against rank of one model on one panel, means over queries (each sorted by score).
+    """Score against rank ratio of one model on one panel, means over queries (sorted by score).
 
     `role` gives the look: teacher dark, start dashed grey, student in its sampler's colour.
-    `y` must be positive on a logarithmic axis; `low`, `high` bound the light band.
+    `y` must be positive on a logarithmic axis; `low`, `high` bound the light band. `fit`: the
+    power law fitted to it, in words. `loss`: short name, where there are several.
     """
 
     sampler: str
     role: CurveRole
-    rank: Numbers
+    ratio: Numbers
     y: Numbers
     low: Numbers | None = None
     high: Numbers | None = None
+    fit: str = ""
+    loss: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RankPanels:
-    """One panel of curves per sampler with shared axes."""
+    """One panel of curves per loss and sampler with shared axes; `note` says what is fitted."""
 
     curves: Sequence[RankCurve]
     y_label: str = "probability (softmax over the list)"
     log_y: bool = True
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
     """What a trainer logged per step: loss, global gradient norm before clipping.
 
-    `floor` is the smallest loss that can be reached (the teacher's own entropy); None = unknown.
+    `excess` is the loss above its floor, step by step (the smallest loss that can be reached, the
+    teacher's own entropy, whose mean is `floor`); `norm_variance` that of the norm over the last
+    steps. None = unknown. `loss_name`: short name, where there are several.
     """
 
     sampler: str
@@ -131,6 +174,8 @@ class Training:
     loss_name: str = "loss"
     unit: str = "nats"
     floor: float | None = None
+    excess: Numbers | None = None
+    norm_variance: Numbers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +234,8 @@ class Report:
     """All that the page shows.
 
     `domains` are the evaluation sets in the order of the table, in domain first; they key
-    `System.scores`. `samplers` fixes order and colours of the samplers on all pictures.
+    `System.scores`; `kinds` says of each whether it is in-domain. `samplers` fixes order and
+    colours of the samplers on all pictures.
     """
 
     title: str
@@ -197,8 +243,11 @@ class Report:
     headline: Sequence[Figure] = ()
     measure: str = "nDCG@10"
     domains: Sequence[str] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
     samplers: Sequence[str] = ()
     systems: Sequence[System] = ()
+    overall: Sequence[Overall] = ()
+    pairs: Sequence[Pair] = ()
     recall: Sequence[SourceRecall] = ()
     overlap: Overlap | None = None
     statistics: Sequence[Statistic] = ()

@@ -8,13 +8,8 @@ from html import escape
 from . import tables
 from .canvas import START, TEACHER, Look, Picture, looks, with_own_ids
 from .content import Report
-from .mined import (
-    distribution_picture,
-    overlap_picture,
-    plane_picture,
-    rank_pictures,
-    recall_picture,
-)
+from .mined import distribution_picture, overlap_picture, plane_picture, recall_picture
+from .ranked import rank_pictures
 from .style import CSS
 from .trained import effect_pictures, training_pictures
 
@@ -29,6 +24,7 @@ def page(report: Report) -> str:
         (key, title, body)
         for key, title, body in (
             ("effect", "What distillation changed", _effect(report, look)),
+            ("samplers", "Samplers against each other", _pairs(report)),
             ("sources", "What each source found", _sources(report, look)),
             ("statistics", "Entropy and locality of the groups", _statistics(report, look)),
             ("ranks", "Score against rank", _ranks(report, look)),
@@ -87,6 +83,17 @@ def _effect(report: Report, look: dict[str, Look]) -> str:
     return _say(say) + panels("e", pictures) + tables.systems(report, look)
 
 
+def _pairs(report: Report) -> str:
+    if not report.pairs:
+        return ""
+    say = (
+        "Paired differences with bootstrap intervals; p-values after Holm over the pairs of one "
+        "table. “Equivalent” needs a margin declared in the recipe and a test with a power of at "
+        "least one half; otherwise a difference that is not shown stays undecided."
+    )
+    return _say(say) + tables.pairs(report)
+
+
 def _sources(report: Report, look: dict[str, Look]) -> str:
     pictures = []
     if report.recall:
@@ -132,7 +139,10 @@ def _ranks(report: Report, look: dict[str, Look]) -> str:
     ]
     names = [n for n in look if any(c.sampler == n for c in report.ranks.curves)]
     students = [(f"student from {n}", look[n]) for n in names] if "student" in roles else []
-    say = "Each query’s documents sorted by score; means over queries, one panel per sampler."
+    say = (
+        "Each query’s documents sorted by score; means over queries with 95 % bands, one panel per "
+        f"sampler. {report.ranks.note}"
+    )
     return _say(say) + legend([*lines, *students]) + panels("r", rank_pictures(report.ranks, look))
 
 

@@ -1,12 +1,12 @@
-"""Pictures of what was mined: recall, overlap, entropy and locality, score against rank."""
+"""Pictures of what was mined: recall, overlap, entropy and locality."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from .canvas import INK, SOFT, START, TEACHER, Look, Picture, brief, log_axis, panel, wrapped
-from .content import Overlap, RankCurve, RankPanels, SourceRecall, Statistic
+from .canvas import INK, SOFT, Look, Picture, brief, log_axis, panel, wrapped
+from .content import Overlap, SourceRecall, Statistic
 
 BINS = 50  # quantities.md §7: a histogram with declared edges
 
@@ -150,55 +150,3 @@ def plane_picture(across: Statistic, up: Statistic, look: dict[str, Look]) -> Pi
         picture.alternative = f"Medians of {across.title} and {up.title}: {'; '.join(said)}."
     picture.remark = "Dot: medians over groups; lines: from first to third quartile."
     return picture
-
-
-def rank_pictures(panels: RankPanels, look: dict[str, Look]) -> list[Picture]:
-    """Score against rank, one panel per sampler, the same axes on all."""
-    shown = [curve for curve in panels.curves if _drawable(curve, panels.log_y).any()]
-    ys = np.concatenate(
-        [np.asarray(c.y, dtype=np.float64)[_drawable(c, panels.log_y)] for c in shown]
-        or [np.array([0.0, 1.0])]
-    )
-    ranks = np.concatenate([np.asarray(c.rank, dtype=np.float64) for c in shown] or [np.ones(1)])
-    if panels.log_y:
-        limits = (ys.min() / 1.6, ys.max() * 1.6)
-    else:
-        room = 0.06 * (np.ptp(ys) or 1.0)
-        limits = (ys.min() - room, ys.max() + room)
-    pictures = []
-    for sampler in (name for name in look if any(c.sampler == name for c in shown)):
-        mine = [curve for curve in shown if curve.sampler == sampler]
-        said = ", ".join(curve.role for curve in mine)
-        with panel(
-            sampler, f"Mean score against rank on groups of {sampler}: {said}.", 4.6, 2.9
-        ) as (picture, axes):
-            for curve in mine:
-                _rank_curve(axes, curve, look[sampler], panels.log_y)
-            axes.set_xscale("log")
-            axes.set_xlim(max(ranks.min(), 1e-9), ranks.max())
-            log_axis(axes.xaxis, steps=(1.0, 2.0, 5.0))
-            if panels.log_y:
-                axes.set_yscale("log")
-                log_axis(axes.yaxis)
-            axes.set_ylim(*limits)
-            axes.set_xlabel("rank in the list (log scale)")
-            axes.set_ylabel(wrapped(panels.y_label))
-        pictures.append(picture)
-    return pictures
-
-
-def _drawable(curve: RankCurve, log: bool) -> np.ndarray:
-    y = np.asarray(curve.y, dtype=np.float64)
-    return np.isfinite(y) & ((y > 0) | (not log))
-
-
-def _rank_curve(axes: Axes, curve: RankCurve, look: Look, log: bool) -> None:
-    keep = _drawable(curve, log)
-    x, y = np.asarray(curve.rank, dtype=np.float64)[keep], np.asarray(curve.y)[keep]
-    color, dash = {"teacher": (TEACHER, "-"), "start": (START, (0, (4, 2)))}.get(
-        curve.role, (look.color, look.dash)
-    )
-    if curve.low is not None and curve.high is not None:
-        low, high = np.asarray(curve.low)[keep], np.asarray(curve.high)[keep]
-        axes.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
-    axes.plot(x, y, color=color, ls=dash, lw=2.2 if curve.role == "student" else 1.5)

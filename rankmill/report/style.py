@@ -45,9 +45,9 @@ th, td { padding: 8px 12px; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 500; font-size: 13px; vertical-align: bottom;
   border-bottom: 1px solid #b6bcc8; }
-tbody th { font-weight: 500; white-space: nowrap; }
+tbody th { font-weight: 500; min-width: 11em; }
 th:first-child { padding-left: 0; } td:last-child, th:last-child { padding-right: 0; }
-th.number, td.number { text-align: right; white-space: nowrap; }
+th.number { text-align: right; } td.number { text-align: right; white-space: nowrap; }
 caption { text-align: left; font-size: 15px; font-weight: 600; padding: 20px 0 2px; }
 td small, th small { display: block; color: var(--soft); font-size: 12px; font-weight: 400; }
 td small.gain { color: #00694d; } td small.loss { color: #a34400; }

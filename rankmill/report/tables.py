@@ -7,9 +7,10 @@ from html import escape
 from typing import Any
 
 from .canvas import OTHER, START, TEACHER, Look
-from .content import Books, Difference, Provenance, Report, StageCost
+from .content import Books, Difference, Interval, Pair, Provenance, Report, StageCost, System
 from .words import count, number, p_value, seconds, signed, size
 
+_CELL = '<td class="number">'
 NOTABLE = 0.05  # a difference with a smaller p-value is coloured
 
 
@@ -24,30 +25,101 @@ def table(head: str, rows: Sequence[str], caption: str = "") -> str:
 
 
 def systems(report: Report, look: dict[str, Look]) -> str:
-    """One table per domain: score with interval, and the paired differences."""
-    return "".join(_domain(report, domain, look) for domain in report.domains)
+    """One table over all domains, then one per domain with everything measured and compared."""
+    every = _overview(report, look) if len(report.domains) > 1 else ""
+    return every + "".join(_domain(report, domain, look) for domain in report.domains)
+
+
+def _overview(report: Report, look: dict[str, Look]) -> str:
+    columns = [f"{domain}, {report.kinds.get(domain, '')}".strip(", ") for domain in report.domains]
+    columns += [column.title for column in report.overall]
+    rows = [
+        f"<tr>{_system_head(system, look)}"
+        + "".join(_score_cell(system.scores.get(domain)) for domain in report.domains)
+        + "".join(_score_cell(column.values.get(system.name)) for column in report.overall)
+        + "</tr>"
+        for system in report.systems
+    ]
+    title = f"{report.measure}, in domain and out of it"
+    return table(f"<tr><th>system</th>{_numbers(columns)}</tr>", rows, title)
 
 
 def _domain(report: Report, domain: str, look: dict[str, Look]) -> str:
     shown = [system for system in report.systems if domain in system.scores]
     against = list(dict.fromkeys(d.against for s in shown for d in s.differences.get(domain, ())))
-    columns = [report.measure, *(f"against {name}" for name in against)]
-    numbers = "".join(f'<th class="number">{escape(column)}</th>' for column in columns)
+    also = list(dict.fromkeys(m for s in shown for m in s.measures.get(domain, ())))
+    columns = [report.measure, *also, *(f"against {name}" for name in against)]
     rows = []
     for system in shown:
-        color = {"teacher": TEACHER, "start": START}.get(system.role, OTHER)
-        if system.sampler is not None:
-            color = look[system.sampler].color
-        score = system.scores[domain]
         by_name = {d.against: d for d in system.differences.get(domain, ())}
         rows.append(
-            f'<tr><th><span class="chip" style="background:{color}"></span>{escape(system.name)}'
-            f'</th><td class="number">{number(score.value)}'
-            f"<small>{number(score.low)} – {number(score.high)}</small></td>"
+            f"<tr>{_system_head(system, look)}{_score_cell(system.scores[domain])}"
+            + "".join(_score_cell(system.measures.get(domain, {}).get(m)) for m in also)
             + "".join(_difference_cell(by_name.get(name)) for name in against)
             + "</tr>"
         )
-    return table(f"<tr><th>system</th>{numbers}</tr>", rows, domain) if rows else ""
+    kind = report.kinds.get(domain)
+    title = f"{domain} ({kind})" if kind else domain
+    return table(f"<tr><th>system</th>{_numbers(columns)}</tr>", rows, title) if rows else ""
+
+
+def pairs(report: Report) -> str:
+    """One table per domain: samplers against each other, and what was shown."""
+    return "".join(
+        _domain_pairs([p for p in report.pairs if p.domain == domain], domain)
+        for domain in report.domains
+        if any(p.domain == domain for p in report.pairs)
+    )
+
+
+def _domain_pairs(shown: Sequence[Pair], domain: str) -> str:
+    columns = ["difference", "randomisation (Holm)"]
+    margin = next((p.margin for p in shown if p.margin is not None), None)
+    columns += [f"within ±{margin:g}?"] if margin is not None else []
+    seeded = any(p.seeds_share is not None for p in shown)
+    columns += ["standard deviations", "error due to seeds"] if seeded else []
+    rows = []
+    for pair in shown:
+        cells = [_difference_cell(pair.difference), f"{_CELL}{p_value(pair.p_randomisation)}</td>"]
+        if margin is not None:
+            cells.append(_verdict_cell(pair))
+        if seeded:
+            said = "".join(f"<small>{k} {number(v)}</small>" for k, v in pair.deviations.items())
+            share = "–" if pair.seeds_share is None else f"{pair.seeds_share:.0%}"
+            cells += [f"{_CELL}{said}</td>", f"{_CELL}{share}</td>"]
+        name = f"{escape(pair.a)} − {escape(pair.b)}"
+        rows.append(f"<tr><th>{name}</th>{''.join(cells)}</tr>")
+    title = f"Samplers against each other, {domain}"
+    return table(f"<tr><th>students of</th>{_numbers(columns)}</tr>", rows, title)
+
+
+def _verdict_cell(pair: Pair) -> str:
+    if pair.verdict is None:
+        return f"{_CELL}</td>"
+    p = "" if pair.p_equivalence is None else p_value(pair.p_equivalence)
+    power = "" if pair.power is None else f"power {pair.power:.2f}"
+    return f"{_CELL}{escape(pair.verdict)}<small>{p}</small><small>{power}</small></td>"
+
+
+def _numbers(columns: Sequence[str]) -> str:
+    return "".join(f'<th class="number">{escape(column)}</th>' for column in columns)
+
+
+def _system_head(system: System, look: dict[str, Look]) -> str:
+    color = {"teacher": TEACHER, "start": START}.get(system.role, OTHER)
+    if system.sampler is not None:
+        color = look[system.sampler].color
+    chip = f'<span class="chip" style="background:{color}"></span>'
+    return f"<th>{chip}{escape(system.name)}</th>"
+
+
+def _score_cell(score: Interval | float | None) -> str:
+    if score is None:
+        return f"{_CELL}–</td>"
+    if not isinstance(score, Interval):
+        return f"{_CELL}{number(score)}</td>"
+    between = f"<small>{number(score.low)} – {number(score.high)}</small>"
+    return f"{_CELL}{number(score.value)}{between}</td>"
 
 
 def _difference_cell(difference: Difference | None) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .canvas import INK, OTHER, START, TEACHER, Look, Picture, brief, log_axis, panel, wrapped
-from .content import System, Training
+from .content import Numbers, System, Training
 
 POINTS = 400  # a line holds no more points than a screen can show
 WINDOW = 0.04  # the moving mean covers this share of the steps
@@ -76,27 +76,36 @@ def _level_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def training_pictures(training: tuple[Training, ...], look: dict[str, Look]) -> list[Picture]:
-    """Loss, loss above its floor, and gradient norm."""
-    unit = f"{training[0].loss_name} ({training[0].unit})"
-    losses = {t.sampler: (np.asarray(t.step), np.asarray(t.loss)) for t in training}
-    norms = {t.sampler: (np.asarray(t.step), np.asarray(t.gradient_norm)) for t in training}
-    above = {
-        t.sampler: (np.asarray(t.step), np.asarray(t.loss, dtype=np.float64) - t.floor)
-        for t in training
-        if t.floor is not None
-    }
-    floors = "; ".join(f"{t.sampler} {t.floor:.3g}" for t in training if t.floor is not None)
-    wanted = [
-        ("Training loss", unit, losses, ""),
-        ("Loss above its floor", f"loss − floor ({training[0].unit})", above,
-         f"Floor, the smallest loss that the teacher’s scores allow: {floors}."),
-        ("Gradient norm before clipping", "global L2 norm", norms, ""),
-    ]  # fmt: skip
+    """Loss, loss above its floor, gradient norm and its variance, for every loss there is."""
+    names = list(dict.fromkeys(t.loss_name for t in training))
     pictures = []
-    for title, label, curves, remark in wanted:
-        positive = any((finite > 0).any() for _, finite in curves.values())
-        if positive:
-            pictures.append(curve_picture(title, label, curves, look, remark=remark))
+    for name in names:
+        suffix = f", {name}" if len(names) > 1 else ""
+        pictures += _of_loss([t for t in training if t.loss_name == name], suffix, look)
+    return pictures
+
+
+def _of_loss(training: list[Training], suffix: str, look: dict[str, Look]) -> list[Picture]:
+    unit = f"{training[0].loss_name} ({training[0].unit})"
+    floors = "; ".join(f"{t.sampler} {t.floor:.3g}" for t in training if t.floor is not None)
+    said = f"Floor, the smallest loss that the teacher’s scores allow: {floors}." if floors else ""
+    wanted: list[tuple[str, str, dict[str, Numbers | None], str]] = [
+        ("Training loss", unit, {t.sampler: t.loss for t in training}, ""),
+        ("Loss above its floor", f"loss − floor ({training[0].unit})",
+         {t.sampler: t.excess for t in training}, said),
+        ("Gradient norm before clipping", "global L2 norm",
+         {t.sampler: t.gradient_norm for t in training}, ""),
+        ("Variance of the gradient norm", "over the last 100 steps",
+         {t.sampler: t.norm_variance for t in training}, ""),
+    ]  # fmt: skip
+    steps = {t.sampler: np.asarray(t.step) for t in training}
+    pictures = []
+    for title, label, given, remark in wanted:
+        curves = {
+            n: (steps[n], np.asarray(v, np.float64)) for n, v in given.items() if v is not None
+        }
+        if any((value > 0).any() for _, value in curves.values()):
+            pictures.append(curve_picture(title + suffix, label, curves, look, remark=remark))
     return pictures
 
 
@@ -104,6 +113,7 @@ def effect_pictures(
     systems: tuple[System, ...], domains: tuple[str, ...], measure: str, look: dict[str, Look]
 ) -> list[Picture]:
     """Dots with intervals, one row per system, one panel per domain, the same scale on all."""
+    systems = tuple(system for system in systems if not system.searches)
     bounds = [i for s in systems for i in s.scores.values()]
     low, high = min(i.low for i in bounds), max(i.high for i in bounds)
     room = 0.05 * (high - low) or 0.05

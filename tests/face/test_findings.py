@@ -47,13 +47,3 @@ def test_jaccard_is_the_mean_overlap_of_two_lists(found):
     got = findings.jaccard({"bm25": bm25, "random": drawn}, 10)
     assert got[0, 1] == got[1, 0] == pytest.approx(np.mean(expected))
     assert got[0, 0] == 1
-
-
-def test_probability_by_rank_falls_and_sums_to_one(found):
-    _, bm25, _ = found
-    got = findings.probability_by_rank(bm25, 2.0, 30)
-    lists = [np.sort(scores / 2.0)[::-1] for _, scores in rows(bm25).values() if len(scores)]
-    softmax = [np.exp(s - s.max()) / np.exp(s - s.max()).sum() for s in lists]
-    assert got[0] == pytest.approx(np.mean([s[0] for s in softmax]))
-    third = [s[2] for s in softmax if len(s) > 2]
-    assert got[2] == pytest.approx(np.mean(third))

@@ -20,7 +20,8 @@ from rankmill.mining.errors import UsageError
 from rankmill.report import content, write_report
 from rankmill.report.canvas import looks, short, with_own_ids
 from rankmill.report.html import page
-from rankmill.report.mined import distribution_picture, rank_pictures, recall_picture
+from rankmill.report.mined import distribution_picture, recall_picture
+from rankmill.report.ranked import rank_pictures
 from rankmill.report.trained import curve_picture, smooth
 from rankmill.report.words import number, p_value, seconds, signed, size
 
@@ -102,8 +103,8 @@ def test_every_section_and_picture_is_there(html: str) -> None:
         "Where it came from", "Machine and software", "Notes",
     ):  # fmt: skip
         assert f"<h2>{title}" in html
-    # 2 domains, recall and overlap, 3 statistics and their plane, 4 rank panels, 3 training curves
-    assert html.count("<figure>") == html.count('<svg role="img"') == 2 + 2 + 4 + 4 + 3
+    # 2 domains, recall and overlap, 3 statistics and their plane, 4 rank panels, 4 training curves
+    assert html.count("<figure>") == html.count('<svg role="img"') == 2 + 2 + 4 + 4 + 4
 
 
 def test_figures_of_the_content_are_on_the_page(html: str) -> None:

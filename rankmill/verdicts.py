@@ -1,0 +1,64 @@
+"""What a comparison showed, in words for people and in plain values for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rankmill.training.comparison import Comparison
+
+
+def plain(compared: Comparison) -> Mapping[str, Any]:
+    """Return a comparison for machines; keys that do not apply are left out."""
+    d, equal = compared.difference, compared.equivalence
+    plain: dict[str, Any] = {
+        "difference": d.mean,
+        "low": d.low,
+        "high": d.high,
+        "p": compared.p_t,
+        "p_holm": compared.p_adjusted,
+        "p_randomisation": compared.p_randomisation,
+        "p_randomisation_holm": compared.p_randomisation_adjusted,
+        "seeds": compared.seeds,
+    }
+    if compared.effects is not None:
+        plain["variance"] = asdict(compared.effects)
+    if equal is not None:
+        plain["equivalence"] = {
+            "outcome": equal.outcome,
+            "margin": equal.margin,
+            "p": equal.p,
+            "p_holm": equal.p_adjusted,
+            "power": equal.power,
+        }
+    return plain
+
+
+def against(compared: Comparison, name: str) -> str:
+    """Say whether a beats, trails or is not told apart from `name`."""
+    if compared.p_adjusted >= 0.05:
+        return f"does not differ significantly from {name}:"
+    return f"{'beats' if compared.difference.mean > 0 else 'trails'} {name} by"
+
+
+def signed(compared: Comparison) -> str:
+    """Write the difference with its interval and its p value after Holm."""
+    d = compared.difference
+    return f"{d.mean:+.4f} ({d.low:+.4f} to {d.high:+.4f}, p {p_value(compared.p_adjusted)})"
+
+
+def verdict(compared: Comparison) -> str:
+    """Say what a comparison showed; "equivalent" only with a margin and enough power."""
+    said, equal = signed(compared), compared.equivalence
+    if equal is None:
+        return f"{said}; {'different' if compared.p_adjusted < 0.05 else 'not told apart'}"
+    return (
+        f"{said}; {equal.outcome} (margin ±{equal.margin:g}, p {p_value(equal.p_adjusted)}, "
+        f"power {equal.power:.2f})"
+    )
+
+
+def p_value(value: float) -> str:
+    """Write a p value; a very small one as a bound."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
