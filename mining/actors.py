@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from . import devices
-from .errors import BadInput, Incomplete, RankmillError, UsageError
+from .errors import BadInput, RankmillError, UsageError
 from .store import ledger
 from .store.execution import (
     Commit,
@@ -34,7 +34,7 @@ from .store.execution import (
     run_shard,
 )
 from .store.plan import Shard, Worker
-from .supervision import Waiting, application_error, threads_of_each
+from .supervision import Waiting, application_error, poison_error, threads_of_each
 
 TRIES = 3
 IN_FLIGHT = 2  # per actor: one running, one waiting
@@ -234,12 +234,7 @@ class _Supervisor:
             self._release()
             self.progress.end()
         if self.poison:
-            raise Incomplete(
-                f"{len(self.poison)} keys of {stage.kind} killed their worker {TRIES} times each: "
-                + ", ".join(str(s.start) for s in self.poison[:10]),
-                where=self.job.folder,
-                do="look at these queries (ordinals) or add memory, then run again",
-            )
+            raise poison_error(self.poison, self.job, TRIES)
 
     def _fill(self) -> None:
         for slot in range(len(self.slots)):
@@ -357,7 +352,7 @@ class _Supervisor:
     def _actor_died(self, flight: _Flight, cause: str) -> None:
         """Requeue what the actor held; only the shard that was running has used up a try."""
         held = [(r, f) for r, f in self.flights.items() if f.slot == flight.slot]
-        running = min((f for _, f in held), key=lambda f: f.started)
+        running, stage = min((f for _, f in held), key=lambda f: f.started), self.job.stage
         for reference, _ in held:
             del self.flights[reference]
         self.slots[flight.slot] = None
@@ -370,6 +365,10 @@ class _Supervisor:
             self.queue.appendleft(running.shard)
         elif running.shard.stop - running.shard.start > 1:
             self.queue.extendleft(reversed(running.shard.halves()))
+        elif stage.poisoned is not None:
+            path = attempt_path(self.job, running.shard, running.attempt + 1)
+            schema = stage.schema_of(running.shard)
+            self._deliver(running.shard, run_shard(stage.poisoned, running.shard, schema, path))
         else:
             self.poison.append(running.shard)
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .errors import RankmillError
+from .errors import Incomplete, RankmillError
 from .store.execution import Job
 from .store.plan import Shard
 
@@ -44,6 +44,16 @@ class Waiting(deque[Shard]):
         shard = self[keys.index(own)]
         self.remove(shard)
         return shard
+
+
+def poison_error(poison: list[Shard], job: Job, tries: int) -> Incomplete:
+    """Return the error for keys that killed their worker each time they were tried."""
+    return Incomplete(
+        f"{len(poison)} keys of {job.stage.kind} killed their worker {tries} times each: "
+        + ", ".join(str(s.start) for s in poison[:10]),
+        where=job.folder,
+        do="look at these queries (ordinals) or add memory, then run again",
+    )
 
 
 def application_error(error: Any, shard: Shard, job: Job) -> Exception:

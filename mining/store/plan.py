@@ -75,6 +75,8 @@ class Stage:
     cost is charged as one more attempt. `quarantine`: the reasons that must not drop more than
     `allow` queries in all; parts with such queries stay open unless they are allowed. `together`
     tells what a shard works on, a range of documents say: an actor goes on with what it has open.
+    `poisoned` writes, in the place of a worker that it killed three times, a shard of one key: it
+    drops the key's query for one of the reasons in `quarantine`.
     """
 
     kind: str
@@ -91,6 +93,7 @@ class Stage:
     quarantine: frozenset[str] = frozenset()
     allow: int = 0
     together: Callable[[Shard], object] | None = None
+    poisoned: Worker | None = None
 
     def schema_of(self, shard: Shard) -> pa.Schema:
         """Return the schema that the shard's part must have."""

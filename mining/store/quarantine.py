@@ -28,7 +28,8 @@ def check_allowance(stage: Stage, held: Sequence[Report], folder: Path) -> None:
         return
     notes = [note for report in held for note in report.notes]
     more = "" if len(notes) <= _SHOWN else f" and {len(notes) - _SHOWN} more"
-    reasons = sorted({r for report in held for r in report.dropped if r in stage.quarantine})
+    dropped = {r for report in held for r, queries in report.dropped.items() if len(queries)}
+    reasons = sorted(dropped & stage.quarantine)
     raise Incomplete(
         f"{total} queries of {stage.kind} are quarantined ({', '.join(reasons)}), "
         f"{stage.allow} are allowed: {'; '.join(notes[:_SHOWN])}{more}",

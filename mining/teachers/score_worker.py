@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 
 from ..collection.handles import Corpus, Queries
 from ..errors import BadInput
-from ..store import Output, Shard, open_artifact
+from ..store import Artifact, Output, Shard, open_artifact
 from ..store.tables import SCORES
 from .base import Scorer
 from .contract import Range, outside, survey
 from .lookup import PairLists, PairScores, pair_keys
 
 NOT_FINITE = "not_finite"
+KILLED = "killed_worker"
 MISSING = "missing_score"
 _SHOWN = 3
 
@@ -38,6 +39,24 @@ class _Pairs:
         keep = ~out
         return _Pairs(
             self.row[keep], self.query[keep], self.doc[keep], self.scores[keep], self.absent[keep]
+        )
+
+
+class Poisoned:
+    """Writes rows of a pool that kill whoever scores them: no scores, their queries dropped."""
+
+    def __init__(self, pool: Artifact):
+        self.pool = PairLists(pool)
+        self.texts = Queries(pool.input("queries"))
+
+    def __call__(self, shard: Shard) -> Output:
+        """Drop the queries of pool rows start…stop−1."""
+        queries = self.pool.rows(shard.start, shard.stop)[0]
+        return Output(
+            SCORES.empty_table(),
+            dropped={KILLED: queries.tolist()},
+            counts={"pairs": 0, "truncated": 0},
+            notes=[f"query {name!r} kills its worker" for name in self.texts.query_ids(queries)],
         )
 
 

@@ -28,7 +28,7 @@ from .cross_encoder import CrossEncoder
 from .ensemble import Ensemble
 from .imported import Imported, Stored
 from .lookup import PairLists
-from .score_worker import NOT_FINITE, ScoreWorker
+from .score_worker import KILLED, NOT_FINITE, Poisoned, ScoreWorker
 from .seq2seq import Seq2Seq
 
 _SHARD_WORK = 1 << 19  # tokens: about a minute of a small cross-encoder on two cores
@@ -73,9 +73,10 @@ def score_pool(
     The ledger counts `pairs_asked`, `pairs_scored` and `pairs_reused`.
 
     A score that is not finite is computed once more in float32; when that is not finite either, its
-    query is quarantined, and at most `allow` queries may be. Raises Incomplete when more are, and
-    BadInput for an unusable model, a pool of another collection, scores outside the range that the
-    teacher declares, and scores that no teacher in good health gives (`check_arrival`).
+    query is quarantined, as is a query that kills its worker three times; at most `allow` queries
+    may be. Raises Incomplete when more are, and BadInput for an unusable model, a pool of another
+    collection, scores outside the range that the teacher declares, and scores that no teacher in
+    good health gives (`check_arrival`).
     """
     value = teacher_of(teacher)
     corpus, queries = pool.input("corpus"), pool.input("queries")
@@ -111,8 +112,9 @@ def score_pool(
             **prepared.metadata,
         },
         gpus=prepared.gpus,
-        quarantine=frozenset({NOT_FINITE}),
+        quarantine=frozenset({NOT_FINITE, KILLED}),
         allow=allow,
+        poisoned=Poisoned(pool),
     )
     scores = workspace.build(stage, how)
     check_arrival(scores)

@@ -1,0 +1,53 @@
+"""Teachers that misbehave, in a module so that actors can import them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rankmill.mining.teachers import CrossEncoder
+from rankmill.mining.teachers.base import PREPARERS, Prepared, Scored
+
+
+class Odd:
+    """A score is the document's ordinal; `sick` documents score `bad`, `deadly` ones kill."""
+
+    def __init__(self, sick: int = -1, bad: float = float("nan"), deadly: int = -1, heals: int = 0):
+        self.sick, self.bad, self.deadly, self.heals = sick, bad, deadly, heals
+
+    def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Answer, or die."""
+        if (doc == self.deadly).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+        scores = doc.astype(np.float32)
+        scores[doc == self.sick] = self.bad
+        return Scored(scores, {"tokens": 1})
+
+    def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Answer as before, or with 77."""
+        return Scored(np.full(len(doc), 77.0 if self.heals else self.bad, np.float32))
+
+    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
+        """Nothing is cut."""
+        return 0
+
+
+def odd_teacher(monkeypatch: pytest.MonkeyPatch, **options: Any) -> CrossEncoder:
+    """Return a teacher that is `Odd` in the way of the options."""
+
+    def prepare(*_: Any) -> Prepared:
+        return Prepared(
+            label=f"odd{sorted(options.items())}",
+            kind="logit",
+            parameters={"model": "0"},
+            make=Odd,
+            options=options,
+            pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
+        )
+
+    monkeypatch.setitem(PREPARERS, CrossEncoder, prepare)
+    return CrossEncoder("odd")
