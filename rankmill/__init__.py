@@ -16,6 +16,9 @@ if TYPE_CHECKING:
         collect as collect,
     )
     from rankmill.api import (
+        compare as compare,
+    )
+    from rankmill.api import (
         evaluate as evaluate,
     )
     from rankmill.api import (
@@ -84,6 +87,7 @@ _LAZY = {
         (
             "audit",
             "collect",
+            "compare",
             "evaluate",
             "explain",
             "mine",

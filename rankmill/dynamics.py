@@ -58,19 +58,21 @@ _NAMES = {"power_law": "power law", "exponential": "exponential", "log_normal": 
 
 def training(outcome: Outcome) -> list[content.Training]:
     """Return the telemetry of every sampler and loss, of the first training seed."""
-    return [_training(trained) for trained in outcome.results.students.values()]
+    students, losses = outcome.results.students, outcome.recipe.losses
+    return [_training(trained, losses[trained.loss]) for trained in students.values()]
 
 
-def _training(trained: Trained) -> content.Training:
+def _training(trained: Trained, loss: str) -> content.Training:
     log = files.read_arrow(trained.artifact.file("telemetry.arrow"))
     floor = log["floor"].to_numpy()
-    known = bool(np.isfinite(floor).all())
+    known = bool(np.isfinite(floor).all() and (floor != 0).any())  # a floor of 0 says nothing
     return content.Training(
         trained.sampler,
         step=log["step"].to_numpy(),
         loss=log["loss"].to_numpy(),
         gradient_norm=log["gradient_norm"].to_numpy(),
         loss_name=trained.loss,
+        unit="squared score" if loss.startswith("margin_mse") else "nats",
         floor=float(floor.mean()) if known else None,
         excess=log["excess"].to_numpy() if known else None,
         norm_variance=log["gradient_norm_variance"].to_numpy(),

@@ -63,11 +63,11 @@ def beside(here: Session, judged: Artifact, first_stage: str | None, depth: int)
 
     held, split = api.collection_of(judged), api.split_of(judged)
     runs: Runs = {}
+    shown = [judged]
     if first_stage is not None:
-        stage = here.workspace.find(first_stage, "run")
-        runs[FIRST_STAGE] = cut_run(here.workspace, stage, held, split, depth, here.how)
-    shown = {run.metadata["source"].partition("(")[0] for run in (judged, *runs.values())}
-    if "bm25" not in shown:
+        shown.append(here.workspace.find(first_stage, "run"))
+        runs[FIRST_STAGE] = cut_run(here.workspace, shown[-1], held, split, depth, here.how)
+    if not any(run.metadata["source"].startswith("bm25(") for run in shown):
         deep = min(depth, len(held.corpus))
         runs[BM25] = api.mine(BM25_SOURCE, held, split=split, depth=deep, how=here.how)
     return runs

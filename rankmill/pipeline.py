@@ -24,6 +24,7 @@ class Pipeline:
 
     def run(self) -> Results:
         """Do, or find, every stage; the order is that of the data way."""
+        self._check()
         results = Results(self._collect(None))
         self._mine(results)
         self._score(results)
@@ -35,6 +36,15 @@ class Pipeline:
                     self._train(results, sampler, loss)
             Judging(self.recipe, self.workspace, self.how, self._collect).judge(results)
         return results
+
+    def _check(self) -> None:
+        """Refuse names that only the last stages read, before the first does any work."""
+        from rankmill.training.evaluation import parse_measures
+        from rankmill.training.losses import LOSSES
+
+        parse_measures(self.recipe.measured)
+        for loss in self.recipe.losses.values():
+            LOSSES.parse(loss)
 
     def _alias(self, what: str) -> str:
         return f"{self.recipe.name}-{what}"

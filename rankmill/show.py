@@ -24,7 +24,8 @@ _LONGEST = 8  # items of one list in a table for people
 def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
     """Return the table with `query` and `doc` ordinals replaced by `query_id`, `doc_id`.
 
-    Flat columns also gain the text. Lists stay lists, item by item.
+    An evaluation's queries are those of the run that it judges. Flat columns also gain the text.
+    Lists stay lists, item by item.
     """
     from rankmill.mining.collection.handles import Corpus, Queries
 
@@ -35,11 +36,12 @@ def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for name in table.column_names:
         column = table[name]
-        if name not in makers or makers[name][0] not in artifact.inputs:
+        about = artifact if "run" not in artifact.inputs else artifact.input("run")
+        if name not in makers or makers[name][0] not in about.inputs:
             columns[name] = column
             continue
         role, handle = makers[name]
-        rows = handle(artifact.input(role))
+        rows = handle(about.input(role))
         if pa.types.is_nested(column.type):
             columns[f"{name}_id"] = _resolve_lists(column.combine_chunks(), rows.ids)
         else:

@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from .canvas import OTHER, START, STYLE, TEACHER, Look, log_axis, looks
-from .content import Numbers, RankCurve, RankPanels, Training
+from .canvas import OTHER, START, STYLE, TEACHER, Look, log_axis, looks, wrapped
+from .content import RankCurve, RankPanels, Training
 from .ranked import draw_curves, drawable_curves, limits
-from .trained import WINDOW, smooth
+from .trained import WINDOW, level_axis, smooth
 
 _RATIO = "rank / length of the list"
-_START_DASH = (0, (4, 2))
 
 
 def score_against_rank(panels: RankPanels, samplers: Sequence[str]) -> Figure:
@@ -34,8 +34,8 @@ def score_against_rank(panels: RankPanels, samplers: Sequence[str]) -> Figure:
             _guides(axes, bounds)
             axes.set_title(loss, fontsize=10)
             axes.set_xlabel(_RATIO)
-        rows[0][0].set_ylabel(panels.y_label)
-        _legend(figure, look, samplers)
+        rows[0][0].set_ylabel(wrapped(panels.y_label))
+        _legend(figure, _models(look, samplers))
     return figure
 
 
@@ -57,8 +57,8 @@ def grid(panels: RankPanels, samplers: Sequence[str]) -> Figure:
         for axes, sampler in zip(rows[0], samplers, strict=True):
             axes.set_title(sampler, fontsize=10)
         figure.supxlabel(_RATIO, fontsize=9.5)
-        figure.supylabel(panels.y_label, fontsize=9.5)
-        _legend(figure, look, samplers)
+        figure.supylabel(wrapped(panels.y_label), fontsize=9.5)
+        _legend(figure, _models(look, samplers))
     return figure
 
 
@@ -66,26 +66,34 @@ def training(logs: Sequence[Training], samplers: Sequence[str]) -> Figure:
     """Loss, loss above its floor, gradient norm and its variance; a row per loss."""
     look = looks(tuple(samplers))
     names = list(dict.fromkeys(t.loss_name for t in logs))
-    columns: tuple[tuple[str, str], ...] = (
-        ("loss", "training loss"), ("excess", "loss − floor"),
-        ("gradient_norm", "gradient norm before clipping"),
-        ("norm_variance", "its variance, last 100 steps"),
-    )  # fmt: skip
+    columns = [(f, title) for f, title in _LOGGED if any(_positive(t, f) for t in logs)]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.1 * len(columns), 2.4 * len(names) + 0.6), layout="constrained")
-        rows = figure.subplots(len(names), len(columns), sharex=True, squeeze=False)
-        for line, name in zip(rows, names, strict=True):
+        size = (3.1 * len(columns), 2.4 * len(names) + 0.7)
+        figure = Figure(figsize=size, layout="constrained")
+        rows = figure.subplots(len(names), len(columns), squeeze=False)
+        for place, name in enumerate(names):
             mine = [t for t in logs if t.loss_name == name]
-            for axes, (field, title) in zip(line, columns, strict=True):
-                _steps(axes, {t.sampler: (t.step, getattr(t, field)) for t in mine}, look)
-                if line is rows[0]:
-                    axes.set_title(title, fontsize=10)
-            line[0].set_ylabel(f"{name} ({mine[0].unit})")
-        for axes in rows[-1]:
-            axes.set_xlabel("optimiser step")
-        lines = [Line2D([], [], color=look[s].color, ls=look[s].dash, label=s) for s in samplers]
-        figure.legend(handles=lines, loc="outside upper center", ncols=6, frameon=False)
+            for axes, (column, title) in zip(rows[place], columns, strict=True):
+                _steps(axes, [t for t in mine if _positive(t, column)], column, look)
+                axes.set_title(title if place == 0 else "", fontsize=10)
+                axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            rows[place][0].set_ylabel(f"{name} ({mine[0].unit})")
+        figure.supxlabel("optimiser step", fontsize=9.5)
+        _legend(figure, [_line(s, look[s]) for s in samplers])
     return figure
+
+
+_LOGGED = (
+    ("loss", "training loss"),
+    ("excess", "loss − floor"),
+    ("gradient_norm", "gradient norm before clipping"),
+    ("norm_variance", "its variance, last 100 steps"),
+)
+
+
+def _positive(log: Training, column: str) -> bool:
+    given = getattr(log, column)
+    return given is not None and bool((np.asarray(given, np.float64) > 0).any())
 
 
 def save(figure: Figure, stream: IO[Any], form: str) -> None:
@@ -95,18 +103,21 @@ def save(figure: Figure, stream: IO[Any], form: str) -> None:
         figure.savefig(stream, format=form, dpi=160, metadata=dates[form])
 
 
-def _steps(
-    axes: Axes, curves: dict[str, tuple[Numbers, Numbers | None]], look: dict[str, Look]
-) -> None:
+def _steps(axes: Axes, logs: Sequence[Training], column: str, look: dict[str, Look]) -> None:
     """One line per sampler on a logarithmic axis: every step light, the moving mean on top."""
-    axes.set_yscale("log")
-    for sampler, (step, given) in curves.items():
-        value = np.asarray([] if given is None else given, np.float64)
-        if not (value > 0).any():
-            continue
-        mean, color = smooth(value, round(WINDOW * value.size) | 1), look[sampler].color
-        axes.plot(step, np.where(value > 0, value, np.nan), color=color, alpha=0.2, lw=0.7)
-        axes.plot(step, np.where(mean > 0, mean, np.nan), color=color, ls=look[sampler].dash)
+    seen = []
+    for log in logs:
+        value = np.asarray(getattr(log, column), np.float64)
+        value = np.where(value > 0, value, np.nan)
+        known = np.isfinite(value)
+        mean = smooth(value[known], round(WINDOW * int(known.sum())) | 1)
+        style, step = look[log.sampler], np.asarray(log.step)[known]
+        axes.plot(step, value[known], color=style.color, alpha=0.2, lw=0.7)
+        axes.plot(step, mean, color=style.color, ls=style.dash)
+        seen.append(value[known])
+    if seen:
+        every = np.concatenate(seen)
+        level_axis(axes, float(every.min()), float(every.max()))
 
 
 def _once(curves: Sequence[RankCurve]) -> list[RankCurve]:
@@ -126,12 +137,19 @@ def _guides(axes: Axes, bounds: tuple[float, float, float, float]) -> None:
     axes.set_ylim(bottom, top)
 
 
-def _legend(figure: Figure, look: dict[str, Look], samplers: Sequence[str]) -> None:
-    lines = [
-        Line2D([], [], color=TEACHER, lw=1.5, label="teacher"),
-        Line2D([], [], color=START, lw=1.5, ls=_START_DASH, label="untrained start"),
+def _models(look: dict[str, Look], samplers: Sequence[str]) -> list[Line2D]:
+    return [
+        _line("teacher", Look(TEACHER), 1.5),
+        _line("untrained start", Look(START, (0, (4, 2))), 1.5),
+        *(_line(f"student, {sampler}", look[sampler]) for sampler in samplers),
     ]
-    for sampler in samplers:
-        style = look[sampler]
-        lines.append(Line2D([], [], color=style.color, ls=style.dash, label=f"student, {sampler}"))
-    figure.legend(handles=lines, loc="outside upper center", ncols=3, frameon=False)
+
+
+def _line(label: str, look: Look, width: float = 1.8) -> Line2D:
+    return Line2D([], [], color=look.color, ls=look.dash, lw=width, label=label)
+
+
+def _legend(figure: Figure, lines: Sequence[Line2D]) -> None:
+    """Above the panels, as many in a row as the figure is wide."""
+    columns = min(len(lines), max(2, int(figure.get_figwidth() / 1.9)))
+    figure.legend(handles=lines, loc="outside upper center", ncols=columns, frameon=False)

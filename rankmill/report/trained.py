@@ -51,7 +51,7 @@ def curve_picture(
             lows.append(min(np.nanquantile(raw, 0.01), np.nanmin(line)))
             highs.append(max(np.nanquantile(raw, 0.99), np.nanmax(line)))
             last = max(last, float(step.max()))
-        _level_axis(axes, min(lows), max(highs))
+        level_axis(axes, min(lows), max(highs))
         axes.set_xlabel("optimiser step")
         axes.set_ylabel(wrapped(label))
         axes.set_xlim(0, last)
@@ -62,7 +62,7 @@ def curve_picture(
     return picture
 
 
-def _level_axis(axes: Axes, low: float, high: float) -> None:
+def level_axis(axes: Axes, low: float, high: float) -> None:
     """Scale the upright axis: logarithmic, but linear where powers of ten leave few labels."""
     spread = np.log10(high / low)
     if spread <= 0.4:

@@ -193,13 +193,18 @@ def test_refusals(setting, tmp_path):
 
 # ---- known answers -----------------------------------------------------------------------------
 
-QRELS = {"dl19": "qrels.dl19-passage.txt.gz", "dl20": "qrels.dl20-passage.txt.gz"}
+QRELS = {  # the judgements, and the smallest grade that counts as relevant in verified_runs.tsv
+    "dl19": ("qrels/qrels.dl19-passage.txt.gz", 2),
+    "dl20": ("qrels/qrels.dl20-passage.txt.gz", 2),
+    "covid": ("beir-topics-qrels/qrels.beir-v1.0.0-trec-covid.test.txt.gz", 1),
+    "news": ("beir-topics-qrels/qrels.beir-v1.0.0-trec-news.test.txt.gz", 1),
+}
 COLUMNS = {
     "nDCG@10": "nDCG@10",
-    "AP_rel2": "AP(rel=2)",
+    "AP_rel2": "AP(rel={rel})",
     "AP_rel1": "AP",
-    "RR": "RR(rel=2)",
-    "R@100": "R(rel=2)@100",
+    "RR": "RR(rel={rel})",
+    "R@100": "R(rel={rel})@100",
 }
 
 
@@ -223,20 +228,18 @@ def read_run(path):
     return run
 
 
-def verified(shared):
-    with open(shared / "trec" / "verified_runs.tsv") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
-    return [row for row in rows if row["qrels"] in QRELS]
-
-
 def test_verified_runs_to_the_printed_digits(shared):
-    rows = verified(shared)
-    assert len(rows) >= 5
-    qrels = {name: read_qrels(shared / "trec" / "qrels" / file) for name, file in QRELS.items()}
+    folder = shared / "trec"
+    with open(folder / "verified_runs.tsv") as lines:
+        rows = [row for row in csv.DictReader(lines, delimiter="\t")]
+    qrels = {name: read_qrels(folder / file) for name, (file, _) in QRELS.items()}
+    assert {row["qrels"] for row in rows} == set(qrels)
+    assert len(rows) > 90
     for row in rows:
-        run = read_run(shared / "trec" / "runs" / row["run"])
-        values = per_query(list(COLUMNS.values()), qrels[row["qrels"]], run)
-        for column, measure in COLUMNS.items():
+        run = read_run(folder / "runs" / row["run"])
+        wanted = {k: m.format(rel=QRELS[row["qrels"]][1]) for k, m in COLUMNS.items()}
+        values = per_query(list(dict.fromkeys(wanted.values())), qrels[row["qrels"]], run)
+        for column, measure in wanted.items():
             name = str(parse_measures(measure)[0])
             mean = np.mean(list(values[name].values()))
             assert round(mean, 4) == pytest.approx(float(row[column]), abs=1e-9), (row, column)
@@ -256,3 +259,16 @@ def test_trec_evals_own_fixture(shared):
     for measure, theirs in names.items():
         mean = np.mean(list(values[measure].values()))
         assert f"{mean:.4f}" == expected[theirs], measure
+
+
+def test_trec_evals_own_fixture_query_by_query(shared):
+    folder = shared / "trec" / "trec_eval-tests"
+    run, qrels = read_run(folder / "results.test.gz"), read_qrels(folder / "qrels.test.gz")
+    names = {"map": "AP", "recip_rank": "RR", "ndcg_cut_10": "nDCG@10", "P_5": "P@5"}
+    values = per_query(list(names.values()), {q: d for q, d in qrels.items() if q in run}, run)
+    checked = 0
+    for name, query, value in read(folder / "out.test.aq"):
+        if name in names and query != "all":
+            assert f"{values[names[name]][query]:.4f}" == value, (name, query)
+            checked += 1
+    assert checked == len(names) * len([q for q in run if q in qrels])
