@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import Collection, collect
-from rankmill.mining.groups import GroupArrays, groups_table
+from rankmill.mining.exports import EXPORTS
+from rankmill.mining.groups import GroupArrays, Groups, groups_table
 from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace
 from rankmill.mining.store.tables import groups_schema
 
 DOCS = {"0": "alpha beans grow tall", "1": "beta soup is warm", "2": "gamma rays pass walls"}
 QUERIES = {"10": "what grows tall"}
+PLAIN = [name for name in EXPORTS.names() if name != "arctic-embed-batches"]  # needs a model
 GROUP = ("10", ["0", "1", "2"], [9.25, 3.5, -1.25])
 
 
@@ -85,6 +90,33 @@ def publish_arrays(
         options={},
     )
     return collection.artifact.workspace.build(stage)
+
+
+def random_toy(folder: Path) -> tuple[Artifact, Collection]:
+    """Return groups of 6 over a tiny collection, two of query q0, and the collection."""
+    collection = collect(Workspace(folder / "work"), f"beir:{tiny_beir(folder / 'tiny')}")
+    random = np.random.Generator(np.random.Philox(5))
+    rows = []
+    for query in ["q0", *(f"q{i}" for i in range(12))]:
+        docs = random.choice(150, 6, replace=False)
+        rows.append((query, [f"d{d}" for d in docs], random.normal(0, 3, 6).tolist()))
+    return publish(collection, rows), collection
+
+
+def rows_of(
+    groups: Artifact, collection: Collection
+) -> Iterator[tuple[str, list[str], list[float]]]:
+    """Yield the groups by plain look-ups: (query id, document ids, scores)."""
+    read = Groups(groups)
+    for number in range(len(read)):
+        group = read[number]
+        query = collection.queries.query_id(int(group.query[0]))
+        yield query, collection.corpus.doc_ids(group.doc[0]), group.score[0].tolist()
+
+
+def json_lines(path: Path) -> list[Any]:
+    """Return the values of a JSON lines file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _write(path: Path, texts: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ..errors import BadInput
 from .base import EXPORTS, Format
 from .columns import numbers, one_line
-from .folder import ExportFolder, write_lines
+from .folder import ExportFolder, write_tabbed
 from .source import GroupSource
 from .trove import write_text_lines
 
@@ -28,18 +28,23 @@ class Beir(Format):
         """Write documents, queries and judgements."""
         write_text_lines(source, out, "corpus.jsonl", "docs", title=True)
         write_text_lines(source, out, "queries.jsonl", "queries")
-        with out.stream("qrels/train.tsv") as stream:
-            stream.write(b"query-id\tcorpus-id\tscore\n")
-            for batch in source.by_query():
-                grade = np.maximum(batch.grade, batch.lead)
-                kept = np.flatnonzero(grade > 0)
-                ids = (
-                    source.query_ids(batch.query[batch.rows[kept]]),
-                    source.doc_ids(batch.doc[kept]),
-                )
-                columns = [_unbroken(column, source) for column in ids]
-                write_lines(stream, *columns, numbers(grade[kept]))
+        write_train_qrels(source, out)
         return {}
+
+
+def write_train_qrels(source: GroupSource, out: ExportFolder) -> None:
+    """Write `qrels/train.tsv`; raises BadInput for an id that would move its columns."""
+    with out.stream("qrels/train.tsv") as stream:
+        stream.write(b"query-id\tcorpus-id\tscore\n")
+        for batch in source.by_query():
+            grade = np.maximum(batch.grade, batch.lead)
+            kept = np.flatnonzero(grade > 0)
+            ids = (
+                source.query_ids(batch.query[batch.rows[kept]]),
+                source.doc_ids(batch.doc[kept]),
+            )
+            columns = [_unbroken(column, source) for column in ids]
+            write_tabbed(stream, *columns, numbers(grade[kept]))
 
 
 def _unbroken(ids: pa.Array, source: GroupSource) -> pa.Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .base import EXPORTS, Format
 from .columns import joined, numbers, one_line, text
-from .folder import ExportFolder, write_lines
+from .folder import ExportFolder, write_rows, write_tabbed
 from .numbering import Renumbering
 from .source import GroupSource
 
@@ -32,9 +32,7 @@ class ColBert(Format):
             for batch in source.batches():
                 pid, score = numbers(number.docs[batch.doc]), numbers(batch.score)
                 items = joined(text("[", pid, ",", score, "]"), batch.offsets)
-                write_lines(
-                    stream, text("[", numbers(number.queries[batch.query]), ",", items, "]")
-                )
+                write_rows(stream, "[", numbers(number.queries[batch.query]), ",", items, "]")
         write_numbered_texts(source, out, "queries.tsv", "queries", number.queries)
         write_numbered_texts(source, out, "collection.tsv", "docs", number.docs)
         return number.write_map(out)
@@ -47,4 +45,4 @@ def write_numbered_texts(
     with out.stream(name) as stream:
         for rows, table in source.texts_of(of):
             texts = one_line(table["text"].combine_chunks())
-            write_lines(stream, numbers(numbering[rows]), texts)
+            write_tabbed(stream, numbers(numbering[rows]), texts)

@@ -9,7 +9,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...native.text_rows import escape, escaped_lengths, join_rows
+
 _BREAKS = (9, 10, 13)
+_LONG = 64  # bytes of a text from which on Arrow copies faster than our kernel
 
 
 def lists(values: pa.Array | np.ndarray, offsets: np.ndarray) -> pa.LargeListArray:
@@ -26,6 +29,10 @@ def structs(**columns: pa.Array | np.ndarray) -> pa.StructArray:
 
 def numbers(values: np.ndarray) -> pa.Array:
     """Print numbers: the shortest text that reads back to the same value."""
+    if values.dtype.kind != "f" and len(values) and values.min() >= 0:
+        known = int(values.max()) + 1
+        if known < len(values) / 2:  # print each once, then look it up
+            return numbers(np.arange(known)).take(pa.array(values))
     return pl.Series(values).cast(pl.String).to_arrow().cast(pa.large_string())
 
 
@@ -35,24 +42,58 @@ def one_line(texts: pa.Array) -> pa.Array:
     if not (data <= max(_BREAKS)).any():
         return texts.cast(pa.large_string())
     # None of these bytes is ever a part of a longer UTF-8 character.
-    plain = np.where(np.isin(data, _BREAKS), np.uint8(32), data)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
-    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
+    return texts_of(offsets, np.where(np.isin(data, _BREAKS), np.uint8(32), data))
 
 
-def quoted(texts: pa.Array) -> pa.Array:
-    """Print texts as JSON strings."""
+def quoted(texts: pa.Array) -> tuple[str | pa.Array, ...]:
+    """Return the pieces, for `text`, that print texts as JSON strings."""
     _, data = bytes_of(texts)
     if (data < 32).any() or (data == ord('"')).any() or (data == ord("\\")).any():
         printed = [json.dumps(one, ensure_ascii=False) for one in texts.to_pylist()]
-        return pa.array(printed, pa.large_string())
-    return text('"', texts, '"')
+        return (pa.array(printed, pa.large_string()),)
+    return '"', texts, '"'
+
+
+def quoted_list(texts: pa.Array, offsets: np.ndarray) -> tuple[str | pa.Array, ...]:
+    """Return the pieces that print the texts of each group as a JSON list; no group is empty."""
+    pieces = quoted(texts)
+    if len(pieces) == 3:
+        return '["', joined(texts, offsets, '","'), '"]'
+    return "[", joined(text(*pieces), offsets), "]"
 
 
 def text(*pieces: str | pa.Array) -> pa.Array:
-    """Join columns and constants, row by row."""
-    parts = (_scalar(p) if isinstance(p, str) else p.cast(pa.large_string()) for p in pieces)
-    return pc.binary_join_element_wise(*parts, _scalar(""))
+    """Join columns and constants, row by row; there is one column at least."""
+    columns = [bytes_of(piece) for piece in pieces if not isinstance(piece, str)]
+    if sum(len(data) for _, data in columns) > _LONG * sum(len(o) for o, _ in columns):
+        parts = (_scalar(p) if isinstance(p, str) else p.cast(pa.large_string()) for p in pieces)
+        return pc.binary_join_element_wise(*parts, _scalar(""))
+    constants = [b""]
+    for piece in pieces:
+        if isinstance(piece, str):
+            constants[-1] += piece.encode()
+        else:
+            constants.append(b"")
+    begins = np.cumsum([0, *(len(data) for _, data in columns)])
+    ends = np.stack([offsets + begin for (offsets, _), begin in zip(columns, begins, strict=False)])
+    bounds = np.cumsum([0, *map(len, constants)])
+    offsets = ends.sum(axis=0) - begins[:-1].sum() + np.arange(ends.shape[1]) * bounds[-1]
+    out = np.empty(offsets[-1], np.uint8)
+    fixed = np.frombuffer(b"".join(constants), np.uint8)
+    join_rows(np.concatenate([data for _, data in columns]), ends, fixed, bounds, out)
+    return texts_of(offsets, out)
+
+
+def ascii_json(printed: pa.Array) -> pa.Array:
+    """Escape what lies beyond ASCII in printed JSON: a character is a byte then."""
+    offsets, data = bytes_of(printed)
+    if not len(data) or data.max() < 0x80:
+        return printed
+    lengths = np.empty(len(printed), np.int64)
+    escaped_lengths(data, offsets, lengths)
+    out = np.empty(lengths.sum(), np.uint8)
+    escape(data, out)
+    return texts_of(np.concatenate([[0], np.cumsum(lengths)]), out)
 
 
 def joined(items: pa.Array, offsets: np.ndarray, separator: str = ",") -> pa.Array:
@@ -68,6 +109,12 @@ def bytes_of(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(len(found) + 1, np.int64), np.empty(0, np.uint8)
     offsets = np.frombuffer(places, np.int64)[found.offset :][: len(found) + 1]
     return offsets - offsets[0], np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+
+
+def texts_of(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
+    """Return UTF-8 bytes as texts: offsets int64 [n+1] from 0, data uint8; nothing is copied."""
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
 
 
 def _scalar(value: str) -> pa.Scalar:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ..store import files
 from .columns import bytes_of, text
+from .gzip_blocks import GzipBlocks
 
 
 class ExportFolder:
@@ -35,8 +35,9 @@ class ExportFolder:
             # Writers such as polars hand over many small pieces.
             with io.BufferedWriter(sink, 1 << 20) as buffer:
                 if name.endswith(".gz"):
-                    with gzip.GzipFile("", "wb", 1, buffer, mtime=0) as packed:
+                    with contextlib.closing(GzipBlocks(buffer)) as packed:
                         yield packed  # type: ignore[misc]
+                        packed.finish()
                 else:
                     yield buffer
             self.facts[name] = {"bytes": sink.count, "sha256": sink.digest.hexdigest()}
@@ -71,7 +72,12 @@ def write_json_lines(out: IO[bytes], table: pa.Table) -> None:
     frame.write_ndjson(out)
 
 
-def write_lines(out: IO[bytes], *columns: pa.Array, separator: str = "\t") -> None:
-    """Append a line per row: the texts of the columns, joined; nothing is quoted."""
-    pieces = [piece for column in columns for piece in (separator, column)]
-    out.write(bytes_of(text(*pieces[1:], "\n"))[1].data)
+def write_rows(out: IO[bytes], *pieces: str | pa.Array) -> None:
+    """Append a line per row: columns and constants, joined; nothing is quoted."""
+    out.write(bytes_of(text(*pieces, "\n"))[1].data)
+
+
+def write_tabbed(out: IO[bytes], *columns: pa.Array) -> None:
+    """Append a line per row: the texts of the columns between tabs; nothing is quoted."""
+    pieces = [piece for column in columns for piece in ("\t", column)]
+    write_rows(out, *pieces[1:])

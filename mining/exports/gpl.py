@@ -1,4 +1,4 @@
-"""GPL: `hard-negatives.jsonl`, `gpl-training-data.tsv` with margins, and the texts as BEIR.
+"""GPL: `hard-negatives.jsonl`, `gpl-training-data.tsv` with margins, texts and qrels as BEIR.
 
 hard-negatives.jsonl   {"qid": "10", "pos": ["0"], "neg": {"rankmill": ["1", "2"]}}
 gpl-training-data.tsv  qid⇥pos⇥neg⇥margin; the margin is the difference of the raw scores
@@ -12,8 +12,9 @@ from typing import ClassVar
 import pyarrow as pa
 
 from .base import EXPORTS, Format
+from .beir import write_train_qrels
 from .columns import lists, numbers, structs
-from .folder import ExportFolder, write_json_lines, write_lines
+from .folder import ExportFolder, write_json_lines, write_tabbed
 from .source import Batch, GroupSource
 from .trec import without_blanks
 from .trove import write_text_lines
@@ -32,7 +33,7 @@ class Gpl(Format):
         return True
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
-        """Write negatives, margins, documents and queries."""
+        """Write negatives, margins, documents, queries and the qrels of the positives."""
         with out.stream("hard-negatives.jsonl") as stream:
             for batch in source.by_query():
                 write_json_lines(stream, _negatives(source, batch))
@@ -46,9 +47,10 @@ class Gpl(Format):
                     source.doc_ids(batch.doc[batch.negative]),
                 )
                 plain = [without_blanks(column, source) for column in ids]
-                write_lines(stream, *plain, numbers(margin))
+                write_tabbed(stream, *plain, numbers(margin))
         write_text_lines(source, out, "corpus.jsonl", "docs", title=True)
         write_text_lines(source, out, "queries.jsonl", "queries")
+        write_train_qrels(source, out)
         return {}
 
 

@@ -6,15 +6,14 @@ import contextlib
 from types import TracebackType
 from typing import IO
 
-import numpy as np
 import pyarrow as pa
 
-from .columns import joined, text
+from .columns import bytes_of, text
 from .folder import ExportFolder
 
 
 class JsonObject:
-    """Streams `{key: value, …}`, one entry a line; keys and values are printed JSON."""
+    """Streams `{key: value, …}`, one entry a line."""
 
     def __init__(self, out: ExportFolder, name: str):
         self._files, self._out, self._name = contextlib.ExitStack(), out, name
@@ -25,15 +24,15 @@ class JsonObject:
         self._stream.write(b"{")
         return self
 
-    def add(self, keys: pa.Array, values: pa.Array) -> None:
-        """Append entries."""
-        if not len(keys):
+    def add(self, *pieces: str | pa.Array) -> None:
+        """Append entries: the pieces of `text` that print each as JSON, key, colon and value."""
+        _, printed = bytes_of(text(*pieces, ",\n"))
+        if not len(printed):
             return
         if not self._empty:
             self._stream.write(b",\n")
         self._empty = False
-        entries = joined(text(keys, ":", values), np.array([0, len(keys)]), ",\n")
-        self._stream.write(entries[0].as_buffer())
+        self._stream.write(printed[:-2].data)
 
     def __exit__(
         self,

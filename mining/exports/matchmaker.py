@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from .base import EXPORTS, Format, refuse_unknown
 from .columns import one_line
-from .folder import ExportFolder, write_lines
+from .folder import ExportFolder, write_tabbed
 from .source import GroupSource
 from .triples import write_id_triples, write_text_triples
 
@@ -43,5 +43,5 @@ class Matchmaker(Format):
             with out.stream(name) as stream:
                 for _, table in source.texts_of(of):
                     ids, texts = (c.combine_chunks() for c in table.columns)
-                    write_lines(stream, ids, one_line(texts))
+                    write_tabbed(stream, ids, one_line(texts))
         return {"columns": note}

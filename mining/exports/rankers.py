@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from .base import EXPORTS, Format
-from .columns import joined, lists, numbers, quoted, text
-from .folder import ExportFolder, write_json_lines
+from .columns import joined, numbers, quoted, quoted_list, text
+from .folder import ExportFolder, write_rows
 from .json_object import JsonObject
-from .source import GroupSource
+from .source import Batch, GroupSource
 
 
 @EXPORTS.register("rankers")
@@ -33,29 +33,29 @@ class Rankers(Format):
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write groups, scores, documents and queries."""
-        with out.stream("train.jsonl") as stream:
+        with out.stream("train.jsonl") as stream, JsonObject(out, "teacher.json") as scores:
             for batch in source.batches():
                 ids = source.doc_ids(batch.doc)
-                negative = ids.take(pa.array(batch.negative))
-                rows = {
-                    "query_id": source.query_ids(batch.query),
-                    "doc_id_a": ids.take(pa.array(batch.positive)),
-                    "doc_id_b": lists(negative, batch.negative_offsets),
-                }
-                write_json_lines(stream, pa.table(rows))
-        write_score_object(source, out, "teacher.json")
+                query = quoted(source.query_ids(batch.query))
+                first = quoted(ids.take(pa.array(batch.positive)))
+                others = quoted_list(ids.take(pa.array(batch.negative)), batch.negative_offsets)
+                line = '{"query_id":', *query, ',"doc_id_a":', *first, ',"doc_id_b":', *others
+                write_rows(stream, *line, "}")
+                if not source.repeated:
+                    _add_scores(scores, query, ids, batch)
+            for batch in source.by_query() if source.repeated else ():
+                query = quoted(source.query_ids(batch.query))
+                _add_scores(scores, query, source.doc_ids(batch.doc), batch)
         for of, name in (("queries", "queries.json"), ("docs", "documents.json")):
             with JsonObject(out, name) as found:
                 for _, table in source.texts_of(of):
                     ids, texts = (c.combine_chunks() for c in table.columns)
-                    found.add(quoted(ids), quoted(texts))
+                    found.add(*quoted(ids), ":", *quoted(texts))
         return {"corpus": "documents.json, queries.json"}
 
 
-def write_score_object(source: GroupSource, out: ExportFolder, name: str) -> None:
-    """Write `{query_id: {doc_id: score}}`, the groups of a query joined."""
-    with JsonObject(out, name) as scores:
-        for batch in source.by_query():
-            items = text(quoted(source.doc_ids(batch.doc)), ":", numbers(batch.score))
-            rows = text("{", joined(items, batch.offsets), "}")
-            scores.add(quoted(source.query_ids(batch.query)), rows)
+def _add_scores(
+    scores: JsonObject, query: tuple[str | pa.Array, ...], ids: pa.Array, batch: Batch
+) -> None:
+    items = text(*quoted(ids), ":", numbers(batch.score))
+    scores.add(*query, ":{", joined(items, batch.offsets), "}")

@@ -276,7 +276,8 @@ def gather(table: TextTable, column: str, rows: np.ndarray) -> pa.Array:
     records = table.artifact.parts
     starts = np.array([part.start for part in records], np.int64)
     rows = np.asarray(rows, np.int64)
-    owner = np.searchsorted(starts, rows, side="right") - 1
+    # Sorted by radix, as sixteen bits allow.
+    owner = (np.searchsorted(starts, rows, side="right") - 1).astype(np.uint16)
     if not len(rows):
         return pa.array([], pa.large_string())
     pieces, order = [], np.argsort(owner, kind="stable")

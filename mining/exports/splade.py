@@ -16,7 +16,7 @@ from ..errors import UsageError
 from .base import EXPORTS, Format, refuse_unknown
 from .colbert import write_numbered_texts
 from .columns import joined, numbers, text
-from .folder import ExportFolder, write_lines
+from .folder import ExportFolder, write_rows
 from .json_object import JsonObject
 from .lightning_ir import best_first
 from .numbering import Renumbering
@@ -70,8 +70,8 @@ def write_numbered_qrels(source: GroupSource, out: ExportFolder, number: Renumbe
     with JsonObject(out, "qrels.json") as qrels:
         for batch in source.by_query():
             items = text('"', numbers(number.docs[batch.doc[batch.positive]]), '":1')
-            keys = text('"', numbers(number.queries[batch.query]), '"')
-            qrels.add(keys, text("{", joined(items, batch.positive_offsets), "}"))
+            query = numbers(number.queries[batch.query])
+            qrels.add('"', query, '":{', joined(items, batch.positive_offsets), "}")
 
 
 def _write_scores(source: GroupSource, out: ExportFolder, number: Renumbering) -> None:
@@ -79,8 +79,8 @@ def _write_scores(source: GroupSource, out: ExportFolder, number: Renumbering) -
         for batch in source.by_query():
             doc = numbers(number.docs[batch.doc])
             items = text('"', doc, '":', numbers(batch.score))
-            keys = text('"', numbers(number.queries[batch.query]), '"')
-            scores.add(keys, text("{", joined(items, batch.offsets), "}"))
+            query = numbers(number.queries[batch.query])
+            scores.add('"', query, '":{', joined(items, batch.offsets), "}")
 
 
 def _write_run(source: GroupSource, out: ExportFolder, number: Renumbering) -> None:
@@ -89,5 +89,5 @@ def _write_run(source: GroupSource, out: ExportFolder, number: Renumbering) -> N
             ranked, rank = best_first(batch)
             query = numbers(number.queries[batch.query[batch.rows[ranked]]])
             doc, score = numbers(number.docs[batch.doc[ranked]]), numbers(batch.score[ranked])
-            lines = text(query, " Q0 ", doc, " ", numbers(rank), " ", score, " rankmill")
-            write_lines(stream, lines)
+            line = query, " Q0 ", doc, " ", numbers(rank), " ", score, " rankmill"
+            write_rows(stream, *line)

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from ..errors import BadInput
 from .base import EXPORTS, Format
-from .columns import numbers, text
-from .folder import ExportFolder, write_lines
+from .columns import bytes_of, numbers
+from .folder import ExportFolder, write_rows
 from .lightning_ir import best_first
 from .source import GroupSource
 
@@ -39,16 +39,18 @@ class Trec(Format):
                 ids = query.take(pa.array(batch.rows)), doc.take(pa.array(places))
                 score = numbers(batch.score[places])
                 line = ids[0], " Q0 ", ids[1], " ", numbers(rank), " ", score, " ", self.tag
-                write_lines(run, text(*line))
+                write_rows(run, *line)
                 grade = np.maximum(batch.grade, batch.lead)
                 kept = np.flatnonzero(grade > 0)
                 ids = query.take(pa.array(batch.rows[kept])), doc.take(pa.array(kept))
-                write_lines(qrels, text(ids[0], " 0 ", ids[1], " ", numbers(grade[kept])))
+                write_rows(qrels, ids[0], " 0 ", ids[1], " ", numbers(grade[kept]))
         return {"order": "score, descending"}
 
 
 def without_blanks(ids: pa.Array, source: GroupSource) -> pa.Array:
     """Return ids; raise BadInput for one that holds a blank."""
+    if not (bytes_of(ids)[1] <= ord(" ")).any():
+        return ids
     place = pc.index(pc.match_substring_regex(ids, r"\s"), True).as_py()
     if place >= 0:
         raise BadInput(

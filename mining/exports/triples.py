@@ -11,7 +11,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from .columns import numbers, one_line
-from .folder import ExportFolder, write_lines
+from .folder import ExportFolder, write_tabbed
 from .source import Batch, GroupSource
 
 
@@ -22,7 +22,7 @@ def write_text_triples(source: GroupSource, out: ExportFolder, name: str, order:
             rows = batch.rows[batch.negative]
             docs = batch.doc[batch.positive][rows], batch.doc[batch.negative]
             found = [source.query_texts(batch.query[rows]), *map(source.doc_texts, docs)]
-            write_lines(stream, *_ordered([one_line(t) for t in found], batch, order))
+            write_tabbed(stream, *_ordered([one_line(t) for t in found], batch, order))
 
 
 def write_id_triples(source: GroupSource, out: ExportFolder, name: str, order: str) -> None:
@@ -32,7 +32,7 @@ def write_id_triples(source: GroupSource, out: ExportFolder, name: str, order: s
             rows = batch.rows[batch.negative]
             docs = batch.doc[batch.positive][rows], batch.doc[batch.negative]
             found = [source.query_ids(batch.query[rows]), *map(source.doc_ids, docs)]
-            write_lines(stream, *_ordered(found, batch, order))
+            write_tabbed(stream, *_ordered(found, batch, order))
 
 
 def _ordered(columns: list[pa.Array], batch: Batch, order: str) -> list[pa.Array]:

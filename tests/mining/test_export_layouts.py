@@ -306,6 +306,7 @@ def test_gpl(export):
     row = {"qid": "10", "pos": ["0"], "neg": {"rankmill": ["1", "2"]}}
     assert lines(folder / "hard-negatives.jsonl") == [row]
     assert (folder / "gpl-training-data.tsv").read_text() == "10\t0\t1\t5.75\n10\t0\t2\t10.5\n"
+    assert (folder / "qrels" / "train.tsv").read_text() == "query-id\tcorpus-id\tscore\n10\t0\t1\n"
 
 
 def test_trec(export):
@@ -343,7 +344,7 @@ def test_ms_swift(export):
     ]
 
 
-def test_contrastors_offsets_count_characters(toys, tmp_path):
+def test_contrastors(toys, tmp_path):
     folder = export_groups("contrastors", *toys, tmp_path / "out").path
     text = gzip.open(folder / "shard-00000.jsonl.gz", "rt", encoding="utf-8").read()
     row = json.loads(text)
@@ -353,6 +354,8 @@ def test_contrastors_offsets_count_characters(toys, tmp_path):
         "negatives": [N1, N2],
         "pos_score": 9.25,
         "scores": [3.5, -1.25],
+        "document_score": 9.25,
+        "negatives_scores": [3.5, -1.25],
         "metadata": {
             "objective": {
                 "self": [],
