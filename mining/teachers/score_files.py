@@ -1,7 +1,8 @@
 """Files of teacher scores that others wrote: one reader per format, rows of ids and a score.
 
 json     {"query id": {"document id": score}}
-jsonl    rows with query_id, doc_id, score; or one row per query with lists of doc_id and score
+jsonl    rows with query_id, doc_id, score; one row per query with lists of doc_id and score; or
+         rank_llm's rows of `query` and `candidates`
 tsv      query, document, score; a header may name the columns; or Hofstätter's triples: score of
          the positive, score of the negative, query, positive, negative
 parquet  columns query_id, doc_id, score; Rank-DistiLLM calls them qid, docno, score
@@ -97,7 +98,7 @@ def _json(path: Path, value: Names) -> Iterator[ScoreRow]:
 def _jsonl(path: Path, value: Names) -> Iterator[ScoreRow]:
     for number, row in read_objects(path):
         where = f"{path}, line {number}"
-        row = _flat(row) if value is RANKS else row
+        row = _flat(row)
         query_id, docs = _named(row, QUERY, where), _named(row, DOC, where)
         if value is RANKS and isinstance(docs, list) and not any(n in row for n in RANKS):
             scores: Any = list(range(1, len(docs) + 1))  # the list itself is the order
@@ -192,7 +193,9 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(query, dict) or not isinstance(candidates, list):
         return row
     docs = [c.get("docid") if isinstance(c, dict) else c for c in candidates]
-    return {"query_id": query.get("qid"), "doc_id": docs}
+    scores = [c["score"] for c in candidates if isinstance(c, dict) and "score" in c]
+    scored = {"score": scores} if len(scores) == len(docs) else {}
+    return {"query_id": query.get("qid"), "doc_id": docs} | scored
 
 
 def _placed(docs: list[Any]) -> dict[Any, int]:
