@@ -1,9 +1,10 @@
 """Load real exports with the trainers' own loaders and compare every group.
 
-    make conformance [ARGS='--only pylate --data beir:PATH --cache DIR']
+    make conformance [ARGS='--only pylate --data beir:PATH --cache DIR --repositories DIR']
 
 One environment per trainer is built from the package index below the cache folder, never in the
-checkout. A trainer that cannot be installed is listed as unproved, with the reason.
+checkout. Trainers that are no packages are read from a clone of their repository in a folder of
+`--repositories`. What cannot be had is listed as unproved, with the reason.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
-from targets import TARGETS, UNPROVED, Target
+from comparison import differences, expected
+from targets import TARGETS, Target
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "data" / "nfcorpus"
@@ -35,14 +36,16 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="names of targets")
     parser.add_argument("--data", help="collection; default: nfcorpus, else python-docs")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/rankmill/conformance")
+    parser.add_argument("--repositories", type=Path, help="clones; default: CACHE/repositories")
     options = parser.parse_args()
     cache = options.cache.absolute()
+    clones = (options.repositories or cache / "repositories").absolute()
     groups = prepare(cache, options.data)
     rows = []
     for target in TARGETS:
         if not options.only or target.name in options.only:
-            rows += prove(target, groups, cache)
-    report(rows, complete=not options.only)
+            rows += prove(target, groups, cache, clones)
+    report(rows)
     return 1 if any(row[2] == "FAILED" for row in rows) else 0
 
 
@@ -90,15 +93,24 @@ def first_queries(cache: Path) -> Path:
 # ---- one target ----------------------------------------------------------------------------------
 
 
-def prove(target: Target, groups, cache: Path) -> list[tuple[str, str, str, str]]:
+def prove(target: Target, groups, cache: Path, clones: Path) -> list[tuple[str, str, str, str]]:
     """Return (target, format, verdict, details) for each format."""
+    clone = clones / target.repository.partition("/")[2]
+    if target.repository and not clone.is_dir():
+        reason = f"no package; clone github.com/{target.repository} to {clone}"
+        return [(target.name, form, "unproved", reason) for form in target.formats]
     python, reason = environment(target, cache / target.name)
     if python is None:
         return [(target.name, form, "unproved", reason) for form in target.formats]
     versions = installed(python, target.packages)
+    if target.repository:
+        command = ["git", "-C", str(clone), "log", "-1", "--format=%h of %as"]
+        commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        versions = f"{target.repository} {commit}, {versions}"
+    path = str(clone / target.source) if target.repository else ""
     found = []
     for form in target.formats:
-        verdict, details = load(target, form, python, groups, cache)
+        verdict, details = load(target, form, python, groups, cache, path)
         found.append((target.name, form, verdict, f"{versions}; {details}"))
     return found
 
@@ -106,14 +118,15 @@ def prove(target: Target, groups, cache: Path) -> list[tuple[str, str, str, str]
 def environment(target: Target, folder: Path) -> tuple[Path | None, str]:
     """Build the environment, or find it; returns its Python, or why there is none."""
     stamp, python = folder / "requirements.txt", folder / "bin" / "python"
-    wanted = "\n".join([TORCH, *target.requirements, "--no-deps", *target.alone])
+    needed = [TORCH, *target.requirements] if target.torch else [*target.requirements]
+    wanted = "\n".join([*needed, "--no-deps", *target.alone])
     if stamp.exists() and stamp.read_text() == wanted:
         return python, ""
     shutil.rmtree(folder, ignore_errors=True)
     print(f"building {folder} ...", flush=True)
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     extra = os.environ.get("PIP_ARGS", "").split()
-    steps = [[TORCH, *target.requirements]]
+    steps = [needed]
     if target.alone:
         steps.append(["--no-deps", *target.alone])
     for wants in steps:
@@ -132,99 +145,49 @@ def installed(python: Path, packages: tuple[str, ...]) -> str:
     return ", ".join(f"{p} {v}" for p, v in zip(packages, done.stdout.split(), strict=True))
 
 
-def load(target: Target, form: str, python: Path, groups, cache: Path) -> tuple[str, str]:
-    """Export, read with the loader, compare."""
+def load(
+    target: Target, form: str, python: Path, groups, cache: Path, path: str
+) -> tuple[str, str]:
+    """Export, read with the loader, compare; `path`: where Python finds the trainer's clone."""
     import rankmill as rm
     from rankmill.mining.models import resolve
 
-    place = cache / "exports" / target.name
+    place, model = cache / "exports" / target.name, str(resolve(MODEL).path)
     shutil.rmtree(place, ignore_errors=True)
-    export = rm.export(form, groups, to=place / "export", allow_lossy=True)
+    known = {"MODEL": f'"{model}"', "FOLDER": f'"{place}/export"', "TOKENS": str(target.tokens)}
+    asked = re.sub("MODEL|FOLDER|TOKENS", lambda word: known[word[0]], form)
+    export = rm.export(asked, groups, to=place / "export", allow_lossy=True)
     out, began = place / "read.jsonl", time.perf_counter()
     quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [python, HERE / "loaders" / target.loader, export.path, out, str(resolve(MODEL).path)],
+        [python, HERE / "loaders" / target.loader, export.path, out, model],
         capture_output=True,
         text=True,
         cwd=place,
-        env=os.environ | quiet | {"HF_HOME": str(place / "hf")},
+        env=os.environ | quiet | {"HF_HOME": str(place / "hf"), "PYTHONPATH": path},
     )
     if done.returncode:
         return "FAILED", done.stderr.strip().splitlines()[-1][:200]
     read = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     loss = json.loads(done.stdout.strip().splitlines()[-1])["loss"]
-    wrong = differences(target, expected(groups), read)
+    wrong = differences(target, expected(target, groups, model), read)
     if wrong:
         return "FAILED", wrong
     if target.step and form == target.formats[0] and loss is None:
         return "FAILED", "no optimiser step was taken"
     stepped = f", a step (loss {loss:.4f})" if loss is not None else ""
-    said = "" if target.scores else ", texts only"
-    return "proved", f"{len(read)} groups equal{said}{stepped}, {time.perf_counter() - began:.0f} s"
+    said = {"none": ", texts only", "margins": ", margins", "grades": ", judgements"}
+    held, took = said.get(target.scores, ""), time.perf_counter() - began
+    return "proved", f"{len(read)} groups equal{held}{stepped}, {took:.0f} s"
 
 
-def expected(groups) -> list[dict]:
-    """The groups by plain look-ups, one after the other."""
-    from rankmill.api import collection_of
-    from rankmill.mining.groups import Groups
-
-    collection, rows = collection_of(groups), Groups(groups)
-    found = []
-    for number in range(len(rows)):
-        group = rows[number]
-        found.append(
-            {
-                "query": collection.queries.text(int(group.query[0])),
-                "docs": collection.corpus.texts(group.doc[0]),
-                "scores": group.score[0].tolist(),
-            }
-        )
-    return found
-
-
-def differences(target: Target, ours: list[dict], theirs: list[dict]) -> str:
-    """Say what differs; empty when every group is there with its documents and scores."""
-    if len(ours) != len(theirs):
-        return f"{len(theirs)} groups were read, {len(ours)} were written"
-    a, b = (Counter(normal(target, row) for row in rows) for rows in (ours, theirs))
-    if a != b:
-        query = next(iter(a - b))[0]
-        return f"{sum((a - b).values())} groups differ, the first of query {query[:60]!r}"
-    asked = [[seen(target, r["query"]) for r in rows] for rows in (ours, theirs)]
-    if target.order != "none" and asked[0] != asked[1]:
-        return "the groups came in another order"
-    return ""
-
-
-def normal(target: Target, row: dict) -> tuple:
-    """Return a group in a form that compares as far as the loader keeps it."""
-    scores = row["scores"] if target.scores else [0.0] * len(row["docs"])
-    pairs = [
-        (seen(target, d), float(np.float32(s))) for d, s in zip(row["docs"], scores, strict=True)
-    ]
-    query = seen(target, row["query"])
-    if target.order == "kept":
-        return query, *pairs
-    if target.order == "positive first":
-        return query, pairs[0], *sorted(pairs[1:])
-    return query, *sorted(pairs)
-
-
-def seen(target: Target, text: str) -> str:
-    """Return a text as the loader may hand it out."""
-    return re.sub(r"[\t\r\n]", " ", text).strip(" ") if target.tabs else text
-
-
-def report(rows: list[tuple[str, str, str, str]], complete: bool) -> None:
+def report(rows: list[tuple[str, str, str, str]]) -> None:
     by_verdict = defaultdict(list)
     for row in rows:
         by_verdict[row[2]].append(row)
     print()
     for target, form, verdict, details in rows:
         print(f"{verdict:9} {form:42} {target:22} {details}")
-    if complete:
-        for form, reason in UNPROVED.items():
-            print(f"{'unproved':9} {form:42} {reason}")
     print(", ".join(f"{len(found)} {verdict}" for verdict, found in sorted(by_verdict.items())))
 
 

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Target:
     """One trainer: `requirements` from the package index, `alone` those installed without their
-    dependencies, since these would pull another torch.
+    dependencies, since these would pull another torch. One that is no package is read from a clone
+    of `repository`, whose folder `source` holds its modules.
 
-    `formats` are our formats to load; `order` is how far the loader keeps the order of documents:
-    `kept`, `positive first`, or `none`; `step` says that an optimiser step is taken; `tabs`, that
-    texts lie between tabs: breaks became blanks, and the loader strips the ends of a line.
+    `formats` are our formats to load; in them MODEL is the path of the model, FOLDER that of the
+    export and TOKENS the length to cut texts at. How far the loader keeps what it reads:
+    `order`   `kept`; `positive first`, the others in any order; `shuffled`, the same and the groups
+              in any order; `none`
+    `scores`  `raw`; `margins` to the first; `grades`, of judged documents only; `none`
+    `texts`   `kept`; `between tabs`: breaks became blanks, and the ends of a line are stripped;
+              `tokens`: the numbers of the first `tokens` of a text; `ids` in place of texts
+    `step` says that an optimiser step is taken, `torch` that the reading code needs it.
     """
 
     name: str
@@ -22,9 +28,13 @@ class Target:
     formats: tuple[str, ...]
     order: str = "kept"
     alone: tuple[str, ...] = ()
-    scores: bool = True
+    scores: str = "raw"
+    texts: str = "kept"
+    tokens: int = 64
     step: bool = False
-    tabs: bool = False
+    torch: bool = True
+    repository: str = ""
+    source: str = ""
 
 
 TARGETS = (
@@ -80,7 +90,7 @@ TARGETS = (
         ("tevatron",),
         "read_tevatron.py",
         ("tevatron",),
-        scores=False,
+        scores="none",
     ),
     Target(
         "rankers",
@@ -104,7 +114,7 @@ TARGETS = (
         "read_colbert.py",
         ("colbert",),
         alone=("colbert-ai",),
-        tabs=True,
+        texts="between tabs",
     ),
     Target(
         "nemo",
@@ -113,7 +123,7 @@ TARGETS = (
         "read_nemo.py",
         ("nemo", "nemo(layout=inline)", "nemo(layout=arrow)"),
         alone=("nemo-automodel",),
-        scores=False,
+        scores="none",
     ),
     Target(
         "trove",
@@ -134,16 +144,122 @@ TARGETS = (
         order="none",
         alone=("ir-trove",),
     ),
+    Target(
+        "tevatron-next",
+        ("datasets", "transformers"),
+        ("datasets>=4", "pillow", "transformers"),
+        "read_tevatron_next.py",
+        ("tevatron", "tevatron-megatron"),
+        order="positive first",
+        repository="texttron/tevatron",
+        source="src",
+    ),
+    Target(
+        "tevatron-next",
+        ("datasets", "transformers"),
+        ("datasets>=4", "pillow", "transformers"),
+        "read_tevatron_next.py",
+        ("tevatron-ids",),
+        order="positive first",
+        scores="none",
+        repository="texttron/tevatron",
+        source="src",
+    ),
+    Target(
+        "splade",
+        ("torch",),
+        ("numpy", "tqdm"),
+        "read_splade.py",
+        ("splade", "splade(kind=trec)", "splade(kind=raw)"),
+        order="positive first",
+        texts="between tabs",
+        repository="naver/splade",
+    ),
+    Target(
+        "lsr",
+        ("datasets",),
+        ("datasets", "ir_datasets", "requests", "tqdm"),
+        "read_lsr.py",
+        ("lsr",),
+        texts="between tabs",
+        repository="thongnt99/learned-sparse-retrieval",
+    ),
+    Target(
+        "matchmaker",
+        ("torch",),
+        ("numpy",),
+        "read_matchmaker.py",
+        ("matchmaker",),
+        texts="between tabs",
+        repository="sebastian-hofstaetter/matchmaker",
+    ),
+    Target(
+        "arctic-embed",
+        ("pyarrow", "tokenizers"),
+        ("fsspec", "pandas", "pyarrow", "pydantic", "tokenizers", "tqdm"),
+        "read_arctic.py",
+        ("arctic-embed", "arctic-embed-batches(model=MODEL,length=TOKENS,queries=100)"),
+        order="shuffled",
+        scores="none",
+        texts="tokens",
+        repository="snowflakedb/ArcticTraining",
+        source="projects/arctic_embed/src",
+    ),
+    Target(
+        "contrastors",
+        ("webdataset", "fsspec"),
+        ("numpy", "pyarrow", "pyyaml", "s3fs", "tqdm", "webdataset"),
+        "read_contrastors.py",
+        ("contrastors(bucket=FOLDER)",),
+        repository="nomic-ai/contrastors",
+        source="src",
+    ),
+    Target(
+        "beir",
+        ("beir",),
+        ("tqdm",),
+        "read_beir.py",
+        ("beir",),
+        order="none",
+        alone=("beir",),
+        torch=False,
+        scores="grades",
+    ),
+    Target(
+        "gpl",
+        ("gpl", "beir", "sentence-transformers"),
+        ("sentence-transformers<6", "tqdm"),
+        "read_gpl.py",
+        ("gpl",),
+        alone=("beir", "gpl"),  # gpl asks for Elasticsearch
+        scores="margins",
+    ),
+    Target(
+        "rank-llm",
+        ("rank-llm",),
+        ("dacite",),
+        "read_rank_llm.py",
+        ("rank-llm",),
+        order="none",
+        alone=("rank-llm",),  # it asks for vLLM
+        torch=False,
+    ),
+    Target(
+        "ir-measures",
+        ("ir-measures",),
+        ("ir-measures",),
+        "read_trec.py",
+        ("trec",),
+        order="none",
+        texts="ids",
+        torch=False,
+    ),
+    Target(
+        "ms-swift",
+        ("ms-swift", "datasets", "transformers"),
+        ("ms-swift",),
+        "read_ms_swift.py",
+        ("ms-swift",),
+        scores="none",
+    ),
 )
-
-UNPROVED = {
-    "tevatron (scores)": "the package on the index, 0.1.0, reads texts only",
-    "tevatron-ids": "its reader is in the repository, not in the package of the index",
-    "splade": "installed from its repository, which is no package of the index",
-    "lsr": "installed from its repository, which is no package of the index",
-    "matchmaker": "a repository to clone, no package",
-    "arctic-embed, arctic-embed-batches": "the trainer is in the repository, not on the index",
-    "contrastors": "a repository to clone; needs CUDA extensions",
-    "beir, gpl, ms-swift, rank-llm, trec": "interchange layouts: no trainer's loader is run",
-}
-"""Formats without a loader here, and why; the tests check their files against the layout."""

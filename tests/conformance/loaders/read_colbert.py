@@ -5,23 +5,13 @@ The package imports its indexer, which wants FAISS and a compiler; the reading c
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
-import types
 from pathlib import Path
 
+from without_init import without_init
 
-def without_indexer(name: str) -> None:
-    """Make the package importable without running its `__init__`."""
-    found = importlib.util.find_spec(name)
-    assert found is not None
-    package = types.ModuleType(name)
-    package.__path__ = list(found.submodule_search_locations or ())
-    sys.modules[name] = package
-
-
-without_indexer("colbert")
+without_init("colbert")
 from colbert.infra.config.config import ColBERTConfig  # noqa: E402
 from colbert.training import lazy_batcher  # noqa: E402
 
