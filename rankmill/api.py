@@ -356,9 +356,13 @@ def vectors_of(encoder: str, about: Artifact, how: Execution = INLINE) -> Mappin
     text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"
     settings = asdict(TEACHERS.parse(text))
     model, collection = settings.pop("model"), collection_of(about)
+    asked = settings.pop("query_model", None) or model
     return {
-        role: encode(about.workspace, model, texts.artifact, how=how, **settings)
-        for role, texts in (("vectors", collection.corpus), ("query_vectors", collection.queries))
+        role: encode(about.workspace, by, texts.artifact, how=how, **settings)
+        for role, by, texts in (
+            ("vectors", model, collection.corpus),
+            ("query_vectors", asked, collection.queries),
+        )
     }
 
 

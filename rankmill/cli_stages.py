@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -217,7 +217,7 @@ def train(
     from rankmill.training.settings import read_settings
 
     with session(workspace, as_json=json) as here:
-        options = {
+        options: dict[str, Any] = {
             "documents": count_of(documents),
             "batch": batch,
             "lr": lr,

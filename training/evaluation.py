@@ -230,15 +230,13 @@ def rerank_with(
     """
     from ..mining.sources.rerank import Rerank
 
-    folder, card = student_folder(workspace, student)
+    folder, said = student_folder(workspace, student)
     held = Collection.open(workspace, collection)
     artifact = workspace.find(run, "run")
     _same_texts(artifact, held)
     first = cut_run(workspace, artifact, held, split, depth, how)
     name = "cross_encoder" if folder.is_classifier else "bi_encoder"
-    teacher = TEACHERS.member(name)(
-        model=str(folder.path), max_length=card.get("max_length"), compute=compute
-    )
+    teacher = TEACHERS.member(name)(model=str(folder.path), compute=compute, **said)
     source = Rerank(teacher=TEACHERS.text(teacher), of=first.fingerprint)
     return mine(workspace, source, held, split, depth=depth, how=how)
 
@@ -259,7 +257,7 @@ def retrieve_with(
     """
     from ..mining.sources.dense import Dense
 
-    folder, card = student_folder(workspace, student)
+    folder, said = student_folder(workspace, student)
     if folder.is_classifier:
         raise UsageError(
             "a cross-encoder cannot search a corpus",
@@ -267,27 +265,35 @@ def retrieve_with(
             do="re-rank a first stage with it (--first-stage RUN)",
         )
     held = Collection.open(workspace, collection)
-    source = Dense(model=str(folder.path), max_length=card.get("max_length"), compute=compute)
+    source = Dense(model=str(folder.path), compute=compute, **said)
     return mine(workspace, source, held, split, depth=depth, how=how)
 
 
 def student_folder(
     workspace: Workspace, student: Artifact | str | Path
 ) -> tuple[ModelFolder, dict[str, Any]]:
-    """Return the model folder of a student (or any checkpoint) and the card it was trained with."""
+    """Return the model folder of a student (or any checkpoint), and what else its encoder needs.
+
+    That is the `max_length` it was trained with and, of separate towers, the `query_model`; the
+    folder is then that of the documents' tower.
+    """
     if isinstance(student, str) and not Path(student).is_dir() and ":" not in student:
         student = workspace.find(student, "student")
     if not isinstance(student, Artifact):
-        return resolve(student), {}
-    if not any(part.file == "model/config.json" for part in student.parts):
-        raise UsageError(
-            "this student has separate towers, which cannot be evaluated as one model",
-            where=student.path,
-            do="encode with model/query and model/doc yourself, or train with separate=false",
-        )
+        return _towers(Path(student)) or (resolve(student), {})
     for part in student.parts:
         student.check(part, 2)
-    return resolve(student.path / "model"), json.loads(student.file("card.json").read_text())
+    card = json.loads(student.file("card.json").read_text())
+    said = {"max_length": card.get("max_length")}
+    folder, more = _towers(student.path / "model") or (resolve(student.path / "model"), {})
+    return folder, said | more
+
+
+def _towers(folder: Path) -> tuple[ModelFolder, dict[str, Any]] | None:
+    """Return the documents' tower and the path of the queries', where they are two."""
+    if not (folder / "query" / "config.json").exists():
+        return None
+    return resolve(folder / "doc"), {"query_model": str(folder / "query")}
 
 
 def cut_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from functools import partial
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from ..mining.errors import MissingDependency, UsageError
+from ..mining.errors import UsageError
 from ..mining.models import ModelFolder
 
 
@@ -56,12 +57,12 @@ def recompute_layers(network: nn.Module) -> None:
 
 def compile_network(network: nn.Module, here: torch.device) -> None:
     """Let `torch.compile` fuse each transformer, for rows and widths of any size."""
-    if here.type == "cuda":
-        try:
-            import triton  # noqa: F401
-        except ImportError as error:
-            raise MissingDependency("triton", "triton") from error
-    elif not _cpp_compiler():
+    if here.type == "cuda" and importlib.util.find_spec("triton") is None:
+        raise UsageError(
+            "compile needs triton on a GPU, and it is not installed",
+            do="pip install triton, or leave out compile",
+        )
+    if here.type == "cpu" and not _cpp_compiler():
         raise UsageError(
             "compile needs a C++ compiler, and none is found",
             do="install g++ or clang++ (or name one in CXX), or leave out compile",

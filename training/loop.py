@@ -21,6 +21,7 @@ from ..mining.groups import Groups
 from ..mining.models import ModelFolder, device
 from ..mining.store import Artifact
 from .allocator import keep_freed_memory
+from .budget import Budget, budget_of
 from .checkpoints import load_checkpoint, save_checkpoint
 from .layers import compile_network, recompute_layers
 from .losses import Loss
@@ -80,6 +81,13 @@ class Training:
     def documents(self) -> int:
         """Documents seen in all: the budget, rounded up to whole groups."""
         return self.positions * self.size
+
+    def budget(self, positions: int) -> Budget:
+        """Return what training up to a position amounts to, in all processes together."""
+        whole = GroupStream(
+            self.groups, batch=1, seed=self.settings.seed, negatives=self.settings.negatives
+        )
+        return budget_of(whole, positions)
 
     def run(self, scratch: Path, how: Execution = INLINE) -> dict[str, float]:
         """Train from the last checkpoint in `scratch` to the end; returns the usage."""

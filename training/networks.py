@@ -19,6 +19,8 @@ from ..mining.store import files
 from .layers import keep_layers
 from .packing import Packed, Piece
 
+_MODULES = "sentence_transformers.models"
+
 
 class Network(nn.Module):
     """A student's weights and the way from packed texts to scores [groups, k]."""
@@ -106,14 +108,29 @@ class TowerNetwork(Network):
         return F.normalize(vectors, dim=1) if self.normalise else vectors
 
     def save(self, folder: Path, model: ModelFolder, max_length: int) -> None:
-        """Write the sentence-transformers layout; separate towers go to `query/` and `doc/`."""
+        """Write the sentence-transformers layout.
+
+        Separate towers go to `query/` and `doc/`, each a model; a Router above them makes one of
+        both, for `encode_query` and `encode_document`.
+        """
         if self.queries is None:
             self._save_tower(self.docs, folder, model, max_length)
-        else:
-            self._save_tower(self.queries, folder / "query", model, max_length)
-            self._save_tower(self.docs, folder / "doc", model, max_length)
+            return
+        towers = {"query": (self.queries, "query"), "document": (self.docs, "doc")}
+        types: dict[str, str] = {}
+        structure: dict[str, list[str]] = {}
+        for route, (tower, place) in towers.items():
+            kinds = self._save_tower(tower, folder / place, model, max_length)
+            steps = [place, *(f"{place}/{n}_{kind}" for n, kind in enumerate(kinds) if n)]
+            structure[route] = steps
+            types |= {s: f"{_MODULES}.{kind}" for s, kind in zip(steps, kinds, strict=True)}
+        said = {"default_route": "document", "allow_empty_key": True}
+        router = {"types": types, "structure": structure, "parameters": said}
+        _write_json(folder / "router_config.json", router)
+        module = {"idx": 0, "name": "0", "path": "", "type": f"{_MODULES}.Router"}
+        _write_json(folder / "modules.json", [module])
 
-    def _save_tower(self, tower: Any, folder: Path, model: ModelFolder, length: int) -> None:
+    def _save_tower(self, tower: Any, folder: Path, model: ModelFolder, length: int) -> list[str]:
         _save_checkpoint(tower, folder, model)
         kinds = ["Transformer", "Pooling", *(["Normalize"] if self.normalise else [])]
         modules = [
@@ -121,7 +138,7 @@ class TowerNetwork(Network):
                 "idx": i,
                 "name": str(i),
                 "path": "" if i == 0 else f"{i}_{kind}",
-                "type": f"sentence_transformers.models.{kind}",
+                "type": f"{_MODULES}.{kind}",
             }
             for i, kind in enumerate(kinds)
         ]
@@ -138,6 +155,7 @@ class TowerNetwork(Network):
         _write_json(folder / "modules.json", modules)
         _write_json(folder / "1_Pooling" / "config.json", pooling)
         _write_json(folder / "sentence_bert_config.json", {"max_seq_length": length})
+        return kinds
 
 
 class JointNetwork(Network):

@@ -8,11 +8,16 @@ from typing import Any
 
 from ..mining.errors import UsageError
 from ..mining.models import COMPUTE
+from ..mining.names import Call, Family, parse
 
-PRECISIONS = (*COMPUTE, "float16")  # a student may be trained in what no teacher is run in
+PRECISIONS = COMPUTE
 _LATER = {"pieces", "cache", "recompute", "compile"}
 
 
+SETTINGS = Family("training setting")
+
+
+@SETTINGS.register("settings")
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a student is trained.
@@ -86,3 +91,15 @@ class Settings:
         if step < rising:
             return self.lr * (step + 1) / rising
         return self.lr * (steps - step) / max(1, steps - rising)
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """Read `micro=4,patience=3` as a command line gives it; returns only what is said there.
+
+    Raises UsageError for an unknown name or a value that does not fit.
+    """
+    said = parse(f"settings({text})")
+    if not isinstance(said, Call) or said.positional:
+        raise UsageError(f"{text!r} is not a list of settings", do="write micro=4,patience=3")
+    value = SETTINGS.parse(said)
+    return {key: getattr(value, key) for key, _ in said.named}

@@ -73,16 +73,28 @@ def train_student(
     place = workspace.folder("student", fingerprint_of("student", parameters, inputs))
 
     def write(folder: Path, scratch: Path) -> Mapping[str, float]:
-        how.progress.begin("student", "documents", 1, 0, run.documents)
-        try:
-            usage = run.run(scratch, how)
-            write_student(folder, run)
-            files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
-            return usage
-        finally:
-            how.progress.end()
+        usage = _run(run, scratch, how)
+        write_student(folder, run)
+        files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
+        return usage
 
     return processes.build(workspace, "student", parameters, inputs, write, run.follow)
+
+
+def _run(run: Training, scratch: Path, how: Execution) -> Mapping[str, float]:
+    """Train, saying before what the budget amounts to and after whether the scores collapsed."""
+    how.progress.announce(f"budget: {run.budget(run.positions)}")
+    how.progress.begin("student", "documents", 1, 0, run.documents)
+    try:
+        usage = run.run(scratch, how)
+    finally:
+        how.progress.end()
+    if run.telemetry.summary()["collapsed"]:
+        how.progress.announce(
+            "warning: the student collapsed, it scores all documents of a group nearly alike; "
+            "lower lr, or take another loss"
+        )
+    return usage
 
 
 def _tokens(
@@ -125,6 +137,7 @@ def write_student(folder: Path, run: Training) -> None:
     run.network.save(files.make_folder(folder / "model"), run.model, length)
     files.write_arrow(folder / "telemetry.arrow", run.telemetry.table())
     seen = int(run.telemetry.rows["documents"][-1])
+    budget = run.budget(seen // run.size)
     card = {
         **parameters_of(run),
         "score_kind": run.student.score_kind,
@@ -132,9 +145,10 @@ def write_student(folder: Path, run: Training) -> None:
         "groups": run.groups.artifact.root_hash,
         "group_size": run.size,
         "max_length": length,
-        "documents_seen": seen,
-        "groups_stored": len(run.groups),
-        "epochs": round(seen / run.size / len(run.groups), 4),
+        "documents_seen": budget.documents,
+        "groups_stored": budget.stored,
+        "epochs": budget.epochs,
+        "unique_pairs": budget.unique_pairs,
         **run.telemetry.summary(),
     }
     if s.compute == "float16":

@@ -48,7 +48,8 @@ class Dense:
 
     `dim` keeps the first components of every vector (Matryoshka). `index` searches approximately,
     by a FAISS index-factory string such as `IVF1024,Flat`, and `probe` says how far (nprobe of IVF,
-    efSearch of HNSW); without `index` the search is exact.
+    efSearch of HNSW); without `index` the search is exact. `query_model` encodes the queries
+    (None: `model` does).
     """
 
     model: str
@@ -60,6 +61,7 @@ class Dense:
     dim: int | None = None
     index: str | None = None
     probe: int | None = None
+    query_model: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("compute", COMPUTE), ("dtype", DTYPES), ("pooling", POOLINGS)):
@@ -88,11 +90,12 @@ def mine_dense(
     More vectors than one range holds are searched range by range, see `document_ranges`.
     """
     model = resolve(source.model)
-    texts = {"queries": collection.queries, "corpus": collection.corpus}
+    asked = resolve(source.query_model) if source.query_model else model
     vectors = {
-        role: vectors_by(workspace, source, model, some.artifact, how)
-        for role, some in texts.items()
+        "queries": vectors_by(workspace, source, asked, collection.queries.artifact, how),
+        "corpus": vectors_by(workspace, source, model, collection.corpus.artifact, how),
     }
+    named = replace(source, query_model=asked.tag) if source.query_model else source
     options = {
         "queries": str(vectors["queries"].path),
         "docs": str(vectors["corpus"].path),
@@ -115,7 +118,7 @@ def mine_dense(
         worker, options, gpus = MergeWorker, search.merge(inputs["lists"]), 0
     return build_run(
         workspace,
-        SOURCES.text(replace(source, model=model.tag)),
+        SOURCES.text(replace(named, model=model.tag)),
         collection,
         split,
         depth=depth,

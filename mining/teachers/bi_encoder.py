@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class BiEncoder:
     """An encoder whose inner product is the score; a cosine where its vectors are normalised.
 
     Parameters left out are read from the model's files, see `rankmill.mining.encoders`.
+    `query_model`: an encoder of its own for queries (None: the same).
     """
 
     model: str
@@ -30,6 +31,7 @@ class BiEncoder:
     pooling: str | None = None
     normalise: bool | None = None
     dim: int | None = None
+    query_model: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("compute", COMPUTE), ("dtype", DTYPES), ("pooling", POOLINGS)):
@@ -47,10 +49,11 @@ def prepare_bi_encoder(
 ) -> Prepared:
     """Encode corpus and queries, or find their vectors: a pair then costs one inner product."""
     model = resolve(teacher.model)
+    asked = resolve(teacher.query_model) if teacher.query_model else model
     vectors = {
         role: encode(
             workspace,
-            model,
+            asked if role == "queries" else model,
             pool.input(role),
             max_length=teacher.max_length,
             compute=teacher.compute,
@@ -63,8 +66,9 @@ def prepare_bi_encoder(
         for role in ("queries", "corpus")
     }
     same_width(Vectors(vectors["queries"]), Vectors(vectors["corpus"]))
+    named = replace(teacher, query_model=asked.tag) if teacher.query_model else teacher
     return Prepared(
-        label=label_of(teacher, model),
+        label=label_of(named, model),
         kind="similarity",
         parameters={
             "model": model.fingerprint,

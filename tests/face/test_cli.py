@@ -82,6 +82,12 @@ def test_the_whole_way_stage_by_stage(rankmill):
         ("mine", "bm25", "-c", "tiny", "--split", "test", "--depth", "20", "-n", "test-bm25"),
         ("eval", "--student", "student", "--first-stage", "test-bm25"),
         ("eval", "--student", "out", "-c", "tiny", "--split", "test"),
+        ("train", "bi_encoder(model=encoder,separate=true)", "--groups", "groups")
+        + ("--loss", "infonce", "--documents", "32", "--doc-length", "40", "--query-length", "20")
+        + ("--settings", "batch=4,cache=1,validate_steps=2,patience=1", "--validation", "groups")
+        + ("--name", "towers", "--to", "towers-out"),
+        ("eval", "--student", "towers", "-c", "tiny", "--split", "test"),
+        ("eval", "--student", "towers-out", "--first-stage", "test-bm25"),
         ("eval", "--run", "bm25.txt", "-c", "tiny", "--split", "train"),
         ("import", "bm25.txt", "-c", "tiny", "--split", "train", "--name", "back"),
     ]
@@ -89,6 +95,7 @@ def test_the_whole_way_stage_by_stage(rankmill):
         status, out, err = rankmill(*step)
         assert status == 0, (step, err)
         assert ("root" in out) or ("nDCG@10" in out), out
+        assert step[0] != "train" or "32 documents seen in 8 groups" in err
     for name in ("pool", "groups", "stats", "tiny"):
         status, out, _ = rankmill("show", name, "--rows", "2")
         assert status == 0
@@ -170,6 +177,16 @@ def test_two_workers_give_the_same_root_hashes(rankmill, tmp_path, ray_cluster):
             "count",
         ),
         (("train", "bi_encoder(model=encoder)", "--groups", "groups", "--loss", "kk"), 2, "kl"),
+        (
+            ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--settings", "mirco=4"),
+            2,
+            "did you mean micro?",
+        ),
+        (
+            ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--settings", "4"),
+            2,
+            "is not a list of settings",
+        ),
         (("nonsense",), 2, "nonsense"),
     ],
 )

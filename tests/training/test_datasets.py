@@ -36,6 +36,7 @@ def test_text_tuples(setting):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork in a process with threads
 def test_loader_keeps_the_order_of_the_stream(setting, workers):
     def make():

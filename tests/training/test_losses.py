@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import oracles.losses
 import pytest
 import torch
 
@@ -69,6 +70,46 @@ def test_every_loss_stays_above_its_floor_and_has_finite_gradients(name):
     assert torch.isfinite(f.grad).all()
     shifted = loss.values(f.detach() + 3.0, g)  # only differences within a group matter
     assert torch.allclose(shifted, values.detach(), rtol=1e-3, atol=1e-4)
+
+
+def drawn(groups: int, size: int) -> list[torch.Tensor]:
+    """Student and teacher scores, float64."""
+    generator = torch.Generator().manual_seed(11)
+    return [2 * torch.randn(groups, size, generator=generator, dtype=torch.float64) for _ in "fg"]
+
+
+@pytest.mark.parametrize("name", oracles.losses.LOSSES)
+@pytest.mark.parametrize("size", [2, 7])
+def test_values_are_those_of_the_plain_formula(name, size):
+    f, g = drawn(20, size)
+    plain = oracles.losses.LOSSES[name]
+    expected = [plain(a, b) for a, b in zip(f.tolist(), g.tolist(), strict=True)]
+    assert LOSSES.parse(name).values(f, g).tolist() == pytest.approx(expected)
+
+
+def test_every_loss_has_a_plain_formula():
+    named = {name.partition("(")[0] for name in oracles.losses.LOSSES}
+    assert named | {"lambda_loss"} == set(LOSSES.names())  # its loop stands below
+
+
+EVERY = [*LOSSES.names(), "margin_mse(pairs=all)", "bregman(of=pairs)", "bregman(phi=burg)"]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_gradients_are_finite_differences(name):
+    f, g = drawn(5, 6)
+    loss = LOSSES.parse(name)
+    f.requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda x: loss.values(x, g), (f,), eps=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_order_of_negatives_does_not_matter(name):
+    f, g = drawn(8, 6)
+    moved = [0, 4, 2, 5, 1, 3]
+    loss = LOSSES.parse(name)
+    assert torch.allclose(loss.values(f, g), loss.values(f[:, moved], g[:, moved]))
+    assert torch.allclose(loss.floor(g), loss.floor(g[:, moved]))
 
 
 PERFECT = ["kl", "reverse_kl", "jensen_shannon", "margin_mse", "bregman(phi=burg)"]

@@ -206,3 +206,31 @@ def test_refusals(setting, tmp_path):
     with pytest.raises(BadInput, match="the tokens are of corpus"):
         check_tokens(groups, queries, docs)
     del groups.artifact.inputs["corpus"]
+
+
+WITHOUT_TORCH = """
+import sys
+from rankmill.mining.groups import Groups
+from rankmill.mining.models import resolve
+from rankmill.mining.store import open_artifact
+from rankmill.training.packing import Limits, TokenColumns, Towers
+from rankmill.training.stream import GroupStream
+
+columns = [TokenColumns(open_artifact(path)) for path in {tokens!r}]
+pack = Towers(resolve({model!r}), *columns, Limits(8, 24), pieces=1)
+stream = GroupStream(Groups(open_artifact({groups!r})), pack, batch=4, stop=8)
+print([batch.arrays()["docs_ids"].shape[0] for batch in stream], "torch" in sys.modules)
+"""
+
+
+def test_plain_arrays_need_no_torch(setting):
+    import subprocess
+    import sys
+
+    script = WITHOUT_TORCH.format(
+        tokens=[str(artifact.path) for artifact in setting.tokens],
+        model=str(setting.model.path),
+        groups=str(setting.groups.path),
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.stdout.strip() == "[24, 24] False", ended.stderr
