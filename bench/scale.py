@@ -71,17 +71,28 @@ def joined(bounds: np.ndarray, ranks: np.ndarray, words: pa.Array) -> pa.Array:
 
 def write_collection(folder: Path, docs: int, queries: int) -> None:
     """Write documents.parquet and queries.parquet, unless they are there."""
-    if (folder / "queries.parquet").exists():
-        return
     folder.mkdir(parents=True, exist_ok=True)
+    asked = folder / "queries.parquet"
     words, distribution = forms(), cumulated()
+    if not asked.exists():
+        write_documents(folder / "documents.parquet", docs, words, distribution)
+    if not asked.exists() or pq.read_metadata(asked).num_rows != queries:
+        write_queries(asked, docs, queries, words, distribution)
+
+
+def write_documents(path: Path, docs: int, words: pa.Array, distribution: np.ndarray) -> None:
     schema = pa.schema([("doc_id", pa.string()), ("text", pa.large_string())])
-    with pq.ParquetWriter(folder / "documents.parquet", schema, compression="zstd") as out:
+    with pq.ParquetWriter(path, schema, compression="zstd") as out:
         for start in range(0, docs, GROUP):
             n = min(GROUP, docs - start)
             text = joined(*ranks_of(start // GROUP, n, distribution), words)
             ids = pa.array([f"d{i}" for i in range(start, start + n)])
             out.write_table(pa.Table.from_arrays([ids, text], schema=schema))
+
+
+def write_queries(
+    path: Path, docs: int, queries: int, words: pa.Array, distribution: np.ndarray
+) -> None:
     rng = np.random.Generator(np.random.Philox(key=[20_261_120, 1 << 40]))
     bounds, ranks = ranks_of(0, min(GROUP, docs), distribution)
     asked, ends = [], [0]
@@ -93,7 +104,7 @@ def write_collection(folder: Path, docs: int, queries: int) -> None:
         ends.append(ends[-1] + size)
     text = joined(np.array(ends), np.concatenate(asked), words).cast(pa.string())
     ids = pa.array([f"q{i}" for i in range(queries)])
-    pq.write_table(pa.table({"query_id": ids, "text": text}), folder / "queries.parquet")
+    pq.write_table(pa.table({"query_id": ids, "text": text}), path)
 
 
 def peak_gb() -> float:
