@@ -6,6 +6,7 @@ tevatron        JSON lines with positive_passages and negative_passages, each {d
 flag-embedding  JSON lines with query, pos, neg, pos_scores, neg_scores: texts, not ids
 trove           JSON lines {"qid", "docid": […], "score": […]}
 rankers         folder with train.jsonl (query_id, doc_id_a, doc_id_b) and teacher.json
+flat            JSON lines or Parquet with qid, pos, neg, pos.score, neg.score: ids and scores
 
 An `id_map.parquet` beside numbered ids leads back to the ids they stand for. ColBERT's own scorer
 prints the reverse order, `[qid, [[score, pid], …]]`; that is another nesting, and is refused.
@@ -172,6 +173,29 @@ def _rankers(path: Path) -> Iterator[GroupRow]:
         )
 
 
+def _flat(path: Path) -> Iterator[GroupRow]:
+    for number, row in _parquet_rows(path) if path.suffix == ".parquet" else read_objects(path):
+        sides = [_several(_get(row, name, path, number)) for name in ("pos", "neg")]
+        scores = [_several(_get(row, f"{name}.score", path, number)) for name in ("pos", "neg")]
+        docs = [str(doc) for side in sides for doc in side]
+        query = str(_get(row, "qid", path, number))
+        yield GroupRow(number, query, docs, sum(scores, []), len(sides[0]))
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    import pyarrow.parquet as pq
+
+    number = 0
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
+        for row in batch.to_pylist():
+            number += 1
+            yield number, row
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _get(row: Any, name: str, path: Path, line: int) -> Any:
     if not isinstance(row, dict) or name not in row:
         raise BadInput(
@@ -189,4 +213,5 @@ LAYOUTS = {
     "flag-embedding": Layout("train/train.jsonl", _flag_embedding, by_text=True),
     "trove": Layout("train.jsonl", _trove),
     "rankers": Layout("train.jsonl", _rankers),
+    "flat": Layout("train.jsonl", _flat),
 }

@@ -97,7 +97,7 @@ def import_(
         str | None,
         typer.Option(
             help="Of scores: json, jsonl, tsv, parquet, trec; else by ending. Of groups: triple, "
-            "colbert, tevatron, flag-embedding, trove, rankers."
+            "colbert, tevatron, flag-embedding, trove, rankers, flat."
         ),
     ] = None,
     unknown: Annotated[

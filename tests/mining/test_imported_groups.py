@@ -6,6 +6,8 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny_collection import tiny_beir
 from toy_groups import publish
@@ -13,7 +15,6 @@ from toy_groups import publish
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.exports import export_groups
-from rankmill.mining.group_files import LAYOUTS
 from rankmill.mining.groups import Groups
 from rankmill.mining.imported_groups import import_groups
 from rankmill.mining.store import Workspace
@@ -47,7 +48,7 @@ def read_back(made, path, form, **options):
     return import_groups(collection.artifact.workspace, path, collection, form=form, **options)
 
 
-@pytest.mark.parametrize("form", LAYOUTS)
+@pytest.mark.parametrize("form", EXPORTED)
 def test_an_export_comes_home(made, tmp_path, form):
     groups, collection = made
     folder = export_groups(EXPORTED[form], groups, collection, tmp_path / "out").path
@@ -71,6 +72,30 @@ def trove(folder, *rows):
 
 def row(query="q3", docs=("d1", "d2", "d3"), scores=(3, 2, 1)):
     return {"qid": query, "docid": list(docs), "score": list(scores)}
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.parquet"])
+def test_flat_columns_of_ids_and_scores(made, tmp_path, name):
+    row = {"qid": "q1", "pos": ["d3"], "pos.score": [2.5], "neg": ["d1", "d2"]}
+    rows = [row | {"neg.score": [-1.0, 0.5]}, row | {"qid": "q2", "neg.score": [1.0, 0.25]}]
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(r | {"pos": "d3"}) + "\n" for r in rows))
+    read = Groups(read_back(made, path, "flat")).part(0)
+    collection = made[1]
+    assert collection.queries.query_ids(read.query) == ["q1", "q2"]
+    assert [collection.corpus.doc_ids(docs) for docs in read.doc] == [["d3", "d1", "d2"]] * 2
+    assert read.score.tolist() == [[2.5, -1.0, 0.5], [2.5, 1.0, 0.25]]
+    assert read.grade.tolist() == [[1, 0, 0]] * 2
+
+
+def test_flat_columns_without_scores_are_refused(made, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"qid": "q1", "pos": ["d3"], "neg": ["d1"]}) + "\n")
+    with pytest.raises(BadInput, match=r"'pos.score' is missing(.|\n)*line 1"):
+        read_back(made, path, "flat")
 
 
 def test_queries_in_any_order_and_groups_of_several_sizes(made, tmp_path):
