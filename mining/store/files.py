@@ -319,9 +319,9 @@ def _explained(path: Path, needed: int) -> Iterator[None]:
             raise
         place = next(p for p in [path, *path.parents] if p.exists())
         free = shutil.disk_usage(place).free
+        known = f"{needed:,} bytes needed, " if needed else ""  # of a stream it is not known
         raise RankmillError(
-            f"cannot write: {os.strerror(error.errno or 0)} "
-            f"({needed:,} bytes needed, {free:,} bytes free)",
+            f"cannot write: {os.strerror(error.errno or 0)} ({known}{free:,} bytes free)",
             where=path,
             do="free some space or choose another place, then run it again: a stage resumes",
         ) from error
