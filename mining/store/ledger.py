@@ -20,7 +20,8 @@ from typing import Any
 from . import files
 
 ATTEMPTS = "attempts.jsonl"
-_VERSIONS = ("rankmill", "numpy", "numba", "pyarrow", "torch", "transformers", "faiss-cpu", "ray")
+_VERSIONS = ("rankmill", "numpy", "numba", "pyarrow", "torch", "transformers", "ray")
+_VERSIONS += ("faiss-cpu", "faiss-gpu")  # one of them, or none
 
 
 @dataclass(slots=True)

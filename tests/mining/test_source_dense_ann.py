@@ -141,6 +141,10 @@ def test_an_index_of_another_encoder_is_refused(
     said = "the index holds 400 vectors of 32 components, the encoder gives 400 of 48"
     with pytest.raises(BadInput, match=said):
         load_index(index, Vectors(wide), None)
+    other = encode(workspace, tiny_encoder(tmp_path / "o", seed=9), vectors.input("texts"))
+    said = f"the index was built over the vectors {vectors.fingerprint[:12]}, the encoder's are"
+    with pytest.raises(BadInput, match=said):
+        load_index(index, Vectors(other), None)
     with pytest.raises(UsageError, match="probe=4: Flat has no nprobe"):
         load_index(index, Vectors(vectors), 4)
 
