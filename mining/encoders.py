@@ -19,7 +19,7 @@ from .actors import INLINE, Execution
 from .errors import BadInput
 from .forward import Forward, Work
 from .matryoshka import cut_vectors
-from .models import COMPUTE, ModelFolder, device, resolve
+from .models import ModelFolder, check_compute, device, resolve
 from .sequences import Template, single_sequences
 from .store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from .store.tables import vectors_schema
@@ -191,8 +191,7 @@ def encode(
 
 
 def _check_precisions(compute: str, dtype: str) -> None:
-    if compute not in COMPUTE:
-        raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
+    check_compute(compute)
     if dtype not in DTYPES:
         raise BadInput(f"dtype={dtype} is not known", do=f"one of {', '.join(DTYPES)}")
 

@@ -35,7 +35,7 @@ _DECIDING = (
     *_TOKENIZERS,
 )
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-COMPUTE = ("float32", "bfloat16")
+COMPUTE = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -318,10 +318,24 @@ def device() -> Any:
 
 
 def check_compute(compute: str) -> str:
-    """Return `compute` if it is a precision that models can run in; raises BadInput."""
+    """Return `compute` if models can run in it on the device of this process; raises BadInput."""
     if compute not in COMPUTE:
         raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
+    if compute == "float16" and device().type == "cpu" and not half_on_processor():
+        raise BadInput(
+            "this processor does not multiply in float16",
+            where=f"compute={compute}",
+            do="use compute=bfloat16 or float32, or a machine with a GPU",
+        )
     return compute
+
+
+def half_on_processor() -> bool:
+    """Say whether torch runs float16 on this processor by more than conversions."""
+    import torch
+
+    known = getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", None)
+    return bool(known and known())
 
 
 @contextlib.contextmanager

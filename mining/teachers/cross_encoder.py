@@ -11,7 +11,7 @@ from ..actors import Execution
 from ..encoders import unchanged
 from ..errors import BadInput, UsageError
 from ..forward import Forward, Work
-from ..models import COMPUTE, ModelFolder, device, resolve
+from ..models import COMPUTE, ModelFolder, check_compute, device, resolve
 from ..sequences import Template, pair_sequences
 from ..store import Artifact, Workspace, open_artifact
 from ..text.tokens import TokenStore, tokens_of
@@ -26,8 +26,8 @@ class CrossEncoder:
     """A sequence-classification checkpoint with one or two labels.
 
     One logit is stored as it is; of two, the margin z = l1 − l0 (quantities.md §2). `max_length`
-    None is what the model can read. `compute` bfloat16 runs the trunk in bfloat16, the head in
-    float32.
+    None is what the model can read. `compute` bfloat16 or float16 runs the trunk in it, the head
+    in float32; what float16 cannot hold is scored once more in float32.
     """
 
     model: str
@@ -56,6 +56,7 @@ def prepare_cross_encoder(
     `max_length`.
     """
     model = resolve(teacher.model)
+    check_compute(teacher.compute)
     max_length = _checked_length(teacher, model)
     stores = {
         role: tokens_of(workspace, pool.input(role), model, max_length=max_length, how=how)

@@ -19,7 +19,7 @@ from ..actors import Execution
 from ..devices import on_every_core, out_of_memory
 from ..encoders import unchanged
 from ..errors import BadInput, RankmillError, UsageError
-from ..models import COMPUTE, ModelFolder, device, load_model, resolve
+from ..models import COMPUTE, ModelFolder, check_compute, device, load_model, resolve
 from ..store import Artifact, Workspace, open_artifact
 from ..text.tokens import Ragged, TokenStore, tokens_of
 from .base import Prepared, Scored, label_of
@@ -95,6 +95,7 @@ def prepare_token_odds(
     Raises BadInput for an unusable model or length, UsageError for words of several tokens.
     """
     model = resolve(teacher.model)
+    check_compute(teacher.compute)
     reading = _Reading.of(teacher, model, head)
     stores = {
         role: tokens_of(
