@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,6 +40,17 @@ def on_every_core(
             yield from pool.map(compute, items)
     finally:
         torch.set_num_threads(threads)
+
+
+def to_device(array: np.ndarray, device: Any) -> Any:
+    """Return an array as a tensor on the device; on its way to a GPU it passes pinned memory, so
+    that the processor need not wait for the copy."""
+    import torch
+
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..native.packing import fill_batches, write_sequences
-from .devices import on_every_core, out_of_memory
+from .devices import on_every_core, out_of_memory, to_device
 from .errors import RankmillError
 from .models import ModelFolder, device, load_model, position_start
 from .sequences import Sequences
@@ -165,13 +165,13 @@ class Forward:
         """Run one batch; returns float32 [slots or more, width], its first rows in order."""
         import torch
 
-        ids, types, positions = torch.from_numpy(buffers).to(self.device)[:, None, :]
+        ids, types, positions = to_device(buffers, self.device)[:, None, :]
         inputs = {"input_ids": ids, "position_ids": positions}
         if self.typed:
             inputs["token_type_ids"] = types
         chosen = np.zeros(self.slots, dtype=np.int64)  # always as many rows, so one shape
         chosen[: len(starts)] = ends - 1 if self.head == "last" else starts
-        self._of_thread.rows = torch.from_numpy(chosen).to(self.device)
+        self._of_thread.rows = to_device(chosen, self.device)
         output = self.network(**inputs, sequence_runs=_runs_of_equal_length(ends - starts))
         if self.head == "logits":
             return output.logits.float().cpu().numpy()
@@ -180,7 +180,7 @@ class Forward:
         hidden = output.last_hidden_state[0]
         if self.head == "mean":
             cuts = np.append(ends - starts, self.tokens - ends[-1])
-            sizes = torch.from_numpy(cuts).to(self.device)
+            sizes = to_device(cuts, self.device)
             means = torch.segment_reduce(hidden.float(), "mean", lengths=sizes, unsafe=True)
             return means.cpu().numpy()
         return hidden.index_select(0, self._of_thread.rows).float().cpu().numpy()

@@ -12,7 +12,7 @@ from store_workers import squares
 from tiny_models import tiny_encoder
 
 from rankmill.mining.actors import Execution
-from rankmill.mining.devices import damaged, on_every_core, out_of_memory
+from rankmill.mining.devices import damaged, on_every_core, out_of_memory, to_device
 from rankmill.mining.errors import RankmillError
 from rankmill.mining.forward import Forward
 from rankmill.mining.models import resolve
@@ -108,6 +108,25 @@ def test_items_come_back_in_order_and_the_thread_count_is_restored() -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
+
+
+def test_arrays_pass_pinned_memory_on_their_way_to_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.arange(6, dtype=np.int32).reshape(2, 3)
+    assert to_device(array, torch.device("cpu")).numpy().tolist() == array.tolist()
+    done: list[Any] = []
+
+    def pinned(self: torch.Tensor) -> torch.Tensor:
+        done.append("pinned")
+        return self
+
+    def sent(self: torch.Tensor, *to: Any, **how: Any) -> torch.Tensor:
+        done.append((str(to[0]), how))
+        return self
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pinned)
+    monkeypatch.setattr(torch.Tensor, "to", sent)
+    to_device(array, torch.device("cuda"))
+    assert done == ["pinned", ("cuda", {"non_blocking": True})]
 
 
 @pytest.mark.ray
