@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -115,3 +118,41 @@ def test_inline_never_imports_ray(tmp_path):
     )
     environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
     assert subprocess.run([sys.executable, "-c", code], env=environment, cwd="/").returncode == 0
+
+
+def test_a_killed_driver_loses_only_what_was_in_flight(workspace, tmp_path):
+    """The driver of another cluster is killed in the middle; this process resumes what it left."""
+    code = (
+        "import sys; from store_workers import squares; "
+        "from rankmill.mining.actors import Execution; "
+        "from rankmill.mining.store import Workspace; "
+        "Workspace(sys.argv[1]).build(squares(200, mischief='delay:0', trace=sys.argv[2]), "
+        "Execution(workers=2))"
+    )
+    trace = tmp_path / "trace"
+    tests = os.path.dirname(os.path.dirname(__file__))
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, str(workspace.root), str(trace)],
+        env=os.environ | {"PYTHONPATH": tests},
+        cwd=tmp_path,
+    )
+    family = []
+    try:
+        while len(list(workspace.root.glob("run/*/part-*.json"))) < 3:
+            assert driver.poll() is None
+            time.sleep(0.005)
+        family = psutil.Process(driver.pid).children(recursive=True)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+        done = {int(path.stem[5:]) for path in workspace.root.glob("run/*/part-*.json")}
+        assert 3 <= len(done) < 20
+        before = trace.read_text().split()
+        stage = squares(200, mischief="delay:0", trace=str(trace))
+        artifact = workspace.build(stage, Execution(workers=2))  # waits for nothing of the dead
+    finally:
+        for process in family:  # some processes of Ray outlive their driver by a minute
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+    assert artifact.root_hash == Workspace(tmp_path / "oracle").build(squares(200)).root_hash
+    again = [int(n) for n in trace.read_text().split()[len(before) :]]
+    assert set(again) == set(range(20)) - done  # orphans may end one more of them

@@ -315,3 +315,16 @@ def test_scores_follow_the_schema(
     assert table.schema == SCORES
     offsets, _ = list_values(table["doc"])
     assert np.diff(offsets).tolist() == [len(d) for _, d in ROWS]
+
+
+@pytest.mark.parametrize("name", ["one", "two", "encoder"])
+def test_an_empty_text_has_a_score_like_any_other(
+    workspace: Workspace, collection: Collection, models: dict[str, Path], name: str
+) -> None:
+    (empty,) = collection.corpus.empty.tolist()
+    assert not collection.corpus.text(empty)
+    alone = pairs_of(score_pool(workspace, models[name], make_pool(collection, [(3, [empty])])))
+    among = score_pool(workspace, models[name], make_pool(collection, [(3, [1, 2, empty])]))
+    assert np.isfinite(list(alone.values())).all()
+    assert pairs_of(among)[3, empty] == alone[3, empty]
+    assert among.counts["pairs"] == 3
