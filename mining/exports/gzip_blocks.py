@@ -18,7 +18,7 @@ _GZIP = 31  # zlib's window bits for a gzip member, which carries no time
 
 
 class GzipBlocks(io.RawIOBase):
-    """Packs what is written to it into `out`; the last block goes out at `close`."""
+    """Packs what is written to it into `out`; the last block goes out at `finish`."""
 
     def __init__(self, out: IO[bytes]):
         self._out, self._rest = out, bytearray()

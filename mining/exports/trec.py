@@ -54,7 +54,7 @@ def without_blanks(ids: pa.Array, source: GroupSource) -> pa.Array:
     place = pc.index(pc.match_substring_regex(ids, r"\s"), True).as_py()
     if place >= 0:
         raise BadInput(
-            f"the id {ids[place].as_py()!r} holds a blank; TREC separates columns by blanks",
+            f"the id {ids[place].as_py()!r} holds a blank, which would separate columns",
             where=source.groups.artifact.path,
             do="choose another format, such as sentence-transformers",
         )

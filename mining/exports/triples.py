@@ -13,6 +13,7 @@ import pyarrow as pa
 from .columns import numbers, one_line
 from .folder import ExportFolder, write_tabbed
 from .source import Batch, GroupSource
+from .trec import without_blanks
 
 
 def write_text_triples(source: GroupSource, out: ExportFolder, name: str, order: str) -> None:
@@ -26,12 +27,13 @@ def write_text_triples(source: GroupSource, out: ExportFolder, name: str, order:
 
 
 def write_id_triples(source: GroupSource, out: ExportFolder, name: str, order: str) -> None:
-    """Write one line of ids for each negative of each group."""
+    """Write one line of ids for each negative of each group; raises BadInput for a blank in one."""
     with out.stream(name) as stream:
         for batch in source.batches():
             rows = batch.rows[batch.negative]
             docs = batch.doc[batch.positive][rows], batch.doc[batch.negative]
             found = [source.query_ids(batch.query[rows]), *map(source.doc_ids, docs)]
+            found = [without_blanks(ids, source) for ids in found]  # readers split at any blank
             write_tabbed(stream, *_ordered(found, batch, order))
 
 

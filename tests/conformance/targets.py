@@ -189,7 +189,7 @@ TARGETS = (
         ("torch",),
         ("numpy",),
         "read_matchmaker.py",
-        ("matchmaker",),
+        ("matchmaker", "matchmaker(kind=ids)"),
         texts="between tabs",
         repository="sebastian-hofstaetter/matchmaker",
     ),

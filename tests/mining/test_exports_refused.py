@@ -112,6 +112,7 @@ def test_empty_texts_are_refused(tmp_path, docs, queries, message):
     [
         ("trec", "the id 'a b' holds a blank"),
         ("gpl", "the id 'a b' holds a blank"),
+        ("matchmaker(kind=ids)", "the id 'a b' holds a blank"),
     ],
 )
 def test_ids_with_blanks_have_no_place_in_a_run(tmp_path, form, message):

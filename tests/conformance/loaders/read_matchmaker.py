@@ -1,6 +1,6 @@
-"""Read triples with matchmaker's reader of training data, the texts taken before its tokenizer.
+"""Read triples with matchmaker's readers of training data, the texts taken before its tokenizer.
 
-The reader derives from classes of AllenNLP, which cannot be installed beside a torch of today: they
+The readers derive from classes of AllenNLP, which cannot be installed beside a torch of today: they
 are stood in for. What opens the file, splits its lines and names their parts is matchmaker's.
 """
 
@@ -13,7 +13,7 @@ import sys
 import types
 from pathlib import Path
 
-STOOD_IN = ("allennlp", "blingfire", "overrides", "transformers")
+STOOD_IN = ("allennlp", "blingfire", "overrides", "rich", "transformers")
 
 
 class Anything:
@@ -24,6 +24,9 @@ class Anything:
 
     def shard_iterable(self, lines):
         return lines
+
+    def log(self, *_: object):
+        pass
 
 
 def stood_in(name: str):
@@ -56,6 +59,12 @@ sys.meta_path.insert(0, StandIns())
 from matchmaker.dataloaders.independent_training_loader import (  # noqa: E402
     IndependentTrainingDatasetReader,
 )
+from matchmaker.dataloaders.tas_balanced_training_loader import (  # noqa: E402
+    FastTransformerTokenizer,
+    TASBalancedDatasetLoader,
+)
+
+Triple = tuple[str, str, str, float, float]
 
 
 class Texts(IndependentTrainingDatasetReader):
@@ -66,9 +75,31 @@ class Texts(IndependentTrainingDatasetReader):
         return query, positive, negative, float(positive_score), float(negative_score)
 
 
+def texts(export: Path) -> list[Triple]:
+    return list(Texts(train_pairwise_distillation=True)._read(export / "train.tsv"))
+
+
+def ids(export: Path) -> list[Triple]:
+    """What the loader for TAS-balanced batches holds; its clusters of queries are one here."""
+    clusters = export.parent / "clusters.tsv"
+    queries = (export / "queries.tsv").read_text(encoding="utf-8").splitlines()
+    clusters.write_text(" ".join(line.split("\t")[0] for line in queries) + "\n")
+    data = TASBalancedDatasetLoader(
+        str(export / "queries.tsv"), str(export / "collection.tsv"), str(export / "train.tsv"),
+        str(clusters), 1, 1, object.__new__(FastTransformerTokenizer),
+        pair_balancing_strategy="random",
+    )  # fmt: skip
+    data.load_data()
+    return [
+        (data.queries[query], data.collection[positive], data.collection[negative], *scores)
+        for query, pairs in data.pairs_with_teacher_scores_by_qid.items()
+        for positive, negative, *scores in pairs
+    ]
+
+
 def main(export: Path, out: Path) -> None:
     negatives = json.loads((export / "export.json").read_text())["group_size"] - 1
-    rows = list(Texts(train_pairwise_distillation=True)._read(export / "train.tsv"))
+    rows = (ids if (export / "collection.tsv").exists() else texts)(export)
     with out.open("w", encoding="utf-8") as stream:
         for at in range(0, len(rows), negatives):
             found = rows[at : at + negatives]
