@@ -23,16 +23,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .bm25_impacts import STRIP, STRIPS
+from .bm25_impacts import AT, COUNT, CUT, FACTS, FIRST, LARGEST, ROW, STRIP, STRIPS, TOP
 
 BINS = 1024  # of the histogram that keeps each query's threshold
 PUT_OFF = 7  # sixteenths of the threshold that terms which are put off may add
 _SPARSE = STRIP // 16  # postings of a strip below which it is not scanned
 _CHUNK = 128  # documents of a strip looked at together
 _GROUP = 8  # queries that go through a strip together, while its postings are in the cache
-# Columns of the facts of a query's term: its `cut`, its `top`, and the numbers that go with them.
-_TOP = STRIPS + 1
-_FIRST, _AT, _COUNT, _ROW, _FACTS = range(_TOP + STRIPS, _TOP + STRIPS + 5)
 _ONE = np.uint64(1)  # unsigned indices spare the check for negative ones in the hot loops
 
 
@@ -88,8 +85,8 @@ def _collect_touched(terms, facts, o, later, strip, sums, doc, least, some_doc, 
     n = np.int64(0)
     for i in range(terms):
         if later[i] == 0:
-            first = np.uint64(facts[o, i, _FIRST])
-            here, end = np.uint64(facts[o, i, strip]), np.uint64(facts[o, i, strip + 1])
+            first = np.uint64(facts[o, i, FIRST])
+            here, end = np.uint64(facts[o, i, CUT + strip]), np.uint64(facts[o, i, CUT + strip + 1])
             for p in range(first + here, first + end):
                 d = doc[p]
                 if sums[d] >= least:
@@ -102,49 +99,37 @@ def _collect_touched(terms, facts, o, later, strip, sums, doc, least, some_doc, 
     return n
 
 
-@numba.njit(cache=True, nogil=True, forceinline=True)
-def _largest(top, t):
-    most = np.int64(0)
-    for strip in range(STRIPS):
-        most = max(most, np.int64(top[t, strip]))
-    return most
-
-
 @numba.njit(cache=True, nogil=True)
-def _gather(low, high, term, count, first, at, top, cut, row, order, facts):
-    """Write what a strip asks of a query's terms low … high−1 to facts uint32 [terms, FACTS].
+def _gather(low, high, term, count, fact, order, facts):
+    """Write what a block knows of a query's terms low … high−1 to facts uint32 [terms, FACTS].
 
-    They come with the least impact first and lie side by side: the arrays of the batch are large,
-    and every strip would wait for other lines of them.
+    They come with the least impact first, and with their count in the query.
     """
     for i in range(high - low):
         order[i] = low + i
     for i in range(1, high - low):  # insertion sort: queries are short
         j, chosen = i, order[i]
-        weight = _largest(top, term[chosen]) * count[chosen]
-        while j > 0 and _largest(top, term[order[j - 1]]) * count[order[j - 1]] > weight:
+        weight = np.int64(fact[term[chosen], LARGEST]) * count[chosen]
+        while j > 0 and np.int64(fact[term[order[j - 1]], LARGEST]) * count[order[j - 1]] > weight:
             order[j] = order[j - 1]
             j -= 1
         order[j] = chosen
     for i in range(high - low):
         t = term[order[i]]
-        for strip in range(STRIPS):
-            facts[i, _TOP + strip] = top[t, strip]
-        for strip in range(STRIPS + 1):
-            facts[i, strip] = cut[t, strip]
-        facts[i, _FIRST], facts[i, _AT] = first[t], at[t]
-        facts[i, _COUNT], facts[i, _ROW] = count[order[i]], row[t] + 1
+        for column in range(FACTS):
+            facts[i, column] = fact[t, column]
+        facts[i, COUNT] = count[order[i]]
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _most_of_strips(low, high, term, count, top, shift, most):
+def _most_of_strips(low, high, term, count, fact, shift, most):
     """Write what the terms low … high−1 can add to a document of each strip: int64 [STRIPS]."""
     for strip in range(STRIPS):
         most[strip] = high - low  # the rounding of each term
     for j in range(low, high):
         t, times = term[j], np.int64(count[j])
         for strip in range(STRIPS):
-            most[strip] += np.int64(top[t, strip]) * times >> shift
+            most[strip] += np.int64(fact[t, TOP + strip]) * times >> shift
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
@@ -157,9 +142,9 @@ def _put_off(n, facts, o, strip, shift, least, later):
     """
     rest, budget = np.int64(0), least * PUT_OFF >> 4
     for i in range(n):
-        top, times = np.int64(facts[o, i, _TOP + strip]), np.int64(facts[o, i, _COUNT])
+        top, times = np.int64(facts[o, i, TOP + strip]), np.int64(facts[o, i, COUNT])
         more = (top * times >> shift) + 1
-        later[i] = more if facts[o, i, _ROW] > 0 and rest + more <= budget else 0
+        later[i] = more if facts[o, i, ROW] > 0 and rest + more <= budget else 0
         rest += later[i]
     return rest
 
@@ -183,7 +168,7 @@ def _look_up(n, terms, facts, o, later, least, table, shift, some_doc, some_sum)
     """
     for i in range(terms - 1, -1, -1):  # largest first: most documents drop out early
         if n > 0 and later[i] > 0:
-            r, times = np.uint64(facts[o, i, _ROW] - 1), np.int64(facts[o, i, _COUNT])
+            r, times = np.uint64(facts[o, i, ROW] - 1), np.int64(facts[o, i, COUNT])
             for j in range(np.uint64(n)):
                 some_sum[j] += np.uint32(np.int64(table[r, some_doc[j]]) * times >> shift)
             least += later[i]
@@ -192,7 +177,7 @@ def _look_up(n, terms, facts, o, later, least, table, shift, some_doc, some_sum)
 
 
 @numba.njit(cache=True, nogil=True)
-def raise_low(bounds, term, count, k, size, at, impact, top, shift, bin_shift, low):
+def raise_low(bounds, term, count, k, fact, impact, shift, bin_shift, low):
     """Raise low int64 [queries] to what k documents of the first block are sure to reach.
 
     A term with at least k postings there gives its k-th largest impact, to the precision of a
@@ -202,13 +187,14 @@ def raise_low(bounds, term, count, k, size, at, impact, top, shift, bin_shift, l
     deepest = np.int64(0)
     for q in range(k.size):
         deepest = max(deepest, k[q])
-    floor, tally = np.zeros(size.size, dtype=np.int64), np.zeros(257, dtype=np.int64)
-    for t in range(size.size):
-        if size[t] >= deepest:
-            step = _largest(top, t) // 256 + 1
+    floor, tally = np.zeros(len(fact), dtype=np.int64), np.zeros(257, dtype=np.int64)
+    for t in range(len(fact)):
+        size, at = np.int64(fact[t, CUT + STRIPS]), np.int64(fact[t, AT])
+        if size >= deepest:
+            step = np.int64(fact[t, LARGEST]) // 256 + 1
             tally[:] = 0
-            for i in range(size[t]):
-                tally[np.int64(impact[at[t] + i]) // step] += 1
+            for i in range(size):
+                tally[np.int64(impact[at + i]) // step] += 1
             left, b = deepest, 256
             while left > tally[b]:
                 left -= tally[b]
@@ -272,24 +258,24 @@ def _add_now(n, facts, o, later, strip, sums, doc, impact, shift):
     """Add the terms of a query that are not put off to a strip's sums; return their postings."""
     touched = np.int64(0)
     for i in range(n):
-        here, end = np.int64(facts[o, i, strip]), np.int64(facts[o, i, strip + 1])
+        here, end = np.int64(facts[o, i, CUT + strip]), np.int64(facts[o, i, CUT + strip + 1])
         if here < end and later[i] == 0:
             touched += end - here
-            first, at = np.int64(facts[o, i, _FIRST]), np.int64(facts[o, i, _AT])
-            times = np.int64(facts[o, i, _COUNT])
+            first, at = np.int64(facts[o, i, FIRST]), np.int64(facts[o, i, AT])
+            times = np.int64(facts[o, i, COUNT])
             _add(sums, doc, first + here, first + end, impact, at + here, times, shift)
     return touched
 
 
 @numba.njit(cache=True, nogil=True)
 def accumulate(
-    queries, bounds, term, count, first, at, top, cut, row, table, doc, impact, start, docs,
-    all_docs, k, shift, slack, bin_shift, sums, histogram, above, low, found, candidate, score,
+    queries, bounds, term, count, fact, table, doc, impact, start, docs, all_docs,
+    k, shift, slack, bin_shift, sums, histogram, above, low, found, candidate, score,
 ):  # fmt: skip
     """Add one block's documents to the candidates of the queries [queries[0], queries[1]).
 
     Query q has the terms term[bounds[q]:bounds[q+1]] (int32, numbers of the batch) with their
-    counts (int32); first, at, top, cut, impact as in `impacts`; row, table as in `spread`.
+    counts (int32); fact, doc, impact, table as in `impacts` and `spread`.
     The block's documents are start … start + docs − 1 of all_docs, or of 0, which forbids guessing
     a threshold; if in the end low > 0 and above < k, a guess was too high and candidates lack. Per
     query, int64: k, shift, bin_shift, slack (twice the largest rounding error of a sum, in units).
@@ -301,7 +287,7 @@ def accumulate(
     """
     longest = np.max(bounds[1:] - bounds[:-1]) + 1
     later, order = np.zeros(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
-    facts = np.empty((_GROUP, longest, _FACTS), dtype=np.uint32)
+    facts = np.empty((_GROUP, longest, FACTS), dtype=np.uint32)
     most = np.empty((_GROUP, STRIPS), dtype=np.int64)
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
     flag = np.empty(_CHUNK, dtype=np.uint8)
@@ -310,12 +296,12 @@ def accumulate(
         last = min(group + _GROUP, queries[1])
         for q in range(group, last):
             o, (begin, end) = q - group, (bounds[q], bounds[q + 1])
-            _most_of_strips(begin, end, term, count, top, shift[q], most[o])
+            _most_of_strips(begin, end, term, count, fact, shift[q], most[o])
             least, promising = max(1, (low[q] << bin_shift[q]) - slack[q]), False
             for strip in range(STRIPS):
                 promising |= most[o, strip] >= least
             if promising:
-                _gather(begin, end, term, count, first, at, top, cut, row, order, facts[o])
+                _gather(begin, end, term, count, fact, order, facts[o])
         for strip in range((docs + STRIP - 1) // STRIP):
             seen = _share_for_guess(start, strip, all_docs)
             for q in range(group, last):

@@ -12,10 +12,17 @@ FRACTION_BITS = 24
 UNIT = 2.0**-FRACTION_BITS
 STRIP = 1 << 13  # documents whose sums (32 KB) stay in the first-level cache
 STRIPS = (1 << 16) // STRIP
+# What is known of a term in a block, uint32 [FACTS]: how many of its postings stand before each
+# strip of documents and before the end, its largest impact in each strip and in all, the places of
+# its first posting and of the first impact, and 1 + its row where `spread` laid it out, else 0.
+# They lie side by side because a batch has many terms, and every array would be another cache miss.
+CUT, TOP = 0, STRIPS + 1
+LARGEST, FIRST, AT, ROW, COUNT = range(TOP + STRIPS, TOP + STRIPS + 5)
+FACTS = 24  # COUNT belongs to a query; the rest fills up 96 bytes
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def impacts(first, size, at, idf, doc, tf, norm, out, top, cut):
+def impacts(first, size, at, idf, doc, tf, norm, out, fact):
     """Write the fixed-point impacts of a block's postings for the terms of a batch.
 
     Per term of the batch: first int64 (its first posting in doc/tf, uint16/uint8), size int64
@@ -23,13 +30,14 @@ def impacts(first, size, at, idf, doc, tf, norm, out, top, cut):
     idf float64. norm float64 [docs]: k1·(1 − b + b·|d|/avg).
 
     out uint32: round(idf·tf/(tf + norm) / UNIT), 0 for a posting that continues the one before it.
-    cut uint32 [terms, STRIPS + 1]: how many of the term's postings stand before each strip of
-    documents; zeros where it has none. top uint32 [terms, STRIPS]: its largest impact in the strip.
+    fact uint32 [terms, FACTS]: see above; zeros where the block lacks the term.
     """
     for t in range(first.size):
+        fact[t, :] = 0
         if size[t] == 0:
             continue
         scale, start, w = idf[t] / UNIT, np.uint64(first[t]), np.uint64(at[t])
+        fact[t, FIRST], fact[t, AT] = start, w
         largest = np.uint8(0)
         for i in range(np.uint64(size[t])):
             n = np.float64(tf[start + i])
@@ -47,13 +55,14 @@ def impacts(first, size, at, idf, doc, tf, norm, out, top, cut):
                     low = middle + 1
                 else:
                     high = middle
-            cut[t, strip] = low
-        cut[t, STRIPS] = size[t]
+            fact[t, CUT + strip] = low
+        fact[t, CUT + STRIPS] = size[t]
         for strip in range(STRIPS):
             most = np.uint32(0)
-            for i in range(np.uint64(cut[t, strip]), np.uint64(cut[t, strip + 1])):
+            for i in range(np.uint64(fact[t, CUT + strip]), np.uint64(fact[t, CUT + strip + 1])):
                 most = max(most, out[w + i])
-            top[t, strip] = most
+            fact[t, TOP + strip] = most
+            fact[t, LARGEST] = max(fact[t, LARGEST], most)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -71,13 +80,15 @@ def _rejoin(first, size, at, scale, doc, tf, norm, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def spread(which, first, size, at, doc, impact, row, table):
+def spread(which, fact, doc, impact, table):
     """Lay out the impacts of the frequent terms `which` (int64) by document.
 
-    Those of term t go to row[t] (int32) of table uint32 [rows, 65,536], zeros where it is absent.
+    Those of term t go to row fact[t, ROW] − 1 of table uint32 [rows, 65,536], zeros where it is
+    absent.
     """
     for t in which:
-        r, start, w = row[t], np.uint64(first[t]), np.uint64(at[t])
+        r = np.int64(fact[t, ROW]) - 1
+        start, w = np.uint64(fact[t, FIRST]), np.uint64(fact[t, AT])
         table[r, :] = 0
-        for i in range(np.uint64(size[t])):
+        for i in range(np.uint64(fact[t, CUT + STRIPS])):
             table[r, np.uint64(doc[start + i])] += impact[w + i]

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ...native import bm25 as kernels
 from ...native import bm25_impacts, bm25_order
+from ...native.bm25_impacts import FACTS
 from ...native.postings import BLOCK, term_counts
 from ..text.analysis import Analysed
 from ..text.postings import Block, Postings
@@ -158,36 +159,24 @@ class Searcher:
         at = np.cumsum(size) - size
         norm = self.norm(block)
         impact = self._scratch("impact", int(size.sum()))
-        top = np.zeros((len(rows), bm25_impacts.STRIPS), dtype=np.uint32)
-        cut = np.zeros((len(rows), bm25_impacts.STRIPS + 1), dtype=np.uint32)
+        fact = self._scratch("facts", len(rows) * FACTS).reshape(-1, FACTS)
 
         def fill(low: int, high: int) -> None:
             some = slice(low, high)
-            bm25_impacts.impacts(
-                first[some],
-                size[some],
-                at[some],
-                self.idf[some],
-                block.doc,
-                block.tf,
-                norm,
-                impact,
-                top[some],
-                cut[some],
-            )
+            terms = first[some], size[some], at[some], self.idf[some]
+            bm25_impacts.impacts(*terms, block.doc, block.tf, norm, impact, fact[some])
 
         in_threads(fill, size)
         frequent = size >= max(_LONG, block.docs // _FREQUENT)
         which = np.flatnonzero(frequent & (uses >= _SHARED))
-        row = np.full(len(rows), -1, dtype=np.int32)
-        row[which] = np.arange(len(which))
+        fact[which, bm25_impacts.ROW] = np.arange(1, len(which) + 1)
         table = self._scratch("table", len(which) * BLOCK).reshape(-1, BLOCK)
 
         def lay_out(low: int, high: int) -> None:
-            bm25_impacts.spread(which[low:high], first, size, at, block.doc, impact, row, table)
+            bm25_impacts.spread(which[low:high], fact, block.doc, impact, table)
 
         in_threads(lay_out, size[which] + BLOCK // 4)
-        return _Terms(block, first, size, at, impact, top, cut, row, table)
+        return _Terms(block, fact, impact, table)
 
     def _accumulate(self, terms: _Terms, state: _State, work: np.ndarray, guess: bool) -> None:
         block, all_docs = terms.block, self.index.documents if guess else 0
@@ -196,11 +185,7 @@ class Searcher:
             kernels.accumulate(
                 (low, high),
                 *state.terms(),
-                terms.first,
-                terms.at,
-                terms.top,
-                terms.cut,
-                terms.row,
+                terms.fact,
                 terms.table,
                 block.doc,
                 terms.impact,
@@ -259,13 +244,8 @@ class _Terms:
     """The batch's terms in one block; arrays as `native.bm25_impacts.impacts` takes them."""
 
     block: Block
-    first: np.ndarray
-    size: np.ndarray
-    at: np.ndarray
+    fact: np.ndarray
     impact: np.ndarray
-    top: np.ndarray
-    cut: np.ndarray
-    row: np.ndarray
     table: np.ndarray
 
 
@@ -329,10 +309,8 @@ class _State:
         kernels.raise_low(
             *self.terms(),
             self.k,
-            terms.size,
-            terms.at,
+            terms.fact,
             terms.impact,
-            terms.top,
             self.shift,
             self.bin_shift,
             self.low,
