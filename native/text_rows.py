@@ -37,6 +37,15 @@ def join_rows(
 
 
 @_jit
+def needs_escape(data: np.ndarray) -> bool:
+    """Say whether UTF-8 bytes, uint8, hold one that JSON strings escape; looks at all of them."""
+    found = False
+    for i in range(data.size):
+        found |= (data[i] < 32) | (data[i] == 34) | (data[i] == 92)
+    return found
+
+
+@_jit
 def escaped_lengths(data: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> None:
     """Write how many bytes `escape` makes of each text: lengths int64 [n], offsets int64 [n+1]."""
     for row in range(lengths.size):

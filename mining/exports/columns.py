@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...native.text_rows import escape, escaped_lengths, join_rows
+from ...native.text_rows import escape, escaped_lengths, join_rows, needs_escape
 
 _BREAKS = (9, 10, 13)
 _LONG = 64  # bytes of a text from which on Arrow copies faster than our kernel
@@ -47,8 +47,7 @@ def one_line(texts: pa.Array) -> pa.Array:
 
 def quoted(texts: pa.Array) -> tuple[str | pa.Array, ...]:
     """Return the pieces, for `text`, that print texts as JSON strings."""
-    _, data = bytes_of(texts)
-    if (data < 32).any() or (data == ord('"')).any() or (data == ord("\\")).any():
+    if needs_escape(bytes_of(texts)[1]):
         printed = [json.dumps(one, ensure_ascii=False) for one in texts.to_pylist()]
         return (pa.array(printed, pa.large_string()),)
     return '"', texts, '"'

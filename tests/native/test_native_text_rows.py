@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankmill.native.text_rows import escape, escaped_lengths, join_rows
+from rankmill.native.text_rows import escape, escaped_lengths, join_rows, needs_escape
 
 
 def laid_out(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -60,6 +60,16 @@ def test_text_becomes_ascii_as_json_prints_it(texts):
     expected = [json.dumps(text).encode() for text in texts]
     assert out.tobytes() == b"".join(expected)
     assert lengths.tolist() == [len(one) for one in expected]
+
+
+def test_what_json_escapes_is_found_anywhere():
+    plain = bytes(b for b in range(32, 256) if b not in b'"\\')
+    assert not needs_escape(np.frombuffer(plain, np.uint8))
+    assert not needs_escape(np.frombuffer(b"", np.uint8))
+    for byte in [*range(32), ord('"'), ord("\\")]:
+        for at in (0, 100, len(plain)):
+            data = plain[:at] + bytes([byte]) + plain[at:]
+            assert needs_escape(np.frombuffer(data, np.uint8)), (byte, at)
 
 
 @pytest.mark.parametrize("text", ["~", "\x80", "\u07ff", "\u0800", "\uffff", "\U00010000", "🦉"])
