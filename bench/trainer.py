@@ -106,7 +106,7 @@ def cross_encoders(world: World, folder: Path, quick: bool) -> dict[str, Any]:
         return {}
     from _cross_encoders import apart, compare
 
-    steps, seeds = (5, 2) if quick else (60, 3)
+    steps, seeds = (5, 2) if quick else (40, 3)
     found = compare(world, folder, steps, seeds, None if not quick else 32)
     pairs = {name: BATCH * SIZE / s for name, s in found["step_s"].items()}
     same_seed, between, learnt = apart(found["curves"])
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few steps, ends within 50 s")
     parser.add_argument("--data", type=Path, help="keep the data in this folder")
     options = parser.parse_args()
-    steps, rounds = (5, 1) if options.quick else (40, 4)
+    steps, rounds = (5, 1) if options.quick else (30, 3)
     with tempfile.TemporaryDirectory() as temporary:
         workspace = Workspace(options.data or temporary)
         world = make_world(
