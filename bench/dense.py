@@ -67,8 +67,8 @@ def search(workspace: Workspace, queries: int, turns: int, figures: dict[str, An
         for name, rows, seed in (("docs", DOCS, 1), ("queries", queries, 2))
     }
     everyone = np.arange(queries, dtype=np.uint32)
-    paths = {name: str(artifact.path) for name, artifact in stored.items()}
-    ours = DenseWorker(**paths, corpus=str(corpus.path), split_queries=everyone, depth=DEPTH)
+    queried, searched = (str(stored[name].path) for name in ("queries", "docs"))
+    ours = DenseWorker(queried, searched, str(corpus.path), everyone, DEPTH)
     index = faiss.IndexFlatIP(WIDTH)
     index.add(ours.docs.rows(np.arange(DOCS)))
     vectors = ours.queries.rows(everyone)

@@ -287,25 +287,21 @@ def accumulate(
     """
     longest = np.max(bounds[1:] - bounds[:-1]) + 1
     later, order = np.zeros(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
-    facts = np.empty((_GROUP, longest, FACTS), dtype=np.uint32)
-    most = np.empty((_GROUP, STRIPS), dtype=np.int64)
+    facts, most = np.empty((_GROUP, longest, FACTS), np.uint32), np.empty((_GROUP, STRIPS), np.int64)
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
     flag = np.empty(_CHUNK, dtype=np.uint8)
     flags, hits = flag.view(np.uint64), np.empty((2, STRIP // 8 + 1), dtype=np.uint32)
     for group in range(queries[0], queries[1], _GROUP):
         last = min(group + _GROUP, queries[1])
         for q in range(group, last):
-            o, (begin, end) = q - group, (bounds[q], bounds[q + 1])
-            _most_of_strips(begin, end, term, count, fact, shift[q], most[o])
-            least, promising = max(1, (low[q] << bin_shift[q]) - slack[q]), False
-            for strip in range(STRIPS):
-                promising |= most[o, strip] >= least
-            if promising:
-                _gather(begin, end, term, count, fact, order, facts[o])
+            begin, end, some = bounds[q], bounds[q + 1], most[q - group]
+            _most_of_strips(begin, end, term, count, fact, shift[q], some)
+            if some.max() >= max(1, (low[q] << bin_shift[q]) - slack[q]):
+                _gather(begin, end, term, count, fact, order, facts[q - group])
         for strip in range((docs + STRIP - 1) // STRIP):
             seen = _share_for_guess(start, strip, all_docs)
             for q in range(group, last):
-                terms, o = bounds[q + 1] - bounds[q], q - group
+                o, terms = q - group, bounds[q + 1] - bounds[q]
                 least = max(1, (low[q] << bin_shift[q]) - slack[q])
                 if found[q] < 0 or most[o, strip] < least:
                     continue  # no document of the strip can come near the threshold

@@ -21,6 +21,25 @@ LARGEST, FIRST, AT, ROW, COUNT = range(TOP + STRIPS, TOP + STRIPS + 5)
 FACTS = 24  # COUNT belongs to a query; the rest fills up 96 bytes
 
 
+@numba.njit(cache=True, nogil=True)
+def places(rows, uses, starts, first, size, at):
+    """Find the postings of a batch's terms in a block; returns how many there are.
+
+    Per term: rows int64 (its row in the block, −1 for none), uses int64 (queries that hold it; 0
+    leaves it out). starts [rows + 1]: where each row's postings start. Writes first, size and at
+    int64 as `impacts` takes them.
+    """
+    total = np.int64(0)
+    for t in range(rows.size):
+        first[t] = size[t] = 0
+        if rows[t] >= 0 and uses[t] > 0:
+            first[t] = starts[rows[t]]
+            size[t] = starts[rows[t] + 1] - first[t]
+        at[t] = total
+        total += size[t]
+    return total
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def impacts(first, size, at, idf, doc, tf, norm, out, fact):
     """Write the fixed-point impacts of a block's postings for the terms of a batch.

@@ -77,6 +77,7 @@ class Searcher:
         self.k1, self.b = k1, b
         self.repeated = 0  # queries that were searched more than once
         self._memory: dict[str, np.ndarray] = {}
+        self._found = np.empty((3, 0), dtype=np.int64)
         self.rows = [block.find(batch.terms) for block in index.blocks]
         self.df = np.zeros(len(batch.terms), dtype=np.int64)
         for block, rows in zip(index.blocks, self.rows, strict=True):
@@ -125,7 +126,7 @@ class Searcher:
         state = _State(batch, self.idf, k, room, self._scratch)
         work = self.postings_per_query()[queries]
         for number in range(len(self.index.blocks)):
-            terms = self._terms_of(number, batch)
+            terms = self._terms_of(number, state.uses)
             if number == 0:
                 state.raise_low(terms)
             self._accumulate(terms, state, work, guess)
@@ -149,17 +150,19 @@ class Searcher:
             self._memory[name] = np.empty(size + size // 4, dtype=np.uint32)
         return self._memory[name][:size]
 
-    def _terms_of(self, number: int, batch: Batch) -> _Terms:
+    def _places(self, number: int, uses: np.ndarray) -> tuple[int, np.ndarray]:
+        """Find the terms of use in a block; see `native.bm25_impacts.places`."""
+        if self._found.shape[1] < len(uses):
+            self._found = np.empty((3, len(uses)), dtype=np.int64)
+        starts = self.index.blocks[number].starts
+        return bm25_impacts.places(self.rows[number], uses, starts, *self._found), self._found
+
+    def _terms_of(self, number: int, uses: np.ndarray) -> _Terms:
         """Find the batch's terms in a block and compute their impacts there."""
-        block, rows = self.index.blocks[number], self.rows[number].copy()
-        uses = np.bincount(batch.term, minlength=len(rows))
-        rows[uses == 0] = -1
-        first = np.where(rows >= 0, block.starts[rows], 0)
-        size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
-        at = np.cumsum(size) - size
-        norm = self.norm(block)
-        impact = self._scratch("impact", int(size.sum()))
-        fact = self._scratch("facts", len(rows) * FACTS).reshape(-1, FACTS)
+        block, norm = self.index.blocks[number], self.norm(self.index.blocks[number])
+        postings, (first, size, at) = self._places(number, uses)
+        impact = self._scratch("impact", postings)
+        fact = self._scratch("facts", len(uses) * FACTS).reshape(-1, FACTS)
 
         def fill(low: int, high: int) -> None:
             some = slice(low, high)
@@ -203,14 +206,22 @@ class Searcher:
         fine_doc, fine_place = (np.empty(len(fine), dtype=np.uint32) for _ in range(2))
         fine_at, out_at = np.cumsum(state.opened) - state.opened, np.cumsum(lengths) - lengths
         fine_next, fine_end = fine_at.copy(), fine_at + state.opened
+        work = state.found * _WORK_OF_A_CANDIDATE
         docs = np.empty(lengths.sum(), dtype=np.uint32)
         points = np.empty(len(docs), dtype=np.float32)
 
-        def score(low: int, high: int) -> None:
+        def open_(low: int, high: int) -> None:
             bm25_order.list_open((low, high), *state.candidates(), fine_at, fine_doc, fine_place)
-            for block, rows in zip(self.index.blocks, self.rows, strict=True):
-                first = np.where(rows >= 0, block.starts[rows], 0)
-                size = np.where(rows >= 0, block.starts[rows + 1] - first, 0)
+
+        def settle(low: int, high: int) -> None:
+            bm25_order.settle((low, high), *state.settling(), fine_at, fine, out_at, docs, points)
+
+        in_threads(open_, work)
+        for number, block in enumerate(self.index.blocks):
+            _, (first, size, _) = self._places(number, state.uses)
+            norm = self.norm(block)
+
+            def score(low: int, high: int, block=block, norm=norm, first=first, size=size) -> None:
                 bm25_order.score_finely(
                     (low, high),
                     state.unit,
@@ -227,11 +238,11 @@ class Searcher:
                     block.doc,
                     block.tf,
                     self.idf,
-                    self.norm(block),
+                    norm,
                 )
-            bm25_order.settle((low, high), *state.settling(), fine_at, fine, out_at, docs, points)
 
-        in_threads(score, state.found * _WORK_OF_A_CANDIDATE)
+            in_threads(score, work)
+        in_threads(settle, work)
         return docs, points
 
 
@@ -262,6 +273,7 @@ class _State:
     ):
         n = len(batch)
         self.batch, self.k = batch, k
+        self.uses = np.bincount(batch.term, minlength=len(idf))
         query = np.repeat(np.arange(n), np.diff(batch.bounds))
         occurrences = np.bincount(query, batch.count, n).astype(np.int64)
         # No sum exceeds the summed idf; it must fit 32 bits with room for the rounding.
