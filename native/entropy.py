@@ -1,4 +1,4 @@
-"""Entropy of teacher scores per row: all pairs of a group (D3, D4), and the softmax over a list.
+"""Entropy of teacher scores per row over all pairs of a group (D3, D4).
 
 Every kernel handles rows [start, stop) of a list column given as (values, offsets), so the caller
 cuts the rows into ranges of equal work and runs one per thread; a row is summed in one fixed order,
@@ -24,7 +24,6 @@ from .scales import (
 )
 
 PAIR_COLUMNS = ("all", "pos_pos", "pos_neg", "neg_neg", "misorder")
-LIST_COLUMNS = ("nats", "normalised", "effective_size")
 
 _LN2 = math.log(2.0)
 _SAFE_RANGE = 600.0  # exp(−600) is still a normal float64, so e_i + e_j is never 0
@@ -186,68 +185,3 @@ def pair_columns(values, offsets, positive, scale, inverse_t, start, stop, out, 
             all_wrong += wrong
         out[r, 0] = all_nats / (count * (count - 1) // 2) / _LN2
         out[r, 4] = all_wrong / (count * (count - 1) // 2)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH | {"nnan"})  # only finite rows come here
-def _highest(x, count):
-    """Return the maximum; four at a time, because a maximum waits for the one before it."""
-    a, b, c, d = x[0], x[0], x[0], x[0]
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a = x[i] if x[i] > a else a
-        b = x[i + 1] if x[i + 1] > b else b
-        c = x[i + 2] if x[i + 2] > c else c
-        d = x[i + 3] if x[i + 3] > d else d
-    for i in range(whole, count):
-        a = x[i] if x[i] > a else a
-    return max(max(a, b), max(c, d))
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _softmax_sums(row, count, top, inverse_t):
-    """Return Σ e^x, −Σ x·e^x and Σ e^2x over the items below the highest, and how many share that.
-
-    x = (score − top)/T.
-    """
-    total, cross, square, ties = 0.0, 0.0, 0.0, 0.0
-    for i in range(count):
-        x = (row[i] - top) * inverse_t
-        weight = exp_of_negative(x) if x < 0.0 else 0.0
-        total += weight
-        cross -= weight * x
-        square += weight * weight
-        ties += 1.0 if x >= 0.0 else 0.0
-    return total, cross, square, ties
-
-
-@numba.njit(cache=True, nogil=True)
-def list_columns(values, offsets, scale, inverse_t, start, stop, out, status):
-    """Entropy of softmax(score/T) over each row [start, stop), and the effective number of
-    documents.
-
-    Arrays as in `pair_columns`; out float64[rows, 3] as LIST_COLUMNS: nats in [0, ln k], nats/ln k
-    in [0, 1], 1/Σq² in [1, k]; status uint8[rows, 3]: an empty row is TOO_SHORT, and a row of one
-    document has no normalised form. With x = (score − max)/T and R = Σ e^x without one highest
-    document, H = log1p(R) + Σ(−x)e^x/(1 + R): only positive terms, nothing cancels. Source:
-    quantities.md §6, 4.
-    """
-    longest = longest_row(offsets, start, stop)
-    row = np.empty(longest)
-    for r in range(start, stop):
-        count = offsets[r + 1] - offsets[r]
-        state = load_row(values, offsets[r], offsets[r + 1], scale, row)
-        if state == DEFINED and count < 1:
-            state = TOO_SHORT
-        for column in range(3):
-            out[r, column], status[r, column] = np.nan, state
-        if state != DEFINED:
-            continue
-        top = _highest(row, count)
-        below, cross, square, ties = _softmax_sums(row, count, top, inverse_t)
-        rest = below + (ties - 1.0)
-        out[r, 0] = math.log1p(rest) + cross / (1.0 + rest)
-        out[r, 2] = (1.0 + rest) * (1.0 + rest) / (ties + square)
-        if count > 1:
-            out[r, 1] = out[r, 0] / math.log(count)
-        else:
-            status[r, 1] = TOO_SHORT

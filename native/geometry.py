@@ -2,8 +2,7 @@
 and query.
 
 All distances are between rows divided by their own norm (the feature axis): Euclidean d in [0, 2],
-or cosine distance d²/2, also in [0, 2]. They are summed as Σ(a − b)², never as 2 − 2·a·b, which
-would lose the digits of close neighbours. Source: quantities.md §5 P5 and §6, 8 and 9.
+or cosine distance d²/2, also in [0, 2]. Source: quantities.md §5 P5 and §6, 8 and 9.
 """
 
 from __future__ import annotations
@@ -13,126 +12,11 @@ import math
 import numba
 import numpy as np
 
-from .scales import DEFINED, FASTMATH, NOT_FINITE, TOO_SHORT, ZERO_VECTOR, longest_row
+from . import distances
+from .scales import DEFINED, NOT_FINITE, TOO_SHORT, ZERO_VECTOR, longest_row
 
 _FEW = 24  # largest distances that are kept by insertion
 RADIUS_COLUMNS = ("mean", "max", "query")  # after one column per quantile of the diameter
-
-
-@numba.njit(cache=True, nogil=True)
-def _touch(half, single, index, begin, end):
-    """Read one number per cache line of the rows to come: their cache misses then overlap."""
-    seen = 0.0
-    for i in range(begin, end):
-        for c in range(0, half.shape[1], 32):
-            seen += half[index[i], c]
-        for c in range(0, single.shape[1], 16):
-            seen += single[index[i], c]
-    return seen
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _load_unit(half, single, row, bits, vectors, i):
-    """Write one stored vector, divided by its norm, to vectors[i]; return DEFINED or why not.
-
-    A float16 is widened by moving exponent and mantissa up 13 bits in `bits`, the uint32 view of
-    `vectors`: that is its value times 2^−112, also for subnormals. NaN and infinity would come out
-    as 65536 and more, so only rows of such a norm are looked at again.
-    """
-    scale = np.float32(1.0)
-    if half.shape[1] > 0:
-        scale = np.float32(2.0**112)
-        for c in range(half.shape[1]):
-            h = np.uint32(half[row, c])
-            bits[i, c] = ((h & np.uint32(0x8000)) << np.uint32(16)) | (
-                (h & np.uint32(0x7FFF)) << np.uint32(13)
-            )
-    else:
-        for c in range(single.shape[1]):
-            vectors[i, c] = single[row, c]
-    square = np.float32(0.0)
-    for c in range(vectors.shape[1]):
-        component = vectors[i, c] * scale
-        square += component * component
-    if not square < np.float32(65536.0**2):
-        for c in range(half.shape[1]):
-            if (half[row, c] & 0x7C00) == 0x7C00:
-                return NOT_FINITE
-    if not square < np.float32(np.inf):
-        return NOT_FINITE
-    if not square > np.float32(0.0):
-        return ZERO_VECTOR
-    inverse = scale / np.sqrt(square)
-    for c in range(vectors.shape[1]):
-        vectors[i, c] *= inverse
-    return DEFINED
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _squares_from(vectors, i, begin, end, out, at):
-    """Write the squared distances of row i to rows [begin, end) of `vectors` from out[at] on.
-
-    Four at a time, so that row i is read once for four.
-    """
-    j = begin
-    while j + 4 <= end:
-        s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-        for c in range(vectors.shape[1]):
-            a = vectors[i, c]
-            g0, g1 = a - vectors[j, c], a - vectors[j + 1, c]
-            g2, g3 = a - vectors[j + 2, c], a - vectors[j + 3, c]
-            s0 += g0 * g0
-            s1 += g1 * g1
-            s2 += g2 * g2
-            s3 += g3 * g3
-        out[at], out[at + 1], out[at + 2], out[at + 3] = s0, s1, s2, s3
-        j += 4
-        at += 4
-    for last in range(j, end):
-        total = np.float32(0.0)
-        for c in range(vectors.shape[1]):
-            gap = vectors[i, c] - vectors[last, c]
-            total += gap * gap
-        out[at + last - j] = total
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _squares_of_two(vectors, i, count, out, first, second):
-    """Write the squared distances of rows i and i + 1 to all later rows below `count`.
-
-    Those of row i go to `out` from `first` on, those of row i + 1 from `second` on. Eight sums at a
-    time: six rows are read for eight distances.
-    """
-    pair = np.float32(0.0)
-    for c in range(vectors.shape[1]):
-        gap = vectors[i, c] - vectors[i + 1, c]
-        pair += gap * gap
-    out[first] = pair
-    first += 1
-    j = i + 2
-    while j + 4 <= count:
-        s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-        t0, t1, t2, t3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-        for c in range(vectors.shape[1]):
-            a, b = vectors[i, c], vectors[i + 1, c]
-            v0, v1, v2, v3 = vectors[j, c], vectors[j + 1, c], vectors[j + 2, c], vectors[j + 3, c]
-            s0 += (a - v0) * (a - v0)
-            s1 += (a - v1) * (a - v1)
-            s2 += (a - v2) * (a - v2)
-            s3 += (a - v3) * (a - v3)
-            t0 += (b - v0) * (b - v0)
-            t1 += (b - v1) * (b - v1)
-            t2 += (b - v2) * (b - v2)
-            t3 += (b - v3) * (b - v3)
-        out[first], out[first + 1], out[first + 2], out[first + 3] = s0, s1, s2, s3
-        out[second], out[second + 1], out[second + 2], out[second + 3] = t0, t1, t2, t3
-        j, first, second = j + 4, first + 4, second + 4
-    for last in range(j, count):
-        s, t = np.float32(0.0), np.float32(0.0)
-        for c in range(vectors.shape[1]):
-            s += (vectors[i, c] - vectors[last, c]) * (vectors[i, c] - vectors[last, c])
-            t += (vectors[i + 1, c] - vectors[last, c]) * (vectors[i + 1, c] - vectors[last, c])
-        out[first + last - j], out[second + last - j] = s, t
 
 
 @numba.njit(cache=True, nogil=True)
@@ -207,42 +91,50 @@ def geometry_columns(
     """
     m, longest = quantiles.shape[0], longest_row(offsets, start, stop)
     dim = max(half.shape[1], single.shape[1])
-    bits = np.empty((longest + 1, dim), np.uint32)
-    vectors = bits.view(np.float32)
+    width = (dim + distances.PADDED - 1) // distances.PADDED * distances.PADDED
+    rows = (longest // distances.TILE + 1) * distances.TILE  # one more, for the query
+    vectors, products = np.zeros((rows, width), np.float32), np.empty((rows, rows), np.float32)
+    inverse = np.zeros(rows, np.float32)
     squares = np.empty(max(longest, longest * (longest - 1) // 2), np.float32)
-    nothing = half[:, :0]
     lowest = 1.0
     for q in range(m):
         lowest = min(lowest, quantiles[q])
     for r in range(start, stop):
         begin, end = offsets[r], offsets[r + 1]
         count = end - begin
-        state = DEFINED if count > 0 else TOO_SHORT
-        if not _touch(half, single, index, begin, end) < np.inf:
-            state = NOT_FINITE
-        for i in range(count):
-            loaded = _load_unit(half, single, index[begin + i], bits, vectors, i)
-            if state == DEFINED or loaded == NOT_FINITE:
-                state = loaded
+        distances.load(half, single, index, begin, end, vectors)
+        ahead = offsets[min(r + 2, stop)]
+        distances.multiply(vectors, count, products, half, single, index, end, ahead)
+        state = distances.invert_norms(products, count, inverse) if count > 0 else TOO_SHORT
         for column in range(m + 3):
             out[r, column], status[r, column] = np.nan, state
         if state != DEFINED:
             continue
-        pairs = count * (count - 1) // 2
-        at = 0
-        for i in range(0, count - 1, 2):
-            _squares_of_two(vectors, i, count, squares, at, at + count - i - 1)
-            at += 2 * (count - i) - 3
+        distances.square_distances(vectors, products, inverse, count, squares)
         _radii(squares, count, cosine, m, out[r], status[r])
-        _diameters(squares, pairs, quantiles, lowest, cosine, out[r])
-        if queries.shape[0] == 0:
-            status[r, m + 2] = TOO_SHORT
-            continue
-        state = _load_unit(nothing, queries, r, bits, vectors, count)
-        status[r, m + 2] = state
-        if state == DEFINED:
-            _squares_from(vectors, count, 0, count, squares, 0)
-            out[r, m + 2] = _mean_distance(squares, count, cosine)
+        _diameters(squares, count * (count - 1) // 2, quantiles, lowest, cosine, out[r])
+        status[r, m + 2] = TOO_SHORT
+        if queries.shape[0] > 0:
+            state = _squares_from(queries[r], vectors, inverse, count, squares)
+            status[r, m + 2] = state
+            if state == DEFINED:
+                out[r, m + 2] = _mean_distance(squares, count, cosine)
+
+
+@numba.njit(cache=True, nogil=True)
+def _squares_from(query, vectors, inverse, count, squares):
+    """Write |q − v|² of the query to each unit row; return DEFINED or why not."""
+    norm = np.float32(0.0)
+    for c in range(query.shape[0]):
+        norm += query[c] * query[c]
+    if not norm < np.float32(np.inf):
+        return NOT_FINITE
+    if not norm > np.float32(0.0):
+        return ZERO_VECTOR
+    scale = np.float32(1.0) / np.sqrt(norm)
+    for i in range(count):
+        squares[i] = distances.apart(query, vectors[i], scale, inverse[i])
+    return DEFINED
 
 
 @numba.njit(cache=True, nogil=True)

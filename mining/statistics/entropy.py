@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...native import entropy as native
+from ...native import softmax
 from ..errors import UsageError
 from ..names import nearest
 from .base import SCALE, STATISTICS, Column, Rows, checked_scale, checked_temperature, column
@@ -46,8 +47,8 @@ class _OnScores:
 
     def list_column(self, rows: Rows, name: str) -> Column:
         """Return one column of the list kernel."""
-        columns, scale = native.LIST_COLUMNS, self.score or "logprob"
-        result = rows.run(native.list_columns, len(columns), scale, SCALE, 1.0 / self.T)
+        columns, scale = softmax.LIST_COLUMNS, self.score or "logprob"
+        result = rows.run(softmax.list_columns, len(columns), scale, SCALE, 1.0 / self.T)
         return column(result, columns.index(name))
 
 

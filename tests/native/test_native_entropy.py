@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import entropy as oracle
 
-from rankmill.native import agreement, entropy, scales
+from rankmill.native import agreement, entropy, scales, softmax
 
 G = [-0.2, -1.0, -4.0, -6.0]
 Z = [1.507772, -0.541325, -3.981515, -5.997518]
 TOL = 5e-7
 # Ways to run a kernel on one row: kernel, whether it takes the labels, columns.
 PAIRS = (entropy.pair_columns, True, entropy.PAIR_COLUMNS)
-LISTS = (entropy.list_columns, False, entropy.LIST_COLUMNS)
+LISTS = (softmax.list_columns, False, softmax.LIST_COLUMNS)
 AGREE = (agreement.agreement_columns, True, agreement.AGREEMENT_COLUMNS)
 
 scores = st.floats(-40, 40, width=32)
@@ -140,8 +140,8 @@ def test_the_split_equals_the_oracle_and_adds_up(row, data):
 def test_list_entropy_equals_the_oracle(row, T):
     row = np.array(row, np.float32).tolist()
     out, _ = run(LISTS, [row], 1.0 / T)
-    assert out["nats"][0] == pytest.approx(oracle.list_entropy(row, T), rel=1e-9, abs=1e-300)
-    assert out["effective_size"][0] == pytest.approx(oracle.effective_size(row, T), rel=1e-9)
+    assert out["nats"][0] == pytest.approx(oracle.list_entropy(row, T), rel=1e-6, abs=1e-300)
+    assert out["effective_size"][0] == pytest.approx(oracle.effective_size(row, T), rel=1e-6)
     assert 0.0 <= out["normalised"][0] <= 1.0 + 1e-12
 
 
@@ -175,9 +175,9 @@ def test_entropy_is_invariant_to_shift_and_order_and_rises_with_temperature(row,
     random.shuffle(moved)
     for kernel, name in ((PAIRS, "all"), (LISTS, "nats")):
         same = run(kernel, [row, moved], 1.0)[0][name]
-        assert same[0] == pytest.approx(same[1], rel=1e-9)
+        assert same[0] == pytest.approx(same[1], rel=1e-9 if kernel is PAIRS else 1e-6)
         rising = [run(kernel, [row], 1.0 / T)[0][name][0] for T in (0.5, 1.0, 2.0, 8.0)]
-        assert all(a <= b * (1 + 1e-12) for a, b in zip(rising, rising[1:], strict=False))
+        assert all(a <= b * (1 + 1e-6) for a, b in zip(rising, rising[1:], strict=False))
     assert 0.0 <= run(PAIRS, [row], 1.0)[0]["all"][0] <= 1.0 + 1e-12
 
 
@@ -186,7 +186,7 @@ def test_extreme_scores_stay_exact(row):
     out, _ = run(PAIRS, [row], 1.0)
     assert out["all"][0] == pytest.approx(oracle.pair_entropy(row), rel=1e-9, abs=0.0)
     listed, _ = run(LISTS, [row], 1.0)
-    assert listed["nats"][0] == pytest.approx(oracle.list_entropy(row), rel=1e-9, abs=1e-290)
+    assert listed["nats"][0] == pytest.approx(oracle.list_entropy(row), rel=1e-6, abs=1e-290)
 
 
 def test_temperature_limits():
@@ -201,7 +201,32 @@ def test_many_pairs_do_not_underflow():
     out, _ = run(PAIRS, [small], 1.0)
     assert out["all"][0] == pytest.approx(oracle.pair_entropy(small), rel=1e-9)
     assert np.isfinite(run(PAIRS, [row], 1.0)[0]["all"][0])
-    assert run(LISTS, [row], 1.0)[0]["nats"][0] == pytest.approx(oracle.list_entropy(row), rel=1e-9)
+    assert run(LISTS, [row], 1.0)[0]["nats"][0] == pytest.approx(oracle.list_entropy(row), rel=1e-6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.3, -7e4, 3e5])
+@pytest.mark.parametrize("T", [0.05, 0.7, 1.0, 30.0])
+@pytest.mark.parametrize("count", [2, 31, 32, 33, 200, 255, 257, 1000])
+def test_list_entropy_in_single_precision_keeps_six_digits(count, T, shift):
+    """Certain and undecided lists, far from zero too, at every length of a last vector."""
+    rng = np.random.Generator(np.random.Philox(count))
+    rows = [(rng.normal(shift, width, count)).astype(np.float32) for width in (0.01, 1, 5, 15)]
+    out, _ = run(LISTS, rows, 1.0 / T)
+    for place, row in enumerate(rows):
+        exact = row.astype(np.float64).tolist()
+        wanted = oracle.list_entropy(exact, T), oracle.effective_size(exact, T)
+        found = out["nats"][place], out["effective_size"][place]
+        assert found == pytest.approx(wanted, rel=1e-6, abs=1e-300)
+        assert out["nats"][place] <= math.log(count)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 7, 31, 32, 199])
+def test_a_score_that_is_not_finite_is_found_anywhere_in_a_list(bad, place):
+    row = np.linspace(-3, 3, 200)
+    row[place] = bad
+    _, status = run(LISTS, [row], 1.0)
+    assert status["nats"][0] == scales.NOT_FINITE
 
 
 def test_undefined_rows_have_a_status_and_nan():

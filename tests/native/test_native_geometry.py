@@ -83,6 +83,22 @@ def test_near_neighbours_keep_their_digits():
     assert out[0, 0] == pytest.approx(oracle.diameter(group), rel=1e-4)
 
 
+@pytest.mark.parametrize("width", [7, 384])
+@pytest.mark.parametrize("count", [4, 5, 17, 33])
+def test_groups_with_close_pairs_keep_six_digits(count, width):
+    """Distances on both sides of where the product of rows gives way to the sum of squares."""
+    rng = np.random.Generator(np.random.Philox(count))
+    centre = rng.normal(0, 1, width)
+    spread = np.geomspace(1e-2, 3, count)[:, None]
+    group = (centre + spread * rng.normal(0, 1, (count, width))).astype(np.float32)
+    quantiles = (1.0, 0.7, 0.3, 0.0)
+    out, _ = run([group, group[:3], group], quantiles=quantiles)
+    around = oracle.radius(group[1:], group[0])
+    wanted = [oracle.diameter(group, q) for q in quantiles] + [around.mean(), around.max()]
+    assert out[0, :6] == pytest.approx(wanted, rel=1e-6)
+    assert out[2].tobytes() == out[0].tobytes()  # what lay in the scratch before does not matter
+
+
 def test_single_documents_zero_vectors_and_empty_groups():
     out, status = run([np.ones((1, 3)), np.array([[0, 0, 0], [1, 0, 0]]), np.empty((0, 3))])
     assert out[0, :3].tolist() == [0.0, 0.0, 0.0]
