@@ -16,12 +16,12 @@ from .collection.handles import Collection, Corpus, Queries
 from .draws import generator
 from .errors import BadInput, UsageError
 from .groups import Groups
+from .leakage import MOST_DOCUMENTS, Trained, leakage, named_split
 from .near_copies import near_pairs, shingled
 from .pool import Pool
 from .sources.base import Run
 from .store import Artifact, Workspace
 
-MOST_DOCUMENTS = 50_000
 CUTOFFS = (10, 100)
 
 
@@ -61,40 +61,30 @@ def audit_groups(
 
     `must_be_zero` and `counts`; `suspects`: negatives that the teacher scores above the positive,
     the largest gaps first, with texts; `copies`: near copies among the documents (overlap
-    `at_least` or more) and negatives that nearly copy a positive of their own query; `leakage`: per
-    other split (or those in `against`) equal and nearly equal queries, and its judged positives
-    among the documents; `coverage`: how much of evaluation `runs` the groups hold; `overlap`: how
-    many negatives they share with other groups, `beside`, on the same query; `imbalance`: how often
-    documents and positives repeat, and which sources found the negatives. Above 50,000 distinct
-    documents the copies are sought in a keyed draw of that many, and `copies` says so.
+    `at_least` or more) and negatives that nearly copy a positive of their own query; `leakage`:
+    per other split (or those in `against`, COLLECTION:SPLIT for another collection of the
+    workspace) equal and nearly equal queries, and its judged positives among the documents;
+    `coverage`: how much of evaluation `runs` the groups hold; `overlap`: how many negatives
+    they share with other groups, `beside`, on the same query; `imbalance`: how often documents
+    and positives repeat, and which sources found the negatives. Above 50,000 distinct documents
+    the copies are sought in a keyed draw of that many, and `copies` says so.
     """
     if examples < 0:
         raise UsageError(f"examples={examples} is negative")
     artifact = workspace.find(groups, "groups")
-    parts = Groups(artifact, level=2).parts()
-    if not artifact.rows:
-        raise BadInput("there are no groups to audit", where=artifact.path)
-    query, doc, score, grade = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("query", "doc", "score", "grade")
-    )
-    audited = Audited(
-        query=query,
-        doc=doc,
-        score=score,
-        grade=grade,
-        corpus=Corpus(artifact.input("corpus")),
-        queries=Queries(artifact.input("queries")),
-        collection=collection,
-        split=artifact.metadata.get("split", ""),
-    )
+    audited = _read(artifact, collection)
     splits = [s for s in collection.splits if s != audited.split] if against is None else against
+    seen = np.unique(audited.query), np.unique(audited.doc)
+    trained = Trained(*seen, audited.queries, audited.corpus, collection)
     return {
         "must_be_zero": _must_be_zero(audited),
         "counts": _counts(audited),
         "suspects": _suspects(audited, examples),
         "copies": _copies(audited, at_least, examples),
-        "leakage": {split: _leakage(audited, split, at_least, examples) for split in splits},
+        "leakage": {
+            name: leakage(trained, *named_split(workspace, collection, name), at_least, examples)
+            for name in splits
+        },
         "coverage": {
             Run(run).label: _coverage(audited, Run(run))
             for run in (workspace.find(one, "run") for one in runs)
@@ -105,6 +95,27 @@ def audit_groups(
         },
         "imbalance": _imbalance(audited, artifact),
     }
+
+
+def _read(artifact: Artifact, collection: Collection) -> Audited:
+    """Read groups whole; raises BadInput where there are none."""
+    parts = Groups(artifact, level=2).parts()
+    if not artifact.rows:
+        raise BadInput("there are no groups to audit", where=artifact.path)
+    query, doc, score, grade = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("query", "doc", "score", "grade")
+    )
+    return Audited(
+        query=query,
+        doc=doc,
+        score=score,
+        grade=grade,
+        corpus=Corpus(artifact.input("corpus")),
+        queries=Queries(artifact.input("queries")),
+        collection=collection,
+        split=artifact.metadata.get("split", ""),
+    )
 
 
 def _must_be_zero(groups: Audited) -> dict[str, int]:
@@ -194,37 +205,6 @@ def _copies(groups: Audited, at_least: float, examples: int) -> dict[str, Any]:
     }
 
 
-def _leakage(groups: Audited, split: str, at_least: float, examples: int) -> dict[str, Any]:
-    """Compare training queries and documents with the queries and positives of another split."""
-    ours, theirs = np.unique(groups.query), groups.collection.split_queries(split)
-    texts = groups.queries.texts(np.concatenate([ours, theirs]))
-    side = np.arange(len(texts)) >= len(ours)
-    left, right, overlap = near_pairs(shingled(texts), at_least, side=side)
-    same = np.intersect1d(ours, theirs)
-    other = ours[left] != theirs[right - len(ours)]
-    left, right, overlap = left[other], right[other], overlap[other]
-    qrels = groups.collection.qrels(split)
-    wanted = np.unique(qrels.doc[qrels.grade > 0])
-    trained = np.unique(groups.doc)
-    order = np.argsort(-overlap, kind="stable")[:examples]
-    return {
-        "queries": len(theirs),
-        "queries_in_both": len(same),
-        "queries_nearly_equal": len(np.unique(right)),
-        "positives": len(wanted),
-        "positives_trained_on": len(np.intersect1d(wanted, trained)),
-        "positives_nearly_trained_on": _nearly(groups, trained, wanted, at_least),
-        "examples": [
-            {
-                "overlap": float(overlap[i]),
-                **_shown(groups, int(ours[left[i]]), "training_query"),
-                **_shown(groups, int(theirs[right[i] - len(ours)]), "test_query"),
-            }
-            for i in order
-        ],
-    }
-
-
 def _coverage(groups: Audited, run: Run) -> dict[str, float]:
     """Return |S ∩ R| / |R| at CUTOFFS, S the groups' documents, R those of the run's first ranks.
 
@@ -280,16 +260,6 @@ def _negatives(groups: Artifact) -> tuple[np.ndarray, np.ndarray]:
 def _per_query(keys: np.ndarray) -> dict[int, int]:
     query, count = np.unique(keys >> np.uint64(32), return_counts=True)
     return dict(zip(query.tolist(), count.tolist(), strict=True))
-
-
-def _nearly(groups: Audited, trained: np.ndarray, wanted: np.ndarray, at_least: float) -> int:
-    """Count judged positives that are no training document but nearly copy one."""
-    fresh = np.setdiff1d(wanted, trained)[:MOST_DOCUMENTS]
-    if len(trained) > MOST_DOCUMENTS:
-        trained = np.sort(generator(0, "audit").permutation(trained)[:MOST_DOCUMENTS])
-    sets = shingled(groups.corpus.texts(np.concatenate([trained, fresh])))
-    side = np.arange(len(sets)) >= len(trained)
-    return len(np.unique(near_pairs(sets, at_least, side=side)[1]))
 
 
 def _imbalance(groups: Audited, artifact: Artifact) -> dict[str, Any]:

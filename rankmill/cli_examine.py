@@ -48,7 +48,10 @@ def audit(
     groups: GroupsOption,
     against: Annotated[
         list[str] | None,
-        typer.Option("--against", help="A split to look for leakage; default: all others."),
+        typer.Option(
+            "--against",
+            help="A split to look for leakage, or COLLECTION:SPLIT; default: all other splits.",
+        ),
     ] = None,
     run: Annotated[
         list[str] | None, typer.Option("--run", help="An evaluation run: how much is trained on?")
@@ -72,7 +75,15 @@ def audit(
     with session(workspace, as_json=json) as here:
         artifact = here.workspace.find(groups, "groups")
         runs = [here.workspace.find(name, "run") for name in run or ()]
-        found = api.audit(artifact, against=against, runs=runs, overlap=overlap, examples=examples)
+        others = [here.workspace.find(name, "groups") for name in beside or ()]
+        found = api.audit(
+            artifact,
+            against=against,
+            runs=runs,
+            beside=others,
+            overlap=overlap,
+            examples=examples,
+        )
         if json:
             here.emit(found)
         else:

@@ -13,6 +13,7 @@ from rankmill.mining.audit import audit_groups, gini, verdict
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups import GroupArrays, Groups, groups_table
+from rankmill.mining.leakage import Trained, leakage, named_split
 from rankmill.mining.selection import cut_groups
 from rankmill.mining.selection.explain import explain_query
 from rankmill.mining.sources import Run, mine
@@ -176,6 +177,54 @@ def test_the_audit_finds_what_was_planted(tmp_path, workspace):
     assert balance["most_used_negative"] == "d5"
     assert balance["most_used_negative_times"] == 2
     assert balance["positives_that_are_negatives_elsewhere"] == 1  # d1
+
+
+def elsewhere(folder):
+    """Another collection: one query and one positive in the same words, one of each nearly so."""
+    (folder / "qrels").mkdir(parents=True)
+    texts = [
+        "THE EFFECT of vitamin d on the bones of older people in the north",
+        "a wholly different text about ships and harbours",
+        "nothing that anybody trained on",
+        "",
+    ]
+    rows = [{"_id": f"x{i}", "title": "", "text": t} for i, t in enumerate(texts)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    queries = {"a": "ships", "b": "Does vitamin D help the bones of older people", "c": "else"}
+    rows = [{"_id": i, "text": t} for i, t in queries.items()]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    judged = "a\tx1\t1\nb\tx0\t1\nc\tx2\t1\nc\tx3\t1\n"
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    return folder
+
+
+def test_leakage_into_another_collection_goes_by_text(tmp_path, workspace):
+    collection = collect(workspace, f"beir:{planted(tmp_path / 'beir')}")
+    other = collect(workspace, f"beir:{elsewhere(tmp_path / 'other')}", name="other")
+    trained = Trained(
+        np.array([0, 1], np.uint32),
+        np.array([0, 1, 3, 5], np.uint32),
+        collection.queries,
+        collection.corpus,
+        collection,
+    )
+    named, split = named_split(workspace, collection, "other:test")
+    assert named.artifact.fingerprint == other.artifact.fingerprint
+    found = leakage(trained, named, split, 0.8, 5)
+    assert found["queries"] == 3
+    assert found["queries_in_both"] == 1  # "ships", word for word, under another id
+    assert found["queries_nearly_equal"] == 2  # that one, and the one in other capitals
+    assert found["positives"] == 4
+    assert found["positives_trained_on"] == 1  # x1; the empty x3 is no copy of the empty d3
+    assert found["positives_nearly_trained_on"] == 1  # x0
+    shown = [(one["training_query_id"], one["test_query_id"]) for one in found["examples"]]
+    assert shown == [("q0", "b"), ("q1", "a")]  # folded, both overlap wholly
+
+
+def test_leakage_into_what_is_not_there(tmp_path, workspace):
+    collection = collect(workspace, f"beir:{planted(tmp_path / 'beir')}")
+    with pytest.raises(BadInput, match="nowhere"):
+        named_split(workspace, collection, "nowhere:test")
 
 
 def test_what_cannot_be_audited(tmp_path, workspace):
