@@ -129,7 +129,8 @@ class CandidateReader:
         """Say which pool documents may be negatives, and count those that may not."""
         positive = np.isin(docs, positives)
         empty = np.isin(docs, self.empty) & ~positive
-        copies = self.copies.among(docs, positives) & ~positive & ~empty
+        others, copies = np.flatnonzero(~positive & ~empty), np.zeros(len(docs), dtype=bool)
+        copies[others] = self.copies.among(docs[others], positives)
         self.count("excluded:positive", positive.sum())
         self.count("excluded:empty", empty.sum())
         self.count("excluded:copy_of_positive", copies.sum())
