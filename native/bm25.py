@@ -275,10 +275,10 @@ def accumulate(
     """Add one block's documents to the candidates of the queries [queries[0], queries[1]).
 
     Query q has the terms term[bounds[q]:bounds[q+1]] (int32, numbers of the batch) with their
-    counts (int32); fact, doc, impact, table as in `impacts` and `spread`.
-    The block's documents are start … start + docs − 1 of all_docs, or of 0, which forbids guessing
-    a threshold; if in the end low > 0 and above < k, a guess was too high and candidates lack. Per
-    query, int64: k, shift, bin_shift, slack (twice the largest rounding error of a sum, in units).
+    counts (int32); fact, doc, impact, table as in `impacts` and `spread`. The block's documents are
+    start … start + docs − 1 of all_docs, or of 0, which forbids guessing a threshold; if in the end
+    low > 0 and above < k, a guess was too high and candidates lack. Per query, int64: k, shift,
+    bin_shift, slack (twice the largest rounding error of a sum, in units).
 
     State per query, in and out: histogram uint32 [queries, BINS] of candidate scores, `above` int64
     candidates in bin `low` int64 or higher, candidate uint32 and score uint32 [queries, capacity]
@@ -287,7 +287,8 @@ def accumulate(
     """
     longest = np.max(bounds[1:] - bounds[:-1]) + 1
     later, order = np.zeros(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
-    facts, most = np.empty((_GROUP, longest, FACTS), np.uint32), np.empty((_GROUP, STRIPS), np.int64)
+    facts = np.empty((_GROUP, longest, FACTS), dtype=np.uint32)
+    most = np.empty((_GROUP, STRIPS), dtype=np.int64)
     some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
     flag = np.empty(_CHUNK, dtype=np.uint8)
     flags, hits = flag.view(np.uint64), np.empty((2, STRIP // 8 + 1), dtype=np.uint32)
