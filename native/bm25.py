@@ -281,9 +281,9 @@ def accumulate(
     bin_shift, slack (twice the largest rounding error of a sum, in units).
 
     State per query, in and out: histogram uint32 [queries, BINS] of candidate scores, `above` int64
-    candidates in bin `low` int64 or higher, candidate uint32 and score uint32 [queries, capacity]
-    of which `found` int64 are used; found = −1 says that the capacity does not hold all documents
-    that rounding cannot tell apart. sums uint32 [65,536] is scratch: zeros in, zeros out.
+    candidates in bin `low` int64 or higher, candidate and score uint32 [queries, capacity], of
+    which `found` int64 are used; −1 says that there are more documents that rounding cannot tell
+    apart than capacity. sums uint32 [65,536] is scratch: zeros in, zeros out.
     """
     longest = np.max(bounds[1:] - bounds[:-1]) + 1
     later, order = np.zeros(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
