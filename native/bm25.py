@@ -289,7 +289,7 @@ def accumulate(
     later, order = np.zeros(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
     facts = np.empty((_GROUP, longest, FACTS), dtype=np.uint32)
     most = np.empty((_GROUP, STRIPS), dtype=np.int64)
-    some_doc, some_sum = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
+    hit, got = np.empty(STRIP + 8, np.uint32), np.empty(STRIP + 8, np.uint32)
     flag = np.empty(_CHUNK, dtype=np.uint8)
     flags, hits = flag.view(np.uint64), np.empty((2, STRIP // 8 + 1), dtype=np.uint32)
     for group in range(queries[0], queries[1], _GROUP):
@@ -310,22 +310,18 @@ def accumulate(
                 touched = _add_now(terms, facts, o, later, strip, sums, doc, impact, shift[q])
                 bottom = np.uint32(max(1, least - rest))
                 if touched < _SPARSE:
-                    n = _collect_touched(
-                        terms, facts, o, later, strip, sums, doc, bottom, some_doc, some_sum
-                    )
+                    n = _collect_touched(terms, facts, o, later, strip, sums, doc, bottom, hit, got)
                 else:
-                    n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, some_doc, some_sum)
+                    n = _collect(sums, strip * STRIP, bottom, flag, flags, hits, hit, got)
                 if rest > 0:
-                    n = _look_up(
-                        n, terms, facts, o, later, least - rest, table, shift[q], some_doc, some_sum
-                    )
+                    n = _look_up(n, terms, facts, o, later, least - rest, table, shift[q], hit, got)
                 if n > 0:
-                    b = _raise(q, n, some_sum, k[q], seen, bin_shift[q], histogram, above, low)
+                    b = _raise(q, n, got, k[q], seen, bin_shift[q], histogram, above, low)
                     least = max(1, (b << bin_shift[q]) - slack[q])
                     if found[q] + n > candidate.shape[1]:
-                        n = drop_below(some_doc, some_sum, n, least)
+                        n = drop_below(hit, got, n, least)
                         _make_room(q, least, found, candidate, score)
                     if found[q] + n > candidate.shape[1]:
                         found[q] = -1
                     else:
-                        _enter(q, n, some_doc, some_sum, start, least, found, candidate, score)
+                        _enter(q, n, hit, got, start, least, found, candidate, score)
