@@ -17,7 +17,7 @@ import numpy as np
 
 from ...native.topk import merge_ranked
 from ..actors import Execution
-from ..collection.handles import Collection, Corpus
+from ..collection.handles import EVERY_QUERY, Collection, Corpus
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import RUN
 from .base import Run, run_table
@@ -68,7 +68,10 @@ def search_ranges(workspace: Workspace, search: Search, how: Execution) -> Artif
         for at in range(len(ranges))
         for b in blocks
     ]
-    corpus, queries = search.collection.corpus.artifact, search.collection.queries.artifact
+    about = search.collection
+    texts = {"corpus": about.corpus.artifact, "queries": about.queries.artifact}
+    if search.split != EVERY_QUERY:
+        texts["qrels"] = about.qrels_artifact(search.split)  # they say which queries are asked
     stage = Stage(
         kind=_KIND,
         parameters={
@@ -76,7 +79,7 @@ def search_ranges(workspace: Workspace, search: Search, how: Execution) -> Artif
             "ranges": [list(r) for r in ranges],
             "split": search.split,
         },
-        inputs={"corpus": corpus, "queries": queries, **search.inputs},
+        inputs={**texts, **search.inputs},
         schema=RUN,
         shards=lambda: shards,
         worker=RangeWorker,

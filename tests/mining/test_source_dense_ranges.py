@@ -58,7 +58,8 @@ def test_ranges_do_not_show(
     between = pieces.input("lists")
     assert len(between.parameters["ranges"]) > 3
     assert between.rows == pieces.rows * len(between.parameters["ranges"])
-    assert between.inputs["doc_vectors"] == pieces.inputs["doc_vectors"]
+    for role in ("doc_vectors", "query_vectors", "qrels", "corpus", "queries"):
+        assert between.inputs[role] == pieces.inputs[role]
     pieces.verify()
     between.verify()
     monkeypatch.setattr(document_ranges, "_RANGE_BYTES", 1 << 30)
