@@ -41,6 +41,9 @@ def evaluate(
         str, typer.Option(help="ir_measures names; the first is compared.")
     ] = "nDCG@10 AP R@100 Judged@10",
     ties: Annotated[str, typer.Option(help="list: as ranked; trec: as trec_eval.")] = "list",
+    per_query: Annotated[
+        Path | None, typer.Option(help="Also write every query's values: .csv, .jsonl, .parquet.")
+    ] = None,
     alone: Annotated[bool, typer.Option("--alone", help="No BM25 and first stage beside.")] = False,
     name: NameOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -58,6 +61,8 @@ def evaluate(
     """
     from rankmill import api, evaluating
 
+    if per_query is not None:
+        evaluating.form_of(per_query)  # a wrong one is refused before any work
     with session(workspace, workers, ray_address, json) as here:
         judged = evaluating.run_to_judge(here, run, student, first_stage, collection, split, depth)
         runs = {"student" if student else "run": judged}
@@ -69,6 +74,8 @@ def evaluate(
         }
         if name:
             here.workspace.alias(name, next(iter(made.values())))
+        if per_query is not None:
+            evaluating.write_per_query(made, per_query)
         evaluating.tell(here, made)
 
 

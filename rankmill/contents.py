@@ -55,6 +55,7 @@ def report_of(outcome: Outcome) -> content.Report:
         statistics=_statistics(results.statistics),
         ranks=dynamics.ranks(outcome),
         training=dynamics.training(outcome),
+        gains=effects.gains(outcome),
         costs=[_cost(a, outcome) for a in outcome.artifacts if a.cost()["wall_s"] > 0],
         books=[_books(sampler, a) for sampler, a in results.groups.items()],
         provenance=[_provenance(a, outcome) for a in outcome.artifacts],

@@ -101,3 +101,22 @@ def _pair(outcome: Outcome, domain: str, compared: Comparison) -> content.Pair:
         else {},
         seeds_share=parts.seeds_share if parts else None,
     )
+
+
+def gains(outcome: Outcome) -> list[content.Gain]:
+    """Return every student's cost beside its gain, on every domain."""
+    return [
+        content.Gain(
+            found.domain,
+            outcome.title_of(found.system),
+            found.spent.mining,
+            found.spent.teacher,
+            found.spent.groups,
+            found.spent.training,
+            found.spent.pairs,
+            _difference(found.gained, START),
+            found.per_hour,
+            found.front,
+        )
+        for found in outcome.gains
+    ]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Runs = dict[str, Artifact]
 
+PER_QUERY = ("csv", "jsonl", "parquet")
+
 
 def run_to_judge(
     here: Session,
@@ -98,6 +100,30 @@ def tell(here: Session, made: Runs) -> None:
     typer.echo(f"{'queries':<{width}}  {evaluation.rows:>10,}")
     for row in compared:
         typer.echo(f"{measures[0]} against {row.b}: {verdicts.signed(row)}")
+
+
+def form_of(target: Path) -> str:
+    """Return the form that a file's suffix says; UsageError for another."""
+    form = target.suffix.lstrip(".")
+    if form not in PER_QUERY:
+        raise UsageError(
+            f"{target.name!r} does not say its form", do=f"end it in .{', .'.join(PER_QUERY)}"
+        )
+    return form
+
+
+def write_per_query(made: Runs, target: Path) -> None:
+    """Write a row per system and judged query: system, query_id, measures."""
+    import pyarrow as pa
+
+    from rankmill import show
+
+    tables = []
+    for system, evaluation in made.items():
+        table = show.first_rows(evaluation, None)
+        label = pa.array([system] * table.num_rows, pa.string())
+        tables.append(table.drop_columns("query_text").add_column(0, "system", label))
+    show.write(pa.concat_tables(tables), form_of(target), target)
 
 
 def named_systems(here: Session, systems: Sequence[str]) -> dict[str, list[Artifact]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill import verdicts
+from rankmill.gains import Gain, gains
 from rankmill.mining.store import canonical_json
 from rankmill.progress import duration
 from rankmill.recipes import Recipe
@@ -127,6 +129,11 @@ class Outcome:
         ]
         return max(mine, key=lambda s: s.mean.mean, default=None)
 
+    @cached_property
+    def gains(self) -> list[Gain]:
+        """What each student would have cost alone, beside what it gained."""
+        return gains(self.recipe, self.results, self.standings)
+
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of all stages behind the outcome, whenever they were done."""
@@ -188,6 +195,20 @@ class Outcome:
             "systems": systems,
             "samplers": pairs,
             "overall": overall,
+            "gains": [
+                {
+                    "system": g.system,
+                    "domain": g.domain,
+                    **asdict(g.spent),
+                    "seconds": g.spent.seconds,
+                    "gain": g.gained.difference.mean,
+                    "low": g.gained.difference.low,
+                    "high": g.gained.difference.high,
+                    "per_hour": g.per_hour,
+                    "front": g.front,
+                }
+                for g in self.gains
+            ],
             "seconds": self.seconds,
             "roots": roots,
         }

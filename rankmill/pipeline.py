@@ -77,36 +77,49 @@ class Pipeline:
         )
 
     def _select(self, results: Results, sampler: str) -> None:
+        groups, statistics = self._drawn(results, sampler, self.recipe.seed, f"{sampler}-groups")
+        results.groups[sampler], results.statistics[sampler] = groups, statistics
+
+    def _drawn(
+        self, results: Results, sampler: str, seed: int, name: str
+    ) -> tuple[Artifact, Artifact]:
+        """Return a sampler's groups, drawn with a seed, and their statistics."""
         assert results.pool is not None
         assert results.scores is not None
         labels = {name: Run(run).label for name, run in results.runs.items()}
         wanted = self.recipe.groups
-        strategy = with_labels(wanted.samplers[sampler], labels)
         groups = api.select(
-            strategy,
+            with_labels(wanted.samplers[sampler], labels),
             results.pool,
             results.scores,
             size=wanted.size,
-            seed=self.recipe.seed,
+            seed=seed,
             filters=wanted.filters,
             positives=wanted.positives,
-            name=self._alias(f"{sampler}-groups"),
+            name=self._alias(name),
             how=self.how,
         )
-        statistics = self._measured(groups, sampler)
+        statistics = self._measured(groups, name)
         if wanted.cut is not None:
-            name = self._alias(f"{sampler}-groups")
-            groups = shaping.cut(groups, statistics, wanted.cut, name=name, how=self.how)
-            statistics = self._measured(groups, sampler)
-        results.groups[sampler], results.statistics[sampler] = groups, statistics
+            alias = self._alias(name)
+            groups = shaping.cut(groups, statistics, wanted.cut, name=alias, how=self.how)
+            statistics = self._measured(groups, name)
+        return groups, statistics
 
-    def _measured(self, groups: Artifact, sampler: str) -> Artifact:
+    def _groups_for(self, results: Results, sampler: str, seed: int) -> Artifact:
+        """Return the groups that a training seed sees: the sampler's, or drawn anew for it."""
+        assert self.recipe.train is not None
+        if not self.recipe.train.redraw or seed == self.recipe.seed:
+            return results.groups[sampler]
+        return self._drawn(results, sampler, seed, f"{sampler}-groups-seed{seed}")[0]
+
+    def _measured(self, groups: Artifact, name: str) -> Artifact:
         wanted = self.recipe.statistics
         return api.stats(
             groups,
             statistics=wanted.columns,
             encoder=wanted.encoder,
-            name=self._alias(f"{sampler}-stats"),
+            name=self._alias(name.replace("-groups", "-stats")),
             how=self.how,
         )
 
@@ -119,7 +132,7 @@ class Pipeline:
         for place, seed in enumerate(self.recipe.seeds):
             students[seed] = api.train(
                 train.student,
-                results.groups[sampler],
+                self._groups_for(results, sampler, seed),
                 loss=self.recipe.losses[loss],
                 documents=train.documents,
                 batch=train.batch,

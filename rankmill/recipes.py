@@ -55,13 +55,15 @@ class Train(_Strict):
     """The student and how it is trained on each sampler's groups.
 
     `losses`: several, by short names, instead of `loss`. `seeds`: training seeds, each a student
-    of its own; none is the recipe's seed.
+    of its own; none is the recipe's seed. `redraw`: each of them draws its groups anew, so that
+    the spread of seeds is also that of the draw.
     """
 
     student: str
     loss: str = "kl"
     losses: dict[str, str] = Field(default_factory=dict)
     seeds: list[int] = Field(default_factory=list)
+    redraw: bool = False
     documents: int = Field(50_000, ge=1)
     batch: int = Field(16, ge=1)
     lr: float = Field(2e-5, gt=0)

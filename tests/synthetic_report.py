@@ -42,6 +42,21 @@ def report(samplers: tuple[str, ...] = SAMPLERS, seed: int = 0) -> c.Report:
         statistics=statistics(rng, level),
         ranks=ranks(samplers, level),
         training=[training(rng, name, level[name]) for name in samplers],
+        gains=[
+            c.Gain(
+                DOMAINS[0],
+                f"student ← {name}",
+                8.1,
+                83.4 * (place + 1),
+                0.9,
+                41.0,
+                103_000,
+                c.Difference("start", 0.1, 1e-9, 0.08, 0.12),
+                0.41,
+                place == 0,
+            )
+            for place, name in enumerate(samplers)
+        ],  # fmt: skip
         costs=costs(samplers),
         books=(
             c.Books("mine bm25, train", 3000, 3000),

@@ -82,8 +82,7 @@ def bootstrap_interval(
     """
     table = checked(values)
     means = bootstrap_means(table, draws=draws, seed=seed)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(table.mean()), float(low), float(high), level)
+    return _around(float(table.mean()), means, level)
 
 
 def bootstrap_means(table: np.ndarray, *, draws: int, seed: int, key: str = "") -> np.ndarray:
@@ -122,10 +121,13 @@ def macro_interval(
     )
     count = len(checks)
     drawn = generator(seed, "bootstrap.data_sets", count).integers(0, count, (count, draws))
-    low, high = np.quantile(
-        np.take_along_axis(means, drawn, axis=0).mean(axis=0), [0.5 - level / 2, 0.5 + level / 2]
-    )
-    mean = float(np.mean([table.mean() for table in checks]))
+    drawn_means = np.take_along_axis(means, drawn, axis=0).mean(axis=0)
+    return _around(float(np.mean([table.mean() for table in checks])), drawn_means, level)
+
+
+def _around(mean: float, resampled: np.ndarray, level: float) -> Interval:
+    """Return the percentile interval; rounding of equal values never leaves the mean outside."""
+    low, high = np.quantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(mean, min(mean, float(low)), max(mean, float(high)), level)
 
 

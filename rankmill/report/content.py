@@ -179,6 +179,22 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """A student's cost had its sampler been the only one, in seconds, and its gain on a domain."""
+
+    domain: str
+    system: str
+    mining: float
+    teacher: float
+    groups: float
+    training: float
+    pairs: int
+    gained: Difference
+    per_hour: float
+    front: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StageCost:
     """What one artifact cost to make. None = not measured (never 0)."""
 
@@ -253,6 +269,7 @@ class Report:
     statistics: Sequence[Statistic] = ()
     ranks: RankPanels | None = None
     training: Sequence[Training] = ()
+    gains: Sequence[Gain] = ()
     costs: Sequence[StageCost] = ()
     books: Sequence[Books] = ()
     provenance: Sequence[Provenance] = ()

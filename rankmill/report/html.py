@@ -29,6 +29,7 @@ def page(report: Report) -> str:
             ("statistics", "Entropy and locality of the groups", _statistics(report, look)),
             ("ranks", "Score against rank", _ranks(report, look)),
             ("training", "Training", _training(report, look)),
+            ("gains", "Cost against gain", _gains(report)),
             ("cost", "What it cost", tables.costs(report.costs)),
             ("books", "Queries in and out", tables.books(report.books)),
             ("provenance", "Where it came from", tables.provenance(report.provenance)),
@@ -92,6 +93,18 @@ def _pairs(report: Report) -> str:
         "least one half; otherwise a difference that is not shown stays undecided."
     )
     return _say(say) + tables.pairs(report)
+
+
+def _gains(report: Report) -> str:
+    if not report.gains:
+        return ""
+    say = (
+        "What a student would have cost had its sampler been the only one: the runs it draws from, "
+        "their share of the teacher’s pairs, its groups and one training, in seconds of processor "
+        "and accelerator. Gain: over the untrained start. On the front is whom no student beats "
+        "for less or the same cost, by the means."
+    )
+    return _say(say) + tables.gains(report)
 
 
 def _sources(report: Report, look: dict[str, Look]) -> str:

@@ -7,7 +7,17 @@ from html import escape
 from typing import Any
 
 from .canvas import OTHER, START, TEACHER, Look
-from .content import Books, Difference, Interval, Pair, Provenance, Report, StageCost, System
+from .content import (
+    Books,
+    Difference,
+    Gain,
+    Interval,
+    Pair,
+    Provenance,
+    Report,
+    StageCost,
+    System,
+)
 from .words import count, number, p_value, seconds, signed, size
 
 _CELL = '<td class="number">'
@@ -134,6 +144,33 @@ def _difference_cell(difference: Difference | None) -> str:
         f'<td class="number">{signed(difference.value)}{between}'
         f'<small class="{mood}">{p_value(difference.p)}</small></td>'
     )
+
+
+def gains(report: Report) -> str:
+    """One table per domain: a student's cost beside its gain, cheapest first."""
+    return "".join(
+        _domain_gains([g for g in report.gains if g.domain == domain], domain)
+        for domain in report.domains
+        if any(g.domain == domain for g in report.gains)
+    )
+
+
+def _domain_gains(shown: Sequence[Gain], domain: str) -> str:
+    columns = ["mining", "teacher", "groups", "training", "together", "pairs scored", "gain"]
+    columns += ["gain per hour", "Pareto front"]
+    rows = []
+    for gain in shown:
+        parts = [gain.mining, gain.teacher, gain.groups, gain.training]
+        cells = [*(seconds(part) for part in (*parts, sum(parts))), count(gain.pairs)]
+        after = [number(gain.per_hour, 2), "yes" if gain.front else ""]
+        rows.append(
+            f"<tr><th>{escape(gain.system)}</th>"
+            + "".join(f"{_CELL}{cell}</td>" for cell in cells)
+            + _difference_cell(gain.gained)
+            + "".join(f"{_CELL}{cell}</td>" for cell in after)
+            + "</tr>"
+        )
+    return table(f"<tr><th>student</th>{_numbers(columns)}</tr>", rows, f"Cost and gain, {domain}")
 
 
 def costs(rows: Sequence[StageCost]) -> str:

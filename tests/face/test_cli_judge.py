@@ -12,6 +12,7 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
 import rankmill as rm
+from rankmill.gains import sources_of
 from rankmill.training.comparison import compare, read_comparisons
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import macro_interval
@@ -150,6 +151,62 @@ def test_the_recipes_figures_are_those_of_its_evaluations(rankmill):
     assert macro_interval([systems["bm25, kl"]]).mean == pytest.approx(means[0])
 
 
+def test_seeds_may_draw_their_groups_anew(rankmill):
+    workspace = rm.Workspace("rankmill-work")
+    change = ("--set", "train.redraw=true", "--set", "name=anew")
+    assert rankmill("run", "s.toml", *change)[0] == 0
+    one, two = (workspace.find(f"anew-random-groups{s}", "groups") for s in ("", "-seed2"))
+    assert one.parameters["seed"] == 0
+    assert two.parameters["seed"] == 2
+    students = [workspace.find(f"anew-random-kl-student{s}") for s in ("", "-seed2")]
+    assert students[1].inputs["groups"] == two.fingerprint
+    assert students[0].inputs["groups"] not in (one.fingerprint, two.fingerprint)  # seed 1
+    kept = workspace.find("s-random-kl-student-seed2")
+    assert kept.inputs["groups"] == workspace.find("s-random-groups", "groups").fingerprint
+
+
+def test_cost_stands_against_gain(rankmill):
+    found = json.loads(rankmill("run", "s.toml", "--json")[1])
+    rows = [g for g in found["gains"] if g["domain"] == "near"]
+    assert sorted(g["system"] for g in rows) == sorted(STUDENTS)
+    assert [g["seconds"] for g in rows] == sorted(g["seconds"] for g in rows)
+    best = -1.0
+    for row in rows:
+        assert row["front"] == (row["gain"] > best)
+        best = max(best, row["gain"])
+        parts = [row[key] for key in ("mining", "teacher", "groups", "training")]
+        assert row["seconds"] == pytest.approx(sum(parts))
+        assert row["per_hour"] == pytest.approx(3600 * row["gain"] / row["seconds"])
+        assert row["low"] <= row["gain"] <= row["high"]
+    workspace = rm.Workspace("rankmill-work")
+    pool = workspace.find("s-pool").table(0).to_pylist()
+    ranks = [key for key in pool[0] if key.startswith("rank[")]
+    pairs = {"random": 0, "bm25": 0}
+    for query in pool:
+        for place in range(len(query["doc"])):
+            finders = {key[5:].partition("(")[0].rstrip("]") for key in ranks if query[key][place]}
+            for sampler in pairs:
+                pairs[sampler] += sampler in finders or not finders
+    for row in rows:
+        assert row["pairs"] == pairs[row["system"].split(",")[0]]
+    mined = {row["system"]: row["mining"] for row in rows}
+    assert mined["random, kl"] == workspace.find("s-random").cost()["cpu_s"]
+    assert mined["bm25, kl"] > workspace.find("s-bm25").cost()["cpu_s"]  # and its index
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sources"),
+    [
+        ("uniform(source=bm25,last=50)", {"bm25"}),
+        ("top", set()),
+        ("quotas(sources=[a,b],take=[2,1])", {"a", "b"}),
+        ("mixture(source=a,number=2)", {"a", "random"}),
+    ],
+)
+def test_a_strategy_is_charged_for_the_sources_that_it_names(strategy, sources):
+    assert sources_of(strategy) == sources
+
+
 def test_the_terminal_says_what_was_shown(rankmill):
     status, out, _ = rankmill("run", "s.toml")
     assert status == 0
@@ -158,7 +215,12 @@ def test_the_terminal_says_what_was_shown(rankmill):
     assert "student, bm25 groups, margin, full retrieval" in out
     assert "first stage: bm25, dense, imported" in out
     page = Path("report.html").read_text()
-    for said in ("in domain and out of it", "Samplers against each other, near", "Judged@10"):
+    for said in (
+        "in domain and out of it",
+        "Samplers against each other, near",
+        "Judged@10",
+        "Cost against gain",
+    ):
         assert said in page
 
 
@@ -205,6 +267,17 @@ def test_evaluations_stand_beside_bm25_and_the_first_stage(rankmill):
     assert set(found["beside"]) == set(found["against"]) == {"first stage", "BM25"}
     # The student orders the same eight documents, so it finds as many as the first stage.
     assert found["measures"]["R@100"] == found["beside"]["first stage"]["R@100"]
+    values = ("--alone", "--per-query", "values.jsonl")
+    assert rankmill("eval", "--student", work, "--first-stage", "r", *values)[0] == 0
+    assert len(Path("values.jsonl").read_text().splitlines()) == 20
+    values = ("--depth", "8", "--per-query", "values.jsonl")
+    rankmill("eval", "--student", work, "--first-stage", "r", *values)
+    rows = [json.loads(line) for line in Path("values.jsonl").read_text().splitlines()]
+    assert len(rows) == 60
+    for system, means in {"student": found["measures"], **found["beside"]}.items():
+        mine = [row for row in rows if row["system"] == system]
+        assert mine[0]["query_id"].startswith("q")
+        assert np.mean([row["AP"] for row in mine]) == pytest.approx(means["AP"])
     alone = rankmill("eval", "--run", "r", "--alone", "--ties", "trec", "--name", "e-r")[1]
     assert "BM25" not in alone
     assert (
@@ -246,6 +319,7 @@ def test_compare_names_evaluations_and_seeds(rankmill):
         (("compare", "e-b", "e-r", "--margin", "0"), 2, "margin=0.0 is not positive"),
         (("compare", "e-b", "e-r", "--measure", "P@3"), 4, "P@3 was not measured"),
         (("eval", "--run", "r", "--ties", "doc"), 2, "ties=doc is not one of list, trec"),
+        (("eval", "--run", "r", "--per-query", "x.txt"), 2, "end it in .csv, .jsonl, .parquet"),
         (("figures", "s.toml", "--to", "x", "--format", "gif"), 2, "format 'gif' is not one of"),
         (("run", "s.toml", "--set", "train.loss=kl"), 2, "both train.loss and train.losses"),
         (("run", "s.toml", "--set", "train.seeds=[1,1]"), 2, "holds a seed twice"),

@@ -99,7 +99,7 @@ def test_ids_are_unique_and_links_lead_somewhere(html: str) -> None:
 def test_every_section_and_picture_is_there(html: str) -> None:
     for title in (
         "What distillation changed", "What each source found", "Entropy and locality",
-        "Score against rank", "Training", "What it cost", "Queries in and out",
+        "Score against rank", "Training", "Cost against gain", "What it cost", "Queries in and out",
         "Where it came from", "Machine and software", "Notes",
     ):  # fmt: skip
         assert f"<h2>{title}" in html

@@ -62,6 +62,13 @@ def test_bootstrap_interval_covers_like_the_t_interval():
     assert ours.high == pytest.approx(student.high, abs=0.0015)
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3, 0.7])
+def test_equal_values_have_an_interval_that_holds_them(value):
+    for found in (bootstrap_interval(np.full(7, value)), macro_interval([np.full(7, value)] * 3)):
+        assert found.low <= found.mean <= found.high
+        assert found.high - found.low < 1e-12
+
+
 def test_seeds_widen_the_interval():
     d = sample(500)
     shifts = np.array([-0.05, 0.0, 0.05])
