@@ -21,7 +21,7 @@ from . import files
 
 ATTEMPTS = "attempts.jsonl"
 _VERSIONS = ("rankmill", "numpy", "numba", "pyarrow", "torch", "transformers", "ray")
-_VERSIONS += ("faiss-cpu", "faiss-gpu")  # one of them, or none
+_FAISS = ("faiss-cpu", "faiss-gpu")  # one of them, or none
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ def _attempts(folder: Path) -> list[dict[str, Any]]:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in _VERSIONS:
+    for name in (*_VERSIONS, *_FAISS):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
