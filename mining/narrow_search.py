@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,6 @@ class NarrowSearch:
 
     def __init__(self, docs: Vectors, allowed: np.ndarray, depth: int):
         self.docs, self.allowed, self.depth = docs, allowed, depth
-        self._norms: np.ndarray | None = None
 
     def nearest(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return docs uint32 and scores float32 [n, depth], and bool [n]: which rows hold them.
@@ -164,14 +163,12 @@ class NarrowSearch:
         exact[order] = products(vectors, row[order], self.docs, doc[order])
         return exact
 
-    @property
+    @cached_property
     def norms(self) -> np.ndarray:
         """The largest length of a document, of one in bfloat16, and of what rounding took: [3]."""
-        if self._norms is None:
-            found = on_every_core(self._longest, self.docs.blocks(_DOCS), device="cpu")
-            # Sums in float64: the factor is far above their rounding.
-            self._norms = np.max([np.zeros(3), *found], axis=0) * (1 + 1e-9)
-        return self._norms
+        found = on_every_core(self._longest, self.docs.blocks(_DOCS), device="cpu")
+        # Sums in float64: the factor is far above their rounding.
+        return np.max([np.zeros(3), *found], axis=0) * (1 + 1e-9)
 
     def _longest(self, block: tuple[int, int, int]) -> np.ndarray:
         part, low, high = block

@@ -155,7 +155,8 @@ class Searcher:
         if self._found.shape[1] < len(uses):
             self._found = np.empty((3, len(uses)), dtype=np.int64)
         starts = self.index.blocks[number].starts
-        return bm25_impacts.places(self.rows[number], uses, starts, *self._found), self._found
+        postings = bm25_impacts.places(self.rows[number], uses, starts, *self._found)
+        return int(postings), self._found
 
     def _terms_of(self, number: int, uses: np.ndarray) -> _Terms:
         """Find the batch's terms in a block and compute their impacts there."""
