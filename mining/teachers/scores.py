@@ -80,14 +80,7 @@ def score_pool(
     """
     value = teacher_of(teacher)
     corpus, queries = pool.input("corpus"), pool.input("queries")
-    if collection is not None and collection.corpus.artifact.fingerprint != corpus.fingerprint:
-        raise BadInput(
-            "the pool was made from another collection",
-            where=pool.path,
-            do="name the collection that the pool was mined from",
-        )
-    if allow < 0:
-        raise UsageError(f"allow={allow} is negative", do="say how many queries may be missing")
+    _check_request(pool, collection, allow)
     prepared = PREPARERS[type(value)](workspace, value, pool, how)
     permission = {"allow": allow} if allow else {}
     stage = Stage(
@@ -119,6 +112,18 @@ def score_pool(
     scores = workspace.build(stage, how)
     check_arrival(scores)
     return scores
+
+
+def _check_request(pool: Artifact, collection: Collection | None, allow: int) -> None:
+    corpus = pool.input("corpus").fingerprint
+    if collection is not None and collection.corpus.artifact.fingerprint != corpus:
+        raise BadInput(
+            "the pool was made from another collection",
+            where=pool.path,
+            do="name the collection that the pool was mined from",
+        )
+    if allow < 0:
+        raise UsageError(f"allow={allow} is negative", do="say how many queries may be missing")
 
 
 def _identity(prepared: Prepared) -> dict[str, Any]:
