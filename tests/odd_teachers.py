@@ -14,22 +14,23 @@ from rankmill.mining.teachers.base import PREPARERS, Prepared, Scored
 
 
 class Odd:
-    """A score is the document's ordinal; `sick` documents score `bad`, `deadly` ones kill."""
+    """A score is the document's ordinal; `sick` documents score NaN, asked once more they score
+    `again`; `deadly` ones kill."""
 
-    def __init__(self, sick: int = -1, bad: float = float("nan"), deadly: int = -1, heals: int = 0):
-        self.sick, self.bad, self.deadly, self.heals = sick, bad, deadly, heals
+    def __init__(self, sick: int = -1, again: float = float("nan"), deadly: int = -1):
+        self.sick, self.again, self.deadly = sick, again, deadly
 
     def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Answer, or die."""
         if (doc == self.deadly).any():
             os.kill(os.getpid(), signal.SIGKILL)
         scores = doc.astype(np.float32)
-        scores[doc == self.sick] = self.bad
+        scores[doc == self.sick] = np.nan
         return Scored(scores, {"tokens": 1})
 
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
-        """Answer as before, or with 77."""
-        return Scored(np.full(len(doc), 77.0 if self.heals else self.bad, np.float32))
+        """Answer what is said."""
+        return Scored(np.full(len(doc), self.again, np.float32), {"tokens": 1})
 
     def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
         """Nothing is cut."""

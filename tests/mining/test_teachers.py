@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from odd_teachers import odd_teacher
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
@@ -21,7 +21,6 @@ from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace
 from rankmill.mining.store.tables import SCORES, list_values, pool_schema
 from rankmill.mining.teachers import TEACHERS, BiEncoder, CrossEncoder, score_pool, teacher_of
 from rankmill.mining.teachers import scores as score_module
-from rankmill.mining.teachers.base import PREPARERS, Prepared, Scored
 from rankmill.mining.text.tokens import tokens_of
 from rankmill.mining.vectors import Vectors
 
@@ -201,44 +200,10 @@ def test_actors_give_the_same_bytes(
     assert len(hashes) == 1
 
 
-class _Moody:
-    """A fake teacher: NaN at chosen documents, for ever or until asked again."""
-
-    def __init__(self, sick: int, healing: bool):
-        self.sick, self.healing = sick, healing
-
-    def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
-        scores = doc.astype(np.float32)
-        scores[doc == self.sick] = np.nan
-        return Scored(scores, {"tokens": 1})
-
-    def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
-        value = 77.0 if self.healing else np.inf
-        return Scored(np.full(len(doc), value, dtype=np.float32), {"tokens": 1})
-
-    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
-        return 0
-
-
-def moody(monkeypatch: pytest.MonkeyPatch, **options: Any) -> CrossEncoder:
-    def prepare(*_: Any) -> Prepared:
-        return Prepared(
-            label=f"moody{sorted(options.items())}",
-            kind="logit",
-            parameters={"model": "0"},
-            make=_Moody,
-            options=options,
-            pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
-        )
-
-    monkeypatch.setitem(PREPARERS, CrossEncoder, prepare)
-    return CrossEncoder("moody")
-
-
 def test_what_is_not_finite_is_scored_once_more(
     workspace: Workspace, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teacher = moody(monkeypatch, sick=5, healing=True)
+    teacher = odd_teacher(monkeypatch, sick=5, again=77.0)
     scores = score_pool(workspace, teacher, make_pool(collection, ROWS))
     assert {d: s for (_, d), s in pairs_of(scores).items()}[5] == 77.0
     assert scores.cost()["usage"]["pairs_again"] == 2
@@ -248,7 +213,7 @@ def test_what_is_not_finite_is_scored_once_more(
 def test_what_stays_not_finite_is_quarantined_and_needs_leave(
     workspace: Workspace, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teacher = moody(monkeypatch, sick=5, healing=False)
+    teacher = odd_teacher(monkeypatch, sick=5, again=float("inf"))
     monkeypatch.setattr(score_module, "_SHARD_WORK", 4)
     pool = make_pool(collection, ROWS)
     said = (

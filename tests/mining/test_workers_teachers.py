@@ -139,7 +139,7 @@ def test_quarantine_is_the_same_over_actors(
     assert scores.dropped == allowed.dropped
     assert len(scores.dropped["not_finite"]) >= 1
     assert scores.root_hash == allowed.root_hash
-    healed = odd_teacher(monkeypatch, sick=sick, heals=1)
+    healed = odd_teacher(monkeypatch, sick=sick, again=77.0)
     well = score_pool(workspace, healed, same, how=Execution(workers=2))
     assert not well.dropped
     assert well.cost()["usage"]["pairs_again"] == len(scores.dropped["not_finite"])

@@ -13,6 +13,8 @@ import sys
 import types
 from pathlib import Path
 
+from triples import write_groups
+
 STOOD_IN = ("allennlp", "blingfire", "overrides", "rich", "transformers")
 
 
@@ -98,19 +100,7 @@ def ids(export: Path) -> list[Triple]:
 
 
 def main(export: Path, out: Path) -> None:
-    negatives = json.loads((export / "export.json").read_text())["group_size"] - 1
-    rows = (ids if (export / "collection.tsv").exists() else texts)(export)
-    with out.open("w", encoding="utf-8") as stream:
-        for at in range(0, len(rows), negatives):
-            found = rows[at : at + negatives]
-            query, positive, _, score, _ = found[0]
-            assert all((row[0], row[1], row[3]) == (query, positive, score) for row in found)
-            line = {
-                "query": query,
-                "docs": [positive, *(row[2] for row in found)],
-                "scores": [score, *(row[4] for row in found)],
-            }
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+    write_groups(export, (ids if (export / "collection.tsv").exists() else texts)(export), out)
     print(json.dumps({"loss": None}))
 
 
