@@ -34,6 +34,18 @@ _DECIDING = (
     "tokenizer_config.json",
     *_TOKENIZERS,
 )
+_BESIDE = (  # decide no score of ours, but a tokenizer that transformers loads and saves again
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.model",
+    "vocab.json",
+)
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 COMPUTE = ("float32", "bfloat16", "float16")
 
@@ -64,6 +76,11 @@ class ModelFolder:
     def is_classifier(self) -> bool:
         """Say whether the checkpoint declares a sequence-classification head."""
         return any(head.endswith("ForSequenceClassification") for head in self.heads)
+
+    @property
+    def beside(self) -> str | None:
+        """A hash of the files that a student saved from this one also shows; None without any."""
+        return _hash_beside(self.path)
 
     def settings(self, name: str) -> Any:
         """Return one of the folder's JSON files, or an empty mapping where it has none."""
@@ -173,13 +190,20 @@ def _content_hash(file: Path) -> str:
 
 def _tokenizer_hash(path: Path) -> str:
     """Identify the mapping from text to ids: not the special tokens around it, nor truncation."""
-    if not (path / "tokenizer.json").exists():
+    if not (path / "tokenizer.json").exists():  # transformers makes one, of all that it finds
         config = path / "tokenizer_config.json"
         said = _read_json(config) if config.exists() else {}
-        return _hash_of([files.sha256_of(path / "vocab.txt"), said])
+        kind = _read_json(path / "config.json").get("model_type")
+        vocabulary = files.sha256_of(path / "vocab.txt")
+        return _hash_of([vocabulary, said, kind, _hash_beside(path)])
     value = _read_json(path / "tokenizer.json")
     parts = ("model", "normalizer", "pre_tokenizer", "added_tokens")
     return _hash_of({key: value.get(key) for key in parts})
+
+
+def _hash_beside(path: Path) -> str | None:
+    found = {name: _content_hash(path / name) for name in _BESIDE if (path / name).exists()}
+    return _hash_of(found) if found else None
 
 
 def _hash_of(value: Any) -> str:

@@ -53,7 +53,7 @@ def make_groups(workspace, scores, *, queries=None, grade=None, parts=1, kind="l
         np.asarray(grade, np.int8),
         np.ones((n, size), np.float32),
     )
-    parameters = {"size": size, "sum": float(scores.sum()), "parts": parts}
+    parameters = {"size": size, "sum": float(scores.sum()), "parts": parts, "kind": kind}
     table = groups_table(arrays)
     if queries is not None:
         return _by_query(workspace, table, groups_schema(size), parameters, kind, queries, parts)
@@ -97,7 +97,7 @@ def make_scores(workspace, lists, *, docs=None, parts=1, kind="logit"):
     table = pa.Table.from_arrays(
         [pa.array(c, type=f.type) for c, f in zip(columns, SCORES, strict=True)], schema=SCORES
     )
-    return given(workspace, "scores", table, SCORES, {"lists": str(lists)}, parts, {"kind": kind})
+    return given(workspace, "scores", table, SCORES, {"lists": str(lists), "kind": kind}, parts, {"kind": kind})
 
 
 def make_vectors(workspace, matrix, *, parts=1):

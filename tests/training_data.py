@@ -60,7 +60,7 @@ def write_groups(
     cuts = [(i * half, min((i + 1) * half, len(arrays))) for i in range(parts)]
     stage = Stage(
         kind="groups",
-        parameters={"size": size, "test": repeat},
+        parameters={"size": size, "test": repeat, "kind": kind},
         inputs={"collection": collection.artifact},
         schema=groups_schema(size),
         shards=lambda: [Shard(i, a, b) for i, (a, b) in enumerate(cuts)],

@@ -1,12 +1,15 @@
 """Checkpoints: weights, optimiser, telemetry and position in one file, written atomically.
 
 One safetensors file, so there is nothing that could be half there: a kill leaves the checkpoint
-before. The position in the stream is the step; the learning rate and all randomness are functions
-of it.
+before. Its name carries the SHA-256 of its bytes, which is compared before anything is restored: a
+flipped bit in a weight would else go on unseen, into another student. The position in the stream is
+the step; the learning rate and all randomness are functions of it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +20,7 @@ from safetensors.torch import save
 
 from ..mining.store import files
 
+_NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{64})\.safetensors")
 KEPT = 2  # the newest, and the one before in case the newest cannot be read
 
 
@@ -29,7 +33,7 @@ def save_checkpoint(
     best: Mapping[str, torch.Tensor] | None = None,
     scaler: torch.amp.GradScaler | None = None,
 ) -> None:
-    """Write `step-NNNNNNNN.safetensors` into `folder` and remove all but the newest two.
+    """Write `step-NNNNNNNN-<SHA-256>.safetensors` into `folder`; all but the newest two go.
 
     `best`: weights of the best validation so far, where there is validation. `scaler`: the loss
     scale of float16.
@@ -43,8 +47,9 @@ def save_checkpoint(
     for name, value in (scaler.state_dict() if scaler else {}).items():
         tensors[f"scaler/{name}"] = torch.tensor(value, dtype=torch.float64)
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    path = folder / f"step-{step:08d}.safetensors"
-    files.write_bytes(path, save(plain, metadata={"step": str(step)}), mode=0o644)
+    data = save(plain)
+    name = f"step-{step:08d}-{hashlib.sha256(data).hexdigest()}.safetensors"
+    files.write_bytes(folder / name, data, mode=0o644)
     for old in _found(folder)[KEPT:]:
         files.remove_file(old)
 
@@ -62,10 +67,10 @@ def load_checkpoint(
     """
     for path in _found(folder):
         try:
+            step = _checked_step(path)
             with safe_open(path, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-                step = int(stored.metadata()["step"])
-        except (SafetensorError, OSError, KeyError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             said = f"{path} is damaged ({error}): going on from the checkpoint before it"
             warnings.warn(said, RuntimeWarning, stacklevel=2)
             continue
@@ -79,6 +84,16 @@ def load_checkpoint(
         telemetry = {name: column.tolist() for name, column in rows.items()}
         return step, telemetry, _under(tensors, "best/")
     return 0, {}, {}
+
+
+def _checked_step(path: Path) -> int:
+    """Return the step in a checkpoint's name; raises ValueError unless its bytes are as written."""
+    named = _NAME.fullmatch(path.name)
+    if named is None:
+        raise ValueError("its name carries no SHA-256")
+    if files.sha256_of(path) != named[2]:
+        raise ValueError("it does not hold the bytes that were written (SHA-256)")
+    return int(named[1])
 
 
 def _found(folder: Path) -> list[Path]:

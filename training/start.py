@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..mining.store import Artifact, Workspace, files
 from .packing import Limits
-from .students import Student, label_of, parse_student
+from .students import Student, identity_of, parse_student
 
 
 def untrained(
@@ -26,8 +26,7 @@ def untrained(
     value, model = parse_student(student)
     limits = Limits(query_length, doc_length)
     parameters = {
-        "student": label_of(value, model),
-        "model": model.fingerprint,
+        **identity_of(value, model),
         "documents": 0,
         "query_length": query_length,
         "doc_length": doc_length,

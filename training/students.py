@@ -179,6 +179,13 @@ def parse_student(text: str | Student) -> tuple[Student, ModelFolder]:
     return student.settled(model), model
 
 
+def identity_of(student: Student, model: ModelFolder) -> dict[str, Any]:
+    """Return what of a student and its model decides the checkpoint that is saved: JSON values."""
+    said = {"student": label_of(student, model), "model": model.fingerprint}
+    beside = model.beside
+    return said if beside is None else {**said, "beside": beside}
+
+
 def label_of(student: Student, model: ModelFolder) -> str:
     """Return the canonical text with the content tag in place of the model's path."""
     return STUDENTS.text(replace(student, model=model.tag))

@@ -18,7 +18,7 @@ from .losses import LOSSES, Loss
 from .packing import Limits
 from .processes import Processes
 from .settings import Settings
-from .students import Student, label_of, parse_student
+from .students import Student, identity_of, parse_student
 
 __all__ = ["Settings", "train_student"]
 
@@ -122,8 +122,7 @@ def _tokens(
 def parameters_of(run: Training) -> dict[str, Any]:
     """Return what decides the student, as JSON values: no paths, no intervals of checkpoints."""
     return {
-        "student": label_of(run.student, run.model),
-        "model": run.model.fingerprint,
+        **identity_of(run.student, run.model),
         "loss": str(run.loss),
         **run.settings.declared(),
     }

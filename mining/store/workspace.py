@@ -19,12 +19,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from .. import names
 from ..errors import BadInput, Corrupt, RankmillError, UsageError
 from . import files, ledger
 from .artifact import Artifact
+from .declared import check_declared, schema_lines
 from .execution import Executor, Inline, Job, Report
 from .plan import Shard, Stage
 from .quarantine import check_allowance, quarantined
@@ -121,6 +120,7 @@ class Workspace:
         committed before an error stay, and the same call resumes.
         """
         fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
+        check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
             return self.open(stage.kind, fingerprint)
         folder, began = self.folder(stage.kind, fingerprint), time.perf_counter()
@@ -175,6 +175,8 @@ class Workspace:
         artifact is published. What `write` returns is its usage for the ledger.
         """
         fingerprint = fingerprint_of(kind, parameters, inputs)
+        frame = _Frame(parameters, inputs)
+        check_declared(kind, fingerprint, frame, metadata or {})
         if self.has(kind, fingerprint):
             return self.open(kind, fingerprint)
         folder, began = self.folder(kind, fingerprint), time.perf_counter()
@@ -191,7 +193,6 @@ class Workspace:
                 files.make_folder((folder / name).parent)
                 files.publish(attempt / name, folder / name)
                 parts.append(_record(number, name, "", facts, fingerprint, {}, {}))
-            frame = _Frame(parameters, inputs)
             manifest = _manifest(kind, fingerprint, frame, metadata or {}, parts)
             self._publish(folder, manifest, attempt, began)
         return self.open(kind, fingerprint)
@@ -334,8 +335,6 @@ def _manifest(
             counts[key] = counts.get(key, 0) + value
         for reason, queries in part["dropped"].items():
             dropped.setdefault(reason, []).extend(queries)
-    schema = getattr(frame, "schema", {})
-    schemas = {"": schema} if isinstance(schema, pa.Schema) else schema
     manifest = {
         "format": FORMAT_VERSION,
         "kind": kind,
@@ -345,7 +344,7 @@ def _manifest(
             role: {"kind": a.kind, "fingerprint": a.fingerprint, "root": a.root_hash}
             for role, a in frame.inputs.items()
         },
-        "schema": {name: [f"{f.name}: {f.type}" for f in s] for name, s in schemas.items()},
+        "schema": schema_lines(getattr(frame, "schema", {})),
         "metadata": dict(metadata),
         "parts": [
             {k: p[k] for k in ("number", "file", "table", "rows", "bytes", "sha256", "counts")}

@@ -29,6 +29,7 @@ _SHARD_BYTES = 16 << 20  # of text: some ten seconds of tokenising on one core
 _BATCH_ROWS = 1024
 _CHARACTERS_PER_ID = 16  # how much text is looked at first for each id wanted; see _ids_of
 _SURE = 16  # ids at the end of a cut text that the rest of the text might have changed
+_LAYOUT = 2  # of the artifact, in the fingerprint; 1 named the model that had asked first
 
 
 def tokens_of(
@@ -49,7 +50,12 @@ def tokens_of(
     size = model.tokenizer().get_vocab_size(with_added_tokens=True)
     stage = Stage(
         kind="tokens",
-        parameters={"tokenizer": model.tokenizer_hash, "cap": cap, "prompt": prompt},
+        parameters={
+            "tokenizer": model.tokenizer_hash,
+            "cap": cap,
+            "prompt": prompt,
+            "layout": _LAYOUT,
+        },
         inputs={"texts": texts},
         schema=tokens_schema(size),
         shards=lambda: split_by_work(_bytes_per_row(texts), _SHARD_BYTES),
@@ -61,7 +67,6 @@ def tokens_of(
             "prompt": prompt,
             "schema": tokens_schema(size),
         },
-        metadata={"model": model.tag},
         unit="bytes",
     )
     return workspace.build(stage, how)
