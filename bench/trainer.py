@@ -98,6 +98,16 @@ def beside_bare(world: World, steps: int, rounds: int) -> tuple[np.ndarray, np.n
     return np.asarray(ours), np.asarray(bare), waited / sum(ours)
 
 
+def content_check(world: World) -> tuple[float, int]:
+    """Return what comparing all that training reads with its hashes takes: (seconds, bytes)."""
+    read = (world.groups, *world.tokens.values())
+    began = time.perf_counter()
+    for artifact in read:
+        for part in artifact.parts:
+            artifact.check(part, 2, afresh=True)
+    return time.perf_counter() - began, sum(artifact.bytes for artifact in read)
+
+
 def cross_encoders(world: World, folder: Path, quick: bool) -> dict[str, Any]:
     """Return the figures of the race with CrossEncoderTrainer; says why where it cannot be run."""
     lacking = [n for n in ("datasets", "accelerate") if not importlib.util.find_spec(n)]
@@ -142,6 +152,8 @@ def main() -> None:
         )
         raced = cross_encoders(world, Path(temporary), options.quick)
         ours, bare, wait = beside_bare(world, steps, rounds)
+        hashing, size = content_check(world)
+        epoch = world.groups.rows / BATCH * float(np.median(ours))
     step, plain, documents = float(np.median(ours)), float(np.median(bare)), BATCH * SIZE
     figures = raced | {
         "step_s": {
@@ -155,6 +167,12 @@ def main() -> None:
             "ours": round(documents / step, 1),
             "peers": {"bare loop": round(documents / plain, 1)},
             "unit": "documents/s, bi-encoder, 2 layers of 384, 64 tokens, bfloat16",
+        },
+        "content_check": {
+            "ours": round(hashing / epoch, 6),
+            "peers": {},
+            "goal": 0.02,
+            "unit": f"share of an epoch of {epoch:,.0f} s, {size / hashing / 1e6:,.0f} MB/s hashed",
         },
         "data_wait": {"ours": round(wait, 5), "peers": {}, "goal": 0.01, "unit": "share of step"},
     }

@@ -83,7 +83,7 @@ def _refuse(groups: GroupArrays) -> None:
 class Groups:
     """A groups artifact, read: views of the mapped parts, and access by global row."""
 
-    def __init__(self, artifact: Artifact, level: int = 1):
+    def __init__(self, artifact: Artifact, level: int = 2):
         if artifact.kind != "groups":
             raise BadInput(f"a {artifact.kind} is not groups", where=artifact.path)
         self.artifact, self.level = artifact, level
@@ -93,7 +93,7 @@ class Groups:
         self._parts: dict[int, GroupArrays] = {}
 
     @classmethod
-    def open(cls, workspace: Workspace, name: str | Artifact, level: int = 1) -> Groups:
+    def open(cls, workspace: Workspace, name: str | Artifact, level: int = 2) -> Groups:
         """Open groups by name, fingerprint or artifact; a part is checked when touched."""
         return cls(workspace.find(name, "groups"), level)
 

@@ -193,6 +193,10 @@ def train(
     query_length: Annotated[int, typer.Option(help="Tokens kept of a query.", min=1)] = 32,
     doc_length: Annotated[int, typer.Option(help="Tokens kept of a document.", min=1)] = 128,
     compute: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads of a step; another number, another student.", min=1),
+    ] = None,
     validation: Annotated[
         str | None, typer.Option("--validation", help="Held-out groups: keep the best weights.")
     ] = None,
@@ -224,6 +228,7 @@ def train(
             "query_length": query_length,
             "doc_length": doc_length,
             "compute": compute,
+            "threads": threads,
             "seed": seed,
             "validation": here.workspace.find(validation, "groups") if validation else None,
         }
@@ -232,7 +237,7 @@ def train(
         made = api.train(student, found, loss=loss, how=here.how, **options)
         here.tell(made, name)
         if to is not None:
-            files.copy_tree(made.path / "model", to)
+            files.copy_tree(made.check_content().path / "model", to)
 
 
 def count_of(text: str) -> int:

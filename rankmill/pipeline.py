@@ -137,6 +137,7 @@ class Pipeline:
                 documents=train.documents,
                 batch=train.batch,
                 lr=train.lr,
+                threads=train.threads,
                 seed=seed,
                 name=self._alias(f"{alias}-student" + (f"-seed{seed}" if place else "")),
                 how=self.how,

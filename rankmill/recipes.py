@@ -56,7 +56,8 @@ class Train(_Strict):
 
     `losses`: several, by short names, instead of `loss`. `seeds`: training seeds, each a student
     of its own; none is the recipe's seed. `redraw`: each of them draws its groups anew, so that
-    the spread of seeds is also that of the draw.
+    the spread of seeds is also that of the draw. `threads`: of a step; on a processor another
+    number is another student, none is all that there are.
     """
 
     student: str
@@ -67,6 +68,7 @@ class Train(_Strict):
     documents: int = Field(50_000, ge=1)
     batch: int = Field(16, ge=1)
     lr: float = Field(2e-5, gt=0)
+    threads: int | None = Field(default=None, ge=1)
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -188,6 +190,13 @@ def _check_training(recipe: Recipe, where: str) -> None:
     if recipe.evaluate.retrieve and train.student.startswith("cross_encoder"):
         raise UsageError(
             "a cross-encoder cannot search a corpus", where=where, do="drop evaluate.retrieve"
+        )
+    twice = sorted(train.settings.keys() & {"documents", "batch", "lr", "seed", "threads"})
+    if twice:
+        raise UsageError(
+            f"train.settings names {', '.join(twice)}, which the recipe says elsewhere",
+            where=where,
+            do="write it in [train] itself, the seed in train.seeds",
         )
     if len(set(train.seeds)) != len(train.seeds):
         raise UsageError(

@@ -97,7 +97,15 @@ def make_scores(workspace, lists, *, docs=None, parts=1, kind="logit"):
     table = pa.Table.from_arrays(
         [pa.array(c, type=f.type) for c, f in zip(columns, SCORES, strict=True)], schema=SCORES
     )
-    return given(workspace, "scores", table, SCORES, {"lists": str(lists), "kind": kind}, parts, {"kind": kind})
+    return given(
+        workspace,
+        "scores",
+        table,
+        SCORES,
+        {"lists": str(lists), "kind": kind},
+        parts,
+        {"kind": kind},
+    )
 
 
 def make_vectors(workspace, matrix, *, parts=1):

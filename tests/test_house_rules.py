@@ -210,6 +210,23 @@ def global_draws(module: Module) -> Iterator[tuple[int, str]]:
             yield call.lineno, f"{name}(): salted or global randomness"
 
 
+def unchecked_parts(module: Module) -> Iterator[tuple[int, str]]:
+    """Levels 0 and 1 compare no hash: what is made of such a part may be made of anything."""
+    if module.name == "mining/store/artifact.py":
+        return
+    for name, call in module.calls:
+        for keyword in call.keywords:
+            if keyword.arg == "level" and constant(keyword.value) in (0, 1):
+                yield call.lineno, f"{name}(level={constant(keyword.value)})"
+    for node in module.nodes:
+        if isinstance(node, ast.arguments):
+            named = [*node.posonlyargs, *node.args]
+            given = zip(named[len(named) - len(node.defaults) :], node.defaults, strict=True)
+            for argument, default in [*given, *zip(node.kwonlyargs, node.kw_defaults, strict=True)]:
+                if argument.arg == "level" and constant(default) in (0, 1):
+                    yield argument.lineno, f"level is {constant(default)} by default"
+
+
 # ---- talk and silence --------------------------------------------------------------------------
 
 
@@ -272,6 +289,7 @@ RULES = {
     "only mining/store/files.py changes the disk": writes,
     "nothing that was read is run: no pickle, eval, remote code": unsafe_loading,
     "every draw is keyed: no global generator, no hash()": global_draws,
+    "whoever makes something of a part has compared its hash": unchecked_parts,
     "only the command line and progress print": prints,
     "no exception is dropped in silence": swallowed,
     "every error raised says something": wordless_errors,
@@ -294,6 +312,8 @@ SAMPLES = [
     (kernel_imports, "native/x.py", "import pyarrow as pa"),
     (ray_imports, "mining/pool.py", "def f():\n    import ray"),
     (plotting_imports, "rankmill/demo.py", "from matplotlib.figure import Figure"),
+    (unchecked_parts, "mining/x.py", "artifact.tables(level=1)"),
+    (unchecked_parts, "training/x.py", "def f(artifact, level=1):\n    return 1"),
     (writes, "mining/x.py", "open(path, 'wb')"),
     (writes, "mining/x.py", "gzip.open(path, mode='wt')"),
     (writes, "mining/x.py", "path.open('a')"),

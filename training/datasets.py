@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from ..mining.collection import Collection
 from ..mining.errors import BadInput
 from ..mining.groups import Groups
+from ..mining.store.artifact import compared_parts, take_over
 from .stream import GroupStream
 
 
@@ -51,13 +52,17 @@ class StreamDataset(IterableDataset[dict[str, torch.Tensor]]):
 
     `make()` builds the stream (pack with pieces=1), so that files are opened in the worker
     that reads them. Of n workers, worker i makes every nth batch; the DataLoader takes them in
-    turn, so the order is that of the stream itself.
+    turn, so the order is that of the stream itself. Files are checked once, here: workers take
+    over what has been compared. Raises Corrupt naming the file.
     """
 
     def __init__(self, make: Callable[[], GroupStream]):
         self.make = make
+        make().check()
+        self._compared = compared_parts()
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        take_over(self._compared)
         worker = get_worker_info()
         mine, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         stream = self.make()

@@ -281,8 +281,7 @@ def student_folder(
         student = workspace.find(student, "student")
     if not isinstance(student, Artifact):
         return _towers(Path(student)) or (resolve(student), {})
-    for part in student.parts:
-        student.check(part, 2)
+    student.check_content()
     card = json.loads(student.file("card.json").read_text())
     said = {"max_length": card.get("max_length")}
     folder, more = _towers(student.path / "model") or (resolve(student.path / "model"), {})

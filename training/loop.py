@@ -2,7 +2,7 @@
 
 Whatever a step needs (groups, learning rate, dropout) is a function of the step and the seed, so a
 checkpoint is weights, optimiser and a number, and a resumed run goes on bit for bit (one processor
-family, one thread count).
+family; the number of threads is set as declared).
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from .packing import Limits, TokenColumns
 from .passes import Passes, autocast
 from .processes import Processes
 from .settings import Settings
-from .stream import Batch, ContentCheck, GroupStream, check_tokens
+from .stream import Batch, GroupStream, check_tokens
 from .students import Student
 from .telemetry import Telemetry, memory
+from .threads import exactly, settled
 from .validation import EarlyStop, best, not_validated, validate
 
 
@@ -58,9 +59,10 @@ class Training:
         checkpoint_steps: int | None = None,
         checkpoint_s: float = 60.0,
     ):
-        self.student, self.model, self.loss, self.settings = student, model, loss, settings
+        self.student, self.model, self.loss = student, model, loss
         self.groups, self.tokens, self.validation = groups, tokens, validation
         self.processes = processes or Processes()
+        self.settings = settings = settled(settings, self.processes)
         self.checkpoint_steps, self.checkpoint_s = checkpoint_steps, checkpoint_s
         self.telemetry = Telemetry()
         self.network: Network | None = None
@@ -90,8 +92,16 @@ class Training:
         return budget_of(whole, positions)
 
     def run(self, scratch: Path, how: Execution = INLINE) -> dict[str, float]:
-        """Train from the last checkpoint in `scratch` to the end; returns the usage."""
+        """Train from the last checkpoint in `scratch` to the end; returns the usage.
+
+        All that is read is compared with its hashes before anything is restored from a checkpoint.
+        """
         keep_freed_memory()
+        self._check_content()
+        with exactly(self.settings.threads):
+            return self._train(scratch, how)
+
+    def _train(self, scratch: Path, how: Execution) -> dict[str, float]:
         s, here = self.settings, device()
         self.network = network = self._build_network(here)
         optimiser = _adamw(network, s)
@@ -99,7 +109,6 @@ class Training:
         scaler = passes.scaler
         done, rows, self.best_weights = load_checkpoint(scratch, network, optimiser, scaler)
         self.telemetry = Telemetry(rows)
-        check = ContentCheck(self.groups.artifact, *self.tokens.values())
         stream = self.open_stream(done * s.batch)
         totals = _Totals(here)
         began = saved = time.perf_counter()
@@ -135,10 +144,8 @@ class Training:
             if self._over():
                 break
             if step + 1 < self.steps and self._due(step + 1, now - saved):
-                check.result()
                 self._checkpoint(scratch, step + 1, optimiser, scaler)
                 saved = time.perf_counter()
-        check.result(wait=True)
         if self.best_weights:
             network.load_state_dict(self.best_weights)
         return self.telemetry.usage()
@@ -146,6 +153,12 @@ class Training:
     def follow(self, scratch: Path) -> None:
         """Take part in the training of process 0, which owns the artifact."""
         self.run(scratch)
+
+    def _check_content(self) -> None:
+        """Compare all that is read with its hashes before the first step, once per process."""
+        groups = [g.artifact for g in (self.groups, self.validation) if g is not None]
+        for artifact in (*groups, *self.tokens.values()):
+            artifact.check_content()
 
     def _build_network(self, here: torch.device) -> Network:
         network = self.student.network(self.model, self.settings.seed)

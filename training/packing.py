@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -49,23 +50,43 @@ class Packed:
 
 
 class TokenColumns:
-    """A tokens artifact as raw views of the mapped files: nothing is copied, not even offsets."""
+    """A tokens artifact as raw views of the mapped files: nothing is copied, not even offsets.
 
-    def __init__(self, artifact: Artifact, level: int = 1):
+    Files and offsets are checked when the first text is asked for, before a kernel sees them: that
+    raises Corrupt naming the file.
+    """
+
+    def __init__(self, artifact: Artifact):
         if artifact.kind != "tokens":
             raise BadInput(f"a {artifact.kind} is not tokens", where=artifact.path)
         self.artifact, self.rows = artifact, artifact.rows
-        self.parts: list[tuple[int, np.ndarray, np.ndarray]] = []  # first row, offsets, values
-        for part in artifact.parts:
-            for chunk in artifact.table(part.number, level)["ids"].chunks:
+
+    @cached_property
+    def parts(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
+        """The mapped parts: (first row, offsets int32 [rows+1], ids)."""
+        found = []
+        for part in self.artifact.parts:
+            for chunk in self.artifact.table(part.number)["ids"].chunks:
                 if chunk.offset or len(chunk) != part.rows:
-                    raise BadInput("a part of tokens is not one batch", where=artifact.path)
+                    raise BadInput("a part of tokens is not one batch", where=self.artifact.path)
                 offsets = chunk.offsets.to_numpy(zero_copy_only=True)
                 values = chunk.values.to_numpy(zero_copy_only=True)
-                self.parts.append((part.start, offsets, values))
+                if not _rising(offsets, values.size):
+                    raise self.artifact.corrupt(part, "has offsets that point outside of its ids")
+                found.append((part.start, offsets, values))
+        return found
 
     def keep(self, texts: np.ndarray, cap: int) -> np.ndarray:
-        """Return how many ids each text gives, at most `cap`: int64 [n]."""
+        """Return how many ids each text gives, at most `cap`: int64 [n].
+
+        Raises BadInput for a text that the store does not hold.
+        """
+        if texts.size and not (0 <= texts.min() and texts.max() < self.rows):
+            raise BadInput(
+                f"texts {texts.min()} to {texts.max()} of {self.rows} are asked for",
+                where=self.artifact.path,
+                do="tokenise the collection that the groups were mined from",
+            )
         kept = np.zeros(texts.size, np.int64)
         for first, offsets, _ in self.parts:
             kept_lengths(texts, first, offsets, cap, kept)
@@ -168,6 +189,12 @@ class Pairs:
             self.docs.copy(second_texts[rows], keep_second, after, piece.ids)
             made.append(piece)
         return {"pairs": Packed(tuple(made), place)}
+
+
+def _rising(offsets: np.ndarray, values: int) -> bool:
+    """Say whether int32 offsets [n+1] never fall and lie within 0 … `values`."""
+    inside = offsets.size == 0 or bool(offsets[0] >= 0 and offsets[-1] <= values)
+    return inside and bool((offsets[1:] >= offsets[:-1]).all())
 
 
 def _by_length(

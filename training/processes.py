@@ -61,6 +61,14 @@ class Processes:
                 parameter.grad = torch.zeros_like(parameter)
         self.add_up([p.grad for p in trained if p.grad is not None])
 
+    def agree(self, number: int) -> int:
+        """Return the number that process 0 gives, to all."""
+        if self.world == 1:
+            return number
+        told = torch.tensor([number])
+        distributed.broadcast(told, 0)
+        return int(told)
+
     def first(self, build: Callable[[], Value]) -> Value:
         """Let process 0 build what the others then only find."""
         if self.world == 1:

@@ -11,7 +11,7 @@ from ..mining.models import COMPUTE
 from ..mining.names import Call, Family, parse
 
 PRECISIONS = COMPUTE
-_LATER = {"pieces", "cache", "recompute", "compile"}
+_LATER = {"pieces", "cache", "recompute", "compile", "threads"}
 
 
 SETTINGS = Family("training setting")
@@ -36,6 +36,10 @@ class Settings:
     negatives are all its groups (a gradient cache). `recompute`: keep a layer's input only, and
     compute the rest again in the backward pass (gradient checkpointing). `compile`: let
     `torch.compile` fuse the encoder.
+
+    `threads`: of a step, in each process; on a processor they decide how sums are rounded, so
+    another number is another student (None: the processors that the process may use). On a GPU the
+    number says nothing and is not kept.
     """
 
     documents: int = 100_000
@@ -56,6 +60,7 @@ class Settings:
     cache: int | None = None
     recompute: bool = False
     compile: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("documents", "batch", "lr"):
@@ -73,6 +78,8 @@ class Settings:
             raise UsageError(f"pieces={self.pieces}", do="1 leaves the texts as they come")
         if self.cache is not None and self.cache < 1:
             raise UsageError(f"cache={self.cache}", do="encode at least one group at a time")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"threads={self.threads}", do="train on at least one thread")
         if self.cache is not None and self.micro is not None:
             raise UsageError(
                 f"cache={self.cache} with micro={self.micro}",

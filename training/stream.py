@@ -118,6 +118,13 @@ class GroupStream:
         """Documents per group as streamed."""
         return self.groups.size if self.negatives is None else self.negatives + 1
 
+    def check(self) -> None:
+        """Compare the content of groups and tokens with their hashes now, not at first touch."""
+        self.groups.artifact.check_content()
+        if self.pack is not None:  # one group: that opens every part of the tokens
+            first = self.groups[0]
+            self.pack(first.query, first.doc, self._buffers.next())
+
     def state(self) -> dict[str, int]:
         """Return what is needed to go on from here: one integer."""
         return {"position": self.position}
@@ -214,34 +221,6 @@ class GroupStream:
         }
         taken["inclusion"][:, 1:] *= np.float32(wanted / (groups.size - 1))
         return replace(groups, **taken)
-
-
-class ContentCheck:
-    """Compares the content hash of every part in a background thread, while training has begun.
-
-    Trainers open files at level 1; `result()` raises Corrupt as soon as a part is known to be bad.
-    """
-
-    def __init__(self, *artifacts: Artifact):
-        self._error: BaseException | None = None
-        self._artifacts = artifacts
-        self._thread = threading.Thread(target=self._run, name="content-check", daemon=True)
-        self._thread.start()
-
-    def result(self, *, wait: bool = False) -> None:
-        """Raise what has been found so far; `wait` until all is checked."""
-        if wait:
-            self._thread.join()
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            for artifact in self._artifacts:
-                for part in artifact.parts:
-                    artifact.check(part, 2)
-        except BaseException as error:
-            self._error = error
 
 
 class _Ring:

@@ -83,7 +83,7 @@ def train_student(
 
 def _run(run: Training, scratch: Path, how: Execution) -> Mapping[str, float]:
     """Train, saying before what the budget amounts to and after whether the scores collapsed."""
-    how.progress.announce(f"budget: {run.budget(run.positions)}")
+    how.progress.announce(f"budget: {run.budget(run.positions)}{_machine(run)}")
     how.progress.begin("student", "documents", 1, 0, run.documents)
     try:
         usage = run.run(scratch, how)
@@ -95,6 +95,13 @@ def _run(run: Training, scratch: Path, how: Execution) -> Mapping[str, float]:
             "lower lr, or take another loss"
         )
     return usage
+
+
+def _machine(run: Training) -> str:
+    """Say on how many threads, of how many processes: the part of the machine in the result."""
+    threads, world = run.settings.threads, run.processes.world
+    said = "" if threads is None else f"; threads={threads}"
+    return said if world == 1 else f"{said}; processes={world}"
 
 
 def _tokens(
@@ -120,8 +127,14 @@ def _tokens(
 
 
 def parameters_of(run: Training) -> dict[str, Any]:
-    """Return what decides the student, as JSON values: no paths, no intervals of checkpoints."""
+    """Return what decides the student, as JSON values: no paths, no intervals of checkpoints.
+
+    Several processes add up their gradients in another order than one, and their in-batch
+    negatives are those of a share: how many there are is part of the request.
+    """
+    world = run.processes.world
     return {
+        **({} if world == 1 else {"processes": world}),
         **identity_of(run.student, run.model),
         "loss": str(run.loss),
         **run.settings.declared(),

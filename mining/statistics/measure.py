@@ -246,7 +246,7 @@ class Measure:
 
 def _first_rows(artifact: Artifact) -> np.ndarray:
     """Return the first row of every query, and the number of rows: the keys of the plan (int64)."""
-    parts = [table["query"].to_numpy() for table in artifact.tables(level=1)]
+    parts = [table["query"].to_numpy() for table in artifact.tables()]
     query = np.concatenate(parts) if parts else np.empty(0, np.uint32)
     if not len(query):
         return np.zeros(1, np.int64)

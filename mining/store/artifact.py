@@ -2,8 +2,8 @@
 checked.
 
 0 trust (manifest, size) · 1 structure (footer, schema, rows) · 2 content (SHA-256) · 3 meaning
-(order, ranges, finite scores, counts). Stages read at 2, trainers open at 1, `rankmill verify` goes
-to 3.
+(order, ranges, finite scores, counts). Whoever makes something of a part reads it at 2, stages and
+trainers alike: a process hashes a part once, when it first touches it. `rankmill verify` goes to 3.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from .tables import FORMAT_VERSION, faults_of_meaning
 if TYPE_CHECKING:
     from .workspace import Workspace
 
-_checked: set[tuple[str, int, int, int]] = set()  # parts whose hash this process has compared
+Compared = tuple[str, int, int, int]  # path, inode, time of the last change, size
+_checked: set[Compared] = set()  # parts whose hash this process has compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,13 @@ class Artifact:
         try:
             table = files.read_arrow(self.path / part.file)
         except (pa.ArrowInvalid, OSError) as error:
-            raise self._corrupt(part, f"cannot be opened: {error}") from error
+            raise self.corrupt(part, f"cannot be opened: {error}") from error
         if level >= 1 and table.num_rows != part.rows:
-            raise self._corrupt(part, f"holds {table.num_rows} rows, recorded {part.rows}")
+            raise self.corrupt(part, f"holds {table.num_rows} rows, recorded {part.rows}")
         if level >= 3:
             faults = faults_of_meaning(self.kind, table, self._limits())
             if faults:
-                raise self._corrupt(part, "; ".join(faults))
+                raise self.corrupt(part, "; ".join(faults))
         return table
 
     def tables(self, level: int = 2) -> Iterator[pa.Table]:
@@ -127,14 +128,20 @@ class Artifact:
         try:
             stat = path.stat()
         except FileNotFoundError as error:
-            raise self._corrupt(part, "is missing") from error
+            raise self.corrupt(part, "is missing") from error
         if stat.st_size != part.bytes:
-            raise self._corrupt(part, f"has {stat.st_size:,} bytes, recorded {part.bytes:,}")
+            raise self.corrupt(part, f"has {stat.st_size:,} bytes, recorded {part.bytes:,}")
         key = (str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if level >= 2 and (afresh or key not in _checked):
             if files.sha256_of(path) != part.sha256:
-                raise self._corrupt(part, "does not hold the bytes that were recorded (SHA-256)")
+                raise self.corrupt(part, "does not hold the bytes that were recorded (SHA-256)")
             _checked.add(key)
+
+    def check_content(self) -> Artifact:
+        """Compare the content hash of every part, once per process; returns the artifact itself."""
+        for part in self.parts:
+            self.check(part, 2)
+        return self
 
     def verify(self) -> int:
         """Read everything at level 3, inputs' fingerprints included; returns the number of
@@ -145,7 +152,7 @@ class Artifact:
                 self.table(part.number, level=3)
         return len(self.parts)
 
-    def file(self, name: str, level: int = 1) -> Path:
+    def file(self, name: str, level: int = 2) -> Path:
         """Return the path of a named file of a folder artifact (a checkpoint), checked at
         `level`."""
         for part in self.parts:
@@ -174,12 +181,23 @@ class Artifact:
                 limits[name] = self.input(role).rows
         return limits
 
-    def _corrupt(self, part: Part, what: str) -> Corrupt:
+    def corrupt(self, part: Part, what: str) -> Corrupt:
+        """Return the error that says what is wrong with the file of a part."""
         return Corrupt(
             f"{self.kind} part {part.number}: the file {what}",
             where=self.path / part.file,
             do=f"delete {self.path} and run the command that made it again",
         )
+
+
+def compared_parts() -> frozenset[Compared]:
+    """Return the files, as they are now, whose content this process has compared."""
+    return frozenset(_checked)
+
+
+def take_over(compared: frozenset[Compared]) -> None:
+    """Believe what the process that started this one has compared: `compared_parts` of it."""
+    _checked.update(compared)
 
 
 def open_artifact(path: str | Path) -> Artifact:

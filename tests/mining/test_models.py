@@ -52,6 +52,22 @@ def test_truncation_and_special_tokens_do_not_change_the_tokenizer(
     assert resolve(folder).fingerprint != resolve(encoder).fingerprint
 
 
+def test_what_a_tokenizer_is_made_of_decides_it(encoder: Path, tmp_path: Path) -> None:
+    """Without tokenizer.json the library makes one of vocab.txt and whatever else it finds."""
+    folder = copy(encoder, tmp_path / "m")
+    words = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    (folder / "vocab.txt").write_text("".join(f"{w}\n" for w in sorted(words, key=words.get)))
+    whole = resolve(folder)
+    assert whole.beside is None
+    (folder / "special_tokens_map.json").write_text('{"unk_token": "[UNK]"}')
+    assert resolve(folder).tokenizer_hash == whole.tokenizer_hash  # of tokenizer.json alone
+    assert resolve(folder).beside is not None
+    (folder / "tokenizer.json").unlink()
+    made = resolve(folder).tokenizer_hash
+    (folder / "special_tokens_map.json").write_text('{"unk_token": "[PAD]"}')
+    assert resolve(folder).tokenizer_hash != made
+
+
 def test_the_folder_of_a_student_holds_its_model_one_level_down(
     encoder: Path, tmp_path: Path
 ) -> None:

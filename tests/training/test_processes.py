@@ -13,6 +13,7 @@ from rankmill.training.processes import Processes
 from rankmill.training.trainer import train_student
 
 SETTINGS = {"documents": 126, "batch": 4, "query_length": 8, "doc_length": 16, "lr": 1e-3}
+SETTINGS |= {"threads": 1}
 
 SCRIPT = """
 import sys
@@ -61,7 +62,8 @@ def test_torchrun_shares_every_batch(tmp_path):
         collection=alone.collection,
         **SETTINGS,
     )
-    assert one.fingerprint == both.fingerprint  # how many processes does not change the request
+    assert (both.parameters.pop("processes"), both.parameters) == (2, one.parameters)
+    assert both.parameters["threads"] == 1  # in each of the two
     mine, theirs = (files.read_arrow(a.file("telemetry.arrow")) for a in (one, both))
     assert (
         theirs["documents"].to_pylist()

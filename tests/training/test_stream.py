@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from training_data import Setting, open_groups, tiny_setting
 
-from rankmill.mining.errors import BadInput, Corrupt, UsageError
-from rankmill.mining.groups import Groups
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.training.packing import Limits, Pairs, TokenColumns, Towers
-from rankmill.training.stream import ContentCheck, GroupStream, check_tokens
+from rankmill.training.stream import GroupStream, check_tokens
 
 
 @pytest.fixture(scope="module")
@@ -169,20 +168,6 @@ def test_leaving_early_ends_the_thread(setting):
     taken = list(itertools.islice(stream, 3))
     assert len(taken) == 3
     assert not [t for t in threading.enumerate() if t.name == "group-stream"]
-
-
-def test_content_is_checked_at_first_touch(tmp_path):
-    setting = tiny_setting(tmp_path, repeat=1)
-    part = setting.groups.path / setting.groups.parts[0].file
-    part.chmod(0o644)
-    data = bytearray(part.read_bytes())
-    data[len(data) // 2] ^= 1
-    part.write_bytes(bytes(data))
-    groups = Groups(setting.groups)
-    next(iter(GroupStream(groups, batch=4)))  # level 1: opens and reads
-    check = ContentCheck(groups.artifact)
-    with pytest.raises(Corrupt, match="does not hold the bytes that were recorded"):
-        check.result(wait=True)
 
 
 def test_refusals(setting, tmp_path):

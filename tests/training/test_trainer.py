@@ -1,6 +1,7 @@
 """Training: the budget, exact resume after a kill, what is written, what is refused."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from training_data import Setting, tiny_setting, write_groups
 
 from rankmill.mining.errors import RankmillError, UsageError
+from rankmill.mining.models import resolve
 from rankmill.mining.store import files
 from rankmill.training.trainer import Settings, train_student
 
@@ -133,6 +135,17 @@ def test_a_damaged_checkpoint_is_passed_over(setting, tmp_path, monkeypatch):
         resumed = train(other)
     assert resumed.cost()["usage"]["steps"] == 8
     assert resumed.root_hash == train(setting).root_hash
+
+
+def test_what_the_saved_tokenizer_shows_is_part_of_the_request(setting, tmp_path):
+    """Two people whose copies of a model differ there get other requests, not other bytes."""
+    copied = shutil.copytree(setting.model.path, tmp_path / "copied")
+    (copied / "special_tokens_map.json").write_text('{"additional_special_tokens": ["[X]"]}')
+    plain = train(setting, documents=24)
+    other = train(setting, f'bi_encoder(model="{copied}")', documents=24)
+    assert resolve(copied).fingerprint == setting.model.fingerprint
+    assert other.root_hash != plain.root_hash
+    assert other.fingerprint != plain.fingerprint
 
 
 KILLED = """

@@ -210,9 +210,9 @@ def test_pieces_change_no_score(setting):
 
 
 def test_what_came_later_is_declared_where_it_is_used():
-    later = {"pieces", "cache", "recompute", "compile"}
+    later = {"pieces", "cache", "recompute", "compile", "threads"}
     assert not later & Settings().declared().keys()
-    used = Settings(pieces=3, cache=2, recompute=True, compile=True)
+    used = Settings(pieces=3, cache=2, recompute=True, compile=True, threads=2)
     assert later <= used.declared().keys()
 
 
