@@ -23,23 +23,37 @@ _DAMAGE = ("CUDA error", "cuDNN error", "CUBLAS_STATUS_", "HIP error", "device-s
 def on_every_core(
     compute: Callable[[Item], Result], items: Sequence[Item], *, device: str
 ) -> Iterator[Result]:
-    """Compute the items in order; on a processor one item per core at a time.
+    """Compute the items in order; on a processor one item per core, each by one thread alone.
 
-    One thread per item needs no barriers inside of layers, so it is faster than all threads in each
-    item, and much faster when somebody else uses a core.
+    How many threads share an operation can change the order of its sums, and with it the last bits
+    (a float32 product of width 32, say). So none is ever shared, not even where there is but one
+    item: as many threads as the caller's torch has take items, and every item is computed by one.
+    That is also faster than all threads in each item, whose barriers wait for the slowest core.
     """
+    if device != "cpu" or not items:
+        yield from map(compute, items)
+        return
     import torch
 
     threads = torch.get_num_threads()
-    if device != "cpu" or threads == 1 or len(items) < 2:
-        yield from map(compute, items)
-        return
-    torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        with ThreadPoolExecutor(min(threads, len(items)), initializer=_one_thread) as pool:
             yield from pool.map(compute, items)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads)  # what threads that begin later get
+
+
+def _one_thread() -> None:
+    """Let operations of torch that this thread calls use no other thread.
+
+    OpenMP and MKL keep that number per thread: callers do not see it, and others beside them keep
+    theirs. A fresh thread has OpenMP's own default until torch sets up its threads, at the first
+    operation that asks for them (products do not); asking here makes sure that it comes before.
+    """
+    import torch
+
+    torch.get_num_threads()
+    torch.set_num_threads(1)
 
 
 def to_device(array: np.ndarray, device: Any) -> Any:
