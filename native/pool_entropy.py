@@ -85,17 +85,26 @@ def moments_of(ordered, starts, low, cells, moments):
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH)
 def between_cells(starts, cells, moments, entropy, misorder):
-    """Return (nats, misorder) summed over all pairs of documents in different cells."""
+    """Return (nats, misorder) summed over all pairs of documents in different cells.
+
+    Kept by distance and by pair of cells, so that rounding grows with the number of cells only.
+    """
     nats, wrong = 0.0, 0.0
     for d in range(1, min(cells, REACH + 1)):
+        far_nats, far_wrong = 0.0, 0.0
         for cell in range(cells - d):
             if starts[cell + 1] == starts[cell] or starts[cell + d + 1] == starts[cell + d]:
                 continue
+            cell_nats, cell_wrong = 0.0, 0.0
             for m in range(MOMENTS):
                 h, q = 0.0, 0.0
                 for n in range(MOMENTS):
                     h += entropy[d, m, n] * moments[cell + d, n]
                     q += misorder[d, m, n] * moments[cell + d, n]
-                nats += h * moments[cell, m]
-                wrong += q * moments[cell, m]
+                cell_nats += h * moments[cell, m]
+                cell_wrong += q * moments[cell, m]
+            far_nats += cell_nats
+            far_wrong += cell_wrong
+        nats += far_nats
+        wrong += far_wrong
     return nats, wrong
