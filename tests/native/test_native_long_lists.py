@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numba
 import numpy as np
 import pytest
 from oracles import entropy as oracle
@@ -17,7 +18,10 @@ from oracles import entropy as oracle
 from rankmill.native import entropy, pool_entropy, scales
 
 LONG = pool_entropy.LONG
+COMPILED = not numba.config.DISABLE_JIT
 SIZES = (0, 1, 2, LONG - 2, LONG - 1, LONG, LONG + 1, LONG + 2, 300, 511, 512, 513)
+if not COMPILED:  # a pair takes microseconds in Python
+    SIZES = (0, 2, LONG - 1, LONG)
 CELLS = 1e-12 / math.log(2.0)  # bits per pair
 DIRECT = 1e-9  # of the value
 ROLES = ("pos_pos", "pos_neg", "neg_neg")
@@ -59,8 +63,8 @@ def agree(found, scores, positive, T=1.0):
     wanted = oracle.all_pair_columns(scores, positive, T)
     positives = int(np.sum(positive))
     for name, bound in allowed(wanted, positives, len(scores) - positives).items():
-        # The oracle itself: one list's sums in float64, means of values up to 1.
-        assert abs(found[name] - wanted[name]) <= bound + 4e-16 * wanted[name], (
+        # The oracle itself: some ten roundings a value and twenty in the mean.
+        assert abs(found[name] - wanted[name]) <= bound + 30 * 2.0**-53 * wanted[name], (
             name,
             found[name],
             wanted[name],
@@ -81,12 +85,12 @@ def test_the_quick_oracle_is_the_slow_one():
     for T, (positives, negatives) in itertools.product((0.3, 1.0), ((3, 8), (0, 6), (7, 0))):
         scores, marks = drawn(positives, negatives)
         quick = oracle.all_pair_columns(scores, marks, T)
-        assert quick["all"] == pytest.approx(oracle.pair_entropy(scores, T), rel=1e-15)
-        assert quick["misorder"] == pytest.approx(oracle.misorder(scores, T), rel=1e-15)
+        assert quick["all"] == pytest.approx(oracle.pair_entropy(scores, T), rel=1e-14)
+        assert quick["misorder"] == pytest.approx(oracle.misorder(scores, T), rel=1e-14)
         for name, pairs in zip(ROLES, oracle.pairs_by_role(marks), strict=True):
             if pairs:
                 wanted = oracle.pair_entropy(scores, T, pairs)
-                assert quick[name] == pytest.approx(wanted, rel=1e-15)
+                assert quick[name] == pytest.approx(wanted, rel=1e-14)
             else:
                 assert math.isnan(quick[name])
 
@@ -99,7 +103,10 @@ def test_every_mix_of_positives_and_negatives(positives):
 
 
 @pytest.mark.parametrize("T", [0.05, 0.5, 2.0, 7.0])
-@pytest.mark.parametrize(("positives", "negatives"), [(256, 300), (513, 2), (255, 256), (2, 300)])
+@pytest.mark.parametrize(
+    ("positives", "negatives"),
+    [(256, 300), (513, 2), (255, 256), (2, 300)] if COMPILED else [(256, 40)],
+)
 def test_temperatures_and_a_top_score_on_a_negative(positives, negatives, T):
     lists = []
     for lift in (-6.0, 0.0, 6.0):
@@ -134,7 +141,10 @@ def extremes(marks):
 
 
 @pytest.mark.parametrize("T", [1.0, 0.037])
-@pytest.mark.parametrize(("positives", "negatives"), [(300, 258), (256, 1), (254, 257)])
+@pytest.mark.parametrize(
+    ("positives", "negatives"),
+    [(300, 258), (256, 1), (254, 257)] if COMPILED else [(256, 5)],
+)
 def test_ties_and_extreme_scores(positives, negatives, T):
     _, marks = drawn(positives, negatives)
     lists = {k: v.astype(np.float32).astype(np.float64) for k, v in extremes(marks).items()}
@@ -148,7 +158,9 @@ def test_ties_and_extreme_scores(positives, negatives, T):
 
 def test_scores_whose_differences_over_the_temperature_are_infinite():
     scores, marks = np.repeat([3e38, -3e38, 1e38], 100), np.arange(300) % 3 == 0
-    agree(measured([(scores, marks)], 1e-300)[0], scores, marks, 1e-300)
+    with np.errstate(over="ignore"):  # numpy warns where the kernel runs in Python
+        found = measured([(scores, marks)], 1e-300)[0]
+    agree(found, scores, marks, 1e-300)
 
 
 def test_a_list_after_a_long_one_does_not_feel_it():

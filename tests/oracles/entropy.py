@@ -119,7 +119,6 @@ def all_pair_columns(scores, positive, T: float = 1.0) -> dict[str, float]:
     role = marks[i].astype(int) + marks[j]
     parts = {"all": bits, "pos_pos": bits[role == 2], "pos_neg": bits[role == 1]}
     parts |= {"neg_neg": bits[role == 0], "misorder": q}
-    return {
-        name: math.fsum(part.tolist()) / len(part) if len(part) else math.nan
-        for name, part in parts.items()
+    return {  # numpy sums in pairs: 20 roundings for a million terms
+        name: float(part.mean()) if len(part) else math.nan for name, part in parts.items()
     }
