@@ -22,16 +22,17 @@ AGREEMENT_COLUMNS = (
 
 
 @numba.njit(cache=True, nogil=True)
-def agreement_columns(values, offsets, positive, scale, margin, start, stop, out, status):
-    """Compare the score of item 0, the group's positive, with the rest of each row [start, stop).
+def agreement_columns(values, offsets, first, positive, scale, margin, start, stop, out, status):
+    """Compare the score s_0 of a row's own positive with the rest of each row [start, stop).
 
-    Arrays as in `entropy.pair_columns`; margin ≥ 0 in the unit of `scale`; out float64[rows, 8] as
-    AGREEMENT_COLUMNS: 1 if no document scores above item 0 (a tie agrees and is counted apart); 1 +
+    Arrays as in `entropy.pair_columns`; first int64[rows]: the place of that positive in `values`,
+    −1 where there is none; margin ≥ 0 in the unit of `scale`; out float64[rows, 8] as
+    AGREEMENT_COLUMNS: 1 if no document scores above it (a tie agrees and is counted apart); 1 +
     number of documents above it; documents with exactly its score; negatives at or above its score
     − margin; minimum, mean and population variance of s_0 − s_j over the negatives j; population
-    variance of the scores. status uint8[rows, 8]: TOO_SHORT under two items, NO_POSITIVE where item
-    0 is none, NO_SUCH_PAIR for the three margins of a row without negatives. Source: quantities.md
-    §6, 6 and 7.
+    variance of the scores. status uint8[rows, 8]: TOO_SHORT under two items, NO_POSITIVE where
+    `first` is −1, NO_SUCH_PAIR for the three margins of a row without negatives. Source:
+    quantities.md §6, 6 and 7.
     """
     row = np.empty(longest_row(offsets, start, stop))
     for r in range(start, stop):
@@ -39,30 +40,35 @@ def agreement_columns(values, offsets, positive, scale, margin, start, stop, out
         state = load_row(values, begin, offsets[r + 1], scale, row)
         if state == DEFINED and count < 2:
             state = TOO_SHORT
-        if state == DEFINED and not positive[begin]:
+        if state == DEFINED and first[r] < 0:
             state = NO_POSITIVE
         for column in range(8):
             out[r, column], status[r, column] = np.nan, state
         if state != DEFINED:
             continue
-        first, above, ties, suspects, negatives = row[0], 0, 0, 0, 0
-        least, total, mean = np.inf, 0.0, row[0]
-        for i in range(1, count):
-            above += row[i] > first
-            ties += row[i] == first
+        mine = first[r] - begin
+        best, above, ties, suspects, negatives = row[mine], 0, 0, 0, 0
+        least, total, mean = np.inf, 0.0, best
+        for i in range(count):
+            if i == mine:
+                continue
+            above += row[i] > best
+            ties += row[i] == best
             mean += row[i]
             if not positive[begin + i]:
                 negatives += 1
-                suspects += row[i] >= first - margin
-                least = min(least, first - row[i])
-                total += first - row[i]
+                suspects += row[i] >= best - margin
+                least = min(least, best - row[i])
+                total += best - row[i]
         mean /= count
         centre = total / negatives if negatives else 0.0
-        gap_squares, squares = 0.0, (first - mean) ** 2
-        for i in range(1, count):
+        gap_squares, squares = 0.0, (best - mean) ** 2
+        for i in range(count):
+            if i == mine:
+                continue
             squares += (row[i] - mean) ** 2
             if not positive[begin + i]:
-                gap_squares += (first - row[i] - centre) ** 2
+                gap_squares += (best - row[i] - centre) ** 2
         out[r, 0], out[r, 1], out[r, 2], out[r, 3] = above == 0, 1 + above, ties, suspects
         out[r, 7] = squares / count
         if negatives:

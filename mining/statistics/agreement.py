@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...native import agreement as native
+from ...native import scales
 from ..errors import UsageError
 from ..names import nearest
 from .base import ORDER, SCALE, STATISTICS, Column, Rows, checked_scale, column
@@ -14,13 +17,14 @@ _MARGINS = ("min", "mean", "variance")
 
 def _measure(rows: Rows, name: str, scale: str, margin: float = 0.0) -> Column:
     columns = native.AGREEMENT_COLUMNS
-    arguments = (rows.positive, SCALE, margin)
+    arguments = (rows.own_positive(), rows.positive, SCALE, margin)
     result = rows.run(native.agreement_columns, len(columns), scale, *arguments)
-    return column(result, columns.index(name))
+    values, status = column(result, columns.index(name))
+    return values, np.where(status == scales.NO_POSITIVE, rows.without_positive, status)
 
 
 class _NeedsLabels:
-    """Positives are known and item 0 is one of them."""
+    """Positives are known, and one of them is the row's own: see `Rows`."""
 
     __slots__ = ()
 
@@ -48,7 +52,11 @@ class TeacherAgrees(_NeedsLabels):
 @STATISTICS.register("positive_rank")
 @dataclass(frozen=True, slots=True)
 class PositiveRank(_NeedsLabels):
-    """1 + the number of documents that the teacher scores above the group's positive."""
+    """1 + the number of documents that the teacher scores above the row's own positive.
+
+    Documents with the same score are not above it: of a tie it takes the best rank, and `ties`
+    counts them.
+    """
 
     @property
     def unit(self) -> str:
@@ -56,7 +64,7 @@ class PositiveRank(_NeedsLabels):
         return "rank"
 
     def measure(self, rows: Rows) -> Column:
-        """Return the rank of item 0 in every row."""
+        """Return the rank of every row's own positive."""
         return _measure(rows, "rank", ORDER)
 
 

@@ -38,10 +38,11 @@ REASONS = {
     14: "constant",  # a flat curve has no share of variance to explain
     15: "no_mixture",  # the strategy draws nothing from a target
     16: "only_ranks",  # the teacher gives an order, and an order has no distances
+    17: "no_positive",  # no document of the candidate list is judged relevant
 }
 NO_PROBABILITY, DUPLICATE_DOCUMENT, UNKNOWN_INCLUSION = 7, 8, 9
 EMPTY_TARGET, SAMPLE_OUTSIDE_TARGET = 10, 11
-NOT_FOUND, ZERO_DISTANCES, CONSTANT, NO_MIXTURE, ONLY_RANKS = 12, 13, 14, 15, 16
+NOT_FOUND, ZERO_DISTANCES, CONSTANT, NO_MIXTURE, ONLY_RANKS, NONE_RELEVANT = range(12, 18)
 
 SCALES = ("logprob", "logit", "raw")
 ORDER = "order"  # scores as stored, of whatever kind, for what looks at their order alone
@@ -84,6 +85,9 @@ class Rows:
     uint32 [n]; `kind` of the scores; `vectors` and `query_vectors` gather rows of an encoder's
     vectors, where declared; `selection` knows how the groups were selected, `texts` what is written
     in their documents.
+
+    A group's positive is its first document. The lists of a pool (`pooled`) are in order of
+    documents: theirs is the positive that the teacher scores highest, of equal scores the first.
     """
 
     query: np.ndarray
@@ -96,6 +100,7 @@ class Rows:
     query_vectors: Any = None
     selection: Any = None
     texts: Any = None
+    pooled: bool = False
     _known: dict[Hashable, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,6 +120,29 @@ class Rows:
     def without_probability(self) -> int:
         """Return the reason why scores of this kind have no probability."""
         return ONLY_RANKS if self.kind == RANK else NO_PROBABILITY
+
+    @property
+    def without_positive(self) -> int:
+        """Return the reason why a row has no positive of its own."""
+        return NONE_RELEVANT if self.pooled else scales.NO_POSITIVE
+
+    def own_positive(self) -> np.ndarray:
+        """Return where every row's positive stands in the flat arrays, int64 [n]; −1 for none."""
+        return self.once("own positive", self._own_positive)
+
+    def _own_positive(self) -> np.ndarray:
+        place = np.flatnonzero(self.positive)
+        owner = np.searchsorted(self.offsets, place, side="right") - 1
+        if self.pooled:  # ascending in (owner, place) before; the highest score of an owner first
+            order = np.lexsort((-self.scores[place], owner))
+            place, owner = place[order], owner[order]
+            kept = np.append(True, owner[1:] != owner[:-1])[: len(owner)]
+        else:
+            kept = place == self.offsets[owner]
+        found = np.full(len(self), -1, np.int64)
+        found[owner[kept]] = place[kept]
+        found.flags.writeable = False
+        return found
 
     def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """Return the result of `compute`, run at most once per key."""
@@ -181,7 +209,7 @@ def checked_scale(scale: str | None) -> str | None:
 
 def checked_temperature(value: float) -> None:
     """Refuse a temperature that is not a positive finite number."""
-    if not 0.0 < value < float("inf"):
+    if not 0.0 < value < float("inf") or 1.0 / value == float("inf"):
         raise UsageError(f"T={value} is not a temperature", do="give a number above 0")
 
 

@@ -100,11 +100,8 @@ class Radius(_OnVectors):
         at = len(_QUANTILES) + native.RADIUS_COLUMNS.index(name)
         values, reasons = out[:, at].copy(), status[:, at].copy()
         if self.to == "positive":
-            first = rows.offsets[:-1]
-            lone = first[first < rows.offsets[1:]]
-            without = np.ones(len(rows), bool)
-            without[first < rows.offsets[1:]] = rows.positive[lone] == 0
-            reasons[without & (reasons == scales.DEFINED)] = scales.NO_POSITIVE
+            without = rows.own_positive() < 0
+            reasons[without & (reasons == scales.DEFINED)] = rows.without_positive
         return values, reasons
 
 
@@ -159,13 +156,14 @@ def _measure(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run the kernel on a few thousand rows at a time, so that gathered vectors stay few."""
     width = len(quantiles) + len(native.RADIUS_COLUMNS)
+    docs = _positives_first(rows)
     out = np.empty((len(rows), width))
     status = np.empty((len(rows), width), dtype=np.uint8)
     wanted = np.array(quantiles)
     for start in range(0, len(rows), _BLOCK):
         stop = min(start + _BLOCK, len(rows))
         begin, end = int(rows.offsets[start]), int(rows.offsets[stop])
-        half, single, index = rows.vectors.view(rows.doc[begin:end])
+        half, single, index = rows.vectors.view(docs[begin:end])
         queries = np.empty((0, rows.vectors.width), np.float32)
         if rows.query_vectors is not None:
             queries = rows.query_vectors.vectors.rows(rows.query[start:stop])
@@ -181,3 +179,13 @@ def _measure(
             do="encode again, or leave that document out",
         )
     return out, status
+
+
+def _positives_first(rows: Rows) -> np.ndarray:
+    """Return the documents with every row's own positive in the place of its first one."""
+    place = rows.own_positive()
+    moved = place >= 0
+    first, place = rows.offsets[:-1][moved], place[moved]
+    docs = rows.doc.copy()
+    docs[place], docs[first] = rows.doc[first], rows.doc[place]
+    return docs

@@ -32,6 +32,18 @@ SIMILARITY_T = 0.05
 """Temperature at which cosine similarities are measured unless another is asked for: the scale of
 20 that sentence-transformers trains with. At T = 1 every cosine is a coin toss."""
 
+# Statistics whose numbers changed under the same name, and on which kind of table. The fingerprint
+# says it, so that a table of before is not taken for one of today: pair sums of long lists were
+# wrong, and a pool's positive was one that happened to stand first.
+_REVISED = {
+    "groups": {"pair_entropy": 2, "misorder": 2, "loss_floor": 2},
+    "scores": dict.fromkeys(
+        ("pair_entropy", "misorder", "loss_floor", "teacher_agrees", "positive_rank", "ties")
+        + ("suspects", "margin", "score_variance", "radius"),
+        2,
+    ),
+}
+
 _NEEDED = {
     "vectors": "the vectors of an encoder (vectors=…, --encoder PATH)",
     "query_vectors": "an encoder's vectors of the queries (query_vectors=…)",
@@ -112,8 +124,8 @@ def measure_pool(
 ) -> Artifact:
     """Measure every query's whole list of scored candidates: pool entropy, pool diameter.
 
-    Lists are in order of documents, so statistics of the group's positive are null; the split of
-    the pair entropy by role needs `qrels` (documents graded 1 or more are positives).
+    `qrels` (documents graded 1 or more are positives) serves the split of the pair entropy by role
+    and what compares with a positive: of several that is the one that the teacher scores highest.
     """
     artifact = workspace.find(scores, "scores")
     inputs = {"scores": artifact}
@@ -150,7 +162,7 @@ def _measure(
     _refuse_missing_inputs(wanted, have)
     stage = Stage(
         kind="statistics",
-        parameters={"statistics": texts} | ({"compat": compat} if compat else {}),
+        parameters=_parameters(measured.kind, texts, compat),
         inputs=inputs,
         schema=schema_of(wanted),
         shards=lambda: _shards(measured),
@@ -163,6 +175,15 @@ def _measure(
         metadata={"kind": kind} | {f"unit[{s}]": s.unit for s in wanted},
     )
     return workspace.build(stage, how)
+
+
+def _parameters(kind: str, texts: Sequence[str], compat: str | None) -> dict[str, Any]:
+    if compat is not None:
+        return {"statistics": list(texts), "compat": compat}
+    names = {text: text.partition("(")[0] for text in texts}
+    known = _REVISED[kind]
+    revised = {text: known[name] for text, name in names.items() if name in known}
+    return {"statistics": list(texts)} | ({"revised": revised} if revised else {})
 
 
 def _family(compat: str | None) -> Family:
@@ -295,7 +316,8 @@ def _read_scores(
     if qrels is not None:
         owner = np.repeat(query.astype(np.uint64), np.diff(offsets)) << np.uint64(32)
         positive = np.isin(owner | doc, _positive_keys(qrels)).astype(np.uint8)
-    return {"query": query, "offsets": offsets, "doc": doc, "scores": scores, "positive": positive}
+    columns = {"query": query, "offsets": offsets, "doc": doc, "scores": scores}
+    return columns | {"positive": positive, "pooled": True}
 
 
 def _positive_keys(qrels: Artifact) -> np.ndarray:

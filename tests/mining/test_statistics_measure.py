@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from group_makers import make_groups, make_scores, make_vectors
+from group_makers import given, make_groups, make_scores, make_vectors
 from oracles import entropy as oracle
 from oracles import geometry
 
@@ -22,6 +22,7 @@ from rankmill.mining.statistics import (
     measure_pool,
 )
 from rankmill.mining.statistics.entropy import misorder_bound
+from rankmill.mining.store.tables import QRELS
 
 G = [-0.2, -1.0, -4.0, -6.0]
 F = [1.0, 0.5, -0.5, 0.0]
@@ -314,3 +315,83 @@ def test_actors_give_the_same_bytes(tmp_path, ray_cluster):
         groups = make_groups(workspace, scores, parts=4)
         hashes.append(measure_groups(workspace, groups, how=how).root_hash)
     assert hashes[0] == hashes[1]
+
+
+def pool_table(workspace, lists, positives, statistics, **extra):
+    """Measure lists with judged positives; (the artifact, its table)."""
+    judged = [(q, d, 1) for q, docs in enumerate(positives) for d in docs] + [(0, 99, 0)]
+    columns = [pa.array(c, f.type) for c, f in zip(zip(*judged, strict=True), QRELS, strict=True)]
+    table = pa.Table.from_arrays(columns, schema=QRELS)
+    qrels = given(workspace, "qrels", table, QRELS, {"judged": str(judged)})
+    scores = make_scores(workspace, lists)
+    measured = measure_pool(workspace, scores, statistics, qrels=qrels, **extra)
+    return measured, pa.concat_tables(measured.tables())
+
+
+AGREEMENT = {
+    "first": "teacher_agrees",
+    "rank": "positive_rank",
+    "ties": "ties",
+    "suspects": "suspects(margin=0.5,score=raw)",
+    "margin_min": "margin(of=min,score=raw)",
+    "margin_mean": "margin(of=mean,score=raw)",
+    "margin_variance": "margin(of=variance,score=raw)",
+    "variance": "score_variance(score=raw)",
+}
+
+
+def test_the_positive_of_a_pool_is_the_one_that_the_teacher_likes_best(workspace):
+    """Wherever it stands in the list, and however many there are; ties of two are counted."""
+    rng = np.random.Generator(np.random.Philox(5))
+    lists = [rng.integers(-6, 6, n).astype(float).tolist() for n in rng.integers(3, 9, 40)]
+    positives = [sorted(rng.permutation(len(x))[: 1 + i % 3].tolist()) for i, x in enumerate(lists)]
+    positives[7] = []
+    _, table = pool_table(workspace, lists, positives, list(AGREEMENT.values()))
+    for row, (scores, good) in enumerate(zip(lists, positives, strict=True)):
+        found = {name: table[text][row].as_py() for name, text in AGREEMENT.items()}
+        if not good:
+            assert set(found.values()) == {None}
+            continue
+        best = max(good, key=lambda i: (scores[i], -i))
+        order = [best] + [i for i in range(len(scores)) if i != best]
+        marks = [i in good for i in order]
+        if all(marks):
+            assert found["margin_mean"] is None
+            continue
+        wanted = oracle.agreement([scores[i] for i in order], marks, 0.5)
+        assert found == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+def test_a_pool_without_a_positive_says_so(workspace):
+    measured, _ = pool_table(workspace, [[1.0, 2.0]], [[]], ["positive_rank"])
+    assert measured.counts == {"null[positive_rank]:no_positive": 1}
+
+
+def test_the_radius_of_a_pool_is_taken_from_its_best_positive(workspace):
+    rng = np.random.Generator(np.random.Philox(6))
+    vectors = rng.normal(0, 1, (5, 12)).astype(np.float32)
+    lists, positives = [[1.0, 3.0, 2.0, 5.0, 4.0], [9.0, 1.0]], [[0, 2, 4], []]
+    names = ["radius", "radius(of=max)", "diameter"]
+    measured, table = pool_table(
+        workspace, lists, positives, names, vectors=make_vectors(workspace, vectors)
+    )
+    around = geometry.radius(vectors[[0, 1, 2, 3]], vectors[4])
+    wanted = [around.mean(), around.max(), geometry.diameter(vectors)]
+    assert [table[i + 1][0].as_py() for i in range(3)] == pytest.approx(wanted, rel=1e-6)
+    assert measured.counts["null[radius(metric=euclidean,of=mean,to=positive)]:no_positive"] == 1
+
+
+def test_statistics_that_give_other_numbers_than_before_have_another_fingerprint(workspace):
+    groups = make_groups(workspace, np.array([G], np.float32))
+    named = ["pair_entropy", "list_entropy", "positive_rank"]
+    assert measure_groups(workspace, groups, named).parameters["revised"] == {
+        "pair_entropy(T=1)": 2
+    }
+    assert "revised" not in measure_groups(workspace, groups, ["list_entropy"]).parameters
+    measured, _ = pool_table(workspace, [[1.0, 2.0]], [[1]], named)
+    assert measured.parameters["revised"] == {"pair_entropy(T=1)": 2, "positive_rank": 2}
+
+
+def test_a_temperature_without_an_inverse_is_refused():
+    with pytest.raises(UsageError, match="T=1e-309 is not a temperature"):
+        STATISTICS.parse("pair_entropy(T=1e-309)")

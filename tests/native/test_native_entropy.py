@@ -38,6 +38,9 @@ def run(kernel, rows, *arguments, positive=None, scale=scales.AS_STORED, cuts=No
     out = np.full((len(rows), len(columns)), 99.0)
     status = np.full(out.shape, 99, np.uint8)
     before = (marks, scale) if labels else (scale,)
+    if kernel is AGREE:  # a group's positive is its first document
+        held = np.append(marks, 0)[offsets[:-1]] > 0
+        before = (np.where(held, offsets[:-1], -1), *before)
     for start, stop in cuts or [(0, len(rows))]:
         call(values, offsets, *before, *arguments, start, stop, out, status)
     return {c: out[:, i] for i, c in enumerate(columns)}, {
