@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..native.packing import fill_batches, write_sequences
+from .classifiers import FILLER, check_padding
 from .devices import on_every_core, out_of_memory, to_device
 from .errors import RankmillError
 from .models import ModelFolder, device, load_model, position_start
@@ -81,6 +82,8 @@ class Forward:
         self._of_thread = threading.local()  # the rows that the hooks choose, batch by batch
         if self.packed and head in {"logits", "cls"}:
             self._keep_first_tokens()
+        if head == "logits" and not self.packed:
+            self._try_padding(compute)
 
     def run(self, sequences: Sequences, work: Work | None = None) -> np.ndarray:
         """Return one float32 row per sequence: logits, or the pooled vector.
@@ -227,6 +230,20 @@ class Forward:
                 offset[members] = np.arange(len(members)) * length
                 batches.append(Batch(members, height, length))
         return batches
+
+    def _try_padding(self, compute: str) -> None:
+        """Run one pair of words alone and in a padded row; raises BadInput where they differ."""
+        import torch
+
+        joined = self.model.tokenizer().encode("the first text", "another one")
+        n = min(len(joined.ids), self.max_length)
+        rows = []
+        for width in (n, n + 16):
+            buffers = np.full((3, width), FILLER, dtype=np.int32)
+            buffers[0, :n], buffers[1, :n] = joined.ids[:n], joined.type_ids[:n]
+            with torch.inference_mode():
+                rows.append(self._padded_rows(buffers, np.array([n]), 1)[0])
+        check_padding(*rows, self.model, compute)
 
     def _padded_rows(self, buffers: np.ndarray, lengths: np.ndarray, height: int) -> np.ndarray:
         import torch

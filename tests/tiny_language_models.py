@@ -32,6 +32,36 @@ def tiny_causal_lm(folder: Path, *, seed: int = 0, kind: str = "llama", **config
     return folder
 
 
+def tiny_decoder_classifier(
+    folder: Path, *, kind: str, pad: int | None, pair: str = "<s> $A </s> $B </s>", seed: int = 0
+) -> Path:
+    """Write a decoder-only sequence classifier over bytes, one label; `pair` joins two texts."""
+    from tokenizers import Tokenizer, processors
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    said: dict[str, Any] = {
+        "vocab_size": 320,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "intermediate_size": 64,
+        "max_position_embeddings": 256,
+        "num_labels": 1,
+        "pad_token_id": pad,
+    }
+    config = AutoConfig.for_model(kind, **said)
+    _save(AutoModelForSequenceClassification.from_config(config), folder, seed)
+    _byte_tokenizer(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair=pair, special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    _tokenizer(tokenizer, folder)
+    return folder
+
+
 def tiny_seq2seq(folder: Path, *, seed: int = 0, **config: Any) -> Path:
     """Write a T5 of 2 + 2 layers and width 32; "true" and "false" are one token each."""
     from transformers import T5Config, T5ForConditionalGeneration

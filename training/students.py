@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..mining.classifiers import check_classifier
 from ..mining.encoders import POOLINGS, settings_of
 from ..mining.errors import UsageError
 from ..mining.models import ModelFolder, resolve
@@ -131,7 +132,11 @@ class CrossEncoder:
         return self.score
 
     def settled(self, model: ModelFolder) -> CrossEncoder:
-        """Return the student with everything filled in that the model's files decide."""
+        """Return the student with everything filled in that the model's files decide.
+
+        Raises BadInput for a classifier that padded batches would read at the wrong place.
+        """
+        check_classifier(model)
         own = len(model.config.get("id2label") or {}) if model.is_classifier else 0
         return replace(self, labels=self.labels or (own if own in (1, 2) else 1))
 

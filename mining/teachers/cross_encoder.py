@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..actors import Execution
+from ..classifiers import check_classifier
 from ..encoders import unchanged
 from ..errors import BadInput, UsageError
-from ..forward import Forward, Work
+from ..forward import PACKED, Forward, Work
 from ..models import COMPUTE, ModelFolder, check_compute, device, resolve
 from ..sequences import Template, pair_sequences
 from ..store import Artifact, Workspace, open_artifact
@@ -52,8 +53,8 @@ def prepare_cross_encoder(
 ) -> Prepared:
     """Tokenise corpus and queries for the model and say how its scorer is built.
 
-    Raises BadInput when the model is unusable, has other than one or two labels, or reads less than
-    `max_length`.
+    Raises BadInput when the model is unusable, has other than one or two labels, cannot be run in
+    padded batches, or reads less than `max_length`.
     """
     model = resolve(teacher.model)
     check_compute(teacher.compute)
@@ -109,6 +110,8 @@ def _checked_length(teacher: CrossEncoder, model: ModelFolder) -> int:
             where=model.path,
             do="use a cross-encoder for ranking",
         )
+    if model.config.get("model_type") not in PACKED:
+        check_classifier(model)
     max_length = teacher.max_length or model.max_positions
     if max_length > model.max_positions:
         raise BadInput(
