@@ -27,12 +27,15 @@ CUTOFFS = (10, 100)
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """Groups as arrays: query uint32 [n]; doc uint32, score float32, grade int8 [n, k]."""
+    """Groups as arrays: query uint32 [n]; doc uint32, score float32, positive bool [n, k]; positive
+    is what is graded `min_grade` or more.
+    """
 
     query: np.ndarray
     doc: np.ndarray
     score: np.ndarray
-    grade: np.ndarray
+    positive: np.ndarray
+    min_grade: int
     corpus: Corpus
     queries: Queries
     collection: Collection
@@ -41,7 +44,7 @@ class Audited:
     @property
     def negative(self) -> np.ndarray:
         """bool [n, k]: not first, and not graded as a positive."""
-        found = self.grade <= 0
+        found = ~self.positive
         found[:, 0] = False
         return found
 
@@ -82,7 +85,13 @@ def audit_groups(
         "suspects": _suspects(audited, examples),
         "copies": _copies(audited, at_least, examples),
         "leakage": {
-            name: leakage(trained, *named_split(workspace, collection, name), at_least, examples)
+            name: leakage(
+                trained,
+                *named_split(workspace, collection, name),
+                at_least,
+                examples,
+                min_grade=audited.min_grade,
+            )
             for name in splits
         },
         "coverage": {
@@ -99,18 +108,20 @@ def audit_groups(
 
 def _read(artifact: Artifact, collection: Collection) -> Audited:
     """Read groups whole; raises BadInput where there are none."""
-    parts = Groups(artifact, level=2).parts()
+    groups = Groups(artifact, level=2)
+    parts = groups.parts()
     if not artifact.rows:
         raise BadInput("there are no groups to audit", where=artifact.path)
-    query, doc, score, grade = (
+    query, doc, score = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("query", "doc", "score", "grade")
+        for name in ("query", "doc", "score")
     )
     return Audited(
         query=query,
         doc=doc,
         score=score,
-        grade=grade,
+        positive=np.concatenate([groups.positive(part) for part in parts]),
+        min_grade=groups.min_grade,
         corpus=Corpus(artifact.input("corpus")),
         queries=Queries(artifact.input("queries")),
         collection=collection,
@@ -133,7 +144,7 @@ def _must_be_zero(groups: Audited) -> dict[str, int]:
 
 
 def _counts(groups: Audited) -> dict[str, int]:
-    positives = (groups.grade > 0).sum(axis=1)
+    positives = groups.positive.sum(axis=1)
     return {
         "groups": len(groups.query),
         "queries": len(np.unique(groups.query)),
@@ -248,9 +259,9 @@ def _overlap(groups: Artifact, other: Artifact) -> dict[str, float]:
 
 def _negatives(groups: Artifact) -> tuple[np.ndarray, np.ndarray]:
     """Return (distinct queries, distinct query·2³² + document of every negative)."""
-    keys = [np.empty(0, np.uint64)]
-    for part in Groups(groups).parts():
-        negative = part.grade <= 0
+    keys, read = [np.empty(0, np.uint64)], Groups(groups)
+    for part in read.parts():
+        negative = ~read.positive(part)
         negative[:, 0] = False
         keys.append(_keys(part.query[:, None], part.doc)[negative])
     found = np.unique(np.concatenate(keys))
@@ -303,9 +314,7 @@ def _judged(groups: Audited) -> np.ndarray:
     """Return the keys of every judged positive of the groups' split."""
     if groups.split not in groups.collection.splits:
         return np.empty(0, np.uint64)
-    qrels = groups.collection.qrels(groups.split)
-    good = qrels.grade > 0
-    return _keys(qrels.query[good], qrels.doc[good])
+    return groups.collection.qrels(groups.split).positive_keys(groups.min_grade)
 
 
 def _keys(high: np.ndarray, low: np.ndarray) -> np.ndarray:

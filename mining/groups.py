@@ -7,6 +7,7 @@ hands it out as an [n, k] view of the mapped file, without a copy and without pa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,13 +50,13 @@ class GroupArrays:
         )
 
 
-def groups_table(groups: GroupArrays) -> pa.Table:
-    """Return the Arrow table of groups.
+def groups_table(groups: GroupArrays, min_grade: int = 1) -> pa.Table:
+    """Return the Arrow table of groups whose positives are those graded `min_grade` or more.
 
     Raises BadInput for what a group cannot be: a score that is not finite, an item 0 that is no
     positive while the group has one, a document twice.
     """
-    _refuse(groups)
+    _refuse(groups, min_grade)
     columns: list[pa.Array] = [pa.array(np.ascontiguousarray(groups.query, np.uint32))]
     for name, dtype in _COLUMNS.items():
         flat = pa.array(np.ascontiguousarray(getattr(groups, name), dtype).reshape(-1))
@@ -63,7 +64,7 @@ def groups_table(groups: GroupArrays) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=groups_schema(groups.size))
 
 
-def _refuse(groups: GroupArrays) -> None:
+def _refuse(groups: GroupArrays, min_grade: int) -> None:
     broken = np.flatnonzero(~np.isfinite(groups.score).all(axis=1))
     for row in broken[:1]:
         at = int(np.flatnonzero(~np.isfinite(groups.score[row]))[0])
@@ -75,7 +76,8 @@ def _refuse(groups: GroupArrays) -> None:
     ordered = np.sort(groups.doc, axis=1)
     for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))[:1]:
         raise BadInput("a group holds a document twice", where=f"query ordinal {groups.query[row]}")
-    late = (groups.grade > 0).any(axis=1) & (groups.grade[:, 0] <= 0)
+    positive = groups.grade >= min_grade
+    late = positive.any(axis=1) & ~positive[:, 0]
     for row in np.flatnonzero(late)[:1]:
         raise BadInput("the positive is not first", where=f"query ordinal {groups.query[row]}")
 
@@ -89,6 +91,9 @@ class Groups:
         self.artifact, self.level = artifact, level
         self.kind: str = artifact.metadata["kind"]
         self.size = int(artifact.parameters["size"])
+        # Who selected them decides; what is made from groups keeps their positives.
+        self.min_grade = int(_selected_with(artifact, "min_grade", 1))
+        self.positives = str(_selected_with(artifact, "positives", "first"))
         self._starts = np.array([p.start for p in artifact.parts] + [artifact.rows], np.int64)
         self._parts: dict[int, GroupArrays] = {}
 
@@ -122,6 +127,13 @@ class Groups:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         return number, row - int(self._starts[number])
 
+    def positive(self, groups: GroupArrays) -> np.ndarray:
+        """Say which documents are positives: bool [n, k], grade ≥ `min_grade`.
+
+        The one definition that statistics, audit and exports read.
+        """
+        return groups.grade >= self.min_grade
+
     def __getitem__(self, row: int) -> GroupArrays:
         """Return one group as arrays of length 1: views."""
         number, at = self.locate(row)
@@ -153,3 +165,12 @@ class Groups:
             if stop <= self._starts[number + 1]:
                 return self.part(number)[at : at + stop - start]
         return self.take(np.arange(start, stop))
+
+
+def _selected_with(groups: Artifact, name: str, default: Any) -> Any:
+    """Return a parameter of the selection behind groups, through all that was made from them."""
+    while name not in groups.parameters:
+        if "groups" not in groups.inputs:
+            return default
+        groups = groups.input("groups")
+    return groups.parameters[name]

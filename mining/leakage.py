@@ -43,16 +43,23 @@ def named_split(workspace: Workspace, own: Collection, name: str) -> tuple[Colle
 
 
 def leakage(
-    trained: Trained, other: Collection, split: str, at_least: float, examples: int
+    trained: Trained,
+    other: Collection,
+    split: str,
+    at_least: float,
+    examples: int,
+    min_grade: int = 1,
 ) -> dict[str, Any]:
     """Compare training queries and documents with the queries and positives of a split.
 
     Within one collection equal means the same id; between two, the same text byte for byte. Near
-    copies are sought among at most 50,000 documents of each side, keyed draws of them.
+    copies are sought among at most 50,000 documents of each side, keyed draws of them. A positive
+    is what is graded `min_grade` or more. Another collection has grades of its own, so there 1 is
+    enough: rather a leak too many than one that a foreign scale hides.
     """
     same = other.artifact.fingerprint == trained.collection.artifact.fingerprint
     asked, qrels = other.split_queries(split), other.qrels(split)
-    wanted = np.unique(qrels.doc[qrels.grade > 0])
+    wanted = np.unique(qrels.doc[qrels.grade >= (min_grade if same else 1)])
     if same:
         known_queries = np.isin(asked, trained.query)
         known_docs = np.isin(wanted, trained.doc)

@@ -26,6 +26,7 @@ def pool_runs(
     collection: Collection,
     split: str,
     positives: bool = True,
+    min_grade: int = 1,
     depth: int | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
@@ -33,16 +34,14 @@ def pool_runs(
 
     `runs`: artifacts or names, all over this collection and split. Each gives two columns,
     `rank[<label>]` (1-based, 0 = not found) and `score[<label>]` (NaN = not found), where the label
-    is the run's source. `positives` adds the judged positives of the split that no run found (rank
-    0 everywhere), except empty documents. `depth` takes only the first `depth` of each list.
+    is the run's source. `positives` adds the judged positives of the split, graded `min_grade` or
+    more, that no run found (rank 0 everywhere), except empty documents. `depth` takes only the
+    first `depth` of each list.
 
     Raises BadInput for runs of another collection or split and for two runs with one label.
     """
     opened = [Run(workspace.find(run, "run")) for run in runs]
-    if not opened:
-        raise UsageError("a pool needs at least one run", do="name one or more runs")
-    if depth is not None and depth < 1:
-        raise UsageError(f"depth={depth} must be at least 1")
+    _check_request(opened, depth, min_grade)
     for run in opened:
         check_same_queries(run, collection, split)
     labels = _distinct_labels(opened)
@@ -59,7 +58,8 @@ def pool_runs(
 
     stage = Stage(
         kind="pool",
-        parameters={"split": split, "positives": positives, "depth": depth},
+        parameters={"split": split, "positives": positives, "depth": depth}
+        | ({"min_grade": min_grade} if min_grade != 1 else {}),  # 1 is the neutral value
         inputs=inputs,
         schema=pool_schema(labels),
         shards=plan,
@@ -70,10 +70,20 @@ def pool_runs(
             "judged": str(collection.artifact.path) if positives else None,
             "split": split,
             "depth": depth,
+            "min_grade": min_grade,
         },
         metadata={"split": split},
     )
     return workspace.build(stage, how)
+
+
+def _check_request(runs: list[Run], depth: int | None, min_grade: int) -> None:
+    if not runs:
+        raise UsageError("a pool needs at least one run", do="name one or more runs")
+    if depth is not None and depth < 1:
+        raise UsageError(f"depth={depth} must be at least 1")
+    if min_grade < 1:
+        raise UsageError(f"min_grade={min_grade} is no grade of positives", do="give 1 or more")
 
 
 def _distinct_labels(runs: list[Run]) -> list[str]:
@@ -92,10 +102,17 @@ def _distinct_labels(runs: list[Run]) -> list[str]:
 class Pooler:
     """Joins the lists of a range of queries."""
 
-    def __init__(self, runs: list[str], judged: str | None, split: str, depth: int | None):
+    def __init__(
+        self,
+        runs: list[str],
+        judged: str | None,
+        split: str,
+        depth: int | None,
+        min_grade: int = 1,
+    ):
         self.runs = [Run(open_artifact(path)) for path in runs]
         self.depth = depth
-        self.positives = _positives_of(Collection.at(judged), split) if judged else None
+        self.positives = _positives_of(Collection.at(judged), split, min_grade) if judged else None
         self.schema = pool_schema([run.label for run in self.runs])
 
     def __call__(self, shard: Shard) -> Output:
@@ -125,10 +142,12 @@ class Pooler:
         return offsets, doc[starts[0] : ends[-1]]
 
 
-def _positives_of(collection: Collection, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _positives_of(
+    collection: Collection, split: str, min_grade: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return (query, doc) of the split's positives that can be mined, sorted."""
     qrels = collection.qrels(split)
-    chosen = (qrels.grade >= 1) & ~np.isin(qrels.doc, collection.corpus.empty)
+    chosen = (qrels.grade >= min_grade) & ~np.isin(qrels.doc, collection.corpus.empty)
     return qrels.query[chosen], qrels.doc[chosen]
 
 
@@ -149,6 +168,7 @@ class Pool:
     def __init__(self, artifact: Artifact):
         self.artifact = artifact
         self.split: str = artifact.metadata["split"]
+        self.min_grade = int(artifact.parameters.get("min_grade", 1))
         self.labels = tuple(
             name.removeprefix("rank[").rpartition("]: ")[0]
             for name in artifact.manifest["schema"][""]

@@ -97,6 +97,9 @@ def stats(
     compat: Annotated[
         str | None, typer.Option(help="locality-and-entropy: the reference's variants.")
     ] = None,
+    min_grade: Annotated[
+        int | None, typer.Option(help="With --scores: grade of a positive; default: the pool's.")
+    ] = None,
     name: NameOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
@@ -116,7 +119,14 @@ def stats(
     with session(workspace, workers, ray_address, json) as here:
         kind = "groups" if groups is not None else "scores"
         found = here.workspace.find(str(groups if groups is not None else scores), kind)
-        made = api.stats(found, statistics=statistic, encoder=encoder, compat=compat, how=here.how)
+        made = api.stats(
+            found,
+            statistics=statistic,
+            encoder=encoder,
+            compat=compat,
+            min_grade=min_grade,
+            how=here.how,
+        )
         here.tell(made, name)
 
 

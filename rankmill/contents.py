@@ -100,9 +100,11 @@ def _pairs(scores: Artifact) -> int:
 def _recall(outcome: Outcome, runs: Mapping[str, Run]) -> list[content.SourceRecall]:
     recipe = outcome.recipe
     qrels = outcome.results.collection.qrels(recipe.mine.split)
-    depth = np.arange(1, recipe.mine.depth + 1)
+    depth, least = recipe.mine.depth, recipe.groups.min_grade
     return [
-        content.SourceRecall(name, depth, findings.recall_by_depth(run, qrels, recipe.mine.depth))
+        content.SourceRecall(
+            name, np.arange(1, depth + 1), findings.recall_by_depth(run, qrels, depth, least)
+        )
         for name, run in runs.items()
     ]
 

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from rankmill.mining.collection import Qrels
 
 
-def recall_by_depth(run: Run, qrels: Qrels, depth: int) -> np.ndarray:
+def recall_by_depth(run: Run, qrels: Qrels, depth: int, min_grade: int = 1) -> np.ndarray:
     """Return the mean share of a query's positives among the first 1, 2, … `depth` candidates.
 
     float64 [depth]; every query with a positive counts, also one for which the run is empty.
+    Positives are graded `min_grade` or more.
     """
-    positive = qrels.grade > 0
+    positive = qrels.grade >= min_grade
     wanted = _pairs(qrels.query[positive], qrels.doc[positive])
     queries, needed = np.unique(qrels.query[positive], return_counts=True)
     found = np.zeros(depth)

@@ -21,6 +21,11 @@ EVERY_QUERY = "*"
 """The split that holds every query, judged or not: for mining a collection without judgements."""
 
 
+EXCLUDED = -100
+"""The grade of a document that is excluded from its query (ir-datasets' BRIGHT): neither a positive
+nor a negative. Other negative grades are judged and not relevant."""
+
+
 class TextTable:
     """Rows of (id, text) over the parts of one artifact; row numbers are the ordinals."""
 
@@ -176,6 +181,11 @@ class Qrels:
         """Return the documents judged at least `min_grade` for one query, ascending."""
         docs, grades = self.of(query)
         return docs[grades >= min_grade]
+
+    def positive_keys(self, min_grade: int = 1) -> np.ndarray:
+        """Return query·2³² + doc (uint64, ascending) of all that is judged `min_grade` or more."""
+        good = self.grade >= min_grade
+        return (self.query[good].astype(np.uint64) << np.uint64(32)) | self.doc[good]
 
 
 class Collection:

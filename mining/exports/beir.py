@@ -20,7 +20,7 @@ from .trove import write_text_lines
 @EXPORTS.register("beir")
 @dataclass(frozen=True, slots=True)
 class Beir(Format):
-    """What the groups name; qrels hold the grades of their documents, at least 1 for the first."""
+    """What the groups name; qrels hold the grades of their positives, at least 1 for the first."""
 
     scores: ClassVar[str] = "dropped"
 
@@ -37,7 +37,7 @@ def write_train_qrels(source: GroupSource, out: ExportFolder) -> None:
     with out.stream("qrels/train.tsv") as stream:
         stream.write(b"query-id\tcorpus-id\tscore\n")
         for batch in source.by_query():
-            grade = np.maximum(batch.grade, batch.lead)
+            grade = source.labels(batch)
             kept = np.flatnonzero(grade > 0)
             ids = (
                 source.query_ids(batch.query[batch.rows[kept]]),

@@ -116,6 +116,7 @@ def sidecar(format: Format, source: GroupSource, notes: Mapping[str, object]) ->
         "documents": int(source.used_docs.sum()),
         "negatives": {"stored": source.groups.size - 1, "drawn": source.size - 1}
         | ({"seed": source.seed} if source.size < source.groups.size else {}),
+        "min_grade": source.groups.min_grade,
         "unjudged_first": source.unjudged,
         "dropped_groups": {"missing_score": source.dropped} if source.dropped else {},
         "dropped_queries": {reason: len(found) for reason, found in groups.dropped.items()},

@@ -76,6 +76,8 @@ class HfDatasets(Format):
         licensed = f'license: "{self.license}"\n' if self.license else ""
         groups = source.groups.artifact
         teacher = groups.input("scores").metadata if "scores" in groups.inputs else groups.metadata
+        grade = source.groups.min_grade
+        least = f" (positive from {grade} on)" if grade != 1 else ""
         queries, docs = int(source.used_queries.sum()), int(source.used_docs.sum())
         return (
             f'---\npretty_name: "{self.title}"\n{licensed}tags:\n- information-retrieval\n'
@@ -87,8 +89,8 @@ class HfDatasets(Format):
             f"- groups: `{groups.parameters.get('strategy', 'unknown')}`, root hash "
             f"`{groups.root_hash}`\n\n"
             "`groups` holds `query_id`, `doc_ids` (the positive first), `scores` and `grades` "
-            "parallel to it; `queries` and `documents` hold the texts. `export.json` says the "
-            "rest.\n"
+            f"parallel to it{least}; `queries` and `documents` hold the texts. `export.json` says "
+            "the rest.\n"
         )
 
 

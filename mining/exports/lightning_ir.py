@@ -71,7 +71,7 @@ def _rows(source: GroupSource, batch: Batch) -> pa.Table:
         pa.array(batch.score[ranked]),
         source.query_texts(batch.query[row]),
         source.doc_texts(batch.doc[ranked]),
-        pa.array(batch.grade[ranked].astype(np.int64)),
+        pa.array(source.labels(batch)[ranked].astype(np.int64)),
         pa.array(["0"] * len(ranked)),
     ]
     return pa.Table.from_arrays(columns, names=_SCHEMA.names).cast(_SCHEMA)

@@ -121,7 +121,7 @@ class GroupSource:
                 doc=groups.doc.reshape(-1),
                 score=groups.score.reshape(-1),
                 grade=groups.grade.reshape(-1),
-                lead=self._leads(groups.grade).reshape(-1),
+                lead=self._leads(groups).reshape(-1),
             )
 
     def by_query(self, *, texts: bool = False) -> Iterator[Batch]:
@@ -156,6 +156,13 @@ class GroupSource:
             for at in range(0, len(rows), step):
                 chosen = rows[at : at + step]
                 yield chosen + start, part.take(pa.array(chosen))
+
+    def labels(self, batch: Batch) -> np.ndarray:
+        """Return what a file of judgements says of each item (int [m]): the grade of a positive, at
+        least 1 for whatever leads its group, 0 for a negative, however it was graded.
+        """
+        good = batch.grade >= self.groups.min_grade
+        return np.maximum(np.where(good, batch.grade, 0), batch.lead)
 
     def query_ids(self, queries: np.ndarray) -> pa.Array:
         """Return the external ids of queries: large_string."""
@@ -228,13 +235,12 @@ class GroupSource:
         lists = [np.take_along_axis(getattr(groups, name), columns, axis=1) for name in names]
         return GroupArrays(groups.query, *lists)
 
-    def _leads(self, grade: np.ndarray) -> np.ndarray:
+    def _leads(self, groups: GroupArrays) -> np.ndarray:
         """Say which documents are positives: bool [n, k]."""
-        lead = np.zeros(grade.shape, bool)
+        lead = np.zeros(groups.doc.shape, bool)
         lead[:, 0] = True
-        if self.groups.artifact.parameters.get("positives") == "together":
-            least = self.groups.artifact.parameters.get("min_grade", 1)
-            lead |= np.logical_and.accumulate(grade >= least, axis=1)
+        if self.groups.positives == "together":
+            lead |= np.logical_and.accumulate(self.groups.positive(groups), axis=1)
         return lead
 
     def _survey(self) -> None:
@@ -251,8 +257,8 @@ class GroupSource:
             self.used_queries[groups.query] = True
             self.used_docs[groups.doc.reshape(-1)] = True
             self.rows += len(groups)
-            self.several = self.several or bool(self._leads(groups.grade)[:, 1:].any())
-            self.unjudged += int((groups.grade[:, 0] <= 0).sum())
+            self.several = self.several or bool(self._leads(groups)[:, 1:].any())
+            self.unjudged += int((~self.groups.positive(groups)[:, 0]).sum())
         self.dropped = total - self.rows
         if not self.rows:
             raise BadInput("there is no group to write", where=self.groups.artifact.path)

@@ -40,7 +40,7 @@ class Trec(Format):
                 score = numbers(batch.score[places])
                 line = ids[0], " Q0 ", ids[1], " ", numbers(rank), " ", score, " ", self.tag
                 write_rows(run, *line)
-                grade = np.maximum(batch.grade, batch.lead)
+                grade = source.labels(batch)
                 kept = np.flatnonzero(grade > 0)
                 ids = query.take(pa.array(batch.rows[kept])), doc.take(pa.array(kept))
                 write_rows(qrels, ids[0], " 0 ", ids[1], " ", numbers(grade[kept]))

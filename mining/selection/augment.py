@@ -40,7 +40,7 @@ def subsample_groups(
         )
     if times < 1:
         raise UsageError(f"times={times} must be at least 1")
-    several = [(part.grade[:, 1:] > 0).sum(axis=1).max(initial=0) for part in held.parts()]
+    several = [held.positive(p)[:, 1:].sum(axis=1).max(initial=0) for p in held.parts()]
     most = int(max(several, default=0))
     if most + 2 > size:
         raise UsageError(
@@ -74,8 +74,9 @@ class Subsampler:
         taken = np.empty((len(rows) * self.times, self.size), np.int64)
         share = np.ones(taken.shape)
         keys = self._keys(rows)
+        positive = self.groups.positive(rows)
         for row, key in enumerate(keys):
-            kept = np.concatenate([[0], 1 + np.flatnonzero(rows.grade[row, 1:] > 0)])
+            kept = np.concatenate([[0], 1 + np.flatnonzero(positive[row, 1:])])
             negatives = np.setdiff1d(np.arange(rows.size), kept)
             wanted = self.size - len(kept)
             for number in range(self.times):
@@ -90,7 +91,8 @@ class Subsampler:
         ]
         lists[3] = (lists[3] * share).astype(np.float32)
         found = GroupArrays(rows.query[owner], *lists)
-        return Output(groups_table(found), counts={"groups": len(found)})
+        table = groups_table(found, self.groups.min_grade)
+        return Output(table, counts={"groups": len(found)})
 
     def _keys(self, rows: GroupArrays) -> list[str]:
         """Return one key per group: the query's id, then its number among the query's groups."""
@@ -152,4 +154,5 @@ class Rescorer:
                 where=self.scores.artifact.path,
                 do="score the pool that these groups were selected from with this teacher",
             )
-        return Output(groups_table(replace(rows, score=found.astype(np.float32))))
+        new = replace(rows, score=found.astype(np.float32))
+        return Output(groups_table(new, self.groups.min_grade))

@@ -60,8 +60,9 @@ class Cell:
             return kept, defined
         binned = [_bins(v[defined], self.bins) for v in values]
         cell = binned[0] * self.bins + binned[1]
-        parts = Groups(measured.groups).parts()
-        positives = np.concatenate([(part.grade > 0).sum(axis=1) for part in parts])[defined]
+        groups = Groups(measured.groups)
+        counts = [groups.positive(part).sum(axis=1) for part in groups.parts()]
+        positives = np.concatenate(counts)[defined]
         query = measured.table["query"].to_numpy()[defined]
         lot = _lots(measured.groups, query, self.seed)
         rows = _drawn(cell, query, positives, self.bins**2, lot)

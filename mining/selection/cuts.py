@@ -211,4 +211,5 @@ class Cutter:
             if not self.kept[mine].any():
                 reason = "cut" if self.defined[mine].any() else "undefined"
                 dropped.setdefault(reason, []).append(int(rows.query[mine.start - start]))
-        return Output(groups_table(rows[kept]), dropped=dropped, counts={"groups": len(kept)})
+        table = groups_table(rows[kept], self.groups.min_grade)
+        return Output(table, dropped=dropped, counts={"groups": len(kept)})

@@ -37,6 +37,9 @@ def build_derived(
     kept: dict[str, Any] = {
         key: groups.parameters[key] for key in ("size", "split", "seed") if key in groups.parameters
     }
+    least = Groups(groups).min_grade
+    if least != 1:  # the neutral value, so that it changes no fingerprint
+        kept["min_grade"] = least
     stage = Stage(
         kind="groups",
         parameters={**kept, **parameters},

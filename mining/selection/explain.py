@@ -148,7 +148,7 @@ class _Candidates:
         ]
         self.teacher = selection.reader.scores.of(int(part.query[row]), self.doc)
         self.ids, self.texts = self.corpus.ids(self.doc), self.corpus.texts(self.doc)
-        self.empty = selection.reader.empty
+        self.empty, self.min_grade = selection.reader.empty, selection.reader.min_grade
 
     def id_of(self, doc: int) -> str:
         """Return the external id of a document."""
@@ -188,12 +188,15 @@ class _Candidates:
     def _excluded(self, asked: Asked, around: Candidates) -> list[str]:
         """Say why a candidate could not be a negative, before any filter."""
         why = [""] * len(self.doc)
-        positive = np.isin(self.doc, asked.judged[asked.grades > 0])
+        positive = np.isin(self.doc, asked.judged[asked.grades >= self.min_grade])
+        excluded = asked.excludes(self.doc)
         for i in np.flatnonzero(~around.allowed):
             if i == around.positive:
                 why[i] = "positive of the group"
             elif positive[i]:
                 why[i] = "a positive of the query"
+            elif excluded[i]:
+                why[i] = "excluded by its judgement"
             elif self.doc[i] in self.empty:
                 why[i] = "empty document"
             elif np.isnan(self.teacher[i]):

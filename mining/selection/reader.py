@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..collection.handles import Corpus, Qrels, Queries
+from ..collection.handles import EXCLUDED, Corpus, Qrels, Queries
 from ..errors import BadInput
 from ..near_copies import KeptShingles
 from ..store import Artifact, open_artifact
@@ -31,8 +31,14 @@ class Asked:
 
     def grade_of(self, docs: np.ndarray) -> np.ndarray:
         """Return the grade (int64) of each document, 0 where it is not judged."""
+        if not len(self.judged):
+            return np.zeros(len(docs), np.int64)
         place = np.minimum(np.searchsorted(self.judged, docs), len(self.judged) - 1)
         return np.where(self.judged[place] == docs, self.grades[place], 0)
+
+    def excludes(self, docs: np.ndarray) -> np.ndarray:
+        """Say which documents are judged `EXCLUDED` for this query: bool [docs]."""
+        return np.isin(docs, self.judged[self.grades == EXCLUDED])
 
 
 class CandidateReader:
@@ -82,7 +88,7 @@ class CandidateReader:
         if not len(anchors):
             return
         positives = asked.judged[good]
-        allowed = self._allowed(docs, score, positives)
+        allowed = self._allowed(docs, score, positives) & ~self._excluded(asked, docs)
         place = np.searchsorted(docs, anchors)
         together = self.positives == "together"
         for number, positive in enumerate(place[:1] if together else place):
@@ -113,7 +119,8 @@ class CandidateReader:
             if not len(self._scored(asked.query_id, docs, score, docs[:1])):
                 asked.reason = "unscored"
                 return docs[:0]
-            known = np.flatnonzero(~np.isnan(score) & ~np.isin(docs, self.empty))
+            usable = ~np.isin(docs, self.empty) & ~asked.excludes(docs)
+            known = np.flatnonzero(~np.isnan(score) & usable)
             asked.reason = None if len(known) else "unscored"
             return docs[known[np.argmax(score[known])]][None] if len(known) else docs[:0]
         if not usable.any():
@@ -135,6 +142,12 @@ class CandidateReader:
         self.count("excluded:empty", empty.sum())
         self.count("excluded:copy_of_positive", copies.sum())
         return ~(positive | empty | copies) & ~np.isnan(score)
+
+    def _excluded(self, asked: Asked, docs: np.ndarray) -> np.ndarray:
+        """Say which pool documents the judgements exclude, and count them."""
+        found = asked.excludes(docs)
+        self.count("excluded:by_judgement", found.sum())
+        return found
 
     def _scored(
         self, query_id: str, docs: np.ndarray, score: np.ndarray, anchors: np.ndarray

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, Collection
+from ..collection.handles import EVERY_QUERY, EXCLUDED, Collection
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups import GroupArrays, groups_table
@@ -51,13 +51,14 @@ def select_groups(
     One group per query, around its highest-graded positive (the lowest ordinal among equals);
     `positives="all"` makes one group for each, `"together"` puts them all into one group (at most
     half of it), `"best"` puts the teacher's best document of the pool first, judged or not, so that
-    queries without a positive have a group too. Documents graded `min_grade` or more, exact copies
-    of their text, and empty documents never become negatives. `filters` remove candidates before
-    the strategy chooses. A query with too few candidates is dropped with the reason
-    `too_few_candidates`, refused (`when_short="error"`) or filled up from the pool at random
-    (`fill`). `missing` says what happens to a pool document without a teacher score: `error`,
-    `drop_doc`, `drop_query`. A query without a usable positive is dropped as `no_positive`. Draws
-    are keyed by (seed, query_id). `vectors`: of the documents, for strategies that need them.
+    queries without a positive have a group too. Positives are graded `min_grade` or more; they,
+    exact copies of their text, empty documents and those judged `EXCLUDED` never become negatives.
+    `filters` remove candidates before the strategy chooses. A query with too few candidates is
+    dropped with the reason `too_few_candidates`, refused (`when_short="error"`) or filled up from
+    the pool at random (`fill`). `missing` says what happens to a pool document without a teacher
+    score: `error`, `drop_doc`, `drop_query`. A query without a usable positive is dropped as
+    `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for strategies
+    that need them.
 
     Raises UsageError for a malformed request, BadInput for scores that are missing or not finite,
     and for a pool of another collection.
@@ -77,6 +78,8 @@ def select_groups(
         "min_grade": min_grade,
         **given,
     }
+    if (collection.qrels(split).grade == EXCLUDED).any():
+        parameters["excluded"] = EXCLUDED  # older groups of such qrels drew these documents
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
     inputs |= {"vectors": vectors} if vectors is not None else {}
@@ -96,7 +99,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         worker=Selector,
         options={
             "paths": paths_of(inputs),
-            **{name: value for name, value in parameters.items() if name != "split"},
+            **{k: v for k, v in parameters.items() if k not in ("split", "excluded")},
         },
         metadata={
             "kind": scores.metadata["kind"],
@@ -115,10 +118,8 @@ def _check_needs(strategy: Strategy, inputs: dict[str, Artifact]) -> None:
 def _check_request(size: int, min_grade: int, given: dict[str, str]) -> None:
     if not 2 <= size <= 1024:
         raise UsageError(f"size={size} is not a group size", do="choose 2 to 1024")
-    if min_grade < 1:
-        raise UsageError(
-            f"min_grade={min_grade} is not a grade of positives", do="choose 1 or more"
-        )
+    if not 1 <= min_grade <= 127:  # groups hold grades in 8 bits
+        raise UsageError(f"min_grade={min_grade} is not a grade of positives", do="choose 1 to 127")
     if given["when_short"] == "allow_short":
         raise UsageError(
             "groups of one data set have one size, so none can be short",
@@ -161,6 +162,7 @@ class _Books:
     """Groups made and queries dropped by one shard."""
 
     size: int
+    min_grade: int
     rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = field(
         default_factory=list
     )
@@ -185,7 +187,7 @@ class _Books:
         )
         self.counts["pairs"] = arrays.doc.size
         return Output(
-            groups_table(arrays),
+            groups_table(arrays, self.min_grade),
             dropped=self.dropped,
             counts=self.counts,
             usage={"pairs_used": arrays.doc.size},
@@ -290,7 +292,7 @@ class Selector:
     def __call__(self, shard: Shard) -> Output:
         """Return the groups of pool rows start…stop−1."""
         self.reader.counts = {}
-        books = _Books(self.size, counts=self.reader.counts)
+        books = _Books(self.size, self.reader.min_grade, counts=self.reader.counts)
         for asked in self.reader.rows(shard.start, shard.stop):
             if asked.reason is not None:
                 books.drop(asked.query, asked.reason)

@@ -70,8 +70,8 @@ class Temperature:
 class Smooth:
     """Mix the teacher's softmax over the group with the labels: q' = (1 − share)·q + share·y/Σy.
 
-    y are the positive grades. Written as log q'; a group without a positive keeps its q. share = 1
-    would give every negative the logarithm of 0, so it is refused.
+    y are the grades of the positives. Written as log q'; a group without a positive keeps its q.
+    share = 1 would give every negative the logarithm of 0, so it is refused.
     """
 
     share: float = 0.1
@@ -197,5 +197,8 @@ class Retargeter:
         """Return the groups of queries number start…stop−1 with their new scores."""
         start, stop = int(self.bounds[shard.start]), int(self.bounds[shard.stop])
         rows = self.groups.rows(start, stop)
-        found = self.target.scores(rows, self.groups.kind)
-        return Output(groups_table(replace(rows, score=found.astype(np.float32))))
+        # A target sees the grades of positives; a judged negative has no share of the labels.
+        labels = replace(rows, grade=np.where(self.groups.positive(rows), rows.grade, 0))
+        found = self.target.scores(labels, self.groups.kind)
+        new = replace(rows, score=found.astype(np.float32))
+        return Output(groups_table(new, self.groups.min_grade))

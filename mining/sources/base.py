@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection
+from ..errors import UsageError
 from ..names import Family
 from ..store import Artifact, Shard, Stage, Workspace
 from ..store.tables import DRAWN_RUN, RUN, list_values
@@ -80,6 +81,15 @@ def build_run(
         check=check,
     )
     return workspace.build(stage, how)
+
+
+def checked_grade(min_grade: int | None) -> int | None:
+    """Return the canonical form of a `min_grade=` parameter: None stands for 1, so that it is not
+    printed.
+    """
+    if min_grade is not None and min_grade < 1:
+        raise UsageError(f"min_grade={min_grade} is no grade of positives", do="give 1 or more")
+    return None if min_grade == 1 else min_grade
 
 
 def run_table(

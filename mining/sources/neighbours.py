@@ -17,7 +17,7 @@ from ..models import resolve
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..store.tables import list_values
 from ..vectors import Vectors
-from .base import SOURCES, build_run, mines, run_table
+from .base import SOURCES, build_run, checked_grade, mines, run_table
 from .dense import Dense, DenseWorker, query_blocks, vectors_by
 
 
@@ -26,12 +26,16 @@ from .dense import Dense, DenseWorker, query_blocks, vectors_by
 class Neighbours(Dense):
     """Documents nearest to the query's best positive by inner product, the positive left out.
 
-    The best positive has the highest grade, then the lowest ordinal. Queries without a positive
-    have empty lists. Parameters as those of `dense`, without its index: the search is exact.
+    The best positive has the highest grade, at least `min_grade` (1), then the lowest ordinal.
+    Queries without a positive have empty lists. Parameters as those of `dense`, without its index:
+    the search is exact.
     """
+
+    min_grade: int | None = None
 
     def __post_init__(self) -> None:
         Dense.__post_init__(self)
+        object.__setattr__(self, "min_grade", checked_grade(self.min_grade))
         if self.index is not None:
             raise UsageError("neighbours are searched exactly", do="leave index and probe out")
 
@@ -68,6 +72,7 @@ def mine_neighbours(
             "qrels": str(collection.qrels_artifact(split).path),
             "split_queries": queries,
             "depth": depth,
+            "min_grade": source.min_grade or 1,
         },
         shards=lambda: query_blocks(len(queries)),
         inputs={"doc_vectors": vectors},
@@ -92,9 +97,17 @@ class _Anchors:
 class NeighbourWorker:
     """Searches blocks of queries by the vectors of their positives."""
 
-    def __init__(self, docs: str, corpus: str, qrels: str, split_queries: np.ndarray, depth: int):
+    def __init__(
+        self,
+        docs: str,
+        corpus: str,
+        qrels: str,
+        split_queries: np.ndarray,
+        depth: int,
+        min_grade: int = 1,
+    ):
         self.dense = DenseWorker(docs, docs, corpus, split_queries, depth + 1)
-        self.anchor = best_positives(Qrels(open_artifact(qrels)), self.dense.empty)
+        self.anchor = best_positives(Qrels(open_artifact(qrels)), self.dense.empty, min_grade)
         self.dense.queries = _Anchors(self.dense.docs, self.anchor)  # type: ignore[assignment]
         self.split_queries, self.depth = split_queries, depth
 
@@ -117,9 +130,9 @@ class NeighbourWorker:
         return Output(run_table(queries, bounds, docs, scores), usage=found.usage)
 
 
-def best_positives(qrels: Qrels, empty: np.ndarray) -> dict[int, int]:
+def best_positives(qrels: Qrels, empty: np.ndarray, min_grade: int = 1) -> dict[int, int]:
     """Return the document of the highest grade of every query, ties to the lowest ordinal."""
-    good = (qrels.grade > 0) & ~np.isin(qrels.doc, empty)
+    good = (qrels.grade >= min_grade) & ~np.isin(qrels.doc, empty)
     query, doc, grade = qrels.query[good], qrels.doc[good], qrels.grade[good]
     order = np.lexsort((doc, -grade.astype(np.int64), query))
     first = np.unique(query[order], return_index=True)[1]

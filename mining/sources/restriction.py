@@ -9,6 +9,7 @@ Files are plain text, plain or gzipped, fields separated by tabs, without a head
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from ..collection.lines import read_lines
 from ..errors import BadInput, RankmillError, UsageError
 from ..store.files import sha256_of
 
-JUDGED = {"positives": 1, "judged": -(1 << 15)}  # the least grade that is left out
+JUDGED = ("positives", "positives(min_grade=N)", "judged")
 _FILES = ("exclude", "only", "depths")
 
 
@@ -41,7 +42,7 @@ class Wish:
     def path(self, role: str) -> Path | None:
         """Return the file of a role, None where there is no wish or it names judgements."""
         text = getattr(self, role)
-        if text is None or (role == "exclude" and text in JUDGED):
+        if text is None or (role == "exclude" and _least_grade(text) is not None):
             return None
         path = Path(text).expanduser().absolute()
         if not path.is_file():
@@ -157,10 +158,18 @@ def _excluded(wish: Wish, collection: Collection, split: str, queries: np.ndarra
                 do=f"choose one of {', '.join(collection.splits)}",
             )
         qrels = collection.qrels(split)
-        left_out = qrels.grade >= JUDGED[wish.exclude]
+        left_out = qrels.grade >= _least_grade(wish.exclude)
         place, docs = np.searchsorted(queries, qrels.query[left_out]), qrels.doc[left_out]
     inside = place >= 0
     return np.unique(place[inside].astype(np.uint64) << np.uint64(32) | docs[inside])
+
+
+def _least_grade(exclude: str) -> int | None:
+    """Return the least grade that `exclude` leaves out, None where it names a file."""
+    if exclude == "judged":
+        return -(1 << 15)
+    found = re.fullmatch(r"positives(?:\(min_grade=([1-9]\d*)\))?", exclude)
+    return int(found[1] or 1) if found else None
 
 
 def _places(collection: Collection, queries: np.ndarray, ids: list[str]) -> np.ndarray:

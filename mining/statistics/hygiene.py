@@ -9,6 +9,7 @@ import numpy as np
 from ...native import scales
 from ..collection.handles import Corpus, Qrels
 from ..errors import UsageError
+from ..groups import Groups
 from ..names import nearest
 from ..store import Artifact
 from .base import STATISTICS, Column, Rows
@@ -24,12 +25,10 @@ class GroupTexts:
 
         self.corpus = Corpus(groups.input("corpus"))
         self.copies = TextCopies(self.corpus)
-        qrels = Qrels(groups.input("qrels")) if "qrels" in groups.inputs else None
         self.positives = np.empty(0, np.uint64)
-        if qrels is not None:
-            good = qrels.grade > 0
-            keys = qrels.query[good].astype(np.uint64) << np.uint64(32)
-            self.positives = keys | qrels.doc[good]
+        if "qrels" in groups.inputs:
+            qrels = Qrels(groups.input("qrels"))
+            self.positives = qrels.positive_keys(Groups(groups).min_grade)
 
 
 @STATISTICS.register("hygiene")

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ...native import scales
 from ..actors import INLINE, Execution
+from ..collection.handles import Qrels
 from ..errors import BadInput, UsageError
 from ..groups import Groups
 from ..names import Family
@@ -101,7 +102,8 @@ def measure_groups(
     """Measure every group; the rows of the result are the rows of the groups.
 
     `statistics`: values or canonical texts, `default_statistics` if None. `vectors` and
-    `query_vectors` are artifacts of kind "vectors" for documents and queries, by ordinal. Raises
+    `query_vectors` are artifacts of kind "vectors" for documents and queries, by ordinal. What is a
+    positive was said when the groups were selected (`Groups.min_grade`). Raises
     UsageError for an unknown statistic or one whose inputs are not there, BadInput for a score that
     is not finite.
     """
@@ -109,7 +111,17 @@ def measure_groups(
     inputs = {"groups": artifact} | _optional(vectors=vectors, query_vectors=query_vectors)
     if compat is not None and statistics is None:
         statistics = compat_statistics(compat, vectors=vectors is not None)
-    return _measure(workspace, artifact, inputs, statistics, labels=True, how=how, compat=compat)
+    least = Groups(artifact).min_grade
+    return _measure(
+        workspace,
+        artifact,
+        inputs,
+        statistics,
+        labels=True,
+        min_grade=least,
+        how=how,
+        compat=compat,
+    )
 
 
 def measure_pool(
@@ -118,19 +130,29 @@ def measure_pool(
     statistics: Sequence[str | Statistic] | None = None,
     *,
     qrels: Artifact | None = None,
+    min_grade: int = 1,
     vectors: Artifact | None = None,
     query_vectors: Artifact | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Measure every query's whole list of scored candidates: pool entropy, pool diameter.
 
-    `qrels` (documents graded 1 or more are positives) serves the split of the pair entropy by role
-    and what compares with a positive: of several that is the one that the teacher scores highest.
+    `qrels` (documents graded `min_grade` or more are positives) serves the split of the pair
+    entropy by role and what compares with a positive: of several that is the one that the teacher
+    scores highest.
     """
     artifact = workspace.find(scores, "scores")
+    if min_grade != 1 and qrels is None:
+        raise UsageError(
+            f"min_grade={min_grade} needs judgements",
+            do="measure scores of a judged split, or leave it out",
+        )
     inputs = {"scores": artifact}
     inputs |= _optional(qrels=qrels, vectors=vectors, query_vectors=query_vectors)
-    return _measure(workspace, artifact, inputs, statistics, labels=qrels is not None, how=how)
+    labels = qrels is not None
+    return _measure(
+        workspace, artifact, inputs, statistics, labels=labels, min_grade=min_grade, how=how
+    )
 
 
 def _optional(**artifacts: Artifact | None) -> dict[str, Artifact]:
@@ -144,6 +166,7 @@ def _measure(
     statistics: Sequence[str | Statistic] | None,
     *,
     labels: bool,
+    min_grade: int,
     how: Execution,
     compat: str | None = None,
 ) -> Artifact:
@@ -162,7 +185,7 @@ def _measure(
     _refuse_missing_inputs(wanted, have)
     stage = Stage(
         kind="statistics",
-        parameters=_parameters(measured.kind, texts, compat),
+        parameters=_parameters(measured.kind, texts, compat, min_grade),
         inputs=inputs,
         schema=schema_of(wanted),
         shards=lambda: _shards(measured),
@@ -170,6 +193,7 @@ def _measure(
         options={
             "statistics": texts,
             "compat": compat,
+            "min_grade": min_grade,
             "paths": {role: str(artifact.path) for role, artifact in inputs.items()},
         },
         metadata={"kind": kind} | {f"unit[{s}]": s.unit for s in wanted},
@@ -177,13 +201,16 @@ def _measure(
     return workspace.build(stage, how)
 
 
-def _parameters(kind: str, texts: Sequence[str], compat: str | None) -> dict[str, Any]:
+def _parameters(
+    kind: str, texts: Sequence[str], compat: str | None, min_grade: int
+) -> dict[str, Any]:
+    asked = {"statistics": list(texts)} | ({"min_grade": min_grade} if min_grade != 1 else {})
     if compat is not None:
-        return {"statistics": list(texts), "compat": compat}
+        return asked | {"compat": compat}
     names = {text: text.partition("(")[0] for text in texts}
     known = _REVISED[kind]
     revised = {text: known[name] for text, name in names.items() if name in known}
-    return {"statistics": list(texts)} | ({"revised": revised} if revised else {})
+    return asked | ({"revised": revised} if revised else {})
 
 
 def _family(compat: str | None) -> Family:
@@ -240,13 +267,21 @@ def _with_duplicates(rows: Rows) -> np.ndarray:
 class Measure:
     """The worker: keeps the inputs open and measures one range of queries at a time."""
 
-    def __init__(self, statistics: Sequence[str], paths: dict[str, str], compat: str | None):
+    def __init__(
+        self,
+        statistics: Sequence[str],
+        paths: dict[str, str],
+        compat: str | None,
+        min_grade: int = 1,
+    ):
         self.statistics = [_family(compat).parse(text) for text in statistics]
         artifacts = {role: open_artifact(Path(path)) for role, path in paths.items()}
         self.read = _read_groups if "groups" in artifacts else _read_scores
         self.measured = artifacts["groups" if "groups" in artifacts else "scores"]
         self.bounds = _first_rows(self.measured)
-        self.qrels = artifacts.get("qrels")
+        self.positives = (
+            _positive_keys(artifacts["qrels"], min_grade) if "qrels" in artifacts else None
+        )
         self.extra: dict[str, Any] = {
             role: VectorRows(artifacts[role])
             for role in ("vectors", "query_vectors")
@@ -260,7 +295,7 @@ class Measure:
     def __call__(self, shard: Shard) -> Output:
         """Measure the rows of queries number start…stop−1."""
         start, stop = int(self.bounds[shard.start]), int(self.bounds[shard.stop])
-        arrays = self.read(self.measured, start, stop, self.qrels)
+        arrays = self.read(self.measured, start, stop, self.positives)
         rows = Rows(**arrays, kind=self.measured.metadata["kind"], **self.extra)
         return measure(rows, self.statistics)
 
@@ -287,7 +322,7 @@ def _shards(artifact: Artifact) -> list[Shard]:
 
 
 def _read_groups(
-    artifact: Artifact, start: int, stop: int, qrels: Artifact | None
+    artifact: Artifact, start: int, stop: int, positives: np.ndarray | None
 ) -> dict[str, Any]:
     groups = Groups(artifact, level=2)
     found = groups.rows(start, stop)
@@ -296,12 +331,12 @@ def _read_groups(
         "offsets": np.arange(len(found) + 1, dtype=np.int64) * groups.size,
         "doc": found.doc.reshape(-1),
         "scores": found.score.reshape(-1),
-        "positive": (found.grade > 0).reshape(-1).astype(np.uint8),
+        "positive": groups.positive(found).reshape(-1).astype(np.uint8),
     }
 
 
 def _read_scores(
-    artifact: Artifact, start: int, stop: int, qrels: Artifact | None
+    artifact: Artifact, start: int, stop: int, positives: np.ndarray | None
 ) -> dict[str, Any]:
     pieces = []
     for part in artifact.parts:
@@ -313,18 +348,15 @@ def _read_scores(
     offsets, doc = list_values(table["doc"])
     _, scores = list_values(table["logit"])
     positive = np.zeros(len(doc), np.uint8)
-    if qrels is not None:
+    if positives is not None:
         owner = np.repeat(query.astype(np.uint64), np.diff(offsets)) << np.uint64(32)
-        positive = np.isin(owner | doc, _positive_keys(qrels)).astype(np.uint8)
+        positive = np.isin(owner | doc, positives).astype(np.uint8)
     columns = {"query": query, "offsets": offsets, "doc": doc, "scores": scores}
     return columns | {"positive": positive, "pooled": True}
 
 
-def _positive_keys(qrels: Artifact) -> np.ndarray:
-    """Return query·2³² + doc of every judgement of grade 1 or more."""
+def _positive_keys(qrels: Artifact, min_grade: int) -> np.ndarray:
+    """Return query·2³² + doc of every judgement of grade `min_grade` or more."""
     if qrels.kind != "qrels":
         raise BadInput(f"a {qrels.kind} is not qrels", where=qrels.path)
-    table = pa.concat_tables(qrels.tables())
-    good = table["grade"].to_numpy() >= 1
-    keys = (table["query"].to_numpy().astype(np.uint64) << np.uint64(32)) | table["doc"].to_numpy()
-    return keys[good]
+    return Qrels(qrels).positive_keys(min_grade)
