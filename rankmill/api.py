@@ -18,7 +18,7 @@ from typing import Any
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.collection import Collection
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.store import Artifact, Workspace
 
 DEFAULT_WORKSPACE = "rankmill-work"
@@ -60,12 +60,12 @@ def pool(
     runs: Sequence[Artifact],
     *,
     positives: bool = True,
+    min_grade: int = 1,
     depth: int | None = None,
     name: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
-    """Join runs into one row per query with every source's rank and score."""
-    from rankmill.mining.errors import UsageError
+    """Join runs into one row per query; `positives` adds those graded `min_grade` or more."""
     from rankmill.mining.pool import pool_runs
 
     if not runs:
@@ -77,6 +77,7 @@ def pool(
         collection=collection,
         split=split_of(runs[0]),
         positives=positives,
+        min_grade=min_grade,
         depth=depth,
         how=how,
     )
@@ -88,17 +89,27 @@ def score(
     pool: Artifact,
     *,
     allow: int = 0,
+    direction: str = "judged",
     name: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Score every pair of a pool once with a teacher; pairs scored before are reused.
 
-    `allow`: how many queries may be left out because a score is not finite.
+    `allow`: how many queries may be left out because a score is not finite. Scores that clearly run
+    the wrong way are refused unless `direction="trusted"`.
     """
     from rankmill.mining.teachers import score_pool
 
     collection = collection_of(pool)
-    made = score_pool(pool.workspace, teacher, pool, collection=collection, allow=allow, how=how)
+    made = score_pool(
+        pool.workspace,
+        teacher,
+        pool,
+        collection=collection,
+        allow=allow,
+        direction=direction,
+        how=how,
+    )
     return _named(made, name)
 
 
@@ -148,25 +159,33 @@ def stats(
     statistics: Sequence[str] | None = None,
     encoder: str | None = None,
     compat: str | None = None,
+    min_grade: int | None = None,
     name: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Measure every group, or every query's whole list where scores of a pool are given.
 
     `encoder` (a model folder or `bi_encoder(…)`) adds locality; `compat="locality-and-entropy"`
-    measures the reference authors' variants instead.
+    measures the reference authors' variants instead. `min_grade`: the grade from which a document
+    of a list is positive, by default that of its pool; groups know their own.
     """
     from rankmill.mining.statistics import measure_groups, measure_pool
 
     inputs: dict[str, Any] = dict(vectors_of(encoder, measured, how)) if encoder else {}
     if measured.kind != "scores":
+        if min_grade is not None:
+            raise UsageError("groups have a min_grade of their own", do="select again with another")
         inputs["compat"] = compat
         made = measure_groups(measured.workspace, measured, statistics, how=how, **inputs)
         return _named(made, name)
     if compat is not None:
         raise BadInput("the reference's variants are of groups", where=measured.path)
     if "pool" in measured.inputs and "qrels" in measured.input("pool").inputs:
-        inputs["qrels"] = measured.input("pool").input("qrels")
+        pooled = measured.input("pool")
+        inputs["qrels"] = pooled.input("qrels")
+        inputs["min_grade"] = min_grade or pooled.parameters.get("min_grade", 1)
+    elif min_grade is not None:
+        inputs["min_grade"] = min_grade
     made = measure_pool(measured.workspace, measured, statistics, how=how, **inputs)
     return _named(made, name)
 

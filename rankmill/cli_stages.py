@@ -142,6 +142,7 @@ def mine(
 def pool(
     runs: Annotated[list[str], typer.Argument(help="Runs over one collection and split.")],
     positives: Annotated[bool, typer.Option(help="Add judged positives no run found.")] = True,
+    min_grade: Annotated[int, typer.Option(help="Grade from which a document is positive.")] = 1,
     depth: Annotated[int | None, typer.Option(help="Only the first so many of each run.")] = None,
     name: NameOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -157,7 +158,8 @@ def pool(
 
     with session(workspace, workers, ray_address, json) as here:
         found = [here.workspace.find(r, "run") for r in runs]
-        here.tell(api.pool(found, positives=positives, depth=depth, how=here.how), name)
+        made = api.pool(found, positives=positives, min_grade=min_grade, depth=depth, how=here.how)
+        here.tell(made, name)
 
 
 def score(
@@ -166,6 +168,9 @@ def score(
     allow: Annotated[
         int, typer.Option(help="Queries that may be left out for scores that are not finite.")
     ] = 0,
+    direction: Annotated[
+        str, typer.Option(help="judged: refuse scores that run the wrong way; trusted: do not ask.")
+    ] = "judged",
     name: NameOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
@@ -180,7 +185,8 @@ def score(
 
     with session(workspace, workers, ray_address, json) as here:
         found = here.workspace.find(pool, "pool")
-        here.tell(api.score(teacher, found, allow=allow, how=here.how), name)
+        made = api.score(teacher, found, allow=allow, direction=direction, how=here.how)
+        here.tell(made, name)
 
 
 def train(

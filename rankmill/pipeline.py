@@ -71,9 +71,18 @@ class Pipeline:
 
     def _score(self, results: Results) -> None:
         runs = list(results.runs.values())
-        results.pool = api.pool(runs, name=self._alias("pool"), how=self.how)
+        results.pool = api.pool(
+            runs,
+            min_grade=self.recipe.groups.min_grade,
+            name=self._alias("pool"),
+            how=self.how,
+        )
         results.scores = api.score(
-            self.recipe.teacher, results.pool, name=self._alias("scores"), how=self.how
+            self.recipe.teacher,
+            results.pool,
+            direction=self.recipe.direction,
+            name=self._alias("scores"),
+            how=self.how,
         )
 
     def _select(self, results: Results, sampler: str) -> None:
@@ -96,6 +105,7 @@ class Pipeline:
             seed=seed,
             filters=wanted.filters,
             positives=wanted.positives,
+            min_grade=wanted.min_grade,
             name=self._alias(name),
             how=self.how,
         )

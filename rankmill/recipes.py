@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,6 +34,7 @@ class Mine(_Strict):
 class Groups(_Strict):
     """How groups are chosen: one data set per sampler, its candidates filtered and its queries cut.
 
+    Positives are graded `min_grade` or more, in the pool, the groups and all that is measured.
     `cut` keeps groups by their statistics, such as `where('"ties" = 0')`; it needs those columns.
     """
 
@@ -41,6 +42,7 @@ class Groups(_Strict):
     samplers: dict[str, str] = Field(min_length=1)
     filters: list[str] = Field(default_factory=list)
     positives: str = "first"
+    min_grade: int = Field(default=1, ge=1)
     cut: str | None = None
 
 
@@ -102,7 +104,10 @@ class Evaluate(_Strict):
 
 
 class Recipe(_Strict):
-    """A study of samplers on one collection."""
+    """A study of samplers on one collection.
+
+    `direction = "trusted"`: do not ask which way the teacher's scores run.
+    """
 
     name: str
     title: str | None = None
@@ -110,6 +115,7 @@ class Recipe(_Strict):
     text: str = "title text"
     seed: int = 0
     teacher: str
+    direction: Literal["judged", "trusted"] = "judged"
     mine: Mine
     groups: Groups
     statistics: Statistics = Statistics()

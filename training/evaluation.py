@@ -237,7 +237,9 @@ def rerank_with(
     first = cut_run(workspace, artifact, held, split, depth, how)
     name = "cross_encoder" if folder.is_classifier else "bi_encoder"
     teacher = TEACHERS.member(name)(model=str(folder.path), compute=compute, **said)
-    source = Rerank(teacher=TEACHERS.text(teacher), of=first.fingerprint)
+    text = TEACHERS.text(teacher)
+    # A student is what is judged here: a bad one gets its figures, not a refusal.
+    source = Rerank(teacher=text, of=first.fingerprint, direction="trusted")
     return mine(workspace, source, held, split, depth=depth, how=how)
 
 

@@ -20,7 +20,8 @@ from ..score_kinds import has_probability
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values
 from ..teachers import score_pool
-from .base import SOURCES, build_run, mines, run_table
+from ..teachers.direction import check_choice
+from .base import SOURCES, build_run, checked_grade, mines, run_table
 
 UNITS = ("raw", "logit", "logprob")
 _SHARD_PAIRS = 4_000_000
@@ -34,9 +35,10 @@ class Ensemble:
     A document stays where score ≤ weakest positive − `margin`; the margin has a `unit`: raw (that
     of the teacher's score, or ranks), logit, or logprob (where 0.05 means 95 % of the positive's
     probability). A difference means the same for scores of either sign; a share of a raw score
-    would not, so there is none. Positives are left out. A query without a judged positive keeps
-    everything, unless `margin` is given: then nothing proves its documents negative and its list is
-    empty. `margin=none` only leaves the positives out.
+    would not, so there is none. Positives, graded `min_grade` (1) or more, are left out. A query
+    without a judged positive keeps everything, unless `margin` is given: then nothing proves its
+    documents negative and its list is empty. `margin=none` only leaves the positives out.
+    `direction=trusted`: do not ask which way the teacher's scores run.
     """
 
     of: tuple[Any, ...]
@@ -44,8 +46,12 @@ class Ensemble:
     per_source: int = 50
     margin: float | None = None
     unit: str = "raw"
+    min_grade: int | None = None
+    direction: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "min_grade", checked_grade(self.min_grade))
+        check_choice(self.direction)
         if not self.of:
             raise UsageError("an ensemble needs runs", do="write ensemble(of=[a,b],teacher=T)")
         if self.per_source < 1:
@@ -83,6 +89,7 @@ def mine_ensemble(
         ("per_source", source.per_source),
         ("margin", source.margin),
         ("unit", source.unit),
+        *((("min_grade", source.min_grade),) if source.min_grade else ()),
     )
     return build_run(
         workspace,
@@ -98,6 +105,7 @@ def mine_ensemble(
             "margin": source.margin,
             "unit": source.unit,
             "depth": depth,
+            "min_grade": source.min_grade or 1,
         },
         shards=lambda: split_by_work(_lengths(scores), _SHARD_PAIRS),
         inputs={"scores": scores},
@@ -124,8 +132,19 @@ def _scored(
         for one in source.of
     ]
     members = [run.artifact for run in runs]
-    pool = pool_runs(workspace, members, collection=collection, split=split, depth=depth, how=how)
-    scores = score_pool(workspace, source.teacher, pool, collection=collection, how=how)
+    pool = pool_runs(
+        workspace,
+        members,
+        collection=collection,
+        split=split,
+        min_grade=source.min_grade or 1,
+        depth=depth,
+        how=how,
+    )
+    way = source.direction or "judged"  # changes no score, so it is no part of the label
+    scores = score_pool(
+        workspace, source.teacher, pool, collection=collection, direction=way, how=how
+    )
     if scores.rows != pool.rows:
         raise BadInput(
             f"the teacher leaves out {pool.rows - scores.rows} queries, a run answers all",
@@ -143,10 +162,18 @@ class EnsembleWorker:
     """Clears and sorts rows of a scores artifact."""
 
     def __init__(
-        self, scores: str, qrels: str, kind: str, margin: float | None, unit: str, depth: int
+        self,
+        scores: str,
+        qrels: str,
+        kind: str,
+        margin: float | None,
+        unit: str,
+        depth: int,
+        min_grade: int = 1,
     ):
         self.scores, self.qrels = open_artifact(scores), Qrels(open_artifact(qrels))
         self.kind, self.margin, self.unit, self.depth = kind, margin, unit, depth
+        self.min_grade = min_grade
 
     def __call__(self, shard: Shard) -> Output:
         """Return the lists of rows start…stop−1; counts what the margin removes."""
@@ -155,7 +182,7 @@ class EnsembleWorker:
         values: list[np.ndarray] = []
         counts = {"positives": 0, "within_margin": 0, "queries_without_positive": 0}
         for query, doc, score in self._rows(shard):
-            positive = np.isin(doc, self.qrels.positives(query))
+            positive = np.isin(doc, self.qrels.positives(query, self.min_grade))
             scaled = on_unit(score, self.kind, self.unit)
             keep = ~positive
             if self.margin is not None and positive.any():

@@ -13,6 +13,7 @@ from ..names import Call, parse
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values
 from ..teachers import score_pool
+from ..teachers.direction import check_choice
 from . import run_of
 from .base import SOURCES, build_run, mines, run_table
 
@@ -22,10 +23,17 @@ _SHARD_PAIRS = 1 << 20
 @SOURCES.register("rerank")
 @dataclass(frozen=True, slots=True)
 class Rerank:
-    """The documents of run `of` by falling score of `teacher`, a teacher's text or a model path."""
+    """The documents of run `of` by falling score of `teacher`, a teacher's text or a model path.
+
+    `direction=trusted`: do not ask which way the scores run.
+    """
 
     teacher: str
     of: str
+    direction: str | None = None
+
+    def __post_init__(self) -> None:
+        check_choice(self.direction)
 
 
 @mines(Rerank)
@@ -44,7 +52,14 @@ def mine_rerank(
     another split or another collection.
     """
     run = run_of(workspace, source.of, collection, split, depth=depth, seed=seed, how=how)
-    scores = score_pool(workspace, source.teacher, run.artifact, collection=collection, how=how)
+    scores = score_pool(
+        workspace,
+        source.teacher,
+        run.artifact,
+        collection=collection,
+        direction=source.direction or "judged",  # changes no score, so it is no part of the label
+        how=how,
+    )
     if scores.rows != run.artifact.rows:
         raise BadInput(
             f"the teacher leaves out {run.artifact.rows - scores.rows} queries, a run answers all",

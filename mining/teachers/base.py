@@ -55,9 +55,10 @@ class Prepared:
     `label` is the canonical text with the model's content tag in place of its path. `parameters`
     decide the scores. `make(**options)` builds the scorer in whichever process runs the shards.
     `pair_work(query, doc)` is what each pair costs, in tokens for a model and 1 for a product.
-    `inputs` are the artifacts that were made for it, so that their cost stays attached. `span` is
-    the declared range, by default that of the kind; `missing` what becomes of pairs without a
-    score: "error", "drop_doc" or "drop_query".
+    `inputs` are the artifacts that were made for it, so that their cost stays attached; `members`
+    are scores among them whose direction is to be judged too. `span` is the declared range, by
+    default that of the kind; `missing` what becomes of pairs without a score: "error", "drop_doc"
+    or "drop_query".
     """
 
     label: str
@@ -68,6 +69,7 @@ class Prepared:
     pair_work: Callable[[np.ndarray, np.ndarray], np.ndarray]
     metadata: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
+    members: tuple[Artifact, ...] = ()
     gpus: int = 0
     span: Range | None = None
     missing: str = "error"

@@ -1,4 +1,4 @@
-"""The contract of teacher scores, checked on arrival: range, saturation, constant lists, sign.
+"""The contract of teacher scores, checked on arrival: range, saturation, constant lists.
 
 What a teacher declares is its kind and its range; what arrives is surveyed part by part, so that
 the counts stand in the manifest. Non-finite scores are no matter of this module: their queries are
@@ -23,9 +23,8 @@ RANGES: dict[str, Range] = {
     "similarity": (-math.inf, math.inf),
     RANK: (-math.inf, 0.0),  # minus the rank, so that better is larger
 }
-_LISTS, _PAIRS, _JUDGED = 10, 100, 1000  # fewer lists, scores, judged pairs prove nothing
+_LISTS, _PAIRS = 10, 100  # fewer lists, fewer scores prove nothing
 _MOST = 0.5  # of lists that are constant, of scores that stand at an end of their range
-_WRONG_WAY = 0.3  # of pairs (positive, other) in which the positive scores higher
 
 
 def range_text(limits: Range) -> str:
@@ -72,13 +71,12 @@ def survey(
 def check_arrival(scores: Artifact) -> None:
     """Raise BadInput for scores that no teacher in good health gives.
 
-    More than half of the lists constant, more than half of the scores at an end of their range, or
-    judged positives that score lower than other candidates in most pairs.
+    More than half of the lists constant, or more than half of the scores at an end of their range.
+    Which way they run is another question: `direction`.
     """
     counts = scores.counts
     pairs, lists = counts.get("pairs", 0), counts.get("lists", 0)
     constant, saturated = counts.get("constant_lists", 0), counts.get("saturated", 0)
-    won, lost = counts.get("positives_won", 0), counts.get("positives_lost", 0)
     if lists >= _LISTS and constant > _MOST * lists:
         raise BadInput(
             f"the teacher gives one score to all documents in {constant:,} of {lists:,} lists",
@@ -91,11 +89,4 @@ def check_arrival(scores: Artifact) -> None:
             f"{scores.metadata['range']}",
             where=scores.path,
             do="store logits in place of rounded probabilities, or check the teacher",
-        )
-    if won + lost >= _JUDGED and won < _WRONG_WAY * (won + lost):
-        raise BadInput(
-            f"the scores run the wrong way: judged positives score lower than other candidates "
-            f"in {lost / (won + lost):.0%} of {won + lost:,} pairs",
-            where=scores.path,
-            do="lower seems to be better here: swap yes and no, or import with --sign -1",
         )

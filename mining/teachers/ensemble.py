@@ -68,7 +68,9 @@ def prepare_ensemble(
     """Score the pool with every member; raises UsageError for kinds that cannot be averaged."""
     from .scores import score_pool
 
-    members = [score_pool(workspace, member, pool, how=how) for member in teacher.of]
+    members = [
+        score_pool(workspace, member, pool, direction="trusted", how=how) for member in teacher.of
+    ]
     kinds = [member.metadata["kind"] for member in members]
     for found in (*kinds, teacher.kind or ""):
         refuse_ranks(found, "the mean of an ensemble")
@@ -107,6 +109,14 @@ def prepare_ensemble(
         },
         pair_work=lambda query, doc: np.full(len(query), count, dtype=np.int64),
         inputs={f"member[{number}]": member for number, member in enumerate(members)},
+        # One with a negative scale is meant to run the other way, one of weight 0 does nothing.
+        members=tuple(
+            member
+            for member, scale, weight in zip(
+                members, calibration["scales"], calibration["weights"], strict=True
+            )
+            if scale > 0 and weight > 0
+        ),
         missing=teacher.missing,
         span=(-np.inf, np.inf) if teacher.scales or teacher.shifts else None,
     )

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ..collection.handles import Corpus, Queries
+from ..collection.handles import Corpus, Qrels, Queries
 from ..errors import BadInput
 from ..store import Artifact, Output, Shard, open_artifact
 from ..store.tables import SCORES
@@ -181,10 +180,8 @@ class ScoreWorker:
         if "qrels" not in artifact.inputs:
             return None
         if self._positives is None:
-            tables = list(artifact.input("qrels").tables())
-            good = [t.filter(pc.greater_equal(t["grade"], 1)) for t in tables]
-            keys = [pair_keys(t["query"].to_numpy(), t["doc"].to_numpy()) for t in good]
-            self._positives = np.concatenate(keys) if keys else np.empty(0, np.uint64)
+            least = artifact.parameters.get("min_grade", 1)
+            self._positives = Qrels(artifact.input("qrels")).positive_keys(least)
         return np.isin(pair_keys(pairs.query, pairs.doc), self._positives)
 
     def _notes(self, pairs: _Pairs, bad: np.ndarray) -> list[str]:

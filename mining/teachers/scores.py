@@ -25,6 +25,7 @@ from .bi_encoder import BiEncoder
 from .causal_lm import CausalLm
 from .contract import check_arrival, range_text
 from .cross_encoder import CrossEncoder
+from .direction import check_choice, check_direction
 from .ensemble import Ensemble
 from .imported import Imported, Stored
 from .lookup import PairLists
@@ -64,6 +65,7 @@ def score_pool(
     *,
     collection: Collection | None = None,
     allow: int = 0,
+    direction: str = "judged",
     how: Execution = INLINE,
 ) -> Artifact:
     """Score every (query, document) pair of a pool, or of a run, with a teacher.
@@ -75,9 +77,11 @@ def score_pool(
     A score that is not finite is computed once more in float32; when that is not finite either, its
     query is quarantined, as is a query that kills its worker three times; at most `allow` queries
     may be. Raises Incomplete when more are, and BadInput for an unusable model, a pool of another
-    collection, scores outside the range that the teacher declares, and scores that no teacher in
-    good health gives (`check_arrival`).
+    collection, scores outside the range that the teacher declares, scores that no teacher in good
+    health gives (`check_arrival`) and, but for `direction="trusted"`, those that clearly run the
+    wrong way (`check_direction`); it changes no byte.
     """
+    check_choice(direction)
     value = teacher_of(teacher)
     corpus, queries = pool.input("corpus"), pool.input("queries")
     _check_request(pool, collection, allow)
@@ -111,6 +115,8 @@ def score_pool(
     )
     scores = workspace.build(stage, how)
     check_arrival(scores)
+    for found in (*prepared.members, scores):
+        check_direction(found, pool, direction, how)
     return scores
 
 
