@@ -46,7 +46,10 @@ def select(
         str,
         typer.Option(help="first; all: a group each; together: one group; best: the teacher's."),
     ] = "first",
-    min_grade: Annotated[int, typer.Option(help="Grade from which a document is positive.")] = 1,
+    min_grade: Annotated[
+        int | None,
+        typer.Option(help="Grade of a positive, in all that follows; default: the pool's."),
+    ] = None,
     when_short: Annotated[str, typer.Option(help="drop_query, error or fill.")] = "drop_query",
     missing: Annotated[
         str, typer.Option(help="Without a score: error, drop_doc or drop_query.")

@@ -1,7 +1,8 @@
 """How well a student in training orders held-out groups, and when to stop.
 
 The lists are the groups of a validation artifact, graded by their judgements; nDCG uses the grade
-as gain and log₂(rank + 1) as discount (as trec_eval), the ideal order is that of the group.
+as gain and log₂(rank + 1) as discount (as trec_eval), the ideal order is that of the group. As in
+TREC DL every grade above 0 gains, whatever grade makes a positive; one below 0 gains nothing.
 """
 
 from __future__ import annotations

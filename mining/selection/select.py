@@ -40,7 +40,7 @@ def select_groups(
     seed: int = 0,
     filters: Sequence[str | Filter] = (),
     positives: str = "first",
-    min_grade: int = 1,
+    min_grade: int | None = None,
     when_short: str = "drop_query",
     missing: str = "error",
     vectors: Artifact | None = None,
@@ -51,8 +51,9 @@ def select_groups(
     One group per query, around its highest-graded positive (the lowest ordinal among equals);
     `positives="all"` makes one group for each, `"together"` puts them all into one group (at most
     half of it), `"best"` puts the teacher's best document of the pool first, judged or not, so that
-    queries without a positive have a group too. Positives are graded `min_grade` or more; they,
-    exact copies of their text, empty documents and those judged `EXCLUDED` never become negatives.
+    queries without a positive have a group too. Positives are graded `min_grade` (the pool's) or
+    more; they, exact copies of their text, empty documents and those judged `EXCLUDED` never become
+    negatives.
     `filters` remove candidates before the strategy chooses. A query with too few candidates is
     dropped with the reason `too_few_candidates`, refused (`when_short="error"`) or filled up from
     the pool at random (`fill`). `missing` says what happens to a pool document without a teacher
@@ -64,6 +65,7 @@ def select_groups(
     and for a pool of another collection.
     """
     pool, scores = workspace.find(pool, "pool"), workspace.find(scores, "scores")
+    min_grade = Pool(pool).min_grade if min_grade is None else min_grade
     when_short = "fill" if when_short == "fill(random)" else when_short
     given = {"positives": positives, "when_short": when_short, "missing": missing}
     _check_request(size, min_grade, given)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from oracles.entropy import log_sigmoid, pair_entropy, pairs_by_role
 from selection_world import DOCS, score, write_collection
+from tiny_models import tiny_encoder
 
 from rankmill.mining.audit import audit_groups, verdict
 from rankmill.mining.collection import collect
@@ -30,7 +31,8 @@ from rankmill.mining.selection import (
     subsample_groups,
 )
 from rankmill.mining.selection.explain import explain_query
-from rankmill.mining.sources import mine
+from rankmill.mining.sources import Run, mine, parse_source
+from rankmill.mining.sources.restriction import Restriction, Wish
 from rankmill.mining.statistics import measure_groups, measure_pool
 from rankmill.mining.store import Workspace
 
@@ -273,6 +275,52 @@ def test_a_pool_adds_the_positives_of_its_grade(graded):
     }  # fmt: skip
     assert added["plain"] == {1, 2}
     assert added["two"] == {2} | (drawn - {0})
+
+
+def test_a_selection_takes_the_grade_of_its_pool(graded):
+    told, untold = chosen(graded), chosen(graded, min_grade=None)
+    assert untold.parameters["min_grade"] == 2
+    assert untold.fingerprint == told.fingerprint
+
+
+def test_sources_know_positives_of_a_grade(graded, tmp_path):
+    workspace, collection = graded["workspace"], graded["collection"]
+    encoder = tiny_encoder(tmp_path / "encoder")
+    texts = [f"neighbours(model={encoder}{more})" for more in ("", ",min_grade=1", ",min_grade=2")]
+    plain, one, two = (mine(workspace, t, collection, "train", depth=3) for t in texts)
+    assert plain.fingerprint == one.fingerprint != two.fingerprint
+    last = [Run(run).row(TRAIN - 1)[1] for run in (plain, two)]  # q9 has a document graded 1
+    assert [len(docs) for docs in last] == [3, 0]
+    pairs = ((q, d) for q in range(TRAIN) for d in range(DOCS))
+    lines = (f"q{q}\td{d}\t{(7 * q + 13 * d) % 37}\n" for q, d in pairs)
+    (tmp_path / "scores.tsv").write_text("".join(lines))
+    of = graded["runs"][0].fingerprint
+    teacher = f"imported(path={tmp_path / 'scores.tsv'},kind=logit)"
+    text = f"ensemble(of=[{of}],teacher={teacher}{{}})"
+    plain, two = (
+        mine(workspace, text.format(more), collection, "train", depth=60)
+        for more in ("", ",min_grade=2")
+    )
+    held = [
+        {grade_of(q, int(d)) for q in range(TRAIN) for d in Run(run).row(q)[1]}
+        for run in (plain, two)
+    ]
+    assert [max(grades) for grades in held] == [0, 1]
+    assert "min_grade" not in plain.metadata["source"]
+
+
+def test_a_restriction_leaves_out_positives_of_a_grade(graded):
+    found = {}
+    for what in ("positives", "positives(min_grade=2)", "judged"):
+        source = parse_source(f"bm25(exclude={what})")
+        assert source.exclude == what
+        wish = Wish(exclude=source.exclude)
+        found[what] = Restriction.of(wish, graded["collection"], "train", 5).excluded
+    for (_, keys), least in zip(found.items(), (1, 2, -(1 << 15)), strict=True):
+        pairs = {(int(k) >> 32, int(k) & 0xFFFFFFFF) for k in keys}
+        judged = {(q, q + step): g for q in range(TRAIN - 1) for step, g in STEPS.items()}
+        judged |= {(TRAIN - 1, 15): 1, (TRAIN - 1, 16): -100}
+        assert pairs == {pair for pair, grade in judged.items() if grade >= least}
 
 
 # ---- audit, explain, derived, exports ------------------------------------------------------------
