@@ -148,3 +148,26 @@ columns = ["pair_entropy(score=raw)", "ties"]
     assert status == 0, err
     told = json.loads(rankmill("summary", "c-bm25-stats", "--json")[1])
     assert told["columns"]["pair_entropy(T=1,score=raw)"]["min"] > 0
+
+
+def test_a_grade_of_positives_goes_from_the_pool_to_all_that_follows(made):
+    steps = [
+        "pool bm25 random near --min-grade 2 -n pool2",
+        "score bi_encoder(model=encoder) --pool pool2 --direction trusted -n scores2",
+        "select top --pool pool2 --scores scores2 --size 5 -n groups2",
+        "stats --groups groups2 -n stats2 -s hygiene(positives)",
+        "stats --scores scores2 -n lists2 -s pair_entropy(score=raw,pairs=pos_neg)",
+        "stats --scores scores2 --min-grade 1 -s pair_entropy(score=raw,pairs=pos_neg)",
+    ]
+    prints = []
+    for step in steps:
+        status, out, err = made(*step.split(), "--json")
+        assert status == 0, (step, err)
+        prints.append(json.loads(out)["fingerprint"])
+    assert prints[-1] != prints[-2]
+    status, _, err = made("stats", "--groups", "groups2", "--min-grade", "1")
+    assert status == 2
+    assert "groups have a min_grade of their own" in err
+    status, _, err = made(*"score bi_encoder(model=encoder) --pool pool2 --direction up".split())
+    assert status == 2
+    assert "one of judged, trusted" in err
