@@ -14,6 +14,10 @@ from ..names import Family, nearest
 STRATEGIES = Family("strategy")
 FILTERS = Family("filter")
 
+FIXED, DRAWN, MIXED = "fixed", "drawn", "mixed"
+"""What a source's list is: the same whatever the seed; a uniform draw from the corpus; or made from
+such draws and other lists (a fusion with `random` as a member)."""
+
 
 @dataclass(slots=True)
 class Candidates:
@@ -23,11 +27,15 @@ class Candidates:
     doc uint32; score float64, the teacher's, as stored (`kind` says what it is); rank[label]
     uint16, 1-based, 0 = that source did not find it; `allowed` bool: may become a negative;
     `positive` is the index of the group's positive, `also` (int64) those of its further positives.
-    `reached[label]()` gives the probability at which a drawn source had included the document, 1
-    for sources that do not draw; `distance()` the Euclidean distance of every document from the
-    positive in the vectors of a declared encoder; `resemblance(least)` the largest text overlap
-    (`near_copies`) of every document with any positive of the query, 0 for one below `least`;
-    `judged` bool says which documents have a judgement; `removed` how many each filter took out.
+    `distance()` gives the Euclidean distance of every document from the positive in the vectors of
+    a declared encoder; `resemblance(least)` the largest text overlap (`near_copies`) of every
+    document with any positive of the query, 0 for one below `least`; `judged` bool says which
+    documents have a judgement; `removed` how many each filter took out.
+
+    `origin[label]` says what a source's list is (FIXED unless named), `documents` how many the
+    corpus holds that are not empty, `outside` how many of those the pool lacks and may be
+    negatives. `barred` bool: can be no negative whatever is drawn or filtered (positives, their
+    copies, empty documents); by default those not allowed at first.
     """
 
     query_id: str
@@ -37,15 +45,48 @@ class Candidates:
     rank: Mapping[str, np.ndarray]
     allowed: np.ndarray
     positive: int
-    reached: Callable[[str], np.ndarray]
     distance: Callable[[], np.ndarray] | None = None
     judged: np.ndarray | None = None
     also: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     resemblance: Callable[[float], np.ndarray] | None = None
     removed: Mapping[str, int] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
+    documents: int = 0
+    outside: int = 0
+    barred: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.barred is None:
+            self.barred = ~self.allowed
 
     def __len__(self) -> int:
         return len(self.doc)
+
+    def origin_of(self, label: str | None) -> str:
+        """Return FIXED, DRAWN or MIXED; no label means the whole pool."""
+        if label is not None:
+            return self.origin.get(label, FIXED)
+        return FIXED if all(one == FIXED for one in self.origin.values()) else MIXED
+
+    @property
+    def by_draw_alone(self) -> np.ndarray:
+        """Which documents (bool) are in a drawn list and in no fixed one."""
+        found = {origin: np.zeros(len(self), bool) for origin in (FIXED, DRAWN, MIXED)}
+        for label, rank in self.rank.items():
+            found[self.origin_of(label)] |= rank > 0
+        return found[DRAWN] & ~found[FIXED]
+
+    @property
+    def share_outside(self) -> float:
+        """The share of the documents outside the pool that may be chosen: what filters and missing
+        scores leave of those that a source drew, 1 where they take nothing."""
+        drawn = self.by_draw_alone & ~np.asarray(self.barred)
+        return float(self.allowed[drawn].mean()) if drawn.any() else 1.0
+
+    @property
+    def population(self) -> int:
+        """How many documents of the corpus can be negatives: what a drawn list is drawn from."""
+        return int(self.allowed.sum()) + round(self.outside * self.share_outside)
 
 
 class Strategy(Protocol):
@@ -67,10 +108,15 @@ class Strategy(Protocol):
         """
         ...
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """Return the pool's columns on which the choice depends; the whole pool is all of them."""
+        ...
+
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
         """Return the probability (float64 [reach]) of each to be among the `size` chosen.
 
-        NaN where it has no closed form. `size` is at most the number of reachable candidates.
+        It is that of drawing the lists and the group, both. NaN where it has no closed form.
+        `size` is at most the number of reachable candidates.
         """
         ...
 
@@ -88,6 +134,10 @@ class Strategy(Protocol):
 
 class Filter(Protocol):
     """Which candidates may become negatives."""
+
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """Return the pool's columns on which the fate of a document depends, beside itself."""
+        ...
 
     def keeps(self, candidates: Candidates) -> np.ndarray:
         """Return bool [candidates]: False for those to be removed."""
@@ -124,15 +174,23 @@ def in_window(candidates: Candidates, label: str, first: int, last: int | None) 
     return np.flatnonzero(inside if last is None else inside & (rank <= last))
 
 
-def drawn_share(candidates: Candidates, label: str, reach: np.ndarray, size: int) -> float:
-    """Return the probability that a uniform draw of `size` from a drawn list gives every document.
+def even_chance(candidates: Candidates, label: str, listed: int, size: int) -> float:
+    """Return the probability of each document where `size` of the `listed` are drawn uniformly.
 
-    0 for a source that does not draw, or that has drawn everything there is.
+    `listed` is how many documents of a window of the source's list are allowed. A drawn list is
+    itself a uniform draw from the population, whatever its length and the window: `size` documents
+    of it are `size` documents of the population. NaN for a MIXED list.
     """
-    reached = candidates.reached(label)[reach]
-    if not len(reach) or reached.min() >= 1.0:
-        return 0.0
-    return float(size / len(reach) * reached.min())
+    origin = candidates.origin_of(label)
+    if origin == MIXED:
+        return float("nan")
+    return size / (listed if origin == FIXED else candidates.population)
+
+
+def chance_beyond(candidates: Candidates, label: str, size: int) -> float:
+    """Return `even_chance` of a document that the source's list does not hold: 0 if it is FIXED."""
+    fixed = candidates.origin_of(label) == FIXED
+    return 0.0 if fixed else even_chance(candidates, label, 0, size)
 
 
 def draw_uniformly(reach: np.ndarray, size: int, draws: np.random.Generator) -> np.ndarray:

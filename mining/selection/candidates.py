@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ import pyarrow as pa
 from ..collection.handles import Corpus
 from ..errors import BadInput
 from ..pool import Pool
-from ..sources.base import Run
 from ..store import Artifact
 from ..store.tables import list_values
+from .drawn import origins_of
 
 
 class PoolRows:
@@ -23,8 +22,7 @@ class PoolRows:
         self.pool = Pool(artifact)
         self.labels = self.pool.labels
         self._starts = np.array([part.start for part in artifact.parts], dtype=np.int64)
-        runs = [role for role in artifact.inputs if role.startswith("run[")]
-        self._runs = [Run(artifact.input(role)) for role in sorted(runs)]
+        self.origin = origins_of(artifact)
 
     def row(self, row: int) -> tuple[int, np.ndarray, dict[str, np.ndarray]]:
         """Return (query, docs ascending, rank of each in every source)."""
@@ -34,37 +32,6 @@ class PoolRows:
         items = slice(int(part.offsets[at]), int(part.offsets[at + 1]))
         ranks = {label: part.rank[label][items] for label in self.labels}
         return int(part.query[at]), part.doc[items], ranks
-
-    def reached(self, row: int, docs: np.ndarray) -> Callable[[str], np.ndarray]:
-        """Return a function of the label: with what probability its run held each document."""
-
-        def probability(label: str) -> np.ndarray:
-            found = np.ones(len(docs))
-            for run in self._runs:
-                if run.label == label and run.drawn:
-                    found[:] = _drawn_inclusion(run, row, docs)
-            return found
-
-        return probability
-
-
-def _drawn_inclusion(run: Run, row: int, docs: np.ndarray) -> np.ndarray:
-    """Return the inclusion recorded by a drawn run; 1 for documents that it does not hold."""
-    starts = np.array([part.start for part in run.artifact.parts], dtype=np.int64)
-    number = int(np.searchsorted(starts, row, side="right")) - 1
-    part = run.part(run.artifact.parts[number].number)
-    at = row - int(starts[number])
-    low, high = int(part.offsets[at]), int(part.offsets[at + 1])
-    drawn, inclusion = part.doc[low:high], part.inclusion
-    found = np.ones(len(docs))
-    if inclusion is None:
-        return found
-    order = np.argsort(drawn)
-    place = np.minimum(np.searchsorted(drawn, docs, sorter=order), max(0, len(drawn) - 1))
-    if len(drawn):
-        hit = drawn[order[place]] == docs
-        found[hit] = inclusion[low:high][order[place[hit]]]
-    return found
 
 
 class ScoreRows:

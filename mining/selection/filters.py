@@ -8,6 +8,7 @@ what it removed (`filtered:<text>` in the manifest).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,16 @@ from ..score_kinds import has_probability
 from ..statistics.base import SCALES, checked_scale
 from .base import FILTERS, Candidates, label_of
 from .targeted import log_probabilities
+
+
+class OfOneDocument:
+    """A filter that decides from a document, its score and the positive, not from other lists."""
+
+    __slots__ = ()
+
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """No list of the pool."""
+        return frozenset()
 
 
 def on_scale(candidates: Candidates, scale: str | None) -> np.ndarray:
@@ -45,7 +56,7 @@ def on_scale(candidates: Candidates, scale: str | None) -> np.ndarray:
 
 @FILTERS.register("margin")
 @dataclass(frozen=True, slots=True)
-class Margin:
+class Margin(OfOneDocument):
     """Keep candidates that score at least `gap` below the positive: s_j ≤ s_0 − gap.
 
     gap = 0 removes what the teacher puts above the positive. The gap has the unit of `score`: 0.5
@@ -68,7 +79,7 @@ class Margin:
 
 @FILTERS.register("share")
 @dataclass(frozen=True, slots=True)
-class Share:
+class Share(OfOneDocument):
     """Keep candidates with at most the share `of` of the positive's probability: P_j ≤ of·P_0.
 
     Written as a gap of log-probabilities, so it means the same for every sign of the logits.
@@ -88,7 +99,7 @@ class Share:
 
 @FILTERS.register("between")
 @dataclass(frozen=True, slots=True)
-class Between:
+class Between(OfOneDocument):
     """Keep candidates with low ≤ score ≤ high, an absolute floor and ceiling on `score`."""
 
     low: float | None = None
@@ -130,6 +141,10 @@ class Percentile:
                 f"low={self.low},high={self.high} are not shares", do="write 0 ≤ low < high ≤ 1"
             )
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """The whole pool: every candidate moves the shares of the others."""
+        return frozenset(labels)
+
     def keeps(self, candidates: Candidates) -> np.ndarray:
         """Order the allowed candidates by score, lowest first."""
         allowed = np.flatnonzero(candidates.allowed)
@@ -155,6 +170,10 @@ class RankWindow:
                 do="ranks start at 1",
             )
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """The source's list."""
+        return frozenset([label_of(self.source, labels, "rank_window")])
+
     def keeps(self, candidates: Candidates) -> np.ndarray:
         """Read the source's ranks."""
         rank = candidates.rank[label_of(self.source, list(candidates.rank), "rank_window")]
@@ -164,7 +183,7 @@ class RankWindow:
 
 @FILTERS.register("near_copies")
 @dataclass(frozen=True, slots=True)
-class NearCopies:
+class NearCopies(OfOneDocument):
     """Remove near copies of any positive of the query: texts whose overlap is `of` or more.
 
     The overlap is the exact Jaccard overlap of folded character shingles (`mining.near_copies`).

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
-from .base import STRATEGIES, Candidates, draw_uniformly, drawn_share, in_window, label_of
+from .base import FIXED, MIXED, STRATEGIES, Candidates, draw_uniformly, in_window, label_of
 from .strategies import FromScores
 
 
@@ -18,8 +18,10 @@ class Quotas(FromScores):
     """`take[i]` documents, drawn uniformly, from the first `last` ranks of `sources[i]`.
 
     A document that several sources found belongs to the first of them in this order, so the parts
-    do not overlap and π = take / documents of the part, exactly. Without `take` the negatives are
-    shared evenly, the first sources taking what is left over.
+    do not overlap and π = take / documents of the part, exactly. A list that is drawn comes last,
+    wherever it is named: its part is drawn from all documents that belong to no other, and what the
+    other parts hold does not depend on the draw. Without `take` the negatives are shared evenly,
+    the first sources taking what is left over.
     """
 
     sources: tuple[str, ...]
@@ -47,6 +49,10 @@ class Quotas(FromScores):
         found = tuple(label_of(source, labels, "quotas") for source in self.sources)
         return replace(self, sources=found)
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """The lists of its sources."""
+        return frozenset(self.sources)
+
     def reach(self, candidates: Candidates, size: int) -> np.ndarray:
         """Return the union of the parts, or nothing where one of them is too small."""
         parts, numbers = self._parts(candidates), self._numbers(size)
@@ -55,18 +61,21 @@ class Quotas(FromScores):
         return np.sort(np.concatenate(parts))
 
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
-        """take / documents of the part, times the source's own probability where that draws."""
-        probability = np.zeros(len(candidates))
+        """take / documents of the part, of a drawn list: of the population that is in no part."""
+        probability = np.full(len(candidates), self.beyond(candidates, reach, size))
         for source, part, number in self._each(candidates, size):
-            probability[part] = number / max(1, len(part)) * candidates.reached(source)[part]
+            if candidates.origin_of(source) == FIXED:
+                probability[part] = number / max(1, len(part))
         return probability[reach]
 
     def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
         """The part of a source that draws its lists itself."""
-        return sum(
-            drawn_share(candidates, source, part, number)
-            for source, part, number in self._each(candidates, size)
-        )
+        free, share = candidates.population, 0.0
+        for source, part, number in self._each(candidates, size):
+            origin = candidates.origin_of(source)
+            free -= len(part) if origin == FIXED else 0
+            share += 0.0 if origin == FIXED else float("nan") if origin == MIXED else number
+        return share / free if share else 0.0
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
@@ -82,13 +91,13 @@ class Quotas(FromScores):
         return list(zip(self.sources, self._parts(candidates), numbers, strict=True))
 
     def _parts(self, candidates: Candidates) -> list[np.ndarray]:
-        """Return the candidates that belong to each source."""
-        free, parts = np.ones(len(candidates), dtype=bool), []
-        for source in self.sources:
+        """Return the candidates that belong to each source: fixed lists choose first."""
+        free, parts = np.ones(len(candidates), dtype=bool), {}
+        for source in sorted(self.sources, key=lambda one: candidates.origin_of(one) != FIXED):
             window = in_window(candidates, source, 1, self.last)
-            parts.append(window[free[window]])
+            parts[source] = window[free[window]]
             free[window] = False
-        return parts
+        return [parts[source] for source in self.sources]
 
     def _numbers(self, size: int) -> list[int]:
         """Return how many documents each source gives; raises UsageError for another sum."""

@@ -14,7 +14,7 @@ from ..errors import BadInput
 from ..near_copies import KeptShingles
 from ..store import Artifact, open_artifact
 from ..vectors import Vectors
-from .base import Candidates
+from .base import DRAWN, MIXED, Candidates
 from .candidates import NotFinite, PoolRows, ScoreRows, TextCopies
 
 
@@ -59,18 +59,19 @@ class CandidateReader:
         self.vectors = Vectors(artifacts["vectors"]) if "vectors" in artifacts else None
         self.min_grade, self.positives, self.missing = min_grade, positives, missing
         self.size = size
+        self.origin = dict(self.pool.origin)
+        if positives == "best":  # a drawn document may be the best: the positive is drawn too
+            self.origin = {k: MIXED if v == DRAWN else v for k, v in self.origin.items()}
         self.counts: dict[str, int] = {}
 
     def rows(self, start: int, stop: int) -> Iterator[Asked]:
         """Yield pool rows start…stop−1, ascending queries."""
         rows = [self.pool.row(row) for row in range(start, stop)]
         query_ids = self.queries.query_ids([query for query, _, _ in rows])
-        for number, ((query, docs, ranks), query_id) in enumerate(
-            zip(rows, query_ids, strict=True)
-        ):
+        for (query, docs, ranks), query_id in zip(rows, query_ids, strict=True):
             asked = Asked(query, query_id, *self.qrels.of(query))
             try:
-                self._fill(asked, start + number, docs, ranks)
+                self._fill(asked, docs, ranks)
             except NotFinite as found:
                 doc_id = self.corpus.doc_id(found.doc)
                 raise found.refusal(query_id, doc_id, self.scores.artifact) from None
@@ -81,14 +82,16 @@ class CandidateReader:
         if number:
             self.counts[name] = self.counts.get(name, 0) + int(number)
 
-    def _fill(self, asked: Asked, row: int, docs: np.ndarray, ranks: dict[str, np.ndarray]) -> None:
+    def _fill(self, asked: Asked, docs: np.ndarray, ranks: dict[str, np.ndarray]) -> None:
         good = asked.grades >= self.min_grade
         score = self.scores.of(asked.query, docs)
         anchors = self._anchors(asked, docs, score, good)
         if not len(anchors):
             return
         positives = asked.judged[good]
-        allowed = self._allowed(docs, score, positives) & ~self._excluded(asked, docs)
+        barred = self._barred(docs, positives) | self._excluded(asked, docs)
+        allowed = ~barred & ~np.isnan(score)
+        outside = self._outside(docs, asked.judged[good | (asked.grades == EXCLUDED)])
         place = np.searchsorted(docs, anchors)
         together = self.positives == "together"
         for number, positive in enumerate(place[:1] if together else place):
@@ -103,7 +106,10 @@ class CandidateReader:
                     rank=ranks,
                     allowed=allowed & (np.arange(len(docs)) != positive),
                     positive=int(positive),
-                    reached=self.pool.reached(row, docs),
+                    origin=self.origin,
+                    documents=len(self.corpus) - len(self.empty),
+                    outside=outside,
+                    barred=barred | (np.arange(len(docs)) == positive),
                     distance=self._distances(docs, int(positive)),
                     also=also,
                     resemblance=self._resemblance(docs, np.append(positives, anchors[number])),
@@ -132,8 +138,15 @@ class CandidateReader:
             asked.reason = "unscored"
         return anchors
 
-    def _allowed(self, docs: np.ndarray, score: np.ndarray, positives: np.ndarray) -> np.ndarray:
-        """Say which pool documents may be negatives, and count those that may not."""
+    def _outside(self, docs: np.ndarray, never: np.ndarray) -> int:
+        """Return how many documents that are not in the pool may be negatives: not empty, and none
+        of `never`, the positives and the excluded. Copies of a positive are looked for in the pool
+        only."""
+        known = np.union1d(docs, never)
+        return len(self.corpus) - len(np.union1d(known, self.empty))
+
+    def _barred(self, docs: np.ndarray, positives: np.ndarray) -> np.ndarray:
+        """Say which pool documents can be no negatives, and count them."""
         positive = np.isin(docs, positives)
         empty = np.isin(docs, self.empty) & ~positive
         others, copies = np.flatnonzero(~positive & ~empty), np.zeros(len(docs), dtype=bool)
@@ -141,7 +154,7 @@ class CandidateReader:
         self.count("excluded:positive", positive.sum())
         self.count("excluded:empty", empty.sum())
         self.count("excluded:copy_of_positive", copies.sum())
-        return ~(positive | empty | copies) & ~np.isnan(score)
+        return positive | empty | copies
 
     def _excluded(self, asked: Asked, docs: np.ndarray) -> np.ndarray:
         """Say which pool documents the judgements exclude, and count them."""

@@ -17,10 +17,12 @@ from ..names import nearest
 from ..pool import Pool
 from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.tables import groups_schema
-from .base import FILTERS, STRATEGIES, Candidates, Filter, Strategy, draw_uniformly
+from .base import FILTERS, FIXED, STRATEGIES, Candidates, Filter, Strategy, draw_uniformly
+from .drawn import origins_of, spare_chances, unsteady
 from .reader import Asked, CandidateReader, paths_of
 
 _SHARD_PAIRS = 4_000_000
+_NOT_READ = {"split", "excluded", "inclusion"}  # parameters that name a meaning, or that inputs hold
 _CHOICES = {
     "positives": ("first", "all", "together", "best"),
     "when_short": ("drop_query", "error", "fill"),
@@ -82,11 +84,23 @@ def select_groups(
     }
     if (collection.qrels(split).grade == EXCLUDED).any():
         parameters["excluded"] = EXCLUDED  # older groups of such qrels drew these documents
+    if _looks_at_draws(pool, bound, parameters):
+        # Names what π means since lists that a source draws are counted in. Groups that look at
+        # no drawn list are what they were, and so is their fingerprint.
+        parameters["inclusion"] = "unconditional"
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
     inputs |= {"vectors": vectors} if vectors is not None else {}
     _check_needs(bound, inputs)
     return workspace.build(_stage(parameters, inputs), how)
+
+
+def _looks_at_draws(pool: Artifact, strategy: Strategy, parameters: dict[str, Any]) -> bool:
+    drawn = {label for label, origin in origins_of(pool).items() if origin != FIXED}
+    chooser = Chooser(str(strategy), parameters["filters"], parameters["size"], "error")
+    return bool(drawn & chooser.reads(Pool(pool).labels)) or (
+        bool(drawn) and parameters["when_short"] == "fill"
+    )
 
 
 def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
@@ -101,7 +115,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         worker=Selector,
         options={
             "paths": paths_of(inputs),
-            **{k: v for k, v in parameters.items() if k not in ("split", "excluded")},
+            **{k: v for k, v in parameters.items() if k not in _NOT_READ},
         },
         metadata={
             "kind": scores.metadata["kind"],
@@ -218,17 +232,41 @@ class Chooser:
         """Narrow, then return π over the candidates (float64) and of a document outside the pool.
 
         π is what could have happened: where a source draws its lists itself, documents that this
-        list happens not to hold have the probability of those it holds.
+        list happens not to hold have a probability too. NaN where it has no closed form.
         """
         self.narrow(candidates)
         wanted = self.negatives(candidates)
-        reach = self.strategy.reach(candidates, wanted)
-        found = np.zeros(len(candidates))
-        if len(reach) < wanted:
+        return self._chances(candidates, self.strategy.reach(candidates, wanted), wanted)
+
+    def by_draws(self, candidates: Candidates) -> bool:
+        """Say whether strategy or filters look at lists that depend on what a source drew."""
+        return unsteady(candidates, self.reads(list(candidates.rank)))
+
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """Return the pool's columns on which the choice depends."""
+        parts = (self.strategy, *self.filters.values())
+        return frozenset().union(*(part.reads(labels) for part in parts))
+
+    def _chances(
+        self, candidates: Candidates, reach: np.ndarray, wanted: int
+    ) -> tuple[np.ndarray, float]:
+        """Return π over narrowed candidates, given that a group is made of them.
+
+        Where `fill` makes up for too few, it is given that this group was, or was not, filled up.
+        """
+        found, labels = np.zeros(len(candidates)), list(candidates.rank)
+        short = len(reach) < wanted
+        drawn_filters = any(
+            unsteady(candidates, one.reads(labels)) for one in self.filters.values()
+        )
+        if drawn_filters or (short and unsteady(candidates, self.strategy.reads(labels))):
+            found[candidates.allowed] = np.nan
+            return found, float("nan")
+        if short:
             spare = self._spare(candidates, reach)
             found[reach] = 1.0
-            found[spare] = (wanted - len(reach)) / max(1, len(spare))
-            return found, 0.0
+            found[spare], beyond = spare_chances(candidates, spare, wanted - len(reach))
+            return found, beyond
         beyond = self.strategy.beyond(candidates, reach, wanted)
         found[candidates.allowed] = beyond
         found[reach] = self.strategy.inclusion(candidates, reach, wanted)
@@ -249,11 +287,9 @@ class Chooser:
         """
         wanted = self.negatives(candidates)
         reach = self.strategy.reach(candidates, wanted)
-        probability = np.zeros(len(candidates))
         if len(reach) >= wanted:
-            probability[reach] = self.strategy.inclusion(candidates, reach, wanted)
             chosen = self.strategy.choose(candidates, reach, wanted, draws)
-            return chosen, probability[chosen], 0
+            return chosen, self._chances(candidates, reach, wanted)[0][chosen], 0
         missing = wanted - len(reach)
         if self.when_short == "error":
             raise BadInput(
@@ -265,9 +301,8 @@ class Chooser:
         spare = self._spare(candidates, reach)
         if self.when_short == "drop_query" or len(spare) < missing:
             return None
-        probability[reach], probability[spare] = 1.0, missing / len(spare)
         chosen = np.concatenate([reach, draw_uniformly(spare, missing, draws)])
-        return chosen, probability[chosen], missing
+        return chosen, self._chances(candidates, reach, wanted)[0][chosen], missing
 
     @staticmethod
     def _spare(candidates: Candidates, reach: np.ndarray) -> np.ndarray:
@@ -318,6 +353,12 @@ class Selector:
         items = np.concatenate([first, choice[0]]).astype(np.int64)
         inclusion = np.concatenate([np.ones(len(first)), choice[1]])
         self.reader.count("filled", choice[2])
+        drawn = any(origin != FIXED for origin in candidates.origin.values())
+        if drawn and (choice[2] or self.chooser.by_draws(candidates)):
+            unknown = bool(np.isnan(inclusion).any())
+            estimated = bool(self.chooser.filters) or candidates.share_outside < 1.0
+            self.reader.count("inclusion:unknown", unknown)
+            self.reader.count("inclusion:estimated", estimated and not unknown)
         doc = candidates.doc[items]
         grade = asked.grade_of(doc).clip(-128, 127)
         books.rows.append((asked.query, doc, candidates.score[items], grade, inclusion))

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
-from .base import STRATEGIES, Candidates, draw_uniformly, drawn_share, in_window, label_of
+from .base import (
+    FIXED,
+    STRATEGIES,
+    Candidates,
+    chance_beyond,
+    draw_uniformly,
+    even_chance,
+    in_window,
+    label_of,
+)
 
 
 def _checked_window(first: int, last: int | None) -> None:
@@ -28,15 +37,24 @@ class FromScores:
         """Nothing more."""
         return frozenset()
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """The source's list, or all where none is named."""
+        source: str | None = getattr(self, "source", None)
+        return frozenset(labels if source is None else [source])
+
     def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
-        """Nothing outside the lists can be chosen."""
-        return 0.0
+        """Nothing outside a fixed list can be chosen; unknown for a list that is drawn."""
+        fixed = candidates.origin_of(getattr(self, "source", None)) == FIXED
+        return 0.0 if fixed else float("nan")
 
 
 @STRATEGIES.register("uniform")
 @dataclass(frozen=True, slots=True)
 class Uniform(FromScores):
-    """A uniform draw from the window of ranks first…last of one source: π = n / allowed in it."""
+    """A uniform draw from the window of ranks first…last of one source: π = n / allowed in it.
+
+    If the source draws its list, π = n / documents of the corpus that may be negatives.
+    """
 
     first: int = 1
     last: int | None = 200
@@ -54,12 +72,12 @@ class Uniform(FromScores):
         return in_window(candidates, str(self.source), self.first, self.last)
 
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
-        """n / reachable, times the source's own probability where that draws itself."""
-        return size / len(reach) * candidates.reached(str(self.source))[reach]
+        """n / reachable, or n / population where the source draws."""
+        return np.full(len(reach), even_chance(candidates, str(self.source), len(reach), size))
 
     def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
         """The same for every document of the corpus, if the source draws."""
-        return drawn_share(candidates, str(self.source), reach, size)
+        return chance_beyond(candidates, str(self.source), size)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
@@ -73,8 +91,7 @@ class Uniform(FromScores):
 class Random(FromScores):
     """A uniform draw from everything that a drawn source (`random`) put into the pool.
 
-    π is the probability of being in that source's list times n / allowed in it: for the random
-    source over the whole corpus n / number of documents, up to the few that were excluded.
+    π = n / documents of the corpus that may be negatives, however long the list is.
     """
 
     source: str = "random"
@@ -88,12 +105,12 @@ class Random(FromScores):
         return in_window(candidates, self.source, 1, None)
 
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
-        """n / reachable, times the source's own probability."""
-        return size / len(reach) * candidates.reached(self.source)[reach]
+        """n / population, or n / reachable for a source that does not draw."""
+        return np.full(len(reach), even_chance(candidates, self.source, len(reach), size))
 
     def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
         """The same for every document of the corpus."""
-        return drawn_share(candidates, self.source, reach, size)
+        return chance_beyond(candidates, self.source, size)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
@@ -108,7 +125,10 @@ class Top(FromScores):
     """The best ranks of one source; without a source, the highest teacher scores. π = 1.
 
     Ties of the teacher go to the lower document ordinal. Nothing is drawn, so documents further
-    down have probability 0: a density ratio against any target that holds them is infinite.
+    down have probability 0: a density ratio against any target that holds them is infinite. The
+    first ranks of a drawn list are a uniform draw: π = n / documents that may be negatives. The
+    best by teacher of a pool that holds a drawn list have no known π: what else might have been
+    drawn was not scored.
     """
 
     source: str | None = None
@@ -133,8 +153,18 @@ class Top(FromScores):
         return best[self.first - 1 :]
 
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
-        """1 for the first n, 0 below."""
+        """1 for the first n, 0 below; alike for all documents of a list that is drawn."""
+        if self.source is None and candidates.origin_of(None) != FIXED:
+            return np.full(len(reach), np.nan)
+        if self.source is not None and candidates.origin_of(self.source) != FIXED:
+            return np.full(len(reach), even_chance(candidates, self.source, len(reach), size))
         return (np.arange(len(reach)) < size).astype(np.float64)
+
+    def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
+        """The same for every document of the corpus, if the source draws."""
+        if self.source is None:
+            return FromScores.beyond(self, candidates, reach, size)
+        return chance_beyond(candidates, self.source, size)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
@@ -152,7 +182,7 @@ class Stratified(FromScores):
     source's list, or of the whole pool) are put into `bins` equal intervals between their lowest
     and highest score. Every bin gives the same number of documents, bins that run out give all they
     have, and what is left over goes to bins drawn at random: so π = E[documents taken from the bin]
-    / documents in the bin, in closed form.
+    / documents in the bin, in closed form. Unknown where a drawn list decides what is in the bins.
     """
 
     bins: int = 8
@@ -177,16 +207,15 @@ class Stratified(FromScores):
         return in_window(candidates, self.source, 1, self.last)
 
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
-        """Expected documents taken from the bin / documents in the bin."""
+        """Expected documents taken from the bin / documents in the bin; NaN for drawn lists."""
+        if candidates.origin_of(self.source) != FIXED:
+            return np.full(len(reach), np.nan)
         owner = equal_width_bins(candidates.score[reach], self.bins)
         sizes = np.bincount(owner, minlength=self.bins)
         base, open_bins, left = even_shares(sizes, size)
         expected = base.astype(np.float64)
         expected[open_bins] += left / max(1, len(open_bins))
-        probability = expected[owner] / sizes[owner]
-        if self.source is not None:
-            probability *= candidates.reached(self.source)[reach]
-        return probability
+        return expected[owner] / sizes[owner]
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator

@@ -11,7 +11,7 @@ from ...native.scales import AS_STORED, LOGIT_TO_LOGPROB, PROB_TO_LOGPROB
 from ..draws import generator
 from ..errors import UsageError
 from ..score_kinds import refuse_ranks
-from .base import STRATEGIES, Candidates, draw_uniformly, in_window, label_of
+from .base import FIXED, STRATEGIES, Candidates, draw_uniformly, in_window, label_of
 from .strategies import FromScores
 
 
@@ -23,7 +23,7 @@ class Shell(FromScores):
     Candidates (of one source, or of the whole pool) are ordered by their distance from the
     positive, ties by document; those from the share `near` to the share `far` of that order form
     the shell: shell(0, 0.25) is the nearest quarter, shell(0.75, 1) the farthest. π = n / documents
-    in it.
+    in it; unknown where a drawn list decides who is near.
     """
 
     near: float = 0.0
@@ -62,11 +62,9 @@ class Shell(FromScores):
         return order[low:high]
 
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
-        """n / documents of the shell, times the source's own probability where that draws."""
-        probability = np.full(len(reach), size / len(reach))
-        if self.source is not None:
-            probability = probability * candidates.reached(self.source)[reach]
-        return probability
+        """n / documents of the shell; NaN for drawn lists."""
+        fixed = candidates.origin_of(self.source) == FIXED
+        return np.full(len(reach), size / len(reach) if fixed else np.nan)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
@@ -85,7 +83,8 @@ class EntropyTarget(FromScores):
     The scale is log-probability, or the score as stored for similarities. The probability of a
     document has no closed form. With `draws`, the search is repeated that often and π estimated by
     the share of searches that chose the document, a uniform draw counted as one more: its standard
-    error is at most 1/(2·√draws). Without, inclusion is NaN, never a number that looks like one.
+    error is at most 1/(2·√draws). Without, and over a drawn list, inclusion is NaN, never a number
+    that looks like one.
     """
 
     H: float = 0.5
@@ -119,7 +118,7 @@ class EntropyTarget(FromScores):
 
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
         """Unknown, or estimated by repeated searches that depend on the query alone."""
-        if self.draws is None:
+        if self.draws is None or candidates.origin_of(self.source) != FIXED:
             return np.full(len(reach), np.nan)
         hits = np.zeros(len(candidates))
         for number in range(self.draws):

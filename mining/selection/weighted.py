@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
-from .base import STRATEGIES, Candidates, draw_uniformly, drawn_share, in_window, label_of
+from .base import (
+    DRAWN,
+    FIXED,
+    MIXED,
+    STRATEGIES,
+    Candidates,
+    chance_beyond,
+    draw_uniformly,
+    even_chance,
+    in_window,
+    label_of,
+)
 from .strategies import FromScores
 
 
@@ -18,10 +29,12 @@ from .strategies import FromScores
 class Softmax(FromScores):
     """A draw weighted by softmax(score/T) of the teacher, or by exp(−rank/T) of a source.
 
-    The inclusion probabilities are π = 1 − exp(−τ·w) with τ such that they sum to n: those of
-    Gumbel top-k for large pools, within 0.04 in the small ones that were tried. Gumbel top-k itself
-    has no closed form, so the draw is a systematic one over a random order, which has exactly these
-    π.
+    The inclusion probabilities are π = 1 − exp(−τ·w) with τ such that they sum to n, and the draw
+    is a systematic one over a random order, which has exactly these π. It is not Gumbel top-k,
+    whose π have no closed form: the two agree where all π are small, and are up to 0.101 apart
+    where one document outweighs the rest, in pools of any size. The ranks of a drawn list say
+    nothing of a document, so `by=rank` over one gives π = n / documents that may be negatives;
+    `by=score` over one has no known π.
     """
 
     T: float = 1.0
@@ -50,11 +63,18 @@ class Softmax(FromScores):
         return in_window(candidates, self.source, 1, self.last)
 
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
-        """π = 1 − exp(−τ·w), times the source's own probability where that draws itself."""
-        probability = self._drawn(candidates, reach, size)
-        if self.source is not None:
-            probability = probability * candidates.reached(self.source)[reach]
-        return probability
+        """π = 1 − exp(−τ·w); alike for all by the ranks of a drawn list, NaN by its scores."""
+        if candidates.origin_of(self.source) == FIXED:
+            return self._drawn(candidates, reach, size)
+        if self.by == "score":
+            return np.full(len(reach), np.nan)
+        return np.full(len(reach), even_chance(candidates, str(self.source), len(reach), size))
+
+    def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
+        """The same for every document of the corpus, by the ranks of a drawn list."""
+        if self.by == "score":
+            return FromScores.beyond(self, candidates, reach, size)
+        return chance_beyond(candidates, str(self.source), size)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator
@@ -95,12 +115,13 @@ def systematic(probability: np.ndarray, size: int, draws: np.random.Generator) -
     """Draw `size` distinct indices such that each is included with exactly its probability.
 
     The indices stand in random order on a line, each as long as its probability; points at distance
-    1 from a random start choose those they fall on.
+    1 from a random start choose those they fall on. Exact up to rounding: less than size·2⁻⁵⁰.
     """
     order = draws.permutation(len(probability))
     ends = np.cumsum(probability[order])
     points = (draws.random() + np.arange(size)) * (ends[-1] / size)
-    place = np.minimum(np.searchsorted(ends, points, side="right"), len(order) - 1)
+    points = np.minimum(points, np.nextafter(ends[-1], 0.0))  # never past a document of π > 0
+    place = np.searchsorted(ends, points, side="right")
     chosen = np.unique(place)
     if len(chosen) < size:  # rounding can put two points on one document of probability 1
         rest = np.setdiff1d(np.arange(len(order)), chosen)
@@ -116,7 +137,8 @@ class Mixture(FromScores):
 
     First `number` documents are drawn uniformly from the first `target_last` ranks of `target`,
     then the others uniformly from ranks first…last of `source`, never one twice. With λ = number /
-    n the density ratio against the uniform target is at most 1/λ, whatever the window leaves out.
+    n the density ratio against the uniform target is at most 1/λ, whatever the window leaves out:
+    π ≥ number / documents of the target. The target of a list that is drawn is the corpus.
     """
 
     first: int = 1
@@ -142,10 +164,20 @@ class Mixture(FromScores):
         source = label_of(self.source, others if self.source is None else labels, "mixture")
         return replace(self, source=source, target=target)
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """Both lists."""
+        return frozenset([str(self.source), self.target])
+
     def reach(self, candidates: Candidates, size: int) -> np.ndarray:
-        """Return the union of both windows, or nothing where one of them is too small."""
+        """Return the union of both windows, or nothing where one of them is too small.
+
+        Whether a group is made must not depend on which documents were drawn, only on how many:
+        so with a drawn list the target may take any document of the window.
+        """
         window, target = self._windows(candidates)
-        shared = len(np.intersect1d(window, target))
+        shared = len(window)
+        if self._origins(candidates) == (FIXED, FIXED):
+            shared = len(np.intersect1d(window, target))
         enough = len(window) - min(self.number, shared) >= size - self.number
         if self.number > min(size, len(target)) or not enough:
             return np.empty(0, dtype=np.int64)
@@ -154,25 +186,56 @@ class Mixture(FromScores):
     def inclusion(self, candidates: Candidates, reach: np.ndarray, size: int) -> np.ndarray:
         """Exact, by the hypergeometric number of window documents that the target took first.
 
-        A target source that drew itself multiplies its own probability into the target's part.
+        A drawn list counts as the whole population: `number` of its documents are `number` of the
+        population, and what is drawn next from it is drawn from the rest of the population.
         """
-        window, target = self._windows(candidates)
-        of_window, of_target = np.isin(reach, window), np.isin(reach, target)
-        shared, rest = int((of_window & of_target).sum()), size - self.number
-        taken = np.where(of_target, self.number / len(target), 0.0)
-        then = np.zeros(len(reach))
-        for also, population, others in (
-            (True, len(target) - 1, shared - 1),
-            (False, len(target), shared),
-        ):
-            mine = of_window & (of_target == also)
+        if MIXED in self._origins(candidates):
+            return np.full(len(reach), np.nan)
+        inside = [
+            np.isin(reach, one) if origin == FIXED else np.ones(len(reach), bool)
+            for one, origin in zip(
+                self._windows(candidates), self._origins(candidates), strict=True
+            )
+        ]
+        found = np.zeros(len(reach))
+        for of_window, of_target in ((True, True), (True, False), (False, True)):
+            mine = (inside[0] == of_window) & (inside[1] == of_target)
             if mine.any():
-                then[mine] = _expected_share(len(window), rest, population, others, self.number)
-        return taken * candidates.reached(self.target)[reach] + (1.0 - taken) * then
+                found[mine] = self._chance(candidates, size, of_window, of_target)
+        return found
 
     def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
-        """The target's part, if the target draws."""
-        return drawn_share(candidates, self.target, self._windows(candidates)[1], self.number)
+        """That of a document which only a drawn list could have held."""
+        origins = self._origins(candidates)
+        if MIXED in origins:
+            return float("nan")
+        source, target = (origin == DRAWN for origin in origins)
+        return self._chance(candidates, size, source, target) if source or target else 0.0
+
+    def _chance(self, candidates: Candidates, size: int, of_window: bool, of_target: bool) -> float:
+        """Return π of a document by the lists that hold it, a drawn one holding all there are."""
+        windows, origins = self._windows(candidates), self._origins(candidates)
+        held = [
+            one if origin == FIXED else np.flatnonzero(candidates.allowed)
+            for one, origin in zip(windows, origins, strict=True)
+        ]
+        shared = len(np.intersect1d(*held))
+        shared += candidates.population - len(held[0]) if origins == (DRAWN, DRAWN) else 0
+        window, target = (
+            len(one) if origin == FIXED else candidates.population
+            for one, origin in zip(held, origins, strict=True)
+        )
+        taken = self.number / target if of_target else 0.0
+        if not of_window:
+            return taken
+        own = int(of_target)
+        rest = size - self.number
+        then = _expected_share(window, rest, target - own, shared - own, self.number)
+        return taken + (1.0 - taken) * then
+
+    def _origins(self, candidates: Candidates) -> tuple[str, str]:
+        source, target = str(self.source), self.target
+        return candidates.origin_of(source), candidates.origin_of(target)
 
     def choose(
         self, candidates: Candidates, reach: np.ndarray, size: int, draws: np.random.Generator

@@ -39,10 +39,12 @@ REASONS = {
     15: "no_mixture",  # the strategy draws nothing from a target
     16: "only_ranks",  # the teacher gives an order, and an order has no distances
     17: "no_positive",  # no document of the candidate list is judged relevant
+    20: "drawn_list",  # what can be chosen depends on a drawn list, in no closed form
 }
 NO_PROBABILITY, DUPLICATE_DOCUMENT, UNKNOWN_INCLUSION = 7, 8, 9
 EMPTY_TARGET, SAMPLE_OUTSIDE_TARGET = 10, 11
 NOT_FOUND, ZERO_DISTANCES, CONSTANT, NO_MIXTURE, ONLY_RANKS, NONE_RELEVANT = range(12, 18)
+DRAWN_LIST = 20
 
 SCALES = ("logprob", "logit", "raw")
 ORDER = "order"  # scores as stored, of whatever kind, for what looks at their order alone

@@ -21,6 +21,7 @@ from ...native import scales
 from ..errors import BadInput, UsageError
 from ..store import Artifact
 from .base import (
+    DRAWN_LIST,
     EMPTY_TARGET,
     NO_MIXTURE,
     SAMPLE_OUTSIDE_TARGET,
@@ -59,6 +60,13 @@ class Strata:
         return float((self.mu[inside] / self.nu[inside]).max()) if inside.any() else float("nan")
 
 
+def selected(rows: Rows) -> list[tuple[Candidates, np.ndarray, np.ndarray, float]]:
+    """Return what `Selection.of` says of every group, read once."""
+    found: list[tuple[Candidates, np.ndarray, np.ndarray, float]]
+    found = rows.once("selected", lambda: list(rows.selection.of(rows)))
+    return found
+
+
 def importance_ess(weight: np.ndarray) -> float:
     """(Σw)²/Σw² of the importance weights w = μ/ν of a sample: how many documents it is worth."""
     squares = float((weight * weight).sum())
@@ -93,12 +101,13 @@ class _AgainstTarget:
         names = ("kappa", "coverage", "kappa_covered", "ess")
         values = {name: np.full(len(rows), np.nan) for name in names}
         status = {name: np.full(len(rows), UNKNOWN_INCLUSION, np.uint8) for name in names}
-        selected = rows.once("selected", lambda: list(rows.selection.of(rows)))
-        for row, (candidates, allowed, pi, beyond) in enumerate(selected):
-            if np.isnan(pi).any():
+        for row, (candidates, allowed, pi, beyond) in enumerate(selected(rows)):
+            if np.isnan(pi).any() or np.isnan(beyond):
+                if rows.selection.chooser.by_draws(candidates):
+                    for name in names:
+                        status[name][row] = DRAWN_LIST
                 continue
-            size = rows.selection.corpus_size
-            strata = strata_of(candidates, allowed, pi, beyond, size, self.target, self.last)
+            strata = strata_of(candidates, allowed, pi, beyond, self.target, self.last)
             if strata is None:
                 for name in names:
                     status[name][row] = EMPTY_TARGET
@@ -177,8 +186,8 @@ class ImportanceEss(_AgainstTarget):
 class MixingGuard:
     """1/λ: no κ against a mixture's own target can be larger (P4), λ its share of the negatives.
 
-    The target of a source that draws its lists itself is the corpus. Null for strategies that mix
-    nothing in.
+    The target of a source that draws its lists itself is the corpus; what the filters remove is in
+    no target of the mixture. Null for strategies that mix nothing in, and for groups filled up.
     """
 
     @property
@@ -196,10 +205,14 @@ class MixingGuard:
         from ..selection.weighted import Mixture
 
         out = np.full(len(rows), np.nan)
-        strategy = rows.selection.chooser.strategy
-        if isinstance(strategy, Mixture):
+        chooser = rows.selection.chooser
+        if isinstance(chooser.strategy, Mixture):
             positives = np.add.reduceat(rows.positive.astype(np.int64), rows.offsets[:-1])
-            out = (np.diff(rows.offsets) - np.maximum(positives, 1)) / strategy.number
+            out = (np.diff(rows.offsets) - np.maximum(positives, 1)) / chooser.strategy.number
+            for row, (candidates, *_) in enumerate(selected(rows)):
+                wanted = chooser.negatives(candidates)
+                if len(chooser.strategy.reach(candidates, wanted)) < wanted:
+                    out[row] = np.nan
         undefined = np.isnan(out)
         return out, np.where(undefined, NO_MIXTURE, scales.DEFINED).astype(np.uint8)
 
@@ -209,28 +222,29 @@ def strata_of(
     allowed: np.ndarray,
     pi: np.ndarray,
     beyond: float,
-    corpus_size: int,
     target: str,
     last: int | None,
 ) -> Strata | None:
-    """Return the strata: every pool document by itself, then all documents outside the pool.
+    """Return the strata: every pool document by itself, then the documents outside the pool, first
+    those that may be chosen, then those that the filters would remove.
 
     `allowed`: pool documents that may be negatives before any filter; `pi`: probability of each;
-    `beyond`: of each document outside; `corpus_size`: documents that are not empty. None where the
-    target is empty.
+    `beyond`: of each document outside. None where the target is empty.
     """
-    outside = max(0, corpus_size - len(candidates))
+    kept = round(candidates.outside * candidates.share_outside)
+    outside = np.array([kept, candidates.outside - kept])
     number = np.append(np.ones(len(candidates)), outside)
-    pi = np.append(np.where(allowed, pi, 0.0), beyond if outside else 0.0)
+    pi = np.append(np.where(allowed, pi, 0.0), [beyond if kept else 0.0, 0.0])
+    nowhere = np.zeros(2, bool)
     if target == "corpus":
         inside = np.append(allowed, outside > 0)
     elif target == "judged":
-        inside = np.append(allowed & candidates.judged, False)
+        inside = np.append(allowed & candidates.judged, nowhere)
     else:
         from ..selection.base import label_of
 
         rank = candidates.rank[label_of(target, list(candidates.rank), "density_ratio")]
-        inside = np.append(allowed & (rank > 0) & (rank <= (last or 65535)), False)
+        inside = np.append(allowed & (rank > 0) & (rank <= (last or 65535)), nowhere)
     total, mass = float((number * inside).sum()), float((number * pi).sum())
     if total == 0 or mass == 0:
         return None
@@ -270,7 +284,6 @@ class Selection:
         )
         pool = made.input("pool")
         self.query = np.concatenate([t["query"].to_numpy() for t in pool.tables()])
-        self.corpus_size = len(self.reader.corpus) - len(self.reader.empty)
 
     def of(self, rows: Rows) -> Iterator[tuple[Candidates, np.ndarray, np.ndarray, float]]:
         """Yield (candidates, which may be negatives, π of each, π outside the pool) per group."""

@@ -185,7 +185,9 @@ def _measure(
     _refuse_missing_inputs(wanted, have)
     stage = Stage(
         kind="statistics",
-        parameters=_parameters(measured.kind, texts, compat, min_grade),
+        parameters=_parameters(measured.kind, texts, compat, min_grade)
+        # What reads π counts the lists in that a source draws: other numbers than before.
+        | ({"inclusion": "unconditional"} if any("selection" in s.needs for s in wanted) else {}),
         inputs=inputs,
         schema=schema_of(wanted),
         shards=lambda: _shards(measured),

@@ -20,7 +20,6 @@ def candidates(scores, kind="logit", positive=0, distance=None, ranks=None):
         rank={k: np.asarray(v, np.uint16) for k, v in (ranks or {}).items()},
         allowed=np.arange(n) != positive,
         positive=positive,
-        reached=lambda label: np.ones(n),
         distance=None if distance is None else lambda: np.asarray(distance, np.float64),
     )
 

@@ -10,8 +10,8 @@ import numpy as np
 
 def uniform(rng, draws, inside, size):
     """`size` of the True places, each set equally likely: the smallest of random keys."""
-    keys = np.where(inside, rng.random((draws, len(inside))), np.inf)
-    return _smallest(keys, size)
+    keys = np.where(inside, rng.random((draws, inside.shape[-1])), np.inf)
+    return smallest(keys, size)
 
 
 def stratified(rng, draws, owner, bins, size):
@@ -22,19 +22,19 @@ def stratified(rng, draws, owner, bins, size):
         mine = np.flatnonzero(owner == number)
         turn[:, mine] = np.argsort(np.argsort(rng.random((draws, len(mine))), axis=1), axis=1)
     order_of_bins = np.argsort(np.argsort(rng.random((draws, bins)), axis=1), axis=1)
-    return _smallest(turn * bins + order_of_bins[:, owner], size)
+    return smallest(turn * bins + order_of_bins[:, owner], size)
 
 
 def mixture(rng, draws, window, target, number, size):
     """`number` of the target, then the rest of the window without those taken."""
     first = uniform(rng, draws, target, number)
-    keys = np.where(window & ~first, rng.random((draws, len(window))), np.inf)
-    return first | _smallest(keys, size - number)
+    keys = np.where(window & ~first, rng.random((draws, window.shape[-1])), np.inf)
+    return first | smallest(keys, size - number)
 
 
 def quotas(rng, draws, parts, numbers):
     """So many of each disjoint part."""
-    taken = np.zeros((draws, len(parts[0])), dtype=bool)
+    taken = np.zeros((draws, parts[0].shape[-1]), dtype=bool)
     for inside, number in zip(parts, numbers, strict=True):
         taken |= uniform(rng, draws, inside, number)
     return taken
@@ -52,7 +52,8 @@ def systematic(rng, draws, probability):
     return taken
 
 
-def _smallest(keys, size):
+def smallest(keys, size):
+    """The `size` smallest keys of each row."""
     chosen = np.argpartition(keys, size - 1, axis=1)[:, :size]
     taken = np.zeros(keys.shape, dtype=bool)
     np.put_along_axis(taken, chosen, True, axis=1)
