@@ -70,8 +70,8 @@ def select_groups(
     min_grade = Pool(pool).min_grade if min_grade is None else min_grade
     when_short = "fill" if when_short == "fill(random)" else when_short
     given = {"positives": positives, "when_short": when_short, "missing": missing}
-    _check_request(size, min_grade, given)
-    _check_same_collection(pool, collection, split)
+    check_request(size, min_grade, given)
+    check_same_collection(pool, collection, split)
     bound = STRATEGIES.parse(strategy).bind(Pool(pool).labels)
     parameters = {
         "strategy": str(bound),
@@ -110,7 +110,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         parameters=parameters,
         inputs=inputs,
         schema=groups_schema(parameters["size"]),
-        shards=lambda: split_by_work(_candidates_per_query(inputs["pool"]), _SHARD_PAIRS),
+        shards=lambda: split_by_work(candidates_per_query(inputs["pool"]), _SHARD_PAIRS),
         unit="candidates",
         worker=Selector,
         options={
@@ -131,7 +131,8 @@ def _check_needs(strategy: Strategy, inputs: dict[str, Artifact]) -> None:
         raise UsageError(f"{strategy} needs {need}", do=f"declare them: {need}=…")
 
 
-def _check_request(size: int, min_grade: int, given: dict[str, str]) -> None:
+def check_request(size: int, min_grade: int, given: dict[str, str]) -> None:
+    """Refuse a size, grade or choice that no selection can have."""
     if not 2 <= size <= 1024:
         raise UsageError(f"size={size} is not a group size", do="choose 2 to 1024")
     if not 1 <= min_grade <= 127:  # groups hold grades in 8 bits
@@ -146,7 +147,8 @@ def _check_request(size: int, min_grade: int, given: dict[str, str]) -> None:
             raise UsageError(f"{name}={value!r} is unknown", do=nearest(value, _CHOICES[name]))
 
 
-def _check_same_collection(pool: Artifact, collection: Collection, split: str) -> None:
+def check_same_collection(pool: Artifact, collection: Collection, split: str) -> None:
+    """Refuse a pool of another collection or split."""
     same = all(
         pool.inputs.get(role) == artifact.fingerprint
         for role, artifact in (
@@ -168,7 +170,8 @@ def _check_same_collection(pool: Artifact, collection: Collection, split: str) -
         )
 
 
-def _candidates_per_query(pool: Artifact) -> np.ndarray:
+def candidates_per_query(pool: Artifact) -> np.ndarray:
+    """Return 1 + the number of candidates of every pool row: what a plan balances."""
     lengths = [np.diff(part.offsets) for part in Pool(pool).parts()]
     return np.concatenate(lengths) + 1 if lengths else np.empty(0, np.int64)
 

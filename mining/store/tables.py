@@ -32,7 +32,7 @@ SCORES = pa.schema(
 
 # Kinds whose rows answer for queries: rows + dropped = keys of the plan (invariant 4, the books
 # balance).
-KEYED_BY_QUERY = {"run", "pool", "scores", "groups", "statistics", "evaluation"}
+KEYED_BY_QUERY = {"run", "pool", "scores", "design", "groups", "statistics", "evaluation"}
 # Kinds with exactly one row per key (document or query ordinal).
 KEYED_BY_ROW = {"tokens", "vectors"}
 
@@ -55,6 +55,24 @@ def groups_schema(size: int) -> pa.Schema:
             ("score", pa.list_(pa.float32(), size)),
             ("grade", pa.list_(pa.int8(), size)),
             ("inclusion", pa.list_(pa.float32(), size)),
+        ]
+    )
+
+
+def design_schema(size: int) -> pa.Schema:
+    """Return the schema of a blocked design: a group of `size` per query and cell, the first
+    `positives` of it positive, with the locality and entropy aimed at and reached."""
+    measured = ("locality_target", "locality", "entropy_target", "entropy")
+    return pa.schema(
+        [
+            ("query", pa.uint32()),
+            ("near", pa.uint8()),
+            ("sure", pa.uint8()),
+            ("positives", pa.uint16()),
+            ("doc", pa.list_(pa.uint32(), size)),
+            ("score", pa.list_(pa.float32(), size)),
+            ("grade", pa.list_(pa.int8(), size)),
+            *((name, pa.float64()) for name in measured),
         ]
     )
 
@@ -171,6 +189,13 @@ def _groups_meaning(table: pa.Table) -> Iterable[str]:
         yield "a group holds a document twice"
 
 
+def _design_meaning(table: pa.Table) -> Iterable[str]:
+    rows = np.unique(table["query"].to_numpy(), return_counts=True)[1]
+    if len(np.unique(rows)) > 1:
+        yield "a block does not hold every cell"
+    yield from _groups_meaning(table)
+
+
 def _qrels_meaning(table: pa.Table) -> Iterable[str]:
     keys = table["query"].to_numpy().astype(np.uint64) << np.uint64(32)
     yield from _strictly_rising(keys | table["doc"].to_numpy(), "(query, doc)")
@@ -185,6 +210,7 @@ _MEANING: dict[str, Callable[[pa.Table], Iterable[str]]] = {
     "run": _run_meaning,
     "pool": _ascending_docs,
     "scores": _scores_meaning,
+    "design": _design_meaning,
     "groups": _groups_meaning,
     "qrels": _qrels_meaning,
 }
