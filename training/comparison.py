@@ -21,14 +21,15 @@ from .evaluation import Evaluation, parse_measures
 from .random_effects import Effects, effects
 from .significance import (
     Interval,
-    bootstrap_interval,
     checked,
     holm,
     paired_randomisation,
     paired_t,
+    t_interval,
 )
 
 FILE = "comparisons.arrow"
+INTERVAL = "banerjee"  # part of the fingerprint: tables of another method are never taken for ours
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -36,8 +37,8 @@ Pairs = Sequence[tuple[str, str]]
 class Comparison:
     """One pair of systems, a − b: difference with its interval, p values raw and by Holm.
 
-    `difference`: bootstrap interval over queries, and over seeds where there are several. `p_t`:
-    paired t-test, with several seeds that of the random-effects model. `effects`: variance
+    `difference`: with the interval that `p_t` inverts to, over queries, and over seeds where there
+    are several. `p_t`: paired t-test, with several seeds of crossed effects. `effects`: variance
     components of the difference, None with one seed. `equivalence`: None without a margin.
     """
 
@@ -84,7 +85,7 @@ def compare(
                 b,
                 queries=d.shape[1],
                 seeds=d.shape[0],
-                difference=bootstrap_interval(d, draws=draws, seed=seed),
+                difference=t_interval(d),
                 p_t=p_t,
                 p_randomisation=p_random,
                 p_adjusted=p_t,
@@ -169,6 +170,7 @@ def compare_evaluations(
         raise UsageError("there is no pair to compare", do="name at least two systems")
     parameters = {
         "measure": name,
+        "interval": INTERVAL,
         "family": [list(pair) for pair in family],
         "margin": margin,
         "alpha": alpha,

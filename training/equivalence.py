@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from ..mining.errors import BadInput, UsageError
-from .random_effects import error_of_mean
+from .random_effects import Uncertainty, uncertainty
 from .significance import Interval, checked, paired_t, t_interval
 
 LEAST_POWER = 0.5  # below this, "equivalent" is never said
@@ -54,20 +54,17 @@ class Equivalence:
 def paired_tost(d: np.ndarray, margin: float, *, alpha: float = 0.05) -> Equivalence:
     """Test whether two systems differ by less than ±margin (Schuirmann 1987), paired over queries.
 
-    d: differences [queries] or [seeds, queries]. Equivalent iff both one-sided tests reject at
+    d: differences [queries] or [seeds, queries]; each test is the one-sided half of `paired_t`, so
+    its size is at most `alpha` with two seeds too. Equivalent iff both one-sided tests reject at
     `alpha` and the test had a power of at least 0.5 with these queries, seeds and spread; different
     iff the paired t-test rejects and equivalence was not shown; else undecided. The margin must be
     declared before the data are seen.
     """
     d = checked(d)
     _check_margin(margin, alpha)
-    error, freedom = error_of_mean(d)
-    if error == 0:
-        p_low, p_high = float(d.mean() <= -margin), float(d.mean() >= margin)
-    else:
-        p_low = float(stats.t.sf((d.mean() + margin) / error, freedom))
-        p_high = float(stats.t.cdf((d.mean() - margin) / error, freedom))
-    power, different = _power(error, freedom, margin, alpha), paired_t(d)
+    known, mean = uncertainty(d), float(d.mean())
+    p_low, p_high = known.below(mean + margin), known.below(margin - mean)
+    power, different = _power(known, margin, alpha), paired_t(d)
     p = max(p_low, p_high)
     outcome = _outcome(p, different, power, alpha)
     interval = t_interval(d, 1 - 2 * alpha)
@@ -82,18 +79,28 @@ def tost_power(n: int, sd: float, margin: float, *, alpha: float = 0.05) -> floa
     if n < 2:
         raise BadInput(f"{n} queries have no spread", do="compare on at least two queries")
     _check_margin(margin, alpha)
-    return _power(sd / math.sqrt(n), n - 1, margin, alpha)
+    error = sd / math.sqrt(n)
+    return _power(Uncertainty(error, ((error**2, n - 1),)), margin, alpha)
 
 
-def _power(error: float, freedom: float, margin: float, alpha: float) -> float:
-    """E over s of max(0, 2Φ(δ/σ − t·s/σ) − 1), s² = σ²χ²/ν with σ the standard error of the mean,
-    by the midpoints of 4,000 quantiles of χ² (Phillips 1990 gives the integral)."""
-    if error == 0:
+def _power(known: Uncertainty, margin: float, alpha: float) -> float:
+    """E over the estimates of max(0, 2Φ((δ − h)/σ) − 1), σ the standard error of the mean and h the
+    half-width at level 1 − 2α.
+
+    h² = Σ t²v·χ²_ν/ν over the parts, integrated by the midpoints of quantiles of each χ² (Phillips
+    1990 gives the integral for one part).
+    """
+    if known.error == 0:
         return 1.0
-    quantiles = (np.arange(4000) + 0.5) / 4000
-    spread = np.sqrt(stats.chi2.ppf(quantiles, freedom) / freedom)
-    reach = margin / error - stats.t.ppf(1 - alpha, freedom) * spread
-    return float(np.maximum(0.0, 2 * stats.norm.cdf(reach) - 1).mean())
+    count = 4000 if len(known.parts) == 1 else 500
+    quantiles = (np.arange(count) + 0.5) / count
+    squared = np.zeros(1)
+    for variance, freedom in known.parts:
+        drawn = stats.chi2.ppf(quantiles, freedom) / freedom
+        reach = stats.t.ppf(1 - alpha, freedom) ** 2 * variance * drawn
+        squared = (squared[:, None] + reach).ravel()
+    inside = (margin - np.sqrt(squared)) / known.error
+    return float(np.maximum(0.0, 2 * stats.norm.cdf(inside) - 1).mean())
 
 
 def _outcome(p: float, p_different: float, power: float, alpha: float) -> str:

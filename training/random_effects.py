@@ -6,6 +6,13 @@ query and seed is the rest). Every query meets every seed, hence the closed form
 case hold, which are those of REML where no component is negative (Searle, Casella and McCulloch,
 Variance Components, 1992, ch. 4). A query's mean over seeds alone, tested as if the seeds were all
 there are, calls chance a difference: see docs/evaluation.md.
+
+Intervals are Banerjee's (Sankhyā 22, 1960; Sankhyā A 23, 1961), which hold for every value of the
+components, also with two seeds. The variance of the mean is (θ_q + θ_s − θ_e)/(nS), θ the expected
+mean squares, so at most a sum of two parts, each with an independent estimate v_i = MS_i/(nS) of
+ν_i = n − 1 and S − 1 degrees of freedom; the half-width is √(Σ t²_νi·v_i). Why it covers: with Z
+standard normal P(Z² ≤ u) is concave in u, so for weights w_i ≥ 0, Σ w_i = 1, and x_i = χ²_νi/ν_i,
+P(Z² ≤ Σ w_i t_i² x_i) ≥ Σ w_i P(Z² ≤ t_i² x_i), and each of these is the level of Student's t.
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special, stats
 
 from ..mining.errors import BadInput
 
@@ -24,7 +32,7 @@ class Effects:
 
     `queries`, `seeds`, `interaction`: variances (unit²) of one query, one seed, and the rest, never
     below 0. `error`: standard error of the mean when both a new seed and new queries could have
-    been drawn; `freedom`: its degrees of freedom (Satterthwaite 1946).
+    been drawn. It describes; intervals and tests rest on `uncertainty`.
     """
 
     mean: float
@@ -32,13 +40,84 @@ class Effects:
     seeds: float
     interaction: float
     error: float
-    freedom: float
     seed_count: int
 
     @property
     def seeds_share(self) -> float:
         """The share of the mean's error variance that more queries would not remove, 0 to 1."""
         return self.seeds / self.seed_count / self.error**2 if self.error else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """How far a mean may be from what it estimates: the one source of its intervals and p values.
+
+    `parts`: estimates of parts of the mean's variance (unit²), each with its degrees of freedom;
+    one part is Student's t. `error`: the standard error they amount to, for planning a test.
+    """
+
+    error: float
+    parts: tuple[tuple[float, int], ...]
+
+    def half_width(self, level: float) -> float:
+        """Return how far the interval at `level` reaches to each side."""
+        return float(half_width(self.parts, level))
+
+    def p_value(self, distance: float) -> float:
+        """Return the two-sided p value of a mean that lies `distance` from what is claimed: 1 minus
+        the level at which the interval just reaches the claim."""
+        distance = abs(distance)
+        if not any(variance for variance, _ in self.parts):
+            return 1.0 if distance == 0 else 0.0
+        if len(self.parts) == 1:
+            ((variance, freedom),) = self.parts
+            return float(2 * stats.t.sf(distance / math.sqrt(variance), freedom))
+        low, high = -300.0, 0.0  # ln p; at p = 1 the interval is the mean alone
+        for _ in range(64):
+            middle = (low + high) / 2
+            reached = _squared_half_width(self.parts, math.exp(middle)) >= distance**2
+            low, high = (middle, high) if reached else (low, middle)
+        return math.exp(high)
+
+    def below(self, distance: float) -> float:
+        """Return the one-sided p value against "at most the claim", the mean `distance` above it."""
+        half = self.p_value(distance) / 2
+        return half if distance > 0 else 1.0 - half
+
+
+def uncertainty(table: np.ndarray) -> Uncertainty:
+    """Return how uncertain the mean of [queries] or [seeds, queries] is.
+
+    One seed: over queries alone, n − 1 degrees of freedom; it says nothing of another seed.
+    """
+    y = np.atleast_2d(np.asarray(table, np.float64))
+    if y.shape[0] > 1:
+        return Uncertainty(effects(y).error, parts_of(y))
+    ((variance, freedom),) = parts_of(y)
+    return Uncertainty(math.sqrt(variance), ((variance, freedom),))
+
+
+def parts_of(table: np.ndarray) -> tuple[tuple[float, int], ...]:
+    """Return the parts of `Uncertainty` of a [seeds, queries] table; of tables [..., seeds,
+    queries] arrays of them."""
+    y = np.asarray(table, np.float64)
+    seeds, queries = y.shape[-2:]
+    y = y - y[..., :1, :1]  # equal values have exactly no spread
+    over_queries = y.mean(axis=-2).var(axis=-1, ddof=1) / queries
+    if seeds == 1:
+        return ((over_queries, queries - 1),)
+    over_seeds = y.mean(axis=-1).var(axis=-1, ddof=1) / seeds
+    return (over_queries, queries - 1), (over_seeds, seeds - 1)
+
+
+def half_width(parts: tuple[tuple[float, int], ...], level: float) -> np.ndarray:
+    """Return √(Σ t²·variance) at a two-sided level; variances may be arrays."""
+    return np.sqrt(_squared_half_width(parts, 1 - level))
+
+
+def _squared_half_width(parts: tuple[tuple[float, int], ...], p: float) -> np.ndarray:
+    reach = [special.stdtrit(freedom, p / 2) ** 2 * variance for variance, freedom in parts]
+    return np.sum(reach, axis=0)
 
 
 def effects(table: np.ndarray) -> Effects:
@@ -63,34 +142,15 @@ def effects(table: np.ndarray) -> Effects:
     y = y - start  # equal values have exactly no spread
     mean, by_seed, by_query = y.mean(), y.mean(axis=1), y.mean(axis=0)
     rest = y - by_seed[:, None] - by_query + mean
-    of_seeds, of_queries = seeds - 1, queries - 1
     ms_seed = queries * by_seed.var(ddof=1)
     ms_query = seeds * by_query.var(ddof=1)
-    ms_rest = float((rest**2).sum() / (of_seeds * of_queries))
-    terms = [(ms_query, of_queries)] if ms_query > ms_rest else []
-    terms += [(ms_seed, of_seeds)] if ms_seed > ms_rest else []
-    if len(terms) != 1:  # both are there, and the rest was counted twice; or neither is
-        terms.append((-ms_rest if terms else ms_rest, of_seeds * of_queries))
-    total = sum(square for square, _ in terms)
-    spread = sum(square**2 / freedom for square, freedom in terms)
+    ms_rest = float((rest**2).sum() / ((seeds - 1) * (queries - 1)))
+    above = max(0.0, float(ms_query - ms_rest)), max(0.0, float(ms_seed - ms_rest))
     return Effects(
         mean=float(start + mean),
-        queries=max(0.0, float(ms_query - ms_rest) / seeds),
-        seeds=max(0.0, float(ms_seed - ms_rest) / queries),
+        queries=above[0] / seeds,
+        seeds=above[1] / queries,
         interaction=ms_rest,
-        error=math.sqrt(total / (seeds * queries)),
-        freedom=float(total**2 / spread) if spread > 0 else float(of_queries),
+        error=math.sqrt((ms_rest + sum(above)) / (seeds * queries)),
         seed_count=seeds,
     )
-
-
-def error_of_mean(table: np.ndarray) -> tuple[float, float]:
-    """Return (standard error, degrees of freedom) of the mean of [queries] or [seeds, queries].
-
-    One seed: the spread over queries alone, n − 1 degrees; it says nothing of another seed.
-    """
-    y = np.atleast_2d(np.asarray(table, np.float64))
-    if y.shape[0] > 1:
-        found = effects(y)
-        return found.error, found.freedom
-    return float((y[0] - y[0, 0]).std(ddof=1)) / math.sqrt(y.shape[1]), float(y.shape[1] - 1)

@@ -2,7 +2,8 @@
 
 The unit is the query: every function takes per-query differences d = a − b of two systems on the
 same queries, float64 [queries], or [seeds, queries] where training seeds are a random effect
-(random_effects.py). Rules: paper-experiments.md §7. Nothing here draws from a global generator.
+(random_effects.py). Rules: paper-experiments.md §7. An interval at level 1 − p ends where the test
+has the p value p: the two never disagree. Nothing here draws from a global generator.
 """
 
 from __future__ import annotations
@@ -15,33 +16,43 @@ from scipy import stats
 
 from ..mining.draws import generator
 from ..mining.errors import BadInput
-from .random_effects import error_of_mean
+from .random_effects import Uncertainty, uncertainty
 
 EXACT_QUERIES = 12  # up to this many differences, all 2ⁿ sign patterns are tried
+LEAST_SETS = 3  # two data sets leave one degree of freedom: 12.7 standard errors to each side
 _BLOCK = 1 << 22  # random numbers held at once
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its interval at a confidence level."""
+    """A mean with its interval at a confidence level.
+
+    `over`: what might have been drawn anew, so what the claim is about; "queries" alone means these
+    students on new queries. `low` and `high` are None, and `reason` says why, where the data allow
+    no interval.
+    """
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     level: float = 0.95
+    over: str = "queries"
+    reason: str | None = None
+
+    @property
+    def scope(self) -> str:
+        """What the interval is about, in words; "over queries only" where no seed was repeated."""
+        return "over queries only; one seed" if self.over == "queries" else f"over {self.over}"
 
 
 def paired_t(d: np.ndarray) -> float:
     """Return the two-sided p value of the paired t-test (Student 1908).
 
-    Several seeds: of the mean of the crossed random-effects model instead. Differences that are all
-    equal have no variance: p is 1 when they are 0, else 0.
+    Several seeds: of queries and seeds as crossed random effects (`random_effects`). Differences
+    that are all equal have no variance: p is 1 when they are 0, else 0.
     """
     d = checked(d)
-    error, freedom = error_of_mean(d)
-    if error == 0:
-        return 1.0 if d.mean() == 0 else 0.0
-    return float(2 * stats.t.sf(abs(d.mean()) / error, freedom))
+    return uncertainty(d).p_value(float(d.mean()))
 
 
 def paired_randomisation(d: np.ndarray, *, draws: int = 10_000, seed: int = 0) -> float:
@@ -64,71 +75,47 @@ def paired_randomisation(d: np.ndarray, *, draws: int = 10_000, seed: int = 0) -
     return extreme / draws
 
 
-def t_interval(d: np.ndarray, level: float = 0.95) -> Interval:
-    """Return the mean with its Student t interval; several seeds as in `paired_t`."""
-    d = checked(d)
-    error, freedom = error_of_mean(d)
-    half = stats.t.ppf(0.5 + level / 2, freedom) * error
-    return Interval(float(d.mean()), float(d.mean() - half), float(d.mean() + half), level)
+def t_interval(values: np.ndarray, level: float = 0.95) -> Interval:
+    """Return the mean with the interval that `paired_t` inverts to.
 
-
-def bootstrap_interval(
-    values: np.ndarray, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
-) -> Interval:
-    """Return the mean with its percentile bootstrap interval (Efron 1979).
-
-    `values` [queries]: queries are resampled. [seeds, queries]: seeds are resampled, then queries
-    (the same queries for all seeds of a draw), so the interval holds for a new seed as well.
+    `values` [queries]: Student's t over queries, n − 1 degrees of freedom. [seeds, queries]: it
+    holds for a new seed as well, at its level or above, whatever the spread of seeds (Banerjee 1961,
+    see `random_effects`); two seeds make it wide, as they should.
     """
     table = checked(values)
-    means = bootstrap_means(table, draws=draws, seed=seed)
-    return _around(float(table.mean()), means, level)
+    over = "queries" if len(table) == 1 else f"queries and {len(table)} seeds"
+    return _around(float(table.mean()), uncertainty(table), level, over)
 
 
-def bootstrap_means(table: np.ndarray, *, draws: int, seed: int, key: str = "") -> np.ndarray:
-    """Return the means of `draws` resamples of [seeds, queries], float64 [draws]."""
-    seeds, queries = table.shape
-    random = generator(seed, "bootstrap", f"{key}{seeds}x{queries}")
-    means, done = np.empty(draws), 0
-    while done < draws:
-        rows = min(draws - done, max(1, _BLOCK // queries))
-        rows_of = random.integers(0, queries, (rows, queries))
-        if seeds == 1:
-            means[done : done + rows] = table[0][rows_of].mean(axis=1)
-        else:
-            weights = random.multinomial(seeds, np.full(seeds, 1 / seeds), rows) / seeds
-            mixed = weights @ table  # [rows, queries], the seeds of each draw averaged
-            means[done : done + rows] = np.take_along_axis(mixed, rows_of, axis=1).mean(axis=1)
-        done += rows
-    return means
+def macro_interval(tables: Sequence[np.ndarray], *, level: float = 0.95) -> Interval:
+    """Return the mean of the data sets' means with its interval.
 
+    `tables`: one [queries] or [seeds, queries] per data set, equally many seeds everywhere: seed i
+    is the same student on every set. Data sets stand where queries stood: the interval is that of
+    the table of means [seeds, data sets], so it holds for other data sets of the kind, and the
+    spread of queries is in it already. Fewer than three data sets: no interval, with the reason.
 
-def macro_interval(
-    tables: Sequence[np.ndarray], *, level: float = 0.95, draws: int = 10_000, seed: int = 0
-) -> Interval:
-    """Return the mean of the data sets' means with its bootstrap interval.
-
-    `tables`: one [queries] or [seeds, queries] per data set. Data sets are resampled, then seeds
-    and queries within each, so the interval holds for other data sets of the kind; a few data sets
-    make it wide, as they should.
+    Raises BadInput for unequal numbers of seeds.
     """
     checks = [checked(table) for table in tables]
-    means = np.stack(
-        [
-            bootstrap_means(table, draws=draws, seed=seed, key=f"{place} ")
-            for place, table in enumerate(checks)
-        ]
-    )
-    count = len(checks)
-    drawn = generator(seed, "bootstrap.data_sets", count).integers(0, count, (count, draws))
-    drawn_means = np.take_along_axis(means, drawn, axis=0).mean(axis=0)
-    return _around(float(np.mean([table.mean() for table in checks])), drawn_means, level)
+    if len({len(table) for table in checks}) != 1:
+        raise BadInput(
+            f"data sets with {', '.join(str(len(table)) for table in checks)} seeds",
+            do="evaluate the same students on every data set",
+        )
+    means = np.stack([table.mean(axis=1) for table in checks], axis=1)
+    seeds, sets = means.shape
+    over = f"{sets} data sets" if seeds == 1 else f"{sets} data sets and {seeds} seeds"
+    mean = float(np.mean([table.mean() for table in checks]))
+    if sets < LEAST_SETS:
+        reason = f"too few data sets: {sets}, {LEAST_SETS} at least"
+        return Interval(mean, None, None, level, over, reason)
+    return _around(mean, uncertainty(means), level, over)
 
 
-def _around(mean: float, resampled: np.ndarray, level: float) -> Interval:
-    """Return the percentile interval; rounding of equal values never leaves the mean outside."""
-    low, high = np.quantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(mean, min(mean, float(low)), max(mean, float(high)), level)
+def _around(mean: float, known: Uncertainty, level: float, over: str) -> Interval:
+    half = known.half_width(level)
+    return Interval(mean, mean - half, mean + half, level, over)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

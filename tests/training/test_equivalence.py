@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.training.equivalence import paired_tost, tost_power
-from rankmill.training.random_effects import effects
+from rankmill.training.equivalence import _power, paired_tost, tost_power
+from rankmill.training.random_effects import Uncertainty, half_width, parts_of, uncertainty
 
 
 def sample(n, mean=0.0, sd=0.07, key=0):
@@ -68,9 +68,37 @@ def test_seeds_that_spread_take_the_power_away():
     spread = paired_tost(d + shifts[:, None], 0.02)
     assert spread.outcome == "undecided"
     assert spread.power < 0.2
-    found = effects(d + shifts[:, None])
-    t = (0.02 + d.mean()) / found.error
-    assert spread.p_low == pytest.approx(stats.t.sf(t, found.freedom))
+    known = uncertainty(d + shifts[:, None])
+    assert spread.p_low == pytest.approx(known.p_value(0.02 + d.mean()) / 2)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("margin", [0.005, 0.01, 0.02, 0.05, 0.2])
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+def test_both_tests_pass_exactly_when_the_interval_lies_inside(seeds, margin, alpha):
+    for key in range(8):
+        shifts = sample(seeds, 0.0, 0.005, key=key)[:, None]
+        found = paired_tost(sample(100, 0.004, key=key) + shifts, margin, alpha=alpha)
+        assert found.interval.level == pytest.approx(1 - 2 * alpha)
+        inside = -margin < found.interval.low and found.interval.high < margin
+        assert inside == (found.p < alpha)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_the_power_is_that_of_simulated_tests(seeds):
+    # True components as they are estimated: query, seed and rest of these spreads, difference 0.
+    n, query, seed, rest, margin = 200, 0.05, 0.002, 0.03, 0.012
+    random = np.random.Generator(np.random.PCG64(3))
+    shape = (4000, seeds, n)
+    d = random.normal(0, query, (4000, 1, n)) + random.normal(0, seed, (4000, seeds, 1))
+    d += random.normal(0, rest, shape)
+    half = half_width(parts_of(d), 0.9)
+    passed = np.mean(np.abs(d.mean(axis=(1, 2))) + half < margin)
+    of_queries, of_seeds = query**2 / n + rest**2 / n / seeds, seed**2 / seeds + rest**2 / n / seeds
+    error = np.sqrt(of_queries + of_seeds - rest**2 / n / seeds)
+    known = Uncertainty(float(error), ((of_queries, n - 1), (of_seeds, seeds - 1)))
+    assert 0.1 < passed < 0.95
+    assert _power(known, margin, 0.05) == pytest.approx(passed, abs=4 * np.sqrt(0.25 / 4000) + 0.02)
 
 
 def test_a_family_may_take_the_verdict_away():

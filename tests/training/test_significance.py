@@ -8,7 +8,6 @@ from scipy import stats
 
 from rankmill.mining.errors import BadInput
 from rankmill.training.significance import (
-    bootstrap_interval,
     holm,
     macro_interval,
     paired_randomisation,
@@ -54,17 +53,11 @@ def test_drawn_randomisation_is_near_the_exact_one_and_keyed():
     assert paired_randomisation(np.zeros(50)) == 1.0
 
 
-def test_bootstrap_interval_covers_like_the_t_interval():
-    d = sample(200, 0.02)
-    ours, student = bootstrap_interval(d, seed=1), t_interval(d)
-    assert ours.mean == pytest.approx(d.mean())
-    assert ours.low == pytest.approx(student.low, abs=0.0015)
-    assert ours.high == pytest.approx(student.high, abs=0.0015)
-
-
 @pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3, 0.7])
-def test_equal_values_have_an_interval_that_holds_them(value):
-    for found in (bootstrap_interval(np.full(7, value)), macro_interval([np.full(7, value)] * 3)):
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_equal_values_have_an_interval_that_holds_them(value, seeds):
+    table = np.full((seeds, 7), value)
+    for found in (t_interval(table), macro_interval([table] * 3)):
         assert found.low <= found.mean <= found.high
         assert found.high - found.low < 1e-12
 
@@ -72,9 +65,17 @@ def test_equal_values_have_an_interval_that_holds_them(value):
 def test_seeds_widen_the_interval():
     d = sample(500)
     shifts = np.array([-0.05, 0.0, 0.05])
-    alone = bootstrap_interval(d)
-    with_seeds = bootstrap_interval(d + shifts[:, None])
+    alone = t_interval(d)
+    with_seeds = t_interval(d + shifts[:, None])
     assert with_seeds.high - with_seeds.low > 5 * (alone.high - alone.low)
+
+
+def test_an_interval_says_what_it_is_about():
+    d = np.stack([sample(50, key=key) for key in range(3)])
+    assert t_interval(d[0]).scope == "over queries only; one seed"
+    assert t_interval(d).scope == "over queries and 3 seeds"
+    assert macro_interval([d, d + 0.1, d + 0.3]).scope == "over 3 data sets and 3 seeds"
+    assert macro_interval([d[0], d[1], d[2]]).scope == "over 3 data sets"
 
 
 def test_holm_by_hand():
@@ -95,13 +96,27 @@ def test_holm_keeps_the_order_and_never_lowers(p):
 
 def test_the_macro_interval_holds_more_than_the_data_sets_at_hand():
     tables = [sample(80, mean, key=key) for key, mean in enumerate((0.2, 0.3, 0.7))]
-    found = macro_interval(tables, draws=4000)
-    assert found.mean == pytest.approx(np.mean([t.mean() for t in tables]))
-    # Three data sets drawn anew: means spread as σ/√3, σ² over the three (Efron's plug-in).
-    spread = np.std([t.mean() for t in tables]) / np.sqrt(3)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * spread, rel=0.15)
-    alone = macro_interval(tables[:1], draws=4000)
-    assert alone.high - alone.low == pytest.approx(2 * 1.96 * 0.07 / np.sqrt(80), rel=0.15)
+    found = macro_interval(tables)
+    means = [t.mean() for t in tables]
+    assert found.mean == pytest.approx(np.mean(means))
+    low, high = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_seeds_are_the_same_students_on_every_data_set():
+    shift = np.array([[-0.1], [0.0], [0.1]])  # one student is better everywhere
+    tables = [sample(80, mean, key=key) + shift for key, mean in enumerate((0.2, 0.3, 0.4))]
+    means = np.array([[row.mean() for row in table] for table in tables]).T  # [seeds, data sets]
+    found, by_table = macro_interval(tables), t_interval(means)
+    assert (found.low, found.high) == pytest.approx((by_table.low, by_table.high))
+
+
+def test_few_data_sets_have_no_interval_but_a_reason():
+    for sets in (1, 2):
+        found = macro_interval([sample(80, 0.3, key=key) for key in range(sets)])
+        assert (found.low, found.high) == (None, None)
+        assert found.reason == f"too few data sets: {sets}, 3 at least"
+        assert found.mean == pytest.approx(0.3, abs=0.05)
 
 
 def test_equal_differences_have_no_spread():
@@ -114,3 +129,5 @@ def test_refusals():
         paired_t(np.array([0.1]))
     with pytest.raises(BadInput, match="the difference of query 1 is not finite"):
         paired_t(np.array([0.1, np.nan]))
+    with pytest.raises(BadInput, match=r"data sets with 1, 2 seeds\n.*the same students"):
+        macro_interval([np.zeros((1, 5)), np.zeros((2, 5))])
