@@ -1,7 +1,11 @@
-"""How often a true difference of 0 is called significant: seeds as a random effect, and ignored.
+"""Do the printed intervals hold? How often they cover the true difference, how wide they are, and
+how often a test at level 0.05 is wrong; seeds as a random effect, and ignored.
 
-Every experiment draws differences [seeds, queries] of two equally good systems; a test at level
-0.05 should call 5 % of them significant. Nothing is timed.
+Every experiment draws differences [seeds, queries] of two systems whose true difference is 0, from
+four shapes of equal variance: normal, heavy tails (Student's t with 3 degrees of freedom), mostly 0
+(seven in ten, the others Laplace), skewed (four in ten gain, mean of all 0, skewness 1.5). Width: median, against
+the interval of somebody who knows the variances. TOST: rejections by one of its two tests where the
+true difference is the margin, which bounds how often both reject. Nothing is timed.
 
     python bench/significance.py [--quick]
 """
@@ -9,45 +13,96 @@ Every experiment draws differences [seeds, queries] of two equally good systems;
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 import numpy as np
 from _report import figure, finish
+from scipy import stats
 
 from rankmill.mining.draws import generator
-from rankmill.training.significance import paired_t
+from rankmill.training.random_effects import half_width, parts_of
 
 QUERY, REST = 0.07, 0.05  # standard deviations of a query's difference and of what is left
-DESIGNS = [(n, seeds, spread) for n, seeds in ((50, 3), (100, 3), (100, 5), (300, 3))
-           for spread in (0.0, 0.005, 0.01, 0.02)]  # fmt: skip
+QUERIES, SEEDS = (43, 100, 323, 1000), (1, 2, 3, 5)
+SPREADS = (0.0, 0.005, 0.01, 0.02, 0.1)  # standard deviations of a seed's difference
+BLOCK = 2_000_000  # differences held at once
 
 
-def rates(queries: int, seeds: int, spread: float, experiments: int) -> tuple[float, float]:
-    """Return the shares of experiments called significant: with seeds at random, and ignored."""
-    called = np.zeros(2)
-    for key in range(experiments):
-        draw = generator(1, f"significance.{queries}.{seeds}.{spread}", key)
-        d = (
-            draw.normal(0, QUERY, queries)
-            + draw.normal(0, spread, (seeds, 1))
-            + draw.normal(0, REST, (seeds, queries))
-        )
-        called += paired_t(d) < 0.05, paired_t(d.mean(axis=0)) < 0.05
-    return float(called[0] / experiments), float(called[1] / experiments)
+def _normal(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return draw.normal(0, 1, shape)
+
+
+def _heavy(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return draw.standard_t(3, shape) / np.sqrt(3)
+
+
+def _zeros(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return (draw.random(shape) < 0.3) * draw.laplace(0, 1 / np.sqrt(0.6), shape)
+
+
+def _skewed(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return ((draw.random(shape) < 0.4) * draw.normal(0.5, 0.5, shape) - 0.2) / 0.4
+
+
+SHAPES = {"normal": _normal, "heavy": _heavy, "zeros": _zeros, "skewed": _skewed}
+Found = tuple[float, float, float, float]  # covered, covered with seeds ignored, width, TOST
+
+
+def experiments(shape: str, queries: int, seeds: int, count: int) -> Iterator[tuple[float, Found]]:
+    """Yield (spread of a seed, what was found) of `count` experiments, the same for each spread."""
+    draw = generator(1, f"significance.{shape}.{queries}", seeds)
+    found: dict[float, list[np.ndarray]] = {spread: [] for spread in SPREADS}
+    done = 0
+    while done < count:
+        rows = min(count - done, max(1, BLOCK // (queries * seeds)))
+        d = QUERY * SHAPES[shape](draw, (rows, 1, queries))
+        d = d + REST * SHAPES[shape](draw, (rows, seeds, queries))
+        of_seed = draw.normal(0, 1, (rows, seeds, 1))
+        for spread in SPREADS:
+            found[spread].append(_judged(d + spread * of_seed))
+        done += rows
+    for spread, blocks in found.items():
+        covered, ignored, half, above, below = np.concatenate(blocks, axis=1)
+        error = np.sqrt(QUERY**2 / queries + spread**2 / seeds + REST**2 / (queries * seeds))
+        width = float(np.median(half) / (stats.norm.ppf(0.975) * error))
+        size = float(max(above.mean(), below.mean()))
+        yield spread, (float(covered.mean()), float(ignored.mean()), width, size)
+
+
+def _judged(d: np.ndarray) -> np.ndarray:
+    """Return, of tables [n, seeds, queries], covered, covered with seeds ignored, half-width, and
+    whether the mean lies outside the 90 % interval, above and below: [5, n]."""
+    mean, parts = d.mean(axis=(1, 2)), parts_of(d)
+    half, reach = half_width(parts, 0.95), half_width(parts, 0.90)
+    ignored = half_width(parts[:1], 0.95)
+    return np.stack(
+        [np.abs(mean) <= half, np.abs(mean) <= ignored, half, mean > reach, mean < -reach]
+    )
 
 
 def main() -> None:
     """Print the table, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    experiments = 500 if parser.parse_args().quick else 4000
-    print("| queries | seeds | spread of a seed | random effect | seeds ignored |")
-    print("|--:|--:|--:|--:|--:|")
+    count = 500 if parser.parse_args().quick else 4000
+    print("| queries | seeds | spread of a seed | covers 95 %: " + " | ".join(SHAPES), end="")
+    print(" | seeds ignored (lowest) | width, known = 1 | TOST at 5 % (largest) |")
+    print("|--:|--:|--:|" + "--:|" * (len(SHAPES) + 3))
     figures = {}
-    for queries, seeds, spread in DESIGNS:
-        ours, naive = rates(queries, seeds, spread, experiments)
-        print(f"| {queries} | {seeds} | {spread:g} | {ours:.3f} | {naive:.3f} |")
-        name = f"level_{queries}_queries_{seeds}_seeds_spread_{spread:g}"
-        figures[name] = figure(ours, {"seeds ignored": naive}, ours / naive, 0.05, "share")
+    for queries in QUERIES:
+        for seeds in SEEDS:
+            by_shape = [dict(experiments(shape, queries, seeds, count)) for shape in SHAPES]
+            for spread in SPREADS:
+                found = np.array([of[spread] for of in by_shape])
+                covered, ignored, width, size = found.T
+                said = " | ".join(f"{share:.3f}" for share in covered)
+                print(f"| {queries} | {seeds} | {spread:g} | {said}", end="")
+                print(f" | {ignored.min():.3f} | {width.max():.2f} | {size.max():.3f} |")
+                name = f"coverage_{queries}_queries_{seeds}_seeds_spread_{spread:g}"
+                lowest = float(covered.min())
+                peers = {"seeds ignored": float(ignored.min())}
+                ratio = lowest / peers["seeds ignored"]
+                figures[name] = figure(lowest, peers, ratio, 0.93, "share")
     finish("significance", figures)
 
 

@@ -42,6 +42,7 @@ def report_of(outcome: Outcome) -> content.Report:
         summary=_summary(outcome),
         headline=_headline(outcome),
         measure=outcome.measure,
+        scope=outcome.scope,
         domains=outcome.standings.domains,
         kinds={d: outcome.kind_of(d) for d in outcome.standings.domains},
         samplers=list(results.groups),
@@ -193,18 +194,21 @@ def _environment(outcome: Outcome) -> list[tuple[str, str]]:
 def _seeds_said(outcome: Outcome) -> str:
     seeds = outcome.recipe.seeds
     if len(seeds) == 1:
-        return "One training seed: the spread between seeds is not in them."
+        return (
+            "Over queries only; one seed: too few seeds for an interval that holds for a new one."
+        )
     return (
         f"{len(seeds)} training seeds, a random effect crossed with the queries: the claims are "
-        "about a new seed too. A bootstrap of few seeds is too narrow; the test is the judge."
+        "about a new seed too. Few seeds make the intervals wide, as they should."
     )
 
 
 def _notes(outcome: Outcome) -> list[str]:
     train = outcome.recipe.train
     notes = [
-        "Intervals are 95 % percentile bootstraps over queries and training seeds; p-values are "
-        "paired t-tests after Holm over one declared family: the students' differences from what "
+        "Intervals and tests are one thing: an interval ends where the paired t-test just "
+        "rejects, before Holm. p-values are after Holm over one declared family: the students' "
+        "differences from what "
         f"was there, or the pairs of samplers, on one domain. {_seeds_said(outcome)}",
         "The best student is named by the same queries that judge it.",
         "Peak memory is that of the process up to the end of a stage: within one process it never "

@@ -34,9 +34,7 @@ def _system(outcome: Outcome, system: str, found: Mapping[str, Standing]) -> con
     return content.System(
         name=outcome.title_of(system),
         role=_ROLES.get(name, "student"),
-        scores={
-            d: content.Interval(s.mean.mean, s.mean.low, s.mean.high) for d, s in found.items()
-        },
+        scores={d: _interval(s.mean) for d, s in found.items()},
         differences={
             domain: [_difference(c, outcome.title_of(c.b)) for c in references(s)]
             for domain, s in found.items()
@@ -51,7 +49,7 @@ def _system(outcome: Outcome, system: str, found: Mapping[str, Standing]) -> con
 
 
 def _interval(mean: Interval) -> content.Interval:
-    return content.Interval(mean.mean, mean.low, mean.high)
+    return content.Interval(mean.mean, mean.low, mean.high, mean.reason)
 
 
 def _difference(compared: Comparison, against: str) -> content.Difference:

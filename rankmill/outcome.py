@@ -57,7 +57,8 @@ class Outcome:
         from rich.table import Table
 
         table = Table(show_edge=False, header_style="bold", pad_edge=False)
-        table.add_column("system\nmean, 95 % interval\nagainst start, Holm p", min_width=22)
+        title = f"system\nmean, 95 % interval\n{self.scope}\nagainst start, Holm p"
+        table.add_column(title, min_width=22)
         rows: dict[str, list[str]] = {}
         for domain in self.standings.domains:
             _number_column(table, f"{self.measure}\n{domain}\n{self.kind_of(domain)}")
@@ -73,6 +74,12 @@ class Outcome:
             table.add_row(*row)
         return table
 
+    @property
+    def scope(self) -> str:
+        """What the intervals of students are about."""
+        count = len(self.recipe.seeds)
+        return "over queries only; one seed" if count == 1 else f"over queries and {count} seeds"
+
     def kind_of(self, domain: str) -> str:
         """Return `in-domain` or `out-of-domain`."""
         return "in-domain" if self.recipe.in_domain(domain) else "out-of-domain"
@@ -82,7 +89,7 @@ class Outcome:
         several."""
         searching = SEARCH if system.endswith(SEARCH) else ""
         name = system.removesuffix(SEARCH)
-        if name in self.results.students:
+        if self._is_student(system):
             trained = self.results.students[name]
             loss = f", {trained.loss}" if len(self.recipe.losses) > 1 else ""
             return f"student, {trained.sampler} groups{loss}{searching}"
@@ -90,6 +97,9 @@ class Outcome:
             stages = {self.recipe.first_stage(d).partition("(")[0] for d in self.standings.domains}
             return f"first stage: {', '.join(sorted(stages))}"
         return system
+
+    def _is_student(self, system: str) -> bool:
+        return system.removesuffix(SEARCH) in self.results.students
 
     def lines(self) -> Iterator[str]:
         """Yield the sentences that close the run."""
@@ -163,8 +173,7 @@ class Outcome:
                 "in_domain": self.recipe.in_domain(s.domain),
                 "seeds": s.seeds,
                 self.measure: s.mean.mean,
-                "low": s.mean.low,
-                "high": s.mean.high,
+                **verdicts.bounds(s.mean, trained=self._is_student(s.system)),
                 "against": {c.b: verdicts.plain(c) for c in references(s)},
                 "measures": dict(s.measures),
             }
@@ -184,6 +193,8 @@ class Outcome:
                 "macro": one.macro.mean,
                 "macro_low": one.macro.low,
                 "macro_high": one.macro.high,
+                "macro_over": one.macro.over,
+                "macro_reason": one.macro.reason,
                 "micro": one.micro,
             }
             for over, found in self.standings.overall.items()
@@ -202,8 +213,7 @@ class Outcome:
                     **asdict(g.spent),
                     "seconds": g.spent.seconds,
                     "gain": g.gained.difference.mean,
-                    "low": g.gained.difference.low,
-                    "high": g.gained.difference.high,
+                    **verdicts.bounds(g.gained.difference),
                     "per_hour": g.per_hour,
                     "front": g.front,
                 }
@@ -229,7 +239,7 @@ def _number_column(table: Any, title: str) -> None:
 
 
 def _interval(mean: Interval) -> str:
-    return f"{mean.mean:.4f}\n{mean.low:.4f} to {mean.high:.4f}"
+    return f"{mean.mean:.4f}\n{verdicts.between(mean)}"
 
 
 def _gain(compared: Comparison | None) -> str:

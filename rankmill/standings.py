@@ -13,7 +13,7 @@ from rankmill.recipes import Recipe
 from rankmill.results import REFERENCES, Results
 from rankmill.training.comparison import Comparison, read_comparisons
 from rankmill.training.evaluation import Evaluation
-from rankmill.training.significance import Interval, bootstrap_interval, macro_interval
+from rankmill.training.significance import Interval, macro_interval, t_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Standings:
             yield Standing(
                 system,
                 domain,
-                bootstrap_interval(values, seed=self.recipe.seed),
+                t_interval(values),
                 {m: float(found[system].mean()) for m, found in by_measure.items()},
                 seeds=len(values),
                 against=against.get(system, {}),
@@ -105,7 +105,7 @@ class Standings:
             system,
             tuple(domains),
             sum(table.shape[1] for table in tables),
-            macro_interval(tables, seed=self.recipe.seed),
+            macro_interval(tables),
             float(np.concatenate([table.mean(axis=0) for table in tables]).mean()),
         )
 

@@ -7,6 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from rankmill.training.comparison import Comparison
+from rankmill.training.significance import Interval
+
+ONE_SEED = "too few seeds: one, two at least for an interval that holds for a new seed"
 
 
 def plain(compared: Comparison) -> Mapping[str, Any]:
@@ -14,8 +17,7 @@ def plain(compared: Comparison) -> Mapping[str, Any]:
     d, equal = compared.difference, compared.equivalence
     plain: dict[str, Any] = {
         "difference": d.mean,
-        "low": d.low,
-        "high": d.high,
+        **bounds(d),
         "p": compared.p_t,
         "p_holm": compared.p_adjusted,
         "p_randomisation": compared.p_randomisation,
@@ -28,11 +30,32 @@ def plain(compared: Comparison) -> Mapping[str, Any]:
         plain["equivalence"] = {
             "outcome": equal.outcome,
             "margin": equal.margin,
+            "low": equal.interval.low,
+            "high": equal.interval.high,
+            "level": equal.interval.level,
             "p": equal.p,
             "p_holm": equal.p_adjusted,
             "power": equal.power,
         }
     return plain
+
+
+def bounds(found: Interval, *, trained: bool = True) -> Mapping[str, Any]:
+    """Return an interval for machines: low and high (null, with the reason, where there is none),
+    and what it is over; of a system trained with one seed also that there is none for a new one."""
+    plain: dict[str, Any] = {"low": found.low, "high": found.high, "over": found.over}
+    if found.reason is not None:
+        plain["reason"] = found.reason
+    elif trained and found.over == "queries":
+        plain |= {"with_a_new_seed": None, "reason": ONE_SEED}
+    return plain
+
+
+def between(found: Interval, sign: str = "") -> str:
+    """Write the ends of an interval, or the reason why it has none."""
+    if found.low is None or found.high is None:
+        return str(found.reason)
+    return f"{found.low:{sign}.4f} to {found.high:{sign}.4f}"
 
 
 def against(compared: Comparison, name: str) -> str:
@@ -44,8 +67,8 @@ def against(compared: Comparison, name: str) -> str:
 
 def signed(compared: Comparison) -> str:
     """Write the difference with its interval and its p value after Holm."""
-    d = compared.difference
-    return f"{d.mean:+.4f} ({d.low:+.4f} to {d.high:+.4f}, p {p_value(compared.p_adjusted)})"
+    d, p = compared.difference, p_value(compared.p_adjusted)
+    return f"{d.mean:+.4f} ({between(d, '+')} {d.scope}, p {p})"
 
 
 def verdict(compared: Comparison) -> str:

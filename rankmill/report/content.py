@@ -23,14 +23,18 @@ CurveRole = Literal["teacher", "start", "student"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over queries with its 95 % confidence interval."""
+    """A mean over queries with its 95 % confidence interval, or the `reason` why it has none."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.low <= self.value <= self.high:
+        if self.low is None or self.high is None:
+            if self.reason is None:
+                raise UsageError(f"no interval of {self.value}, and no reason")
+        elif not self.low <= self.value <= self.high:
             raise UsageError(f"interval {self.low} … {self.high} does not hold {self.value}")
 
 
@@ -251,13 +255,14 @@ class Report:
 
     `domains` are the evaluation sets in the order of the table, in domain first; they key
     `System.scores`; `kinds` says of each whether it is in-domain. `samplers` fixes order and
-    colours of the samplers on all pictures.
+    colours of the samplers on all pictures. `scope` says what the intervals of students are over.
     """
 
     title: str
     summary: Sequence[str] = ()
     headline: Sequence[Figure] = ()
     measure: str = "nDCG@10"
+    scope: str = "over queries"
     domains: Sequence[str] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     samplers: Sequence[str] = ()

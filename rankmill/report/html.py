@@ -77,8 +77,9 @@ def _effect(report: Report, look: dict[str, Look]) -> str:
     if not report.systems:
         return ""
     say = (
-        f"{report.measure} with 95 % confidence intervals over queries. Hollow dots are systems "
-        "that were there before; a student’s bar starts at its untrained start (dashed line)."
+        f"{report.measure} with 95 % confidence intervals, of students {report.scope}, of the "
+        "others over queries. Hollow dots are systems that were there before; a student’s bar "
+        "starts at its untrained start (dashed line)."
     )
     pictures = effect_pictures(tuple(report.systems), tuple(report.domains), report.measure, look)
     return _say(say) + panels("e", pictures) + tables.systems(report, look)
@@ -88,9 +89,9 @@ def _pairs(report: Report) -> str:
     if not report.pairs:
         return ""
     say = (
-        "Paired differences with bootstrap intervals; p-values after Holm over the pairs of one "
-        "table. “Equivalent” needs a margin declared in the recipe and a test with a power of at "
-        "least one half; otherwise a difference that is not shown stays undecided."
+        f"Paired differences with 95 % intervals {report.scope}; p-values after Holm over the "
+        "pairs of one table. “Equivalent” needs a margin declared in the recipe and a test with a "
+        "power of at least one half; otherwise a difference that is not shown stays undecided."
     )
     return _say(say) + tables.pairs(report)
 

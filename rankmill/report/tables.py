@@ -128,8 +128,8 @@ def _score_cell(score: Interval | float | None) -> str:
         return f"{_CELL}–</td>"
     if not isinstance(score, Interval):
         return f"{_CELL}{number(score)}</td>"
-    between = f"<small>{number(score.low)} – {number(score.high)}</small>"
-    return f"{_CELL}{number(score.value)}{between}</td>"
+    between = score.reason or f"{number(score.low)} – {number(score.high)}"
+    return f"{_CELL}{number(score.value)}<small>{escape(between)}</small></td>"
 
 
 def _difference_cell(difference: Difference | None) -> str:

@@ -114,8 +114,9 @@ def effect_pictures(
 ) -> list[Picture]:
     """Dots with intervals, one row per system, one panel per domain, the same scale on all."""
     systems = tuple(system for system in systems if not system.searches)
-    bounds = [i for s in systems for i in s.scores.values()]
-    low, high = min(i.low for i in bounds), max(i.high for i in bounds)
+    scores = [i for s in systems for i in s.scores.values()]
+    ends = [end for i in scores for end in (i.low, i.value, i.high) if end is not None]
+    low, high = min(ends), max(ends)
     room = 0.05 * (high - low) or 0.05
     limits = max(0.0, low - room), min(1.0, high + room) if high <= 1 else high + room
     return [
@@ -147,7 +148,8 @@ def _effect_panel(
                 color = look[system.sampler].color
             if system.role == "student" and start is not None:
                 axes.plot((start, score.value), (row, row), color=color, lw=5, alpha=0.22)
-            axes.plot((score.low, score.high), (row, row), color=color, lw=1.6)
+            if score.low is not None and score.high is not None:
+                axes.plot((score.low, score.high), (row, row), color=color, lw=1.6)
             marker = look[system.sampler].marker if system.sampler is not None else "o"
             fill = color if system.role == "student" else "white"
             axes.plot(score.value, row, marker, ms=7, mew=1.8, mec=color, mfc=fill, zorder=5)

@@ -15,7 +15,7 @@ import rankmill as rm
 from rankmill.gains import sources_of
 from rankmill.training.comparison import compare, read_comparisons
 from rankmill.training.evaluation import Evaluation
-from rankmill.training.significance import macro_interval
+from rankmill.training.significance import t_interval
 
 RECIPE = """
 name = "s"
@@ -148,7 +148,13 @@ def test_the_recipes_figures_are_those_of_its_evaluations(rankmill):
     assert every["micro"] == pytest.approx(
         (means[0] * 20 + outside["micro"] * outside["queries"]) / every["queries"]
     )
-    assert macro_interval([systems["bm25, kl"]]).mean == pytest.approx(means[0])
+    assert every["macro_over"] == "3 data sets and 2 seeds"
+    assert (outside["macro_low"], outside["macro_high"]) == (None, None)
+    assert outside["macro_reason"] == "too few data sets: 2, 3 at least"
+    assert rows["bm25, kl", "near"]["over"] == "queries and 2 seeds"
+    assert rows["bm25, kl", "near"]["low"] == t_interval(systems["bm25, kl"]).low
+    assert rows["teacher", "near"]["over"] == "queries"
+    assert "reason" not in rows["teacher", "near"]  # no seed made it
 
 
 def test_seeds_may_draw_their_groups_anew(rankmill):
@@ -212,6 +218,8 @@ def test_the_terminal_says_what_was_shown(rankmill):
     assert status == 0
     for said in ("in-domain", "out-of-domain", "macro mean", "micro", "margin ±0.3", "power"):
         assert said in out
+    assert "over queries and 2 seeds" in out
+    assert "too few data sets" in out
     assert "student, bm25 groups, margin, full retrieval" in out
     assert "first stage: bm25, dense, imported" in out
     page = Path("report.html").read_text()
@@ -220,6 +228,8 @@ def test_the_terminal_says_what_was_shown(rankmill):
         "Samplers against each other, near",
         "Judged@10",
         "Cost against gain",
+        "over queries and 2 seeds",
+        "too few data sets: 2, 3 at least",
     ):
         assert said in page
 
@@ -303,9 +313,14 @@ def test_compare_names_evaluations_and_seeds(rankmill):
     assert out.startswith("drawn − e-b: -0.")
     assert "equivalent (margin ±0.9, p < 0.001, power 1.00)" in out
     assert "of 3 seeds" in out
+    assert "over queries and 3 seeds, p" in out
     found = json.loads(rankmill("compare", "e-r", "e-r2", "e-b", "--pair", "e-b:e-r", "--json")[1])
     assert [(p["a"], p["b"]) for p in found["pairs"]] == [("e-b", "e-r")]
     assert found["pairs"][0]["difference"] > 0
+    assert found["pairs"][0]["over"] == "queries"
+    assert found["pairs"][0]["with_a_new_seed"] is None
+    assert found["pairs"][0]["reason"].startswith("too few seeds: one")
+    assert "over queries only; one seed, p" in rankmill("compare", "e-r", "e-b")[1]
 
 
 @pytest.mark.parametrize(

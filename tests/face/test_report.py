@@ -283,6 +283,24 @@ def test_smooth_is_the_mean_of_what_the_window_holds(count: int, window: int) ->
 # ---- refusals ----------------------------------------------------------------------------------
 
 
+def test_an_interval_that_cannot_be_had_says_why() -> None:
+    with pytest.raises(UsageError, match=r"no interval of 0\.1, and no reason"):
+        content.Interval(0.1, None, None)
+    without = content.Interval(0.31, None, None, "too few data sets: 2")
+    system = content.System("student", "student", {"near": without}, sampler="bm25")
+    told = page(
+        content.Report(
+            "r",
+            domains=["near"],
+            samplers=["bm25"],
+            systems=[system],
+            scope="over queries only; one seed",
+        )
+    )
+    assert "0.310<small>too few data sets: 2</small>" in told
+    assert "of students over queries only; one seed" in told
+
+
 def test_an_interval_holds_its_value() -> None:
     with pytest.raises(UsageError, match=r"interval 0\.2 … 0\.3 does not hold 0\.1"):
         content.Interval(0.1, 0.2, 0.3)
