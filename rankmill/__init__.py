@@ -60,6 +60,12 @@ if TYPE_CHECKING:
     from rankmill.exchange import (
         import_scores as import_scores,
     )
+    from rankmill.measures import (
+        diagnose as diagnose,
+    )
+    from rankmill.measures import (
+        terms as terms,
+    )
     from rankmill.mining.actors import Execution as Execution
     from rankmill.mining.errors import RankmillError as RankmillError
     from rankmill.mining.statistics.summary import summarise as summarise
@@ -101,6 +107,7 @@ _LAZY = {
         ),
         "rankmill.api",
     ),
+    **dict.fromkeys(("diagnose", "terms"), "rankmill.measures"),
     **dict.fromkeys(("cells", "cut", "retarget", "rewrite", "subsample"), "rankmill.shaping"),
     **dict.fromkeys(
         ("export", "import_groups", "import_run", "import_scores"), "rankmill.exchange"

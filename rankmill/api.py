@@ -300,12 +300,13 @@ def evaluate(
     name: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
-    """Judge a run by the qrels of its split; per-query values are kept.
+    """Judge a run, or scores of a pool, by the qrels of its split; per-query values are kept.
 
     `ties`: `list` judges the order of the run, `trec` orders equal scores as trec_eval does.
     """
     from rankmill.training.evaluation import evaluate_run
 
+    run = ranked(run, how=how) if run.kind == "scores" else run
     made = evaluate_run(
         run.workspace,
         run,
@@ -316,6 +317,14 @@ def evaluate(
         how=how,
     )
     return _named(made, name)
+
+
+def ranked(scores: Artifact, *, how: Execution = INLINE) -> Artifact:
+    """Return the run in which a teacher's or a student's scores put the documents of a pool."""
+    from rankmill.training.scored_lists import run_of_scores
+
+    pool = scores.input("pool")
+    return run_of_scores(scores.workspace, scores, collection_of(pool), split_of(pool), how)
 
 
 def compare(

@@ -16,7 +16,15 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from rankmill import cli_examine, cli_exchange, cli_groups, cli_inspect, cli_judge, cli_stages
+from rankmill import (
+    cli_examine,
+    cli_exchange,
+    cli_groups,
+    cli_inspect,
+    cli_judge,
+    cli_measures,
+    cli_stages,
+)
 from rankmill.mining.errors import Interrupted, RankmillError
 
 app = typer.Typer(
@@ -29,6 +37,7 @@ app = typer.Typer(
 )
 cli_stages.add_to(app)
 cli_judge.add_to(app)
+cli_measures.add_to(app)
 cli_groups.add_to(app)
 cli_exchange.add_to(app)
 cli_inspect.add_to(app)

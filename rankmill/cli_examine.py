@@ -97,6 +97,10 @@ def summary(
     correlate: Annotated[
         list[str] | None, typer.Option("--correlate", help="Columns of the matrix.")
     ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", help="More statistics of the same groups: joined row by row."),
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -109,7 +113,10 @@ def summary(
     from rankmill.mining.statistics.dataset import describe_artifact
 
     with session(workspace, as_json=json) as here:
-        found = describe_artifact(here.workspace.find(name), correlate=correlate)
+        others = [here.workspace.find(other, "statistics") for other in beside or ()]
+        about = here.workspace.find(name, "statistics" if others else None)
+        more = {"beside": others} if others else {}
+        found = describe_artifact(about, correlate=correlate, **more)
         if json:
             here.emit(found)
         elif "columns" in found:

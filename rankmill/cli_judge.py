@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def evaluate(
     collection: Annotated[str | None, typer.Option("--collection", "-c")] = None,
     split: Annotated[str | None, typer.Option("--split")] = None,
-    run: Annotated[str | None, typer.Option("--run", help="A run's name, or a TREC file.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="A run, scores, or a TREC file.")] = None,
     student: Annotated[
         str | None, typer.Option("--student", help="A student's name, or a model folder.")
     ] = None,
@@ -38,7 +38,7 @@ def evaluate(
     ] = None,
     depth: Annotated[int, typer.Option(help="How much of the first stage; or of a search.")] = 100,
     measures: Annotated[
-        str, typer.Option(help="ir_measures names; the first is compared.")
+        str, typer.Option(help="ir_measures names, PairRisk(…); the first is compared.")
     ] = "nDCG@10 AP R@100 Judged@10",
     ties: Annotated[str, typer.Option(help="list: as ranked; trec: as trec_eval.")] = "list",
     per_query: Annotated[

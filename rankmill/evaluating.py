@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +19,8 @@ from rankmill.results import BM25, FIRST_STAGE
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
     from rankmill.session import Session
+    from rankmill.training.evaluation import Evaluation
+    from rankmill.training.significance import Interval
 
     Runs = dict[str, Artifact]
 
@@ -43,6 +46,9 @@ def run_to_judge(
         stage = here.workspace.find(first_stage, "run")
         return api.rerank(_student(here, student), stage, depth=depth, how=here.how)
     if run is not None and run in here.workspace.names():
+        found = here.workspace.find(run)
+        if found.kind == "scores":
+            return api.ranked(found, how=here.how)
         return here.workspace.find(run, "run")
     if run is not None and not Path(run).is_file():
         return here.workspace.find(run, "run")  # a fingerprint, or the error with the nearest name
@@ -87,19 +93,50 @@ def tell(here: Session, made: Runs) -> None:
     if others and len(read[first].query) > 1:
         pairs = [(first, other) for other in others]
         compared = read_comparisons(api.compare(made, pairs=pairs, measure=measures[0]))
+    intervals = risk_intervals(read[first])
     if here.as_json:
-        facts = {"measures": read[first].means(), "queries": evaluation.rows}
-        facts |= {"root": evaluation.root_hash}
-        facts |= {"beside": {name: read[name].means() for name in others}}
+        facts: dict[str, Any] = {"measures": _means(read[first]), "queries": evaluation.rows}
+        facts |= {"root": evaluation.root_hash, "counts": evaluation.counts}
+        facts |= {"beside": {name: _means(read[name]) for name in others}}
+        facts |= {"intervals": {m: asdict(i) | {"queries": n} for m, (i, n) in intervals.items()}}
         here.emit(facts | {"against": {row.b: verdicts.plain(row) for row in compared}})
         return
     width = max(len(name) for name in (*made, "queries"))
-    typer.echo(" " * width + "".join(f"  {m:>10}" for m in measures))
+    wide = {m: max(len(m), 10) for m in measures}
+    typer.echo(" " * width + "".join(f"  {m:>{wide[m]}}" for m in measures))
     for name, one in read.items():
-        typer.echo(f"{name:<{width}}" + "".join(f"  {one.mean(m):>10.4f}" for m in measures))
+        means = {m: "–" if (v := one.mean(m)) != v else f"{v:.4f}" for m in measures}
+        typer.echo(f"{name:<{width}}" + "".join(f"  {means[m]:>{wide[m]}}" for m in measures))
     typer.echo(f"{'queries':<{width}}  {evaluation.rows:>10,}")
+    for measure, (interval, queries) in intervals.items():
+        typer.echo(
+            f"{measure}: {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f} over the "
+            f"{queries:,} queries that have a pair)"
+        )
+    if missing := evaluation.counts.get("judged_not_returned"):
+        typer.echo(f"{missing:,} judged documents were not returned: below all others, and tied")
     for row in compared:
         typer.echo(f"{measures[0]} against {row.b}: {verdicts.signed(row)}")
+
+
+def risk_intervals(evaluation: Evaluation) -> dict[str, tuple[Interval, int]]:
+    """Return the 95 % interval over queries of every pair-wise risk, and how many have one."""
+    from rankmill.training.measures import parse_measures
+    from rankmill.training.pair_risk import PairRisk
+    from rankmill.training.significance import bootstrap_interval
+
+    found = {}
+    for measure in parse_measures(evaluation.measures):
+        values = evaluation.values(str(measure))
+        values = values[values == values]
+        if isinstance(measure, PairRisk) and values.size > 1:
+            found[str(measure)] = bootstrap_interval(values), values.size
+    return found
+
+
+def _means(evaluation: Evaluation) -> dict[str, float | None]:
+    """Return the means for JSON, which has no NaN: null for a risk that no query has."""
+    return {m: None if v != v else v for m, v in evaluation.means().items()}
 
 
 def form_of(target: Path) -> str:
@@ -128,13 +165,18 @@ def write_per_query(made: Runs, target: Path) -> None:
 
 def named_systems(here: Session, systems: Sequence[str]) -> dict[str, list[Artifact]]:
     """Read `NAME` and `LABEL=NAME+NAME` into evaluations by label."""
+    return labelled(here, systems, "evaluation")
+
+
+def labelled(here: Session, texts: Sequence[str], kind: str) -> dict[str, list[Artifact]]:
+    """Read `NAME` and `LABEL=NAME+NAME` into artifacts of one kind by label."""
     found: dict[str, list[Artifact]] = {}
-    for text in systems:
+    for text in texts:
         label, _, names = text.rpartition("=")
         label = label or names
         if label in found:
             raise UsageError(f"{label!r} is named twice", do="give each system a label of its own")
-        found[label] = [here.workspace.find(name, "evaluation") for name in names.split("+")]
+        found[label] = [here.workspace.find(name, kind) for name in names.split("+")]
     return found
 
 

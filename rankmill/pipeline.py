@@ -10,6 +10,7 @@ from rankmill.judging import Judging
 from rankmill.mining import names
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
+from rankmill.mining.errors import UsageError
 from rankmill.mining.sources.base import Run
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.recipes import Recipe
@@ -39,10 +40,17 @@ class Pipeline:
 
     def _check(self) -> None:
         """Refuse names that only the last stages read, before the first does any work."""
-        from rankmill.training.evaluation import parse_measures
         from rankmill.training.losses import LOSSES
+        from rankmill.training.measures import parse_measures
+        from rankmill.training.pair_risk import PairRisk
 
-        parse_measures(self.recipe.measured)
+        first = parse_measures(self.recipe.measured)[0]
+        if isinstance(first, PairRisk):
+            raise UsageError(
+                f"{first} cannot be the first measure: the best student is the one with the most",
+                where="evaluate.measures",
+                do="name another first, such as nDCG@10, and the risk after it",
+            )
         for loss in self.recipe.losses.values():
             LOSSES.parse(loss)
 

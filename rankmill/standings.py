@@ -12,7 +12,7 @@ from rankmill.mining.store import Artifact
 from rankmill.recipes import Recipe
 from rankmill.results import REFERENCES, Results
 from rankmill.training.comparison import Comparison, read_comparisons
-from rankmill.training.evaluation import Evaluation
+from rankmill.training.evaluation import Evaluation, mean_of_defined
 from rankmill.training.significance import Interval, macro_interval, t_interval
 
 
@@ -20,7 +20,8 @@ from rankmill.training.significance import Interval, macro_interval, t_interval
 class Standing:
     """A system on a domain: mean of the first measure with its interval, and paired differences.
 
-    `against`: by the name of what was there before (`results.REFERENCES`), for students.
+    `measures`: the mean of each; a risk that no query has is left out. `against`: by the name of
+    what was there before (`results.REFERENCES`), for students.
     """
 
     system: str
@@ -81,7 +82,11 @@ class Standings:
                 system,
                 domain,
                 t_interval(values),
-                {m: float(found[system].mean()) for m, found in by_measure.items()},
+                {
+                    m: mean_of_defined(found[system])
+                    for m, found in by_measure.items()
+                    if not np.isnan(found[system]).all()
+                },
                 seeds=len(values),
                 against=against.get(system, {}),
             )

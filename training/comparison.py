@@ -17,7 +17,8 @@ import pyarrow as pa
 from ..mining.errors import BadInput, UsageError
 from ..mining.store import Artifact, Workspace, files
 from .equivalence import Equivalence, paired_tost
-from .evaluation import Evaluation, parse_measures
+from .evaluation import Evaluation
+from .measures import parse_measures
 from .random_effects import Effects, effects
 from .significance import (
     Interval,
@@ -165,6 +166,7 @@ def compare_evaluations(
     _same_judgements([e for made in read.values() for e in made])
     name = str(parse_measures(measure)[0])
     tables = {s: np.stack([e.values(name) for e in made]) for s, made in read.items()}
+    tables = _defined(tables, name)
     family = _family(tables, pairs)
     if not family:
         raise UsageError("there is no pair to compare", do="name at least two systems")
@@ -203,6 +205,26 @@ def _same_judgements(evaluations: Iterable[Evaluation]) -> None:
                 where=one.artifact.path,
                 do="compare systems on one split of one collection",
             )
+
+
+def _defined(tables: Mapping[str, np.ndarray], measure: str) -> dict[str, np.ndarray]:
+    """Leave out the queries for which a measure is undefined (NaN): the same for every system.
+
+    Raises BadInput where they are not the same, for then differences would not be paired.
+    """
+    first, missing = next(iter(tables.items()), ("", np.empty((0, 0))))
+    missing = np.isnan(missing).any(axis=0)
+    for name, table in tables.items():
+        mine = np.isnan(table)
+        if mine.shape[1] == missing.size and (mine != missing).any():
+            raise BadInput(
+                f"{measure} is undefined for other queries in {name} than in {first}",
+                do="compare a measure whose pairs depend on the judgements alone: "
+                "PairRisk(mu=judged)",
+            )
+    if not missing.any():
+        return dict(tables)
+    return {s: np.ascontiguousarray(table[:, ~missing]) for s, table in tables.items()}
 
 
 _PARTS: dict[str, Any] = {"difference": Interval, "effects": Effects, "equivalence": Equivalence}

@@ -1,15 +1,16 @@
 """How good is a run: measures per query, kept; and the runs that a student makes.
 
-Measures are named as in ir_measures (`nDCG@10 AP R@100 Judged@10 AP(rel=2)`) and computed by it.
-The mean is over all judged queries of the split; one without documents in the run counts 0.
+Measures are named as in ir_measures (`nDCG@10 AP R@100 Judged@10 AP(rel=2)`) and computed by it,
+but for the pair-wise risk, which is ours (pair_risk.py). The mean is over all judged queries of the
+split; one without documents in the run counts 0. Only a risk may be undefined, and is then null.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,11 +30,10 @@ from ..mining.store import (
     split_by_work,
 )
 from ..mining.teachers import TEACHERS
+from .measures import DEFAULT_MEASURES, parse_measures, per_query
+from .pair_risk import Judgements, Lists, PairRisk
+from .scored_lists import FROM_SCORES, run_of_scores
 
-if TYPE_CHECKING:
-    from ir_measures import Measure
-
-DEFAULT_MEASURES = "nDCG@10 AP R@100"
 TIES = ("list", "trec")
 _SHARD_PAIRS = 1 << 20
 
@@ -48,7 +48,7 @@ def evaluate_run(
     ties: str = "list",
     how: Execution = INLINE,
 ) -> Artifact:
-    """Judge a run by the qrels of a split; returns an "evaluation" artifact.
+    """Judge a run, or scores of a pool, by the qrels of a split; returns an "evaluation" artifact.
 
     One row per judged query, ascending: query uint32 and a float64 column per measure. `ties`:
     `list` judges the run in its own order (equal scores by document ordinal); `trec` orders equal
@@ -60,8 +60,10 @@ def evaluate_run(
     named = [str(m) for m in parse_measures(measures)]
     if ties not in TIES:
         raise UsageError(f"ties={ties} is not one of {', '.join(TIES)}")
-    artifact = workspace.find(run, "run")
-    held = Collection.open(workspace, collection)
+    artifact, held = workspace.find(run), Collection.open(workspace, collection)
+    if artifact.kind == "scores":
+        artifact = run_of_scores(workspace, artifact, held, split, how)
+    artifact = workspace.find(artifact, "run")
     _same_texts(artifact, held)
     qrels = held.qrels_artifact(split)
     judged = Qrels(qrels)
@@ -109,7 +111,7 @@ class Evaluation:
         return self.artifact.metadata["source"]
 
     def values(self, measure: str) -> np.ndarray:
-        """Return float64 [queries], in ascending order of queries."""
+        """Return float64 [queries], in ascending order of queries; NaN where it is undefined."""
         name = str(parse_measures(measure)[0])
         if name not in self._columns:
             raise BadInput(
@@ -120,9 +122,8 @@ class Evaluation:
         return self._columns[name]
 
     def mean(self, measure: str) -> float:
-        """Return the mean over all judged queries."""
-        values = self.values(measure)
-        return float(values.mean()) if values.size else float("nan")
+        """Return the mean over all judged queries, of a risk over those that have one."""
+        return mean_of_defined(self.values(measure))
 
     def means(self) -> dict[str, float]:
         """Return the mean of every measure."""
@@ -136,7 +137,13 @@ def macro_mean(evaluations: Sequence[Evaluation], measure: str) -> float:
 
 def micro_mean(evaluations: Sequence[Evaluation], measure: str) -> float:
     """Return the mean over all queries of all data sets: large data sets dominate."""
-    return float(np.concatenate([e.values(measure) for e in evaluations]).mean())
+    return mean_of_defined(np.concatenate([e.values(measure) for e in evaluations]))
+
+
+def mean_of_defined(values: np.ndarray) -> float:
+    """Return the mean of the values that are not NaN; NaN where none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 class EvaluationWorker:
@@ -145,8 +152,10 @@ class EvaluationWorker:
     def __init__(self, run: str, qrels: str, corpus: str, measures: list[str], ties: str):
         self.run, self.qrels = Run(open_artifact(run)), Qrels(open_artifact(qrels))
         self.corpus = Corpus(open_artifact(corpus))
-        self.measures, self.ties = measures, ties
-        self.queries = self.run.queries
+        parsed = parse_measures(measures)
+        self.names, self.risks = measures, [m for m in parsed if isinstance(m, PairRisk)]
+        self.measures = [str(m) for m in parsed if not isinstance(m, PairRisk)]
+        self.ties, self.queries = ties, self.run.queries
 
     def __call__(self, shard: Shard) -> Output:
         """Return the values of judged queries start…stop−1."""
@@ -161,53 +170,46 @@ class EvaluationWorker:
                 _, found, scores = self.run.row(row)
                 ranked = scores if self.ties == "trec" else np.arange(len(found), 0, -1)
                 run[str(query)] = dict(zip(self._names(found), ranked.tolist(), strict=True))
-        values = per_query(self.measures, qrels, run)
-        columns = {name: [values[name][str(q)] for q in judged.tolist()] for name in self.measures}
-        table = {"query": pa.array(judged, pa.uint32())}
-        table |= {name: pa.array(column, pa.float64()) for name, column in columns.items()}
-        return Output(pa.table(table), usage={"queries": len(judged)})
+        values = per_query(self.measures, qrels, run) if self.measures else {}
+        columns = {
+            name: pa.array([values[name][str(q)] for q in judged.tolist()], pa.float64())
+            for name in self.measures
+        }
+        counts = self._add_risks(columns, shard, judged, rows) if self.risks else {}
+        table = {"query": pa.array(judged, pa.uint32())} | {n: columns[n] for n in self.names}
+        return Output(pa.table(table), counts=counts, usage={"queries": len(judged)})
+
+    def _add_risks(
+        self, columns: dict[str, pa.Array], shard: Shard, judged: np.ndarray, rows: np.ndarray
+    ) -> dict[str, int]:
+        """Measure pair-wise risks of the shard's queries; null where no pair counts."""
+        own = np.isin(self.qrels.query, judged)
+        known = Judgements(self.qrels.query[own], self.qrels.doc[own], self.qrels.grade[own])
+        there = rows[np.isin(judged, self.queries)]
+        found = [self.run.row(int(row)) for row in there]
+        lists = Lists(
+            np.repeat(self.queries[there], [len(docs) for _, docs, _ in found]),
+            np.concatenate([np.empty(0, np.uint32), *(docs for _, docs, _ in found)]),
+            np.concatenate([np.empty(0, np.float32), *(scores for _, _, scores in found)]),
+        )
+        counts: dict[str, int] = {}
+        for risk in self.risks:
+            values, missing = risk.per_query(judged, known, lists)
+            if missing and FROM_SCORES in self.run.artifact.metadata:
+                raise BadInput(
+                    f"{missing:,} judged documents have no score",
+                    where=self.run.artifact.path,
+                    do="ask for PairRisk(mu=returned), or score a pool that holds them",
+                )
+            undefined = np.isnan(values)
+            columns[str(risk)] = pa.array(values, mask=undefined)
+            counts |= {"judged_not_returned": missing} if missing else {}
+            if undefined.any():
+                counts[f"null[{risk}]:no_such_pair"] = int(undefined.sum())
+        return counts
 
     def _names(self, docs: np.ndarray) -> list[str]:
         return self.corpus.doc_ids(docs) if self.ties == "trec" else [str(d) for d in docs.tolist()]
-
-
-def per_query(
-    measures: str | Sequence[str],
-    qrels: Mapping[str, Mapping[str, int]],
-    run: Mapping[str, Mapping[str, float]],
-) -> dict[str, dict[str, float]]:
-    """Return measure → query → value for every query in `qrels`; 0 where the run has nothing.
-
-    Ties are broken as trec_eval breaks them: by falling document name.
-    """
-    import ir_measures
-
-    parsed = parse_measures(measures)
-    values = {str(m): dict.fromkeys(qrels, 0.0) for m in parsed}
-    answered = {q: dict(docs) for q, docs in run.items() if docs and q in qrels}
-    if answered:
-        judged = {q: dict(docs) for q, docs in qrels.items()}
-        for metric in ir_measures.iter_calc(parsed, judged, answered):
-            values[str(metric.measure)][metric.query_id] = float(metric.value)
-    return values
-
-
-def parse_measures(measures: str | Sequence[str]) -> list[Measure]:
-    """Read names of measures, separated by blanks; raises UsageError for one that is not known."""
-    import ir_measures
-
-    names = measures.split() if isinstance(measures, str) else list(measures)
-    if not names:
-        raise UsageError("no measure is named", do=f"write --measures {DEFAULT_MEASURES!r}")
-    parsed = []
-    for name in names:
-        try:
-            parsed.append(ir_measures.parse_measure(str(name)))
-        except (NameError, ValueError, TypeError, SyntaxError, AssertionError) as error:
-            raise UsageError(
-                f"unknown measure {name!r}", do="examples: nDCG@10 AP RR@10 R@100 P@5 Judged@10"
-            ) from error
-    return parsed
 
 
 # ---- runs that a student makes -----------------------------------------------------------------
@@ -230,15 +232,13 @@ def rerank_with(
     """
     from ..mining.sources.rerank import Rerank
 
-    folder, said = student_folder(workspace, student)
+    teacher = student_as_teacher(workspace, student, compute)
     held = Collection.open(workspace, collection)
     artifact = workspace.find(run, "run")
     _same_texts(artifact, held)
     first = cut_run(workspace, artifact, held, split, depth, how)
-    name = "cross_encoder" if folder.is_classifier else "bi_encoder"
-    teacher = TEACHERS.member(name)(model=str(folder.path), compute=compute, **said)
-    text = TEACHERS.text(teacher)
     # A student is what is judged here: a bad one gets its figures, not a refusal.
+    text = TEACHERS.text(teacher)
     source = Rerank(teacher=text, of=first.fingerprint, direction="trusted")
     return mine(workspace, source, held, split, depth=depth, how=how)
 
@@ -269,6 +269,15 @@ def retrieve_with(
     held = Collection.open(workspace, collection)
     source = Dense(model=str(folder.path), compute=compute, **said)
     return mine(workspace, source, held, split, depth=depth, how=how)
+
+
+def student_as_teacher(
+    workspace: Workspace, student: Artifact | str | Path, compute: str = "float32"
+) -> Any:
+    """Return the teacher that scores as the student does: the one path on which students score."""
+    folder, said = student_folder(workspace, student)
+    name = "cross_encoder" if folder.is_classifier else "bi_encoder"
+    return TEACHERS.member(name)(model=str(folder.path), compute=compute, **said)
 
 
 def student_folder(

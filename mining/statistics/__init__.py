@@ -8,6 +8,7 @@ from . import (  # noqa: F401  (registers the members)
     locality,
     origins,
     shape,
+    student,
 )
 from .base import STATISTICS, Rows, Statistic
 from .measure import default_statistics, measure, measure_groups, measure_pool

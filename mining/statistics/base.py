@@ -86,7 +86,7 @@ class Rows:
     scores float32 [items], offsets int64 [n+1], positive uint8 [items], doc uint32 [items], query
     uint32 [n]; `kind` of the scores; `vectors` and `query_vectors` gather rows of an encoder's
     vectors, where declared; `selection` knows how the groups were selected, `texts` what is written
-    in their documents.
+    in their documents, `student` what a student scores them.
 
     A group's positive is its first document. The lists of a pool (`pooled`) are in order of
     documents: theirs is the positive that the teacher scores highest, of equal scores the first.
@@ -103,6 +103,7 @@ class Rows:
     selection: Any = None
     texts: Any = None
     pooled: bool = False
+    student: Any = None
     _known: dict[Hashable, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

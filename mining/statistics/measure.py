@@ -28,6 +28,7 @@ from .compat import COMPAT, compat_statistics
 from .density_ratio import Selection
 from .hygiene import GroupTexts
 from .locality import VectorRows
+from .student import StudentScores
 
 SIMILARITY_T = 0.05
 """Temperature at which cosine similarities are measured unless another is asked for: the scale of
@@ -51,6 +52,7 @@ _NEEDED = {
     "labels": "judgements (qrels=…); groups carry their own",
     "selection": "groups: a pool was not selected",
     "texts": "groups that name their corpus",
+    "student": "a student's scores of the same documents (rankmill diagnose --student S)",
 }
 
 
@@ -96,19 +98,21 @@ def measure_groups(
     *,
     vectors: Artifact | None = None,
     query_vectors: Artifact | None = None,
+    student: Artifact | None = None,
     compat: str | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Measure every group; the rows of the result are the rows of the groups.
 
     `statistics`: values or canonical texts, `default_statistics` if None. `vectors` and
-    `query_vectors` are artifacts of kind "vectors" for documents and queries, by ordinal. What is a
-    positive was said when the groups were selected (`Groups.min_grade`). Raises
-    UsageError for an unknown statistic or one whose inputs are not there, BadInput for a score that
-    is not finite.
+    `query_vectors` are artifacts of kind "vectors" for documents and queries, by ordinal, `student`
+    a student's scores of the groups' documents. What is a positive was said when the groups were
+    selected (`Groups.min_grade`). Raises UsageError for an unknown statistic or one whose inputs
+    are not there, BadInput for a score that is not finite.
     """
     artifact = workspace.find(groups, "groups")
-    inputs = {"groups": artifact} | _optional(vectors=vectors, query_vectors=query_vectors)
+    inputs = {"groups": artifact}
+    inputs |= _optional(vectors=vectors, query_vectors=query_vectors, student=student)
     if compat is not None and statistics is None:
         statistics = compat_statistics(compat, vectors=vectors is not None)
     least = Groups(artifact).min_grade
@@ -133,6 +137,7 @@ def measure_pool(
     min_grade: int = 1,
     vectors: Artifact | None = None,
     query_vectors: Artifact | None = None,
+    student: Artifact | None = None,
     how: Execution = INLINE,
 ) -> Artifact:
     """Measure every query's whole list of scored candidates: pool entropy, pool diameter.
@@ -148,7 +153,8 @@ def measure_pool(
             do="measure scores of a judged split, or leave it out",
         )
     inputs = {"scores": artifact}
-    inputs |= _optional(qrels=qrels, vectors=vectors, query_vectors=query_vectors)
+    given = {"vectors": vectors, "query_vectors": query_vectors, "student": student}
+    inputs |= _optional(qrels=qrels, **given)
     labels = qrels is not None
     return _measure(
         workspace, artifact, inputs, statistics, labels=labels, min_grade=min_grade, how=how
@@ -179,7 +185,7 @@ def _measure(
     wanted = [family.parse(text) for text in texts]
     if not texts:
         raise UsageError("no statistic was asked for", do=f"known: {', '.join(family.names())}")
-    have |= {"labels"} if labels else set()
+    have |= ({"labels"} if labels else set()) | ({"student"} & set(inputs))
     have |= {"selection"} if measured.kind == "groups" else set()
     have |= {"texts"} if measured.kind == "groups" and "corpus" in measured.inputs else set()
     _refuse_missing_inputs(wanted, have)
@@ -289,6 +295,8 @@ class Measure:
             for role in ("vectors", "query_vectors")
             if role in artifacts
         }
+        if "student" in artifacts:
+            self.extra["student"] = StudentScores(artifacts["student"])
         if any("selection" in statistic.needs for statistic in self.statistics):
             self.extra["selection"] = Selection(self.measured)
         if any("texts" in statistic.needs for statistic in self.statistics):

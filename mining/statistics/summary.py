@@ -26,34 +26,42 @@ _RANGES = {  # by the name before the bracket
     "misorder": (0.0, 0.5),
     "diameter": (0.0, 2.0),
     "radius": (0.0, 2.0),
+    "student_tau": (-1.0, 1.0),
+}
+_MEASURED = ("groups", "scores")  # the roles of what statistics are of
+_CORRELATED = {
+    *("pair_entropy", "diameter", "radius", "density_ratio"),
+    *("student_kl", "student_tau", "student_variance"),
 }
 
 
 def summarise(
-    artifact: Artifact, *, correlate: Sequence[str] | None = None, seed: int = 0
+    artifact: Artifact,
+    *,
+    correlate: Sequence[str] | None = None,
+    beside: Sequence[Artifact] = (),
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return {"rows", "columns": {name: …}, "correlation": {…}} as plain JSON values.
 
     Per column: n, nulls (by reason), mean, variance (population), deciles (minimum, 10 %, …,
     maximum: 11 numbers), min, max, unit and a histogram {edges, counts, infinite}. `correlate`:
-    names of columns for `correlation`, by default the entropies, diameters and radii; see there.
+    names of columns for `correlation`, by default the entropies, diameters, radii, density ratios
+    and a student's diagnostics; see there. `beside`: other statistics of the same groups, whose
+    columns are taken in.
 
-    Raises BadInput for an artifact of another kind and for unknown columns.
+    Raises BadInput for an artifact of another kind or other groups, and for unknown columns.
     """
-    if artifact.kind != "statistics":
-        raise BadInput(f"a {artifact.kind} is not statistics", where=artifact.path)
-    table = pa.concat_tables(artifact.tables())
-    names = [name for name in table.column_names if name != "query"]
-    values = {name: _floats(table[name]) for name in names}
-    columns = {name: describe(name, values[name]) for name in names}
-    for name in names:
-        columns[name]["unit"] = artifact.metadata.get(f"unit[{name}]", "")
-        start = f"null[{name}]:"
-        columns[name]["nulls"] = {
-            key.removeprefix(start): count
-            for key, count in artifact.counts.items()
-            if key.startswith(start)
-        }
+    values: dict[str, np.ndarray] = {}
+    columns: dict[str, dict[str, Any]] = {}
+    for one in (artifact, *beside):
+        _same_rows(artifact, one)
+        table = pa.concat_tables(one.tables())
+        for name in table.column_names:
+            if name != "query" and name not in values:
+                values[name] = _floats(table[name])
+                columns[name] = _described(one, name, values[name])
+    names = list(values)
     chosen = list(correlate) if correlate is not None else [n for n in names if _correlated(n)]
     unknown = [name for name in chosen if name not in values]
     if unknown:
@@ -70,6 +78,31 @@ def summarise(
             dict(_to_correlate(name, values[name]) for name in chosen), query, seed=seed
         ),
     }
+
+
+def _same_rows(artifact: Artifact, other: Artifact) -> None:
+    """Refuse what is not statistics, and statistics whose rows are other rows."""
+    if other.kind != "statistics":
+        raise BadInput(f"a {other.kind} is not statistics", where=other.path)
+    of = [{k: v for k, v in a.inputs.items() if k in _MEASURED} for a in (artifact, other)]
+    if of[0] != of[1] or artifact.rows != other.rows:
+        raise BadInput(
+            "the statistics are of other groups, so their rows cannot be joined",
+            where=other.path,
+            do="measure the same groups, or the same scores",
+        )
+
+
+def _described(artifact: Artifact, name: str, values: np.ndarray) -> dict[str, Any]:
+    """Summarise one column with its unit and its nulls by reason."""
+    start = f"null[{name}]:"
+    nulls = {
+        key.removeprefix(start): count
+        for key, count in artifact.counts.items()
+        if key.startswith(start)
+    }
+    unit = artifact.metadata.get(f"unit[{name}]", "")
+    return {**describe(name, values), "unit": unit, "nulls": nulls}
 
 
 def describe(name: str, values: np.ndarray) -> dict[str, Any]:
@@ -179,7 +212,7 @@ def _percentile(matrices: np.ndarray, share: float) -> np.ndarray:
 
 
 def _correlated(name: str) -> bool:
-    return name.partition("(")[0] in {"pair_entropy", "diameter", "radius", "density_ratio"}
+    return name.partition("(")[0] in _CORRELATED
 
 
 def _to_correlate(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:

@@ -66,6 +66,7 @@ def score_pool(
     collection: Collection | None = None,
     allow: int = 0,
     direction: str = "judged",
+    arrival: bool = True,
     how: Execution = INLINE,
 ) -> Artifact:
     """Score every (query, document) pair of a pool, or of a run, with a teacher.
@@ -79,7 +80,8 @@ def score_pool(
     may be. Raises Incomplete when more are, and BadInput for an unusable model, a pool of another
     collection, scores outside the range that the teacher declares, scores that no teacher in good
     health gives (`check_arrival`) and, but for `direction="trusted"`, those that clearly run the
-    wrong way (`check_direction`); it changes no byte.
+    wrong way (`check_direction`); it changes no byte. `arrival=False` takes all of those too, for a
+    student that is to be diagnosed.
     """
     check_choice(direction)
     value = teacher_of(teacher)
@@ -114,9 +116,10 @@ def score_pool(
         poisoned=Poisoned(pool),
     )
     scores = workspace.build(stage, how)
-    check_arrival(scores)
-    for found in (*prepared.members, scores):
-        check_direction(found, pool, direction, how)
+    if arrival:
+        check_arrival(scores)
+        for found in (*prepared.members, scores):
+            check_direction(found, pool, direction, how)
     return scores
 
 
