@@ -62,7 +62,7 @@ def summarise(
                 values[name] = _floats(table[name])
                 columns[name] = _described(one, name, values[name])
     names = list(values)
-    chosen = list(correlate) if correlate is not None else [n for n in names if _correlated(n)]
+    chosen = list(correlate) if correlate is not None else _by_default(values)
     unknown = [name for name in chosen if name not in values]
     if unknown:
         raise BadInput(
@@ -211,8 +211,12 @@ def _percentile(matrices: np.ndarray, share: float) -> np.ndarray:
     return np.where(never, np.nan, found)
 
 
-def _correlated(name: str) -> bool:
-    return name.partition("(")[0] in _CORRELATED
+def _by_default(values: dict[str, np.ndarray]) -> list[str]:
+    """Return the columns that are correlated unasked: one without a finite value, such as κ = ∞ for
+    every group, would leave no row for the others.
+    """
+    kinds = {name: name.partition("(")[0] for name in values}
+    return [n for n, kind in kinds.items() if kind in _CORRELATED and np.isfinite(values[n]).any()]
 
 
 def _to_correlate(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
