@@ -22,7 +22,7 @@ from .drawn import origins_of, spare_chances, unsteady
 from .reader import Asked, CandidateReader, paths_of
 
 _SHARD_PAIRS = 4_000_000
-_NOT_READ = {"split", "excluded", "inclusion"}  # parameters that name a meaning, or that inputs hold
+_NOT_READ = {"split", "excluded", "inclusion"}  # parameters that tell new from old groups
 _CHOICES = {
     "positives": ("first", "all", "together", "best"),
     "when_short": ("drop_query", "error", "fill"),
@@ -55,13 +55,12 @@ def select_groups(
     half of it), `"best"` puts the teacher's best document of the pool first, judged or not, so that
     queries without a positive have a group too. Positives are graded `min_grade` (the pool's) or
     more; they, exact copies of their text, empty documents and those judged `EXCLUDED` never become
-    negatives.
-    `filters` remove candidates before the strategy chooses. A query with too few candidates is
-    dropped with the reason `too_few_candidates`, refused (`when_short="error"`) or filled up from
-    the pool at random (`fill`). `missing` says what happens to a pool document without a teacher
-    score: `error`, `drop_doc`, `drop_query`. A query without a usable positive is dropped as
-    `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for strategies
-    that need them.
+    negatives. `filters` remove candidates before the strategy chooses. A query with too few
+    candidates is dropped with the reason `too_few_candidates`, refused (`when_short="error"`) or
+    filled up from the pool at random (`fill`). `missing` says what happens to a pool document
+    without a teacher score: `error`, `drop_doc`, `drop_query`. A query without a usable positive is
+    dropped as `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for
+    strategies that need them.
 
     Raises UsageError for a malformed request, BadInput for scores that are missing or not finite,
     and for a pool of another collection.
@@ -84,9 +83,7 @@ def select_groups(
     }
     if (collection.qrels(split).grade == EXCLUDED).any():
         parameters["excluded"] = EXCLUDED  # older groups of such qrels drew these documents
-    if _looks_at_draws(pool, bound, parameters):
-        # Names what π means since lists that a source draws are counted in. Groups that look at
-        # no drawn list are what they were, and so is their fingerprint.
+    if _looks_at_draws(pool, bound, parameters):  # older groups of such lists have another π
         parameters["inclusion"] = "unconditional"
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}

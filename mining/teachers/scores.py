@@ -85,11 +85,20 @@ def score_pool(
     """
     check_choice(direction)
     value = teacher_of(teacher)
-    corpus, queries = pool.input("corpus"), pool.input("queries")
     _check_request(pool, collection, allow)
     prepared = PREPARERS[type(value)](workspace, value, pool, how)
+    scores = workspace.build(_stage(workspace, prepared, pool, allow), how)
+    if arrival:
+        check_arrival(scores)
+        for found in (*prepared.members, scores):
+            check_direction(found, pool, direction, how)
+    return scores
+
+
+def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int) -> Stage:
+    corpus, queries = pool.input("corpus"), pool.input("queries")
     permission = {"allow": allow} if allow else {}
-    stage = Stage(
+    return Stage(
         kind="scores",
         parameters={**_identity(prepared), **permission},
         inputs={"pool": pool, "corpus": corpus, "queries": queries, **prepared.inputs},
@@ -115,12 +124,6 @@ def score_pool(
         allow=allow,
         poisoned=Poisoned(pool),
     )
-    scores = workspace.build(stage, how)
-    if arrival:
-        check_arrival(scores)
-        for found in (*prepared.members, scores):
-            check_direction(found, pool, direction, how)
-    return scores
 
 
 def _check_request(pool: Artifact, collection: Collection | None, allow: int) -> None:

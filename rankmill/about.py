@@ -1,0 +1,56 @@
+"""What an artifact is about: its split, its collection, and the vectors of its texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rankmill.mining.actors import INLINE, Execution
+from rankmill.mining.collection import Collection
+from rankmill.mining.errors import BadInput
+from rankmill.mining.store import Artifact
+
+
+def split_of(artifact: Artifact) -> str:
+    """Return the split whose queries an artifact answers."""
+    return artifact.metadata["split"]
+
+
+def collection_of(artifact: Artifact) -> Collection:
+    """Find the collection in the workspace whose corpus and queries an artifact is about.
+
+    Raises BadInput when the workspace holds no such collection.
+    """
+    inputs = artifact.inputs
+    for found in artifact.workspace.artifacts("collection"):
+        same = [found.inputs.get(role) == inputs.get(role) for role in ("corpus", "queries")]
+        if all(same) and _holds_judgements(found, inputs.get("qrels")):
+            return Collection(found)
+    raise BadInput(
+        f"the collection of {artifact.kind} {artifact.fingerprint[:12]} is not in the workspace",
+        where=artifact.workspace.root,
+        do="collect it again: rankmill collect SPEC",
+    )
+
+
+def vectors_of(encoder: str, about: Artifact, how: Execution = INLINE) -> Mapping[str, Artifact]:
+    """Encode the corpus and the queries that an artifact is about, or find their vectors."""
+    from dataclasses import asdict
+
+    from rankmill.mining.encoders import encode
+    from rankmill.mining.teachers import TEACHERS
+
+    text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"
+    settings = asdict(TEACHERS.parse(text))
+    model, collection = settings.pop("model"), collection_of(about)
+    asked = settings.pop("query_model", None) or model
+    return {
+        role: encode(about.workspace, by, texts.artifact, how=how, **settings)
+        for role, by, texts in (
+            ("vectors", model, collection.corpus),
+            ("query_vectors", asked, collection.queries),
+        )
+    }
+
+
+def _holds_judgements(collection: Artifact, qrels: str | None) -> bool:
+    return qrels is None or qrels in collection.inputs.values()
