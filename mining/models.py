@@ -113,7 +113,8 @@ def resolve(model: str | Path | ModelFolder) -> ModelFolder:
         path = path / "model"  # the folder of a student, whose checkpoint stands one level down
     path = path.absolute()
     found = _deciding_files(path)
-    stamps = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in found)
+    read = [*found, *(path / name for name in _BESIDE if (path / name).exists())]
+    stamps = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in read)
     return _resolved(path, tuple(found), stamps)
 
 

@@ -216,7 +216,7 @@ def load(
             config = transformers.AutoConfig.from_pretrained(
                 model.path, local_files_only=True, trust_remote_code=False, **options
             )
-            network = factory.from_config(config, trust_remote_code=False)
+            network = factory.from_config(config, dtype=torch.float32, trust_remote_code=False)
         else:
             network = _pretrained(factory, model, options)
     if labels is None and getattr(network, "pooler", None) is not None:

@@ -28,8 +28,7 @@ def settled(settings: Settings, processes: Processes) -> Settings:
     """
     if device().type != "cpu":
         return replace(settings, threads=None)
-    share = max(1, _processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    return replace(settings, threads=processes.agree(settings.threads or share))
+    return replace(settings, threads=processes.agree(settings.threads or _share(processes)))
 
 
 @contextmanager
@@ -63,6 +62,12 @@ def _refuse_fewer(threads: int) -> None:
         f"threads={threads}, but {said}: the student would silently be another",
         do="unset that variable, or ask for fewer threads",
     )
+
+
+def _share(processes: Processes) -> int:
+    """Return how many processors there are for each of the processes on this machine."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes.world > 1 else 1
+    return max(1, _processors() // here)
 
 
 def _processors() -> int:

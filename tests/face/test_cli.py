@@ -78,7 +78,7 @@ def test_the_whole_way_stage_by_stage(rankmill):
         ("stats", "--groups", "groups", "--encoder", "encoder", "--name", "stats"),
         ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--documents", "32")
         + ("--doc-length", "40", "--query-length", "20")
-        + ("--batch", "4", "-n", "student", "--to", "out"),
+        + ("--batch", "4", "--threads", "3", "-n", "student", "--to", "out"),
         ("mine", "bm25", "-c", "tiny", "--split", "test", "--depth", "20", "-n", "test-bm25"),
         ("eval", "--student", "student", "--first-stage", "test-bm25"),
         ("eval", "--student", "out", "-c", "tiny", "--split", "test"),
@@ -96,6 +96,7 @@ def test_the_whole_way_stage_by_stage(rankmill):
         assert status == 0, (step, err)
         assert ("root" in out) or ("nDCG@10" in out), out
         assert step[0] != "train" or "32 documents seen in 8 groups" in err
+        assert "--threads" not in step or "; threads=3" in err
     for name in ("pool", "groups", "stats", "tiny"):
         status, out, _ = rankmill("show", name, "--rows", "2")
         assert status == 0

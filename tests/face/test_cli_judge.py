@@ -338,6 +338,8 @@ def test_compare_names_evaluations_and_seeds(rankmill):
         (("figures", "s.toml", "--to", "x", "--format", "gif"), 2, "format 'gif' is not one of"),
         (("run", "s.toml", "--set", "train.loss=kl"), 2, "both train.loss and train.losses"),
         (("run", "s.toml", "--set", "train.seeds=[1,1]"), 2, "holds a seed twice"),
+        (("run", "s.toml", "--set", "train.settings.threads=2"), 2, "settings names threads"),
+        (("run", "s.toml", "--set", "train.threads=0"), 2, "greater than or equal to 1, got 0"),
         (("run", "s.toml", "--set", "train.student=cross_encoder(model=x)"), 2, "cannot search"),
         (("run", "s.toml", "--set", "evaluate.margin=0"), 2, "greater than 0, got 0"),
         (("run", "s.toml", "--set", "evaluate.measures=nDGC@10"), 2, "unknown measure 'nDGC@10'"),

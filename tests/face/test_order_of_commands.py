@@ -14,7 +14,7 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 from rankmill import api
 from rankmill.mining.store import Artifact, Workspace
 
-ORDERS = 7
+ORDERS = 6
 COMMANDS = (
     "dense(first)",
     "dense(second)",
@@ -24,6 +24,7 @@ COMMANDS = (
     "stats(second)",
     "train(bi_encoder)",
     "train(cross_encoder)",
+    "train(scratch)",
 )
 
 
@@ -65,6 +66,8 @@ class Person:
             groups = self.groups(f"bi_encoder({self.models['second']})")
             small: dict[str, Any] = {"batch": 4, "query_length": 8, "doc_length": 16, "lr": 1e-3}
             student = f"{what}({self.models['first']})"
+            if what == "scratch":
+                student = f"bi_encoder({self.models['first']},scratch=true)"
             made = api.train(student, groups, documents=32, **small)
             api.evaluate(api.rerank(made, self.run(), depth=5))
 
