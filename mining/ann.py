@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .devices import on_every_core
 from .draws import generator
 from .errors import BadInput, MissingDependency, UsageError
 from .store import Artifact, Workspace, files
@@ -24,6 +25,7 @@ from .vectors import Vectors
 _FILE = "index.faiss"
 _BLOCK = 1 << 16
 _TRAINING = 1 << 18  # vectors that clusters and codes are learnt from, at most
+SEARCHED = 64  # queries that an index is searched for together
 GPU_DEPTH = 2048  # FAISS on a GPU returns no longer lists
 
 
@@ -85,17 +87,26 @@ def search_index(index: Any, vectors: np.ndarray, width: int) -> np.ndarray:
     """Return the proposed documents: int64 [n, width], −1 ends a list.
 
     On a machine with GPUs the index is copied there, unless the lists are longer than FAISS makes
-    them on a GPU.
+    them on a GPU. Otherwise blocks of SEARCHED queries are shared out over the cores, each searched
+    by one thread: which clusters a query probes hangs on a product of the block's shape.
     """
     faiss = _faiss()
+    vectors = np.ascontiguousarray(vectors)
     if width <= GPU_DEPTH and getattr(faiss, "get_num_gpus", lambda: 0)():
-        index = faiss.index_cpu_to_all_gpus(index)
-    return index.search(np.ascontiguousarray(vectors), width)[1]
+        return faiss.index_cpu_to_all_gpus(index).search(vectors, width)[1]
+    blocks = [vectors[at : at + SEARCHED] for at in range(0, len(vectors), SEARCHED)]
+
+    def search(block: np.ndarray) -> np.ndarray:
+        with one_thread():
+            return index.search(block, width)[1]
+
+    found = list(on_every_core(search, blocks, device="cpu"))
+    return np.concatenate([np.empty((0, width), np.int64), *found])
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let FAISS use one thread inside the block."""
+    """Let FAISS, and the BLAS inside it, use one thread for what this thread calls in the block."""
     faiss = _faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)

@@ -19,7 +19,8 @@ from .actors import INLINE, Execution
 from .errors import BadInput
 from .forward import Forward, Work
 from .matryoshka import cut_vectors
-from .models import ModelFolder, check_compute, device, resolve
+from .models import ModelFolder, device, resolve
+from .precision import declared, settle_compute
 from .sequences import Template, single_sequences
 from .store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from .store.tables import vectors_schema
@@ -146,15 +147,17 @@ def encode(
 ) -> Artifact:
     """Encode every text of a corpus or queries artifact, or find its vectors.
 
-    `compute`: precision of the forward pass, float32 or bfloat16. `dtype`: of the stored vectors,
-    float16 or float32. `prompt` None takes what the model declares for queries or documents, ""
-    takes none. Returns a "vectors" artifact, row = ordinal; empty texts have a row too.
+    `compute`: precision of the forward pass, one of `precision.CHOICES`. `dtype`: of the stored
+    vectors, float16 or float32. `prompt` None takes what the model declares for queries or
+    documents, "" takes none. Returns a "vectors" artifact, row = ordinal; empty texts have a row
+    too.
 
     Raises BadInput for an unusable model or setting, and when a vector is not finite.
     """
     folder = resolve(model)
     settings = settings_of(folder, max_length=max_length, pooling=pooling, normalise=normalise)
-    _check_precisions(compute, dtype)
+    compute = settle_compute(compute, how.progress)
+    _check_dtype(dtype)
     said = settings.prompt_for(texts.kind) if prompt is None else prompt
     tokens = tokens_of(
         workspace, texts, folder, max_length=settings.max_length, prompt=said, how=how
@@ -163,7 +166,7 @@ def encode(
         kind="vectors",
         parameters={
             "model": folder.fingerprint,
-            "compute": compute,
+            **declared(compute),
             "dtype": dtype,
             "prompt": said,
             **settings.parameters(),
@@ -190,8 +193,7 @@ def encode(
     return full if dim is None else cut_vectors(workspace, full, dim, how=how)
 
 
-def _check_precisions(compute: str, dtype: str) -> None:
-    check_compute(compute)
+def _check_dtype(dtype: str) -> None:
     if dtype not in DTYPES:
         raise BadInput(f"dtype={dtype} is not known", do=f"one of {', '.join(DTYPES)}")
 

@@ -28,15 +28,6 @@ _SUMS = 2.0**-23  # rounding of one addition in float32, twice: of the product a
 _LEAST, _MOST = 2.0**-126, 2.0**120  # tiles take what is less for 0; sums must not overflow
 
 
-def has_tiles() -> bool:
-    """Say whether this processor multiplies bfloat16 in tiles (AMX)."""
-    import torch
-
-    if not hasattr(torch.cpu, "get_capabilities"):  # an older version
-        return False
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
-
-
 @dataclass(slots=True)
 class _Kept:
     """The documents kept for a chunk of queries, between blocks: see `native.nearest.keep_near`."""

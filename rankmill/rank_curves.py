@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rankmill.mining.draws import generator
+from rankmill.mining.ordered import product
 from rankmill.mining.sources.base import Run
 from rankmill.mining.statistics.power_law import Decay, fit_decay
 
@@ -74,7 +75,7 @@ def rank_curve(run: Run, scale: Scale, points: int, *, seed: int = 0) -> RankCur
     curves = list_curves(run, scale, points)
     random = generator(seed, "figures.band", points)
     weights = random.multinomial(len(curves), np.full(len(curves), 1 / len(curves)), _RESAMPLES)
-    low, high = np.quantile(weights @ curves / len(curves), [0.025, 0.975], axis=0)
+    low, high = np.quantile(product(weights, curves) / len(curves), [0.025, 0.975], axis=0)
     decay = fit_decay(curves, 1, points, seed=seed) if points > 2 else None
     return RankCurve(np.arange(1, points + 1) / points, curves.mean(axis=0), low, high, decay)
 

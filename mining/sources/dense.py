@@ -18,13 +18,14 @@ import numpy as np
 
 from ...native.topk import merge_ranked
 from ..actors import INLINE, Execution
-from ..ann import has_faiss, index_of, load_index, search_index
+from ..ann import SEARCHED, has_faiss, index_of, load_index, search_index
 from ..collection.handles import Collection, Corpus
 from ..draws import generator
 from ..encoders import DTYPES, POOLINGS, encode
 from ..errors import UsageError
-from ..models import COMPUTE, ModelFolder, device, resolve
-from ..narrow_search import NarrowSearch, has_tiles
+from ..models import ModelFolder, device, resolve
+from ..narrow_search import NarrowSearch
+from ..precision import CHOICES, has_tiles, settle_compute
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..torch_search import nearest_torch
 from ..vectors import SomeParts, Vectors, products, same_width
@@ -64,7 +65,7 @@ class Dense:
     query_model: str | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("compute", COMPUTE), ("dtype", DTYPES), ("pooling", POOLINGS)):
+        for name, known in (("compute", CHOICES), ("dtype", DTYPES), ("pooling", POOLINGS)):
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise UsageError(f"{name}={value} is not known", do=f"one of {', '.join(known)}")
@@ -89,6 +90,7 @@ def mine_dense(
 
     More vectors than one range holds are searched range by range, see `document_ranges`.
     """
+    source = replace(source, compute=settle_compute(source.compute, how.progress))
     model = resolve(source.model)
     asked = resolve(source.query_model) if source.query_model else model
     vectors = {
@@ -110,7 +112,8 @@ def mine_dense(
     blocks = query_blocks(len(collection.split_queries(split)))
     if source.index is not None:
         inputs["index"] = _checked_index(workspace, source, vectors)
-        worker, parameters = AnnWorker, {"recall_sample": RECALL_SAMPLE}
+        worker = AnnWorker
+        parameters = {"recall_sample": RECALL_SAMPLE, "searched": SEARCHED}
         options |= {"index": str(inputs["index"].path), "probe": source.probe}
     elif len(document_ranges(vectors["corpus"])) > 1:
         search = Search(collection, split, blocks, options, inputs, gpus)

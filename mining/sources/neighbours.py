@@ -14,6 +14,7 @@ from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection, Qrels
 from ..errors import UsageError
 from ..models import resolve
+from ..precision import settle_compute
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..store.tables import list_values
 from ..vectors import Vectors
@@ -56,6 +57,7 @@ def mine_neighbours(
     """
     if split == EVERY_QUERY:
         raise UsageError("neighbours of positives need judgements", do="name a judged split")
+    source = replace(source, compute=settle_compute(source.compute, how.progress))
     model = resolve(source.model)
     vectors = vectors_by(workspace, source, model, collection.corpus.artifact, how)
     queries = collection.split_queries(split)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..draws import generator
 from ..errors import BadInput, UsageError
+from ..ordered import least_squares, product
 
 SHAPES = ("power_law", "exponential", "log_normal")
 
@@ -101,16 +102,14 @@ def fit_decay(
 def _mean(curves: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weighted mean over the queries that reach a rank; 0 where none does."""
     known = ~np.isnan(curves)
-    total = weight @ known
-    summed = weight @ np.where(known, curves, 0.0)
+    total = product(weight, known)
+    summed = product(weight, np.where(known, curves, 0.0))
     return np.divide(summed, total, out=np.zeros_like(summed), where=total > 0)
 
 
 def _least_squares(x: np.ndarray, y: np.ndarray, degree: int = 1) -> tuple[np.ndarray, float]:
     """Return (coefficients from the constant up, residual sum of squares)."""
-    design = np.stack([x**power for power in range(degree + 1)], axis=1)
-    found, *_ = np.linalg.lstsq(design, y, rcond=None)
-    return found, float(((y - design @ found) ** 2).sum())
+    return least_squares([x**power for power in range(degree + 1)], y)
 
 
 def _bic(residual: float, points: int, parameters: int) -> float:

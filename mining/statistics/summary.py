@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ..draws import generator
 from ..errors import BadInput
+from ..ordered import product
 from ..store import Artifact
 
 BINS = 50
@@ -193,8 +194,8 @@ def _pearson(data: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
     """
     weight = np.ones(len(data)) if weight is None else weight.astype(np.float64)
     share = weight / weight.sum()
-    centred = data - share @ data
-    covariance = (centred * share[:, None]).T @ centred
+    centred = data - product(share, data)
+    covariance = product((centred * share[:, None]).T, centred)
     spread = np.sqrt(np.diag(covariance))
     flat = ~(spread > 1e-12 * np.maximum(1.0, np.abs(data).max(axis=0)))
     spread[flat] = 1.0

@@ -9,7 +9,8 @@ import numpy as np
 from ..actors import Execution
 from ..encoders import DTYPES, POOLINGS, encode
 from ..errors import UsageError
-from ..models import COMPUTE, resolve
+from ..models import resolve
+from ..precision import CHOICES, settle_compute
 from ..store import Artifact, Workspace, open_artifact
 from ..vectors import Vectors, dots, same_width
 from .base import TEACHERS, Prepared, Scored, label_of, prepares
@@ -34,7 +35,7 @@ class BiEncoder:
     query_model: str | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("compute", COMPUTE), ("dtype", DTYPES), ("pooling", POOLINGS)):
+        for name, known in (("compute", CHOICES), ("dtype", DTYPES), ("pooling", POOLINGS)):
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise UsageError(f"{name}={value} is not known", do=f"one of {', '.join(known)}")
@@ -48,6 +49,7 @@ def prepare_bi_encoder(
     how: Execution,
 ) -> Prepared:
     """Encode corpus and queries, or find their vectors: a pair then costs one inner product."""
+    teacher = replace(teacher, compute=settle_compute(teacher.compute, how.progress))
     model = resolve(teacher.model)
     asked = resolve(teacher.query_model) if teacher.query_model else model
     vectors = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from ..classifiers import check_classifier
 from ..encoders import unchanged
 from ..errors import BadInput, UsageError
 from ..forward import PACKED, Forward, Work
-from ..models import COMPUTE, ModelFolder, check_compute, device, resolve
+from ..models import ModelFolder, device, resolve
+from ..precision import CHOICES, declared, settle_compute
 from ..sequences import Template, pair_sequences
 from ..store import Artifact, Workspace, open_artifact
 from ..text.tokens import TokenStore, tokens_of
@@ -36,9 +37,9 @@ class CrossEncoder:
     compute: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.compute not in COMPUTE:
+        if self.compute not in CHOICES:
             raise UsageError(
-                f"compute={self.compute} is not known", do=f"one of {', '.join(COMPUTE)}"
+                f"compute={self.compute} is not known", do=f"one of {', '.join(CHOICES)}"
             )
         if self.max_length is not None and self.max_length < 8:
             raise UsageError(f"max_length={self.max_length} is less than 8 tokens")
@@ -57,7 +58,7 @@ def prepare_cross_encoder(
     padded batches, or reads less than `max_length`.
     """
     model = resolve(teacher.model)
-    check_compute(teacher.compute)
+    teacher = replace(teacher, compute=settle_compute(teacher.compute, how.progress))
     max_length = _checked_length(teacher, model)
     stores = {
         role: tokens_of(workspace, pool.input(role), model, max_length=max_length, how=how)
@@ -75,7 +76,7 @@ def prepare_cross_encoder(
         parameters={
             "model": model.fingerprint,
             "max_length": max_length,
-            "compute": teacher.compute,
+            **declared(teacher.compute),
             "truncation": "longest_first",
         },
         make=CrossEncoderScorer,

@@ -9,7 +9,7 @@ output layer is kept for the two words only, in float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -19,7 +19,8 @@ from ..actors import Execution
 from ..devices import on_every_core, out_of_memory
 from ..encoders import unchanged
 from ..errors import BadInput, RankmillError, UsageError
-from ..models import COMPUTE, ModelFolder, check_compute, device, load_model, resolve
+from ..models import ModelFolder, device, load_model, resolve
+from ..precision import CHOICES, declared, settle_compute
 from ..store import Artifact, Workspace, open_artifact
 from ..text.tokens import Ragged, TokenStore, tokens_of
 from .base import Prepared, Scored, label_of
@@ -32,9 +33,9 @@ _ROOM = 8  # the least number of tokens left to the texts
 def check_options(teacher: Any) -> None:
     """Refuse a prompt, precision or length that no model can use; raises UsageError."""
     fields_of(teacher.prompt)
-    if teacher.compute not in COMPUTE:
+    if teacher.compute not in CHOICES:
         raise UsageError(
-            f"compute={teacher.compute} is not known", do=f"one of {', '.join(COMPUTE)}"
+            f"compute={teacher.compute} is not known", do=f"one of {', '.join(CHOICES)}"
         )
     if teacher.max_length is not None and teacher.max_length < 2 * _ROOM:
         raise UsageError(f"max_length={teacher.max_length} is less than {2 * _ROOM} tokens")
@@ -95,7 +96,7 @@ def prepare_token_odds(
     Raises BadInput for an unusable model or length, UsageError for words of several tokens.
     """
     model = resolve(teacher.model)
-    check_compute(teacher.compute)
+    teacher = replace(teacher, compute=settle_compute(teacher.compute, how.progress))
     reading = _Reading.of(teacher, model, head)
     stores = {
         role: tokens_of(
@@ -119,7 +120,7 @@ def prepare_token_odds(
         parameters={
             "model": model.fingerprint,
             "words": reading.words,
-            "compute": teacher.compute,
+            **declared(teacher.compute),
             **said,
         },
         make=TokenOddsScorer,

@@ -6,9 +6,6 @@ with a matrix of width 32 a float32 product on two threads differs from that on 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -113,7 +110,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 @pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
 def test_log_odds(tmp_path: Path, run: Artifact, kind: str, compute: str) -> None:
     folder = (tiny_causal_lm if kind == "causal_lm" else tiny_seq2seq)(tmp_path / kind)
-    teacher = teacher_of(f'{kind}(model={folder},compute={compute},prompt="{{query}} {{document}}")')
+    teacher = teacher_of(
+        f'{kind}(model={folder},compute={compute},prompt="{{query}} {{document}}")'
+    )
     prepared = PREPARERS[type(teacher)](run.workspace, teacher, run, INLINE)
     scorer = prepared.make(**prepared.options)
     query, doc = np.repeat(np.arange(4, dtype=np.uint32), 5), np.arange(20, dtype=np.uint32)

@@ -1,0 +1,76 @@
+"""The precision of forward passes: `auto` by what the device can do, what is named is obeyed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_collection import tiny_beir
+from tiny_models import tiny_cross_encoder, tiny_encoder
+
+from rankmill.mining import precision
+from rankmill.mining.actors import Execution
+from rankmill.mining.collection import collect
+from rankmill.mining.encoders import encode
+from rankmill.mining.errors import BadInput
+from rankmill.mining.sources import mine
+from rankmill.mining.store import Workspace
+from rankmill.mining.store.execution import Silent
+from rankmill.mining.teachers import score_pool
+
+
+class Told(Silent):
+    """Progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def announce(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_auto_is_settled_by_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    for tiles, chosen in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(precision, "has_tiles", lambda tiles=tiles: tiles)
+        told = Told()
+        assert precision.settle_compute("auto", told) == chosen
+        assert told.said == [f"compute=auto: {chosen} is the faster one on this machine"]
+
+
+def test_what_is_named_is_obeyed_and_a_slow_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_tiles", lambda: False)
+    told = Told()
+    assert precision.settle_compute("bfloat16", told) == "bfloat16"
+    assert "slower than float32 on this processor, which has no AMX" in told.said[0]
+    assert precision.settle_compute("float32", told) == "float32"
+    assert len(told.said) == 1
+    monkeypatch.setattr(precision, "has_tiles", lambda: True)
+    assert precision.settle_compute("bfloat16", told) == "bfloat16"
+    assert len(told.said) == 1
+    with pytest.raises(BadInput, match="compute=int8 is not known"):
+        precision.settle_compute("int8", told)
+
+
+@pytest.mark.parametrize(("tiles", "chosen"), [(True, "bfloat16"), (False, "float32")])
+def test_the_settled_precision_is_the_declared_one(
+    tmp_path: Path, workspace: Workspace, tiles: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` and the precision it stands for are one request: one artifact, one label."""
+    monkeypatch.setattr(precision, "has_tiles", lambda: tiles)
+    collection = collect(workspace, f"beir:{tiny_beir(tmp_path / 'beir', docs=20, queries=4)}")
+    encoder, cross = tiny_encoder(tmp_path / "encoder"), tiny_cross_encoder(tmp_path / "cross")
+    how = Execution(progress=Told())
+
+    def all_of(compute: str) -> list[tuple[str, str]]:
+        vectors = encode(workspace, encoder, collection.corpus.artifact, compute=compute, how=how)
+        dense = f"dense(model={encoder},compute={compute})"
+        run = mine(workspace, dense, collection, "train", depth=3, how=how)
+        teacher = f"cross_encoder(model={cross},compute={compute})"
+        scores = score_pool(workspace, teacher, run, how=how)
+        near = f"neighbours(model={encoder},compute={compute})"
+        other = mine(workspace, near, collection, "train", depth=3, how=how)
+        assert vectors.parameters["compute"] == scores.parameters["compute"] == chosen
+        assert "auto" not in str([a.manifest for a in (vectors, run, scores, other)])
+        return [(a.fingerprint, a.root_hash) for a in (vectors, run, scores, other)]
+
+    assert all_of("auto") == all_of(chosen)
