@@ -16,7 +16,7 @@ from .collection.handles import Collection, Corpus, Queries
 from .draws import generator
 from .errors import BadInput, UsageError
 from .groups import Groups
-from .leakage import MOST_DOCUMENTS, Trained, leakage, named_split
+from .leakage import MOST_DOCUMENTS, Trained, equal_texts, leakage, named_split
 from .near_copies import near_pairs, shingled
 from .pool import Pool
 from .sources.base import Run
@@ -190,12 +190,13 @@ def _copies(groups: Audited, at_least: float, examples: int) -> dict[str, Any]:
     against = _keys(np.broadcast_to(first, groups.doc.shape), groups.doc)
     bad = np.isin(against, near) & groups.negative
     rows, places = np.nonzero(bad)
-    order = np.argsort(-overlap, kind="stable")[:examples]
+    equal = equal_texts(groups.corpus, left, groups.corpus, right)
+    order = np.lexsort((-overlap, ~equal))[:examples]
     return {
         "documents_compared": len(docs),
         "all_documents": not sample,
         "pairs": len(left),
-        "exact_pairs": int((overlap == 1.0).sum()),
+        "exact_pairs": int(equal.sum()),
         "negatives_like_the_positive": int(bad.sum()),
         "negatives_like_the_positive_examples": [
             {

@@ -52,26 +52,29 @@ def leakage(
 ) -> dict[str, Any]:
     """Compare training queries and documents with the queries and positives of a split.
 
-    Within one collection equal means the same id; between two, the same text byte for byte. Near
-    copies are sought among at most 50,000 documents of each side, keyed draws of them. A positive
-    is what is graded `min_grade` or more. Another collection has grades of its own, so there 1 is
+    Equal means the same text byte for byte, within one collection also the same id. Nearly equal
+    are only those that are not equal. Near copies are sought among at most 50,000 documents of each
+    side, keyed draws of them. Examples are pairs of different ids, equal texts first. A positive is
+    what is graded `min_grade` or more. Another collection has grades of its own, so there 1 is
     enough: rather a leak too many than one that a foreign scale hides.
     """
     same = other.artifact.fingerprint == trained.collection.artifact.fingerprint
     asked, qrels = other.split_queries(split), other.qrels(split)
     wanted = np.unique(qrels.doc[qrels.grade >= (min_grade if same else 1)])
+    known_queries = _same_text(trained.queries, trained.query, other.queries, asked)
+    known_docs = _same_text(trained.corpus, trained.doc, other.corpus, wanted)
     if same:
-        known_queries = np.isin(asked, trained.query)
-        known_docs = np.isin(wanted, trained.doc)
-    else:
-        known_queries = _same_text(trained.queries, trained.query, other.queries, asked)
-        known_docs = _same_text(trained.corpus, trained.doc, other.corpus, wanted)
+        known_queries |= np.isin(asked, trained.query)
+        known_docs |= np.isin(wanted, trained.doc)
     left, right, overlap = _near_queries(trained, other, asked, same, at_least)
-    order = np.argsort(-overlap, kind="stable")[:examples]
+    equal = equal_texts(trained.queries, left, other.queries, right)
+    fresh = ~np.isin(right, asked[known_queries])
+    order = np.lexsort((-overlap, ~equal))
+    order = order[(equal | fresh)[order]][:examples]
     return {
         "queries": len(asked),
         "queries_in_both": int(known_queries.sum()),
-        "queries_nearly_equal": len(np.unique(right)),
+        "queries_nearly_equal": len(np.unique(right[fresh])),
         "positives": len(wanted),
         "positives_trained_on": int(known_docs.sum()),
         "positives_nearly_trained_on": _near_documents(
@@ -79,6 +82,7 @@ def leakage(
         ),
         "examples": [
             {
+                "equal": bool(equal[i]),
                 "overlap": float(overlap[i]),
                 "training_query_id": trained.queries.query_id(int(left[i])),
                 "training_query": trained.queries.text(int(left[i])),
@@ -114,6 +118,18 @@ def _drawn(docs: np.ndarray) -> np.ndarray:
     if len(docs) <= MOST_DOCUMENTS:
         return docs
     return np.sort(generator(0, "audit").permutation(docs)[:MOST_DOCUMENTS])
+
+
+def equal_texts(
+    ours: Queries | Corpus, left: np.ndarray, theirs: Queries | Corpus, right: np.ndarray
+) -> np.ndarray:
+    """Say of each pair (left[i] of ours, right[i] of theirs) whether the texts are the same."""
+    found = np.zeros(len(left), dtype=bool)
+    for start in range(0, len(left), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        pairs = zip(ours.texts(left[block]), theirs.texts(right[block]), strict=True)
+        found[block] = [one == other for one, other in pairs]
+    return found
 
 
 def _same_text(

@@ -6,11 +6,31 @@ larger number everywhere. Whatever needs more than the order of them refuses the
 
 from __future__ import annotations
 
+import numpy as np
+
 from .errors import UsageError
 
 RANK = "rank"
 SCORE_KINDS = ("logit", "log-prob", "probability", "similarity", RANK)
+_NAMES = {"log-prob": "log_probability"}
 _WITH_PROBABILITY = frozenset({"logit", "log-prob", "probability"})
+
+
+def name_of(kind: str) -> str:
+    """Return what people are shown scores of a kind as; the stored column is `logit` for all."""
+    return _NAMES.get(kind, kind)
+
+
+def as_shown(values: np.ndarray, kind: str) -> np.ndarray:
+    """Return float32 scores as people are shown them: ranks as ranks, 1 is best, whole if all are.
+
+    Everything else as it is stored.
+    """
+    if kind != RANK:
+        return values
+    ranks = -values
+    whole = bool((ranks == np.rint(ranks)).all())  # neither NaN nor a mean of several ranks is
+    return ranks.astype(np.int32) if whole else ranks
 
 
 def has_probability(kind: str) -> bool:

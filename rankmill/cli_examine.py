@@ -127,6 +127,8 @@ def summary(
 
 
 def _print_explanation(found: Explanation, rows: int) -> None:
+    from rankmill.mining.score_kinds import name_of
+
     typer.echo(f"{found.query_id}  {found.text}")
     typer.echo(f"strategy {found.strategy}")
     for group in found.groups:
@@ -135,16 +137,17 @@ def _print_explanation(found: Explanation, rows: int) -> None:
             typer.echo(f"no group round {group.positive_id or 'any positive'}: {group.dropped}")
         for name, value in group.statistics.items():
             typer.echo(f"  {name:<48} {'undefined' if value is None else f'{value:.4f}'}")
-        _print_candidates(group, rows)
+        _print_candidates(group, name_of(found.score_kind), rows)
 
 
-def _print_candidates(group: Explained, rows: int) -> None:
+def _print_candidates(group: Explained, score: str, rows: int) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(show_edge=False, header_style="bold", pad_edge=False)
-    for heading in ("", "document", "teacher", "grade", "π", "why", "found by", "text"):
+    headings = ("", "document", f"teacher: {score}", "grade", "π", "why", "found by", "text")
+    for heading in headings:
         table.add_column(heading, overflow="fold")
     for one in group.candidates[: rows or None]:
         found = ", ".join(

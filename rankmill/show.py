@@ -25,7 +25,7 @@ def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
     """Return the table with `query` and `doc` ordinals replaced by `query_id`, `doc_id`.
 
     An evaluation's queries are those of the run that it judges. Flat columns also gain the text.
-    Lists stay lists, item by item.
+    Lists stay lists, item by item. A teacher's scores are named by their kind.
     """
     from rankmill.mining.collection.handles import Corpus, Queries
 
@@ -37,6 +37,9 @@ def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
     for name in table.column_names:
         column = table[name]
         about = artifact if "run" not in artifact.inputs else artifact.input("run")
+        if artifact.kind == "scores" and name == "logit":
+            columns |= _scores(column.combine_chunks(), artifact.metadata["kind"])
+            continue
         if name not in makers or makers[name][0] not in about.inputs:
             columns[name] = column
             continue
@@ -49,6 +52,16 @@ def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
             columns[f"{name}_id"] = pa.array(rows.ids(ordinals))
             columns[f"{name}_text"] = pa.array(rows.texts(ordinals))
     return pa.table(columns)
+
+
+def _scores(column: Any, kind: str) -> dict[str, pa.Array]:
+    """Return lists of scores under the name of their kind, ranks as ranks."""
+    from rankmill.mining.score_kinds import as_shown, name_of
+    from rankmill.mining.store.tables import list_values
+
+    offsets, values = list_values(pa.chunked_array([column]))
+    shown = pa.array(as_shown(values, kind))
+    return {name_of(kind): pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), shown)}
 
 
 def first_rows(artifact: Artifact, count: int | None) -> pa.Table:

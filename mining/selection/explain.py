@@ -11,6 +11,7 @@ import pyarrow as pa
 from ..errors import BadInput
 from ..groups import Groups
 from ..pool import Pool
+from ..score_kinds import as_shown
 from ..statistics.density_ratio import Selection
 from ..store import Artifact, Workspace
 from .base import Candidates
@@ -22,8 +23,9 @@ from .select import Chooser
 class Found:
     """One candidate. `found` maps a source's label to its (rank, score); `why` says its fate.
 
-    `kept` means that it stands in the group; `inclusion` is the probability with which it could
-    have, None for positives and where the strategy has no closed form.
+    `teacher` is its score, or its rank where the teacher gives ranks. `kept` means that it stands
+    in the group; `inclusion` is the probability with which it could have, None for positives and
+    where the strategy has no closed form.
     """
 
     doc_id: str
@@ -51,11 +53,12 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A query with all its groups."""
+    """A query with all its groups; `score_kind` says what the teacher's numbers are."""
 
     query_id: str
     text: str
     strategy: str
+    score_kind: str
     groups: list[Explained]
 
 
@@ -91,7 +94,11 @@ def explain_query(workspace: Workspace, groups: Artifact | str, query_id: str) -
             if one.positive_id == table.id_of(int(docs[0])):
                 one.statistics.update({name: values[row] for name, values in known.items()})
     return Explanation(
-        query_id, selection.reader.queries.text(query), str(selection.chooser.strategy), explained
+        query_id,
+        selection.reader.queries.text(query),
+        str(selection.chooser.strategy),
+        selection.made.metadata["kind"],
+        explained,
     )
 
 
@@ -147,6 +154,7 @@ class _Candidates:
             for i in range(len(self.doc))
         ]
         self.teacher = selection.reader.scores.of(int(part.query[row]), self.doc)
+        self.shown = as_shown(self.teacher, selection.made.metadata["kind"])
         self.ids, self.texts = self.corpus.ids(self.doc), self.corpus.texts(self.doc)
         self.empty, self.min_grade = selection.reader.empty, selection.reader.min_grade
 
@@ -215,7 +223,7 @@ class _Candidates:
                 doc_id=self.ids[i],
                 text=self.texts[i],
                 grade=int(grades[i]),
-                teacher=None if np.isnan(self.teacher[i]) else float(self.teacher[i]),
+                teacher=None if np.isnan(self.teacher[i]) else float(self.shown[i]),
                 found=self.found[i],
                 kept=bool(np.isin(self.doc[i], kept)),
                 why=why[i],

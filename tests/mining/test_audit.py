@@ -13,7 +13,7 @@ from rankmill.mining.audit import audit_groups, gini, verdict
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups import GroupArrays, Groups, groups_table
-from rankmill.mining.leakage import Trained, leakage, named_split
+from rankmill.mining.leakage import Trained, equal_texts, leakage, named_split
 from rankmill.mining.selection import cut_groups
 from rankmill.mining.selection.explain import explain_query
 from rankmill.mining.sources import Run, mine
@@ -213,12 +213,52 @@ def test_leakage_into_another_collection_goes_by_text(tmp_path, workspace):
     found = leakage(trained, named, split, 0.8, 5)
     assert found["queries"] == 3
     assert found["queries_in_both"] == 1  # "ships", word for word, under another id
-    assert found["queries_nearly_equal"] == 2  # that one, and the one in other capitals
+    assert found["queries_nearly_equal"] == 1  # the one in other capitals: not that one again
     assert found["positives"] == 4
     assert found["positives_trained_on"] == 1  # x1; the empty x3 is no copy of the empty d3
     assert found["positives_nearly_trained_on"] == 1  # x0
     shown = [(one["training_query_id"], one["test_query_id"]) for one in found["examples"]]
-    assert shown == [("q0", "b"), ("q1", "a")]  # folded, both overlap wholly
+    assert shown == [("q1", "a"), ("q0", "b")]  # folded, both overlap wholly: equal texts first
+    assert [one["equal"] for one in found["examples"]] == [True, False]
+
+
+def twins(folder):
+    """Test queries and positives in the very words of training ones, under ids of their own."""
+    (folder / "qrels").mkdir(parents=True)
+    one = "the effect of vitamin d on the bones of older people in the north"
+    texts = [one, one, one.upper(), "ships and harbours of the north", "nothing of all that"]
+    rows = [{"_id": f"d{i}", "title": "", "text": t} for i, t in enumerate(texts)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    asked = {"q0": "does vitamin d help the bones", "t0": "does vitamin d help the bones"}
+    asked |= {"t1": "Does vitamin D help the bones?", "t2": "which ships sail to the north"}
+    rows = [{"_id": i, "text": t} for i, t in asked.items()]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    head = "query-id\tcorpus-id\tscore\n"
+    (folder / "qrels" / "train.tsv").write_text(head + "q0\td0\t1\n")
+    judged = "t0\td1\t1\nt1\td2\t1\nt2\td3\t1\n"
+    (folder / "qrels" / "test.tsv").write_text(head + judged)
+    return folder
+
+
+def test_an_equal_text_is_equal_and_not_nearly_so(tmp_path, workspace):
+    """Within one collection too, where the copy has an id of its own: exact first, then near."""
+    collection = collect(workspace, f"beir:{twins(tmp_path / 'beir')}")
+    seen = np.array([0], np.uint32), np.array([0, 4], np.uint32)
+    trained = Trained(*seen, collection.queries, collection.corpus, collection)
+    found = leakage(trained, collection, "test", 0.8, 5)
+    assert found["queries"] == 3
+    assert found["queries_in_both"] == 1  # t0
+    assert found["queries_nearly_equal"] == 1  # t1
+    assert found["positives_trained_on"] == 1  # d1
+    assert found["positives_nearly_trained_on"] == 1  # d2
+    shown = [(one["test_query_id"], one["equal"]) for one in found["examples"]]
+    assert shown == [("t0", True), ("t1", False)]
+
+
+def test_exact_copies_are_those_of_equal_text(tmp_path, workspace):
+    docs = collect(workspace, f"beir:{twins(tmp_path / 'beir')}").corpus
+    left, right = np.array([0, 0, 1]), np.array([1, 2, 2])  # overlap 1.0, all three
+    assert equal_texts(docs, left, docs, right).tolist() == [True, False, False]
 
 
 def test_leakage_into_what_is_not_there(tmp_path, workspace):
