@@ -1,8 +1,11 @@
 """The ensemble source: the best of several runs, cleared of what a teacher takes for relevant.
 
-The recipe of the public sentence-transformers hard negatives: the first documents of BM25 and of
-several dense systems are joined, a teacher scores them, and a document stays only where it scores
-clearly below the weakest judged positive of its query.
+The recipe of the public sentence-transformers hard negatives: documents of BM25 and of several
+dense systems are joined, a teacher scores them, and a document stays only where it scores clearly
+below the weakest judged positive of its query. The public MS MARCO training scripts of
+sentence-transformers walk each system's list until n documents have passed, not counting what an
+earlier system gave: that is `take=passing`. Without it the first n of each list are joined, and
+what does not pass is lost.
 """
 
 from __future__ import annotations
@@ -24,13 +27,18 @@ from ..teachers.direction import check_choice
 from .base import SOURCES, build_run, checked_grade, mines, run_table
 
 UNITS = ("raw", "logit", "logprob")
+TAKES = ("first", "passing")
 _SHARD_PAIRS = 4_000_000
 
 
 @SOURCES.register("ensemble")
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """The first `per_source` documents of each run `of`, scored by `teacher`, best first.
+    """Documents of each run `of`, `per_source` of them, scored by `teacher`, best first.
+
+    `take`: `first` (the default, not printed) joins the first `per_source` of each run and leaves
+    out what does not pass; `passing`, the public recipe, walks the first `within` of each run, in
+    the order of `of`, until `per_source` pass that no run before has given.
 
     A document stays where score ≤ weakest positive − `margin`; the margin has a `unit`: raw (that
     of the teacher's score, or ranks), logit, or logprob (where 0.05 means 95 % of the positive's
@@ -46,12 +54,27 @@ class Ensemble:
     per_source: int = 50
     margin: float | None = None
     unit: str = "raw"
+    take: str | None = None
+    within: int | None = None
     min_grade: int | None = None
     direction: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "min_grade", checked_grade(self.min_grade))
         check_choice(self.direction)
+        object.__setattr__(self, "take", None if self.take == "first" else self.take)
+        if self.take not in (None, *TAKES):
+            raise UsageError(f"take={self.take} is not known", do=f"one of {', '.join(TAKES)}")
+        if (self.take is None) != (self.within is None):
+            raise UsageError(
+                f"take={self.take or 'first'} and within={self.within} do not go together",
+                do="write take=passing,within=200: how deep each run is scored and looked through",
+            )
+        if self.within is not None and self.within < self.per_source:
+            raise UsageError(
+                f"within={self.within} is less than per_source={self.per_source}",
+                do="look through more of each run than it shall give",
+            )
         if not self.of:
             raise UsageError("an ensemble needs runs", do="write ensemble(of=[a,b],teacher=T)")
         if self.per_source < 1:
@@ -74,12 +97,12 @@ def mine_ensemble(
 ) -> Artifact:
     """Join the runs, score the union (each pair once per teacher) and clear it.
 
-    Members given as sources are mined `per_source` deep. Raises UsageError for a unit that the
-    teacher's kind does not have, BadInput for a split without judgements.
+    Members given as sources are mined `per_source` deep, or `within`. Raises UsageError for a unit
+    that the teacher's kind does not have, BadInput for a split without judgements.
     """
     if split == EVERY_QUERY:
         raise BadInput("the ensemble looks at judged positives", do="name a judged split")
-    labels, scores = _scored(workspace, source, collection, split, seed, how)
+    labels, pool, scores = _scored(workspace, source, collection, split, seed, how)
     kind = scores.metadata["kind"]
     if source.unit != "raw" and not has_probability(kind):
         raise UsageError(f"a {kind} has no {source.unit}", do="write unit=raw")
@@ -91,6 +114,8 @@ def mine_ensemble(
         ("unit", source.unit),
         *((("min_grade", source.min_grade),) if source.min_grade else ()),
     )
+    if source.take is not None:
+        named += (("take", source.take), ("within", source.within))
     return build_run(
         workspace,
         str(Call("ensemble", named=named)),
@@ -106,9 +131,12 @@ def mine_ensemble(
             "unit": source.unit,
             "depth": depth,
             "min_grade": source.min_grade or 1,
+            "pool": None if source.take is None else str(pool.path),
+            "labels": labels,
+            "per_source": source.per_source,
         },
         shards=lambda: split_by_work(_lengths(scores), _SHARD_PAIRS),
-        inputs={"scores": scores},
+        inputs={"scores": scores} | ({} if source.take is None else {"pool": pool}),
         metadata={"teacher": scores.metadata["teacher"], "kind": kind},
         how=how,
     )
@@ -121,12 +149,12 @@ def _scored(
     split: str,
     seed: int,
     how: Execution,
-) -> tuple[list[str], Artifact]:
-    """Return the labels of the runs and the scores of their union with the judged positives."""
+) -> tuple[list[str], Artifact, Artifact]:
+    """Return the labels of the runs, their union with the judged positives, and its scores."""
     from ..pool import pool_runs
     from . import run_of
 
-    depth = source.per_source
+    depth = source.within or source.per_source
     runs = [
         run_of(workspace, str(one), collection, split, depth=depth, seed=seed, how=how)
         for one in source.of
@@ -151,7 +179,7 @@ def _scored(
             where=scores.path,
             do="use missing=drop_doc, or a teacher that scores every pair",
         )
-    return [run.label for run in runs], scores
+    return [run.label for run in runs], pool, scores
 
 
 def _lengths(scores: Artifact) -> np.ndarray:
@@ -169,19 +197,27 @@ class EnsembleWorker:
         margin: float | None,
         unit: str,
         depth: int,
+        pool: str | None,
+        labels: list[str],
+        per_source: int,
         min_grade: int = 1,
     ):
+        from ..pool import Pool
+
         self.scores, self.qrels = open_artifact(scores), Qrels(open_artifact(qrels))
         self.kind, self.margin, self.unit, self.depth = kind, margin, unit, depth
+        self.pool = None if pool is None else Pool(open_artifact(pool))
+        self.labels, self.per_source = labels, per_source
         self.min_grade = min_grade
 
     def __call__(self, shard: Shard) -> Output:
-        """Return the lists of rows start…stop−1; counts what the margin removes."""
+        """Return the lists of rows start…stop−1; counts what the margin and the quota remove."""
         queries: list[int] = []
         docs: list[np.ndarray] = []
         values: list[np.ndarray] = []
         counts = {"positives": 0, "within_margin": 0, "queries_without_positive": 0}
-        for query, doc, score in self._rows(shard):
+        counts["beyond_quota"] = 0
+        for row, (query, doc, score) in enumerate(self._rows(shard), shard.start):
             positive = np.isin(doc, self.qrels.positives(query, self.min_grade))
             scaled = on_unit(score, self.kind, self.unit)
             keep = ~positive
@@ -192,6 +228,10 @@ class EnsembleWorker:
                 keep[:] = False
                 counts["queries_without_positive"] += 1
             counts["positives"] += int(positive.sum())
+            if self.pool is not None:
+                taken = passing(keep, self._ranks(row, doc), self.per_source)
+                counts["beyond_quota"] += int((keep & ~taken).sum())
+                keep = taken
             order = np.lexsort((doc[keep], -score[keep]))[: self.depth]
             queries.append(query)
             docs.append(doc[keep][order])
@@ -200,6 +240,16 @@ class EnsembleWorker:
         flat = [np.concatenate(v) if v else np.empty(0) for v in (docs, values)]
         table = run_table(np.asarray(queries, dtype=np.uint32), offsets, *flat)
         return Output(table, counts={name: n for name, n in counts.items() if n})
+
+    def _ranks(self, row: int, doc: np.ndarray) -> list[np.ndarray]:
+        """Return the rank of each scored document in every run, in the order of `of`."""
+        assert self.pool is not None
+        number = next(p.number for p in self.pool.artifact.parts if row < p.start + p.rows)
+        part = self.pool.part(number)
+        row -= self.pool.artifact.parts[number].start
+        items = slice(int(part.offsets[row]), int(part.offsets[row + 1]))
+        at = np.searchsorted(part.doc[items], doc)  # a teacher may leave documents out
+        return [part.rank[label][items][at] for label in self.labels]
 
     def _rows(self, shard: Shard) -> Any:
         for part in self.scores.parts:
@@ -213,6 +263,19 @@ class EnsembleWorker:
             for at in range(low - part.start, high - part.start):
                 piece = slice(int(offsets[at]), int(offsets[at + 1]))
                 yield int(query[at]), doc[piece], score[piece]
+
+
+def passing(passes: np.ndarray, ranks: list[np.ndarray], most: int) -> np.ndarray:
+    """Say which documents are taken, bool [n]: run after run, its first `most` that pass.
+
+    passes bool [n]; ranks: of each run uint16 [n], 1-based, 0 = not found. A document that a run
+    before has given does not count again.
+    """
+    taken = np.zeros(len(passes), dtype=bool)
+    for rank in ranks:
+        fresh = np.flatnonzero(passes & ~taken & (rank > 0))
+        taken[fresh[np.argsort(rank[fresh], kind="stable")][:most]] = True
+    return taken
 
 
 def on_unit(score: np.ndarray, kind: str, unit: str) -> np.ndarray:

@@ -68,6 +68,62 @@ def test_what_stays_is_below_the_weakest_positive(
     assert run.label.startswith("ensemble(of=[bm25(")
 
 
+def public_recipe(systems, positives, score, margin, most):
+    """The loop of sentence-transformers' MS MARCO scripts, as it stands there, for one query."""
+    threshold = min(score[d] for d in positives) - margin
+    chosen: list[int] = []
+    for listed in systems:
+        added = 0
+        for doc in listed:
+            if doc in positives or score[doc] > threshold:
+                continue
+            if doc not in chosen:
+                chosen.append(doc)
+                added += 1
+                if added >= most:
+                    break
+    return chosen
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.4, -0.5])
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_as_many_of_each_system_as_pass(
+    workspace: Workspace,
+    collection: Collection,
+    scores: dict[tuple[str, str], float],
+    tmp_path: Path,
+    margin: float,
+    order: str,
+) -> None:
+    workspace.alias("a", mine(workspace, "bm25", collection, "train", depth=15))
+    workspace.alias("b", mine(workspace, "random", collection, "train", depth=25))
+    teacher = f"imported(path={tmp_path / 'scores.tsv'},kind=logit)"
+    text = f"ensemble(of=[{','.join(order)}],teacher={teacher},per_source=4,margin={margin}"
+    run = Run(mine(workspace, f"{text},take=passing,within=20)", collection, "train", depth=40))
+    plain = Run(mine(workspace, f"{text})", collection, "train", depth=40))
+    members = [Run.open(workspace, name) for name in order]
+    more = 0
+    for row in range(len(run)):
+        query, docs, values = run.row(row)
+        query_id = collection.queries.query_id(query)
+        of = {d: scores[query_id, collection.corpus.doc_id(d)] for d in range(40)}
+        positives = collection.qrels("train").positives(query).tolist()
+        systems = [member.row(row)[1][:20].tolist() for member in members]
+        chosen = public_recipe(systems, positives, of, margin, 4)
+        assert docs.tolist() == sorted(chosen, key=lambda d: (-of[d], d))
+        assert values.tolist() == [of[d] for d in docs.tolist()]
+        more += len(docs) - len(plain.row(row)[1])
+    assert more > 0  # what the margin removes is made up for
+    assert run.artifact.counts["beyond_quota"] > 0
+    assert run.label.endswith(",take=passing,within=20)")
+
+
+def test_the_default_keeps_its_text() -> None:
+    text = "ensemble(of=[bm25,random],teacher=t,per_source=6,margin=0.5,unit=logit)"
+    for said in ("", ",take=first"):
+        assert str(parse_source(text[:-1] + said + ")")) == text
+
+
 def test_units_are_differences_on_a_declared_scale() -> None:
     z = np.asarray([-3.0, 0.0, 4.0])
     p = 1 / (1 + np.exp(-z))
@@ -89,6 +145,10 @@ def test_bad_ensembles(
         ("ensemble(of=[],teacher=t)", "an ensemble needs runs"),
         ("ensemble(of=[a],teacher=t,margin=inf)", "margin=inf is not a margin"),
         ("ensemble(of=[a])", "ensemble needs teacher"),
+        ("ensemble(of=[a],teacher=t,take=best)", "take=best is not known"),
+        ("ensemble(of=[a],teacher=t,take=passing)", "within=None do not go together"),
+        ("ensemble(of=[a],teacher=t,within=90)", "take=first and within=90 do not go together"),
+        ("ensemble(of=[a],teacher=t,take=passing,within=9)", "within=9 is less than per_source=50"),
     ):
         with pytest.raises(UsageError, match=said):
             parse_source(text)
