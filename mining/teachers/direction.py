@@ -44,8 +44,8 @@ _QUERIES = 2000  # are asked at most, evenly spaced: more votes would not change
 _CHANCE = 1e-4
 _CLEAR, _LEANS = 2 / 3, 1 / 2  # share of votes against that a sound teacher may have
 _WAY_OUT = (
-    "if they are right as they are, say --direction trusted; if lower is better: import a file "
-    "with --sign -1, swap the words of a language model"
+    "if lower is better, read the file with --sign -1 (in a teacher's text: sign=-1), or swap yes "
+    "and no of a language model; if these scores are right as they are, say --direction trusted"
 )
 
 
@@ -160,7 +160,7 @@ def _say(found: Evidence, against: list[str], how: Execution) -> None:
 
 
 def _warn(said: str) -> None:
-    text = f"{said}. Check the teacher; {_WAY_OUT}"
+    text = f"{said}; check the teacher: {_WAY_OUT}"
     warnings.warn(text, RuntimeWarning, stacklevel=5)
 
 
@@ -168,7 +168,7 @@ def _wrong_way(scores: Artifact, said: str) -> BadInput:
     return BadInput(
         f"the scores run the wrong way: {said}",
         where=scores.path,
-        do=f"lower seems to be better here; {_WAY_OUT}",
+        do=f"check the teacher: {_WAY_OUT}",
     )
 
 
