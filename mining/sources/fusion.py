@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..names import parse
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from .base import SOURCES, Run, build_run, mines, run_table
-from .union import Union, union_of
+from .union import Lists, Union, union_of
 
 _SHARD_PAIRS = 4_000_000
 _SCALINGS = ("min_max", "z", "raw")
@@ -156,23 +156,32 @@ class Fuser:
 
     def __init__(self, source: str, runs: list[str], depth: int):
         value = SOURCES.parse(source)
-        self.fuse: Callable[[Union], np.ndarray]
-        self.fuse = _Rrf(value.k) if isinstance(value, Rrf) else _Sum(value, len(runs))
+        self.fuse = fuser_of(value, len(runs))
         self.runs = [Run(open_artifact(path)) for path in runs]
         self.depth = depth
 
     def __call__(self, shard: Shard) -> Output:
         """Return the fused run of queries `start…stop−1` of the split."""
-        union = union_of([run.lists(shard.start, shard.stop) for run in self.runs])
-        scores = self.fuse(union).astype(np.float32)
-        row = np.repeat(np.arange(len(union.offsets) - 1), np.diff(union.offsets))
-        # float32 first, then sorted: the stored scores themselves obey the tie rule
-        order = np.lexsort((union.docs, -scores, row))
-        kept = order[np.arange(len(order)) - union.offsets[row] < self.depth]
-        lengths = np.minimum(np.diff(union.offsets), self.depth)
+        lists = [run.lists(shard.start, shard.stop) for run in self.runs]
         queries = self.runs[0].queries[shard.start : shard.stop]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return Output(run_table(queries, offsets, union.docs[kept], scores[kept]))
+        return Output(run_table(queries, *fuse_lists(lists, self.fuse, self.depth)))
+
+
+def fuser_of(value: Rrf | CombSum | CombMnz | Linear, runs: int) -> Callable[[Union], np.ndarray]:
+    """Return the function that gives the documents of a union of runs their fused scores."""
+    return _Rrf(value.k) if isinstance(value, Rrf) else _Sum(value, runs)
+
+
+def fuse_lists(lists: Sequence[Lists], fuse: Callable[[Union], np.ndarray], depth: int) -> Lists:
+    """Return the fused lists of each query, at most `depth` long, best first, ties by document."""
+    union = union_of(lists)
+    scores = fuse(union).astype(np.float32)
+    row = np.repeat(np.arange(len(union.offsets) - 1), np.diff(union.offsets))
+    # float32 first, then sorted: the stored scores themselves obey the tie rule
+    order = np.lexsort((union.docs, -scores, row))
+    kept = order[np.arange(len(order)) - union.offsets[row] < depth]
+    lengths = np.minimum(np.diff(union.offsets), depth)
+    return np.concatenate([[0], np.cumsum(lengths)]), union.docs[kept], scores[kept]
 
 
 class _Rrf:

@@ -74,10 +74,7 @@ class Drawer:
         opened = Collection.at(collection)
         self.queries, self.asked = opened.queries, opened.split_queries(split)
         self.depth, self.seed = depth, seed
-        empty = opened.corpus.empty.astype(np.int64)
-        self.available = len(opened.corpus) - len(empty)
-        # Empty document number i stands after `before[i]` documents that are not empty.
-        self.before = empty - np.arange(len(empty))
+        self.urn = Urn(len(opened.corpus), opened.corpus.empty)
 
     def __call__(self, shard: Shard) -> Output:
         """Return the run of queries `start…stop−1` of the split."""
@@ -85,17 +82,30 @@ class Drawer:
         docs = np.empty((len(asked), self.depth), dtype=np.int64)
         for row, query_id in enumerate(self.queries.query_ids(asked)):
             draws = generator(self.seed, "source.random", query_id)
-            docs[row] = draw_distinct(draws, self.available, self.depth)
-        docs += np.searchsorted(self.before, docs, side="right")
+            docs[row] = self.urn.draw(draws, self.depth)
         positions = np.arange(self.depth, dtype=np.float32)
         table = run_table(
             asked,
             np.arange(len(asked) + 1) * self.depth,
             docs.ravel(),
             np.tile(-positions, len(asked)),
-            np.full(docs.size, self.depth / self.available, dtype=np.float32),
+            np.full(docs.size, self.depth / self.urn.available, dtype=np.float32),
         )
         return Output(table)
+
+
+class Urn:
+    """The documents of a corpus that are not empty, `available` of them, to be drawn from."""
+
+    def __init__(self, documents: int, empty: np.ndarray):
+        self.available = documents - len(empty)
+        # Empty document number i stands after `before[i]` documents that are not empty.
+        self.before = empty.astype(np.int64) - np.arange(len(empty))
+
+    def draw(self, draws: np.random.Generator, size: int) -> np.ndarray:
+        """Return `size` different documents (int64) in the order drawn."""
+        numbers = draw_distinct(draws, self.available, size)
+        return numbers + np.searchsorted(self.before, numbers, side="right")
 
 
 def draw_distinct(draws: np.random.Generator, population: int, size: int) -> np.ndarray:

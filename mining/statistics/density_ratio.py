@@ -33,6 +33,7 @@ from .base import (
 
 if TYPE_CHECKING:
     from ..selection.base import Candidates
+    from ..selection.redrawn import Estimate, Redraws
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,22 @@ def importance_ess(weight: np.ndarray) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _AgainstTarget:
-    """The target: `corpus`, `judged`, or a source of the pool with its first `last` ranks."""
+    """The target: `corpus`, `judged`, or a source of the pool with its first `last` ranks.
+
+    `draws`: how often the lists of a fusion with a drawn member are drawn again, to estimate what
+    has no closed form; without, that is null.
+    """
 
     target: str = "corpus"
     last: int | None = None
+    draws: int | None = None
 
     def __post_init__(self) -> None:
+        if self.draws is not None and (self.draws < 2 or self.target != "corpus"):
+            raise UsageError(
+                f"target={self.target},draws={self.draws} cannot be estimated",
+                do="write target=corpus,draws=1000",
+            )
         whole = self.target in ("corpus", "judged")
         if self.last is not None and (whole or self.last < 1):
             raise UsageError(
@@ -95,17 +106,20 @@ class _AgainstTarget:
 
     def column(self, rows: Rows, name: str) -> Column:
         """Return one of the quantities; they share the reading of the pool."""
-        return rows.once(("density", self.target, self.last), lambda: self._read(rows))[name]
+        key = ("density", self.target, self.last, self.draws)
+        return rows.once(key, lambda: self._read(rows))[name]
 
     def _read(self, rows: Rows) -> dict[str, Column]:
-        names = ("kappa", "coverage", "kappa_covered", "ess")
+        names = ("kappa", "coverage", "kappa_covered", "ess", "error")
         values = {name: np.full(len(rows), np.nan) for name in names}
         status = {name: np.full(len(rows), UNKNOWN_INCLUSION, np.uint8) for name in names}
         for row, (candidates, allowed, pi, beyond) in enumerate(selected(rows)):
             if np.isnan(pi).any() or np.isnan(beyond):
                 if rows.selection.chooser.by_draws(candidates):
-                    for name in names:
-                        status[name][row] = DRAWN_LIST
+                    for name, value in self._estimated(rows, row, candidates).items():
+                        values[name][row] = value
+                        known = not np.isnan(value)
+                        status[name][row] = scales.DEFINED if known else DRAWN_LIST
                 continue
             strata = strata_of(candidates, allowed, pi, beyond, self.target, self.last)
             if strata is None:
@@ -114,6 +128,7 @@ class _AgainstTarget:
                 continue
             values["kappa"][row], values["coverage"][row] = strata.kappa(), strata.coverage()
             values["kappa_covered"][row] = strata.kappa_covered()
+            values["error"][row] = 0.0
             items = slice(int(rows.offsets[row]) + 1, int(rows.offsets[row + 1]))
             chosen = rows.doc[items][rows.positive[items] == 0]
             place = np.searchsorted(candidates.doc, chosen)
@@ -123,6 +138,18 @@ class _AgainstTarget:
                 status[name][row] = SAMPLE_OUTSIDE_TARGET if undefined else scales.DEFINED
         return {name: (values[name], status[name]) for name in names}
 
+    def _estimated(self, rows: Rows, row: int, candidates: Candidates) -> dict[str, float]:
+        """Return what drawing the lists again can say, NaN for the rest: where a draw can bring
+        every document of the corpus, the sampler reaches all of the target."""
+        unknown = dict.fromkeys(("kappa", "coverage", "kappa_covered", "ess", "error"), np.nan)
+        if self.draws is None:
+            return unknown
+        found = rows.selection.redrawn(candidates, int(rows.query[row]), self.draws)
+        if found is None:
+            return unknown
+        kappa, error = found.kappa, found.error
+        return unknown | {"kappa": kappa, "coverage": 1.0, "kappa_covered": kappa, "error": error}
+
 
 @STATISTICS.register("density_ratio")
 @dataclass(frozen=True, slots=True)
@@ -130,14 +157,17 @@ class DensityRatio(_AgainstTarget):
     """κ = max μ/ν over the target's support: at least 1 where ν covers it, infinite where it does
     not.
 
-    `covered` restricts the maximum to documents that the sampler can reach.
+    `covered` restricts the maximum to documents that the sampler can reach. `error` gives the
+    standard error of κ instead, 0 where it has a closed form.
     """
 
     covered: bool | None = None
+    error: bool | None = None
 
     def __post_init__(self) -> None:
         _AgainstTarget.__post_init__(self)
         object.__setattr__(self, "covered", True if self.covered else None)
+        object.__setattr__(self, "error", True if self.error else None)
 
     @property
     def unit(self) -> str:
@@ -146,6 +176,8 @@ class DensityRatio(_AgainstTarget):
 
     def measure(self, rows: Rows) -> Column:
         """Return κ of every group."""
+        if self.error:
+            return self.column(rows, "error")
         return self.column(rows, "kappa_covered" if self.covered else "kappa")
 
 
@@ -284,6 +316,30 @@ class Selection:
         )
         pool = made.input("pool")
         self.query = np.concatenate([t["query"].to_numpy() for t in pool.tables()])
+        self._redraws: dict[str, Redraws] = {}
+
+    def redrawn(self, candidates: Candidates, query: int, draws: int) -> Estimate | None:
+        """Estimate κ against the corpus by drawing the lists of the strategy's source again.
+
+        None where that cannot be done: filters or the group's positive look at the draw as well, or
+        the strategy or its source is none of those that `selection.redrawn` knows.
+        """
+        from ..selection.redrawn import Redraws
+        from ..sources.base import Run
+        from ..sources.uniform import Urn
+
+        label = getattr(self.chooser.strategy, "source", None)
+        plain = not self.chooser.filters and candidates.share_outside == 1.0
+        if not plain or label is None or self.made.parameters["positives"] == "best":
+            return None
+        if label not in self._redraws:
+            pool = self.made.input("pool")
+            runs = [Run(pool.input(role)) for role in pool.inputs if role.startswith("run[")]
+            urn = Urn(len(self.reader.corpus), self.reader.empty)
+            run = next(run for run in runs if run.label == label)
+            self._redraws[label] = Redraws(run, urn, pool.parameters["depth"])
+        at, wanted = int(np.searchsorted(self.query, query)), self.chooser.negatives(candidates)
+        return self._redraws[label].estimate(self.chooser.strategy, candidates, at, wanted, draws)
 
     def of(self, rows: Rows) -> Iterator[tuple[Candidates, np.ndarray, np.ndarray, float]]:
         """Yield (candidates, which may be negatives, π of each, π outside the pool) per group."""

@@ -273,9 +273,9 @@ def test_no_density_ratio_of_a_mixture_is_above_its_guard(drawn):
 # ---- by hand -------------------------------------------------------------------------------------
 
 
-def thousand(last=200):
+def thousand(last=200, rng=None):
     """3,000 documents, BM25 to rank 1,000, a list of 200 of the random source."""
-    n, rng = 3000, np.random.Generator(np.random.Philox(3))
+    n, rng = 3000, rng or np.random.Generator(np.random.Philox(3))
     rank, random = np.zeros(n, np.uint16), np.zeros(n, np.uint16)
     rank[1:1001] = 1 + np.arange(1000)
     random[draw_distinct(rng, n, last)] = 1 + np.arange(last)
@@ -366,3 +366,27 @@ def test_a_filter_that_compares_candidates_makes_inclusion_unknown():
         given_now = candidates(np.arange(DEPTH))
         pi, _ = Chooser(text, [name], 4, "error").probabilities(given_now)
         assert np.isnan(pi).any() == unknown
+
+
+def test_what_a_filter_leaves_outside_the_pool_is_estimated_from_what_was_drawn():
+    """Σπ is the size of the group whatever is estimated, and π within its stated error."""
+    n, size, rng = 3000, 15, np.random.Generator(np.random.Philox(12))
+    kept = rng.random(n) < 0.6
+    inside = kept[1:].sum()  # what the filter leaves of the corpus, the positive apart
+    for _ in range(20):
+        given_now = thousand(rng=rng)
+        given_now.score = np.where(kept[given_now.doc], 0.0, 5.0)
+        allowed = given_now.allowed.copy()
+        chooser = Chooser(
+            "uniform(source=random)", ["between(high=1,score=raw)"], size + 1, "error"
+        )
+        pi, beyond = chooser.probabilities(given_now)
+        outside = round(given_now.outside * given_now.share_outside)
+        assert pi.sum() + beyond * outside == pytest.approx(size)
+        drawn = given_now.by_draw_alone.sum()
+        error = given_now.outside / inside * np.sqrt(0.6 * 0.4 / drawn)
+        assert abs(beyond * inside / size - 1) <= 5 * error
+        found = strata_of(given_now, allowed, pi, beyond, "corpus", None)
+        assert found.kappa() == math.inf  # what the filter removes is in the corpus
+        assert found.coverage() == pytest.approx(inside / (n - 1), rel=5 * error)
+        assert (found.number * found.nu).sum() == pytest.approx(1.0)
