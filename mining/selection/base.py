@@ -71,10 +71,14 @@ class Candidates:
     @property
     def by_draw_alone(self) -> np.ndarray:
         """Which documents (bool) are in a drawn list and in no fixed one."""
-        found = {origin: np.zeros(len(self), bool) for origin in (FIXED, DRAWN, MIXED)}
+        drawn, fixed = np.zeros(len(self), bool), np.zeros(len(self), bool)
         for label, rank in self.rank.items():
-            found[self.origin_of(label)] |= rank > 0
-        return found[DRAWN] & ~found[FIXED]
+            origin = self.origin_of(label)
+            if origin == FIXED:
+                fixed |= rank > 0
+            elif origin == DRAWN:
+                drawn |= rank > 0
+        return drawn & ~fixed
 
     @property
     def share_outside(self) -> float:

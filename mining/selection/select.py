@@ -244,7 +244,7 @@ class Chooser:
 
     def reads(self, labels: Sequence[str]) -> frozenset[str]:
         """Return the pool's columns on which the choice depends."""
-        parts = (self.strategy, *self.filters.values())
+        parts: list[Strategy | Filter] = [self.strategy, *self.filters.values()]
         return frozenset().union(*(part.reads(labels) for part in parts))
 
     def _chances(

@@ -197,11 +197,11 @@ class Mixture(FromScores):
                 self._windows(candidates), self._origins(candidates), strict=True
             )
         ]
-        found = np.zeros(len(reach))
+        sizes, found = self._sizes(candidates), np.zeros(len(reach))
         for of_window, of_target in ((True, True), (True, False), (False, True)):
             mine = (inside[0] == of_window) & (inside[1] == of_target)
             if mine.any():
-                found[mine] = self._chance(candidates, size, of_window, of_target)
+                found[mine] = self._chance(sizes, size, of_window, of_target)
         return found
 
     def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
@@ -210,26 +210,31 @@ class Mixture(FromScores):
         if MIXED in origins:
             return float("nan")
         source, target = (origin == DRAWN for origin in origins)
-        return self._chance(candidates, size, source, target) if source or target else 0.0
+        if not source and not target:
+            return 0.0
+        return self._chance(self._sizes(candidates), size, source, target)
 
-    def _chance(self, candidates: Candidates, size: int, of_window: bool, of_target: bool) -> float:
-        """Return π of a document by the lists that hold it, a drawn one holding all there are."""
-        windows, origins = self._windows(candidates), self._origins(candidates)
-        held = [
-            one if origin == FIXED else np.flatnonzero(candidates.allowed)
-            for one, origin in zip(windows, origins, strict=True)
-        ]
-        shared = len(np.intersect1d(*held))
-        shared += candidates.population - len(held[0]) if origins == (DRAWN, DRAWN) else 0
-        window, target = (
+    def _sizes(self, candidates: Candidates) -> tuple[int, int, int]:
+        """Return the documents of window and target and those that they share, a drawn list holding
+        all there are."""
+        (window, target), origins = self._windows(candidates), self._origins(candidates)
+        if origins == (FIXED, FIXED):
+            return len(window), len(target), len(np.intersect1d(window, target))
+        of_window, of_target = (
             len(one) if origin == FIXED else candidates.population
-            for one, origin in zip(held, origins, strict=True)
+            for one, origin in zip((window, target), origins, strict=True)
         )
+        return of_window, of_target, min(of_window, of_target)
+
+    def _chance(
+        self, sizes: tuple[int, int, int], size: int, of_window: bool, of_target: bool
+    ) -> float:
+        """Return π of a document by which of the lists hold it."""
+        window, target, shared = sizes
         taken = self.number / target if of_target else 0.0
         if not of_window:
             return taken
-        own = int(of_target)
-        rest = size - self.number
+        own, rest = int(of_target), size - self.number
         then = _expected_share(window, rest, target - own, shared - own, self.number)
         return taken + (1.0 - taken) * then
 
