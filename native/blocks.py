@@ -23,6 +23,7 @@ FOUND, LOCALITY_NARROW, ENTROPY_NARROW, NOT_ATTAINED = range(4)
 
 LEAST_GAIN = 1e-12  # a swap must help by more than rounding can pretend
 _LOWEST, _HIGHEST, _HIT, _NEAREST, _FARTHEST = range(5)  # what a search wants
+_CLOSE = 0.1  # of the tolerance: near enough to a cell to stop searching
 _OUTSIDE = 10.0  # above every value of a group whose locality is right
 _MASK = np.uint64(0xFFFFFFFF)
 _LN2 = math.log(2.0)
@@ -177,7 +178,10 @@ def _search(want, goal, score, far, kind, role, positives, size, count, steps, k
     entropy = total / pairs / _LN2
     locality = _locality(order, size, count, far, kind)
     value = _value(want, goal, entropy, locality)
+    enough = (_CLOSE * goal[4]) ** 2 if want == _HIT else -np.inf
     for _ in range(steps if count > size else 0):
+        if value <= enough:
+            break
         slot = positives + draw(key, counter, size - positives)
         comer = size + draw(key, counter, count - size)
         order[slot], order[comer] = order[comer], order[slot]
@@ -241,7 +245,7 @@ def _block(
     else:
         low, high = _reach_of_radius(far, kind, positives, size, count)
     goal[1], goal[4] = _spread_out(low, high, span, bins, levels[0]), tolerance
-    if not goal[1] >= least[0] or goal[1] <= 0.0:
+    if not goal[1] >= least[0]:
         return LOCALITY_NARROW
     low, high = 0.0, 1.0
     for near in range(bins):
@@ -251,7 +255,7 @@ def _block(
             return NOT_ATTAINED
         low, high = max(low, lowest[1]), min(high, highest[1])
     goal[3] = _spread_out(low, high, span, bins, levels[1])
-    if not goal[3] >= least[1] or goal[3] <= 0.0:
+    if not goal[3] >= least[1]:
         return ENTROPY_NARROW
     for near in range(bins):
         for sure in range(bins):
@@ -275,11 +279,12 @@ def search_blocks(
     first items are in every group, 1 … size − 1, and the row has at least `size` items; keys
     uint64[rows]. kind: MEAN_RADIUS, MAX_RADIUS (from item 0) or DIAMETER, in cosine or Euclidean
     distance of unit vectors; role: ALL_PAIRS, POS_NEG, NEG_NEG; least float64[2]: smallest steps of
-    locality and of entropy (bits). Locality levels lie around the middle of what groups can have,
-    the outer ones `span` of that apart; entropy levels likewise within what is found at *every*
-    locality level. chosen int32[rows, bins², size] gets places within the row, cell (near, sure) at
-    near·bins + sure; levels float64[rows, 2, bins] the targets; status uint8[rows] FOUND or why
-    there are none; then `chosen` stays as it is.
+    locality and of entropy (bits), above what rounding makes. Locality levels lie around the middle
+    of what groups can have, the outer ones `span` of that apart; entropy levels likewise within
+    what is found at *every* locality level. A search ends after `steps` proposals, or nearer to its
+    cell than _CLOSE tolerances. chosen int32[rows, bins², size] gets places within the row, cell
+    (near, sure) at near·bins + sure; levels float64[rows, 2, bins] the targets; status
+    uint8[rows] FOUND or why there are none; then `chosen` stays as it is.
     """
     longest = longest_row(offsets, start, stop)
     vectors = np.zeros((longest, max(half.shape[1], single.shape[1])), np.float32)

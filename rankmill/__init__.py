@@ -48,6 +48,12 @@ if TYPE_CHECKING:
     from rankmill.api import (
         train as train,
     )
+    from rankmill.crossing import (
+        cross as cross,
+    )
+    from rankmill.crossing import (
+        orthogonality as orthogonality,
+    )
     from rankmill.exchange import (
         export as export,
     )
@@ -109,6 +115,7 @@ _LAZY = {
     ),
     **dict.fromkeys(("diagnose", "terms"), "rankmill.measures"),
     **dict.fromkeys(("cells", "cut", "retarget", "rewrite", "subsample"), "rankmill.shaping"),
+    **dict.fromkeys(("cross", "orthogonality"), "rankmill.crossing"),
     **dict.fromkeys(
         ("export", "import_groups", "import_run", "import_scores"), "rankmill.exchange"
     ),

@@ -17,6 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from rankmill import (
+    cli_cross,
     cli_examine,
     cli_exchange,
     cli_groups,
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli_stages.add_to(app)
+cli_cross.add_to(app)
 cli_judge.add_to(app)
 cli_measures.add_to(app)
 cli_groups.add_to(app)

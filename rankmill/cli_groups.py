@@ -166,11 +166,13 @@ def cells(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Cross locality with entropy into cells of equal groups, documents, pairs and positives.
+    """Cut groups into locality × entropy cells, equal in groups, documents, pairs and positives.
 
-    Example: rankmill cells --groups G --statistics S --name nf makes nf-near0-sure0 …
+    Cells hold other queries: an effect of a cell may be one of its queries' difficulty. `rankmill
+    cross` makes cells of the same queries. Example: rankmill cells --groups G --statistics S --name
+    nf makes nf-near0-sure0 …
     """
-    from rankmill import shaping
+    from rankmill import crossing, shaping
 
     with session(workspace, as_json=json) as here:
         made = shaping.cells(
@@ -182,18 +184,24 @@ def cells(
             seed=seed,
             how=here.how,
         )
+        common, queries = crossing.queries_in_all(made)
         if json:
             facts = {
                 f"near{near}-sure{sure}": {"root": artifact.root_hash, "rows": artifact.rows}
                 for (near, sure), artifact in made.items()
             }
-            here.emit({"cells": facts})
+            here.emit({"cells": facts, "queries": queries, "queries_in_all_cells": common})
         for (near, sure), artifact in made.items():
             alias = f"{name}-near{near}-sure{sure}" if name else None
             if not json:
                 here.tell(artifact, alias)
             elif alias:
                 here.workspace.alias(alias, artifact)
+        if not json:
+            typer.echo(
+                f"{common:,} of {queries:,} queries are in all cells: the cells differ in their "
+                "queries too; `rankmill cross` makes cells of the same queries"
+            )
 
 
 def subsample(

@@ -34,8 +34,10 @@ def cells(
     name: str | None = None,
     how: Execution = INLINE,
 ) -> dict[tuple[int, int], Artifact]:
-    """Cross locality with entropy: cells with equal groups, documents seen, pairs and positives.
+    """Cut groups into cells with equal groups, documents seen, pairs and positives.
 
+    A warning: cells hold other queries, so a cell's effect is confounded with the difficulty of its
+    queries; `cross` makes cells in which every query stands.
     The keys count bins from the nearest and from the lowest entropy; `name` becomes
     `name-near0-sure0` and so on.
     """

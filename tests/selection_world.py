@@ -48,10 +48,15 @@ def write_run(path: Path, depth: int) -> Path:
 
 
 class Scorer:
-    """Teacher scores by a formula; `hole` is a (query, doc) left out, `nan` one that is NaN."""
+    """Teacher scores by a formula; `hole` is a (query, doc) left out, `nan` one that is NaN.
 
-    def __init__(self, pool, hole=None, nan=None):
+    `tied`: all are equal; `saturated` = (pair, doc): that pair and that document everywhere score
+    0, all others below.
+    """
+
+    def __init__(self, pool, hole=None, nan=None, tied=False, saturated=None):
         self.pool, self.hole, self.nan = pool, hole, nan
+        self.tied, self.saturated = tied, saturated
 
     def __call__(self, shard):
         queries, docs, scores = [], [], []
@@ -68,19 +73,26 @@ class Scorer:
         )
 
     def score(self, query, doc):
+        if self.tied:
+            return 1.0
+        if self.saturated is not None:
+            pair, everywhere = self.saturated
+            if (query, doc) == pair or doc == everywhere:
+                return 0.0
+            return -0.1 - float((7 * query + 13 * doc) % 37) / 4.0
         return math.nan if (query, doc) == self.nan else float((7 * query + 13 * doc) % 37) / 4.0
 
 
-def score(workspace, pool, **odd):
+def score(workspace, pool, kind="logit", **odd):
     stage = Stage(
         kind="scores",
-        parameters={"odd": str(odd)},
+        parameters={"odd": str(odd)} | ({"kind": kind} if kind != "logit" else {}),
         inputs={"pool": pool},
         schema=SCORES,
         shards=lambda: split_by_work(np.ones(pool.rows), 10**6),
         worker=Scorer,
         options={"pool": Pool(pool), **odd},
-        metadata={"kind": "logit", "teacher": "formula"},
+        metadata={"kind": kind, "teacher": "formula"},
     )
     return workspace.build(stage)
 

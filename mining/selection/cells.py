@@ -1,10 +1,14 @@
-"""Crossed designs: locality × entropy cells that differ in nothing else that can be counted.
+"""Cells of locality × entropy, cut from groups: equal in all that can be counted.
 
 The reference never crosses the two factors, so its comparisons of one may be effects of the other.
 Here the groups of one data set are cut at the quantiles of both statistics into bins × bins cells;
 then every cell is drawn down to the same number of groups, each of another query, with the same
 numbers of positives. So all cells hold equal groups, equal documents seen, equal distinct (query,
 document) pairs and equal positives.
+
+What they do not hold equal is the queries: a query has hardly ever a group in every cell, so what
+distinguishes two cells may be how hard their queries are. Designs in which every query stands in
+every cell are made from the pool: see `blocks`.
 """
 
 from __future__ import annotations

@@ -52,12 +52,13 @@ def compare_cells(drawn: Mapping[tuple[int, int], np.ndarray]) -> dict[str, Any]
     every = np.concatenate(list(known.values()))
     between = sum(len(v) * (means[place] - every.mean()) ** 2 for place, v in known.items())
     total = float(((every - every.mean()) ** 2).sum())
+    flat = every.std() <= 1e-12 * max(1.0, np.abs(every).max())  # what is left is rounding
     return {
         "cells": {label_of_cell(*place): mean for place, mean in means.items()},
         "spread": max(means.values()) - min(means.values()),
         "locality_effect": _effect(means, 0),
         "entropy_effect": _effect(means, 1),
-        "eta2": float(between) / total if total > 0 else None,
+        "eta2": None if flat else float(between) / total,
         "by_chance": (len(known) - 1) / (len(every) - 1),
     }
 

@@ -59,9 +59,7 @@ def _keys(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
     return (query.astype(np.uint64) << np.uint64(32)) | doc
 
 
-def _joined(
-    part: PoolPart, query: np.ndarray, doc: np.ndarray, values: np.ndarray
-) -> np.ndarray:
+def _joined(part: PoolPart, query: np.ndarray, doc: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the value of each pair of the part, NaN where (query, doc), ascending, lack it."""
     wanted, known = _keys(part.query[_owner(part)], part.doc), _keys(query, doc)
     out = np.full(len(wanted), np.nan)
@@ -114,9 +112,7 @@ def _ideal(grades: np.ndarray) -> float:
     return float((best / np.log2(np.arange(len(best)) + 2.0)).sum())
 
 
-def _margin(
-    part: PoolPart, grade: np.ndarray, score: np.ndarray, min_grade: int
-) -> np.ndarray:
+def _margin(part: PoolPart, grade: np.ndarray, score: np.ndarray, min_grade: int) -> np.ndarray:
     owner, n = _owner(part), len(part.query)
     below = (grade < min_grade) & ~np.isnan(score)
     count = np.bincount(owner[below], minlength=n)

@@ -138,6 +138,7 @@ def _deviations(values: np.ndarray) -> np.ndarray:
 
 
 def _pearson(one: np.ndarray, other: np.ndarray) -> float | None:
+    if any(v.std() <= 1e-12 * max(1.0, np.abs(v).max()) for v in (one, other)):
+        return None  # what is left is rounding
     one, other = one.ravel() - one.mean(), other.ravel() - other.mean()
-    norm = float(np.sqrt((one * one).sum() * (other * other).sum()))
-    return float((one * other).sum()) / norm if norm > 0 else None
+    return float((one * other).sum() / np.sqrt((one * one).sum() * (other * other).sum()))

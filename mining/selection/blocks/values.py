@@ -21,6 +21,7 @@ from ..strategies import FromScores
 _ROLES = {None: native.ALL_PAIRS, "pos_neg": native.POS_NEG, "neg_neg": native.NEG_NEG}
 _RADII = {"mean": native.MEAN_RADIUS, "max": native.MAX_RADIUS}
 MOST_STEPS = 1_000_000
+LEAST_STEP = 1e-6  # distances are float32: a smaller step may be rounding
 
 
 @STRATEGIES.register("blocked_cell")
@@ -46,7 +47,7 @@ class BlockedCell(FromScores):
     tolerance: float = 0.1
     locality_step: float = 0.01
     entropy_step: float = 0.01
-    steps: int = 2000
+    steps: int = 10_000
 
     def __post_init__(self) -> None:
         for name in ("locality", "entropy"):
@@ -69,8 +70,10 @@ class BlockedCell(FromScores):
                 f"tolerance={self.tolerance} lets cells meet", do="give a number from 0 to 0.5"
             )
         for name in ("locality_step", "entropy_step"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name}={getattr(self, name)} is not a distance", do="give 0.01")
+            if not LEAST_STEP <= getattr(self, name) < math.inf:
+                raise UsageError(
+                    f"{name}={getattr(self, name)} is no contrast", do="give 0.01, at least 1e-6"
+                )
         if not 1 <= self.steps <= MOST_STEPS:
             raise UsageError(f"steps={self.steps} is too few or many", do="give 1 to 1,000,000")
 
