@@ -50,7 +50,9 @@ def cross(
         typer.Option("--filter", help="Such as margin(gap=0.5); may be repeated."),
     ] = None,
     positives: Annotated[str, typer.Option(help="first; together: all in each group.")] = "first",
-    min_grade: Annotated[int, typer.Option(help="Grade from which a document is positive.")] = 1,
+    min_grade: Annotated[
+        int | None, typer.Option(help="Grade from which a document is positive; default: the pool's.")
+    ] = None,
     missing: Annotated[
         str, typer.Option(help="Without a score: error, drop_doc or drop_query.")
     ] = "error",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.store import Artifact
+
+if TYPE_CHECKING:
+    from rankmill.mining.selection.blocks import BlockedCell
 
 Cells = Mapping[tuple[int, int], Artifact]
 
@@ -23,7 +26,7 @@ def cross(
     seed: int = 0,
     filters: Sequence[str] = (),
     positives: str = "first",
-    min_grade: int = 1,
+    min_grade: int | None = None,
     missing: str = "error",
     name: str | None = None,
     how: Execution = INLINE,
@@ -37,20 +40,16 @@ def cross(
     a pair_entropy, by default the first that `stats` would measure. `levels`: `span`, `tolerance`,
     `locality_step`, `entropy_step`, `steps` of `blocked_cell`.
     """
-    from rankmill import api
-    from rankmill.mining.selection.blocks import BlockedCell, cross_cells, groups_of_cell
+    from rankmill.mining.selection.blocks import BlockedCell, groups_of_cell
     from rankmill.mining.statistics.measure import default_statistics
 
     chosen = entropy or default_statistics(scores.metadata["kind"])[0]
     first = BlockedCell(0, 0, locality=locality, entropy=chosen, bins=bins, **levels)
-    design = cross_cells(
-        pool.workspace,
+    design = _design(
         first,
         pool,
         scores,
-        api.vectors_of(encoder, pool, how)["vectors"],
-        collection=api.collection_of(pool),
-        split=api.split_of(pool),
+        encoder,
         size=size,
         seed=seed,
         filters=filters,
@@ -65,6 +64,67 @@ def cross(
     if name:
         pool.workspace.alias(name, design)
     return made
+
+
+def cell_named(
+    text: str,
+    pool: Artifact,
+    scores: Artifact,
+    *,
+    encoder: str | None,
+    name: str | None = None,
+    how: Execution = INLINE,
+    **request: Any,
+) -> Artifact:
+    """Return the groups of one cell by its text, `blocked_cell(near=0,sure=1)`: of a recipe, say.
+
+    Its design is made, or found: all cells of a recipe share it.
+    """
+    from rankmill.mining.errors import UsageError
+    from rankmill.mining.selection import STRATEGIES
+    from rankmill.mining.selection.blocks import groups_of_cell
+
+    cell = STRATEGIES.parse(text)
+    if encoder is None:
+        raise UsageError(f"{cell} needs vectors", do="name an encoder for locality")
+    design = _design(cell, pool, scores, encoder, how=how, **request)
+    made = groups_of_cell(pool.workspace, design, cell.near, cell.sure, how=how)
+    if name:
+        pool.workspace.alias(name, made)
+    return made
+
+
+def is_cell(text: str) -> bool:
+    """Say whether a strategy is a cell of a blocked design."""
+    from rankmill.mining.selection import STRATEGIES
+    from rankmill.mining.selection.blocks import BlockedCell
+
+    return isinstance(STRATEGIES.parse(text), BlockedCell)
+
+
+def _design(
+    cell: BlockedCell,
+    pool: Artifact,
+    scores: Artifact,
+    encoder: str,
+    *,
+    how: Execution,
+    **request: Any,
+) -> Artifact:
+    from rankmill import api
+    from rankmill.mining.selection.blocks import cross_cells
+
+    return cross_cells(
+        pool.workspace,
+        cell,
+        pool,
+        scores,
+        api.vectors_of(encoder, pool, how)["vectors"],
+        collection=api.collection_of(pool),
+        split=api.split_of(pool),
+        how=how,
+        **request,
+    )
 
 
 def unblocked(cells: Cells, *, how: Execution = INLINE) -> dict[tuple[int, int], Artifact]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from rankmill import api, shaping
+from rankmill import api, crossing, shaping
 from rankmill.judging import Judging
 from rankmill.mining import names
 from rankmill.mining.actors import Execution
@@ -105,24 +106,31 @@ class Pipeline:
         assert results.scores is not None
         labels = {name: Run(run).label for name, run in results.runs.items()}
         wanted = self.recipe.groups
-        groups = api.select(
-            with_labels(wanted.samplers[sampler], labels),
-            results.pool,
-            results.scores,
-            size=wanted.size,
-            seed=seed,
-            filters=wanted.filters,
-            positives=wanted.positives,
-            min_grade=wanted.min_grade,
-            name=self._alias(name),
-            how=self.how,
-        )
+        strategy, request = with_labels(wanted.samplers[sampler], labels), self._request(seed)
+        candidates, alias = (results.pool, results.scores), self._alias(name)
+        if crossing.is_cell(strategy):
+            encoder = self.recipe.statistics.encoder
+            groups = crossing.cell_named(
+                strategy, *candidates, encoder=encoder, name=alias, how=self.how, **request
+            )
+        else:
+            groups = api.select(strategy, *candidates, name=alias, how=self.how, **request)
         statistics = self._measured(groups, name)
         if wanted.cut is not None:
-            alias = self._alias(name)
             groups = shaping.cut(groups, statistics, wanted.cut, name=alias, how=self.how)
             statistics = self._measured(groups, name)
         return groups, statistics
+
+    def _request(self, seed: int) -> dict[str, Any]:
+        """Return what the recipe says of all its groups, as `select` and `cross` take it."""
+        wanted = self.recipe.groups
+        return {
+            "size": wanted.size,
+            "seed": seed,
+            "filters": wanted.filters,
+            "positives": wanted.positives,
+            "min_grade": wanted.min_grade,
+        }
 
     def _groups_for(self, results: Results, sampler: str, seed: int) -> Artifact:
         """Return the groups that a training seed sees: the sampler's, or drawn anew for it."""

@@ -35,6 +35,8 @@ class Groups(_Strict):
     """How groups are chosen: one data set per sampler, its candidates filtered and its queries cut.
 
     Positives are graded `min_grade` or more, in the pool, the groups and all that is measured.
+    A sampler may be a cell of a blocked design, `blocked_cell(near=0,sure=1)`: cells of one design
+    hold the same queries. They need an encoder in [statistics].
     `cut` keeps groups by their statistics, such as `where('"ties" = 0')`; it needs those columns.
     """
 

@@ -73,6 +73,43 @@ def test_groups_are_cut_crossed_sampled_and_relabelled(made, place):
     assert len(json.loads(out)["doc_id"]) == 5
 
 
+def test_cells_of_other_queries_are_told_as_such(made):
+    chosen = ("--entropy", "pair_entropy(score=raw)")
+    status, out, _ = made("cells", "--groups", "groups", "--statistics", "stats", *chosen)
+    assert status == 0
+    assert "queries are in all cells: the cells differ in their queries too" in out
+    step = ("cells", "--groups", "groups", "--statistics", "stats", *chosen, "--json")
+    told = json.loads(made(*step)[1])
+    assert told["queries_in_all_cells"] == 0 < told["queries"]
+
+
+def test_blocks_are_crossed_reported_and_compared(made):
+    step = ("cross", "--pool", "pool", "--scores", "scores", "--encoder", "encoder")
+    step += ("--size", "4", "--tolerance", "0.4", "--span", "0.4")
+    status, out, err = made(*step, "-n", "blocks")
+    assert status == 0, err
+    assert "queries in all cells: " in out
+    assert "within queries" in out
+    assert "unblocked cells" in out
+    names = [f"blocks-near{near}-sure{sure}" for near in (0, 1) for sure in (0, 1)]
+    rows = [made("show", name, "--rows", "0")[1] for name in names]
+    assert len({text.rsplit("\n", 2)[-2] for text in rows}) == 1
+    told = json.loads(made(*step, "--json")[1])
+    assert told["blocks"] + sum(told["dropped"].values()) == told["asked"]
+    assert told["confounding"]["queries_in_all_cells"] == told["blocks"] > 0
+    assert {cell["groups"] for cell in told["cells"]} == {told["blocks"]}
+    assert made("verify", "blocks")[0] == 0
+    assert "near" in made("show", "blocks", "--rows", "1")[1]
+
+
+def test_a_design_without_a_block_says_so(made):
+    step = ("cross", "--pool", "pool", "--scores", "scores", "--encoder", "encoder")
+    status, out, _ = made(*step, "--size", "1000")
+    assert status == 0
+    assert "queries in all cells: 0 of" in out
+    assert "too_few_candidates" in out
+
+
 def test_summary_explain_and_audit(made):
     status, out, _ = made("summary", "stats")
     assert status == 0
@@ -108,6 +145,10 @@ def test_summary_explain_and_audit(made):
         ("cut where('nope=1') --groups groups --statistics stats", 2, "'nope' was not measured"),
         ("cut keep_below --groups groups --statistics pool", 4, "a statistics was expected"),
         ("select shell --pool pool --scores scores", 2, "shell.* needs vectors"),
+        ("select blocked_cell(0,1) --pool pool --scores scores", 2, "blocks are chosen whole"),
+        ("cross --pool pool --scores scores --encoder encoder --span 2", 2, "span=2.0 is no share"),
+        ("cross --pool pool --scores scores --encoder encoder --locality ties", 2, "aimed at"),
+        ("cross --pool groups --scores scores --encoder encoder", 4, "a pool was expected"),
         ("rewrite none.tsv -c tiny --split train", 4, "none.tsv"),
         ("summary groups", 4, "a groups is not statistics"),
     ],
@@ -171,3 +212,42 @@ def test_a_grade_of_positives_goes_from_the_pool_to_all_that_follows(made):
     status, _, err = made(*"score bi_encoder(model=encoder) --pool pool2 --direction up".split())
     assert status == 2
     assert "one of judged, trusted" in err
+
+
+def test_cells_of_a_design_are_samplers_of_a_recipe(rankmill, place):
+    cells = [f"blocked_cell({n},{s},span=0.4,tolerance=0.4)" for n in (0, 1) for s in (0, 1)]
+    cells = [c.replace(",span", ",entropy=pair_entropy(T=0.05,score=raw),span") for c in cells]
+    samplers = "\n".join(f"c{i} = '{text}'" for i, text in enumerate(cells))
+    recipe = f"""
+name = "x"
+collection = "beir:tiny"
+teacher = "bi_encoder(model=encoder)"
+[mine]
+split = "train"
+depth = 30
+[mine.sources]
+bm25 = "bm25"
+random = "random"
+[groups]
+size = 4
+[groups.samplers]
+{samplers}
+[statistics]
+columns = ["pair_entropy(score=raw)", "radius"]
+encoder = "encoder"
+"""
+    (place / "cells.toml").write_text(recipe)
+    status, _, err = rankmill("run", "cells.toml")
+    assert status == 0, err
+    queries = set()
+    for i in range(4):
+        out = rankmill("show", f"x-c{i}-groups", "--rows", "0", "--format", "jsonl")[1]
+        queries.add(tuple(json.loads(line)["query_id"] for line in out.splitlines()))
+    assert len(queries) == 1
+    assert next(iter(queries))
+    (place / "blind.toml").write_text(
+        recipe.replace('encoder = "encoder"\n', "").replace(', "radius"', "")
+    )
+    status, _, err = rankmill("run", "blind.toml")
+    assert status == 2
+    assert "needs vectors" in err

@@ -451,3 +451,32 @@ def test_blocks_confound_nothing_and_the_report_counts_what_they_hold(world):
         sets = [set(part.doc[row, 1:].tolist()) for part in parts]
         shared += [len(a & b) / len(a | b) for i, a in enumerate(sets) for b in sets[i + 1 :]]
     assert said["shared_negatives"] == pytest.approx(np.mean(shared))
+
+
+# ---- a real collection --------------------------------------------------------------------------
+
+
+def test_nfcorpus_has_queries_in_all_cells_and_the_unblocked_cells_have_none(shared, tmp_path):
+    from tiny_models import tiny_encoder
+
+    import rankmill as rm
+    from rankmill import crossing
+
+    encoder = f"bi_encoder(model={tiny_encoder(tmp_path / 'encoder')},max_length=16)"
+    nf = rm.collect(f"beir:{shared / 'nfcorpus'}", workspace=tmp_path / "work")
+    runs = [rm.mine(source, nf, split="test", depth=40) for source in ("bm25", "random")]
+    pool = rm.pool(runs)
+    scores = rm.score(encoder, pool)
+    cells = rm.cross(pool, scores, encoder=encoder, size=16)
+    common, queries = crossing.queries_in_all(cells)
+    assert common == queries >= 0.8 * 323
+    old = crossing.unblocked(cells)
+    assert crossing.queries_in_all(old)[0] == 0
+    said = rm.orthogonality(cells, against=old)
+    assert said["ordered"] == 1.0
+    assert {cell["distinct_pairs"] for cell in said["cells"]} == {16 * common}
+    # Each factor is its level (± half a step) and an error of at most a tenth of a step, so that
+    # |cov| ≤ ½·.1 + ½·.1 + .1² and both variances are at least (½ − .1)².
+    assert abs(said["correlation"]["within_pearson"]) <= 0.11 / 0.4**2
+    for name, one in said["confounding"]["covariates"].items():
+        assert one["spread"] < 1e-12 < said["against"]["covariates"][name]["spread"]

@@ -12,6 +12,7 @@ from ...actors import INLINE, Execution
 from ...collection.handles import Collection
 from ...errors import UsageError
 from ...groups import GroupArrays, groups_table
+from ...pool import Pool
 from ...store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ...store.tables import design_schema, groups_schema, list_values
 from ..base import FILTERS, Filter
@@ -36,24 +37,26 @@ def cross_cells(
     seed: int = 0,
     filters: Sequence[str | Filter] = (),
     positives: str = "first",
-    min_grade: int = 1,
+    min_grade: int | None = None,
     missing: str = "error",
     how: Execution = INLINE,
 ) -> Artifact:
     """Return the design that `cell` belongs to: one group per query and cell, whole blocks only.
 
     An artifact of kind "design": a row per query and cell with the group, its targets and what it
-    reached. `positives`: `first`, or `together` for all of a query's in each group. A query is
-    dropped whole, with the reason `no_positive`, `unscored` (see `select_groups`),
-    `positive_without_direction` (its vector is zero), `positive_saturated` (no finite score on the
-    scale), `too_few_candidates`, `locality_too_narrow` or `entropy_too_narrow` (levels would lie
-    closer than `locality_step`, `entropy_step`), or `cell_not_attained` (some group is not within
-    the tolerance). Candidates with a zero vector or a saturated score stay out and are counted.
+    reached. `positives`: `first`, or `together` for all of a query's in each group; they are graded
+    `min_grade` (the pool's) or more. A query is dropped whole, with the reason `no_positive`,
+    `unscored` (see `select_groups`), `positive_without_direction` (its vector is zero),
+    `positive_saturated` (no finite score on the scale), `too_few_candidates`,
+    `locality_too_narrow` or `entropy_too_narrow` (levels would lie closer than `locality_step`,
+    `entropy_step`), or `cell_not_attained` (some group is not within the tolerance). Candidates
+    with a zero vector or a saturated score stay out and are counted.
 
     Raises UsageError for a malformed request, BadInput for scores that are missing or not finite
     and for a pool of another collection.
     """
     pool, scores = workspace.find(pool, "pool"), workspace.find(scores, "scores")
+    min_grade = Pool(pool).min_grade if min_grade is None else min_grade
     check_request(
         size, min_grade, {"positives": positives, "missing": missing, "when_short": "drop_query"}
     )
@@ -77,22 +80,26 @@ def cross_cells(
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
     inputs |= {"vectors": vectors}
-    stage = Stage(
+    return workspace.build(_stage(parameters, inputs), how)
+
+
+def _stage(parameters: Mapping[str, Any], inputs: dict[str, Artifact]) -> Stage:
+    scores = inputs["scores"]
+    return Stage(
         kind="design",
         parameters=parameters,
         inputs=inputs,
-        schema=design_schema(size),
-        shards=lambda: split_by_work(candidates_per_query(pool), _SHARD_PAIRS),
+        schema=design_schema(parameters["size"]),
+        shards=lambda: split_by_work(candidates_per_query(inputs["pool"]), _SHARD_PAIRS),
         unit="candidates",
         worker=Blocker,
         options={"paths": paths_of(inputs), **_without(parameters, "split")},
         metadata={
             "kind": scores.metadata["kind"],
             "teacher": scores.metadata.get("teacher", ""),
-            "split": split,
+            "split": parameters["split"],
         },
     )
-    return workspace.build(stage, how)
 
 
 def groups_of_cell(
@@ -119,6 +126,7 @@ def groups_of_cell(
             "pool": str(inputs["pool"].path),
             "near": near,
             "sure": sure,
+            "min_grade": given["min_grade"],
         },
         metadata={**design.metadata, "strategy": str(cell)},
     )
@@ -141,8 +149,9 @@ def _without(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
 class CellReader:
     """The worker: copies the groups of one cell out of the blocks of a range of queries."""
 
-    def __init__(self, design: str, pool: str, near: int, sure: int):
+    def __init__(self, design: str, pool: str, near: int, sure: int, min_grade: int):
         self.design, self.near, self.sure = open_artifact(design), near, sure
+        self.min_grade = min_grade
         tables = open_artifact(pool).tables()
         self.query = np.concatenate([table["query"].to_numpy() for table in tables])
 
@@ -158,7 +167,7 @@ class CellReader:
         mine &= np.isin(table["query"].to_numpy(), asked)
         groups = _arrays(table)[np.flatnonzero(mine)]
         return Output(
-            groups_table(groups),
+            groups_table(groups, self.min_grade),
             dropped=dropped,
             counts={"pairs": groups.doc.size},
             usage={"pairs_used": groups.doc.size},
