@@ -51,7 +51,7 @@ def cross(
     ] = None,
     positives: Annotated[str, typer.Option(help="first; together: all in each group.")] = "first",
     min_grade: Annotated[
-        int | None, typer.Option(help="Grade from which a document is positive; default: the pool's.")
+        int | None, typer.Option(help="Grade of a positive; default: the pool's.")
     ] = None,
     missing: Annotated[
         str, typer.Option(help="Without a score: error, drop_doc or drop_query.")
