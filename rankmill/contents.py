@@ -17,6 +17,7 @@ from rankmill.mining.sources.base import Run
 from rankmill.outcome import Outcome
 from rankmill.report import content
 from rankmill.results import START
+from rankmill.theory import theory_of
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
@@ -57,6 +58,7 @@ def report_of(outcome: Outcome) -> content.Report:
         ranks=dynamics.ranks(outcome),
         training=dynamics.training(outcome),
         gains=effects.gains(outcome),
+        theory=theory_of(outcome),
         costs=[_cost(a, outcome) for a in outcome.artifacts if a.cost()["wall_s"] > 0],
         books=[_books(sampler, a) for sampler, a in results.groups.items()],
         provenance=[_provenance(a, outcome) for a in outcome.artifacts],

@@ -110,6 +110,20 @@ def columns_for(statistics: Artifact, locality: str | None, entropy: str | None)
     return chosen[0], chosen[1]
 
 
+def measurable(statistics: Artifact) -> tuple[str, str] | None:
+    """Return the columns that `columns_for` would choose; None where one was not measured or has no
+    value in any group.
+    """
+    names = [n.partition("(")[0] for n in statistics.parameters.get("statistics", ())]
+    if "pair_entropy" not in names or not {"diameter", "radius"} & set(names):
+        return None
+    chosen = columns_for(statistics, None, None)
+    nulls = [
+        sum(v for k, v in statistics.counts.items() if k.startswith(f"null[{c}]:")) for c in chosen
+    ]
+    return chosen if max(nulls) < statistics.rows else None
+
+
 def design_of(
     statistics: Artifact, *, locality: str, entropy: str, n: str = "queries"
 ) -> tuple[Design, Sums]:

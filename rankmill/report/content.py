@@ -199,6 +199,36 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
+class DesignTerms:
+    """One sampler's groups by the terms of Theorem 2.1, and how its students did (None: unknown).
+
+    `ratios`: (column, share infinite, median) of κ per target; `amount`: n by way of counting;
+    `predicted`: by name of the prediction.
+    """
+
+    sampler: str
+    diameter: float
+    entropy_bits: float
+    ratios: Sequence[tuple[str, float, float]]
+    amount: Mapping[str, int]
+    predicted: Mapping[str, float]
+    observed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Theory:
+    """The table of terms: its rows, the columns of Δ and H, what n counts, the observed measure,
+    and how far the orders agree, in words."""
+
+    rows: Sequence[DesignTerms]
+    locality: str
+    entropy: str
+    n: str
+    measure: str = ""
+    agreement: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StageCost:
     """What one artifact cost to make. None = not measured (never 0)."""
 
@@ -275,6 +305,7 @@ class Report:
     ranks: RankPanels | None = None
     training: Sequence[Training] = ()
     gains: Sequence[Gain] = ()
+    theory: Theory | None = None
     costs: Sequence[StageCost] = ()
     books: Sequence[Books] = ()
     provenance: Sequence[Provenance] = ()

@@ -11,6 +11,7 @@ from .content import Report
 from .mined import distribution_picture, overlap_picture, plane_picture, recall_picture
 from .ranked import rank_pictures
 from .style import CSS
+from .theory import theory
 from .trained import effect_pictures, training_pictures
 
 _DIAMETER, _ENTROPY = "diameter", "entropy"
@@ -27,6 +28,7 @@ def page(report: Report) -> str:
             ("samplers", "Samplers against each other", _pairs(report)),
             ("sources", "What each source found", _sources(report, look)),
             ("statistics", "Entropy and locality of the groups", _statistics(report, look)),
+            ("theory", "The order that the theory predicts", theory(report.theory)),
             ("ranks", "Score against rank", _ranks(report, look)),
             ("training", "Training", _training(report, look)),
             ("gains", "Cost against gain", _gains(report)),

@@ -100,7 +100,7 @@ def test_every_section_and_picture_is_there(html: str) -> None:
     for title in (
         "What distillation changed", "What each source found", "Entropy and locality",
         "Score against rank", "Training", "Cost against gain", "What it cost", "Queries in and out",
-        "Where it came from", "Machine and software", "Notes",
+        "Where it came from", "Machine and software", "Notes", "The order that the theory predicts",
     ):  # fmt: skip
         assert f"<h2>{title}" in html
     # 2 domains, recall and overlap, 3 statistics and their plane, 4 rank panels, 4 training curves
@@ -111,6 +111,8 @@ def test_figures_of_the_content_are_on_the_page(html: str) -> None:
     text = " ".join("".join(read(html).text).split())
     for shown in (
         "nDCG@10", "+0.118", "p < 0.0001", "+0.103 … +0.134", "0.538 – 0.566", "2 min 40 s",
+        "Kendall τ +0.67", "it orders designs and bounds nothing", "κ density_ratio(target=corpus)",
+        "∞ in 100%", "0.307",
         "1.9 GB", "412,331", "too_few_candidates 27", "007fe91c007fe91c", "2.13.0+cpu",
     ):  # fmt: skip
         assert shown in text

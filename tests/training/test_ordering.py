@@ -16,7 +16,7 @@ from rankmill.mining.statistics import measure_groups
 from rankmill.mining.statistics.terms import columns_for, design_of
 from rankmill.mining.store import Shard, Stage
 from rankmill.mining.store.tables import QRELS
-from rankmill.training.ordering import order_designs
+from rankmill.training.ordering import _correlations, order_designs
 
 DELTA, H = "diameter(metric=euclidean,q=1)", "pair_entropy(T=1,score=raw)"
 
@@ -112,12 +112,24 @@ def test_agreement_with_the_observed_order(workspace):
     assert again == found  # the bootstrap is keyed
 
 
+def test_rank_correlations_are_scipys_with_ties_too():
+    random = np.random.Generator(np.random.Philox(6))
+    for _ in range(50):
+        x, y = random.integers(0, 4, (2, 7)).astype(float)
+        tau, rho = _correlations(x[:, None], y)[0]
+        if np.ptp(x) and np.ptp(y):
+            # Quotients of whole numbers and roots of them: a few roundings of 1.1e-16.
+            assert tau == pytest.approx(kendalltau(x, y).statistic, abs=1e-15)
+            assert rho == pytest.approx(spearmanr(x, y).statistic, abs=1e-15)
+    assert np.isnan(_correlations(np.ones((4, 1)), np.arange(4.0))).all()
+
+
 def test_designs_that_differ_beyond_doubt_agree_in_every_resample(workspace):
     made, against, _ = ladder(workspace, 5)
     found = order_designs(made, against, measure="AP", resamples=50)
     one = found.agreement["locality"]
-    ends = [one.kendall, one.kendall_low, one.kendall_high]
-    assert ends == pytest.approx([1.0] * 3, abs=1e-12)  # scipy's τ is a quotient of roots
+    assert (one.kendall, one.kendall_low, one.kendall_high) == (1.0, 1.0, 1.0)
+    assert (one.spearman, one.spearman_low, one.spearman_high) == (1.0, 1.0, 1.0)
     assert found.orders["observed"] == ("d0", "d1", "d2", "d3", "d4")
 
 
@@ -126,7 +138,7 @@ def test_a_risk_is_observed_as_it_is(workspace):
     name = "PairRisk(mu=judged,ties=error)"
     against = {f"d{i}": evaluation(workspace, [*(1 - v), None], name) for i, v in enumerate(values)}
     found = terms(made, against=against, measure="PairRisk", resamples=20)
-    assert found.agreement["locality"].kendall == pytest.approx(1.0, abs=1e-12)
+    assert found.agreement["locality"].kendall == 1.0
     assert found.observed["d0"] == pytest.approx((1 - values[0]).mean())  # the null is left out
 
 
