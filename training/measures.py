@@ -25,8 +25,9 @@ def per_query(
     """
     import ir_measures
 
-    parsed = parse_measures(measures)
-    if any(isinstance(m, PairRisk) for m in parsed):
+    named = parse_measures(measures)
+    parsed = [m for m in named if not isinstance(m, PairRisk)]
+    if len(parsed) < len(named):
         raise UsageError("a PairRisk is measured on artifacts", do="use evaluate_run")
     values = {str(m): dict.fromkeys(qrels, 0.0) for m in parsed}
     answered = {q: dict(docs) for q, docs in run.items() if docs and q in qrels}

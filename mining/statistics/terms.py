@@ -147,12 +147,8 @@ def design_of(
     distinct, row = np.unique(query, return_inverse=True)
     amount = _amount(statistics.input("groups"), query)
     root = math.sqrt(math.log(amount[n]) / amount[n])
-    sums: list[np.ndarray] = []
-    for value in values:
-        known = ~np.isnan(value)
-        sums += [np.bincount(row, np.where(known, value, 0.0), len(distinct)),
-                 np.bincount(row, known, len(distinct))]  # fmt: skip
-    kept = Sums(distinct, *sums, root)
+    (d, n_d), (h, n_h) = (_per_query(row, value, len(distinct)) for value in values)
+    kept = Sums(distinct, d, n_d, h, n_h, root)
     terms = kept.terms(np.ones(len(distinct)))
     spreads = [_spread(n_, v) for n_, v in zip((locality, entropy), values, strict=True)]
     ratios = tuple(_ratios(table, statistics.parameters["statistics"]))
@@ -175,6 +171,13 @@ def _column(statistics: Artifact, table: pa.Table, name: str) -> np.ndarray:
             do="rankmill summary says why; choose another scale or temperature",
         )
     return values
+
+
+def _per_query(row: np.ndarray, value: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of a query's defined values and their number, float64 [count] each."""
+    known = ~np.isnan(value)
+    sums = np.bincount(row, np.where(known, value, 0.0), count)
+    return sums, np.bincount(row, known, count)
 
 
 def _spread(name: str, values: np.ndarray) -> Spread:

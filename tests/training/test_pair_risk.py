@@ -12,7 +12,7 @@ from training_data import Setting, tiny_setting
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.training.comparison import compare_evaluations, read_comparisons
-from rankmill.training.evaluation import evaluate_run, parse_measures
+from rankmill.training.evaluation import evaluate_run, parse_measures, per_query
 from rankmill.training.pair_risk import Judgements, Lists, PairRisk
 
 
@@ -119,6 +119,11 @@ def test_names():
         parse_measures("PairRisk(k=3)")
     with pytest.raises(UsageError, match="unknown measure 'PairRisk@10'"):
         parse_measures("PairRisk@10")
+
+
+def test_plain_dictionaries_have_only_the_measures_of_ir_measures():
+    with pytest.raises(UsageError, match="a PairRisk is measured on artifacts"):
+        per_query("AP PairRisk", {"q": {"d": 1}}, {"q": {"d": 1.0}})
 
 
 def test_an_evaluation_keeps_it_per_query(setting):
