@@ -68,7 +68,7 @@ class Person:
             student = f"{what}({self.models['first']})"
             if what == "scratch":
                 student = f"bi_encoder({self.models['first']},scratch=true)"
-            made = api.train(student, groups, documents=32, **small)
+            made = api.train(student, groups, documents=32, threads=1, **small)
             api.evaluate(api.rerank(made, self.run(), depth=5))
 
     def roots(self) -> dict[tuple[str, str], str]:

@@ -134,7 +134,8 @@ def test_workers_do_not_check_again(setting: Setting, monkeypatch: Any) -> None:
 
 
 def train(setting: Setting, **said: Any) -> Artifact:
-    small = {"documents": 48, "batch": 4, "query_length": 8, "doc_length": 16, "validate_steps": 1}
+    small = {"documents": 48, "batch": 4, "query_length": 8, "doc_length": 16}
+    small |= {"validate_steps": 1, "threads": 1}
     return train_student(
         setting.workspace,
         f'bi_encoder(model="{setting.model.path}")',

@@ -128,6 +128,7 @@ def test_a_student_reranks_and_searches(setting):
         documents=120,
         doc_length=16,
         query_length=8,
+        threads=1,
     )
     about = {"collection": setting.collection, "split": "test"}
     found = retrieve_with(setting.workspace, student, depth=30, **about)
@@ -155,6 +156,7 @@ def test_a_cross_encoder_reranks_but_cannot_search(setting):
         documents=24,
         doc_length=16,
         query_length=8,
+        threads=1,
     )
     about = {"collection": setting.collection, "split": "test"}
     setting.workspace.alias("cross", student)

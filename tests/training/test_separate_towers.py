@@ -32,6 +32,7 @@ def student(setting: Setting) -> Artifact:
         lr=1e-2,
         query_length=8,
         doc_length=16,
+        threads=1,
     )
 
 

@@ -19,6 +19,7 @@ from rankmill.mining.store import files
 from rankmill.training.trainer import Settings, train_student
 
 SMALL = {"documents": 240, "batch": 4, "query_length": 8, "doc_length": 16, "lr": 1e-3}
+SMALL |= {"threads": 1}
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from rankmill.training.students import parse_student
 from rankmill.training.trainer import train_student
 
 SMALL: dict[str, Any] = {"documents": 144, "batch": 8, "lr": 1e-3}
-SMALL |= {"query_length": 8, "doc_length": 16}
+SMALL |= {"query_length": 8, "doc_length": 16, "threads": 1}
 CPU = torch.device("cpu")
 
 
