@@ -6,6 +6,10 @@ with a matrix of width 32 a float32 product on two threads differs from that on 
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import thread_probe
 import torch
 from tiny_collection import tiny_beir
 from tiny_language_models import tiny_causal_lm, tiny_seq2seq
@@ -119,6 +124,26 @@ def test_log_odds(tmp_path: Path, run: Artifact, kind: str, compute: str) -> Non
     whole = same_for_any_threads(lambda: scorer.score(query, doc).scores)
     first = same_for_any_threads(lambda: scorer.score(query[:1], doc[:1]).scores)
     assert first.tobytes() == whole[:1].tobytes()
+
+
+def test_whatever_the_environment_says(tmp_path: Path) -> None:
+    """Vectors, runs, indexes, scores, columns and sums: the same bytes with 1, 2 and 3 threads."""
+    tiny_beir(tmp_path / "beir", docs=400, queries=500)
+    tiny_encoder(tmp_path / "encoder", hidden_size=36, intermediate_size=72)
+    tiny_cross_encoder(tmp_path / "cross")
+    found = []
+    for threads in THREADS:
+        place = tmp_path / f"work{threads}"
+        ended = subprocess.run(
+            [sys.executable, thread_probe.__file__, str(tmp_path), str(place)],
+            env=os.environ | dict.fromkeys(thread_probe.THREAD_VARIABLES, str(threads)),
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 0, ended.stderr
+        found.append(json.loads(ended.stdout))
+    differing = {name: [one[name] for one in found] for name in found[0]}
+    assert {name for name, hashes in differing.items() if len(set(hashes)) > 1} == set()
 
 
 # ---- the threads themselves --------------------------------------------------------------------
