@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from rankmill.mining.sources.base import Run
 from rankmill.mining.store import files
@@ -64,6 +65,9 @@ def training(outcome: Outcome) -> list[content.Training]:
 
 def _training(trained: Trained, loss: str) -> content.Training:
     log = files.read_arrow(trained.artifact.file("telemetry.arrow"))
+    groups = log["groups"].to_numpy()
+    whole = groups == groups.max()  # the last step of a budget may be of a few groups: other noise
+    short, log = int((~whole).sum()), log.filter(pa.array(whole))
     floor = log["floor"].to_numpy()
     known = bool(np.isfinite(floor).all() and (floor != 0).any())  # a floor of 0 says nothing
     return content.Training(
@@ -76,4 +80,5 @@ def _training(trained: Trained, loss: str) -> content.Training:
         floor=float(floor.mean()) if known else None,
         excess=log["excess"].to_numpy() if known else None,
         norm_variance=log["gradient_norm_variance"].to_numpy(),
+        short=short,
     )

@@ -79,6 +79,7 @@ def numbers(
             "excess": _list(t.excess),
             "gradient_norm": _list(t.gradient_norm),
             "gradient_norm_variance": _list(t.norm_variance),
+            "short_steps_left_out": t.short,
         }
         for t in training
     ]

@@ -259,7 +259,7 @@ class _Totals:
         loss, floor, spread, groups, tokens, cells = self.sums.tolist()
         self._clear()
         row = {"loss": loss / groups, "floor": floor / groups, "score_variance": spread / groups}
-        return row | {"tokens": tokens, "cells": cells}
+        return row | {"groups": groups, "tokens": tokens, "cells": cells}
 
 
 def _adamw(network: Network, s: Settings) -> torch.optim.AdamW:

@@ -18,10 +18,12 @@ import torch
 from .validation import best
 
 WINDOW = 100  # steps over which the variance of the gradient norm is taken
+TELEMETRY = 2  # raise it when what a row says changes: part of a student's fingerprint
 COLLAPSED = 1e-3  # of the first steps' score variance
 _COLUMNS = (
     "step",
     "documents",
+    "groups",
     "loss",
     "floor",
     "gradient_norm",
@@ -30,7 +32,7 @@ _COLUMNS = (
     "tokens",
     "validation",
 )
-_INTEGERS = ("step", "documents", "tokens")
+_INTEGERS = ("step", "documents", "groups", "tokens")
 _TIMING = ("step_s", "wait_s", "cells", "memory")
 
 
@@ -71,11 +73,12 @@ class Telemetry:
     def table(self) -> pa.Table:
         """Return one row per step.
 
-        step, documents (seen so far), loss, floor, excess (loss − floor), gradient_norm (before
-        clipping; null where float16 overflowed and the step was skipped), gradient_norm_variance
-        (over the last 100 steps), lr, score_variance (of the student within a group, mean over
-        groups), tokens (of the step, without padding), validation (nDCG@10, null where there was
-        none).
+        step, documents (seen so far), groups (of the step: fewer where the budget ends), loss,
+        floor, excess (loss − floor), gradient_norm (before clipping; null where float16 overflowed
+        and the step was skipped), gradient_norm_variance (over the last 100 steps, without those of
+        fewer groups than a batch, whose gradient is that of fewer examples), lr, score_variance (of
+        the student within a group, mean over groups), tokens (of the step, without padding),
+        validation (nDCG@10, null where there was none).
         """
         columns = {
             name: pa.array(np.asarray(self.rows[name]).astype(np.int64))
@@ -85,11 +88,17 @@ class Telemetry:
         }
         loss, floor = np.asarray(self.rows["loss"]), np.asarray(self.rows["floor"])
         columns["excess"] = pa.array(loss - floor)
-        columns["gradient_norm_variance"] = pa.array(_windowed(self.rows["gradient_norm"]))
+        columns["gradient_norm_variance"] = pa.array(_windowed(self._norms_of_whole_batches()))
         return pa.table(columns)
 
+    def _norms_of_whole_batches(self) -> np.ndarray:
+        """Return the gradient norms, NaN for steps of fewer groups than others: float64 [steps]."""
+        groups = np.asarray(self.rows["groups"])
+        norm = np.asarray(self.rows["gradient_norm"], np.float64)
+        return np.where(groups == groups.max(initial=0), norm, np.nan)
+
     def summary(self) -> dict[str, Any]:
-        """Return steps, loss at the start and the end (means of a tenth), and two verdicts.
+        """Return steps, excess at the start and the end (over the groups of a tenth of the steps).
 
         `best_step`: the step whose weights were kept, where there was validation.
 
@@ -97,15 +106,19 @@ class Telemetry:
         """
         tenth = max(1, len(self.rows["loss"]) // 10)
         excess = np.asarray(self.rows["loss"]) - np.asarray(self.rows["floor"])
-        spread = np.asarray(self.rows["score_variance"])
+        spread, groups = np.asarray(self.rows["score_variance"]), np.asarray(self.rows["groups"])
+        first, last = (
+            [float(np.average(x[part], weights=groups[part])) for x in (excess, spread)]
+            for part in (slice(tenth), slice(-tenth, None))
+        )
         steps = [k for k, v in enumerate(self.rows["validation"]) if not math.isnan(v)]
         kept = steps[best(self.validations())] if steps else None
         return {
             "steps": len(excess),
             "best_step": kept,
-            "first_excess": float(excess[:tenth].mean()),
-            "last_excess": float(excess[-tenth:].mean()),
-            "collapsed": bool(spread[-tenth:].mean() < COLLAPSED * spread[:tenth].mean()),
+            "first_excess": first[0],
+            "last_excess": last[0],
+            "collapsed": bool(last[1] < COLLAPSED * first[1]),
         }
 
     def usage(self) -> dict[str, float]:
@@ -133,12 +146,11 @@ def memory(here: torch.device) -> float:
     return float(psutil.Process().memory_info().rss)
 
 
-def _windowed(values: list[float]) -> np.ndarray:
+def _windowed(values: np.ndarray) -> np.ndarray:
     """Return the population variance of the last `WINDOW` values up to each, float64 [n].
 
     Steps without a value (NaN) are left out; 0 where there is none yet.
     """
-    x = np.asarray(values, np.float64)
-    windows = (x[max(0, i - WINDOW + 1) : i + 1] for i in range(len(x)))
+    windows = (values[max(0, i - WINDOW + 1) : i + 1] for i in range(len(values)))
     known = (window[~np.isnan(window)] for window in windows)
     return np.array([window.var() if window.size else 0.0 for window in known])

@@ -19,6 +19,7 @@ from .packing import Limits
 from .processes import Processes
 from .settings import Settings
 from .students import Student, identity_of, parse_student
+from .telemetry import TELEMETRY
 
 __all__ = ["Settings", "train_student"]
 
@@ -138,6 +139,7 @@ def parameters_of(run: Training) -> dict[str, Any]:
         **identity_of(run.student, run.model),
         "loss": str(run.loss),
         **run.settings.declared(),
+        "telemetry": TELEMETRY,
     }
 
 

@@ -168,7 +168,8 @@ class Training:
 
     `excess` is the loss above its floor, step by step (the smallest loss that can be reached, the
     teacher's own entropy, whose mean is `floor`); `norm_variance` that of the norm over the last
-    steps. None = unknown. `loss_name`: short name, where there are several.
+    steps. None = unknown. `loss_name`: short name, where there are several. `short`: how many steps
+    are left out because they had fewer groups than a batch.
     """
 
     sampler: str
@@ -180,6 +181,7 @@ class Training:
     floor: float | None = None
     excess: Numbers | None = None
     norm_variance: Numbers | None = None
+    short: int = 0
 
 
 @dataclass(frozen=True, slots=True)

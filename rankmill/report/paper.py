@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from .canvas import OTHER, START, STYLE, TEACHER, Look, log_axis, looks, wrapped
 from .content import RankCurve, RankPanels, Training
 from .ranked import draw_curves, drawable_curves, limits
-from .trained import WINDOW, level_axis, smooth
+from .trained import WINDOW, level_axis, smooth, without_short
 
 _RATIO = "rank / length of the list"
 
@@ -63,7 +63,10 @@ def grid(panels: RankPanels, samplers: Sequence[str]) -> Figure:
 
 
 def training(logs: Sequence[Training], samplers: Sequence[str]) -> Figure:
-    """Loss, loss above its floor, gradient norm and its variance; a row per loss."""
+    """Loss, loss above its floor, gradient norm and its variance; a row per loss.
+
+    Steps of fewer groups than a batch are not drawn, and the axis says how many they are.
+    """
     look = looks(tuple(samplers))
     names = list(dict.fromkeys(t.loss_name for t in logs))
     columns = [(f, title) for f, title in _LOGGED if any(_positive(t, f) for t in logs)]
@@ -78,7 +81,8 @@ def training(logs: Sequence[Training], samplers: Sequence[str]) -> Figure:
                 axes.set_title(title if place == 0 else "", fontsize=10)
                 axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             rows[place][0].set_ylabel(f"{name} ({mine[0].unit})")
-        figure.supxlabel("optimiser step", fontsize=9.5)
+        left_out = without_short(max((t.short for t in logs), default=0))
+        figure.supxlabel(f"optimiser step{left_out and f' ({left_out})'}", fontsize=9.5)
         _legend(figure, [_line(s, look[s]) for s in samplers])
     return figure
 

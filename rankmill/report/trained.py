@@ -62,6 +62,15 @@ def curve_picture(
     return picture
 
 
+def without_short(steps: int, one: str = "", several: str = "") -> str:
+    """Return what is said of steps that are not drawn, and nothing where there are none."""
+    if not steps:
+        return ""
+    verb = one if steps == 1 else several
+    noun = "step" if steps == 1 else "steps"
+    return f"{steps} {noun} of fewer groups than a batch {f'{verb} ' if verb else ''}left out"
+
+
 def level_axis(axes: Axes, low: float, high: float) -> None:
     """Scale the upright axis: logarithmic, but linear where powers of ten leave few labels."""
     spread = np.log10(high / low)
@@ -99,13 +108,22 @@ def _of_loss(training: list[Training], suffix: str, look: dict[str, Look]) -> li
          {t.sampler: t.norm_variance for t in training}, ""),
     ]  # fmt: skip
     steps = {t.sampler: np.asarray(t.step) for t in training}
+    short = without_short(max(t.short for t in training), "is", "are")
     pictures = []
     for title, label, given, remark in wanted:
         curves = {
             n: (steps[n], np.asarray(v, np.float64)) for n, v in given.items() if v is not None
         }
         if any((value > 0).any() for _, value in curves.values()):
-            pictures.append(curve_picture(title + suffix, label, curves, look, remark=remark))
+            pictures.append(
+                curve_picture(
+                    title + suffix,
+                    label,
+                    curves,
+                    look,
+                    remark=" ".join(filter(None, (remark, short and f"{short}."))),
+                )
+            )
     return pictures
 
 

@@ -90,6 +90,8 @@ def test_accumulation_is_counted_and_gives_the_same_gradients(setting):
 def test_the_budget_is_rounded_up_to_whole_groups(setting):
     log = telemetry(train(setting, documents=100))  # 17 groups of 6: four steps of 4, one of 1
     assert log["documents"].tolist() == [24, 48, 72, 96, 102]
+    assert log["groups"].tolist() == [4, 4, 4, 4, 1]
+    assert log["gradient_norm_variance"][4] == log["gradient_norm_variance"][3]
 
 
 def test_two_runs_give_the_same_bytes(setting, tmp_path):
