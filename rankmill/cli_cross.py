@@ -24,38 +24,46 @@ def add_to(app: typer.Typer) -> None:
     app.command("cross", rich_help_panel="Stage by stage")(cross)
 
 
+LocalityOption = Annotated[
+    str, typer.Option("--locality", help="radius, radius(of=max) or diameter: the rows.")
+]
+EntropyOption = Annotated[
+    str | None,
+    typer.Option("--entropy", help="A pair_entropy, the columns; by default the first of stats."),
+]
+SpanOption = Annotated[
+    float, typer.Option("--span", help="Share of a query's range between its outer levels.")
+]
+ToleranceOption = Annotated[
+    float, typer.Option("--tolerance", help="How far a group may be off, in steps between levels.")
+]
+FilterOption = Annotated[
+    list[str] | None, typer.Option("--filter", help="Such as margin(gap=0.5); may be repeated.")
+]
+GradeOption = Annotated[
+    int | None, typer.Option("--min-grade", help="Grade of a positive; default: the pool's.")
+]
+MissingOption = Annotated[
+    str, typer.Option("--missing", help="Without a score: error, drop_doc or drop_query.")
+]
+
+
 def cross(
     pool: Annotated[str, typer.Option("--pool", help="Name of a pool.")],
     scores: Annotated[str, typer.Option("--scores", help="Name of teacher scores.")],
     encoder: Annotated[
-        str, typer.Option("--encoder", help="Model folder or bi_encoder(…), for locality.")
+        str, typer.Option("--encoder", help="For locality: folder or bi_encoder(…).")
     ],
-    locality: Annotated[
-        str, typer.Option(help="radius, radius(of=max) or diameter: the rows.")
-    ] = "radius",
-    entropy: Annotated[
-        str | None,
-        typer.Option(help="A pair_entropy, the columns; by default what stats would measure."),
-    ] = None,
+    locality: LocalityOption = "radius",
+    entropy: EntropyOption = None,
     bins: Annotated[int, typer.Option(help="Levels of each.", min=2)] = 2,
     size: Annotated[int, typer.Option(help="Documents per group.", min=2)] = 16,
-    span: Annotated[
-        float, typer.Option(help="Share of a query's range between its outer levels.")
-    ] = 0.5,
-    tolerance: Annotated[
-        float, typer.Option(help="How far a group may be off, in steps between levels.")
-    ] = 0.1,
-    filter_: Annotated[
-        list[str] | None,
-        typer.Option("--filter", help="Such as margin(gap=0.5); may be repeated."),
-    ] = None,
+    span: SpanOption = 0.5,
+    tolerance: ToleranceOption = 0.1,
+    filter_: FilterOption = None,
     positives: Annotated[str, typer.Option(help="first; together: all in each group.")] = "first",
-    min_grade: Annotated[
-        int | None, typer.Option(help="Grade of a positive; default: the pool's.")
-    ] = None,
-    missing: Annotated[
-        str, typer.Option(help="Without a score: error, drop_doc or drop_query.")
-    ] = "error",
+    min_grade: GradeOption = None,
+    missing: MissingOption = "error",
     name: NameOption = None,
     seed: SeedOption = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -89,15 +97,22 @@ def cross(
             name=name,
             how=here.how,
         )
-        against, why = _unblocked(made, here)
-        found = crossing.orthogonality(made, against) | ({"no_unblocked": why} if why else {})
-        if json:
-            here.emit(_facts(made, found))
-            return
-        here.tell(crossing.design_of(made), name)
-        for (near, sure), artifact in made.items():
-            here.tell(artifact, f"{name}-near{near}-sure{sure}" if name else None)
-        _print(found)
+        _tell(made, here, name)
+
+
+def _tell(made: Any, here: Session, name: str | None) -> None:
+    """Say what was made, what it achieved, and what unblocked cells would have confounded."""
+    from rankmill import crossing
+
+    against, why = _unblocked(made, here)
+    found = crossing.orthogonality(made, against) | ({"no_unblocked": why} if why else {})
+    if here.as_json:
+        here.emit(_facts(made, found))
+        return
+    here.tell(crossing.design_of(made), name)
+    for (near, sure), artifact in made.items():
+        here.tell(artifact, f"{name}-near{near}-sure{sure}" if name else None)
+    _print(found)
 
 
 def _unblocked(made: Any, here: Session) -> tuple[Any, str | None]:

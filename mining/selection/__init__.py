@@ -3,6 +3,7 @@
 from . import conditions, filters, quotas, strategies, targeted, weighted  # noqa: F401  (registers)
 from .augment import rescore_groups, subsample_groups
 from .base import FILTERS, STRATEGIES, Candidates, Filter, Strategy
+from .blocks import BlockedCell, cross_cells, groups_of_cell
 from .cells import crossed_cells
 from .cuts import CUTS, Cut, cut_groups
 from .select import select_groups
@@ -13,13 +14,16 @@ __all__ = [
     "FILTERS",
     "STRATEGIES",
     "TARGETS",
+    "BlockedCell",
     "Candidates",
     "Cut",
     "Filter",
     "Strategy",
     "Target",
+    "cross_cells",
     "crossed_cells",
     "cut_groups",
+    "groups_of_cell",
     "rescore_groups",
     "retarget_groups",
     "select_groups",

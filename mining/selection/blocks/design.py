@@ -79,11 +79,10 @@ def cross_cells(
     }
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
-    inputs |= {"vectors": vectors}
-    return workspace.build(_stage(parameters, inputs), how)
+    return workspace.build(_stage(parameters, {**inputs, "vectors": vectors}), how)
 
 
-def _stage(parameters: Mapping[str, Any], inputs: dict[str, Artifact]) -> Stage:
+def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
     scores = inputs["scores"]
     return Stage(
         kind="design",
