@@ -212,11 +212,12 @@ def _defined(tables: Mapping[str, np.ndarray], measure: str) -> dict[str, np.nda
 
     Raises BadInput where they are not the same, for then differences would not be paired.
     """
-    first, missing = next(iter(tables.items()), ("", np.empty((0, 0))))
-    missing = np.isnan(missing).any(axis=0)
+    if not tables:
+        return {}
+    first = next(iter(tables))
+    missing: np.ndarray = np.isnan(tables[first]).any(axis=0)
     for name, table in tables.items():
-        mine = np.isnan(table)
-        if mine.shape[1] == missing.size and (mine != missing).any():
+        if (np.isnan(table) != missing).any():
             raise BadInput(
                 f"{measure} is undefined for other queries in {name} than in {first}",
                 do="compare a measure whose pairs depend on the judgements alone: "

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from group_makers import make_scores
 from oracles import pair_order as oracle
-from test_evaluation import evaluate, given_run, perfect
+from run_makers import evaluate, given_run, perfect
 from training_data import Setting, tiny_setting
 
 from rankmill.mining.errors import BadInput, UsageError
