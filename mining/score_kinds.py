@@ -15,6 +15,15 @@ SCORE_KINDS = ("logit", "log-prob", "probability", "similarity", RANK)
 _NAMES = {"log-prob": "log_probability"}
 _WITH_PROBABILITY = frozenset({"logit", "log-prob", "probability"})
 
+ADDITIVE = frozenset({"logit", "log-prob", "similarity"})
+"""Kinds whose differences mean something as they are stored: what losses and softmaxes read."""
+
+SCALE_OF = {"logit": "logit", "log-prob": "logprob"}
+"""The scale on which scores of a kind are stored, where it has a name of its own."""
+
+RETARGET = {"logit": "temperature(T=1)", "logprob": "logprob"}
+"""The target that makes groups of a scale: scales are never converted in silence."""
+
 
 def name_of(kind: str) -> str:
     """Return what people are shown scores of a kind as; the stored column is `logit` for all."""
@@ -36,6 +45,16 @@ def as_shown(values: np.ndarray, kind: str) -> np.ndarray:
 def has_probability(kind: str) -> bool:
     """Say whether P(relevant) can be read off a score of this kind."""
     return kind in _WITH_PROBABILITY
+
+
+def refuse_probabilities(kind: str, what: str) -> None:
+    """Raise UsageError where `what` would take differences of stored probabilities."""
+    if kind == "probability":
+        raise UsageError(
+            f"{what} reads scores as they are stored, and these are probabilities, whose "
+            "differences no loss can use",
+            do="make groups on another scale first: rankmill retarget logprob --groups NAME",
+        )
 
 
 def refuse_ranks(kind: str, what: str) -> None:

@@ -5,25 +5,25 @@ Notation (quantities.md §4): u_ij = f_i − f_j, v_ij = g_i − g_j, σ the log
 softplus, q = softmax. All tensors are float32 [groups, k]; a loss returns [groups], in nats unless
 it says otherwise, and the trainer takes the mean over all groups of a step. `floor` is the infimum
 over f, so `loss − floor` can be compared between data sets. The temperature T divides the teacher's
-scores only.
+scores only. g is on the scale in which the groups are stored, never converted: a loss may declare
+that scale, groups on another are then refused, and `retarget` makes groups on it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..mining.errors import UsageError
-from ..mining.names import Family
-from ..mining.score_kinds import SCORE_KINDS, refuse_ranks
+from ..mining.names import Family, nearest
+from ..mining.score_kinds import ADDITIVE, RETARGET, SCALE_OF, SCORE_KINDS, refuse_ranks
 
 LOSSES = Family("loss")
 
-ADDITIVE = frozenset({"logit", "log-prob", "similarity"})  # kinds whose differences mean something
 ANY = frozenset(SCORE_KINDS)
 
 
@@ -53,7 +53,8 @@ class Loss(ABC):
             refuse_ranks(kind, str(self))
             raise UsageError(
                 f"{self} cannot use teacher scores of kind {kind!r}",
-                do=f"it takes {', '.join(sorted(self.kinds))}; score with raw logits, or use lce",
+                do=f"it takes {', '.join(sorted(self.kinds))}; score with raw logits, use lce, "
+                "or make groups on another scale: rankmill retarget logprob --groups NAME",
             )
 
     @abstractmethod
@@ -65,13 +66,33 @@ class Loss(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Tempered(Loss):
-    """A loss whose teacher is softened by a temperature T > 0 (1 leaves the scores as they are)."""
+    """A loss whose teacher is softened by a temperature T > 0 (1 leaves the scores as they are).
+
+    `score` declares the scale of the teacher's scores: `logit` or `logprob`, or as they are stored
+    (None, not printed, the same as `raw`). Groups stored on another scale are refused.
+    """
 
     T: float = 1.0  # as in the canonical texts of statistics: pair_entropy(T=2)
+    score: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.score == "raw":
+            object.__setattr__(self, "score", None)
+        if self.score is not None and self.score not in RETARGET:
+            known = nearest(str(self.score), [*RETARGET, "raw"])
+            raise UsageError(f"score={self.score} is not a score scale", do=known)
         if not 0 < self.T < float("inf"):
             raise UsageError(f"T={self.T} is not positive", do="1 leaves scores as they are")
+
+    def check(self, kind: str | None) -> None:
+        """Refuse scores of a kind that cannot be used, and those on another scale than declared."""
+        Loss.check(self, kind)
+        if self.score is not None and SCALE_OF.get(str(kind)) != self.score:
+            raise UsageError(
+                f"{self} reads the scale {self.score}, but the groups hold scores of kind {kind!r}",
+                do=f"make groups on it (rankmill retarget '{RETARGET[self.score]}' --groups NAME), "
+                "or leave out score= to read them as they are stored",
+            )
 
 
 def pair_differences(scores: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class Uncertainty:
         return math.exp(high)
 
     def below(self, distance: float) -> float:
-        """Return the one-sided p value against "at most the claim", the mean `distance` above it."""
+        """Return the one-sided p value against "at most the claim", `distance` below the mean."""
         half = self.p_value(distance) / 2
         return half if distance > 0 else 1.0 - half
 

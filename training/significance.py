@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ..mining.draws import generator
 from ..mining.errors import BadInput
@@ -79,8 +78,8 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> Interval:
     """Return the mean with the interval that `paired_t` inverts to.
 
     `values` [queries]: Student's t over queries, n − 1 degrees of freedom. [seeds, queries]: it
-    holds for a new seed as well, at its level or above, whatever the spread of seeds (Banerjee 1961,
-    see `random_effects`); two seeds make it wide, as they should.
+    holds for a new seed as well, at its level or above, whatever the spread of seeds (Banerjee
+    1961, see `random_effects`); two seeds make it wide, as they should.
     """
     table = checked(values)
     over = "queries" if len(table) == 1 else f"queries and {len(table)} seeds"

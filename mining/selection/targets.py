@@ -11,8 +11,9 @@ import numpy as np
 from ..actors import INLINE, Execution
 from ..errors import BadInput, UsageError
 from ..groups import GroupArrays, Groups, groups_table
-from ..names import Family
-from ..score_kinds import refuse_ranks
+from ..names import Family, nearest
+from ..score_kinds import has_probability, refuse_probabilities, refuse_ranks
+from ..statistics.base import SCALES
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from .derived import build_derived, first_rows
 from .targeted import log_probabilities
@@ -57,12 +58,25 @@ class Temperature:
         score = groups.score.astype(np.float64)
         if kind in ("logit", "similarity"):
             return score / self.T
-        s = log_probabilities(score, kind)
-        for row in np.flatnonzero((s >= 0.0).any(axis=1))[:1]:
-            raise BadInput(
-                "a probability of 1 has no logit", where=f"query ordinal {groups.query[row]}"
-            )
-        return (s - np.log(-np.expm1(s))) / self.T
+        return _logits(groups, kind) / self.T
+
+
+@TARGETS.register("logprob")
+@dataclass(frozen=True, slots=True)
+class LogProb:
+    """s = log σ(z), the scale of the default entropy: losses and statistics then read one scale.
+
+    Log-probabilities stay as they are. A probability of 0 has no logarithm and is refused.
+    """
+
+    def kind(self, kind: str) -> str:
+        """Log-probabilities; refuses ranks and similarities, which have no probability."""
+        _refuse_without_probability(kind, "logprob")
+        return "log-prob"
+
+    def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
+        """Convert to log-probabilities."""
+        return _log_probabilities(groups, kind)
 
 
 @TARGETS.register("smooth")
@@ -70,24 +84,38 @@ class Temperature:
 class Smooth:
     """Mix the teacher's softmax over the group with the labels: q' = (1 − share)·q + share·y/Σy.
 
-    y are the grades of the positives. Written as log q'; a group without a positive keeps its q.
-    share = 1 would give every negative the logarithm of 0, so it is refused.
+    y are the grades of the positives, q the softmax of the scores on the scale `score`: `raw`, as
+    they are stored and losses read them, `logit` or `logprob`. Written as log q'; a group without a
+    positive keeps its q. share = 1 would give every negative the logarithm of 0, so it is refused.
     """
 
     share: float = 0.1
+    score: str = "raw"
 
     def __post_init__(self) -> None:
+        if self.score not in SCALES:
+            raise UsageError(
+                f"score={self.score} is not a score scale", do=nearest(self.score, SCALES)
+            )
         if not 0.0 <= self.share < 1.0:
             raise UsageError(f"share={self.share} is not below 1", do="give a number from 0 to 1")
 
     def kind(self, kind: str) -> str:
-        """Log-probabilities that sum to 1 over the group; refuses ranks."""
+        """Log-probabilities that sum to 1 over the group; refuses what has no such scale."""
         refuse_ranks(kind, "smooth")
+        if self.score == "raw":
+            refuse_probabilities(kind, str(self))
+        else:
+            _refuse_without_probability(kind, str(self))
         return "log-prob"
 
     def scores(self, groups: GroupArrays, kind: str) -> np.ndarray:
         """Mix, in logarithms."""
-        s = log_probabilities(groups.score.astype(np.float64), kind)
+        s = groups.score.astype(np.float64)
+        if self.score == "logprob":
+            s = _log_probabilities(groups, kind)
+        elif self.score == "logit":
+            s = _logits(groups, kind)
         top = s.max(axis=1, keepdims=True)
         log_q = s - top - np.log(np.exp(s - top).sum(axis=1, keepdims=True))
         label = np.maximum(groups.grade.astype(np.float64), 0.0)
@@ -162,6 +190,38 @@ class ZScore:
         varies = np.ptp(score, axis=1, keepdims=True) > 0
         spread = np.where(varies, score.std(axis=1, keepdims=True), 0.0)
         return np.divide(centred, spread, out=np.zeros_like(score), where=spread > 0)
+
+
+def _refuse_without_probability(kind: str, what: str) -> None:
+    refuse_ranks(kind, what)
+    if not has_probability(kind):
+        raise UsageError(
+            f"{what} needs probabilities, and a {kind} has none",
+            do="keep the scores as they are stored: statistics and targets take score=raw",
+        )
+
+
+def _log_probabilities(groups: GroupArrays, kind: str) -> np.ndarray:
+    """Return s, float64 [n, k]; raises BadInput where P = 0."""
+    score = groups.score.astype(np.float64)
+    if kind == "probability":
+        for row in np.flatnonzero((score <= 0.0).any(axis=1))[:1]:
+            raise BadInput(
+                "a probability of 0 has no logarithm", where=f"query ordinal {groups.query[row]}"
+            )
+    return log_probabilities(score, kind)
+
+
+def _logits(groups: GroupArrays, kind: str) -> np.ndarray:
+    """Return z, float64 [n, k]; raises BadInput where P is 0 or 1."""
+    if kind == "logit":
+        return groups.score.astype(np.float64)
+    s = _log_probabilities(groups, kind)
+    for row in np.flatnonzero((s >= 0.0).any(axis=1))[:1]:
+        raise BadInput(
+            "a probability of 1 has no logit", where=f"query ordinal {groups.query[row]}"
+        )
+    return s - np.log(-np.expm1(s))
 
 
 def retarget_groups(

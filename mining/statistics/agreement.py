@@ -113,8 +113,8 @@ class Suspects(_NeedsLabels):
 @STATISTICS.register("margin")
 @dataclass(frozen=True, slots=True)
 class Margin(_NeedsLabels):
-    """Minimum, mean or population variance of s_0 − s_j over the negatives: what marginMSE learns
-    from.
+    """Minimum, mean or population variance of s_0 − s_j over the negatives, on the `score` scale;
+    marginMSE learns from those of `raw`.
     """
 
     of: str = "mean"

@@ -12,11 +12,23 @@ import numpy as np
 from ...native import entropy as native
 from ...native import softmax
 from ..errors import UsageError
-from ..names import nearest
-from .base import SCALE, STATISTICS, Column, Rows, checked_scale, checked_temperature, column
+from ..names import Call, nearest, parse
+from ..score_kinds import refuse_probabilities
+from .base import (
+    SCALE,
+    SCALES,
+    STATISTICS,
+    Column,
+    Rows,
+    checked_scale,
+    checked_temperature,
+    column,
+)
 
 _PAIRS = ("pos_pos", "pos_neg", "neg_neg")
 _BOUNDS = ("pinsker", "sharp", "upper")
+WITH_FLOOR = ("ranknet_soft", "listnet")
+"""The losses whose least value depends on the teacher; a test holds them against `training`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +163,68 @@ class EffectiveSize(_OnScores):
 
 @STATISTICS.register("loss_floor")
 @dataclass(frozen=True, slots=True)
-class LossFloor(_OnScores):
-    """What soft RankNet cannot go below on this group: pair entropy in nats; other losses have
-    floor 0.
+class LossFloor:
+    """What a loss cannot go below on this group: of `ranknet_soft` the pair entropy, of `listnet`
+    the list entropy, in nats. All other losses have floor 0.
+
+    `score` is `raw` by default, the stored scores, for those are what losses read: the mean over
+    groups is the floor that the trainer logs. `logprob` and `logit` tell what it would be after a
+    retarget to that scale. Probabilities as stored are refused, as the losses refuse them.
     """
+
+    loss: Call | str = "ranknet_soft"
+    score: str = "raw"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loss", _with_floor(self.loss))
+        if self.score not in SCALES:
+            known = nearest(self.score, SCALES)
+            raise UsageError(f"score={self.score} is not a score scale", do=known)
 
     @property
     def unit(self) -> str:
-        """Nats per pair."""
+        """Nats, per pair or per list."""
         return "nats"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Scores only."""
+        return frozenset()
+
+    def check(self, kind: str) -> None:
+        """Refuse scores of a kind on which no loss has this floor."""
+        if self.score == "raw":
+            refuse_probabilities(kind, str(self))
 
     def measure(self, rows: Rows) -> Column:
         """Return the floor of every row."""
-        bits, status = self.pair_column(rows, "all")
+        self.check(rows.kind)
+        assert isinstance(self.loss, Call)
+        on = _OnScores(float(dict(self.loss.named)["T"]), self.score)
+        if self.loss.name == "listnet":
+            return on.list_column(rows, "nats")
+        bits, status = on.pair_column(rows, "all")
         return bits * math.log(2.0), status
+
+
+def _with_floor(loss: Call | str) -> Call:
+    """Return a loss with a floor in canonical form, `ranknet_soft(T=1)`; refuses the others."""
+    call = loss if isinstance(loss, Call) else parse(loss)
+    call = call if isinstance(call, Call) else Call(str(call))
+    if call.name not in WITH_FLOOR:
+        raise UsageError(
+            f"loss={call.name} is not a loss whose floor depends on the teacher",
+            do=f"{' or '.join(WITH_FLOOR)}; the floor of every other loss is 0 on every group",
+        )
+    given = dict(zip(("T",), call.positional, strict=False)) | dict(call.named)
+    T = given.pop("T", 1.0)
+    if given or len(call.positional) > 1 or isinstance(T, bool) or not isinstance(T, int | float):
+        raise UsageError(
+            f"loss={call} is more than a loss with its temperature",
+            do=f"write loss_floor(loss={call.name}(T=1),score=raw), the scale outside",
+        )
+    checked_temperature(T)
+    return Call(call.name, named=(("T", float(T)),))
 
 
 def misorder_bound(bits: np.ndarray, bound: str) -> np.ndarray:

@@ -26,6 +26,7 @@ from ..store.tables import list_values
 from .base import DUPLICATE_DOCUMENT, REASONS, STATISTICS, Rows, Statistic
 from .compat import COMPAT, compat_statistics
 from .density_ratio import Selection
+from .entropy import LossFloor
 from .hygiene import GroupTexts
 from .locality import VectorRows
 from .student import StudentScores
@@ -189,11 +190,14 @@ def _measure(
     have |= {"selection"} if measured.kind == "groups" else set()
     have |= {"texts"} if measured.kind == "groups" and "corpus" in measured.inputs else set()
     _refuse_missing_inputs(wanted, have)
+    for statistic in wanted:
+        if isinstance(statistic, LossFloor):
+            statistic.check(kind)  # before any work, not in a worker
+    scales_read = {text: scale for text in texts if (scale := scale_of(family.parse(text)))}
     stage = Stage(
         kind="statistics",
-        parameters=_parameters(measured.kind, texts, compat, min_grade)
-        # What reads π counts the lists in that a source draws: other numbers than before.
-        | ({"inclusion": "unconditional"} if any("selection" in s.needs for s in wanted) else {}),
+        parameters=_parameters(measured.kind, wanted, texts, compat, min_grade)
+        | {"scales": scales_read},
         inputs=inputs,
         schema=schema_of(wanted),
         shards=lambda: _shards(measured),
@@ -204,15 +208,22 @@ def _measure(
             "min_grade": min_grade,
             "paths": {role: str(artifact.path) for role, artifact in inputs.items()},
         },
-        metadata={"kind": kind} | {f"unit[{s}]": s.unit for s in wanted},
+        metadata={"kind": kind}
+        | {f"unit[{s}]": s.unit for s in wanted}
+        | {f"scale[{text}]": scale for text, scale in scales_read.items()},
     )
     return workspace.build(stage, how)
 
 
 def _parameters(
-    kind: str, texts: Sequence[str], compat: str | None, min_grade: int
+    kind: str, wanted: Sequence[Any], texts: Sequence[str], compat: str | None, min_grade: int
 ) -> dict[str, Any]:
-    asked = {"statistics": list(texts)} | ({"min_grade": min_grade} if min_grade != 1 else {})
+    """Return what decides the columns; what has another meaning than it once had says so."""
+    asked: dict[str, Any] = {"statistics": list(texts)}
+    if min_grade != 1:
+        asked["min_grade"] = min_grade
+    if any("selection" in statistic.needs for statistic in wanted):
+        asked["inclusion"] = "unconditional"  # π counts in the lists that a source draws
     if compat is not None:
         return asked | {"compat": compat}
     names = {text: text.partition("(")[0] for text in texts}
@@ -235,11 +246,20 @@ def _refuse_missing_inputs(wanted: Sequence[Statistic], have: set[str]) -> None:
             raise UsageError(f"{statistic} needs {_NEEDED[need]}", do="declare it, or leave it out")
 
 
+def scale_of(statistic: Statistic) -> str:
+    """Return the score scale that a statistic reads, also where its text leaves it out; empty for
+    one that reads no distances between scores."""
+    if not hasattr(statistic, "score"):
+        return ""
+    return str(statistic.score or "logprob")
+
+
 def schema_of(statistics: Sequence[Statistic]) -> pa.Schema:
-    """Return the schema of a statistics table; every column's unit stands in its metadata."""
+    """Return the schema of a statistics table; a column's unit and score scale are its metadata."""
     fields = [pa.field("query", pa.uint32(), nullable=False)]
     for value in statistics:
         metadata = {"unit": value.unit, "statistic": str(value)}
+        metadata |= {"scale": scale} if (scale := scale_of(value)) else {}
         fields.append(pa.field(str(value), pa.float64(), metadata=metadata))
     return pa.schema(fields)
 

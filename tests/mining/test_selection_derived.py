@@ -146,6 +146,37 @@ def test_smoothing_moves_the_softmax_towards_the_labels(workspace):
     assert np.exp(smooth[0]).sum() == pytest.approx(1.0, abs=1e-6)
 
 
+Z = [1.507772, -0.541325, -3.981515, -5.997518]
+
+
+def test_smoothing_mixes_the_softmax_that_losses_read(workspace):
+    q = np.exp(Z) / np.exp(Z).sum()  # kl reads the softmax of stored logits, not of log σ(z)
+    same, made = retargeted(workspace, [Z], "smooth(share=0)")
+    assert np.exp(same[0]) == pytest.approx(q, abs=1e-6)
+    assert made.parameters["target"] == "smooth(share=0,score=raw)"
+    on_s, _ = retargeted(workspace, [Z], "smooth(share=0,score=logprob)")
+    assert np.exp(on_s[0]) == pytest.approx([0.678091, 0.304686, 0.015169, 0.002053], abs=1e-6)
+    on_z, _ = retargeted(workspace, [G], "smooth(share=0,score=logit)", "log-prob")
+    assert np.exp(on_z[0]) == pytest.approx(q, abs=1e-6)
+    with pytest.raises(UsageError, match=r"these are probabilities.*\n.*rankmill retarget logprob"):
+        retargeted(workspace, [np.exp(G)], "smooth", "probability")
+    with pytest.raises(UsageError, match="a similarity has none"):
+        retargeted(workspace, [[0.5, 0.25]], "smooth(score=logprob)", "similarity")
+
+
+def test_logprob_makes_log_probabilities_of_other_kinds(workspace):
+    for scores, kind in ((Z, "logit"), (np.exp(G), "probability"), (G, "log-prob")):
+        found, made = retargeted(workspace, [scores], "logprob", kind)
+        assert found[0] == pytest.approx(G, abs=2e-6)  # seven digits of z, float32
+        assert made.metadata["kind"] == "log-prob"
+        assert made.parameters["target"] == "logprob"
+    for scores, kind in (([0.5, 0.25], "similarity"), ([-1.0, -2.0], "rank")):
+        with pytest.raises(UsageError, match="logprob needs"):
+            retargeted(workspace, [scores], "logprob", kind)
+    with pytest.raises(BadInput, match="a probability of 0 has no logarithm"):
+        retargeted(workspace, [[0.5, 0.0]], "logprob", "probability")
+
+
 def test_rank_labels_halve_and_ties_share(workspace):
     found, made = retargeted(workspace, [[3.0, 9.0, 1.0, 3.0]], "rank_labels(c=2)")
     ranks = np.array([2.5, 1.0, 4.0, 2.5])
@@ -169,6 +200,7 @@ def test_scaling_defines_the_tied_group(workspace):
     [
         ("temperature(T=0)", "T=0.0 is not a temperature"),
         ("smooth(share=1)", "share=1.0 is not below 1"),
+        ("smooth(score=z)", "score=z is not a score scale"),
         ("rank_labels(c=0)", "c=0.0 is not a half-life"),
         ("temprature", "did you mean temperature"),
     ],

@@ -36,7 +36,8 @@ TEXTS = [
     "list_entropy(T=0.05,score=raw,normalised=true)",
     "effective_size(T=1)",
     "misorder(T=1,bound=sharp)",
-    "loss_floor(T=1)",
+    "loss_floor(loss=ranknet_soft(T=1),score=raw)",
+    "loss_floor(loss=listnet(T=0.05),score=logprob)",
     "teacher_agrees",
     "positive_rank",
     "ties",
@@ -80,6 +81,24 @@ def test_a_statistic_prints_to_the_text_it_came_from(text):
     assert statistic.unit
 
 
+def test_a_column_declares_its_scale_also_where_its_name_leaves_it_out(workspace):
+    groups = make_groups(workspace, np.array([[2.0, 1.0, 0.5]]))
+    wanted = {
+        "pair_entropy(T=1)": "logprob",
+        "pair_entropy(T=1,score=logit)": "logit",
+        "margin(of=mean)": "logprob",
+        "loss_floor(loss=ranknet_soft(T=1),score=raw)": "raw",
+        "ties": None,
+    }
+    made = measure_groups(workspace, groups, list(wanted))
+    schema = made.table().schema
+    found = {name: (schema.field(name).metadata or {}).get(b"scale") for name in wanted}
+    assert found == {name: scale and scale.encode() for name, scale in wanted.items()}
+    declared = {name: scale for name, scale in wanted.items() if scale}
+    assert made.parameters["scales"] == declared
+    assert {name: made.metadata.get(f"scale[{name}]") for name in declared} == declared
+
+
 def test_the_default_scale_is_not_printed():
     assert str(STATISTICS.parse("pair_entropy(score=logprob)")) == "pair_entropy(T=1)"
     assert str(STATISTICS.parse("list_entropy(normalised=false)")) == "list_entropy(T=1)"
@@ -95,6 +114,11 @@ def test_the_default_scale_is_not_printed():
         ("misorder(bound=pinsk)", "did you mean pinsker"),
         ("suspects(margin=-1)", "margin=-1.0 is not a margin"),
         ("margin(of=median)", "of=median is unknown"),
+        ("loss_floor(T=2)", "loss_floor has no parameter 'T'"),
+        ("loss_floor(loss=kl)", "loss=kl is not a loss whose floor depends on the teacher"),
+        ("loss_floor(loss=listnet(T=0))", "T=0 is not a temperature"),
+        ("loss_floor(loss=listnet(score=logit))", "is more than a loss with its temperature"),
+        ("loss_floor(score=z)", "score=z is not a score scale"),
         ("diameter(q=2)", "q=2.0 is not a quantile"),
         ("diameter(metric=cosin)", "did you mean cosine"),
         ("radius(of=min)", "of=min,to=positive is unknown"),
@@ -120,6 +144,10 @@ def test_refusals_name_the_value(text, message):
         ("misorder(bound=sharp)", 0.058763),
         ("misorder(bound=upper)", 0.161258),
         ("loss_floor", 0.223550),
+        ("loss_floor(loss=listnet)", 0.701773),
+        ("loss_floor(score=logit)", 0.219850 * math.log(2)),
+        ("loss_floor(loss=ranknet_soft(T=4),score=logit)", 0.801387 * math.log(2)),
+        ("loss_floor(loss=ranknet_soft(T=4),score=logprob)", 0.862475 * math.log(2)),
         ("list_entropy", 0.701773),
         ("list_entropy(normalised=true)", 0.506222),
         ("effective_size", 1.808724),

@@ -35,7 +35,7 @@ def components(y: list[list[float]]) -> tuple[float, float, float]:
 
 
 def half_width(y: list[list[float]], level: float) -> float:
-    """Return Banerjee's half-width of the mean of y[seed][query], sums and quantiles written out."""
+    """Return Banerjee's half-width of the mean of y[seed][query], every sum written out."""
     query, seed, _ = mean_squares(y)
     seeds, queries = len(y), len(y[0])
     of_queries = t_quantile((1 + level) / 2, queries - 1) ** 2 * query

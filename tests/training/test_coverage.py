@@ -51,7 +51,9 @@ def lowest(share: float) -> float:
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_intervals_cover_and_tests_keep_their_size(shape, queries, seeds):
     random = np.random.Generator(np.random.PCG64([queries, seeds]))
-    base = QUERY * shape(random, (TIMES, 1, queries)) + REST * shape(random, (TIMES, seeds, queries))
+    base = QUERY * shape(random, (TIMES, 1, queries)) + REST * shape(
+        random, (TIMES, seeds, queries)
+    )
     of_seed = random.normal(0, 1, (TIMES, seeds, 1))
     for spread in SPREADS:
         d = base + spread * of_seed
