@@ -183,7 +183,7 @@ def test_the_columns_of_the_cells_are_those_of_the_design_to_the_bit(world):
             assert columns[name].to_numpy().tolist() == table[own].to_numpy()[near & sure].tolist()
         ratio = "density_ratio(target=corpus)"
         assert columns[ratio].null_count == groups.rows
-        assert measured.counts[f"null[{ratio}]:unknown_inclusion"] == groups.rows
+        assert measured.counts[f"null[{ratio}]:drawn_list"] == groups.rows
 
 
 def test_cells_are_verified_explained_and_say_how_they_were_made(world):
