@@ -36,7 +36,7 @@ def check_classifier(model: ModelFolder) -> None:
     """
     network, config = _class_of(model)
     sought = _looks_up(network)
-    if not sought:
+    if network is None or not sought:
         return
     if "eos_token_id" in sought:
         _refuse(model, f"{network.__name__} finds the place of its score by eos_token_id")

@@ -237,13 +237,13 @@ class Forward:
 
         joined = self.model.tokenizer().encode("the first text", "another one")
         n = min(len(joined.ids), self.max_length)
-        rows = []
+        rows: list[np.ndarray] = []
         for width in (n, n + 16):
             buffers = np.full((3, width), FILLER, dtype=np.int32)
             buffers[0, :n], buffers[1, :n] = joined.ids[:n], joined.type_ids[:n]
             with torch.inference_mode():
                 rows.append(self._padded_rows(buffers, np.array([n]), 1)[0])
-        check_padding(*rows, self.model, compute)
+        check_padding(rows[0], rows[1], self.model, compute)
 
     def _padded_rows(self, buffers: np.ndarray, lengths: np.ndarray, height: int) -> np.ndarray:
         import torch

@@ -17,6 +17,7 @@ from oracles.bm25 import bm25
 from rankmill.mining.sources.bm25_search import Batch, Searcher
 from rankmill.mining.text.analysis import analyse
 from rankmill.mining.text.postings import Block, invert_texts
+from rankmill.native import bm25 as kernels
 from rankmill.native.postings import count_documents, invert, term_counts
 
 
@@ -168,3 +169,15 @@ def test_a_count_that_goes_on_in_the_next_posting_is_one_document():
     out = np.array([0, 0, 5])
     count_documents(np.array([0, 1, -1]), starts, doc, tf, out)
     assert out.tolist() == [3, 1, 5]
+
+
+@pytest.mark.parametrize("postings", [kernels._SPARSE + more for more in (-1, 0, 1)])
+def test_strips_with_few_and_with_many_postings(postings):
+    """Below _SPARSE postings the touched documents are listed, from there on the strip scanned."""
+    rng = np.random.default_rng(postings)
+    docs = [["y"] * int(rng.integers(1, 4)) for _ in range(postings + 200)]
+    for place in rng.permutation(len(docs))[: postings - 7]:
+        docs[place] += ["x"] * int(rng.integers(1, 4))
+    for place in rng.permutation(len(docs))[:7]:
+        docs[place] += ["z"]  # x and z together: one document may be touched twice
+    check(docs, [["x", "z"]], 30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,9 @@ from rankmill.native import agreement, entropy, scales, softmax
 G = [-0.2, -1.0, -4.0, -6.0]
 Z = [1.507772, -0.541325, -3.981515, -5.997518]
 TOL = 5e-7
+# Vector code sums a block in 32 lanes of eight; Python one after the other, with 255 roundings.
+LIST_DIGITS = 255 * 2.0**-24 if numba.config.DISABLE_JIT else 1e-6
+
 # Ways to run a kernel on one row: kernel, whether it takes the labels, columns.
 PAIRS = (entropy.pair_columns, True, entropy.PAIR_COLUMNS)
 LISTS = (softmax.list_columns, False, softmax.LIST_COLUMNS)
@@ -263,3 +267,31 @@ def test_any_cut_into_ranges_gives_the_same_bytes():
         for name in whole:
             assert whole[name].tobytes() == parts[name].tobytes()
             assert status[name].tobytes() == again[name].tobytes()
+
+
+@pytest.mark.parametrize("rest", [0.5, 0.99, 1.01, 2.0, 1e3])
+@pytest.mark.parametrize("count", [2, 33, 256, 257])
+def test_list_entropy_in_both_precisions(count, rest):
+    """Σ e^x of all but the highest, around where float32 gives way to float64."""
+    gap = -np.log(softmax._LEAST * rest / (count - 1))
+    row = np.zeros(count, np.float32)
+    row[count // 2] = gap
+    for shift in (0.0, 1000.0):
+        exact = (row + np.float32(shift)).astype(np.float64)
+        out, _ = run(LISTS, [exact.tolist()], 1.0)
+        wanted = oracle.list_entropy(exact.tolist())
+        assert out["nats"][0] == pytest.approx(wanted, rel=LIST_DIGITS, abs=1e-300)
+
+
+@pytest.mark.parametrize("top", [0.5, 0.999, 1.001, 4.0])
+@pytest.mark.parametrize("below", [softmax._REACH - 1.0, softmax._REACH + 1.0])
+def test_list_entropy_far_from_zero(top, below):
+    """Scores around the largest exponent of the float32 path, and around its reach below."""
+    scores = np.full(40, top * softmax._LARGEST / softmax._LOG2_E, np.float32)
+    scores[1::2] -= np.float32(1.0)
+    scores[-1] -= np.float32(below)
+    exact = scores.astype(np.float64).tolist()
+    out, _ = run(LISTS, [exact], 1.0)
+    assert out["nats"][0] == pytest.approx(oracle.list_entropy(exact), rel=1e-6)
+    wanted = oracle.effective_size(exact)
+    assert out["effective_size"][0] == pytest.approx(wanted, rel=1e-6)

@@ -19,7 +19,7 @@ from rankmill.native import entropy, pool_entropy, scales
 
 LONG = pool_entropy.LONG
 COMPILED = not numba.config.DISABLE_JIT
-SIZES = (0, 1, 2, LONG - 2, LONG - 1, LONG, LONG + 1, LONG + 2, 300, 511, 512, 513)
+SIZES: tuple[int, ...] = (0, 1, 2, LONG - 2, LONG - 1, LONG, LONG + 1, LONG + 2, 300, 511, 512, 513)
 if not COMPILED:  # a pair takes microseconds in Python
     SIZES = (0, 2, LONG - 1, LONG)
 CELLS = 1e-12 / math.log(2.0)  # bits per pair

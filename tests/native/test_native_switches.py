@@ -1,23 +1,15 @@
 """Kernels that change their way with size or range: both sides of each switch against an oracle.
 
-The switch of the pair sums has a file of its own, `test_native_long_lists.py`.
+The switch of the pair sums has a file of its own, `test_native_long_lists.py`; those of the strips
+of BM25 and of the list entropy are tested with their kernels.
 """
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
-from oracles import entropy as oracle_entropy
-from oracles.bm25 import bm25
-from test_native_bm25 import search
-from test_native_entropy import LISTS, run
 
-from rankmill.native import bm25 as bm25_kernels
-from rankmill.native import bm25_order, geometry, softmax
-
-# Vector code sums a block in 32 lanes of eight; Python one after the other, with 255 roundings.
-LIST_DIGITS = 255 * 2.0**-24 if numba.config.DISABLE_JIT else 1e-6
+from rankmill.native import bm25_order, geometry
 
 
 def generator(*key: int) -> np.random.Generator:
@@ -63,45 +55,3 @@ def test_open_runs_ordered_by_insertion_and_by_heap(n):
     bm25_order._order_run(fine, 3, doc, 0, 5, n, order)
     wanted = sorted(range(n), key=lambda i: (-fine[3 + i], doc[0, 5 + i]))
     assert order.tolist() == wanted
-
-
-@pytest.mark.parametrize("postings", [bm25_kernels._SPARSE + more for more in (-1, 0, 1)])
-def test_strips_with_few_and_with_many_postings(postings):
-    """Below _SPARSE postings the touched documents are listed, from there on the strip scanned."""
-    rng = generator(postings)
-    docs = [["y"] * int(rng.integers(1, 4)) for _ in range(postings + 200)]
-    for place in rng.permutation(len(docs))[: postings - 7]:
-        docs[place] += ["x"] * int(rng.integers(1, 4))
-    for place in rng.permutation(len(docs))[:7]:
-        docs[place] += ["z"]  # x and z together: one document may be touched twice
-    for got, want in zip(search(docs, [["x", "z"]], 30), bm25(docs, [["x", "z"]], 30), strict=True):
-        assert got[0] == [d for d, _ in want]
-        np.testing.assert_allclose(got[1], [s for _, s in want], rtol=1e-5)
-
-
-@pytest.mark.parametrize("rest", [0.5, 0.99, 1.01, 2.0, 1e3])
-@pytest.mark.parametrize("count", [2, 33, 256, 257])
-def test_list_entropy_in_both_precisions(count, rest):
-    """Σ e^x of all but the highest, around where float32 gives way to float64."""
-    gap = -np.log(softmax._LEAST * rest / (count - 1))
-    row = np.zeros(count, np.float32)
-    row[count // 2] = gap
-    for shift in (0.0, 1000.0):
-        exact = (row + np.float32(shift)).astype(np.float64)
-        out, _ = run(LISTS, [exact.tolist()], 1.0)
-        wanted = oracle_entropy.list_entropy(exact.tolist())
-        assert out["nats"][0] == pytest.approx(wanted, rel=LIST_DIGITS, abs=1e-300)
-
-
-@pytest.mark.parametrize("top", [0.5, 0.999, 1.001, 4.0])
-@pytest.mark.parametrize("below", [softmax._REACH - 1.0, softmax._REACH + 1.0])
-def test_list_entropy_far_from_zero(top, below):
-    """Scores around the largest exponent of the float32 path, and around its reach below."""
-    scores = np.full(40, top * softmax._LARGEST / softmax._LOG2_E, np.float32)
-    scores[1::2] -= np.float32(1.0)
-    scores[-1] -= np.float32(below)
-    exact = scores.astype(np.float64).tolist()
-    out, _ = run(LISTS, [exact], 1.0)
-    assert out["nats"][0] == pytest.approx(oracle_entropy.list_entropy(exact), rel=1e-6)
-    wanted = oracle_entropy.effective_size(exact)
-    assert out["effective_size"][0] == pytest.approx(wanted, rel=1e-6)
