@@ -175,8 +175,8 @@ def orthogonality(cells: Cells, against: Cells | None = None) -> dict[str, Any]:
     from rankmill.mining.selection import blocks
 
     design = design_of(cells)
-    inputs = (design.input(role) for role in ("pool", "scores", "qrels"))
-    query, hard = blocks.difficulty(*inputs, min_grade=design.parameters["min_grade"])
+    pool, scores, qrels = (design.input(role) for role in ("pool", "scores", "qrels"))
+    query, hard = blocks.difficulty(pool, scores, qrels, design.parameters["min_grade"])
     found = blocks.orthogonality(design)
     found["confounding"] = blocks.confounding(cells, query, hard)
     if against is not None:

@@ -129,11 +129,8 @@ def block(row: Row, key: int, bins, span, tolerance, least, steps):
             group = search(row, draws, steps, lambda f, h, sign=sign: at_level(f, h, sign))
             far, bits = row.measure(group)
             if abs(far - level) / step > tolerance:
-                ends = None
-                break
+                return "cell_not_attained", None, near, None
             ends.append(bits)
-        if ends is None:
-            return "cell_not_attained", None, near, None
         low, high = max(low, ends[0]), min(high, ends[1])
     sure = levels(low, high, span, bins)
     rise = span * (high - low) / (bins - 1)

@@ -68,8 +68,8 @@ def ordered(locality: np.ndarray, entropy: np.ndarray, bins: int) -> np.ndarray:
     from near to far, and at every locality level entropy rises. Arrays float64 [blocks, bins²]."""
     locality = locality.reshape(-1, bins, bins)
     entropy = entropy.reshape(-1, bins, bins)
-    farther = (np.diff(locality, axis=1) > 0).all(axis=(1, 2))
-    return farther & (np.diff(entropy, axis=2) > 0).all(axis=(1, 2))
+    farther = np.diff(locality, axis=1).min(axis=(1, 2)) > 0
+    return np.asarray(farther & (np.diff(entropy, axis=2).min(axis=(1, 2)) > 0))
 
 
 def overlap(name: str, one: np.ndarray, other: np.ndarray) -> float:

@@ -54,7 +54,8 @@ class Lists:
 
     def keep(self, items: np.ndarray) -> Lists:
         """Return the lists without the items (bool) that are not kept; positives all stay."""
-        lengths = np.add.reduceat(items.astype(np.int64), self.offsets[:-1]) if len(self) else []
+        owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        lengths = np.bincount(owner[items], minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         names = ("doc", "score", "grade", "scaled")
         flat = {name: getattr(self, name)[items] for name in names}
@@ -208,7 +209,7 @@ class Blocker:
         """Say of which blocks (bool [n]) every group is within the tolerance of its targets."""
         step = (levels[:, :, -1] - levels[:, :, 0]) / (self.cell.bins - 1)
         off = np.abs(measured - targets_of(levels)) / step[:, None, :]
-        return (off <= self.cell.tolerance).all(axis=(1, 2))
+        return np.asarray((off <= self.cell.tolerance).all(axis=(1, 2)))
 
     def _table(
         self,
