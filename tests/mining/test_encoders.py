@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from rounding import UNIT, network_bound, sum_bound
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
@@ -48,23 +51,30 @@ def ragged(sizes: np.ndarray, vocabulary: int, seed: int = 0) -> Ragged:
     return Ragged(rng.integers(5, vocabulary, offsets[-1]).astype(np.uint16), offsets)
 
 
-def expected_logits(model: ModelFolder, texts: Ragged, pairs: list[tuple[int, int]]) -> np.ndarray:
-    """One pair at a time through transformers, without any padding."""
+def expected_logits(
+    model: ModelFolder, texts: Ragged, pairs: list[tuple[int, int]]
+) -> tuple[np.ndarray, float]:
+    """One pair at a time through transformers in float64, without any padding; and how far float32
+    may be from that."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    network = AutoModelForSequenceClassification.from_pretrained(model.path).eval()
+    network = AutoModelForSequenceClassification.from_pretrained(
+        model.path, dtype=torch.float64, attn_implementation="eager"
+    ).eval()
     typed = model.config.get("type_vocab_size", 0) > 1
-    rows = []
+    rows, bounds = [], []
     for a, b in pairs:
         first = texts.values[texts.offsets[a] : texts.offsets[a + 1]].tolist()
         second = texts.values[texts.offsets[b] : texts.offsets[b + 1]].tolist()
         ids = torch.tensor([[2, *first, 3, *second, 3]])
         types = torch.tensor([[0] * (len(first) + 2) + [1] * (len(second) + 1)])
-        with torch.inference_mode():
-            more = {"token_type_ids": types} if typed else {}
-            rows.append(network(input_ids=ids, **more).logits[0].numpy())
-    return np.stack(rows)
+        inputs = {"input_ids": ids} | ({"token_type_ids": types} if typed else {})
+        run = partial(lambda inputs: network(**inputs).logits[0], inputs)
+        bounds.append(network_bound(run))
+        with torch.no_grad():
+            rows.append(run().numpy())
+    return np.stack(rows), max(bounds)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -83,7 +93,8 @@ def test_logits_are_those_of_transformers(
     sequences = pair_sequences(texts, texts, rows[:, 0], rows[:, 1], template, 128)
     assert forward.packed is packed
     found = forward.run(sequences)
-    np.testing.assert_allclose(found, expected_logits(model, texts, pairs), atol=2e-6)
+    expected, bound = expected_logits(model, texts, pairs)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("kind", sorted(PACKED - {"bert"}) + ["mpnet", "deberta-v2"])
@@ -97,7 +108,8 @@ def test_logits_of_other_architectures(tmp_path: Path, kind: str) -> None:
     assert forward.packed is (kind in PACKED)
     rows = np.asarray(pairs)
     found = forward.run(pair_sequences(texts, texts, rows[:, 0], rows[:, 1], template, 128))
-    np.testing.assert_allclose(found, expected_logits(model, texts, pairs), atol=3e-6)
+    expected, bound = expected_logits(model, texts, pairs)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
@@ -117,13 +129,20 @@ def test_pooling(
     sequences = single_sequences(texts, template, 40)
     assert sequences.cut == 1
     found = forward.run(sequences)
-    network = AutoModel.from_pretrained(model.path, add_pooling_layer=False).eval()
+    network = AutoModel.from_pretrained(
+        model.path, add_pooling_layer=False, dtype=torch.float64, attn_implementation="eager"
+    ).eval()
     for row in range(4):
         ids = texts.values[texts.offsets[row] : texts.offsets[row + 1]][:38].tolist()
-        with torch.inference_mode():
-            hidden = network(torch.tensor([[2, *ids, 3]])).last_hidden_state[0].numpy()
-        pooled = {"mean": hidden.mean(0), "cls": hidden[0], "last": hidden[-1]}[pooling]
-        np.testing.assert_allclose(found[row], pooled, atol=2e-6)
+        run = partial(pooled, network, torch.tensor([[2, *ids, 3]]), pooling)
+        with torch.no_grad():
+            expected = run().numpy()
+        np.testing.assert_allclose(found[row], expected, rtol=0, atol=network_bound(run))
+
+
+def pooled(network: Any, ids: Any, pooling: str) -> Any:
+    hidden = network(ids).last_hidden_state[0]
+    return {"mean": hidden.mean(0), "cls": hidden[0], "last": hidden[-1]}[pooling]
 
 
 @pytest.mark.parametrize("compute", ["float32", "bfloat16"])
@@ -171,21 +190,30 @@ def test_work_counts_tokens_and_padding(models: dict[str, Path]) -> None:
     assert work.tokens - work.padding == 200 * 32
 
 
+def tokens(model: Any, text: str) -> Any:
+    return model.preprocess([text]) if hasattr(model, "preprocess") else model.tokenize([text])
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_vectors_are_pooled_and_normalised_as_the_files_say(
     workspace: Workspace, collection: Collection, models: dict[str, Path], dtype: str
 ) -> None:
+    import torch
     from sentence_transformers import SentenceTransformer
 
     artifact = encode(workspace, models["mean"], collection.corpus.artifact, dtype=dtype)
     vectors = Vectors(artifact)
     assert (len(vectors), vectors.width) == (len(collection.corpus), 32)
     assert artifact.table(0).schema.field("vector").type.value_type == pa.type_for_alias(dtype)
-    theirs = SentenceTransformer(str(models["mean"]), device="cpu")
-    expected = theirs.encode(collection.corpus.texts(range(20)), show_progress_bar=False)
+    exact = {"dtype": "float64", "attn_implementation": "eager"}
+    theirs = SentenceTransformer(str(models["mean"]), device="cpu", model_kwargs=exact).eval()
     found = vectors.rows(np.arange(20))
-    np.testing.assert_allclose(found, expected, atol=1e-3 if dtype == "float16" else 2e-6)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-3)
+    for text, vector in zip(collection.corpus.texts(range(20)), found, strict=True):
+        run = partial(lambda given: theirs(dict(given))["sentence_embedding"], tokens(theirs, text))
+        bound = network_bound(run) + UNIT[dtype]  # and stored: components are at most 1
+        with torch.no_grad():
+            np.testing.assert_allclose(vector, run()[0].numpy(), rtol=0, atol=bound)
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=sum_bound(32, 1.0) + UNIT[dtype])
     again = encode(workspace, resolve(models["mean"]), collection.corpus.artifact, dtype=dtype)
     assert again.root_hash == artifact.root_hash
 

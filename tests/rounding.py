@@ -1,0 +1,75 @@
+"""Tolerances that follow from the arithmetic: terms of a sum × unit roundoff × magnitude.
+
+Source: Higham, Accuracy and Stability of Numerical Algorithms, §3.1: a sum of n products, in any
+order, has an error of at most γ_n·Σ|terms| with γ_n = n·u/(1 − n·u). So a tolerance made of it
+holds on every processor and for every library, whatever its kernels and their order of addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+_DRAWS = 4
+_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
+_ROWS = ("native_layer_norm", "_softmax", "sum", "mean")  # sums along the last axis, and more
+_MOVES = ("view", "clone", "copy", "cat", "embedding", "index", "slice", "select", "expand")
+
+
+def sum_bound(terms: int, magnitude: Any, kind: str = "float32") -> Any:
+    """Return γ_n·magnitude: what a sum of `terms` may be off whose absolute terms add up to it."""
+    each = terms * UNIT[kind]
+    return each / (1 - each) * magnitude
+
+
+def network_bound(compute: Callable[[], Any], kind: str = "float32") -> float:
+    """Return how far the outputs of a network computed in `kind` may be from exact ones.
+
+    `compute` runs it in float64, with attention written out ("eager"), and returns a tensor. It is
+    run again with every operation off by what its terms allow, the signs drawn anew each time; the
+    largest move of 4 runs, doubled because signs can agree more than in 4 draws, is the bound.
+    Rounding errs by less than each operation is made to, and with signs as mixed. The draws have a
+    fixed seed and float64 rounds 10⁹ times finer, so the bound is the same on every machine.
+    """
+    with torch.no_grad():
+        exact = compute()
+        assert exact.dtype == torch.float64
+        moves = []
+        for seed in range(_DRAWS):
+            with _Erring(UNIT[kind], seed):
+                moves.append((compute() - exact).abs().max().item())
+    assert np.isfinite(moves).all()
+    return 2 * max(moves)
+
+
+class _Erring(TorchDispatchMode):
+    """Moves the result of every operation by its bound, each component up or down at random."""
+
+    def __init__(self, unit: float, seed: int):
+        super().__init__()
+        self.unit, self.rng = unit, np.random.Generator(np.random.Philox(seed))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        first = out[0] if isinstance(out, tuple) else out
+        name = func.overloadpacket.__name__
+        moved = isinstance(first, torch.Tensor) and first.dtype == torch.float64
+        if not moved or func.is_view or name.strip("_").startswith(_MOVES):
+            return out
+        terms, magnitude = 2, first.abs()
+        if name in _PRODUCTS:
+            terms = args[-1].shape[-2] + 1
+            magnitude = func(*(a.abs() for a in args), **kwargs)
+        elif name in _ROWS:
+            terms = args[0].shape[-1] + 4
+            magnitude = magnitude.amax(-1, keepdim=True).expand_as(first)
+        drawn = self.rng.integers(0, 2, tuple(first.shape))
+        signs = torch.as_tensor(2.0 * drawn - 1.0)
+        first = first + terms * self.unit * magnitude * signs
+        return (first, *out[1:]) if isinstance(out, tuple) else first
