@@ -210,6 +210,22 @@ def test_a_design_depends_on_its_seed_and_a_second_one_is_found(world):
     assert files == sorted(again.path.rglob("*"))
 
 
+def test_a_shard_done_in_pieces_gives_the_rows_of_the_whole(world):
+    from rankmill.mining.selection.blocks.worker import Blocker
+    from rankmill.mining.selection.reader import paths_of
+    from rankmill.mining.store import Shard
+
+    design = cross(world)
+    given = {k: v for k, v in design.parameters.items() if k != "split"}
+    paths = paths_of({role: design.input(role) for role in design.inputs})
+    worker = Blocker(paths, **given)
+    pieces = [worker(Shard(0, *ends)) for ends in ((7, QUERIES), (0, 2), (2, 7))]
+    tables = [pieces[i].table for i in (1, 2, 0)]
+    assert pa.concat_tables(tables).equals(design.table(0))
+    dropped = [q for piece in pieces for queries in piece.dropped.values() for q in queries]
+    assert sorted(dropped) == sorted(q for queries in design.dropped.values() for q in queries)
+
+
 @pytest.mark.ray
 def test_one_worker_gives_the_bytes_of_this_process(world, tmp_path, ray_cluster):
     other = build_world(tmp_path)
