@@ -128,7 +128,9 @@ def _score_cell(score: Interval | float | None) -> str:
         return f"{_CELL}–</td>"
     if not isinstance(score, Interval):
         return f"{_CELL}{number(score)}</td>"
-    between = score.reason or f"{number(score.low)} – {number(score.high)}"
+    between = str(score.reason)
+    if score.low is not None and score.high is not None:
+        between = f"{number(score.low)} – {number(score.high)}"
     return f"{_CELL}{number(score.value)}<small>{escape(between)}</small></td>"
 
 

@@ -1,5 +1,7 @@
 """One scale per column and per loss: what statistics call the floor is what the trainer logs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,13 @@ from rankmill.training.losses import LOSSES
 from rankmill.training.trainer import train_student
 
 # One epoch of 20 groups of 6 in batches of 4: the mean over steps is the mean over groups.
-ONCE = {"documents": 120, "batch": 4, "query_length": 8, "doc_length": 16, "lr": 1e-3}
+ONCE: dict[str, Any] = {
+    "documents": 120,
+    "batch": 4,
+    "query_length": 8,
+    "doc_length": 16,
+    "lr": 1e-3,
+}
 # Each floor is a mean of at most 15 terms of at most 1 nat, or a sum of 6: float32 in the trainer.
 TOL = 16 * float(np.finfo(np.float32).eps)
 
