@@ -123,14 +123,14 @@ def risk_intervals(evaluation: Evaluation) -> dict[str, tuple[Interval, int]]:
     """Return the 95 % interval over queries of every pair-wise risk, and how many have one."""
     from rankmill.training.measures import parse_measures
     from rankmill.training.pair_risk import PairRisk
-    from rankmill.training.significance import bootstrap_interval
+    from rankmill.training.significance import t_interval
 
     found = {}
     for measure in parse_measures(evaluation.measures):
         values = evaluation.values(str(measure))
         values = values[values == values]
         if isinstance(measure, PairRisk) and values.size > 1:
-            found[str(measure)] = bootstrap_interval(values), values.size
+            found[str(measure)] = t_interval(values), values.size
     return found
 
 

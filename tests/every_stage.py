@@ -42,7 +42,7 @@ def make_thread_dependent() -> None:
     def run(self: Forward, *given: Any) -> np.ndarray:
         return computed(self, *given) + np.float32(1e-3 * threads)
 
-    Forward.run = run  # type: ignore[method-assign]
+    Forward.run = run  # type: ignore[assignment, method-assign]
 
 
 def make_models(folder: Path) -> None:
@@ -113,7 +113,7 @@ class EveryStage:
         self.made["test"] = self._miner("bm25(k1=0.9,b=0.4)", "test")()
 
     def _miner(self, source: str, split: str = "train") -> Callable[[], Artifact]:
-        settings = {"split": split, "depth": 12, "seed": 5, "how": self.how}
+        settings: dict[str, Any] = {"split": split, "depth": 12, "seed": 5, "how": self.how}
         return lambda: api.mine(source, self.collection, **settings)
 
     def _score(self) -> None:
@@ -174,7 +174,7 @@ class EveryStage:
 
     def _train(self) -> None:
         chosen = self.made["stratified"]
-        settings = {
+        settings: dict[str, Any] = {
             "documents": 240,
             "batch": 4,
             "query_length": 16,

@@ -204,7 +204,7 @@ def test_unknown_recipe_keys_are_refused_with_the_nearest(rankmill, tmp_path):
     recipe.write_text(RECIPE)
     for change, message in [
         ("train.documnts=3", "did you mean documents?"),
-        ("colection=x", "did you mean collection?"),
+        ("colection=x", "did you mean collection"),
         ("groups.size=1", "greater than or equal to 2, got 1"),
         ("mine.sources.bm25=rrf(of=[fusion,dense])", "is made of itself"),
         ("seed", "has no '='"),
