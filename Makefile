@@ -24,12 +24,13 @@ export NUMBA_CACHE_DIR := $(CURDIR)/.numba_cache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench conformance wheel clean distclean
+.PHONY: help demo test schedules lint types format bench conformance wheel clean distclean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       environment, then the whole way on the built-in collection; ends in report.html"
 	@echo "make test       environment, then the test suite          (ARGS='-k store' for a part of it)"
+	@echo "make schedules  every stage under all pairs of threads and workers: one hash (half of them are in the suite)"
 	@echo "make lint       ruff, mypy and pyright"
 	@echo "make format     ruff's fixes and formatting, in place"
 	@echo "make bench      every benchmark in its quick form         (BENCH='bm25 stream' for some)"
@@ -42,6 +43,10 @@ demo: $(VENV)/.ready-demo
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest $(ARGS)
+
+schedules: export RANKMILL_SCHEDULES := all
+schedules: $(VENV)/.ready-test
+	$(BIN)/python -m pytest tests/test_schedules.py $(ARGS)
 
 lint: $(VENV)/.ready-test $(VENV)/.ready-dev types
 	$(BIN)/ruff check .
