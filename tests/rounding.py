@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 _DRAWS = 4
+_MASK = 1e30  # what is larger stands for minus infinity and is no number
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 _ROWS = ("native_layer_norm", "_softmax", "sum", "mean")  # sums along the last axis, and more
 _MOVES = ("view", "clone", "copy", "cat", "embedding", "index", "slice", "select", "expand")
@@ -70,6 +71,7 @@ class _Erring(TorchDispatchMode):
             terms = args[0].shape[-1] + 4
             magnitude = magnitude.amax(-1, keepdim=True).expand_as(first)
         drawn = self.rng.integers(0, 2, tuple(first.shape))
+        magnitude = magnitude.where(magnitude < _MASK, 0.0)
         signs = torch.as_tensor(2.0 * drawn - 1.0)
         first = first + terms * self.unit * magnitude * signs
         return (first, *out[1:]) if isinstance(out, tuple) else first

@@ -173,8 +173,8 @@ def query_blocks(queries: int) -> list[Shard]:
     return blocks or [Shard(0, 0, 0, 0)]
 
 
-def _engine() -> str:
-    """Return what searches best here; the lists are the same bytes by any."""
+def default_engine() -> str:
+    """Return what searches fastest on this machine; the lists are the same bytes by any."""
     kind = device().type
     if kind != "cpu" or not (has_tiles() or has_faiss()):
         return kind
@@ -203,7 +203,7 @@ class DenseWorker:
         empty = Corpus(open_artifact(corpus)).empty.astype(np.int64) - self.first
         self.empty = empty[(empty >= 0) & (empty < some.rows)]
         self.depth = min(depth, len(self.docs) - len(self.empty))
-        self.engine = engine or _engine()
+        self.engine = engine or default_engine()
         self._longest: float | None = None
         allowed = np.ones(len(self.docs), dtype=np.uint8)
         allowed[self.empty] = 0

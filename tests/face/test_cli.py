@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
+
+from rankmill import doctor
+from rankmill.mining import precision
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +244,28 @@ def test_doctor_finds_what_is_installed(rankmill):
     status, out, _ = rankmill("doctor")
     assert status == 0
     assert "processor" in out
+    status, out, _ = rankmill("doctor", "--json")
+    told = json.loads(out)
+    assert status == 0
+    assert re.search(r"\d+ cores; ", told["processor"]["detail"])
+    assert "shares an operation among threads" in told["equal bytes"]["detail"]
+    assert f"({torch.get_num_threads()} here)" in told["training"]["detail"]
+    assert "canonical scores decide" in told["exact search"]["detail"]
+    assert "compute=auto takes" in told["bfloat16"]["detail"]
+
+
+@pytest.mark.parametrize(("tiles", "state"), [(True, "good"), (False, "lacks")])
+def test_doctor_says_what_bfloat16_is_worth(tiles, state, monkeypatch):
+    monkeypatch.setattr(precision, "has_tiles", lambda: tiles)
+    found = {f.what: f for f in doctor.promises()}["bfloat16"]
+    assert found.state == state
+    assert ("takes it" if tiles else "takes float32") in found.detail
+
+
+def test_doctor_names_instruction_sets(monkeypatch):
+    said = {"avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": True}
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: said)
+    assert "; AVX2, AVX-512, AMX BF16; " in doctor._processor().detail
 
 
 def test_kill_in_the_middle_of_scoring_then_the_same_root(place, tmp_path):

@@ -87,7 +87,7 @@ def test_many_equal_documents_are_still_cut_exactly(
 ) -> None:
     """300 copies of one text cannot be told apart by a search with a margin of 32, nor kept in
     a room of 220."""
-    monkeypatch.setattr(dense, "_engine", lambda: engine)
+    monkeypatch.setattr(dense, "default_engine", lambda: engine)
     monkeypatch.setattr(narrow_search, "_ROOM", 200)
     folder = tmp_path / "copies"
     (folder / "qrels").mkdir(parents=True)

@@ -21,7 +21,7 @@ def test_exact_search_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(dense, "has_tiles", lambda: False)
     for number, there in enumerate((True, False)):
         monkeypatch.setattr(dense, "has_faiss", lambda there=there: there)
-        assert dense._engine() == ("faiss" if there else "cpu")
+        assert dense.default_engine() == ("faiss" if there else "cpu")
         workspace = Workspace(tmp_path / str(number))
         collection = collect(workspace, f"beir:{tiny_beir(tmp_path / f'b{number}', docs=60)}")
         run = mine(workspace, f"dense(model={encoder})", collection, "train", depth=9)
