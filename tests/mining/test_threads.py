@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import thread_probe
 import torch
@@ -29,6 +30,7 @@ from rankmill.mining.collection import collect
 from rankmill.mining.devices import on_every_core
 from rankmill.mining.forward import Forward
 from rankmill.mining.models import resolve
+from rankmill.mining.selection.conditions import _by_one_thread
 from rankmill.mining.sequences import Template, single_sequences
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
@@ -144,6 +146,29 @@ def test_whatever_the_environment_says(tmp_path: Path) -> None:
         found.append(json.loads(ended.stdout))
     differing = {name: [one[name] for one in found] for name in found[0]}
     assert {name for name, hashes in differing.items() if len(set(hashes)) > 1} == set()
+
+
+def test_a_condition_with_aggregates() -> None:
+    """polars shares a column of this length out: SUM(x·x) hangs on the number of its threads."""
+    rng = np.random.Generator(np.random.Philox(7))
+    x = rng.normal(size=300_001)
+    squares = x * x
+    # In the order of one thread: what polars itself gives in a process that has one.
+    code = "import sys, numpy, polars as pl; x = numpy.frombuffer(sys.stdin.buffer.read()); "
+    code += "print(repr(pl.DataFrame({'x': x}).select(pl.sql_expr('SUM(x * x)')).item()))"
+    one = subprocess.run(
+        [sys.executable, "-c", code],
+        input=x.tobytes(),
+        capture_output=True,
+        env=os.environ | {"POLARS_MAX_THREADS": "1"},
+        check=True,
+    )
+    exact = float(one.stdout)
+    assert exact == pytest.approx(squares.sum(), rel=1e-12)
+    frame = pl.DataFrame({"x": x})
+    found = _by_one_thread(frame, f"x < 1000 AND SUM(x * x) = {exact!r}")
+    assert found.len() == len(x)
+    assert found.all()
 
 
 # ---- the threads themselves --------------------------------------------------------------------
