@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from odd_teachers import odd_teacher
 from tiny_collection import tiny_beir
+from tiny_models import tiny_cross_encoder, tiny_encoder
 
 from rankmill.mining import actors, encoders
 from rankmill.mining.actors import Execution
@@ -44,13 +45,23 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def mined_and_scored(place: Path, teacher: Path, how: Execution) -> tuple[str, str]:
-    """Mine by the real encoder, score by the real teacher; returns (run, scores) as root hashes."""
+@pytest.fixture(scope="module")
+def awkward(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return an encoder and a cross-encoder of width 32, whose float32 products differ in their
+    last bits where threads share them."""
+    folder = tmp_path_factory.mktemp("awkward")
+    return tiny_encoder(folder / "encoder"), tiny_cross_encoder(folder / "cross")
+
+
+def mined_and_scored(
+    place: Path, teacher: Path, how: Execution, encoder: Path | str = MINILM
+) -> tuple[str, str]:
+    """Mine by the encoder, score by the teacher; returns (run, scores) as root hashes."""
     collection = collect(
         Workspace(place / "work"), f"beir:{tiny_beir(place / 'beir', docs=30, queries=8)}"
     )
     workspace = collection.artifact.workspace
-    source = f"dense(model={MINILM},max_length=24)"
+    source = f"dense(model={encoder},max_length=24)"
     run = mine(workspace, source, collection, "train", depth=5, how=how)
     said = f"cross_encoder(model={teacher},max_length=32)"
     scores = score_pool(workspace, said, run, how=how)
@@ -70,6 +81,33 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_real_models_give_one_hash_for_any_number_of_workers_and_a_kill(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    killed = kill_one_of_three(monkeypatch)
+    hashes = {}
+    for workers in (0, 1, 2, 3, 7):
+        how = Execution(workers=workers)
+        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, how)
+    assert len(killed) == 1
+    assert len(set(hashes.values())) == 1, hashes
+
+
+@pytest.mark.usefixtures("small")
+def test_awkward_models_give_one_hash_for_any_number_of_workers_and_a_kill(
+    awkward: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inline every core of the machine is there, an actor has some of them, and shards have one
+    batch or several."""
+    encoder, teacher = awkward
+    killed = kill_one_of_three(monkeypatch)
+    hashes = {}
+    for workers in (0, 1, 3):
+        how = Execution(workers=workers)
+        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, how, encoder)
+    assert len(killed) == 1
+    assert len(set(hashes.values())) == 1, hashes
+
+
+def kill_one_of_three(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let one of three actors die while it scores; returns where its process id will stand."""
     killed: list[int] = []
     landed = actors._Supervisor._land
 
@@ -81,12 +119,7 @@ def test_real_models_give_one_hash_for_any_number_of_workers_and_a_kill(
             os.kill(killed[0], signal.SIGKILL)
 
     monkeypatch.setattr(actors._Supervisor, "_land", land)
-    hashes = {}
-    for workers in (0, 1, 2, 3, 7):
-        how = Execution(workers=workers)
-        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, how)
-    assert len(killed) == 1
-    assert len(set(hashes.values())) == 1, hashes
+    return killed
 
 
 @pytest.fixture
