@@ -86,8 +86,8 @@ def test_a_checkpoint_without_a_hash_is_passed_over(tmp_path: Path) -> None:
 
 
 def stream_of(groups: Artifact, tokens: tuple[Artifact, Artifact], setting: Setting) -> GroupStream:
-    columns = [TokenColumns(open_artifact(store.path)) for store in tokens]
-    pack = Towers(setting.model, *columns, Limits(8, 16), pieces=1)
+    queries, docs = (TokenColumns(open_artifact(store.path)) for store in tokens)
+    pack = Towers(setting.model, queries, docs, Limits(8, 16), pieces=1)
     read = Groups(open_artifact(groups.path))
     return GroupStream(read, pack, batch=8, seed=2, stop=len(read), ahead=0)
 

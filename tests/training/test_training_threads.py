@@ -19,7 +19,7 @@ from rankmill.training.settings import Settings
 from rankmill.training.threads import exactly, settled
 from rankmill.training.trainer import train_student
 
-WIDE = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 1}  # shares out sums
+WIDE: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 1}  # shares out sums
 SMALL: dict[str, Any] = {"documents": 192, "batch": 32, "query_length": 8, "doc_length": 32}
 SCRIPT = """
 import json, os, sys
@@ -59,7 +59,8 @@ def trained(place: Path, settings: list[dict[str, int]], processors: int, **env:
 
 def test_the_declared_number_of_threads_decides_and_nothing_else(tmp_path: Path) -> None:
     all_of_them = len(os.sched_getaffinity(0))
-    two, many, default = ({"threads": 2}, {"threads": 5}, {})
+    two, many = {"threads": 2}, {"threads": 5}
+    default: dict[str, int] = {}
     found = [
         trained(tmp_path / "1", [two, many, default], all_of_them, OMP_NUM_THREADS="1"),
         trained(tmp_path / "2", [two, many, default], 1),
