@@ -19,7 +19,8 @@ from rankmill.training.settings import Settings
 from rankmill.training.threads import exactly, settled
 from rankmill.training.trainer import train_student
 
-WIDE: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 1}  # shares out sums
+# Wide enough that torch shares sums out among threads.
+WIDE: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 1}
 SMALL: dict[str, Any] = {"documents": 192, "batch": 32, "query_length": 8, "doc_length": 32}
 SCRIPT = """
 import json, os, sys
