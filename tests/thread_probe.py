@@ -66,8 +66,8 @@ def artifacts(folder: Path, place: Path) -> Iterator[tuple[str, str]]:
     yield "scores", scores.root_hash
     cosines = score_pool(workspace, f"bi_encoder(model={folder / 'encoder'})", runs["random"])
     assert cosines.rows * 250 > 50_000  # pairs: enough for threads to share them out
-    more = ("intrinsic_dim", "log_density", "diameter")
-    for name, found in (("columns", cosines), ("columns of logits", scores)):
+    long, short = ["diameter"], ["diameter", "intrinsic_dim", "log_density"]
+    for name, found, more in (("columns", cosines, long), ("columns of logits", scores, short)):
         wanted = [*default_statistics(found.metadata["kind"], labels=False), *more]
         measured = measure_pool(workspace, found, wanted, vectors=vectors)
         yield name, measured.root_hash
