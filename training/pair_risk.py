@@ -27,6 +27,11 @@ class Judgements:
     doc: np.ndarray
     grade: np.ndarray
 
+    def of(self, queries: np.ndarray) -> Judgements:
+        """Return those of some queries."""
+        own = np.isin(self.query, queries)
+        return Judgements(self.query[own], self.doc[own], self.grade[own])
+
 
 @dataclass(frozen=True, slots=True)
 class Lists:
@@ -35,6 +40,11 @@ class Lists:
     query: np.ndarray
     doc: np.ndarray
     score: np.ndarray
+
+    def of(self, queries: np.ndarray) -> Lists:
+        """Return those of some queries."""
+        own = np.isin(self.query, queries)
+        return Lists(self.query[own], self.doc[own], self.score[own])
 
 
 @MEASURES.register("PairRisk")
@@ -67,14 +77,13 @@ class PairRisk:
         `queries` uint32 [n] ascending; float64 [n], NaN for a query without a pair that counts. The
         second number is that of the documents that `mu=judged` put below the others, else 0.
         """
-        keys, f, y, missing = self._documents(judged, found)
+        keys, f, y, missing = self._documents(judged.of(queries), found.of(queries))
         query = (keys >> np.uint64(32)).astype(np.uint32)
         starts = np.searchsorted(query, queries)
         ends = np.searchsorted(query, queries, side="right")
         offsets = np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int64)
-        own = np.isin(query, queries)
         counts = np.empty((len(queries), len(PAIR_COUNTS)), np.int64)
-        arrays = [f[own], y[own], offsets]
+        arrays = [f, y, offsets]
         for array in arrays:
             array.flags.writeable = False  # one compiled form serves all callers
         count_pairs(*arrays, 0, len(queries), counts)

@@ -222,8 +222,8 @@ def test_statistics_against_the_definition(graded):
         assert found[at["found_by10"]][row] == pytest.approx(
             statistics.fmean(bool(pool[query][1][pool[query][0].index(d)]) for d in negatives)
         )
-        # Against the corpus, μ is flat, so the weights are 1/π: `top` has π = 1 for all of them.
-        assert found[at["importance_ess11"]][row] == pytest.approx(len(negatives))
+        # `top` takes its documents from a pool that was drawn too: π has no closed form.
+        assert found[at["importance_ess11"]][row] is None
 
 
 def pool_rows(pool):
@@ -368,7 +368,8 @@ def test_explain_says_why_by_the_groups_own_grade(graded):
     why = {one.doc_id: one.why for one in group.candidates}
     assert why["d5"] == why["d21"] == "positive of the group"
     assert why["d19"] == "excluded by its judgement"
-    assert all(why[f"d{1 + step}"] in ("chosen", "out of reach") for step in (6, 9, 12))
+    graded_1 = [why[f"d{1 + step}"] for step in (6, 9, 12)]
+    assert set(graded_1) <= {"chosen", "could have been drawn", "out of reach"}, graded_1
 
 
 def test_a_subsample_keeps_the_positives_and_draws_from_the_rest(graded):
@@ -389,7 +390,7 @@ def test_smooth_gives_its_share_to_positives_only(graded):
     soft = retarget_groups(graded["workspace"], groups, "smooth(share=0.5)")
     new = [scores for _, _, scores, _ in rows_of(soft)]
     for (query, docs, scores, _), log_q in zip(rows_of(groups), new, strict=True):
-        p = np.exp([log_sigmoid(z) for z in scores])
+        p = np.exp(scores)  # as stored: the softmax that losses read
         label = np.array([max(g, 0) if (g := grade_of(query, d)) >= 2 else 0 for d in docs])
         expected = 0.5 * p / p.sum() + 0.5 * label / label.sum()
         np.testing.assert_allclose(np.exp(log_q), expected, rtol=1e-5)

@@ -211,3 +211,17 @@ def test_scores_that_leave_out_a_query_are_refused(setting):
         evaluate_run(
             setting.workspace, lists, collection=setting.collection, split="test", measures="AP"
         )
+
+
+def test_only_documents_of_the_queries_asked_for_are_counted_as_missing():
+    judged = Judgements(
+        np.array([0, 0, 1], np.uint32),
+        np.array([0, 1, 0], np.uint32),
+        np.array([1, 0, 1], np.int16),
+    )
+    found = Lists(
+        np.array([0, 0], np.uint32), np.array([0, 1], np.uint32), np.array([1, 0], np.float32)
+    )
+    risk, missing = PairRisk().per_query(np.array([0], np.uint32), judged, found)
+    assert (risk.tolist(), missing) == ([0.0], 0)
+    assert PairRisk().per_query(np.array([0, 1], np.uint32), judged, found)[1] == 1
