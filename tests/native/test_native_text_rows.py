@@ -48,7 +48,11 @@ def test_rows_are_joined_as_python_joins_them(columns, rows, data):
 
 
 @settings(deadline=None)
-@given(st.lists(st.text(st.characters(exclude_characters="\x7f"), max_size=8), max_size=4))
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\x7f"), max_size=8), max_size=4
+    )
+)
 def test_text_becomes_ascii_as_json_prints_it(texts):
     # Python escapes DEL too, which is ASCII.
     printed = [json.dumps(text, ensure_ascii=False) for text in texts]
