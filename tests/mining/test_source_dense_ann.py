@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rounding import sum_bound
 from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
@@ -77,8 +78,9 @@ def test_the_torch_search_against_all_products(collection: Collection, encoder: 
     queries = Vectors(made["queries"]).rows(np.arange(60))
     scores, found = nearest_torch(queries, docs, 30, "cpu")
     every = queries @ docs.rows(np.arange(400)).T
-    np.testing.assert_allclose(scores, -np.sort(-every, axis=1)[:, :30], atol=1e-6)
-    np.testing.assert_allclose(np.take_along_axis(every, found, 1), scores, atol=1e-6)
+    bound = 2 * sum_bound(docs.width, 1.01)  # unit vectors, near enough; two ways of adding up
+    np.testing.assert_allclose(scores, -np.sort(-every, axis=1)[:, :30], rtol=0, atol=bound)
+    np.testing.assert_allclose(np.take_along_axis(every, found, 1), scores, rtol=0, atol=bound)
     scores, found = nearest_torch(queries[:2], docs, 500, "cpu")
     assert (found[:, 400:] == -1).all()
     assert sorted(found[0, :400].tolist()) == list(range(400))

@@ -129,12 +129,12 @@ def test_log_odds(tmp_path: Path, run: Artifact, kind: str, compute: str) -> Non
 
 
 def test_whatever_the_environment_says(tmp_path: Path) -> None:
-    """Vectors, runs, indexes, scores, columns and sums: the same bytes with 1, 2 and 3 threads."""
+    """Vectors, runs, indexes, scores, columns and sums: the same bytes with 1 and 3 threads."""
     tiny_beir(tmp_path / "beir", docs=400, queries=500)
     tiny_encoder(tmp_path / "encoder", hidden_size=36, intermediate_size=72)
     tiny_cross_encoder(tmp_path / "cross")
     found = []
-    for threads in THREADS:
+    for threads in (1, 3):
         place = tmp_path / f"work{threads}"
         ended = subprocess.run(
             [sys.executable, thread_probe.__file__, str(tmp_path), str(place)],
