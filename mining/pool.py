@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from .actors import INLINE, Execution
-from .collection.handles import EVERY_QUERY, Collection
+from .collection.handles import EVERY_QUERY, Collection, check_min_grade
 from .errors import BadInput, UsageError
 from .sources import check_same_queries
 from .sources.base import Run
@@ -82,8 +82,7 @@ def _check_request(runs: list[Run], depth: int | None, min_grade: int) -> None:
         raise UsageError("a pool needs at least one run", do="name one or more runs")
     if depth is not None and depth < 1:
         raise UsageError(f"depth={depth} must be at least 1")
-    if min_grade < 1:
-        raise UsageError(f"min_grade={min_grade} is no grade of positives", do="give 1 or more")
+    check_min_grade(min_grade)
 
 
 def _distinct_labels(runs: list[Run]) -> list[str]:

@@ -184,7 +184,8 @@ def stats(
     if "pool" in measured.inputs and "qrels" in measured.input("pool").inputs:
         pooled = measured.input("pool")
         inputs["qrels"] = pooled.input("qrels")
-        inputs["min_grade"] = min_grade or pooled.parameters.get("min_grade", 1)
+        least = pooled.parameters.get("min_grade", 1)
+        inputs["min_grade"] = least if min_grade is None else min_grade
     elif min_grade is not None:
         inputs["min_grade"] = min_grade
     made = measure_pool(measured.workspace, measured, statistics, how=how, **inputs)

@@ -90,15 +90,18 @@ def tell(here: Session, made: Runs) -> None:
     (first, *others), read = made, {name: Evaluation(a) for name, a in made.items()}
     measures, evaluation = read[first].measures, made[first]
     compared = []
-    if others and len(read[first].query) > 1:
-        pairs = [(first, other) for other in others]
-        compared = read_comparisons(api.compare(made, pairs=pairs, measure=measures[0]))
+    unpaired = [other for other in others if not _paired(read[first], read[other], measures[0])]
+    pairs = [(first, other) for other in others if other not in unpaired]
+    if pairs and len(read[first].query) > 1:
+        systems = {name: artifact for name, artifact in made.items() if name not in unpaired}
+        compared = read_comparisons(api.compare(systems, pairs=pairs, measure=measures[0]))
     intervals = risk_intervals(read[first])
     if here.as_json:
         facts: dict[str, Any] = {"measures": _means(read[first]), "queries": evaluation.rows}
         facts |= {"root": evaluation.root_hash, "counts": evaluation.counts}
         facts |= {"beside": {name: _means(read[name]) for name in others}}
         facts |= {"intervals": {m: asdict(i) | {"queries": n} for m, (i, n) in intervals.items()}}
+        facts["not_compared"] = unpaired
         here.emit(facts | {"against": {row.b: verdicts.plain(row) for row in compared}})
         return
     width = max(len(name) for name in (*made, "queries"))
@@ -117,6 +120,16 @@ def tell(here: Session, made: Runs) -> None:
         typer.echo(f"{missing:,} judged documents were not returned: below all others, and tied")
     for row in compared:
         typer.echo(f"{measures[0]} against {row.b}: {verdicts.signed(row)}")
+    for other in unpaired:
+        typer.echo(f"{measures[0]} against {other}: not compared, it is defined for other queries")
+
+
+def _paired(a: Evaluation, b: Evaluation, measure: str) -> bool:
+    """Say whether a measure is defined for the same queries of both."""
+    import numpy as np
+
+    known = [e.query[~np.isnan(e.values(measure))] for e in (a, b)]
+    return np.array_equal(*known)
 
 
 def risk_intervals(evaluation: Evaluation) -> dict[str, tuple[Interval, int]]:

@@ -215,7 +215,7 @@ def _defined(tables: Mapping[str, np.ndarray], measure: str) -> dict[str, np.nda
     if not tables:
         return {}
     first = next(iter(tables))
-    missing: np.ndarray = np.isnan(tables[first]).any(axis=0)
+    missing = np.asarray(np.isnan(tables[first]).any(axis=0))
     for name, table in tables.items():
         if (np.isnan(table) != missing).any():
             raise BadInput(

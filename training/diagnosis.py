@@ -57,8 +57,10 @@ def diagnose_student(
         statistics = default_diagnostics(workspace, student, measured.metadata["kind"])
     if measured.kind == "groups":
         return measure_groups(workspace, measured, statistics, student=scores, how=how)
-    qrels = pairs.input("qrels") if "qrels" in pairs.inputs else None
-    return measure_pool(workspace, measured, statistics, student=scores, qrels=qrels, how=how)
+    judged: dict[str, Any] = {}
+    if "qrels" in pairs.inputs:
+        judged = {"qrels": pairs.input("qrels"), "min_grade": pairs.parameters.get("min_grade", 1)}
+    return measure_pool(workspace, measured, statistics, student=scores, how=how, **judged)
 
 
 def default_diagnostics(

@@ -51,8 +51,10 @@ def exactly(threads: int | None) -> Iterator[None]:
 
 
 def _refuse_fewer(threads: int) -> None:
-    limit, dynamic = os.environ.get("OMP_THREAD_LIMIT", ""), os.environ.get("OMP_DYNAMIC", "")
-    if dynamic.strip().lower() in ("true", "1"):
+    limit, dynamic = (
+        os.environ.get(name, "").strip() for name in ("OMP_THREAD_LIMIT", "OMP_DYNAMIC")
+    )
+    if dynamic.lower() in ("true", "1"):
         said = f"OMP_DYNAMIC={dynamic} lets OpenMP take fewer"
     elif limit.isdigit() and int(limit) < threads:
         said = f"OMP_THREAD_LIMIT={limit} allows fewer"

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import BadInput
+from ..errors import BadInput, UsageError
 from ..names import nearest
 from ..store import Artifact, Workspace, open_artifact
 
@@ -24,6 +24,12 @@ EVERY_QUERY = "*"
 EXCLUDED = -100
 """The grade of a document that is excluded from its query (ir-datasets' BRIGHT): neither a positive
 nor a negative. Other negative grades are judged and not relevant."""
+
+
+def check_min_grade(min_grade: int) -> None:
+    """Refuse what is no grade of positives: groups hold grades in 8 bits."""
+    if not 1 <= min_grade <= 127:
+        raise UsageError(f"min_grade={min_grade} is no grade of positives", do="choose 1 to 127")
 
 
 class TextTable:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, EXCLUDED, Collection
+from ..collection.handles import EVERY_QUERY, EXCLUDED, Collection, check_min_grade
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups import GroupArrays, groups_table
@@ -132,8 +132,7 @@ def check_request(size: int, min_grade: int, given: dict[str, str]) -> None:
     """Refuse a size, grade or choice that no selection can have."""
     if not 2 <= size <= 1024:
         raise UsageError(f"size={size} is not a group size", do="choose 2 to 1024")
-    if not 1 <= min_grade <= 127:  # groups hold grades in 8 bits
-        raise UsageError(f"min_grade={min_grade} is not a grade of positives", do="choose 1 to 127")
+    check_min_grade(min_grade)
     if given["when_short"] == "allow_short":
         raise UsageError(
             "groups of one data set have one size, so none can be short",

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, Collection
-from ..errors import UsageError
+from ..collection.handles import EVERY_QUERY, Collection, check_min_grade
 from ..names import Family
 from ..store import Artifact, Shard, Stage, Workspace
 from ..store.tables import DRAWN_RUN, RUN, list_values
@@ -87,8 +86,8 @@ def checked_grade(min_grade: int | None) -> int | None:
     """Return the canonical form of a `min_grade=` parameter: None stands for 1, so that it is not
     printed.
     """
-    if min_grade is not None and min_grade < 1:
-        raise UsageError(f"min_grade={min_grade} is no grade of positives", do="give 1 or more")
+    if min_grade is not None:
+        check_min_grade(min_grade)
     return None if min_grade == 1 else min_grade
 
 

@@ -141,7 +141,8 @@ class _AgainstTarget:
     def _estimated(self, rows: Rows, row: int, candidates: Candidates) -> dict[str, float]:
         """Return what drawing the lists again can say, NaN for the rest: where a draw can bring
         every document of the corpus, the sampler reaches all of the target."""
-        unknown = dict.fromkeys(("kappa", "coverage", "kappa_covered", "ess", "error"), np.nan)
+        names = ("kappa", "coverage", "kappa_covered", "ess", "error")
+        unknown: dict[str, float] = {name: np.nan for name in names}
         if self.draws is None:
             return unknown
         found = rows.selection.redrawn(candidates, int(rows.query[row]), self.draws)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ...native import scales
 from ..actors import INLINE, Execution
-from ..collection.handles import Qrels
+from ..collection.handles import Qrels, check_min_grade
 from ..errors import BadInput, UsageError
 from ..groups import Groups
 from ..names import Family
@@ -148,6 +148,7 @@ def measure_pool(
     scores highest.
     """
     artifact = workspace.find(scores, "scores")
+    check_min_grade(min_grade)
     if min_grade != 1 and qrels is None:
         raise UsageError(
             f"min_grade={min_grade} needs judgements",

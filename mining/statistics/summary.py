@@ -57,6 +57,8 @@ def summarise(
     columns: dict[str, dict[str, Any]] = {}
     for one in (artifact, *beside):
         _same_rows(artifact, one)
+    query = pa.concat_tables(artifact.tables())["query"].to_numpy()
+    for one in (artifact, *beside):
         table = pa.concat_tables(one.tables())
         for name in table.column_names:
             if name != "query" and name not in values:
@@ -71,9 +73,8 @@ def summarise(
             where=artifact.path,
             do=f"known: {', '.join(names)}",
         )
-    query = table["query"].to_numpy()
     return {
-        "rows": table.num_rows,
+        "rows": len(query),
         "columns": columns,
         "correlation": correlation(
             dict(_to_correlate(name, values[name]) for name in chosen), query, seed=seed

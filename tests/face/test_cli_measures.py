@@ -84,6 +84,26 @@ def test_scores_of_a_pool_are_judged(rankmill):
     assert set(json.loads(out)) == {"query_id", "query_text", "PairRisk(mu=list,ties=error)", "AP"}
 
 
+def test_a_risk_over_what_was_returned_is_told_though_bm25_has_other_queries(rankmill):
+    status, out, err = rankmill("eval", "--run", "scores", "--measures", "PairRisk(mu=returned)")
+    assert status == 0, err
+    assert "over the" in out
+    status, out, err = rankmill(
+        "eval", "--run", "scores", "--measures", "PairRisk(mu=returned)", "--json"
+    )
+    assert status == 0, err
+    told = json.loads(out)
+    assert set(told["against"]) | set(told["not_compared"]) == set(told["beside"])
+
+
+@pytest.mark.parametrize("grade", ["0", "-1", "128"])
+@pytest.mark.parametrize("command", ["pool bm25 random", "stats --scores scores"])
+def test_a_grade_that_no_positive_can_have_is_refused(rankmill, command, grade):
+    status, _, err = rankmill(*command.split(), "--min-grade", grade)
+    assert status == 2
+    assert "is no grade of positives" in err
+
+
 def test_diagnose_joins_the_statistics(rankmill):
     status, out, err = rankmill(
         "diagnose", "--student", "student", "--groups", "g-bm25", "--name", "diagnosis"

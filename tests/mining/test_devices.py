@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,12 @@ def bound(model: Path) -> float:
     texts = sequences(model).first
     rows = [texts.values[a:b].tolist() for a, b in pairwise(texts.offsets.tolist())]
     ids = [torch.tensor([[2, *row, 3]]) for row in rows]
-    return max(network_bound(lambda i=i: network(i).last_hidden_state.mean(1)) for i in ids)
+    return max(network_bound(partial(mean_state, network, i)) for i in ids)
+
+
+def mean_state(network: Any, ids: Any) -> Any:
+    """Return the mean of an encoder's last hidden states."""
+    return network(ids).last_hidden_state.mean(1)
 
 
 def forward_of(model: Path) -> Forward:

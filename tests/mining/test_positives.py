@@ -190,7 +190,7 @@ def test_another_grade_gives_other_groups_and_other_statistics(graded):
     ]
     assert measured[0].fingerprint != measured[1].fingerprint
     assert [m.parameters.get("min_grade") for m in measured] == [None, 2]
-    with pytest.raises(UsageError, match="min_grade=128 is not a grade of positives"):
+    with pytest.raises(UsageError, match="min_grade=128 is no grade of positives"):
         chosen(graded, min_grade=128)
 
 

@@ -303,7 +303,7 @@ def test_a_positive_without_a_score_follows_the_policy(world):
         ("blocked_cell(0,0,bins=17)", "bins=17 makes no cells"),
         ("blocked_cell(0,0,span=0)", "span=0.0 is no share of a range"),
         ("blocked_cell(0,0,span=1.5)", "span=1.5 is no share of a range"),
-        ("blocked_cell(0,0,tolerance=0.5)", "tolerance=0.5 lets cells meet"),
+        ("blocked_cell(0,0,tolerance=0.5)", "tolerance=0.5 is no share of a step"),
         ("blocked_cell(0,0,entropy_step=0)", "entropy_step=0.0 is no contrast"),
         ("blocked_cell(0,0,locality_step=-1)", "locality_step=-1.0 is no contrast"),
         ("blocked_cell(0,0,steps=0)", "steps=0 is too few or many"),

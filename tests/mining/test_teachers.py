@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +81,11 @@ def make_pool(
 ROWS = [(0, [1, 5, 9, 30]), (2, []), (3, [0, 7]), (7, [2, 3, 4, 5, 6, 50]), (11, [58])]
 
 
+def first_logits(network: Any, inputs: dict[str, Any]) -> Any:
+    """Return a classifier's logits of the first row."""
+    return network(**inputs).logits[0]
+
+
 def pairs_of(scores: Artifact) -> dict[tuple[int, int], float]:
     found: dict[tuple[int, int], float] = {}
     for table in scores.tables(level=3):
@@ -109,7 +116,7 @@ def test_a_cross_encoder_scores_as_sentence_transformers_does(
         texts = collection.queries.text(query), collection.corpus.text(doc)
         inputs = dict(tokenizer(*texts, truncation=True, max_length=128, return_tensors="pt"))
         del inputs["attention_mask"]  # nothing is padded
-        bound = network_bound(lambda inputs=inputs: network(**inputs).logits[0])
+        bound = network_bound(partial(first_logits, network, inputs))
         with torch.no_grad():
             logits = network(**inputs).logits[0]
         expected = float(logits[1] - logits[0]) if name == "two" else float(logits[0])

@@ -62,6 +62,11 @@ def pairs_of(scores: Artifact) -> dict[tuple[int, int], float]:
     return found
 
 
+def words_of(network: Any, inputs: dict[str, Any], words: list[int]) -> Any:
+    """Return a model's logits of some words after the last token."""
+    return network(**inputs).logits[0, -1][words]
+
+
 @pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
 def test_scores_are_those_of_the_joined_text_in_the_plain_model(
     world: tuple[Collection, Artifact], models: dict[str, Path], kind: str
@@ -91,10 +96,11 @@ def test_scores_are_those_of_the_joined_text_in_the_plain_model(
         if ids.shape[1] > 250:
             continue  # cut: looked at below
         extra = {} if kind == "causal_lm" else {"decoder_input_ids": torch.tensor([[0]])}
-        run = partial(lambda ids, extra: network(ids, **extra).logits[0, -1], ids, extra)
+        inputs = {"input_ids": ids, **extra}
         with torch.no_grad():
-            logits = run()
-        off = 2 * network_bound(lambda run=run: run()[[yes, no]])  # of two logits
+            logits = network(**inputs).logits[0, -1]
+        two = partial(words_of, network, inputs, [yes, no])
+        off = 2 * network_bound(two)  # of two logits
         assert score == pytest.approx(float(logits[yes] - logits[no]), rel=0, abs=off)
         checked += 1
     assert checked > 8

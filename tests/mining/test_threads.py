@@ -82,7 +82,11 @@ def test_vectors_and_logits(
     tmp_path: Path, width: int, heads: int, head: str, compute: str
 ) -> None:
     make = tiny_cross_encoder if head == "logits" else tiny_encoder
-    shape = {"hidden_size": width, "num_attention_heads": heads, "intermediate_size": 2 * width}
+    shape: dict[str, Any] = {
+        "hidden_size": width,
+        "num_attention_heads": heads,
+        "intermediate_size": 2 * width,
+    }
     check_forward(make(tmp_path / "model", **shape), head, compute)
 
 

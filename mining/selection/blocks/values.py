@@ -67,7 +67,8 @@ class BlockedCell(FromScores):
             )
         if not 0.0 < self.tolerance < 0.5:
             raise UsageError(
-                f"tolerance={self.tolerance} lets cells meet", do="give a number from 0 to 0.5"
+                f"tolerance={self.tolerance} is no share of a step that keeps cells apart",
+                do="give a number above 0 and below 0.5",
             )
         for name in ("locality_step", "entropy_step"):
             if not LEAST_STEP <= getattr(self, name) < math.inf:
