@@ -129,7 +129,7 @@ def _paired(a: Evaluation, b: Evaluation, measure: str) -> bool:
     import numpy as np
 
     known = [e.query[~np.isnan(e.values(measure))] for e in (a, b)]
-    return np.array_equal(*known)
+    return np.array_equal(known[0], known[1])
 
 
 def risk_intervals(evaluation: Evaluation) -> dict[str, tuple[Interval, int]]:
