@@ -198,7 +198,9 @@ def train(
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-5,
     query_length: Annotated[int, typer.Option(help="Tokens kept of a query.", min=1)] = 32,
     doc_length: Annotated[int, typer.Option(help="Tokens kept of a document.", min=1)] = 128,
-    compute: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    compute: Annotated[
+        str, typer.Option(help="float32, bfloat16, float16, or auto: the faster one here.")
+    ] = "float32",
     threads: Annotated[
         int | None,
         typer.Option(help="Threads of a step; another number, another student.", min=1),

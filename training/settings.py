@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..mining.errors import UsageError
-from ..mining.models import COMPUTE
 from ..mining.names import Call, Family, parse
+from ..mining.precision import CHOICES
 
-PRECISIONS = COMPUTE
+PRECISIONS = CHOICES
 _LATER = {"pieces", "cache", "recompute", "compile", "threads"}
 
 
@@ -27,7 +27,8 @@ class Settings:
     learning rate, which then falls linearly to 0. `clip`: largest gradient norm (0: no clipping).
     `query_length`, `doc_length`: tokens without special ones. `negatives`: how many of a group are
     used, drawn anew each epoch (None: all). `compute`: float32, or autocast to bfloat16, or to
-    float16 with a loss scale that halves, and skips the step, when a gradient overflows.
+    float16 with a loss scale that halves, and skips the step, when a gradient overflows; auto is
+    settled as bfloat16 where that is faster, else float32, before anything is named by it.
     `validate_steps`: steps between validations (None: a tenth of all); `patience`: validations
     without a new best after which training stops (0: never). Both need a validation set.
 

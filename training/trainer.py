@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
 from ..mining.groups import Groups
 from ..mining.models import ModelFolder
+from ..mining.precision import settle_compute
 from ..mining.store import Artifact, Workspace, files, fingerprint_of
 from ..mining.text.tokens import tokens_of
 from .loop import Training
@@ -49,6 +51,7 @@ def train_student(
     the loss stops being a number.
     """
     chosen, objective = Settings(**settings), LOSSES.parse(loss)
+    chosen = replace(chosen, compute=settle_compute(chosen.compute, how.progress))
     value, model = parse_student(student)
     stored = Groups.open(workspace, groups)
     held_out = Groups.open(workspace, validation) if validation is not None else None

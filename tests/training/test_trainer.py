@@ -272,7 +272,7 @@ def test_refusals(setting):
         train(setting, cross.replace(")", ",labels=3)"))
     with pytest.raises(UsageError, match="score=prob is not logit or log-prob"):
         train(setting, cross.replace(")", ",score=prob)"))
-    with pytest.raises(UsageError, match="compute=float64 is not one of float32, bfloat16"):
+    with pytest.raises(UsageError, match="compute=float64 is not one of auto, float32, bfloat16"):
         train(setting, compute="float64")
     with pytest.raises(UsageError, match="micro=0"):
         train(setting, micro=0)

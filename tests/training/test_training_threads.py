@@ -13,6 +13,7 @@ import torch
 from training_data import tiny_setting
 
 from rankmill.mining.errors import UsageError
+from rankmill.mining.precision import bfloat16_is_faster
 from rankmill.training import threads
 from rankmill.training.processes import Processes
 from rankmill.training.settings import Settings
@@ -126,3 +127,28 @@ def test_refusals(monkeypatch: Any) -> None:
             pass
     with exactly(1):
         assert torch.get_num_threads() == 1
+
+
+def test_auto_is_settled_before_the_student_is_named(tmp_path: Path) -> None:
+    setting = tiny_setting(tmp_path)
+    small: dict[str, Any] = {
+        "documents": 64,
+        "batch": 4,
+        "query_length": 8,
+        "doc_length": 16,
+        "threads": 1,
+    }
+    student = f'bi_encoder(model="{setting.model.path}")'
+    named = "bfloat16" if bfloat16_is_faster() else "float32"
+    made = [
+        train_student(
+            setting.workspace,
+            student,
+            setting.groups,
+            collection=setting.collection,
+            compute=compute,
+            **small,
+        )
+        for compute in ("auto", named)
+    ]
+    assert made[0].fingerprint == made[1].fingerprint
