@@ -3,8 +3,9 @@
     python tests/every_stage.py FOLDER --models FOLDER --executors 0,1,2,3 --order 1
 
 Models are random, of width 32: on processors without matrix tiles such small products are the ones
-whose bits follow the number of threads. `--order` permutes what must not matter: the order of
-lines of judgements and runs, and that of independent stages.
+whose bits follow the number of threads. `--order` permutes the order of independent stages. (Files
+with their lines in another order are other inputs: collections and imported runs are named by the
+bytes that they were read from.)
 """
 
 from __future__ import annotations
@@ -80,8 +81,6 @@ class EveryStage:
 
     def _collect(self) -> Collection:
         beir = tiny_beir(self.place / "beir", docs=90, queries=40)
-        for path in sorted((beir / "qrels").iterdir()):
-            self._shuffle_lines(path, first=1)
         return api.collect(f"beir:{beir}", workspace=self.place / "work", how=self.how)
 
     def _mine(self) -> None:
@@ -108,7 +107,6 @@ class EveryStage:
                     f"q{query} Q0 d{(7 * query + 5 * rank) % 80} {rank} {30.5 - rank} theirs\n"
                     for rank in range(1, 9)
                 )
-        self._shuffle_lines(lines)
         self.made["theirs"] = exchange.import_run(lines, self.collection, split="train")
         self.made["test"] = self._miner("bm25(k1=0.9,b=0.4)", "test")()
 
@@ -228,13 +226,6 @@ class EveryStage:
             self.shuffled.shuffle(names)
         for name in names:
             self.made[name] = stages[name]()
-
-    def _shuffle_lines(self, path: Path, first: int = 0) -> None:
-        lines = path.read_text().splitlines(keepends=True)
-        rest = lines[first:]
-        if self.shuffled:
-            self.shuffled.shuffle(rest)
-        path.write_text("".join([*lines[:first], *rest]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
