@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _EVALUATE = """
 import io, sys
 import polars as pl
-frame = pl.read_ipc(io.BytesIO(sys.stdin.buffer.read()))
+frame = pl.read_ipc(io.BytesIO(sys.stdin.buffer.read())).rechunk()
 kept = frame.select(pl.sql_expr(sys.argv[1]).alias("kept"))
 kept.write_ipc(sys.stdout.buffer)
 """
@@ -33,10 +33,12 @@ def _by_one_thread(frame: pl.DataFrame, expression: str) -> pl.Series:
 
     Its threads share long columns out, and an aggregate adds up what each made (SUM of a product
     differs from 10⁵ rows on). How many there are is fixed when polars is first used; where it is
-    more than one, another process evaluates the expression.
+    more than one, another process evaluates the expression. Pieces that a column lies in are added
+    up piece by piece too, and travel to the other process as other pieces: so each is made one.
     """
     import polars as pl
 
+    frame = frame.rechunk()
     if pl.thread_pool_size() == 1:
         return frame.select(pl.sql_expr(expression).alias("kept"))["kept"]
     rows = io.BytesIO()

@@ -167,10 +167,12 @@ def test_a_condition_with_aggregates() -> None:
     )
     exact = float(one.stdout)
     assert exact == pytest.approx((x * x).sum(), rel=1e-10)
-    frame = pl.DataFrame({"x": x})
-    found = _by_one_thread(frame, f"x > 0 AND SUM(x * x) = {exact!r}")
-    assert found.len() == len(x)
-    assert found.all()
+    whole = pl.DataFrame({"x": x})
+    pieces = pl.concat([whole[:7], whole[7:400_000], whole[400_000:]], rechunk=False)
+    for frame in (whole, pieces):
+        found = _by_one_thread(frame, f"x > 0 AND SUM(x * x) = {exact!r}")
+        assert found.len() == len(x)
+        assert found.all()
 
 
 # ---- the threads themselves --------------------------------------------------------------------
