@@ -15,6 +15,7 @@ import numpy as np
 
 from ..mining.draws import generator
 from ..mining.errors import BadInput
+from ..mining.ordered import product
 from .random_effects import Uncertainty, uncertainty
 
 EXACT_QUERIES = 12  # up to this many differences, all 2ⁿ sign patterns are tried
@@ -64,12 +65,12 @@ def paired_randomisation(d: np.ndarray, *, draws: int = 10_000, seed: int = 0) -
     observed = abs(d.sum()) * (1 - 1e-12)  # equal sums count, whatever the order of addition
     if d.size <= EXACT_QUERIES:
         patterns = (np.arange(1 << d.size)[:, None] >> np.arange(d.size)) & 1
-        return float((np.abs((2.0 * patterns - 1) @ d) >= observed).mean())
+        return float((np.abs(product(2.0 * patterns - 1, d)) >= observed).mean())
     random, extreme, done = generator(seed, "randomisation", d.size), 1, 1
     while done < draws:
         rows = min(draws - done, max(1, _BLOCK // d.size))
         signs = 2.0 * random.integers(0, 2, (rows, d.size), dtype=np.int8) - 1
-        extreme += int((np.abs(signs @ d) >= observed).sum())
+        extreme += int((np.abs(product(signs, d)) >= observed).sum())
         done += rows
     return extreme / draws
 
