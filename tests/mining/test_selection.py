@@ -209,7 +209,7 @@ def test_draws_depend_on_seed_and_query_only(world):
     ("options", "error", "message"),
     [
         ({"size": 1}, UsageError, "size=1 is not a group size"),
-        ({"min_grade": 0}, UsageError, "min_grade=0 is not a grade"),
+        ({"min_grade": 0}, UsageError, "min_grade=0 is no grade of positives"),
         ({"positives": "each"}, UsageError, "positives='each' is unknown"),
         ({"when_short": "drop"}, UsageError, "did you mean drop_query"),
         ({"when_short": "allow_short"}, UsageError, "groups of one data set have one size"),

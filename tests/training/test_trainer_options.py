@@ -9,6 +9,7 @@ import pytest
 import torch
 from training_data import Setting, open_groups, tiny_setting
 
+from rankmill.mining import models
 from rankmill.mining.errors import RankmillError, UsageError
 from rankmill.mining.store import Artifact, files
 from rankmill.training.layers import compile_network, recompute_layers
@@ -140,6 +141,13 @@ def test_recompute_is_declared_and_changes_nothing(setting):
     assert log(saving, "loss") == log(plain, "loss")
 
 
+@pytest.fixture
+def half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train in float16 on any processor: by conversions, slowly, where it has no products of it."""
+    monkeypatch.setattr(models, "half_on_processor", lambda: True)
+
+
+@pytest.mark.usefixtures("half")
 def test_float16_follows_float32_and_skips_what_overflows(setting):
     options: dict[str, Any] = {"loss": "margin_mse", "documents": 960}
     exact = log(train(setting, **options), "loss")
@@ -153,6 +161,7 @@ def test_float16_follows_float32_and_skips_what_overflows(setting):
     assert card["steps_skipped"] == sum(n is None for n in norms)
 
 
+@pytest.mark.usefixtures("half")
 def test_float16_resumes_exactly(setting, tmp_path, monkeypatch):
     options: dict[str, Any] = {"loss": "margin_mse", "compute": "float16", "documents": 288}
     whole = train(setting, **options)
@@ -171,6 +180,7 @@ def test_float16_resumes_exactly(setting, tmp_path, monkeypatch):
     assert resumed.root_hash == whole.root_hash
 
 
+@pytest.mark.usefixtures("half")
 def test_float16_gives_up_where_even_the_plain_gradient_overflows(setting):
     with pytest.raises(RankmillError, match="the loss is .*, the gradient norm (inf|nan)"):
         train(setting, loss="margin_mse(T=0.0001)", compute="float16", documents=1440)
