@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from _groups import SIZE, World
 
-from rankmill.mining.groups import Groups
-from rankmill.mining.models import quiet_transformers, resolve
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.models.folder import quiet_transformers, resolve
 from rankmill.mining.store import open_artifact
 from rankmill.training.loop import Training
 from rankmill.training.losses import LOSSES

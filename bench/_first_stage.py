@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rankmill.mining.statistics.power_law import Decay, fit_decay
+from rankmill.mining.statistics.summaries.power_law import Decay, fit_decay
 
 RUNS = {  # the folder, and the name shown
     "BM25": "BM25",

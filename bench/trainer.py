@@ -29,8 +29,8 @@ import torch
 from _groups import MODEL, SIZE, World, make_world
 from _report import figure, finish
 
-from rankmill.mining.groups import Groups
-from rankmill.mining.models import device
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.models.folder import device
 from rankmill.mining.store import Workspace
 from rankmill.training.loop import Training
 from rankmill.training.losses import LOSSES, Loss

@@ -1,7 +1,8 @@
 """Values with one canonical text form: `bm25(k1=0.9,b=0.4)` parses to a value and prints back the
 same.
 
-A `Family` holds the members of one kind (sources, teachers, statistics, …). A member is a frozen
+A `Family` holds the members of one kind (sources, teachers, statistics, …); the module of a member
+is imported when the member is first named. A member is a frozen
 dataclass; its fields are the parameters, declared once. The text is what recipes, the command line,
 column names and manifests use. It is read by a small parser of its own, never by `eval`.
 
@@ -16,8 +17,9 @@ import dataclasses
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 from .errors import UsageError
@@ -25,6 +27,7 @@ from .errors import UsageError
 Member = TypeVar("Member", bound=type)
 _WORD = re.compile(r"[^\s()\[\],=\"']+")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
+_NONE: Mapping[str, str] = {}
 _CONSTANTS = {"true": True, "false": False, "none": None, "inf": float("inf")}
 
 
@@ -79,9 +82,11 @@ def nearest(word: str, known: Iterator[str] | list[str] | tuple[str, ...]) -> st
 class Family:
     """The members of one kind of value, and the way from text to value and back."""
 
-    def __init__(self, noun: str):
+    def __init__(self, noun: str, package: str | None = None, modules: Mapping[str, str] = _NONE):
         self.noun = noun
+        self._package = package
         self._members: dict[str, type] = {}
+        self._modules = {n: module for module, names in modules.items() for n in names.split()}
 
     def register(self, name: str) -> Callable[[Member], Member]:
         """Class decorator: make a frozen dataclass the member called `name`; `str(value)` is its
@@ -98,11 +103,13 @@ class Family:
         return add
 
     def names(self) -> tuple[str, ...]:
-        """Return the registered names, sorted."""
-        return tuple(sorted(self._members))
+        """Return all names, sorted, without loading their modules."""
+        return tuple(sorted({*self._members, *self._modules}))
 
     def member(self, name: str) -> type:
         """Return the dataclass called `name`; raises UsageError with the nearest names."""
+        if name not in self._members and name in self._modules:
+            import_module(self._modules[name], self._package)
         if name not in self._members:
             raise UsageError(f"unknown {self.noun} {name!r}", do=nearest(name, self.names()))
         return self._members[name]

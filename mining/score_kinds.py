@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .errors import UsageError
+from .names import nearest
 
 RANK = "rank"
 SCORE_KINDS = ("logit", "log-prob", "probability", "similarity", RANK)
@@ -20,6 +21,9 @@ ADDITIVE = frozenset({"logit", "log-prob", "similarity"})
 
 SCALE_OF = {"logit": "logit", "log-prob": "logprob"}
 """The scale on which scores of a kind are stored, where it has a name of its own."""
+
+SCALES = ("logprob", "logit", "raw")
+"""The scales on which a statistic may read scores."""
 
 RETARGET = {"logit": "temperature(T=1)", "logprob": "logprob"}
 """The target that makes groups of a scale: scales are never converted in silence."""
@@ -65,3 +69,12 @@ def refuse_ranks(kind: str, what: str) -> None:
             do="use a teacher with scores; or what needs no more than an order: the losses "
             "ranknet_hard, listmle, lambda_loss and the target rank_labels(c=10)",
         )
+
+
+def checked_scale(scale: str | None) -> str | None:
+    """Return the canonical form of a `score=` parameter: None stands for logprob, the reference's
+    scale.
+    """
+    if scale not in (None, *SCALES):
+        raise UsageError(f"score={scale} is not a score scale", do=nearest(str(scale), SCALES))
+    return None if scale == "logprob" else scale

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     )
     from rankmill.mining.actors import Execution as Execution
     from rankmill.mining.errors import RankmillError as RankmillError
-    from rankmill.mining.statistics.summary import summarise as summarise
+    from rankmill.mining.statistics.summaries.summary import summarise as summarise
     from rankmill.mining.store import Workspace as Workspace
     from rankmill.shaping import (
         cells as cells,

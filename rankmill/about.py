@@ -36,7 +36,7 @@ def vectors_of(encoder: str, about: Artifact, how: Execution = INLINE) -> Mappin
     """Encode the corpus and the queries that an artifact is about, or find their vectors."""
     from dataclasses import asdict
 
-    from rankmill.mining.encoders import encode
+    from rankmill.mining.models.encoders import encode
     from rankmill.mining.teachers import TEACHERS
 
     text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"

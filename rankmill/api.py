@@ -67,7 +67,7 @@ def pool(
     how: Execution = INLINE,
 ) -> Artifact:
     """Join runs into one row per query; `positives` adds those graded `min_grade` or more."""
-    from rankmill.mining.pool import pool_runs
+    from rankmill.mining.runs.pool import pool_runs
 
     if not runs:
         raise UsageError("a pool needs at least one run", do="name one or more runs")
@@ -202,7 +202,7 @@ def audit(
     examples: int = 10,
 ) -> dict[str, Any]:
     """Look for false negatives, near copies, leakage, coverage of test `runs`, and imbalance."""
-    from rankmill.mining.audit import audit_groups
+    from rankmill.mining.audit.checks import audit_groups
 
     return audit_groups(
         groups.workspace,
@@ -218,7 +218,7 @@ def audit(
 
 def explain(groups: Artifact, query_id: str) -> Any:
     """Say of every candidate of a query who found it, what it scores, why it stayed or went."""
-    from rankmill.mining.selection.explain import explain_query
+    from rankmill.mining.audit.explain import explain_query
 
     return explain_query(groups.workspace, groups, query_id)
 

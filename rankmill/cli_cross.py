@@ -127,7 +127,7 @@ def _unblocked(made: Any, here: Session) -> tuple[Any, str | None]:
 
 
 def _facts(made: Any, found: dict[str, Any]) -> dict[str, Any]:
-    from rankmill.mining.selection.blocks.confounding import label_of_cell
+    from rankmill.mining.derive.blocks.confounding import label_of_cell
 
     cells = {
         label_of_cell(*place): {"root": artifact.root_hash, "rows": artifact.rows}

@@ -9,7 +9,7 @@ import typer
 from rankmill.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
 
 if TYPE_CHECKING:
-    from rankmill.mining.selection.explain import Explained, Explanation
+    from rankmill.mining.audit.explain import Explained, Explanation
 
 GroupsOption = Annotated[str, typer.Option("--groups", help="Name of groups.")]
 _TEXT = 70  # characters of a text in a line for people
@@ -34,7 +34,7 @@ def explain(
     """
     from dataclasses import asdict
 
-    from rankmill.mining.selection.explain import explain_query
+    from rankmill.mining.audit.explain import explain_query
 
     with session(workspace, as_json=json) as here:
         found = explain_query(here.workspace, groups, query_id)
@@ -70,7 +70,7 @@ def audit(
     nf-groups --against test
     """
     from rankmill import api
-    from rankmill.mining.audit import verdict
+    from rankmill.mining.audit.checks import verdict
 
     with session(workspace, as_json=json) as here:
         artifact = here.workspace.find(groups, "groups")
@@ -110,7 +110,7 @@ def summary(
     vectors: their intrinsic dimension. Example: rankmill summary nf-stats        rankmill summary
     nf-stats --json
     """
-    from rankmill.mining.statistics.dataset import describe_artifact
+    from rankmill.mining.statistics.summaries.dataset import describe_artifact
 
     with session(workspace, as_json=json) as here:
         others = [here.workspace.find(other, "statistics") for other in beside or ()]

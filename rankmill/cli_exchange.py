@@ -158,7 +158,7 @@ def unsafe_convert_pickle(
     Example: rankmill unsafe-convert-pickle scores.pkl.gz --to scores.jsonl --i-trust-this-file
     """
     from rankmill.mining.errors import BadInput, UsageError
-    from rankmill.mining.teachers.pickles import convert_score_pickle
+    from rankmill.mining.teachers.files.pickles import convert_score_pickle
 
     if not trust:
         raise UsageError(

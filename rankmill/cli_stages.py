@@ -129,7 +129,7 @@ def mine(
     """
     from rankmill import api
     from rankmill.mining.collection import Collection
-    from rankmill.mining.sources import to_trec
+    from rankmill.mining.runs.trec import to_trec
 
     with session(workspace, workers, ray_address, json) as here:
         opened = Collection.open(here.workspace, collection)

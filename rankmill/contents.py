@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from rankmill import dynamics, effects, findings, progress
 from rankmill.mining import names
-from rankmill.mining.sources.base import Run
+from rankmill.mining.runs.run import Run
 from rankmill.outcome import Outcome
 from rankmill.report import content
 from rankmill.results import START

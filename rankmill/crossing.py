@@ -9,7 +9,7 @@ from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.store import Artifact
 
 if TYPE_CHECKING:
-    from rankmill.mining.selection.blocks import BlockedCell
+    from rankmill.mining.derive.blocks import BlockedCell
 
 Cells = Mapping[tuple[int, int], Artifact]
 
@@ -40,7 +40,7 @@ def cross(
     a pair_entropy, by default the first that `stats` would measure. `levels`: `span`, `tolerance`,
     `locality_step`, `entropy_step`, `steps` of `blocked_cell`.
     """
-    from rankmill.mining.selection.blocks import BlockedCell, groups_of_cell
+    from rankmill.mining.derive.blocks import BlockedCell, groups_of_cell
     from rankmill.mining.statistics.measure import default_statistics
 
     chosen = entropy or default_statistics(scores.metadata["kind"])[0]
@@ -80,9 +80,9 @@ def cell_named(
 
     Its design is made, or found: all cells of a recipe share it.
     """
+    from rankmill.mining.derive.blocks import groups_of_cell
     from rankmill.mining.errors import UsageError
     from rankmill.mining.selection import STRATEGIES
-    from rankmill.mining.selection.blocks import groups_of_cell
 
     cell = STRATEGIES.parse(text)
     if encoder is None:
@@ -96,8 +96,8 @@ def cell_named(
 
 def is_cell(text: str) -> bool:
     """Say whether a strategy is a cell of a blocked design."""
+    from rankmill.mining.derive.blocks import BlockedCell
     from rankmill.mining.selection import STRATEGIES
-    from rankmill.mining.selection.blocks import BlockedCell
 
     return isinstance(STRATEGIES.parse(text), BlockedCell)
 
@@ -112,7 +112,7 @@ def _design(
     **request: Any,
 ) -> Artifact:
     from rankmill import api
-    from rankmill.mining.selection.blocks import cross_cells
+    from rankmill.mining.derive.blocks import cross_cells
 
     return cross_cells(
         pool.workspace,
@@ -134,8 +134,9 @@ def unblocked(cells: Cells, *, how: Execution = INLINE) -> dict[tuple[int, int],
     most. Raises BadInput where a cell stays empty.
     """
     from rankmill import api
-    from rankmill.mining.selection import crossed_cells, select_groups
-    from rankmill.mining.selection.blocks.design import cell_of
+    from rankmill.mining.derive import crossed_cells
+    from rankmill.mining.derive.blocks.design import cell_of
+    from rankmill.mining.selection import select_groups
     from rankmill.mining.statistics import measure_groups
 
     design = design_of(cells)
@@ -172,7 +173,7 @@ def orthogonality(cells: Cells, against: Cells | None = None) -> dict[str, Any]:
     The result of `mining.selection.blocks.orthogonality`, and under `confounding` how much the
     difficulty of the queries differs between the cells; under `against` the same of other cells.
     """
-    from rankmill.mining.selection import blocks
+    from rankmill.mining.derive import blocks
 
     design = design_of(cells)
     pool, scores, qrels = (design.input(role) for role in ("pool", "scores", "qrels"))
@@ -188,7 +189,7 @@ def queries_in_all(cells: Cells) -> tuple[int, int]:
     """Return how many queries have a group in every cell, and how many in any."""
     import numpy as np
 
-    from rankmill.mining.selection.blocks import confounding
+    from rankmill.mining.derive.blocks import confounding
 
     found = confounding(cells, np.empty(0, np.uint32), {})
     return found["queries_in_all_cells"], found["queries"]

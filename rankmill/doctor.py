@@ -153,8 +153,8 @@ def promises() -> list[Finding]:
     try:
         import torch
 
-        from rankmill.mining.precision import SLOWDOWN, bfloat16_is_faster
-        from rankmill.mining.sources.dense import default_engine
+        from rankmill.mining.models.precision import SLOWDOWN, bfloat16_is_faster
+        from rankmill.mining.search.dense import default_engine
     except ImportError as error:
         return [Finding("promises", "bad", f"torch or transformers cannot be imported ({error})")]
     kernels = torch.backends.cpu.get_cpu_capability()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from rankmill.mining.sources.base import Run
+from rankmill.mining.runs.run import Run
 from rankmill.mining.store import files
 from rankmill.rank_curves import RankCurve, Scale, rank_curve
 from rankmill.report import content

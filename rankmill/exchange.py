@@ -55,7 +55,7 @@ def import_run(
     how: Execution = INLINE,
 ) -> Artifact:
     """Read a TREC run, plain or gzipped, as a run artifact; with `system` a hard-negatives file."""
-    from rankmill.mining.sources.imported import import_run as read
+    from rankmill.mining.runs.files import import_run as read
 
     workspace = collection.artifact.workspace
     made = read(workspace, path, collection, split, tag=system, system=system, how=how)
@@ -77,7 +77,7 @@ def import_scores(
 
     `score("stored(scores=NAME)", pool)` then takes them for the pairs of a pool.
     """
-    from rankmill.mining.teachers.imported import import_scores as read
+    from rankmill.mining.teachers.files.imported import import_scores as read
 
     made = read(
         collection.artifact.workspace,
@@ -104,7 +104,7 @@ def import_groups(
     how: Execution = INLINE,
 ) -> Artifact:
     """Read training groups of another trainer's layout: triple, colbert, tevatron, trove, …"""
-    from rankmill.mining.imported_groups import import_groups as read
+    from rankmill.mining.groups.imported import import_groups as read
 
     workspace = collection.artifact.workspace
     made = read(workspace, path, collection, form=format, kind=kind, size=size, how=how)

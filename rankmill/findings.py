@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rankmill.mining.sources.base import Run
+from rankmill.mining.runs.run import Run
 
 if TYPE_CHECKING:
     from rankmill.mining.collection import Qrels

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
-from rankmill.mining.sources.base import Run
+from rankmill.mining.runs.run import Run
 from rankmill.results import START, Results, Trained
 
 if TYPE_CHECKING:

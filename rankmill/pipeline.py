@@ -12,7 +12,7 @@ from rankmill.mining import names
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
 from rankmill.mining.errors import UsageError
-from rankmill.mining.sources.base import Run
+from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.recipes import Recipe
 from rankmill.results import Results, Trained

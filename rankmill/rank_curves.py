@@ -15,8 +15,8 @@ import numpy as np
 
 from rankmill.mining.draws import generator
 from rankmill.mining.ordered import product
-from rankmill.mining.sources.base import Run
-from rankmill.mining.statistics.power_law import Decay, fit_decay
+from rankmill.mining.runs.run import Run
+from rankmill.mining.statistics.summaries.power_law import Decay, fit_decay
 
 _KINDS = ("logit", "log-prob", "probability")
 _TINY = 1e-30  # a probability that float64 rounds to 0, on a logarithmic axis

@@ -18,7 +18,7 @@ def cut(
     how: Execution = INLINE,
 ) -> Artifact:
     """Keep the groups that a cut keeps: `keep_below(q=0.75)`, `where("ties = 0")`, `cell(0,1)`."""
-    from rankmill.mining.selection import cut_groups
+    from rankmill.mining.derive import cut_groups
 
     return _named(cut_groups(groups.workspace, groups, statistics, keep, how=how), name)
 
@@ -41,7 +41,7 @@ def cells(
     The keys count bins from the nearest and from the lowest entropy; `name` becomes
     `name-near0-sure0` and so on.
     """
-    from rankmill.mining.selection import crossed_cells
+    from rankmill.mining.derive import crossed_cells
 
     made = crossed_cells(
         groups.workspace,
@@ -68,7 +68,7 @@ def subsample(
     how: Execution = INLINE,
 ) -> Artifact:
     """Draw smaller groups out of groups, `times` different ones of each; positives stay."""
-    from rankmill.mining.selection import subsample_groups
+    from rankmill.mining.derive import subsample_groups
 
     made = subsample_groups(groups.workspace, groups, size=size, times=times, seed=seed, how=how)
     return _named(made, name)
@@ -86,8 +86,8 @@ def retarget(
 
     With both, the target is applied to the other teacher's scores.
     """
+    from rankmill.mining.derive import rescore_groups, retarget_groups
     from rankmill.mining.errors import UsageError
-    from rankmill.mining.selection import rescore_groups, retarget_groups
 
     if target is None and scores is None:
         raise UsageError("nothing says what the new labels are", do="name a target, or scores")

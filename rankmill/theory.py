@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rankmill.measures import terms
-from rankmill.mining.statistics.terms import measurable
+from rankmill.mining.statistics.summaries.terms import measurable
 from rankmill.report import content
 
 if TYPE_CHECKING:

@@ -26,10 +26,10 @@ from tiny_language_models import tiny_causal_lm, tiny_seq2seq
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
 from rankmill import api, exchange, shaping
-from rankmill.mining import encoders
 from rankmill.mining.actors import Execution, cluster
 from rankmill.mining.collection import Collection
-from rankmill.mining.forward import Forward
+from rankmill.mining.models import encoders
+from rankmill.mining.models.forward import Forward
 from rankmill.mining.store import Artifact
 from rankmill.mining.teachers import scores
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from rankmill.mining.groups import GroupArrays, groups_table
+from rankmill.mining.groups.format import GroupArrays, groups_table
 from rankmill.mining.store import Output, Shard, Stage
 from rankmill.mining.store.tables import SCORES, groups_schema, vectors_schema
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rankmill.mining.teachers import CrossEncoder
 from rankmill.mining.teachers.base import PREPARERS, Prepared, Scored
+from rankmill.mining.teachers.cross_encoder import CrossEncoder
 
 
 class Odd:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rankmill.mining.sources import build_run, run_table
+from rankmill.mining.runs.run import build_run, run_table
 from rankmill.mining.store import Output, Shard
 from rankmill.training.evaluation import Evaluation, evaluate_run
 

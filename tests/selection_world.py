@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rankmill.mining.collection import collect
-from rankmill.mining.pool import Pool, pool_runs
+from rankmill.mining.runs.pool import Pool, pool_runs
 from rankmill.mining.selection import select_groups
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Output, Stage, Workspace, split_by_work

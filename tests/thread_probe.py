@@ -35,7 +35,7 @@ def main(folder: Path, place: Path) -> None:
 def artifacts(folder: Path, place: Path) -> Iterator[tuple[str, str]]:
     """Root hashes of what two awkward models make: vectors, runs, indexes, scores, columns."""
     from rankmill.mining.collection import collect
-    from rankmill.mining.encoders import encode
+    from rankmill.mining.models.encoders import encode
     from rankmill.mining.sources import mine
     from rankmill.mining.statistics import default_statistics, measure_pool
     from rankmill.mining.store import Workspace
@@ -77,8 +77,8 @@ def numbers() -> Iterator[tuple[str, str]]:
     """Hashes of the statistics of whole data sets, of a size at which BLAS shares the work out."""
     from rankmill.mining.ordered import product
     from rankmill.mining.statistics.neighbours import intrinsic_dimension
-    from rankmill.mining.statistics.power_law import fit_decay
-    from rankmill.mining.statistics.summary import _pearson
+    from rankmill.mining.statistics.summaries.power_law import fit_decay
+    from rankmill.mining.statistics.summaries.summary import _pearson
 
     rng = np.random.Generator(np.random.Philox(11))
     yield "correlations", _hash(_pearson(rng.normal(size=(30_011, 7)), rng.random(30_011)))

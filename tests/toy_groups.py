@@ -14,7 +14,7 @@ from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import Collection, collect
 from rankmill.mining.exports import EXPORTS
-from rankmill.mining.groups import GroupArrays, Groups, groups_table
+from rankmill.mining.groups.format import GroupArrays, Groups, groups_table
 from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace
 from rankmill.mining.store.tables import groups_schema
 

@@ -10,11 +10,11 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
 from rankmill.mining.collection import Collection, collect
-from rankmill.mining.groups import GroupArrays, Groups, groups_table
-from rankmill.mining.models import ModelFolder, resolve
+from rankmill.mining.groups.format import GroupArrays, Groups, groups_table
+from rankmill.mining.models.folder import ModelFolder, resolve
+from rankmill.mining.models.tokens import tokens_of
 from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace
 from rankmill.mining.store.tables import groups_schema
-from rankmill.mining.text.tokens import tokens_of
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..mining.collection import Collection
 from ..mining.errors import BadInput
-from ..mining.groups import Groups
+from ..mining.groups.format import Groups
 from ..mining.store.artifact import compared_parts, take_over
 from .stream import GroupStream
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..mining.actors import INLINE, Execution
-from ..mining.encoders import settings_of
 from ..mining.errors import BadInput
-from ..mining.group_pairs import pairs_of_groups
+from ..mining.groups.pairs import pairs_of_groups
+from ..mining.models.encoders import settings_of
 from ..mining.statistics import STATISTICS, Statistic, measure_groups, measure_pool
 from ..mining.statistics.measure import SIMILARITY_T
 from ..mining.store import Artifact, Workspace

@@ -18,8 +18,9 @@ import pyarrow as pa
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection, Corpus, Qrels
 from ..mining.errors import BadInput, UsageError
-from ..mining.models import ModelFolder, resolve
-from ..mining.sources import Run, build_run, mine, run_table
+from ..mining.models.folder import ModelFolder, resolve
+from ..mining.runs.run import Run, build_run, run_table
+from ..mining.sources import mine
 from ..mining.store import (
     Artifact,
     Output,

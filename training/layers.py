@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from ..mining.errors import UsageError
-from ..mining.models import ModelFolder
+from ..mining.models.folder import ModelFolder
 
 
 def keep_layers(network: Any, layers: int, model: ModelFolder) -> None:

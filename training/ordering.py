@@ -15,7 +15,7 @@ import numpy as np
 
 from ..mining.draws import generator
 from ..mining.errors import BadInput, UsageError
-from ..mining.statistics.terms import AMOUNTS, Design, Sums, columns_for, design_of
+from ..mining.statistics.summaries.terms import AMOUNTS, Design, Sums, columns_for, design_of
 from ..mining.store import Artifact
 from .evaluation import Evaluation
 from .measures import parse_measures

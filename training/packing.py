@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from ..mining.errors import BadInput, UsageError
-from ..mining.models import ModelFolder
-from ..mining.sequences import Template
+from ..mining.models.folder import ModelFolder
+from ..mining.models.sequences import Template
 from ..mining.store import Artifact
 from ..native.gather import copy_rows, frame_rows, kept_lengths
 

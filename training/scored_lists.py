@@ -12,7 +12,7 @@ from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
 from ..mining.errors import BadInput
 from ..mining.names import Call, parse
-from ..mining.sources import build_run
+from ..mining.runs.run import build_run
 from ..mining.sources.rerank import RerankWorker
 from ..mining.store import Artifact, Workspace, split_by_work
 from ..mining.store.tables import list_values

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..mining.errors import UsageError
+from ..mining.models.precision import CHOICES
 from ..mining.names import Call, Family, parse
-from ..mining.precision import CHOICES
 
 PRECISIONS = CHOICES
 _LATER = {"pieces", "cache", "recompute", "compile", "threads"}

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..mining.draws import key_of
 from ..mining.errors import BadInput, UsageError
-from ..mining.groups import GroupArrays, Groups
+from ..mining.groups.format import GroupArrays, Groups
 from ..mining.store import Artifact
 from ..native.gather import draw_columns
 from .order import Order, share

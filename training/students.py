@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..mining.classifiers import check_classifier
-from ..mining.encoders import POOLINGS, settings_of
 from ..mining.errors import UsageError
-from ..mining.models import ModelFolder, resolve
+from ..mining.models.classifiers import check_classifier
+from ..mining.models.encoders import POOLINGS, settings_of
+from ..mining.models.folder import ModelFolder, resolve
+from ..mining.models.sequences import Template
 from ..mining.names import Family
-from ..mining.sequences import Template
 from .networks import JointNetwork, Network, TowerNetwork, load
 from .packing import Limits, Pairs, TokenColumns, Towers
 

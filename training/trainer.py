@@ -10,11 +10,11 @@ from typing import Any
 
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
-from ..mining.groups import Groups
-from ..mining.models import ModelFolder
-from ..mining.precision import settle_compute
+from ..mining.groups.format import Groups
+from ..mining.models.folder import ModelFolder
+from ..mining.models.precision import settle_compute
+from ..mining.models.tokens import tokens_of
 from ..mining.store import Artifact, Workspace, files, fingerprint_of
-from ..mining.text.tokens import tokens_of
 from .loop import Training
 from .losses import LOSSES, Loss
 from .packing import Limits

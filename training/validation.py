@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ..mining.errors import UsageError
-from ..mining.groups import Groups
+from ..mining.groups.format import Groups
 from .networks import Network
 from .stream import GroupStream, Packer
 

@@ -10,7 +10,33 @@ from ..names import Family
 from .folder import ExportFolder
 from .source import GroupSource
 
-EXPORTS = Family("export format")
+EXPORTS = Family(
+    "export format",
+    __package__,
+    {
+        ".embedding.arctic": "arctic-embed",
+        ".embedding.arctic_batches": "arctic-embed-batches",
+        ".embedding.beir": "beir",
+        ".embedding.contrastors": "contrastors",
+        ".embedding.flag_embedding": "flag-embedding",
+        ".embedding.gpl": "gpl",
+        ".embedding.nemo": "nemo",
+        ".embedding.sentence_transformers": "pylate sentence-transformers",
+        ".embedding.sentence_transformers_rows": "sentence-transformers-rows",
+        ".embedding.tevatron": "tevatron tevatron-ids tevatron-megatron",
+        ".embedding.trove": "trove",
+        ".ranking.colbert": "colbert",
+        ".ranking.hf_datasets": "datasets",
+        ".ranking.lightning_ir": "lightning-ir",
+        ".ranking.lsr": "lsr",
+        ".ranking.matchmaker": "matchmaker",
+        ".ranking.ms_swift": "ms-swift",
+        ".ranking.rank_llm": "rank-llm",
+        ".ranking.rankers": "rankers",
+        ".ranking.splade": "splade",
+        ".ranking.trec": "trec",
+    },
+)
 """Formats by canonical text, such as `tevatron(rows=ids)`."""
 
 

@@ -17,7 +17,7 @@ from ..collection import Collection
 from ..collection.handles import TextTable, blank, first_ten
 from ..draws import key_of
 from ..errors import BadInput, UsageError
-from ..groups import GroupArrays, Groups
+from ..groups.format import GroupArrays, Groups
 from ..store import Artifact
 
 _PAIRS = 1 << 20  # of a batch without texts

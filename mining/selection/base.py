@@ -11,8 +11,22 @@ import numpy as np
 from ..errors import BadInput, UsageError
 from ..names import Family, nearest
 
-STRATEGIES = Family("strategy")
-FILTERS = Family("filter")
+STRATEGIES = Family(
+    "strategy",
+    __package__,
+    {
+        ".quotas": "quotas",
+        ".strategies": "random stratified top uniform",
+        ".targeted": "entropy_target shell",
+        ".weighted": "mixture softmax",
+        "..derive.blocks.values": "blocked_cell",
+    },
+)
+FILTERS = Family(
+    "filter",
+    __package__,
+    {".filters": "between margin near_copies percentile rank_window share"},
+)
 
 FIXED, DRAWN, MIXED = "fixed", "drawn", "mixed"
 """What a source's list is: the same whatever the seed; a uniform draw from the corpus; or made from

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ..collection.handles import Corpus
 from ..errors import BadInput
-from ..pool import Pool
+from ..runs.pool import Pool
 from ..store import Artifact
 from ..store.tables import list_values
 from .drawn import origins_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..sources.base import Run
+from ..runs.run import Run
 from ..store import Artifact
 from .base import DRAWN, FIXED, MIXED, Candidates
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import BadInput, UsageError
-from ..score_kinds import has_probability
-from ..statistics.base import SCALES, checked_scale
+from ..score_kinds import SCALES, checked_scale, has_probability
 from .base import FILTERS, Candidates, label_of
 from .targeted import log_probabilities
 
@@ -186,7 +185,7 @@ class RankWindow:
 class NearCopies(OfOneDocument):
     """Remove near copies of any positive of the query: texts whose overlap is `of` or more.
 
-    The overlap is the exact Jaccard overlap of folded character shingles (`mining.near_copies`).
+    The overlap is the exact Jaccard overlap of folded character shingles (`mining.text.near_copies`).
     """
 
     of: float = 0.8

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..collection.handles import EXCLUDED, Corpus, Qrels, Queries
 from ..errors import BadInput
-from ..near_copies import KeptShingles
+from ..models.vectors import Vectors
 from ..store import Artifact, open_artifact
-from ..vectors import Vectors
+from ..text.near_copies import KeptShingles
 from .base import DRAWN, MIXED, Candidates
 from .candidates import NotFinite, PoolRows, ScoreRows, TextCopies
 

@@ -14,11 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from ..draws import generator
-from ..sources import parse_source
-from ..sources.base import Run
+from ..runs.run import Run
+from ..runs.union import Lists
+from ..sources import SOURCES
 from ..sources.fusion import CombMnz, CombSum, Linear, Rrf, fuse_lists, fuser_of
 from ..sources.uniform import Urn
-from ..sources.union import Lists
 from .base import FIXED, MIXED, Candidates, Strategy
 from .drawn import origin_of
 from .strategies import Random, Top, Uniform
@@ -87,7 +87,7 @@ def _takes_the_first_ranks(strategy: Strategy) -> bool:
 def _can_be_drawn_again(run: Run) -> bool:
     if origin_of(run) != MIXED:
         return True
-    value = parse_source(run.label)
+    value = SOURCES.parse(run.label)
     if not isinstance(value, Rrf | CombSum | CombMnz | Linear):
         return False
     if isinstance(value, Linear) and min(value.weights) < 0:
@@ -109,7 +109,7 @@ def _lists(
         return known[name]
     origin = origin_of(run)
     if origin == MIXED:
-        value, members = parse_source(run.label), _members(run)
+        value, members = SOURCES.parse(run.label), _members(run)
         lists = [_lists(member, row, number, urn, draws, known) for member in members]
         depth = int(run.artifact.parameters["depth"])
         known[name] = fuse_lists(lists, fuser_of(value, len(members)), depth)

@@ -12,9 +12,9 @@ from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, EXCLUDED, Collection, check_min_grade
 from ..draws import generator
 from ..errors import BadInput, UsageError
-from ..groups import GroupArrays, groups_table
+from ..groups.format import GroupArrays, groups_table
 from ..names import nearest
-from ..pool import Pool
+from ..runs.pool import Pool
 from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.tables import groups_schema
 from .base import FILTERS, FIXED, STRATEGIES, Candidates, Filter, Strategy, draw_uniformly

@@ -11,11 +11,12 @@ import pyarrow as pa
 from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
+from ..runs.run import build_run, run_table
+from ..search.bm25 import Batch, Searcher
+from ..search.postings import Postings, postings_of
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..text.analysis import analyse
-from ..text.postings import Postings, postings_of
-from .base import SOURCES, build_run, mines, run_table
-from .bm25_search import Batch, Searcher
+from .base import SOURCES, mines
 from .restriction import Restriction, Wish, check_unchanged
 
 _SHARD_POSTINGS = 4_000_000_000  # about ten seconds on one core

@@ -1,12 +1,4 @@
-"""The dense source: exact search by inner product over an encoder's memory-mapped vectors.
-
-A search proposes a few more documents than asked for; their scores are computed again in one fixed
-order of summation, sorted by (−score, document) and cut. A bound on the rounding errors of the
-search proves for each query that nothing outside the proposal belongs into the list. Processors
-with matrix tiles search in bfloat16 (`narrow_search`), others with FAISS, block by block; where the
-bound proves nothing (many near-equal documents), the query is searched again, further.
-So the run is exact, and the same bytes for any engine and any number of workers and threads.
-"""
+"""The dense source: nearest documents by inner product, exactly or by a FAISS index."""
 
 from __future__ import annotations
 
@@ -14,32 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ...native.topk import merge_ranked
 from ..actors import INLINE, Execution
-from ..ann import SEARCHED, has_faiss, index_of, load_index, search_index
-from ..collection.handles import Collection, Corpus
-from ..draws import generator
-from ..encoders import DTYPES, POOLINGS, encode
+from ..collection.handles import Collection
 from ..errors import UsageError
-from ..models import ModelFolder, device, resolve
-from ..narrow_search import NarrowSearch
-from ..precision import CHOICES, has_tiles, settle_compute
-from ..store import Artifact, Output, Shard, Workspace, open_artifact
-from ..torch_search import nearest_torch
-from ..vectors import SomeParts, Vectors, products, same_width
-from .base import SOURCES, build_run, mines, run_table
-from .document_ranges import MergeWorker, Range, Search, document_ranges, search_ranges
+from ..models.encoders import DTYPES, POOLINGS, encode
+from ..models.folder import ModelFolder, device, resolve
+from ..models.precision import CHOICES, settle_compute
+from ..models.vectors import Vectors, same_width
+from ..runs.run import build_run
+from ..search.dense import RECALL_SAMPLE, AnnWorker, DenseWorker, query_blocks
+from ..search.document_ranges import MergeWorker, Search, document_ranges, search_ranges
+from ..search.faiss_index import SEARCHED, index_of, load_index
+from ..store import Artifact, Workspace
+from .base import SOURCES, mines
 
 if TYPE_CHECKING:
     from ..store import Worker
-
-_QUERY_BLOCK = 2048  # queries per shard: FAISS chooses its path by the size of the block
-_DOC_BLOCK = 1 << 16
-_MARGIN = 32
-_WIDEN = 4
-RECALL_SAMPLE = 200  # queries of an approximate run that are searched exactly too
 
 
 @SOURCES.register("dense")
@@ -163,179 +145,3 @@ def vectors_by(
         dim=source.dim,
         how=how,
     )
-
-
-def query_blocks(queries: int) -> list[Shard]:
-    """Cut a split's queries into the shards of a search."""
-    starts = range(0, queries, _QUERY_BLOCK)
-    stops = [min(at + _QUERY_BLOCK, queries) for at in starts]
-    blocks = [Shard(n, a, b, b - a) for n, (a, b) in enumerate(zip(starts, stops, strict=True))]
-    return blocks or [Shard(0, 0, 0, 0)]
-
-
-def default_engine() -> str:
-    """Return what searches fastest on this machine; the lists are the same bytes by any."""
-    kind = device().type
-    if kind != "cpu" or not (has_tiles() or has_faiss()):
-        return kind
-    return "tiles" if has_tiles() else "faiss"
-
-
-class DenseWorker:
-    """Searches blocks of queries over mapped vectors, or over a range of their parts."""
-
-    def __init__(
-        self,
-        queries: str,
-        docs: str,
-        corpus: str,
-        split_queries: np.ndarray,
-        depth: int,
-        engine: str | None = None,
-        parts: Range | None = None,
-    ):
-        stored = open_artifact(docs)
-        some = SomeParts(stored, *(parts or (0, len(stored.parts))))
-        self.queries, self.docs = Vectors(open_artifact(queries)), Vectors(some)
-        same_width(self.queries, self.docs)
-        self.split_queries = split_queries
-        self.first = some.start
-        empty = Corpus(open_artifact(corpus)).empty.astype(np.int64) - self.first
-        self.empty = empty[(empty >= 0) & (empty < some.rows)]
-        self.depth = min(depth, len(self.docs) - len(self.empty))
-        self.engine = engine or default_engine()
-        self._longest: float | None = None
-        allowed = np.ones(len(self.docs), dtype=np.uint8)
-        allowed[self.empty] = 0
-        self.narrow = NarrowSearch(self.docs, allowed, self.depth)
-
-    def __call__(self, shard: Shard) -> Output:
-        """Return the ranked lists of split queries start…stop−1."""
-        query = self.split_queries[shard.start : shard.stop]
-        docs, scores, searched = self.nearest(query)
-        offsets = np.arange(len(query) + 1) * self.depth
-        return Output(
-            run_table(query, offsets, docs.ravel() + np.uint32(self.first), scores.ravel()),
-            usage={"queries": len(query), "searches": searched},
-        )
-
-    def nearest(self, query: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return (docs uint32, scores float32) [n, depth] of queries, exactly, and the number of
-        searches."""
-        docs = np.empty((len(query), self.depth), dtype=np.uint32)
-        scores = np.empty((len(query), self.depth), dtype=np.float32)
-        pending, searched = np.arange(len(query)), 0
-        if self.engine == "tiles" and self.depth:
-            docs, scores, done = self.narrow.nearest(self.queries.rows(query))
-            pending, searched = np.flatnonzero(~done), len(query)
-        width = self.depth + max(_MARGIN, self.depth // 8) + len(self.empty)
-        while len(pending) and self.depth:
-            width = min(width, len(self.docs))
-            vectors = self.queries.rows(query[pending])
-            near, found = self._propose(vectors, width)
-            exact, ranked = self.rank(vectors, found)
-            docs[pending] = ranked[:, : self.depth]
-            scores[pending] = exact[:, : self.depth]
-            searched += len(pending)
-            if width == len(self.docs):
-                break
-            bound = self._rounding(vectors)
-            unsure = exact[:, self.depth - 1] <= near[:, -1] + bound
-            pending = pending[unsure]
-            width *= _WIDEN
-        return docs, scores, searched
-
-    def _propose(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (scores float32, docs int64) [n, width], best first, from a search over blocks."""
-        if self.engine not in {"faiss", "tiles"}:
-            return nearest_torch(vectors, self.docs, width, self.engine)
-        if not has_faiss():
-            return nearest_torch(vectors, self.docs, width, "cpu")
-        import faiss
-
-        shape = (len(vectors), width)
-        best = np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64)
-        spare = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-        starts = {part.number: part.start for part in self.docs.artifact.parts}
-        for part, low, high in self.docs.blocks(_DOC_BLOCK):
-            block = self.docs.part(part)[low:high].astype(np.float32)
-            k = min(width, high - low)
-            score, doc = faiss.knn(vectors, block, k, metric=faiss.METRIC_INNER_PRODUCT)
-            merge_ranked(*best, score, doc, starts[part] + low, *spare)
-            best, spare = spare, best
-        return best
-
-    def rank(self, vectors: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Score proposals canonically and sort by (−score, document); empty documents go last."""
-        row = np.repeat(np.arange(len(found)), found.shape[1])
-        places = np.maximum(found, 0).ravel()
-        exact = products(vectors, row, self.docs, places).reshape(found.shape)
-        exact[found < 0] = -np.inf
-        if len(self.empty):
-            exact[np.isin(found, self.empty)] = -np.inf
-        order = np.lexsort((found, -exact), axis=1)
-        return np.take_along_axis(exact, order, 1), np.take_along_axis(found, order, 1)
-
-    def _rounding(self, vectors: np.ndarray) -> np.ndarray:
-        """Bound |search score − canonical score| per query: width · 2⁻²³ · ‖q‖ · max ‖d‖.
-
-        Source: Higham, Accuracy and Stability of Numerical Algorithms, §3.1: |error| ≤ γ_n |q|·|d|
-        for sums in float32; the factor 2 covers the rounding of the canonical score.
-        """
-        if self._longest is None:
-            parts = (self.docs.part(p.number) for p in self.docs.artifact.parts)
-            self._longest = max(_longest_row(part) for part in parts)
-        lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1))
-        return (self.docs.width + 2) * 2.0**-23 * lengths * self._longest
-
-
-def _longest_row(part: Any) -> float:
-    longest = 0.0
-    for at in range(0, len(part), _DOC_BLOCK):
-        block = part[at : at + _DOC_BLOCK].astype(np.float32)
-        longest = max(longest, float(np.einsum("ij,ij->i", block, block).max(initial=0.0)))
-    return longest**0.5 * (1 + 1e-5)
-
-
-class AnnWorker:
-    """Searches an index; its proposals get their exact scores and the tie rule of every run."""
-
-    def __init__(
-        self,
-        queries: str,
-        docs: str,
-        corpus: str,
-        split_queries: np.ndarray,
-        depth: int,
-        index: str,
-        probe: int | None,
-    ):
-        self.exact = DenseWorker(queries, docs, corpus, split_queries, depth)
-        self.index = load_index(open_artifact(index), self.exact.docs, probe)
-        draws = generator(0, "dense.recall", open_artifact(index).fingerprint)
-        chosen = draws.permutation(len(split_queries))[:RECALL_SAMPLE]
-        self.sample = np.sort(split_queries[chosen])
-
-    def __call__(self, shard: Shard) -> Output:
-        """Return the lists of split queries start…stop−1; counts how many of the exact lists of the
-        sample were found."""
-        exact = self.exact
-        query = exact.split_queries[shard.start : shard.stop]
-        vectors = exact.queries.rows(query)
-        width = min(exact.depth + max(_MARGIN, exact.depth // 8), len(exact.docs))
-        found = search_index(self.index, vectors, width)
-        scores, ranked = exact.rank(vectors, found)
-        scores, ranked = scores[:, : exact.depth], ranked[:, : exact.depth]
-        known = np.isfinite(scores)
-        offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
-        sampled = np.isin(query, self.sample)
-        wanted, _, searched = exact.nearest(query[sampled])
-        hits = sum(
-            int(np.isin(near, row[good]).sum())
-            for near, row, good in zip(wanted, ranked[sampled], known[sampled], strict=True)
-        )
-        return Output(
-            run_table(query, offsets, ranked[known], scores[known]),
-            counts={"recall_found": hits, "recall_wanted": wanted.size},
-            usage={"queries": len(query), "searches": len(query) + searched},
-        )

@@ -19,12 +19,13 @@ from ..actors import Execution
 from ..collection.handles import EVERY_QUERY, Collection, Qrels
 from ..errors import BadInput, UsageError
 from ..names import Call, parse
+from ..runs.run import build_run, run_table
 from ..score_kinds import has_probability
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values
 from ..teachers import score_pool
 from ..teachers.direction import check_choice
-from .base import SOURCES, build_run, checked_grade, mines, run_table
+from .base import SOURCES, checked_grade, mines
 
 UNITS = ("raw", "logit", "logprob")
 TAKES = ("first", "passing")
@@ -151,7 +152,7 @@ def _scored(
     how: Execution,
 ) -> tuple[list[str], Artifact, Artifact]:
     """Return the labels of the runs, their union with the judged positives, and its scores."""
-    from ..pool import pool_runs
+    from ..runs.pool import pool_runs
     from . import run_of
 
     depth = source.within or source.per_source
@@ -202,7 +203,7 @@ class EnsembleWorker:
         per_source: int,
         min_grade: int = 1,
     ):
-        from ..pool import Pool
+        from ..runs.pool import Pool
 
         self.scores, self.qrels = open_artifact(scores), Qrels(open_artifact(qrels))
         self.kind, self.margin, self.unit, self.depth = kind, margin, unit, depth

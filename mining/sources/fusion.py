@@ -13,9 +13,10 @@ from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
 from ..names import parse
+from ..runs.run import Run, build_run, run_table
+from ..runs.union import Lists, Union, union_of
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
-from .base import SOURCES, Run, build_run, mines, run_table
-from .union import Lists, Union, union_of
+from .base import SOURCES, mines
 
 _SHARD_PAIRS = 4_000_000
 _SCALINGS = ("min_max", "z", "raw")

@@ -7,16 +7,11 @@ known to hold positives among the negatives (sentence-transformers#1346): they a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from ..actors import Execution
 from ..collection.handles import Collection
-from ..collection.lines import read_objects
-from ..errors import BadInput
-from ..names import nearest
+from ..runs.files import import_run
 from ..store import Artifact, Workspace
 from .base import SOURCES, mines
 
@@ -42,8 +37,6 @@ def mine_hard_negatives(
     how: Execution,
 ) -> Artifact:
     """Import the system's lists, cut to `depth`; raises BadInput naming the systems of the file."""
-    from .imported import import_run
-
     return import_run(
         workspace,
         source.path,
@@ -54,42 +47,3 @@ def mine_hard_negatives(
         system=source.system,
         how=how,
     )
-
-
-Row = tuple[int, str, str, float]
-"""(line, query id, document id, score)"""
-
-
-def rows_of(path: Path, system: str) -> Iterator[Row]:
-    """Yield the negatives of one system, best first, without the line's own positives."""
-    seen: set[str] = set()
-    for number, row in read_objects(path):
-        where = f"{path}, line {number}"
-        negatives = row.get("neg")
-        if "qid" not in row or not isinstance(negatives, dict):
-            raise BadInput(
-                "the line has no qid, or its neg is no object of lists",
-                where=where,
-                do='expected {"qid": 10, "pos": [0], "neg": {"bm25": [1, 7]}}',
-            )
-        seen |= negatives.keys()
-        positives = {_id(one, where) for one in row.get("pos", ())}
-        listed = dict.fromkeys(_id(one, where) for one in negatives.get(system, ()))
-        place = 0
-        for doc_id in listed:
-            if doc_id not in positives:
-                place += 1
-                yield number, str(row["qid"]), doc_id, float(-place)
-    if system not in seen:
-        raise BadInput(
-            f"the file has no negatives of system {system!r}",
-            where=path,
-            do=nearest(system, sorted(seen)),
-        )
-
-
-def _id(value: Any, where: str) -> str:
-    found = value.get("pid", value.get("doc_id")) if isinstance(value, dict) else value
-    if isinstance(found, bool) or not isinstance(found, str | int):
-        raise BadInput(f"{value!r} names no document", where=where, do="expected an id, or a pid")
-    return str(found)

@@ -13,13 +13,15 @@ import numpy as np
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection, Qrels
 from ..errors import UsageError
-from ..models import resolve
-from ..precision import settle_compute
+from ..models.folder import resolve
+from ..models.precision import settle_compute
+from ..models.vectors import Vectors
+from ..runs.run import build_run, run_table
+from ..search.dense import DenseWorker, query_blocks
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..store.tables import list_values
-from ..vectors import Vectors
-from .base import SOURCES, build_run, checked_grade, mines, run_table
-from .dense import Dense, DenseWorker, query_blocks, vectors_by
+from .base import SOURCES, checked_grade, mines
+from .dense import Dense, vectors_by
 
 
 @SOURCES.register("neighbours")

@@ -10,12 +10,13 @@ from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import BadInput
 from ..names import Call, parse
+from ..runs.run import build_run, run_table
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values
 from ..teachers import score_pool
 from ..teachers.direction import check_choice
 from . import run_of
-from .base import SOURCES, build_run, mines, run_table
+from .base import SOURCES, mines
 
 _SHARD_PAIRS = 1 << 20
 

@@ -10,8 +10,9 @@ from ..actors import Execution
 from ..collection.handles import Collection
 from ..draws import generator
 from ..errors import BadInput
+from ..runs.run import build_run, run_table
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
-from .base import SOURCES, build_run, mines, run_table
+from .base import SOURCES, mines
 
 _SHARD_PAIRS = 4_000_000
 

@@ -10,7 +10,8 @@ from ...native import agreement as native
 from ...native import scales
 from ..errors import UsageError
 from ..names import nearest
-from .base import ORDER, SCALE, STATISTICS, Column, Rows, checked_scale, column
+from ..score_kinds import checked_scale
+from .base import ORDER, SCALE, STATISTICS, Column, Rows, column
 
 _MARGINS = ("min", "mean", "variance")
 

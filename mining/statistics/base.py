@@ -20,7 +20,20 @@ from ..errors import BadInput, UsageError
 from ..names import Family, nearest
 from ..score_kinds import RANK, SCORE_KINDS
 
-STATISTICS = Family("statistic")
+STATISTICS = Family(
+    "statistic",
+    __package__,
+    {
+        ".agreement": "margin positive_rank score_variance suspects teacher_agrees ties",
+        ".density_ratio": "coverage density_ratio importance_ess mixing_guard",
+        ".entropy": "effective_size list_entropy loss_floor misorder pair_entropy",
+        ".hygiene": "hygiene",
+        ".locality": "diameter radius",
+        ".origins": "found_by negative_rank overlap removed",
+        ".shape": "intrinsic_dim log_density power_law",
+        ".student": "student_collapsed student_kl student_tau student_variance",
+    },
+)
 
 REASONS = {
     scales.SATURATED: "saturated",  # P = 0 or 1: no finite value on the scale asked for
@@ -46,7 +59,6 @@ EMPTY_TARGET, SAMPLE_OUTSIDE_TARGET = 10, 11
 NOT_FOUND, ZERO_DISTANCES, CONSTANT, NO_MIXTURE, ONLY_RANKS, NONE_RELEVANT = range(12, 18)
 DRAWN_LIST = 20
 
-SCALES = ("logprob", "logit", "raw")
 ORDER = "order"  # scores as stored, of whatever kind, for what looks at their order alone
 _CODES = {
     ("logit", "logprob"): scales.LOGIT_TO_LOGPROB,
@@ -199,15 +211,6 @@ def scale_code(kind: str, scale: str) -> int | None:
     if scale == ORDER or (scale == "raw" and kind != RANK):
         return scales.AS_STORED
     return _CODES.get((kind, scale))
-
-
-def checked_scale(scale: str | None) -> str | None:
-    """Return the canonical form of a `score=` parameter: None stands for logprob, the reference's
-    scale.
-    """
-    if scale not in (None, *SCALES):
-        raise UsageError(f"score={scale} is not a score scale", do=nearest(str(scale), SCALES))
-    return None if scale == "logprob" else scale
 
 
 def checked_temperature(value: float) -> None:

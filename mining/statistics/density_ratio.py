@@ -325,8 +325,8 @@ class Selection:
         None where that cannot be done: filters or the group's positive look at the draw as well, or
         the strategy or its source is none of those that `selection.redrawn` knows.
         """
+        from ..runs.run import Run
         from ..selection.redrawn import Redraws
-        from ..sources.base import Run
         from ..sources.uniform import Urn
 
         label = getattr(self.chooser.strategy, "source", None)

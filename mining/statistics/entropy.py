@@ -13,17 +13,8 @@ from ...native import entropy as native
 from ...native import softmax
 from ..errors import UsageError
 from ..names import Call, nearest, parse
-from ..score_kinds import refuse_probabilities
-from .base import (
-    SCALE,
-    SCALES,
-    STATISTICS,
-    Column,
-    Rows,
-    checked_scale,
-    checked_temperature,
-    column,
-)
+from ..score_kinds import SCALES, checked_scale, refuse_probabilities
+from .base import SCALE, STATISTICS, Column, Rows, checked_temperature, column
 
 _PAIRS = ("pos_pos", "pos_neg", "neg_neg")
 _BOUNDS = ("pinsker", "sharp", "upper")

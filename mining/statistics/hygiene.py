@@ -9,7 +9,7 @@ import numpy as np
 from ...native import scales
 from ..collection.handles import Corpus, Qrels
 from ..errors import UsageError
-from ..groups import Groups
+from ..groups.format import Groups
 from ..names import nearest
 from ..store import Artifact
 from .base import STATISTICS, Column, Rows

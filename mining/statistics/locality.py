@@ -13,9 +13,9 @@ import numpy as np
 from ...native import geometry as native
 from ...native import scales
 from ..errors import BadInput, UsageError
+from ..models.vectors import Vectors
 from ..names import nearest
 from ..store import Artifact
-from ..vectors import Vectors
 from .base import STATISTICS, Column, Rows, in_threads
 
 _METRICS = ("euclidean", "cosine")

@@ -18,7 +18,7 @@ from ...native import scales
 from ..actors import INLINE, Execution
 from ..collection.handles import Qrels, check_min_grade
 from ..errors import BadInput, UsageError
-from ..groups import Groups
+from ..groups.format import Groups
 from ..names import Family
 from ..score_kinds import RANK
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...native import divergence, pair_order, scales
 from ..errors import BadInput, UsageError
+from ..score_kinds import checked_scale
 from ..store import Artifact
 from ..teachers.lookup import PairScores, pair_keys
 from .base import (
@@ -23,7 +24,6 @@ from .base import (
     STATISTICS,
     Column,
     Rows,
-    checked_scale,
     checked_temperature,
     column,
     in_threads,

@@ -1,8 +1,8 @@
 """The artifact store: plans in, checked and fingerprinted Arrow parts out."""
 
-from .artifact import Artifact, Part, open_artifact
+from .artifact import Artifact, Part
 from .plan import Output, Shard, Stage, Worker, split_by_work
-from .workspace import Workspace, canonical_json, fingerprint_of
+from .workspace import Workspace, canonical_json, fingerprint_of, open_artifact
 
 __all__ = [
     "Artifact",

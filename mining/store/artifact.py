@@ -200,14 +200,6 @@ def take_over(compared: frozenset[Compared]) -> None:
     _checked.update(compared)
 
 
-def open_artifact(path: str | Path) -> Artifact:
-    """Open an artifact by its folder; what workers in other processes use."""
-    from .workspace import Workspace
-
-    folder = Path(path)
-    return Artifact(folder, Workspace(folder.parent.parent))
-
-
 def _read_manifest(path: Path) -> bytes:
     try:
         return (path / "manifest.json").read_bytes()

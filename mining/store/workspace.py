@@ -354,3 +354,9 @@ def _manifest(
         "dropped": dropped,
     }
     return canonical_json(manifest)
+
+
+def open_artifact(path: str | Path) -> Artifact:
+    """Open an artifact by its folder; what workers in other processes use."""
+    folder = Path(path)
+    return Artifact(folder, Workspace(folder.parent.parent))

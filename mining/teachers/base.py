@@ -10,12 +10,23 @@ import numpy as np
 
 from ..actors import Execution
 from ..errors import UsageError
-from ..models import ModelFolder
+from ..models.folder import ModelFolder
 from ..names import Family
 from ..store import Artifact, Workspace
 from .contract import RANGES, Range
 
-TEACHERS = Family("teacher")
+TEACHERS = Family(
+    "teacher",
+    __package__,
+    {
+        ".bi_encoder": "bi_encoder",
+        ".causal_lm": "causal_lm",
+        ".cross_encoder": "cross_encoder",
+        ".ensemble": "ensemble",
+        ".files.imported": "imported stored",
+        ".seq2seq": "seq2seq",
+    },
+)
 MISSING = ("error", "drop_doc", "drop_query")
 
 

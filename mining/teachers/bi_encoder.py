@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..actors import Execution
-from ..encoders import DTYPES, POOLINGS, encode
 from ..errors import UsageError
-from ..models import resolve
-from ..precision import CHOICES, settle_compute
+from ..models.encoders import DTYPES, POOLINGS, encode
+from ..models.folder import resolve
+from ..models.precision import CHOICES, settle_compute
+from ..models.vectors import Vectors, dots, same_width
 from ..store import Artifact, Workspace, open_artifact
-from ..vectors import Vectors, dots, same_width
 from .base import TEACHERS, Prepared, Scored, label_of, prepares
 
 
@@ -21,7 +21,7 @@ from .base import TEACHERS, Prepared, Scored, label_of, prepares
 class BiEncoder:
     """An encoder whose inner product is the score; a cosine where its vectors are normalised.
 
-    Parameters left out are read from the model's files, see `rankmill.mining.encoders`.
+    Parameters left out are read from the model's files, see `rankmill.mining.models.encoders`.
     `query_model`: an encoder of its own for queries (None: the same).
     """
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from ..actors import Execution
-from ..classifiers import check_classifier
-from ..encoders import unchanged
 from ..errors import BadInput, UsageError
-from ..forward import PACKED, Forward, Work
-from ..models import ModelFolder, device, resolve
-from ..precision import CHOICES, declared, settle_compute
-from ..sequences import Template, pair_sequences
+from ..models.classifiers import check_classifier
+from ..models.encoders import unchanged
+from ..models.folder import ModelFolder, device, resolve
+from ..models.forward import PACKED, Forward, Work
+from ..models.precision import CHOICES, declared, settle_compute
+from ..models.sequences import Template, pair_sequences
+from ..models.tokens import TokenStore, tokens_of
 from ..store import Artifact, Workspace, open_artifact
-from ..text.tokens import TokenStore, tokens_of
 from .base import TEACHERS, Prepared, Scored, label_of, prepares
 
 _SPECIAL = 4  # at most, around a pair; only for sharing out the work

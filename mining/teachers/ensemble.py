@@ -17,6 +17,7 @@ from ..score_kinds import SCORE_KINDS, refuse_ranks
 from ..store import Artifact, Workspace, open_artifact
 from .base import TEACHERS, Prepared, Scored, check_missing, prepares
 from .lookup import PairScores
+from .scores import score_pool
 
 
 @TEACHERS.register("ensemble")
@@ -66,8 +67,6 @@ def prepare_ensemble(
     workspace: Workspace, teacher: Ensemble, pool: Artifact, how: Execution
 ) -> Prepared:
     """Score the pool with every member; raises UsageError for kinds that cannot be averaged."""
-    from .scores import score_pool
-
     members = [
         score_pool(workspace, member, pool, direction="trusted", how=how) for member in teacher.of
     ]

@@ -16,27 +16,21 @@ import numpy as np
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import BadInput, UsageError
-from ..models import resolve
+from ..models.folder import resolve
 from ..names import Call, parse
 from ..store import Artifact, Stage, Workspace, split_by_work
 from ..store.tables import SCORES
 from .base import PREPARERS, TEACHERS, Prepared
-from .bi_encoder import BiEncoder
-from .causal_lm import CausalLm
 from .contract import check_arrival, range_text
-from .cross_encoder import CrossEncoder
 from .direction import check_choice, check_direction
-from .ensemble import Ensemble
-from .imported import Imported, Stored
 from .lookup import PairLists
 from .score_worker import KILLED, NOT_FINITE, Poisoned, ScoreWorker
-from .seq2seq import Seq2Seq
 
 _SHARD_WORK = 1 << 19  # tokens: about a minute of a small cross-encoder on two cores
-_KINDS: dict[str, Callable[[str], Any]] = {  # by the architecture that the config names
-    "ForSequenceClassification": CrossEncoder,
-    "ForCausalLM": CausalLm,
-    "ForConditionalGeneration": Seq2Seq,
+_KINDS = {  # by the architecture that the config names
+    "ForSequenceClassification": "cross_encoder",
+    "ForCausalLM": "causal_lm",
+    "ForConditionalGeneration": "seq2seq",
 }
 
 
@@ -54,8 +48,8 @@ def teacher_of(text: Any) -> Any:
     model = resolve(str(parsed))
     for ending, kind in _KINDS.items():
         if any(head.endswith(ending) for head in model.heads):
-            return kind(str(parsed))
-    return BiEncoder(str(parsed))
+            return TEACHERS.member(kind)(str(parsed))
+    return TEACHERS.member("bi_encoder")(str(parsed))
 
 
 def score_pool(
@@ -165,6 +159,3 @@ def _work_per_row(
         total = np.concatenate([[0], np.cumsum(each)])
         work.append(np.diff(total[offsets]))
     return np.concatenate(work) if work else np.zeros(0, np.int64)
-
-
-__all__ = ["Ensemble", "Imported", "Stored", "score_pool", "teacher_of"]

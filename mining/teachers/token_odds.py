@@ -17,12 +17,12 @@ import numpy as np
 
 from ..actors import Execution
 from ..devices import on_every_core, out_of_memory
-from ..encoders import unchanged
 from ..errors import BadInput, RankmillError, UsageError
-from ..models import ModelFolder, device, load_model, resolve
-from ..precision import CHOICES, declared, settle_compute
+from ..models.encoders import unchanged
+from ..models.folder import ModelFolder, device, load_model, resolve
+from ..models.precision import CHOICES, declared, settle_compute
+from ..models.tokens import Ragged, TokenStore, tokens_of
 from ..store import Artifact, Workspace, open_artifact
-from ..text.tokens import Ragged, TokenStore, tokens_of
 from .base import Prepared, Scored, label_of
 from .prompt import Prompt, fields_of, one_token
 

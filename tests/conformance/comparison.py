@@ -16,7 +16,7 @@ Row = dict[str, Any]
 def expected(target: Target, groups: Any, model: str) -> list[Row]:
     """The groups by plain look-ups, one after the other, as far as the layout holds them."""
     from rankmill.api import collection_of
-    from rankmill.mining.groups import Groups
+    from rankmill.mining.groups.format import Groups
 
     collection, rows = collection_of(groups), Groups(groups)
     corpus, queries = collection.corpus, collection.queries
@@ -43,7 +43,7 @@ def expected(target: Target, groups: Any, model: str) -> list[Row]:
 
 def cut_tokens(model: str, length: int) -> Callable[[str], str]:
     """Return what prints a text as the numbers of its first tokens."""
-    from rankmill.mining.models import resolve
+    from rankmill.mining.models.folder import resolve
 
     tokenizer = resolve(model).tokenizer()
     tokenizer.no_padding()

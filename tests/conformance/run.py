@@ -55,7 +55,7 @@ def main() -> int:
 def prepare(cache: Path, spec: str | None):
     """Mine, score and select groups of 16 for 500 queries; done once, found again afterwards."""
     import rankmill as rm
-    from rankmill.mining.models import resolve
+    from rankmill.mining.models.folder import resolve
 
     if spec is None:
         spec = f"beir:{first_queries(cache)}" if SHARED.is_dir() else "python-docs"
@@ -150,7 +150,7 @@ def load(
 ) -> tuple[str, str]:
     """Export, read with the loader, compare; `path`: where Python finds the trainer's clone."""
     import rankmill as rm
-    from rankmill.mining.models import resolve
+    from rankmill.mining.models.folder import resolve
 
     place, model = cache / "exports" / target.name, str(resolve(MODEL).path)
     shutil.rmtree(place, ignore_errors=True)

@@ -11,7 +11,7 @@ import pytest
 from tiny_models import tiny_encoder
 from toy_groups import toy
 
-from rankmill.mining.models import resolve
+from rankmill.mining.models.folder import resolve
 
 HERE = Path(__file__).resolve().parent
 GROUPS = [

@@ -16,7 +16,7 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
 from rankmill import doctor
-from rankmill.mining import precision
+from rankmill.mining.models import precision
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tiny_collection import tiny_beir
 
 import rankmill as rm
 from rankmill import findings
-from rankmill.mining.sources.base import Run
+from rankmill.mining.runs.run import Run
 
 
 @pytest.fixture

@@ -9,14 +9,15 @@ import pytest
 from group_makers import given
 from selection_world import build_world, select
 
-from rankmill.mining.audit import audit_groups, gini, verdict
+from rankmill.mining.audit.checks import audit_groups, gini, verdict
+from rankmill.mining.audit.explain import explain_query
+from rankmill.mining.audit.leakage import Trained, equal_texts, leakage, named_split
 from rankmill.mining.collection import collect
+from rankmill.mining.derive import cut_groups
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import GroupArrays, Groups, groups_table
-from rankmill.mining.leakage import Trained, equal_texts, leakage, named_split
-from rankmill.mining.selection import cut_groups
-from rankmill.mining.selection.explain import explain_query
-from rankmill.mining.sources import Run, mine
+from rankmill.mining.groups.format import GroupArrays, Groups, groups_table
+from rankmill.mining.runs.run import Run
+from rankmill.mining.sources import mine
 from rankmill.mining.statistics import measure_groups
 from rankmill.mining.store.tables import groups_schema
 

@@ -13,13 +13,15 @@ from tiny_models import tiny_encoder
 
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.rewrites import rewrite_queries
-from rankmill.mining.encoders import encode
+from rankmill.mining.derive import rescore_groups, subsample_groups
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import Groups
-from rankmill.mining.selection import rescore_groups, select_groups, subsample_groups
-from rankmill.mining.sources import Run, mine
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.models.encoders import encode
+from rankmill.mining.models.vectors import Vectors
+from rankmill.mining.runs.run import Run
+from rankmill.mining.selection import select_groups
+from rankmill.mining.sources import mine
 from rankmill.mining.store.tables import list_values
-from rankmill.mining.vectors import Vectors
 
 # ---- neighbours of the positive ------------------------------------------------------------------
 

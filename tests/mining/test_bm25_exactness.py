@@ -8,9 +8,9 @@ import pytest
 from oracles.dense_bm25 import Exhaustive
 
 from rankmill.mining.collection import collect
-from rankmill.mining.sources.bm25_search import Batch, Searcher
+from rankmill.mining.search.bm25 import Batch, Searcher
+from rankmill.mining.search.postings import Postings, postings_of
 from rankmill.mining.text.analysis import analyse
-from rankmill.mining.text.postings import Postings, postings_of
 
 
 @pytest.mark.parametrize("name", ["nfcorpus", "vaswani", "cisi", "cranfield"])

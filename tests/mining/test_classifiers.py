@@ -12,17 +12,17 @@ from tiny_collection import tiny_beir
 from tiny_language_models import tiny_causal_lm, tiny_decoder_classifier
 from tiny_models import tiny_cross_encoder, write_tokenizer
 
-from rankmill.mining.classifiers import _looks_up, check_classifier, check_padding
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput
-from rankmill.mining.forward import Forward
-from rankmill.mining.models import resolve
-from rankmill.mining.pool import pool_runs
+from rankmill.mining.models.classifiers import _looks_up, check_classifier, check_padding
+from rankmill.mining.models.folder import resolve
+from rankmill.mining.models.forward import Forward
+from rankmill.mining.models.tokens import TokenStore
+from rankmill.mining.runs.pool import pool_runs
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.tables import list_values
 from rankmill.mining.teachers import score_pool
-from rankmill.mining.text.tokens import TokenStore
 from rankmill.training.students import parse_student
 
 DECODERS = ("qwen2", "llama", "gemma")

@@ -17,11 +17,11 @@ from tiny_models import tiny_encoder
 from rankmill.mining.actors import Execution
 from rankmill.mining.devices import damaged, on_every_core, out_of_memory, to_device
 from rankmill.mining.errors import RankmillError
-from rankmill.mining.forward import Forward
-from rankmill.mining.models import resolve
-from rankmill.mining.sequences import Sequences, Template, single_sequences
+from rankmill.mining.models.folder import resolve
+from rankmill.mining.models.forward import Forward
+from rankmill.mining.models.sequences import Sequences, Template, single_sequences
+from rankmill.mining.models.tokens import Ragged
 from rankmill.mining.store import Workspace
-from rankmill.mining.text.tokens import Ragged
 
 
 def sequences(model: Path) -> Sequences:

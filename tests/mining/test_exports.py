@@ -14,9 +14,9 @@ from toy_groups import PLAIN, json_lines, publish_arrays, random_toy, rows_of, t
 
 from rankmill.mining.errors import BadInput
 from rankmill.mining.exports import export_groups
-from rankmill.mining.exports.lightning_ir import best_first
+from rankmill.mining.exports.ranking.lightning_ir import best_first
 from rankmill.mining.exports.source import Batch
-from rankmill.mining.groups import Groups
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.store import files
 
 

@@ -7,11 +7,11 @@ import pytest
 from toy_groups import publish_arrays, random_toy, rows_of
 
 from rankmill.mining.exports import export_groups
-from rankmill.mining.groups import Groups
-from rankmill.mining.imported_groups import import_groups
-from rankmill.mining.sources.imported import import_run
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.groups.imported import import_groups
+from rankmill.mining.runs.files import import_run
 from rankmill.mining.store.tables import list_values
-from rankmill.mining.teachers.score_files import format_of, read_scores
+from rankmill.mining.teachers.files.score_files import format_of, read_scores
 
 
 @pytest.fixture(scope="module")

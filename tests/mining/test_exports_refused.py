@@ -13,7 +13,7 @@ from toy_groups import DOCS, PLAIN, QUERIES, json_lines, publish_arrays, random_
 
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
 from rankmill.mining.exports import EXPORTS, export_groups
-from rankmill.mining.groups import Groups
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.store import files
 
 LOSSY = ("arctic-embed", "arctic-embed-batches", "beir", "gpl", "ms-swift", "nemo", "tevatron-ids")

@@ -9,7 +9,7 @@ import pytest
 from group_makers import make_groups, make_scores
 
 from rankmill.mining.errors import BadInput
-from rankmill.mining.groups import GroupArrays, Groups, groups_table
+from rankmill.mining.groups.format import GroupArrays, Groups, groups_table
 
 
 def arrays(n=6, size=4, **changed):

@@ -15,8 +15,8 @@ from toy_groups import publish
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.exports import export_groups
-from rankmill.mining.groups import Groups
-from rankmill.mining.imported_groups import import_groups
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.groups.imported import import_groups
 from rankmill.mining.store import Workspace
 
 EXPORTED = {

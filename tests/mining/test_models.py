@@ -10,7 +10,7 @@ import pytest
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
 from rankmill.mining.errors import BadInput
-from rankmill.mining.models import load_model, resolve
+from rankmill.mining.models.folder import load_model, resolve
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankmill.mining import narrow_search
-from rankmill.mining.narrow_search import NarrowSearch
+from rankmill.mining.models.vectors import Vectors
+from rankmill.mining.search import tiles as narrow_search
+from rankmill.mining.search.tiles import NarrowSearch
 from rankmill.mining.store import Output, Shard, Stage, Workspace
 from rankmill.mining.store.tables import vectors_schema
-from rankmill.mining.vectors import Vectors
 
 
 class Stored:

@@ -10,7 +10,7 @@ from oracles import near_copies as oracle
 
 from rankmill.mining.draws import generator
 from rankmill.mining.errors import UsageError
-from rankmill.mining.near_copies import KeptShingles, near_pairs, shingled
+from rankmill.mining.text.near_copies import KeptShingles, near_pairs, shingled
 from rankmill.native import shingles as native
 
 TEXTS = [

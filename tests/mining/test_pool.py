@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from oracles import runs as oracle
 from tiny_collection import tiny_beir
 
-from rankmill.mining import pool as pool_module
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.pool import Pool, pool_runs
-from rankmill.mining.sources import Run, mine
-from rankmill.mining.sources.union import union_of
+from rankmill.mining.runs import pool as pool_module
+from rankmill.mining.runs.pool import Pool, pool_runs
+from rankmill.mining.runs.run import Run
+from rankmill.mining.runs.union import union_of
+from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 
 

@@ -17,21 +17,17 @@ from oracles.entropy import log_sigmoid, pair_entropy, pairs_by_role
 from selection_world import DOCS, score, write_collection
 from tiny_models import tiny_encoder
 
-from rankmill.mining.audit import audit_groups, verdict
+from rankmill.mining.audit.checks import audit_groups, verdict
+from rankmill.mining.audit.explain import explain_query
 from rankmill.mining.collection import collect
+from rankmill.mining.derive import cut_groups, rescore_groups, retarget_groups, subsample_groups
 from rankmill.mining.errors import UsageError
 from rankmill.mining.exports.export import export_groups
-from rankmill.mining.groups import Groups
-from rankmill.mining.pool import Pool, pool_runs
-from rankmill.mining.selection import (
-    cut_groups,
-    rescore_groups,
-    retarget_groups,
-    select_groups,
-    subsample_groups,
-)
-from rankmill.mining.selection.explain import explain_query
-from rankmill.mining.sources import Run, mine, parse_source
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.runs.pool import Pool, pool_runs
+from rankmill.mining.runs.run import Run
+from rankmill.mining.selection import select_groups
+from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.sources.restriction import Restriction, Wish
 from rankmill.mining.statistics import measure_groups, measure_pool
 from rankmill.mining.store import Workspace
@@ -312,7 +308,7 @@ def test_sources_know_positives_of_a_grade(graded, tmp_path):
 def test_a_restriction_leaves_out_positives_of_a_grade(graded):
     found = {}
     for what in ("positives", "positives(min_grade=2)", "judged"):
-        source = parse_source(f"bm25(exclude={what})")
+        source = SOURCES.parse(f"bm25(exclude={what})")
         assert source.exclude == what
         wish = Wish(exclude=source.exclude)
         found[what] = Restriction.of(wish, graded["collection"], "train", 5).excluded

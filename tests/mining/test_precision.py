@@ -8,11 +8,11 @@ import pytest
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
-from rankmill.mining import precision
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
-from rankmill.mining.encoders import encode
 from rankmill.mining.errors import BadInput
+from rankmill.mining.models import precision
+from rankmill.mining.models.encoders import encode
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.execution import Silent

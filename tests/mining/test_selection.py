@@ -12,8 +12,8 @@ from selection_world import DOCS, QUERIES, build_world, score, write_collection
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import Groups
-from rankmill.mining.pool import Pool
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.runs.pool import Pool
 from rankmill.mining.selection import STRATEGIES, Candidates, select_groups
 from rankmill.mining.selection.strategies import equal_width_bins, even_shares
 

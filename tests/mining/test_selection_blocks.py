@@ -10,10 +10,7 @@ from oracles import blocks as oracle
 from selection_world import DOCS, QUERIES, build_world, score
 
 from rankmill.mining.actors import Execution
-from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import Groups
-from rankmill.mining.selection import STRATEGIES, select_groups
-from rankmill.mining.selection.blocks import (
+from rankmill.mining.derive.blocks import (
     BlockedCell,
     confounding,
     cross_cells,
@@ -21,8 +18,11 @@ from rankmill.mining.selection.blocks import (
     groups_of_cell,
     orthogonality,
 )
-from rankmill.mining.selection.blocks import orthogonality as report
-from rankmill.mining.selection.blocks.confounding import compare_cells
+from rankmill.mining.derive.blocks import orthogonality as report
+from rankmill.mining.derive.blocks.confounding import compare_cells
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.selection import STRATEGIES, select_groups
 from rankmill.mining.statistics import measure_groups
 
 ROLES = {None: None, "pos_neg": "pos_neg", "neg_neg": "neg_neg"}
@@ -187,7 +187,7 @@ def test_the_columns_of_the_cells_are_those_of_the_design_to_the_bit(world):
 
 
 def test_cells_are_verified_explained_and_say_how_they_were_made(world):
-    from rankmill.mining.selection.explain import explain_query
+    from rankmill.mining.audit.explain import explain_query
 
     design = cross(world)
     groups = groups_of_cell(world["workspace"], design, 1, 0)
@@ -211,7 +211,7 @@ def test_a_design_depends_on_its_seed_and_a_second_one_is_found(world):
 
 
 def test_a_shard_done_in_pieces_gives_the_rows_of_the_whole(world):
-    from rankmill.mining.selection.blocks.worker import Blocker
+    from rankmill.mining.derive.blocks.worker import Blocker
     from rankmill.mining.selection.reader import paths_of
     from rankmill.mining.store import Shard
 
@@ -363,7 +363,7 @@ def test_vectors_that_are_not_finite_are_refused(world):
 
 
 def test_correlation_order_and_overlap_by_hand():
-    from rankmill.mining.selection.blocks.orthogonality import correlations, ordered, overlap
+    from rankmill.mining.derive.blocks.orthogonality import correlations, ordered, overlap
 
     locality = np.array([[1.0, 1.0, 2.0, 2.0], [0.0, 0.2, 1.0, 1.0]])
     entropy = np.array([[0.2, 0.4, 0.2, 0.4], [0.5, 0.7, 0.5, 0.8]])
@@ -411,7 +411,7 @@ def test_difficulty_is_the_obvious_one(world):
     names = list(found)
     assert [name.partition(" ")[0] for name in names][0] == "teacher"
     assert len(names) == 3  # the random source draws, so its order says nothing
-    from rankmill.mining.pool import Pool
+    from rankmill.mining.runs.pool import Pool
 
     (part,) = Pool(world["pool"]).parts()
     lists = world["scores"].table(0).to_pylist()

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from group_makers import make_groups, make_vectors
 
+from rankmill.mining.derive import CUTS, crossed_cells, cut_groups
+from rankmill.mining.derive.cells import Cell
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import Groups
-from rankmill.mining.selection import CUTS, crossed_cells, cut_groups
-from rankmill.mining.selection.cells import Cell
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.statistics import measure_groups
 
 COLUMNS = ["pair_entropy", "radius", "ties", "pair_entropy(score=logit)"]
@@ -105,7 +105,7 @@ def kept_rows(made, expression):
 
 
 def _measured(groups, measured):
-    from rankmill.mining.selection.cuts import Measured
+    from rankmill.mining.derive.cuts import Measured
 
     return Measured(pa.concat_tables(measured.tables()), groups, measured.path)
 

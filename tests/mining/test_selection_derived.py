@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from group_makers import make_groups
 
+from rankmill.mining.derive import CUTS, TARGETS, cut_groups, retarget_groups
+from rankmill.mining.derive.cuts import fences
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import Groups
-from rankmill.mining.selection import CUTS, TARGETS, cut_groups, retarget_groups
-from rankmill.mining.selection.cuts import fences
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.statistics import measure_groups
 
 H = np.array([0.02, 0.30, 0.34, 0.36, 0.40, 0.42, 0.46, 0.95])

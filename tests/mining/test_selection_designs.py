@@ -8,7 +8,7 @@ from oracles import draws as oracle
 from selection_world import QUERIES, build_world, select
 
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import Groups
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.selection import FILTERS, STRATEGIES, Candidates
 from rankmill.mining.selection.strategies import equal_width_bins
 from rankmill.mining.selection.weighted import arrivals, systematic

@@ -7,7 +7,7 @@ import pytest
 from selection_world import DOCS, QUERIES, build_world, score, select
 
 from rankmill.mining.errors import UsageError
-from rankmill.mining.pool import pool_runs
+from rankmill.mining.runs.pool import pool_runs
 from rankmill.mining.selection.base import DRAWN, FIXED, MIXED
 from rankmill.mining.selection.drawn import hypergeometric, origins_of
 from rankmill.mining.sources import mine

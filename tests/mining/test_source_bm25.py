@@ -11,10 +11,11 @@ from tiny_collection import tiny_beir
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import UsageError
-from rankmill.mining.sources import SOURCES, Run, mine
+from rankmill.mining.runs.run import Run
+from rankmill.mining.search.postings import Postings
+from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.sources.bm25 import Bm25
 from rankmill.mining.store import Workspace
-from rankmill.mining.text.postings import Postings
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def test_an_empty_document_is_never_mined(workspace, collection):
 
 
 def test_shards_do_not_change_the_lists(workspace, collection, tmp_path, monkeypatch):
+    import rankmill.mining.search.postings as postings
     import rankmill.mining.sources.bm25 as module
-    import rankmill.mining.text.postings as postings
 
     whole = Run(mine(workspace, "bm25", collection, "test", depth=10))
     monkeypatch.setattr(module, "_SHARD_POSTINGS", 500)

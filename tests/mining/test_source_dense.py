@@ -11,16 +11,18 @@ import pytest
 from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
-from rankmill.mining import narrow_search
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
-from rankmill.mining.encoders import encode
 from rankmill.mining.errors import UsageError
-from rankmill.mining.sources import Run, dense, mine, parse_source
+from rankmill.mining.models.encoders import encode
+from rankmill.mining.models.vectors import Vectors
+from rankmill.mining.runs.run import Run
+from rankmill.mining.search import dense
+from rankmill.mining.search import tiles as narrow_search
+from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.sources.dense import Dense
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.mining.vectors import Vectors
 
 
 @pytest.fixture(scope="module")
@@ -142,4 +144,4 @@ def test_actors_give_the_same_bytes(
 def test_bad_requests() -> None:
     for said in ("compute=int4", "dtype=int8", "pooling=max"):
         with pytest.raises(UsageError, match=f"{said} is not known"):
-            parse_source(f"dense(model=m,{said})")
+            SOURCES.parse(f"dense(model=m,{said})")

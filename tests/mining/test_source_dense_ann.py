@@ -11,18 +11,20 @@ from rounding import sum_bound
 from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
-from rankmill.mining import torch_search
-from rankmill.mining.ann import index_of, load_index
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
-from rankmill.mining.encoders import encode
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.sources import Run, mine, parse_source
-from rankmill.mining.sources.dense import DenseWorker
+from rankmill.mining.models.encoders import encode
+from rankmill.mining.models.vectors import Vectors
+from rankmill.mining.runs.run import Run
+from rankmill.mining.search import torch_product as torch_search
+from rankmill.mining.search.dense import DenseWorker
+from rankmill.mining.search.faiss_index import index_of, load_index
+from rankmill.mining.search.torch_product import nearest_torch
+from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.store import Artifact, Shard, Workspace
-from rankmill.mining.teachers import BiEncoder, score_pool
-from rankmill.mining.torch_search import nearest_torch
-from rankmill.mining.vectors import Vectors
+from rankmill.mining.teachers import score_pool
+from rankmill.mining.teachers.bi_encoder import BiEncoder
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +164,9 @@ def test_bad_indexes(collection: Collection, encoder: Path) -> None:
         with pytest.raises(error, match=said):
             mine(workspace, source, collection, "train", depth=5)
     with pytest.raises(UsageError, match="probe=4 needs an index, and must be at least 1"):
-        parse_source("dense(model=m,probe=4)")
+        SOURCES.parse("dense(model=m,probe=4)")
     with pytest.raises(UsageError, match="neighbours are searched exactly"):
-        parse_source("neighbours(model=m,index=Flat)")
+        SOURCES.parse("neighbours(model=m,index=Flat)")
 
 
 @pytest.mark.parametrize("normalise", [True, False])

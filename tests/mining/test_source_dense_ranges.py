@@ -13,12 +13,15 @@ import pytest
 from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
-from rankmill.mining import actors, encoders
+from rankmill.mining import actors
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
-from rankmill.mining.encoders import encode
-from rankmill.mining.sources import Run, dense, document_ranges, mine
+from rankmill.mining.models import encoders
+from rankmill.mining.models.encoders import encode
+from rankmill.mining.runs.run import Run
+from rankmill.mining.search import dense, document_ranges
+from rankmill.mining.sources import mine
 from rankmill.mining.sources.dense import Dense
 from rankmill.mining.store import Artifact, Shard, Workspace
 from rankmill.mining.supervision import Waiting

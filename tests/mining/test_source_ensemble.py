@@ -13,7 +13,8 @@ from tiny_collection import tiny_beir
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.sources import Run, mine, parse_source
+from rankmill.mining.runs.run import Run
+from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.sources.ensemble import on_unit
 from rankmill.mining.store import Workspace
 
@@ -121,7 +122,7 @@ def test_as_many_of_each_system_as_pass(
 def test_the_default_keeps_its_text() -> None:
     text = "ensemble(of=[bm25,random],teacher=t,per_source=6,margin=0.5,unit=logit)"
     for said in ("", ",take=first"):
-        assert str(parse_source(text[:-1] + said + ")")) == text
+        assert str(SOURCES.parse(text[:-1] + said + ")")) == text
 
 
 def test_units_are_differences_on_a_declared_scale() -> None:
@@ -151,7 +152,7 @@ def test_bad_ensembles(
         ("ensemble(of=[a],teacher=t,take=passing,within=9)", "within=9 is less than per_source=50"),
     ):
         with pytest.raises(UsageError, match=said):
-            parse_source(text)
+            SOURCES.parse(text)
     file = tmp_path / "scores.tsv"
     teacher = f"imported(path={file},kind=similarity)"
     cosine = f"ensemble(of=[random],teacher={teacher},per_source=9,unit=logit)"

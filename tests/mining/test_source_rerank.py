@@ -12,7 +12,8 @@ from tiny_models import tiny_cross_encoder
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.errors import BadInput
-from rankmill.mining.sources import Run, mine
+from rankmill.mining.runs.run import Run
+from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 from rankmill.mining.teachers import score_pool
 

@@ -13,11 +13,12 @@ from tiny_collection import tiny_beir
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
-from rankmill.mining.sources import Run, mine
+from rankmill.mining.runs.run import Run
+from rankmill.mining.search import index_size
+from rankmill.mining.search.postings import postings_of
+from rankmill.mining.sources import mine
 from rankmill.mining.sources.restriction import Wish, check_unchanged
 from rankmill.mining.store.execution import Silent
-from rankmill.mining.text import index_size
-from rankmill.mining.text.postings import postings_of
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.collection import EVERY_QUERY, collect
 from rankmill.mining.draws import generator
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.sources import Run, mine, parse_source, run_of, source_names, uniform
-from rankmill.mining.sources.base import SOURCES
+from rankmill.mining.runs.run import Run
+from rankmill.mining.sources import SOURCES, mine, run_of, uniform
 from rankmill.mining.store import Workspace
 
 
@@ -128,14 +128,14 @@ def test_unknown_sources_are_refused_with_the_nearest_names(made):
     ],
 )
 def test_text_and_value_of_a_source_are_the_same(text):
-    value = parse_source(text)
+    value = SOURCES.parse(text)
     assert str(value) == text
     assert SOURCES.parse(str(value)) == value
     assert dataclasses.is_dataclass(value)
 
 
 def test_all_sources_are_named_without_loading_them():
-    assert {"bm25", "dense", "imported", "random", "rerank", "rrf"} <= set(source_names())
+    assert {"bm25", "dense", "imported", "random", "rerank", "rrf"} <= set(SOURCES.names())
 
 
 def test_a_run_is_found_by_name_or_mined(made):

@@ -7,7 +7,8 @@ from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import UsageError
-from rankmill.mining.sources import Run, mine
+from rankmill.mining.runs.run import Run
+from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 
 

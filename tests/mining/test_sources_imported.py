@@ -7,8 +7,10 @@ from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.sources import Run, mine, to_trec
-from rankmill.mining.sources.imported import import_run
+from rankmill.mining.runs.files import import_run
+from rankmill.mining.runs.run import Run
+from rankmill.mining.runs.trec import to_trec
+from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 
 GOOD = """\

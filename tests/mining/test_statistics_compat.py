@@ -7,8 +7,8 @@ import pytest
 from group_makers import make_groups, make_vectors
 from oracles import entropy as oracle
 
+from rankmill.mining.derive import CUTS
 from rankmill.mining.errors import UsageError
-from rankmill.mining.selection import CUTS
 from rankmill.mining.statistics import STATISTICS, measure_groups
 from rankmill.mining.statistics.compat import (
     COMPAT,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rankmill.mining.selection import CUTS, FILTERS, STRATEGIES, TARGETS
+from rankmill.mining.derive import CUTS, TARGETS
+from rankmill.mining.selection import FILTERS, STRATEGIES
 from rankmill.mining.statistics import STATISTICS
 from rankmill.mining.statistics.base import REASONS
 from rankmill.mining.statistics.compat import COMPAT

@@ -11,10 +11,10 @@ from group_makers import make_groups, make_scores, make_vectors
 from selection_world import DOCS, build_world, select
 
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import Groups
-from rankmill.mining.pool import Pool
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.runs.pool import Pool
 from rankmill.mining.statistics import STATISTICS, measure_groups, measure_pool, summarise
-from rankmill.mining.statistics.dataset import decay_of, describe_artifact
+from rankmill.mining.statistics.summaries.dataset import decay_of, describe_artifact
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from rankmill.mining.statistics.neighbours import (
     nearest_distances,
     two_nn,
 )
-from rankmill.mining.statistics.power_law import fit_decay
+from rankmill.mining.statistics.summaries.power_law import fit_decay
 
 
 def rng(key):

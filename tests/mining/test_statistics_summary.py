@@ -12,7 +12,7 @@ from scipy import stats
 
 from rankmill.mining.errors import BadInput
 from rankmill.mining.statistics import measure_groups, summarise
-from rankmill.mining.statistics.summary import correlation, describe, histogram
+from rankmill.mining.statistics.summaries.summary import correlation, describe, histogram
 
 
 @pytest.fixture

@@ -17,15 +17,17 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
-from rankmill.mining.encoders import encode
 from rankmill.mining.errors import BadInput, Incomplete, UsageError
-from rankmill.mining.models import resolve
+from rankmill.mining.models.encoders import encode
+from rankmill.mining.models.folder import resolve
+from rankmill.mining.models.tokens import tokens_of
+from rankmill.mining.models.vectors import Vectors
 from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace
 from rankmill.mining.store.tables import SCORES, list_values, pool_schema
-from rankmill.mining.teachers import TEACHERS, BiEncoder, CrossEncoder, score_pool, teacher_of
+from rankmill.mining.teachers import TEACHERS, score_pool, teacher_of
 from rankmill.mining.teachers import scores as score_module
-from rankmill.mining.text.tokens import tokens_of
-from rankmill.mining.vectors import Vectors
+from rankmill.mining.teachers.bi_encoder import BiEncoder
+from rankmill.mining.teachers.cross_encoder import CrossEncoder
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tiny_models import tiny_encoder
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.pool import pool_runs
+from rankmill.mining.runs.pool import pool_runs
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 from rankmill.mining.teachers import score_pool

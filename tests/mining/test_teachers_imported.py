@@ -21,7 +21,7 @@ from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.tables import list_values
 from rankmill.mining.teachers import score_pool, teacher_of
 from rankmill.mining.teachers.contract import check_arrival, outside, survey
-from rankmill.mining.teachers.imported import import_scores
+from rankmill.mining.teachers.files.imported import import_scores
 
 Pairs = dict[tuple[str, str], float]
 

@@ -18,7 +18,7 @@ from rankmill.mining.actors import INLINE
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.models import resolve
+from rankmill.mining.models.folder import resolve
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.tables import list_values

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rankmill.mining.errors import BadInput
-from rankmill.mining.teachers.pickles import convert_score_pickle
+from rankmill.mining.teachers.files.pickles import convert_score_pickle
 
 SCORES: dict[Any, dict[Any, float]] = {
     10: {0: 9.25, 300: -3.5, 70_000: 1e-3},

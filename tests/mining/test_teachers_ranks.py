@@ -13,17 +13,19 @@ from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
+from rankmill.mining.derive import retarget_groups
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.groups import Groups
-from rankmill.mining.pool import pool_runs
-from rankmill.mining.selection import retarget_groups, select_groups
-from rankmill.mining.sources import Run, mine
-from rankmill.mining.statistics.dataset import decay_of
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.runs.pool import pool_runs
+from rankmill.mining.runs.run import Run
+from rankmill.mining.selection import select_groups
+from rankmill.mining.sources import mine
 from rankmill.mining.statistics.measure import default_statistics, measure_groups
+from rankmill.mining.statistics.summaries.dataset import decay_of
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.tables import list_values
 from rankmill.mining.teachers import score_pool
-from rankmill.mining.teachers.imported import import_scores
+from rankmill.mining.teachers.files.imported import import_scores
 from rankmill.training.losses import LOSSES
 
 

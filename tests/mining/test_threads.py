@@ -27,16 +27,16 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 
 from rankmill.mining.actors import INLINE
 from rankmill.mining.collection import collect
+from rankmill.mining.derive.conditions import _by_one_thread
 from rankmill.mining.devices import on_every_core
-from rankmill.mining.forward import Forward
-from rankmill.mining.models import resolve
-from rankmill.mining.selection.conditions import _by_one_thread
-from rankmill.mining.sequences import Template, single_sequences
+from rankmill.mining.models.folder import resolve
+from rankmill.mining.models.forward import Forward
+from rankmill.mining.models.sequences import Template, single_sequences
+from rankmill.mining.models.tokens import Ragged
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.teachers import teacher_of
 from rankmill.mining.teachers.base import PREPARERS
-from rankmill.mining.text.tokens import Ragged
 
 THREADS = (1, 2, 3)
 ONE_BATCH, SEVERAL = 30, 100  # texts: about 1,500 of the 2,048 tokens of a batch, and three batches

@@ -12,10 +12,10 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
-from rankmill.mining.models import resolve
+from rankmill.mining.models import tokens as token_module
+from rankmill.mining.models.folder import resolve
+from rankmill.mining.models.tokens import TokenStore, _ids_of, tokens_of
 from rankmill.mining.store import Workspace
-from rankmill.mining.text import tokens as token_module
-from rankmill.mining.text.tokens import TokenStore, _ids_of, tokens_of
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
 from rankmill import doctor
-from rankmill.mining import ann
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import MissingDependency
-from rankmill.mining.sources import dense, mine
+from rankmill.mining.search import dense
+from rankmill.mining.search import faiss_index as ann
+from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 
 

@@ -12,11 +12,12 @@ from odd_teachers import odd_teacher
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
-from rankmill.mining import actors, encoders
+from rankmill.mining import actors
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.errors import Incomplete
+from rankmill.mining.models import encoders
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.teachers import score_pool
@@ -32,7 +33,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from rankmill.mining.models import quiet_transformers, resolve
+    from rankmill.mining.models.folder import quiet_transformers, resolve
 
     folder = tmp_path_factory.mktemp("models") / "minilm"
     base = resolve(MINILM).path

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.bm25 import bm25
 
-from rankmill.mining.sources.bm25_search import Batch, Searcher
+from rankmill.mining.search.bm25 import Batch, Searcher
+from rankmill.mining.search.postings import Block, invert_texts
 from rankmill.mining.text.analysis import analyse
-from rankmill.mining.text.postings import Block, invert_texts
 from rankmill.native import bm25 as kernels
 from rankmill.native.postings import count_documents, invert, term_counts
 
@@ -133,7 +133,7 @@ def test_near_ties_are_ordered_as_float64_orders_them():
 
 
 def test_the_result_does_not_depend_on_threads_or_on_the_rest_of_the_batch(monkeypatch):
-    import rankmill.mining.sources.bm25_search as module
+    import rankmill.mining.search.bm25 as module
 
     rng = np.random.default_rng(4)
     docs = [words(rng, int(rng.integers(1, 30))) for _ in range(300)]

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from training_data import Setting, open_groups, tiny_setting, write_groups
 
 from rankmill.mining.errors import BadInput, Corrupt
-from rankmill.mining.groups import Groups
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.store import Artifact, files, open_artifact
 from rankmill.training.checkpoints import load_checkpoint, save_checkpoint
 from rankmill.training.datasets import StreamDataset, TextGroups

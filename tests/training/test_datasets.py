@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from training_data import Setting, open_groups, tiny_setting
 
 from rankmill.mining.errors import BadInput
-from rankmill.mining.groups import Groups
+from rankmill.mining.groups.format import Groups
 from rankmill.training.datasets import StreamDataset, TextGroups
 from rankmill.training.packing import Limits, TokenColumns, Towers
 from rankmill.training.stream import GroupStream

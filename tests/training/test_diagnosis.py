@@ -12,9 +12,9 @@ from toy_groups import publish_arrays, random_toy
 
 import rankmill as rm
 from rankmill.mining.errors import BadInput
-from rankmill.mining.group_pairs import pairs_of_groups
-from rankmill.mining.groups import Groups
-from rankmill.mining.models import resolve
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.groups.pairs import pairs_of_groups
+from rankmill.mining.models.folder import resolve
 from rankmill.mining.statistics import measure_groups
 from rankmill.training.diagnosis import default_diagnostics
 from rankmill.training.students import parse_student

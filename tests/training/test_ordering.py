@@ -13,7 +13,7 @@ from scipy.stats import kendalltau, spearmanr
 from rankmill.measures import plain_terms, terms
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.statistics import measure_groups
-from rankmill.mining.statistics.terms import columns_for, design_of
+from rankmill.mining.statistics.summaries.terms import columns_for, design_of
 from rankmill.mining.store import Shard, Stage
 from rankmill.mining.store.tables import QRELS
 from rankmill.training.ordering import _correlations, order_designs

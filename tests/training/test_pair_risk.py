@@ -168,7 +168,7 @@ def test_comparisons_leave_out_queries_that_have_no_pair(setting):
 
 def scored(setting, docs_of, score=lambda grades: grades):
     """A pool of given documents per test query, and scores of it."""
-    from rankmill.mining.pool import pool_runs
+    from rankmill.mining.runs.pool import pool_runs
     from rankmill.mining.teachers import score_pool
 
     qrels = setting.collection.qrels("test")

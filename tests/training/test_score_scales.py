@@ -7,9 +7,9 @@ import pytest
 import torch
 from training_data import Setting, tiny_setting
 
+from rankmill.mining.derive import retarget_groups
 from rankmill.mining.errors import UsageError
-from rankmill.mining.groups import Groups
-from rankmill.mining.selection import retarget_groups
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.statistics import STATISTICS, measure_groups
 from rankmill.mining.statistics.entropy import WITH_FLOOR
 from rankmill.mining.store import files

@@ -7,7 +7,8 @@ import pytest
 import torch
 from training_data import Setting, tiny_setting
 
-from rankmill.mining.sources import Run, mine
+from rankmill.mining.runs.run import Run
+from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, files
 from rankmill.training.evaluation import rerank_with, retrieve_with
 from rankmill.training.trainer import train_student

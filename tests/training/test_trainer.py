@@ -14,7 +14,7 @@ import torch
 from training_data import Setting, tiny_setting, write_groups
 
 from rankmill.mining.errors import RankmillError, UsageError
-from rankmill.mining.models import resolve
+from rankmill.mining.models.folder import resolve
 from rankmill.mining.store import files
 from rankmill.training.trainer import Settings, train_student
 
@@ -200,8 +200,8 @@ def test_both_libraries_load_the_student(setting):
     assert model.max_seq_length == 18
     theirs = model.encode(texts, convert_to_numpy=True)
     assert np.linalg.norm(theirs, axis=1) == pytest.approx(1, abs=1e-5)
-    from rankmill.mining.encoders import encode
-    from rankmill.mining.vectors import Vectors
+    from rankmill.mining.models.encoders import encode
+    from rankmill.mining.models.vectors import Vectors
 
     ours = Vectors(encode(setting.workspace, folder, setting.collection.corpus.artifact))
     assert ours.rows(np.arange(5)) == pytest.approx(theirs, abs=2e-3)

@@ -13,7 +13,7 @@ import torch
 from training_data import tiny_setting
 
 from rankmill.mining.errors import UsageError
-from rankmill.mining.precision import bfloat16_is_faster
+from rankmill.mining.models.precision import bfloat16_is_faster
 from rankmill.training import threads
 from rankmill.training.processes import Processes
 from rankmill.training.settings import Settings

@@ -1,0 +1,1 @@
+"""What is wrong with groups, and why a document is in one."""

@@ -1,0 +1,339 @@
+"""Looking for trouble in groups before a GPU does: false negatives, copies, leakage, imbalance.
+
+Everything is counted on the groups themselves, whoever made them; examples carry the texts, because
+a suspicion about a label is settled by reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..collection.handles import Collection, Corpus, Queries
+from ..draws import generator
+from ..errors import BadInput, UsageError
+from ..groups.format import Groups
+from ..runs.pool import Pool
+from ..runs.run import Run
+from ..store import Artifact, Workspace
+from ..text.near_copies import near_pairs, shingled
+from .leakage import MOST_DOCUMENTS, Trained, equal_texts, leakage, named_split
+
+CUTOFFS = (10, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """Groups as arrays: query uint32 [n]; doc uint32, score float32, positive bool [n, k]; positive
+    is what is graded `min_grade` or more.
+    """
+
+    query: np.ndarray
+    doc: np.ndarray
+    score: np.ndarray
+    positive: np.ndarray
+    min_grade: int
+    corpus: Corpus
+    queries: Queries
+    collection: Collection
+    split: str
+
+    @property
+    def negative(self) -> np.ndarray:
+        """bool [n, k]: not first, and not graded as a positive."""
+        found = ~self.positive
+        found[:, 0] = False
+        return found
+
+
+def audit_groups(
+    workspace: Workspace,
+    groups: Artifact | str,
+    *,
+    collection: Collection,
+    against: Sequence[str] | None = None,
+    runs: Sequence[Artifact | str] = (),
+    beside: Sequence[Artifact | str] = (),
+    at_least: float = 0.8,
+    examples: int = 10,
+) -> dict[str, Any]:
+    """Return what was found, as plain JSON values, in seven sections.
+
+    `must_be_zero` and `counts`; `suspects`: negatives that the teacher scores above the positive,
+    the largest gaps first, with texts; `copies`: near copies among the documents (overlap
+    `at_least` or more) and negatives that nearly copy a positive of their own query; `leakage`:
+    per other split (or those in `against`, COLLECTION:SPLIT for another collection of the
+    workspace) equal and nearly equal queries, and its judged positives among the documents;
+    `coverage`: how much of evaluation `runs` the groups hold; `overlap`: how many negatives
+    they share with other groups, `beside`, on the same query; `imbalance`: how often documents
+    and positives repeat, and which sources found the negatives. Above 50,000 distinct documents
+    the copies are sought in a keyed draw of that many, and `copies` says so.
+    """
+    if examples < 0:
+        raise UsageError(f"examples={examples} is negative")
+    artifact = workspace.find(groups, "groups")
+    audited = _read(artifact, collection)
+    splits = [s for s in collection.splits if s != audited.split] if against is None else against
+    seen = np.unique(audited.query), np.unique(audited.doc)
+    trained = Trained(*seen, audited.queries, audited.corpus, collection)
+    return {
+        "must_be_zero": _must_be_zero(audited),
+        "counts": _counts(audited),
+        "suspects": _suspects(audited, examples),
+        "copies": _copies(audited, at_least, examples),
+        "leakage": {
+            name: leakage(
+                trained,
+                *named_split(workspace, collection, name),
+                at_least,
+                examples,
+                min_grade=audited.min_grade,
+            )
+            for name in splits
+        },
+        "coverage": {
+            Run(run).label: _coverage(audited, Run(run))
+            for run in (workspace.find(one, "run") for one in runs)
+        },
+        "overlap": {
+            other.metadata.get("strategy", other.fingerprint[:12]): _overlap(artifact, other)
+            for other in (workspace.find(one, "groups") for one in beside)
+        },
+        "imbalance": _imbalance(audited, artifact),
+    }
+
+
+def _read(artifact: Artifact, collection: Collection) -> Audited:
+    """Read groups whole; raises BadInput where there are none."""
+    groups = Groups(artifact, level=2)
+    parts = groups.parts()
+    if not artifact.rows:
+        raise BadInput("there are no groups to audit", where=artifact.path)
+    query, doc, score = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("query", "doc", "score")
+    )
+    return Audited(
+        query=query,
+        doc=doc,
+        score=score,
+        positive=np.concatenate([groups.positive(part) for part in parts]),
+        min_grade=groups.min_grade,
+        corpus=Corpus(artifact.input("corpus")),
+        queries=Queries(artifact.input("queries")),
+        collection=collection,
+        split=artifact.metadata.get("split", ""),
+    )
+
+
+def _must_be_zero(groups: Audited) -> dict[str, int]:
+    """Count what no group may hold."""
+    keys = _keys(groups.query[:, None], groups.doc)
+    positives = _judged(groups)
+    ordered = np.sort(groups.doc, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]).sum()
+    return {
+        "positives_among_negatives": int((np.isin(keys, positives) & groups.negative).sum()),
+        "documents_twice_in_a_group": int(twice),
+        "empty_documents": int(np.isin(groups.doc, groups.corpus.empty).sum()),
+        "scores_not_finite": int((~np.isfinite(groups.score)).sum()),
+    }
+
+
+def _counts(groups: Audited) -> dict[str, int]:
+    positives = groups.positive.sum(axis=1)
+    return {
+        "groups": len(groups.query),
+        "queries": len(np.unique(groups.query)),
+        "documents_seen": int(groups.doc.size),
+        "distinct_documents": len(np.unique(groups.doc)),
+        "distinct_pairs": len(np.unique(_keys(groups.query[:, None], groups.doc))),
+        "groups_without_a_positive": int((positives == 0).sum()),
+        "groups_with_several_positives": int((positives > 1).sum()),
+    }
+
+
+def _suspects(groups: Audited, examples: int) -> dict[str, Any]:
+    gap = np.where(groups.negative, groups.score - groups.score[:, :1], -np.inf)
+    above = gap > 0
+    order = np.argsort(-gap, axis=None, kind="stable")[: min(examples, int(above.sum()))]
+    rows, places = np.unravel_index(order, gap.shape)
+    return {
+        "above_the_positive": int(above.sum()),
+        "ties_with_the_positive": int((gap == 0).sum()),
+        "groups_with_one": int(above.any(axis=1).sum()),
+        "share_of_negatives": float(above.sum() / max(1, groups.negative.sum())),
+        "examples": [
+            {
+                "gap": float(gap[row, place]),
+                **_shown(groups, int(groups.query[row]), "query"),
+                **_document(groups, int(groups.doc[row, 0]), "positive"),
+                **_document(groups, int(groups.doc[row, place]), "negative"),
+            }
+            for row, place in zip(rows, places, strict=True)
+        ],
+    }
+
+
+def _copies(groups: Audited, at_least: float, examples: int) -> dict[str, Any]:
+    docs = np.unique(groups.doc)
+    sample = len(docs) > MOST_DOCUMENTS
+    if sample:
+        docs = np.sort(generator(0, "audit").permutation(docs)[:MOST_DOCUMENTS])
+    left, right, overlap = near_pairs(shingled(groups.corpus.texts(docs)), at_least)
+    left, right = docs[left], docs[right]
+    near = np.unique(np.concatenate([_keys(left, right), _keys(right, left)]))
+    first = groups.doc[:, :1]
+    against = _keys(np.broadcast_to(first, groups.doc.shape), groups.doc)
+    bad = np.isin(against, near) & groups.negative
+    rows, places = np.nonzero(bad)
+    equal = equal_texts(groups.corpus, left, groups.corpus, right)
+    order = np.lexsort((-overlap, ~equal))[:examples]
+    return {
+        "documents_compared": len(docs),
+        "all_documents": not sample,
+        "pairs": len(left),
+        "exact_pairs": int(equal.sum()),
+        "negatives_like_the_positive": int(bad.sum()),
+        "negatives_like_the_positive_examples": [
+            {
+                **_shown(groups, int(groups.query[row]), "query"),
+                **_document(groups, int(groups.doc[row, 0]), "positive"),
+                **_document(groups, int(groups.doc[row, place]), "negative"),
+            }
+            for row, place in list(zip(rows, places, strict=True))[:examples]
+        ],
+        "examples": [
+            {
+                "overlap": float(overlap[i]),
+                **_document(groups, int(left[i]), "one"),
+                **_document(groups, int(right[i]), "other"),
+            }
+            for i in order
+        ],
+    }
+
+
+def _coverage(groups: Audited, run: Run) -> dict[str, float]:
+    """Return |S ∩ R| / |R| at CUTOFFS, S the groups' documents, R those of the run's first ranks.
+
+    Beside it the ratio to what as many documents drawn at random would cover, |S| / corpus.
+    """
+    if run.artifact.inputs["corpus"] != groups.corpus.artifact.fingerprint:
+        raise BadInput(
+            f"the run {run.label} is of another corpus",
+            where=run.artifact.path,
+            do="name a run over the collection that the groups were made from",
+        )
+    trained = np.unique(groups.doc)
+    expected = len(trained) / max(1, len(groups.corpus) - len(groups.corpus.empty))
+    found: dict[str, float] = {}
+    for cutoff in CUTOFFS:
+        first = [np.empty(0, np.uint32)]
+        for part in run.parts():
+            lengths = np.diff(part.offsets)
+            rank = np.arange(len(part.doc)) - np.repeat(part.offsets[:-1], lengths)
+            first.append(part.doc[rank < cutoff])
+        wanted = np.unique(np.concatenate(first))
+        share = len(np.intersect1d(wanted, trained)) / max(1, len(wanted))
+        found[f"at {cutoff}"] = share
+        found[f"at {cutoff}, ratio to random"] = share / expected
+    return found
+
+
+def _overlap(groups: Artifact, other: Artifact) -> dict[str, float]:
+    """Return the mean Jaccard overlap of the negatives over the queries that both groups have."""
+    (query, keys), (_, others) = _negatives(groups), _negatives(other)
+    common = np.intersect1d(keys, others, assume_unique=True)
+    counts = [_per_query(pairs) for pairs in (keys, others, common)]
+    shares = [
+        counts[2].get(q, 0) / (counts[0][q] + counts[1][q] - counts[2].get(q, 0))
+        for q in query.tolist()
+        if q in counts[0] and q in counts[1]
+    ]
+    found = {"queries in both": float(len(shares))}
+    return found | ({"jaccard of negatives": float(np.mean(shares))} if shares else {})
+
+
+def _negatives(groups: Artifact) -> tuple[np.ndarray, np.ndarray]:
+    """Return (distinct queries, distinct query·2³² + document of every negative)."""
+    keys, read = [np.empty(0, np.uint64)], Groups(groups)
+    for part in read.parts():
+        negative = ~read.positive(part)
+        negative[:, 0] = False
+        keys.append(_keys(part.query[:, None], part.doc)[negative])
+    found = np.unique(np.concatenate(keys))
+    return np.unique(found >> np.uint64(32)), found
+
+
+def _per_query(keys: np.ndarray) -> dict[int, int]:
+    query, count = np.unique(keys >> np.uint64(32), return_counts=True)
+    return dict(zip(query.tolist(), count.tolist(), strict=True))
+
+
+def _imbalance(groups: Audited, artifact: Artifact) -> dict[str, Any]:
+    negatives, uses = np.unique(groups.doc[groups.negative], return_counts=True)
+    positives, again = np.unique(groups.doc[:, 0], return_counts=True)
+    most = int(np.argmax(uses)) if len(uses) else -1
+    found: dict[str, Any] = {
+        "seen_per_distinct_document": float(groups.doc.size / max(1, len(np.unique(groups.doc)))),
+        "gini_of_negatives": gini(uses),
+        "most_used_negative": groups.corpus.doc_id(int(negatives[most])) if most >= 0 else None,
+        "most_used_negative_times": int(uses[most]) if most >= 0 else 0,
+        "positives_used_more_than_once": int((again > 1).sum()),
+        "positives_that_are_negatives_elsewhere": len(np.intersect1d(positives, negatives)),
+        "most_groups_of_one_query": int(np.unique(groups.query, return_counts=True)[1].max()),
+    }
+    if "pool" in artifact.inputs:
+        found["negatives_found_by"] = _found_by(groups, Pool(artifact.input("pool")))
+    return found
+
+
+def gini(uses: np.ndarray) -> float:
+    """Return the Gini coefficient of counts: 0 where all are equal, near 1 where one takes all."""
+    ordered = np.sort(uses).astype(np.float64)
+    n, total = len(ordered), ordered.sum()
+    return float(2.0 * (np.arange(1, n + 1) * ordered).sum() / (n * total) - (n + 1) / n)
+
+
+def _found_by(groups: Audited, pool: Pool) -> dict[str, float]:
+    """Return the share of negatives that each source of the pool had found."""
+    wanted = np.unique(_keys(groups.query[:, None], groups.doc)[groups.negative])
+    hits = dict.fromkeys(pool.labels, 0)
+    for part in pool.parts():
+        keys = _keys(np.repeat(part.query, np.diff(part.offsets)), part.doc)
+        mine = np.isin(keys, wanted, assume_unique=True)
+        for label in pool.labels:
+            hits[label] += int((part.rank[label][mine] > 0).sum())
+    return {label: count / max(1, len(wanted)) for label, count in hits.items()}
+
+
+def _judged(groups: Audited) -> np.ndarray:
+    """Return the keys of every judged positive of the groups' split."""
+    if groups.split not in groups.collection.splits:
+        return np.empty(0, np.uint64)
+    return groups.collection.qrels(groups.split).positive_keys(groups.min_grade)
+
+
+def _keys(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    return (high.astype(np.uint64) << np.uint64(32)) | low
+
+
+def _shown(groups: Audited, query: int, name: str) -> dict[str, str]:
+    return {f"{name}_id": groups.queries.query_id(query), name: groups.queries.text(query)}
+
+
+def _document(groups: Audited, doc: int, name: str) -> dict[str, str]:
+    return {f"{name}_id": groups.corpus.doc_id(doc), name: groups.corpus.text(doc)}
+
+
+def verdict(found: dict[str, Any]) -> list[str]:
+    """Return what must not be there and is, as sentences; empty when the groups are sound."""
+    return [
+        f"{count:,} {name.replace('_', ' ')}"
+        for name, count in found["must_be_zero"].items()
+        if count
+    ]

@@ -1,0 +1,66 @@
+"""GPL: `hard-negatives.jsonl`, `gpl-training-data.tsv` with margins, texts and qrels as BEIR.
+
+hard-negatives.jsonl   {"qid": "10", "pos": ["0"], "neg": {"rankmill": ["1", "2"]}}
+gpl-training-data.tsv  qid⇥pos⇥neg⇥margin; the margin is the difference of the raw scores
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from ..base import EXPORTS, Format
+from ..columns import lists, numbers, structs
+from ..folder import ExportFolder, write_json_lines, write_tabbed
+from ..ranking.trec import without_blanks
+from ..source import Batch, GroupSource
+from .beir import write_train_qrels
+from .trove import write_text_lines
+
+
+@EXPORTS.register("gpl")
+@dataclass(frozen=True, slots=True)
+class Gpl(Format):
+    """One line of the training data for each negative; raw scores are lost."""
+
+    scores: ClassVar[str] = "margins"
+
+    @property
+    def single_positive(self) -> bool:
+        """A margin has two sides."""
+        return True
+
+    def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
+        """Write negatives, margins, documents, queries and the qrels of the positives."""
+        with out.stream("hard-negatives.jsonl") as stream:
+            for batch in source.by_query():
+                write_json_lines(stream, _negatives(source, batch))
+        with out.stream("gpl-training-data.tsv") as stream:
+            for batch in source.batches():
+                rows = batch.rows[batch.negative]
+                margin = batch.score[batch.positive][rows] - batch.score[batch.negative]
+                ids = (
+                    source.query_ids(batch.query[rows]),
+                    source.doc_ids(batch.doc[batch.positive][rows]),
+                    source.doc_ids(batch.doc[batch.negative]),
+                )
+                plain = [without_blanks(column, source) for column in ids]
+                write_tabbed(stream, *plain, numbers(margin))
+        write_text_lines(source, out, "corpus.jsonl", "docs", title=True)
+        write_text_lines(source, out, "queries.jsonl", "queries")
+        write_train_qrels(source, out)
+        return {}
+
+
+def _negatives(source: GroupSource, batch: Batch) -> pa.Table:
+    ids = source.doc_ids(batch.doc)
+    positive, negative = (ids.take(pa.array(i)) for i in (batch.positive, batch.negative))
+    return pa.table(
+        {
+            "qid": source.query_ids(batch.query),
+            "pos": lists(positive, batch.positive_offsets),
+            "neg": structs(rankmill=lists(negative, batch.negative_offsets)),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Formats of trainers of rankers and sparse or late-interaction models, and plain tables."""

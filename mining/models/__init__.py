@@ -1,0 +1,1 @@
+"""Models: where a checkpoint comes from, forward passes, encoders and their vectors."""

@@ -1,0 +1,104 @@
+"""Which sequence classifiers may be run in padded batches: those that read a place of their own.
+
+Encoders read their first token, or all that the attention mask leaves. Decoder-only classifiers of
+transformers look for the place of their score in the ids: the last token that is not
+`pad_token_id`. Batches here are filled up with token 0, so with any other padding token they read a
+place behind the text, and the number has nothing to do with the model. Encoder-decoders look for
+`eos_token_id`, which a batch must hold equally often in every row.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadInput
+from .folder import ModelFolder
+from .sequences import Template
+
+FILLER = 0
+"""The token that batches are filled up with."""
+
+_OTHERWISE = (
+    "score with the language model that it was made from, causal_lm(model=…,prompt=…,yes=…,no=…), "
+    "or score it elsewhere and import that: rankmill import FILE --as scores --kind logit"
+)
+
+
+def check_classifier(model: ModelFolder) -> None:
+    """Raise BadInput where padded batches would give other scores than the model itself.
+
+    Judged by the class that transformers loads for the config, not by its name: what its forward
+    pass looks up. A padding token 0 is allowed only where the tokenizer puts another special token
+    behind every pair; else a document that ends in token 0 would be read at another place.
+    """
+    network, config = _class_of(model)
+    sought = _looks_up(network)
+    if network is None or not sought:
+        return
+    if "eos_token_id" in sought:
+        _refuse(model, f"{network.__name__} finds the place of its score by eos_token_id")
+    reads = f"{network.__name__} reads its score at the last token that is not pad_token_id"
+    pad = config.get_text_config().pad_token_id
+    if pad is None:
+        _refuse(model, f"{reads}, and its config has none")
+    if pad != FILLER:
+        _refuse(model, f"{reads}={pad}, and batches are filled up with token {FILLER}")
+    special, inner = (t := Template.of(model.tokenizer(), pair=True)).special, t.prefix + t.middle
+    if len(special) == inner or special[-1] == FILLER:
+        _refuse(
+            model,
+            f"{reads}={pad}, and its tokenizer puts no special token behind a pair: "
+            f"a document that ends in token {FILLER} would be read too early",
+        )
+
+
+def _refuse(model: ModelFolder, why: str) -> None:
+    raise BadInput(
+        f"this classifier would give numbers that have nothing to do with the model: {why}",
+        where=model.path,
+        do=_OTHERWISE,
+    )
+
+
+def _class_of(model: ModelFolder) -> tuple[type[Any] | None, Any]:
+    """Return the class that transformers loads as the classifier, None where it knows none."""
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as CLASSES
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(
+            model.path, local_files_only=True, trust_remote_code=False
+        )
+        found = CLASSES[type(config)]
+    except (OSError, ValueError, KeyError):
+        return None, None  # loading it says what is wrong
+    return (found[0] if isinstance(found, tuple) else found), config
+
+
+def _looks_up(network: type[Any] | None) -> set[str]:
+    """Return which of the two ids the forward pass of a class, or of its bases, looks up."""
+    names: set[str] = set()
+    for base in network.__mro__ if network is not None else ():
+        forward = base.__dict__.get("forward")
+        code = getattr(inspect.unwrap(forward), "__code__", None) if forward else None
+        names |= set(code.co_names) if code else set()
+    return names & {"pad_token_id", "eos_token_id"}
+
+
+def check_padding(alone: np.ndarray, padded: np.ndarray, model: ModelFolder, compute: str) -> None:
+    """Raise BadInput where a sequence scores otherwise in a padded row: float32 [labels] twice.
+
+    What `check_classifier` cannot see in a class: attention that ignores its mask, a head that
+    reads the end of the row. Kernels differ in the last bits; a wrong place differs in the first.
+    """
+    room = 1e-3 if compute == "float32" else 0.1
+    if not (np.abs(alone - padded) <= room * (1.0 + np.abs(alone))).all():
+        raise BadInput(
+            f"padding changes what this classifier says: {alone.tolist()} for a pair alone, "
+            f"{padded.tolist()} for the same pair in a padded row",
+            where=model.path,
+            do="score it elsewhere and import that: rankmill import FILE --as scores --kind logit",
+        )

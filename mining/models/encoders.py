@@ -1,0 +1,261 @@
+"""Text to vectors: any transformers checkpoint as an encoder, its vectors as an artifact.
+
+Pooling, normalisation, length and prompts are read from the model's own files (the layout of
+sentence-transformers); what is said explicitly wins. A text is encoded once per encoder: the same
+request finds the same vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...native.vectors import normalise_rows
+from ..actors import INLINE, Execution
+from ..errors import BadInput
+from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
+from ..store.tables import vectors_schema
+from .folder import ModelFolder, device, resolve
+from .forward import Forward, Work
+from .matryoshka import cut_vectors
+from .precision import declared, settle_compute
+from .sequences import Template, single_sequences
+from .tokens import TokenStore, tokens_of
+
+POOLINGS = ("mean", "cls", "last")
+DTYPES = ("float16", "float32")
+_SHARD_TOKENS = 1 << 19  # about a minute on two cores in float32
+_ROLES = {"corpus": ("document", "passage", "corpus"), "queries": ("query",)}
+_FLAGS = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "last",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """How a checkpoint turns a text into a vector."""
+
+    pooling: str
+    normalise: bool
+    max_length: int
+    width: int
+    prompts: tuple[tuple[str, str], ...] = ()
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what decides a vector besides the model, as JSON values."""
+        return {
+            "max_length": self.max_length,
+            "pooling": self.pooling,
+            "normalise": self.normalise,
+            "width": self.width,
+        }
+
+    def prompt_for(self, kind: str) -> str:
+        """Return the prompt that the model's files declare for a "corpus" or "queries" artifact."""
+        named = dict(self.prompts)
+        return next((named[role] for role in _ROLES[kind] if role in named), "")
+
+
+def settings_of(
+    model: ModelFolder,
+    *,
+    max_length: int | None = None,
+    pooling: str | None = None,
+    normalise: bool | None = None,
+) -> EncoderSettings:
+    """Read the settings from the model's files; arguments that are not None win.
+
+    A checkpoint without modules.json is pooled by the mean and not normalised, as
+    sentence-transformers does. Raises BadInput for modules that are not understood.
+    """
+    said_pooling, said_normalise = _modules(model)
+    chosen = pooling or said_pooling
+    if chosen not in POOLINGS:
+        raise BadInput(
+            f"pooling {chosen!r} is not known", where=model.path, do=f"one of {', '.join(POOLINGS)}"
+        )
+    limit = model.max_positions
+    declared = int(model.settings("sentence_bert_config.json").get("max_seq_length") or limit)
+    length = max_length or min(declared, limit)
+    if not 3 <= length <= limit:
+        raise BadInput(
+            f"max_length={length} does not fit the model",
+            where=model.path,
+            do=f"give 3 to {limit}, special tokens included",
+        )
+    prompts = model.settings("config_sentence_transformers.json").get("prompts") or {}
+    return EncoderSettings(
+        pooling=chosen,
+        normalise=said_normalise if normalise is None else normalise,
+        max_length=length,
+        width=int(model.config.get("hidden_size") or model.config["dim"]),
+        prompts=tuple(sorted((k, v) for k, v in prompts.items() if v)),
+    )
+
+
+def _modules(model: ModelFolder) -> tuple[str, bool]:
+    """Return (pooling, normalise) as modules.json and the pooling module's config say."""
+    pooling, normalise = "mean", False
+    for module in model.settings("modules.json") or ():
+        kind = module["type"].rpartition(".")[2]
+        if kind == "Pooling":
+            pooling = _pooling(model.settings(f"{module['path']}/config.json"), model)
+        elif kind == "Normalize":
+            normalise = True
+        elif kind != "Transformer":
+            raise BadInput(
+                f"the encoder has a module {kind!r}, which is not supported",
+                where=model.path / "modules.json",
+                do="use an encoder made of Transformer, Pooling and Normalize",
+            )
+    return pooling, normalise
+
+
+def _pooling(config: dict[str, Any], model: ModelFolder) -> str:
+    named = config.get("pooling_mode")
+    chosen = [named] if isinstance(named, str) else [k for k, on in config.items() if on is True]
+    chosen = [_FLAGS.get(c, c) for c in chosen if c != "include_prompt"]
+    chosen = ["last" if c == "lasttoken" else c for c in chosen]
+    if len(chosen) != 1 or chosen[0] not in POOLINGS:
+        raise BadInput(
+            f"the pooling {chosen} is not supported",
+            where=model.path,
+            do=f"name one of {', '.join(POOLINGS)} with pooling=…",
+        )
+    return chosen[0]
+
+
+def encode(
+    workspace: Workspace,
+    model: str | Path | ModelFolder,
+    texts: Artifact,
+    *,
+    max_length: int | None = None,
+    compute: str = "float32",
+    dtype: str = "float16",
+    pooling: str | None = None,
+    normalise: bool | None = None,
+    prompt: str | None = None,
+    dim: int | None = None,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Encode every text of a corpus or queries artifact, or find its vectors.
+
+    `compute`: precision of the forward pass, one of `precision.CHOICES`. `dtype`: of the stored
+    vectors, float16 or float32. `prompt` None takes what the model declares for queries or
+    documents, "" takes none. Returns a "vectors" artifact, row = ordinal; empty texts have a row
+    too.
+
+    Raises BadInput for an unusable model or setting, and when a vector is not finite.
+    """
+    folder = resolve(model)
+    settings = settings_of(folder, max_length=max_length, pooling=pooling, normalise=normalise)
+    compute = settle_compute(compute, how.progress)
+    _check_dtype(dtype)
+    said = settings.prompt_for(texts.kind) if prompt is None else prompt
+    tokens = tokens_of(
+        workspace, texts, folder, max_length=settings.max_length, prompt=said, how=how
+    )
+    stage = Stage(
+        kind="vectors",
+        parameters={
+            "model": folder.fingerprint,
+            **declared(compute),
+            "dtype": dtype,
+            "prompt": said,
+            **settings.parameters(),
+        },
+        inputs={"texts": texts, "tokens": tokens},
+        schema=vectors_schema(settings.width, dtype),
+        shards=lambda: split_by_work(
+            np.minimum(TokenStore(tokens).lengths, settings.max_length) + 2, _SHARD_TOKENS
+        ),
+        worker=EncodeWorker,
+        options={
+            "model": str(folder.path),
+            "fingerprint": folder.fingerprint,
+            "tokens": str(tokens.path),
+            "settings": settings,
+            "compute": compute,
+            "dtype": dtype,
+        },
+        metadata={"model": folder.tag},
+        gpus=int(device().type == "cuda"),
+        unit="tokens",
+    )
+    full = workspace.build(stage, how)
+    return full if dim is None else cut_vectors(workspace, full, dim, how=how)
+
+
+def _check_dtype(dtype: str) -> None:
+    if dtype not in DTYPES:
+        raise BadInput(f"dtype={dtype} is not known", do=f"one of {', '.join(DTYPES)}")
+
+
+class EncodeWorker:
+    """Encodes rows of a token store."""
+
+    def __init__(
+        self,
+        model: str,
+        fingerprint: str,
+        tokens: str,
+        settings: EncoderSettings,
+        compute: str,
+        dtype: str,
+    ):
+        folder = unchanged(model, fingerprint)
+        self.store = TokenStore(open_artifact(tokens))
+        self.template = Template.of(folder.tokenizer(), pair=False)
+        self.settings, self.dtype = settings, dtype
+        self.forward = Forward(
+            folder, head=settings.pooling, compute=compute, max_length=settings.max_length
+        )
+
+    def __call__(self, shard: Shard) -> Output:
+        """Return the vectors of texts start…stop−1."""
+        work = Work()
+        rows = np.arange(shard.start, shard.stop)
+        texts = single_sequences(self.store.take(rows), self.template, self.settings.max_length)
+        vectors = self.forward.run(texts, work).reshape(len(rows), -1)
+        if not len(rows):
+            vectors = np.empty((0, self.settings.width), dtype=np.float32)
+        if self.settings.normalise:
+            normalise_rows(vectors)
+        with np.errstate(over="ignore"):  # refused below, with the text's number
+            stored = vectors.astype(self.dtype)
+        bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+        if len(bad):
+            raise BadInput(
+                f"the encoder gives vectors that are not finite for {len(bad)} texts, "
+                f"the first is text number {shard.start + bad[0]}",
+                where=self.store.artifact.path,
+                do="use dtype=float32 (float16 ends at 65504), or another checkpoint",
+            )
+        column = pa.FixedSizeListArray.from_arrays(
+            pa.array(stored.reshape(-1)), self.settings.width
+        )
+        schema = vectors_schema(self.settings.width, self.dtype)
+        return Output(
+            pa.Table.from_arrays([column], schema=schema),
+            counts={"truncated": texts.cut},
+            usage={"texts": len(rows), "tokens": work.tokens, "padding": work.padding},
+        )
+
+
+def unchanged(model: str, fingerprint: str) -> ModelFolder:
+    """Resolve a model in a worker; raises BadInput when its files are not those of the request."""
+    folder = resolve(model)
+    if folder.fingerprint != fingerprint:
+        raise BadInput(
+            f"the model is now {folder.tag}, asked for was {fingerprint[:8]}",
+            where=folder.path,
+            do="somebody changed the checkpoint while it was used: run the same command again",
+        )
+    return folder

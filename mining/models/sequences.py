@@ -1,0 +1,104 @@
+"""Token sequences for a model: special tokens round one text or a pair, cut to a length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...native.packing import shorten_pairs
+from .tokens import NO_ROWS, Ragged
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The special tokens around one text or a pair, as the tokenizer's post-processor puts them."""
+
+    special: np.ndarray  # int32: prefix, middle and suffix ids in order
+    special_type: np.ndarray  # int32: their segments
+    prefix: int
+    middle: int
+    first_type: int
+    second_type: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, *, pair: bool) -> Template:
+        """Read the template by letting the tokenizer join two one-letter texts."""
+        joined: Encoding = tokenizer.encode("a", "b" if pair else None)
+        owner = joined.sequence_ids
+        texts = [at for at, side in enumerate(owner) if side == 0]
+        others = [at for at, side in enumerate(owner) if side == 1]
+        last = others[0] if others else texts[-1] + 1
+        between = [at for at in range(texts[-1] + 1, last) if owner[at] is None]
+        outside = [at for at, side in enumerate(owner) if side is None]
+        return cls(
+            special=np.asarray([joined.ids[at] for at in outside], dtype=np.int32),
+            special_type=np.asarray([joined.type_ids[at] for at in outside], dtype=np.int32),
+            prefix=sum(at < texts[0] for at in outside),
+            middle=len(between) if others else 0,
+            first_type=joined.type_ids[texts[0]],
+            second_type=joined.type_ids[others[0]] if others else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """What goes through the model: for each sequence two ragged rows and how much of each."""
+
+    first: Ragged
+    second: Ragged
+    first_row: np.ndarray
+    second_row: np.ndarray
+    keep_first: np.ndarray
+    keep_second: np.ndarray
+    template: Template
+    cut: int  # sequences that were shortened to fit
+
+    def __len__(self) -> int:
+        return len(self.first_row)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sequence with its special tokens: int32 [n]."""
+        return self.keep_first + self.keep_second + np.int32(len(self.template.special))
+
+
+def pair_sequences(
+    queries: Ragged,
+    docs: Ragged,
+    query_row: np.ndarray,
+    doc_row: np.ndarray,
+    template: Template,
+    max_length: int,
+) -> Sequences:
+    """Join rows of two token stores to pairs of at most `max_length` tokens, longer cut first."""
+    keep_first = np.empty(len(query_row), dtype=np.int32)
+    keep_second = np.empty(len(query_row), dtype=np.int32)
+    room = max_length - len(template.special)
+    cut = shorten_pairs(
+        queries.lengths[query_row], docs.lengths[doc_row], room, keep_first, keep_second
+    )
+    return Sequences(
+        queries,
+        docs,
+        query_row.astype(np.int64),
+        doc_row.astype(np.int64),
+        keep_first,
+        keep_second,
+        template,
+        int(cut),
+    )
+
+
+def single_sequences(texts: Ragged, template: Template, max_length: int) -> Sequences:
+    """Make one sequence of at most `max_length` tokens from each row."""
+    room = max_length - len(template.special)
+    rows = np.arange(len(texts), dtype=np.int64)
+    nothing = np.zeros(len(texts), dtype=np.int32)
+    keep = np.minimum(texts.lengths, room).astype(np.int32)
+    cut = int((texts.lengths > room).sum())
+    return Sequences(texts, NO_ROWS, rows, nothing.astype(np.int64), keep, nothing, template, cut)

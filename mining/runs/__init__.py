@@ -1,0 +1,1 @@
+"""Runs and pools: ranked lists of one source, and their union with every rank and score."""

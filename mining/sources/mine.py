@@ -1,0 +1,71 @@
+"""Mining a source, or finding the run that a source made of others needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..actors import INLINE, Execution
+from ..collection import Collection
+from ..errors import BadInput, UsageError
+from ..runs.run import Run, check_same_queries
+from ..store import Artifact, Workspace
+from .base import MINERS, SOURCES
+
+
+def mine(
+    workspace: Workspace,
+    source: str | Any,
+    collection: Collection,
+    split: str,
+    *,
+    depth: int,
+    seed: int = 0,
+    how: Execution = INLINE,
+) -> Artifact:
+    """Return the run of a source over the queries of a split: at most `depth` documents for each.
+
+    `source`: `bm25(k1=0.9,b=0.4)`, `random`, `rrf(of=[a,b])`, … or its value. `seed` matters to
+    drawn sources only. Raises UsageError for an unknown source or parameter, BadInput for an
+    unknown split or a depth larger than the corpus.
+    """
+    value = SOURCES.parse(source)
+    size = len(collection.corpus)
+    if depth < 1:
+        raise UsageError(f"depth={depth} must be at least 1")
+    if depth > size:
+        raise BadInput(
+            f"depth {depth:,} is larger than the corpus of {size:,} documents",
+            where=f"source {value}",
+            do=f"choose a depth of at most {size:,}",
+        )
+    collection.split_queries(split)  # refuses an unknown split before an index is built
+    return MINERS[type(value)](workspace, value, collection, split, depth, seed, how)
+
+
+def run_of(
+    workspace: Workspace,
+    text: str | Any,
+    collection: Collection,
+    split: str,
+    *,
+    depth: int,
+    seed: int = 0,
+    how: Execution = INLINE,
+) -> Run:
+    """Return the run that `text` stands for: the name of a run, or a source, mined at `depth`.
+
+    This is how sources made of other runs (`rrf(of=[nf-bm25,random])`, `rerank(of=nf-bm25)`) find
+    them. Raises BadInput when a named run belongs to another corpus or split.
+    """
+    if isinstance(text, Artifact) or (isinstance(text, str) and not _is_source(workspace, text)):
+        artifact = workspace.find(text, "run")
+    else:
+        artifact = mine(workspace, text, collection, split, depth=depth, seed=seed, how=how)
+    run = Run(artifact)
+    check_same_queries(run, collection, split)
+    return run
+
+
+def _is_source(workspace: Workspace, text: str) -> bool:
+    """Say whether a text means a source to mine; a run that somebody called `random` wins."""
+    return text not in workspace.names() and text.partition("(")[0].strip() in SOURCES.names()

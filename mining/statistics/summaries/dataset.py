@@ -1,0 +1,72 @@
+"""What only a whole data set has: the mean fall of scores with rank, the dimension of a space."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ...draws import generator
+from ...errors import BadInput
+from ...models.vectors import Vectors
+from ...score_kinds import has_probability
+from ...store import Artifact
+from ...store.tables import list_values
+from ..neighbours import intrinsic_dimension
+from .power_law import Decay, fit_decay
+
+MOST_VECTORS = 5_000
+
+
+def decay_of(scores: Artifact, *, first: int = 1, last: int = 100, seed: int = 0) -> Decay:
+    """Fit the mean curve of a teacher's probabilities over the ranks it gives its candidates.
+
+    P = σ(z) of logits, e^s of log-probabilities. Raises BadInput for similarities and ranks, which
+    have none.
+    """
+    from ...selection.targeted import log_probabilities
+
+    kind = scores.metadata["kind"]
+    if not has_probability(kind):
+        raise BadInput(
+            f"a {kind} has no probability, so there is no curve of probabilities",
+            where=scores.path,
+            do="give scores of a teacher with logits, or fit a run's own positive scores",
+        )
+    rows = []
+    for table in scores.tables():
+        offsets, flat = list_values(table["logit"])
+        s = log_probabilities(flat.astype(np.float64), kind)
+        rows += [np.sort(s[a:b])[::-1][:last] for a, b in zip(offsets, offsets[1:], strict=False)]
+    curves = np.full((len(rows), last), np.nan)
+    for row, s in enumerate(rows):
+        curves[row, : len(s)] = np.exp(s)
+    return fit_decay(curves, first, last, seed=seed)
+
+
+def dimension_of(vectors: Artifact, *, seed: int = 0) -> dict[str, Any]:
+    """Estimate TwoNN's dimension of an encoder's unit vectors, on a keyed draw of at most 5,000.
+
+    Returns value, low, high (95 % bootstrap), rows, dropped copies, and `of`, how many there are.
+    """
+    stored = Vectors(vectors)
+    rows = np.arange(len(stored))
+    if len(rows) > MOST_VECTORS:
+        rows = np.sort(generator(seed, "dataset.dimension").permutation(rows)[:MOST_VECTORS])
+    found = stored.rows(rows).astype(np.float64)
+    norm = np.sqrt((found * found).sum(axis=1, keepdims=True))
+    found = found[norm[:, 0] > 0] / norm[norm[:, 0] > 0]
+    return {**asdict(intrinsic_dimension(found, seed=seed)), "of": len(stored)}
+
+
+def describe_artifact(artifact: Artifact, **options: Any) -> dict[str, Any]:
+    """Summarise statistics, a teacher's scores or vectors as plain JSON values; see the parts."""
+    from .summary import summarise
+
+    if artifact.kind == "scores":
+        found = decay_of(artifact)
+        return {"decay": {**asdict(found), "best": found.best}}
+    if artifact.kind == "vectors":
+        return {"intrinsic_dimension": dimension_of(artifact)}
+    return summarise(artifact, **options)

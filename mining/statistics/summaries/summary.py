@@ -1,0 +1,245 @@
+"""What a statistics artifact says about a whole data set: moments, deciles, histograms,
+correlation.
+
+Histogram edges are fixed per statistic, so that two data sets can be laid over each other
+(quantities.md §7): entropies and probabilities on [0, 1], distances on [0, 2], each in 50 bins;
+ratios in powers of two with a bin for infinity; everything else in 50 bins over its own range, and
+said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...draws import generator
+from ...errors import BadInput
+from ...ordered import product
+from ...store import Artifact
+
+BINS = 50
+RESAMPLES = 1000
+_RANGES = {  # by the name before the bracket
+    "pair_entropy": (0.0, 1.0),
+    "misorder": (0.0, 0.5),
+    "diameter": (0.0, 2.0),
+    "radius": (0.0, 2.0),
+    "student_tau": (-1.0, 1.0),
+}
+_MEASURED = ("groups", "scores")  # the roles of what statistics are of
+_CORRELATED = {
+    *("pair_entropy", "diameter", "radius", "density_ratio"),
+    *("student_kl", "student_tau", "student_variance"),
+}
+
+
+def summarise(
+    artifact: Artifact,
+    *,
+    correlate: Sequence[str] | None = None,
+    beside: Sequence[Artifact] = (),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return {"rows", "columns": {name: …}, "correlation": {…}} as plain JSON values.
+
+    Per column: n, nulls (by reason), mean, variance (population), deciles (minimum, 10 %, …,
+    maximum: 11 numbers), min, max, unit and a histogram {edges, counts, infinite}. `correlate`:
+    names of columns for `correlation`, by default the entropies, diameters, radii, density ratios
+    and a student's diagnostics; see there. `beside`: other statistics of the same groups, whose
+    columns are taken in.
+
+    Raises BadInput for an artifact of another kind or other groups, and for unknown columns.
+    """
+    values: dict[str, np.ndarray] = {}
+    columns: dict[str, dict[str, Any]] = {}
+    for one in (artifact, *beside):
+        _same_rows(artifact, one)
+    query = pa.concat_tables(artifact.tables())["query"].to_numpy()
+    for one in (artifact, *beside):
+        table = pa.concat_tables(one.tables())
+        for name in table.column_names:
+            if name != "query" and name not in values:
+                values[name] = _floats(table[name])
+                columns[name] = _described(one, name, values[name])
+    names = list(values)
+    chosen = list(correlate) if correlate is not None else _by_default(values)
+    unknown = [name for name in chosen if name not in values]
+    if unknown:
+        raise BadInput(
+            f"there is no column {unknown[0]!r}",
+            where=artifact.path,
+            do=f"known: {', '.join(names)}",
+        )
+    return {
+        "rows": len(query),
+        "columns": columns,
+        "correlation": correlation(
+            dict(_to_correlate(name, values[name]) for name in chosen), query, seed=seed
+        ),
+    }
+
+
+def _same_rows(artifact: Artifact, other: Artifact) -> None:
+    """Refuse what is not statistics, and statistics whose rows are other rows."""
+    if other.kind != "statistics":
+        raise BadInput(f"a {other.kind} is not statistics", where=other.path)
+    of = [{k: v for k, v in a.inputs.items() if k in _MEASURED} for a in (artifact, other)]
+    if of[0] != of[1] or artifact.rows != other.rows:
+        raise BadInput(
+            "the statistics are of other groups, so their rows cannot be joined",
+            where=other.path,
+            do="measure the same groups, or the same scores",
+        )
+
+
+def _described(artifact: Artifact, name: str, values: np.ndarray) -> dict[str, Any]:
+    """Summarise one column with its unit and its nulls by reason."""
+    start = f"null[{name}]:"
+    nulls = {
+        key.removeprefix(start): count
+        for key, count in artifact.counts.items()
+        if key.startswith(start)
+    }
+    unit = artifact.metadata.get(f"unit[{name}]", "")
+    return {**describe(name, values), "unit": unit, "nulls": nulls}
+
+
+def describe(name: str, values: np.ndarray) -> dict[str, Any]:
+    """Summarise one column: float64 [rows], NaN for null. Nothing defined → only n = 0."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return {"n": 0}
+    finite = known[np.isfinite(known)]
+    deciles = np.quantile(known, np.linspace(0, 1, 11), method="nearest").tolist()
+    found = {"n": len(known), "deciles": _plain(deciles)}
+    found |= {"min": _plain([known.min()])[0], "max": _plain([known.max()])[0]}
+    if len(finite):
+        found |= {"mean": float(finite.mean()), "variance": float(finite.var())}
+    return {**found, "histogram": histogram(name, known)}
+
+
+def histogram(name: str, known: np.ndarray) -> dict[str, Any]:
+    """Count values in the declared bins of a statistic; `infinite` counts the bin beyond the last
+    edge.
+    """
+    finite = known[np.isfinite(known)]
+    kind, declared = name.partition("(")[0], True
+    if kind == "density_ratio":
+        top = int(np.ceil(np.log2(max(1.0, finite.max())))) if len(finite) else 0
+        edges = 2.0 ** np.arange(-10, max(1, top) + 1)
+        finite = np.maximum(finite, edges[0])
+    elif kind in _RANGES:
+        edges = np.linspace(*_RANGES[kind], BINS + 1)
+        finite = np.clip(finite, edges[0], edges[-1])  # rounding can leave the range by one bit
+    else:
+        declared = False
+        low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+        edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    counts, _ = np.histogram(finite, edges)
+    return {
+        "edges": edges.tolist(),
+        "counts": counts.tolist(),
+        "infinite": len(known) - len(finite),
+        "declared": declared,
+    }
+
+
+def correlation(
+    columns: dict[str, np.ndarray],
+    query: np.ndarray,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Correlate columns over the rows in which all of them are defined and finite.
+
+    Returns {"names", "rows", "pearson", "spearman": matrices, "pearson_low", "pearson_high",
+    "spearman_low", "spearman_high": the same at 2.5 % and 97.5 % of a bootstrap over queries}. A
+    column that does not vary correlates with nothing: null. corr(pair_entropy, diameter) is the
+    paper's claim that entropy and locality are orthogonal, put to the test.
+    """
+    names = list(columns)
+    if len(names) < 2:
+        return {"names": names, "rows": 0}
+    data = np.stack([columns[name] for name in names], axis=1)
+    kept = np.isfinite(data).all(axis=1)
+    data, query = data[kept], query[kept]
+    if len(data) < 3:
+        return {"names": names, "rows": len(data)}
+    from scipy.stats import rankdata  # slow to import
+
+    ranks = rankdata(data, axis=0)
+    found: dict[str, Any] = {"names": names, "rows": len(data)}
+    for kind, table in (("pearson", data), ("spearman", ranks)):
+        found[kind] = _matrix(_pearson(table))
+    draws = generator(seed, "summary.bootstrap")
+    groups, owner = np.unique(query, return_inverse=True)
+    drawn: dict[str, list[np.ndarray]] = {"pearson": [], "spearman": []}
+    for _ in range(resamples):
+        weight = np.bincount(draws.integers(0, len(groups), len(groups)), minlength=len(groups))
+        drawn["pearson"].append(_pearson(data, weight[owner]))
+        drawn["spearman"].append(_pearson(ranks, weight[owner]))
+    for kind, matrices in drawn.items():
+        for word, share in (("low", 2.5), ("high", 97.5)):
+            found[f"{kind}_{word}"] = _matrix(_percentile(np.stack(matrices), share))
+    return found
+
+
+def _pearson(data: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Weighted correlation matrix; NaN in rows and columns without variance, 1 on the diagonal.
+
+    Resamples keep the ranks of the whole sample, which differs from ranking anew by O(1/n).
+    """
+    weight = np.ones(len(data)) if weight is None else weight.astype(np.float64)
+    share = weight / weight.sum()
+    centred = data - product(share, data)
+    covariance = product((centred * share[:, None]).T, centred)
+    spread = np.sqrt(np.diag(covariance))
+    flat = ~(spread > 1e-12 * np.maximum(1.0, np.abs(data).max(axis=0)))
+    spread[flat] = 1.0
+    found = covariance / np.outer(spread, spread)
+    found[flat, :] = found[:, flat] = np.nan
+    np.fill_diagonal(found, 1.0)
+    return found
+
+
+def _percentile(matrices: np.ndarray, share: float) -> np.ndarray:
+    """Percentile over resamples; NaN where no resample has a value."""
+    never = np.isnan(matrices).all(axis=0)
+    found = np.nanpercentile(np.where(never, 0.0, matrices), share, axis=0)
+    return np.where(never, np.nan, found)
+
+
+def _by_default(values: dict[str, np.ndarray]) -> list[str]:
+    """Return the columns that are correlated unasked: one without a finite value, such as κ = ∞ for
+    every group, would leave no row for the others.
+    """
+    kinds = {name: name.partition("(")[0] for name in values}
+    return [n for n, kind in kinds.items() if kind in _CORRELATED and np.isfinite(values[n]).any()]
+
+
+def _to_correlate(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """A ratio enters by its logarithm, under a name that says so; an infinite one stays out."""
+    if name.partition("(")[0] != "density_ratio":
+        return name, values
+    with np.errstate(divide="ignore"):
+        return f"log {name}", np.log(values)
+
+
+def _floats(column: pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy().astype(np.float64)
+
+
+def _matrix(found: np.ndarray) -> list[list[float | None]]:
+    return [_plain(row) for row in found]
+
+
+def _plain(values: Any) -> list[Any]:
+    """JSON has neither NaN nor infinity: null and the string inf."""
+    return [
+        None if np.isnan(v) else float(v) if np.isfinite(v) else "inf" if v > 0 else "-inf"
+        for v in values
+    ]

@@ -1,0 +1,1 @@
+"""Teacher scores that another tool wrote."""

@@ -1,0 +1,190 @@
+"""Score pickles of sentence-transformers, `{query id: {document id: score}}`, as JSON Lines.
+
+Nothing is unpickled: the opcodes are listed by the standard library, which runs none of them, and
+read by a small machine that knows dictionaries, numbers, texts and NumPy scalars. Whatever else a
+pickle asks for, above all to call something, is refused. Rows are written as they are read, so
+memory holds one block of queries at a time. Only `rankmill unsafe-convert-pickle` comes here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pickletools
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ...errors import BadInput
+from ...store.files import replacing
+
+_VALUES = {
+    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "FLOAT",
+    "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "SHORT_BINBYTES", "BINBYTES",
+    "SHORT_BINSTRING", "BINSTRING",
+}  # fmt: skip
+_SILENT = {"PROTO", "FRAME"}
+_NAMES = {
+    "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
+    "_codecs.encode",
+}  # fmt: skip
+_SCALARS = {"f2": "e", "f4": "f", "f8": "d", "i4": "i", "i8": "q"}
+_MARK = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A name that the pickle wants; it is never looked up."""
+
+    text: str
+
+
+def convert_score_pickle(path: Path, to: Path) -> int:
+    """Write the scores of a pickle (plain or gzip) as JSON Lines; returns the number of pairs.
+
+    Raises BadInput for anything but nested dictionaries of finite numbers.
+    """
+    pairs = 0
+    with open(path, "rb") as stream:
+        zipped = stream.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if zipped else open(path, "rb") as source, replacing(to) as out:
+        for query_id, scores in _Machine(path).rows(source):
+            if not isinstance(scores, dict):
+                raise _strange(path, f"the value of query {query_id!r} is no dictionary")
+            for doc_id, score in scores.items():
+                row = {
+                    "query_id": str(query_id),
+                    "doc_id": str(doc_id),
+                    "score": _real(score, path),
+                }
+                out.write(json.dumps(row) + "\n")
+                pairs += 1
+    return pairs
+
+
+class _Machine:
+    """Reads the opcodes of one pickle; yields the items of the outermost dictionary."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.known: dict[str, Callable[[Any], None]] = {
+            "MEMOIZE": lambda _: self._remember(len(self.memo)),
+            "BINPUT": self._remember,
+            "LONG_BINPUT": self._remember,
+            "PUT": self._remember,
+            "BINGET": self._recall,
+            "LONG_BINGET": self._recall,
+            "GET": self._recall,
+            "NONE": lambda _: self.stack.append(None),
+            "NEWFALSE": lambda _: self.stack.append(False),
+            "NEWTRUE": lambda _: self.stack.append(True),
+            "GLOBAL": lambda name: self._name(name.replace(" ", ".")),
+            "STACK_GLOBAL": lambda _: self._stack_name(),
+            "TUPLE1": lambda _: self._tuple(1),
+            "TUPLE2": lambda _: self._tuple(2),
+            "TUPLE3": lambda _: self._tuple(3),
+            "TUPLE": lambda _: self.stack.append(tuple(self._since_mark())),
+            "REDUCE": lambda _: self._number(),
+            "BUILD": lambda _: self.stack.pop(),  # the state of a NumPy dtype: its byte order
+        }
+
+    def rows(self, stream: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[Any, Any]]:
+        """Yield (query id, {document id: score}) as the pickle goes on."""
+        try:
+            for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+                name = opcode.name
+                if name in _VALUES:
+                    self.stack.append(argument)
+                elif name in ("EMPTY_DICT", "MARK"):
+                    self.stack.append({} if name == "EMPTY_DICT" else _MARK)
+                elif name == "DICT":
+                    self._since_mark()
+                    self.stack.append({})
+                elif name in ("SETITEMS", "SETITEM"):
+                    yield from self._set(self._since_mark() if name == "SETITEMS" else self._two())
+                elif name in self.known:
+                    self.known[name](argument)
+                elif name == "STOP":
+                    break
+                elif name not in _SILENT:
+                    raise _strange(self.path, f"it uses the instruction {name}")
+        except (ValueError, IndexError, EOFError, OSError, struct.error) as error:
+            raise _strange(self.path, f"it cannot be read: {error}") from error
+        if self.stack != [{}]:
+            raise _strange(self.path, "it holds no dictionary of dictionaries")
+
+    def _set(self, items: list[Any]) -> Iterator[tuple[Any, Any]]:
+        pairs = list(zip(items[::2], items[1::2], strict=True))
+        if not isinstance(self.stack[-1], dict):
+            raise _strange(self.path, "it sets items of something else than a dictionary")
+        if len(self.stack) == 1:
+            yield from pairs
+        else:
+            self.stack[-1].update(pairs)
+
+    def _since_mark(self) -> list[Any]:
+        at = len(self.stack) - 1
+        while self.stack[at] is not _MARK:
+            at -= 1
+        items = self.stack[at + 1 :]
+        del self.stack[at:]
+        return items
+
+    def _two(self) -> list[Any]:
+        value, key = self.stack.pop(), self.stack.pop()
+        return [key, value]
+
+    def _tuple(self, size: int) -> None:
+        items = tuple(self.stack[-size:])
+        del self.stack[-size:]
+        self.stack.append(items)
+
+    def _remember(self, at: int) -> None:
+        # Dictionaries are not kept, or memory would hold them all; nobody refers to them again.
+        value = self.stack[-1]
+        self.memo[at] = None if isinstance(value, dict) else value
+
+    def _recall(self, at: int) -> None:
+        if self.memo[at] is None:
+            raise _strange(self.path, "it refers twice to one dictionary")
+        self.stack.append(self.memo[at])
+
+    def _name(self, text: str) -> None:
+        if text not in _NAMES:
+            raise _strange(self.path, f"it wants to call {text}")
+        self.stack.append(_Name(text))
+
+    def _stack_name(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self._name(f"{module}.{name}")
+
+    def _number(self) -> None:
+        """Read what a pickle does to make a NumPy dtype or scalar; nothing is called."""
+        arguments, name = self.stack.pop(), self.stack.pop()
+        if isinstance(name, _Name) and name.text == "numpy.dtype":
+            self.stack.append(_Name(str(arguments[0]).lstrip("<=|")))
+            return
+        if isinstance(name, _Name) and name.text == "_codecs.encode":
+            self.stack.append(str(arguments[0]).encode("latin-1"))  # bytes in old protocols
+            return
+        if not isinstance(name, _Name) or arguments[0].text not in _SCALARS:
+            raise _strange(self.path, "it wants to call something")
+        self.stack.append(struct.unpack("<" + _SCALARS[arguments[0].text], arguments[1])[0])
+
+
+def _real(value: Any, path: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0:
+        raise _strange(path, f"the score {value!r} is not a finite number")
+    return float(value)
+
+
+def _strange(path: Path, what: str) -> BadInput:
+    return BadInput(
+        f"this pickle is not a plain table of scores: {what}",
+        where=path,
+        do="expected {query id: {document id: score}}; nothing of it was run",
+    )
