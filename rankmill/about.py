@@ -32,7 +32,9 @@ def collection_of(artifact: Artifact) -> Collection:
     )
 
 
-def vectors_of(encoder: str, about: Artifact, how: Execution = INLINE) -> Mapping[str, Artifact]:
+def vectors_of(
+    encoder: str, about: Artifact, executor: Execution = INLINE
+) -> Mapping[str, Artifact]:
     """Encode the corpus and the queries that an artifact is about, or find their vectors."""
     from dataclasses import asdict
 
@@ -44,7 +46,7 @@ def vectors_of(encoder: str, about: Artifact, how: Execution = INLINE) -> Mappin
     model, collection = settings.pop("model"), collection_of(about)
     asked = settings.pop("query_model", None) or model
     return {
-        role: encode(about.workspace, by, texts.artifact, how=how, **settings)
+        role: encode(about.workspace, by, texts.artifact, executor=executor, **settings)
         for role, by, texts in (
             ("vectors", model, collection.corpus),
             ("query_vectors", asked, collection.queries),

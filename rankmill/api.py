@@ -7,7 +7,7 @@
     chosen = select("uniform(source=bm25,last=100)", cands, scored, size=16)
     stats(chosen); train("bi_encoder(model=PATH,layers=2)", chosen, loss="kl", documents=100_000)
 
-`how` is an `Execution`: this process, or Ray actors. It never changes a result.
+`executor` is an `Execution`: this process, or Ray actors. It never changes a result.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def collect(
     workspace: Workspace | str | Path = DEFAULT_WORKSPACE,
     title: str = "title text",
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Collection:
     """Read a collection: `beir:PATH`, `ir:ID`, `tsv:`, `jsonl:`, `parquet:PATH`, `python-docs`."""
     from rankmill.mining.collection import collect as read
 
-    return read(_workspace(workspace), spec, title=title, name=name, how=how)
+    return read(_workspace(workspace), spec, title=title, name=name, executor=executor)
 
 
 def mine(
@@ -47,13 +47,15 @@ def mine(
     depth: int = 100,
     seed: int = 0,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Mine a run: at most `depth` documents for each query of the split."""
     from rankmill.mining.sources import mine as run_source
 
     workspace = collection.artifact.workspace
-    run = run_source(workspace, source, collection, split, depth=depth, seed=seed, how=how)
+    run = run_source(
+        workspace, source, collection, split, depth=depth, seed=seed, executor=executor
+    )
     return _named(run, name)
 
 
@@ -64,7 +66,7 @@ def pool(
     min_grade: int = 1,
     depth: int | None = None,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Join runs into one row per query; `positives` adds those graded `min_grade` or more."""
     from rankmill.mining.runs.pool import pool_runs
@@ -80,7 +82,7 @@ def pool(
         positives=positives,
         min_grade=min_grade,
         depth=depth,
-        how=how,
+        executor=executor,
     )
     return _named(made, name)
 
@@ -92,7 +94,7 @@ def score(
     allow: int = 0,
     direction: str = "judged",
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Score every pair of a pool once with a teacher; pairs scored before are reused.
 
@@ -109,7 +111,7 @@ def score(
         collection=collection,
         allow=allow,
         direction=direction,
-        how=how,
+        executor=executor,
     )
     return _named(made, name)
 
@@ -125,7 +127,7 @@ def select(
     filters: Sequence[str] = (),
     encoder: str | None = None,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
     **settings: Any,
 ) -> Artifact:
     """Choose one group of `size` documents per query, the positive first.
@@ -136,7 +138,7 @@ def select(
     from rankmill.mining.selection import select_groups
 
     if encoder is not None:
-        settings["vectors"] = vectors_of(encoder, pool, how)["vectors"]
+        settings["vectors"] = vectors_of(encoder, pool, executor)["vectors"]
     made = select_groups(
         pool.workspace,
         strategy,
@@ -148,7 +150,7 @@ def select(
         seed=seed,
         filters=tuple(filters),
         when_short=when_short,
-        how=how,
+        executor=executor,
         **settings,
     )
     return _named(made, name)
@@ -162,7 +164,7 @@ def stats(
     compat: str | None = None,
     min_grade: int | None = None,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Measure every group, or every query's whole list where scores of a pool are given.
 
@@ -172,12 +174,12 @@ def stats(
     """
     from rankmill.mining.statistics import measure_groups, measure_pool
 
-    inputs: dict[str, Any] = dict(vectors_of(encoder, measured, how)) if encoder else {}
+    inputs: dict[str, Any] = dict(vectors_of(encoder, measured, executor)) if encoder else {}
     if measured.kind != "scores":
         if min_grade is not None:
             raise UsageError("groups have a min_grade of their own", do="select again with another")
         inputs["compat"] = compat
-        made = measure_groups(measured.workspace, measured, statistics, how=how, **inputs)
+        made = measure_groups(measured.workspace, measured, statistics, executor=executor, **inputs)
         return _named(made, name)
     if compat is not None:
         raise BadInput("the reference's variants are of groups", where=measured.path)
@@ -188,7 +190,7 @@ def stats(
         inputs["min_grade"] = least if min_grade is None else min_grade
     elif min_grade is not None:
         inputs["min_grade"] = min_grade
-    made = measure_pool(measured.workspace, measured, statistics, how=how, **inputs)
+    made = measure_pool(measured.workspace, measured, statistics, executor=executor, **inputs)
     return _named(made, name)
 
 
@@ -230,7 +232,7 @@ def train(
     loss: str = "kl",
     documents: int = 100_000,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
     **settings: Any,
 ) -> Artifact:
     """Train a student on groups until it has seen `documents` documents."""
@@ -243,7 +245,7 @@ def train(
         collection=collection_of(groups),
         loss=loss,
         documents=documents,
-        how=how,
+        executor=executor,
         **settings,
     )
     return _named(made, name)
@@ -255,7 +257,7 @@ def rerank(
     *,
     depth: int = 100,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
     **settings: Any,
 ) -> Artifact:
     """Let a student order the first `depth` documents of a run anew; returns a run."""
@@ -268,7 +270,7 @@ def rerank(
         collection=collection_of(run),
         split=split_of(run),
         depth=depth,
-        how=how,
+        executor=executor,
         **settings,
     )
     return _named(made, name)
@@ -281,7 +283,7 @@ def retrieve(
     split: str,
     depth: int = 100,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
     **settings: Any,
 ) -> Artifact:
     """Let a bi-encoder student search the whole corpus; returns a run."""
@@ -289,7 +291,13 @@ def retrieve(
 
     workspace = collection.artifact.workspace
     made = retrieve_with(
-        workspace, student, collection=collection, split=split, depth=depth, how=how, **settings
+        workspace,
+        student,
+        collection=collection,
+        split=split,
+        depth=depth,
+        executor=executor,
+        **settings,
     )
     return _named(made, name)
 
@@ -300,7 +308,7 @@ def evaluate(
     measures: str = "nDCG@10 AP R@100 Judged@10",
     ties: str = "list",
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Judge a run, or scores of a pool, by the qrels of its split; per-query values are kept.
 
@@ -308,7 +316,7 @@ def evaluate(
     """
     from rankmill.training.evaluation import evaluate_run
 
-    run = ranked(run, how=how) if run.kind == "scores" else run
+    run = ranked(run, executor=executor) if run.kind == "scores" else run
     made = evaluate_run(
         run.workspace,
         run,
@@ -316,17 +324,17 @@ def evaluate(
         split=split_of(run),
         measures=measures,
         ties=ties,
-        how=how,
+        executor=executor,
     )
     return _named(made, name)
 
 
-def ranked(scores: Artifact, *, how: Execution = INLINE) -> Artifact:
+def ranked(scores: Artifact, *, executor: Execution = INLINE) -> Artifact:
     """Return the run in which a teacher's or a student's scores put the documents of a pool."""
     from rankmill.training.scored_lists import run_of_scores
 
     pool = scores.input("pool")
-    return run_of_scores(scores.workspace, scores, collection_of(pool), split_of(pool), how)
+    return run_of_scores(scores.workspace, scores, collection_of(pool), split_of(pool), executor)
 
 
 def compare(

@@ -95,7 +95,7 @@ def cross(
             span=span,
             tolerance=tolerance,
             name=name,
-            how=here.how,
+            executor=here.executor,
         )
         _tell(made, here, name)
 
@@ -121,7 +121,7 @@ def _unblocked(made: Any, here: Session) -> tuple[Any, str | None]:
     from rankmill.mining.errors import BadInput
 
     try:
-        return crossing.unblocked(made, how=here.how), None
+        return crossing.unblocked(made, executor=here.executor), None
     except BadInput as error:
         return None, str(error)
 

@@ -131,15 +131,19 @@ def import_(
             raise UsageError(f"import --as {as_} needs {option}", do=f"add {option} …")
     with session(workspace, as_json=json) as here:
         opened = Collection.open(here.workspace, collection)
-        how, of = here.how, str(kind)
+        executor, of = here.executor, str(kind)
         if as_ == "run":
-            made = exchange.import_run(path, opened, split=str(split), system=system, how=how)
+            made = exchange.import_run(
+                path, opened, split=str(split), system=system, executor=executor
+            )
         elif as_ == "groups":
             form = str(format)
-            made = exchange.import_groups(path, opened, format=form, kind=of, size=size, how=how)
+            made = exchange.import_groups(
+                path, opened, format=form, kind=of, size=size, executor=executor
+            )
         else:
             rules: dict[str, Any] = {"format": format, "unknown": unknown, "sign": sign}
-            made = exchange.import_scores(path, opened, kind=of, **rules, how=how)
+            made = exchange.import_scores(path, opened, kind=of, **rules, executor=executor)
         here.tell(made, name)
 
 

@@ -82,7 +82,7 @@ def select(
             positives=positives,
             min_grade=min_grade,
             missing=missing,
-            how=here.how,
+            executor=here.executor,
         )
         here.tell(made, name)
 
@@ -128,7 +128,7 @@ def stats(
             encoder=encoder,
             compat=compat,
             min_grade=min_grade,
-            how=here.how,
+            executor=here.executor,
         )
         here.tell(made, name)
 
@@ -152,7 +152,7 @@ def cut(
     with session(workspace, as_json=json) as here:
         found = here.workspace.find(groups, "groups")
         measured = here.workspace.find(statistics, "statistics")
-        here.tell(shaping.cut(found, measured, keep, how=here.how), name)
+        here.tell(shaping.cut(found, measured, keep, executor=here.executor), name)
 
 
 def cells(
@@ -182,7 +182,7 @@ def cells(
             entropy=entropy,
             bins=bins,
             seed=seed,
-            how=here.how,
+            executor=here.executor,
         )
         common, queries = crossing.queries_in_all(made)
         if json:
@@ -221,7 +221,7 @@ def subsample(
 
     with session(workspace, as_json=json) as here:
         found = here.workspace.find(groups, "groups")
-        made = shaping.subsample(found, size=size, times=times, seed=seed, how=here.how)
+        made = shaping.subsample(found, size=size, times=times, seed=seed, executor=here.executor)
         here.tell(made, name)
 
 
@@ -246,7 +246,7 @@ def retarget(
     with session(workspace, as_json=json) as here:
         found = here.workspace.find(groups, "groups")
         other = here.workspace.find(scores, "scores") if scores is not None else None
-        here.tell(shaping.retarget(found, target, scores=other, how=here.how), name)
+        here.tell(shaping.retarget(found, target, scores=other, executor=here.executor), name)
 
 
 def rewrite(
@@ -266,5 +266,5 @@ def rewrite(
 
     with session(workspace, as_json=json) as here:
         opened = Collection.open(here.workspace, collection)
-        made = shaping.rewrite(opened, path, split=split, how=here.how)
+        made = shaping.rewrite(opened, path, split=split, executor=here.executor)
         here.tell(made.artifact, name)

@@ -69,7 +69,7 @@ def evaluate(
         if not alone:
             runs |= evaluating.beside(here, judged, first_stage if student else None, depth)
         made = {
-            system: api.evaluate(one, measures=measures, ties=ties, how=here.how)
+            system: api.evaluate(one, measures=measures, ties=ties, executor=here.executor)
             for system, one in runs.items()
         }
         if name:
@@ -140,7 +140,7 @@ def figures(
 
     loaded = load(recipe, set_ or [])
     with session(workspace, workers, ray_address, json) as here:
-        outcome = run_recipe(loaded, here.workspace, here.how, None)
+        outcome = run_recipe(loaded, here.workspace, here.executor, None)
         assert isinstance(outcome, Outcome)
         paths = draw(outcome, to, form)
         if json:

@@ -59,7 +59,9 @@ def diagnose(
         kind = "groups" if groups is not None else "scores"
         found = here.workspace.find(str(groups or scores), kind)
         who = here.workspace.find(student, "student") if _is_name(here, student) else student
-        made = measures.diagnose(who, found, statistics=statistic, compute=compute, how=here.how)
+        made = measures.diagnose(
+            who, found, statistics=statistic, compute=compute, executor=here.executor
+        )
         here.tell(made, name)
         if not json:
             _tell_means(made)

@@ -52,7 +52,7 @@ def demo(
     from rankmill.recipes import builtin
 
     with session(workspace, workers, ray_address, json) as here:
-        _tell_outcome(here, run_recipe(builtin("demo"), here.workspace, here.how, report))
+        _tell_outcome(here, run_recipe(builtin("demo"), here.workspace, here.executor, report))
 
 
 def run(
@@ -75,7 +75,7 @@ def run(
 
     loaded = load(recipe, set_ or [])
     with session(workspace, workers, ray_address, json) as here:
-        _tell_outcome(here, run_recipe(loaded, here.workspace, here.how, report))
+        _tell_outcome(here, run_recipe(loaded, here.workspace, here.executor, report))
 
 
 def collect(
@@ -101,7 +101,7 @@ def collect(
     from rankmill import api
 
     with session(workspace, as_json=json) as here:
-        found = api.collect(spec, workspace=here.workspace, title=title, how=here.how)
+        found = api.collect(spec, workspace=here.workspace, title=title, executor=here.executor)
         here.tell(found.artifact, name)
         if not json:
             typer.echo(
@@ -133,7 +133,9 @@ def mine(
 
     with session(workspace, workers, ray_address, json) as here:
         opened = Collection.open(here.workspace, collection)
-        found = api.mine(source, opened, split=split, depth=depth, seed=seed, how=here.how)
+        found = api.mine(
+            source, opened, split=split, depth=depth, seed=seed, executor=here.executor
+        )
         here.tell(found, name)
         if trec is not None:
             to_trec(found, trec)
@@ -158,7 +160,9 @@ def pool(
 
     with session(workspace, workers, ray_address, json) as here:
         found = [here.workspace.find(r, "run") for r in runs]
-        made = api.pool(found, positives=positives, min_grade=min_grade, depth=depth, how=here.how)
+        made = api.pool(
+            found, positives=positives, min_grade=min_grade, depth=depth, executor=here.executor
+        )
         here.tell(made, name)
 
 
@@ -185,7 +189,7 @@ def score(
 
     with session(workspace, workers, ray_address, json) as here:
         found = here.workspace.find(pool, "pool")
-        made = api.score(teacher, found, allow=allow, direction=direction, how=here.how)
+        made = api.score(teacher, found, allow=allow, direction=direction, executor=here.executor)
         here.tell(made, name)
 
 
@@ -242,7 +246,7 @@ def train(
         }
         options |= read_settings(settings)
         found = here.workspace.find(groups, "groups")
-        made = api.train(student, found, loss=loss, how=here.how, **options)
+        made = api.train(student, found, loss=loss, executor=here.executor, **options)
         here.tell(made, name)
         if to is not None:
             files.copy_tree(made.check_content().path / "model", to)

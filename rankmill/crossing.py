@@ -29,7 +29,7 @@ def cross(
     min_grade: int | None = None,
     missing: str = "error",
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
     **levels: Any,
 ) -> dict[tuple[int, int], Artifact]:
     """Cross locality with entropy within every query: one group of each query in each cell.
@@ -56,9 +56,12 @@ def cross(
         positives=positives,
         min_grade=min_grade,
         missing=missing,
-        how=how,
+        executor=executor,
     )
-    made = {place: groups_of_cell(pool.workspace, design, *place, how=how) for place in first.cells}
+    made = {
+        place: groups_of_cell(pool.workspace, design, *place, executor=executor)
+        for place in first.cells
+    }
     for (near, sure), artifact in made.items() if name else ():
         pool.workspace.alias(f"{name}-near{near}-sure{sure}", artifact)
     if name:
@@ -73,7 +76,7 @@ def cell_named(
     *,
     encoder: str | None,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
     **request: Any,
 ) -> Artifact:
     """Return the groups of one cell by its text, `blocked_cell(near=0,sure=1)`: of a recipe, say.
@@ -87,8 +90,8 @@ def cell_named(
     cell = STRATEGIES.parse(text)
     if encoder is None:
         raise UsageError(f"{cell} needs vectors", do="name an encoder for locality")
-    design = _design(cell, pool, scores, encoder, how=how, **request)
-    made = groups_of_cell(pool.workspace, design, cell.near, cell.sure, how=how)
+    design = _design(cell, pool, scores, encoder, executor=executor, **request)
+    made = groups_of_cell(pool.workspace, design, cell.near, cell.sure, executor=executor)
     if name:
         pool.workspace.alias(name, made)
     return made
@@ -108,7 +111,7 @@ def _design(
     scores: Artifact,
     encoder: str,
     *,
-    how: Execution,
+    executor: Execution,
     **request: Any,
 ) -> Artifact:
     from rankmill import api
@@ -119,15 +122,15 @@ def _design(
         cell,
         pool,
         scores,
-        api.vectors_of(encoder, pool, how)["vectors"],
+        api.vectors_of(encoder, pool, executor)["vectors"],
         collection=api.collection_of(pool),
         split=api.split_of(pool),
-        how=how,
+        executor=executor,
         **request,
     )
 
 
-def unblocked(cells: Cells, *, how: Execution = INLINE) -> dict[tuple[int, int], Artifact]:
+def unblocked(cells: Cells, *, executor: Execution = INLINE) -> dict[tuple[int, int], Artifact]:
     """Return what `cells` makes of the same pool: a uniform draw per query, cut into cells.
 
     Same size, seed, filters and positives as the blocked design; each query lands in one cell at
@@ -149,11 +152,15 @@ def unblocked(cells: Cells, *, how: Execution = INLINE) -> dict[tuple[int, int],
         design.input("scores"),
         collection=api.collection_of(design.input("pool")),
         vectors=design.input("vectors"),
-        how=how,
+        executor=executor,
         **{name: given[name] for name in names},
     )
     measured = measure_groups(
-        workspace, drawn, [cell.locality, cell.entropy], vectors=design.input("vectors"), how=how
+        workspace,
+        drawn,
+        [cell.locality, cell.entropy],
+        vectors=design.input("vectors"),
+        executor=executor,
     )
     return crossed_cells(
         workspace,
@@ -163,7 +170,7 @@ def unblocked(cells: Cells, *, how: Execution = INLINE) -> dict[tuple[int, int],
         entropy=cell.entropy,
         bins=cell.bins,
         seed=given["seed"],
-        how=how,
+        executor=executor,
     )
 
 

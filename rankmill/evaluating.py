@@ -44,11 +44,11 @@ def run_to_judge(
         raise UsageError("name what to evaluate", do="give --run or --student, one of them")
     if student is not None and first_stage is not None:
         stage = here.workspace.find(first_stage, "run")
-        return api.rerank(_student(here, student), stage, depth=depth, how=here.how)
+        return api.rerank(_student(here, student), stage, depth=depth, executor=here.executor)
     if run is not None and run in here.workspace.names():
         found = here.workspace.find(run)
         if found.kind == "scores":
-            return api.ranked(found, how=here.how)
+            return api.ranked(found, executor=here.executor)
         return here.workspace.find(run, "run")
     if run is not None and not Path(run).is_file():
         return here.workspace.find(run, "run")  # a fingerprint, or the error with the nearest name
@@ -58,9 +58,11 @@ def run_to_judge(
         )
     opened = Collection.open(here.workspace, collection)
     if run is not None:
-        return exchange.import_run(run, opened, split=split, how=here.how)
+        return exchange.import_run(run, opened, split=split, executor=here.executor)
     assert student is not None
-    return api.retrieve(_student(here, student), opened, split=split, depth=depth, how=here.how)
+    return api.retrieve(
+        _student(here, student), opened, split=split, depth=depth, executor=here.executor
+    )
 
 
 def beside(here: Session, judged: Artifact, first_stage: str | None, depth: int) -> Runs:
@@ -74,10 +76,10 @@ def beside(here: Session, judged: Artifact, first_stage: str | None, depth: int)
     shown = [judged]
     if first_stage is not None:
         shown.append(here.workspace.find(first_stage, "run"))
-        runs[FIRST_STAGE] = cut_run(here.workspace, shown[-1], held, split, depth, here.how)
+        runs[FIRST_STAGE] = cut_run(here.workspace, shown[-1], held, split, depth, here.executor)
     if not any(run.metadata["source"].startswith("bm25(") for run in shown):
         deep = min(depth, len(held.corpus))
-        runs[BM25] = api.mine(BM25_SOURCE, held, split=split, depth=deep, how=here.how)
+        runs[BM25] = api.mine(BM25_SOURCE, held, split=split, depth=deep, executor=here.executor)
     return runs
 
 

@@ -52,13 +52,13 @@ def import_run(
     split: str,
     system: str | None = None,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Read a TREC run, plain or gzipped, as a run artifact; with `system` a hard-negatives file."""
     from rankmill.mining.runs.files import import_run as read
 
     workspace = collection.artifact.workspace
-    made = read(workspace, path, collection, split, tag=system, system=system, how=how)
+    made = read(workspace, path, collection, split, tag=system, system=system, executor=executor)
     return _named(made, name)
 
 
@@ -71,7 +71,7 @@ def import_scores(
     unknown: str = "error",
     sign: int = 1,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Read teacher scores from JSON, JSON Lines, TSV, Parquet or a TREC run.
 
@@ -88,7 +88,7 @@ def import_scores(
         form=format,
         unknown=unknown,
         sign=sign,
-        how=how,
+        executor=executor,
     )
     return _named(made, name)
 
@@ -101,13 +101,13 @@ def import_groups(
     kind: str,
     size: int | None = None,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Read training groups of another trainer's layout: triple, colbert, tevatron, trove, …"""
     from rankmill.mining.groups.imported import import_groups as read
 
     workspace = collection.artifact.workspace
-    made = read(workspace, path, collection, form=format, kind=kind, size=size, how=how)
+    made = read(workspace, path, collection, form=format, kind=kind, size=size, executor=executor)
     return _named(made, name)
 
 

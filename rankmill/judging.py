@@ -25,10 +25,15 @@ class Judging:
         self,
         recipe: Recipe,
         workspace: Workspace,
-        how: Execution,
+        executor: Execution,
         collect: Callable[[str | None], Collection],
     ):
-        self.recipe, self.workspace, self.how, self.collect = recipe, workspace, how, collect
+        self.recipe, self.workspace, self.executor, self.collect = (
+            recipe,
+            workspace,
+            executor,
+            collect,
+        )
 
     def judge(self, results: Results) -> None:
         """Evaluate every system on every domain, then compare."""
@@ -37,7 +42,7 @@ class Judging:
             other = where.collection and where.collection != self.recipe.collection
             held = self.collect(where.collection) if other else results.collection
             for system, seed, run in self._systems(results, domain, held):
-                judged = api.evaluate(run, measures=measures, how=self.how)
+                judged = api.evaluate(run, measures=measures, executor=self.executor)
                 results.judged.append(Judged(system, domain, run, judged, seed))
             self._compare(results, domain)
 
@@ -97,7 +102,9 @@ class Judging:
                 )
 
     def _mined(self, source: str, held: Collection, split: str) -> Artifact:
-        return api.mine(source, held, split=split, depth=self.recipe.evaluate.depth, how=self.how)
+        return api.mine(
+            source, held, split=split, depth=self.recipe.evaluate.depth, executor=self.executor
+        )
 
     def _start(self) -> Artifact:
         """Return the student as it was before its first step."""
@@ -110,12 +117,19 @@ class Judging:
 
     def _reranked(self, student: Artifact, first: Artifact) -> Artifact:
         wanted = self.recipe.evaluate
-        return api.rerank(student, first, depth=wanted.depth, compute=wanted.compute, how=self.how)
+        return api.rerank(
+            student, first, depth=wanted.depth, compute=wanted.compute, executor=self.executor
+        )
 
     def _retrieved(self, student: Artifact, held: Collection, split: str) -> Artifact:
         wanted = self.recipe.evaluate
         return api.retrieve(
-            student, held, split=split, depth=wanted.depth, compute=wanted.compute, how=self.how
+            student,
+            held,
+            split=split,
+            depth=wanted.depth,
+            compute=wanted.compute,
+            executor=self.executor,
         )
 
 

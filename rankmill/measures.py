@@ -20,7 +20,7 @@ def diagnose(
     statistics: Sequence[str] | None = None,
     compute: str = "float32",
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Compare a student with the teacher of groups (or scores of a pool), row by row.
 
@@ -30,7 +30,9 @@ def diagnose(
     from rankmill.training.diagnosis import diagnose_student
 
     workspace = measured.workspace
-    made = diagnose_student(workspace, student, measured, statistics, compute=compute, how=how)
+    made = diagnose_student(
+        workspace, student, measured, statistics, compute=compute, executor=executor
+    )
     if name:
         workspace.alias(name, made)
     return made

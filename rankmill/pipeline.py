@@ -21,8 +21,8 @@ from rankmill.results import Results, Trained
 class Pipeline:
     """Carries out one recipe in one workspace."""
 
-    def __init__(self, recipe: Recipe, workspace: Workspace, how: Execution):
-        self.recipe, self.workspace, self.how = recipe, workspace, how
+    def __init__(self, recipe: Recipe, workspace: Workspace, executor: Execution):
+        self.recipe, self.workspace, self.executor = recipe, workspace, executor
 
     def run(self) -> Results:
         """Do, or find, every stage; the order is that of the data way."""
@@ -36,7 +36,7 @@ class Pipeline:
             for sampler in self.recipe.groups.samplers:
                 for loss in self.recipe.losses:
                     self._train(results, sampler, loss)
-            Judging(self.recipe, self.workspace, self.how, self._collect).judge(results)
+            Judging(self.recipe, self.workspace, self.executor, self._collect).judge(results)
         return results
 
     def _check(self) -> None:
@@ -62,7 +62,11 @@ class Pipeline:
         chosen = spec or self.recipe.collection
         name = self.recipe.name if spec is None else None
         return api.collect(
-            chosen, workspace=self.workspace, title=self.recipe.text, name=name, how=self.how
+            chosen,
+            workspace=self.workspace,
+            title=self.recipe.text,
+            name=name,
+            executor=self.executor,
         )
 
     def _mine(self, results: Results) -> None:
@@ -75,7 +79,7 @@ class Pipeline:
                 depth=mine.depth,
                 seed=self.recipe.seed,
                 name=self._alias(name),
-                how=self.how,
+                executor=self.executor,
             )
 
     def _score(self, results: Results) -> None:
@@ -84,14 +88,14 @@ class Pipeline:
             runs,
             min_grade=self.recipe.groups.min_grade,
             name=self._alias("pool"),
-            how=self.how,
+            executor=self.executor,
         )
         results.scores = api.score(
             self.recipe.teacher,
             results.pool,
             direction=self.recipe.direction,
             name=self._alias("scores"),
-            how=self.how,
+            executor=self.executor,
         )
 
     def _select(self, results: Results, sampler: str) -> None:
@@ -111,13 +115,20 @@ class Pipeline:
         if crossing.is_cell(strategy):
             encoder = self.recipe.statistics.encoder
             groups = crossing.cell_named(
-                strategy, *candidates, encoder=encoder, name=alias, how=self.how, **request
+                strategy,
+                *candidates,
+                encoder=encoder,
+                name=alias,
+                executor=self.executor,
+                **request,
             )
         else:
-            groups = api.select(strategy, *candidates, name=alias, how=self.how, **request)
+            groups = api.select(
+                strategy, *candidates, name=alias, executor=self.executor, **request
+            )
         statistics = self._measured(groups, name)
         if wanted.cut is not None:
-            groups = shaping.cut(groups, statistics, wanted.cut, name=alias, how=self.how)
+            groups = shaping.cut(groups, statistics, wanted.cut, name=alias, executor=self.executor)
             statistics = self._measured(groups, name)
         return groups, statistics
 
@@ -146,7 +157,7 @@ class Pipeline:
             statistics=wanted.columns,
             encoder=wanted.encoder,
             name=self._alias(name.replace("-groups", "-stats")),
-            how=self.how,
+            executor=self.executor,
         )
 
     def _train(self, results: Results, sampler: str, loss: str) -> None:
@@ -166,7 +177,7 @@ class Pipeline:
                 threads=train.threads,
                 seed=seed,
                 name=self._alias(f"{alias}-student" + (f"-seed{seed}" if place else "")),
-                how=self.how,
+                executor=self.executor,
                 **train.settings,
             )
         results.students[system] = Trained(system, sampler, loss, students)
@@ -191,11 +202,13 @@ def with_labels(strategy: str, labels: dict[str, str]) -> str:
     return str(names.Call(call.name, call.positional, named))
 
 
-def run_recipe(recipe: Recipe, workspace: Workspace, how: Execution, report: Path | None) -> object:
+def run_recipe(
+    recipe: Recipe, workspace: Workspace, executor: Execution, report: Path | None
+) -> object:
     """Carry out a recipe; returns its outcome, and writes the report when a path is given."""
     from rankmill.outcome import Outcome, write_report
 
-    pipeline = Pipeline(recipe, workspace, how)
+    pipeline = Pipeline(recipe, workspace, executor)
     outcome = Outcome(recipe, pipeline.run(), pipeline.temperature)
     if report is not None:
         write_report(outcome, report)

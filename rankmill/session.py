@@ -40,7 +40,7 @@ class Session:
     """One command's workspace, executor and output."""
 
     workspace: Workspace
-    how: Execution
+    executor: Execution
     as_json: bool
     began: float = field(default_factory=time.perf_counter)
 
@@ -77,11 +77,11 @@ def session(
     from rankmill.mining.actors import Execution, cluster
     from rankmill.mining.store import Workspace
 
-    how = Execution(workers, ray_address, progress.for_stream(sys.stderr))
+    executor = Execution(workers, ray_address, progress.for_stream(sys.stderr))
     with contextlib.ExitStack() as stack:
         if workers or ray_address:
             stack.enter_context(cluster(max(workers, 1), ray_address))
-        yield Session(Workspace(workspace), how, as_json)
+        yield Session(Workspace(workspace), executor, as_json)
 
 
 def facts_of(artifact: Artifact) -> dict[str, Any]:

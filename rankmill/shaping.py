@@ -15,12 +15,12 @@ def cut(
     keep: str,
     *,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Keep the groups that a cut keeps: `keep_below(q=0.75)`, `where("ties = 0")`, `cell(0,1)`."""
     from rankmill.mining.derive import cut_groups
 
-    return _named(cut_groups(groups.workspace, groups, statistics, keep, how=how), name)
+    return _named(cut_groups(groups.workspace, groups, statistics, keep, executor=executor), name)
 
 
 def cells(
@@ -32,7 +32,7 @@ def cells(
     bins: int = 2,
     seed: int = 0,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> dict[tuple[int, int], Artifact]:
     """Cut groups into cells with equal groups, documents seen, pairs and positives.
 
@@ -51,7 +51,7 @@ def cells(
         entropy=entropy,
         bins=bins,
         seed=seed,
-        how=how,
+        executor=executor,
     )
     for (near, sure), artifact in made.items():
         _named(artifact, f"{name}-near{near}-sure{sure}" if name else None)
@@ -65,12 +65,14 @@ def subsample(
     times: int = 1,
     seed: int = 0,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Draw smaller groups out of groups, `times` different ones of each; positives stay."""
     from rankmill.mining.derive import subsample_groups
 
-    made = subsample_groups(groups.workspace, groups, size=size, times=times, seed=seed, how=how)
+    made = subsample_groups(
+        groups.workspace, groups, size=size, times=times, seed=seed, executor=executor
+    )
     return _named(made, name)
 
 
@@ -80,7 +82,7 @@ def retarget(
     *,
     scores: Artifact | None = None,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Give the same groups other labels: a `target` such as `temperature(T=2)`, or other `scores`.
 
@@ -93,9 +95,9 @@ def retarget(
         raise UsageError("nothing says what the new labels are", do="name a target, or scores")
     made = groups
     if scores is not None:
-        made = rescore_groups(groups.workspace, made, scores, how=how)
+        made = rescore_groups(groups.workspace, made, scores, executor=executor)
     if target is not None:
-        made = retarget_groups(groups.workspace, made, target, how=how)
+        made = retarget_groups(groups.workspace, made, target, executor=executor)
     return _named(made, name)
 
 
@@ -105,13 +107,13 @@ def rewrite(
     *,
     split: str,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Collection:
     """Add the query rewrites of a file (query_id, text) to a split, as queries of their own."""
     from rankmill.mining.collection.rewrites import rewrite_queries
 
     workspace = collection.artifact.workspace
-    return rewrite_queries(workspace, collection, path, split=split, name=name, how=how)
+    return rewrite_queries(workspace, collection, path, split=split, name=name, executor=executor)
 
 
 def _named(artifact: Artifact, name: str | None) -> Artifact:

@@ -57,8 +57,8 @@ def make_models(folder: Path) -> None:
 class EveryStage:
     """All stages in one workspace by one executor."""
 
-    def __init__(self, place: Path, how: Execution, given: argparse.Namespace):
-        self.place, self.models, self.how = place, given.models, how
+    def __init__(self, place: Path, executor: Execution, given: argparse.Namespace):
+        self.place, self.models, self.executor = place, given.models, executor
         self.shuffled = random.Random(given.order) if given.order else None
         self.encoder = f"bi_encoder(model={self.models / 'encoder'},max_length=32,dtype=float32)"
         self.made: dict[str, Any] = {}
@@ -81,7 +81,7 @@ class EveryStage:
 
     def _collect(self) -> Collection:
         beir = tiny_beir(self.place / "beir", docs=90, queries=40)
-        return api.collect(f"beir:{beir}", workspace=self.place / "work", how=self.how)
+        return api.collect(f"beir:{beir}", workspace=self.place / "work", executor=self.executor)
 
     def _mine(self) -> None:
         dense = f"dense(model={self.models / 'encoder'},max_length=32,dtype=float32"
@@ -111,12 +111,12 @@ class EveryStage:
         self.made["test"] = self._miner("bm25(k1=0.9,b=0.4)", "test")()
 
     def _miner(self, source: str, split: str = "train") -> Callable[[], Artifact]:
-        settings: dict[str, Any] = {"split": split, "depth": 12, "seed": 5, "how": self.how}
+        settings: dict[str, Any] = {"split": split, "depth": 12, "seed": 5, "how": self.executor}
         return lambda: api.mine(source, self.collection, **settings)
 
     def _score(self) -> None:
         names = ("bm25", "random", "dense", "theirs", "neighbours")
-        self.made["pool"] = pool = api.pool([self.made[n] for n in names], how=self.how)
+        self.made["pool"] = pool = api.pool([self.made[n] for n in names], executor=self.executor)
         teachers = {
             "cross": f"cross_encoder(model={self.models / 'cross'},max_length=40)",
             "cosine": self.encoder,
@@ -125,12 +125,12 @@ class EveryStage:
         }
         self._each(
             {
-                name: lambda text=text: api.score(text, pool, how=self.how)  # type: ignore[misc]
+                name: lambda text=text: api.score(text, pool, executor=self.executor)  # type: ignore[misc]
                 for name, text in teachers.items()
             }
         )
         both = f"ensemble(of=[{teachers['cross']},{teachers['odds']}])"
-        self.made["scores"] = api.score(both, pool, how=self.how)
+        self.made["scores"] = api.score(both, pool, executor=self.executor)
 
     def _choose(self) -> None:
         strategies = {
@@ -145,17 +145,17 @@ class EveryStage:
         self._each(
             {
                 f"{name} measured": lambda name=name: api.stats(  # type: ignore[misc]
-                    self.made[name], encoder=self.encoder, how=self.how
+                    self.made[name], encoder=self.encoder, executor=self.executor
                 )
                 for name in strategies
             }
         )
-        api.stats(self.made["scores"], encoder=self.encoder, how=self.how)
+        api.stats(self.made["scores"], encoder=self.encoder, executor=self.executor)
         groups, measured = self.made["softmax"], self.made["softmax measured"]
-        shaping.cut(groups, measured, "keep_below(q=0.75)", how=self.how)
-        shaping.retarget(groups, "temperature(T=2)", how=self.how)
-        shaping.subsample(groups, size=3, times=2, how=self.how)
-        shaping.cells(groups, measured, how=self.how)
+        shaping.cut(groups, measured, "keep_below(q=0.75)", executor=self.executor)
+        shaping.retarget(groups, "temperature(T=2)", executor=self.executor)
+        shaping.subsample(groups, size=3, times=2, executor=self.executor)
+        shaping.cells(groups, measured, executor=self.executor)
 
     def _selector(self, strategy: str) -> Callable[[], Artifact]:
         encoder = self.encoder if strategy.startswith("shell") else None
@@ -167,7 +167,7 @@ class EveryStage:
             seed=3,
             encoder=encoder,
             filters=["near_copies"],
-            how=self.how,
+            executor=self.executor,
         )
 
     def _train(self) -> None:
@@ -178,7 +178,7 @@ class EveryStage:
             "query_length": 16,
             "doc_length": 60,
             "threads": TRAINING_THREADS,
-            "how": self.how,
+            "how": self.executor,
         }
         self._each(
             {
@@ -197,16 +197,18 @@ class EveryStage:
     def _judge(self) -> None:
         first, student = self.made["test"], self.made["student"]
         runs = {
-            "own": lambda: api.rerank(student, first, depth=12, how=self.how),
+            "own": lambda: api.rerank(student, first, depth=12, executor=self.executor),
             "cross own": lambda: api.rerank(
-                self.made["cross student"], first, depth=12, how=self.how
+                self.made["cross student"], first, depth=12, executor=self.executor
             ),
             "search": lambda: api.retrieve(
-                student, self.collection, split="test", depth=12, how=self.how
+                student, self.collection, split="test", depth=12, executor=self.executor
             ),
         }
         self._each(runs)
-        judged = {name: api.evaluate(self.made[name], how=self.how) for name in (*runs, "test")}
+        judged = {
+            name: api.evaluate(self.made[name], executor=self.executor) for name in (*runs, "test")
+        }
         api.compare(judged, margin=0.02)
 
     def _export(self) -> dict[str, str]:

@@ -32,7 +32,7 @@ def diagnose_student(
     statistics: Sequence[str | Statistic] | None = None,
     *,
     compute: str = "float32",
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Compare a student with the teacher of groups, or of scores of a pool, row by row.
 
@@ -49,18 +49,20 @@ def diagnose_student(
         )
     teacher = student_as_teacher(workspace, student, compute)
     if measured.kind == "groups":
-        pairs = pairs_of_groups(workspace, measured, how)
+        pairs = pairs_of_groups(workspace, measured, executor)
     else:
         pairs = measured.input("pool")
-    scores = score_pool(workspace, teacher, pairs, arrival=False, how=how)
+    scores = score_pool(workspace, teacher, pairs, arrival=False, executor=executor)
     if statistics is None:
         statistics = default_diagnostics(workspace, student, measured.metadata["kind"])
     if measured.kind == "groups":
-        return measure_groups(workspace, measured, statistics, student=scores, how=how)
+        return measure_groups(workspace, measured, statistics, student=scores, executor=executor)
     judged: dict[str, Any] = {}
     if "qrels" in pairs.inputs:
         judged = {"qrels": pairs.input("qrels"), "min_grade": pairs.parameters.get("min_grade", 1)}
-    return measure_pool(workspace, measured, statistics, student=scores, how=how, **judged)
+    return measure_pool(
+        workspace, measured, statistics, student=scores, executor=executor, **judged
+    )
 
 
 def default_diagnostics(

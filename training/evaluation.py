@@ -47,7 +47,7 @@ def evaluate_run(
     split: str,
     measures: str | Sequence[str] = DEFAULT_MEASURES,
     ties: str = "list",
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Judge a run, or scores of a pool, by the qrels of a split; returns an "evaluation" artifact.
 
@@ -63,7 +63,7 @@ def evaluate_run(
         raise UsageError(f"ties={ties} is not one of {', '.join(TIES)}")
     artifact, held = workspace.find(run), Collection.open(workspace, collection)
     if artifact.kind == "scores":
-        artifact = run_of_scores(workspace, artifact, held, split, how)
+        artifact = run_of_scores(workspace, artifact, held, split, executor)
     artifact = workspace.find(artifact, "run")
     _same_texts(artifact, held)
     qrels = held.qrels_artifact(split)
@@ -86,7 +86,7 @@ def evaluate_run(
         },
         metadata={"source": artifact.metadata["source"], "split": split},
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 class Evaluation:
@@ -225,7 +225,7 @@ def rerank_with(
     split: str,
     depth: int = 100,
     compute: str = "float32",
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Order the first `depth` documents of each list of a run by a student's scores.
 
@@ -237,11 +237,11 @@ def rerank_with(
     held = Collection.open(workspace, collection)
     artifact = workspace.find(run, "run")
     _same_texts(artifact, held)
-    first = cut_run(workspace, artifact, held, split, depth, how)
+    first = cut_run(workspace, artifact, held, split, depth, executor)
     # A student is what is judged here: a bad one gets its figures, not a refusal.
     text = TEACHERS.text(teacher)
     source = Rerank(teacher=text, of=first.fingerprint, direction="trusted")
-    return mine(workspace, source, held, split, depth=depth, how=how)
+    return mine(workspace, source, held, split, depth=depth, executor=executor)
 
 
 def retrieve_with(
@@ -252,7 +252,7 @@ def retrieve_with(
     split: str,
     depth: int = 100,
     compute: str = "float32",
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Let a bi-encoder student search the whole corpus exactly; returns a run artifact.
 
@@ -269,7 +269,7 @@ def retrieve_with(
         )
     held = Collection.open(workspace, collection)
     source = Dense(model=str(folder.path), compute=compute, **said)
-    return mine(workspace, source, held, split, depth=depth, how=how)
+    return mine(workspace, source, held, split, depth=depth, executor=executor)
 
 
 def student_as_teacher(
@@ -313,7 +313,7 @@ def cut_run(
     collection: Collection,
     split: str,
     depth: int,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Return the run with at most `depth` documents per list: itself where none is longer."""
     if depth < 1:
@@ -331,7 +331,7 @@ def cut_run(
         options={"run": str(run.path), "depth": depth},
         shards=lambda: split_by_work(np.minimum(lengths, depth), _SHARD_PAIRS),
         inputs={"of": run},
-        how=how,
+        executor=executor,
     )
 
 

@@ -91,7 +91,7 @@ class Training:
         )
         return budget_of(whole, positions)
 
-    def run(self, scratch: Path, how: Execution = INLINE) -> dict[str, float]:
+    def run(self, scratch: Path, executor: Execution = INLINE) -> dict[str, float]:
         """Train from the last checkpoint in `scratch` to the end; returns the usage.
 
         All that is read is compared with its hashes before anything is restored from a checkpoint.
@@ -99,9 +99,9 @@ class Training:
         keep_freed_memory()
         self._check_content()
         with exactly(self.settings.threads):
-            return self._train(scratch, how)
+            return self._train(scratch, executor)
 
-    def _train(self, scratch: Path, how: Execution) -> dict[str, float]:
+    def _train(self, scratch: Path, executor: Execution) -> dict[str, float]:
         s, here = self.settings, device()
         self.network = network = self._build_network(here)
         optimiser = _adamw(network, s)
@@ -139,7 +139,7 @@ class Training:
             now = time.perf_counter()
             spent = {"step_s": now - began, "wait_s": stream.waited_s, "memory": memory(here)}
             self.telemetry.add(row, spent)
-            how.progress.advance((stop - start) * self.size, {"tokens": row["tokens"]})
+            executor.progress.advance((stop - start) * self.size, {"tokens": row["tokens"]})
             began, stream.waited_s = now, 0.0
             if self._over():
                 break

@@ -26,7 +26,7 @@ def run_of_scores(
     scores: Artifact,
     collection: Collection,
     split: str,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Return the run that orders each list of a scores artifact by (−score, document).
 
@@ -63,5 +63,5 @@ def run_of_scores(
             "kind": scores.metadata["kind"],
             FROM_SCORES: "true",
         },
-        how=how,
+        executor=executor,
     )

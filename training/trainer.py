@@ -36,7 +36,7 @@ def train_student(
     validation: Artifact | str | None = None,
     checkpoint_steps: int | None = None,
     checkpoint_s: float = 60.0,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
     **settings: Any,
 ) -> Artifact:
     """Train a student on a groups artifact, or find the trained one; returns a "student" artifact.
@@ -51,7 +51,7 @@ def train_student(
     the loss stops being a number.
     """
     chosen, objective = Settings(**settings), LOSSES.parse(loss)
-    chosen = replace(chosen, compute=settle_compute(chosen.compute, how.progress))
+    chosen = replace(chosen, compute=settle_compute(chosen.compute, executor.progress))
     value, model = parse_student(student)
     stored = Groups.open(workspace, groups)
     held_out = Groups.open(workspace, validation) if validation is not None else None
@@ -65,7 +65,7 @@ def train_student(
         objective,
         chosen,
         stored,
-        _tokens(workspace, texts, value, model, chosen, processes, how),
+        _tokens(workspace, texts, value, model, chosen, processes, executor),
         validation=held_out,
         processes=processes,
         checkpoint_steps=checkpoint_steps,
@@ -77,7 +77,7 @@ def train_student(
     place = workspace.folder("student", fingerprint_of("student", parameters, inputs))
 
     def write(folder: Path, scratch: Path) -> Mapping[str, float]:
-        usage = _run(run, scratch, how)
+        usage = _run(run, scratch, executor)
         write_student(folder, run)
         files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
         return usage
@@ -85,16 +85,16 @@ def train_student(
     return processes.build(workspace, "student", parameters, inputs, write, run.follow)
 
 
-def _run(run: Training, scratch: Path, how: Execution) -> Mapping[str, float]:
+def _run(run: Training, scratch: Path, executor: Execution) -> Mapping[str, float]:
     """Train, saying before what the budget amounts to and after whether the scores collapsed."""
-    how.progress.announce(f"budget: {run.budget(run.positions)}{_machine(run)}")
-    how.progress.begin("student", "documents", 1, 0, run.documents)
+    executor.progress.announce(f"budget: {run.budget(run.positions)}{_machine(run)}")
+    executor.progress.begin("student", "documents", 1, 0, run.documents)
     try:
-        usage = run.run(scratch, how)
+        usage = run.run(scratch, executor)
     finally:
-        how.progress.end()
+        executor.progress.end()
     if run.telemetry.summary()["collapsed"]:
-        how.progress.announce(
+        executor.progress.announce(
             "warning: the student collapsed, it scores all documents of a group nearly alike; "
             "lower lr, or take another loss"
         )
@@ -115,7 +115,7 @@ def _tokens(
     model: ModelFolder,
     settings: Settings,
     processes: Processes,
-    how: Execution,
+    executor: Execution,
 ) -> dict[str, Artifact]:
     """Find the token stores of queries and corpus, or make them (process 0 does)."""
     limits = Limits(settings.query_length, settings.doc_length)
@@ -123,7 +123,7 @@ def _tokens(
 
     def build() -> dict[str, Artifact]:
         return {
-            role: tokens_of(workspace, artifact, model, max_length=length, how=how)
+            role: tokens_of(workspace, artifact, model, max_length=length, executor=executor)
             for role, artifact in texts.items()
         }
 

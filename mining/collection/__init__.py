@@ -21,7 +21,7 @@ def collect(
     *,
     title: str = "title text",
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Collection:
     """Read a collection once into Arrow and return a handle; later calls find what is there.
 
@@ -33,7 +33,7 @@ def collect(
 
     Everything is read and checked before the first byte is written. Raises BadInput with file and
     line for what cannot be used, UsageError for an unknown kind of source or title policy. One
-    process streams; `how` serves its progress only.
+    process streams; `executor` serves its progress only.
     """
     ingest.title_policy(title)
     spec = _absolute(spec)
@@ -46,7 +46,7 @@ def collect(
     def found() -> Survey:
         return look_through(reader, splits, has_queries)
 
-    inline = Execution(progress=how.progress)
+    inline = Execution(progress=executor.progress)
     corpus = workspace.build(ingest.corpus_stage(request, found), inline)
     queries, qrels = None, {}
     if has_queries:

@@ -32,7 +32,7 @@ def rewrite_queries(
     *,
     split: str,
     name: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Collection:
     """Return a collection whose queries are the old ones and the rewrites of a file.
 
@@ -56,11 +56,11 @@ def rewrite_queries(
             do="leave them out, or name the split that they belong to",
         )
     old, content = collection.queries.artifact, sha256_of(file)
-    queries = workspace.build(_queries_stage(old, file, content, len(rows)), how)
+    queries = workspace.build(_queries_stage(old, file, content, len(rows)), executor)
     qrels = {}
     for one in collection.splits:
         stage = _qrels_stage(collection, one, queries, owners if one == split else owners[:0])
-        qrels[one] = workspace.build(stage, how)
+        qrels[one] = workspace.build(stage, executor)
     corpus = collection.corpus.artifact
     whole = Stage(
         kind="collection",
@@ -77,7 +77,7 @@ def rewrite_queries(
         metadata={**collection.artifact.metadata, "rewrites": content},
         unit="splits",
     )
-    artifact = workspace.build(whole, how)
+    artifact = workspace.build(whole, executor)
     if name is not None:
         workspace.alias(name, artifact)
     return Collection(artifact)

@@ -24,7 +24,7 @@ def subsample_groups(
     size: int,
     times: int = 1,
     seed: int = 0,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Draw groups of `size` documents out of larger ones, `times` different draws of each.
 
@@ -54,7 +54,7 @@ def subsample_groups(
         worker=Subsampler,
         options={"groups": str(artifact.path), "size": size, "times": times, "seed": seed},
         size=size,
-        how=how,
+        executor=executor,
     )
 
 
@@ -111,7 +111,7 @@ def rescore_groups(
     groups: Artifact | str,
     scores: Artifact | str,
     *,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Return the same groups with another teacher's scores; documents, Δ and κ stay fixed.
 
@@ -129,7 +129,7 @@ def rescore_groups(
             "kind": teacher.metadata["kind"],
             "teacher": teacher.metadata.get("teacher", ""),
         },
-        how=how,
+        executor=executor,
     )
 
 

@@ -118,7 +118,7 @@ def crossed_cells(
     entropy: str = "pair_entropy",
     bins: int = 2,
     seed: int = 0,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> dict[tuple[int, int], Artifact]:
     """Return all cells of the design as groups, by (locality bin, entropy bin), 0 = near, sure.
 
@@ -130,7 +130,7 @@ def crossed_cells(
             groups,
             statistics,
             Cell(near, sure, locality, entropy, bins, seed),
-            how=how,
+            executor=executor,
         )
         for near in range(bins)
         for sure in range(bins)

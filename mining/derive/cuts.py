@@ -158,7 +158,7 @@ def cut_groups(
     statistics: Artifact | str,
     cut: str | Cut,
     *,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Keep the groups that a cut keeps, judged by a column of their statistics.
 
@@ -190,7 +190,7 @@ def cut_groups(
             "cut": str(value),
         },
         metadata={"cut": str(value)},
-        how=how,
+        executor=executor,
     )
 
 

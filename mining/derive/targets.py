@@ -228,7 +228,7 @@ def retarget_groups(
     groups: Artifact | str,
     target: str | Target,
     *,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Return the same groups with other scores; the manifest names target and score kind."""
     groups = workspace.find(groups, "groups")
@@ -240,7 +240,7 @@ def retarget_groups(
         worker=Retargeter,
         options={"groups": str(groups.path), "target": str(value)},
         metadata={"kind": value.kind(groups.metadata["kind"]), "target": str(value)},
-        how=how,
+        executor=executor,
     )
 
 

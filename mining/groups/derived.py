@@ -23,7 +23,7 @@ def build_derived(
     inputs: Mapping[str, Artifact] | None = None,
     metadata: Mapping[str, str] | None = None,
     size: int | None = None,
-    how: Execution,
+    executor: Execution,
 ) -> Artifact:
     """Build groups whose rows are rows of `groups`, changed, repeated or left out.
 
@@ -50,7 +50,7 @@ def build_derived(
         options=options,
         metadata={**groups.metadata, **(metadata or {})},
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 def first_rows(groups: Artifact) -> np.ndarray:

@@ -44,7 +44,7 @@ def import_groups(
     kind: str,
     size: int | None = None,
     teacher: str = "imported",
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Read groups of one of the layouts in `group_files.LAYOUTS` into a groups artifact.
 
@@ -90,7 +90,7 @@ def import_groups(
         metadata={"kind": kind, "teacher": teacher, "strategy": strategy, "split": "*"},
         unit="queries",
     )
-    made = workspace.build(stage, Execution(progress=how.progress))  # one file, read once
+    made = workspace.build(stage, Execution(progress=executor.progress))  # one file, read once
     _read.cache_clear()
     return made
 

@@ -14,7 +14,9 @@ from .format import Groups
 _SHARD_PAIRS = 4_000_000
 
 
-def pairs_of_groups(workspace: Workspace, groups: Artifact, how: Execution = INLINE) -> Artifact:
+def pairs_of_groups(
+    workspace: Workspace, groups: Artifact, executor: Execution = INLINE
+) -> Artifact:
     """Return a "pool" of the documents of groups, a row per query, documents ascending.
 
     It has no columns of ranks: nothing is known of who found a document. Raises BadInput for groups
@@ -33,7 +35,7 @@ def pairs_of_groups(workspace: Workspace, groups: Artifact, how: Execution = INL
         options={"groups": str(groups.path)},
         metadata={"split": groups.metadata.get("split", "")},
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 class _Distinct:

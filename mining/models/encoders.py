@@ -143,7 +143,7 @@ def encode(
     normalise: bool | None = None,
     prompt: str | None = None,
     dim: int | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Encode every text of a corpus or queries artifact, or find its vectors.
 
@@ -156,11 +156,11 @@ def encode(
     """
     folder = resolve(model)
     settings = settings_of(folder, max_length=max_length, pooling=pooling, normalise=normalise)
-    compute = settle_compute(compute, how.progress)
+    compute = settle_compute(compute, executor.progress)
     _check_dtype(dtype)
     said = settings.prompt_for(texts.kind) if prompt is None else prompt
     tokens = tokens_of(
-        workspace, texts, folder, max_length=settings.max_length, prompt=said, how=how
+        workspace, texts, folder, max_length=settings.max_length, prompt=said, executor=executor
     )
     stage = Stage(
         kind="vectors",
@@ -189,8 +189,8 @@ def encode(
         gpus=int(device().type == "cuda"),
         unit="tokens",
     )
-    full = workspace.build(stage, how)
-    return full if dim is None else cut_vectors(workspace, full, dim, how=how)
+    full = workspace.build(stage, executor)
+    return full if dim is None else cut_vectors(workspace, full, dim, executor=executor)
 
 
 def _check_dtype(dtype: str) -> None:

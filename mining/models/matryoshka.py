@@ -19,7 +19,7 @@ from .vectors import Vectors
 
 
 def cut_vectors(
-    workspace: Workspace, full: Artifact, dim: int, *, how: Execution = INLINE
+    workspace: Workspace, full: Artifact, dim: int, *, executor: Execution = INLINE
 ) -> Artifact:
     """Return the first `dim` components of every vector as an artifact of its own.
 
@@ -45,7 +45,7 @@ def cut_vectors(
         metadata=full.metadata,
         unit="vectors",
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 class CutWorker:

@@ -39,7 +39,7 @@ def tokens_of(
     *,
     max_length: int = DEFAULT_CAP,
     prompt: str = "",
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Tokenise a corpus or queries artifact, or find its tokens.
 
@@ -69,7 +69,7 @@ def tokens_of(
         },
         unit="bytes",
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 class TokenWorker:

@@ -37,7 +37,7 @@ def import_run(
     tag: str | None = None,
     depth: int | None = None,
     system: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Read a TREC run file (`query_id Q0 doc_id rank score tag`) into a run artifact.
 
@@ -73,7 +73,7 @@ def import_run(
         | {"depth": depth, "system": system},
         shards=plan,
         check=lambda: _read_run(file, content, place, split, system),
-        how=Execution(progress=how.progress),  # one file: read once, by this process
+        executor=Execution(progress=executor.progress),  # one file: read once, by this process
     )
     _read_run.cache_clear()
     if name is not None:

@@ -27,7 +27,7 @@ def pool_runs(
     positives: bool = True,
     min_grade: int = 1,
     depth: int | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Join runs into a pool artifact: per query the union of documents, ascending.
 
@@ -73,7 +73,7 @@ def pool_runs(
         },
         metadata={"split": split},
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 def _check_request(runs: list[Run], depth: int | None, min_grade: int) -> None:

@@ -35,7 +35,7 @@ def build_run(
     gpus: int = 0,
     unit: str = "pairs",
     check: Callable[[], object] | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Build a run over the queries of a split: the one way in which sources write runs.
 
@@ -62,7 +62,7 @@ def build_run(
         gpus=gpus,
         check=check,
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 def run_table(

@@ -57,7 +57,7 @@ class Search:
         return {"lists": str(lists.path), "ranges": ranges, **kept}
 
 
-def search_ranges(workspace: Workspace, search: Search, how: Execution) -> Artifact:
+def search_ranges(workspace: Workspace, search: Search, executor: Execution) -> Artifact:
     """Search every range for every block of queries: the lists of range 0, then of range 1, …."""
     ranges = document_ranges(search.inputs["doc_vectors"])
     blocks, asked = search.blocks, len(search.options["split_queries"])
@@ -87,7 +87,7 @@ def search_ranges(workspace: Workspace, search: Search, how: Execution) -> Artif
         unit="queries",
         together=lambda shard: shard.number // len(blocks),
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 class RangeWorker:

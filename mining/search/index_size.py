@@ -45,10 +45,10 @@ def estimate(corpus: Corpus, workers: int) -> Estimate:
     return Estimate(text, memory, disk, text / (_BYTES_PER_SECOND * workers))
 
 
-def check_fit(root: Path, corpus: Corpus, how: Execution) -> None:
+def check_fit(root: Path, corpus: Corpus, executor: Execution) -> None:
     """Announce what the index will take; raises BadInput where memory or disk are too small."""
-    needs = estimate(corpus, max(how.workers, 1))
-    how.progress.announce(str(needs))
+    needs = estimate(corpus, max(executor.workers, 1))
+    executor.progress.announce(str(needs))
     memory, disk = psutil.virtual_memory().available, shutil.disk_usage(root).free
     if needs.memory > memory:
         raise BadInput(

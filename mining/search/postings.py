@@ -30,7 +30,7 @@ _LAYOUT = 2  # of the table; part of the fingerprint
 
 
 def postings_of(
-    workspace: Workspace, corpus: Corpus, how: Execution = INLINE, *, title: int | None = None
+    workspace: Workspace, corpus: Corpus, executor: Execution = INLINE, *, title: int | None = None
 ) -> Artifact:
     """Index a corpus, or find its index; a word of the title counts `title` times, by default once.
 
@@ -54,9 +54,9 @@ def postings_of(
         options={"corpus": str(corpus.artifact.path), "title": title},
         metadata={"analyser": ANALYSER},
         unit="bytes",
-        check=lambda: check_fit(workspace.root, corpus, how),
+        check=lambda: check_fit(workspace.root, corpus, executor),
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 def _blocks(corpus: Corpus) -> list[Shard]:

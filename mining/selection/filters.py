@@ -185,7 +185,7 @@ class RankWindow:
 class NearCopies(OfOneDocument):
     """Remove near copies of any positive of the query: texts whose overlap is `of` or more.
 
-    The overlap is the exact Jaccard overlap of folded character shingles (`mining.text.near_copies`).
+    The overlap is the exact Jaccard overlap of folded character shingles (`text.near_copies`).
     """
 
     of: float = 0.8

@@ -46,7 +46,7 @@ def select_groups(
     when_short: str = "drop_query",
     missing: str = "error",
     vectors: Artifact | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Choose groups of `size` documents, the positive first, from a scored pool.
 
@@ -89,7 +89,7 @@ def select_groups(
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
     inputs |= {"vectors": vectors} if vectors is not None else {}
     _check_needs(bound, inputs)
-    return workspace.build(_stage(parameters, inputs), how)
+    return workspace.build(_stage(parameters, inputs), executor)
 
 
 def _looks_at_draws(pool: Artifact, strategy: Strategy, parameters: dict[str, Any]) -> bool:

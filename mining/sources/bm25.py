@@ -63,7 +63,7 @@ def mine_bm25(
     split: str,
     depth: int,
     seed: int,
-    how: Execution,
+    executor: Execution,
 ) -> Artifact:
     """Mine the `depth` best documents by BM25 for each query of a split; `seed` does not matter.
 
@@ -71,7 +71,7 @@ def mine_bm25(
     """
     wish, digests = source.wish, source.wish.digests()
     Restriction.of(wish, collection, split, depth)  # refuses bad files before an index is built
-    index = postings_of(workspace, collection.corpus, how, title=source.title)
+    index = postings_of(workspace, collection.corpus, executor, title=source.title)
     options: dict[str, Any] = {
         "collection": str(collection.artifact.path),
         "index": str(index.path),
@@ -94,7 +94,7 @@ def mine_bm25(
         options=options,
         shards=lambda: Miner(**options).plan(),
         unit="postings",
-        how=how,
+        executor=executor,
     )
 
 

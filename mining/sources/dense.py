@@ -66,18 +66,18 @@ def mine_dense(
     split: str,
     depth: int,
     seed: int = 0,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Mine the `depth` nearest documents of each query of a split; returns a run artifact.
 
     More vectors than one range holds are searched range by range, see `document_ranges`.
     """
-    source = replace(source, compute=settle_compute(source.compute, how.progress))
+    source = replace(source, compute=settle_compute(source.compute, executor.progress))
     model = resolve(source.model)
     asked = resolve(source.query_model) if source.query_model else model
     vectors = {
-        "queries": vectors_by(workspace, source, asked, collection.queries.artifact, how),
-        "corpus": vectors_by(workspace, source, model, collection.corpus.artifact, how),
+        "queries": vectors_by(workspace, source, asked, collection.queries.artifact, executor),
+        "corpus": vectors_by(workspace, source, model, collection.corpus.artifact, executor),
     }
     named = replace(source, query_model=asked.tag) if source.query_model else source
     options = {
@@ -99,7 +99,7 @@ def mine_dense(
         options |= {"index": str(inputs["index"].path), "probe": source.probe}
     elif len(document_ranges(vectors["corpus"])) > 1:
         search = Search(collection, split, blocks, options, inputs, gpus)
-        inputs["lists"] = search_ranges(workspace, search, how)
+        inputs["lists"] = search_ranges(workspace, search, executor)
         worker, options, gpus = MergeWorker, search.merge(inputs["lists"]), 0
     return build_run(
         workspace,
@@ -115,7 +115,7 @@ def mine_dense(
         metadata={"model": model.tag},
         unit="queries",
         gpus=gpus,
-        how=how,
+        executor=executor,
     )
 
 
@@ -130,7 +130,7 @@ def _checked_index(workspace: Workspace, source: Dense, vectors: dict[str, Artif
 
 
 def vectors_by(
-    workspace: Workspace, source: Dense, model: ModelFolder, texts: Artifact, how: Execution
+    workspace: Workspace, source: Dense, model: ModelFolder, texts: Artifact, executor: Execution
 ) -> Artifact:
     """Encode texts, or find their vectors, in the way that a source declares."""
     return encode(
@@ -143,5 +143,5 @@ def vectors_by(
         pooling=source.pooling,
         normalise=source.normalise,
         dim=source.dim,
-        how=how,
+        executor=executor,
     )

@@ -94,7 +94,7 @@ def mine_ensemble(
     split: str,
     depth: int,
     seed: int,
-    how: Execution,
+    executor: Execution,
 ) -> Artifact:
     """Join the runs, score the union (each pair once per teacher) and clear it.
 
@@ -103,7 +103,7 @@ def mine_ensemble(
     """
     if split == EVERY_QUERY:
         raise BadInput("the ensemble looks at judged positives", do="name a judged split")
-    labels, pool, scores = _scored(workspace, source, collection, split, seed, how)
+    labels, pool, scores = _scored(workspace, source, collection, split, seed, executor)
     kind = scores.metadata["kind"]
     if source.unit != "raw" and not has_probability(kind):
         raise UsageError(f"a {kind} has no {source.unit}", do="write unit=raw")
@@ -139,7 +139,7 @@ def mine_ensemble(
         shards=lambda: split_by_work(_lengths(scores), _SHARD_PAIRS),
         inputs={"scores": scores} | ({} if source.take is None else {"pool": pool}),
         metadata={"teacher": scores.metadata["teacher"], "kind": kind},
-        how=how,
+        executor=executor,
     )
 
 
@@ -149,7 +149,7 @@ def _scored(
     collection: Collection,
     split: str,
     seed: int,
-    how: Execution,
+    executor: Execution,
 ) -> tuple[list[str], Artifact, Artifact]:
     """Return the labels of the runs, their union with the judged positives, and its scores."""
     from ..runs.pool import pool_runs
@@ -157,7 +157,7 @@ def _scored(
 
     depth = source.within or source.per_source
     runs = [
-        run_of(workspace, str(one), collection, split, depth=depth, seed=seed, how=how)
+        run_of(workspace, str(one), collection, split, depth=depth, seed=seed, executor=executor)
         for one in source.of
     ]
     members = [run.artifact for run in runs]
@@ -168,11 +168,11 @@ def _scored(
         split=split,
         min_grade=source.min_grade or 1,
         depth=depth,
-        how=how,
+        executor=executor,
     )
     way = source.direction or "judged"  # changes no score, so it is no part of the label
     scores = score_pool(
-        workspace, source.teacher, pool, collection=collection, direction=way, how=how
+        workspace, source.teacher, pool, collection=collection, direction=way, executor=executor
     )
     if scores.rows != pool.rows:
         raise BadInput(

@@ -115,7 +115,7 @@ def mine_fusion(
     split: str,
     depth: int,
     seed: int,
-    how: Execution,
+    executor: Execution,
 ) -> Artifact:
     """Fuse the member runs at whatever depth they have; members given as sources are mined.
 
@@ -125,7 +125,7 @@ def mine_fusion(
     from . import run_of
 
     members = [
-        run_of(workspace, str(member), collection, split, depth=depth, seed=seed, how=how)
+        run_of(workspace, str(member), collection, split, depth=depth, seed=seed, executor=executor)
         for member in source.of
     ]
     label = str(dataclasses.replace(source, of=tuple(parse(run.label) for run in members)))
@@ -144,7 +144,7 @@ def mine_fusion(
             "depth": depth,
         },
         shards=lambda: split_by_work(np.maximum(pairs, 1), _SHARD_PAIRS),
-        how=how,
+        executor=executor,
     )
 
 

@@ -34,7 +34,7 @@ def mine_hard_negatives(
     split: str,
     depth: int,
     seed: int,
-    how: Execution,
+    executor: Execution,
 ) -> Artifact:
     """Import the system's lists, cut to `depth`; raises BadInput naming the systems of the file."""
     return import_run(
@@ -45,5 +45,5 @@ def mine_hard_negatives(
         tag=source.tag or source.system,
         depth=depth,
         system=source.system,
-        how=how,
+        executor=executor,
     )

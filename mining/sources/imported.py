@@ -29,11 +29,11 @@ def mine_imported(
     split: str,
     depth: int,
     seed: int,
-    how: Execution,
+    executor: Execution,
 ) -> Artifact:
     """Import the file, cut to `depth`."""
     if source.path is None:
         raise UsageError("imported needs path", do="write imported(path=run.txt)")
     return import_run(
-        workspace, source.path, collection, split, tag=source.tag, depth=depth, how=how
+        workspace, source.path, collection, split, tag=source.tag, depth=depth, executor=executor
     )

@@ -20,7 +20,7 @@ def mine(
     *,
     depth: int,
     seed: int = 0,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Return the run of a source over the queries of a split: at most `depth` documents for each.
 
@@ -39,7 +39,7 @@ def mine(
             do=f"choose a depth of at most {size:,}",
         )
     collection.split_queries(split)  # refuses an unknown split before an index is built
-    return MINERS[type(value)](workspace, value, collection, split, depth, seed, how)
+    return MINERS[type(value)](workspace, value, collection, split, depth, seed, executor)
 
 
 def run_of(
@@ -50,7 +50,7 @@ def run_of(
     *,
     depth: int,
     seed: int = 0,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Run:
     """Return the run that `text` stands for: the name of a run, or a source, mined at `depth`.
 
@@ -60,7 +60,9 @@ def run_of(
     if isinstance(text, Artifact) or (isinstance(text, str) and not _is_source(workspace, text)):
         artifact = workspace.find(text, "run")
     else:
-        artifact = mine(workspace, text, collection, split, depth=depth, seed=seed, how=how)
+        artifact = mine(
+            workspace, text, collection, split, depth=depth, seed=seed, executor=executor
+        )
     run = Run(artifact)
     check_same_queries(run, collection, split)
     return run

@@ -51,7 +51,7 @@ def mine_neighbours(
     split: str,
     depth: int,
     seed: int = 0,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Mine the `depth` nearest documents of each query's positive; returns a run artifact.
 
@@ -59,9 +59,9 @@ def mine_neighbours(
     """
     if split == EVERY_QUERY:
         raise UsageError("neighbours of positives need judgements", do="name a judged split")
-    source = replace(source, compute=settle_compute(source.compute, how.progress))
+    source = replace(source, compute=settle_compute(source.compute, executor.progress))
     model = resolve(source.model)
-    vectors = vectors_by(workspace, source, model, collection.corpus.artifact, how)
+    vectors = vectors_by(workspace, source, model, collection.corpus.artifact, executor)
     queries = collection.split_queries(split)
     return build_run(
         workspace,
@@ -82,7 +82,7 @@ def mine_neighbours(
         inputs={"doc_vectors": vectors},
         metadata={"model": model.tag},
         unit="queries",
-        how=how,
+        executor=executor,
     )
 
 

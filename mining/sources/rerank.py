@@ -45,21 +45,21 @@ def mine_rerank(
     split: str,
     depth: int,
     seed: int = 0,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Score a run's pairs and sort them; the scores stay in the workspace for whoever asks next.
 
     `of` names a run, or is a source to mine at the same depth. Raises BadInput when the run is of
     another split or another collection.
     """
-    run = run_of(workspace, source.of, collection, split, depth=depth, seed=seed, how=how)
+    run = run_of(workspace, source.of, collection, split, depth=depth, seed=seed, executor=executor)
     scores = score_pool(
         workspace,
         source.teacher,
         run.artifact,
         collection=collection,
         direction=source.direction or "judged",  # changes no score, so it is no part of the label
-        how=how,
+        executor=executor,
     )
     if scores.rows != run.artifact.rows:
         raise BadInput(
@@ -82,7 +82,7 @@ def mine_rerank(
         shards=lambda: split_by_work(_list_lengths(scores), _SHARD_PAIRS),
         inputs={"of": run.artifact, "scores": scores},
         metadata={"teacher": scores.metadata["teacher"], "kind": scores.metadata["kind"]},
-        how=how,
+        executor=executor,
     )
 
 

@@ -31,7 +31,7 @@ def mine_random(
     split: str,
     depth: int,
     seed: int,
-    how: Execution,
+    executor: Execution,
 ) -> Artifact:
     """Draw `depth` documents for each query, a pure function of (seed, query_id).
 
@@ -64,7 +64,7 @@ def mine_random(
         },
         shards=lambda: split_by_work(np.full(len(queries), depth), _SHARD_PAIRS),
         drawn=True,
-        how=how,
+        executor=executor,
     )
 
 

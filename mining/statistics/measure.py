@@ -101,7 +101,7 @@ def measure_groups(
     query_vectors: Artifact | None = None,
     student: Artifact | None = None,
     compat: str | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Measure every group; the rows of the result are the rows of the groups.
 
@@ -124,7 +124,7 @@ def measure_groups(
         statistics,
         labels=True,
         min_grade=least,
-        how=how,
+        executor=executor,
         compat=compat,
     )
 
@@ -139,7 +139,7 @@ def measure_pool(
     vectors: Artifact | None = None,
     query_vectors: Artifact | None = None,
     student: Artifact | None = None,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Measure every query's whole list of scored candidates: pool entropy, pool diameter.
 
@@ -159,7 +159,13 @@ def measure_pool(
     inputs |= _optional(qrels=qrels, **given)
     labels = qrels is not None
     return _measure(
-        workspace, artifact, inputs, statistics, labels=labels, min_grade=min_grade, how=how
+        workspace,
+        artifact,
+        inputs,
+        statistics,
+        labels=labels,
+        min_grade=min_grade,
+        executor=executor,
     )
 
 
@@ -175,7 +181,7 @@ def _measure(
     *,
     labels: bool,
     min_grade: int,
-    how: Execution,
+    executor: Execution,
     compat: str | None = None,
 ) -> Artifact:
     family = _family(compat)
@@ -213,7 +219,7 @@ def _measure(
         | {f"unit[{s}]": s.unit for s in wanted}
         | {f"scale[{text}]": scale for text, scale in scales_read.items()},
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 def _parameters(

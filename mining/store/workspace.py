@@ -111,10 +111,10 @@ class Workspace:
 
     # ---- building ------------------------------------------------------------------------------
 
-    def build(self, stage: Stage, how: Executor | None = None) -> Artifact:
+    def build(self, stage: Stage, executor: Executor | None = None) -> Artifact:
         """Return the stage's artifact, doing only the work that no earlier run has finished.
 
-        `how` runs the shards: None is this process, see `rankmill.mining.actors.Execution`.
+        `executor` runs the shards: None is this process, see `rankmill.mining.actors.Execution`.
 
         Raises Locked when another process writes it, and whatever the worker raises; parts
         committed before an error stay, and the same call resumes.
@@ -151,7 +151,7 @@ class Workspace:
                 folder=folder,
             )
             if job.pending:
-                (how or Inline()).execute(job, commit)
+                (executor or Inline()).execute(job, commit)
             check_allowance(stage, held, folder)
             for report in held:
                 records[report.shard.number] = _commit(folder, stage, fingerprint, report)

@@ -46,10 +46,10 @@ def prepare_bi_encoder(
     workspace: Workspace,
     teacher: BiEncoder,
     pool: Artifact,
-    how: Execution,
+    executor: Execution,
 ) -> Prepared:
     """Encode corpus and queries, or find their vectors: a pair then costs one inner product."""
-    teacher = replace(teacher, compute=settle_compute(teacher.compute, how.progress))
+    teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     model = resolve(teacher.model)
     asked = resolve(teacher.query_model) if teacher.query_model else model
     vectors = {
@@ -63,7 +63,7 @@ def prepare_bi_encoder(
             pooling=teacher.pooling,
             normalise=teacher.normalise,
             dim=teacher.dim,
-            how=how,
+            executor=executor,
         )
         for role in ("queries", "corpus")
     }

@@ -40,7 +40,7 @@ def prepare_causal_lm(
     workspace: Workspace,
     teacher: CausalLm,
     pool: Artifact,
-    how: Execution,
+    executor: Execution,
 ) -> Prepared:
     """Make the teacher ready, see `prepare_token_odds`."""
-    return prepare_token_odds(workspace, teacher, pool, how, head="causal_lm")
+    return prepare_token_odds(workspace, teacher, pool, executor, head="causal_lm")

@@ -50,7 +50,7 @@ def prepare_cross_encoder(
     workspace: Workspace,
     teacher: CrossEncoder,
     pool: Artifact,
-    how: Execution,
+    executor: Execution,
 ) -> Prepared:
     """Tokenise corpus and queries for the model and say how its scorer is built.
 
@@ -58,10 +58,12 @@ def prepare_cross_encoder(
     padded batches, or reads less than `max_length`.
     """
     model = resolve(teacher.model)
-    teacher = replace(teacher, compute=settle_compute(teacher.compute, how.progress))
+    teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     max_length = _checked_length(teacher, model)
     stores = {
-        role: tokens_of(workspace, pool.input(role), model, max_length=max_length, how=how)
+        role: tokens_of(
+            workspace, pool.input(role), model, max_length=max_length, executor=executor
+        )
         for role in ("queries", "corpus")
     }
     lengths = {role: TokenStore(tokens) for role, tokens in stores.items()}

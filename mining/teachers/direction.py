@@ -107,13 +107,13 @@ def check_choice(direction: str | None) -> None:
 
 
 def check_direction(
-    scores: Artifact, pool: Artifact, direction: str = "judged", how: Execution = INLINE
+    scores: Artifact, pool: Artifact, direction: str = "judged", executor: Execution = INLINE
 ) -> None:
     """Refuse scores that clearly run the wrong way, and say what does not look right.
 
     `scores` of the pairs of `pool`, or of a run. `direction="trusted"` asks nothing. The result
     depends on both artifacts alone and changes neither. Raises BadInput; warns where the evidence
-    leans or is confounded, and tells the progress of `how` where it is explained.
+    leans or is confounded, and tells the progress of `executor` where it is explained.
     """
     check_choice(direction)
     if direction == "trusted" or not scores.rows:
@@ -131,10 +131,10 @@ def check_direction(
             f"judged positives score lower than other candidates in {found.chosen}, and the order "
             f"of every source is reversed ({_named(found.order, against)})",
         )
-    _say(found, against, how)
+    _say(found, against, executor)
 
 
-def _say(found: Evidence, against: list[str], how: Execution) -> None:
+def _say(found: Evidence, against: list[str], executor: Execution) -> None:
     if against:
         _warn(f"the scores run against the order of {_named(found.order, against)}")
     if found.drawn.leans:
@@ -144,13 +144,13 @@ def _say(found: Evidence, against: list[str], how: Execution) -> None:
     said = f"judged positives score lower than other candidates in {found.chosen}"
     alike = [label for label, votes in found.order.items() if votes.agrees]
     if found.drawn.agrees:
-        how.progress.announce(
+        executor.progress.announce(
             f"note: {said}, but higher than random documents in "
             f"{Votes(found.drawn.lost, found.drawn.won)}: hard candidates or sparse judgements, "
             "not a wrong sign"
         )
     elif alike:
-        how.progress.announce(
+        executor.progress.announce(
             f"note: {said}; they were chosen by scores that agree with these "
             f"({', '.join(alike)}), so this does not tell which way these run; "
             "pool a run of `random` too and it will be judged"

@@ -64,11 +64,12 @@ class Ensemble:
 
 @prepares(Ensemble)
 def prepare_ensemble(
-    workspace: Workspace, teacher: Ensemble, pool: Artifact, how: Execution
+    workspace: Workspace, teacher: Ensemble, pool: Artifact, executor: Execution
 ) -> Prepared:
     """Score the pool with every member; raises UsageError for kinds that cannot be averaged."""
     members = [
-        score_pool(workspace, member, pool, direction="trusted", how=how) for member in teacher.of
+        score_pool(workspace, member, pool, direction="trusted", executor=executor)
+        for member in teacher.of
     ]
     kinds = [member.metadata["kind"] for member in members]
     for found in (*kinds, teacher.kind or ""):

@@ -61,7 +61,7 @@ def score_pool(
     allow: int = 0,
     direction: str = "judged",
     arrival: bool = True,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Score every (query, document) pair of a pool, or of a run, with a teacher.
 
@@ -80,12 +80,12 @@ def score_pool(
     check_choice(direction)
     value = teacher_of(teacher)
     _check_request(pool, collection, allow)
-    prepared = PREPARERS[type(value)](workspace, value, pool, how)
-    scores = workspace.build(_stage(workspace, prepared, pool, allow), how)
+    prepared = PREPARERS[type(value)](workspace, value, pool, executor)
+    scores = workspace.build(_stage(workspace, prepared, pool, allow), executor)
     if arrival:
         check_arrival(scores)
         for found in (*prepared.members, scores):
-            check_direction(found, pool, direction, how)
+            check_direction(found, pool, direction, executor)
     return scores
 
 

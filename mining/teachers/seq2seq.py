@@ -35,7 +35,7 @@ def prepare_seq2seq(
     workspace: Workspace,
     teacher: Seq2Seq,
     pool: Artifact,
-    how: Execution,
+    executor: Execution,
 ) -> Prepared:
     """Make the teacher ready, see `prepare_token_odds`."""
-    return prepare_token_odds(workspace, teacher, pool, how, head="seq2seq")
+    return prepare_token_odds(workspace, teacher, pool, executor, head="seq2seq")

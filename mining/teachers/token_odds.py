@@ -87,7 +87,7 @@ def prepare_token_odds(
     workspace: Workspace,
     teacher: Any,
     pool: Artifact,
-    how: Execution,
+    executor: Execution,
     *,
     head: str,
 ) -> Prepared:
@@ -96,7 +96,7 @@ def prepare_token_odds(
     Raises BadInput for an unusable model or length, UsageError for words of several tokens.
     """
     model = resolve(teacher.model)
-    teacher = replace(teacher, compute=settle_compute(teacher.compute, how.progress))
+    teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     reading = _Reading.of(teacher, model, head)
     stores = {
         role: tokens_of(
@@ -105,7 +105,7 @@ def prepare_token_odds(
             model,
             max_length=reading.max_length,
             prompt=reading.prompt.blank,
-            how=how,
+            executor=executor,
         )
         for role in ("queries", "corpus")
     }

@@ -76,8 +76,8 @@ def test_workers_on_several_nodes_give_the_bytes_of_one_process(
         for workers in (0, 1, 2, 3, 7):
             workspace = Workspace(tmp_path / f"w{workers}")
             collection = collect(workspace, f"beir:{beir}")
-            how = Execution(workers, nodes.address if workers else None)
-            run = mine(workspace, "random", collection, "train", depth=6, seed=3, how=how)
+            executor = Execution(workers, nodes.address if workers else None)
+            run = mine(workspace, "random", collection, "train", depth=6, seed=3, executor=executor)
             assert len(run.parts) == 10
             hashes[workers] = run.root_hash
     assert len(set(hashes.values())) == 1, hashes

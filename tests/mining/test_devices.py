@@ -140,8 +140,8 @@ def test_arrays_pass_pinned_memory_on_their_way_to_a_gpu(monkeypatch: pytest.Mon
         done.append("pinned")
         return self
 
-    def sent(self: torch.Tensor, *to: Any, **how: Any) -> torch.Tensor:
-        done.append((str(to[0]), how))
+    def sent(self: torch.Tensor, *to: Any, **executor: Any) -> torch.Tensor:
+        done.append((str(to[0]), executor))
         return self
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pinned)

@@ -59,16 +59,18 @@ def test_the_settled_precision_is_the_declared_one(
     monkeypatch.setattr(precision, "has_tiles", lambda: tiles)
     collection = collect(workspace, f"beir:{tiny_beir(tmp_path / 'beir', docs=20, queries=4)}")
     encoder, cross = tiny_encoder(tmp_path / "encoder"), tiny_cross_encoder(tmp_path / "cross")
-    how = Execution(progress=Told())
+    executor = Execution(progress=Told())
 
     def all_of(compute: str) -> list[tuple[str, str]]:
-        vectors = encode(workspace, encoder, collection.corpus.artifact, compute=compute, how=how)
+        vectors = encode(
+            workspace, encoder, collection.corpus.artifact, compute=compute, executor=executor
+        )
         dense = f"dense(model={encoder},compute={compute})"
-        run = mine(workspace, dense, collection, "train", depth=3, how=how)
+        run = mine(workspace, dense, collection, "train", depth=3, executor=executor)
         teacher = f"cross_encoder(model={cross},compute={compute})"
-        scores = score_pool(workspace, teacher, run, how=how)
+        scores = score_pool(workspace, teacher, run, executor=executor)
         near = f"neighbours(model={encoder},compute={compute})"
-        other = mine(workspace, near, collection, "train", depth=3, how=how)
+        other = mine(workspace, near, collection, "train", depth=3, executor=executor)
         assert vectors.parameters["compute"] == scores.parameters["compute"] == chosen
         assert "auto" not in str([a.manifest for a in (vectors, run, scores, other)])
         return [(a.fingerprint, a.root_hash) for a in (vectors, run, scores, other)]

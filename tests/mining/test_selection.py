@@ -316,7 +316,10 @@ def test_bins_of_equal_width():
 @pytest.mark.ray
 def test_any_number_of_workers_gives_the_same_bytes(tmp_path, ray_cluster):
     hashes = []
-    for name, how in (("a", Execution()), ("b", Execution(workers=2, ray_address=ray_cluster))):
-        chosen = select(build_world(tmp_path / name), "stratified(bins=4)", how=how)
+    for name, executor in (
+        ("a", Execution()),
+        ("b", Execution(workers=2, ray_address=ray_cluster)),
+    ):
+        chosen = select(build_world(tmp_path / name), "stratified(bins=4)", executor=executor)
         hashes.append(chosen.parts[0].sha256)
     assert hashes[0] == hashes[1]

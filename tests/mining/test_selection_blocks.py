@@ -229,9 +229,9 @@ def test_a_shard_done_in_pieces_gives_the_rows_of_the_whole(world):
 @pytest.mark.ray
 def test_one_worker_gives_the_bytes_of_this_process(world, tmp_path, ray_cluster):
     other = build_world(tmp_path)
-    design = cross(other, how=Execution(workers=1))
+    design = cross(other, executor=Execution(workers=1))
     assert design.root_hash == cross(world).root_hash
-    groups = groups_of_cell(other["workspace"], design, 0, 1, how=Execution(workers=1))
+    groups = groups_of_cell(other["workspace"], design, 0, 1, executor=Execution(workers=1))
     here = groups_of_cell(world["workspace"], cross(world), 0, 1)
     assert groups.root_hash == here.root_hash
 

@@ -78,7 +78,7 @@ def test_actors_write_the_same_bytes(workspace, collection, tmp_path, ray_cluste
     inline = mine(workspace, "bm25", collection, "test", depth=10)
     other = Workspace(tmp_path / "other")
     same = collect(other, f"beir:{tmp_path / 'tiny'}")
-    remote = mine(other, "bm25", same, "test", depth=10, how=Execution(workers=2))
+    remote = mine(other, "bm25", same, "test", depth=10, executor=Execution(workers=2))
     assert remote.root_hash == inline.root_hash
     assert remote.input("postings").root_hash == inline.input("postings").root_hash
 

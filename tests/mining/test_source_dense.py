@@ -135,8 +135,8 @@ def test_actors_give_the_same_bytes(
         collection = collect(workspace, f"beir:{beir}")
         for texts in (collection.corpus, collection.queries):  # only the search goes to actors
             encode(workspace, encoder, texts.artifact)
-        how = Execution(workers=workers)
-        run = mine(workspace, Dense(str(encoder)), collection, "train", depth=9, how=how)
+        executor = Execution(workers=workers)
+        run = mine(workspace, Dense(str(encoder)), collection, "train", depth=9, executor=executor)
         hashes.add(run.root_hash)
     assert len(hashes) == 1
 

@@ -121,8 +121,8 @@ def test_any_number_of_actors_gives_the_bytes_of_one_process(
         for texts in (collection.corpus, collection.queries):  # only the search goes to actors
             encode(workspace, encoder, texts.artifact)
         sent.clear()
-        how = Execution(workers=workers)
-        run = mine(workspace, Dense(str(encoder)), collection, "train", depth=9, how=how)
+        executor = Execution(workers=workers)
+        run = mine(workspace, Dense(str(encoder)), collection, "train", depth=9, executor=executor)
         hashes[workers] = (run.input("lists").root_hash, run.root_hash)
         if workers == 2:
             first = [kind for slot, kind in sent if slot == 0][0]
@@ -155,8 +155,8 @@ def test_a_range_whose_actor_dies_is_searched_again(
             os.kill(killed[0], signal.SIGKILL)
 
     monkeypatch.setattr(actors._Supervisor, "_land", land)
-    how = Execution(workers=2)
-    run = mine(workspace, Dense(str(encoder)), collection, "train", depth=9, how=how)
+    executor = Execution(workers=2)
+    run = mine(workspace, Dense(str(encoder)), collection, "train", depth=9, executor=executor)
     assert killed
     assert run.root_hash == oracle
     assert run.input("lists").cost()["failed_attempts"] >= 1

@@ -168,6 +168,6 @@ def test_actors_draw_the_same_bytes(made, tmp_path, ray_cluster, monkeypatch):
     for workers in (0, 2):
         workspace = Workspace(tmp_path / f"work-{workers}")
         twin = collect(workspace, f"beir:{tiny_beir(tmp_path / 'tiny')}")
-        run = mine(workspace, "random", twin, "test", depth=8, how=Execution(workers=workers))
+        run = mine(workspace, "random", twin, "test", depth=8, executor=Execution(workers=workers))
         hashes.append(run.root_hash)
     assert hashes[0] == hashes[1]

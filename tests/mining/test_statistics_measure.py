@@ -337,11 +337,14 @@ def test_actors_give_the_same_bytes(tmp_path, ray_cluster):
     from rankmill.mining.store import Workspace
 
     hashes = []
-    for name, how in (("a", Execution()), ("b", Execution(workers=2, ray_address=ray_cluster))):
+    for name, executor in (
+        ("a", Execution()),
+        ("b", Execution(workers=2, ray_address=ray_cluster)),
+    ):
         workspace = Workspace(tmp_path / name)
         scores = np.random.Generator(np.random.Philox(2)).normal(0, 3, (40, 8)).astype(np.float32)
         groups = make_groups(workspace, scores, parts=4)
-        hashes.append(measure_groups(workspace, groups, how=how).root_hash)
+        hashes.append(measure_groups(workspace, groups, executor=executor).root_hash)
     assert hashes[0] == hashes[1]
 
 

@@ -209,7 +209,7 @@ def test_actors_give_the_same_bytes(
         pool = make_pool(collection, ROWS)
         for texts in (collection.corpus, collection.queries):  # only the scores go to actors
             tokens_of(workspace, texts.artifact, resolve(models["one"]))
-        scores = score_pool(workspace, models["one"], pool, how=Execution(workers=workers))
+        scores = score_pool(workspace, models["one"], pool, executor=Execution(workers=workers))
         assert len(scores.parts) > 2
         hashes.add(scores.root_hash)
     assert len(hashes) == 1

@@ -101,7 +101,7 @@ def told(world, text: str, pool: str, **options: Any) -> tuple[Any, list[str], l
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         made = score_pool(
-            world["workspace"], text, world[pool], how=Execution(progress=listener), **options
+            world["workspace"], text, world[pool], executor=Execution(progress=listener), **options
         )
     return made, listener.said, [str(w.message) for w in caught]
 
@@ -115,8 +115,8 @@ def test_the_encoder_that_mined_the_candidates_may_score_them(world, tmp_path):
     run = mine(workspace, f"dense(model={encoder})", world["collection"], "train", depth=30)
     pool = pool_runs(workspace, [run], collection=world["collection"], split="train")
     listener = Listener()
-    how = Execution(progress=listener)
-    scores = score_pool(workspace, f"bi_encoder(model={encoder})", pool, how=how)
+    executor = Execution(progress=listener)
+    scores = score_pool(workspace, f"bi_encoder(model={encoder})", pool, executor=executor)
     won, lost = (scores.counts.get(f"positives_{n}", 0) for n in ("won", "lost"))
     assert lost > 0.7 * (won + lost) >= 700  # was refused: «the wrong way»
     (said,) = [line for line in listener.said if line.startswith("note")]

@@ -55,7 +55,7 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def mined_and_scored(
-    place: Path, teacher: Path, how: Execution, encoder: Path | str = MINILM
+    place: Path, teacher: Path, executor: Execution, encoder: Path | str = MINILM
 ) -> tuple[str, str]:
     """Mine by the encoder, score by the teacher; returns (run, scores) as root hashes."""
     collection = collect(
@@ -63,9 +63,9 @@ def mined_and_scored(
     )
     workspace = collection.artifact.workspace
     source = f"dense(model={encoder},max_length=24)"
-    run = mine(workspace, source, collection, "train", depth=5, how=how)
+    run = mine(workspace, source, collection, "train", depth=5, executor=executor)
     said = f"cross_encoder(model={teacher},max_length=32)"
-    scores = score_pool(workspace, said, run, how=how)
+    scores = score_pool(workspace, said, run, executor=executor)
     assert len(run.input("doc_vectors").parts) > 2
     assert len(scores.parts) > 2
     return run.root_hash, scores.root_hash
@@ -85,8 +85,8 @@ def test_real_models_give_one_hash_for_any_number_of_workers_and_a_kill(
     killed = kill_one_of_three(monkeypatch)
     hashes = {}
     for workers in (0, 1, 2, 3, 7):
-        how = Execution(workers=workers)
-        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, how)
+        executor = Execution(workers=workers)
+        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, executor)
     assert len(killed) == 1
     assert len(set(hashes.values())) == 1, hashes
 
@@ -101,8 +101,8 @@ def test_awkward_models_give_one_hash_for_any_number_of_workers_and_a_kill(
     killed = kill_one_of_three(monkeypatch)
     hashes = {}
     for workers in (0, 1, 3):
-        how = Execution(workers=workers)
-        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, how, encoder)
+        executor = Execution(workers=workers)
+        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, executor, encoder)
     assert len(killed) == 1
     assert len(set(hashes.values())) == 1, hashes
 
@@ -143,13 +143,13 @@ def test_a_query_that_kills_its_worker_needs_leave(
         doc for row in rows for doc in row["doc"] if sum(doc in r["doc"] for r in rows) == 1
     )
     query = next(row["query"] for row in rows if deadly in row["doc"])
-    teacher, how = odd_teacher(monkeypatch, deadly=deadly), Execution(workers=2)
+    teacher, executor = odd_teacher(monkeypatch, deadly=deadly), Execution(workers=2)
     name = collection.queries.query_id(query)
     with pytest.raises(
         Incomplete, match=rf"\(killed_worker\), 0 are allowed: query '{name}' kills its worker"
     ):
-        score_pool(workspace, teacher, run, how=how)
-    scores = score_pool(workspace, teacher, run, allow=1, how=how)
+        score_pool(workspace, teacher, run, executor=executor)
+    scores = score_pool(workspace, teacher, run, allow=1, executor=executor)
     assert scores.dropped == {"killed_worker": [query]}
     answered = [q for table in scores.tables(level=3) for q in table["query"].to_pylist()]
     assert answered == [row["query"] for row in rows if row["query"] != query]
@@ -169,11 +169,11 @@ def test_quarantine_is_the_same_over_actors(
     again = collect(Workspace(tmp_path / "other"), f"beir:{beir}")
     workspace = again.artifact.workspace
     same = mine(workspace, "random", again, "train", depth=6, seed=2)
-    scores = score_pool(workspace, teacher, same, allow=9, how=Execution(workers=2))
+    scores = score_pool(workspace, teacher, same, allow=9, executor=Execution(workers=2))
     assert scores.dropped == allowed.dropped
     assert len(scores.dropped["not_finite"]) >= 1
     assert scores.root_hash == allowed.root_hash
     healed = odd_teacher(monkeypatch, sick=sick, again=77.0)
-    well = score_pool(workspace, healed, same, how=Execution(workers=2))
+    well = score_pool(workspace, healed, same, executor=Execution(workers=2))
     assert not well.dropped
     assert well.cost()["usage"]["pairs_again"] == len(scores.dropped["not_finite"])

@@ -33,12 +33,12 @@ def combsum(lists):
     return total
 
 
-def _normalised(ranked, how):
+def _normalised(ranked, executor):
     """Return ({doc: value}, value of a document that the list lacks)."""
     scores = [score for _, score in ranked]
-    if how == "raw" or not ranked:
+    if executor == "raw" or not ranked:
         return dict(ranked), 0.0
-    if how == "min_max":
+    if executor == "min_max":
         low, high = min(scores), max(scores)
         return {d: (s - low) / (high - low) if high > low else 1.0 for d, s in ranked}, 0.0
     mean = sum(scores) / len(scores)
@@ -47,18 +47,18 @@ def _normalised(ranked, how):
     return found, min(found.values())
 
 
-def linear(lists, weights, how):
+def linear(lists, weights, executor):
     """Return {doc: weighted sum of normalised scores}."""
     docs = {doc for ranked in lists for doc, _ in ranked}
     total = dict.fromkeys(docs, 0.0)
     for ranked, weight in zip(lists, weights, strict=True):
-        found, absent = _normalised(ranked, how)
+        found, absent = _normalised(ranked, executor)
         for doc in docs:
             total[doc] += weight * found.get(doc, absent)
     return total
 
 
-def combmnz(lists, how):
+def combmnz(lists, executor):
     """Return {doc: summed normalised scores times the number of lists that hold it}."""
-    total = linear(lists, [1.0] * len(lists), how)
+    total = linear(lists, [1.0] * len(lists), executor)
     return {d: s * sum(d in dict(ranked) for ranked in lists) for d, s in total.items()}

@@ -39,7 +39,7 @@ def cross_cells(
     positives: str = "first",
     min_grade: int | None = None,
     missing: str = "error",
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Return the design that `cell` belongs to: one group per query and cell, whole blocks only.
 
@@ -79,7 +79,7 @@ def cross_cells(
     }
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
-    return workspace.build(_stage(parameters, {**inputs, "vectors": vectors}), how)
+    return workspace.build(_stage(parameters, {**inputs, "vectors": vectors}), executor)
 
 
 def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
@@ -102,7 +102,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
 
 
 def groups_of_cell(
-    workspace: Workspace, design: Artifact, near: int, sure: int, *, how: Execution = INLINE
+    workspace: Workspace, design: Artifact, near: int, sure: int, *, executor: Execution = INLINE
 ) -> Artifact:
     """Return the groups of one cell; queries dropped from the design are dropped from it too."""
     given = design.parameters
@@ -129,7 +129,7 @@ def groups_of_cell(
         },
         metadata={**design.metadata, "strategy": str(cell)},
     )
-    return workspace.build(stage, how)
+    return workspace.build(stage, executor)
 
 
 def cell_of(design: Artifact) -> BlockedCell:

@@ -82,7 +82,7 @@ def import_scores(
     form: str | None = None,
     unknown: str = "error",
     sign: int = 1,
-    how: Execution = INLINE,
+    executor: Execution = INLINE,
 ) -> Artifact:
     """Read a file of scores: one row for each of its queries, documents ascending.
 
@@ -128,7 +128,7 @@ def import_scores(
         check=lambda: _read(*request),
         unit="pairs",
     )
-    artifact = workspace.build(stage, Execution(progress=how.progress))  # one file, read once
+    artifact = workspace.build(stage, Execution(progress=executor.progress))  # one file, read once
     _read.cache_clear()
     return artifact
 
@@ -158,7 +158,7 @@ class ScoreImporter:
 
 @prepares(Imported)
 def prepare_imported(
-    workspace: Workspace, teacher: Imported, pool: Artifact, how: Execution
+    workspace: Workspace, teacher: Imported, pool: Artifact, executor: Execution
 ) -> Prepared:
     """Import the file, then answer from it."""
     scores = import_scores(
@@ -170,14 +170,14 @@ def prepare_imported(
         form=teacher.format,
         unknown=teacher.unknown,
         sign=teacher.sign,
-        how=how,
+        executor=executor,
     )
     return _from(scores, teacher.missing)
 
 
 @prepares(Stored)
 def prepare_stored(
-    workspace: Workspace, teacher: Stored, pool: Artifact, how: Execution
+    workspace: Workspace, teacher: Stored, pool: Artifact, executor: Execution
 ) -> Prepared:
     """Answer from a scores artifact; raises BadInput for scores of another collection."""
     scores = workspace.find(teacher.scores, "scores")
