@@ -1,0 +1,110 @@
+"""The house rules about folders: no circle of imports at any level, about a dozen files in each."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+import pytest
+from test_house_rules import MODULES, ROOMS, ROOT, Module, sample
+
+MOST_FILES = 14  # about a dozen
+MORE_FILES = {
+    "native": "one file per kernel and its variants: flat by decision",
+    "training": "one room, kept flat until the trainer grows again",
+    "rankmill": "being rebuilt",
+}
+
+Name = tuple[str, ...]
+
+
+def name_of(module: Module) -> Name:
+    """Return a module's place as folders and file: `("mining", "store", "files")`."""
+    return module.path.relative_to(ROOT).with_suffix("").parts
+
+
+def typing_only(module: Module) -> set[int]:
+    """Return the lines below `if TYPE_CHECKING`: read by type checkers, never imported."""
+    blocks = [
+        node
+        for node in module.nodes
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    ]
+    return {line for b in blocks for n in b.body for line in range(n.lineno, n.end_lineno + 1)}
+
+
+def imported(module: Module, known: Mapping[Name, Module]) -> Iterator[Name]:
+    """Yield the modules of ours that a module imports, inside functions too."""
+    unread = typing_only(module)
+    for line, path in module.imports():
+        if line in unread:
+            continue
+        whole = path if path[0] in ROOMS else ()
+        for stop in range(len(whole), 0, -1):
+            for found in (whole[:stop], (*whole[:stop], "__init__")):
+                if found in known:
+                    yield found
+                    break
+            else:
+                continue
+            break
+
+
+def graphs(modules: Iterable[Module]) -> dict[Name, dict[str, set[str]]]:
+    """Return for each folder which of its files and folders import which others of it."""
+    known = {name_of(module): module for module in modules}
+    made: dict[Name, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for own, module in known.items():
+        for other in imported(module, known):
+            depth = next((i for i, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), 0)
+            if depth and own != other:
+                made[own[:depth]][own[depth]].add(other[depth])
+    return made
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return the names along one circle, or nothing."""
+    done: set[str] = set()
+
+    def walk(node: str, way: list[str]) -> list[str]:
+        if node in way:
+            return [*way[way.index(node) :], node]
+        if node not in done:
+            for other in sorted(graph.get(node, ())):
+                if found := walk(other, [*way, node]):
+                    return found
+            done.add(node)
+        return []
+
+    return next((found for node in sorted(graph) if (found := walk(node, []))), [])
+
+
+GRAPHS = graphs(MODULES)
+
+
+@pytest.mark.parametrize("folder", sorted(GRAPHS), ids="/".join)
+def test_no_circle_among_the_files_and_folders_of_a_folder(folder: Name) -> None:
+    assert " → ".join(circle(GRAPHS[folder])) == ""
+
+
+def test_about_a_dozen_files_in_a_folder() -> None:
+    counts: dict[str, int] = defaultdict(int)
+    for module in MODULES:
+        if module.path.name != "__init__.py":
+            counts["/".join(name_of(module)[:-1])] += 1
+    crowded = {f: n for f, n in counts.items() if n > MOST_FILES and f not in MORE_FILES}
+    assert crowded == {}
+
+
+def test_a_circle_of_two_folders_is_found_and_typing_is_no_import() -> None:
+    files = {
+        "mining/a/one.py": "from ..b.two import x",
+        "mining/b/two.py": "from typing import TYPE_CHECKING",
+        "mining/b/three.py": "def f():\n    from ..a.one import x",
+    }
+    found = graphs(sample(name, text) for name, text in files.items())
+    assert circle(found["mining",]) == ["a", "b", "a"]
+    files["mining/b/three.py"] = "if TYPE_CHECKING:\n    from ..a.one import x"
+    found = graphs(sample(name, text) for name, text in files.items())
+    assert circle(found["mining",]) == []
