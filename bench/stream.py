@@ -156,7 +156,7 @@ def waiting(paths: Paths, steps: int) -> float:
     """Share of the time that a 2-layer student of 384 dimensions waits for data."""
     import torch
 
-    from rankmill.mining.models.folder import device
+    from rankmill.mining.models.precision import device
     from rankmill.training.students import parse_student
 
     student, folder = parse_student(f"bi_encoder(model={MODEL},layers=2)")

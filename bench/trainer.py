@@ -30,7 +30,7 @@ from _groups import MODEL, SIZE, World, make_world
 from _report import figure, finish
 
 from rankmill.mining.groups.format import Groups
-from rankmill.mining.models.folder import device
+from rankmill.mining.models.precision import device
 from rankmill.mining.store import Workspace
 from rankmill.training.loop import Training
 from rankmill.training.losses import LOSSES, Loss

@@ -124,6 +124,17 @@ class Family:
             raise UsageError(f"{text!r} is not a {self.noun}", do=f"write one of {self.names()}")
         return self._bind(call, self.member(call.name))
 
+    def named(self, call: Call) -> Call:
+        """Return a call of a member with every argument under its parameter's name."""
+        if call.name not in self.names() or not call.positional:
+            return call
+        known = [field.name for field in dataclasses.fields(self.member(call.name))]
+        if len(call.positional) > len(known):
+            raise UsageError(
+                f"{len(call.positional)} arguments, at most {len(known)}", where=str(call)
+            )
+        return Call(call.name, (), (*zip(known, call.positional, strict=False), *call.named))
+
     def text(self, value: Any) -> str:
         """Print a value: every parameter in declared order, those that are None left out."""
         fields = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]

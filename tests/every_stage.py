@@ -25,7 +25,7 @@ from tiny_collection import tiny_beir
 from tiny_language_models import tiny_causal_lm, tiny_seq2seq
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
-from rankmill import api, exchange, shaping
+from rankmill import api
 from rankmill.mining.actors import Execution, cluster
 from rankmill.mining.collection import Collection
 from rankmill.mining.models import encoders
@@ -107,7 +107,7 @@ class EveryStage:
                     f"q{query} Q0 d{(7 * query + 5 * rank) % 80} {rank} {30.5 - rank} theirs\n"
                     for rank in range(1, 9)
                 )
-        self.made["theirs"] = exchange.import_run(lines, self.collection, split="train")
+        self.made["theirs"] = api.import_run(lines, self.collection, split="train")
         self.made["test"] = self._miner("bm25(k1=0.9,b=0.4)", "test")()
 
     def _miner(self, source: str, split: str = "train") -> Callable[[], Artifact]:
@@ -150,12 +150,12 @@ class EveryStage:
                 for name in strategies
             }
         )
-        api.stats(self.made["scores"], encoder=self.encoder, executor=self.executor)
+        api.stats(scores=self.made["scores"], encoder=self.encoder, executor=self.executor)
         groups, measured = self.made["softmax"], self.made["softmax measured"]
-        shaping.cut(groups, measured, "keep_below(q=0.75)", executor=self.executor)
-        shaping.retarget(groups, "temperature(T=2)", executor=self.executor)
-        shaping.subsample(groups, size=3, times=2, executor=self.executor)
-        shaping.cells(groups, measured, executor=self.executor)
+        api.cut(groups, measured, "keep_below(q=0.75)", executor=self.executor)
+        api.retarget(groups, "temperature(T=2)", executor=self.executor)
+        api.subsample(groups, size=3, times=2, executor=self.executor)
+        api.cells(groups, measured, executor=self.executor)
 
     def _selector(self, strategy: str) -> Callable[[], Artifact]:
         encoder = self.encoder if strategy.startswith("shell") else None
@@ -215,7 +215,7 @@ class EveryStage:
         hashes = {}
         for form in ("sentence-transformers", "tevatron", "trec"):
             to = self.place / form
-            exchange.export(form, self.made["uniform"], to=to, allow_lossy=True)
+            api.export(form, self.made["uniform"], to=to, allow_lossy=True)
             for path in sorted(p for p in to.rglob("*") if p.is_file()):
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 hashes[f"export {path.relative_to(self.place)}"] = digest

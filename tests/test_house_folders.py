@@ -13,7 +13,6 @@ MOST_FILES = 14  # about a dozen
 MORE_FILES = {
     "native": "one file per kernel and its variants: flat by decision",
     "training": "one room, kept flat until the trainer grows again",
-    "rankmill": "being rebuilt",
 }
 
 Name = tuple[str, ...]
@@ -31,7 +30,12 @@ def typing_only(module: Module) -> set[int]:
         for node in module.nodes
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
     ]
-    return {line for b in blocks for n in b.body for line in range(n.lineno, n.end_lineno + 1)}
+    return {
+        line
+        for block in blocks
+        for node in block.body
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
 
 
 def imported(module: Module, known: Mapping[Name, Module]) -> Iterator[Name]:

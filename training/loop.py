@@ -18,7 +18,8 @@ import torch
 from ..mining.actors import INLINE, Execution
 from ..mining.errors import UsageError
 from ..mining.groups.format import Groups
-from ..mining.models.folder import ModelFolder, device
+from ..mining.models.folder import ModelFolder
+from ..mining.models.precision import device
 from ..mining.store import Artifact
 from .allocator import keep_freed_memory
 from .budget import Budget, budget_of

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from ..mining.draws import key_of
 from ..mining.errors import BadInput, UsageError
-from ..mining.models.folder import ModelFolder, device, quiet_transformers
+from ..mining.models.folder import ModelFolder, quiet_transformers
+from ..mining.models.precision import device
 from ..mining.store import files
 from .layers import keep_layers
 from .packing import Packed, Piece

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
 from ..mining.errors import UsageError
 from ..mining.models.precision import CHOICES
-from ..mining.names import Call, Family, parse
+from ..mining.options import Option
 
 PRECISIONS = CHOICES
 _LATER = {"pieces", "cache", "recompute", "compile", "threads"}
 
 
-SETTINGS = Family("training setting")
-
-
-@SETTINGS.register("settings")
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How a student is trained.
 
@@ -43,25 +39,52 @@ class Settings:
     number says nothing and is not kept.
     """
 
-    documents: int = 100_000
-    batch: int = 16
-    micro: int | None = None
-    lr: float = 5e-5
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    seed: int = 0
-    query_length: int = 32
-    doc_length: int = 128
-    negatives: int | None = None
-    compute: str = "float32"
-    validate_steps: int | None = None
-    patience: int = 0
-    pieces: int = 2
-    cache: int | None = None
-    recompute: bool = False
-    compile: bool = False
-    threads: int | None = None
+    documents: Annotated[
+        int,
+        Option("Budget in documents seen: 50000, 1M.", unit="documents", least=1, count=True),
+    ] = 100_000
+    batch: Annotated[int, Option("Groups per optimiser step.", unit="groups", least=1)] = 16
+    micro: Annotated[
+        int | None,
+        Option("Groups per forward pass; default: the whole batch.", unit="groups", least=1),
+    ] = None
+    lr: Annotated[float, Option("Peak learning rate.", above=0)] = 2e-5
+    warmup: Annotated[
+        float, Option("Share of the steps with a rising learning rate.", least=0, most=1)
+    ] = 0.1
+    weight_decay: Annotated[float, Option("Weight decay of AdamW.", least=0)] = 0.01
+    clip: Annotated[float, Option("Largest gradient norm; 0 clips nothing.", least=0)] = 1.0
+    seed: Annotated[int, Option("Seed of every draw.", least=0, most=2**63 - 1)] = 0
+    query_length: Annotated[int, Option("Tokens kept of a query.", unit="tokens", least=1)] = 32
+    doc_length: Annotated[int, Option("Tokens kept of a document.", unit="tokens", least=1)] = 128
+    negatives: Annotated[
+        int | None,
+        Option("Negatives of a group that are used, drawn anew each epoch; default: all.", least=1),
+    ] = None
+    compute: Annotated[
+        str, Option("float32, bfloat16, float16, or auto: the faster of the first two here.")
+    ] = "float32"
+    validate_steps: Annotated[
+        int | None, Option("Steps between validations; default: a tenth of all.", least=1)
+    ] = None
+    patience: Annotated[
+        int,
+        Option("Validations without a new best after which training stops; 0: never.", least=0),
+    ] = 0
+    pieces: Annotated[
+        int, Option("Pieces in which the texts of a pass are padded; 1: as they come.", least=1)
+    ] = 2
+    cache: Annotated[
+        int | None,
+        Option("Gradient cache: groups encoded at a time, all in-batch negatives kept.", least=1),
+    ] = None
+    recompute: Annotated[
+        bool, Option("Gradient checkpointing: less memory, a second forward pass.")
+    ] = False
+    compile: Annotated[bool, Option("Let torch.compile fuse the encoder.")] = False
+    threads: Annotated[
+        int | None, Option("Threads of a step; another number, another student.", least=1)
+    ] = None
 
     def __post_init__(self) -> None:
         for name in ("documents", "batch", "lr"):
@@ -99,15 +122,3 @@ class Settings:
         if step < rising:
             return self.lr * (step + 1) / rising
         return self.lr * (steps - step) / max(1, steps - rising)
-
-
-def read_settings(text: str) -> dict[str, Any]:
-    """Read `micro=4,patience=3` as a command line gives it; returns only what is said there.
-
-    Raises UsageError for an unknown name or a value that does not fit.
-    """
-    said = parse(f"settings({text})")
-    if not isinstance(said, Call) or said.positional:
-        raise UsageError(f"{text!r} is not a list of settings", do="write micro=4,patience=3")
-    value = SETTINGS.parse(said)
-    return {key: getattr(value, key) for key, _ in said.named}

@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 
 from ..mining.errors import UsageError
-from ..mining.models.folder import device
+from ..mining.models.precision import device
 from .processes import Processes
 from .settings import Settings
 

@@ -19,10 +19,10 @@ from ..actors import INLINE, Execution
 from ..errors import BadInput
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import vectors_schema
-from .folder import ModelFolder, device, resolve
+from .folder import ModelFolder, resolve
 from .forward import Forward, Work
 from .matryoshka import cut_vectors
-from .precision import declared, settle_compute
+from .precision import declared, device, settle_compute
 from .sequences import Template, single_sequences
 from .tokens import TokenStore, tokens_of
 

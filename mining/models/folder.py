@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..store import files
+from .precision import device
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,7 +48,6 @@ _BESIDE = (  # decide no score of ours, but a tokenizer that transformers loads 
     "vocab.json",
 )
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-COMPUTE = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -333,34 +333,6 @@ _WITHOUT_HEAD = {
     "causal_lm": "use a checkpoint of a language model: this one has no trained output layer",
     "seq2seq": "use a fine-tuned encoder-decoder such as monoT5: this one lacks parts of it",
 }
-
-
-def device() -> Any:
-    """Return the device that models of this process run on: the first GPU, or the processor."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def check_compute(compute: str) -> str:
-    """Return `compute` if models can run in it on the device of this process; raises BadInput."""
-    if compute not in COMPUTE:
-        raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
-    if compute == "float16" and device().type == "cpu" and not half_on_processor():
-        raise BadInput(
-            "this processor does not multiply in float16",
-            where=f"compute={compute}",
-            do="use compute=bfloat16 or float32, or a machine with a GPU",
-        )
-    return compute
-
-
-def half_on_processor() -> bool:
-    """Say whether torch runs float16 on this processor by more than conversions."""
-    import torch
-
-    known = getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", None)
-    return bool(known and known())
 
 
 @contextlib.contextmanager

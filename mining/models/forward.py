@@ -22,7 +22,8 @@ from ...native.packing import fill_batches, write_sequences
 from ..devices import on_every_core, out_of_memory, to_device
 from ..errors import RankmillError
 from .classifiers import FILLER, check_padding
-from .folder import ModelFolder, device, load_model, position_start
+from .folder import ModelFolder, load_model, position_start
+from .precision import device
 from .sequences import Sequences
 
 PACKED = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})

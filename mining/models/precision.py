@@ -4,15 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .folder import COMPUTE, check_compute, device
+from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..store.execution import Progress
 
+COMPUTE = ("float32", "bfloat16", "float16")
 AUTO = "auto"  # the faster of float32 and bfloat16 on the device of this process
 CHOICES = (AUTO, *COMPUTE)
 THREADS = 1  # that share an operation of a forward pass, see `devices.on_every_core`
 SLOWDOWN = 6  # of bfloat16 on a processor with AVX2 alone, beside float32: docs/inference.md
+
+
+def device() -> Any:
+    """Return the device that models of this process run on: the first GPU, or the processor."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_compute(compute: str) -> str:
+    """Return `compute` if models can run in it on the device of this process; raises BadInput."""
+    if compute not in COMPUTE:
+        raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
+    if compute == "float16" and device().type == "cpu" and not half_on_processor():
+        raise BadInput(
+            "this processor does not multiply in float16",
+            where=f"compute={compute}",
+            do="use compute=bfloat16 or float32, or a machine with a GPU",
+        )
+    return compute
+
+
+def half_on_processor() -> bool:
+    """Say whether torch runs float16 on this processor by more than conversions."""
+    import torch
+
+    known = getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", None)
+    return bool(known and known())
 
 
 def has_tiles() -> bool:

@@ -17,8 +17,7 @@ import numpy as np
 from ...native.topk import merge_ranked
 from ..collection.handles import Corpus
 from ..draws import generator
-from ..models.folder import device
-from ..models.precision import has_tiles
+from ..models.precision import device, has_tiles
 from ..models.vectors import SomeParts, Vectors, products, same_width
 from ..runs.run import run_table
 from ..store import Output, Shard, open_artifact

@@ -10,8 +10,8 @@ from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
 from ..models.encoders import DTYPES, POOLINGS, encode
-from ..models.folder import ModelFolder, device, resolve
-from ..models.precision import CHOICES, settle_compute
+from ..models.folder import ModelFolder, resolve
+from ..models.precision import CHOICES, device, settle_compute
 from ..models.vectors import Vectors, same_width
 from ..runs.run import build_run
 from ..search.dense import RECALL_SAMPLE, AnnWorker, DenseWorker, query_blocks

@@ -212,6 +212,37 @@ class Workspace:
         files.remove_tree(attempts.parent)
 
 
+class NotThere(RankmillError):
+    """An artifact that only `FoundOnly` was asked for is not there."""
+
+
+class FoundOnly(Workspace):
+    """The same folder, in which nothing is made and nothing is named: for looking at plans."""
+
+    def build(self, stage: Stage, executor: Executor | None = None) -> Artifact:
+        """Return the stage's artifact if it is finished; raises NotThere."""
+        return self._found(stage.kind, fingerprint_of(stage.kind, stage.parameters, stage.inputs))
+
+    def build_folder(
+        self,
+        kind: str,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Artifact],
+        write: Callable[[Path, Path], Mapping[str, Any] | None],
+        metadata: Mapping[str, str] | None = None,
+    ) -> Artifact:
+        """Return the artifact if it is finished; raises NotThere."""
+        return self._found(kind, fingerprint_of(kind, parameters, inputs))
+
+    def alias(self, name: str, artifact: Artifact) -> None:
+        """Name nothing."""
+
+    def _found(self, kind: str, fingerprint: str) -> Artifact:
+        if not self.has(kind, fingerprint):
+            raise NotThere(f"{kind} {fingerprint[:12]} is not there", where=self.root)
+        return self.open(kind, fingerprint)
+
+
 class _Frame:
     """The identity of a folder artifact, in the shape that `_manifest` reads."""
 

@@ -11,9 +11,9 @@ from ..actors import Execution
 from ..errors import BadInput, UsageError
 from ..models.classifiers import check_classifier
 from ..models.encoders import unchanged
-from ..models.folder import ModelFolder, device, resolve
+from ..models.folder import ModelFolder, resolve
 from ..models.forward import PACKED, Forward, Work
-from ..models.precision import CHOICES, declared, settle_compute
+from ..models.precision import CHOICES, declared, device, settle_compute
 from ..models.sequences import Template, pair_sequences
 from ..models.tokens import TokenStore, tokens_of
 from ..store import Artifact, Workspace, open_artifact

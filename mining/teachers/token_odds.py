@@ -19,8 +19,8 @@ from ..actors import Execution
 from ..devices import on_every_core, out_of_memory
 from ..errors import BadInput, RankmillError, UsageError
 from ..models.encoders import unchanged
-from ..models.folder import ModelFolder, device, load_model, resolve
-from ..models.precision import CHOICES, declared, settle_compute
+from ..models.folder import ModelFolder, load_model, resolve
+from ..models.precision import CHOICES, declared, device, settle_compute
 from ..models.tokens import Ragged, TokenStore, tokens_of
 from ..store import Artifact, Workspace, open_artifact
 from .base import Prepared, Scored, label_of

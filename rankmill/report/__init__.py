@@ -1,12 +1,25 @@
-"""The report: plain values in (`content`), one self-contained HTML file out (`write_report`)."""
+"""The report: an outcome in, plain values (`content`), one self-contained HTML file out."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rankmill.report.content import Report
 
-__all__ = ["Report", "write_report"]
+if TYPE_CHECKING:
+    from rankmill.study.outcome import Outcome
+
+__all__ = ["Report", "report_outcome", "write_report"]
+
+
+def report_outcome(outcome: Outcome, path: Path) -> None:
+    """Write the report of an outcome, unless the one that stands there is about the same."""
+    if path.exists() and outcome.key in path.read_text(encoding="utf-8", errors="replace"):
+        return
+    from rankmill.report.gather import report_of
+
+    write_report(path, report_of(outcome))
 
 
 def write_report(path: str | Path, report: Report) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from rankmill.study import words
+
 MINUS = "−"
 
 
@@ -25,7 +27,7 @@ def p_value(p: float) -> str:
     """Write a p-value; very small ones as a bound."""
     if not math.isfinite(p):
         return "p –"
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}" if p < 0.095 else f"p = {p:.2f}"
+    return f"p {words.p_value(p)}"
 
 
 def seconds(value: float | None) -> str:

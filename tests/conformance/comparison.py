@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 def expected(target: Target, groups: Any, model: str) -> list[Row]:
     """The groups by plain look-ups, one after the other, as far as the layout holds them."""
-    from rankmill.api import collection_of
+    from rankmill.about import collection_of
     from rankmill.mining.groups.format import Groups
 
     collection, rows = collection_of(groups), Groups(groups)

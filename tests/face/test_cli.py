@@ -15,7 +15,7 @@ import torch
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
-from rankmill import doctor
+from rankmill.cli import doctor
 from rankmill.mining.models import precision
 
 
@@ -89,7 +89,8 @@ def test_the_whole_way_stage_by_stage(rankmill):
         ("eval", "--student", "out", "-c", "tiny", "--split", "test"),
         ("train", "bi_encoder(model=encoder,separate=true)", "--groups", "groups")
         + ("--loss", "infonce", "--documents", "32", "--doc-length", "40", "--query-length", "20")
-        + ("--settings", "batch=4,cache=1,validate_steps=2,patience=1", "--validation", "groups")
+        + ("--batch", "4", "--cache", "1", "--validate-steps", "2", "--patience", "1")
+        + ("--validation", "groups")
         + ("--name", "towers", "--to", "towers-out"),
         ("eval", "--student", "towers", "-c", "tiny", "--split", "test"),
         ("eval", "--student", "towers-out", "--first-stage", "test-bm25"),
@@ -170,7 +171,7 @@ def test_two_workers_give_the_same_root_hashes(rankmill, tmp_path, ray_cluster):
         (("score", "cros_encoder(model=x)", "--pool", "pool"), 2, "did you mean cross_encoder"),
         (("stats", "--groups", "groups", "-s", "pair_entrpy"), 2, "did you mean pair_entropy"),
         (("stats", "--groups", "groups", "-s", "diameter"), 2, "encoder"),
-        (("eval",), 2, "give --run or --student"),
+        (("eval",), 2, "give run or student"),
         (("eval", "--run", "nothing-like-it"), 4, "no run called"),
         (("run", "no-such.toml"), 4, "there is no such recipe"),
         (("collect", "beir:nowhere"), 4, "nowhere"),
@@ -184,14 +185,14 @@ def test_two_workers_give_the_same_root_hashes(rankmill, tmp_path, ray_cluster):
         ),
         (("train", "bi_encoder(model=encoder)", "--groups", "groups", "--loss", "kk"), 2, "kl"),
         (
-            ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--settings", "mirco=4"),
+            ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--mirco", "4"),
             2,
-            "did you mean micro?",
+            "--micro",
         ),
         (
-            ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--settings", "4"),
+            ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--warmup", "1.5"),
             2,
-            "is not a list of settings",
+            "warmup=1.5 must be at most 1",
         ),
         (("nonsense",), 2, "nonsense"),
     ],
@@ -210,7 +211,9 @@ def test_unknown_recipe_keys_are_refused_with_the_nearest(rankmill, tmp_path):
     for change, message in [
         ("train.documnts=3", "did you mean documents?"),
         ("colection=x", "did you mean collection"),
-        ("groups.size=1", "greater than or equal to 2, got 1"),
+        ("groups.size=1", "size=1 must be at least 2"),
+        ("groups.when_short=fil", "did you mean fill"),
+        ("statistics.columns=[]", "it is called statistics.statistics now"),
         ("mine.sources.bm25=rrf(of=[fusion,dense])", "is made of itself"),
         ("seed", "has no '='"),
     ]:

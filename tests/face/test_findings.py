@@ -7,8 +7,8 @@ import pytest
 from tiny_collection import tiny_beir
 
 import rankmill as rm
-from rankmill import findings
 from rankmill.mining.runs.run import Run
+from rankmill.report import recall as findings
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from rankmill.progress import Lines, duration, size
+from rankmill.cli.progress import Lines
+from rankmill.study.words import duration, size
 
 
 def test_facts_name_share_rate_and_time_left():

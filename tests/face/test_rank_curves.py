@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rankmill.rank_curves import Scale, list_curves, rank_curve
+from rankmill.report.rank_curves import Scale, list_curves, rank_curve
 
 
 def run(lists: list[list[float]], kind: str = "similarity") -> Any:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from group_makers import make_scores
 
-from rankmill import show
+from rankmill.cli import rows as show
 from rankmill.mining.score_kinds import SCORE_KINDS, as_shown, name_of
 
 NAMES = {

@@ -476,7 +476,7 @@ def test_nfcorpus_has_queries_in_all_cells_and_the_unblocked_cells_have_none(sha
     from tiny_models import tiny_encoder
 
     import rankmill as rm
-    from rankmill import crossing
+    from rankmill import designs as crossing
 
     encoder = f"bi_encoder(model={tiny_encoder(tmp_path / 'encoder')},max_length=16)"
     nf = rm.collect(f"beir:{shared / 'nfcorpus'}", workspace=tmp_path / "work")

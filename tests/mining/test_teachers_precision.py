@@ -12,7 +12,7 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.errors import BadInput
-from rankmill.mining.models import folder as models
+from rankmill.mining.models import precision as models
 from rankmill.mining.models.encoders import encode
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace

@@ -8,7 +8,7 @@ import pytest
 from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
-from rankmill import doctor
+from rankmill.cli import doctor
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import MissingDependency
 from rankmill.mining.search import dense

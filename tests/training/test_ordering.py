@@ -10,7 +10,8 @@ import pytest
 from group_makers import Given, given, make_groups, make_scores, make_vectors
 from scipy.stats import kendalltau, spearmanr
 
-from rankmill.measures import plain_terms, terms
+from rankmill.api import terms
+from rankmill.cli.render.designs import plain_terms
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.statistics import measure_groups
 from rankmill.mining.statistics.summaries.terms import columns_for, design_of

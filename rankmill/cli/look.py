@@ -1,0 +1,255 @@
+"""Commands that look at a workspace: show, list, verify, cost, hash, summary, doctor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rankmill.cli.session import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    facts_of,
+    session,
+)
+from rankmill.study import words
+
+if TYPE_CHECKING:
+    from rankmill.mining.store import Artifact
+
+NameArgument = Annotated[
+    str, typer.Argument(help="Alias, or the first 8 digits of a fingerprint.", metavar="NAME")
+]
+
+
+def show(
+    name: NameArgument,
+    rows: Annotated[int, typer.Option(help="How many rows; 0 = all.", min=0)] = 10,
+    format: Annotated[str, typer.Option(help="table, csv, jsonl or parquet.")] = "table",
+    to: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Print rows of any artifact, ids and texts resolved.
+
+    Example: rankmill show nf-groups --rows 3        rankmill show nf-run --rows 0 --format parquet
+    --to run.parquet
+    """
+    from rankmill.cli import rows as shows
+    from rankmill.mining.errors import UsageError
+
+    if format not in shows.FORMATS:
+        raise UsageError(f"unknown format {format!r}", do=f"choose: {', '.join(shows.FORMATS)}")
+    if format == "parquet" and to is None:
+        raise UsageError("parquet is not printed on a terminal", do="add --to FILE")
+    with session(workspace) as here:
+        artifact = here.workspace.find(name)
+        table = shows.first_rows(artifact, rows or None)
+        if to is not None:
+            shows.write(table, "csv" if format == "table" else format, to)
+            typer.echo(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows")
+        elif format == "table":
+            from rich.console import Console
+
+            Console().print(shows.for_people(table))
+            typer.echo(f"{table.num_rows:,} of {artifact.rows:,} rows")
+        else:
+            for line in shows.lines(table, format):
+                sys.stdout.write(line)
+
+
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Artifacts; none = all.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Read artifacts whole and check hashes, order, ranges and finite scores (level 3).
+
+    Example: rankmill verify nf-groups        rankmill verify
+    """
+    from rankmill.mining.errors import Corrupt
+
+    with session(workspace, json=json) as here:
+        wanted = [here.workspace.find(n) for n in names or []]
+        checked, broken = [], []
+        for artifact in wanted or here.workspace.artifacts():
+            try:
+                artifact.verify()
+                checked.append(artifact)
+                if not json:
+                    typer.echo(f"good  {artifact.kind} {artifact.fingerprint[:12]}")
+            except Corrupt as error:
+                broken.append(error)
+                typer.echo(f"rankmill: {error}", err=True)
+        if json:
+            here.emit({"good": [facts_of(a) for a in checked], "broken": [str(e) for e in broken]})
+        if broken:
+            raise typer.Exit(Corrupt.exit_status)
+
+
+def cost(
+    names: Annotated[list[str] | None, typer.Argument(help="Artifacts; none = all.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Print what artifacts cost to make, with all that they were made from.
+
+    Example: rankmill cost nf-groups
+    """
+    from rankmill.about import ancestry
+
+    with session(workspace, json=json) as here:
+        wanted = [here.workspace.find(n) for n in names or []] or list(here.workspace.artifacts())
+        chain = list({(a.kind, a.fingerprint): a for w in wanted for a in ancestry(w)}.values())
+        aliases = {fingerprint: n for n, (_, fingerprint) in here.workspace.names().items()}
+        rows = [_cost_row(artifact, aliases) for artifact in chain]
+        if json:
+            here.emit({"stages": rows})
+            return
+        from rich.console import Console
+
+        Console().print(_cost_table(rows))
+
+
+def hash_(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
+    """Print the root hash: equal hashes are equal data sets, byte for byte.
+
+    Example: rankmill hash nf-groups
+    """
+    with session(workspace) as here:
+        typer.echo(here.workspace.find(name).root_hash)
+
+
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="One kind only, such as run.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """List the artifacts of the workspace.
+
+    Example: rankmill list groups
+    """
+    with session(workspace, json=json) as here:
+        aliases: dict[str, list[str]] = {}
+        for name, (_, fingerprint) in here.workspace.names().items():
+            aliases.setdefault(fingerprint, []).append(name)
+        found = list(here.workspace.artifacts(kind))
+        if json:
+            here.emit({"artifacts": [facts_of(a) for a in found]})
+            return
+        for artifact in found:
+            known = ", ".join(aliases.get(artifact.fingerprint, []))
+            typer.echo(
+                f"{artifact.kind:<12} {artifact.fingerprint[:12]}  {artifact.rows:>10,} rows  "
+                f"{words.size(artifact.bytes):>9}  {known}"
+            )
+
+
+def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
+    """Say what this machine has and lacks, and which promises hold on it.
+
+    Example: rankmill doctor
+    """
+    from rankmill.cli.doctor import examine
+
+    findings = examine(workspace)
+    if json:
+        with session(workspace, json=True) as here:
+            here.emit({f.what: {"state": f.state, "detail": f.detail} for f in findings})
+    else:
+        for finding in findings:
+            typer.echo(f"{finding.state:<6} {finding.what:<22} {finding.detail}")
+    if any(f.state == "bad" for f in findings):
+        raise typer.Exit(1)
+
+
+def _cost_row(artifact: Artifact, aliases: dict[str, str]) -> dict[str, Any]:
+    entry = artifact.cost()
+    return {
+        "kind": artifact.kind,
+        "name": aliases.get(artifact.fingerprint, artifact.fingerprint[:12]),
+        **{k: entry.get(k, 0) for k in ("wall_s", "cpu_s", "gpu_s", "peak_rss_bytes")},
+        "bytes": artifact.bytes,
+        "usage": entry["usage"],
+    }
+
+
+def _cost_table(rows: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(show_edge=False, header_style="bold", pad_edge=False)
+    for heading in ("stage", "name"):
+        table.add_column(heading)
+    for heading in ("wall", "CPU", "GPU", "peak memory", "stored"):
+        table.add_column(heading, justify="right")
+    table.add_column("counted")
+    for row in rows:
+        usage = ", ".join(f"{k.replace('_', ' ')} {v:,.0f}" for k, v in row["usage"].items())
+        seconds = [f"{row[k]:.2f} s" for k in ("wall_s", "cpu_s", "gpu_s")]
+        memory = words.size(row["peak_rss_bytes"])
+        table.add_row(row["kind"], row["name"], *seconds, memory, words.size(row["bytes"]), usage)
+    totals = [f"{sum(r[k] for r in rows):.2f} s" for k in ("wall_s", "cpu_s", "gpu_s")]
+    largest = words.size(max((r["peak_rss_bytes"] for r in rows), default=0))
+    stored = words.size(sum(r["bytes"] for r in rows))
+    table.add_section()
+    table.add_row("total", "", *totals, largest, stored, "")
+    return table
+
+
+def summary(
+    name: Annotated[str, typer.Argument(help="Name of statistics, scores or vectors.")],
+    correlate: Annotated[
+        list[str] | None, typer.Option("--correlate", help="Columns of the matrix.")
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", help="More statistics of the same groups: joined row by row."),
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Summarise statistics: moments, deciles, nulls by reason, correlations with intervals.
+
+    Of scores: how the teacher's probability falls with rank, a power law against others. Of
+    vectors: their intrinsic dimension. Example: rankmill summary nf-stats        rankmill summary
+    nf-stats --json
+    """
+    from rankmill.cli.render.groups import tell_summary
+    from rankmill.mining.statistics.summaries.dataset import describe_artifact
+
+    with session(workspace, json=json) as here:
+        others = [here.workspace.find(other, "statistics") for other in beside or ()]
+        about = here.workspace.find(name, "statistics" if others else None)
+        more = {"beside": others} if others else {}
+        tell_summary(here, describe_artifact(about, correlate=correlate, **more))
+
+
+def unsafe_convert_pickle(
+    path: Annotated[Path, typer.Argument(help="A score pickle of sentence-transformers.")],
+    to: Annotated[Path, typer.Option("--to", help="The JSON Lines file to write.")],
+    trust: Annotated[
+        bool, typer.Option("--i-trust-this-file", help="Needed: a pickle can hold code.")
+    ] = False,
+) -> None:
+    """UNSAFE INPUT: turn a pickle of scores into JSON Lines for `rankmill import --as scores`.
+
+    A pickle can carry code. None of it is run here: the file is read as data, and refused where it
+    holds anything but numbers, texts and dictionaries. No other command of rankmill reads pickles.
+
+    Example: rankmill unsafe-convert-pickle scores.pkl.gz --to scores.jsonl --i-trust-this-file
+    """
+    from rankmill.mining.errors import BadInput, UsageError
+    from rankmill.mining.teachers.files.pickles import convert_score_pickle
+
+    if not trust:
+        raise UsageError(
+            "a pickle can hold code, and this file was not said to be trusted",
+            where=str(path),
+            do="look where it comes from, then add --i-trust-this-file; no code of it is run",
+        )
+    if not path.is_file():
+        raise BadInput("there is no such file", where=path, do="check the path")
+    pairs = convert_score_pickle(path, to)
+    typer.echo(f"{to}: {pairs:,} scores")

@@ -1,0 +1,1 @@
+"""All that commands print, for people and as JSON."""

@@ -1,0 +1,63 @@
+"""What is printed of an artifact that was made, of a collection, of an export."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rankmill.cli.session import Session
+from rankmill.request import Request
+from rankmill.study import words
+
+if TYPE_CHECKING:
+    from rankmill.mining.collection import Collection
+    from rankmill.mining.exports import Exported
+    from rankmill.mining.store import Artifact
+    from rankmill.stages import Collect, Export, Rewrite
+
+
+def tell_artifact(here: Session, asked: Request[Any], made: Artifact) -> None:
+    """Print kind, fingerprint, rows, drops, counts and the root hash."""
+    here.tell(made, asked.name)
+
+
+def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -> None:
+    """Print the artifact, and how much the collection holds."""
+    here.tell(made.artifact, asked.name)
+    if not here.as_json:
+        queries = made.artifact.input("queries").rows if "queries" in made.artifact.inputs else 0
+        typer.echo(
+            f"  {len(made.corpus):,} documents, {queries:,} queries, "
+            f"splits: {', '.join(made.splits) or 'none'}"
+        )
+
+
+def tell_export(here: Session, asked: Export, made: Exported) -> None:
+    """Print where the files are, what became of the scores, and what was dropped."""
+    if here.as_json:
+        here.emit({"path": str(made.path), **made.facts})
+    else:
+        _print_export(made)
+
+
+def formats() -> list[str]:
+    """Return a line for each export format: its name, what becomes of scores, what it is."""
+    from rankmill.mining.exports import EXPORTS
+
+    members: list[tuple[str, Any]] = [(name, EXPORTS.member(name)) for name in EXPORTS.names()]
+    return [f"{name:28} scores {m.scores:8} {(m.__doc__ or '').strip()}" for name, m in members]
+
+
+def _print_export(made: Exported) -> None:
+    facts = made.facts
+    typer.echo(
+        f"{made.path}: {facts['format']}, {facts['groups']:,} groups of {facts['group_size']}, "
+        f"{len(facts['files'])} files, {words.size(made.bytes)}"
+    )
+    if facts["scores"] != "raw":
+        typer.echo(f"  teacher scores: {facts['scores']}")
+    for reason, count in facts["dropped_groups"].items():
+        typer.echo(f"  dropped {count:,} groups: {reason}")
+    if "id_map" in facts:
+        typer.echo(f"  ids renumbered: {facts['id_map']}")

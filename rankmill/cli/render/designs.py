@@ -1,0 +1,214 @@
+"""What is printed of cells, blocked designs, and the terms of Theorem 2.1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rankmill.cli.session import Session
+
+if TYPE_CHECKING:
+    from rankmill.stages import Cells, Cross, CutCells, OrderDesigns
+    from rankmill.training.ordering import Agreement, Design, Terms
+
+
+def tell_cells(here: Session, asked: CutCells, made: Cells) -> None:
+    """Print the cells, and how many queries are in all of them."""
+    from rankmill import designs
+
+    common, queries = designs.queries_in_all(made)
+    if here.as_json:
+        facts = {
+            f"near{near}-sure{sure}": {"root": artifact.root_hash, "rows": artifact.rows}
+            for (near, sure), artifact in made.items()
+        }
+        here.emit({"cells": facts, "queries": queries, "queries_in_all_cells": common})
+        return
+    for (near, sure), artifact in made.items():
+        here.tell(artifact, f"{asked.name}-near{near}-sure{sure}" if asked.name else None)
+    typer.echo(
+        f"{common:,} of {queries:,} queries are in all cells: the cells differ in their "
+        "queries too; `rankmill cross` makes cells of the same queries"
+    )
+
+
+def tell_terms(here: Session, asked: OrderDesigns, made: Terms) -> None:
+    """Print the terms of every design, the orders they give, and their agreement."""
+    if here.as_json:
+        here.emit(plain_terms(made))
+    else:
+        _print_terms(made)
+
+
+def tell_design(here: Session, asked: Cross, made: Any) -> None:
+    """Say what was made, what it achieved, and what unblocked cells would have confounded."""
+    from rankmill import designs
+
+    against, why = _unblocked(made, here)
+    found = designs.orthogonality(made, against) | ({"no_unblocked": why} if why else {})
+    if here.as_json:
+        here.emit(_facts(made, found))
+        return
+    here.tell(designs.design_of(made), asked.name)
+    for (near, sure), artifact in made.items():
+        here.tell(artifact, f"{asked.name}-near{near}-sure{sure}" if asked.name else None)
+    _print(found)
+
+
+def _unblocked(made: Any, here: Session) -> tuple[Any, str | None]:
+    """Return cells of the same pool as `cells` makes them, or why there are none."""
+    from rankmill import designs
+    from rankmill.mining.errors import BadInput
+
+    try:
+        return designs.unblocked(made, executor=here.executor), None
+    except BadInput as error:
+        return None, str(error)
+
+
+def _facts(made: Any, found: dict[str, Any]) -> dict[str, Any]:
+    from rankmill.mining.derive.blocks.confounding import label_of_cell
+
+    cells = {
+        label_of_cell(*place): {"root": artifact.root_hash, "rows": artifact.rows}
+        for place, artifact in made.items()
+    }
+    return {"groups": cells, **found}
+
+
+def _print(found: dict[str, Any]) -> None:
+    """Print blocks, cells, correlations, and what cells of other queries would confound."""
+    typer.echo(f"queries in all cells: {found['blocks']:,} of {found['asked']:,}")
+    if not found["blocks"]:
+        return
+    typer.echo("cell          groups  distinct pairs  documents  locality ± sd    entropy ± sd")
+    for cell in found["cells"]:
+        typer.echo(
+            f"near{cell['near']}-sure{cell['sure']}  {cell['groups']:8,}  "
+            f"{cell['distinct_pairs']:14,}  {cell['distinct_documents']:9,}  "
+            f"{cell['locality']:.3f} ± {cell['locality_sd']:.3f}   "
+            f"{cell['entropy']:.3f} ± {cell['entropy_sd']:.3f}"
+        )
+    said = {name: _number(value) for name, value in found["correlation"].items()}
+    typer.echo(
+        f"locality with entropy: Pearson {said['pearson']}, Spearman {said['spearman']}; "
+        f"within queries {said['within_pearson']}, {said['within_spearman']}"
+    )
+    overlap = {n: " ".join(f"{v:.2f}" for v in values) for n, values in found["overlap"].items()}
+    typer.echo(
+        "overlap of neighbouring levels (0 apart, 1 alike): "
+        f"locality {overlap['locality_between_locality_levels']} between its own levels, "
+        f"{overlap['locality_between_entropy_levels']} between those of entropy; "
+        f"entropy {overlap['entropy_between_entropy_levels']} and "
+        f"{overlap['entropy_between_locality_levels']}"
+    )
+    typer.echo(
+        f"ordered as intended: {found['ordered']:.1%} of the blocks; two cells of a query share "
+        f"{found['shared_negatives']:.1%} of their negatives"
+    )
+    _print_confounding(found)
+
+
+def _print_confounding(found: dict[str, Any]) -> None:
+    other = found.get("against")
+    if other is None:
+        typer.echo(f"no unblocked cells to compare with: {found.get('no_unblocked')}")
+        return
+    typer.echo(
+        f"unblocked cells of the same pool: {other['queries_in_all_cells']:,} of "
+        f"{other['queries']:,} queries are in all; what they confound, blocks in brackets:"
+    )
+    for name, apart in other["covariates"].items():
+        if "spread" not in apart:
+            continue
+        own = found["confounding"]["covariates"][name]
+        parts = [
+            f"{word} {_number(apart[key])} ({_number(own.get(key))})"
+            for key, word in (
+                ("locality_effect", "far − near"),
+                ("entropy_effect", "high − low entropy"),
+                ("spread", "largest difference of cells"),
+                ("eta2", "η²"),
+            )
+        ]
+        typer.echo(f"  {name}: {', '.join(parts)}; by chance η² {_number(apart['by_chance'])}")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{round(value, 3) + 0.0:.3f}"  # + 0: no minus zero
+
+
+def _print_terms(found: Terms) -> None:
+    for name, design in found.designs.items():
+        typer.echo(f"{name}")
+        for line in _design_lines(design, found.n):
+            typer.echo(f"  {line}")
+    typer.echo(f"\norders, lowest predicted risk first (combined: weights {found.weights[0]:g} "
+               f"locality, {found.weights[1]:g} entropy, declared, not known)")  # fmt: skip
+    for kind, order in found.orders.items():
+        values = found.predicted[kind] if kind in found.predicted else found.observed or {}
+        said = " < ".join(f"{name} {values[name]:.4g}" for name in order)
+        label = f"{kind}, {found.measure}" if kind == "observed" else kind
+        typer.echo(f"  {label:<22} {said.replace(' < ', ', ') if kind == 'observed' else said}")
+    _print_agreement(found)
+    typer.echo("An order by our reconstruction of Theorem 2.1, not the value of a bound.")
+
+
+def _design_lines(design: Design, n: str) -> list[str]:
+    h, d = design.entropy_bits, design.diameter
+    lines = [
+        f"Δ {d.column}: mean {d.mean:.4f}, median {d.median:.4f}, .95 {d.q95:.4f}, "
+        f"largest {d.largest:.4f}",
+        f"H {h.column}: mean {h.mean:.4f} bits = {design.entropy_nats:.4f} nats, "
+        f".95 {h.q95:.4f}, undefined in {h.undefined:,} groups",
+    ]
+    lines += [
+        f"κ {r.column}: median {r.median:.4g}, infinite in {r.infinite:.0%} of {r.groups:,} groups"
+        + (f", covers {r.coverage:.3g} of the target" if r.coverage is not None else "")
+        + (f", unknown in {r.undefined:,}" if r.undefined else "")
+        for r in design.ratios
+    ] or ["κ not measured: rankmill stats -s 'density_ratio(target=…)'"]
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in design.amount.items())
+    lines.append(f"n {counts} (one epoch); under the root: {n}")
+    lines.append(f"terms: locality {design.locality:.4g}, entropy {design.entropy:.4g}")
+    return lines
+
+
+def _print_agreement(found: Terms) -> None:
+    if found.chance is None or found.observed is None:
+        return
+    count = len(found.observed)
+    for kind, one in (found.agreement or {}).items():
+        typer.echo(f"  {kind:<22} {_correlation(one)}")
+    if found.too_few:
+        typer.echo(
+            f"too few designs: {count} can be in the same or the opposite order by chance with "
+            f"probability {min(found.chance, 1.0):.3g}"
+        )
+
+
+def _correlation(one: Agreement) -> str:
+    if one.kendall is None or one.spearman is None:
+        return "does not vary"
+    return (
+        f"Kendall τ {one.kendall:+.3f} ({one.kendall_low:+.3f} to {one.kendall_high:+.3f}), "
+        f"Spearman ρ {one.spearman:+.3f} ({one.spearman_low:+.3f} to {one.spearman_high:+.3f}) "
+        "with the observed risk"
+    )
+
+
+def plain_terms(found: Terms) -> dict[str, Any]:
+    """Return the table as JSON values: null for what is undefined, "inf" for an infinite κ."""
+    from dataclasses import asdict
+
+    plain: dict[str, Any] = _finite(asdict(found))
+    return plain
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0:
+        return None if value != value else "inf" if value > 0 else "-inf"
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value

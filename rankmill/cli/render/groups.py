@@ -1,0 +1,158 @@
+"""What is printed of groups: explanations, audits, summaries."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rankmill.cli.session import Session
+
+if TYPE_CHECKING:
+    from rankmill.mining.audit.explain import Explained, Explanation
+    from rankmill.stages import Audit, Explain
+
+_TEXT = 70  # characters of a text in a line for people
+
+
+def tell_explanation(here: Session, asked: Explain, made: Explanation, rows: int) -> None:
+    """Print every candidate of a query with its fate; `rows` of each group, 0 = all."""
+    if here.as_json:
+        here.emit(asdict(made))
+        return
+    _print_explanation(made, rows)
+
+
+def tell_audit(here: Session, asked: Audit, made: dict[str, Any]) -> None:
+    """Print what was found; ends with status 1 when something is there that must not be."""
+    from rankmill.mining.audit.checks import verdict
+
+    if here.as_json:
+        here.emit(made)
+    else:
+        _print_audit(made)
+    if verdict(made):
+        raise typer.Exit(1)
+
+
+def tell_summary(here: Session, made: dict[str, Any]) -> None:
+    """Print the summary of statistics, scores or vectors."""
+    if here.as_json:
+        here.emit(made)
+    elif "columns" in made:
+        _print_summary(made)
+    else:
+        for part in made.values():
+            _print_values(part)
+
+
+def _print_explanation(found: Explanation, rows: int) -> None:
+    from rankmill.mining.score_kinds import name_of
+
+    typer.echo(f"{found.query_id}  {found.text}")
+    typer.echo(f"strategy {found.strategy}")
+    for group in found.groups:
+        typer.echo("")
+        if group.dropped is not None:
+            typer.echo(f"no group round {group.positive_id or 'any positive'}: {group.dropped}")
+        for name, value in group.statistics.items():
+            typer.echo(f"  {name:<48} {'undefined' if value is None else f'{value:.4f}'}")
+        _print_candidates(group, name_of(found.score_kind), rows)
+
+
+def _print_candidates(group: Explained, score: str, rows: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_edge=False, header_style="bold", pad_edge=False)
+    headings = ("", "document", f"teacher: {score}", "grade", "π", "why", "found by", "text")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for one in group.candidates[: rows or None]:
+        found = ", ".join(
+            f"{label.partition('(')[0]} #{rank} ({score:.4g})"
+            for label, (rank, score) in one.found.items()
+        )
+        text = " ".join(one.text.split())
+        cells = (
+            "●" if one.kept else "",
+            one.doc_id,
+            "–" if one.teacher is None else f"{one.teacher:.4g}",
+            str(one.grade),
+            "" if one.inclusion is None else f"{one.inclusion:.3g}",
+            one.why,
+            found or "judgements only",
+            text if len(text) <= _TEXT else text[: _TEXT - 1] + "…",
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    Console().print(table)
+    if rows and len(group.candidates) > rows:
+        typer.echo(f"{rows} of {len(group.candidates)} candidates")
+
+
+def _print_audit(found: dict[str, Any]) -> None:
+    typer.echo("must be zero")
+    for name, count in found["must_be_zero"].items():
+        typer.echo(f"  {'ok ' if not count else 'BAD'} {name.replace('_', ' '):<44} {count:>10,}")
+    for section in ("counts", "suspects", "copies", "imbalance"):
+        typer.echo(f"\n{section}")
+        _print_values(found[section])
+    for title in ("coverage of", "overlap with"):
+        for name, values in found[title.partition(" ")[0]].items():
+            typer.echo(f"\n{title} {name}")
+            _print_values(values)
+    for split, values in found["leakage"].items():
+        typer.echo(f"\nleakage into {split}")
+        _print_values(values)
+
+
+def _print_values(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        label = name.replace("_", " ")
+        if isinstance(value, list):
+            for example in value:
+                typer.echo(f"  {label}:")
+                for key, part in example.items():
+                    text = f"{part:.4g}" if isinstance(part, float) else " ".join(part.split())
+                    typer.echo(f"    {key.replace('_', ' '):<18} {text[:160]}")
+        elif isinstance(value, dict):
+            for key, part in value.items():
+                typer.echo(f"  {label} {key:<{max(1, 47 - len(label))}} {part:>10.3f}")
+        else:
+            typer.echo(f"  {label:<48} {_number(value):>10}")
+
+
+def _print_summary(found: dict[str, Any]) -> None:
+    typer.echo(f"{found['rows']:,} rows")
+    heads = ("n", "mean", "sd", "10 %", "median", "90 %", "unit")
+    typer.echo(f"{'column':<50}" + "".join(f"{h:>10}" for h in heads))
+    for name, column in found["columns"].items():
+        if not column["n"]:
+            typer.echo(f"{name:<50}{0:>10}")
+        else:
+            deciles = [column["deciles"][i] for i in (1, 5, 9)]
+            spread = column.get("variance", float("nan")) ** 0.5
+            cells = (column["n"], column.get("mean"), spread, *deciles)
+            row = "".join(f"{_number(cell):>10}" for cell in cells)
+            typer.echo(f"{name:<50}{row}  {column['unit']}")
+            if infinite := column["histogram"]["infinite"]:
+                typer.echo(f"    infinite: {infinite:,}, not in mean and sd")
+        for reason, count in column["nulls"].items():
+            typer.echo(f"    undefined: {count:,} {reason}")
+    matrix = found["correlation"]
+    if "spearman" in matrix:
+        typer.echo(f"\nSpearman over {matrix['rows']:,} rows, 95 % bootstrap over queries")
+        for i, one in enumerate(matrix["names"]):
+            for j, other in enumerate(matrix["names"][:i]):
+                ends = [matrix[f"spearman{end}"][i][j] for end in ("", "_low", "_high")]
+                if ends[0] is not None:
+                    low, high = (_number(end) for end in ends[1:])
+                    typer.echo(f"  {_number(ends[0]):>8} [{low}, {high}]  {one} × {other}")
+
+
+def _number(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return str(value) if value is not None else "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

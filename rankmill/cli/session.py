@@ -1,0 +1,112 @@
+"""What the commands share: workspace, executor, output; and how an artifact is told."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rankmill.cli import progress
+from rankmill.stages import DEFAULT_WORKSPACE as WORKSPACE
+from rankmill.study import words
+
+if TYPE_CHECKING:
+    from rankmill.mining.actors import Execution
+    from rankmill.mining.store import Artifact, Workspace
+
+DEFAULT_WORKSPACE = Path(WORKSPACE)
+WorkspaceOption = Annotated[
+    Path,
+    typer.Option("--workspace", "-w", envvar="RANKMILL_WORKSPACE", help="Folder of artifacts."),
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=0, help="Ray actors; 0 = this process, every core.")
+]
+AddressOption = Annotated[
+    str | None, typer.Option("--ray-address", help="Use this existing Ray cluster.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+COMMON = {
+    "workspace": _option("workspace", WorkspaceOption, DEFAULT_WORKSPACE),
+    "json": _option("json", JsonOption, False),
+}
+CONNECTIONS = {
+    "workers": _option("workers", WorkersOption, 0),
+    "ray_address": _option("ray_address", AddressOption, None),
+}
+
+
+@dataclass(slots=True)
+class Session:
+    """One command's workspace, executor and output."""
+
+    workspace: Workspace
+    executor: Execution
+    as_json: bool
+    began: float = field(default_factory=time.perf_counter)
+
+    def tell(self, artifact: Artifact, name: str | None = None) -> None:
+        """Print what came out."""
+        seconds = time.perf_counter() - self.began
+        if self.as_json:
+            self.emit(facts_of(artifact) | {"name": name, "seconds": round(seconds, 3)})
+            return
+        label = f"{name} = " if name else ""
+        typer.echo(
+            f"{label}{artifact.kind} {artifact.fingerprint[:12]}  {artifact.rows:,} rows  "
+            f"{words.size(artifact.bytes)}  {words.duration(seconds)}"
+        )
+        for reason, queries in artifact.dropped.items():
+            typer.echo(f"  dropped {len(queries):,} queries: {reason}")
+        for key, value in artifact.counts.items():
+            typer.echo(f"  {key.replace('_', ' ')}: {value:,}")
+        typer.echo(f"  root {artifact.root_hash}")
+
+    def emit(self, facts: dict[str, Any]) -> None:
+        """Print one JSON object."""
+        typer.echo(json.dumps(facts, ensure_ascii=False, allow_nan=False))
+
+
+@contextlib.contextmanager
+def session(
+    workspace: Path, workers: int = 0, ray_address: str | None = None, json: bool = False
+) -> Iterator[Session]:
+    """Open the workspace; a Ray cluster asked for lives as long as the block."""
+    from rankmill.mining.actors import Execution, cluster
+    from rankmill.mining.store import Workspace
+
+    executor = Execution(workers, ray_address, progress.for_stream(sys.stderr))
+    with contextlib.ExitStack() as stack:
+        if workers or ray_address:
+            stack.enter_context(cluster(max(workers, 1), ray_address))
+        yield Session(Workspace(workspace), executor, json)
+
+
+def facts_of(artifact: Artifact) -> dict[str, Any]:
+    """Return what `--json` says of an artifact."""
+    return {
+        "kind": artifact.kind,
+        "fingerprint": artifact.fingerprint,
+        "root": artifact.root_hash,
+        "rows": artifact.rows,
+        "bytes": artifact.bytes,
+        "parts": len(artifact.parts),
+        "dropped": {reason: len(queries) for reason, queries in artifact.dropped.items()},
+        "counts": artifact.counts,
+        "path": str(artifact.path),
+    }

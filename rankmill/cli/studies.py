@@ -1,0 +1,148 @@
+"""Commands that carry out recipes: demo, run, check, figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rankmill.cli.session import (
+    DEFAULT_WORKSPACE,
+    AddressOption,
+    JsonOption,
+    Session,
+    WorkersOption,
+    WorkspaceOption,
+    session,
+)
+
+if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
+    from rankmill.study.outcome import Outcome
+
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override: key=value, such as seed=3.")
+]
+RecipeArgument = Annotated[Path, typer.Argument(help="A recipe in TOML.")]
+
+
+def demo(
+    report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("report.html"),
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take the built-in collection python-docs all the way to trained students and a report.
+
+    Example: rankmill demo --report report.html
+    """
+    from rankmill.report import report_outcome
+    from rankmill.study.recipe import builtin
+    from rankmill.study.run import run_recipe
+
+    with session(workspace, workers, ray_address, json) as here:
+        outcome = run_recipe(builtin("demo"), here.workspace, here.executor)
+        report_outcome(outcome, report)
+        tell_outcome(here, outcome)
+
+
+def run(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    report: Annotated[Path | None, typer.Option(help="Where the report goes.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a recipe: collect, mine, pool, score, select, measure, train, evaluate, report.
+
+    Example: rankmill run recipes/nfcorpus.toml --set collection=beir:PATH
+    """
+    from rankmill.report import report_outcome
+    from rankmill.study.recipe import load
+    from rankmill.study.run import run_recipe
+
+    loaded = load(recipe, set_ or [])
+    with session(workspace, workers, ray_address, json) as here:
+        outcome = run_recipe(loaded, here.workspace, here.executor)
+        if report is not None:
+            report_outcome(outcome, report)
+        tell_outcome(here, outcome)
+
+
+def check(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Check a recipe without reading its data, and print the plan: stages, what is there already.
+
+    Every name and value of the recipe is looked at; nothing is made.
+    Example: rankmill check recipes/nfcorpus.toml --set collection=beir:PATH
+    """
+    from rankmill.study.plan import plan_of
+    from rankmill.study.recipe import load
+
+    loaded = load(recipe, set_ or [])
+    with session(workspace, json=json) as here:
+        plan = plan_of(loaded, here.workspace)
+        if json:
+            here.emit({"recipe": loaded.name, "stages": [asdict(step) for step in plan]})
+            return
+        wide = max(len(step.name) for step in plan)
+        for step in plan:
+            state = f"there, {step.rows:,} rows" if step.rows is not None else "to be made"
+            typer.echo(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
+        made = sum(step.rows is None for step in plan)
+        typer.echo(f"the recipe is sound: {len(plan)} stages, {made} of them to be made")
+
+
+def figures(
+    recipe: RecipeArgument,
+    to: Annotated[Path, typer.Option("--to", help="Folder for the figures.")],
+    form: Annotated[str, typer.Option("--format", help="svg, pdf or png.")] = "svg",
+    set_: SetOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Draw the figures of the paper from what a recipe stored (what is missing is made first).
+
+    Score against rank ratio, loss and gradient norm, the grid of losses and samplers, and their
+    numbers in figures.json. Example: rankmill figures recipes/nfcorpus.toml --to figures
+    """
+    from rankmill.report.figures import draw
+    from rankmill.study.recipe import load
+    from rankmill.study.run import run_recipe
+
+    loaded = load(recipe, set_ or [])
+    with session(workspace, workers, ray_address, json) as here:
+        paths = draw(run_recipe(loaded, here.workspace, here.executor), to, form)
+        if json:
+            here.emit({"files": [str(path) for path in paths]})
+            return
+        for path in paths:
+            typer.echo(str(path))
+
+
+def tell_outcome(here: Session, outcome: Outcome) -> None:
+    """Print the table of systems and the sentences that close a run."""
+    if here.as_json:
+        here.emit(outcome.as_json())
+        return
+    from rich.console import Console
+
+    table, console = outcome.table(), Console()
+    if not console.is_terminal:  # nothing is cut off in a file
+        console.width = max(console.width, 200)
+    console.print(table)
+    for line in outcome.lines():
+        typer.echo(line)

@@ -1,0 +1,75 @@
+"""The terms of Theorem 2.1 of a recipe's samplers, beside the order that their students took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rankmill.mining.statistics.summaries.terms import measurable
+from rankmill.report import content
+from rankmill.stages import OrderDesigns
+
+if TYPE_CHECKING:
+    from rankmill.study.outcome import Outcome
+    from rankmill.training.ordering import Terms
+
+
+def theory_of(outcome: Outcome) -> content.Theory | None:
+    """Return the table of terms by sampler; None for one sampler and without Δ or H.
+
+    Observed are the students of the first loss on the first domain.
+    """
+    found = _terms(outcome)
+    if found is None:
+        return None
+    observed = found.observed or {}
+    rows = [
+        content.DesignTerms(
+            name,
+            design.diameter.mean,
+            design.entropy_bits.mean,
+            tuple((r.column, r.infinite, r.median) for r in design.ratios),
+            design.amount,
+            {kind: values[name] for kind, values in found.predicted.items()},
+            observed.get(name),
+        )
+        for name, design in found.designs.items()
+    ]
+    first = next(iter(found.designs.values()))
+    said = [
+        f"{kind}: Kendall τ {one.kendall:+.2f} ({one.kendall_low:+.2f} to {one.kendall_high:+.2f})"
+        for kind, one in (found.agreement or {}).items()
+        if one.kendall is not None
+    ]
+    if found.too_few and found.chance is not None:
+        said.append(
+            f"too few designs: {len(observed)} are in the same or the opposite order by chance "
+            f"with probability {min(1.0, found.chance):.2g}"
+        )
+    return content.Theory(
+        rows,
+        locality=first.diameter.column,
+        entropy=first.entropy_bits.column,
+        n=found.n,
+        measure=f"{found.measure}, {outcome.standings.domains[0]}" if observed else "",
+        agreement=said,
+    )
+
+
+def _terms(outcome: Outcome) -> Terms | None:
+    measured = outcome.results.statistics
+    columns = {measurable(artifact) for artifact in measured.values()}
+    if len(measured) < 2 or len(columns) > 1 or None in columns:
+        return None
+    losses, domains = list(outcome.recipe.losses), outcome.standings.domains
+    against = {
+        trained.sampler: [
+            judged.evaluation
+            for judged in outcome.results.judged
+            if judged.system == system and judged.domain == domains[0]
+        ]
+        for system, trained in outcome.results.students.items()
+        if domains and trained.loss == losses[0]
+    }
+    return OrderDesigns(
+        measured, against=against, measure=outcome.measure, seed=outcome.recipe.seed
+    ).make()

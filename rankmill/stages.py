@@ -1,0 +1,1108 @@
+"""What can be asked of rankmill: one frozen request per stage, the only declaration of its options.
+
+Each field is an option: name, type, default, and in its `Option` help, unit, limits and an
+example. The command line, the verbs of `rankmill.api` and the sections of recipes are made from
+these; an option that is added here and used in its stage is there on all three. `perform` is the
+one way to do a stage. A class's docstring is its help; heavy packages are imported when a stage runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from rankmill.mining.errors import UsageError
+from rankmill.mining.options import Option
+from rankmill.request import Request, named_of
+from rankmill.training.settings import Settings
+
+if TYPE_CHECKING:
+    from rankmill.mining.audit.explain import Explanation
+    from rankmill.mining.collection import Collection
+    from rankmill.mining.exports import Exported
+    from rankmill.mining.store import Artifact, Workspace
+    from rankmill.training.ordering import Terms
+
+DEFAULT_WORKSPACE = "rankmill-work"
+MEASURES = "nDCG@10 AP R@100 Judged@10"
+COMPUTE = Option("float32, bfloat16, float16, or auto: the faster of the first two here.")
+SEED = Option("Seed of every draw.", least=0, most=2**63 - 1)
+COLLECTION = Option("Name of a collection.", of="collection", flag="-c")
+SPLIT = Option("Which judged queries: train, test, …; * for all.", example="train")
+GROUPS = Option("Name of groups.", of="groups")
+POOL = Option("Name of a pool.", of="pool")
+SCORES = Option("Name of teacher scores.", of="scores")
+STATISTICS = Option("Name of statistics of the groups.", of="statistics")
+ENCODER = Option(
+    "Model folder or bi_encoder(…), for locality.", example="bi_encoder(model=PATH,max_length=128)"
+)
+FILTERS = Option("Such as margin(gap=0.5); may be repeated.", example="margin(gap=0.5)")
+GRADE = Option("Grade of a positive, in all that follows; default: the pool's.", least=1, most=127)
+MISSING = Option("Without a score.", choices=("error", "drop_doc", "drop_query"))
+SIZE = Option("Documents per group.", unit="documents", least=2)
+STUDENT = Option("A student's name, or a model folder.", of="student")
+
+Names = Sequence[str]
+Cells = dict[tuple[int, int], "Artifact"]
+
+
+def _of(artifact: Artifact) -> dict[str, Any]:
+    """Return what a stage needs to know of what an artifact is about: collection and split."""
+    from rankmill.about import collection_of, split_of
+
+    return {"collection": collection_of(artifact), "split": split_of(artifact)}
+
+
+# ---- from a collection to groups -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Collect(Request["Collection"]):
+    """Read documents, queries and judgements into memory-mapped Arrow.
+
+    Example: rankmill collect beir:../shared/data/nfcorpus --name nf
+    """
+
+    sharded: ClassVar[bool] = False
+
+    spec: Annotated[
+        str,
+        Option(
+            "beir:PATH, ir:ID, tsv:PATH, jsonl:PATH, parquet:PATH, python-docs.",
+            argument=True,
+            example="beir:nfcorpus",
+        ),
+    ]
+    _: KW_ONLY
+    workspace: Workspace | str | Path = DEFAULT_WORKSPACE
+    title: Annotated[
+        str,
+        Option(
+            "What a document's text is: 'title text', 'title+text' (BM25 can weigh the title), "
+            "'text' or 'title'.",
+        ),
+    ] = "title text"
+
+    def perform(self) -> Collection:
+        """Read the collection, or find it."""
+        from rankmill.mining.collection import collect
+        from rankmill.mining.store import Workspace
+
+        place = self.workspace
+        where = place if isinstance(place, Workspace) else Workspace(place)
+        return collect(where, self.spec, title=self.title, executor=self.where)
+
+
+@dataclass(frozen=True)
+class Rewrite(Request["Collection"]):
+    """Add query rewrites to a split: q7~1 is the first of q7, with its judgements.
+
+    Example: rankmill rewrite rewrites.tsv -c nf --split train --name nf-wide
+    """
+
+    sharded: ClassVar[bool] = False
+
+    collection: Annotated[Collection, COLLECTION]
+    path: Annotated[str | Path, Option("Lines: query_id, tab, text; or .jsonl.", argument=True)]
+    _: KW_ONLY
+    split: Annotated[str, Option("The split of the queries.", example="train")]
+
+    def perform(self) -> Collection:
+        """Return the collection with the rewrites among its queries."""
+        from rankmill.mining.collection.rewrites import rewrite_queries
+
+        held = self.collection
+        return rewrite_queries(
+            held.artifact.workspace, held, self.path, split=self.split, executor=self.where
+        )
+
+
+@dataclass(frozen=True)
+class Mine(Request["Artifact"]):
+    """Mine candidates for every query of a split.
+
+    Example: rankmill mine "bm25(k1=0.9,b=0.4)" -c nf --split train --depth 200 --name nf-bm25
+    """
+
+    source: Annotated[
+        str,
+        Option(
+            "Such as bm25(k1=0.9,b=0.4), random, dense(…).",
+            argument=True,
+            example="bm25(k1=0.9,b=0.4)",
+        ),
+    ]
+    collection: Annotated[Collection, COLLECTION]
+    _: KW_ONLY
+    split: Annotated[str, SPLIT]
+    depth: Annotated[int, Option("Documents per query.", unit="documents", least=1)] = 100
+    seed: Annotated[int, SEED] = 0
+    trec: Annotated[str | Path | None, Option("Also write a TREC run here.")] = None
+
+    def perform(self) -> Artifact:
+        """Return the run: at most `depth` documents for each query of the split."""
+        from rankmill.mining.runs.trec import to_trec
+        from rankmill.mining.sources import mine
+
+        made = mine(
+            self.collection.artifact.workspace,
+            **self.given("trec"),
+            executor=self.where,
+        )
+        if self.trec is not None:
+            to_trec(made, Path(self.trec))
+        return made
+
+
+@dataclass(frozen=True)
+class Pool(Request["Artifact"]):
+    """Join runs: one row per query with every source's rank and score.
+
+    Example: rankmill pool nf-bm25 nf-dense --name nf-pool
+    """
+
+    runs: Annotated[
+        Sequence[Artifact],
+        Option("Runs over one collection and split.", of="run", argument=True),
+    ]
+    _: KW_ONLY
+    positives: Annotated[bool, Option("Add judged positives that no run found.")] = True
+    min_grade: Annotated[
+        int, Option("Grade from which a document is positive.", least=1, most=127)
+    ] = 1
+    depth: Annotated[
+        int | None, Option("Only the first so many of each run.", unit="documents", least=1)
+    ] = None
+
+    def perform(self) -> Artifact:
+        """Return the pool."""
+        from rankmill.mining.runs.pool import pool_runs
+
+        if not self.runs:
+            raise UsageError("a pool needs at least one run", do="name one or more runs")
+        first = self.runs[0]
+        return pool_runs(
+            first.workspace,
+            list(self.runs),
+            **_of(first),
+            **self.given("runs"),
+            executor=self.where,
+        )
+
+
+@dataclass(frozen=True)
+class Score(Request["Artifact"]):
+    """Score every pair of a pool with a teacher, each pair once.
+
+    Example: rankmill score "cross_encoder(model=PATH)" --pool nf-pool --name nf-scores
+    """
+
+    teacher: Annotated[
+        str,
+        Option(
+            "cross_encoder(model=PATH), causal_lm(…), …",
+            argument=True,
+            example="cross_encoder(model=PATH)",
+        ),
+    ]
+    pool: Annotated[Artifact, POOL]
+    _: KW_ONLY
+    allow: Annotated[
+        int,
+        Option(
+            "Queries that may be left out for scores that are not finite.",
+            unit="queries",
+            least=0,
+        ),
+    ] = 0
+    direction: Annotated[
+        str,
+        Option(
+            "judged: refuse scores that clearly run the wrong way; trusted: do not ask.",
+            choices=("judged", "trusted"),
+        ),
+    ] = "judged"
+
+    def perform(self) -> Artifact:
+        """Return the scores; pairs that were scored before are taken from where they are."""
+        from rankmill.mining.teachers import score_pool
+
+        return score_pool(
+            self.pool.workspace,
+            **self.given(),
+            collection=_of(self.pool)["collection"],
+            executor=self.where,
+        )
+
+
+@dataclass(frozen=True)
+class Select(Request["Artifact"]):
+    """Choose a training group for every query, the positive first.
+
+    Example: rankmill select "uniform(source=bm25,last=100)" --pool POOL --scores SCORES --filter
+    "margin(gap=0.5)"
+    """
+
+    strategy: Annotated[
+        str,
+        Option(
+            "Such as uniform(source=bm25,last=100), top, stratified.",
+            argument=True,
+            example="uniform(source=bm25,last=100)",
+        ),
+    ]
+    pool: Annotated[Artifact, POOL]
+    scores: Annotated[Artifact, SCORES]
+    _: KW_ONLY
+    size: Annotated[int, SIZE] = 16
+    seed: Annotated[int, SEED] = 0
+    filters: Annotated[Names, FILTERS] = ()
+    positives: Annotated[
+        str,
+        Option(
+            "first; all: a group each; together: one group; best: the teacher's.",
+            choices=("first", "all", "together", "best"),
+        ),
+    ] = "first"
+    min_grade: Annotated[int | None, GRADE] = None
+    when_short: Annotated[
+        str,
+        Option(
+            "Too few candidates: drop the query, refuse, or fill up from the pool.",
+            choices=("drop_query", "error", "fill", "fill(random)"),
+        ),
+    ] = "drop_query"
+    missing: Annotated[str, MISSING] = "error"
+    encoder: Annotated[str | None, ENCODER] = None
+
+    def perform(self) -> Artifact:
+        """Return the groups; a cell of a blocked design is read from its design."""
+        from rankmill.designs import cell_of, groups_of_cell
+
+        cell = cell_of(self.strategy)
+        if cell is not None:
+            return groups_of_cell(self, cell)
+        from rankmill.about import vectors_of
+        from rankmill.mining.selection import select_groups
+
+        vectors = None
+        if self.encoder is not None:
+            vectors = vectors_of(self.encoder, self.pool, self.where)["vectors"]
+        return select_groups(
+            self.pool.workspace,
+            **self.given("encoder"),
+            vectors=vectors,
+            **_of(self.pool),
+            executor=self.where,
+        )
+
+
+@dataclass(frozen=True)
+class Stats(Request["Artifact"]):
+    """Measure every group, or every query's whole list: teacher entropy, locality, agreement.
+
+    Example: rankmill stats --groups nf-groups --encoder PATH --name nf-stats        rankmill stats
+    --scores nf-scores
+    """
+
+    groups: Annotated[Artifact | None, GROUPS] = None
+    _: KW_ONLY
+    scores: Annotated[
+        Artifact | None,
+        Option("Without groups: measure whole lists of candidates.", of="scores"),
+    ] = None
+    statistics: Annotated[
+        Names | None, Option("One column; may be repeated.", flag="-s", example="pair_entropy(T=2)")
+    ] = None
+    encoder: Annotated[str | None, ENCODER] = None
+    compat: Annotated[str | None, Option("locality-and-entropy: the reference's variants.")] = None
+    min_grade: Annotated[
+        int | None,
+        Option("With scores: grade of a positive; default: the pool's.", least=1, most=127),
+    ] = None
+
+    def perform(self) -> Artifact:
+        """Return the statistics, one row per group or per query."""
+        from rankmill.about import vectors_of
+        from rankmill.mining.statistics import measure_groups, measure_pool
+
+        measured = _one_of(self.groups, self.scores, "measure")
+        inputs: dict[str, Any] = {}
+        if self.encoder:
+            inputs |= vectors_of(self.encoder, measured, self.where)
+        where = measured.workspace
+        if measured is self.groups:
+            if self.min_grade is not None:
+                raise UsageError(
+                    "groups have a min_grade of their own", do="select again with another"
+                )
+            return measure_groups(
+                where,
+                measured,
+                self.statistics,
+                compat=self.compat,
+                **inputs,
+                executor=self.where,
+            )
+        if self.compat is not None:
+            raise UsageError("the reference's variants are of groups", do="name groups")
+        if self.min_grade is not None:
+            inputs["min_grade"] = self.min_grade
+        if "pool" in measured.inputs and "qrels" in measured.input("pool").inputs:
+            pooled = measured.input("pool")
+            least = pooled.parameters.get("min_grade", 1)
+            inputs = {"qrels": pooled.input("qrels"), "min_grade": least} | inputs
+        return measure_pool(where, measured, self.statistics, **inputs, executor=self.where)
+
+
+def _one_of(groups: Artifact | None, scores: Artifact | None, what: str) -> Artifact:
+    """Return the one that was given; raises UsageError for none, both, or the wrong kind."""
+    if (groups is None) == (scores is None):
+        raise UsageError(
+            f"name what to {what}: {'nothing' if groups is None else 'both groups and scores'} "
+            "were given",
+            do="give groups or scores, one of them",
+        )
+    for kind, artifact in (("groups", groups), ("scores", scores)):
+        if artifact is not None and artifact.kind != kind:
+            raise UsageError(
+                f"{kind}: {artifact.kind} {artifact.fingerprint[:12]} is not {kind}",
+                do=f"give it as {artifact.kind}=…"
+                if artifact.kind in ("groups", "scores")
+                else f"name {kind}",
+            )
+    chosen = groups if groups is not None else scores
+    assert chosen is not None
+    return chosen
+
+
+@dataclass(frozen=True)
+class Cross(Request["Cells"]):
+    """Give every query a group in each locality × entropy cell; compare with unblocked cells.
+
+    Example: rankmill cross --pool P --scores S --encoder PATH --name nf makes the design nf and the
+    groups nf-near0-sure0, nf-near0-sure1, …
+    """
+
+    pool: Annotated[Artifact, POOL]
+    scores: Annotated[Artifact, SCORES]
+    _: KW_ONLY
+    encoder: Annotated[str, ENCODER]
+    locality: Annotated[
+        str, Option("radius, radius(of=max) or diameter: the rows.", example="radius(of=max)")
+    ] = "radius"
+    entropy: Annotated[
+        str | None,
+        Option("A pair_entropy, the columns; by default the first of stats."),
+    ] = None
+    bins: Annotated[int, Option("Levels of each.", least=2, most=16)] = 2
+    size: Annotated[int, SIZE] = 16
+    seed: Annotated[int, SEED] = 0
+    filters: Annotated[Names, FILTERS] = ()
+    positives: Annotated[
+        str, Option("first; together: all in each group.", choices=("first", "together"))
+    ] = "first"
+    min_grade: Annotated[int | None, GRADE] = None
+    missing: Annotated[str, MISSING] = "error"
+    span: Annotated[
+        float,
+        Option("Share of a query's range between its outer levels.", above=0, most=1),
+    ] = 0.5
+    tolerance: Annotated[
+        float,
+        Option("How far a group may be off, in steps between levels.", above=0, below=0.5),
+    ] = 0.1
+    locality_step: Annotated[float, Option("Least step between levels of locality.", above=0)] = (
+        0.01
+    )
+    entropy_step: Annotated[
+        float, Option("Least step between levels of entropy.", unit="bits", above=0)
+    ] = 0.01
+    steps: Annotated[int, Option("Swaps tried per search.", least=1)] = 10_000
+
+    def perform(self) -> Cells:
+        """Return the groups of each cell, keyed by levels from the nearest and lowest entropy."""
+        from rankmill.designs import cross
+
+        return cross(self)
+
+    def alias(self, made: Cells, name: str) -> None:
+        """Name the design, and its cells `name-near0-sure0` and so on."""
+        from rankmill.designs import design_of, name_cells
+
+        named_of(design_of(made), name)
+        name_cells(made, name)
+
+
+# ---- groups from groups ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cut(Request["Artifact"]):
+    """Keep some groups by their statistics; a cut is named by what it keeps.
+
+    Example: rankmill cut "keep_below(of=pair_entropy(T=1),q=0.75)" --groups G --statistics S
+    """
+
+    groups: Annotated[Artifact, GROUPS]
+    statistics: Annotated[Artifact, STATISTICS]
+    keep: Annotated[
+        str,
+        Option(
+            "keep_below(q=0.75), keep_above, where('\"ties\" = 0'), …",
+            argument=True,
+            example="keep_below(q=0.75)",
+        ),
+    ]
+
+    def perform(self) -> Artifact:
+        """Return the groups that are kept."""
+        from rankmill.mining.derive import cut_groups
+
+        return cut_groups(
+            self.groups.workspace, self.groups, self.statistics, self.keep, executor=self.where
+        )
+
+
+@dataclass(frozen=True)
+class CutCells(Request["Cells"]):
+    """Cut groups into locality × entropy cells, equal in groups, documents, pairs and positives.
+
+    Cells hold other queries: an effect of a cell may be one of its queries' difficulty. `rankmill
+    cross` makes cells of the same queries. Example: rankmill cells --groups G --statistics S --name
+    nf makes nf-near0-sure0 …
+    """
+
+    groups: Annotated[Artifact, GROUPS]
+    statistics: Annotated[Artifact, STATISTICS]
+    _: KW_ONLY
+    locality: Annotated[str, Option("The statistic of the rows.")] = "radius"
+    entropy: Annotated[str, Option("The statistic of the columns.")] = "pair_entropy"
+    bins: Annotated[int, Option("Bins of each.", least=2, most=16)] = 2
+    seed: Annotated[int, SEED] = 0
+
+    def perform(self) -> Cells:
+        """Return the cells, keyed by bins from the nearest and from the lowest entropy."""
+        from rankmill.mining.derive import crossed_cells
+
+        return crossed_cells(self.groups.workspace, **self.given(), executor=self.where)
+
+    def alias(self, made: Cells, name: str) -> None:
+        """Name the cells `name-near0-sure0` and so on."""
+        from rankmill.designs import name_cells
+
+        name_cells(made, name)
+
+
+@dataclass(frozen=True)
+class Subsample(Request["Artifact"]):
+    """Draw smaller groups out of larger ones; positives stay.
+
+    Example: rankmill subsample --groups nf-groups --size 8 --times 2 --name nf-small
+    """
+
+    groups: Annotated[Artifact, GROUPS]
+    _: KW_ONLY
+    size: Annotated[int, Option("Documents per new group.", unit="documents", least=2)]
+    times: Annotated[int, Option("Draws of each group.", least=1)] = 1
+    seed: Annotated[int, SEED] = 0
+
+    def perform(self) -> Artifact:
+        """Return the smaller groups."""
+        from rankmill.mining.derive import subsample_groups
+
+        return subsample_groups(self.groups.workspace, **self.given(), executor=self.where)
+
+
+@dataclass(frozen=True)
+class Retarget(Request["Artifact"]):
+    """Give the same groups other labels; documents, Δ and κ stay as they are.
+
+    With both, the target is applied to the other teacher's scores.
+    Example: rankmill retarget "temperature(T=2)" --groups nf-groups --name nf-soft
+    """
+
+    groups: Annotated[Artifact, GROUPS]
+    target: Annotated[
+        str | None,
+        Option("temperature(T=2), smooth, rank_labels, minmax, zscore.", argument=True),
+    ] = None
+    _: KW_ONLY
+    scores: Annotated[
+        Artifact | None, Option("Another teacher's scores of the same pairs.", of="scores")
+    ] = None
+
+    def perform(self) -> Artifact:
+        """Return groups of the same documents with other scores."""
+        from rankmill.mining.derive import rescore_groups, retarget_groups
+
+        if self.target is None and self.scores is None:
+            raise UsageError("nothing says what the new labels are", do="name a target, or scores")
+        made, where = self.groups, self.groups.workspace
+        if self.scores is not None:
+            made = rescore_groups(where, made, self.scores, executor=self.where)
+        if self.target is not None:
+            made = retarget_groups(where, made, self.target, executor=self.where)
+        return made
+
+
+# ---- training and judging --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Train(Settings, Request["Artifact"]):
+    """Train a student on groups; killed, it resumes from its last checkpoint.
+
+    Example: rankmill train "bi_encoder(model=PATH)" --groups nf-groups --loss kl --documents 1M
+    --to DIR
+    """
+
+    student: Annotated[
+        str,
+        Option(
+            "bi_encoder(model=PATH), cross_encoder(…).",
+            argument=True,
+            example="bi_encoder(model=PATH,layers=2)",
+        ),
+    ]
+    groups: Annotated[Artifact, GROUPS]
+    _: KW_ONLY
+    loss: Annotated[str, Option("lce, kl, margin_mse, ranknet_soft, …", example="kl(T=0.05)")] = (
+        "kl"
+    )
+    validation: Annotated[
+        Artifact | None, Option("Held-out groups: keep the best weights.", of="groups")
+    ] = None
+    checkpoint_steps: Annotated[
+        int | None, Option("Steps between checkpoints, beside the seconds.", least=1)
+    ] = None
+    checkpoint_s: Annotated[
+        float, Option("Seconds between checkpoints.", unit="seconds", above=0)
+    ] = 60.0
+    to: Annotated[str | Path | None, Option("Also copy the checkpoint to this folder.")] = None
+
+    def __post_init__(self) -> None:
+        Request.__post_init__(self)
+        Settings.__post_init__(self)
+
+    def perform(self) -> Artifact:
+        """Return the student: checkpoint, telemetry and card."""
+        from rankmill.mining.store import files
+        from rankmill.training.trainer import train_student
+
+        made = train_student(
+            self.groups.workspace,
+            **self.given("to"),
+            collection=_of(self.groups)["collection"],
+            executor=self.where,
+        )
+        if self.to is not None:
+            files.copy_tree(made.check_content().path / "model", Path(self.to))
+        return made
+
+
+@dataclass(frozen=True)
+class Rerank(Request["Artifact"]):
+    """Let a student order the first documents of a run anew; the result is a run."""
+
+    student: Annotated[Artifact | str | Path, STUDENT]
+    run: Annotated[Artifact, Option("The run that is ordered anew.", of="run")]
+    _: KW_ONLY
+    depth: Annotated[
+        int, Option("How many of each list are ordered anew.", unit="documents", least=1)
+    ] = 100
+    compute: Annotated[str, COMPUTE] = "float32"
+
+    def perform(self) -> Artifact:
+        """Return the run in the student's order."""
+        from rankmill.training.evaluation import rerank_with
+
+        return rerank_with(
+            self.run.workspace,
+            self.student,
+            self.run,
+            **_of(self.run),
+            **self.given("student", "run"),
+            executor=self.where,
+        )
+
+
+@dataclass(frozen=True)
+class Retrieve(Request["Artifact"]):
+    """Let a bi-encoder student search the whole corpus; the result is a run."""
+
+    student: Annotated[Artifact | str | Path, STUDENT]
+    collection: Annotated[Collection, COLLECTION]
+    _: KW_ONLY
+    split: Annotated[str, SPLIT]
+    depth: Annotated[int, Option("Documents per query.", unit="documents", least=1)] = 100
+    compute: Annotated[str, COMPUTE] = "float32"
+
+    def perform(self) -> Artifact:
+        """Return the run of the student's exact search."""
+        from rankmill.training.evaluation import retrieve_with
+
+        return retrieve_with(
+            self.collection.artifact.workspace, **self.given(), executor=self.where
+        )
+
+
+@dataclass(frozen=True)
+class Evaluate(Request["Artifact"]):
+    """Evaluate a run, a student on a first stage, or a student's own search of the corpus.
+
+    On the command line BM25 and the first stage stand beside, with paired differences in the first
+    measure.
+
+    Example: rankmill eval --run run.txt -c nf --split test --measures "nDCG@10 AP R@100"
+    Example: rankmill eval --student nf-student --first-stage nf-bm25
+    Example: rankmill eval --student DIR -c nf --split test
+    """
+
+    run: Annotated[
+        Artifact | str | Path | None,
+        Option("A run, scores of a pool, or a TREC file.", of="run"),
+    ] = None
+    _: KW_ONLY
+    student: Annotated[Artifact | str | Path | None, STUDENT] = None
+    first_stage: Annotated[
+        Artifact | None, Option("The run that the student orders anew.", of="run")
+    ] = None
+    collection: Annotated[Collection | None, COLLECTION] = None
+    split: Annotated[str | None, SPLIT] = None
+    depth: Annotated[
+        int,
+        Option("How much of the first stage; or of a search.", unit="documents", least=1),
+    ] = 100
+    measures: Annotated[str, Option("ir_measures names, PairRisk(…); the first is compared.")] = (
+        MEASURES
+    )
+    ties: Annotated[
+        str, Option("list: as ranked; trec: as trec_eval.", choices=("list", "trec"))
+    ] = "list"
+    compute: Annotated[str, COMPUTE] = "float32"
+
+    def perform(self) -> Artifact:
+        """Return the evaluation: a value of each measure for every judged query."""
+        from rankmill.training.evaluation import evaluate_run
+        from rankmill.training.measures import parse_measures
+
+        parse_measures(self.measures)  # refused before a student ranks anything
+        judged = self.judged
+        return evaluate_run(
+            judged.workspace,
+            judged,
+            **_of(judged),
+            measures=self.measures,
+            ties=self.ties,
+            executor=self.where,
+        )
+
+    @property
+    def judged(self) -> Artifact:
+        """The run that is judged: given, read from a file, or made by the student."""
+        from rankmill.about import judged_run
+
+        return judged_run(self)
+
+
+@dataclass(frozen=True)
+class Compare(Request["Artifact"]):
+    """Compare evaluations of the same queries pair by pair, adjusted by Holm over the family.
+
+    Example: rankmill compare nf-a nf-b --measure nDCG@10 --margin 0.02
+    Example: rankmill compare hard=h1+h2+h3 easy=e1+e2+e3 --margin 0.02
+    """
+
+    sharded: ClassVar[bool] = False
+
+    systems: Annotated[
+        Mapping[str, Artifact | Sequence[Artifact]],
+        Option(
+            "Names of evaluations; seeds as LABEL=NAME+NAME+NAME.", of="evaluation", argument=True
+        ),
+    ]
+    _: KW_ONLY
+    measure: Annotated[str, Option("Which of the measures is compared.")] = "nDCG@10"
+    pairs: Annotated[
+        Sequence[tuple[str, str]] | None,
+        Option("A:B of the family; default: all pairs.", example="near:far"),
+    ] = None
+    margin: Annotated[
+        float | None,
+        Option("Also test whether the difference is within ±margin.", above=0),
+    ] = None
+    alpha: Annotated[float, Option("Level of the equivalence tests.", above=0, below=0.5)] = 0.05
+    draws: Annotated[int, Option("Sign flips of the randomisation test.", least=1)] = 10_000
+    seed: Annotated[int, SEED] = 0
+
+    def perform(self) -> Artifact:
+        """Return the comparison, one row per pair; `read_comparisons` reads it back."""
+        from rankmill.training.comparison import compare_evaluations
+
+        made = _lists(self.systems)
+        where = next(a.workspace for given in made.values() for a in given)
+        return compare_evaluations(where, made, **self.given("systems"))
+
+
+@dataclass(frozen=True)
+class Diagnose(Request["Artifact"]):
+    """Compare a student with the teacher group by group: KL, Kendall's τ, variance, collapse.
+
+    Statistics like the others: show, summary (--beside other statistics) and cut read them.
+    Example: rankmill diagnose --student nf-student --groups nf-groups --name nf-diagnosis
+    """
+
+    student: Annotated[Artifact | str | Path, STUDENT]
+    groups: Annotated[Artifact | None, GROUPS] = None
+    _: KW_ONLY
+    scores: Annotated[
+        Artifact | None, Option("Without groups: a teacher's, whole lists.", of="scores")
+    ] = None
+    statistics: Annotated[Names | None, Option("One column; may be repeated.", flag="-s")] = None
+    compute: Annotated[str, COMPUTE] = "float32"
+
+    def perform(self) -> Artifact:
+        """Return statistics over the rows of the groups or lists."""
+        from rankmill.training.diagnosis import diagnose_student
+
+        measured = _one_of(self.groups, self.scores, "compare on")
+        return diagnose_student(
+            measured.workspace,
+            self.student,
+            measured,
+            self.statistics,
+            compute=self.compute,
+            executor=self.where,
+        )
+
+
+@dataclass(frozen=True)
+class OrderDesigns(Request["Terms"]):
+    """Order designs by the measured terms of Theorem 2.1, beside the order that was observed.
+
+    Δ, H, κ, n and our reconstruction of the theorem (docs/quantities.md): an order, not a bound.
+    Example: rankmill terms near=s1 far=s2 rand=s3 --against near=e1 --against far=e2
+    """
+
+    sharded: ClassVar[bool] = False
+
+    designs: Annotated[
+        Mapping[str, Artifact],
+        Option(
+            "Statistics of groups, with an encoder: LABEL=NAME.", of="statistics", argument=True
+        ),
+    ]
+    _: KW_ONLY
+    against: Annotated[
+        Mapping[str, Artifact | Sequence[Artifact]] | None,
+        Option("LABEL=EVAL+EVAL: evaluations of the design's students.", of="evaluation"),
+    ] = None
+    measure: Annotated[str, Option("Which measure is the observed order.")] = "nDCG@10"
+    locality: Annotated[
+        str | None, Option("Column of Δ; default: the first diameter, or radius.")
+    ] = None
+    entropy: Annotated[str | None, Option("Column of H; default: the first pair_entropy.")] = None
+    n: Annotated[
+        str,
+        Option("n under the root: queries, groups, documents, pairs.", flag="--n"),
+    ] = "queries"
+    weights: Annotated[
+        tuple[float, float], Option("Of the two terms in the combined order.", example="1,1")
+    ] = (1.0, 1.0)
+    resamples: Annotated[int, Option("Bootstrap resamples of the agreement.", least=1)] = 1000
+    seed: Annotated[int, SEED] = 0
+
+    def perform(self) -> Terms:
+        """Return the terms of every design and the orders they give."""
+        from rankmill.training.ordering import order_designs
+
+        one = {label: found[0] for label, found in _lists(self.designs, most=1).items()}
+        return order_designs(one, _lists(self.against or {}), **self.given("designs", "against"))
+
+    def alias(self, made: Terms, name: str) -> None:
+        """Refuse: terms are printed, not stored."""
+        raise UsageError("terms are no artifact that could have a name", do="leave out name")
+
+
+def _lists(
+    given: Mapping[str, Artifact | Sequence[Artifact]], most: int | None = None
+) -> dict[str, list[Artifact]]:
+    """Return lists of artifacts by label; raises UsageError where one has more than `most`."""
+    found = {
+        label: list(one) if isinstance(one, Sequence) else [one] for label, one in given.items()
+    }
+    for label, several in found.items():
+        if most is not None and len(several) > most:
+            raise UsageError(f"{label!r} names {len(several)} statistics", do="a design has one")
+    return found
+
+
+# ---- looking at groups -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Audit(Request[dict[str, Any]]):
+    """Look for false negatives, copies, leakage and imbalance in groups.
+
+    Ends with status 1 when something is there that must not be. Example: rankmill audit --groups
+    nf-groups --against test
+    """
+
+    sharded: ClassVar[bool] = False
+
+    groups: Annotated[Artifact, GROUPS]
+    _: KW_ONLY
+    against: Annotated[
+        Names | None,
+        Option(
+            "A split to look for leakage, or COLLECTION:SPLIT; default: all other splits.",
+            flag="--against",
+        ),
+    ] = None
+    runs: Annotated[
+        Sequence[Artifact], Option("An evaluation run: how much is trained on?", of="run")
+    ] = ()
+    beside: Annotated[
+        Sequence[Artifact],
+        Option("Other groups: which negatives are shared?", of="groups", flag="--beside"),
+    ] = ()
+    overlap: Annotated[float, Option("Text overlap of near copies.", least=0.7, most=1)] = 0.8
+    examples: Annotated[int, Option("Examples of each kind to read.", least=0)] = 5
+
+    def perform(self) -> dict[str, Any]:
+        """Return what was found, as plain values."""
+        from rankmill.mining.audit.checks import audit_groups
+
+        return audit_groups(
+            self.groups.workspace,
+            **self.given("overlap"),
+            at_least=self.overlap,
+            collection=_of(self.groups)["collection"],
+        )
+
+    def alias(self, made: dict[str, Any], name: str) -> None:
+        """Refuse: an audit is printed, not stored."""
+        raise UsageError("an audit is no artifact that could have a name", do="leave out name")
+
+
+@dataclass(frozen=True)
+class Explain(Request["Explanation"]):
+    """Say of every candidate of a query who found it, what it scores, why it stayed or went.
+
+    Example: rankmill explain PLAIN-3 --groups nf-groups
+    """
+
+    sharded: ClassVar[bool] = False
+
+    groups: Annotated[Artifact, GROUPS]
+    query_id: Annotated[str, Option("The query's external id.", argument=True)]
+
+    def perform(self) -> Explanation:
+        """Return every candidate of the query with its fate."""
+        from rankmill.mining.audit.explain import explain_query
+
+        return explain_query(self.groups.workspace, self.groups, self.query_id)
+
+    def alias(self, made: Explanation, name: str) -> None:
+        """Refuse: an explanation is printed, not stored."""
+        raise UsageError("this is no artifact that could have a name", do="leave out name")
+
+
+# ---- exchange --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Export(Request["Exported"]):
+    """Write groups in the layout of another trainer; the seed draws which negatives stay.
+
+    A format that cannot hold the teacher's scores needs --allow-lossy. `rankmill export list` names
+    the formats; docs/exports.md describes them.
+
+    Example: rankmill export sentence-transformers --groups nf-groups --to DIR
+    Example: rankmill export tevatron --set titles=true --groups nf-groups --to DIR
+    """
+
+    sharded: ClassVar[bool] = False
+
+    format: Annotated[
+        str,
+        Option(
+            "Such as sentence-transformers, colbert; 'list' names them all.",
+            argument=True,
+            example="sentence-transformers",
+        ),
+    ]
+    groups: Annotated[Artifact, GROUPS]
+    _: KW_ONLY
+    to: Annotated[str | Path, Option("A folder, new or empty.")]
+    scores: Annotated[
+        Artifact | None,
+        Option("Write these scores instead of the groups' own.", of="scores"),
+    ] = None
+    size: Annotated[
+        int | None, Option("Documents per group, if fewer.", unit="documents", least=2)
+    ] = None
+    allow_lossy: Annotated[bool, Option("Write formats without teacher scores.")] = False
+    missing: Annotated[str, Option("Groups without a score.", choices=("error", "drop_group"))] = (
+        "error"
+    )
+    settings: Annotated[
+        Mapping[str, Any] | None,
+        Option("A parameter of the format: key=value.", flag="--set", example="titles=true"),
+    ] = None
+    seed: Annotated[int, SEED] = 0
+
+    def perform(self) -> Exported:
+        """Return the folder that was written, and what stands in it."""
+        from rankmill.mining.derive import rescore_groups
+        from rankmill.mining.exports import export_groups
+
+        groups = self.groups
+        if self.scores is not None and groups.inputs.get("scores") != self.scores.fingerprint:
+            groups = rescore_groups(groups.workspace, groups, self.scores, executor=self.where)
+        return export_groups(
+            groups=groups,
+            collection=_of(groups)["collection"],
+            **self.given("groups", "scores"),
+        )
+
+    def alias(self, made: Exported, name: str) -> None:
+        """Refuse: a folder of files has its path."""
+        raise UsageError("an export is no artifact that could have a name", do="leave out name")
+
+
+PATH = Option("The file.", argument=True)
+KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank.")
+
+
+@dataclass(frozen=True)
+class ImportRun(Request["Artifact"]):
+    """Read a TREC run, plain or gzipped; with `system` a hard-negatives file."""
+
+    sharded: ClassVar[bool] = False
+
+    path: Annotated[str | Path, PATH]
+    collection: Annotated[Collection, COLLECTION]
+    _: KW_ONLY
+    split: Annotated[str, Option("Of a run: its queries.")]
+    system: Annotated[
+        str | None, Option("Of a sentence-transformers hard-negatives file: which.")
+    ] = None
+
+    def perform(self) -> Artifact:
+        """Return the run."""
+        from rankmill.mining.runs.files import import_run
+
+        return import_run(
+            self.collection.artifact.workspace,
+            **self.given(),
+            tag=self.system,
+            executor=self.where,
+        )
+
+
+@dataclass(frozen=True)
+class ImportScores(Request["Artifact"]):
+    """Read teacher scores from JSON, JSON Lines, TSV, Parquet or a TREC run.
+
+    `score("stored(scores=NAME)", pool)` then takes them for the pairs of a pool.
+    """
+
+    sharded: ClassVar[bool] = False
+
+    path: Annotated[str | Path, PATH]
+    collection: Annotated[Collection, COLLECTION]
+    _: KW_ONLY
+    kind: Annotated[str, KIND]
+    format: Annotated[
+        str | None,
+        Option(
+            "Of scores: json, jsonl, tsv, parquet, trec; else by ending. Of groups: triple, "
+            "colbert, tevatron, flag-embedding, trove, rankers, flat."
+        ),
+    ] = None
+    unknown: Annotated[
+        str,
+        Option("Of scores: ids that the collection lacks.", choices=("error", "skip")),
+    ] = "error"
+    sign: Annotated[int, Option("Of scores: -1 where lower is better.")] = 1
+
+    def perform(self) -> Artifact:
+        """Return the scores."""
+        from rankmill.mining.teachers.files.imported import import_scores
+
+        held = self.collection
+        return import_scores(
+            held.artifact.workspace,
+            self.path,
+            held.corpus.artifact,
+            held.queries.artifact,
+            form=self.format,
+            **self.given("path", "collection", "format"),
+            executor=self.where,
+        )
+
+
+@dataclass(frozen=True)
+class ImportGroups(Request["Artifact"]):
+    """Read training groups of another trainer's layout: triple, colbert, tevatron, trove, …"""
+
+    sharded: ClassVar[bool] = False
+
+    path: Annotated[str | Path, PATH]
+    collection: Annotated[Collection, COLLECTION]
+    _: KW_ONLY
+    format: Annotated[
+        str,
+        Option("Of groups: triple, colbert, tevatron, flag-embedding, trove, rankers, flat."),
+    ]
+    kind: Annotated[str, KIND]
+    size: Annotated[
+        int | None, Option("Of groups: documents kept of each.", unit="documents", least=2)
+    ] = None
+
+    def perform(self) -> Artifact:
+        """Return the groups."""
+        from rankmill.mining.groups.imported import import_groups
+
+        return import_groups(
+            self.collection.artifact.workspace,
+            self.path,
+            self.collection,
+            form=self.format,
+            **self.given("path", "collection", "format"),
+            executor=self.where,
+        )
+
+
+REQUESTS: dict[str, type[Request[Any]]] = {
+    "collect": Collect,
+    "rewrite": Rewrite,
+    "mine": Mine,
+    "pool": Pool,
+    "score": Score,
+    "select": Select,
+    "stats": Stats,
+    "cross": Cross,
+    "cut": Cut,
+    "cells": CutCells,
+    "subsample": Subsample,
+    "retarget": Retarget,
+    "train": Train,
+    "rerank": Rerank,
+    "retrieve": Retrieve,
+    "evaluate": Evaluate,
+    "compare": Compare,
+    "diagnose": Diagnose,
+    "terms": OrderDesigns,
+    "audit": Audit,
+    "explain": Explain,
+    "export": Export,
+    "import_run": ImportRun,
+    "import_scores": ImportScores,
+    "import_groups": ImportGroups,
+}
+"""The verbs of Python and the request that each makes."""

@@ -1,0 +1,208 @@
+"""Refusing a recipe before the first byte of its data is read: every name and value in it.
+
+Names that only the last stages use are found wrong here, not after hours of mining. Models are not
+opened and collections not read: whether they are there, the first stages say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rankmill.mining import names
+from rankmill.mining.errors import BadInput, RankmillError, UsageError
+from rankmill.study.recipe import Recipe, with_labels
+from rankmill.study.results import RESERVED, SEARCH
+
+
+def check_recipe(recipe: Recipe, known_run: Callable[[str], bool] = lambda name: False) -> None:
+    """Raise UsageError for the first thing in a recipe that cannot work.
+
+    `known_run` says whether a name is that of a run in the workspace: sources may be made of runs.
+    """
+    _check_names(recipe)
+    labels = _check_sources(recipe, known_run)
+    _check_teacher(recipe)
+    _check_groups(recipe, labels)
+    _check_statistics(recipe, labels)
+    if recipe.trains:
+        _check_training(recipe)
+    _check_evaluation(recipe, known_run)
+
+
+@contextlib.contextmanager
+def _at(recipe: Recipe, key: str) -> Iterator[None]:
+    """Say in an error which key of the recipe it is about."""
+    try:
+        yield
+    except RankmillError as error:
+        where = f"{recipe.where}: {key}" + (f", {error.where}" if error.where else "")
+        raise UsageError(error.what, where=where, do=error.do) from error
+
+
+def _check_names(recipe: Recipe) -> None:
+    """Refuse short names that stand for something else in results."""
+    for section, table in (
+        ("groups.samplers", recipe.samplers),
+        ("train.losses", recipe.losses),
+        ("mine.sources", recipe.sources),
+        ("evaluate.domains", recipe.domains),
+    ):
+        for name in table:
+            with _at(recipe, f"{section}.{name}"):
+                if section == "groups.samplers" and name in RESERVED:
+                    raise UsageError(
+                        f"a sampler cannot be called {name!r}: results call one of the systems "
+                        "that students are compared with by that name",
+                        do=f"choose another name, not one of {', '.join(RESERVED)}",
+                    )
+                if not name or "," in name or "/" in name or name.endswith(SEARCH):
+                    raise UsageError(
+                        f"{name!r} is not a short name", do="use letters, digits, - and _"
+                    )
+
+
+def _check_sources(recipe: Recipe, known_run: Callable[[str], bool]) -> dict[str, str]:
+    """Check the sources; return the text of each, which stands for its label until it is mined."""
+    from rankmill.mining.sources import SOURCES
+
+    labels = {}
+    for name in recipe.sources:
+        with _at(recipe, f"mine.sources.{name}"):
+            text = recipe.source(name)
+            _check_source(SOURCES, text, recipe, known_run)
+            labels[name] = str(SOURCES.parse(text))
+    return labels
+
+
+def _check_source(
+    family: names.Family, text: str, recipe: Recipe, known_run: Callable[[str], bool]
+) -> None:
+    value = family.parse(text)
+    parts = getattr(value, "of", None) or ()
+    for part in (parts,) if isinstance(parts, str) else parts:
+        word = str(part)
+        if "(" in word or word in family.names():
+            _check_source(family, word, recipe, known_run)
+        elif not known_run(word):
+            raise UsageError(
+                f"{word!r} is no source of the recipe, no source by itself, and no run",
+                do=names.nearest(word, [*recipe.sources, *family.names()]),
+            )
+    if teacher := getattr(value, "teacher", None):
+        _parse_teacher(str(teacher))
+
+
+def _parse_teacher(text: str) -> None:
+    from rankmill.mining.teachers import TEACHERS
+
+    parsed = names.parse(text) if not Path(text).exists() else text
+    if isinstance(parsed, names.Call):
+        value = TEACHERS.parse(parsed)
+        for member in getattr(value, "of", None) or ():
+            _parse_teacher(str(member))
+    elif isinstance(parsed, str) and parsed in TEACHERS.names():
+        TEACHERS.parse(parsed)  # says which parameter it needs
+
+
+def _check_teacher(recipe: Recipe) -> None:
+    with _at(recipe, "teacher"):
+        _parse_teacher(recipe.teacher)
+
+
+def _check_groups(recipe: Recipe, labels: dict[str, str]) -> None:
+    from rankmill.mining.derive import CUTS
+    from rankmill.mining.selection import FILTERS, STRATEGIES
+
+    columns = list(labels.values())
+    for name, text in recipe.samplers.items():
+        with _at(recipe, f"groups.samplers.{name}"):
+            strategy = STRATEGIES.parse(with_labels(text, STRATEGIES, labels)).bind(columns)
+            if "vectors" in strategy.needs and encoder_of(recipe) is None:
+                raise UsageError(
+                    f"{strategy.canonical_name} looks at vectors",
+                    do="name an encoder: groups.encoder, or statistics.encoder",
+                )
+    for text in recipe.option("groups", "filters"):
+        with _at(recipe, "groups.filters"):
+            FILTERS.parse(with_labels(text, FILTERS, labels)).reads(columns)
+    if recipe.cut is not None:
+        with _at(recipe, "groups.cut"):
+            CUTS.parse(recipe.cut)
+    with _at(recipe, "groups.encoder"):
+        _check_encoder(recipe.option("groups", "encoder"))
+
+
+def encoder_of(recipe: Recipe) -> str | None:
+    """Return the encoder whose vectors strategies look at: of the groups, or of statistics."""
+    chosen: str | None = recipe.option("groups", "encoder")
+    return chosen or recipe.option("statistics", "encoder")
+
+
+def _check_encoder(text: str | None) -> None:
+    from rankmill.mining.teachers import TEACHERS
+
+    if text is not None and "(" in text:
+        value = TEACHERS.parse(text)
+        if value.canonical_name != "bi_encoder":
+            raise UsageError(
+                f"{value.canonical_name} is no encoder", do="write bi_encoder(model=…)"
+            )
+
+
+def _check_statistics(recipe: Recipe, labels: dict[str, str]) -> None:
+    from rankmill.mining.statistics import STATISTICS
+
+    encoder = recipe.option("statistics", "encoder")
+    for text in recipe.option("statistics", "statistics") or ():
+        with _at(recipe, "statistics.statistics"):
+            value = STATISTICS.parse(with_labels(text, STATISTICS, labels))
+            if value.needs & {"vectors", "query_vectors"} and encoder is None:
+                raise UsageError(f"{value} needs vectors", do="name statistics.encoder")
+    with _at(recipe, "statistics.encoder"):
+        _check_encoder(encoder)
+
+
+def _check_training(recipe: Recipe) -> None:
+    from rankmill.training.losses import LOSSES
+    from rankmill.training.settings import Settings
+    from rankmill.training.students import STUDENTS
+
+    with _at(recipe, "train.student"):
+        student = STUDENTS.parse(recipe.student)
+        if recipe.retrieve and student.canonical_name == "cross_encoder":
+            raise UsageError("a cross-encoder cannot search a corpus", do="drop evaluate.retrieve")
+    for name, text in recipe.losses.items():
+        with _at(recipe, f"train.losses.{name}"):
+            LOSSES.parse(text)
+    with _at(recipe, "train"):
+        known = set(Settings.__dataclass_fields__)
+        Settings(**{k: v for k, v in recipe.options["train"].items() if k in known})
+    for seed in recipe.seeds:
+        with _at(recipe, "train.seeds"):
+            Settings(seed=seed)
+
+
+def _check_evaluation(recipe: Recipe, known_run: Callable[[str], bool]) -> None:
+    from rankmill.mining.sources import SOURCES
+    from rankmill.training.measures import parse_measures
+    from rankmill.training.pair_risk import PairRisk
+
+    with _at(recipe, "evaluate.measures"):
+        first = parse_measures(recipe.measured)[0]
+        if isinstance(first, PairRisk):
+            raise UsageError(
+                f"{first} cannot be the first measure: the best student is the one with the most",
+                do="name another first, such as nDCG@10, and the risk after it",
+            )
+    for domain in recipe.domains:
+        with _at(recipe, f"first stage of evaluate.domains.{domain}"):
+            _check_source(SOURCES, recipe.first_stage_of(domain), recipe, known_run)
+    with _at(recipe, "evaluate.compute"):
+        from rankmill.mining.models.precision import CHOICES
+
+        chosen: Any = recipe.option("evaluate", "compute")
+        if chosen not in CHOICES:
+            raise BadInput(f"compute={chosen} is not one of {', '.join(CHOICES)}")

@@ -1,0 +1,232 @@
+"""What came out of a recipe: who beats whom and by how much, for the terminal, for JSON, for the
+report. Nothing here computes a stage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rankmill.mining.store import canonical_json
+from rankmill.study import words
+from rankmill.study.gains import Gain, gains
+from rankmill.study.recipe import Recipe
+from rankmill.study.results import FIRST_STAGE, SEARCH, START, TEACHER, Results, System
+from rankmill.study.standings import Standing, Standings, references
+from rankmill.study.words import duration
+
+if TYPE_CHECKING:
+    from rankmill.mining.store import Artifact
+    from rankmill.training.comparison import Comparison
+    from rankmill.training.significance import Interval
+
+
+class Outcome:
+    """The results of a recipe with their statistics."""
+
+    def __init__(self, recipe: Recipe, results: Results, temperature: float):
+        self.recipe, self.results, self.temperature = recipe, results, temperature
+        self.standings = Standings(recipe, results)
+
+    @property
+    def measure(self) -> str:
+        """The first measure of the recipe: the one that is tested."""
+        return self.standings.measure
+
+    @cached_property
+    def artifacts(self) -> list[Artifact]:
+        """Every artifact behind the outcome, inputs first, each once."""
+        from rankmill.about import ancestry
+
+        results = self.results
+        last = [*results.runs.values(), *results.statistics.values()]
+        last += [a for trained in results.students.values() for a in trained.seeds.values()]
+        last += [a for a in (results.pool, results.scores) if a is not None]
+        last += [judged.evaluation for judged in results.judged]
+        last += [*results.against.values(), *results.samplers.values()]
+        return list({a.fingerprint: a for one in last for a in ancestry(one)}.values())
+
+    # ---- for the terminal ------------------------------------------------------------------------
+
+    def table(self) -> Any:
+        """Return a rich table: a row for each system; in-domain, out-of-domain and over all."""
+        from rich.table import Table
+
+        table = Table(show_edge=False, header_style="bold", pad_edge=False)
+        title = f"system\nmean, 95 % interval\n{self.scope}\nagainst start, Holm p"
+        table.add_column(title, min_width=22)
+        rows: dict[System, list[str]] = {}
+        for domain in self.standings.domains:
+            _number_column(table, f"{self.measure}\n{domain}\n{self.kind_of(domain)}")
+        for standing in self.standings.all:
+            row = rows.setdefault(standing.system, [self.title_of(standing.system)])
+            row.append(_interval(standing.mean) + _gain(standing.against.get(START)))
+        for over, overall in self.standings.overall.items():
+            _number_column(table, f"{self.measure}\nmacro mean\n{over}")
+            _number_column(table, "\nmicro\nmean")
+            for one in overall:
+                rows[one.system] += [_interval(one.macro), f"{one.micro:.4f}"]
+        for row in rows.values():
+            table.add_row(*row)
+        return table
+
+    @property
+    def scope(self) -> str:
+        """What the intervals of students are about."""
+        count = len(self.recipe.seeds)
+        return "over queries only; one seed" if count == 1 else f"over queries and {count} seeds"
+
+    def kind_of(self, domain: str) -> str:
+        """Return `in-domain` or `out-of-domain`."""
+        return "in-domain" if self.recipe.in_domain(domain) else "out-of-domain"
+
+    def title_of(self, system: System) -> str:
+        """Return what people read: students are named by their sampler, and loss if there are
+        several."""
+        if system.is_student:
+            loss = f", {system.loss}" if system.loss else ""
+            searching = SEARCH if system.searches else ""
+            return f"student, {system.sampler} groups{loss}{searching}"
+        if system.role == FIRST_STAGE:
+            domains = self.standings.domains
+            stages = {self.recipe.first_stage_of(d).partition("(")[0] for d in domains}
+            return f"first stage: {', '.join(sorted(stages))}"
+        return system.name
+
+    def lines(self) -> Iterator[str]:
+        """Yield the sentences that close the run."""
+        yield from self.sentences()
+        for domain in self.standings.domains:
+            for pair in self.standings.pairs(domain):
+                yield f"{domain}: {pair.a} against {pair.b}: {words.verdict(pair)}"
+        yield f"cost: {duration(self.seconds)} of work behind these artifacts"
+        if self.results.pool is not None:
+            yield f"root of the pool's scores: {self._root(self.results.scores)}"
+
+    def sentences(self) -> Iterator[str]:
+        """Yield for each domain how its best student stands."""
+        for domain in self.standings.domains:
+            best = self._best(domain)
+            if best is not None:
+                yield self.sentence(best)
+
+    def sentence(self, standing: Standing) -> str:
+        """Say in words how a student stands against its start, the first stage and the teacher."""
+        parts = [
+            f"{standing.domain}: the best student ({standing.system.trained_as} groups) reaches "
+            f"{self.measure} {standing.mean.mean:.4f}"
+        ]
+        named: dict[str, str] = {START: "its untrained start", FIRST_STAGE: "the first stage"}
+        named[TEACHER] = "the teacher"
+        for compared in references(standing):
+            name = named.get(compared.b, compared.b)
+            parts.append(f"{words.against(compared, name)} {words.signed(compared)}")
+        return ", ".join(parts)
+
+    def _best(self, domain: str) -> Standing | None:
+        mine = [
+            s
+            for s in self.standings.all
+            if s.domain == domain and s.system in self.results.students
+        ]
+        return max(mine, key=lambda s: s.mean.mean, default=None)
+
+    @cached_property
+    def gains(self) -> list[Gain]:
+        """What each student would have cost alone, beside what it gained."""
+        return gains(self.recipe, self.results, self.standings)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of all stages behind the outcome, whenever they were done."""
+        return sum(float(a.cost()["wall_s"]) for a in self.artifacts)
+
+    @staticmethod
+    def _root(artifact: Artifact | None) -> str:
+        return "none" if artifact is None else artifact.root_hash
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of everything that the report shows: recipe, root hashes, costs, version."""
+        from importlib import metadata
+
+        shown = {a.root_hash: a.cost()["wall_s"] for a in self.artifacts}
+        facts = [metadata.version("rankmill"), self.recipe.written, shown]
+        return hashlib.sha256(canonical_json(facts)).hexdigest()
+
+    # ---- for machines ----------------------------------------------------------------------------
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as plain values."""
+        systems = [
+            {
+                "system": s.system.name,
+                "domain": s.domain,
+                "in_domain": self.recipe.in_domain(s.domain),
+                "seeds": s.seeds,
+                self.measure: s.mean.mean,
+                **words.bounds(s.mean, trained=s.system.is_student),
+                "against": {c.b: words.plain(c) for c in references(s)},
+                "measures": dict(s.measures),
+            }
+            for s in self.standings.all
+        ]
+        pairs = [
+            {"domain": domain, "a": c.a, "b": c.b, **words.plain(c)}
+            for domain in self.standings.domains
+            for c in self.standings.pairs(domain)
+        ]
+        overall = [
+            {
+                "system": one.system.name,
+                "over": over,
+                "domains": list(one.domains),
+                "queries": one.queries,
+                "macro": one.macro.mean,
+                "macro_low": one.macro.low,
+                "macro_high": one.macro.high,
+                "macro_over": one.macro.over,
+                "macro_reason": one.macro.reason,
+                "micro": one.micro,
+            }
+            for over, overall in self.standings.overall.items()
+            for one in overall
+        ]
+        roots = {a.kind + "/" + a.fingerprint[:12]: a.root_hash for a in self.artifacts}
+        return {
+            "recipe": self.recipe.name,
+            "systems": systems,
+            "samplers": pairs,
+            "overall": overall,
+            "gains": [
+                {
+                    "system": g.system.name,
+                    "domain": g.domain,
+                    **asdict(g.spent),
+                    "seconds": g.spent.seconds,
+                    "gain": g.gained.difference.mean,
+                    **words.bounds(g.gained.difference),
+                    "per_hour": g.per_hour,
+                    "front": g.front,
+                }
+                for g in self.gains
+            ],
+            "seconds": self.seconds,
+            "roots": roots,
+        }
+
+
+def _number_column(table: Any, title: str) -> None:
+    table.add_column(title, justify="right", no_wrap=True)
+
+
+def _interval(mean: Interval) -> str:
+    return f"{mean.mean:.4f}\n{words.between(mean)}"
+
+
+def _gain(compared: Comparison | None) -> str:
+    if compared is None:
+        return ""
+    return f"\n{compared.difference.mean:+.4f}, p {words.p_value(compared.p_adjusted)}"

@@ -1,0 +1,117 @@
+"""What running a recipe would do: its stages in order, and which of them are there already.
+
+The recipe is carried out in a workspace in which nothing is made; what it does not find there would
+be made, and so would all that follows from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rankmill.mining.actors import INLINE
+from rankmill.mining.store import Artifact, Workspace
+from rankmill.mining.store.workspace import FoundOnly, NotThere
+from rankmill.study.check import check_recipe
+from rankmill.study.recipe import Recipe
+from rankmill.study.results import Results
+from rankmill.study.run import Pipeline
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage: what it does, what for, and the rows of its result where that is there already."""
+
+    stage: str
+    name: str
+    rows: int | None = None
+
+
+def plan_of(recipe: Recipe, workspace: Workspace) -> list[Step]:
+    """Return the stages of a recipe; raises UsageError for a recipe that cannot work.
+
+    Data is looked at only where the workspace holds a collection of the recipe's name.
+    """
+    check_recipe(recipe, lambda name: name in workspace.names())
+    steps = [Step(stage, name) for stage, name in _stages(recipe)]
+    there = _there(recipe, workspace) if recipe.name in workspace.names() else {}
+    return [Step(s.stage, s.name, there.get((s.stage, s.name))) for s in steps]
+
+
+def _stages(recipe: Recipe) -> list[tuple[str, str]]:
+    steps = [("collect", recipe.name), *(("mine", name) for name in recipe.sources)]
+    steps += [("pool", "all sources"), ("score", recipe.teacher)]
+    steps += [(stage, name) for name in recipe.samplers for stage in ("select", "stats")]
+    if recipe.trains:
+        steps += [("train", f"{s}, {loss}") for s in recipe.samplers for loss in recipe.losses]
+        steps += [("evaluate", domain) for domain in recipe.domains]
+    return steps
+
+
+def _there(recipe: Recipe, workspace: Workspace) -> dict[tuple[str, str], int]:
+    """Return the rows of what is there, by stage and name."""
+    walk = _Walk(recipe, Pipeline(recipe, FoundOnly(workspace.root), INLINE))
+    with contextlib.suppress(NotThere):  # what follows needs what is not there
+        walk.to_scores()
+        walk.groups()
+        walk.students()
+    return walk.rows
+
+
+class _Walk:
+    """Goes through a recipe's stages as far as they are there."""
+
+    def __init__(self, recipe: Recipe, pipeline: Pipeline):
+        self.recipe, self.pipeline = recipe, pipeline
+        self.rows: dict[tuple[str, str], int] = {}
+        self.results: Results
+
+    def to_scores(self) -> None:
+        """Look for what all samplers share; raises NotThere at the first that is missing."""
+        held = self.pipeline.collect()
+        self.rows["collect", self.recipe.name] = held.artifact.rows
+        self.results = results = Results(held)
+        for name in self.recipe.sources:
+            if (run := self._found(lambda: self.pipeline.mine(results, name))) is not None:  # noqa: B023
+                results.runs[name] = self._noted("mine", name, run)
+        if len(results.runs) < len(self.recipe.sources):
+            raise NotThere("a run is missing")
+        results.pool = self._noted("pool", "all sources", self.pipeline.pool(results))
+        results.scores = self._noted("score", self.recipe.teacher, self.pipeline.score(results))
+
+    def groups(self) -> None:
+        """Look for the groups and statistics of every sampler."""
+        results = self.results
+        for name in self.recipe.samplers:
+            drawn = self._found(lambda: self.pipeline.select(results, name))  # noqa: B023
+            if drawn is not None:
+                results.groups[name] = self._noted("select", name, drawn[0])
+                results.statistics[name] = self._noted("stats", name, drawn[1])
+
+    def students(self) -> None:
+        """Look for the students of the groups that are there, and for what judges them."""
+        for name in self.results.groups if self.recipe.trains else ():
+            for loss in self.recipe.losses:
+                trained = self._found(lambda: self.pipeline.train(self.results, name, loss))  # noqa: B023
+                if trained is not None:
+                    self.results.students[trained.system] = trained
+                    self._noted("train", f"{name}, {loss}", trained.artifact)
+        if len(self.results.students) == len(self.recipe.samplers) * len(self.recipe.losses):
+            self.pipeline.judge(self.results)
+            for judged in self.results.judged:
+                self._noted("evaluate", judged.domain, judged.evaluation)
+
+    def _noted(self, stage: str, name: str, artifact: Artifact) -> Artifact:
+        self.rows[stage, name] = artifact.rows
+        return artifact
+
+    @staticmethod
+    def _found(make: Callable[[], Made]) -> Made | None:
+        try:
+            return make()
+        except NotThere:
+            return None

@@ -1,0 +1,153 @@
+"""A recipe carried out: every stage in order, each found or made, with handles to all results."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from rankmill import stages
+from rankmill.mining import names
+from rankmill.mining.actors import Execution
+from rankmill.mining.collection import Collection
+from rankmill.mining.runs.run import Run
+from rankmill.mining.selection import FILTERS, STRATEGIES
+from rankmill.mining.statistics import STATISTICS
+from rankmill.mining.store import Artifact, Workspace
+from rankmill.study.check import check_recipe, encoder_of
+from rankmill.study.judge import Judging
+from rankmill.study.outcome import Outcome
+from rankmill.study.recipe import Recipe, with_labels
+from rankmill.study.results import STUDENT, Results, System, Trained
+
+
+class Pipeline:
+    """Carries out one recipe in one workspace."""
+
+    def __init__(self, recipe: Recipe, workspace: Workspace, executor: Execution):
+        self.recipe, self.workspace, self.executor = recipe, workspace, executor
+
+    def run(self) -> Results:
+        """Do, or find, every stage; the order is that of the data way."""
+        check_recipe(self.recipe, lambda name: name in self.workspace.names())
+        results = Results(self.collect())
+        for name in self.recipe.sources:
+            results.runs[name] = self.mine(results, name)
+        results.pool = self.pool(results)
+        results.scores = self.score(results)
+        for sampler in self.recipe.samplers:
+            results.groups[sampler], results.statistics[sampler] = self.select(results, sampler)
+        if self.recipe.trains:
+            for sampler in self.recipe.samplers:
+                for loss in self.recipe.losses:
+                    trained = self.train(results, sampler, loss)
+                    results.students[trained.system] = trained
+            self.judge(results)
+        return results
+
+    def _named(self, what: str) -> dict[str, Any]:
+        """Return the alias of a result and the executor, as keywords of a request."""
+        return {"name": f"{self.recipe.name}-{what}", "executor": self.executor}
+
+    def collect(self, spec: str | None = None) -> Collection:
+        """Return the recipe's collection, or that of a domain."""
+        return stages.Collect(
+            spec or self.recipe.collection,
+            workspace=self.workspace,
+            **self.recipe.options["collect"],
+            name=self.recipe.name if spec is None else None,
+            executor=self.executor,
+        ).make()
+
+    def mine(self, results: Results, name: str) -> Artifact:
+        """Return the run of one source."""
+        return stages.Mine(
+            self.recipe.source(name),
+            results.collection,
+            **self.recipe.options["mine"],
+            seed=self.recipe.seed,
+            **self._named(name),
+        ).make()
+
+    def pool(self, results: Results) -> Artifact:
+        """Return the pool of all runs."""
+        runs = list(results.runs.values())
+        return stages.Pool(runs, **self.recipe.options["pool"], **self._named("pool")).make()
+
+    def score(self, results: Results) -> Artifact:
+        """Return the teacher's scores of the pool."""
+        assert results.pool is not None
+        options = self.recipe.options["score"]
+        named = self._named("scores")
+        return stages.Score(self.recipe.teacher, results.pool, **options, **named).make()
+
+    def select(self, results: Results, sampler: str) -> tuple[Artifact, Artifact]:
+        """Return a sampler's groups and their statistics."""
+        return self._drawn(results, sampler, self.recipe.seed, f"{sampler}-groups")
+
+    def _drawn(
+        self, results: Results, sampler: str, seed: int, name: str
+    ) -> tuple[Artifact, Artifact]:
+        """Return a sampler's groups, drawn with a seed, and their statistics."""
+        assert results.pool is not None
+        assert results.scores is not None
+        labels = {name: Run(run).label for name, run in results.runs.items()}
+        options = dict(self.recipe.options["groups"])
+        options["filters"] = [with_labels(f, FILTERS, labels) for f in options["filters"]]
+        strategy = with_labels(self.recipe.samplers[sampler], STRATEGIES, labels)
+        if "vectors" in STRATEGIES.parse(strategy).needs:
+            options["encoder"] = encoder_of(self.recipe)
+        groups = stages.Select(
+            strategy, results.pool, results.scores, **options, seed=seed, **self._named(name)
+        ).make()
+        statistics = self._measured(groups, name, labels)
+        if self.recipe.cut is not None:
+            groups = stages.Cut(groups, statistics, self.recipe.cut, **self._named(name)).make()
+            statistics = self._measured(groups, name, labels)
+        return groups, statistics
+
+    def _groups_for(self, results: Results, sampler: str, seed: int) -> Artifact:
+        """Return the groups that a training seed sees: the sampler's, or drawn anew for it."""
+        if not self.recipe.redraw or seed == self.recipe.seed:
+            return results.groups[sampler]
+        return self._drawn(results, sampler, seed, f"{sampler}-groups-seed{seed}")[0]
+
+    def _measured(self, groups: Artifact, name: str, labels: dict[str, str]) -> Artifact:
+        options = dict(self.recipe.options["statistics"])
+        if options["statistics"] is not None:
+            options["statistics"] = [
+                with_labels(s, STATISTICS, labels) for s in options["statistics"]
+            ]
+        alias = name.replace("-groups", "-stats")
+        return stages.Stats(groups, **options, **self._named(alias)).make()
+
+    def train(self, results: Results, sampler: str, loss: str) -> Trained:
+        """Return the students of one sampler and loss, one per training seed."""
+        several = len(self.recipe.losses) > 1
+        system = System(STUDENT, sampler, loss if several else "")
+        alias, students = system.trained_as.replace(", ", "-"), {}
+        for place, seed in enumerate(self.recipe.seeds):
+            students[seed] = stages.Train(
+                **self.recipe.options["train"],
+                groups=self._groups_for(results, sampler, seed),
+                loss=self.recipe.losses[loss],
+                seed=seed,
+                **self._named(f"{alias}-student" + (f"-seed{seed}" if place else "")),
+            ).make()
+        return Trained(system, sampler, loss, students)
+
+    def judge(self, results: Results) -> None:
+        """Evaluate every system on every domain, and compare."""
+        Judging(self.recipe, self.workspace, self.executor, self.collect).judge(results)
+
+    @cached_property
+    def temperature(self) -> float:
+        """The first temperature of a loss, at which scores are drawn by rank; 1 without one."""
+        calls = [names.parse(loss) for loss in self.recipe.losses.values()]
+        named = (dict(call.named).get("T") for call in calls if isinstance(call, names.Call))
+        return next((float(t) for t in named if t is not None), 1.0)
+
+
+def run_recipe(recipe: Recipe, workspace: Workspace, executor: Execution) -> Outcome:
+    """Carry out a recipe; returns its outcome."""
+    pipeline = Pipeline(recipe, workspace, executor)
+    return Outcome(recipe, pipeline.run(), pipeline.temperature)
