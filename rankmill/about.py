@@ -1,19 +1,13 @@
-"""What an artifact is about: its split, its collection, its ancestors, the vectors of its texts;
-and which run an evaluation is of."""
+"""What an artifact is about: its split, its collection, its ancestors, the vectors of its texts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.collection import Collection
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import BadInput
 from rankmill.mining.store import Artifact
-
-if TYPE_CHECKING:
-    from rankmill.stages import Evaluate
 
 
 def split_of(artifact: Artifact) -> str:
@@ -76,28 +70,3 @@ def vectors_of(
 
 def _holds_judgements(collection: Artifact, qrels: str | None) -> bool:
     return qrels is None or qrels in collection.inputs.values()
-
-
-def judged_run(request: Evaluate) -> Artifact:
-    """Return the run that an evaluation is of: given, read from a file, or made by a student."""
-    from rankmill.stages import ImportRun, Rerank, Retrieve
-    from rankmill.training.scored_lists import run_of_scores
-
-    run, student = request.run, request.student
-    if (run is None) == (student is None):
-        raise UsageError("name what to evaluate", do="give run or student, one of them")
-    if student is not None and request.first_stage is not None:
-        given = request.given_to(Rerank) | {"student": student, "run": request.first_stage}
-        return Rerank(**given).make()
-    if isinstance(run, Artifact):
-        if run.kind == "scores":
-            pool = run.input("pool")
-            about = collection_of(pool), split_of(pool)
-            return run_of_scores(run.workspace, run, *about, request.where)
-        return run
-    collection, split = request.collection, request.split
-    if collection is None or split is None:
-        raise UsageError("which queries, which judgements?", do="name the collection and the split")
-    if run is not None:
-        return ImportRun(Path(run), collection, split=split, executor=request.executor).make()
-    return Retrieve(**request.given_to(Retrieve)).make()

@@ -12,6 +12,7 @@ import dataclasses
 import re
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class Handle:
 
 
 @dataclass(frozen=True)
-class Request(Generic[Made]):
+class Request(ABC, Generic[Made]):
     """The options that every stage has. `make` does the work, or finds it done.
 
     `executor` says where it runs (None: in this process); it never changes a result.
@@ -53,9 +54,9 @@ class Request(Generic[Made]):
         for option in options_of(type(self)):
             option.check(getattr(self, option.name))
 
+    @abstractmethod
     def perform(self) -> Made:
         """Return the result of the stage."""
-        raise NotImplementedError
 
     def make(self) -> Made:
         """Perform the stage and give its result the alias asked for."""

@@ -3,7 +3,8 @@
 Each field is an option: name, type, default, and in its `Option` help, unit, limits and an
 example. The command line, the verbs of `rankmill.api` and the sections of recipes are made from
 these; an option that is added here and used in its stage is there on all three. `perform` is the
-one way to do a stage. A class's docstring is its help; heavy packages are imported when a stage runs.
+one way to do a stage. A class's docstring is its help. Heavy packages are imported when a stage is
+performed.
 """
 
 from __future__ import annotations
@@ -365,14 +366,9 @@ def _one_of(groups: Artifact | None, scores: Artifact | None, what: str) -> Arti
             "were given",
             do="give groups or scores, one of them",
         )
-    for kind, artifact in (("groups", groups), ("scores", scores)):
-        if artifact is not None and artifact.kind != kind:
-            raise UsageError(
-                f"{kind}: {artifact.kind} {artifact.fingerprint[:12]} is not {kind}",
-                do=f"give it as {artifact.kind}=…"
-                if artifact.kind in ("groups", "scores")
-                else f"name {kind}",
-            )
+    for kind, other, artifact in (("groups", "scores", groups), ("scores", "groups", scores)):
+        if artifact is not None and artifact.kind == other:
+            raise UsageError(f"these are {other}, not {kind}", do=f"give them as {other}=…")
     chosen = groups if groups is not None else scores
     assert chosen is not None
     return chosen
@@ -703,9 +699,32 @@ class Evaluate(Request["Artifact"]):
     @property
     def judged(self) -> Artifact:
         """The run that is judged: given, read from a file, or made by the student."""
-        from rankmill.about import judged_run
+        from rankmill.mining.store import Artifact
 
-        return judged_run(self)
+        run, student = self.run, self.student
+        if (run is None) == (student is None):
+            raise UsageError("name what to evaluate", do="give run or student, one of them")
+        if student is not None and self.first_stage is not None:
+            given = self.given_to(Rerank) | {"student": student, "run": self.first_stage}
+            return Rerank(**given).make()
+        if isinstance(run, Artifact):
+            return self._ranked(run) if run.kind == "scores" else run
+        if self.collection is None or self.split is None:
+            raise UsageError(
+                "which queries, which judgements?", do="name the collection and the split"
+            )
+        if run is None:
+            return Retrieve(**self.given_to(Retrieve)).make()
+        return ImportRun(run, self.collection, split=self.split, executor=self.executor).make()
+
+    def _ranked(self, scores: Artifact) -> Artifact:
+        """Return the run in which scores put the documents of their pool."""
+        from rankmill.training.scored_lists import run_of_scores
+
+        about = _of(scores.input("pool"))
+        return run_of_scores(
+            scores.workspace, scores, about["collection"], about["split"], self.where
+        )
 
 
 @dataclass(frozen=True)

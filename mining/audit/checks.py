@@ -58,7 +58,7 @@ def audit_groups(
     runs: Sequence[Artifact | str] = (),
     beside: Sequence[Artifact | str] = (),
     at_least: float = 0.8,
-    examples: int = 10,
+    examples: int = 5,
 ) -> dict[str, Any]:
     """Return what was found, as plain JSON values, in seven sections.
 

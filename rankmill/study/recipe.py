@@ -3,8 +3,8 @@
 The sections of a recipe are requests (`rankmill.stages`): their keys, types, defaults and limits
 are the options declared there, without those that the study itself fills in. Beside them a section
 has a few keys of its own, in `SECTIONS`. Sources, samplers, losses and domains have short names of
-the recipe's own. A source may use another by its short name (`fusion = "rrf(of=[bm25,dense])"`), and a sampler
-names the source whose ranks it draws from (`bm25 = "uniform(source=bm25,last=50)"`).
+the recipe's own. A source may use another by its short name (`fusion = "rrf(of=[bm25,dense])"`),
+and a sampler names the source whose ranks it draws from (`bm25 = "uniform(source=bm25,last=50)"`).
 """
 
 from __future__ import annotations

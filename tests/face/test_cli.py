@@ -209,7 +209,7 @@ def test_unknown_recipe_keys_are_refused_with_the_nearest(rankmill, tmp_path):
     recipe = tmp_path / "t.toml"
     recipe.write_text(RECIPE)
     for change, message in [
-        ("train.documnts=3", "did you mean documents?"),
+        ("train.documnts=3", "did you mean documents"),
         ("colection=x", "did you mean collection"),
         ("groups.size=1", "size=1 must be at least 2"),
         ("groups.when_short=fil", "did you mean fill"),

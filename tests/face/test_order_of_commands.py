@@ -58,7 +58,7 @@ class Person:
         elif verb == "rerank":
             self.run(f"rerank(teacher=cross_encoder({model}),of={self.run().fingerprint})")
         elif verb == "score":
-            api.stats(self.groups(f"cross_encoder({model})").input("scores"))
+            api.stats(scores=self.groups(f"cross_encoder({model})").input("scores"))
         elif verb == "stats":
             teacher = f"bi_encoder({model})"
             api.stats(self.groups(teacher), encoder=teacher)
