@@ -33,7 +33,7 @@ def draw(outcome: Outcome, folder: Path, form: str = "svg") -> list[Path]:
             f"the recipe {outcome.recipe.name!r} trains no student",
             do="add [train]; the figures show teacher and students",
         )
-    from rankmill.report import paper
+    from rankmill.report.page import paper
 
     samplers = list(outcome.results.groups)
     drawn = {

@@ -18,12 +18,12 @@ from matplotlib.transforms import Bbox
 
 from rankmill.mining.errors import UsageError
 from rankmill.report import content, write_report
-from rankmill.report.canvas import looks, short, with_own_ids
-from rankmill.report.html import page
-from rankmill.report.mined import distribution_picture, recall_picture
-from rankmill.report.ranked import rank_pictures
-from rankmill.report.trained import curve_picture, smooth
-from rankmill.report.words import number, p_value, seconds, signed, size
+from rankmill.report.page.canvas import looks, short, with_own_ids
+from rankmill.report.page.html import page
+from rankmill.report.page.mined import distribution_picture, recall_picture
+from rankmill.report.page.ranked import rank_pictures
+from rankmill.report.page.trained import curve_picture, smooth
+from rankmill.report.page.words import number, p_value, seconds, signed, size
 
 VOID = {"meta", "link", "br", "img"}
 
@@ -145,7 +145,7 @@ def test_write_report(tmp_path: Path) -> None:
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Keep the figures that are rendered."""
-    from rankmill.report import canvas
+    from rankmill.report.page import canvas
 
     figures: list[Figure] = []
     render = canvas.render

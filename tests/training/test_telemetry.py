@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from rankmill.mining.store import files
-from rankmill.report import dynamics, paper, trained
-from rankmill.report.canvas import looks
+from rankmill.report import dynamics
+from rankmill.report.page import paper, trained
+from rankmill.report.page.canvas import looks
 from rankmill.training.telemetry import WINDOW, Telemetry
 
 STEPS, BATCH = 150, 8

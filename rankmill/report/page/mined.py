@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..content import Overlap, SourceRecall, Statistic
 from .canvas import INK, SOFT, Look, Picture, brief, log_axis, panel, wrapped
-from .content import Overlap, SourceRecall, Statistic
 
 BINS = 50  # quantities.md §7: a histogram with declared edges
 

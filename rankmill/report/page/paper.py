@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from ..content import RankCurve, RankPanels, Training
 from .canvas import OTHER, START, STYLE, TEACHER, Look, log_axis, looks, wrapped
-from .content import RankCurve, RankPanels, Training
 from .ranked import draw_curves, drawable_curves, limits
 from .trained import WINDOW, level_axis, smooth, without_short
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..content import RankCurve, RankPanels
 from .canvas import START, TEACHER, Look, Picture, log_axis, panel, wrapped
-from .content import RankCurve, RankPanels
 
 RATIO = "rank / length of the list (log scale)"
 

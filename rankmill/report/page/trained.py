@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..content import Numbers, System, Training
 from .canvas import INK, OTHER, START, TEACHER, Look, Picture, brief, log_axis, panel, wrapped
-from .content import Numbers, System, Training
 
 POINTS = 400  # a line holds no more points than a screen can show
 WINDOW = 0.04  # the moving mean covers this share of the steps

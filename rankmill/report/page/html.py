@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from ..content import Report
 from . import tables
 from .canvas import START, TEACHER, Look, Picture, looks, with_own_ids
-from .content import Report
 from .mined import distribution_picture, overlap_picture, plane_picture, recall_picture
 from .ranked import rank_pictures
 from .style import CSS

@@ -6,18 +6,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
+from ..content import Books, Difference, Gain, Interval, Pair, Provenance, Report, StageCost, System
 from .canvas import OTHER, START, TEACHER, Look
-from .content import (
-    Books,
-    Difference,
-    Gain,
-    Interval,
-    Pair,
-    Provenance,
-    Report,
-    StageCost,
-    System,
-)
 from .words import count, number, p_value, seconds, signed, size
 
 _CELL = '<td class="number">'

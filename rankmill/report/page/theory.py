@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from .content import DesignTerms, Theory
+from ..content import DesignTerms, Theory
 from .tables import table
 from .words import number
 
