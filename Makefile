@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make demo       environment, then the whole way on the built-in collection; ends in report.html"
 	@echo "make test       environment, then the test suite          (ARGS='-k store' for a part of it)"
-	@echo "make schedules  every stage under all pairs of threads and workers: one hash (a third of them are in the suite)"
+	@echo "make schedules  every stage under all pairs of threads and workers: one hash (two of the twelve are in the suite)"
 	@echo "make lint       ruff, mypy and pyright"
 	@echo "make format     ruff's fixes and formatting, in place"
 	@echo "make bench      every benchmark in its quick form         (BENCH='bm25 stream' for some)"

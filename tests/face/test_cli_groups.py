@@ -182,7 +182,7 @@ cut = "where('\\"pair_entropy(T=1,score=raw)\\" > 0')"
 [groups.samplers]
 bm25 = "uniform(source=bm25,last=30)"
 [statistics]
-columns = ["pair_entropy(score=raw)", "ties"]
+statistics = ["pair_entropy(score=raw)", "ties"]
 """
     )
     status, out, err = rankmill("run", "cut.toml")
@@ -233,7 +233,7 @@ size = 4
 [groups.samplers]
 {samplers}
 [statistics]
-columns = ["pair_entropy(score=raw)", "radius"]
+statistics = ["pair_entropy(score=raw)", "radius"]
 encoder = "encoder"
 """
     (place / "cells.toml").write_text(recipe)

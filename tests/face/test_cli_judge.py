@@ -34,7 +34,7 @@ size = 4
 random = "uniform(source=random,last=20)"
 bm25 = "uniform(source=bm25,last=20)"
 [statistics]
-columns = ["pair_entropy"]
+statistics = ["pair_entropy"]
 [train]
 student = "bi_encoder(model=encoder,layers=1)"
 documents = 32

@@ -18,7 +18,7 @@ from rankmill.request import Field, options_of
 from rankmill.stages import REQUESTS
 from rankmill.study.recipe import SECTIONS
 
-COMMANDS = {c.name: c.callback for c in cli.app.registered_commands}
+COMMANDS: dict[str, Any] = {str(c.name): c.callback for c in cli.app.registered_commands}
 MADE = {"evaluate": "eval"} | dict.fromkeys(
     ("import_run", "import_scores", "import_groups"), "import"
 )
