@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from . import devices
 from .errors import BadInput, RankmillError, UsageError
+from .processors import processors
 from .store import ledger
 from .store.execution import (
     Commit,
@@ -107,7 +108,7 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
             ray.init(
                 address="local",
                 include_dashboard=False,
-                num_cpus=max(workers, os.cpu_count() or 1),
+                num_cpus=max(workers, processors()),
                 object_store_memory=200 * 1024**2,
                 _temp_dir=place,
                 **common,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from rankmill import dynamics, effects, findings, progress
 from rankmill.mining import names
+from rankmill.mining.processors import processors
 from rankmill.mining.runs.run import Run
 from rankmill.outcome import Outcome
 from rankmill.report import content
@@ -185,7 +185,7 @@ def _environment(outcome: Outcome) -> list[tuple[str, str]]:
     last = outcome.artifacts[-1].cost()
     versions = ", ".join(f"{k} {v}" for k, v in last.get("versions", {}).items())
     return [
-        ("machine", f"{platform.machine()}, {os.cpu_count()} cores"),
+        ("machine", f"{platform.machine()}, {processors()} cores"),
         ("python", platform.python_version()),
         ("packages", versions),
         ("seed", str(outcome.recipe.seed)),

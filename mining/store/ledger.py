@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..processors import processors
 from . import files
 
 ATTEMPTS = "attempts.jsonl"
@@ -80,7 +81,7 @@ def close(folder: Path, wall_s: float, stored_bytes: int) -> None:
         "failed_attempts": sum(a["cause"] != "done" for a in attempts),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
-        "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "platform": f"{platform.system()} {platform.machine()}, {processors()} cores",
         "python": sys.version.split()[0],
         "versions": _versions(),
     }
