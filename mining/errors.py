@@ -78,8 +78,8 @@ class Interrupted(Explained):
     """Stopped by a signal; finished parts are kept and the same command resumes.
 
     It is raised wherever the program happens to be, also inside `except Exception`, ours or a
-    library's, which would take it for a fault of a file. So it is no Exception, as KeyboardInterrupt
-    is none.
+    library's, which would take it for a fault of a file. So it is no Exception, no more than
+    KeyboardInterrupt is.
     """
 
     exit_status = 75

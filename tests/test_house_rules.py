@@ -36,6 +36,7 @@ MAY_CATCH_ALL = {
 COUNTS_PROCESSORS = {"cpu_count", "process_cpu_count", "sched_getaffinity"}
 SHIFTS_BY_32 = {
     "mining/pair_keys.py": "the one place",
+    "mining/exports/ranking/lightning_ir.py": "a score's bits and a document, one key to sort by",
     "mining/text/near_copies.py": "2³² is a bound of draws",
     "native/words.py": "a slot of a hash table: hash and number of a form",
     "native/merge.py": "document and place within one list",

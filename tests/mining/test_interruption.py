@@ -47,11 +47,15 @@ def test_a_signal_while_a_tokenizer_loads(tmp_path: Path, monkeypatch: Any, fast
 
 def test_no_library_can_take_it_for_an_error_of_its_own() -> None:
     """Libraries too have `except Exception`: transformers, where it reads a configuration."""
-    with pytest.raises(Interrupted):
+
+    def read() -> None:
         try:
             stop_here()
         except Exception as error:
             raise BadInput("a wrong file") from error
+
+    with pytest.raises(Interrupted):
+        read()
 
 
 def test_what_it_says_and_its_status() -> None:
