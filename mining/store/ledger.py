@@ -58,6 +58,19 @@ def note(folder: Path, shard: int, attempt: int, cost: Cost | None, cause: str =
     files.append_line(folder / ATTEMPTS, line)
 
 
+def seconds_here(folder: Path) -> list[float]:
+    """Return what shards of an artifact took that an earlier run has ended on this machine.
+
+    Of wall clock and processor time the longer: the next run may have fewer threads.
+    """
+    here = socket.gethostname()
+    return [
+        max(line["wall_s"], line["cpu_s"])
+        for line in _attempts(folder)
+        if line["cause"] == "done" and line["shard"] >= 0 and line["host"] == here
+    ]
+
+
 def close(folder: Path, wall_s: float, stored_bytes: int) -> None:
     """Sum the attempts into ledger.json when the artifact is published.
 

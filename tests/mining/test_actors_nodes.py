@@ -12,11 +12,10 @@ from store_workers import squares
 from tiny_collection import tiny_beir
 
 from rankmill.mining import actors
-from rankmill.mining.actors import Execution
+from rankmill.mining.actors import Execution, threads_of_each
 from rankmill.mining.collection import collect
 from rankmill.mining.sources import mine, uniform
 from rankmill.mining.store import Workspace
-from rankmill.mining.supervision import threads_of_each
 
 pytestmark = pytest.mark.ray
 _NODE = {"num_cpus": 3, "object_store_memory": 80 * 1024**2}
