@@ -150,32 +150,35 @@ def _connected(workers: int, address: str | None, *, keep: bool) -> Iterator[Any
 def _connect(ray: Any, workers: int, address: str | None, may_change: bool) -> bool:
     """See to it that `_here` is the cluster that Ray is connected to; say whether we connected."""
     global _here
-    if ray.is_initialized():
-        running = ray.get_runtime_context().gcs_address
-        if _here is None or _here.address != running:
-            _here = _Cluster(running, ours=False)
+    running = ray.get_runtime_context().gcs_address if ray.is_initialized() else None
+    if _here is not None and _here.address != running:
+        _end(ray)  # the caller has shut Ray down
+    if running is not None:
+        _here = _here or _Cluster(running, ours=False)
         small = _here.place is not None and (workers > _here.processors or address is not None)
         if not (small and may_change):
             return False
         _end(ray)
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    with _signals_kept():
-        if address is not None:
-            _reached(address)
-            ray.init(address=address, **common)
-            _here = _Cluster(ray.get_runtime_context().gcs_address, ours=True)
-            return True
-        place = tempfile.TemporaryDirectory(prefix="rm-", ignore_cleanup_errors=True)
-        count = max(workers, processors())
-        ray.init(
+    if address is not None:
+        _reached(address)
+        _init(ray, address=address)
+        _here = _Cluster(ray.get_runtime_context().gcs_address, ours=True)
+        return True
+    place = tempfile.TemporaryDirectory(prefix="rm-", ignore_cleanup_errors=True)
+    count = max(workers, processors())
+    try:
+        _init(
+            ray,
             address="local",
             include_dashboard=False,
             num_cpus=count,
             object_store_memory=200 * 1024**2,
             _temp_dir=place.name,
-            **common,
         )
-        _here = _Cluster(ray.get_runtime_context().gcs_address, True, place, count)
+    except BaseException:
+        place.cleanup()
+        raise
+    _here = _Cluster(ray.get_runtime_context().gcs_address, True, place, count)
     atexit.register(_end, ray)
     _exit_on_sigterm()
     return True
@@ -188,8 +191,7 @@ def _leave(ray: Any, keep: bool) -> None:
     """
     if _here is None:
         return
-    main = threading.current_thread() is threading.main_thread()
-    if keep and main and _here.place is not None:
+    if keep and _in_main_thread() and _here.place is not None:
         return
     if _here.ours:
         _end(ray)
@@ -218,27 +220,27 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Put back the handlers that `ray.init` replaces; a signal that comes meanwhile is theirs."""
-    if not _in_main_thread():
-        yield  # handlers are the main thread's: Ray leaves them alone, too
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    asked_to_end = False
+def _init(ray: Any, **options: Any) -> None:
+    """Connect, and put back the signal handlers that Ray replaces by its own."""
+    before = {}
+    if _in_main_thread():  # handlers are that thread's: elsewhere Ray leaves them alone, too
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        ray.init(log_to_driver=False, logging_level="ERROR", **options)
     except SystemExit as end:
-        asked_to_end = end.code == signal.SIGTERM  # Ray's handler
-        if not asked_to_end:
+        if end.code != signal.SIGTERM:
             raise
-    finally:
-        for number, handler in before.items():
-            if handler is not None:  # else it is not Python's to put back
-                signal.signal(number, handler)
-    if asked_to_end:
+        _put_back(before)  # Ray's handler took a signal that was not for Ray
         signal.raise_signal(signal.SIGTERM)
         sys.exit(128 + signal.SIGTERM)
+    finally:
+        _put_back(before)
+
+
+def _put_back(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None:  # else it is not Python's
+            signal.signal(number, handler)
 
 
 def _exit_on_sigterm() -> None:

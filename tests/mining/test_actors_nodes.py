@@ -34,7 +34,6 @@ def nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     ray.shutdown()
-    actors._idle.clear()
     name_test_modules_to_actors()
     head = _NODE | {"num_cpus": 1, "include_dashboard": False, "_system_config": _SOON}
     cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -44,7 +43,6 @@ def nodes() -> Iterator[Any]:
         yield cluster
     finally:
         ray.shutdown()
-        actors._idle.clear()
         cluster.shutdown()
 
 
@@ -90,8 +88,9 @@ def test_a_node_is_lost_and_nothing_else(
     landed = actors._Supervisor._land
 
     def land(self: Any, reference: Any) -> None:
+        shard = reference in self.flights
         landed(self, reference)
-        if not lost:
+        if shard and not lost:
             lost.append(len(actors._processors(self.ray)))
             nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
 

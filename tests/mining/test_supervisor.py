@@ -1,5 +1,5 @@
-"""What the supervisor decides, on a simulated cluster: who gets which shard, who waits for whom, and
-who is to blame."""
+"""What the supervisor decides, on a simulated cluster: which shard goes where, who waits for whom,
+and who is to blame."""
 
 from __future__ import annotations
 
