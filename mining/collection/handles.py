@@ -244,6 +244,12 @@ class Collection:
 
     def qrels_artifact(self, split: str) -> Artifact:
         """Return the judgements' artifact; raises BadInput with the nearest split names."""
+        if split == EVERY_QUERY:
+            raise BadInput(
+                "there are no judgements of every query (split '*')",
+                where=self.artifact.path,
+                do=f"name the split whose judgements count: {', '.join(self.splits)}",
+            )
         if split not in self.splits:
             raise BadInput(
                 f"the collection has no split {split!r}",
