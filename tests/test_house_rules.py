@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("native", "mining", "training", "rankmill")  # imports may only point to the left
 MAX_FUNCTION_LINES = 60  # the house aims at 50; a signature and a docstring may need ten more
+MAX_PARAMETERS = 12  # of a kernel, all by place: more belong into named tuples
 
 KERNEL_IMPORTS = {"numpy", "numba", "math", "typing", "__future__"}
 KNOWS_RAY = {"mining/actors.py"}
@@ -146,6 +147,15 @@ def imports_against_the_way_down(module: Module) -> Iterator[tuple[int, str]]:
     for line, path in module.imports():
         if path[0] in ROOMS and ROOMS.index(path[0]) > height:
             yield line, f"{module.room} imports {'.'.join(path)}"
+
+
+def crowded_kernels(module: Module) -> Iterator[tuple[int, str]]:
+    if module.room == "native":
+        for node in module.nodes:
+            if isinstance(node, ast.FunctionDef):
+                count = len(node.args.posonlyargs) + len(node.args.args)
+                if count > MAX_PARAMETERS:
+                    yield node.lineno, f"{node.name} takes {count} arguments: name tuples of them"
 
 
 def kernel_imports(module: Module) -> Iterator[tuple[int, str]]:
@@ -337,6 +347,7 @@ def sizes(module: Module) -> Iterator[tuple[int, str]]:
 RULES = {
     "imports point down: rankmill, training, mining, native": imports_against_the_way_down,
     "kernels import numpy, numba and math only": kernel_imports,
+    "kernels take named tuples rather than many arguments": crowded_kernels,
     "only mining/actors.py knows Ray": ray_imports,
     "only rankmill/report knows matplotlib": plotting_imports,
     "only mining/store/files.py changes the disk": writes,
@@ -366,6 +377,7 @@ SAMPLES = [
     (imports_against_the_way_down, "native/x.py", "from rankmill.mining import pool"),
     (imports_against_the_way_down, "training/x.py", "import rankmill.cli"),
     (kernel_imports, "native/x.py", "import pyarrow as pa"),
+    (crowded_kernels, "native/x.py", f"def f({', '.join(f'a{i}' for i in range(13))}):\n    g()"),
     (ray_imports, "mining/pool.py", "def f():\n    import ray"),
     (plotting_imports, "rankmill/demo.py", "from matplotlib.figure import Figure"),
     (unchecked_parts, "mining/x.py", "artifact.tables(level=1)"),
