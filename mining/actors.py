@@ -24,7 +24,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from types import FrameType
 from typing import Any, NoReturn, cast
 
@@ -392,12 +391,16 @@ class Deadlines:
         worker opens late, so it has ten times the longest shard so far."""
         if not self.seconds:
             return FIRST_DEADLINE_S
-        usual = median(self.seconds)
+        usual = _median(self.seconds)
         if self.rates:
-            usual = max(usual, median(self.rates) * shard.work)
+            usual = max(usual, _median(self.rates) * shard.work)
         if first:
             usual = max(usual, *self.seconds)
         return max(DEADLINE_S, 10 * usual)
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
 
 
 def poison_error(poison: list[Shard], job: Job, tries: int) -> Incomplete:

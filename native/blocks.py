@@ -33,7 +33,7 @@ _LN2 = math.log(2.0)
 class Items(NamedTuple):
     """The items of all rows, positives first.
 
-    score float64[items], already divided by T, finite; index int64[items]: where the item's vector
+    score float64[items], already divided by T, finite; place int64[items]: where the item's vector
     stands in `half` (uint16 bits of float16 [n, dim]) or `single` (float32 [n, dim]; the other has
     no columns), none zero; offsets int64[rows+1]; positives int64[rows]: how many of the row's
     first items are in every group, 1 … size − 1, and the row has at least `size` items; keys
@@ -43,7 +43,7 @@ class Items(NamedTuple):
     score: np.ndarray
     half: np.ndarray
     single: np.ndarray
-    index: np.ndarray
+    place: np.ndarray
     offsets: np.ndarray
     positives: np.ndarray
     keys: np.ndarray
@@ -72,13 +72,13 @@ class Design(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row in a search: scores float64[count], distances `far` as `_measure_distances` writes
-    them, how many positives, its key, and order int64[count], which the search fills."""
+    """One row in a search: scores float64[items], distances `far` as `_measure_distances` writes
+    them, how many positives and items, its key, and order int64[items], which the search fills."""
 
     score: np.ndarray
     far: np.ndarray
     positives: int
-    count: int
+    items: int
     key: np.uint64
     order: np.ndarray
 
@@ -297,7 +297,7 @@ def _block(row, design, chosen, levels):
         low = _search(_NEAREST, goal, row, design, counter)[2]
         high = _search(_FARTHEST, goal, row, design, counter)[2]
     else:
-        low, high = _reach_of_radius(row.far, kind, row.positives, size, row.count)
+        low, high = _reach_of_radius(row.far, kind, row.positives, size, row.items)
     goal[1], goal[4] = _spread_out(low, high, span, bins, levels[0]), tolerance
     if not goal[1] >= least[0]:
         return LOCALITY_NARROW

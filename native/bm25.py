@@ -36,11 +36,11 @@ _ONE = np.uint64(1)  # unsigned indices spare the check for negative ones in the
 
 
 class Bags(NamedTuple):
-    """Queries as bags of terms: query q has term[bounds[q]:bounds[q+1]] and as many counts."""
+    """Queries as bags of terms: query q has term[bounds[q]:bounds[q+1]], and each `times` often."""
 
     bounds: np.ndarray  # int64 [queries + 1]
     term: np.ndarray  # int32, numbers of the batch
-    count: np.ndarray  # int32
+    times: np.ndarray  # int32
 
 
 class Impacts(NamedTuple):

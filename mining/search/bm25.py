@@ -199,8 +199,9 @@ class Searcher:
         lists, out_at = state.lists, np.cumsum(lengths) - lengths
         end, count = np.cumsum(lists.opened), lists.opened.sum()
         at = end - lists.opened
-        flat = (np.empty(count, dtype=np.uint32) for _ in range(2))
-        open_ = bm25_order.Open(at, end, at.copy(), *flat, np.zeros(count, dtype=np.int64))
+        doc, place = (np.empty(count, dtype=np.uint32) for _ in range(2))
+        score = np.zeros(count, dtype=np.int64)
+        open_ = bm25_order.Open(at, end, at.copy(), doc, place, score)
         work = lists.found * _WORK_OF_A_CANDIDATE
         docs = np.empty(lengths.sum(), dtype=np.uint32)
         points = np.empty(len(docs), dtype=np.float32)
@@ -218,10 +219,10 @@ class Searcher:
             which = (block.start, block.docs, first, size, block.doc, block.tf)
             known = bm25_order.Frequencies(*which, self.idf, self.norm(block))
 
-            def score(low: int, high: int, known: bm25_order.Frequencies = known) -> None:
+            def score_finely(low: int, high: int, known: bm25_order.Frequencies = known) -> None:
                 bm25_order.score_finely((low, high), state.bags, known, state.unit, open_)
 
-            in_threads(score, work)
+            in_threads(score_finely, work)
         in_threads(settle, work)
         return docs, points
 

@@ -262,7 +262,8 @@ def test_no_process_and_no_file_is_left(tmp_path: Path, how: str) -> None:
         assert not Path(place).exists()
         assert status in {"exit": [0], "SIGINT": [1, -signal.SIGINT], "SIGTERM": [143]}[how]
     finally:
-        for process in [*family, driver]:
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        driver.kill()
         driver.communicate()

@@ -25,7 +25,8 @@ def test_a_key_is_a_pair_and_sorts_as_it_does(pairs: list[tuple[int, int]]) -> N
 
 @pytest.mark.parametrize("kind", [np.uint32, np.int64, np.uint64, np.int32])
 def test_any_integers_and_shapes(kind: type) -> None:
-    query, doc = np.array([3, 7], kind), np.arange(6, dtype=kind).reshape(2, 3)
+    query: np.ndarray = np.array([3, 7], kind)
+    doc: np.ndarray = np.arange(6, dtype=kind).reshape(2, 3)
     expected = [[3 * 2**32 + d for d in (0, 1, 2)], [7 * 2**32 + d for d in (3, 4, 5)]]
     assert pair_keys(query[:, None], doc).tolist() == expected
     assert pair_keys(query, 0).tolist() == [3 * 2**32, 7 * 2**32]

@@ -45,13 +45,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def chosen(world: dict[str, Any], scores: Artifact | None = None, **options: Any) -> Artifact:
     pool = world["pool"]
+    given: dict[str, Any] = {"split": "train", "size": 4} | options
     return select_groups(
         world["workspace"],
         "top",
         pool,
         scores or score(world["workspace"], pool),
         collection=world["collection"],
-        **({"split": "train", "size": 4} | options),
+        **given,
     )
 
 
