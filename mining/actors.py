@@ -3,24 +3,33 @@
 `Execution()` runs in this process; `Execution(workers=N)` on N Ray actors; the bytes are the same.
 Actors have no restarts and no task retries of Ray's own: after a death the supervisor starts a
 fresh actor and gives it the shard again, at most three times; then the shard is halved until the
-query that kills its worker stands alone (faults.md §6). Application errors are never retried.
+query that kills its worker stands alone (faults.md §6). Application errors are never retried. A
+shard goes only to an actor whose worker is made: loading a model, however long it takes and however
+it ends, uses up none of its tries.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import os
+import signal
 import socket
+import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from types import FrameType
+from typing import Any, NoReturn, cast
 
 from . import devices
-from .errors import BadInput, RankmillError, UsageError
+from .errors import BadInput, Incomplete, RankmillError, UsageError
+from .processors import processors
 from .store import ledger
 from .store.execution import (
     Commit,
@@ -34,13 +43,13 @@ from .store.execution import (
     run_shard,
 )
 from .store.plan import Shard, Worker
-from .supervision import Waiting, application_error, poison_error, threads_of_each
 
 TRIES = 3
 IN_FLIGHT = 2  # per actor: one running, one waiting
-READY_S = 120.0
+READY_S = 120.0  # for a process to come up, after the last one that did
+LOAD_S = 3600.0  # for its worker to be made: a large model from a slow disk
 REACH_S = 5.0
-DEADLINE_S = 60.0  # or ten times the median shard, whichever is longer
+DEADLINE_S = 60.0  # or ten times what shards take, whichever is longer
 FIRST_DEADLINE_S = 3600.0  # before any shard has told how long one takes
 
 
@@ -49,7 +58,11 @@ class Execution:
     """How to run stages: `workers=0` inline, `workers=N` on Ray actors, `ray_address` on that
     cluster.
 
-    None of this can change a result, so none of it enters a fingerprint.
+    Outside a `cluster` block the first call with workers starts a private local cluster, which
+    stays for the calls that follow and ends with the process, or with a `cluster` block; actors
+    wait there for more work. A cluster that the caller has joined, or that stands at `ray_address`,
+    keeps nothing of ours after a call. None of this can change a result, so none of it enters a
+    fingerprint.
     """
 
     workers: int = 0
@@ -67,8 +80,9 @@ class Execution:
         if self.workers == 0 and self.ray_address is None:
             Inline(self.progress).execute(job, commit)
             return
-        with cluster(max(self.workers, 1), self.ray_address):
-            _Supervisor(job, max(self.workers, 1), commit, self.progress).run()
+        workers = max(self.workers, 1)
+        with _connected(workers, self.ray_address, keep=True) as ray:
+            _Supervisor(ray, job, workers, commit, self.progress).run()
 
 
 INLINE = Execution()
@@ -77,12 +91,41 @@ INLINE = Execution()
 @contextlib.contextmanager
 def cluster(workers: int, address: str | None = None) -> Iterator[None]:
     """Use the running cluster of this process, join the one at `address`, or start a private local
-    one.
+    one, for all stages of the block.
 
-    A local cluster listens on loopback only, with token login, without dashboard or usage reports,
-    and is stopped at the end of the outermost block. Actors that end a stage in good health wait
-    there for the next one: starting a process that imports torch takes seconds.
+    A local cluster listens on loopback only, with token login, without dashboard or usage reports.
+    Actors that end a stage in good health wait for the next one: starting a process that imports
+    torch takes seconds. At the end of the outermost block they end, and so does a private cluster,
+    also one that an earlier call has left running. The caller's own cluster goes on.
     """
+    with _connected(workers, address, keep=False):
+        yield
+
+
+@dataclass(slots=True)
+class _Cluster:
+    """The cluster that this process is connected to, and our actors there that wait for work.
+
+    `address` of its control service tells whether Ray was started anew behind our back. `place`:
+    the session folder of a private one, which has `processors`. `ours`: we have connected to it.
+    """
+
+    address: str
+    ours: bool
+    place: tempfile.TemporaryDirectory[str] | None = None
+    processors: int = 0
+    process: int = field(default_factory=os.getpid)
+    idle: dict[tuple[int, int], list[Any]] = field(default_factory=dict)  # by (threads, GPUs)
+
+
+_here: _Cluster | None = None
+_blocks = 0
+
+
+@contextlib.contextmanager
+def _connected(workers: int, address: str | None, *, keep: bool) -> Iterator[Any]:
+    """Connect to a cluster for a block and yield ray; `keep` leaves a private one running."""
+    global _blocks
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
@@ -92,29 +135,124 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
-    if ray.is_initialized():
-        yield
+    outermost = _blocks == 0
+    connected = _connect(ray, workers, address, may_change=outermost)
+    _blocks += 1
+    try:
+        yield ray
+    finally:
+        _blocks -= 1
+        if outermost or connected:
+            _leave(ray, keep)
+
+
+def _connect(ray: Any, workers: int, address: str | None, may_change: bool) -> bool:
+    """See to it that `_here` is the cluster that Ray is connected to; say whether we connected."""
+    global _here
+    running = ray.get_runtime_context().gcs_address if ray.is_initialized() else None
+    if _here is not None and _here.address != running:
+        _end(ray)  # the caller has shut Ray down
+    if running is not None:
+        _here = _here or _Cluster(running, ours=False)
+        small = _here.place is not None and (workers > _here.processors or address is not None)
+        if not (small and may_change):
+            return False
+        _end(ray)
+    if address is not None:
+        _reached(address)
+        _init(ray, address=address)
+        _here = _Cluster(ray.get_runtime_context().gcs_address, ours=True)
+        return True
+    place = tempfile.TemporaryDirectory(prefix="rm-", ignore_cleanup_errors=True)
+    count = max(workers, processors())
+    try:
+        _init(
+            ray,
+            address="local",
+            include_dashboard=False,
+            num_cpus=count,
+            object_store_memory=200 * 1024**2,
+            _temp_dir=place.name,
+        )
+    except BaseException:
+        place.cleanup()
+        raise
+    _here = _Cluster(ray.get_runtime_context().gcs_address, True, place, count)
+    atexit.register(_end, ray)
+    _exit_on_sigterm()
+    return True
+
+
+def _leave(ray: Any, keep: bool) -> None:
+    """End what is ours at the end of a block; a private cluster may stay for later calls.
+
+    The kernel ends it with the thread that has started it, so only the main thread's can.
+    """
+    if _here is None:
         return
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    with contextlib.ExitStack() as stack:
-        if address is not None:
-            _reached(address)
-            ray.init(address=address, **common)
-        else:
-            place = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="rm-", ignore_cleanup_errors=True)
-            )
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                num_cpus=max(workers, os.cpu_count() or 1),
-                object_store_memory=200 * 1024**2,
-                _temp_dir=place,
-                **common,
-            )
-        stack.callback(ray.shutdown)
-        stack.callback(_idle.clear)
-        yield
+    if keep and _in_main_thread() and _here.place is not None:
+        return
+    if _here.ours:
+        _end(ray)
+        return
+    for actor in itertools.chain(*_here.idle.values()):
+        ray.kill(actor)
+    _here.idle.clear()
+
+
+def _end(ray: Any) -> None:
+    """Disconnect; stop the cluster where it is private. A fork of our process has none."""
+    global _here
+    here, _here = _here, None
+    if here is None or not here.ours or here.process != os.getpid():
+        return
+    if ray.is_initialized() and ray.get_runtime_context().gcs_address == here.address:
+        ray.shutdown()
+    if here.place is not None:
+        here.place.cleanup()
+        atexit.unregister(_end)
+        if _in_main_thread() and signal.getsignal(signal.SIGTERM) is _terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _init(ray: Any, **options: Any) -> None:
+    """Connect, and put back the signal handlers that Ray replaces by its own."""
+    before = {}
+    if _in_main_thread():  # handlers are that thread's: elsewhere Ray leaves them alone, too
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR", **options)
+    except SystemExit as end:
+        if end.code != signal.SIGTERM:
+            raise
+        _put_back(before)  # Ray's handler took a signal that was not for Ray
+        signal.raise_signal(signal.SIGTERM)
+        sys.exit(128 + signal.SIGTERM)
+    finally:
+        _put_back(before)
+
+
+def _put_back(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None:  # else it is not Python's
+            signal.signal(number, handler)
+
+
+def _exit_on_sigterm() -> None:
+    """Let SIGTERM end this process in order while a private cluster runs, where nobody handles it.
+
+    Processes of Ray would outlive it by a minute otherwise.
+    """
+    if _in_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _reached(address: str) -> None:
@@ -132,7 +270,6 @@ def _reached(address: str) -> None:
         ) from error
 
 
-_idle: dict[tuple[int, int], list[Any]] = {}  # living actors without work, by (threads, GPUs)
 _jobs = itertools.count()
 
 
@@ -152,28 +289,147 @@ class _ShardActor:
         """Let go of the worker and what it holds open."""
         self.job, self.worker = -1, None
 
-    def run(
-        self,
-        job: int,
-        make_worker: Any,
-        options: Mapping[str, Any],
-        shard: Shard,
-        schema: Any,
-        path: str,
-        gpus: int,
-    ) -> Report:
-        """Compute one shard into `path`; the job's first shard here makes the worker."""
+    def prepare(self, job: int, make_worker: Any, options: Mapping[str, Any]) -> None:
+        """Make the worker of a job, which may load a model."""
+        self.rest()  # before the next model is loaded
+        with _ended_by_damage():
+            self.worker = cast(Worker, make_worker(**options))
+        self.job = job
+
+    def run(self, job: int, shard: Shard, schema: Any, path: str, gpus: int) -> Report:
+        """Compute one shard of the job that this actor was prepared for into `path`."""
         worker = self.worker
-        if self.job != job or worker is None:
-            self.rest()  # before the next model is loaded
-            worker = cast(Worker, make_worker(**options))
-            self.job, self.worker = job, worker
-        try:
+        assert worker is not None
+        assert job == self.job
+        with _ended_by_damage():
             return run_shard(worker, shard, schema, Path(path), gpus)
-        except RuntimeError as error:
-            if devices.damaged(error):
-                os._exit(devices.DAMAGED)  # the supervisor gives the shard to a fresh process
-            raise
+
+
+@contextlib.contextmanager
+def _ended_by_damage() -> Iterator[None]:
+    """End an actor whose device is of no more use; the supervisor starts a fresh process."""
+    try:
+        yield
+    except RuntimeError as error:
+        if devices.damaged(error):
+            os._exit(devices.DAMAGED)
+        raise
+
+
+# ---- what is decided without Ray ---------------------------------------------------------------
+
+
+def threads_of_each(processors: list[int], workers: int) -> int:
+    """Return how many threads each of `workers` actors can have, an actor being on one node."""
+    for threads in range(max(processors, default=1), 1, -1):
+        if sum(count // threads for count in processors) >= workers:
+            return threads
+    return 1
+
+
+class Waiting(deque[Shard]):
+    """Shards that no actor has yet, in plan order.
+
+    Where shards belong `together` (a range of documents that an actor holds in memory), a slot is
+    given what belongs to its last one, then what no other slot works on, then the first.
+    """
+
+    def __init__(self, shards: Iterable[Shard], together: Callable[[Shard], object] | None):
+        super().__init__(shards)
+        self.together = together
+        self.held: dict[int, object] = {}
+
+    def take(self, slot: int) -> Shard:
+        """Remove and return the next shard of a slot."""
+        if self.together is None:
+            return self.popleft()
+        others = {key for number, key in self.held.items() if number != slot}
+        keys = [self.together(shard) for shard in self]
+        own = self.held.get(slot)
+        if own is None or own not in keys:
+            own = next((key for key in keys if key not in others), keys[0])
+        self.held[slot] = own
+        shard = self[keys.index(own)]
+        self.remove(shard)
+        return shard
+
+
+def fill_order(loads: Mapping[int, int], waiting: int, starting: int) -> list[int]:
+    """Return which slots get the next shards, one each time they are named.
+
+    `loads`: shards that each open slot has. Every slot has one before any has two, also the slots
+    that are still `starting`: for each of them one of the `waiting` shards is left.
+    """
+    loads, order = dict(loads), list[int]()
+    while loads and len(order) < waiting:
+        slot = min(loads, key=lambda one: loads[one])  # the first of them
+        enough = loads[slot] == 0 or waiting - len(order) > starting
+        if loads[slot] >= IN_FLIGHT or not enough:
+            break
+        order.append(slot)
+        loads[slot] += 1
+    return order
+
+
+class Deadlines:
+    """How long a shard may take before its actor counts as hanging: ten times what others took.
+
+    `known`: seconds of shards that an earlier run has ended. Work is what the plan balanced, but a
+    single heavy query may have many times the work of a shard, so the deadline grows with it.
+    """
+
+    def __init__(self, known: Iterable[float]):
+        self.seconds, self.rates = list(known), list[float]()
+
+    def ended(self, shard: Shard, seconds: float) -> None:
+        """Learn from a shard that has ended."""
+        self.seconds.append(seconds)
+        self.rates.append(seconds / max(shard.work, 1))
+
+    def of(self, shard: Shard, first: bool) -> float:
+        """Return the seconds for a shard; `first`: of its actor, which may compile or read what a
+        worker opens late, so it has ten times the longest shard so far."""
+        if not self.seconds:
+            return FIRST_DEADLINE_S
+        usual = _median(self.seconds)
+        if self.rates:
+            usual = max(usual, _median(self.rates) * shard.work)
+        if first:
+            usual = max(usual, *self.seconds)
+        return max(DEADLINE_S, 10 * usual)
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def poison_error(poison: list[Shard], job: Job, tries: int) -> Incomplete:
+    """Return the error for keys that killed their worker each time they were tried."""
+    return Incomplete(
+        f"{len(poison)} keys of {job.stage.kind} killed their worker {tries} times each: "
+        + ", ".join(str(s.start) for s in poison[:10]),
+        where=job.folder,
+        do="look at these queries (ordinals) or add memory, then run again",
+    )
+
+
+def application_error(error: Any, shard: Shard | None, job: Job) -> Exception:
+    """Return the user's error as it was raised; wrap a bug with the shard and the place (None: the
+    worker was being made)."""
+    cause = error.cause
+    if isinstance(cause, RankmillError):
+        return cause
+    at = "making the worker"
+    if shard is not None:
+        at = f"shard {shard.number}, keys {shard.start} to {shard.stop}"
+    return RankmillError(
+        f"{type(cause).__name__}: {cause}",
+        where=f"{job.stage.kind} {at}",
+        do="run again with --workers 0 --debug to see the traceback",
+    )
+
+
+# ---- the supervisor ----------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -187,15 +443,33 @@ class _Flight:
     started: float
 
 
+@dataclass(slots=True)
+class _Start:
+    """An actor that is not open for shards yet: its process comes up, then its worker is made."""
+
+    actor: Any
+    slot: int
+    since: float
+    fresh: bool  # not one that has rested
+    up: bool = False
+
+
 class _Supervisor:
     """Feeds the slots, waits for whatever finishes first, and decides what a failure means."""
 
-    def __init__(self, job: Job, workers: int, commit: Commit, progress: Progress):
-        import ray
-
+    def __init__(
+        self,
+        ray: Any,
+        job: Job,
+        workers: int,
+        commit: Commit,
+        progress: Progress,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.ray, self.job, self.commit, self.progress = ray, job, commit, progress
+        self.clock = clock
         threads = threads_of_each(_processors(ray), workers)
-        self.actor_class = ray.remote(  # type: ignore[call-overload]
+        self.actor_class = ray.remote(
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=1,
@@ -204,13 +478,17 @@ class _Supervisor:
         )(_ShardActor)
         self.threads, self.number = threads, next(_jobs)
         self.slots: list[Any] = [None] * min(workers, max(len(job.pending), 1))
+        self.closed: set[int] = set()  # slots for which the cluster has no room
+        self.warm: set[int] = set()  # slots whose actor has ended a shard
+        self.starts: dict[Any, _Start] = {}
+        self.last_up, self.failures = clock(), 0
         self.queue = Waiting(job.pending, job.stage.together)
         self.tries: dict[tuple[int, int, int], int] = {}
-        self.flights: dict[Any, _Flight] = {}
+        self.flights: dict[Any, _Flight] = {}  # of each slot in the order that it computes them
         self.pieces: dict[int, dict[int, Report]] = {}  # halves of a shard by their first key
         self.whole = {s.number: s for s in job.pending}
         self.poison: list[Shard] = []
-        self.seconds: list[float] = []
+        self.deadlines = Deadlines(ledger.seconds_here(job.folder))
         self.lost = (
             ray.exceptions.RayActorError,
             ray.exceptions.OutOfMemoryError,
@@ -225,8 +503,12 @@ class _Supervisor:
         self.progress.begin(stage.kind, stage.unit, len(pending), self.job.done, work)
         try:
             while self.queue or self.flights:
+                self._open_slots()
                 self._fill()
-                ready, _ = self.ray.wait(list(self.flights), num_returns=1, timeout=1.0)
+                coming = [*self.flights, *self.starts]
+                if not coming:
+                    raise self._no_actor()
+                ready, _ = self.ray.wait(coming, num_returns=1, timeout=1.0)
                 for reference in ready:
                     self._land(reference)
                 self._enforce_deadlines()
@@ -237,85 +519,120 @@ class _Supervisor:
             raise poison_error(self.poison, self.job, TRIES)
 
     def _fill(self) -> None:
-        for slot in range(len(self.slots)):
-            busy = sum(f.slot == slot for f in self.flights.values())
-            while self.queue and busy < IN_FLIGHT:
-                if self.slots[slot] is None:
-                    if not self._has_room():
-                        break  # a node has gone: the other slots do its work
-                    self.slots[slot] = self._fresh_actor()
-                self._send(self.queue.take(slot), slot)
-                busy += 1
+        loads = {slot: 0 for slot, actor in enumerate(self.slots) if actor is not None}
+        for flight in self.flights.values():
+            loads[flight.slot] += 1
+        for slot in fill_order(loads, len(self.queue), len(self.starts)):
+            self._send(self.queue.take(slot), slot)
 
-    def _has_room(self) -> bool:
-        """Say whether one more actor of ours fits the nodes that are alive; the first always may
-        try."""
-        alive = sum(actor is not None for actor in self.slots)
-        return not alive or alive < sum(c // self.threads for c in _processors(self.ray))
+    # ---- actors come and go --------------------------------------------------------------------
+
+    def _open_slots(self) -> None:
+        """Start an actor for every slot that waiting shards need, all at once."""
+        starting = {start.slot for start in self.starts.values()}
+        alive = {slot for slot, actor in enumerate(self.slots) if actor is not None} | starting
+        free = len(alive - {flight.slot for flight in self.flights.values()})
+        empty = [s for s in range(len(self.slots)) if s not in alive | self.closed]
+        empty = empty[: max(0, len(self.queue) - free)]
+        if not empty:
+            return
+        # What fits the nodes that are alive: where one has gone, the other slots do its work. The
+        # first always may try.
+        room = sum(count // self.threads for count in _processors(self.ray)) - len(alive)
+        for slot in empty[: max(room, not alive)]:
+            self._start(slot)
+
+    def _start(self, slot: int) -> None:
+        """Begin to start an actor, or take one that another stage has left behind."""
+        resting = self._resting()
+        fresh = not resting
+        if fresh:
+            self._dismiss_others()
+        actor = self.actor_class.remote(self.threads) if fresh else resting.pop()
+        self.starts[actor.ready.remote()] = _Start(actor, slot, self.clock(), fresh)
+
+    def _started(self, reference: Any, start: _Start) -> None:
+        """Go on with an actor whose process is up, or whose worker is made, or that has died."""
+        stage = self.job.stage
+        try:
+            self.ray.get(reference)
+        except self.lost as error:
+            self._start_failed(start, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+            return
+        except self.ray.exceptions.RayTaskError as error:
+            raise application_error(error, None, self.job) from error
+        if start.up:
+            self.slots[start.slot], self.failures = start.actor, 0
+            return
+        start.up, start.since, self.last_up = True, self.clock(), self.clock()
+        made = start.actor.prepare.remote(self.number, stage.worker, dict(stage.options))
+        self.starts[made] = start
+
+    def _start_failed(self, start: _Start, cause: str) -> None:
+        """Let the slot be started again, unless actors go on ending so: no shard is to blame."""
+        ledger.note(self.job.folder, -1, 0, None, f"starting actor: {cause}")
+        if not start.up and not start.fresh:
+            return  # it had died while it rested
+        self.failures += 1
+        if self.failures >= TRIES * len(self.slots):
+            raise RankmillError(
+                f"{self.failures} actors in a row ended before their worker was made, "
+                f"the last with {cause}",
+                where=f"{self.job.stage.kind}, {len(self.slots)} workers",
+                do="each of them loads what the stage needs, a model or an index: ask for fewer "
+                "--workers, or run with --workers 0 to see what happens",
+            )
+
+    def _no_actor(self) -> RankmillError:
+        return RankmillError(
+            f"no actor came up within {READY_S:.0f} s; asked for {self.threads} CPUs "
+            f"and {self.job.stage.gpus} GPUs",
+            where=f"cluster with {self.ray.cluster_resources()}",
+            do="ask for fewer --workers, or give the cluster these resources",
+        )
+
+    def _resting(self) -> list[Any]:
+        """Return the actors of our size that wait for work."""
+        assert _here is not None
+        return _here.idle.setdefault((self.threads, self.job.stage.gpus), [])
 
     def _release(self) -> None:
-        """Send healthy actors to rest for the next stage; kill those that still have a shard."""
+        """Send healthy actors to rest for the next stage; kill those that still have work."""
         busy = {flight.slot for flight in self.flights.values()}
-        resting = _idle.setdefault((self.threads, self.job.stage.gpus), [])
         for slot, actor in enumerate(self.slots):
             if actor is not None and slot in busy:
                 self.ray.kill(actor)
             elif actor is not None:
                 actor.rest.remote()
-                resting.append(actor)
-
-    def _rested_actor(self) -> Any | None:
-        """Return an actor that another stage has left behind, if one is still alive."""
-        resting = _idle.get((self.threads, self.job.stage.gpus), [])
-        while resting:
-            actor = resting.pop()
-            try:
-                self.ray.get(actor.ready.remote(), timeout=READY_S)
-                return actor
-            except (*self.lost, self.ray.exceptions.GetTimeoutError) as error:
-                ledger.note(self.job.folder, -1, 0, None, f"rested actor: {type(error).__name__}")
-        return None
+                self._resting().append(actor)
+        for start in self.starts.values():
+            if start.up:
+                self.ray.kill(start.actor)
+            else:
+                self._resting().append(start.actor)
 
     def _dismiss_others(self) -> None:
         """End resting actors of other sizes: they hold processors that a new one needs."""
-        for size in [s for s in _idle if s != (self.threads, self.job.stage.gpus)]:
-            for actor in _idle.pop(size):
+        assert _here is not None
+        for size in [s for s in _here.idle if s != (self.threads, self.job.stage.gpus)]:
+            for actor in _here.idle.pop(size):
                 self.ray.kill(actor)
 
-    def _fresh_actor(self) -> Any:
-        actor = self._rested_actor()
-        if actor is not None:
-            return actor
-        self._dismiss_others()
-        stage = self.job.stage
-        actor = self.actor_class.remote(self.threads)
-        try:
-            self.ray.get(actor.ready.remote(), timeout=READY_S)
-        except self.ray.exceptions.GetTimeoutError as error:
-            raise RankmillError(
-                f"no actor came up within {READY_S:.0f} s; asked for {self.threads} CPUs "
-                f"and {stage.gpus} GPUs",
-                where=f"cluster with {self.ray.cluster_resources()}",
-                do="ask for fewer --workers, or give the cluster these resources",
-            ) from error
-        return actor
+    # ---- shards come and go --------------------------------------------------------------------
 
     def _send(self, shard: Shard, slot: int) -> None:
         attempt = self.tries.get(_key(shard), 0) + 1
         path = attempt_path(self.job, shard, attempt)
         stage = self.job.stage
         reference = self.slots[slot].run.remote(
-            self.number,
-            stage.worker,
-            dict(stage.options),
-            shard,
-            stage.schema_of(shard),
-            str(path),
-            stage.gpus,
+            self.number, shard, stage.schema_of(shard), str(path), stage.gpus
         )
-        self.flights[reference] = _Flight(shard, slot, attempt, time.monotonic())
+        self.flights[reference] = _Flight(shard, slot, attempt, self.clock())
 
     def _land(self, reference: Any) -> None:
+        if reference in self.starts:
+            self._started(reference, self.starts.pop(reference))
+            return
         flight = self.flights.get(reference)
         if flight is None:
             return  # already requeued with its dead actor
@@ -327,10 +644,11 @@ class _Supervisor:
         except self.ray.exceptions.RayTaskError as error:
             raise application_error(error, flight.shard, self.job) from error
         del self.flights[reference]
-        self.seconds.append(report.cost.wall_s)
+        self.deadlines.ended(flight.shard, report.cost.wall_s)
+        self.warm.add(flight.slot)
         for other in self.flights.values():
             if other.slot == flight.slot:
-                other.started = time.monotonic()  # it waited behind this one until now
+                other.started = self.clock()  # it waited behind this one until now
         ledger.note(self.job.folder, flight.shard.number, flight.attempt, report.cost)
         self._deliver(flight.shard, report)
 
@@ -352,10 +670,11 @@ class _Supervisor:
     def _actor_died(self, flight: _Flight, cause: str) -> None:
         """Requeue what the actor held; only the shard that was running has used up a try."""
         held = [(r, f) for r, f in self.flights.items() if f.slot == flight.slot]
-        running, stage = min((f for _, f in held), key=lambda f: f.started), self.job.stage
+        running, stage = held[0][1], self.job.stage
         for reference, _ in held:
             del self.flights[reference]
         self.slots[flight.slot] = None
+        self.warm.discard(flight.slot)
         ledger.note(self.job.folder, running.shard.number, running.attempt, None, cause)
         for _, other in held:
             if other is not running:
@@ -374,18 +693,24 @@ class _Supervisor:
 
     def _enforce_deadlines(self) -> None:
         """Kill an actor whose shard takes far longer than its peers: a hang, not slowness."""
-        limit = FIRST_DEADLINE_S
-        if self.seconds:
-            median = sorted(self.seconds)[len(self.seconds) // 2]
-            limit = max(DEADLINE_S, 10 * median)
-        now = time.monotonic()
+        now = self.clock()
         for slot in range(len(self.slots)):
-            mine = [f for f in self.flights.values() if f.slot == slot]
-            if mine and now - min(f.started for f in mine) > limit:
+            running = next((f for f in self.flights.values() if f.slot == slot), None)
+            if running is None:
+                continue
+            limit = self.deadlines.of(running.shard, first=slot not in self.warm)
+            if now - running.started > limit:
                 self.ray.kill(self.slots[slot])
-                self._actor_died(
-                    min(mine, key=lambda f: f.started), f"no result after {limit:.0f} s"
-                )
+                self._actor_died(running, f"no result after {limit:.0f} s")
+        for reference, start in list(self.starts.items()):
+            since = start.since if start.up else max(start.since, self.last_up)
+            limit = LOAD_S if start.up else READY_S
+            if now - since > limit:
+                del self.starts[reference]
+                self.ray.kill(start.actor)
+                if start.fresh and not start.up:
+                    self.closed.add(start.slot)
+                self._start_failed(start, f"not ready after {limit:.0f} s")
 
 
 def _processors(ray: Any) -> list[int]:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 
-class RankmillError(Exception):
-    """Base of all errors raised to users; `exit_status` is what the command line returns.
+class Explained(BaseException):
+    """What ends a run and says so: an error raised to users, or a signal. `exit_status` is what the
+    command line returns.
 
     Parameters: `what` was received or happened, `where` (file, line, query, shard), `do` = the next
     step.
@@ -35,7 +36,11 @@ class RankmillError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.do)
 
 
-def _rebuild(kind: type[RankmillError], what: str, where: str | None, do: str | None):
+class RankmillError(Explained, Exception):
+    """Base of all errors raised to users."""
+
+
+def _rebuild(kind: type[Explained], what: str, where: str | None, do: str | None):
     return kind(what, where=where, do=do)
 
 
@@ -69,8 +74,13 @@ class Corrupt(RankmillError):
     exit_status = 6
 
 
-class Interrupted(RankmillError):
-    """Stopped by a signal; finished parts are kept and the same command resumes."""
+class Interrupted(Explained):
+    """Stopped by a signal; finished parts are kept and the same command resumes.
+
+    It is raised wherever the program happens to be, also inside `except Exception`, ours or a
+    library's, which would take it for a fault of a file. So it is no Exception, no more than
+    KeyboardInterrupt is.
+    """
 
     exit_status = 75
 

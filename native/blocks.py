@@ -10,6 +10,7 @@ gives the same groups whoever searches it. Source: quantities.md §3 (D3), §6 (
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -27,6 +28,59 @@ _CLOSE = 0.1  # of the tolerance: near enough to a cell to stop searching
 _OUTSIDE = 10.0  # above every value of a group whose locality is right
 _MASK = np.uint64(0xFFFFFFFF)
 _LN2 = math.log(2.0)
+
+
+class Items(NamedTuple):
+    """The items of all rows, positives first.
+
+    score float64[items], already divided by T, finite; place int64[items]: where the item's vector
+    stands in `half` (uint16 bits of float16 [n, dim]) or `single` (float32 [n, dim]; the other has
+    no columns), none zero; offsets int64[rows+1]; positives int64[rows]: how many of the row's
+    first items are in every group, 1 … size − 1, and the row has at least `size` items; keys
+    uint64[rows].
+    """
+
+    score: np.ndarray
+    half: np.ndarray
+    single: np.ndarray
+    place: np.ndarray
+    offsets: np.ndarray
+    positives: np.ndarray
+    keys: np.ndarray
+
+
+class Design(NamedTuple):
+    """The blocks that are wanted: bins × bins groups of `size`.
+
+    kind: MEAN_RADIUS, MAX_RADIUS (from item 0) or DIAMETER, in cosine or Euclidean distance of unit
+    vectors; role: ALL_PAIRS, POS_NEG, NEG_NEG. Locality levels lie around the middle of what groups
+    can have, the outer ones `span` of that apart; entropy levels likewise within what is found at
+    *every* locality level. A search ends after `steps` proposals, or nearer to its cell than _CLOSE
+    times `tolerance`, in steps between levels. least float64[2]: smallest steps of locality and of
+    entropy (bits), above what rounding makes.
+    """
+
+    kind: int
+    cosine: bool
+    role: int
+    bins: int
+    span: float
+    tolerance: float
+    least: np.ndarray
+    size: int
+    steps: int
+
+
+class Row(NamedTuple):
+    """One row in a search: scores float64[items], distances `far` as `_measure_distances` writes
+    them, how many positives and items, its key, and order int64[items], which the search fills."""
+
+    score: np.ndarray
+    far: np.ndarray
+    positives: int
+    items: int
+    key: np.uint64
+    order: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True)
@@ -158,9 +212,11 @@ def _partners(role, positives, size):
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(want, goal, score, far, kind, role, positives, size, count, steps, key, counter, order):
-    """Search from a fresh draw; order[:size] becomes the group. Returns (value, entropy in bits,
-    locality)."""
+def _search(want, goal, row, design, counter):
+    """Search from a fresh draw; row.order[:size] becomes the group. Returns (value, entropy in
+    bits, locality)."""
+    score, far, positives, count, key, order = row
+    kind, role, size, steps = design.kind, design.role, design.size, design.steps
     _start(order, count, positives, size, key, counter)
     first, last, pairs = _partners(role, positives, size)
     nats, members = np.empty((size, size)), np.empty(size)
@@ -232,25 +288,24 @@ def _spread_out(low, high, span, bins, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def _block(
-    score, far, kind, role, positives, size, count, bins, span, tolerance, least, steps, key, order,
-    chosen, levels,
-):  # fmt: skip
+def _block(row, design, chosen, levels):
     """Choose the groups of one row; returns its status. Arguments as in `search_blocks`."""
     counter, goal = np.zeros(1, np.int64), np.ones(5)
-    fixed = score, far, kind, role, positives, size, count, steps, key, counter, order
+    kind, bins, span, tolerance = design.kind, design.bins, design.span, design.tolerance
+    least, size, order = design.least, design.size, row.order
     if kind == DIAMETER:
-        low = _search(_NEAREST, goal, *fixed)[2]
-        high = _search(_FARTHEST, goal, *fixed)[2]
+        low = _search(_NEAREST, goal, row, design, counter)[2]
+        high = _search(_FARTHEST, goal, row, design, counter)[2]
     else:
-        low, high = _reach_of_radius(far, kind, positives, size, count)
+        low, high = _reach_of_radius(row.far, kind, row.positives, size, row.items)
     goal[1], goal[4] = _spread_out(low, high, span, bins, levels[0]), tolerance
     if not goal[1] >= least[0]:
         return LOCALITY_NARROW
     low, high = 0.0, 1.0
     for near in range(bins):
         goal[0] = levels[0, near]
-        lowest, highest = _search(_LOWEST, goal, *fixed), _search(_HIGHEST, goal, *fixed)
+        lowest = _search(_LOWEST, goal, row, design, counter)
+        highest = _search(_HIGHEST, goal, row, design, counter)
         if lowest[0] > _OUTSIDE or highest[0] > _OUTSIDE:
             return NOT_ATTAINED
         low, high = max(low, lowest[1]), min(high, highest[1])
@@ -260,41 +315,28 @@ def _block(
     for near in range(bins):
         for sure in range(bins):
             goal[0], goal[2] = levels[0, near], levels[1, sure]
-            _search(_HIT, goal, *fixed)
+            _search(_HIT, goal, row, design, counter)
             for i in range(size):
                 chosen[near * bins + sure, i] = order[i]
     return FOUND
 
 
 @numba.njit(cache=True, nogil=True)
-def search_blocks(
-    score, half, single, index, offsets, positives, keys, kind, cosine, role, bins, span, tolerance,
-    least, size, steps, start, stop, chosen, levels, status,
-):  # fmt: skip
-    """Choose bins × bins groups of `size` for each of the rows [start, stop).
+def search_blocks(items, design, start, stop, chosen, levels, status):
+    """Choose bins × bins groups for each of the rows [start, stop) of `Items` by a `Design`.
 
-    score float64[items], already divided by T, finite; index int64[items]: where the item's vector
-    stands in `half` (uint16 bits of float16 [n, dim]) or `single` (float32 [n, dim]; the other has
-    no columns), none zero; offsets int64[rows+1]; positives int64[rows]: how many of the row's
-    first items are in every group, 1 … size − 1, and the row has at least `size` items; keys
-    uint64[rows]. kind: MEAN_RADIUS, MAX_RADIUS (from item 0) or DIAMETER, in cosine or Euclidean
-    distance of unit vectors; role: ALL_PAIRS, POS_NEG, NEG_NEG; least float64[2]: smallest steps of
-    locality and of entropy (bits), above what rounding makes. Locality levels lie around the middle
-    of what groups can have, the outer ones `span` of that apart; entropy levels likewise within
-    what is found at *every* locality level. A search ends after `steps` proposals, or nearer to its
-    cell than _CLOSE tolerances. chosen int32[rows, bins², size] gets places within the row, cell
-    (near, sure) at near·bins + sure; levels float64[rows, 2, bins] the targets; status
-    uint8[rows] FOUND or why there are none; then `chosen` stays as it is.
+    chosen int32[rows, bins², size] gets places within the row, cell (near, sure) at
+    near·bins + sure; levels float64[rows, 2, bins] the targets; status uint8[rows] FOUND or why
+    there are none; then `chosen` stays as it is.
     """
+    score, half, single, index, offsets, positives, keys = items
     longest = longest_row(offsets, start, stop)
     vectors = np.zeros((longest, max(half.shape[1], single.shape[1])), np.float32)
-    diameter = kind == DIAMETER
+    diameter = design.kind == DIAMETER
     far = np.empty(max(longest, longest * (longest - 1) // 2) if diameter else longest)
     order = np.empty(longest, np.int64)
     for r in range(start, stop):
         begin, end = offsets[r], offsets[r + 1]
-        _measure_distances(half, single, index, begin, end, cosine, diameter, vectors, far)
-        status[r] = _block(
-            score[begin:end], far, kind, role, positives[r], size, end - begin, bins, span,
-            tolerance, least, steps, keys[r], order, chosen[r], levels[r],
-        )  # fmt: skip
+        _measure_distances(half, single, index, begin, end, design.cosine, diameter, vectors, far)
+        row = Row(score[begin:end], far, positives[r], end - begin, keys[r], order)
+        status[r] = _block(row, design, chosen[r], levels[r])

@@ -20,6 +20,8 @@ Three steps, of which the first does nearly all the work:
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -31,6 +33,55 @@ _SPARSE = STRIP // 16  # postings of a strip below which it is not scanned
 _CHUNK = 128  # documents of a strip looked at together
 _GROUP = 8  # queries that go through a strip together, while its postings are in the cache
 _ONE = np.uint64(1)  # unsigned indices spare the check for negative ones in the hot loops
+
+
+class Bags(NamedTuple):
+    """Queries as bags of terms: query q has term[bounds[q]:bounds[q+1]], and each `times` often."""
+
+    bounds: np.ndarray  # int64 [queries + 1]
+    term: np.ndarray  # int32, numbers of the batch
+    times: np.ndarray  # int32
+
+
+class Impacts(NamedTuple):
+    """The documents start … start + docs − 1 of a collection, and what the batch's terms add to
+    them: arrays as `bm25_impacts.impacts` and `spread` write them."""
+
+    fact: np.ndarray
+    table: np.ndarray
+    doc: np.ndarray
+    impact: np.ndarray
+    start: int
+    docs: int
+
+
+class Rounding(NamedTuple):
+    """How each query counts, int64 [queries] each: its depth k, and what its fixed point is like.
+
+    Sums are shifted by `shift` bits to fit, `slack` is twice their largest rounding error in units,
+    `bin_shift` makes bins of the histogram of them.
+    """
+
+    k: np.ndarray
+    shift: np.ndarray
+    slack: np.ndarray
+    bin_shift: np.ndarray
+
+
+class Candidates(NamedTuple):
+    """What is known of each query between blocks, in and out.
+
+    histogram uint32 [queries, BINS] of candidate scores, `above` int64 candidates in bin `low`
+    int64 or higher, candidate and score uint32 [queries, capacity], of which `found` int64 are
+    used; −1 says that there are more documents that rounding cannot tell apart than capacity.
+    """
+
+    histogram: np.ndarray
+    above: np.ndarray
+    low: np.ndarray
+    found: np.ndarray
+    candidate: np.ndarray
+    score: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
@@ -177,13 +228,15 @@ def _look_up(n, terms, facts, o, later, least, table, shift, some_doc, some_sum)
 
 
 @numba.njit(cache=True, nogil=True)
-def raise_low(bounds, term, count, k, fact, impact, shift, bin_shift, low):
+def raise_low(bags, block, rounding, low):
     """Raise low int64 [queries] to what k documents of the first block are sure to reach.
 
     A term with at least k postings there gives its k-th largest impact, to the precision of a
-    histogram; k is here the deepest query's. Arguments as in `impacts` and `accumulate`, in the
-    same order of terms.
+    histogram; k is here the deepest query's. Arguments: `Bags`, `Impacts`, `Rounding`.
     """
+    bounds, term, count = bags
+    fact, impact = block.fact, block.impact
+    k, shift, _, bin_shift = rounding
     deepest = np.int64(0)
     for q in range(k.size):
         deepest = max(deepest, k[q])
@@ -268,23 +321,17 @@ def _add_now(n, facts, o, later, strip, sums, doc, impact, shift):
 
 
 @numba.njit(cache=True, nogil=True)
-def accumulate(
-    queries, bounds, term, count, fact, table, doc, impact, start, docs, all_docs,
-    k, shift, slack, bin_shift, sums, histogram, above, low, found, candidate, score,
-):  # fmt: skip
+def accumulate(queries, bags, block, all_docs, rounding, sums, candidates):
     """Add one block's documents to the candidates of the queries [queries[0], queries[1]).
 
-    Query q has the terms term[bounds[q]:bounds[q+1]] (int32, numbers of the batch) with their
-    counts (int32); fact, doc, impact, table as in `impacts` and `spread`. The block's documents are
-    start … start + docs − 1 of all_docs, or of 0, which forbids guessing a threshold; if in the end
-    low > 0 and above < k, a guess was too high and candidates lack. Per query, int64: k, shift,
-    bin_shift, slack (twice the largest rounding error of a sum, in units).
-
-    State per query, in and out: histogram uint32 [queries, BINS] of candidate scores, `above` int64
-    candidates in bin `low` int64 or higher, candidate and score uint32 [queries, capacity], of
-    which `found` int64 are used; −1 says that there are more documents that rounding cannot tell
-    apart than capacity. sums uint32 [65,536] is scratch: zeros in, zeros out.
+    Arguments: `Bags`, `Impacts`, `Rounding`, `Candidates`. The block is one of all_docs, or of 0,
+    which forbids guessing a threshold; if in the end low > 0 and above < k, a guess was too high
+    and candidates lack. sums uint32 [65,536] is scratch: zeros in, zeros out.
     """
+    bounds, term, count = bags
+    fact, table, doc, impact, start, docs = block
+    k, shift, slack, bin_shift = rounding
+    histogram, above, low, found, candidate, score = candidates
     longest = np.max(bounds[1:] - bounds[:-1]) + 1
     later, order = np.zeros(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
     facts = np.empty((_GROUP, longest, FACTS), dtype=np.uint32)

@@ -3,6 +3,8 @@ where the rounding leaves it open. The second half of `native.bm25`, which expla
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -10,6 +12,49 @@ FINER_BITS = 24  # of the sums that settle an order, beyond those of the first s
 _DIGIT = 11  # bits of one pass of the radix sort
 _CROWD = 48  # keys of one digit that insertion sort is still quick for
 _LONG_RUN = 64  # entries that insertion sort is too slow for
+
+
+class Lists(NamedTuple):
+    """The candidates of each query: found, candidate and score as in `bm25.Candidates`.
+
+    Where rounding leaves the order of a run open (neighbours within `slack`), open_order uint8 is
+    run number modulo 255 + 1, elsewhere 0; opened int64 [queries] counts what is open.
+    """
+
+    found: np.ndarray
+    candidate: np.ndarray
+    score: np.ndarray
+    open_order: np.ndarray
+    opened: np.ndarray
+
+
+class Open(NamedTuple):
+    """The candidates with an open order: those of query q stand from at[q] to end[q] − 1.
+
+    at, end, next int64 [queries]: `next` moves on with the blocks. By document: doc uint32, and
+    place uint32, its number among all that are open. score int64, by that number.
+    """
+
+    at: np.ndarray
+    end: np.ndarray
+    next: np.ndarray
+    doc: np.ndarray
+    place: np.ndarray
+    score: np.ndarray
+
+
+class Frequencies(NamedTuple):
+    """The documents start … start + docs − 1 and where the batch's terms stand in them; the arrays
+    as in `bm25_impacts.impacts`."""
+
+    start: int
+    docs: int
+    first: np.ndarray
+    size: np.ndarray
+    doc: np.ndarray
+    tf: np.ndarray
+    idf: np.ndarray
+    norm: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True)
@@ -50,13 +95,14 @@ def _pass(key, n, shift, other, tally):
 
 
 @numba.njit(cache=True, nogil=True)
-def rank(queries, k, slack, bin_shift, low, found, candidate, score, open_order, opened):
+def rank(queries, rounding, low, lists):
     """Sort the candidates of each query by (−score, doc), in place, and drop those beyond k.
 
-    Where rounding leaves the order of a run open (neighbours within `slack`), open_order uint8
-    becomes run number modulo 255 + 1, elsewhere 0. `found` shrinks to the end of the run that holds
-    place k[q] (int64); opened int64 [queries] counts what is open.
+    Arguments: `bm25.Rounding`, low int64 [queries] as in `bm25.Candidates`, `Lists`. `found`
+    shrinks to the end of the run that holds place k[q].
     """
+    k, _, slack, bin_shift = rounding
+    found, candidate, score, open_order, opened = lists
     capacity, half = candidate.shape[1], np.uint64(32)
     key, other = np.empty(capacity, np.uint64), np.empty(capacity, np.uint64)
     tally = np.empty(1 << _DIGIT, np.int64)
@@ -102,11 +148,10 @@ def _find(doc, low, size, n, offset, at):
 
 
 @numba.njit(cache=True, nogil=True)
-def list_open(queries, found, candidate, open_order, fine_at, fine_doc, fine_place):
-    """List the candidates of query q with an open order by document, from fine_at[q] on.
-
-    Writes to fine_doc uint32 the document, to fine_place uint32 its number among all that are open.
-    """
+def list_open(queries, lists, open_):
+    """List the candidates of each query with an open order by document: `Lists`, `Open`."""
+    found, candidate, _, open_order, _ = lists
+    fine_at, _, _, fine_doc, fine_place, _ = open_
     capacity, half = candidate.shape[1], np.uint64(32)
     key, other = np.empty(capacity, np.uint64), np.empty(capacity, np.uint64)
     tally = np.empty(1 << _DIGIT, np.int64)
@@ -125,18 +170,16 @@ def list_open(queries, found, candidate, open_order, fine_at, fine_doc, fine_pla
 
 
 @numba.njit(cache=True, nogil=True)
-def score_finely(
-    queries, unit, fine_end, fine_next, fine_doc, fine_place, fine, start, docs, bounds, term,
-    count, first, size, doc, tf, idf, norm,
-):  # fmt: skip
-    """Sum the scores of the candidates with an open order in the block of documents `start`….
+def score_finely(queries, bags, block, unit, open_):
+    """Sum the scores of the candidates with an open order in one block of documents.
 
-    Those of query q stand in fine_doc and fine_place, as `list_open` writes them, from fine_next[q]
-    (int64, moved on) to fine_end[q] − 1; blocks come in order. Their scores are added to fine
-    int64, in units of unit[q] (float64) · 2^-24. Such sums do not depend on the order of the terms,
-    and their rounding is as small as that of float64. The other arguments as in `impacts` and
-    `accumulate`.
+    Arguments: `Bags`, `Frequencies`, `Open`; blocks come in order. Scores are added in units of
+    unit[q] (float64) · 2^-24. Such sums do not depend on the order of the terms, and their rounding
+    is as small as that of float64.
     """
+    bounds, term, count = bags
+    start, docs, first, size, doc, tf, idf, norm = block
+    _, fine_end, fine_next, fine_doc, fine_place, fine = open_
     place, offset = np.empty(fine.size, np.int64), np.empty(fine.size, np.uint16)
     at = np.empty(fine.size, np.int64)
     for q in range(queries[0], queries[1]):
@@ -212,16 +255,16 @@ def _order_run(fine, taken, doc, q, first, n, order):
 
 
 @numba.njit(cache=True, nogil=True)
-def settle(
-    queries, k, unit, found, candidate, score, open_order, fine_at, fine, out_at, doc, points
-):  # fmt: skip
+def settle(queries, k, unit, lists, open_, out_at, doc, points):
     """Write the best k[q] of each query, best first, to doc uint32 and points float32 from
     out_at[q] on.
 
-    `fine` as `score_finely` leaves it; the other candidates' score is score · unit[q]. A score that
-    float32 would round up to the one before it, though it is lower, is written as the next float32
-    below: a list is always ordered by (−score, doc) as stored.
+    `Lists` as `rank`, `Open` as `score_finely` leaves them; the other candidates' score is
+    score · unit[q]. A score that float32 would round up to the one before it, though it is lower,
+    is written as the next float32 below: a list is always ordered by (−score, doc) as stored.
     """
+    found, candidate, score, open_order, _ = lists
+    fine_at, fine = open_.at, open_.score
     order = np.empty(candidate.shape[1], np.int64)
     for q in range(queries[0], queries[1]):
         taken, i, before, written = fine_at[q], 0, np.inf, np.float32(np.inf)

@@ -5,10 +5,36 @@ when `middle` and `second` are empty. Sequences lie one behind the other in batc
 number of tokens, so a batch holds no padding but its tail.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
 _jit = numba.njit(cache=True, nogil=True)
+
+
+class Side(NamedTuple):
+    """The texts on one side of all sequences.
+
+    ids, offsets: ragged token ids; row, keep int [n]: which row of them each sequence takes, and
+    how many ids of it; type: their segment.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    row: np.ndarray
+    keep: np.ndarray
+    type: int
+
+
+class Special(NamedTuple):
+    """The special ids in order (int32), `prefix` of them, then `middle`, then the rest, and the
+    segment of each (int32)."""
+
+    ids: np.ndarray
+    types: np.ndarray
+    prefix: int
+    middle: int
 
 
 @_jit
@@ -76,41 +102,21 @@ def fill_batches(lengths, capacity, slots, batch, offset):
 
 
 @_jit
-def write_sequences(
-    members,
-    offset,
-    first_ids,
-    first_offsets,
-    first_row,
-    keep_first,
-    second_ids,
-    second_offsets,
-    second_row,
-    keep_second,
-    special,
-    special_type,
-    prefix,
-    middle,
-    first_type,
-    second_type,
-    position_start,
-    ids,
-    types,
-    positions,
-):
+def write_sequences(members, offset, first, second, special, position_start, ids, types, positions):
     """Write the sequences `members` (int [m]) of one batch at their offsets.
 
-    `first_ids`/`first_offsets` and `second_…` are ragged token ids; `first_row`, `second_row` say
-    which row of them each sequence takes and `keep_…` how many ids of it. `special` (int32) holds
-    the special ids in order: `prefix` of them, then `middle`, then the rest; `special_type` their
-    segment. Writes `ids`, `types`, `positions` (int32 [capacity]); the rest is left as it is.
+    `first`, `second`: `Side`; `special`: `Special`. Writes `ids`, `types`, `positions` (int32
+    [capacity]); the rest is left as it is.
     """
+    first_ids, first_offsets, first_row, keep_first, first_type = first
+    second_ids, second_offsets, second_row, keep_second, second_type = second
+    around, special_type, prefix, middle = special
     for m in range(len(members)):
         i = members[m]
         at = offset[i]
         start = at
         for k in range(prefix):
-            ids[at] = special[k]
+            ids[at] = around[k]
             types[at] = special_type[k]
             at += 1
         source = first_offsets[first_row[i]]
@@ -119,7 +125,7 @@ def write_sequences(
             types[at] = first_type
             at += 1
         for k in range(prefix, prefix + middle):
-            ids[at] = special[k]
+            ids[at] = around[k]
             types[at] = special_type[k]
             at += 1
         source = second_offsets[second_row[i]]
@@ -127,8 +133,8 @@ def write_sequences(
             ids[at] = second_ids[source + k]
             types[at] = second_type
             at += 1
-        for k in range(prefix + middle, len(special)):
-            ids[at] = special[k]
+        for k in range(prefix + middle, len(around)):
+            ids[at] = around[k]
             types[at] = special_type[k]
             at += 1
         for k in range(start, at):

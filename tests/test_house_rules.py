@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("native", "mining", "training", "rankmill")  # imports may only point to the left
 MAX_FUNCTION_LINES = 60  # the house aims at 50; a signature and a docstring may need ten more
+MAX_PARAMETERS = 12  # of a kernel, all by place: more belong into named tuples
 
 KERNEL_IMPORTS = {"numpy", "numba", "math", "typing", "__future__"}
 KNOWS_RAY = {"mining/actors.py"}
@@ -26,6 +28,24 @@ KNOWN_WRITES = {
     ("mining/actors.py", "tempfile.TemporaryDirectory"): "the session folder of a local cluster",
 }
 MAY_PRINT = re.compile(r"rankmill/(cli\w*\.py|cli/.*|progress\.py)")
+
+CATCH_ALL = {"Exception", "BaseException"}
+MAY_CATCH_ALL = {
+    "mining/models/folder.py": "the tokenizers library raises bare Exception for a wrong file",
+    "training/stream.py": "a thread's error, of whatever kind, is raised where its batch is due",
+}
+COUNTS_PROCESSORS = {"cpu_count", "process_cpu_count", "sched_getaffinity"}
+SHIFTS_BY_32 = {
+    "mining/pair_keys.py": "the one place",
+    "mining/exports/ranking/lightning_ir.py": "a score's bits and a document, one key to sort by",
+    "mining/text/near_copies.py": "2³² is a bound of draws",
+    "native/words.py": "a slot of a hash table: hash and number of a form",
+    "native/merge.py": "document and place within one list",
+    "native/blocks.py": "a product scaled to a bound",
+    "native/nearest.py": "a distance's bits and a document, one key to sort by",
+    "native/gather.py": "mixing and scaling of hashes",
+    "native/shingles.py": "the upper half of a hash",
+}
 
 # Calls that change the disk. `os.open` and `open` are judged by their mode.
 WRITING_OS = {
@@ -127,6 +147,15 @@ def imports_against_the_way_down(module: Module) -> Iterator[tuple[int, str]]:
     for line, path in module.imports():
         if path[0] in ROOMS and ROOMS.index(path[0]) > height:
             yield line, f"{module.room} imports {'.'.join(path)}"
+
+
+def crowded_kernels(module: Module) -> Iterator[tuple[int, str]]:
+    if module.room == "native":
+        for node in module.nodes:
+            if isinstance(node, ast.FunctionDef):
+                count = len(node.args.posonlyargs) + len(node.args.args)
+                if count > MAX_PARAMETERS:
+                    yield node.lineno, f"{node.name} takes {count} arguments: name tuples of them"
 
 
 def kernel_imports(module: Module) -> Iterator[tuple[int, str]]:
@@ -249,6 +278,44 @@ def swallowed(module: Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, "every exception ends a round of the loop in silence"
 
 
+def broad_handlers(module: Module) -> Iterator[tuple[int, str]]:
+    """What catches everything takes a bug or an interruption for what it expected."""
+    if module.room not in {"mining", "training"} or module.name in MAY_CATCH_ALL:
+        return
+    for node in module.nodes:
+        if isinstance(node, ast.ExceptHandler):
+            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            named = {dotted(kind).rpartition(".")[2] for kind in kinds if kind is not None}
+            again = any(isinstance(step, ast.Raise) and step.exc is None for step in node.body)
+            if (not named or named & CATCH_ALL) and not again:
+                yield node.lineno, f"except {', '.join(sorted(named)) or 'everything'}"
+    for name, call in module.calls:
+        if name.endswith("suppress") and {dotted(kind) for kind in call.args} & CATCH_ALL:
+            yield call.lineno, "every exception suppressed"
+
+
+def processors_elsewhere(module: Module) -> Iterator[tuple[int, str]]:
+    if module.name != "mining/processors.py":
+        for node in module.nodes:
+            if isinstance(node, ast.Attribute) and node.attr in COUNTS_PROCESSORS:
+                yield node.lineno, f"{node.attr}: mining/processors.py knows the quota too"
+
+
+def pair_keys_elsewhere(module: Module) -> Iterator[tuple[int, str]]:
+    """`query << 32 | doc` and its way back, written out."""
+    if module.name in SHIFTS_BY_32:
+        return
+    for node in module.nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.LShift | ast.RShift):
+            by = node.right.args[0] if is_uint64(node.right) else node.right
+            if constant(by) == 32:
+                yield node.lineno, "pair keys are made and read by mining/pair_keys.py"
+
+
+def is_uint64(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and dotted(node.func) == "np.uint64" and bool(node.args)
+
+
 def wordless_errors(module: Module) -> Iterator[tuple[int, str]]:
     for node in module.nodes:
         if not isinstance(node, ast.Raise) or node.exc is None:
@@ -280,6 +347,7 @@ def sizes(module: Module) -> Iterator[tuple[int, str]]:
 RULES = {
     "imports point down: rankmill, training, mining, native": imports_against_the_way_down,
     "kernels import numpy, numba and math only": kernel_imports,
+    "kernels take named tuples rather than many arguments": crowded_kernels,
     "only mining/actors.py knows Ray": ray_imports,
     "only rankmill/report knows matplotlib": plotting_imports,
     "only mining/store/files.py changes the disk": writes,
@@ -288,6 +356,9 @@ RULES = {
     "whoever makes something of a part has compared its hash": unchecked_parts,
     "only the command line and progress print": prints,
     "no exception is dropped in silence": swallowed,
+    "what catches every exception raises it again": broad_handlers,
+    "only mining/processors.py counts processors": processors_elsewhere,
+    "only mining/pair_keys.py makes keys of pairs": pair_keys_elsewhere,
     "every error raised says something": wordless_errors,
     "nothing is left for later in the code": unfinished,
     "functions stay short": sizes,
@@ -306,6 +377,7 @@ SAMPLES = [
     (imports_against_the_way_down, "native/x.py", "from rankmill.mining import pool"),
     (imports_against_the_way_down, "training/x.py", "import rankmill.cli"),
     (kernel_imports, "native/x.py", "import pyarrow as pa"),
+    (crowded_kernels, "native/x.py", f"def f({', '.join(f'a{i}' for i in range(13))}):\n    g()"),
     (ray_imports, "mining/pool.py", "def f():\n    import ray"),
     (plotting_imports, "rankmill/demo.py", "from matplotlib.figure import Figure"),
     (unchecked_parts, "mining/x.py", "artifact.tables(level=1)"),
@@ -328,6 +400,13 @@ SAMPLES = [
     (swallowed, "mining/x.py", "try:\n    f()\nexcept:\n    raise"),
     (swallowed, "mining/x.py", "try:\n    f()\nexcept OSError:\n    pass"),
     (swallowed, "mining/x.py", "for x in y:\n  try:\n    f()\n  except Exception:\n    continue"),
+    (broad_handlers, "mining/x.py", "try:\n    f()\nexcept Exception as e:\n    raise X(1) from e"),
+    (broad_handlers, "training/x.py", "try:\n    f()\nexcept (OSError, BaseException):\n    g()"),
+    (broad_handlers, "mining/x.py", "with contextlib.suppress(Exception):\n    f()"),
+    (processors_elsewhere, "bench/x.py", "threads = os.cpu_count() or 1"),
+    (processors_elsewhere, "training/x.py", "threads = len(os.sched_getaffinity(0))"),
+    (pair_keys_elsewhere, "training/x.py", "key = query[:, None] << np.uint64(32) | doc"),
+    (pair_keys_elsewhere, "mining/x.py", "query = (keys >> 32).astype(np.uint32)"),
     (wordless_errors, "mining/x.py", "raise ValueError"),
     (wordless_errors, "mining/x.py", "raise BadInput()"),
     (unfinished, "mining/x.py", "x = 1  # TO" + "DO later"),
@@ -344,6 +423,9 @@ ALLOWED = [
     (global_draws, "mining/draws.py", "np.random.Generator(np.random.Philox(key=key))"),
     (global_draws, "training/x.py", "random = generator(seed, 'x', 1)\nrandom.integers(2)"),
     (swallowed, "mining/x.py", "while True:\n  try:\n    f()\n  except Full:\n    continue"),
+    (broad_handlers, "mining/x.py", "try:\n    f()\nexcept Exception:\n    g()\n    raise"),
+    (broad_handlers, "rankmill/x.py", "try:\n    f()\nexcept Exception as e:\n    say(e)"),
+    (pair_keys_elsewhere, "mining/x.py", "half = x >> np.uint64(17)"),
     (prints, "rankmill/cli.py", "print('done')"),
     (wordless_errors, "mining/x.py", "try:\n    f()\nexcept OSError as error:\n    raise"),
 ]

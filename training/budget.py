@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..mining.pair_keys import pair_keys
 from .stream import GroupStream
 
 _BATCH = 1 << 16  # groups
@@ -58,6 +59,6 @@ def _unique(stream: GroupStream, read: int, turn: int, slices: int) -> int:
             ahead=0,
         ).batch_at(start, min(start + _BATCH, read))
         mine = rows.groups.query % slices == turn
-        query = rows.groups.query[mine].astype(np.uint64)
-        found.append((query[:, None] << np.uint64(32) | rows.groups.doc[mine]).reshape(-1))
+        query, doc = rows.groups.query[mine], rows.groups.doc[mine]
+        found.append(pair_keys(query[:, None], doc).reshape(-1))
     return int(np.unique(np.concatenate(found)).size)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..mining.errors import UsageError
 from ..mining.names import Family, nearest
+from ..mining.pair_keys import pair_keys, queries_of
 from ..native.pair_order import PAIR_COUNTS, count_pairs
 
 MEASURES = Family("measure")
@@ -78,7 +79,7 @@ class PairRisk:
         second number is that of the documents that `mu=judged` put below the others, else 0.
         """
         keys, f, y, missing = self._documents(judged.of(queries), found.of(queries))
-        query = (keys >> np.uint64(32)).astype(np.uint32)
+        query = queries_of(keys)
         starts = np.searchsorted(query, queries)
         ends = np.searchsorted(query, queries, side="right")
         offsets = np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int64)
@@ -98,8 +99,8 @@ class PairRisk:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Return keys (ascending), f, y of the documents that μ is over, and how many had no f."""
         excluded = judged.grade < 0
-        known = _keys(judged.query, judged.doc)
-        scored = _keys(found.query, found.doc)
+        known = pair_keys(judged.query, judged.doc)
+        scored = pair_keys(found.query, found.doc)
         order = np.argsort(scored, kind="stable")
         scored, score = scored[order], found.score[order].astype(np.float64)
         if self.mu == "list":
@@ -112,10 +113,6 @@ class PairRisk:
         if self.mu == "judged":
             return known, f, y, int((~there).sum())
         return known[there], f[there], y[there], 0
-
-
-def _keys(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
-    return (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64)
 
 
 def _looked_up(

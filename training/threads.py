@@ -17,6 +17,7 @@ import torch
 
 from ..mining.errors import UsageError
 from ..mining.models.precision import device
+from ..mining.processors import processors
 from .processes import Processes
 from .settings import Settings
 
@@ -69,11 +70,4 @@ def _refuse_fewer(threads: int) -> None:
 def _share(processes: Processes) -> int:
     """Return how many processors there are for each of the processes on this machine."""
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes.world > 1 else 1
-    return max(1, _processors() // here)
-
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return max(1, processors() // here)

@@ -16,6 +16,7 @@ from ..collection.handles import Collection, Corpus, Queries
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups
+from ..pair_keys import pair_keys, queries_of
 from ..runs.pool import Pool
 from ..runs.run import Run
 from ..store import Artifact, Workspace
@@ -131,7 +132,7 @@ def _read(artifact: Artifact, collection: Collection) -> Audited:
 
 def _must_be_zero(groups: Audited) -> dict[str, int]:
     """Count what no group may hold."""
-    keys = _keys(groups.query[:, None], groups.doc)
+    keys = pair_keys(groups.query[:, None], groups.doc)
     positives = _judged(groups)
     ordered = np.sort(groups.doc, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]).sum()
@@ -150,7 +151,7 @@ def _counts(groups: Audited) -> dict[str, int]:
         "queries": len(np.unique(groups.query)),
         "documents_seen": int(groups.doc.size),
         "distinct_documents": len(np.unique(groups.doc)),
-        "distinct_pairs": len(np.unique(_keys(groups.query[:, None], groups.doc))),
+        "distinct_pairs": len(np.unique(pair_keys(groups.query[:, None], groups.doc))),
         "groups_without_a_positive": int((positives == 0).sum()),
         "groups_with_several_positives": int((positives > 1).sum()),
     }
@@ -185,9 +186,9 @@ def _copies(groups: Audited, at_least: float, examples: int) -> dict[str, Any]:
         docs = np.sort(generator(0, "audit").permutation(docs)[:MOST_DOCUMENTS])
     left, right, overlap = near_pairs(shingled(groups.corpus.texts(docs)), at_least)
     left, right = docs[left], docs[right]
-    near = np.unique(np.concatenate([_keys(left, right), _keys(right, left)]))
+    near = np.unique(np.concatenate([pair_keys(left, right), pair_keys(right, left)]))
     first = groups.doc[:, :1]
-    against = _keys(np.broadcast_to(first, groups.doc.shape), groups.doc)
+    against = pair_keys(np.broadcast_to(first, groups.doc.shape), groups.doc)
     bad = np.isin(against, near) & groups.negative
     rows, places = np.nonzero(bad)
     equal = equal_texts(groups.corpus, left, groups.corpus, right)
@@ -264,13 +265,13 @@ def _negatives(groups: Artifact) -> tuple[np.ndarray, np.ndarray]:
     for part in read.parts():
         negative = ~read.positive(part)
         negative[:, 0] = False
-        keys.append(_keys(part.query[:, None], part.doc)[negative])
+        keys.append(pair_keys(part.query[:, None], part.doc)[negative])
     found = np.unique(np.concatenate(keys))
-    return np.unique(found >> np.uint64(32)), found
+    return np.unique(queries_of(found)), found
 
 
 def _per_query(keys: np.ndarray) -> dict[int, int]:
-    query, count = np.unique(keys >> np.uint64(32), return_counts=True)
+    query, count = np.unique(queries_of(keys), return_counts=True)
     return dict(zip(query.tolist(), count.tolist(), strict=True))
 
 
@@ -301,10 +302,10 @@ def gini(uses: np.ndarray) -> float:
 
 def _found_by(groups: Audited, pool: Pool) -> dict[str, float]:
     """Return the share of negatives that each source of the pool had found."""
-    wanted = np.unique(_keys(groups.query[:, None], groups.doc)[groups.negative])
+    wanted = np.unique(pair_keys(groups.query[:, None], groups.doc)[groups.negative])
     hits = dict.fromkeys(pool.labels, 0)
     for part in pool.parts():
-        keys = _keys(np.repeat(part.query, np.diff(part.offsets)), part.doc)
+        keys = pair_keys(np.repeat(part.query, np.diff(part.offsets)), part.doc)
         mine = np.isin(keys, wanted, assume_unique=True)
         for label in pool.labels:
             hits[label] += int((part.rank[label][mine] > 0).sum())
@@ -316,10 +317,6 @@ def _judged(groups: Audited) -> np.ndarray:
     if groups.split not in groups.collection.splits:
         return np.empty(0, np.uint64)
     return groups.collection.qrels(groups.split).positive_keys(groups.min_grade)
-
-
-def _keys(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    return (high.astype(np.uint64) << np.uint64(32)) | low
 
 
 def _shown(groups: Audited, query: int, name: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from ..errors import BadInput, UsageError
 from ..names import nearest
+from ..pair_keys import pair_keys
 from ..store import Artifact, Workspace, open_artifact
 
 EVERY_QUERY = "*"
@@ -191,7 +192,7 @@ class Qrels:
     def positive_keys(self, min_grade: int = 1) -> np.ndarray:
         """Return query·2³² + doc (uint64, ascending) of all that is judged `min_grade` or more."""
         good = self.grade >= min_grade
-        return (self.query[good].astype(np.uint64) << np.uint64(32)) | self.doc[good]
+        return pair_keys(self.query[good], self.doc[good])
 
 
 class Collection:
@@ -243,6 +244,12 @@ class Collection:
 
     def qrels_artifact(self, split: str) -> Artifact:
         """Return the judgements' artifact; raises BadInput with the nearest split names."""
+        if split == EVERY_QUERY:
+            raise BadInput(
+                "there are no judgements of every query (split '*')",
+                where=self.artifact.path,
+                do=f"name the split whose judgements count: {', '.join(self.splits)}",
+            )
         if split not in self.splits:
             raise BadInput(
                 f"the collection has no split {split!r}",

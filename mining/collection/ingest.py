@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ..errors import RankmillError, UsageError
 from ..names import nearest
+from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Stage, open_artifact
 from ..store.tables import CORPUS, QRELS, QUERIES, TITLED_CORPUS
 from .base import open_reader, reader_kind
@@ -207,8 +208,7 @@ class QrelsWriter:
         rows = list(self.reader.judgements(self.split))
         query_ids, doc_ids, grades = zip(*rows, strict=True)
         query, doc = self.queries.ordinals(query_ids), self.corpus.ordinals(doc_ids)
-        keys = query.astype(np.uint64) << np.uint64(32) | doc
-        _, first = np.unique(keys, return_index=True)
+        _, first = np.unique(pair_keys(query, doc), return_index=True)
         grade = np.asarray(grades, dtype=np.int16)
         table = pa.table([query[first], doc[first], grade[first]], schema=QRELS)
         repeated = len(rows) - len(first)

@@ -7,11 +7,12 @@ the members of a file for one stream.
 from __future__ import annotations
 
 import io
-import os
 import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
+
+from ..processors import processors
 
 _BLOCK = 1 << 20
 _GZIP = 31  # zlib's window bits for a gzip member, which carries no time
@@ -22,9 +23,9 @@ class GzipBlocks(io.RawIOBase):
 
     def __init__(self, out: IO[bytes]):
         self._out, self._rest = out, bytearray()
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-        self._pool = ThreadPoolExecutor(min(threads, 8))
-        self._ahead = 2 * min(threads, 8)
+        threads = min(processors(), 8)
+        self._pool = ThreadPoolExecutor(threads)
+        self._ahead = 2 * threads
         self._packed: deque[Future[bytes]] = deque()
 
     def writable(self) -> bool:

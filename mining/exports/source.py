@@ -18,6 +18,7 @@ from ..collection.handles import TextTable, blank, first_ten
 from ..draws import key_of
 from ..errors import BadInput, UsageError
 from ..groups.format import GroupArrays, Groups
+from ..pair_keys import pair_keys
 from ..store import Artifact
 
 _PAIRS = 1 << 20  # of a batch without texts
@@ -322,10 +323,8 @@ def _merged(batch: Batch) -> Batch:
     queries, first = np.unique(batch.query, return_index=True)
     if len(queries) == len(batch):
         return batch
-    query = np.repeat(batch.query, np.diff(batch.offsets)).astype(np.uint64)
-    pairs, kept, of = np.unique(
-        query << np.uint64(32) | batch.doc, return_index=True, return_inverse=True
-    )
+    query = np.repeat(batch.query, np.diff(batch.offsets))
+    pairs, kept, of = np.unique(pair_keys(query, batch.doc), return_index=True, return_inverse=True)
     leads = np.zeros(len(pairs), bool)
     leads[of[batch.lead]] = True
     order = np.argsort(kept)

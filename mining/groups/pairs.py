@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
+from ..pair_keys import docs_of, pair_keys, queries_of
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import pool_schema
 from .derived import first_rows
@@ -48,10 +49,8 @@ class _Distinct:
     def __call__(self, shard: Shard) -> Output:
         """Return the documents of queries number start…stop−1."""
         found = self.groups.rows(int(self.bounds[shard.start]), int(self.bounds[shard.stop]))
-        keys = (found.query.astype(np.uint64)[:, None] << np.uint64(32)) | found.doc
-        keys = np.unique(keys)
-        query = (keys >> np.uint64(32)).astype(np.uint32)
-        doc = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+        keys = np.unique(pair_keys(found.query[:, None], found.doc))
+        query, doc = queries_of(keys), docs_of(keys)
         queries, starts = np.unique(query, return_index=True)
         bounds = pa.array(np.append(starts, len(query)).astype(np.int32))
         lists = pa.ListArray.from_arrays(bounds, pa.array(doc))

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...native.packing import fill_batches, write_sequences
+from ...native.packing import Side, Special, fill_batches, write_sequences
 from ..devices import on_every_core, out_of_memory, to_device
 from ..errors import RankmillError
 from .classifiers import FILLER, check_padding
@@ -272,26 +272,10 @@ class Forward:
         self, s: Sequences, members: np.ndarray, offset: np.ndarray, buffers: np.ndarray
     ) -> None:
         t = s.template
-        write_sequences(
-            members,
-            offset,
-            s.first.values,
-            s.first.offsets,
-            s.first_row,
-            s.keep_first,
-            s.second.values,
-            s.second.offsets,
-            s.second_row,
-            s.keep_second,
-            t.special,
-            t.special_type,
-            t.prefix,
-            t.middle,
-            t.first_type,
-            t.second_type,
-            self.start,
-            *buffers,
-        )
+        first = Side(s.first.values, s.first.offsets, s.first_row, s.keep_first, t.first_type)
+        second = Side(s.second.values, s.second.offsets, s.second_row, s.keep_second, t.second_type)
+        special = Special(t.special, t.special_type, t.prefix, t.middle)
+        write_sequences(members, offset, first, second, special, self.start, *buffers)
 
 
 def _whole(max_length: int) -> int:

@@ -18,6 +18,7 @@ from ..collection.lines import read_lines
 from ..collection.survey import blocks
 from ..errors import BadInput
 from ..names import Call
+from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from ..store.files import sha256_of
 from .hard_negatives import Row, rows_of
@@ -215,7 +216,7 @@ def _ordinals(ids: pa.ChunkedArray, table: TextTable, file: str) -> np.ndarray:
 def _refuse_repeats(
     query: np.ndarray, doc: np.ndarray, lines: np.ndarray, whole: Collection, file: str
 ) -> None:
-    keys = query.astype(np.uint64) << np.uint64(32) | doc
+    keys = pair_keys(query, doc)
     order = np.argsort(keys, kind="stable")
     again = order[1:][keys[order[1:]] == keys[order[:-1]]]
     if len(again):

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ...native import bm25 as kernels
 from ...native import bm25_impacts, bm25_order
+from ...native.bm25 import Bags, Candidates, Impacts, Rounding
 from ...native.bm25_impacts import FACTS
 from ...native.postings import BLOCK, term_counts
 from ..text.analysis import Analysed
@@ -130,11 +131,12 @@ class Searcher:
             if number == 0:
                 state.raise_low(terms)
             self._accumulate(terms, state, work, guess)
-        again = np.flatnonzero((state.found < 0) | (guess & (state.low > 0) & (state.above < k)))
+        so_far, found = state.candidates, state.lists.found
+        again = np.flatnonzero((found < 0) | (guess & (so_far.low > 0) & (so_far.above < k)))
         self.repeated += len(again)
-        state.found[again] = 0
+        found[again] = 0
         state.rank()
-        lengths = np.minimum(state.found, k)
+        lengths = np.minimum(found, k)
         if not len(again):
             return lengths, *self._settle(state, lengths)
         lengths[again], *redone = self._tile(queries[again], depth, 4 * room, False)
@@ -158,7 +160,7 @@ class Searcher:
         postings = bm25_impacts.places(self.rows[number], uses, starts, *self._found)
         return int(postings), self._found
 
-    def _terms_of(self, number: int, uses: np.ndarray) -> _Terms:
+    def _terms_of(self, number: int, uses: np.ndarray) -> Impacts:
         """Find the batch's terms in a block and compute their impacts there."""
         block, norm = self.index.blocks[number], self.norm(self.index.blocks[number])
         postings, (first, size, at) = self._places(number, uses)
@@ -180,85 +182,53 @@ class Searcher:
             bm25_impacts.spread(which[low:high], fact, block.doc, impact, table)
 
         in_threads(lay_out, size[which] + BLOCK // 4)
-        return _Terms(block, fact, impact, table)
+        return Impacts(fact, table, block.doc, impact, block.start, block.docs)
 
-    def _accumulate(self, terms: _Terms, state: _State, work: np.ndarray, guess: bool) -> None:
-        block, all_docs = terms.block, self.index.documents if guess else 0
+    def _accumulate(self, terms: Impacts, state: _State, work: np.ndarray, guess: bool) -> None:
+        all_docs = self.index.documents if guess else 0
 
         def add(low: int, high: int) -> None:
-            kernels.accumulate(
-                (low, high),
-                *state.terms(),
-                terms.fact,
-                terms.table,
-                block.doc,
-                terms.impact,
-                block.start,
-                block.docs,
-                all_docs,
-                *state.accumulating(),
-            )
+            sums = np.zeros(BLOCK, dtype=np.uint32)
+            about = state.bags, terms, all_docs, state.rounding, sums
+            kernels.accumulate((low, high), *about, state.candidates)
 
         in_threads(add, work)
 
     def _settle(self, state: _State, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Put the open candidates in order; return (docs, scores) of lists of these lengths."""
-        fine = np.zeros(state.opened.sum(), dtype=np.int64)
-        fine_doc, fine_place = (np.empty(len(fine), dtype=np.uint32) for _ in range(2))
-        fine_at, out_at = np.cumsum(state.opened) - state.opened, np.cumsum(lengths) - lengths
-        fine_next, fine_end = fine_at.copy(), fine_at + state.opened
-        work = state.found * _WORK_OF_A_CANDIDATE
+        lists, out_at = state.lists, np.cumsum(lengths) - lengths
+        end, count = np.cumsum(lists.opened), lists.opened.sum()
+        at = end - lists.opened
+        doc, place = (np.empty(count, dtype=np.uint32) for _ in range(2))
+        score = np.zeros(count, dtype=np.int64)
+        open_ = bm25_order.Open(at, end, at.copy(), doc, place, score)
+        work = lists.found * _WORK_OF_A_CANDIDATE
         docs = np.empty(lengths.sum(), dtype=np.uint32)
         points = np.empty(len(docs), dtype=np.float32)
 
-        def open_(low: int, high: int) -> None:
-            bm25_order.list_open((low, high), *state.candidates(), fine_at, fine_doc, fine_place)
+        def list_open(low: int, high: int) -> None:
+            bm25_order.list_open((low, high), lists, open_)
 
         def settle(low: int, high: int) -> None:
-            bm25_order.settle((low, high), *state.settling(), fine_at, fine, out_at, docs, points)
+            k, unit = state.rounding.k, state.unit
+            bm25_order.settle((low, high), k, unit, lists, open_, out_at, docs, points)
 
-        in_threads(open_, work)
+        in_threads(list_open, work)
         for number, block in enumerate(self.index.blocks):
             _, (first, size, _) = self._places(number, state.uses)
-            norm = self.norm(block)
+            which = (block.start, block.docs, first, size, block.doc, block.tf)
+            known = bm25_order.Frequencies(*which, self.idf, self.norm(block))
 
-            def score(low: int, high: int, block=block, norm=norm, first=first, size=size) -> None:
-                bm25_order.score_finely(
-                    (low, high),
-                    state.unit,
-                    fine_end,
-                    fine_next,
-                    fine_doc,
-                    fine_place,
-                    fine,
-                    block.start,
-                    block.docs,
-                    *state.terms(),
-                    first,
-                    size,
-                    block.doc,
-                    block.tf,
-                    self.idf,
-                    norm,
-                )
+            def score_finely(low: int, high: int, known: bm25_order.Frequencies = known) -> None:
+                bm25_order.score_finely((low, high), state.bags, known, state.unit, open_)
 
-            in_threads(score, work)
+            in_threads(score_finely, work)
         in_threads(settle, work)
         return docs, points
 
 
 def _joined(parts: tuple[np.ndarray, ...]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-@dataclass(frozen=True)
-class _Terms:
-    """The batch's terms in one block; arrays as `native.bm25_impacts.impacts` takes them."""
-
-    block: Block
-    fact: np.ndarray
-    impact: np.ndarray
-    table: np.ndarray
 
 
 class _State:
@@ -273,7 +243,7 @@ class _State:
         scratch: Callable[[str, int], np.ndarray],
     ):
         n = len(batch)
-        self.batch, self.k = batch, k
+        self.bags = Bags(batch.bounds, batch.term, batch.count)
         self.uses = np.bincount(batch.term, minlength=len(idf))
         query = np.repeat(np.arange(n), np.diff(batch.bounds))
         occurrences = np.bincount(query, batch.count, n).astype(np.int64)
@@ -283,61 +253,35 @@ class _State:
             + occurrences
             + 1
         )
-        self.shift = np.maximum(0, np.ceil(np.log2(most)).astype(np.int64) - 31)
-        self.unit = bm25_impacts.UNIT * 2.0**self.shift
+        shift = np.maximum(0, np.ceil(np.log2(most)).astype(np.int64) - 31)
+        self.unit = bm25_impacts.UNIT * 2.0**shift
         # Twice the rounding error: half a unit an occurrence, and one a term where bits are cut.
-        terms = np.where(self.shift > 0, 2 * np.diff(batch.bounds), 0)
-        self.slack = (occurrences >> self.shift) + terms + 2
-        top = most / 2.0**self.shift
-        self.bin_shift = np.maximum(0, np.ceil(np.log2(top)).astype(np.int64) - _BIN_BITS)
-        self.histogram = np.zeros((n, kernels.BINS), dtype=np.uint32)
-        self.above, self.low, self.found = (np.zeros(n, dtype=np.int64) for _ in range(3))
+        terms = np.where(shift > 0, 2 * np.diff(batch.bounds), 0)
+        slack = (occurrences >> shift) + terms + 2
+        top = most / 2.0**shift
+        bin_shift = np.maximum(0, np.ceil(np.log2(top)).astype(np.int64) - _BIN_BITS)
+        self.rounding = Rounding(k, shift, slack, bin_shift)
+        histogram = np.zeros((n, kernels.BINS), dtype=np.uint32)
+        above, low, found, opened = (np.zeros(n, dtype=np.int64) for _ in range(4))
         # By the room, since queries come again while those of the first pass wait to be settled.
-        self.candidate = scratch(f"candidates, {room}", n * room).reshape(n, room)
-        self.score = scratch(f"scores, {room}", n * room).reshape(n, room)
+        candidate = scratch(f"candidates, {room}", n * room).reshape(n, room)
+        score = scratch(f"scores, {room}", n * room).reshape(n, room)
         open_order = scratch(f"open order, {room}", n * room // 4 + 1).view(np.uint8)
-        self.open_order = open_order[: n * room].reshape(n, room)
-        self.opened = np.zeros(n, dtype=np.int64)
+        open_order = open_order[: n * room].reshape(n, room)
+        self.candidates = Candidates(histogram, above, low, found, candidate, score)
+        self.lists = bm25_order.Lists(found, candidate, score, open_order, opened)
 
-    def terms(self) -> tuple:
-        """Return the arguments that say which terms a query has."""
-        return self.batch.bounds, self.batch.term, self.batch.count
-
-    def accumulating(self) -> tuple:
-        """Return the arguments of `accumulate` that follow the block's."""
-        sums = np.zeros(BLOCK, dtype=np.uint32)
-        state = (self.histogram, self.above, self.low, self.found, self.candidate, self.score)
-        return (self.k, self.shift, self.slack, self.bin_shift, sums, *state)
-
-    def candidates(self) -> tuple:
-        """Return the arguments of `list_open` that say which candidates there are."""
-        return self.found, self.candidate, self.open_order
-
-    def settling(self) -> tuple:
-        """Return the arguments of `settle` that follow the range of queries."""
-        return self.k, self.unit, self.found, self.candidate, self.score, self.open_order
-
-    def raise_low(self, terms: _Terms) -> None:
+    def raise_low(self, terms: Impacts) -> None:
         """Raise the thresholds to what the first block is sure to give."""
-        kernels.raise_low(
-            *self.terms(),
-            self.k,
-            terms.fact,
-            terms.impact,
-            self.shift,
-            self.bin_shift,
-            self.low,
-        )
+        kernels.raise_low(self.bags, terms, self.rounding, self.candidates.low)
 
     def rank(self) -> None:
         """Sort each query's candidates and mark those whose order is open."""
-        lists = (self.found, self.candidate, self.score, self.open_order, self.opened)
 
         def sort(low: int, high: int) -> None:
-            arguments = (self.k, self.slack, self.bin_shift, self.low, *lists)
-            bm25_order.rank((low, high), *arguments)
+            bm25_order.rank((low, high), self.rounding, self.candidates.low, self.lists)
 
-        in_threads(sort, self.found * _WORK_OF_A_CANDIDATE)
+        in_threads(sort, self.lists.found * _WORK_OF_A_CANDIDATE)
 
 
 @cache

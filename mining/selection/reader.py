@@ -120,19 +120,15 @@ class CandidateReader:
         self, asked: Asked, docs: np.ndarray, score: np.ndarray, good: np.ndarray
     ) -> np.ndarray:
         """Return the documents to build groups around, best first; none sets the reason."""
-        usable = good & ~np.isin(asked.judged, self.empty)
         if self.positives == "best":
-            if not len(self._scored(asked.query_id, docs, score, docs[:1])):
-                asked.reason = "unscored"
+            known = ~np.isnan(score) & ~np.isin(docs, self.empty) & ~asked.excludes(docs)
+            anchors = docs[known][np.argsort(-score[known], kind="stable")][:1]
+        else:
+            usable = good & ~np.isin(asked.judged, self.empty)
+            if not usable.any():
+                asked.reason = "no_positive"
                 return docs[:0]
-            usable = ~np.isin(docs, self.empty) & ~asked.excludes(docs)
-            known = np.flatnonzero(~np.isnan(score) & usable)
-            asked.reason = None if len(known) else "unscored"
-            return docs[known[np.argmax(score[known])]][None] if len(known) else docs[:0]
-        if not usable.any():
-            asked.reason = "no_positive"
-            return docs[:0]
-        anchors = asked.judged[usable][np.argsort(-asked.grades[usable], kind="stable")]
+            anchors = asked.judged[usable][np.argsort(-asked.grades[usable], kind="stable")]
         anchors = self._scored(asked.query_id, docs, score, anchors)
         if not len(anchors):
             asked.reason = "unscored"

@@ -20,6 +20,7 @@ import numpy as np
 from ..collection.handles import EVERY_QUERY, Collection
 from ..collection.lines import read_lines
 from ..errors import BadInput, RankmillError, UsageError
+from ..pair_keys import pair_keys, queries_of
 from ..store.files import sha256_of
 
 JUDGED = ("positives", "positives(min_grade=N)", "judged")
@@ -68,8 +69,8 @@ class Restriction:
     """A wish for the queries of a split, by ordinals.
 
     depth int64 [queries]: the length of each list; skipped: ranks left out before it. excluded
-    uint64, ascending: (place of the query in the split << 32) | document. allowed: bool [documents]
-    or None for all.
+    uint64, ascending: keys of pairs (place of the query in the split, document). allowed: bool
+    [documents] or None for all.
     """
 
     depth: np.ndarray
@@ -105,7 +106,7 @@ class Restriction:
         """Return how many documents of queries start…stop−1 must be found: int64."""
         low, high = self._of(start, stop)
         excluded = np.bincount(
-            (self.excluded[low:high] >> np.uint64(32)).astype(np.int64) - start,
+            queries_of(self.excluded[low:high]).astype(np.int64) - start,
             minlength=stop - start,
         )
         return self.depth[start:stop] + self.skipped + excluded
@@ -119,7 +120,7 @@ class Restriction:
         """
         low, high = self._of(start, stop)
         row = np.repeat(np.arange(stop - start), np.diff(bounds))
-        keys = (row + start).astype(np.uint64) << np.uint64(32) | docs
+        keys = pair_keys(row + start, docs)
         kept = ~np.isin(keys, self.excluded[low:high])
         before = np.concatenate([[0], np.cumsum(kept)])
         rank = before[:-1] - before[bounds[:-1]][row] - self.skipped
@@ -128,8 +129,7 @@ class Restriction:
         return np.concatenate([[0], np.cumsum(lengths)]), docs[kept], scores[kept]
 
     def _of(self, start: int, stop: int) -> tuple[int, int]:
-        ends = np.array([start, stop], dtype=np.uint64) << np.uint64(32)
-        low, high = np.searchsorted(self.excluded, ends)
+        low, high = np.searchsorted(self.excluded, pair_keys(np.array([start, stop]), 0))
         return int(low), int(high)
 
 
@@ -161,7 +161,7 @@ def _excluded(wish: Wish, collection: Collection, split: str, queries: np.ndarra
         left_out = qrels.grade >= _least_grade(wish.exclude)
         place, docs = np.searchsorted(queries, qrels.query[left_out]), qrels.doc[left_out]
     inside = place >= 0
-    return np.unique(place[inside].astype(np.uint64) << np.uint64(32) | docs[inside])
+    return np.unique(pair_keys(place[inside], docs[inside]))
 
 
 def _least_grade(exclude: str) -> int | None:

@@ -11,6 +11,7 @@ from ..collection.handles import Corpus, Qrels
 from ..errors import UsageError
 from ..groups.format import Groups
 from ..names import nearest
+from ..pair_keys import pair_keys
 from ..store import Artifact
 from .base import STATISTICS, Column, Rows
 
@@ -73,7 +74,7 @@ class Hygiene:
             return np.isin(rows.doc, known.corpus.empty)
         if self.of == "duplicate_texts":
             return known.copies.repeated(rows.doc, owner)
-        keys = (rows.query.astype(np.uint64)[owner] << np.uint64(32)) | rows.doc
+        keys = pair_keys(rows.query[owner], rows.doc)
         negative = rows.positive == 0
         negative[rows.offsets[:-1][np.diff(rows.offsets) > 0]] = False
         return np.isin(keys, known.positives) & negative

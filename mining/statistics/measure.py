@@ -20,6 +20,7 @@ from ..collection.handles import Qrels, check_min_grade
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups
 from ..names import Family
+from ..pair_keys import pair_keys, queries_of
 from ..score_kinds import RANK
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import list_values
@@ -290,12 +291,11 @@ def _with_duplicates(rows: Rows) -> np.ndarray:
     there.
     """
     lengths = np.diff(rows.offsets)
-    owner = np.repeat(np.arange(len(rows), dtype=np.uint64), lengths) << np.uint64(32)
-    key = owner | rows.doc
+    key = pair_keys(np.repeat(np.arange(len(rows)), lengths), rows.doc)
     if not (key[1:] > key[:-1]).all():  # candidate lists ascend already
         key = np.sort(key)
     found = np.zeros(len(rows), bool)
-    found[(key[1:][key[1:] == key[:-1]] >> np.uint64(32)).astype(np.int64)] = True
+    found[queries_of(key[1:][key[1:] == key[:-1]])] = True
     return found
 
 
@@ -386,8 +386,8 @@ def _read_scores(
     _, scores = list_values(table["logit"])
     positive = np.zeros(len(doc), np.uint8)
     if positives is not None:
-        owner = np.repeat(query.astype(np.uint64), np.diff(offsets)) << np.uint64(32)
-        positive = np.isin(owner | doc, positives).astype(np.uint8)
+        keys = pair_keys(np.repeat(query, np.diff(offsets)), doc)
+        positive = np.isin(keys, positives).astype(np.uint8)
     columns = {"query": query, "offsets": offsets, "doc": doc, "scores": scores}
     return columns | {"positive": positive, "pooled": True}
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from ...native import divergence, pair_order, scales
 from ..errors import BadInput, UsageError
+from ..pair_keys import pair_keys
 from ..score_kinds import checked_scale
 from ..store import Artifact
-from ..teachers.lookup import PairScores, pair_keys
+from ..teachers.lookup import PairScores
 from .base import (
     CONSTANT,
     NO_PROBABILITY,

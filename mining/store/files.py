@@ -134,10 +134,13 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Create a folder and its parents; returns it."""
+    """Create a folder and its parents, and sync the folders that name the new ones; returns it."""
     with _explained(path, 0):
         _step("mkdir", path)
+        new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in new:
+            _sync_folder(folder.parent)
     return path
 
 
@@ -159,31 +162,35 @@ def copy_tree(source: Path, target: Path) -> None:
 
     Raises BadInput when the target exists and is not empty.
     """
-    refuse_existing(target)
-    temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with _explained(target, sum(f.stat().st_size for f in source.rglob("*") if f.is_file())):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copytree(source, temp, copy_function=shutil.copyfile)
-            _step("rename", target)
-            os.replace(temp, target)
-        finally:
-            shutil.rmtree(temp, ignore_errors=True)
+    below = sorted(source.rglob("*"))
+    needed = sum(path.stat().st_size for path in below if path.is_file())
+    with _explained(target, needed), building(target) as attempt:
+        for path in below:
+            copy = attempt / path.relative_to(source)
+            if path.is_dir():
+                make_folder(copy)
+                continue
+            with open(path, "rb") as original, _created(copy) as raw:
+                shutil.copyfileobj(original, raw, 1 << 20)
+                _sync(raw, copy)
 
 
 @contextlib.contextmanager
 def building(target: Path) -> Iterator[Path]:
     """Yield an attempt folder; on success it appears as `target`, on any error nothing does.
 
+    Files in it are synced by whoever writes them (`writing`), its folders are synced here.
     Raises BadInput when the target exists and is not an empty folder.
     """
     refuse_existing(target)
     temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with _explained(target, 0):
         shutil.rmtree(temp, ignore_errors=True)
-        make_folder(temp)
         try:
+            make_folder(temp)
             yield temp
+            for folder in sorted((p for p in temp.rglob("*") if p.is_dir()), reverse=True):
+                _sync_folder(folder)
             _sync_folder(temp)
             _step("rename", target)
             os.replace(temp, target)

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..processors import processors
 from . import files
 
 ATTEMPTS = "attempts.jsonl"
@@ -57,6 +58,19 @@ def note(folder: Path, shard: int, attempt: int, cost: Cost | None, cause: str =
     files.append_line(folder / ATTEMPTS, line)
 
 
+def seconds_here(folder: Path) -> list[float]:
+    """Return what shards of an artifact took that an earlier run has ended on this machine.
+
+    Of wall clock and processor time the longer: the next run may have fewer threads.
+    """
+    here = socket.gethostname()
+    return [
+        max(line["wall_s"], line["cpu_s"])
+        for line in _attempts(folder)
+        if line["cause"] == "done" and line["shard"] >= 0 and line["host"] == here
+    ]
+
+
 def close(folder: Path, wall_s: float, stored_bytes: int) -> None:
     """Sum the attempts into ledger.json when the artifact is published.
 
@@ -80,7 +94,7 @@ def close(folder: Path, wall_s: float, stored_bytes: int) -> None:
         "failed_attempts": sum(a["cause"] != "done" for a in attempts),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
-        "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "platform": f"{platform.system()} {platform.machine()}, {processors()} cores",
         "python": sys.version.split()[0],
         "versions": _versions(),
     }

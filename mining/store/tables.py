@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..pair_keys import pair_keys
+
 FORMAT_VERSION = 1
 
 CORPUS = pa.schema([("doc_id", pa.string()), ("text", pa.large_string())])
@@ -197,8 +199,8 @@ def _design_meaning(table: pa.Table) -> Iterable[str]:
 
 
 def _qrels_meaning(table: pa.Table) -> Iterable[str]:
-    keys = table["query"].to_numpy().astype(np.uint64) << np.uint64(32)
-    yield from _strictly_rising(keys | table["doc"].to_numpy(), "(query, doc)")
+    keys = pair_keys(table["query"].to_numpy(), table["doc"].to_numpy())
+    yield from _strictly_rising(keys, "(query, doc)")
 
 
 def _strictly_rising(values: np.ndarray, name: str) -> Iterable[str]:

@@ -35,9 +35,9 @@ import pyarrow as pa
 from ..actors import INLINE, Execution
 from ..collection.handles import EXCLUDED, Qrels
 from ..errors import BadInput, UsageError
+from ..pair_keys import pair_keys
 from ..store import Artifact
 from ..store.tables import list_values
-from .lookup import pair_keys
 
 DIRECTIONS = ("judged", "trusted")
 _QUERIES = 2000  # are asked at most, evenly spaced: more votes would not change a clear verdict

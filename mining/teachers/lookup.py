@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..pair_keys import pair_keys
 from ..store import Artifact
 from ..store.tables import list_values
 
@@ -72,8 +73,3 @@ class PairScores:
             query = np.repeat(queries[low:high], np.diff(offsets[low : high + 1]))
             if len(query):
                 yield pair_keys(query, docs[piece]), values[piece]
-
-
-def pair_keys(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
-    """Return one uint64 per pair that sorts as (query, doc) does."""
-    return (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64)

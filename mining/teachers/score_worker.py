@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from ..collection.handles import Corpus, Qrels, Queries
 from ..errors import BadInput
+from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, open_artifact
 from ..store.tables import SCORES
 from .base import Scorer
 from .contract import Range, outside, survey
-from .lookup import PairLists, PairScores, pair_keys
+from .lookup import PairLists, PairScores
 
 NOT_FINITE = "not_finite"
 KILLED = "killed_worker"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rankmill.mining.processors import processors
 from rankmill.study.words import size
 
 NEEDED = {
@@ -128,7 +129,7 @@ def _processor() -> Finding:
     import numba
 
     name = _processor_name()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = processors()
     layer = numba.config.THREADING_LAYER
     has = ", ".join(_instructions()) or "no vector instructions read"
     return Finding("processor", "good", f"{name}; {cores} cores; {has}; numba layer {layer}")

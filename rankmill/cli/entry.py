@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 from rankmill.cli import look, studies
 from rankmill.cli.stages import STAGES
-from rankmill.mining.errors import Interrupted, RankmillError
+from rankmill.mining.errors import Explained, Interrupted
 
 app = typer.Typer(
     name="rankmill",
@@ -58,7 +58,7 @@ def main() -> NoReturn:
         sys.argv.remove("--debug")
     try:
         status = app(standalone_mode=False)
-    except RankmillError as error:
+    except Explained as error:
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
         if hasattr(error, "show"):
@@ -76,12 +76,12 @@ def main() -> NoReturn:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _report(error: Exception, status: int, debug: bool) -> int:
+def _report(error: BaseException, status: int, debug: bool) -> int:
     if debug:
         import traceback
 
         traceback.print_exception(error)
-    elif isinstance(error, RankmillError):
+    elif isinstance(error, Explained):
         print(f"rankmill: {error}", file=sys.stderr)
     else:
         print(

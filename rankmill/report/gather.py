@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rankmill.mining import names
+from rankmill.mining.processors import processors
 from rankmill.mining.runs.run import Run
 from rankmill.report import content, dynamics, effects, recall
 from rankmill.report.terms import theory_of
@@ -186,7 +186,7 @@ def _environment(outcome: Outcome) -> list[tuple[str, str]]:
     last = outcome.artifacts[-1].cost()
     versions = ", ".join(f"{k} {v}" for k, v in last.get("versions", {}).items())
     return [
-        ("machine", f"{platform.machine()}, {os.cpu_count()} cores"),
+        ("machine", f"{platform.machine()}, {processors()} cores"),
         ("python", platform.python_version()),
         ("packages", versions),
         ("seed", str(outcome.recipe.seed)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rankmill.mining.pair_keys import pair_keys
 from rankmill.mining.runs.run import Run
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ def recall_by_depth(run: Run, qrels: Qrels, depth: int, min_grade: int = 1) -> n
     Positives are graded `min_grade` or more.
     """
     positive = qrels.grade >= min_grade
-    wanted = _pairs(qrels.query[positive], qrels.doc[positive])
+    wanted = pair_keys(qrels.query[positive], qrels.doc[positive])
     queries, needed = np.unique(qrels.query[positive], return_counts=True)
     found = np.zeros(depth)
     for part in run.parts():
         lengths = np.diff(part.offsets)
         query = np.repeat(part.query, lengths)
         rank = np.arange(len(query)) - np.repeat(part.offsets[:-1], lengths)
-        hit = np.isin(_pairs(query, part.doc), wanted, assume_unique=True) & (rank < depth)
+        hit = np.isin(pair_keys(query, part.doc), wanted, assume_unique=True) & (rank < depth)
         share = 1 / needed[np.searchsorted(queries, query[hit])]
         found += np.bincount(rank[hit], weights=share, minlength=depth)
     return found.cumsum() / max(len(queries), 1)
@@ -49,10 +50,6 @@ def jaccard(runs: Mapping[str, Run], depth: int) -> np.ndarray:
     return out
 
 
-def _pairs(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
-    return (query.astype(np.uint64) << np.uint64(32)) | doc.astype(np.uint64)
-
-
 def _first_pairs(run: Run, depth: int) -> tuple[np.ndarray, np.ndarray]:
     pairs, queries = [], []
     for part in run.parts():
@@ -60,13 +57,11 @@ def _first_pairs(run: Run, depth: int) -> tuple[np.ndarray, np.ndarray]:
         query = np.repeat(part.query, lengths)
         rank = np.arange(len(query)) - np.repeat(part.offsets[:-1], lengths)
         near = rank < depth
-        pairs.append(_pairs(query[near], part.doc[near]))
+        pairs.append(pair_keys(query[near], part.doc[near]))
         queries.append(part.query)
     return np.sort(np.concatenate(pairs)), np.concatenate(queries)
 
 
 def _per_query(pairs: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    edges = np.searchsorted(
-        pairs, np.append(queries, queries[-1] + 1).astype(np.uint64) << np.uint64(32)
-    )
+    edges = np.searchsorted(pairs, pair_keys(np.append(queries, queries[-1] + 1), 0))
     return np.diff(edges) if len(queries) else np.empty(0)

@@ -54,7 +54,7 @@ def test_a_hanging_actor_is_killed_and_its_shard_done_again(
     stage = squares(mischief=f"hang once:{tmp_path / 'hung'}")
     artifact = workspace.build(stage, Execution(workers=2))
     assert artifact.root_hash == oracle
-    assert "no result after 3 s" in (artifact.path / "attempts.jsonl").read_text()
+    assert "no result after " in (artifact.path / "attempts.jsonl").read_text()
 
 
 def test_a_query_that_kills_its_worker_is_found_and_the_rest_completes(workspace, oracle):

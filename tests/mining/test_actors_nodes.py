@@ -12,11 +12,10 @@ from store_workers import squares
 from tiny_collection import tiny_beir
 
 from rankmill.mining import actors
-from rankmill.mining.actors import Execution
+from rankmill.mining.actors import Execution, threads_of_each
 from rankmill.mining.collection import collect
 from rankmill.mining.sources import mine, uniform
 from rankmill.mining.store import Workspace
-from rankmill.mining.supervision import threads_of_each
 
 pytestmark = pytest.mark.ray
 _NODE = {"num_cpus": 3, "object_store_memory": 80 * 1024**2}
@@ -35,7 +34,6 @@ def nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     ray.shutdown()
-    actors._idle.clear()
     name_test_modules_to_actors()
     head = _NODE | {"num_cpus": 1, "include_dashboard": False, "_system_config": _SOON}
     cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -45,7 +43,6 @@ def nodes() -> Iterator[Any]:
         yield cluster
     finally:
         ray.shutdown()
-        actors._idle.clear()
         cluster.shutdown()
 
 
@@ -91,8 +88,9 @@ def test_a_node_is_lost_and_nothing_else(
     landed = actors._Supervisor._land
 
     def land(self: Any, reference: Any) -> None:
+        shard = reference in self.flights
         landed(self, reference)
-        if not lost:
+        if shard and not lost:
             lost.append(len(actors._processors(self.ray)))
             nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
 

@@ -358,6 +358,66 @@ def test_copying_to_a_users_folder_refuses_a_full_one(workspace, tmp_path):
         files.copy_tree(artifact.path / "model", target)
 
 
+def test_what_is_copied_is_synced_before_it_appears(tmp_path, monkeypatch):
+    """Every file, then the folder that names it, then the rename, then the folder around it."""
+    source, target = tmp_path / "source", tmp_path / "new" / "out"
+    (source / "deep" / "er").mkdir(parents=True)
+    for name in ("a.bin", "deep/b.bin", "deep/er/c.bin"):
+        (source / name).write_bytes(b"x")
+        (source / name).chmod(files.PUBLISHED)
+    steps: list[tuple[str, str]] = []
+    monkeypatch.setattr(files, "fault", lambda step, path: steps.append((step, path.name)))
+    files.copy_tree(source, target)
+    assert {p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()} == {
+        "a.bin",
+        "deep/b.bin",
+        "deep/er/c.bin",
+    }
+    at = {step: place for place, step in enumerate(steps)}
+    renamed = at["rename", "out"]
+    for name in ("a.bin", "b.bin", "c.bin"):
+        assert at["fsync", name] < renamed
+    attempt = next(name for step, name in steps if step == "fsync folder" and "out" in name)
+    for name, holds in (("er", "c.bin"), ("deep", "b.bin"), (attempt, "a.bin")):
+        assert at["fsync", holds] < at["fsync folder", name] < renamed
+    assert at["fsync folder", "er"] < at["fsync folder", "deep"] < at["fsync folder", attempt]
+    assert renamed < at["fsync folder", "new"]
+
+
+@pytest.mark.parametrize("at", range(1, 18))
+def test_a_copy_appears_whole_or_not_at_all(tmp_path, monkeypatch, at):
+    source, target = tmp_path / "source", tmp_path / "out"
+    (source / "deep").mkdir(parents=True)
+    (source / "a.bin").write_bytes(b"x" * 9)
+    (source / "deep" / "b.bin").write_bytes(b"y")
+    steps: list[str] = []
+
+    def strike(step: str, path: Path) -> None:
+        steps.append(step)
+        if len(steps) == at:
+            raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(files, "fault", strike)
+    if at <= steps_of_a_copy(source, tmp_path / "counted", monkeypatch, strike):
+        with pytest.raises(RankmillError, match="cannot write"):
+            files.copy_tree(source, target)
+    else:
+        files.copy_tree(source, target)
+    whole = target.exists()
+    assert whole == ("rename" in steps[: at - 1])  # after it only the last sync can fail
+    assert sum(p.is_file() for p in target.rglob("*")) == 2 * whole
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".tmp")] == []
+
+
+def steps_of_a_copy(source: Path, target: Path, monkeypatch, strike) -> int:
+    """Return how many steps on the disk an undisturbed copy takes."""
+    steps: list[str] = []
+    monkeypatch.setattr(files, "fault", lambda step, path: steps.append(step))
+    files.copy_tree(source, target)
+    monkeypatch.setattr(files, "fault", strike)
+    return len(steps)
+
+
 def test_errors_survive_the_way_back_from_an_actor():
     import copy
 

@@ -41,12 +41,12 @@ def run(
         array.flags.writeable = False
     into = np.zeros((n, bins**2, size), np.int32), np.full((n, 2, bins), np.nan)
     into = (*into, np.zeros(n, np.uint8))
-    fixed = (
-        score, half, single, index, offsets, np.full(n, positives), keys, KINDS[locality], cosine,
-        ROLES[pairs], bins, span, tolerance, np.array(least), size, steps,
-    )  # fmt: skip
+    items = native.Items(score, half, single, index, offsets, np.full(n, positives), keys)
+    design = native.Design(
+        KINDS[locality], cosine, ROLES[pairs], bins, span, tolerance, np.array(least), size, steps
+    )
     for start, stop in rows or [(0, n)]:
-        native.search_blocks(*fixed, start, stop, *into)
+        native.search_blocks(items, design, start, stop, *into)
     return into
 
 

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import write_tokenizer
 
-from rankmill.native.packing import fill_batches, gather_rows, shorten_pairs, write_sequences
+from rankmill.native.packing import (
+    Side,
+    Special,
+    fill_batches,
+    gather_rows,
+    shorten_pairs,
+    write_sequences,
+)
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=60)
 
@@ -74,9 +81,9 @@ def test_pairs_are_cut_and_joined_as_the_tokenizers_library_does(
     zero = np.zeros(1, dtype=np.int64)
     q_offsets, d_offsets = np.asarray([0, len(q)]), np.asarray([0, len(d)])
     special, kinds = np.asarray([2, 3, 3], np.int32), np.asarray([0, 0, 1], np.int32)
-    sides = (q, q_offsets, zero, keep_q, d, d_offsets, zero, keep_d)
+    sides = Side(q, q_offsets, zero, keep_q, 0), Side(d, d_offsets, zero, keep_d, 1)
     at = np.asarray([5], np.int32)
-    write_sequences(zero, at, *sides, special, kinds, 1, 1, 0, 1, 2, *out)
+    write_sequences(zero, at, *sides, Special(special, kinds, 1, 1), 2, *out)
     written = slice(5, 5 + len(expected.ids))
     assert out[0, written].tolist() == expected.ids
     assert out[1, written].tolist() == expected.type_ids

@@ -14,6 +14,7 @@ from training_data import tiny_setting
 
 from rankmill.mining.errors import UsageError
 from rankmill.mining.models.precision import bfloat16_is_faster
+from rankmill.mining.processors import processors
 from rankmill.training import threads
 from rankmill.training.processes import Processes
 from rankmill.training.settings import Settings
@@ -60,7 +61,7 @@ def trained(place: Path, settings: list[dict[str, int]], processors: int, **env:
 
 
 def test_the_declared_number_of_threads_decides_and_nothing_else(tmp_path: Path) -> None:
-    all_of_them = len(os.sched_getaffinity(0))
+    all_of_them = processors()
     two, many = {"threads": 2}, {"threads": 3}
     default: dict[str, int] = {}
     found = [
@@ -104,7 +105,7 @@ def test_threads_are_declared_set_and_restored(tmp_path: Path, monkeypatch: Any)
 
 
 def test_the_default_is_what_this_process_may_use(monkeypatch: Any) -> None:
-    monkeypatch.setattr(threads, "_processors", lambda: 6)
+    monkeypatch.setattr(threads, "processors", lambda: 6)
     assert settled(Settings(), Processes()).threads == 6
     assert settled(Settings(threads=2), Processes()).threads == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # of torchrun, or left behind by somebody

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from ...pair_keys import pair_keys
 from ...runs.pool import Pool, PoolPart
 from ...runs.run import Run
 from ...store import Artifact
@@ -55,13 +56,9 @@ def _owner(part: PoolPart) -> np.ndarray:
     return np.repeat(np.arange(len(part.query)), np.diff(part.offsets))
 
 
-def _keys(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
-    return (query.astype(np.uint64) << np.uint64(32)) | doc
-
-
 def _joined(part: PoolPart, query: np.ndarray, doc: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the value of each pair of the part, NaN where (query, doc), ascending, lack it."""
-    wanted, known = _keys(part.query[_owner(part)], part.doc), _keys(query, doc)
+    wanted, known = pair_keys(part.query[_owner(part)], part.doc), pair_keys(query, doc)
     out = np.full(len(wanted), np.nan)
     if len(known):
         place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)

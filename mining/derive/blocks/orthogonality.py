@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...errors import BadInput
+from ...pair_keys import pair_keys
 from ...statistics.summaries.summary import histogram
 from ...store import Artifact
 from ...store.tables import list_values
@@ -100,7 +101,7 @@ def _cell(table: pa.Table, near: int, sure: int) -> dict[str, Any]:
     mine = (table["near"].to_numpy() == near) & (table["sure"].to_numpy() == sure)
     rows = table.filter(pa.array(mine))
     doc = list_values(rows["doc"])[1].reshape(len(rows), -1)
-    pairs = (rows["query"].to_numpy().astype(np.uint64)[:, None] << np.uint64(32)) | doc
+    pairs = pair_keys(rows["query"].to_numpy()[:, None], doc)
     found: dict[str, Any] = {
         "near": near,
         "sure": sure,

@@ -177,12 +177,17 @@ class Blocker:
         keys = np.array([key_of(self.seed, STAGE, q) for q in lists.query_ids], np.uint64)
         temperature = STATISTICS.parse(cell.entropy).T
         least = np.array([cell.locality_step, cell.entropy_step])
-        fixed = (
-            lists.scaled / temperature, *self.vectors.view(lists.doc), lists.offsets,
-            lists.positives, keys, *cell.search_arguments(), cell.bins, cell.span, cell.tolerance,
-            least, self.size, cell.steps,
-        )  # fmt: skip
-        in_threads(partial(_between, fixed, (chosen, levels, status)), lists.offsets)
+        items = native.Items(
+            lists.scaled / temperature,
+            *self.vectors.view(lists.doc),
+            lists.offsets,
+            lists.positives,
+            keys,
+        )
+        kind, cosine, role = cell.search_arguments()
+        levels_of = cell.bins, cell.span, cell.tolerance, least
+        design = native.Design(kind, cosine, role, *levels_of, self.size, cell.steps)
+        in_threads(partial(_between, items, design, (chosen, levels, status)), lists.offsets)
         return chosen, levels, status
 
     def _measure(self, lists: Lists, items: np.ndarray) -> np.ndarray:
@@ -252,5 +257,7 @@ def _joined(arrays: Sequence[np.ndarray], dtype: Any) -> np.ndarray:
     return np.concatenate([np.empty(0, dtype), *arrays]).astype(dtype)
 
 
-def _between(fixed: tuple[Any, ...], into: tuple[Any, ...], start: int, stop: int) -> None:
-    native.search_blocks(*fixed, start, stop, *into)
+def _between(
+    items: native.Items, design: native.Design, into: tuple[Any, ...], start: int, stop: int
+) -> None:
+    native.search_blocks(items, design, start, stop, *into)

@@ -19,6 +19,7 @@ import pyarrow as pa
 from ...errors import BadInput, UsageError
 from ...groups.format import Groups
 from ...names import nearest
+from ...pair_keys import pair_keys
 from ...store import Artifact
 from ..base import STATISTICS
 
@@ -220,9 +221,7 @@ def _ratios(table: pa.Table, names: Sequence[str]) -> list[Ratio]:
 def _amount(groups: Artifact, query: np.ndarray) -> dict[str, int]:
     """Count n in every way; `documents` are seen in one epoch, copies included."""
     read = Groups(groups)
-    keys = [
-        (part.query.astype(np.uint64)[:, None] << np.uint64(32)) | part.doc for part in read.parts()
-    ]
+    keys = [pair_keys(part.query[:, None], part.doc) for part in read.parts()]
     pairs = len(np.unique(np.concatenate([k.reshape(-1) for k in keys]))) if keys else 0
     counts = (len(np.unique(query)), len(query), len(query) * read.size, pairs)
     return dict(zip(AMOUNTS, counts, strict=True))

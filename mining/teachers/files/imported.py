@@ -22,13 +22,14 @@ from ...collection.lines import missing as missing_file
 from ...collection.survey import blocks
 from ...errors import BadInput, UsageError
 from ...names import Call, parse
+from ...pair_keys import docs_of, pair_keys, queries_of
 from ...score_kinds import RANK, SCORE_KINDS
 from ...store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ...store.files import sha256_of
 from ...store.tables import SCORES
 from ..base import TEACHERS, Prepared, Scored, check_missing, prepares
 from ..contract import RANGES, outside, range_text
-from ..lookup import PairScores, pair_keys
+from ..lookup import PairScores
 from .ranks import rank_of, refuse_shared_ranks, scores_of_ranks
 from .score_files import format_of, read_scores
 
@@ -280,11 +281,11 @@ def _read(
         )
     single = np.concatenate([[True], ~again]) if len(keys) else np.empty(0, dtype=bool)
     keys, values = keys[single], values[single]
-    rows = (keys >> np.uint64(32)).astype(np.uint32)
+    rows = queries_of(keys)
     if kind == RANK:
         refuse_shared_ranks(rows, values, at[single], file)
     distinct, starts = np.unique(rows, return_index=True)
-    docs = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    docs = docs_of(keys)
     return _ScoreFile((distinct, np.append(starts, len(rows)), docs, values), int((~known).sum()))
 
 

@@ -1,0 +1,59 @@
+"""How many processors this process may use: by its affinity, and by the quota of its cgroup.
+
+`os.cpu_count` counts those of the machine. A container or a batch system grants fewer: it binds
+processes to some of them (affinity), or grants seconds of processor time per second (quota, by
+cgroup v2 or v1), and threads beyond that only wait for each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_MEMBERSHIP = Path("/proc/self/cgroup")  # lines `0::/path` (v2) or `4:cpu,cpuacct:/path` (v1)
+_MOUNT = Path("/sys/fs/cgroup")
+
+
+def processors() -> int:
+    """Return the smaller of affinity and cgroup quota, a broken quota rounded up; at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        granted = len(os.sched_getaffinity(0))
+    else:
+        granted = os.cpu_count() or 1
+    return max(1, min([granted, *(math.ceil(quota) for quota in _quotas())]))
+
+
+def _quotas() -> Iterator[float]:
+    """Yield every limit on this process, in processors: of its cgroup and of those around it.
+
+    A container often sees the path that its host knows, below a mount that begins at the container:
+    what is not there has no limit to tell, the folders above it have.
+    """
+    for line in _text(_MEMBERSHIP).splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            yield from _limits(_MOUNT, path, "cpu.max")
+        elif "cpu" in controllers.split(","):
+            for mount in dict.fromkeys((controllers, "cpu")):
+                yield from _limits(_MOUNT / mount, path, "cpu.cfs_quota_us")
+
+
+def _limits(mount: Path, path: str, name: str) -> Iterator[float]:
+    steps = [step for step in path.split("/") if step not in ("", ".", "..")]
+    for depth in range(len(steps), -1, -1):
+        folder = mount.joinpath(*steps[:depth])
+        quota, _, period = _text(folder / name).strip().partition(" ")  # "200000 100000"
+        period = period or _text(folder / "cpu.cfs_period_us").strip()
+        if quota.isdigit() and period.isdigit() and int(period):  # "max" and "-1" are no limit
+            yield int(quota) / int(period)
+
+
+def _text(path: Path) -> str:
+    """Return what a file of the kernel says, nothing where it is not there or not ours to read."""
+    with contextlib.suppress(OSError):
+        return path.read_text()
+    return ""
