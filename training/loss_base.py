@@ -22,7 +22,7 @@ from ..mining.errors import UsageError
 from ..mining.names import Family, nearest
 from ..mining.score_kinds import ADDITIVE, RETARGET, SCALE_OF, SCORE_KINDS, refuse_ranks
 
-LOSSES = Family("loss")
+LOSSES = Family("loss", group="rankmill.losses")
 
 ANY = frozenset(SCORE_KINDS)
 

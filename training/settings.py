@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..mining.errors import UsageError
 from ..mining.models.precision import CHOICES
-from ..mining.names import Call, Family, parse
+from ..mining.names import Call, Family, is_neutral, neutral, parse
 
 PRECISIONS = CHOICES
-_LATER = {"pieces", "cache", "recompute", "compile", "threads"}
 
 
 SETTINGS = Family("training setting")
@@ -57,10 +57,10 @@ class Settings:
     compute: str = "float32"
     validate_steps: int | None = None
     patience: int = 0
-    pieces: int = 2
+    pieces: int = neutral(2)
     cache: int | None = None
-    recompute: bool = False
-    compile: bool = False
+    recompute: bool = neutral(False)
+    compile: bool = neutral(False)
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -88,10 +88,9 @@ class Settings:
             )
 
     def declared(self) -> dict[str, Any]:
-        """Return the plan as JSON values; what was added later is named only where it is used."""
-        later = {f.name: f.default for f in fields(self) if f.name in _LATER}
-        said = asdict(self)
-        return {k: v for k, v in said.items() if k not in later or v != later[k]}
+        """Return what identifies the plan, as JSON values: all that is not neutral."""
+        said = ((f, getattr(self, f.name)) for f in fields(self))
+        return {f.name: value for f, value in said if not is_neutral(f, value)}
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Return the rate of a step (0 … steps−1): linear up, linear down to 0 after the last."""
@@ -99,6 +98,14 @@ class Settings:
         if step < rising:
             return self.lr * (step + 1) / rising
         return self.lr * (steps - step) / max(1, steps - rising)
+
+
+def settings_from(given: Mapping[str, Any]) -> Settings:
+    """Return the settings that keywords or a recipe's table say.
+
+    Raises UsageError for an unknown name, with the nearest, or a value that does not fit.
+    """
+    return SETTINGS.parse(Call("settings", (), tuple(given.items())))
 
 
 def read_settings(text: str) -> dict[str, Any]:

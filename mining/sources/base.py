@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors import Execution
 from ..collection.handles import Collection, check_min_grade
+from ..foreign import guarded, is_foreign
 from ..names import Family
 from ..store import Artifact, Workspace
 
@@ -27,6 +28,7 @@ SOURCES = Family(
         ".rerank": "rerank",
         ".uniform": "random",
     },
+    group="rankmill.sources",
 )
 
 Miner = Callable[[Workspace, Any, Collection, str, int, int, Execution], Artifact]
@@ -39,7 +41,8 @@ def mines(source: type) -> Callable[[Miner], Miner]:
     """Decorate the function that mines runs of a registered source."""
 
     def add(miner: Miner) -> Miner:
-        MINERS[source] = miner
+        title = f"source {getattr(source, 'canonical_name', source.__name__)}"
+        MINERS[source] = guarded(miner, title, SOURCES.group) if is_foreign(source) else miner
         return miner
 
     return add
