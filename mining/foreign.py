@@ -215,9 +215,8 @@ def load(group: str | None, name: str, noun: str) -> None:
     try:
         points[0].load()
     except Exception as error:
-        cause = (
-            error.what if isinstance(error, RankmillError) else f"{type(error).__name__}: {error}"
-        )
+        ours = isinstance(error, RankmillError)
+        cause = str(error) if ours else f"{type(error).__name__}: {error}"
         raise PluginError(
             f"the {noun} {name!r} cannot be loaded: {cause}",
             where=f"{_distribution(points[0])}, entry point {points[0].value}",

@@ -72,8 +72,8 @@ class Call:
     positional: tuple[Any, ...] = ()
     named: tuple[tuple[str, Any], ...] = ()
 
-    def __str__(self) -> str:
-        return text_of(self)
+    def __str__(self) -> str:  # in one spelling, as a label: 1.0 is 1
+        return text_of(_normal(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,7 +483,7 @@ def _fit(kinds: frozenset[str], value: Any) -> Any:
         if isinstance(value, str):
             return value
         if isinstance(value, Call):
-            return text_of(_normal(given))  # a nested value kept as its text
+            return str(given)  # a nested value kept as its text
         if spelled is not None or type(value) in (int, float):
             return spelled or text_of(value)  # a run may be called 42, or 12e4
     if isinstance(value, tuple) and "tuple" in kinds:

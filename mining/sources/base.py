@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..actors import Execution
-from ..collection.handles import Collection, check_min_grade
+from ..collection.handles import Collection
 from ..foreign import guarded, is_foreign
 from ..names import Family
 from ..store import Artifact, Workspace
-
-if TYPE_CHECKING:
-    pass
 
 SOURCES = Family(
     "source",
@@ -46,12 +43,3 @@ def mines(source: type) -> Callable[[Miner], Miner]:
         return miner
 
     return add
-
-
-def checked_grade(min_grade: int | None) -> int | None:
-    """Return the canonical form of a `min_grade=` parameter: None stands for 1, so that it is not
-    printed.
-    """
-    if min_grade is not None:
-        check_min_grade(min_grade)
-    return None if min_grade == 1 else min_grade

@@ -232,7 +232,7 @@ def scale_of(statistic: Statistic) -> str:
     one that reads no distances between scores."""
     if not hasattr(statistic, "score"):
         return ""
-    return str(statistic.score or "logprob")
+    return str(statistic.score)
 
 
 def schema_of(statistics: Sequence[Statistic]) -> pa.Schema:

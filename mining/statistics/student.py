@@ -13,7 +13,8 @@ import numpy as np
 
 from ...native import divergence, pair_order, scales
 from ..errors import BadInput, UsageError
-from ..score_kinds import checked_scale
+from ..names import neutral
+from ..score_kinds import check_scale
 from ..store import Artifact
 from ..teachers.lookup import PairScores, pair_keys
 from .base import (
@@ -84,7 +85,7 @@ class _OfStudent:
             return _nothing(rows, NO_PROBABILITY)
         arguments = (f, SCALE, 1.0 / given.get("T", 1.0), own, float(given.get("scale", 1.0)))
         columns = divergence.STUDENT_COLUMNS
-        score = given.get("score", ORDER) or "logprob"
+        score = given.get("score", ORDER)
         result = rows.run(divergence.student_columns, len(columns), score, *arguments)
         return column(result, columns.index(name))
 
@@ -108,16 +109,16 @@ class StudentKl(_OfStudent):
     """
 
     T: float = 1.0
-    score: str | None = None
+    score: str = neutral("logprob")
     scale: float = 1.0
     student: str | None = None
 
     def __post_init__(self) -> None:
         checked_temperature(self.T)
         _checked_factor(self.scale)
-        object.__setattr__(self, "score", checked_scale(self.score))
+        check_scale(self.score)
         if self.student is not None:
-            checked_scale(self.student)
+            check_scale(self.student)
 
     @property
     def unit(self) -> str:
@@ -206,7 +207,7 @@ class StudentCollapsed(_OfStudent):
     def __post_init__(self) -> None:
         _checked_factor(self.scale)
         if self.student is not None:
-            checked_scale(self.student)
+            check_scale(self.student)
         if not 0.0 < self.below < float("inf"):
             raise UsageError(f"below={self.below} is not a variance", do="give a number above 0")
 

@@ -229,7 +229,7 @@ def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
             where=path,
             do="install a newer rankmill"
             if newer
-            else "make it again, best in a new workspace (--workspace DIR): nothing is lost, what is "
+            else "make it again in a new workspace (--workspace DIR): nothing is lost, what is "
             "here stays as it is",
         )
     return manifest
