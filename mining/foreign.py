@@ -15,7 +15,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module, metadata
 from types import FunctionType
 from typing import Any
@@ -179,7 +179,7 @@ def _maker(group: str | None, module: str) -> str:
     for points in installed(group).values():
         for point in points:
             if point.module.partition(".")[0] == root:
-                return _distribution(point)
+                return distribution_of(point)
     return ""
 
 
@@ -199,7 +199,8 @@ def _installed(group: str, path: tuple[str, ...]) -> Mapping[str, tuple[metadata
     return found
 
 
-def _distribution(point: metadata.EntryPoint) -> str:
+def distribution_of(point: metadata.EntryPoint) -> str:
+    """Return name and version of the package that an entry point is of."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "a package without a name"
 
 
@@ -209,7 +210,7 @@ def load(group: str | None, name: str, noun: str) -> None:
     if len(points) > 1:
         raise PluginError(
             f"{len(points)} packages have a {noun} called {name!r}",
-            where=", ".join(map(_distribution, points)),
+            where=", ".join(map(distribution_of, points)),
             do="uninstall all but one",
         )
     try:
@@ -219,7 +220,7 @@ def load(group: str | None, name: str, noun: str) -> None:
         cause = str(error) if ours else f"{type(error).__name__}: {error}"
         raise PluginError(
             f"the {noun} {name!r} cannot be loaded: {cause}",
-            where=f"{_distribution(points[0])}, entry point {points[0].value}",
+            where=f"{distribution_of(points[0])}, entry point {points[0].value}",
             do="mend or uninstall that package; everything else works without it",
         ) from error
 
@@ -229,7 +230,7 @@ def not_registered(group: str | None, name: str, noun: str) -> PluginError:
     point = installed(group)[name][0]
     return PluginError(
         f"{point.value} registers no {noun} called {name!r}",
-        where=_distribution(point),
+        where=distribution_of(point),
         do=f"decorate the class: rankmill.plugins.{noun.split()[-1]}({name!r})",
     )
 
@@ -240,9 +241,9 @@ def not_registered(group: str | None, name: str, noun: str) -> PluginError:
 class Carried:
     """A worker's constructor that first registers code of other people where it is called.
 
-    A class of an importable module travels as names, with the places where modules are found here;
-    one of `__main__`, a script or a notebook, travels itself. In the process that it comes from
-    nothing is left to do.
+    Classes of modules travel by name, with the places where modules are found here; those of a
+    script, a notebook or a function travel themselves. In the process that they come from nothing
+    is left to do.
     """
 
     def __init__(self, worker: Callable[..., Any], members: list[tuple[Any, str, type]]):
@@ -254,11 +255,52 @@ class Carried:
         return _Guarded(made) if is_foreign(self.worker) else made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        sent = [
-            (family, name, member if member.__module__ == "__main__" else member.__module__)
-            for family, name, member in self.members
-        ]
-        return _arrived, (self.worker, list(sys.path), sent)
+        sent = [(family, name, _sent(member)) for family, name, member in self.members]
+        return _Arrived, (_sent(self.worker), list(sys.path), sent)
+
+
+class _Arrived:
+    """What `Carried` is in another process."""
+
+    def __init__(self, worker: Any, path: list[str], sent: list[tuple[Any, str, Any]]):
+        self.worker, self.path, self.sent = worker, path, sent
+
+    def __call__(self, **options: Any) -> Any:
+        sys.path.extend(place for place in self.path if place not in sys.path)
+        for family, name, one in self.sent:
+            member = _fetched(one)  # a module registers what it has when it is imported
+            if member is one:
+                family.add(name, member)
+        return Carried(_fetched(self.worker), [])(**options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a class or function is found again."""
+
+    module: str
+    name: str
+
+
+def _sent(thing: Any) -> Any:
+    by_value = not is_foreign(thing) or thing.__module__ == "__main__"
+    by_value = by_value or "<" in getattr(thing, "__qualname__", "<")
+    return thing if by_value else _Place(thing.__module__, thing.__qualname__)
+
+
+def _fetched(thing: Any) -> Any:
+    if not isinstance(thing, _Place):
+        return thing
+    try:
+        found: Any = import_module(thing.module)
+        for name in thing.name.split("."):
+            found = getattr(found, name)
+    except Exception as error:
+        raise PluginError(
+            f"a worker cannot import {thing.name} from {thing.module}: {error}",
+            do="install that module where workers run",
+        ) from error
+    return found
 
 
 class _Guarded:
@@ -270,18 +312,3 @@ class _Guarded:
     def __call__(self, shard: Any) -> Any:
         kind = type(self.worker)
         return guarded(kind.__call__, f"worker {kind.__qualname__}", None)(self.worker, shard)
-
-
-def _arrived(
-    worker: Callable[..., Any], path: list[str], sent: list[tuple[Any, str, type | str]]
-) -> Carried:
-    sys.path.extend(place for place in path if place not in sys.path)
-    members = []
-    for family, name, member in sent:
-        if isinstance(member, str):
-            import_module(member)
-            member = family.member(name)
-        else:
-            family.add(name, member)
-        members.append((family, name, member))
-    return Carried(worker, members)

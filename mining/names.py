@@ -31,7 +31,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from . import foreign
-from .errors import UsageError
+from .errors import RankmillError, UsageError
 
 Member = TypeVar("Member", bound=type)
 MOST_NESTED = 32
@@ -284,6 +284,22 @@ class Family:
         if name not in self._members:
             raise UsageError(f"unknown {self.noun} {name!r}", do=nearest(name, self.names()))
         return self._members[name]
+
+    def fault(self, name: str) -> str | None:
+        """Say why the member that a package offers under a name cannot be used; None if it can."""
+        if name in self._modules:
+            return f"rankmill has a {self.noun} {name!r} of its own"
+        try:
+            self.member(name)
+        except RankmillError as error:
+            return str(error)
+        return None
+
+    def usable(self) -> list[tuple[str, type]]:
+        """Return names and classes, without what broken packages offer: `plugins.installed`."""
+        return [
+            (n, self.member(n)) for n in self.names() if n in self._modules or not self.fault(n)
+        ]
 
     def parse(self, text: str | Any) -> Any:
         """Parse the text of a user, filled up with defaults, or an `Identity`, with neutral values.
