@@ -31,7 +31,7 @@ def test_the_whole_way_with_parts_of_other_people(rankmill, place):
         ["score", "overlap(per=500)", "--pool", "pool", "--name", "scores"],
         ["select", "uniform", "--pool", "pool", "--scores", "scores", "--size", "3"]
         + ["--name", "groups"],
-        ["stats", "--groups", "groups", "--statistics", "spread", "--name", "stats"],
+        ["stats", "--groups", "groups", "--statistic", "spread", "--name", "stats"],
         ["train", "bi_encoder(model=encoder,layers=1)", "--groups", "groups"]
         + ["--loss", "squared_gap", "--documents", "24", "--name", "student"],
     ):
