@@ -206,7 +206,7 @@ def distribution_of(point: metadata.EntryPoint) -> str:
 
 def load(group: str | None, name: str, noun: str) -> None:
     """Import the module of an entry point; raises PluginError that names its package."""
-    points = installed(group)[name]
+    points = list(installed(group)[name])
     if len(points) > 1:
         raise PluginError(
             f"{len(points)} packages have a {noun} called {name!r}",

@@ -22,9 +22,8 @@ type, or else a hash of the source of its module.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rankmill.mining import foreign
 from rankmill.mining.errors import UsageError
@@ -70,7 +69,15 @@ __all__ = [
 ]
 
 Member = TypeVar("Member", bound=type)
-Register = Callable[[Member], Member]
+
+
+class Register(Protocol):
+    """A class decorator."""
+
+    def __call__(self, member: Member, /) -> Member:
+        """Register the class and return it."""
+        ...
+
 
 _TYPES = {  # loaded when they are asked for: a loss needs torch, a source does not
     "Candidates": "rankmill.mining.selection.base",
@@ -125,7 +132,7 @@ _WANTED = {
 _UNLESS_SAID: dict[str, dict[str, Any]] = {"statistic": {"unit": "", "needs": frozenset()}}
 
 
-def _register(kind: str, name: str) -> Register[Member]:
+def _register(kind: str, name: str) -> Register:
     """Return the decorator of a family, which looks first whether the class has what it needs."""
     family = _family(kind)
 
@@ -145,7 +152,7 @@ def _register(kind: str, name: str) -> Register[Member]:
     return add
 
 
-def source(name: str) -> Register[Member]:
+def source(name: str) -> Register:
     """Register a source: `searcher(collection)` returns search(text, depth) → (documents, scores).
 
     Documents are ordinals of the collection, in any order; empty ones are left out, equal scores
@@ -172,7 +179,7 @@ def source(name: str) -> Register[Member]:
     return _register("source", name)
 
 
-def teacher(name: str) -> Register[Member]:
+def teacher(name: str) -> Register:
     """Register a teacher: `score(pairs)` returns a number for each (query text, document text).
 
         @teacher("overlap")
@@ -190,7 +197,7 @@ def teacher(name: str) -> Register[Member]:
     return _register("teacher", name)
 
 
-def statistic(name: str) -> Register[Member]:
+def statistic(name: str) -> Register:
     """Register a statistic: `measure(rows)` returns (values, status) of every row.
 
     `rows.scores` float32 [items] and `rows.offsets` int64 [rows + 1] say which scores are whose;
@@ -201,7 +208,7 @@ def statistic(name: str) -> Register[Member]:
     return _register("statistic", name)
 
 
-def strategy(name: str) -> Register[Member]:
+def strategy(name: str) -> Register:
     """Register a strategy, which chooses the negatives of a group: the protocol `Strategy`.
 
     A shortcut: subclass one of rankmill's own and override `reach`, say.
@@ -209,7 +216,7 @@ def strategy(name: str) -> Register[Member]:
     return _register("strategy", name)
 
 
-def filter(name: str) -> Register[Member]:
+def filter(name: str) -> Register:
     """Register a filter: `keeps(candidates)` → bool [candidates], `reads(labels)` → frozenset.
 
     @filter("even_documents")
@@ -224,7 +231,7 @@ def filter(name: str) -> Register[Member]:
     return _register("filter", name)
 
 
-def loss(name: str) -> Register[Member]:
+def loss(name: str) -> Register:
     """Register a loss: a `Loss` with `_values(f, g)`, tensors [groups, k] in, [groups] out.
 
     @loss("squared")
@@ -236,7 +243,7 @@ def loss(name: str) -> Register[Member]:
     return _register("loss", name)
 
 
-def export_format(name: str) -> Register[Member]:
+def export_format(name: str) -> Register:
     """Register an export format: a `Format` with `write(source, out)`, as docs/exports.md says."""
     return _register("export_format", name)
 
