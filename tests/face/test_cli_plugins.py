@@ -17,7 +17,7 @@ def place(tmp_path_factory) -> Iterator[Path]:
     """Return a folder with a tiny collection, an encoder, and the package beside it."""
     root = tmp_path_factory.mktemp("plugins")
     tiny_beir(root / "tiny", docs=60, queries=24)
-    tiny_encoder(root / "encoder")
+    tiny_encoder(root / "encoder", max_position_embeddings=256)
     with on_path(install(root / "site")):
         yield root
 
