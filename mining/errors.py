@@ -62,6 +62,10 @@ class BadInput(RankmillError):
     exit_status = 4
 
 
+class OtherFormat(BadInput):
+    """An artifact was written by a rankmill with another format version."""
+
+
 class Locked(RankmillError):
     """Another process is writing this artifact."""
 
@@ -72,6 +76,10 @@ class Corrupt(RankmillError):
     """A file of ours no longer holds what its record says."""
 
     exit_status = 6
+
+
+class PluginError(RankmillError):
+    """Code of other people, a plug-in, cannot be loaded or failed; it says whose code it is."""
 
 
 class Interrupted(Explained):

@@ -71,10 +71,7 @@ def refuse_ranks(kind: str, what: str) -> None:
         )
 
 
-def checked_scale(scale: str | None) -> str | None:
-    """Return the canonical form of a `score=` parameter: None stands for logprob, the reference's
-    scale.
-    """
-    if scale not in (None, *SCALES):
+def check_scale(scale: str) -> None:
+    """Refuse a `score=` parameter that is no scale; raises UsageError with the nearest."""
+    if scale not in SCALES:
         raise UsageError(f"score={scale} is not a score scale", do=nearest(str(scale), SCALES))
-    return None if scale == "logprob" else scale

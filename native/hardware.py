@@ -6,7 +6,7 @@ as the plain Python that stands beside them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -47,23 +47,22 @@ def _lower_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) 
     return context.get_dummy_value()
 
 
-# pyright: reportRedeclaration=false
 # Each name has two forms, for the two ways to run.
-if numba.config.DISABLE_JIT:
+if TYPE_CHECKING or numba.config.DISABLE_JIT:
 
-    def fma(a: Any, b: Any, c: Any) -> Any:  # pyright: ignore[reportRedeclaration]
+    def fma(a: Any, b: Any, c: Any) -> Any:
         """Return float32 a·b + c; in float64 the product of two float32 is exact."""
         return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
 
-    def larger(a: Any, b: Any) -> Any:  # pyright: ignore[reportRedeclaration]
+    def larger(a: Any, b: Any) -> Any:
         """Return the larger of two float32."""
         return a if a > b else b
 
-    def half_to_single(bits: Any) -> Any:  # pyright: ignore[reportRedeclaration]
+    def half_to_single(bits: Any) -> Any:
         """Return the float32 of a float16 given by its bits."""
         return np.float32(np.uint16(bits).view(np.float16))
 
-    def prefetch(array: Any, row: int, column: int) -> None:  # pyright: ignore[reportRedeclaration]
+    def prefetch(array: Any, row: int, column: int) -> None:
         """Do nothing: only a hint is lost."""
 
 else:

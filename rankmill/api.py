@@ -23,9 +23,10 @@ from rankmill import stages
 from rankmill.designs import orthogonality
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError
+from rankmill.mining.options import options_of
 from rankmill.mining.statistics.summaries.summary import summarise
 from rankmill.mining.store import Workspace
-from rankmill.request import Request, options_of
+from rankmill.request import Request
 
 Options = ParamSpec("Options")
 Made = TypeVar("Made")

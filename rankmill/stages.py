@@ -580,8 +580,7 @@ class Train(Settings, Request["Artifact"]):
     to: Annotated[str | Path | None, Option("Also copy the checkpoint to this folder.")] = None
 
     def __post_init__(self) -> None:
-        Request.__post_init__(self)
-        Settings.__post_init__(self)
+        Settings.__post_init__(self)  # looks at the options of a request too
 
     def perform(self) -> Artifact:
         """Return the student: checkpoint, telemetry and card."""

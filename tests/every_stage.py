@@ -111,7 +111,12 @@ class EveryStage:
         self.made["test"] = self._miner("bm25(k1=0.9,b=0.4)", "test")()
 
     def _miner(self, source: str, split: str = "train") -> Callable[[], Artifact]:
-        settings: dict[str, Any] = {"split": split, "depth": 12, "seed": 5, "executor": self.executor}
+        settings: dict[str, Any] = {
+            "split": split,
+            "depth": 12,
+            "seed": 5,
+            "executor": self.executor,
+        }
         return lambda: api.mine(source, self.collection, **settings)
 
     def _score(self) -> None:

@@ -81,7 +81,7 @@ def default_diagnostics(
         unit = not folder.is_classifier and settings_of(folder).normalise
         own = {"scale": NORMALISED_SCALE if unit else 1.0}
     else:
-        trained, loss = STUDENTS.parse(card["student"]), LOSSES.parse(card["loss"])
+        trained, loss = STUDENTS.stored(card["student"]), LOSSES.stored(card["loss"])
         on = {"T": getattr(loss, "T", 1.0), "score": "raw"}  # a loss reads scores as stored
         own = {"scale": getattr(trained, "scale", None) or 1.0}
         if trained.score_kind == "log-prob":

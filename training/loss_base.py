@@ -12,17 +12,17 @@ that scale, groups on another are then refused, and `retarget` makes groups on i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..mining.errors import UsageError
-from ..mining.names import Family, nearest
+from ..mining.names import Family, nearest, neutral
 from ..mining.score_kinds import ADDITIVE, RETARGET, SCALE_OF, SCORE_KINDS, refuse_ranks
 
-LOSSES = Family("loss")
+LOSSES = Family("loss", group="rankmill.losses")
 
 ANY = frozenset(SCORE_KINDS)
 
@@ -68,17 +68,16 @@ class Loss(ABC):
 class Tempered(Loss):
     """A loss whose teacher is softened by a temperature T > 0 (1 leaves the scores as they are).
 
-    `score` declares the scale of the teacher's scores: `logit` or `logprob`, or as they are stored
-    (None, not printed, the same as `raw`). Groups stored on another scale are refused.
+    `score` declares the scale of the teacher's scores: `logit` or `logprob`, or `raw`, as they are
+    stored. Groups stored on another scale are refused.
     """
 
     T: float = 1.0  # as in the canonical texts of statistics: pair_entropy(T=2)
-    score: str | None = field(default=None, kw_only=True)
+    _: KW_ONLY
+    score: str = neutral("raw")
 
     def __post_init__(self) -> None:
-        if self.score == "raw":
-            object.__setattr__(self, "score", None)
-        if self.score is not None and self.score not in RETARGET:
+        if self.score not in (*RETARGET, "raw"):
             known = nearest(str(self.score), [*RETARGET, "raw"])
             raise UsageError(f"score={self.score} is not a score scale", do=known)
         if not 0 < self.T < float("inf"):
@@ -87,7 +86,7 @@ class Tempered(Loss):
     def check(self, kind: str | None) -> None:
         """Refuse scores of a kind that cannot be used, and those on another scale than declared."""
         Loss.check(self, kind)
-        if self.score is not None and SCALE_OF.get(str(kind)) != self.score:
+        if self.score != "raw" and SCALE_OF.get(str(kind)) != self.score:
             raise UsageError(
                 f"{self} reads the scale {self.score}, but the groups hold scores of kind {kind!r}",
                 do=f"make groups on it (rankmill retarget '{RETARGET[self.score]}' --groups NAME), "

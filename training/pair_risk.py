@@ -84,10 +84,9 @@ class PairRisk:
         ends = np.searchsorted(query, queries, side="right")
         offsets = np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int64)
         counts = np.empty((len(queries), len(PAIR_COUNTS)), np.int64)
-        arrays = [f, y, offsets]
-        for array in arrays:
+        for array in (f, y, offsets):
             array.flags.writeable = False  # one compiled form serves all callers
-        count_pairs(*arrays, 0, len(queries), counts)
+        count_pairs(f, y, offsets, 0, len(queries), counts)
         concordant, discordant, tied = counts[:, 0], counts[:, 1], counts[:, 2]
         pairs = concordant + discordant + tied
         wrong = discordant + _TIES[self.ties] * tied

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from ..mining.errors import UsageError
 from ..mining.models.precision import CHOICES
-from ..mining.options import Option
+from ..mining.names import is_neutral, nearest, neutral
+from ..mining.options import Option, check_options
 
 PRECISIONS = CHOICES
-_LATER = {"pieces", "cache", "recompute", "compile", "threads"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,37 +74,23 @@ class Settings:
     ] = 0
     pieces: Annotated[
         int, Option("Pieces in which the texts of a pass are padded; 1: as they come.", least=1)
-    ] = 2
+    ] = neutral(2)
     cache: Annotated[
         int | None,
         Option("Gradient cache: groups encoded at a time, all in-batch negatives kept.", least=1),
     ] = None
     recompute: Annotated[
         bool, Option("Gradient checkpointing: less memory, a second forward pass.")
-    ] = False
-    compile: Annotated[bool, Option("Let torch.compile fuse the encoder.")] = False
+    ] = neutral(False)
+    compile: Annotated[bool, Option("Let torch.compile fuse the encoder.")] = neutral(False)
     threads: Annotated[
         int | None, Option("Threads of a step; another number, another student.", least=1)
     ] = None
 
     def __post_init__(self) -> None:
-        for name in ("documents", "batch", "lr"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name}={getattr(self, name)} is not positive")
-        if not 0 <= self.warmup <= 1:
-            raise UsageError(f"warmup={self.warmup} is not a share of the steps (0 to 1)")
-        if self.clip < 0 or self.weight_decay < 0:
-            raise UsageError(f"clip={self.clip}, weight_decay={self.weight_decay} is negative")
-        if self.micro is not None and self.micro < 1:
-            raise UsageError(f"micro={self.micro}", do="give at least one group per forward pass")
+        check_options(self)
         if self.compute not in PRECISIONS:
             raise UsageError(f"compute={self.compute} is not one of {', '.join(PRECISIONS)}")
-        if self.pieces < 1:
-            raise UsageError(f"pieces={self.pieces}", do="1 leaves the texts as they come")
-        if self.cache is not None and self.cache < 1:
-            raise UsageError(f"cache={self.cache}", do="encode at least one group at a time")
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"threads={self.threads}", do="train on at least one thread")
         if self.cache is not None and self.micro is not None:
             raise UsageError(
                 f"cache={self.cache} with micro={self.micro}",
@@ -111,10 +98,9 @@ class Settings:
             )
 
     def declared(self) -> dict[str, Any]:
-        """Return the plan as JSON values; what was added later is named only where it is used."""
-        later = {f.name: f.default for f in fields(self) if f.name in _LATER}
-        said = asdict(self)
-        return {k: v for k, v in said.items() if k not in later or v != later[k]}
+        """Return what identifies the plan, as JSON values: all that is not neutral."""
+        said = ((f, getattr(self, f.name)) for f in fields(self))
+        return {f.name: value for f, value in said if not is_neutral(f, value)}
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Return the rate of a step (0 … steps−1): linear up, linear down to 0 after the last."""
@@ -122,3 +108,12 @@ class Settings:
         if step < rising:
             return self.lr * (step + 1) / rising
         return self.lr * (steps - step) / max(1, steps - rising)
+
+
+def settings_from(given: Mapping[str, Any]) -> Settings:
+    """Return the settings that keywords say; raises UsageError for an unknown one."""
+    known = [field.name for field in fields(Settings)]
+    for name in given:
+        if name not in known:
+            raise UsageError(f"there is no training setting {name!r}", do=nearest(name, known))
+    return Settings(**given)

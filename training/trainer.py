@@ -19,7 +19,7 @@ from .loop import Training
 from .losses import LOSSES, Loss
 from .packing import Limits
 from .processes import Processes
-from .settings import Settings
+from .settings import Settings, settings_from
 from .students import Student, identity_of, parse_student
 from .telemetry import TELEMETRY
 
@@ -50,7 +50,7 @@ def train_student(
     Raises UsageError for settings that do not fit, BadInput for unusable inputs, RankmillError when
     the loss stops being a number.
     """
-    chosen, objective = Settings(**settings), LOSSES.parse(loss)
+    chosen, objective = settings_from(settings), LOSSES.parse(loss)
     chosen = replace(chosen, compute=settle_compute(chosen.compute, executor.progress))
     value, model = parse_student(student)
     stored = Groups.open(workspace, groups)

@@ -206,7 +206,7 @@ class Cutter:
     def __init__(self, groups: str, statistics: str, cut: str):
         artifact = open_artifact(Path(groups))
         self.groups, self.bounds = Groups(artifact, level=2), first_rows(artifact)
-        self.kept, self.defined = kept_rows(open_artifact(Path(statistics)), CUTS.parse(cut))
+        self.kept, self.defined = kept_rows(open_artifact(Path(statistics)), CUTS.stored(cut))
 
     def __call__(self, shard: Shard) -> Output:
         """Return the kept groups of queries number start…stop−1."""

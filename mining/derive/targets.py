@@ -250,7 +250,7 @@ class Retargeter:
     def __init__(self, groups: str, target: str):
         artifact = open_artifact(Path(groups))
         self.groups, self.bounds = Groups(artifact, level=2), first_rows(artifact)
-        self.target: Target = TARGETS.parse(target)
+        self.target: Target = TARGETS.stored(target)
 
     def __call__(self, shard: Shard) -> Output:
         """Return the groups of queries number start…stop−1 with their new scores."""

@@ -36,6 +36,7 @@ EXPORTS = Family(
         ".ranking.splade": "splade",
         ".ranking.trec": "trec",
     },
+    group="rankmill.exports",
 )
 """Formats by canonical text, such as `tevatron(rows=ids)`."""
 

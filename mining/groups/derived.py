@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..actors import Execution
+from ..names import unless_neutral
 from ..store import Artifact, Shard, Stage, Worker, Workspace
 from ..store.tables import groups_schema
 from .format import Groups
@@ -37,9 +38,7 @@ def build_derived(
     kept: dict[str, Any] = {
         key: groups.parameters[key] for key in ("size", "split", "seed") if key in groups.parameters
     }
-    least = Groups(groups).min_grade
-    if least != 1:  # the neutral value, so that it changes no fingerprint
-        kept["min_grade"] = least
+    kept |= unless_neutral(min_grade=(Groups(groups).min_grade, 1))
     stage = Stage(
         kind="groups",
         parameters={**kept, **parameters},

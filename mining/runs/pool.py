@@ -10,6 +10,7 @@ import pyarrow as pa
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection, check_min_grade
 from ..errors import BadInput, UsageError
+from ..names import unless_neutral
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values, pool_schema
 from .run import Run, check_same_queries
@@ -58,7 +59,7 @@ def pool_runs(
     stage = Stage(
         kind="pool",
         parameters={"split": split, "positives": positives, "depth": depth}
-        | ({"min_grade": min_grade} if min_grade != 1 else {}),  # 1 is the neutral value
+        | unless_neutral(min_grade=(min_grade, 1)),
         inputs=inputs,
         schema=pool_schema(labels),
         shards=plan,

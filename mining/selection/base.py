@@ -21,11 +21,13 @@ STRATEGIES = Family(
         ".weighted": "mixture softmax",
         "..derive.blocks.values": "blocked_cell",
     },
+    group="rankmill.strategies",
 )
 FILTERS = Family(
     "filter",
     __package__,
     {".filters": "between margin near_copies percentile rank_window share"},
+    group="rankmill.filters",
 )
 
 FIXED, DRAWN, MIXED = "fixed", "drawn", "mixed"

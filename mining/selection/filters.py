@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import BadInput, UsageError
-from ..score_kinds import SCALES, checked_scale, has_probability
+from ..names import neutral
+from ..score_kinds import SCALES, check_scale, has_probability
 from .base import FILTERS, Candidates, label_of
 from .targeted import log_probabilities
 
@@ -29,9 +30,8 @@ class OfOneDocument:
         return frozenset()
 
 
-def on_scale(candidates: Candidates, scale: str | None) -> np.ndarray:
-    """Return the query's scores (float64) as `raw`, or on the scale `logit` or None =
-    log-probability.
+def on_scale(candidates: Candidates, scale: str) -> np.ndarray:
+    """Return the query's scores (float64) as `raw`, or on the scale `logit` or `logprob`.
 
     Raises BadInput where a similarity or a rank is asked for a probability.
     """
@@ -40,11 +40,11 @@ def on_scale(candidates: Candidates, scale: str | None) -> np.ndarray:
         return candidates.score
     if not has_probability(kind):
         raise BadInput(
-            f"a {kind} has no {scale or 'log-probability'}",
+            f"a {kind} has no {'log-probability' if scale == 'logprob' else scale}",
             where=f"query {candidates.query_id!r}",
             do=f"write score=raw with a gap in units of the {kind}",
         )
-    if scale is None:
+    if scale == "logprob":
         return log_probabilities(candidates.score, kind)
     if kind == "logit":
         return candidates.score
@@ -63,10 +63,10 @@ class Margin(OfOneDocument):
     """
 
     gap: float = 0.5
-    score: str | None = None
+    score: str = neutral("logprob")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "score", checked_scale(self.score))
+        check_scale(self.score)
         if not math.isfinite(self.gap):
             raise UsageError(f"gap={self.gap} is not a gap", do=f"give a number; scales: {SCALES}")
 
@@ -92,7 +92,7 @@ class Share(OfOneDocument):
 
     def keeps(self, candidates: Candidates) -> np.ndarray:
         """Compare log-probabilities."""
-        score = on_scale(candidates, None)
+        score = on_scale(candidates, "logprob")
         return score <= score[candidates.positive] + math.log(self.of)
 
 
@@ -103,10 +103,10 @@ class Between(OfOneDocument):
 
     low: float | None = None
     high: float | None = None
-    score: str | None = None
+    score: str = neutral("logprob")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "score", checked_scale(self.score))
+        check_scale(self.score)
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not low < high or (self.low is None and self.high is None):

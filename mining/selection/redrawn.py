@@ -17,11 +17,13 @@ from ..draws import generator
 from ..runs.run import Run
 from ..runs.union import Lists
 from ..sources import SOURCES
-from ..sources.fusion import CombMnz, CombSum, Linear, Rrf, fuse_lists, fuser_of
+from ..sources.fusion import Linear, fuse_lists, fuser_of
 from ..sources.uniform import Urn
 from .base import FIXED, MIXED, Candidates, Strategy
 from .drawn import origin_of
 from .strategies import Random, Top, Uniform
+
+_FUSIONS = ("rrf", "combsum", "combmnz", "linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,9 @@ def _takes_the_first_ranks(strategy: Strategy) -> bool:
 def _can_be_drawn_again(run: Run) -> bool:
     if origin_of(run) != MIXED:
         return True
-    value = SOURCES.parse(run.label)
-    if not isinstance(value, Rrf | CombSum | CombMnz | Linear):
-        return False
+    if run.label.partition("(")[0] not in _FUSIONS:
+        return False  # a source that is made of a drawn one in some other way
+    value = SOURCES.stored(run.label)
     if isinstance(value, Linear) and min(value.weights) < 0:
         return False
     return all(_can_be_drawn_again(member) for member in _members(run))
@@ -109,7 +111,7 @@ def _lists(
         return known[name]
     origin = origin_of(run)
     if origin == MIXED:
-        value, members = SOURCES.parse(run.label), _members(run)
+        value, members = SOURCES.stored(run.label), _members(run)
         lists = [_lists(member, row, number, urn, draws, known) for member in members]
         depth = int(run.artifact.parameters["depth"])
         known[name] = fuse_lists(lists, fuser_of(value, len(members)), depth)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, EXCLUDED, Collection, check_min_grade
+from ..collection.handles import EVERY_QUERY, Collection, check_min_grade
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups.format import GroupArrays, groups_table
@@ -18,11 +18,10 @@ from ..runs.pool import Pool
 from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.tables import groups_schema
 from .base import FILTERS, FIXED, STRATEGIES, Candidates, Filter, Strategy, draw_uniformly
-from .drawn import origins_of, spare_chances, unsteady
+from .drawn import spare_chances, unsteady
 from .reader import Asked, CandidateReader, paths_of
 
 _SHARD_PAIRS = 4_000_000
-_NOT_READ = {"split", "excluded", "inclusion"}  # parameters that tell new from old groups
 _CHOICES = {
     "positives": ("first", "all", "together", "best"),
     "when_short": ("drop_query", "error", "fill"),
@@ -81,23 +80,11 @@ def select_groups(
         "min_grade": min_grade,
         **given,
     }
-    if (collection.qrels(split).grade == EXCLUDED).any():
-        parameters["excluded"] = EXCLUDED  # older groups of such qrels drew these documents
-    if _looks_at_draws(pool, bound, parameters):  # older groups of such lists have another π
-        parameters["inclusion"] = "unconditional"
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
     inputs |= {"vectors": vectors} if vectors is not None else {}
     _check_needs(bound, inputs)
     return workspace.build(_stage(parameters, inputs), executor)
-
-
-def _looks_at_draws(pool: Artifact, strategy: Strategy, parameters: dict[str, Any]) -> bool:
-    drawn = {label for label, origin in origins_of(pool).items() if origin != FIXED}
-    chooser = Chooser(str(strategy), parameters["filters"], parameters["size"], "error")
-    return bool(drawn & chooser.reads(Pool(pool).labels)) or (
-        bool(drawn) and parameters["when_short"] == "fill"
-    )
 
 
 def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
@@ -112,7 +99,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         worker=Selector,
         options={
             "paths": paths_of(inputs),
-            **{k: v for k, v in parameters.items() if k not in _NOT_READ},
+            **{k: v for k, v in parameters.items() if k != "split"},
         },
         metadata={
             "kind": scores.metadata["kind"],
@@ -213,8 +200,8 @@ class Chooser:
     """Strategy, filters, and what happens when candidates are too few: one group at a time."""
 
     def __init__(self, strategy: str, filters: Sequence[str], size: int, when_short: str):
-        self.strategy: Strategy = STRATEGIES.parse(strategy)
-        self.filters: dict[str, Filter] = {text: FILTERS.parse(text) for text in filters}
+        self.strategy: Strategy = STRATEGIES.stored(strategy)
+        self.filters: dict[str, Filter] = {text: FILTERS.stored(text) for text in filters}
         self.wanted, self.when_short = size - 1, when_short
 
     def narrow(self, candidates: Candidates) -> dict[str, int]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..actors import Execution
-from ..collection.handles import Collection, check_min_grade
+from ..collection.handles import Collection
+from ..foreign import guarded, is_foreign
 from ..names import Family
 from ..store import Artifact, Workspace
-
-if TYPE_CHECKING:
-    pass
 
 SOURCES = Family(
     "source",
@@ -27,6 +25,7 @@ SOURCES = Family(
         ".rerank": "rerank",
         ".uniform": "random",
     },
+    group="rankmill.sources",
 )
 
 Miner = Callable[[Workspace, Any, Collection, str, int, int, Execution], Artifact]
@@ -39,16 +38,8 @@ def mines(source: type) -> Callable[[Miner], Miner]:
     """Decorate the function that mines runs of a registered source."""
 
     def add(miner: Miner) -> Miner:
-        MINERS[source] = miner
+        title = f"source {getattr(source, 'canonical_name', source.__name__)}"
+        MINERS[source] = guarded(miner, title, SOURCES.group) if is_foreign(source) else miner
         return miner
 
     return add
-
-
-def checked_grade(min_grade: int | None) -> int | None:
-    """Return the canonical form of a `min_grade=` parameter: None stands for 1, so that it is not
-    printed.
-    """
-    if min_grade is not None:
-        check_min_grade(min_grade)
-    return None if min_grade == 1 else min_grade

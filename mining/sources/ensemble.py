@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from ..actors import Execution
-from ..collection.handles import EVERY_QUERY, Collection, Qrels
+from ..collection.handles import EVERY_QUERY, Collection, Qrels, check_min_grade
 from ..errors import BadInput, UsageError
-from ..names import Call, parse
+from ..names import Call, neutral, parse, unless_neutral
 from ..runs.run import build_run, run_table
 from ..score_kinds import has_probability
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values
 from ..teachers import score_pool
 from ..teachers.direction import check_choice
-from .base import SOURCES, checked_grade, mines
+from .base import SOURCES, mines
 
 UNITS = ("raw", "logit", "logprob")
 TAKES = ("first", "passing")
@@ -57,11 +57,11 @@ class Ensemble:
     unit: str = "raw"
     take: str | None = None
     within: int | None = None
-    min_grade: int | None = None
+    min_grade: int = neutral(1)
     direction: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "min_grade", checked_grade(self.min_grade))
+        check_min_grade(self.min_grade)
         check_choice(self.direction)
         object.__setattr__(self, "take", None if self.take == "first" else self.take)
         if self.take not in (None, *TAKES):
@@ -113,7 +113,7 @@ def mine_ensemble(
         ("per_source", source.per_source),
         ("margin", source.margin),
         ("unit", source.unit),
-        *((("min_grade", source.min_grade),) if source.min_grade else ()),
+        *unless_neutral(min_grade=(source.min_grade, 1)).items(),
     )
     if source.take is not None:
         named += (("take", source.take), ("within", source.within))
@@ -131,7 +131,7 @@ def mine_ensemble(
             "margin": source.margin,
             "unit": source.unit,
             "depth": depth,
-            "min_grade": source.min_grade or 1,
+            "min_grade": source.min_grade,
             "pool": None if source.take is None else str(pool.path),
             "labels": labels,
             "per_source": source.per_source,
@@ -166,7 +166,7 @@ def _scored(
         members,
         collection=collection,
         split=split,
-        min_grade=source.min_grade or 1,
+        min_grade=source.min_grade,
         depth=depth,
         executor=executor,
     )

@@ -156,7 +156,7 @@ class Fuser:
     """Fuses the lists of a range of queries."""
 
     def __init__(self, source: str, runs: list[str], depth: int):
-        value = SOURCES.parse(source)
+        value = SOURCES.stored(source)
         self.fuse = fuser_of(value, len(runs))
         self.runs = [Run(open_artifact(path)) for path in runs]
         self.depth = depth

@@ -9,7 +9,8 @@ from ..collection import Collection
 from ..errors import BadInput, UsageError
 from ..runs.run import Run, check_same_queries
 from ..store import Artifact, Workspace
-from .base import MINERS, SOURCES
+from .base import MINERS, SOURCES, Miner
+from .searching import mine_by_searching
 
 
 def mine(
@@ -39,7 +40,17 @@ def mine(
             do=f"choose a depth of at most {size:,}",
         )
     collection.split_queries(split)  # refuses an unknown split before an index is built
-    return MINERS[type(value)](workspace, value, collection, split, depth, seed, executor)
+    miner = MINERS.get(type(value)) or _miner(value)
+    return miner(workspace, value, collection, split, depth, seed, executor)
+
+
+def _miner(value: Any) -> Miner:
+    if not hasattr(value, "searcher"):
+        raise UsageError(
+            f"{value} cannot be mined",
+            do="give its class searcher(collection), or a function decorated with mines(…)",
+        )
+    return mine_by_searching
 
 
 def run_of(

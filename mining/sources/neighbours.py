@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, Collection, Qrels
+from ..collection.handles import EVERY_QUERY, Collection, Qrels, check_min_grade
 from ..errors import UsageError
 from ..models.folder import resolve
 from ..models.precision import settle_compute
 from ..models.vectors import Vectors
+from ..names import neutral
 from ..runs.run import build_run, run_table
 from ..search.dense import DenseWorker, query_blocks
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 from ..store.tables import list_values
-from .base import SOURCES, checked_grade, mines
+from .base import SOURCES, mines
 from .dense import Dense, vectors_by
 
 
@@ -34,11 +35,11 @@ class Neighbours(Dense):
     the search is exact.
     """
 
-    min_grade: int | None = None
+    min_grade: int = neutral(1)
 
     def __post_init__(self) -> None:
         Dense.__post_init__(self)
-        object.__setattr__(self, "min_grade", checked_grade(self.min_grade))
+        check_min_grade(self.min_grade)
         if self.index is not None:
             raise UsageError("neighbours are searched exactly", do="leave index and probe out")
 
@@ -76,7 +77,7 @@ def mine_neighbours(
             "qrels": str(collection.qrels_artifact(split).path),
             "split_queries": queries,
             "depth": depth,
-            "min_grade": source.min_grade or 1,
+            "min_grade": source.min_grade,
         },
         shards=lambda: query_blocks(len(queries)),
         inputs={"doc_vectors": vectors},

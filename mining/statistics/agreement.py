@@ -9,8 +9,8 @@ import numpy as np
 from ...native import agreement as native
 from ...native import scales
 from ..errors import UsageError
-from ..names import nearest
-from ..score_kinds import checked_scale
+from ..names import nearest, neutral
+from ..score_kinds import check_scale
 from .base import ORDER, SCALE, STATISTICS, Column, Rows, column
 
 _MARGINS = ("min", "mean", "variance")
@@ -92,10 +92,10 @@ class Suspects(_NeedsLabels):
     """
 
     margin: float = 0.5
-    score: str | None = None
+    score: str = neutral("logprob")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "score", checked_scale(self.score))
+        check_scale(self.score)
         if not 0.0 <= self.margin < float("inf"):
             raise UsageError(
                 f"margin={self.margin} is not a margin", do="give a number of 0 or more"
@@ -108,7 +108,7 @@ class Suspects(_NeedsLabels):
 
     def measure(self, rows: Rows) -> Column:
         """Return the number of suspects of every row."""
-        return _measure(rows, "suspects", self.score or "logprob", self.margin)
+        return _measure(rows, "suspects", self.score, self.margin)
 
 
 @STATISTICS.register("margin")
@@ -119,21 +119,21 @@ class Margin(_NeedsLabels):
     """
 
     of: str = "mean"
-    score: str | None = None
+    score: str = neutral("logprob")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "score", checked_scale(self.score))
+        check_scale(self.score)
         if self.of not in _MARGINS:
             raise UsageError(f"of={self.of} is unknown", do=nearest(str(self.of), _MARGINS))
 
     @property
     def unit(self) -> str:
         """The scale's unit, squared for the variance."""
-        return (self.score or "logprob") + ("²" if self.of == "variance" else "")
+        return self.score + ("²" if self.of == "variance" else "")
 
     def measure(self, rows: Rows) -> Column:
         """Return the margin statistic of every row."""
-        return _measure(rows, f"margin_{self.of}", self.score or "logprob")
+        return _measure(rows, f"margin_{self.of}", self.score)
 
 
 @STATISTICS.register("score_variance")
@@ -141,16 +141,16 @@ class Margin(_NeedsLabels):
 class ScoreVariance(_NeedsLabels):
     """Population variance of the teacher's scores of the group."""
 
-    score: str | None = None
+    score: str = neutral("logprob")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "score", checked_scale(self.score))
+        check_scale(self.score)
 
     @property
     def unit(self) -> str:
         """The scale's unit, squared."""
-        return (self.score or "logprob") + "²"
+        return self.score + "²"
 
     def measure(self, rows: Rows) -> Column:
         """Return the variance of every row."""
-        return _measure(rows, "variance", self.score or "logprob")
+        return _measure(rows, "variance", self.score)

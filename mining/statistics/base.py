@@ -33,6 +33,7 @@ STATISTICS = Family(
         ".shape": "intrinsic_dim log_density power_law",
         ".student": "student_collapsed student_kl student_tau student_variance",
     },
+    group="rankmill.statistics",
 )
 
 REASONS = {

@@ -12,8 +12,8 @@ import numpy as np
 from ...native import entropy as native
 from ...native import softmax
 from ..errors import UsageError
-from ..names import Call, nearest, parse
-from ..score_kinds import SCALES, checked_scale, refuse_probabilities
+from ..names import Call, nearest, neutral, parse
+from ..score_kinds import SCALES, check_scale, refuse_probabilities
 from .base import SCALE, STATISTICS, Column, Rows, checked_temperature, column
 
 _PAIRS = ("pos_pos", "pos_neg", "neg_neg")
@@ -31,11 +31,11 @@ class _OnScores:
     """
 
     T: float = 1.0
-    score: str | None = None
+    score: str = neutral("logprob")
 
     def __post_init__(self) -> None:
         checked_temperature(self.T)
-        object.__setattr__(self, "score", checked_scale(self.score))
+        check_scale(self.score)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -45,12 +45,12 @@ class _OnScores:
         """Return one column of the pair kernel."""
         arguments = (rows.positive, SCALE, 1.0 / self.T)
         columns = native.PAIR_COLUMNS
-        result = rows.run(native.pair_columns, len(columns), self.score or "logprob", *arguments)
+        result = rows.run(native.pair_columns, len(columns), self.score, *arguments)
         return column(result, columns.index(name))
 
     def list_column(self, rows: Rows, name: str) -> Column:
         """Return one column of the list kernel."""
-        columns, scale = softmax.LIST_COLUMNS, self.score or "logprob"
+        columns, scale = softmax.LIST_COLUMNS, self.score
         result = rows.run(softmax.list_columns, len(columns), scale, SCALE, 1.0 / self.T)
         return column(result, columns.index(name))
 

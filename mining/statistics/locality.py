@@ -142,7 +142,8 @@ class VectorRows:
 
 
 def _between(fixed: tuple[Any, ...], into: tuple[Any, ...], start: int, stop: int) -> None:
-    native.geometry_columns(*fixed, start, stop, *into)
+    arguments = (*fixed, start, stop, *into)
+    native.geometry_columns(*arguments)
 
 
 def _geometry(

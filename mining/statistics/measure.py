@@ -19,7 +19,7 @@ from ..actors import INLINE, Execution
 from ..collection.handles import Qrels, check_min_grade
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups
-from ..names import Family
+from ..names import Family, unless_neutral
 from ..pair_keys import pair_keys, queries_of
 from ..score_kinds import RANK
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
@@ -35,18 +35,6 @@ from .student import StudentScores
 SIMILARITY_T = 0.05
 """Temperature at which cosine similarities are measured unless another is asked for: the scale of
 20 that sentence-transformers trains with. At T = 1 every cosine is a coin toss."""
-
-# Statistics whose numbers changed under the same name, and on which kind of table. The fingerprint
-# says it, so that a table of before is not taken for one of today: pair sums of long lists were
-# wrong, and a pool's positive was one that happened to stand first.
-_REVISED = {
-    "groups": {"pair_entropy": 2, "misorder": 2, "loss_floor": 2},
-    "scores": dict.fromkeys(
-        ("pair_entropy", "misorder", "loss_floor", "teacher_agrees", "positive_rank", "ties")
-        + ("suspects", "margin", "score_variance", "radius"),
-        2,
-    ),
-}
 
 _NEEDED = {
     "vectors": "the vectors of an encoder (vectors=…, --encoder PATH)",
@@ -204,8 +192,11 @@ def _measure(
     scales_read = {text: scale for text in texts if (scale := scale_of(family.parse(text)))}
     stage = Stage(
         kind="statistics",
-        parameters=_parameters(measured.kind, wanted, texts, compat, min_grade)
-        | {"scales": scales_read},
+        parameters={
+            "statistics": texts,
+            "scales": scales_read,
+            **unless_neutral(min_grade=(min_grade, 1), compat=(compat, None)),
+        },
         inputs=inputs,
         schema=schema_of(wanted),
         shards=lambda: _shards(measured),
@@ -221,23 +212,6 @@ def _measure(
         | {f"scale[{text}]": scale for text, scale in scales_read.items()},
     )
     return workspace.build(stage, executor)
-
-
-def _parameters(
-    kind: str, wanted: Sequence[Any], texts: Sequence[str], compat: str | None, min_grade: int
-) -> dict[str, Any]:
-    """Return what decides the columns; what has another meaning than it once had says so."""
-    asked: dict[str, Any] = {"statistics": list(texts)}
-    if min_grade != 1:
-        asked["min_grade"] = min_grade
-    if any("selection" in statistic.needs for statistic in wanted):
-        asked["inclusion"] = "unconditional"  # π counts in the lists that a source draws
-    if compat is not None:
-        return asked | {"compat": compat}
-    names = {text: text.partition("(")[0] for text in texts}
-    known = _REVISED[kind]
-    revised = {text: known[name] for text, name in names.items() if name in known}
-    return asked | ({"revised": revised} if revised else {})
 
 
 def _family(compat: str | None) -> Family:
@@ -259,7 +233,7 @@ def scale_of(statistic: Statistic) -> str:
     one that reads no distances between scores."""
     if not hasattr(statistic, "score"):
         return ""
-    return str(statistic.score or "logprob")
+    return str(statistic.score)
 
 
 def schema_of(statistics: Sequence[Statistic]) -> pa.Schema:
@@ -309,7 +283,7 @@ class Measure:
         compat: str | None,
         min_grade: int = 1,
     ):
-        self.statistics = [_family(compat).parse(text) for text in statistics]
+        self.statistics = [_family(compat).stored(text) for text in statistics]
         artifacts = {role: open_artifact(Path(path)) for role, path in paths.items()}
         self.read = _read_groups if "groups" in artifacts else _read_scores
         self.measured = artifacts["groups" if "groups" in artifacts else "scores"]

@@ -13,8 +13,9 @@ import numpy as np
 
 from ...native import divergence, pair_order, scales
 from ..errors import BadInput, UsageError
+from ..names import neutral
 from ..pair_keys import pair_keys
-from ..score_kinds import checked_scale
+from ..score_kinds import check_scale
 from ..store import Artifact
 from ..teachers.lookup import PairScores
 from .base import (
@@ -85,7 +86,7 @@ class _OfStudent:
             return _nothing(rows, NO_PROBABILITY)
         arguments = (f, SCALE, 1.0 / given.get("T", 1.0), own, float(given.get("scale", 1.0)))
         columns = divergence.STUDENT_COLUMNS
-        score = given.get("score", ORDER) or "logprob"
+        score = given.get("score", ORDER)
         result = rows.run(divergence.student_columns, len(columns), score, *arguments)
         return column(result, columns.index(name))
 
@@ -109,16 +110,16 @@ class StudentKl(_OfStudent):
     """
 
     T: float = 1.0
-    score: str | None = None
+    score: str = neutral("logprob")
     scale: float = 1.0
     student: str | None = None
 
     def __post_init__(self) -> None:
         checked_temperature(self.T)
         _checked_factor(self.scale)
-        object.__setattr__(self, "score", checked_scale(self.score))
+        check_scale(self.score)
         if self.student is not None:
-            checked_scale(self.student)
+            check_scale(self.student)
 
     @property
     def unit(self) -> str:
@@ -148,13 +149,13 @@ class StudentTau(_OfStudent):
         """Return τ-b of every row."""
         f = rows.once("student", lambda: rows.student.of(rows))
         counts = np.empty((len(rows), len(pair_order.PAIR_COUNTS)), np.int64)
-        arrays = [f.astype(np.float64), rows.scores.astype(np.float64)]
+        ours, theirs = f.astype(np.float64), rows.scores.astype(np.float64)
         _refuse_not_finite(rows)
-        for array in arrays:
+        for array in (ours, theirs):
             array.flags.writeable = False
 
         def work(start: int, stop: int) -> None:
-            pair_order.count_pairs(*arrays, rows.offsets, start, stop, counts)
+            pair_order.count_pairs(ours, theirs, rows.offsets, start, stop, counts)
 
         in_threads(work, rows.offsets)
         tau = pair_order.kendall_tau_b(counts)
@@ -207,7 +208,7 @@ class StudentCollapsed(_OfStudent):
     def __post_init__(self) -> None:
         _checked_factor(self.scale)
         if self.student is not None:
-            checked_scale(self.student)
+            check_scale(self.student)
         if not 0.0 < self.below < float("inf"):
             raise UsageError(f"below={self.below} is not a variance", do="give a number above 0")
 

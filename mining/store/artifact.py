@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..errors import BadInput, Corrupt
+from ..errors import BadInput, Corrupt, OtherFormat
 from . import files, ledger
 from .tables import FORMAT_VERSION, faults_of_meaning
 
@@ -214,17 +214,22 @@ def _read_manifest(path: Path) -> bytes:
 def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
-        version = manifest["format"]
+        version = int(manifest["format"])
     except (ValueError, KeyError, TypeError) as error:
         raise Corrupt(
             "manifest.json is damaged",
             where=path / "manifest.json",
             do=f"delete {path} and run the command that made it again",
         ) from error
-    if version > FORMAT_VERSION:
-        raise BadInput(
-            f"format version {version} is newer than this rankmill reads ({FORMAT_VERSION})",
+    if version != FORMAT_VERSION:
+        newer = version > FORMAT_VERSION
+        raise OtherFormat(
+            f"format version {version} is {'newer' if newer else 'older'} than this rankmill "
+            f"reads ({FORMAT_VERSION})",
             where=path,
-            do="install a newer rankmill",
+            do="install a newer rankmill"
+            if newer
+            else "make it again in a new workspace (--workspace DIR): nothing is lost, what is "
+            "here stays as it is",
         )
     return manifest

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from ..pair_keys import pair_keys
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of manifests, fingerprints and canonical texts. 2: texts leave out what is neutral (`names`)."""
 
 CORPUS = pa.schema([("doc_id", pa.string()), ("text", pa.large_string())])
 TITLED_CORPUS = CORPUS.append(pa.field("title_bytes", pa.uint32()))

@@ -10,6 +10,7 @@ missing.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import names
-from ..errors import BadInput, Corrupt, RankmillError, UsageError
+from ..errors import BadInput, Corrupt, OtherFormat, RankmillError, UsageError
+from ..foreign import Carried, is_foreign
 from . import files, ledger
 from .artifact import Artifact
 from .declared import check_declared, schema_lines
@@ -57,9 +59,24 @@ class Workspace:
         return self.root / kind / fingerprint
 
     def artifacts(self, kind: str | None = None) -> Iterator[Artifact]:
-        """Open every finished artifact (of one kind), in order of kind and fingerprint."""
+        """Open every finished artifact (of one kind), in order of kind and fingerprint.
+
+        Those of another format version are passed over: `other_formats` has them.
+        """
+        for one in self._finished(kind):
+            if isinstance(one, Artifact):
+                yield one
+
+    def other_formats(self, kind: str | None = None) -> list[OtherFormat]:
+        """Return, as the error that opening it raises, each artifact of another format version."""
+        return [one for one in self._finished(kind) if isinstance(one, OtherFormat)]
+
+    def _finished(self, kind: str | None) -> Iterator[Artifact | OtherFormat]:
         for manifest in sorted(self.root.glob(f"{kind or '*'}/*/manifest.json")):
-            yield Artifact(manifest.parent, self)
+            try:
+                yield Artifact(manifest.parent, self)
+            except OtherFormat as error:
+                yield error
 
     def names(self) -> dict[str, tuple[str, str]]:
         """Return alias → (kind, fingerprint)."""
@@ -144,7 +161,7 @@ class Workspace:
                     records[report.shard.number] = _commit(folder, stage, fingerprint, report)
 
             job = Job(
-                stage=stage,
+                stage=_carried(stage),
                 pending=[s for s in plan if s.number not in records],
                 done=len(records),
                 attempts=attempts,
@@ -241,6 +258,14 @@ class FoundOnly(Workspace):
         if not self.has(kind, fingerprint):
             raise NotThere(f"{kind} {fingerprint[:12]} is not there", where=self.root)
         return self.open(kind, fingerprint)
+
+
+def _carried(stage: Stage) -> Stage:
+    """Return the stage with a worker that brings along code of other people, if there is any."""
+    members = names.foreigners()
+    if not members and not is_foreign(stage.worker):
+        return stage
+    return dataclasses.replace(stage, worker=Carried(stage.worker, members))
 
 
 class _Frame:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..actors import Execution
 from ..errors import UsageError
+from ..foreign import guarded, is_foreign
 from ..models.folder import ModelFolder
 from ..names import Family
 from ..store import Artifact, Workspace
@@ -26,6 +27,7 @@ TEACHERS = Family(
         ".files.imported": "imported stored",
         ".seq2seq": "seq2seq",
     },
+    group="rankmill.teachers",
 )
 MISSING = ("error", "drop_doc", "drop_query")
 
@@ -101,7 +103,9 @@ def prepares(teacher: type) -> Callable[[Preparer], Preparer]:
     """Decorate the function that makes teachers of a registered type ready."""
 
     def add(preparer: Preparer) -> Preparer:
-        PREPARERS[teacher] = preparer
+        title = f"teacher {getattr(teacher, 'canonical_name', teacher.__name__)}"
+        foreign = is_foreign(teacher)
+        PREPARERS[teacher] = guarded(preparer, title, TEACHERS.group) if foreign else preparer
         return preparer
 
     return add

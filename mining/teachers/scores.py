@@ -17,13 +17,14 @@ from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import BadInput, UsageError
 from ..models.folder import resolve
-from ..names import Call, parse
+from ..names import Call, parse, unless_neutral
 from ..store import Artifact, Stage, Workspace, split_by_work
 from ..store.tables import SCORES
 from .base import PREPARERS, TEACHERS, Prepared
 from .contract import check_arrival, range_text
 from .direction import check_choice, check_direction
 from .lookup import PairLists
+from .pairs import prepare_pairs
 from .score_worker import KILLED, NOT_FINITE, Poisoned, ScoreWorker
 
 _SHARD_WORK = 1 << 19  # tokens: about a minute of a small cross-encoder on two cores
@@ -40,11 +41,11 @@ def teacher_of(text: Any) -> Any:
     A checkpoint with a classification head becomes a cross-encoder, a language model one that is
     asked for yes or no, an encoder-decoder one for true or false, any other a bi-encoder.
     """
-    if type(text) in PREPARERS:
+    if TEACHERS.owns(text):
         return text
     parsed = parse(text) if isinstance(text, str) and not Path(text).exists() else str(text)
     if isinstance(parsed, Call) or parsed in TEACHERS.names():
-        return TEACHERS.parse(parsed)
+        return TEACHERS.parse(text)
     model = resolve(str(parsed))
     for ending, kind in _KINDS.items():
         if any(head.endswith(ending) for head in model.heads):
@@ -80,7 +81,8 @@ def score_pool(
     check_choice(direction)
     value = teacher_of(teacher)
     _check_request(pool, collection, allow)
-    prepared = PREPARERS[type(value)](workspace, value, pool, executor)
+    prepare = PREPARERS.get(type(value), prepare_pairs)
+    prepared = prepare(workspace, value, pool, executor)
     scores = workspace.build(_stage(workspace, prepared, pool, allow), executor)
     if arrival:
         check_arrival(scores)
@@ -91,10 +93,9 @@ def score_pool(
 
 def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int) -> Stage:
     corpus, queries = pool.input("corpus"), pool.input("queries")
-    permission = {"allow": allow} if allow else {}
     return Stage(
         kind="scores",
-        parameters={**_identity(prepared), **permission},
+        parameters={**_identity(prepared), **unless_neutral(allow=(allow, 0))},
         inputs={"pool": pool, "corpus": corpus, "queries": queries, **prepared.inputs},
         schema=SCORES,
         shards=lambda: split_by_work(_work_per_row(pool, prepared.pair_work), _SHARD_WORK),

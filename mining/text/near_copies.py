@@ -43,8 +43,8 @@ class ShingleSets:
         One below `least` comes as 0, which is faster than finding out how far below.
         """
         out = np.empty(len(left))
-        rows = (np.ascontiguousarray(side, dtype=np.int64) for side in (left, right))
-        native.jaccard(self.values, self.offsets, *rows, least, out)
+        one, other = (np.ascontiguousarray(side, dtype=np.int64) for side in (left, right))
+        native.jaccard(self.values, self.offsets, one, other, least, out)
         return out
 
 

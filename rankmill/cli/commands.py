@@ -11,7 +11,8 @@ import typer
 
 from rankmill.cli.session import COMMON, CONNECTIONS, Session, session
 from rankmill.mining.errors import UsageError
-from rankmill.request import Field, Handle, Request, count_of, options_of
+from rankmill.mining.options import Field, Handle, count_of, options_of
+from rankmill.request import Request
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact

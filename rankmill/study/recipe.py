@@ -18,7 +18,7 @@ from typing import Any
 
 from rankmill.mining import names
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.request import Field, options_of
+from rankmill.mining.options import Field, count_of, options_of
 from rankmill.stages import REQUESTS
 
 BM25_SOURCE = "bm25(k1=0.9,b=0.4)"
@@ -320,8 +320,6 @@ def _options(name: str, section: Section, table: Mapping[str, Any], where: str) 
 def _number(option: Field, value: Any) -> Any:
     """Read 100k and 1M where an option is a count; whole numbers where it is a number."""
     if option.option.count and isinstance(value, str):
-        from rankmill.request import count_of
-
         return count_of(value)
     if option.type is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

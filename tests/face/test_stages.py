@@ -14,7 +14,7 @@ import rankmill as rm
 from rankmill import cli, stages
 from rankmill.cli.commands import flag_of
 from rankmill.mining.errors import UsageError
-from rankmill.request import Field, options_of
+from rankmill.mining.options import Field, options_of
 from rankmill.stages import REQUESTS
 from rankmill.study.recipe import SECTIONS
 

@@ -106,9 +106,6 @@ def test_a_drawn_source_gives_every_document_of_the_corpus_the_same_probability(
     for part in Groups(chosen).parts():
         for row in np.flatnonzero(part.query >= 2):  # the first two have a copy of a positive
             assert part.inclusion[row, 1:] == pytest.approx(7 / 57)
-    assert chosen.parameters["inclusion"] == "unconditional"
-    plain = select(world, f'top(source="{world["label"]}")')
-    assert "inclusion" not in plain.parameters  # nothing drawn is looked at: as ever
 
 
 def test_top_takes_the_best_in_order(world):

@@ -412,17 +412,6 @@ def test_the_radius_of_a_pool_is_taken_from_its_best_positive(workspace):
     assert measured.counts["null[radius(metric=euclidean,of=mean,to=positive)]:no_positive"] == 1
 
 
-def test_statistics_that_give_other_numbers_than_before_have_another_fingerprint(workspace):
-    groups = make_groups(workspace, np.array([G], np.float32))
-    named = ["pair_entropy", "list_entropy", "positive_rank"]
-    assert measure_groups(workspace, groups, named).parameters["revised"] == {
-        "pair_entropy(T=1)": 2
-    }
-    assert "revised" not in measure_groups(workspace, groups, ["list_entropy"]).parameters
-    measured, _ = pool_table(workspace, [[1.0, 2.0]], [[1]], named)
-    assert measured.parameters["revised"] == {"pair_entropy(T=1)": 2, "positive_rank": 2}
-
-
 def test_a_temperature_without_an_inverse_is_refused():
     with pytest.raises(UsageError, match="T=1e-309 is not a temperature"):
         STATISTICS.parse("pair_entropy(T=1e-309)")

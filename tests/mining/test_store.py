@@ -245,7 +245,19 @@ def test_a_truncated_or_missing_part_is_refused_at_every_level(workspace):
         artifact.table(0, level=0)
 
 
-def test_a_newer_format_is_refused_and_a_torn_manifest_named(workspace):
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_workspace_with_another_format_is_listed_without_it(workspace, version):
+    artifact, other = workspace.build(squares()), workspace.build(squares(20))
+    path = artifact.path / "manifest.json"
+    path.chmod(0o644)
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"format": version}))
+    assert [a.fingerprint for a in workspace.artifacts()] == [other.fingerprint]
+    (error,) = workspace.other_formats("run")
+    assert f"format version {version} is" in str(error)
+    assert error.where == str(artifact.path)
+
+
+def test_a_newer_or_older_format_is_refused_and_a_torn_manifest_named(workspace):
     artifact = workspace.build(squares())
     path = artifact.path / "manifest.json"
     manifest = json.loads(path.read_bytes())
@@ -255,6 +267,15 @@ def test_a_newer_format_is_refused_and_a_torn_manifest_named(workspace):
         BadInput, match=r"format version 99 is newer[\s\S]*install a newer rankmill"
     ):
         open_artifact(artifact.path)
+    path.write_text(json.dumps(manifest | {"format": 1}))
+    older = r"format version 1 is older than[\s\S]*make it again in a new workspace[\s\S]*is lost"
+    for opening in (
+        lambda: open_artifact(artifact.path),
+        lambda: workspace.find(artifact.fingerprint),
+        lambda: workspace.build(squares()),
+    ):
+        with pytest.raises(BadInput, match=older):
+            opening()
     path.write_text("{")
     with pytest.raises(Corrupt, match=r"manifest\.json is damaged"):
         open_artifact(artifact.path)

@@ -16,7 +16,7 @@ from rankmill.training.layers import compile_network, recompute_layers
 from rankmill.training.losses import LOSSES
 from rankmill.training.packing import Limits, TokenColumns
 from rankmill.training.passes import Passes
-from rankmill.training.settings import Settings
+from rankmill.training.settings import Settings, settings_from
 from rankmill.training.stream import Batch, GroupStream
 from rankmill.training.students import parse_student
 from rankmill.training.trainer import train_student
@@ -224,6 +224,20 @@ def test_what_came_later_is_declared_where_it_is_used():
     assert not later & Settings().declared().keys()
     used = Settings(pieces=3, cache=2, recompute=True, compile=True, threads=2)
     assert later <= used.declared().keys()
+
+
+def test_unknown_settings_and_wrong_values_are_refused_with_the_nearest_name(setting):
+    with pytest.raises(UsageError, match=r"no training setting 'patient'[\s\S]*mean patience"):
+        train(setting, patient=3)
+    with pytest.raises(UsageError, match="lr=fast is not a number"):
+        train(setting, lr="fast")
+    with pytest.raises(UsageError, match="patience=1.5 is not a whole number"):
+        train(setting, patience=1.5)
+    with pytest.raises(UsageError, match="compile=1 is not true or false"):
+        settings_from({"compile": 1})
+    with pytest.raises(UsageError, match="batch=0 must be at least 1"):
+        settings_from({"batch": 0})
+    assert settings_from({"lr": 1, "micro": None}) == Settings(lr=1.0)
 
 
 def test_refusals(setting):

@@ -136,7 +136,7 @@ def cell_of(design: Artifact) -> BlockedCell:
     """Return the first cell of a design: the value that all its cells share."""
     from ...selection.base import STRATEGIES
 
-    value = STRATEGIES.parse(design.parameters["design"])
+    value = STRATEGIES.stored(design.parameters["design"])
     assert isinstance(value, BlockedCell), "a design is named by its first cell"
     return value
 

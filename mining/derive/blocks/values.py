@@ -140,7 +140,7 @@ class BlockedCell(FromScores):
         """
         refuse_ranks(kind, self.entropy)
         entropy: PairEntropy = STATISTICS.parse(self.entropy)
-        code = scale_code(kind, entropy.score or "logprob")
+        code = scale_code(kind, entropy.score)
         if code is None:
             raise UsageError(
                 f"{self.entropy} has no value for scores of kind {kind}",

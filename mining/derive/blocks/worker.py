@@ -85,7 +85,7 @@ class Blocker:
         seed: int,
         **reading: Any,
     ):
-        self.cell: BlockedCell = STRATEGIES.parse(design)
+        self.cell: BlockedCell = STRATEGIES.stored(design)
         self.reader = CandidateReader(paths, size=size, **reading)
         self.chooser = Chooser(design, filters, size, "drop_query")
         self.vectors = VectorRows(open_artifact(paths["vectors"]))
@@ -175,7 +175,7 @@ class Blocker:
         chosen = np.zeros((n, len(cell.cells), self.size), np.int32)
         levels, status = np.full((n, 2, cell.bins), np.nan), np.zeros(n, np.uint8)
         keys = np.array([key_of(self.seed, STAGE, q) for q in lists.query_ids], np.uint64)
-        temperature = STATISTICS.parse(cell.entropy).T
+        temperature = STATISTICS.stored(cell.entropy).T
         least = np.array([cell.locality_step, cell.entropy_step])
         items = native.Items(
             lists.scaled / temperature,
@@ -205,7 +205,7 @@ class Blocker:
         )
         measured = np.full((len(groups), 2), np.nan)
         for place, text in enumerate((self.cell.locality, self.cell.entropy)):
-            values, status = STATISTICS.parse(text).measure(rows)
+            values, status = STATISTICS.stored(text).measure(rows)
             defined = status == scales.DEFINED
             measured[defined, place] = values[defined]
         return measured.reshape(*items.shape[:2], 2)
