@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.options import Option
 from rankmill.request import Request, named_of
 from rankmill.training.settings import Settings
@@ -348,7 +348,7 @@ class Stats(Request["Artifact"]):
                 executor=self.where,
             )
         if self.compat is not None:
-            raise UsageError("the reference's variants are of groups", do="name groups")
+            raise BadInput("the reference's variants are of groups", where=measured.path)
         if self.min_grade is not None:
             inputs["min_grade"] = self.min_grade
         if "pool" in measured.inputs and "qrels" in measured.input("pool").inputs:
@@ -361,10 +361,9 @@ class Stats(Request["Artifact"]):
 def _one_of(groups: Artifact | None, scores: Artifact | None, what: str) -> Artifact:
     """Return the one that was given; raises UsageError for none, both, or the wrong kind."""
     if (groups is None) == (scores is None):
+        given = "nothing was" if groups is None else "both groups and scores were"
         raise UsageError(
-            f"name what to {what}: {'nothing' if groups is None else 'both groups and scores'} "
-            "were given",
-            do="give groups or scores, one of them",
+            f"name what to {what}: {given} given", do="give groups or scores, one of them"
         )
     for kind, other, artifact in (("groups", "scores", groups), ("scores", "groups", scores)):
         if artifact is not None and artifact.kind == other:

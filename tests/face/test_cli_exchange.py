@@ -24,7 +24,7 @@ def rankmill(tmp_path, capfd, monkeypatch):
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["rankmill", *arguments])
-        monkeypatch.setattr("rankmill.cli.signal.signal", lambda *_: None)
+        monkeypatch.setattr("rankmill.cli.entry.signal.signal", lambda *_: None)
         with pytest.raises(SystemExit) as ended:
             cli.main()
         out, err = capfd.readouterr()
@@ -68,13 +68,13 @@ def test_every_format_is_listed(rankmill):
     ("arguments", "status", "said"),
     [
         (("export", "colbrt", "--groups", "toy", "--to", "o"), 2, "did you mean colbert?"),
-        (("export", "colbert", "--groups", "toy"), 2, "export needs --groups and --to"),
+        (("export", "colbert", "--groups", "toy"), 2, "export needs --to"),
         (("export", "colbert", "--groups", "tyo", "--to", "o"), 4, "did you mean toy?"),
         (("export", "colbert", "--groups", "toy", "--to", "beir"), 4, "folder is not empty"),
         (("export", "colbert", "--groups", "toy", "--to", "o", "--size", "9"), 2, "size=9 of gro"),
         (("export", "splade", "--groups", "toy", "--to", "o", "--set", "kind"), 2, "is not key=va"),
-        (("import", "x", "-c", "c", "--as", "table"), 2, "import --as run, scores or groups"),
-        (("import", "x", "-c", "c", "--as", "groups"), 2, "import --as groups needs --kind"),
+        (("import", "x", "-c", "c", "--as", "table"), 2, "say --as run, scores, groups"),
+        (("import", "x", "-c", "c", "--as", "groups"), 2, "groups needs --format and --kind"),
         (
             ("import", "x", "-c", "c", "--as", "groups", "--kind", "logit"),
             2,
