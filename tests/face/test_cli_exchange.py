@@ -86,3 +86,18 @@ def test_wrong_arguments_say_what_to_do(rankmill, arguments, status, said):
     found, _, err = rankmill(*arguments)
     assert (found, said in err) == (status, True), err
     assert not Path("o").exists()
+
+
+def test_the_scores_that_are_named_are_the_ones_that_are_written(rankmill):
+    """`export --scores OTHER` once wrote the groups' own scores."""
+    other = [{"query_id": "10", "doc_id": str(d), "score": 100.0 + d} for d in range(3)]
+    Path("other.jsonl").write_text("".join(json.dumps(line) + "\n" for line in other))
+    given = ("import", "other.jsonl", "--as", "scores", "--kind", "logit", "-c", "c", "-n", "other")
+    status, _, err = rankmill(*given)
+    assert status == 0, err
+    export = ("export", "colbert", "--groups", "toy")
+    assert rankmill(*export, "--to", "own")[0] == 0
+    assert rankmill(*export, "--to", "new", "--scores", "other")[0] == 0
+    own, new = (json.loads(Path(place, "train.json").read_text()) for place in ("own", "new"))
+    assert [score for _, score in own[1:]] == [9.25, 3.5, -1.25]
+    assert [score for _, score in new[1:]] == [100.0, 101.0, 102.0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +159,10 @@ def test_a_verb_documents_its_options() -> None:
         "(groups: 'Artifact', *, size: 'int', times: 'int' = 1, seed: 'int' = 0, "
         "name: 'str | None' = None, executor: 'Execution | None' = None)"
     )
+
+
+def test_help_loads_no_heavy_package() -> None:
+    heavy = ("numpy", "pyarrow", "torch", "numba", "polars", "ray", "scipy")
+    code = f"import sys, rankmill.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
