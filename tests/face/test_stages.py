@@ -21,9 +21,7 @@ from rankmill.stages import REQUESTS
 from rankmill.study.recipe import SECTIONS
 
 COMMANDS: dict[str, Any] = {str(c.name): c.callback for c in cli.app.registered_commands}
-MADE = {"evaluate": "eval"} | dict.fromkeys(
-    ("import_run", "import_scores", "import_groups"), "import"
-)
+MADE = {verb: request.command or verb for verb, request in REQUESTS.items()}
 OWN = {  # options of the command line alone: where things are, and how they are shown
     "workspace",
     "json",
@@ -150,6 +148,12 @@ def test_values_are_refused_by_the_declaration(request_: Any, given: dict, messa
     }
     with pytest.raises(UsageError, match=message.replace("(", "[(]").replace(")", "[)]")):
         request_(**needed | given)
+
+
+def test_every_request_is_a_verb() -> None:
+    assert set(REQUESTS) <= set(dir(rm))
+    for verb in REQUESTS:
+        assert getattr(rm, verb).__name__ == verb
 
 
 def test_a_verb_documents_its_options() -> None:
