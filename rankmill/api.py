@@ -40,7 +40,7 @@ def verb(request: Callable[Options, Request[Made]]) -> Callable[Options, Made]:
 
     found: Any = perform
     found.__signature__ = _signature(request)
-    found.__name__ = found.__qualname__ = request.verb
+    found.__name__ = found.__qualname__ = vars(request)["verb"]
     found.__doc__ = _documented(request)
     found.__module__ = __name__
     return perform
