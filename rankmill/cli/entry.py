@@ -10,43 +10,70 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from rankmill.cli import look, studies
-from rankmill.cli.stages import STAGES
+from rankmill.cli.stages import commands
 from rankmill.mining.errors import Explained, Interrupted
 
-app = typer.Typer(
-    name="rankmill",
-    help="The engine for ranking-distillation data: mine, score, measure, select, stream.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
+WHOLE = (studies.demo, studies.run, studies.check, studies.figures)
+LOOK = (
+    look.show,
+    look.list_,
+    look.verify,
+    look.cost,
+    look.hash_,
+    look.summary,
+    look.doctor,
+    look.unsafe_convert_pickle,
 )
-PANELS: dict[str, Sequence[Any]] = {
-    "The whole way": (studies.demo, studies.run, studies.check, studies.figures),
-    **STAGES,
-    "Look": (
-        look.show,
-        look.list_,
-        look.verify,
-        look.cost,
-        look.hash_,
-        look.summary,
-        look.doctor,
-        look.unsafe_convert_pickle,
-    ),
-}
-for _panel, _commands in PANELS.items():
-    for _command in _commands:
-        _name = _command.__name__.strip("_").replace("_", "-")
-        app.command(_name, rich_help_panel=_panel)(_command)
+Made = tuple[str, str, Callable[[], Callable[..., None]]]  # panel, help, what makes the command
+
+
+def app_of(only: str | None = None) -> typer.Typer:
+    """Return the command line.
+
+    With `only`, the other commands are there by name and help alone: making the options of all of
+    them takes as long as a short command does.
+    """
+    app = typer.Typer(
+        name="rankmill",
+        help="The engine for ranking-distillation data: mine, score, measure, select, stream.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    for name, (panel, help, make) in _commands().items():
+        command = make() if only in (None, name) else _named(name, help)
+        app.command(name, rich_help_panel=panel)(command)
+    return app
+
+
+def _commands() -> dict[str, Made]:
+    made = dict(_written("The whole way", WHOLE))
+    return made | commands() | dict(_written("Look", LOOK))
+
+
+def _written(panel: str, functions: Sequence[Callable[..., None]]) -> Iterator[tuple[str, Made]]:
+    for function in functions:
+        name = function.__name__.strip("_").replace("_", "-")
+        yield name, (panel, function.__doc__ or "", lambda f=function: f)  # type: ignore[misc]
+
+
+def _named(name: str, help: str) -> Callable[..., None]:
+    """Return a command without options, for the list of commands."""
+
+    def command() -> None:
+        raise AssertionError(f"{name} was called and not made")
+
+    command.__doc__ = help
+    return command
 
 
 def main() -> NoReturn:
@@ -58,7 +85,8 @@ def main() -> NoReturn:
     if debug:
         sys.argv.remove("--debug")
     try:
-        status = app(standalone_mode=False)
+        words = [word for word in sys.argv[1:] if not word.startswith("-")]
+        status = app_of(words[0] if words else "")(standalone_mode=False)
     except Explained as error:
         status = _report(error, error.exit_status, debug)
     except TyperException as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,20 +86,27 @@ SHOWN = {  # others print the artifact that was made
 }
 
 
-def _commands() -> dict[str, list[Command]]:
-    """Return the commands of all requests, by panel."""
-    made: dict[str, list[Command]] = {}
+IMPORTED = {"run": "import_run", "scores": "import_scores", "groups": "import_groups"}
+
+
+def commands() -> dict[str, tuple[str, str, Callable[[], Command]]]:
+    """Return the commands of all requests: name → panel, help, and what makes the command."""
+    made: dict[str, tuple[str, str, Callable[[], Command]]] = {}
     for verb, request in stages.REQUESTS.items():
         name = request.command or verb
-        if name == "import":
-            continue  # one command for three requests
-        shown = SHOWN.get(verb, Shown(artifacts.tell_artifact))
-        command = command_of(name, {name: request}, shown.tell, own=shown.own, check=shown.check)
-        made.setdefault(request.panel, []).append(command)
-    kinds = {"run": "import_run", "scores": "import_scores", "groups": "import_groups"}
-    requests = {kind: stages.REQUESTS[verb] for kind, verb in kinds.items()}
-    made["Exchange"].append(command_of("import", requests, artifacts.tell_artifact, help=_IMPORT))
+        if name == "import":  # one command for three requests
+            made[name] = (request.panel, _IMPORT, _import)
+        else:
+            made[name] = (request.panel, request.__doc__ or "", partial(_command, name, verb))
     return made
 
 
-STAGES = _commands()
+def _command(name: str, verb: str) -> Command:
+    shown = SHOWN.get(verb, Shown(artifacts.tell_artifact))
+    requests = {name: stages.REQUESTS[verb]}
+    return command_of(name, requests, shown.tell, own=shown.own, check=shown.check)
+
+
+def _import() -> Command:
+    requests = {kind: stages.REQUESTS[verb] for kind, verb in IMPORTED.items()}
+    return command_of("import", requests, artifacts.tell_artifact, help=_IMPORT)

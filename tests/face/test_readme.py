@@ -26,6 +26,6 @@ def test_the_ten_lines_run_and_print_what_the_readme_says(tmp_path, monkeypatch,
 def test_every_command_of_the_readme_exists():
     from rankmill import cli
 
-    known = {c.name for c in cli.app.registered_commands}
+    known = {c.name for c in cli.app_of().registered_commands}
     used = set(re.findall(r"^rankmill (\w+)|  rankmill (\w+)", README.read_text(), re.M))
     assert {a or b for a, b in used} <= known

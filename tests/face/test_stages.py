@@ -20,7 +20,7 @@ from rankmill.mining.options import Field, options_of
 from rankmill.stages import REQUESTS
 from rankmill.study.recipe import SECTIONS
 
-COMMANDS: dict[str, Any] = {str(c.name): c.callback for c in cli.app.registered_commands}
+COMMANDS: dict[str, Any] = {str(c.name): c.callback for c in cli.app_of().registered_commands}
 MADE = {verb: request.command or verb for verb, request in REQUESTS.items()}
 OWN = {  # options of the command line alone: where things are, and how they are shown
     "workspace",
