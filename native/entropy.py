@@ -175,7 +175,7 @@ def pair_columns(values, offsets, positive, scale, inverse_t, start, stop, out, 
     code of `scales`; inverse_t = 1/T; out float64[rows, 5] as PAIR_COLUMNS: bits, bits, bits, bits,
     probability; status uint8[rows, 5]. An entry is written only where its status is DEFINED, NaN
     elsewhere: TOO_SHORT for rows under two items, NO_SUCH_PAIR for a role that no pair of the row
-    has. Source: quantities.md §3 D3 and D4.
+    has. Source: docs/quantities.md §3, D3 and D4.
     """
     longest = longest_row(offsets, start, stop)
     row, scores = np.empty(longest), np.empty(longest)

@@ -91,11 +91,12 @@ class LambdaLoss(Loss):
 class Bregman(Tempered):
     """The divergence D_φ(T(g) ‖ T(f)) by its potential φ and its transform T. Floor 0.
 
-    D_φ(a‖b) = φ(a) − φ(b) − ⟨∇φ(b), a−b⟩ (quantities.md D2). `of=softmax`: a = softmax(g/T), summed
-    over the list, φ = entropy (Σ p ln p: `kl`), squared (Brier) or burg (−Σ ln p: Itakura–Saito).
-    `of=pairs`: a = σ(v_ij/T), mean over i < j, φ = entropy (binary: `ranknet_soft` minus its floor)
-    or squared. `of=margins`: a = (g_0 − g_j)/T, mean over j, φ = squared (`margin_mse`). Source:
-    Bregman (1967); Banerjee et al., "Clustering with Bregman divergences" (JMLR 2005), table 1.
+    D_φ(a‖b) = φ(a) − φ(b) − ⟨∇φ(b), a−b⟩ (docs/quantities.md §3, D2). `of=softmax`: a =
+    softmax(g/T), summed over the list, φ = entropy (Σ p ln p: `kl`), squared (Brier) or burg (−Σ ln
+    p: Itakura–Saito). `of=pairs`: a = σ(v_ij/T), mean over i < j, φ = entropy (binary:
+    `ranknet_soft` minus its floor) or squared. `of=margins`: a = (g_0 − g_j)/T, mean over j, φ =
+    squared (`margin_mse`). Source: Bregman (1967); Banerjee et al., "Clustering with Bregman
+    divergences" (JMLR 2005), table 1.
     """
 
     phi: str = "entropy"

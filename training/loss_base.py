@@ -1,7 +1,7 @@
 """What a loss is: one value per group from student scores f and teacher scores g, column 0
 positive.
 
-Notation (quantities.md §4): u_ij = f_i − f_j, v_ij = g_i − g_j, σ the logistic function, sp =
+Notation (docs/quantities.md §4): u_ij = f_i − f_j, v_ij = g_i − g_j, σ the logistic function, sp =
 softplus, q = softmax. All tensors are float32 [groups, k]; a loss returns [groups], in nats unless
 it says otherwise, and the trainer takes the mean over all groups of a step. `floor` is the infimum
 over f, so `loss − floor` can be compared between data sets. The temperature T divides the teacher's

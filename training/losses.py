@@ -55,7 +55,7 @@ class InfoNce(Loss):
 class Kl(Tempered):
     """Kullback–Leibler divergence: Σ_i q^g_i (ln q^g_i − ln q^f_i), q^g = softmax(g/T). Floor 0.
 
-    Source: quantities.md §4; the listwise distillation of Lin, Yang and Lin (RepL4NLP 2021).
+    Source: docs/quantities.md §4; the listwise distillation of Lin, Yang and Lin (RepL4NLP 2021).
     """
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class RankNetSoft(Tempered):
 
     p_ij = σ(v_ij/T). Floor H_nat, the teacher's pair entropy in nats; minus the floor it is the
     mean binary KL(p^g‖p^f). Source: Burges et al., "Learning to rank using gradient descent" (ICML
-    2005), equation 3; quantities.md §4.
+    2005), equation 3; docs/quantities.md §4.
     """
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
@@ -141,10 +141,10 @@ class RankNetSoft(Tempered):
 class RankNetHard(Loss):
     """RankNet on the teacher's order alone: mean_{i<j} [sp(u_ij) − 1[v_ij > 0]·u_ij]. Floor 0.
 
-    Reference-compatible (section 8, C1): teacher confidence is thrown away, so no entropy theory
-    applies, and of a tie the later document wins. Use `ranknet_soft` unless figures must match the
-    reference. Source: quantities.md §4; Burges et al. (ICML 2005) with target probabilities 0 and
-    1.
+    As the reference's code (docs/quantities.md §4): teacher confidence is thrown away, so no
+    entropy theory applies, and of a tie the later document wins. Use `ranknet_soft` unless figures
+    must match the reference. Source: docs/quantities.md §4; Burges et al. (ICML 2005) with target
+    probabilities 0 and 1.
     """
 
     kinds: ClassVar[frozenset[str]] = ANY

@@ -1,5 +1,5 @@
-"""How far the sampler's distribution ν is from a declared target μ (quantities.md §5 P3–P4, §6,
-11–13).
+"""How far the sampler's distribution ν is from a declared target μ (docs/quantities.md §5,
+P3 and P4; §6, 11–13).
 
 ν(x) = π_x/Σπ comes from the strategy's inclusion probabilities over everything that it could have
 chosen, not only over what it chose. μ is always declared: uniform over the corpus, over the first

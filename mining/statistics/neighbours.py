@@ -1,4 +1,4 @@
-"""Nearest neighbours in vector space: log density and intrinsic dimension (quantities.md §6, 19).
+"""Nearest neighbours of vectors: log density, intrinsic dimension (docs/quantities.md §6, 19).
 
 The match of a vector with itself is removed by its id, never by its position: an exact copy may
 stand before it in the list. Copies have distance 0 and no logarithm: they are dropped and counted.

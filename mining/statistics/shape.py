@@ -1,5 +1,5 @@
 """The shape of a list of documents: intrinsic dimension and log density of their vectors, and how
-the teacher's probability falls with rank (quantities.md §6, 19 and 20).
+the teacher's probability falls with rank (docs/quantities.md §6, 19 and 20).
 
 Meant for candidate lists; a group of 16 has too few documents for a steady estimate.
 """

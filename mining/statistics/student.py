@@ -1,4 +1,4 @@
-"""What a student makes of the groups that it was trained on, or of others (quantities.md §6, 25).
+"""What a student makes of its training groups, or of others (docs/quantities.md §6, 25).
 
 f are the student's scores of a row's documents, g the teacher's. They are gathered pair by pair
 from a scores artifact, which `rankmill diagnose` makes.

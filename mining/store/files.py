@@ -2,7 +2,7 @@
 
 Everything durable goes temp → fsync → rename → fsync folder, so a kill, a full disk or a power cut
 leaves either the old state or the new one. Tests set `fault` to fail or to kill at any single step
-(faults.md F1–F4, F25).
+(docs/faults.md §1).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 correlation.
 
 Histogram edges are fixed per statistic, so that two data sets can be laid over each other
-(quantities.md §7): entropies and probabilities on [0, 1], distances on [0, 2], each in 50 bins;
-ratios in powers of two with a bin for infinity; everything else in 50 bins over its own range, and
-said so.
+(docs/quantities.md §7): entropies and probabilities on [0, 1], distances on [0, 2], each in 50
+bins; ratios in powers of two with a bin for infinity; everything else in 50 bins over its own
+range, and said so.
 """
 
 from __future__ import annotations
