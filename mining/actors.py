@@ -243,7 +243,7 @@ def _put_back(handlers: Mapping[signal.Signals, Any]) -> None:
 
 
 def _exit_on_sigterm() -> None:
-    """Let SIGTERM end this process in order while a private cluster runs, where nobody handles it.
+    """Let SIGTERM end this process in order while a private cluster runs, unless it is handled.
 
     Processes of Ray would outlive it by a minute otherwise.
     """

@@ -264,8 +264,8 @@ def _expected_share(window: int, rest: int, population: int, shared: int, number
     `population` and `shared` leave out the document whose probability is asked for, given that it
     was not drawn.
     """
-    total, found = math.comb(population, number), 0.0
+    total, expected = math.comb(population, number), 0.0
     for taken in range(max(0, number - (population - shared)), min(number, shared) + 1):
         ways = math.comb(shared, taken) * math.comb(population - shared, number - taken)
-        found += ways / total * rest / (window - taken)
-    return found
+        expected += ways / total * rest / (window - taken)
+    return expected

@@ -145,10 +145,10 @@ class _AgainstTarget:
         unknown: dict[str, float] = {name: np.nan for name in names}
         if self.draws is None:
             return unknown
-        found = rows.selection.redrawn(candidates, int(rows.query[row]), self.draws)
-        if found is None:
+        redrawn = rows.selection.redrawn(candidates, int(rows.query[row]), self.draws)
+        if redrawn is None:
             return unknown
-        kappa, error = found.kappa, found.error
+        kappa, error = redrawn.kappa, redrawn.error
         return unknown | {"kappa": kappa, "coverage": 1.0, "kappa_covered": kappa, "error": error}
 
 

@@ -228,7 +228,7 @@ class Blocker:
         groups, aims = items.reshape(-1, self.size), targets_of(levels).reshape(-1, 2)
         kept = np.isin(lists.query, query)
         grade = lists.grade[groups].clip(-128, 127).astype(np.int8)
-        found = measured.reshape(-1, 2)
+        values = measured.reshape(-1, 2)
         plain = [
             np.repeat(query, len(cells)),
             np.tile(cells[:, 0], len(query)),
@@ -236,7 +236,7 @@ class Blocker:
             np.repeat(lists.positives[kept], len(cells)).astype(np.uint16),
         ]
         wide = [lists.doc[groups], lists.score[groups], grade]
-        last = [aims[:, 0], found[:, 0], aims[:, 1], found[:, 1]]
+        last = [aims[:, 0], values[:, 0], aims[:, 1], values[:, 1]]
         columns: list[pa.Array] = [pa.array(column) for column in plain]
         columns += [
             pa.FixedSizeListArray.from_arrays(pa.array(c.reshape(-1)), self.size) for c in wide

@@ -196,7 +196,7 @@ def _spread(name: str, values: np.ndarray) -> Spread:
 
 def _ratios(table: pa.Table, names: Sequence[str]) -> list[Ratio]:
     """Return κ for every target that was measured over the whole of its support."""
-    found = []
+    ratios = []
     for name in names:
         if name.partition("(")[0] != "density_ratio" or "covered=" in name:
             continue
@@ -205,7 +205,7 @@ def _ratios(table: pa.Table, names: Sequence[str]) -> list[Ratio]:
         reach = name.replace("density_ratio", "coverage", 1)
         shares = table[reach].to_numpy().astype(np.float64) if reach in names else np.empty(0)
         shares = shares[~np.isnan(shares)]
-        found.append(
+        ratios.append(
             Ratio(
                 name,
                 len(known),
@@ -215,7 +215,7 @@ def _ratios(table: pa.Table, names: Sequence[str]) -> list[Ratio]:
                 float(shares.mean()) if len(shares) else None,
             )
         )
-    return found
+    return ratios
 
 
 def _amount(groups: Artifact, query: np.ndarray) -> dict[str, int]:
