@@ -16,12 +16,14 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import devices
 from .errors import PluginError, RankmillError, UsageError
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 _OURS = __name__.partition(".")[0]
 _KEPT = {"__post_init__", "__call__"}  # of the methods with underscores, those that authors write
@@ -150,6 +152,8 @@ def guarded(function: Callable[..., Any], title: str, group: str | None) -> Call
         except (RankmillError, MemoryError):
             raise
         except Exception as error:
+            from . import devices  # numpy, which help and errors do without
+
             if isinstance(error, RuntimeError) and devices.damaged(error):
                 raise
             if isinstance(error, ValueError) and function.__name__ == "__post_init__":
@@ -193,6 +197,8 @@ def installed(group: str | None) -> Mapping[str, tuple[metadata.EntryPoint, ...]
 
 @functools.cache
 def _installed(group: str, path: tuple[str, ...]) -> Mapping[str, tuple[metadata.EntryPoint, ...]]:
+    from importlib import metadata  # slow, and only lists of names need it
+
     points: dict[str, tuple[metadata.EntryPoint, ...]] = {}
     for point in metadata.entry_points(group=group):
         points[point.name] = (*points.get(point.name, ()), point)

@@ -72,7 +72,7 @@ class Field:
 
     `type` is the plain type (`str`, `int`, `float`, `bool`, `Path`, `Handle`); `optional`: None is
     allowed; `form`: one value, a list of them, or a mapping from labels to lists of handles;
-    `path_too`: of a handle, a path will do.
+    `path_too`: of a handle, a path will do; `length`: of a list that has a fixed one.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Field:
     default: Any
     positional: bool
     path_too: bool = False
+    length: int | None = None
 
     @property
     def required(self) -> bool:
@@ -105,6 +106,8 @@ class Field:
         if self.form == "list":
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise UsageError(f"{self.name}={value!r} is not a {self.said}", do="write [a, b]")
+            if self.length not in (None, len(value)):
+                raise UsageError(f"{self.name}={value!r} is not {self.length} {_WORDS[self.type]}s")
             values = value
         for one in values:
             if not self._fits(one):
@@ -147,11 +150,14 @@ def _read(field: dataclasses.Field[Any], hint: Any) -> Field:
     parts = [p for p in _alternatives(declared) if p is not type(None)]
     optional = len(parts) < len(_alternatives(declared))
     form: typing.Literal["one", "list", "mapping"] = "one"
-    plain = parts[0]
+    plain, length = parts[0], None
     if any(typing.get_origin(p) is not None and _is(p, Mapping) for p in parts):
         form, plain = "mapping", Handle
     elif len(parts) == 1 and typing.get_origin(plain) is not None and _is(plain, Sequence):
-        form, plain = "list", typing.get_args(plain)[0]
+        inner = typing.get_args(plain)
+        if typing.get_origin(plain) is tuple and Ellipsis not in inner:
+            length = len(inner)
+        form, plain = "list", inner[0]
     path_too = Path in parts
     if Handle in parts or plain is Handle or Handle in _alternatives(plain):
         plain = Handle
@@ -163,7 +169,7 @@ def _read(field: dataclasses.Field[Any], hint: Any) -> Field:
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
     positional = not field.kw_only
-    return Field(field.name, plain, optional, form, option, default, positional, path_too)
+    return Field(field.name, plain, optional, form, option, default, positional, path_too, length)
 
 
 def _alternatives(declared: Any) -> tuple[Any, ...]:

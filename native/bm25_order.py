@@ -45,7 +45,7 @@ class Open(NamedTuple):
 
 class Frequencies(NamedTuple):
     """The documents start … start + docs − 1 and where the batch's terms stand in them; the arrays
-    as in `bm25_impacts.impacts`."""
+    as in `bm25.impacts`."""
 
     start: int
     docs: int

@@ -40,6 +40,7 @@ def verb(request: Callable[Options, Request[Made]]) -> Callable[Options, Made]:
 
     found: Any = perform
     found.__signature__ = _signature(request)
+    found.__name__ = found.__qualname__ = vars(request)["verb"]
     found.__doc__ = _documented(request)
     found.__module__ = __name__
     return perform
@@ -99,9 +100,6 @@ export = verb(stages.Export)
 import_run = verb(stages.ImportRun)
 import_scores = verb(stages.ImportScores)
 import_groups = verb(stages.ImportGroups)
-
-for _name in stages.REQUESTS:
-    globals()[_name].__name__ = globals()[_name].__qualname__ = _name
 
 __all__ = [
     "Execution",

@@ -29,6 +29,9 @@ class Request(ABC, Generic[Made]):
     `executor` says where it runs (None: in this process); it never changes a result.
     """
 
+    verb: ClassVar[str]  # what the function in Python is called
+    command: ClassVar[str] = ""  # the command, where it is not called like the verb
+    panel: ClassVar[str] = "Stage by stage"  # under which heading the command stands
     sharded: ClassVar[bool] = True  # takes --workers: its work is cut into shards
 
     _: KW_ONLY

@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.options import Option
 from rankmill.request import Request, named_of
 from rankmill.training.settings import Settings
@@ -66,6 +66,7 @@ class Collect(Request["Collection"]):
     Example: rankmill collect beir:../shared/data/nfcorpus --name nf
     """
 
+    verb: ClassVar[str] = "collect"
     sharded: ClassVar[bool] = False
 
     spec: Annotated[
@@ -103,6 +104,8 @@ class Rewrite(Request["Collection"]):
     Example: rankmill rewrite rewrites.tsv -c nf --split train --name nf-wide
     """
 
+    verb: ClassVar[str] = "rewrite"
+    panel: ClassVar[str] = "Other groups from the same ones"
     sharded: ClassVar[bool] = False
 
     collection: Annotated[Collection, COLLECTION]
@@ -126,6 +129,8 @@ class Mine(Request["Artifact"]):
 
     Example: rankmill mine "bm25(k1=0.9,b=0.4)" -c nf --split train --depth 200 --name nf-bm25
     """
+
+    verb: ClassVar[str] = "mine"
 
     source: Annotated[
         str,
@@ -164,6 +169,8 @@ class Pool(Request["Artifact"]):
     Example: rankmill pool nf-bm25 nf-dense --name nf-pool
     """
 
+    verb: ClassVar[str] = "pool"
+
     runs: Annotated[
         Sequence[Artifact],
         Option("Runs over one collection and split.", of="run", argument=True),
@@ -199,6 +206,8 @@ class Score(Request["Artifact"]):
 
     Example: rankmill score "cross_encoder(model=PATH)" --pool nf-pool --name nf-scores
     """
+
+    verb: ClassVar[str] = "score"
 
     teacher: Annotated[
         str,
@@ -245,6 +254,8 @@ class Select(Request["Artifact"]):
     Example: rankmill select "uniform(source=bm25,last=100)" --pool POOL --scores SCORES --filter
     "margin(gap=0.5)"
     """
+
+    verb: ClassVar[str] = "select"
 
     strategy: Annotated[
         str,
@@ -308,6 +319,8 @@ class Stats(Request["Artifact"]):
     --scores nf-scores
     """
 
+    verb: ClassVar[str] = "stats"
+
     groups: Annotated[Artifact | None, GROUPS] = None
     _: KW_ONLY
     scores: Annotated[
@@ -348,7 +361,7 @@ class Stats(Request["Artifact"]):
                 executor=self.where,
             )
         if self.compat is not None:
-            raise UsageError("the reference's variants are of groups", do="name groups")
+            raise BadInput("the reference's variants are of groups", where=measured.path)
         if self.min_grade is not None:
             inputs["min_grade"] = self.min_grade
         if "pool" in measured.inputs and "qrels" in measured.input("pool").inputs:
@@ -361,10 +374,9 @@ class Stats(Request["Artifact"]):
 def _one_of(groups: Artifact | None, scores: Artifact | None, what: str) -> Artifact:
     """Return the one that was given; raises UsageError for none, both, or the wrong kind."""
     if (groups is None) == (scores is None):
+        given = "nothing was" if groups is None else "both groups and scores were"
         raise UsageError(
-            f"name what to {what}: {'nothing' if groups is None else 'both groups and scores'} "
-            "were given",
-            do="give groups or scores, one of them",
+            f"name what to {what}: {given} given", do="give groups or scores, one of them"
         )
     for kind, other, artifact in (("groups", "scores", groups), ("scores", "groups", scores)):
         if artifact is not None and artifact.kind == other:
@@ -381,6 +393,8 @@ class Cross(Request["Cells"]):
     Example: rankmill cross --pool P --scores S --encoder PATH --name nf makes the design nf and the
     groups nf-near0-sure0, nf-near0-sure1, …
     """
+
+    verb: ClassVar[str] = "cross"
 
     pool: Annotated[Artifact, POOL]
     scores: Annotated[Artifact, SCORES]
@@ -442,6 +456,9 @@ class Cut(Request["Artifact"]):
     Example: rankmill cut "keep_below(of=pair_entropy(T=1),q=0.75)" --groups G --statistics S
     """
 
+    verb: ClassVar[str] = "cut"
+    panel: ClassVar[str] = "Other groups from the same ones"
+
     groups: Annotated[Artifact, GROUPS]
     statistics: Annotated[Artifact, STATISTICS]
     keep: Annotated[
@@ -471,6 +488,9 @@ class CutCells(Request["Cells"]):
     nf makes nf-near0-sure0 …
     """
 
+    verb: ClassVar[str] = "cells"
+    panel: ClassVar[str] = "Other groups from the same ones"
+
     groups: Annotated[Artifact, GROUPS]
     statistics: Annotated[Artifact, STATISTICS]
     _: KW_ONLY
@@ -499,6 +519,9 @@ class Subsample(Request["Artifact"]):
     Example: rankmill subsample --groups nf-groups --size 8 --times 2 --name nf-small
     """
 
+    verb: ClassVar[str] = "subsample"
+    panel: ClassVar[str] = "Other groups from the same ones"
+
     groups: Annotated[Artifact, GROUPS]
     _: KW_ONLY
     size: Annotated[int, Option("Documents per new group.", unit="documents", least=2)]
@@ -519,6 +542,9 @@ class Retarget(Request["Artifact"]):
     With both, the target is applied to the other teacher's scores.
     Example: rankmill retarget "temperature(T=2)" --groups nf-groups --name nf-soft
     """
+
+    verb: ClassVar[str] = "retarget"
+    panel: ClassVar[str] = "Other groups from the same ones"
 
     groups: Annotated[Artifact, GROUPS]
     target: Annotated[
@@ -554,6 +580,8 @@ class Train(Settings, Request["Artifact"]):
     Example: rankmill train "bi_encoder(model=PATH)" --groups nf-groups --loss kl --documents 1M
     --to DIR
     """
+
+    verb: ClassVar[str] = "train"
 
     student: Annotated[
         str,
@@ -602,6 +630,8 @@ class Train(Settings, Request["Artifact"]):
 class Rerank(Request["Artifact"]):
     """Let a student order the first documents of a run anew; the result is a run."""
 
+    verb: ClassVar[str] = "rerank"
+
     student: Annotated[Artifact | str | Path, STUDENT]
     run: Annotated[Artifact, Option("The run that is ordered anew.", of="run")]
     _: KW_ONLY
@@ -627,6 +657,8 @@ class Rerank(Request["Artifact"]):
 @dataclass(frozen=True)
 class Retrieve(Request["Artifact"]):
     """Let a bi-encoder student search the whole corpus; the result is a run."""
+
+    verb: ClassVar[str] = "retrieve"
 
     student: Annotated[Artifact | str | Path, STUDENT]
     collection: Annotated[Collection, COLLECTION]
@@ -655,6 +687,9 @@ class Evaluate(Request["Artifact"]):
     Example: rankmill eval --student nf-student --first-stage nf-bm25
     Example: rankmill eval --student DIR -c nf --split test
     """
+
+    verb: ClassVar[str] = "evaluate"
+    command: ClassVar[str] = "eval"
 
     run: Annotated[
         Artifact | str | Path | None,
@@ -734,6 +769,7 @@ class Compare(Request["Artifact"]):
     Example: rankmill compare hard=h1+h2+h3 easy=e1+e2+e3 --margin 0.02
     """
 
+    verb: ClassVar[str] = "compare"
     sharded: ClassVar[bool] = False
 
     systems: Annotated[
@@ -773,6 +809,8 @@ class Diagnose(Request["Artifact"]):
     Example: rankmill diagnose --student nf-student --groups nf-groups --name nf-diagnosis
     """
 
+    verb: ClassVar[str] = "diagnose"
+
     student: Annotated[Artifact | str | Path, STUDENT]
     groups: Annotated[Artifact | None, GROUPS] = None
     _: KW_ONLY
@@ -805,6 +843,7 @@ class OrderDesigns(Request["Terms"]):
     Example: rankmill terms near=s1 far=s2 rand=s3 --against near=e1 --against far=e2
     """
 
+    verb: ClassVar[str] = "terms"
     sharded: ClassVar[bool] = False
 
     designs: Annotated[
@@ -869,6 +908,8 @@ class Audit(Request[dict[str, Any]]):
     nf-groups --against test
     """
 
+    verb: ClassVar[str] = "audit"
+    panel: ClassVar[str] = "Examine"
     sharded: ClassVar[bool] = False
 
     groups: Annotated[Artifact, GROUPS]
@@ -913,6 +954,8 @@ class Explain(Request["Explanation"]):
     Example: rankmill explain PLAIN-3 --groups nf-groups
     """
 
+    verb: ClassVar[str] = "explain"
+    panel: ClassVar[str] = "Examine"
     sharded: ClassVar[bool] = False
 
     groups: Annotated[Artifact, GROUPS]
@@ -943,6 +986,8 @@ class Export(Request["Exported"]):
     Example: rankmill export tevatron --set titles=true --groups nf-groups --to DIR
     """
 
+    verb: ClassVar[str] = "export"
+    panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
 
     format: Annotated[
@@ -1000,6 +1045,9 @@ KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank
 class ImportRun(Request["Artifact"]):
     """Read a TREC run, plain or gzipped; with `system` a hard-negatives file."""
 
+    verb: ClassVar[str] = "import_run"
+    command: ClassVar[str] = "import"
+    panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
 
     path: Annotated[str | Path, PATH]
@@ -1029,6 +1077,9 @@ class ImportScores(Request["Artifact"]):
     `score("stored(scores=NAME)", pool)` then takes them for the pairs of a pool.
     """
 
+    verb: ClassVar[str] = "import_scores"
+    command: ClassVar[str] = "import"
+    panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
 
     path: Annotated[str | Path, PATH]
@@ -1068,6 +1119,9 @@ class ImportScores(Request["Artifact"]):
 class ImportGroups(Request["Artifact"]):
     """Read training groups of another trainer's layout: triple, colbert, tevatron, trove, …"""
 
+    verb: ClassVar[str] = "import_groups"
+    command: ClassVar[str] = "import"
+    panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
 
     path: Annotated[str | Path, PATH]
@@ -1096,31 +1150,5 @@ class ImportGroups(Request["Artifact"]):
         )
 
 
-REQUESTS: dict[str, type[Request[Any]]] = {
-    "collect": Collect,
-    "rewrite": Rewrite,
-    "mine": Mine,
-    "pool": Pool,
-    "score": Score,
-    "select": Select,
-    "stats": Stats,
-    "cross": Cross,
-    "cut": Cut,
-    "cells": CutCells,
-    "subsample": Subsample,
-    "retarget": Retarget,
-    "train": Train,
-    "rerank": Rerank,
-    "retrieve": Retrieve,
-    "evaluate": Evaluate,
-    "compare": Compare,
-    "diagnose": Diagnose,
-    "terms": OrderDesigns,
-    "audit": Audit,
-    "explain": Explain,
-    "export": Export,
-    "import_run": ImportRun,
-    "import_scores": ImportScores,
-    "import_groups": ImportGroups,
-}
+REQUESTS: dict[str, type[Request[Any]]] = {one.verb: one for one in Request.__subclasses__()}
 """The verbs of Python and the request that each makes."""

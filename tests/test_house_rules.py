@@ -31,8 +31,8 @@ MAY_PRINT = re.compile(r"rankmill/(cli\w*\.py|cli/.*|progress\.py)")
 
 CATCH_ALL = {"Exception", "BaseException"}
 MAY_CATCH_ALL = {
+    "mining/foreign.py": "whatever a plug-in raises becomes an error that names the plug-in",
     "mining/models/folder.py": "the tokenizers library raises bare Exception for a wrong file",
-    "mining/foreign.py": "what a plug-in raises is raised as an error that names it",
     "training/stream.py": "a thread's error, of whatever kind, is raised where its batch is due",
 }
 COUNTS_PROCESSORS = {"cpu_count", "process_cpu_count", "sched_getaffinity"}

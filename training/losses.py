@@ -1,9 +1,18 @@
-"""The losses by name; what they have in common: `loss_base`; members on lists: `listwise`."""
+"""Losses: one value per group from student scores f and teacher scores g, column 0 positive.
+
+Notation (docs/quantities.md §4): u_ij = f_i − f_j, v_ij = g_i − g_j, σ the logistic function, sp =
+softplus, q = softmax. All tensors are float32 [groups, k]; a loss returns [groups], in nats unless
+it says otherwise, and the trainer takes the mean over all groups of a step. `floor` is the infimum
+over f, so `loss − floor` can be compared between data sets. The temperature T divides the teacher's
+scores only. g is on the scale in which the groups are stored, never converted: a loss may declare
+that scale, groups on another are then refused, and `retarget` makes groups on it.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import torch
@@ -11,10 +20,85 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..mining.errors import UsageError
-from . import listwise
-from .loss_base import ANY, LOSSES, Loss, Tempered, pair_differences
+from ..mining.names import Family, nearest, neutral
+from ..mining.score_kinds import ADDITIVE, RETARGET, SCALE_OF, SCORE_KINDS, refuse_ranks
 
-__all__ = ["LOSSES", "Loss", "listwise", "pair_differences"]
+LOSSES = Family("loss", group="rankmill.losses")
+
+ANY = frozenset(SCORE_KINDS)
+
+
+class Loss(ABC):
+    """What every member has: its value per group, its floor, and the score kinds it can use."""
+
+    __slots__ = ()
+    kinds: ClassVar[frozenset[str]] = ADDITIVE
+    supervised: ClassVar[bool] = False  # True: never looks at teacher scores
+    in_batch: ClassVar[bool] = False  # True: f has further columns, documents of other groups
+
+    def values(self, f: Tensor, g: Tensor) -> Tensor:
+        """Return the loss of each group, [groups]."""
+        return self._values(f, g)
+
+    def floor(self, g: Tensor) -> Tensor:
+        """Return the least value that any student can reach on each group, [groups]."""
+        return self._floor(g)
+
+    def check(self, kind: str | None) -> None:
+        """Refuse teacher scores of a kind that this loss cannot use; raises UsageError."""
+        if self.supervised:
+            return
+        if kind is None:
+            raise UsageError(f"{self} needs teacher scores and the groups carry none", do="use lce")
+        if kind not in self.kinds:
+            refuse_ranks(kind, str(self))
+            raise UsageError(
+                f"{self} cannot use teacher scores of kind {kind!r}",
+                do=f"it takes {', '.join(sorted(self.kinds))}; score with raw logits, use lce, "
+                "or make groups on another scale: rankmill retarget logprob --groups NAME",
+            )
+
+    @abstractmethod
+    def _values(self, f: Tensor, g: Tensor) -> Tensor: ...
+
+    def _floor(self, g: Tensor) -> Tensor:
+        return g.new_zeros(g.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Tempered(Loss):
+    """A loss whose teacher is softened by a temperature T > 0 (1 leaves the scores as they are).
+
+    `score` declares the scale of the teacher's scores: `logit` or `logprob`, or `raw`, as they are
+    stored. Groups stored on another scale are refused.
+    """
+
+    T: float = 1.0  # as in the canonical texts of statistics: pair_entropy(T=2)
+    _: KW_ONLY
+    score: str = neutral("raw")
+
+    def __post_init__(self) -> None:
+        if self.score not in (*RETARGET, "raw"):
+            known = nearest(str(self.score), [*RETARGET, "raw"])
+            raise UsageError(f"score={self.score} is not a score scale", do=known)
+        if not 0 < self.T < float("inf"):
+            raise UsageError(f"T={self.T} is not positive", do="1 leaves scores as they are")
+
+    def check(self, kind: str | None) -> None:
+        """Refuse scores of a kind that cannot be used, and those on another scale than declared."""
+        Loss.check(self, kind)
+        if self.score != "raw" and SCALE_OF.get(str(kind)) != self.score:
+            raise UsageError(
+                f"{self} reads the scale {self.score}, but the groups hold scores of kind {kind!r}",
+                do=f"make groups on it (rankmill retarget '{RETARGET[self.score]}' --groups NAME), "
+                "or leave out score= to read them as they are stored",
+            )
+
+
+def pair_differences(scores: Tensor) -> Tensor:
+    """Return s_i − s_j for i < j in the order 01, 02, …, 12, …: [groups, k(k−1)/2]."""
+    i, j = torch.triu_indices(scores.shape[1], scores.shape[1], offset=1, device=scores.device)
+    return scores[:, i] - scores[:, j]
 
 
 @LOSSES.register("lce")
@@ -152,3 +236,138 @@ class RankNetHard(Loss):
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
         u, wins = pair_differences(f), pair_differences(g) > 0
         return (F.softplus(u) - wins.to(u.dtype) * u).mean(dim=1)
+
+
+# ---- on whole lists, and the Bregman family that holds most of the others ---------------------
+
+
+@LOSSES.register("listnet")
+@dataclass(frozen=True, slots=True)
+class ListNet(Tempered):
+    """Cross-entropy of top-one probabilities: −Σ_i q^g_i ln q^f_i, q^g = softmax(g/T).
+
+    Floor: the teacher's list entropy in nats; minus the floor it is `kl`. Source: Cao et al.,
+    "Learning to rank: from pairwise approach to listwise approach" (ICML 2007), top-one model.
+    """
+
+    def _values(self, f: Tensor, g: Tensor) -> Tensor:
+        return -(F.softmax(g / self.T, dim=1) * F.log_softmax(f, dim=1)).sum(dim=1)
+
+    def _floor(self, g: Tensor) -> Tensor:
+        log_q = F.log_softmax(g / self.T, dim=1)
+        return -(log_q.exp() * log_q).sum(dim=1)
+
+
+@LOSSES.register("listmle")
+@dataclass(frozen=True, slots=True)
+class ListMle(Loss):
+    """Likelihood of the teacher's order: −Σ_i ln( exp f_π(i) / Σ_{j≥i} exp f_π(j) ). Floor 0.
+
+    π sorts by falling g, of a tie the earlier document first; only the order of g is used. Source:
+    Xia et al., "Listwise approach to learning to rank" (ICML 2008), equation 6 (Plackett–Luce).
+    """
+
+    kinds: ClassVar[frozenset[str]] = ANY
+
+    def _values(self, f: Tensor, g: Tensor) -> Tensor:
+        order = torch.argsort(g, dim=1, descending=True, stable=True)
+        ranked = f.gather(1, order)
+        rest = torch.logcumsumexp(ranked.flip(1), dim=1).flip(1)
+        return (rest - ranked).sum(dim=1)
+
+
+@LOSSES.register("lambda_loss")
+@dataclass(frozen=True, slots=True)
+class LambdaLoss(Loss):
+    """NDCG-Loss2++ on the teacher's order: Σ_{y_i>y_j} (ρ_ij + μ δ_ij)·|G_i − G_j|·sp(−u_ij)/ln 2.
+
+    ρ_ij = |1/D(r_i) − 1/D(r_j)|, δ_ij = |1/D(d) − 1/D(d+1)| with d = |r_i − r_j|, D(r) = log₂(1+r),
+    r the student's ranks, G = y / maxDCG. The paper's y are judged grades; here y_i = k − rank of i
+    under the teacher with linear gain, our choice, because an exponential gain of ranks would leave
+    only the first documents. In bits, floor 0. Source: Wang et al., "The LambdaLoss framework for
+    ranking metric optimization" (CIKM 2018), equations 11 to 13, μ = 10 there.
+    """
+
+    mu: float = 10.0
+    kinds: ClassVar[frozenset[str]] = ANY
+
+    def __post_init__(self) -> None:
+        if not self.mu >= 0:
+            raise UsageError(f"mu={self.mu} is negative", do="0 leaves LambdaRank's weights")
+
+    def _values(self, f: Tensor, g: Tensor) -> Tensor:
+        k = f.shape[1]
+        y = (k - _ranks(g)).to(f.dtype)
+        r = _ranks(f.detach()).to(f.dtype)
+        ideal = (torch.arange(k - 1, -1, -1, device=f.device) / _discount(_counting(k, f))).sum()
+        i, j = torch.triu_indices(k, k, offset=1, device=f.device)
+        apart = (r[:, i] - r[:, j]).abs()
+        rho = (1 / _discount(r[:, i]) - 1 / _discount(r[:, j])).abs()
+        delta = (1 / _discount(apart) - 1 / _discount(apart + 1)).abs()
+        better = torch.sign(y[:, i] - y[:, j])  # ranks of the teacher never tie
+        weight = (rho + self.mu * delta) * (y[:, i] - y[:, j]).abs() / ideal
+        bits = F.softplus(-better * pair_differences(f)) / math.log(2)
+        return (weight * bits).sum(dim=1)
+
+
+@LOSSES.register("bregman")
+@dataclass(frozen=True, slots=True)
+class Bregman(Tempered):
+    """The divergence D_φ(T(g) ‖ T(f)) by its potential φ and its transform T. Floor 0.
+
+    D_φ(a‖b) = φ(a) − φ(b) − ⟨∇φ(b), a−b⟩ (docs/quantities.md §3, D2). `of=softmax`: a =
+    softmax(g/T), summed over the list, φ = entropy (Σ p ln p: `kl`), squared (Brier) or burg (−Σ ln
+    p: Itakura–Saito). `of=pairs`: a = σ(v_ij/T), mean over i < j, φ = entropy (binary:
+    `ranknet_soft` minus its floor) or squared. `of=margins`: a = (g_0 − g_j)/T, mean over j, φ =
+    squared (`margin_mse`). Source: Bregman (1967); Banerjee et al., "Clustering with Bregman
+    divergences" (JMLR 2005), table 1.
+    """
+
+    phi: str = "entropy"
+    of: str = "softmax"
+
+    def __post_init__(self) -> None:
+        Tempered.__post_init__(self)
+        known = {
+            "softmax": ("entropy", "squared", "burg"),
+            "pairs": ("entropy", "squared"),
+            "margins": ("squared",),
+        }
+        if self.of not in known:
+            raise UsageError(f"of={self.of} is not one of {', '.join(known)}")
+        if self.phi not in known[self.of]:
+            raise UsageError(
+                f"phi={self.phi} has no divergence of {self.of}",
+                do=f"one of {', '.join(known[self.of])}",
+            )
+
+    def _values(self, f: Tensor, g: Tensor) -> Tensor:
+        if self.of == "margins":
+            error = (f[:, :1] - f[:, 1:]) - (g[:, :1] - g[:, 1:]) / self.T
+            return error.square().mean(dim=1)
+        if self.of == "pairs":
+            u, v = pair_differences(f), pair_differences(g) / self.T
+            p = torch.sigmoid(v)
+            if self.phi == "squared":
+                return (p - torch.sigmoid(u)).square().mean(dim=1)
+            return (F.softplus(u) - F.softplus(v) + p * (v - u)).mean(dim=1)
+        log_a, log_b = F.log_softmax(g / self.T, dim=1), F.log_softmax(f, dim=1)
+        if self.phi == "squared":
+            return (log_a.exp() - log_b.exp()).square().sum(dim=1)
+        if self.phi == "burg":
+            return (torch.exp(log_a - log_b) - (log_a - log_b) - 1).sum(dim=1)
+        return (log_a.exp() * (log_a - log_b)).sum(dim=1)
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    """Return the 1-based rank of each document; of a tie the earlier one first."""
+    order = torch.argsort(scores, dim=1, descending=True, stable=True)
+    return torch.argsort(order, dim=1) + 1
+
+
+def _counting(k: int, like: Tensor) -> Tensor:
+    return torch.arange(1, k + 1, device=like.device, dtype=like.dtype)
+
+
+def _discount(rank: Tensor) -> Tensor:
+    return torch.log2(1 + rank)

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..mining.draws import key_of
 from ..mining.errors import RankmillError, UsageError
 from .gradient_cache import cached_backward
-from .loss_base import Loss
+from .losses import Loss
 from .networks import Network, TowerNetwork
 from .settings import Settings
 from .stream import Batch

@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from ...native import bm25 as kernels
-from ...native import bm25_impacts, bm25_order
-from ...native.bm25 import Bags, Candidates, Impacts, Rounding
-from ...native.bm25_impacts import FACTS
+from ...native import bm25_order
+from ...native.bm25 import FACTS, Bags, Candidates, Impacts, Rounding
 from ...native.postings import BLOCK, term_counts
 from ..text.analysis import Analysed
 from .postings import Block, Postings
@@ -153,11 +152,11 @@ class Searcher:
         return self._memory[name][:size]
 
     def _places(self, number: int, uses: np.ndarray) -> tuple[int, np.ndarray]:
-        """Find the terms of use in a block; see `native.bm25_impacts.places`."""
+        """Find the terms of use in a block; see `native.bm25.places`."""
         if self._found.shape[1] < len(uses):
             self._found = np.empty((3, len(uses)), dtype=np.int64)
         starts = self.index.blocks[number].starts
-        postings = bm25_impacts.places(self.rows[number], uses, starts, *self._found)
+        postings = kernels.places(self.rows[number], uses, starts, *self._found)
         return int(postings), self._found
 
     def _terms_of(self, number: int, uses: np.ndarray) -> Impacts:
@@ -170,16 +169,16 @@ class Searcher:
         def fill(low: int, high: int) -> None:
             some = slice(low, high)
             terms = first[some], size[some], at[some], self.idf[some]
-            bm25_impacts.impacts(*terms, block.doc, block.tf, norm, impact, fact[some])
+            kernels.impacts(*terms, block.doc, block.tf, norm, impact, fact[some])
 
         in_threads(fill, size)
         frequent = size >= max(_LONG, block.docs // _FREQUENT)
         which = np.flatnonzero(frequent & (uses >= _SHARED))
-        fact[which, bm25_impacts.ROW] = np.arange(1, len(which) + 1)
+        fact[which, kernels.ROW] = np.arange(1, len(which) + 1)
         table = self._scratch("table", len(which) * BLOCK).reshape(-1, BLOCK)
 
         def lay_out(low: int, high: int) -> None:
-            bm25_impacts.spread(which[low:high], fact, block.doc, impact, table)
+            kernels.spread(which[low:high], fact, block.doc, impact, table)
 
         in_threads(lay_out, size[which] + BLOCK // 4)
         return Impacts(fact, table, block.doc, impact, block.start, block.docs)
@@ -248,13 +247,9 @@ class _State:
         query = np.repeat(np.arange(n), np.diff(batch.bounds))
         occurrences = np.bincount(query, batch.count, n).astype(np.int64)
         # No sum exceeds the summed idf; it must fit 32 bits with room for the rounding.
-        most = (
-            np.bincount(query, batch.count * idf[batch.term], n) / bm25_impacts.UNIT
-            + occurrences
-            + 1
-        )
+        most = np.bincount(query, batch.count * idf[batch.term], n) / kernels.UNIT + occurrences + 1
         shift = np.maximum(0, np.ceil(np.log2(most)).astype(np.int64) - 31)
-        self.unit = bm25_impacts.UNIT * 2.0**shift
+        self.unit = kernels.UNIT * 2.0**shift
         # Twice the rounding error: half a unit an occurrence, and one a term where bits are cut.
         terms = np.where(shift > 0, 2 * np.diff(batch.bounds), 0)
         slack = (occurrences >> shift) + terms + 2

@@ -136,9 +136,7 @@ def _which(requests: Variants) -> inspect.Parameter:
 def _chosen(requests: Variants, kind: str, said: dict[str, Any]) -> type[Request[Any]]:
     """Return the request of a kind; refuses options that only the others have."""
     if kind not in requests:
-        raise UsageError(
-            f"{kind!r} is not one of {', '.join(requests)}", do=f"add --as {next(iter(requests))}"
-        )
+        raise UsageError(f"--as {kind!r} is not known", do=f"say --as {', '.join(requests)}")
     known = {o.name: o for o in options_of(requests[kind])}
     others = {o.name: o for r in requests.values() for o in options_of(r) if o.name not in known}
     for name, option in others.items():

@@ -67,7 +67,22 @@ def examine(workspace: Path) -> list[Finding]:
         _gpu(),
         _shared_memory(),
         _disk(workspace),
+        *_plugins(),
         *promises(),
+    ]
+
+
+def _plugins() -> list[Finding]:
+    """Say of each part that an installed package adds whether it can be used."""
+    from rankmill.plugins import installed
+
+    return [
+        Finding(
+            f"{part.kind} {part.name}",
+            "good" if part.fault is None else "bad",
+            f"by {part.package}" + ("" if part.fault is None else f": {part.fault}"),
+        )
+        for part in installed()
     ]
 
 

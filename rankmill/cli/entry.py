@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-PANELS: dict[str, tuple[Any, ...]] = {
+PANELS: dict[str, Sequence[Any]] = {
     "The whole way": (studies.demo, studies.run, studies.check, studies.figures),
     **STAGES,
     "Look": (

@@ -139,6 +139,8 @@ def list_(
         if json:
             here.emit({"artifacts": [facts_of(a) for a in found]})
             return
+        for error in here.workspace.other_formats(kind):
+            typer.echo(f"rankmill: {error}", err=True)
         for artifact in found:
             known = ", ".join(aliases.get(artifact.fingerprint, []))
             typer.echo(

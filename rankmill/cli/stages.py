@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from rankmill import stages
-from rankmill.cli.commands import command_of
+from rankmill.cli.commands import Tell, command_of
 from rankmill.cli.render import artifacts, designs, groups, judged
 
 Command = Callable[..., None]
-
-
-def _command(verb: str, request: Any, tell: Any = artifacts.tell_artifact, **more: Any) -> Command:
-    return command_of(verb, {verb: request}, tell, **more)
 
 
 def _own(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
@@ -62,51 +59,46 @@ Example: rankmill import run.txt --as run -c nf --split test --name their-run
 Example: rankmill import scores.jsonl --as scores --kind logit -c nf --name their-scores
 Example: rankmill import DIR --as groups --format colbert --kind logit -c nf --name theirs
 """
-STAGES: dict[str, tuple[Command, ...]] = {
-    "Stage by stage": (
-        _command("collect", stages.Collect, artifacts.tell_collection),
-        _command("mine", stages.Mine),
-        _command("pool", stages.Pool),
-        _command("score", stages.Score),
-        _command("select", stages.Select),
-        _command("stats", stages.Stats),
-        _command("cross", stages.Cross, designs.tell_design),
-        _command("train", stages.Train),
-        _command("rerank", stages.Rerank),
-        _command("retrieve", stages.Retrieve),
-        _command(
-            "eval",
-            stages.Evaluate,
-            judged.tell_evaluation,
-            own=(PER_QUERY, ALONE),
-            check=_check_per_query,
-        ),
-        _command("compare", stages.Compare, judged.tell_comparison),
-        _command("diagnose", stages.Diagnose, judged.tell_diagnosis),
-        _command("terms", stages.OrderDesigns, designs.tell_terms),
-    ),
-    "Other groups from the same ones": (
-        _command("cut", stages.Cut),
-        _command("cells", stages.CutCells, designs.tell_cells),
-        _command("subsample", stages.Subsample),
-        _command("retarget", stages.Retarget),
-        _command("rewrite", stages.Rewrite, artifacts.tell_collection),
-    ),
-    "Exchange": (
-        _command("export", stages.Export, artifacts.tell_export, check=_list_formats),
-        command_of(
-            "import",
-            {
-                "run": stages.ImportRun,
-                "scores": stages.ImportScores,
-                "groups": stages.ImportGroups,
-            },
-            artifacts.tell_artifact,
-            help=_IMPORT,
-        ),
-    ),
-    "Examine": (
-        _command("explain", stages.Explain, groups.tell_explanation, own=(ROWS,)),
-        _command("audit", stages.Audit, groups.tell_audit),
-    ),
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a command does beside its request: how it prints, options of its own, a first check."""
+
+    tell: Tell
+    own: tuple[inspect.Parameter, ...] = ()
+    check: Callable[..., bool] | None = None
+
+
+SHOWN = {  # others print the artifact that was made
+    "collect": Shown(artifacts.tell_collection),
+    "rewrite": Shown(artifacts.tell_collection),
+    "cross": Shown(designs.tell_design),
+    "cells": Shown(designs.tell_cells),
+    "terms": Shown(designs.tell_terms),
+    "evaluate": Shown(judged.tell_evaluation, (PER_QUERY, ALONE), _check_per_query),
+    "compare": Shown(judged.tell_comparison),
+    "diagnose": Shown(judged.tell_diagnosis),
+    "export": Shown(artifacts.tell_export, check=_list_formats),
+    "explain": Shown(groups.tell_explanation, (ROWS,)),
+    "audit": Shown(groups.tell_audit),
 }
+
+
+def _commands() -> dict[str, list[Command]]:
+    """Return the commands of all requests, by panel."""
+    made: dict[str, list[Command]] = {}
+    for verb, request in stages.REQUESTS.items():
+        name = request.command or verb
+        if name == "import":
+            continue  # one command for three requests
+        shown = SHOWN.get(verb, Shown(artifacts.tell_artifact))
+        command = command_of(name, {name: request}, shown.tell, own=shown.own, check=shown.check)
+        made.setdefault(request.panel, []).append(command)
+    kinds = {"run": "import_run", "scores": "import_scores", "groups": "import_groups"}
+    requests = {kind: stages.REQUESTS[verb] for kind, verb in kinds.items()}
+    made["Exchange"].append(command_of("import", requests, artifacts.tell_artifact, help=_IMPORT))
+    return made
+
+
+STAGES = _commands()

@@ -119,12 +119,14 @@ def _check_groups(recipe: Recipe, labels: dict[str, str]) -> None:
     columns = list(labels.values())
     for name, text in recipe.samplers.items():
         with _at(recipe, f"groups.samplers.{name}"):
-            strategy = STRATEGIES.parse(with_labels(text, STRATEGIES, labels)).bind(columns)
-            if "vectors" in strategy.needs and encoder_of(recipe) is None:
+            strategy = STRATEGIES.parse(with_labels(text, STRATEGIES, labels))
+            if looks_at_vectors(strategy) and encoder_of(recipe) is None:
                 raise UsageError(
                     f"{strategy.canonical_name} looks at vectors",
                     do="name an encoder: groups.encoder, or statistics.encoder",
                 )
+            if strategy.canonical_name != "blocked_cell":  # its design chooses for all cells
+                strategy.bind(columns)
     for text in recipe.option("groups", "filters"):
         with _at(recipe, "groups.filters"):
             FILTERS.parse(with_labels(text, FILTERS, labels)).reads(columns)
@@ -133,6 +135,11 @@ def _check_groups(recipe: Recipe, labels: dict[str, str]) -> None:
             CUTS.parse(recipe.cut)
     with _at(recipe, "groups.encoder"):
         _check_encoder(recipe.option("groups", "encoder"))
+
+
+def looks_at_vectors(strategy: Any) -> bool:
+    """Say whether a strategy needs an encoder's vectors."""
+    return "vectors" in strategy.needs
 
 
 def encoder_of(recipe: Recipe) -> str | None:

@@ -13,7 +13,7 @@ from rankmill.mining.runs.run import Run
 from rankmill.mining.selection import FILTERS, STRATEGIES
 from rankmill.mining.statistics import STATISTICS
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.study.check import check_recipe, encoder_of
+from rankmill.study.check import check_recipe, encoder_of, looks_at_vectors
 from rankmill.study.judge import Judging
 from rankmill.study.outcome import Outcome
 from rankmill.study.recipe import Recipe, with_labels
@@ -94,7 +94,7 @@ class Pipeline:
         options = dict(self.recipe.options["groups"])
         options["filters"] = [with_labels(f, FILTERS, labels) for f in options["filters"]]
         strategy = with_labels(self.recipe.samplers[sampler], STRATEGIES, labels)
-        if "vectors" in STRATEGIES.parse(strategy).needs:
+        if looks_at_vectors(STRATEGIES.parse(strategy)):
             options["encoder"] = encoder_of(self.recipe)
         groups = stages.Select(
             strategy, results.pool, results.scores, **options, seed=seed, **self._named(name)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rankmill.training.comparison import Comparison
-from rankmill.training.significance import Interval
+if TYPE_CHECKING:
+    from rankmill.training.comparison import Comparison
+    from rankmill.training.significance import Interval
 
 ONE_SEED = "too few seeds: one, two at least for an interval that holds for a new seed"
 

@@ -143,6 +143,20 @@ def test_a_recipe_runs_once_and_then_finds_everything(rankmill, tmp_path):
     assert json.loads(out) == first
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.arrow")} == records
     assert Path("report.html").stat().st_mtime_ns == written
+    check = ("check", str(recipe), *work, "--json")
+    stages = json.loads(rankmill(*check)[1])["stages"]
+    assert [s for s in stages if s["rows"] is None] == []
+    other = json.loads(rankmill(*check, "--set", "groups.samplers.bm25=top(source=bm25)")[1])
+    missing = {(s["stage"], s["name"]) for s in other["stages"] if s["rows"] is None}
+    assert missing == {("select", "bm25"), ("stats", "bm25"), ("train", "bm25, kl")} | {
+        (s["stage"], s["name"]) for s in stages if s["stage"] == "evaluate"
+    }
+    nothing = ("--workspace", str(tmp_path / "none"))
+    status, out, _ = rankmill("check", str(recipe), *nothing)
+    assert status == 0
+    assert f"{len(stages)} stages, {len(stages)} of them to be made" in out
+    assert not (tmp_path / "none").exists()
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.arrow")} == records
 
 
 @pytest.mark.ray

@@ -24,7 +24,7 @@ def rankmill(tmp_path, capfd, monkeypatch):
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["rankmill", *arguments])
-        monkeypatch.setattr("rankmill.cli.signal.signal", lambda *_: None)
+        monkeypatch.setattr("rankmill.cli.entry.signal.signal", lambda *_: None)
         with pytest.raises(SystemExit) as ended:
             cli.main()
         out, err = capfd.readouterr()
@@ -68,13 +68,13 @@ def test_every_format_is_listed(rankmill):
     ("arguments", "status", "said"),
     [
         (("export", "colbrt", "--groups", "toy", "--to", "o"), 2, "did you mean colbert?"),
-        (("export", "colbert", "--groups", "toy"), 2, "export needs --groups and --to"),
+        (("export", "colbert", "--groups", "toy"), 2, "export needs --to"),
         (("export", "colbert", "--groups", "tyo", "--to", "o"), 4, "did you mean toy?"),
         (("export", "colbert", "--groups", "toy", "--to", "beir"), 4, "folder is not empty"),
         (("export", "colbert", "--groups", "toy", "--to", "o", "--size", "9"), 2, "size=9 of gro"),
         (("export", "splade", "--groups", "toy", "--to", "o", "--set", "kind"), 2, "is not key=va"),
-        (("import", "x", "-c", "c", "--as", "table"), 2, "import --as run, scores or groups"),
-        (("import", "x", "-c", "c", "--as", "groups"), 2, "import --as groups needs --kind"),
+        (("import", "x", "-c", "c", "--as", "table"), 2, "say --as run, scores, groups"),
+        (("import", "x", "-c", "c", "--as", "groups"), 2, "groups needs --format and --kind"),
         (
             ("import", "x", "-c", "c", "--as", "groups", "--kind", "logit"),
             2,
@@ -86,3 +86,18 @@ def test_wrong_arguments_say_what_to_do(rankmill, arguments, status, said):
     found, _, err = rankmill(*arguments)
     assert (found, said in err) == (status, True), err
     assert not Path("o").exists()
+
+
+def test_the_scores_that_are_named_are_the_ones_that_are_written(rankmill):
+    """`export --scores OTHER` once wrote the groups' own scores."""
+    other = [{"query_id": "10", "doc_id": str(d), "score": 100.0 + d} for d in range(3)]
+    Path("other.jsonl").write_text("".join(json.dumps(line) + "\n" for line in other))
+    given = ("import", "other.jsonl", "--as", "scores", "--kind", "logit", "-c", "c", "-n", "other")
+    status, _, err = rankmill(*given)
+    assert status == 0, err
+    export = ("export", "colbert", "--groups", "toy")
+    assert rankmill(*export, "--to", "own")[0] == 0
+    assert rankmill(*export, "--to", "new", "--scores", "other")[0] == 0
+    own, new = (json.loads(Path(place, "train.json").read_text()) for place in ("own", "new"))
+    assert [score for _, score in own[1:]] == [9.25, 3.5, -1.25]
+    assert [score for _, score in new[1:]] == [100.0, 101.0, 102.0]

@@ -131,7 +131,7 @@ def test_summary_explain_and_audit(made):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ("stats", 2, "nothing to measure"),
+        ("stats", 2, "name what to measure: nothing was given"),
         ("stats --scores scores --compat locality-and-entropy", 4, "variants are of groups"),
         ("stats --groups groups --compat x", 2, "compat='x' is unknown"),
         ("stats --groups groups -s intrinsic_dim", 2, "needs the vectors of an encoder"),
@@ -141,12 +141,16 @@ def test_summary_explain_and_audit(made):
         ("explain q999 --groups groups", 4, "'q999'"),
         ("explain q1 --groups groups", 4, "query 'q1' is not in the pool"),
         ("audit --groups groups --against dev", 4, "no split 'dev'"),
-        ("audit --groups groups --overlap 0.1", 2, "0.1 is not an overlap of near copies"),
+        ("audit --groups groups --overlap 0.1", 2, "overlap=0.1 must be at least 0.7"),
         ("cut where('nope=1') --groups groups --statistics stats", 2, "'nope' was not measured"),
         ("cut keep_below --groups groups --statistics pool", 4, "a statistics was expected"),
         ("select shell --pool pool --scores scores", 2, "shell.* needs vectors"),
-        ("select blocked_cell(0,1) --pool pool --scores scores", 2, "blocks are chosen whole"),
-        ("cross --pool pool --scores scores --encoder encoder --span 2", 2, "span=2.0 is no share"),
+        ("select blocked_cell(0,1) --pool pool --scores scores", 2, "name an encoder for locality"),
+        (
+            "cross --pool pool --scores scores --encoder encoder --span 2",
+            2,
+            "span=2.0 must be at most 1",
+        ),
         ("cross --pool pool --scores scores --encoder encoder --locality ties", 2, "aimed at"),
         ("cross --pool groups --scores scores --encoder encoder", 4, "a pool was expected"),
         ("rewrite none.tsv -c tiny --split train", 4, "none.tsv"),
@@ -250,4 +254,4 @@ encoder = "encoder"
     )
     status, _, err = rankmill("run", "blind.toml")
     assert status == 2
-    assert "needs vectors" in err
+    assert "looks at vectors" in err

@@ -101,7 +101,7 @@ def test_a_risk_over_what_was_returned_is_told_though_bm25_has_other_queries(ran
 def test_a_grade_that_no_positive_can_have_is_refused(rankmill, command, grade):
     status, _, err = rankmill(*command.split(), "--min-grade", grade)
     assert status == 2
-    assert "is no grade of positives" in err
+    assert "min_grade=" in err
 
 
 def test_diagnose_joins_the_statistics(rankmill):
@@ -154,11 +154,11 @@ def test_terms_order_designs(rankmill):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("diagnose", "--student", "student"), 2, "give --groups or --scores, one of them"),
+        (("diagnose", "--student", "student"), 2, "give groups or scores, one of them"),
         (("diagnose", "--student", "nobody", "--groups", "g-bm25"), 4, "no student called"),
         (("terms", "s-bm25"), 2, "there is nothing to order"),
         (("terms", "a=s-bm25+s-random", "s-random"), 2, "'a' names 2 statistics"),
-        (("terms", "s-bm25", "s-random", "--weights", "1"), 2, "is not two numbers"),
+        (("terms", "s-bm25", "s-random", "--weights", "1"), 2, "is not 2 numbers"),
         (("terms", "s-bm25", "s-random", "--against", "x=e-student"), 2, "'x' is not a design"),
         (("terms", "s-bm25", "s-random", "--locality", "radius"), 4, "was not measured"),
         (("eval", "--run", "first", "--measures", "PairRisk(mu=all)"), 2, "mu=all is unknown"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,7 @@ from rankmill.stages import REQUESTS
 from rankmill.study.recipe import SECTIONS
 
 COMMANDS: dict[str, Any] = {str(c.name): c.callback for c in cli.app.registered_commands}
-MADE = {"evaluate": "eval"} | dict.fromkeys(
-    ("import_run", "import_scores", "import_groups"), "import"
-)
+MADE = {verb: request.command or verb for verb, request in REQUESTS.items()}
 OWN = {  # options of the command line alone: where things are, and how they are shown
     "workspace",
     "json",
@@ -150,6 +150,12 @@ def test_values_are_refused_by_the_declaration(request_: Any, given: dict, messa
         request_(**needed | given)
 
 
+def test_every_request_is_a_verb() -> None:
+    assert set(REQUESTS) <= set(dir(rm))
+    for verb in REQUESTS:
+        assert getattr(rm, verb).__name__ == verb
+
+
 def test_a_verb_documents_its_options() -> None:
     assert "depth: Documents per query." in (rm.mine.__doc__ or "")
     assert "rankmill mine" not in (rm.mine.__doc__ or "")
@@ -157,3 +163,10 @@ def test_a_verb_documents_its_options() -> None:
         "(groups: 'Artifact', *, size: 'int', times: 'int' = 1, seed: 'int' = 0, "
         "name: 'str | None' = None, executor: 'Execution | None' = None)"
     )
+
+
+def test_help_loads_no_heavy_package() -> None:
+    heavy = ("numpy", "pyarrow", "torch", "numba", "polars", "ray", "scipy")
+    code = f"import sys, rankmill.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

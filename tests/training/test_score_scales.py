@@ -13,8 +13,7 @@ from rankmill.mining.groups.format import Groups
 from rankmill.mining.statistics import STATISTICS, measure_groups
 from rankmill.mining.statistics.entropy import WITH_FLOOR
 from rankmill.mining.store import files
-from rankmill.training.loss_base import Loss
-from rankmill.training.losses import LOSSES
+from rankmill.training.losses import LOSSES, Loss
 from rankmill.training.trainer import train_student
 
 # One epoch of 20 groups of 6 in batches of 4: the mean over steps is the mean over groups.

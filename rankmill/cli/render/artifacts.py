@@ -45,7 +45,7 @@ def formats() -> list[str]:
     """Return a line for each export format: its name, what becomes of scores, what it is."""
     from rankmill.mining.exports import EXPORTS
 
-    members: list[tuple[str, Any]] = [(name, EXPORTS.member(name)) for name in EXPORTS.names()]
+    members: list[tuple[str, Any]] = EXPORTS.usable()
     return [f"{name:28} scores {m.scores:8} {(m.__doc__ or '').strip()}" for name, m in members]
 
 

@@ -1,0 +1,156 @@
+"""A recipe is refused before the first byte of its data is read, for everything in it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rankmill.mining.collection import ingest
+from rankmill.mining.errors import UsageError
+from rankmill.study.check import check_recipe
+from rankmill.study.recipe import SECTIONS, TOP, builtin, recipe_of
+
+GOOD = """
+name = "t"
+collection = "beir:nowhere"
+teacher = "cross_encoder(model=nowhere)"
+[mine.sources]
+random = "random"
+bm25 = "bm25(k1=0.9,b=0.4)"
+near = "dense(model=nowhere)"
+fusion = "rrf(of=[bm25,near])"
+[groups]
+size = 4
+filters = ["rank_window(source=bm25,last=50)"]
+[groups.samplers]
+hard = "uniform(source=bm25,last=20)"
+far = "shell(near=0.5,far=1,source=near)"
+both = "quotas(sources=[bm25,near])"
+mixed = "mixture(source=bm25,target=random)"
+cell = "blocked_cell(near=0,sure=1)"
+[statistics]
+encoder = "bi_encoder(model=nowhere)"
+statistics = ["pair_entropy", "found_by(bm25)", "radius"]
+[train]
+student = "bi_encoder(model=nowhere)"
+documents = "1k"
+[train.settings]
+micro = 4
+"""
+
+BAD = [  # key, value, what is said
+    ("mine.sources.bm25", "bm26", "did you mean bm25"),
+    ("mine.sources.bm25", "bm25(k9=1)", "no parameter 'k9'"),
+    ("mine.sources.fusion", "rrf(of=[bm25,nera])", "'nera' is no source of the recipe"),
+    ("mine.sources.fusion", "rrf([bm25,nera])", "'nera' is no source of the recipe"),
+    ("mine.sources.fusion", "rrf(of=[bm25,fusion])", "is made of itself"),
+    ("mine.sources.fusion", "rerank(teacher=cros_encoder(model=m),of=bm25)", "did you mean cross"),
+    ("teacher", "cros_encoder(model=x)", "did you mean cross_encoder"),
+    ("teacher", "cross_encoder", "cross_encoder needs model"),
+    ("teacher", "ensemble(of=[cross_encoder(model=a),bi_encodr(model=b)])", "bi_encoder"),
+    ("groups.samplers.hard", "unifrom(source=bm25)", "did you mean uniform"),
+    ("groups.samplers.hard", "uniform(source=bm52)", "no source 'bm52'"),
+    ("groups.samplers.hard", "uniform(1,20,bm52)", "no source 'bm52'"),
+    ("groups.samplers.hard", "uniform(last=20)", "must name its source"),
+    ("groups.samplers.both", "quotas(sources=[bm25,dens])", "no source 'dens'"),
+    ("groups.samplers.mixed", "mixture(source=bm25,target=ranodm)", "no source 'ranodm'"),
+    ("groups.samplers.teacher", "top(source=bm25)", "cannot be called 'teacher'"),
+    ("groups.samplers.BM25", "top(source=bm25)", "cannot be called 'BM25'"),
+    ("groups.filters", ["margn(gap=1)"], "did you mean margin"),
+    ("groups.filters", ["rank_window(source=bm52)"], "no source 'bm52'"),
+    ("groups.filters", "margin(gap=1)", "is not a list of texts"),
+    ("groups.size", 1, "size=1 must be at least 2"),
+    ("groups.size", "4", "size='4' is not a whole number"),
+    ("groups.positives", "frist", "did you mean first"),
+    ("groups.cut", "keep_bellow(q=0.5)", "did you mean keep_below"),
+    ("statistics.statistics", ["pair_entrpy"], "did you mean pair_entropy"),
+    ("statistics.encoder", "cross_encoder(model=x)", "is no encoder"),
+    ("train.student", "bi_encodr(model=x)", "did you mean bi_encoder"),
+    ("train.loss", "kll", "did you mean kl"),
+    ("train.losses", {"a": "kl", "b": "margin_mes"}, "did you mean margin_mse"),
+    ("train.lr", "fast", "lr='fast' is not a number"),
+    ("train.documents", "many", "is not a count"),
+    ("train.settings.mirco", 4, "did you mean micro"),
+    ("train.settings.micro", 0, "micro=0 must be at least 1"),
+    ("train.settings.executor", 4, "unknown recipe key 'train.settings.executor'"),
+    ("train.seeds", [1, 1], "holds a seed twice"),
+    ("train.redraw", 1, "is not true or false"),
+    ("evaluate.measures", "nDGC@10", "nDGC"),
+    ("evaluate.first_stage", "bm26", "did you mean bm25"),
+    ("evaluate.compute", "float8", "compute=float8"),
+    ("evaluate.domains.other.colection", "x", "did you mean collection"),
+    ("evaluate.domains", {}, "evaluate.domains is empty"),
+    ("evaluate.margin", 0, "margin=0.0 must be above 0"),
+    ("pool.min_grade", 0, "min_grade=0 must be at least 1"),
+    ("score.direction", "judge", "did you mean judged"),
+    ("poool", {}, "did you mean pool"),
+    ("seed", "x", "is not a whole number"),
+    ("text", "title", "it is called collect.title now"),
+]
+
+
+def recipe_with(key: str | None = None, value: Any = None) -> Any:
+    data = tomllib.loads(GOOD)
+    if key is not None:
+        *tables, last = key.split(".")
+        place = data
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[last] = value
+    return recipe_of(data, "t.toml")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No collection is read; a model that is looked for would be BadInput, since there is none."""
+
+    def read(*_: Any) -> None:
+        raise AssertionError("data was read")
+
+    monkeypatch.setattr(ingest, "corpus_stage", read)
+
+
+@pytest.mark.parametrize(("key", "value", "message"), BAD, ids=[f"{k}={v}" for k, v, _ in BAD])
+def test_what_cannot_work_is_refused(key: str, value: Any, message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_recipe(recipe_with(key, value))
+    assert message in str(refused.value)
+    assert "t.toml" in str(refused.value) or key.startswith("train.documents")
+
+
+def test_what_can_work_is_let_through() -> None:
+    check_recipe(recipe_with())
+    check_recipe(recipe_with("groups.encoder", "bi_encoder(model=other)"))
+    check_recipe(builtin("demo"))
+    with_run = recipe_with("mine.sources.fusion", "rrf(of=[bm25,their-run])")
+    check_recipe(with_run, lambda name: name == "their-run")
+
+
+def test_settings_are_read_in_either_table() -> None:
+    train = recipe_with().options["train"]
+    assert (train["micro"], train["documents"], train["batch"]) == (4, 1000, 16)
+
+
+def test_a_strategy_that_looks_at_vectors_needs_an_encoder() -> None:
+    data = tomllib.loads(GOOD)
+    del data["statistics"]
+    with pytest.raises(UsageError, match="shell looks at vectors"):
+        check_recipe(recipe_of(data, "t.toml"))
+
+
+def test_every_key_says_what_it_is() -> None:
+    for section in SECTIONS.values():
+        for key in section.own.values():
+            assert len(key.help) > 10
+        assert all(option.option.help for option in section.options.values())
+    assert all(len(key.help) > 10 for key in TOP.values())
+
+
+def test_recipes_of_the_repository_are_sound(pytestconfig: pytest.Config) -> None:
+    from rankmill.study.recipe import load
+
+    for path in sorted((Path(pytestconfig.rootpath) / "recipes").glob("*.toml")):
+        check_recipe(load(path))
