@@ -128,10 +128,10 @@ class Miner:
     def __call__(self, shard: Shard) -> Output:
         """Return the run of queries `start…stop−1` of the split."""
         rows = shard.start, shard.stop
-        found = self._searcher(*rows).search(self.restriction.reach(*rows))
+        lists = self._searcher(*rows).search(self.restriction.reach(*rows))
         if not self.restriction.plain:
-            found = self.restriction.cut(*rows, *found)
-        return Output(run_table(self.asked[slice(*rows)], *found), usage={"postings": shard.work})
+            lists = self.restriction.cut(*rows, *lists)
+        return Output(run_table(self.asked[slice(*rows)], *lists), usage={"postings": shard.work})
 
     def _searcher(self, start: int, stop: int) -> Searcher:
         texts = pa.array(self.queries.texts(self.asked[start:stop]), pa.large_string())

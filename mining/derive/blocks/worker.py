@@ -99,8 +99,8 @@ class Blocker:
         chosen, levels, status = self._search(lists)
         for code, reason in REASONS.items():
             self._drop(lists, status == code, reason)
-        found = status == native.FOUND
-        lists, chosen, levels = lists.rows(found), chosen[found], levels[found]
+        attained = status == native.FOUND
+        lists, chosen, levels = lists.rows(attained), chosen[attained], levels[attained]
         items = lists.offsets[:-1, None, None] + chosen
         measured = self._measure(lists, items)
         good = np.isfinite(measured).all(axis=(1, 2)) & self._attained(measured, levels)

@@ -220,11 +220,11 @@ class StoredScorer:
 
     def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return what is stored; a pair that is not is marked as absent."""
-        found = np.full(len(doc), np.nan, dtype=np.float32)
+        scores = np.full(len(doc), np.nan, dtype=np.float32)
         absent = np.ones(len(doc), dtype=bool)
         if len(doc):
-            self.scores.fill(query, doc, found, absent)
-        return Scored(found, {"pairs_scored": 0}, absent)  # looked up, not computed
+            self.scores.fill(query, doc, scores, absent)
+        return Scored(scores, {"pairs_scored": 0}, absent)  # looked up, not computed
 
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return the same: nothing is computed here."""
