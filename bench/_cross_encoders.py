@@ -190,7 +190,7 @@ def compare(
             ("ours", lambda s=start, n=seed: train_ours(world, s, steps, n)),
             ("theirs", lambda s=start, n=seed: train_theirs(world, s, steps, n, chosen)),
         ]
-        for name, job in jobs[:: 1 - 2 * (seed % 2)]:  # whoever was second goes first
+        for name, job in jobs[:: 1 - 2 * (seed % 2)]:  # the second goes first next time
             found[name].append(job())
     curves = {name: np.array([curve for curve, _ in runs]) for name, runs in found.items()}
     step = {

@@ -174,7 +174,7 @@ class DrawnTexts:
         drawn = words[rng.integers(0, len(words), (min(shard.stop, 4096), 90))]
         sizes = rng.integers(10, 91, len(drawn))
         texts = [" ".join(row[:size]) for row, size in zip(drawn, sizes, strict=True)]
-        texts += ["-"] * (shard.stop - len(texts))  # nobody reads those
+        texts += ["-"] * (shard.stop - len(texts))  # never read
         columns = [[str(i) for i in range(shard.stop)], texts]
         table = pa.Table.from_arrays([pa.array(c) for c in columns], self.schema.names)
         return Output(table.cast(self.schema))

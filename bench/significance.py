@@ -4,7 +4,7 @@ how often a test at level 0.05 is wrong; seeds as a random effect, and ignored.
 Every experiment draws differences [seeds, queries] of two systems whose true difference is 0, from
 four shapes of equal variance: normal, heavy tails (Student's t with 3 degrees of freedom), mostly 0
 (seven in ten, the others Laplace), skewed (four in ten gain, mean of all 0, skewness 1.5). Width:
-median, against the interval of somebody who knows the variances. TOST: rejections by one of its two
+median, against the interval with known variances. TOST: rejections by one of its two
 tests where the true difference is the margin, which bounds how often both reject. Nothing is timed.
 
     python bench/significance.py [--quick]

@@ -3,7 +3,7 @@
     python bench/trainer.py [--quick] [--data DIR]
 
 The bare loop trains the same 2-layer student on the same batches with the same optimiser; it
-neither reads, packs, logs nor saves. The two run in turn, whoever was second goes first in the next
+neither reads, packs, logs nor saves. The two run in turn, the second goes first in the next
 round, and a first round that warms memory and kernels is not counted.
 
 CrossEncoderTrainer (sentence-transformers) trains the same 2-layer cross-encoder as we do, from the

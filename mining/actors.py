@@ -3,9 +3,9 @@
 `Execution()` runs in this process; `Execution(workers=N)` on N Ray actors; the bytes are the same.
 Actors have no restarts and no task retries of Ray's own: after a death the supervisor starts a
 fresh actor and gives it the shard again, at most three times; then the shard is halved until the
-query that kills its worker stands alone (faults.md §6). Application errors are never retried. A
-shard goes only to an actor whose worker is made: loading a model, however long it takes and however
-it ends, uses up none of its tries.
+query that kills its worker stands alone (docs/faults.md §3). Application errors are never retried.
+A shard goes only to an actor whose worker is made: loading a model, however long it takes and
+however it ends, uses up none of its tries.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def _connected(workers: int, address: str | None, *, keep: bool) -> Iterator[Any
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
-        # An undocumented side effect of this switch moves every port to loopback (faults.md,
-        # finding 7).
+        # Moves every port to loopback: a side effect that Ray does not document
+        # (docs/faults.md §5).
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
@@ -243,7 +243,7 @@ def _put_back(handlers: Mapping[signal.Signals, Any]) -> None:
 
 
 def _exit_on_sigterm() -> None:
-    """Let SIGTERM end this process in order while a private cluster runs, where nobody handles it.
+    """Let SIGTERM end this process in order while a private cluster runs, unless it is handled.
 
     Processes of Ray would outlive it by a minute otherwise.
     """

@@ -2,7 +2,7 @@
 
 An error of memory is answered once, with a smaller batch in the same process. Any other error of an
 accelerator leaves its context damaged: the process must end, and the shard goes elsewhere
-(faults.md, F18).
+(docs/faults.md §2).
 """
 
 from __future__ import annotations

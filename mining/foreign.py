@@ -172,7 +172,7 @@ def _plugin_error(error: Exception, title: str, group: str | None, module: str) 
     return PluginError(
         f"{title}: {type(error).__name__}: {error}",
         where=f"{maker}, {at}" if maker else at,
-        do="this is code of a plug-in, not of rankmill: ask whoever wrote it "
+        do="this is code of a plug-in, not of rankmill: ask its author "
         "(--workers 0 --debug shows the traceback)",
     )
 
@@ -199,10 +199,10 @@ def installed(group: str | None) -> Mapping[str, tuple[metadata.EntryPoint, ...]
 def _installed(group: str, path: tuple[str, ...]) -> Mapping[str, tuple[metadata.EntryPoint, ...]]:
     from importlib import metadata  # slow, and only lists of names need it
 
-    found: dict[str, tuple[metadata.EntryPoint, ...]] = {}
+    points: dict[str, tuple[metadata.EntryPoint, ...]] = {}
     for point in metadata.entry_points(group=group):
-        found[point.name] = (*found.get(point.name, ()), point)
-    return found
+        points[point.name] = (*points.get(point.name, ()), point)
+    return points
 
 
 def distribution_of(point: metadata.EntryPoint) -> str:
@@ -298,19 +298,19 @@ def _fetched(thing: Any) -> Any:
     if not isinstance(thing, _Place):
         return thing
     try:
-        found: Any = import_module(thing.module)
+        member: Any = import_module(thing.module)
         for name in thing.name.split("."):
-            found = getattr(found, name)
+            member = getattr(member, name)
     except Exception as error:
         raise PluginError(
             f"a worker cannot import {thing.name} from {thing.module}: {error}",
             do="install that module where workers run",
         ) from error
-    return found
+    return member
 
 
 class _Guarded:
-    """A worker that somebody else wrote: its errors name its file."""
+    """A worker of a plug-in: its errors name its file."""
 
     def __init__(self, worker: Callable[[Any], Any]):
         self.worker = worker

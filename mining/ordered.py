@@ -41,7 +41,7 @@ def least_squares(columns: list[np.ndarray], y: np.ndarray) -> tuple[np.ndarray,
             basis[j] -= r[i, j] * basis[i]
         z[i] = (basis[i] * rest).sum()
         rest -= z[i] * basis[i]
-    found = np.zeros(count)
+    coefficients = np.zeros(count)
     for i in range(count - 1, -1, -1):
-        found[i] = (z[i] - (r[i, i + 1 :] * found[i + 1 :]).sum()) / r[i, i]
-    return found, float((rest * rest).sum())
+        coefficients[i] = (z[i] - (r[i, i + 1 :] * coefficients[i + 1 :]).sum()) / r[i, i]
+    return coefficients, float((rest * rest).sum())

@@ -32,7 +32,7 @@ def agreement_columns(values, offsets, first, positive, scale, margin, start, st
     − margin; minimum, mean and population variance of s_0 − s_j over the negatives j; population
     variance of the scores. status uint8[rows, 8]: TOO_SHORT under two items, NO_POSITIVE where
     `first` is −1, NO_SUCH_PAIR for the three margins of a row without negatives. Source:
-    quantities.md §6, 6 and 7.
+    docs/quantities.md §6, 6 and 7.
     """
     row = np.empty(longest_row(offsets, start, stop))
     for r in range(start, stop):

@@ -4,7 +4,7 @@ The items of a row are its positives, then the candidates. A group is all positi
 candidates as make up `size`. Each search starts from a uniform draw and proposes to swap a random
 member with a random outsider; a swap stays where it brings the group nearer to its goal. Every sum
 runs in one fixed order without fast-math, and draws are counted from a key of the row, so a row
-gives the same groups whoever searches it. Source: quantities.md §3 (D3), §6 (2, 8, 9), §7.
+gives the same groups in any thread. Source: docs/quantities.md §3, D3; §6, 2, 8 and 9.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def spread(which, fact, doc, impact, table):
 
 
 BINS = 1024  # of the histogram that keeps each query's threshold
-PUT_OFF = 7  # sixteenths of the threshold that terms which are put off may add
+DEFERRED = 7  # sixteenths of the threshold that deferred terms may add
 _SPARSE = STRIP // 16  # postings of a strip below which it is not scanned
 _CHUNK = 128  # documents of a strip looked at together
 _GROUP = 8  # queries that go through a strip together, while its postings are in the cache
@@ -287,14 +287,14 @@ def _most_of_strips(low, high, term, count, fact, shift, most):
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _put_off(n, facts, o, strip, shift, least, later):
+def _defer(n, facts, o, strip, shift, least, later):
     """Choose the terms of a query that are looked up only for the strip's promising documents.
 
     Those are terms of little impact that `spread` laid out, as long as all of them together stay
-    below PUT_OFF sixteenths of the threshold `least`. Writes to later int64, by place in facts[o],
+    below DEFERRED sixteenths of the threshold `least`. Writes to later int64, by place in facts[o],
     what each can add to a document at most, 0 for the other terms; returns the sum of it.
     """
-    rest, budget = np.int64(0), least * PUT_OFF >> 4
+    rest, budget = np.int64(0), least * DEFERRED >> 4
     for i in range(n):
         top, times = np.int64(facts[o, i, TOP + strip]), np.int64(facts[o, i, COUNT])
         more = (top * times >> shift) + 1
@@ -316,7 +316,7 @@ def drop_below(doc, score, n, least):
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
 def _look_up(n, terms, facts, o, later, least, table, shift, some_doc, some_sum):
-    """Add the terms that were put off to the listed sums, and drop those that stay too low.
+    """Add the deferred terms to the listed sums, and drop those that stay too low.
 
     A document must reach `least` before any of them; returns how many are left.
     """
@@ -411,7 +411,7 @@ def _enter(q, n, some_doc, some_sum, start, least, found, candidate, score):
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
 def _add_now(n, facts, o, later, strip, sums, doc, impact, shift):
-    """Add the terms of a query that are not put off to a strip's sums; return their postings."""
+    """Add a query's terms that are not deferred to a strip's sums; return their postings."""
     touched = np.int64(0)
     for i in range(n):
         here, end = np.int64(facts[o, i, CUT + strip]), np.int64(facts[o, i, CUT + strip + 1])
@@ -456,7 +456,7 @@ def accumulate(queries, bags, block, all_docs, rounding, sums, candidates):
                 least = max(1, (low[q] << bin_shift[q]) - slack[q])
                 if found[q] < 0 or most[o, strip] < least:
                     continue  # no document of the strip can come near the threshold
-                rest = _put_off(terms, facts, o, strip, shift[q], least, later)
+                rest = _defer(terms, facts, o, strip, shift[q], least, later)
                 touched = _add_now(terms, facts, o, later, strip, sums, doc, impact, shift[q])
                 bottom = np.uint32(max(1, least - rest))
                 if touched < _SPARSE:

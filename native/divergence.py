@@ -48,7 +48,7 @@ def student_columns(
     `scales` for g and for f; inverse_t = 1/T; out float64[rows, 2] as STUDENT_COLUMNS: KL(softmax(
     g/T) ‖ softmax(factor·f)) in nats, at least 0; population variance of factor·f. status
     uint8[rows, 2]: an entry is NaN where it is not DEFINED; a row under two items is TOO_SHORT.
-    Source: quantities.md §4, kl, and §6, 25.
+    Source: docs/quantities.md §4, kl, and §6, 25.
     """
     longest = longest_row(offsets, start, stop)
     g, f = np.empty(longest), np.empty(longest)

@@ -2,7 +2,7 @@
 
 Every kernel handles rows [start, stop) of a list column given as (values, offsets), so the caller
 cuts the rows into ranges of equal work and runs one per thread; a row is summed in one fixed order,
-whoever runs it.
+in any thread.
 """
 
 from __future__ import annotations
@@ -136,11 +136,11 @@ def _pairs(scores, inverse_t, x, e, spread, i0, i1, j0, j1):
 @numba.njit(cache=True, nogil=True)
 def _positives_first(row, positive, begin, count, scores):
     """Copy a row to `scores`, positives first; return how many are positive."""
-    found = 0
+    positives = 0
     for i in range(count):
         if positive[begin + i]:
-            found += 1
-    p, n = 0, found
+            positives += 1
+    p, n = 0, positives
     for i in range(count):
         if positive[begin + i]:
             scores[p] = row[i]
@@ -148,7 +148,7 @@ def _positives_first(row, positive, begin, count, scores):
         else:
             scores[n] = row[i]
             n += 1
-    return found
+    return positives
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FASTMATH | {"nnan"})  # only finite rows come here
@@ -175,7 +175,7 @@ def pair_columns(values, offsets, positive, scale, inverse_t, start, stop, out, 
     code of `scales`; inverse_t = 1/T; out float64[rows, 5] as PAIR_COLUMNS: bits, bits, bits, bits,
     probability; status uint8[rows, 5]. An entry is written only where its status is DEFINED, NaN
     elsewhere: TOO_SHORT for rows under two items, NO_SUCH_PAIR for a role that no pair of the row
-    has. Source: quantities.md §3 D3 and D4.
+    has. Source: docs/quantities.md §3, D3 and D4.
     """
     longest = longest_row(offsets, start, stop)
     row, scores = np.empty(longest), np.empty(longest)

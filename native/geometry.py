@@ -2,7 +2,7 @@
 and query.
 
 All distances are between rows divided by their own norm (the feature axis): Euclidean d in [0, 2],
-or cosine distance d²/2, also in [0, 2]. Source: quantities.md §5 P5 and §6, 8 and 9.
+or cosine distance d²/2, also in [0, 2]. Source: docs/quantities.md §5, P5; §6, 8 and 9.
 """
 
 from __future__ import annotations

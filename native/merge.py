@@ -50,7 +50,7 @@ def merge_lists(
     Out: `out_offsets` int64 [queries+1]; `out_docs` uint32 [≥ all entries], ascending within a
     query; `out_ranks` uint16 [ranked, …], 1-based, 0 = not in the list; `out_scores` float32
     [ranked, …], NaN = not in the list. The union of empty lists is empty. The caller fills
-    `out_ranks` with 0 and `out_scores` with NaN. Source: architecture.md §4, kind pool.
+    `out_ranks` with 0 and `out_scores` with NaN.
     """
     lists, ends = offsets.shape
     total = 0

@@ -138,13 +138,13 @@ def _select(value, n, k, tally):
     for i in range(n):
         if (np.int64(value[i]) >> 8) == upper:
             tally[np.int64(value[i]) & 255] += 1
-    found = upper * 256
+    value_of_rank = upper * 256
     for at in range(255, -1, -1):
         if tally[at] >= left:
-            found += at
+            value_of_rank += at
             break
         left -= tally[at]
-    return np.int16(found)
+    return np.int16(value_of_rank)
 
 
 @_jit

@@ -1,7 +1,7 @@
 """Score scales: reading one row of float32 scores as float64 on the scale a statistic is defined
 on.
 
-Source: quantities.md §2. z is a logit margin, s = log σ(z) = −softplus(−z), P = eˢ, z = s −
+Source: docs/quantities.md §2. z is a logit margin, s = log σ(z) = −softplus(−z), P = eˢ, z = s −
 log(−expm1(s)).
 """
 

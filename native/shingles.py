@@ -62,12 +62,12 @@ def shingle_sets(data, bounds, width, start, stop, out, counts):
     for r in range(start, stop):
         n = _fold(data, bounds[r], bounds[r + 1], folded)
         at = bounds[r] - bounds[start]
-        found = max(1, n - width + 1) if n else 0
-        for i in range(found):
+        count = max(1, n - width + 1) if n else 0
+        for i in range(count):
             out[at + i] = _hash(folded, i, min(i + width, n))
-        hashes = np.sort(out[at : at + found])
+        hashes = np.sort(out[at : at + count])
         kept = 0
-        for i in range(found):
+        for i in range(count):
             if i == 0 or hashes[i] != hashes[i - 1]:
                 out[at + kept] = hashes[i]
                 kept += 1

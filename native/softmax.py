@@ -167,7 +167,7 @@ def list_columns(values, offsets, scale, inverse_t, start, stop, out, status):
     status uint8[rows, 3]: an entry is NaN where it is not DEFINED; an empty row is TOO_SHORT, and a
     row of one document has no normalised form. With x = (score − max)/T and R = Σ e^x without one
     highest document, H = log1p(R) + Σ(−x)e^x/(1 + R): only positive terms, nothing cancels.
-    Relative error below 1e-6. Source: quantities.md §6, 4.
+    Relative error below 1e-6. Source: docs/quantities.md §6, 4.
     """
     longest = longest_row(offsets, start, stop)
     row, singles = np.empty(longest), np.empty(longest + _LANES, np.float32)

@@ -39,10 +39,10 @@ def join_rows(
 @_jit
 def needs_escape(data: np.ndarray) -> bool:
     """Say whether UTF-8 bytes, uint8, hold one that JSON strings escape; looks at all of them."""
-    found = False
+    escaped = False
     for i in range(data.size):
-        found |= (data[i] < 32) | (data[i] == 34) | (data[i] == 92)
-    return found
+        escaped |= (data[i] < 32) | (data[i] == 34) | (data[i] == 92)
+    return escaped
 
 
 @_jit

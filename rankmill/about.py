@@ -21,10 +21,10 @@ def collection_of(artifact: Artifact) -> Collection:
     Raises BadInput when the workspace holds no such collection.
     """
     inputs = artifact.inputs
-    for found in artifact.workspace.artifacts("collection"):
-        same = [found.inputs.get(role) == inputs.get(role) for role in ("corpus", "queries")]
-        if all(same) and _holds_judgements(found, inputs.get("qrels")):
-            return Collection(found)
+    for collection in artifact.workspace.artifacts("collection"):
+        same = [collection.inputs.get(role) == inputs.get(role) for role in ("corpus", "queries")]
+        if all(same) and _holds_judgements(collection, inputs.get("qrels")):
+            return Collection(collection)
     raise BadInput(
         f"the collection of {artifact.kind} {artifact.fingerprint[:12]} is not in the workspace",
         where=artifact.workspace.root,

@@ -138,11 +138,11 @@ def orthogonality(cells: Cells, against: Cells | None = None) -> dict[str, Any]:
     design = design_of(cells)
     pool, scores, qrels = (design.input(role) for role in ("pool", "scores", "qrels"))
     query, hard = blocks.difficulty(pool, scores, qrels, design.parameters["min_grade"])
-    found = blocks.orthogonality(design)
-    found["confounding"] = blocks.confounding(cells, query, hard)
+    summary = blocks.orthogonality(design)
+    summary["confounding"] = blocks.confounding(cells, query, hard)
     if against is not None:
-        found["against"] = blocks.confounding(against, query, hard)
-    return found
+        summary["against"] = blocks.confounding(against, query, hard)
+    return summary
 
 
 def queries_in_all(cells: Cells) -> tuple[int, int]:
@@ -151,8 +151,8 @@ def queries_in_all(cells: Cells) -> tuple[int, int]:
 
     from rankmill.mining.derive.blocks import confounding
 
-    found = confounding(cells, np.empty(0, np.uint32), {})
-    return found["queries_in_all_cells"], found["queries"]
+    compared = confounding(cells, np.empty(0, np.uint32), {})
+    return compared["queries_in_all_cells"], compared["queries"]
 
 
 def design_of(cells: Cells) -> Artifact:

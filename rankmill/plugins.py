@@ -260,11 +260,11 @@ class Part:
 
 def installed() -> list[Part]:
     """Load the parts of all installed packages, and say which of them cannot be used, and why."""
-    found = []
+    parts = []
     for kind in _FAMILIES:
         family = _family(kind)
         for name, points in foreign.installed(family.group).items():
             for point in points:
                 fault = family.fault(name)
-                found.append(Part(kind, name, foreign.distribution_of(point), fault))
-    return found
+                parts.append(Part(kind, name, foreign.distribution_of(point), fault))
+    return parts

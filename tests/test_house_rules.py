@@ -116,7 +116,7 @@ class Module:
 
 
 def without_face(path: tuple[str, ...]) -> tuple[str, ...]:
-    """`rankmill.mining.x` is the folder `mining`; everything else of `rankmill` is the face."""
+    """`rankmill.mining.x` is the folder `mining`; everything else of `rankmill` is the top room."""
     return path[1:] if path[0] == "rankmill" and path[1:2] and path[1] in ROOMS[:-1] else path
 
 
@@ -354,7 +354,7 @@ RULES = {
     "only mining/store/files.py changes the disk": writes,
     "nothing that was read is run: no pickle, eval, remote code": unsafe_loading,
     "every draw is keyed: no global generator, no hash()": global_draws,
-    "whoever makes something of a part has compared its hash": unchecked_parts,
+    "a part is used only after its hash was compared": unchecked_parts,
     "only the command line and progress print": prints,
     "no exception is dropped in silence": swallowed,
     "what catches every exception raises it again": broad_handlers,

@@ -1,4 +1,4 @@
-"""The wheel, the checkout and pyproject.toml say the same; the face stays light."""
+"""The wheel, the checkout and pyproject.toml say the same; `rankmill --help` stays light."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def budget_of(stream: GroupStream, positions: int) -> Budget:
 
 def _unique(stream: GroupStream, read: int, turn: int, slices: int) -> int:
     """Count the different pairs whose query is in one slice of all queries."""
-    found = []
+    keys = []
     for start in range(0, read, _BATCH):
         rows = GroupStream(
             stream.groups,
@@ -60,5 +60,5 @@ def _unique(stream: GroupStream, read: int, turn: int, slices: int) -> int:
         ).batch_at(start, min(start + _BATCH, read))
         mine = rows.groups.query % slices == turn
         query, doc = rows.groups.query[mine], rows.groups.doc[mine]
-        found.append(pair_keys(query[:, None], doc).reshape(-1))
-    return int(np.unique(np.concatenate(found)).size)
+        keys.append(pair_keys(query[:, None], doc).reshape(-1))
+    return int(np.unique(np.concatenate(keys)).size)

@@ -1,4 +1,4 @@
-"""The group reader for trainers of somebody else: text tuples, and torch data sets over a stream.
+"""The group reader for other trainers: text tuples, and torch data sets over a stream.
 
 `TextGroups` gives (query text, [texts, the positive first], scores) by number; `StreamDataset` lets
 a torch DataLoader iterate a `GroupStream` in its exact order, whatever the number of workers.

@@ -36,21 +36,21 @@ def cached_backward(
     here = next(network.parameters()).device
     states: list[Tensor] = []
     rows: dict[str, list[Tensor]] = {"queries": [], "docs": []}
-    for side, found in rows.items():
+    for side, batches in rows.items():
         for piece in texts[side].pieces:
             states.append(_generator_state(here))
             with torch.no_grad(), autocast():
-                found.append(network.rows(side, piece))
+                batches.append(network.rows(side, piece))
     after = _generator_state(here)
-    leaves = {side: [row.requires_grad_() for row in found] for side, found in rows.items()}
+    leaves = {side: [row.requires_grad_() for row in batches] for side, batches in rows.items()}
     with autocast():
         vectors = [network.in_order(leaves[side], texts[side]) for side in leaves]
         loss = finish(*vectors)
     loss.backward()
     every = [
         (side, piece, leaf)
-        for side, found in leaves.items()
-        for piece, leaf in zip(texts[side].pieces, found, strict=True)
+        for side, batches in leaves.items()
+        for piece, leaf in zip(texts[side].pieces, batches, strict=True)
     ]
     for (side, piece, leaf), state in zip(reversed(every), reversed(states), strict=True):
         _set_generator_state(here, state)

@@ -24,14 +24,14 @@ def keep_layers(network: Any, layers: int, model: ModelFolder) -> None:
         raise UsageError(
             f"layers={layers}, the checkpoint has {own}", where=model.path, do=f"give 1 to {own}"
         )
-    found = _layers(network)
-    if found is None:
+    place = _layers(network)
+    if place is None:
         raise UsageError(
             f"cannot cut {type(network).__name__}: its layers are not a list of {own}",
             where=model.path,
             do="leave out layers=…",
         )
-    owner, name = found
+    owner, name = place
     setattr(owner, name, getattr(owner, name)[:layers])
     config.num_hidden_layers = layers
     if getattr(config, "layer_types", None):
@@ -45,13 +45,13 @@ def recompute_layers(network: nn.Module) -> None:
     here: it asks for training mode, which students without dropout are never in.
     """
     for transformer in _transformers(network):
-        found = _layers(transformer)
-        if found is None:
+        place = _layers(transformer)
+        if place is None:
             raise UsageError(
                 f"recompute: {type(transformer).__name__} has no list of layers",
                 do="leave out recompute",
             )
-        for layer in getattr(*found):
+        for layer in getattr(*place):
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
 
 

@@ -1,6 +1,6 @@
 """Losses: one value per group from student scores f and teacher scores g, column 0 positive.
 
-Notation (quantities.md §4): u_ij = f_i − f_j, v_ij = g_i − g_j, σ the logistic function, sp =
+Notation (docs/quantities.md §4): u_ij = f_i − f_j, v_ij = g_i − g_j, σ the logistic function, sp =
 softplus, q = softmax. All tensors are float32 [groups, k]; a loss returns [groups], in nats unless
 it says otherwise, and the trainer takes the mean over all groups of a step. `floor` is the infimum
 over f, so `loss − floor` can be compared between data sets. The temperature T divides the teacher's
@@ -139,7 +139,7 @@ class InfoNce(Loss):
 class Kl(Tempered):
     """Kullback–Leibler divergence: Σ_i q^g_i (ln q^g_i − ln q^f_i), q^g = softmax(g/T). Floor 0.
 
-    Source: quantities.md §4; the listwise distillation of Lin, Yang and Lin (RepL4NLP 2021).
+    Source: docs/quantities.md §4; the listwise distillation of Lin, Yang and Lin (RepL4NLP 2021).
     """
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class RankNetSoft(Tempered):
 
     p_ij = σ(v_ij/T). Floor H_nat, the teacher's pair entropy in nats; minus the floor it is the
     mean binary KL(p^g‖p^f). Source: Burges et al., "Learning to rank using gradient descent" (ICML
-    2005), equation 3; quantities.md §4.
+    2005), equation 3; docs/quantities.md §4.
     """
 
     def _values(self, f: Tensor, g: Tensor) -> Tensor:
@@ -225,10 +225,10 @@ class RankNetSoft(Tempered):
 class RankNetHard(Loss):
     """RankNet on the teacher's order alone: mean_{i<j} [sp(u_ij) − 1[v_ij > 0]·u_ij]. Floor 0.
 
-    Reference-compatible (section 8, C1): teacher confidence is thrown away, so no entropy theory
-    applies, and of a tie the later document wins. Use `ranknet_soft` unless figures must match the
-    reference. Source: quantities.md §4; Burges et al. (ICML 2005) with target probabilities 0 and
-    1.
+    As the reference's code (docs/quantities.md §4): teacher confidence is thrown away, so no
+    entropy theory applies, and of a tie the later document wins. Use `ranknet_soft` unless figures
+    must match the reference. Source: docs/quantities.md §4; Burges et al. (ICML 2005) with target
+    probabilities 0 and 1.
     """
 
     kinds: ClassVar[frozenset[str]] = ANY
@@ -315,11 +315,12 @@ class LambdaLoss(Loss):
 class Bregman(Tempered):
     """The divergence D_φ(T(g) ‖ T(f)) by its potential φ and its transform T. Floor 0.
 
-    D_φ(a‖b) = φ(a) − φ(b) − ⟨∇φ(b), a−b⟩ (quantities.md D2). `of=softmax`: a = softmax(g/T), summed
-    over the list, φ = entropy (Σ p ln p: `kl`), squared (Brier) or burg (−Σ ln p: Itakura–Saito).
-    `of=pairs`: a = σ(v_ij/T), mean over i < j, φ = entropy (binary: `ranknet_soft` minus its floor)
-    or squared. `of=margins`: a = (g_0 − g_j)/T, mean over j, φ = squared (`margin_mse`). Source:
-    Bregman (1967); Banerjee et al., "Clustering with Bregman divergences" (JMLR 2005), table 1.
+    D_φ(a‖b) = φ(a) − φ(b) − ⟨∇φ(b), a−b⟩ (docs/quantities.md §3, D2). `of=softmax`: a =
+    softmax(g/T), summed over the list, φ = entropy (Σ p ln p: `kl`), squared (Brier) or burg (−Σ ln
+    p: Itakura–Saito). `of=pairs`: a = σ(v_ij/T), mean over i < j, φ = entropy (binary:
+    `ranknet_soft` minus its floor) or squared. `of=margins`: a = (g_0 − g_j)/T, mean over j, φ =
+    squared (`margin_mse`). Source: Bregman (1967); Banerjee et al., "Clustering with Bregman
+    divergences" (JMLR 2005), table 1.
     """
 
     phi: str = "entropy"

@@ -1,4 +1,4 @@
-"""Do the terms of Theorem 2.1 order designs as their students turn out? (docs/quantities.md)
+"""Do the terms of Theorem 2.1 order designs as their students turn out? (docs/quantities.md §5)
 
 Predicted: each term of the reconstruction, and their sum with declared weights. Observed: the mean
 risk of the students, which is minus an effectiveness measure or a pair-wise risk as it is. The two

@@ -64,7 +64,7 @@ class TokenColumns:
     @cached_property
     def parts(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
         """The mapped parts: (first row, offsets int32 [rows+1], ids)."""
-        found = []
+        mapped = []
         for part in self.artifact.parts:
             for chunk in self.artifact.table(part.number)["ids"].chunks:
                 if chunk.offset or len(chunk) != part.rows:
@@ -73,8 +73,8 @@ class TokenColumns:
                 values = chunk.values.to_numpy(zero_copy_only=True)
                 if not _rising(offsets, values.size):
                     raise self.artifact.corrupt(part, "has offsets that point outside of its ids")
-                found.append((part.start, offsets, values))
-        return found
+                mapped.append((part.start, offsets, values))
+        return mapped
 
     def keep(self, texts: np.ndarray, cap: int) -> np.ndarray:
         """Return how many ids each text gives, at most `cap`: int64 [n].

@@ -1,6 +1,6 @@
 """Pair-wise risk: how often a system orders two documents against their grades.
 
-Definition 2.1 (docs/quantities.md, D1) as a measure beside those of ir_measures. Whatever gives
+Definition 2.1 (docs/quantities.md §3, D1) as a measure beside those of ir_measures. Whatever gives
 scores has a risk: a run, a student's order of a first stage, a teacher's scores of a pool.
 """
 

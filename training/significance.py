@@ -2,7 +2,7 @@
 
 The unit is the query: every function takes per-query differences d = a − b of two systems on the
 same queries, float64 [queries], or [seeds, queries] where training seeds are a random effect
-(random_effects.py). Rules: paper-experiments.md §7. An interval at level 1 − p ends where the test
+(random_effects.py). Rules: docs/evaluation.md. An interval at level 1 − p ends where the test
 has the p value p: the two never disagree. Nothing here draws from a global generator.
 """
 

@@ -52,7 +52,7 @@ class Batch:
         return len(self.rows)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return a plain dictionary of NumPy arrays: the batch for a trainer of somebody else.
+        """Return a plain dictionary of NumPy arrays: the batch for another trainer.
 
         query [n], doc, score, grade, inclusion [n, k], row [n], and for each side of packed texts
         `<side>_ids`, `<side>_mask`, `<side>_types` [rows, width] in the order of the groups.

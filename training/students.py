@@ -3,7 +3,7 @@
 A student is a value with one canonical text, such as `bi_encoder(model=PATH,layers=2)`; `network`
 loads it for training and `Network.save` writes a folder that transformers and sentence-transformers
 load. Score kinds: a bi-encoder gives a `similarity`, a cross-encoder a `logit` (z = ℓ₁ − ℓ₀ of two
-labels) or, with `score=log-prob`, log σ(z) as the reference does (quantities.md §2).
+labels) or, with `score=log-prob`, log σ(z) as the reference does (docs/quantities.md §2).
 """
 
 from __future__ import annotations

@@ -72,9 +72,9 @@ def ndcg(
     order = np.lexsort((doc, -scores), axis=1)[:, :cutoff]
     gain = np.maximum(grade, 0).astype(np.float64)
     discount = 1 / np.log2(np.arange(2, order.shape[1] + 2))
-    found = (np.take_along_axis(gain, order, axis=1) * discount).sum(axis=1)
+    gained = (np.take_along_axis(gain, order, axis=1) * discount).sum(axis=1)
     ideal = (-np.sort(-gain, axis=1)[:, :cutoff] * discount).sum(axis=1)
-    return np.divide(found, ideal, out=np.zeros_like(found), where=ideal > 0)
+    return np.divide(gained, ideal, out=np.zeros_like(gained), where=ideal > 0)
 
 
 def not_validated() -> float:

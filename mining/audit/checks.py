@@ -1,7 +1,7 @@
 """Looking for trouble in groups before a GPU does: false negatives, copies, leakage, imbalance.
 
-Everything is counted on the groups themselves, whoever made them; examples carry the texts, because
-a suspicion about a label is settled by reading.
+Everything is counted on the groups themselves, however they were made; examples carry the texts,
+because a suspicion about a label is settled by reading.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Audited:
     @property
     def negative(self) -> np.ndarray:
         """bool [n, k]: not first, and not graded as a positive."""
-        found = ~self.positive
-        found[:, 0] = False
-        return found
+        negatives = ~self.positive
+        negatives[:, 0] = False
+        return negatives
 
 
 def audit_groups(
@@ -231,7 +231,7 @@ def _coverage(groups: Audited, run: Run) -> dict[str, float]:
         )
     trained = np.unique(groups.doc)
     expected = len(trained) / max(1, len(groups.corpus) - len(groups.corpus.empty))
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for cutoff in CUTOFFS:
         first = [np.empty(0, np.uint32)]
         for part in run.parts():
@@ -240,9 +240,9 @@ def _coverage(groups: Audited, run: Run) -> dict[str, float]:
             first.append(part.doc[rank < cutoff])
         wanted = np.unique(np.concatenate(first))
         share = len(np.intersect1d(wanted, trained)) / max(1, len(wanted))
-        found[f"at {cutoff}"] = share
-        found[f"at {cutoff}, ratio to random"] = share / expected
-    return found
+        shares[f"at {cutoff}"] = share
+        shares[f"at {cutoff}, ratio to random"] = share / expected
+    return shares
 
 
 def _overlap(groups: Artifact, other: Artifact) -> dict[str, float]:
@@ -255,8 +255,8 @@ def _overlap(groups: Artifact, other: Artifact) -> dict[str, float]:
         for q in query.tolist()
         if q in counts[0] and q in counts[1]
     ]
-    found = {"queries in both": float(len(shares))}
-    return found | ({"jaccard of negatives": float(np.mean(shares))} if shares else {})
+    summary = {"queries in both": float(len(shares))}
+    return summary | ({"jaccard of negatives": float(np.mean(shares))} if shares else {})
 
 
 def _negatives(groups: Artifact) -> tuple[np.ndarray, np.ndarray]:
@@ -266,8 +266,8 @@ def _negatives(groups: Artifact) -> tuple[np.ndarray, np.ndarray]:
         negative = ~read.positive(part)
         negative[:, 0] = False
         keys.append(pair_keys(part.query[:, None], part.doc)[negative])
-    found = np.unique(np.concatenate(keys))
-    return np.unique(queries_of(found)), found
+    distinct = np.unique(np.concatenate(keys))
+    return np.unique(queries_of(distinct)), distinct
 
 
 def _per_query(keys: np.ndarray) -> dict[int, int]:
@@ -279,7 +279,7 @@ def _imbalance(groups: Audited, artifact: Artifact) -> dict[str, Any]:
     negatives, uses = np.unique(groups.doc[groups.negative], return_counts=True)
     positives, again = np.unique(groups.doc[:, 0], return_counts=True)
     most = int(np.argmax(uses)) if len(uses) else -1
-    found: dict[str, Any] = {
+    counts: dict[str, Any] = {
         "seen_per_distinct_document": float(groups.doc.size / max(1, len(np.unique(groups.doc)))),
         "gini_of_negatives": gini(uses),
         "most_used_negative": groups.corpus.doc_id(int(negatives[most])) if most >= 0 else None,
@@ -289,8 +289,8 @@ def _imbalance(groups: Audited, artifact: Artifact) -> dict[str, Any]:
         "most_groups_of_one_query": int(np.unique(groups.query, return_counts=True)[1].max()),
     }
     if "pool" in artifact.inputs:
-        found["negatives_found_by"] = _found_by(groups, Pool(artifact.input("pool")))
-    return found
+        counts["negatives_found_by"] = _found_by(groups, Pool(artifact.input("pool")))
+    return counts
 
 
 def gini(uses: np.ndarray) -> float:

@@ -104,11 +104,13 @@ def explain_query(workspace: Workspace, groups: Artifact | str, query_id: str) -
 
 def _rows_of(groups: Artifact, query: int) -> list[tuple[int, np.ndarray]]:
     """Return (row, documents) of every group of a query."""
-    found, start = [], 0
+    groups_of_query, start = [], 0
     for part in Groups(groups).parts():
-        found += [(start + int(row), part.doc[row]) for row in np.flatnonzero(part.query == query)]
+        groups_of_query += [
+            (start + int(row), part.doc[row]) for row in np.flatnonzero(part.query == query)
+        ]
         start += len(part)
-    return found
+    return groups_of_query
 
 
 def _reason(groups: Artifact, query: int) -> str | None:
@@ -125,12 +127,12 @@ def _reason(groups: Artifact, query: int) -> str | None:
 
 def _statistics(workspace: Workspace, groups: Artifact) -> dict[str, list[Any]]:
     """Return the columns that were measured on these groups; the same column counts once."""
-    found: dict[str, list[Any]] = {}
+    columns: dict[str, list[Any]] = {}
     for artifact in workspace.artifacts("statistics"):
         if artifact.inputs.get("groups") == groups.fingerprint:
             table = pa.concat_tables(artifact.tables())
-            found |= {name: table[name].to_pylist() for name in table.column_names[1:]}
-    return found
+            columns |= {name: table[name].to_pylist() for name in table.column_names[1:]}
+    return columns
 
 
 class _Candidates:

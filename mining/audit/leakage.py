@@ -124,12 +124,12 @@ def equal_texts(
     ours: Queries | Corpus, left: np.ndarray, theirs: Queries | Corpus, right: np.ndarray
 ) -> np.ndarray:
     """Say of each pair (left[i] of ours, right[i] of theirs) whether the texts are the same."""
-    found = np.zeros(len(left), dtype=bool)
+    equal = np.zeros(len(left), dtype=bool)
     for start in range(0, len(left), _BLOCK):
         block = slice(start, start + _BLOCK)
         pairs = zip(ours.texts(left[block]), theirs.texts(right[block]), strict=True)
-        found[block] = [one == other for one, other in pairs]
-    return found
+        equal[block] = [one == other for one, other in pairs]
+    return equal
 
 
 def _same_text(

@@ -106,14 +106,14 @@ class TextTable:
         if len(wanted) and not (0 <= wanted.min() and wanted.max() < len(self)):
             raise IndexError(f"{self.noun} ordinals {wanted.min()}…{wanted.max()} of {len(self)}")
         owner = np.searchsorted(self._starts, wanted, side="right") - 1
-        found = np.empty(len(wanted), dtype=object)
+        values = np.empty(len(wanted), dtype=object)
         for number in np.unique(owner):
             mine = owner == number
             table = self.part(self.artifact.parts[number].number)
             # One part is one chunk, so this take copies the chosen rows only (arrow#37766).
             taken = table[column].take(pa.array(wanted[mine] - self._starts[number]))
-            found[mine] = taken.to_pylist()
-        return found.tolist()
+            values[mine] = taken.to_pylist()
+        return values.tolist()
 
 
 class Corpus(TextTable):
@@ -136,10 +136,10 @@ class Corpus(TextTable):
         """Ordinals (uint32, ascending) of documents without visible text; they are never mined."""
         if not self.artifact.counts.get("empty"):
             return np.empty(0, dtype=np.uint32)
-        found = [
+        parts = [
             start + np.flatnonzero(blank(table["text"]).to_numpy()) for start, table in self.parts()
         ]
-        return np.concatenate(found).astype(np.uint32)
+        return np.concatenate(parts).astype(np.uint32)
 
 
 class Queries(TextTable):

@@ -170,13 +170,13 @@ def _judged_below(name: str) -> list[str]:
     import ir_datasets
 
     handler = ir_datasets.load(name).docs_handler()
-    found = []
+    ids = []
     for other in sorted(ir_datasets.registry):
         if other.rpartition("/")[0] == name:
             data = ir_datasets.load(other)
             if data.has_qrels() and data.has_docs() and data.docs_handler() == handler:
-                found.append(other)
-    return found
+                ids.append(other)
+    return ids
 
 
 @cache

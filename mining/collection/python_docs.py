@@ -195,11 +195,11 @@ def _read(held_out: bool) -> Docstrings:
 def _usable(held_out: bool, left_out: Counter[str]) -> Iterator[Entry]:
     for module, path in _files(held_out):
         try:
-            found = list(docstrings_of(path.read_bytes(), module))
+            docstrings = list(docstrings_of(path.read_bytes(), module))
         except (SyntaxError, ValueError):
             left_out["unparsable_file"] += 1
             continue
-        for name, docstring in found:
+        for name, docstring in docstrings:
             entry = split_first_paragraph(name, docstring)
             if isinstance(entry, Entry):
                 yield entry
@@ -242,13 +242,13 @@ def _files(held_out: bool) -> Iterator[tuple[str, Path]]:
 
 
 def _modules(folder: Path, prefix: str) -> list[tuple[str, Path]]:
-    found = []
+    modules = []
     for path in folder.rglob("*.py"):
         parts = path.relative_to(folder).parts
         if _SKIPPED_FOLDERS.isdisjoint(parts[:-1]) and not parts[0].startswith(_OF_THE_BUILD):
             module = prefix + ".".join(parts).removesuffix(".py")
-            found.append((module.removesuffix(".__init__"), path))
-    return sorted(found)
+            modules.append((module.removesuffix(".__init__"), path))
+    return sorted(modules)
 
 
 def _package_folder(package: str) -> Path:

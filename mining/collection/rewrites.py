@@ -86,11 +86,11 @@ def rewrite_queries(
 def _read(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (query_id, text) of every line."""
     if path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
-        found = [(n, row.get("query_id"), row.get("text")) for n, row in read_objects(path)]
+        lines = [(n, row.get("query_id"), row.get("text")) for n, row in read_objects(path)]
     else:
         split = [(n, line.partition("\t")) for n, line in read_lines(path)]
-        found = [(n, parts[0], parts[2]) for n, parts in split]
-    for number, query_id, text in found:
+        lines = [(n, parts[0], parts[2]) for n, parts in split]
+    for number, query_id, text in lines:
         if not isinstance(query_id, str) or not isinstance(text, str) or not text.strip():
             raise BadInput(
                 "a rewrite needs a query_id and a text",

@@ -40,13 +40,13 @@ def look_through(reader: Reader, splits: Iterable[str], has_queries: bool) -> Su
     """Check everything; raises BadInput, and nothing has been written by then."""
     wanted_queries: dict[str, str] = {}  # judged id → the split that names it first
     wanted_docs: dict[str, str] = {}
-    found = Survey([], [])
+    survey = Survey([], [])
     for split in splits:
-        found.judged[split] = _judgements(reader, split, wanted_queries, wanted_docs)
+        survey.judged[split] = _judgements(reader, split, wanted_queries, wanted_docs)
     if has_queries:
-        found.queries = _rows(reader, "queries", _query_rows(reader), wanted_queries)
-    found.corpus = _rows(reader, "corpus", _doc_rows(reader), wanted_docs)
-    return found
+        survey.queries = _rows(reader, "queries", _query_rows(reader), wanted_queries)
+    survey.corpus = _rows(reader, "corpus", _doc_rows(reader), wanted_docs)
+    return survey
 
 
 def blocks(items: Iterable[Item], size: int = _BLOCK) -> Iterator[list[Item]]:

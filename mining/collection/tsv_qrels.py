@@ -12,21 +12,21 @@ from .lines import grade_of, read_lines
 
 def qrels_files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
     """Return split name → file of a `qrels` folder, sorted; a file and its .gz twin are refused."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         name = path.name.removesuffix(".gz")
         ending = next((e for e in endings if name.endswith(e)), None)
         if ending is None or not path.is_file():
             continue
         split = name.removesuffix(ending)
-        if split in found:
+        if split in files:
             raise BadInput(
-                f"the split {split!r} has two files: {found[split].name} and {path.name}",
+                f"the split {split!r} has two files: {files[split].name} and {path.name}",
                 where=folder,
                 do="remove one of them",
             )
-        found[split] = path
-    return found
+        files[split] = path
+    return files
 
 
 def read_qrels(path: Path) -> Iterator[Judgement]:

@@ -90,9 +90,9 @@ class Subsampler:
             for name in ("doc", "score", "grade", "inclusion")
         ]
         lists[3] = (lists[3] * share).astype(np.float32)
-        found = GroupArrays(rows.query[owner], *lists)
-        table = groups_table(found, self.groups.min_grade)
-        return Output(table, counts={"groups": len(found)})
+        drawn = GroupArrays(rows.query[owner], *lists)
+        table = groups_table(drawn, self.groups.min_grade)
+        return Output(table, counts={"groups": len(drawn)})
 
     def _keys(self, rows: GroupArrays) -> list[str]:
         """Return one key per group: the query's id, then its number among the query's groups."""
@@ -145,14 +145,14 @@ class Rescorer:
         """Return the groups of queries number start…stop−1 with their new scores."""
         start, stop = int(self.bounds[shard.start]), int(self.bounds[shard.stop])
         rows = self.groups.rows(start, stop)
-        found = np.array(
+        scores = np.array(
             [self.scores.of(int(q), docs) for q, docs in zip(rows.query, rows.doc, strict=True)]
         ).reshape(rows.doc.shape)
-        for row, place in np.argwhere(np.isnan(found))[:1]:
+        for row, place in np.argwhere(np.isnan(scores))[:1]:
             raise BadInput(
                 f"document {rows.doc[row, place]} of query ordinal {rows.query[row]} has no score",
                 where=self.scores.artifact.path,
                 do="score the pool that these groups were selected from with this teacher",
             )
-        new = replace(rows, score=found.astype(np.float32))
+        new = replace(rows, score=scores.astype(np.float32))
         return Output(groups_table(new, self.groups.min_grade))

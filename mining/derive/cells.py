@@ -96,8 +96,8 @@ def _drawn(
 
 
 def _lots(groups: Artifact, query: np.ndarray, seed: int) -> np.ndarray:
-    """Return a lot (uint64) per row that depends on the seed, the query's id and its how-manieth
-    group it is."""
+    """Return a lot (uint64) per row that depends on the seed, the query's id, and which of
+    the query's groups it is."""
     names = [str(q) for q in query.tolist()]
     if "queries" in groups.inputs:
         names = Queries(groups.input("queries")).query_ids(query)

@@ -92,15 +92,15 @@ class Where:
         frame = pl.DataFrame(measured.table.select(known))
         try:
             frame.head(0).select(parsed)  # what is wrong with the text shows without rows
-            found = _by_one_thread(frame, self.expression)
+            mask = _by_one_thread(frame, self.expression)
         except pl.exceptions.PolarsError as error:
             raise UsageError(f"where: {error}", where=self.expression) from error
-        if found.dtype != pl.Boolean or len(found) != rows:
+        if mask.dtype != pl.Boolean or len(mask) != rows:
             raise UsageError(
                 f"where: {self.expression!r} is not true or false of every group",
                 do="compare columns with =, <, >, BETWEEN, AND, OR",
             )
-        return found.fill_null(False).to_numpy(), found.is_not_null().to_numpy()
+        return mask.fill_null(False).to_numpy(), mask.is_not_null().to_numpy()
 
     def _parsed(self) -> pl.Expr:
         import polars as pl

@@ -258,6 +258,6 @@ class Retargeter:
         rows = self.groups.rows(start, stop)
         # A target sees the grades of positives; a judged negative has no share of the labels.
         labels = replace(rows, grade=np.where(self.groups.positive(rows), rows.grade, 0))
-        found = self.target.scores(labels, self.groups.kind)
-        new = replace(rows, score=found.astype(np.float32))
+        scores = self.target.scores(labels, self.groups.kind)
+        new = replace(rows, score=scores.astype(np.float32))
         return Output(groups_table(new, self.groups.min_grade))

@@ -102,11 +102,11 @@ def joined(items: pa.Array, offsets: np.ndarray, separator: str = ",") -> pa.Arr
 
 def bytes_of(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return the UTF-8 bytes of texts: offsets int64 [n+1] from 0, and one uint8 view of all."""
-    found = texts.cast(pa.large_string())
-    _, places, data = found.buffers()
-    if not len(found) or data is None:
-        return np.zeros(len(found) + 1, np.int64), np.empty(0, np.uint8)
-    offsets = np.frombuffer(places, np.int64)[found.offset :][: len(found) + 1]
+    strings = texts.cast(pa.large_string())
+    _, places, data = strings.buffers()
+    if not len(strings) or data is None:
+        return np.zeros(len(strings) + 1, np.int64), np.empty(0, np.uint8)
+    offsets = np.frombuffer(places, np.int64)[strings.offset :][: len(strings) + 1]
     return offsets - offsets[0], np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
 
 

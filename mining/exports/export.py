@@ -1,4 +1,4 @@
-"""Writing groups for somebody else's trainer: one folder, whole or not at all, with its sidecar."""
+"""Writing groups for another trainer: one folder, whole or not at all, with its sidecar."""
 
 from __future__ import annotations
 

@@ -49,10 +49,10 @@ class Renumbering:
     def _kept(self, of: str, numbers: np.ndarray) -> bool:
         column = "query_id" if of == "queries" else "doc_id"
         for rows, table in self.source.texts_of(of):
-            found = whole_numbers(table[column])
-            if found is None:
+            whole = whole_numbers(table[column])
+            if whole is None:
                 return False
-            numbers[rows] = found
+            numbers[rows] = whole
         return True
 
 

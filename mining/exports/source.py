@@ -187,11 +187,11 @@ class GroupSource:
         empty = [
             start + np.flatnonzero(blank(p["text"]).to_numpy()) for start, p in queries.parts()
         ]
-        found: list[tuple[TextTable, np.ndarray, np.ndarray]] = [
+        sides: list[tuple[TextTable, np.ndarray, np.ndarray]] = [
             (queries, np.concatenate(empty), self.used_queries),
             (corpus, corpus.empty, self.used_docs),  # counted when it was read: often none
         ]
-        for table, rows, used in found:
+        for table, rows, used in sides:
             named = rows[used[rows]]
             if len(named):
                 raise BadInput(

@@ -54,7 +54,7 @@ def layout_of(name: str) -> Layout:
 
 
 def group_rows(path: Path, name: str) -> Iterator[GroupRow]:
-    """Yield the groups of a file, or of an export's folder; numbers led back by the id map."""
+    """Yield the groups of a file, or of an export's folder; numbers resolved through the id map."""
     layout = layout_of(name)
     file = path / layout.file if path.is_dir() else path
     ours = _id_map(file.parent / ID_MAP)
@@ -86,12 +86,12 @@ def _id_map(path: Path) -> dict[str, dict[str, str]]:
         return {}
     import pyarrow.parquet as pq
 
-    found: dict[str, dict[str, str]] = {"query": {}, "document": {}}
+    ids: dict[str, dict[str, str]] = {"query": {}, "document": {}}
     for batch in pq.ParquetFile(path).iter_batches():
         columns = (batch[name].to_pylist() for name in ("of", "ours", "theirs"))
         for of, ours, theirs in zip(*columns, strict=True):
-            found[of][str(theirs)] = ours
-    return found
+            ids[of][str(theirs)] = ours
+    return ids
 
 
 def _triple(path: Path) -> Iterator[GroupRow]:

@@ -152,10 +152,10 @@ class Groups:
         lists = {name: np.empty(shape, dtype) for name, dtype in _COLUMNS.items()}
         for number in np.unique(owner):
             mine = np.flatnonzero(owner == number)
-            found = self.part(int(number))[rows[mine] - self._starts[number]]
-            query[mine] = found.query
+            part = self.part(int(number))[rows[mine] - self._starts[number]]
+            query[mine] = part.query
             for name, into in lists.items():
-                into[mine] = getattr(found, name)
+                into[mine] = getattr(part, name)
         return GroupArrays(query, **lists)
 
     def rows(self, start: int, stop: int) -> GroupArrays:

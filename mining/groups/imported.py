@@ -65,16 +65,16 @@ def import_groups(
         )
     content = _content(place, form)
     request = (str(place), content, form, str(collection.artifact.path), size)
-    found = _read(*request)
-    _check_range(found.arrays.score, kind, place)
-    queries = np.union1d(found.arrays.query, found.short)
+    read = _read(*request)
+    _check_range(read.arrays.score, kind, place)
+    queries = np.union1d(read.arrays.query, read.short)
     strategy = str(Call("imported", named=(("content", content[:8]), ("format", form))))
     parameters = {
         "strategy": strategy,
         "content": content,
         "format": form,
         "kind": kind,
-        "size": found.arrays.size,
+        "size": read.arrays.size,
         "teacher": teacher,
         "min_grade": 1,
         "positives": "together",
@@ -83,7 +83,7 @@ def import_groups(
         kind="groups",
         parameters=parameters,
         inputs={"corpus": collection.corpus.artifact, "queries": collection.queries.artifact},
-        schema=groups_schema(found.arrays.size),
+        schema=groups_schema(read.arrays.size),
         shards=lambda: split_by_work(np.ones(len(queries)), _SHARD_QUERIES),
         worker=_Importer,
         options={"request": request},

@@ -48,8 +48,8 @@ class _Distinct:
 
     def __call__(self, shard: Shard) -> Output:
         """Return the documents of queries number start…stop−1."""
-        found = self.groups.rows(int(self.bounds[shard.start]), int(self.bounds[shard.stop]))
-        keys = np.unique(pair_keys(found.query[:, None], found.doc))
+        groups = self.groups.rows(int(self.bounds[shard.start]), int(self.bounds[shard.stop]))
+        keys = np.unique(pair_keys(groups.query[:, None], groups.doc))
         query, doc = queries_of(keys), docs_of(keys)
         queries, starts = np.unique(query, return_index=True)
         bounds = pa.array(np.append(starts, len(query)).astype(np.int32))

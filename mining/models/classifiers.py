@@ -72,10 +72,10 @@ def _class_of(model: ModelFolder) -> tuple[type[Any] | None, Any]:
         config = AutoConfig.from_pretrained(
             model.path, local_files_only=True, trust_remote_code=False
         )
-        found = CLASSES[type(config)]
+        known = CLASSES[type(config)]
     except (OSError, ValueError, KeyError):
         return None, None  # loading it says what is wrong
-    return (found[0] if isinstance(found, tuple) else found), config
+    return (known[0] if isinstance(known, tuple) else known), config
 
 
 def _looks_up(network: type[Any] | None) -> set[str]:

@@ -256,6 +256,6 @@ def unchanged(model: str, fingerprint: str) -> ModelFolder:
         raise BadInput(
             f"the model is now {folder.tag}, asked for was {fingerprint[:8]}",
             where=folder.path,
-            do="somebody changed the checkpoint while it was used: run the same command again",
+            do="the checkpoint changed while it was used: run the same command again",
         )
     return folder

@@ -112,10 +112,10 @@ def resolve(model: str | Path | ModelFolder) -> ModelFolder:
     if not (path / "config.json").exists() and (path / "model" / "config.json").exists():
         path = path / "model"  # the folder of a student, whose checkpoint stands one level down
     path = path.absolute()
-    found = _deciding_files(path)
-    read = [*found, *(path / name for name in _BESIDE if (path / name).exists())]
+    deciding = _deciding_files(path)
+    read = [*deciding, *(path / name for name in _BESIDE if (path / name).exists())]
     stamps = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in read)
-    return _resolved(path, tuple(found), stamps)
+    return _resolved(path, tuple(deciding), stamps)
 
 
 @lru_cache(maxsize=64)
@@ -203,8 +203,8 @@ def _tokenizer_hash(path: Path) -> str:
 
 
 def _hash_beside(path: Path) -> str | None:
-    found = {name: _content_hash(path / name) for name in _BESIDE if (path / name).exists()}
-    return _hash_of(found) if found else None
+    hashes = {name: _content_hash(path / name) for name in _BESIDE if (path / name).exists()}
+    return _hash_of(hashes) if hashes else None
 
 
 def _hash_of(value: Any) -> str:

@@ -119,7 +119,7 @@ class Forward:
             f"the device has no memory for a batch of {self.tokens:,} tokens: "
             f"{str(error).splitlines()[0]}",
             where=self.model.path,
-            do="use compute=bfloat16, a smaller max_length, or a device that nobody else uses",
+            do="use compute=bfloat16, a smaller max_length, or a device that no other process uses",
         )
 
     def _size(self, tokens: int) -> None:
@@ -145,7 +145,7 @@ class Forward:
         import torch
 
         buffers = np.zeros((3, batch.height * batch.length), dtype=np.int32)
-        buffers[2] = self.start  # where nothing is written any valid ids do: nobody reads them
+        buffers[2] = self.start  # any valid id will do where nothing is written
         self._write(sequences, batch.members, offset, buffers)
         starts = offset[batch.members].astype(np.int64)
         lengths = sequences.lengths[batch.members]
@@ -324,8 +324,8 @@ def _packed_attention(
             x[0].transpose(0, 1)[low:high].reshape(shape).transpose(1, 2)
             for x in (query, key, value)
         )
-        found = attend(q, k, v, scale=scaling)
-        out[low:high] = found.transpose(1, 2).reshape(high - low, heads, size)
+        attended = attend(q, k, v, scale=scaling)
+        out[low:high] = attended.transpose(1, 2).reshape(high - low, heads, size)
         low = high
     out[low:] = 0
     return out[None], None

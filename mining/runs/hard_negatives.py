@@ -48,7 +48,7 @@ def rows_of(path: Path, system: str) -> Iterator[Row]:
 
 
 def _id(value: Any, where: str) -> str:
-    found = value.get("pid", value.get("doc_id")) if isinstance(value, dict) else value
-    if isinstance(found, bool) or not isinstance(found, str | int):
+    identifier = value.get("pid", value.get("doc_id")) if isinstance(value, dict) else value
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
         raise BadInput(f"{value!r} names no document", where=where, do="expected an id, or a pid")
-    return str(found)
+    return str(identifier)

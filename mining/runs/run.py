@@ -1,4 +1,4 @@
-"""Runs: how sources write them, and how everybody reads them."""
+"""Runs: how sources write them, and how they are read."""
 
 from __future__ import annotations
 

@@ -55,5 +55,5 @@ def union_of(runs: Sequence[Lists], extra: tuple[np.ndarray, np.ndarray] | None 
     merge_lists(
         flat_offsets, flat_docs, flat_scores, len(runs), out_offsets, out_docs, ranks, scores
     )
-    found = int(out_offsets[-1])
-    return Union(out_offsets, out_docs[:found], ranks[:, :found], scores[:, :found])
+    used = int(out_offsets[-1])
+    return Union(out_offsets, out_docs[:used], ranks[:, :used], scores[:, :used])

@@ -108,13 +108,13 @@ class Searcher:
         depth = np.broadcast_to(np.asarray(k, dtype=np.int64), len(self.batch))
         room = 2 * int(depth.max(initial=1)) + 1024
         tile = max(1, _TILE_BYTES // (9 * room + 4 * kernels.BINS))
-        found = [
+        pieces = [
             self._tile(np.arange(start, min(start + tile, len(self.batch))), depth, room, True)
             for start in range(0, len(self.batch), tile)
         ]
-        if not found:
+        if not pieces:
             return np.zeros(1, np.int64), np.empty(0, np.uint32), np.empty(0, np.float32)
-        lengths, docs, points = (_joined(parts) for parts in zip(*found, strict=True))
+        lengths, docs, points = (_joined(parts) for parts in zip(*pieces, strict=True))
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), docs, points
 
     def _tile(self, queries: np.ndarray, depth: np.ndarray, room: int, guess: bool) -> tuple:

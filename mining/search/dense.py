@@ -193,8 +193,8 @@ class AnnWorker:
         query = exact.split_queries[shard.start : shard.stop]
         vectors = exact.queries.rows(query)
         width = min(exact.depth + max(_MARGIN, exact.depth // 8), len(exact.docs))
-        found = search_index(self.index, vectors, width)
-        scores, ranked = exact.rank(vectors, found)
+        proposed = search_index(self.index, vectors, width)
+        scores, ranked = exact.rank(vectors, proposed)
         scores, ranked = scores[:, : exact.depth], ranked[:, : exact.depth]
         known = np.isfinite(scores)
         offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])

@@ -1,10 +1,10 @@
 """Exact search over more vectors than one process should hold: ranges of documents, then a merge.
 
-The plan cuts the documents into ranges of a fixed number of bytes, whoever works on them. A shard
-is one range and one block of queries; an actor (one per GPU, or some cores) goes on with the range
-it holds, so that each range is loaded about once and the blocks of queries come to it. The lists of
-every range are exact and in the order of a run, so merging them, range by range, gives the run that
-one search over all documents would give, byte by byte.
+The plan cuts the documents into ranges of a fixed number of bytes, for any number of workers. A
+shard is one range and one block of queries; an actor (one per GPU, or some cores) goes on with the
+range it holds, so that each range is loaded about once and the blocks of queries come to it. The
+lists of every range are exact and in the order of a run, so merging them, range by range, gives the
+run that one search over all documents would give, byte by byte.
 """
 
 from __future__ import annotations
@@ -128,9 +128,9 @@ class MergeWorker:
         for number in range(self.ranges if len(query) else 0):
             low = number * len(self.split_queries)
             offsets, docs, scores = self.lists.lists(low + shard.start, low + shard.stop)
-            found = (len(query), int(offsets[1]))  # every query has as many documents of a range
+            lengths = (len(query), int(offsets[1]))  # every query has as many documents of a range
             score, doc = scores.astype(np.float32), docs.astype(np.int64)
-            merge_ranked(*best, score.reshape(found), doc.reshape(found), 0, *spare)
+            merge_ranked(*best, score.reshape(lengths), doc.reshape(lengths), 0, *spare)
             best, spare = spare, best
         offsets = np.arange(len(query) + 1) * self.depth
         return Output(

@@ -100,8 +100,8 @@ def search_index(index: Any, vectors: np.ndarray, width: int) -> np.ndarray:
         with one_thread():
             return index.search(block, width)[1]
 
-    found = list(on_every_core(search, blocks, device="cpu"))
-    return np.concatenate([np.empty((0, width), np.int64), *found])
+    lists = list(on_every_core(search, blocks, device="cpu"))
+    return np.concatenate([np.empty((0, width), np.int64), *lists])
 
 
 @contextmanager

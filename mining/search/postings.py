@@ -108,11 +108,11 @@ def _weighed(documents: pa.Table, title: int) -> pa.Array:
 def invert_texts(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Table, int, int]:
     """Return (postings, documents with at least one term, words that became terms) of at most
     65,536 texts."""
-    found = analyse(texts)
-    starts, doc, tf = invert(found.words, found.bounds, found.term_of, len(found.terms))
+    analysed = analyse(texts)
+    starts, doc, tf = invert(analysed.words, analysed.bounds, analysed.term_of, len(analysed.terms))
     pairs = pa.StructArray.from_arrays([pa.array(doc), pa.array(tf)], fields=list(_PAIR))
     lists = pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), pairs)
-    table = pa.Table.from_arrays([found.terms, lists], schema=POSTINGS)
+    table = pa.Table.from_arrays([analysed.terms, lists], schema=POSTINGS)
     return table, int(np.count_nonzero(np.bincount(doc))), int(tf.sum(dtype=np.int64))
 
 

@@ -158,9 +158,9 @@ class NarrowSearch:
     @cached_property
     def norms(self) -> np.ndarray:
         """The largest length of a document, of one in bfloat16, and of what rounding took: [3]."""
-        found = on_every_core(self._longest, self.docs.blocks(_DOCS), device="cpu")
+        longest = on_every_core(self._longest, self.docs.blocks(_DOCS), device="cpu")
         # Sums in float64: the factor is far above their rounding.
-        return np.max([np.zeros(3), *found], axis=0) * (1 + 1e-9)
+        return np.max([np.zeros(3), *longest], axis=0) * (1 + 1e-9)
 
     def _longest(self, block: tuple[int, int, int]) -> np.ndarray:
         part, low, high = block

@@ -30,7 +30,7 @@ def nearest_torch(
     step, block = _QUERIES.get(kind, _QUERIES["cuda"]), _DOCS.get(kind, _DOCS["cuda"])
     shape = (len(vectors), width)
     best = torch.full(shape, -torch.inf, device=device)
-    found = torch.full(shape, -1, dtype=torch.int64, device=device)
+    nearest = torch.full(shape, -1, dtype=torch.int64, device=device)
     starts = {part.number: part.start for part in docs.artifact.parts}
     queries = torch.from_numpy(vectors).to(device)
     before = torch.get_float32_matmul_precision()
@@ -46,7 +46,7 @@ def nearest_torch(
                     near += starts[part] + low
                     score, order = torch.cat([best[piece], score], 1).topk(width, dim=1)
                     best[piece] = score
-                    found[piece] = torch.cat([found[piece], near], 1).gather(1, order)
+                    nearest[piece] = torch.cat([nearest[piece], near], 1).gather(1, order)
     finally:
         torch.set_float32_matmul_precision(before)
-    return best.cpu().numpy(), found.cpu().numpy()
+    return best.cpu().numpy(), nearest.cpu().numpy()

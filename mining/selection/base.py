@@ -177,11 +177,11 @@ def label_of(source: str | None, labels: Sequence[str], what: str) -> str:
         raise UsageError(f"{what} must name its source: the pool has {len(labels)}", do=known)
     if source in labels:
         return source
-    found = [label for label in labels if label.partition("(")[0] == source]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"{what}: {len(found)} sources are called {source}", do=known)
+    matching = [label for label in labels if label.partition("(")[0] == source]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise UsageError(f"{what}: {len(matching)} sources are called {source}", do=known)
     raise BadInput(
         f"{what}: the pool has no source {source!r}", where=known, do=nearest(source, list(labels))
     )

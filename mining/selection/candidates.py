@@ -114,21 +114,21 @@ class TextCopies:
     def among(self, docs: np.ndarray, originals: np.ndarray) -> np.ndarray:
         """Return bool [docs]: has the same text as one of the originals (itself included)."""
         lengths = self._lengths(docs)
-        found = np.zeros(len(docs), dtype=bool)
+        same = np.zeros(len(docs), dtype=bool)
         for original in originals[np.isin(self._lengths(originals), lengths)]:
             text = self._text(int(original))
-            for index in np.flatnonzero((lengths == len(text)) & ~found):
-                found[index] = self._text(int(docs[index])) == text
-        return found
+            for index in np.flatnonzero((lengths == len(text)) & ~same):
+                same[index] = self._text(int(docs[index])) == text
+        return same
 
     def repeated(self, docs: np.ndarray, owner: np.ndarray) -> np.ndarray:
         """Return bool [docs]: has the text of an earlier document of the same owner.
 
         `owner` int [docs] ascends. Only texts of equal length are read.
         """
-        found = np.zeros(len(docs), dtype=bool)
+        copies = np.zeros(len(docs), dtype=bool)
         if not len(docs):
-            return found
+            return copies
         lengths = self._lengths(docs)
         order = np.lexsort((np.arange(len(docs)), lengths, owner))
         follows = (np.diff(owner[order]) == 0) & (np.diff(lengths[order]) == 0)
@@ -138,9 +138,9 @@ class TextCopies:
             seen: set[bytes] = set()
             for item in items:
                 text = bytes(self._text(int(docs[item])))
-                found[item] = text in seen
+                copies[item] = text in seen
                 seen.add(text)
-        return found
+        return copies
 
     def _lengths(self, docs: np.ndarray) -> np.ndarray:
         docs = docs.astype(np.int64)

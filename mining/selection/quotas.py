@@ -46,8 +46,8 @@ class Quotas(FromScores):
 
     def bind(self, labels: Sequence[str]) -> Quotas:
         """Name the sources in full."""
-        found = tuple(label_of(source, labels, "quotas") for source in self.sources)
-        return replace(self, sources=found)
+        in_full = tuple(label_of(source, labels, "quotas") for source in self.sources)
+        return replace(self, sources=in_full)
 
     def reads(self, labels: Sequence[str]) -> frozenset[str]:
         """The lists of its sources."""

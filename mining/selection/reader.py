@@ -154,9 +154,9 @@ class CandidateReader:
 
     def _excluded(self, asked: Asked, docs: np.ndarray) -> np.ndarray:
         """Say which pool documents the judgements exclude, and count them."""
-        found = asked.excludes(docs)
-        self.count("excluded:by_judgement", found.sum())
-        return found
+        excluded = asked.excludes(docs)
+        self.count("excluded:by_judgement", excluded.sum())
+        return excluded
 
     def _scored(
         self, query_id: str, docs: np.ndarray, score: np.ndarray, anchors: np.ndarray
@@ -209,9 +209,9 @@ class CandidateReader:
             sets = self.shingles.of(np.concatenate([docs, originals]))
             left = np.repeat(np.arange(len(docs)), len(originals))
             right = np.tile(np.arange(len(originals)), len(docs))
-            found = sets.overlap(left, right + len(docs), least)
-            found[docs[left] == originals[right]] = 0.0
-            return found.reshape(len(docs), -1).max(axis=1, initial=0.0)
+            shared = sets.overlap(left, right + len(docs), least)
+            shared[docs[left] == originals[right]] = 0.0
+            return shared.reshape(len(docs), -1).max(axis=1, initial=0.0)
 
         return overlap
 

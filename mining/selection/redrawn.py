@@ -131,8 +131,8 @@ def _steady_documents(run: Run, row: int) -> np.ndarray:
     if origin_of(run) == FIXED:
         return np.unique(run.row(row)[1])
     members = _members(run) if origin_of(run) == MIXED else []
-    found = [_steady_documents(member, row) for member in members]
-    return np.unique(np.concatenate([np.empty(0, np.uint32), *found]))
+    steady = [_steady_documents(member, row) for member in members]
+    return np.unique(np.concatenate([np.empty(0, np.uint32), *steady]))
 
 
 def _given(

@@ -240,23 +240,23 @@ class Chooser:
 
         Where `fill` makes up for too few, it is given that this group was, or was not, filled up.
         """
-        found, labels = np.zeros(len(candidates)), list(candidates.rank)
+        chances, labels = np.zeros(len(candidates)), list(candidates.rank)
         short = len(reach) < wanted
         drawn_filters = any(
             unsteady(candidates, one.reads(labels)) for one in self.filters.values()
         )
         if drawn_filters or (short and unsteady(candidates, self.strategy.reads(labels))):
-            found[candidates.allowed] = np.nan
-            return found, float("nan")
+            chances[candidates.allowed] = np.nan
+            return chances, float("nan")
         if short:
             spare = self._spare(candidates, reach)
-            found[reach] = 1.0
-            found[spare], beyond = spare_chances(candidates, spare, wanted - len(reach))
-            return found, beyond
+            chances[reach] = 1.0
+            chances[spare], beyond = spare_chances(candidates, spare, wanted - len(reach))
+            return chances, beyond
         beyond = self.strategy.beyond(candidates, reach, wanted)
-        found[candidates.allowed] = beyond
-        found[reach] = self.strategy.inclusion(candidates, reach, wanted)
-        return found, beyond
+        chances[candidates.allowed] = beyond
+        chances[reach] = self.strategy.inclusion(candidates, reach, wanted)
+        return chances, beyond
 
     def negatives(self, candidates: Candidates) -> int:
         """Return how many negatives the group takes beside its positives."""

@@ -103,8 +103,8 @@ def arrivals(log_weight: np.ndarray, size: int) -> np.ndarray:
             low = middle
         else:
             high = middle
-    found = _rung(log_weight, high)
-    return np.minimum(1.0, found * (size / found.sum()))
+    rung = _rung(log_weight, high)
+    return np.minimum(1.0, rung * (size / rung.sum()))
 
 
 def _rung(log_weight: np.ndarray, log_tau: float) -> np.ndarray:
@@ -197,12 +197,12 @@ class Mixture(FromScores):
                 self._windows(candidates), self._origins(candidates), strict=True
             )
         ]
-        sizes, found = self._sizes(candidates), np.zeros(len(reach))
+        sizes, chances = self._sizes(candidates), np.zeros(len(reach))
         for of_window, of_target in ((True, True), (True, False), (False, True)):
             mine = (inside[0] == of_window) & (inside[1] == of_target)
             if mine.any():
-                found[mine] = self._chance(sizes, size, of_window, of_target)
-        return found
+                chances[mine] = self._chance(sizes, size, of_window, of_target)
+        return chances
 
     def beyond(self, candidates: Candidates, reach: np.ndarray, size: int) -> float:
         """That of a document which only a drawn list could have held."""
@@ -264,8 +264,8 @@ def _expected_share(window: int, rest: int, population: int, shared: int, number
     `population` and `shared` leave out the document whose probability is asked for, given that it
     was not drawn.
     """
-    total, found = math.comb(population, number), 0.0
+    total, expected = math.comb(population, number), 0.0
     for taken in range(max(0, number - (population - shared)), min(number, shared) + 1):
         ways = math.comb(shared, taken) * math.comb(population - shared, number - taken)
-        found += ways / total * rest / (window - taken)
-    return found
+        expected += ways / total * rest / (window - taken)
+    return expected

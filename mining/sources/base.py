@@ -29,7 +29,7 @@ SOURCES = Family(
 )
 
 Miner = Callable[[Workspace, Any, Collection, str, int, int, Execution], Artifact]
-"""mine(workspace, source, collection, split, depth, seed, how) -> run artifact"""
+"""mine(workspace, source, collection, split, depth, seed, executor) -> run artifact"""
 
 MINERS: dict[type, Miner] = {}
 

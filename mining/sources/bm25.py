@@ -17,7 +17,7 @@ from ..search.postings import Postings, postings_of
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..text.analysis import analyse
 from .base import SOURCES, mines
-from .restriction import Restriction, Wish, check_unchanged
+from .restriction import Restriction, WrittenLimits, check_unchanged
 
 _SHARD_POSTINGS = 4_000_000_000  # about ten seconds on one core
 
@@ -50,9 +50,9 @@ class Bm25:
             raise UsageError(f"bm25: title={self.title} must lie between 0 and 64")
 
     @property
-    def wish(self) -> Wish:
+    def limits(self) -> WrittenLimits:
         """What each query gets."""
-        return Wish(self.first_rank, self.exclude, self.only, self.depths)
+        return WrittenLimits(self.first_rank, self.exclude, self.only, self.depths)
 
 
 @mines(Bm25)
@@ -69,8 +69,8 @@ def mine_bm25(
 
     A query that shares no term with any document keeps its row, with an empty list.
     """
-    wish, digests = source.wish, source.wish.digests()
-    Restriction.of(wish, collection, split, depth)  # refuses bad files before an index is built
+    limits, digests = source.limits, source.limits.digests()
+    Restriction.of(limits, collection, split, depth)  # refuses bad files before an index is built
     index = postings_of(workspace, collection.corpus, executor, title=source.title)
     options: dict[str, Any] = {
         "collection": str(collection.artifact.path),
@@ -79,12 +79,12 @@ def mine_bm25(
         "depth": depth,
         "k1": source.k1,
         "b": source.b,
-        "wish": wish,
+        "limits": limits,
         "digests": digests,
     }
     return build_run(
         workspace,
-        str(replace(source, **wish.tags())),
+        str(replace(source, **limits.tags())),
         collection,
         split,
         depth=depth,
@@ -109,15 +109,15 @@ class Miner:
         depth: int,
         k1: float,
         b: float,
-        wish: Wish,
+        limits: WrittenLimits,
         digests: dict[str, str],
     ):
         opened = Collection.at(collection)
         self.queries, self.asked = opened.queries, opened.split_queries(split)
         self.index = Postings(open_artifact(index))
         self.k1, self.b = k1, b
-        check_unchanged(wish, digests)
-        self.restriction = Restriction.of(wish, opened, split, depth)
+        check_unchanged(limits, digests)
+        self.restriction = Restriction.of(limits, opened, split, depth)
 
     def plan(self) -> list[Shard]:
         """Cut the queries into ranges of about equal numbers of postings."""
@@ -128,10 +128,10 @@ class Miner:
     def __call__(self, shard: Shard) -> Output:
         """Return the run of queries `start…stop−1` of the split."""
         rows = shard.start, shard.stop
-        found = self._searcher(*rows).search(self.restriction.reach(*rows))
+        lists = self._searcher(*rows).search(self.restriction.reach(*rows))
         if not self.restriction.plain:
-            found = self.restriction.cut(*rows, *found)
-        return Output(run_table(self.asked[slice(*rows)], *found), usage={"postings": shard.work})
+            lists = self.restriction.cut(*rows, *lists)
+        return Output(run_table(self.asked[slice(*rows)], *lists), usage={"postings": shard.work})
 
     def _searcher(self, start: int, stop: int) -> Searcher:
         texts = pa.array(self.queries.texts(self.asked[start:stop]), pa.large_string())

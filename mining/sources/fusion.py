@@ -226,15 +226,15 @@ def _min_max(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.
 
 
 def _z(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    found = ~np.isnan(values)
-    count = np.maximum(np.add.reduceat(found.astype(np.float64), starts), 1)
-    filled = np.where(found, values, 0.0)
+    known = ~np.isnan(values)
+    count = np.maximum(np.add.reduceat(known.astype(np.float64), starts), 1)
+    filled = np.where(known, values, 0.0)
     centred = values - np.repeat(np.add.reduceat(filled, starts) / count, lengths)
-    squares = np.add.reduceat(np.where(found, centred**2, 0.0), starts) / count
+    squares = np.add.reduceat(np.where(known, centred**2, 0.0), starts) / count
     deviation = np.repeat(np.sqrt(squares), lengths)
     scaled = np.divide(centred, deviation, out=np.zeros(len(values)), where=deviation > 0)
-    lowest = np.repeat(np.fmin.reduceat(np.where(found, scaled, np.nan), starts), lengths)
-    return np.where(found, scaled, np.nan_to_num(lowest))  # a list that found nothing counts 0
+    lowest = np.repeat(np.fmin.reduceat(np.where(known, scaled, np.nan), starts), lengths)
+    return np.where(known, scaled, np.nan_to_num(lowest))  # a list that found nothing counts 0
 
 
 def _raw(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -80,5 +80,5 @@ def run_of(
 
 
 def _is_source(workspace: Workspace, text: str) -> bool:
-    """Say whether a text means a source to mine; a run that somebody called `random` wins."""
+    """Say whether a text means a source to mine; a run with the alias `random` wins."""
     return text not in workspace.names() and text.partition("(")[0].strip() in SOURCES.names()

@@ -121,9 +121,9 @@ class NeighbourWorker:
         queries = self.split_queries[shard.start : shard.stop]
         known = np.array([int(q) in self.anchor for q in queries], dtype=bool)
         self.dense.split_queries = queries[known]
-        found = self.dense(Shard(0, 0, int(known.sum())))
-        offsets, docs = list_values(found.table["doc"])
-        scores = list_values(found.table["score"])[1]
+        mined = self.dense(Shard(0, 0, int(known.sum())))
+        offsets, docs = list_values(mined.table["doc"])
+        scores = list_values(mined.table["score"])[1]
         anchors = np.array([self.anchor[int(q)] for q in queries[known]], np.int64)
         kept = docs != np.repeat(anchors, np.diff(offsets))  # itself, by id
         owner = np.repeat(np.flatnonzero(known), np.diff(offsets))[kept]
@@ -132,7 +132,7 @@ class NeighbourWorker:
         place = np.arange(len(docs)) - np.repeat(np.cumsum(counts) - counts, counts)
         docs, scores = docs[place < self.depth], scores[place < self.depth]
         bounds = np.concatenate([[0], np.cumsum(np.minimum(counts, self.depth))])
-        return Output(run_table(queries, bounds, docs, scores), usage=found.usage)
+        return Output(run_table(queries, bounds, docs, scores), usage=mined.usage)
 
 
 def best_positives(qrels: Qrels, empty: np.ndarray, min_grade: int = 1) -> dict[int, int]:

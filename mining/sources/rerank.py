@@ -47,7 +47,7 @@ def mine_rerank(
     seed: int = 0,
     executor: Execution = INLINE,
 ) -> Artifact:
-    """Score a run's pairs and sort them; the scores stay in the workspace for whoever asks next.
+    """Score a run's pairs and sort them; the scores stay in the workspace for later requests.
 
     `of` names a run, or is a source to mine at the same depth. Raises BadInput when the run is of
     another split or another collection.

@@ -28,8 +28,8 @@ _FILES = ("exclude", "only", "depths")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for, as written: names of judgements or paths of files, None for no wish."""
+class WrittenLimits:
+    """Limits as a request writes them: names of judgements, paths of files, or None."""
 
     first_rank: int | None = None
     exclude: str | None = None
@@ -41,7 +41,7 @@ class Wish:
             raise UsageError(f"first_rank={self.first_rank} must be at least 1: ranks start at 1")
 
     def path(self, role: str) -> Path | None:
-        """Return the file of a role, None where there is no wish or it names judgements."""
+        """Return the file of a role, None where none is given or it names judgements."""
         text = getattr(self, role)
         if text is None or (role == "exclude" and _least_grade(text) is not None):
             return None
@@ -66,7 +66,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """A wish for the queries of a split, by ordinals.
+    """The limits of a split's queries, by ordinals.
 
     depth int64 [queries]: the length of each list; skipped: ranks left out before it. excluded
     uint64, ascending: keys of pairs (place of the query in the split, document). allowed: bool
@@ -79,22 +79,24 @@ class Restriction:
     allowed: np.ndarray | None
 
     @classmethod
-    def of(cls, wish: Wish, collection: Collection, split: str, depth: int) -> Restriction:
-        """Read the files of a wish; raises BadInput with file and line for what is wrong there."""
+    def of(
+        cls, limits: WrittenLimits, collection: Collection, split: str, depth: int
+    ) -> Restriction:
+        """Read the files; raises BadInput with file and line for what is wrong there."""
         queries = collection.split_queries(split)
         depths = np.full(len(queries), depth, dtype=np.int64)
-        if path := wish.path("depths"):
+        if path := limits.path("depths"):
             rows = list(_fields(path, 2))
             place = _places(collection, queries, [query for _, (query, _) in rows])
             for (number, (_, text)), at in zip(rows, place, strict=True):
                 if at >= 0:
                     depths[at] = _depth(text, f"{path}:{number}", len(collection.corpus))
         allowed = None
-        if path := wish.path("only"):
+        if path := limits.path("only"):
             allowed = np.zeros(len(collection.corpus), dtype=bool)
             allowed[collection.corpus.ordinals([doc for _, (doc,) in _fields(path, 1)])] = True
-        excluded = _excluded(wish, collection, split, queries)
-        return cls(depths, (wish.first_rank or 1) - 1, excluded, allowed)
+        excluded = _excluded(limits, collection, split, queries)
+        return cls(depths, (limits.first_rank or 1) - 1, excluded, allowed)
 
     @property
     def plain(self) -> bool:
@@ -133,32 +135,34 @@ class Restriction:
         return int(low), int(high)
 
 
-def check_unchanged(wish: Wish, digests: dict[str, str]) -> None:
+def check_unchanged(limits: WrittenLimits, digests: dict[str, str]) -> None:
     """Raise RankmillError when a file is not the one that the plan was made with."""
-    for role, digest in wish.digests().items():
+    for role, digest in limits.digests().items():
         if digests[role] != digest:
             raise RankmillError(
                 f"the file of {role} changed while it was used",
-                where=wish.path(role),
+                where=limits.path(role),
                 do="run the command again",
             )
 
 
-def _excluded(wish: Wish, collection: Collection, split: str, queries: np.ndarray) -> np.ndarray:
-    if wish.exclude is None:
+def _excluded(
+    limits: WrittenLimits, collection: Collection, split: str, queries: np.ndarray
+) -> np.ndarray:
+    if limits.exclude is None:
         return np.empty(0, dtype=np.uint64)
-    if path := wish.path("exclude"):
+    if path := limits.path("exclude"):
         rows = [fields for _, fields in _fields(path, 2)]
         place = _places(collection, queries, [query for query, _ in rows])
         docs = collection.corpus.ordinals([doc for _, doc in rows])
     else:
         if split == EVERY_QUERY:
             raise UsageError(
-                f"exclude={wish.exclude} needs the judgements of a split, got split {split!r}",
+                f"exclude={limits.exclude} needs the judgements of a split, got split {split!r}",
                 do=f"choose one of {', '.join(collection.splits)}",
             )
         qrels = collection.qrels(split)
-        left_out = qrels.grade >= _least_grade(wish.exclude)
+        left_out = qrels.grade >= _least_grade(limits.exclude)
         place, docs = np.searchsorted(queries, qrels.query[left_out]), qrels.doc[left_out]
     inside = place >= 0
     return np.unique(pair_keys(place[inside], docs[inside]))
@@ -168,8 +172,8 @@ def _least_grade(exclude: str) -> int | None:
     """Return the least grade that `exclude` leaves out, None where it names a file."""
     if exclude == "judged":
         return -(1 << 15)
-    found = re.fullmatch(r"positives(?:\(min_grade=([1-9]\d*)\))?", exclude)
-    return int(found[1] or 1) if found else None
+    match = re.fullmatch(r"positives(?:\(min_grade=([1-9]\d*)\))?", exclude)
+    return int(match[1] or 1) if match else None
 
 
 def _places(collection: Collection, queries: np.ndarray, ids: list[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Runs of sources that answer one query at a time: all that a source of somebody's own must do."""
+"""Runs of sources that answer one query at a time: all that a plug-in source must do."""
 
 from __future__ import annotations
 

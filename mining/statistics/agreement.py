@@ -1,4 +1,4 @@
-"""Does the teacher agree with the labels (quantities.md §6, 6 and 7)."""
+"""Does the teacher agree with the labels (docs/quantities.md §6, 6 and 7)."""
 
 from __future__ import annotations
 

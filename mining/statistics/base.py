@@ -155,10 +155,10 @@ class Rows:
             kept = np.append(True, owner[1:] != owner[:-1])[: len(owner)]
         else:
             kept = place == self.offsets[owner]
-        found = np.full(len(self), -1, np.int64)
-        found[owner[kept]] = place[kept]
-        found.flags.writeable = False
-        return found
+        positive = np.full(len(self), -1, np.int64)
+        positive[owner[kept]] = place[kept]
+        positive.flags.writeable = False
+        return positive
 
     def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """Return the result of `compute`, run at most once per key."""

@@ -1,4 +1,4 @@
-"""What the reference code computes under the names of our statistics (quantities.md §8).
+"""What the reference code computes under the names of our statistics (docs/quantities.md §8).
 
 Only behind the switch `compat="locality-and-entropy"`, in an artifact of their own, with names that
 end in `_compat`. Each says in one line how it differs. All of them read log-probabilities s, as

@@ -1,5 +1,5 @@
-"""How far the sampler's distribution ν is from a declared target μ (quantities.md §5 P3–P4, §6,
-11–13).
+"""How far the sampler's distribution ν is from a declared target μ (docs/quantities.md §5,
+P3 and P4; §6, 11–13).
 
 ν(x) = π_x/Σπ comes from the strategy's inclusion probabilities over everything that it could have
 chosen, not only over what it chose. μ is always declared: uniform over the corpus, over the first
@@ -145,10 +145,10 @@ class _AgainstTarget:
         unknown: dict[str, float] = {name: np.nan for name in names}
         if self.draws is None:
             return unknown
-        found = rows.selection.redrawn(candidates, int(rows.query[row]), self.draws)
-        if found is None:
+        redrawn = rows.selection.redrawn(candidates, int(rows.query[row]), self.draws)
+        if redrawn is None:
             return unknown
-        kappa, error = found.kappa, found.error
+        kappa, error = redrawn.kappa, redrawn.error
         return unknown | {"kappa": kappa, "coverage": 1.0, "kappa_covered": kappa, "error": error}
 
 

@@ -1,5 +1,5 @@
-"""How sure the teacher is: entropy over the pairs of a group and over its list (quantities.md §3,
-§6 1–5, 21).
+"""How sure the teacher is: entropy over the pairs of a group and over its list (docs/quantities.md
+§3; §6, 1–5 and 21).
 """
 
 from __future__ import annotations

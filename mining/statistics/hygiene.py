@@ -1,4 +1,4 @@
-"""Counts that must be zero, and those that are worth knowing, per group (quantities.md §6, 17)."""
+"""Counts of what should not be in a group (docs/quantities.md §6, 17)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """How close together the documents of a group lie, in the vectors of a declared encoder
-(quantities.md §6, 8–10).
+(docs/quantities.md §6, 8–10).
 """
 
 from __future__ import annotations

@@ -268,9 +268,9 @@ def _with_duplicates(rows: Rows) -> np.ndarray:
     key = pair_keys(np.repeat(np.arange(len(rows)), lengths), rows.doc)
     if not (key[1:] > key[:-1]).all():  # candidate lists ascend already
         key = np.sort(key)
-    found = np.zeros(len(rows), bool)
-    found[queries_of(key[1:][key[1:] == key[:-1]])] = True
-    return found
+    flags = np.zeros(len(rows), bool)
+    flags[queries_of(key[1:][key[1:] == key[:-1]])] = True
+    return flags
 
 
 class Measure:
@@ -336,13 +336,13 @@ def _read_groups(
     artifact: Artifact, start: int, stop: int, positives: np.ndarray | None
 ) -> dict[str, Any]:
     groups = Groups(artifact, level=2)
-    found = groups.rows(start, stop)
+    read = groups.rows(start, stop)
     return {
-        "query": found.query,
-        "offsets": np.arange(len(found) + 1, dtype=np.int64) * groups.size,
-        "doc": found.doc.reshape(-1),
-        "scores": found.score.reshape(-1),
-        "positive": groups.positive(found).reshape(-1).astype(np.uint8),
+        "query": read.query,
+        "offsets": np.arange(len(read) + 1, dtype=np.int64) * groups.size,
+        "doc": read.doc.reshape(-1),
+        "scores": read.score.reshape(-1),
+        "positive": groups.positive(read).reshape(-1).astype(np.uint8),
     }
 
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours in vector space: log density and intrinsic dimension (quantities.md §6, 19).
+"""Nearest neighbours of vectors: log density, intrinsic dimension (docs/quantities.md §6, 19).
 
 The match of a vector with itself is removed by its id, never by its position: an exact copy may
 stand before it in the list. Copies have distance 0 and no logarithm: they are dropped and counted.
@@ -32,7 +32,7 @@ def nearest_distances(vectors: np.ndarray, k: int) -> np.ndarray:
         raise BadInput(f"{n} vectors have no {k} neighbours each", do="give more vectors")
     squares = (rows * rows).sum(axis=1)
     spare = min(n, k + 9)  # the product may order near neighbours wrongly
-    found = np.empty((n, k))
+    nearest = np.empty((n, k))
     for start in range(0, n, _BLOCK):
         mine = np.arange(start, min(start + _BLOCK, n))
         rough = squares[mine, None] + squares[None, :] - 2.0 * rows[mine] @ rows.T
@@ -40,15 +40,15 @@ def nearest_distances(vectors: np.ndarray, k: int) -> np.ndarray:
         near = np.argpartition(rough, spare - 1, axis=1)[:, :spare]
         exact = ((rows[mine, None, :] - rows[near]) ** 2).sum(axis=2)
         exact[near == mine[:, None]] = np.inf
-        found[mine] = np.sort(exact, axis=1)[:, :k]
+        nearest[mine] = np.sort(exact, axis=1)[:, :k]
         worst = np.take_along_axis(rough, near, axis=1).max(axis=1)  # all others are no nearer
         least = worst - _rounding(squares[mine], squares.max(), rows.shape[1])
-        unsure = (spare < n) & (found[mine, k - 1] > 0) & (found[mine, k - 1] >= least)
+        unsure = (spare < n) & (nearest[mine, k - 1] > 0) & (nearest[mine, k - 1] >= least)
         for row in mine[unsure]:
             squared = ((rows[row] - rows) ** 2).sum(axis=1)
             squared[row] = np.inf
-            found[row] = np.sort(squared)[:k]
-    return np.sqrt(found)
+            nearest[row] = np.sort(squared)[:k]
+    return np.sqrt(nearest)
 
 
 def _rounding(squares: np.ndarray, largest: float, dim: int) -> np.ndarray:

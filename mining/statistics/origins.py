@@ -1,5 +1,5 @@
 """Where a group's documents come from: overlap of sources, ranks of the negatives, what filters
-took (quantities.md §6, 15 and 16).
+took (docs/quantities.md §6, 15 and 16).
 """
 
 from __future__ import annotations

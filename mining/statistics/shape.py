@@ -1,5 +1,5 @@
 """The shape of a list of documents: intrinsic dimension and log density of their vectors, and how
-the teacher's probability falls with rank (quantities.md §6, 19 and 20).
+the teacher's probability falls with rank (docs/quantities.md §6, 19 and 20).
 
 Meant for candidate lists; a group of 16 has too few documents for a steady estimate.
 """
@@ -24,9 +24,9 @@ _FITS = ("alpha", "r2")
 def _unit_rows(rows: Rows, row: int) -> np.ndarray:
     """Return the vectors of one row divided by their norms; zero vectors are left out."""
     docs = rows.doc[rows.offsets[row] : rows.offsets[row + 1]]
-    found = rows.vectors.vectors.rows(docs).astype(np.float64)
-    norm = np.sqrt((found * found).sum(axis=1, keepdims=True))
-    return found[norm[:, 0] > 0] / norm[norm[:, 0] > 0]
+    vectors = rows.vectors.vectors.rows(docs).astype(np.float64)
+    norm = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+    return vectors[norm[:, 0] > 0] / norm[norm[:, 0] > 0]
 
 
 def _over_vectors(rows: Rows, fewest: int, value: Callable[[np.ndarray], float]) -> Column:

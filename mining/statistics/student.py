@@ -1,4 +1,4 @@
-"""What a student makes of the groups that it was trained on, or of others (quantities.md §6, 25).
+"""What a student makes of its training groups, or of others (docs/quantities.md §6, 25).
 
 f are the student's scores of a row's documents, g the teacher's. They are gathered pair by pair
 from a scores artifact, which `rankmill diagnose` makes.
@@ -44,10 +44,10 @@ class StudentScores:
         """Return f of every item, float32 [items]; raises BadInput for a pair without one."""
         query = np.repeat(rows.query, np.diff(rows.offsets))
         order = np.argsort(pair_keys(query, rows.doc), kind="stable")
-        found = np.full(len(order), np.nan, np.float32)
+        scores = np.full(len(order), np.nan, np.float32)
         missing = np.ones(len(order), bool)
         if len(order):
-            self.scores.fill(query[order], rows.doc[order], found, missing)
+            self.scores.fill(query[order], rows.doc[order], scores, missing)
         if missing.any():
             at = order[np.flatnonzero(missing)[0]]
             raise BadInput(
@@ -56,15 +56,15 @@ class StudentScores:
                 where=self.artifact.path,
                 do="score the documents of these groups with the student: rankmill diagnose",
             )
-        if not np.isfinite(found).all():
-            at = order[np.flatnonzero(~np.isfinite(found))[0]]
+        if not np.isfinite(scores).all():
+            at = order[np.flatnonzero(~np.isfinite(scores))[0]]
             raise BadInput(
                 f"the student's score of document {rows.doc[at]} is not finite",
                 where=f"{self.artifact.path}, query ordinal {query[at]}",
                 do="a student that gives NaN has nothing to diagnose: train it again",
             )
-        out = np.empty_like(found)
-        out[order] = found
+        out = np.empty_like(scores)
+        out[order] = scores
         out.flags.writeable = False
         return out
 

@@ -2,8 +2,8 @@
 checked.
 
 0 trust (manifest, size) · 1 structure (footer, schema, rows) · 2 content (SHA-256) · 3 meaning
-(order, ranges, finite scores, counts). Whoever makes something of a part reads it at 2, stages and
-trainers alike: a process hashes a part once, when it first touches it. `rankmill verify` goes to 3.
+(order, ranges, finite scores, counts). Stages and trainers read the parts that they use
+at level 2: a process hashes a part once, when it first touches it. `rankmill verify` goes to 3.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ Commit = Callable[[Report], None]
 
 
 class Progress(Protocol):
-    """Somebody who wants to know how a stage gets on."""
+    """What is told how a stage gets on."""
 
     def announce(self, text: str) -> None:
         """Say what a stage will take, before it starts."""
@@ -70,7 +70,7 @@ class Executor(Protocol):
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
     def announce(self, text: str) -> None:
         """Ignore."""

@@ -2,7 +2,7 @@
 
 Everything durable goes temp → fsync → rename → fsync folder, so a kill, a full disk or a power cut
 leaves either the old state or the new one. Tests set `fault` to fail or to kill at any single step
-(faults.md F1–F4, F25).
+(docs/faults.md §1).
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def copy_tree(source: Path, target: Path) -> None:
 def building(target: Path) -> Iterator[Path]:
     """Yield an attempt folder; on success it appears as `target`, on any error nothing does.
 
-    Files in it are synced by whoever writes them (`writing`), its folders are synced here.
+    Files in it are synced as they are written (`writing`), its folders are synced here.
     Raises BadInput when the target exists and is not an empty folder.
     """
     refuse_existing(target)
@@ -236,8 +236,8 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive flock on `path`; raises Locked, naming the holder, when somebody else has
-    it.
+    """Hold an exclusive flock on `path`; raises Locked, naming the holder, when another process
+    has it.
 
     The file is never unlinked (a second process could lock the old inode) and its descriptor is not
     inherited, so an orphaned worker cannot keep the lock.

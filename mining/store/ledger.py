@@ -133,8 +133,8 @@ def _attempts(folder: Path) -> list[dict[str, Any]]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in (*_VERSIONS, *_FAISS):
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            versions[name] = metadata.version(name)
+    return versions

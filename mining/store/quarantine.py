@@ -21,7 +21,7 @@ def check_allowance(stage: Stage, held: Sequence[Report], folder: Path) -> None:
     """Raise Incomplete when more queries are quarantined than the stage allows.
 
     The other parts are committed by then; those of `held` stay open, so the next start tries them
-    again (faults.md section 4).
+    again (docs/faults.md §4).
     """
     total = sum(quarantined(stage, report) for report in held)
     if total <= stage.allow:

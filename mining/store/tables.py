@@ -101,9 +101,9 @@ def faults_of_meaning(kind: str, table: pa.Table, limits: Mapping[str, int]) -> 
         table.validate(full=True)
     except pa.ArrowInvalid as error:
         return [f"Arrow: {error}"]
-    found = [*_ordinals_out_of_range(table, limits), *_parallel_lists_differ(table)]
+    faults = [*_ordinals_out_of_range(table, limits), *_parallel_lists_differ(table)]
     check = _MEANING.get(kind)
-    return found + (list(check(table)) if check and not found else [])
+    return faults + (list(check(table)) if check and not faults else [])
 
 
 def list_values(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:

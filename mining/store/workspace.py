@@ -80,11 +80,11 @@ class Workspace:
 
     def names(self) -> dict[str, tuple[str, str]]:
         """Return alias → (kind, fingerprint)."""
-        found = {}
+        aliases = {}
         for path in sorted((self.root / "names").glob("*.json")):
             entry = json.loads(path.read_text())
-            found[path.name.removesuffix(".json")] = (entry["kind"], entry["fingerprint"])
-        return found
+            aliases[path.name.removesuffix(".json")] = (entry["kind"], entry["fingerprint"])
+        return aliases
 
     def find(self, name: str | Artifact, kind: str | None = None) -> Artifact:
         """Open an artifact by alias, or by the first 8 or more digits of its fingerprint."""
@@ -114,11 +114,13 @@ class Workspace:
 
     def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Any]) -> Artifact:
         if _FINGERPRINT.fullmatch(name):
-            found = list(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
-            if len(found) == 1:
-                return Artifact(found[0].parent, self)
-            if found:
-                raise BadInput(f"{len(found)} artifacts begin with {name}", do="give more digits")
+            manifests = list(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
+            if len(manifests) == 1:
+                return Artifact(manifests[0].parent, self)
+            if manifests:
+                raise BadInput(
+                    f"{len(manifests)} artifacts begin with {name}", do="give more digits"
+                )
         wanted = [n for n, (k, _) in known.items() if kind in (None, k)]
         raise BadInput(
             f"there is no {kind or 'artifact'} called {name!r}",

@@ -94,7 +94,7 @@ class Prepared:
 
 
 Preparer = Callable[[Workspace, Any, Artifact, Execution], Prepared]
-"""prepare(workspace, teacher, pool, how) -> Prepared; the pool (or run) names corpus and queries"""
+"""prepare(workspace, teacher, pool, executor) -> Prepared; the pool or run names the texts"""
 
 PREPARERS: dict[type, Preparer] = {}
 

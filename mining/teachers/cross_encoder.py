@@ -27,9 +27,9 @@ _SPECIAL = 4  # at most, around a pair; only for sharing out the work
 class CrossEncoder:
     """A sequence-classification checkpoint with one or two labels.
 
-    One logit is stored as it is; of two, the margin z = l1 − l0 (quantities.md §2). `max_length`
-    None is what the model can read. `compute` bfloat16 or float16 runs the trunk in it, the head
-    in float32; what float16 cannot hold is scored once more in float32.
+    One logit is stored as it is; of two, the margin z = l1 − l0 (docs/quantities.md §2).
+    `max_length` None is what the model can read. `compute` bfloat16 or float16 runs the trunk in
+    it, the head in float32; what float16 cannot hold is scored once more in float32.
     """
 
     model: str

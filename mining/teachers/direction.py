@@ -92,10 +92,10 @@ def chance(lost: int, votes: int, share: float) -> float:
     """
     if not votes or lost <= share * votes:
         return 1.0
-    found = lost / votes
-    divergence = found * math.log(found / share)
-    if found < 1.0:
-        divergence += (1.0 - found) * math.log((1.0 - found) / (1.0 - share))
+    rate = lost / votes
+    divergence = rate * math.log(rate / share)
+    if rate < 1.0:
+        divergence += (1.0 - rate) * math.log((1.0 - rate) / (1.0 - share))
     return math.exp(-votes * divergence)
 
 
@@ -118,20 +118,20 @@ def check_direction(
     check_choice(direction)
     if direction == "trusted" or not scores.rows:
         return
-    found = evidence_of(scores, pool)
-    against = [label for label, votes in found.order.items() if votes.clear]
-    if found.drawn.clear:
+    evidence = evidence_of(scores, pool)
+    against = [label for label, votes in evidence.order.items() if votes.clear]
+    if evidence.drawn.clear:
         raise _wrong_way(
-            scores, f"judged positives score lower than random documents in {found.drawn}"
+            scores, f"judged positives score lower than random documents in {evidence.drawn}"
         )
-    everywhere = bool(against) and len(against) == len(found.order)
-    if found.chosen.clear and everywhere and not found.drawn.agrees:
+    everywhere = bool(against) and len(against) == len(evidence.order)
+    if evidence.chosen.clear and everywhere and not evidence.drawn.agrees:
         raise _wrong_way(
             scores,
-            f"judged positives score lower than other candidates in {found.chosen}, and the order "
-            f"of every source is reversed ({_named(found.order, against)})",
+            f"judged positives score lower than other candidates in {evidence.chosen}, and the "
+            f"order of every source is reversed ({_named(evidence.order, against)})",
         )
-    _say(found, against, executor)
+    _say(evidence, against, executor)
 
 
 def _say(found: Evidence, against: list[str], executor: Execution) -> None:

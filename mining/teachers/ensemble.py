@@ -72,15 +72,13 @@ def prepare_ensemble(
         for member in teacher.of
     ]
     kinds = [member.metadata["kind"] for member in members]
-    for found in (*kinds, teacher.kind or ""):
-        refuse_ranks(found, "the mean of an ensemble")
+    for each in (*kinds, teacher.kind or ""):
+        refuse_ranks(each, "the mean of an ensemble")
     kind = teacher.kind or kinds[0]
-    for number, found in enumerate(kinds):
-        if found != kind and not (
-            teacher.kind and _can_become(found, kind, teacher.scales, number)
-        ):
+    for number, each in enumerate(kinds):
+        if each != kind and not (teacher.kind and _can_become(each, kind, teacher.scales, number)):
             raise UsageError(
-                f"member {number + 1} of the ensemble gives {found}, the mean is to be {kind}",
+                f"member {number + 1} of the ensemble gives {each}, the mean is to be {kind}",
                 where=teacher.of[number],
                 do="say kind=logit; a similarity also needs scales=[…], its worth in logits",
             )
@@ -103,8 +101,8 @@ def prepare_ensemble(
         make=EnsembleScorer,
         options={
             "members": [str(member.path) for member in members],
-            "to_logit": [found != kind and found != "similarity" for found in kinds],
-            "log": [found == "log-prob" for found in kinds],
+            "to_logit": [each != kind and each != "similarity" for each in kinds],
+            "log": [each == "log-prob" for each in kinds],
             **calibration,
         },
         pair_work=lambda query, doc: np.full(len(query), count, dtype=np.int64),
@@ -148,12 +146,12 @@ class EnsembleScorer:
         """Return the mean of each pair, summed in float64 in the order of the members."""
         total, absent = np.zeros(len(doc)), np.zeros(len(doc), dtype=bool)
         for number, member in enumerate(self.members):
-            found = np.full(len(doc), np.nan, dtype=np.float32)
+            scores = np.full(len(doc), np.nan, dtype=np.float32)
             lacking = np.ones(len(doc), dtype=bool)
             if len(doc):
-                member.fill(query, doc, found, lacking)
+                member.fill(query, doc, scores, lacking)
             absent |= lacking
-            values = self._calibrated(found.astype(np.float64), number)
+            values = self._calibrated(scores.astype(np.float64), number)
             total += self.weights[number] * values
         mean = (total / sum(self.weights)).astype(np.float32)
         return Scored(mean, {"pairs_scored": 0}, absent)  # the members were paid for theirs

@@ -55,9 +55,9 @@ class PairScores:
         wanted = pair_keys(query, doc)
         for keys, values in self._overlapping(int(query[0]), int(query[-1])):
             at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            found = missing & (keys[at] == wanted)
-            scores[found] = values[at[found]]
-            missing &= ~found
+            hit = missing & (keys[at] == wanted)
+            scores[hit] = values[at[hit]]
+            missing &= ~hit
 
     def _overlapping(self, first: int, last: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (keys, scores) of the rows of queries first…last, part by part."""

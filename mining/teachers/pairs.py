@@ -1,4 +1,4 @@
-"""Teachers that score pairs of texts: all that a teacher of somebody's own must do."""
+"""Teachers that score pairs of texts: all that a plug-in teacher must do."""
 
 from __future__ import annotations
 

@@ -25,13 +25,13 @@ _SAMPLE = {"query": "how warm is it", "document": "It is 30 degrees warm"}
 def fields_of(prompt: str) -> tuple[str, str]:
     """Return the two fields in the order of the prompt; raises UsageError unless each is there
     once."""
-    found = _FIELD.findall(prompt)
-    if sorted(found) != ["document", "query"]:
+    fields = _FIELD.findall(prompt)
+    if sorted(fields) != ["document", "query"]:
         raise UsageError(
-            f"the prompt {prompt!r} names {', '.join(found) or 'no field'}",
+            f"the prompt {prompt!r} names {', '.join(fields) or 'no field'}",
             do="write {query} and {document} once each",
         )
-    return found[0], found[1]
+    return fields[0], fields[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,10 @@ class Prompt:
 
 def one_token(tokenizer: Tokenizer, word: str) -> int:
     """Return the id of a word that is one token; raises UsageError where it is more."""
-    found = tokenizer.encode(word, add_special_tokens=False)
-    if len(found.ids) != 1:
+    tokens = tokenizer.encode(word, add_special_tokens=False)
+    if len(tokens.ids) != 1:
         raise UsageError(
-            f"{word!r} is {len(found.ids)} tokens for this model: {', '.join(found.tokens)}",
+            f"{word!r} is {len(tokens.ids)} tokens for this model: {', '.join(tokens.tokens)}",
             do="choose a word that is one token; a blank in front often matters: ' yes'",
         )
-    return found.ids[0]
+    return tokens.ids[0]

@@ -43,7 +43,7 @@ class _Pairs:
 
 
 class Poisoned:
-    """Writes rows of a pool that kill whoever scores them: no scores, their queries dropped."""
+    """Writes rows of a pool that kill their worker: no scores, their queries dropped."""
 
     def __init__(self, pool: Artifact):
         self.pool = PairLists(pool)

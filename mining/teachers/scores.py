@@ -86,8 +86,8 @@ def score_pool(
     scores = workspace.build(_stage(workspace, prepared, pool, allow), executor)
     if arrival:
         check_arrival(scores)
-        for found in (*prepared.members, scores):
-            check_direction(found, pool, direction, executor)
+        for made in (*prepared.members, scores):
+            check_direction(made, pool, direction, executor)
     return scores
 
 

@@ -180,14 +180,14 @@ class TokenOddsScorer:
     def _start(self) -> int:
         """The id that a decoder begins with."""
         config = self.model.config
-        found = config.get("decoder_start_token_id", config.get("pad_token_id"))
-        if found is None:
+        token = config.get("decoder_start_token_id", config.get("pad_token_id"))
+        if token is None:
             raise BadInput(
                 "the config names no decoder_start_token_id",
                 where=self.model.path / "config.json",
                 do="use an encoder-decoder checkpoint such as monoT5",
             )
-        return int(found)
+        return int(token)
 
     def _network(self, compute: str) -> Any:
         if compute not in self._networks:

@@ -44,11 +44,11 @@ class Analysed:
     def rows(self) -> list[list[str]]:
         """Return the terms of every row in reading order, for people and small inputs."""
         names = self.terms.to_pylist()
-        found = []
+        terms_of_rows = []
         for first, last in zip(self.bounds[:-1], self.bounds[1:], strict=True):
             terms = self.term_of[self.words[first:last]]
-            found.append([names[t] for t in terms if t >= 0])
-        return found
+            terms_of_rows.append([names[t] for t in terms if t >= 0])
+        return terms_of_rows
 
 
 def analyse(texts: pa.Array | pa.ChunkedArray) -> Analysed:

@@ -103,14 +103,14 @@ def near_pairs(
             f"{at_least} is not an overlap of near copies", do="give a number from 0.7 to 1"
         )
     kept = np.flatnonzero(np.diff(sets.offsets) > 0)
-    found: list[np.ndarray] = [np.empty(0, np.int64)]
+    keys: list[np.ndarray] = [np.empty(0, np.int64)]
     for band in _bands(sets)[:, kept]:
         order = np.argsort(band, kind="stable")
         changes = np.flatnonzero(np.diff(band[order])) + 1
         for bucket in np.split(kept[order], changes):
             if len(bucket) > 1:
-                found.append(np.unique(_pairs_of(np.sort(bucket), side, len(sets))))
-    pairs = np.unique(np.concatenate(found))
+                keys.append(np.unique(_pairs_of(np.sort(bucket), side, len(sets))))
+    pairs = np.unique(np.concatenate(keys))
     left, right = pairs // max(1, len(sets)), pairs % max(1, len(sets))
     overlap = sets.overlap(left, right, at_least)
     close = overlap >= at_least

@@ -1,4 +1,4 @@
-"""What a report says, as plain values: whoever ran the pipeline fills them, the page only draws.
+"""What a report says, as plain values: the pipeline fills them, the page only draws.
 
 Every part but the title may stay empty: its section is then left out. A `sampler` is the short
 name under which a way of choosing groups appears in all pictures ("bm25", "dense", …); its colour

@@ -62,10 +62,10 @@ def _difference(compared: Comparison, against: str) -> content.Difference:
 def overall(outcome: Outcome) -> list[content.Overall]:
     """Return the columns over several domains: macro with its interval, and micro."""
     columns = []
-    for over, found in outcome.standings.overall.items():
-        macro = {outcome.title_of(one.system): _interval(one.macro) for one in found}
-        micro = {outcome.title_of(one.system): one.micro for one in found}
-        sets, queries = len(found[0].domains), found[0].queries
+    for over, means in outcome.standings.overall.items():
+        macro = {outcome.title_of(one.system): _interval(one.macro) for one in means}
+        micro = {outcome.title_of(one.system): one.micro for one in means}
+        sets, queries = len(means[0].domains), means[0].queries
         columns.append(content.Overall(f"macro mean, {over} ({sets})", macro))
         columns.append(content.Overall(f"micro mean, {over} ({queries:,} queries)", micro))
     return columns
@@ -107,16 +107,16 @@ def gains(outcome: Outcome) -> list[content.Gain]:
     """Return every student's cost beside its gain, on every domain."""
     return [
         content.Gain(
-            found.domain,
-            outcome.title_of(found.system),
-            found.spent.mining,
-            found.spent.teacher,
-            found.spent.groups,
-            found.spent.training,
-            found.spent.pairs,
-            _difference(found.gained, START),
-            found.per_hour,
-            found.front,
+            gain.domain,
+            outcome.title_of(gain.system),
+            gain.spent.mining,
+            gain.spent.teacher,
+            gain.spent.groups,
+            gain.spent.training,
+            gain.spent.pairs,
+            _difference(gain.gained, START),
+            gain.per_hour,
+            gain.front,
         )
-        for found in outcome.gains
+        for gain in outcome.gains
     ]

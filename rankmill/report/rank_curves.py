@@ -3,7 +3,7 @@
 Per query the list is sorted by score; x is rank / length, y a probability, so that curves of models
 with other scales can stand on one pair of axes. What y is, the axis says: P(relevant) where every
 model gives a logit, a log-probability or a probability; the softmax over the list at the loss's
-temperature where one gives similarities, which have no P (quantities.md §2 and §10).
+temperature where one gives similarities, which have no P (docs/quantities.md §2).
 """
 
 from __future__ import annotations

@@ -23,15 +23,15 @@ def recall_by_depth(run: Run, qrels: Qrels, depth: int, min_grade: int = 1) -> n
     positive = qrels.grade >= min_grade
     wanted = pair_keys(qrels.query[positive], qrels.doc[positive])
     queries, needed = np.unique(qrels.query[positive], return_counts=True)
-    found = np.zeros(depth)
+    recall = np.zeros(depth)
     for part in run.parts():
         lengths = np.diff(part.offsets)
         query = np.repeat(part.query, lengths)
         rank = np.arange(len(query)) - np.repeat(part.offsets[:-1], lengths)
         hit = np.isin(pair_keys(query, part.doc), wanted, assume_unique=True) & (rank < depth)
         share = 1 / needed[np.searchsorted(queries, query[hit])]
-        found += np.bincount(rank[hit], weights=share, minlength=depth)
-    return found.cumsum() / max(len(queries), 1)
+        recall += np.bincount(rank[hit], weights=share, minlength=depth)
+    return recall.cumsum() / max(len(queries), 1)
 
 
 def jaccard(runs: Mapping[str, Run], depth: int) -> np.ndarray:

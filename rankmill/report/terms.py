@@ -18,10 +18,10 @@ def theory_of(outcome: Outcome) -> content.Theory | None:
 
     Observed are the students of the first loss on the first domain.
     """
-    found = _terms(outcome)
-    if found is None:
+    terms = _terms(outcome)
+    if terms is None:
         return None
-    observed = found.observed or {}
+    observed = terms.observed or {}
     rows = [
         content.DesignTerms(
             name,
@@ -29,28 +29,28 @@ def theory_of(outcome: Outcome) -> content.Theory | None:
             design.entropy_bits.mean,
             tuple((r.column, r.infinite, r.median) for r in design.ratios),
             design.amount,
-            {kind: values[name] for kind, values in found.predicted.items()},
+            {kind: values[name] for kind, values in terms.predicted.items()},
             observed.get(name),
         )
-        for name, design in found.designs.items()
+        for name, design in terms.designs.items()
     ]
-    first = next(iter(found.designs.values()))
+    first = next(iter(terms.designs.values()))
     said = [
         f"{kind}: Kendall τ {one.kendall:+.2f} ({one.kendall_low:+.2f} to {one.kendall_high:+.2f})"
-        for kind, one in (found.agreement or {}).items()
+        for kind, one in (terms.agreement or {}).items()
         if one.kendall is not None
     ]
-    if found.too_few and found.chance is not None:
+    if terms.too_few and terms.chance is not None:
         said.append(
             f"too few designs: {len(observed)} are in the same or the opposite order by chance "
-            f"with probability {min(1.0, found.chance):.2g}"
+            f"with probability {min(1.0, terms.chance):.2g}"
         )
     return content.Theory(
         rows,
         locality=first.diameter.column,
         entropy=first.entropy_bits.column,
-        n=found.n,
-        measure=f"{found.measure}, {outcome.standings.domains[0]}" if observed else "",
+        n=terms.n,
+        measure=f"{terms.measure}, {outcome.standings.domains[0]}" if observed else "",
         agreement=said,
     )
 

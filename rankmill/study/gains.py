@@ -143,9 +143,9 @@ def _pairs(pool: Artifact, labels: list[str]) -> tuple[int, int]:
         every = [c for c in table.column_names if c.startswith("rank[")]
         ranks = {c: pc.list_flatten(table[c]).to_numpy() > 0 for c in every}
         mine = np.any([ranks[f"rank[{label}]"] for label in labels], axis=0)
-        somebody = np.any(list(ranks.values()), axis=0)
-        asked += len(somebody)
-        found += int((mine | ~somebody).sum())
+        by_any = np.any(list(ranks.values()), axis=0)
+        asked += len(by_any)
+        found += int((mine | ~by_any).sum())
     return asked, found
 
 

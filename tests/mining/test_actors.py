@@ -103,7 +103,7 @@ def _is_loopback(text: str) -> bool:
 
 def test_a_cluster_that_is_not_there_is_refused_at_once():
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, not listening: nobody answers
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(BadInput, match=f"no Ray cluster answers[\\s\\S]*{address}"):
             actors._reached(address)

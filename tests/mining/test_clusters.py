@@ -201,7 +201,7 @@ def test_a_signal_while_ray_starts_goes_to_the_handler_of_the_process(ray: FakeR
     assert signal.getsignal(signal.SIGTERM) is mine
 
 
-def test_where_nobody_handles_sigterm_the_process_ends_in_order(ray: FakeRay) -> None:
+def test_an_unhandled_sigterm_ends_the_process_in_order(ray: FakeRay) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with cluster(2):
         with pytest.raises(SystemExit, match="143"):

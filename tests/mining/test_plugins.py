@@ -112,7 +112,7 @@ def test_other_source_code_is_another_artifact(ours, tiny, tmp_path):
     with on_path(tmp_path / "changed"):
         with pytest.raises(UsageError, match=r"made by version src-\w+ of its code; here is"):
             SOURCES.stored(label)
-        assert Run(first[0]).label == label  # a label is read by anybody
+        assert Run(first[0]).label == label  # a label needs no plug-in
         run = mine(tiny.artifact.workspace, "random", tiny, "train", depth=8)
         pool = pool_runs(tiny.artifact.workspace, [first[0], run], collection=tiny, split="train")
         assert f"rank[{label}]" in pool.table(0).column_names

@@ -28,7 +28,7 @@ from rankmill.mining.runs.pool import Pool, pool_runs
 from rankmill.mining.runs.run import Run
 from rankmill.mining.selection import select_groups
 from rankmill.mining.sources import SOURCES, mine
-from rankmill.mining.sources.restriction import Restriction, Wish
+from rankmill.mining.sources.restriction import Restriction, WrittenLimits
 from rankmill.mining.statistics import measure_groups, measure_pool
 from rankmill.mining.store import Workspace
 
@@ -141,7 +141,7 @@ def test_a_negative_of_grade_1_stays_one(graded):
 
 
 def test_an_excluded_document_is_never_drawn(graded):
-    """−100 says that nobody may judge by it; other negative grades are judged and not relevant."""
+    """−100 excludes a document from its query; other negative grades mean not relevant."""
     for options in (
         {},
         {"strategy": "uniform(last=30,source=imported)", "when_short": "fill", "size": 24},
@@ -310,8 +310,8 @@ def test_a_restriction_leaves_out_positives_of_a_grade(graded):
     for what in ("positives", "positives(min_grade=2)", "judged"):
         source = SOURCES.parse(f"bm25(exclude={what})")
         assert source.exclude == what
-        wish = Wish(exclude=source.exclude)
-        found[what] = Restriction.of(wish, graded["collection"], "train", 5).excluded
+        limits = WrittenLimits(exclude=source.exclude)
+        found[what] = Restriction.of(limits, graded["collection"], "train", 5).excluded
     for (_, keys), least in zip(found.items(), (1, 2, -(1 << 15)), strict=True):
         pairs = {(int(k) >> 32, int(k) & 0xFFFFFFFF) for k in keys}
         judged = {(q, q + step): g for q in range(TRAIN - 1) for step, g in STEPS.items()}

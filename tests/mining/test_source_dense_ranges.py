@@ -1,4 +1,4 @@
-"""Dense search over ranges of documents: the lists of one search, whoever holds which range."""
+"""Dense search over ranges of documents: the lists of one search, however they are shared out."""
 
 from __future__ import annotations
 

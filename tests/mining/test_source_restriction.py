@@ -17,7 +17,7 @@ from rankmill.mining.runs.run import Run
 from rankmill.mining.search import index_size
 from rankmill.mining.search.postings import postings_of
 from rankmill.mining.sources import mine
-from rankmill.mining.sources.restriction import Wish, check_unchanged
+from rankmill.mining.sources.restriction import WrittenLimits, check_unchanged
 from rankmill.mining.store.execution import Silent
 
 
@@ -140,12 +140,12 @@ def test_wishes_that_cannot_be_met_are_refused(collection, tmp_path, source, tex
 def test_a_file_that_changes_meanwhile_is_noticed(tmp_path):
     path = tmp_path / "some.txt"
     path.write_text("a\n")
-    wish = Wish(only=str(path))
-    digests = wish.digests()
-    check_unchanged(wish, digests)
+    limits = WrittenLimits(only=str(path))
+    digests = limits.digests()
+    check_unchanged(limits, digests)
     path.write_text("b\n")
     with pytest.raises(RankmillError, match="the file of only changed while it was used"):
-        check_unchanged(wish, digests)
+        check_unchanged(limits, digests)
 
 
 def test_an_index_is_announced_and_refused_where_it_cannot_fit(collection, monkeypatch):

@@ -14,7 +14,7 @@ def test_equal_requests_that_say_different_things_are_a_named_bug(workspace, tmp
     workspace.build(stage)
     assert workspace.build(stage).metadata == {"model": "first"}
     other = replace(stage, metadata={"model": "second"})
-    for place in (workspace, Workspace(tmp_path / "of somebody else")):
+    for place in (workspace, Workspace(tmp_path / "of another user")):
         with pytest.raises(RankmillError, match=r"two requests of one run would write[\s\S]*bug"):
             place.build(other)
     with pytest.raises(RankmillError, match="two requests of one run would write"):

@@ -104,7 +104,7 @@ def test_every_format_gives_the_scores_of_the_pool(
     workspace: Workspace, collection: Collection, run: Artifact, tmp_path: Path, name: str
 ) -> None:
     expected = drawn(asked(run, collection))
-    more = expected | {("q1", "d3"): 4.5}  # what nobody asks for stays in the store
+    more = expected | {("q1", "d3"): 4.5}  # what is not asked for stays in the store
     path = written(tmp_path / name, more)
     scores = score_pool(workspace, f"imported(path={path},kind=logit)", run)
     assert pairs_of(scores, collection) == expected

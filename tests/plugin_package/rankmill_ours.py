@@ -1,4 +1,4 @@
-"""A source, a teacher and a statistic of somebody's own, registered by their entry points."""
+"""A plug-in source, teacher and statistic, registered by their entry points."""
 
 from __future__ import annotations
 

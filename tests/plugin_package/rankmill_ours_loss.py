@@ -1,4 +1,4 @@
-"""A loss of somebody's own; in a module of its own, so that the others need no torch."""
+"""A plug-in loss; in a module of its own, so that the others need no torch."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_intervals_cover_and_tests_keep_their_size(shape, queries, seeds):
 
 @pytest.mark.parametrize(("seeds", "most"), [(2, 2.5), (3, 1.35), (5, 1.15)])
 def test_seeds_that_do_not_spread_cost_little_width(seeds, most):
-    # Against an interval of somebody who knows the variances. The median of the seeds' mean square
+    # Against the interval with known variances. The median of the seeds' mean square
     # is .45, .69 and .84 of its expectation: √((3.84·θ_q + t²·median·θ_e)/(3.84·θ_q)) = 2.2, 1.22
     # and 1.08 with θ_e = .05², θ_q = θ_e + S·.07².
     random = np.random.Generator(np.random.PCG64(seeds))

@@ -1,4 +1,4 @@
-"""Trainers of somebody else get the same groups, in the same order."""
+"""Other trainers get the same groups, in the same order."""
 
 import numpy as np
 import pytest

@@ -15,7 +15,7 @@ def sample(n, mean=0.0, sd=0.07, key=0):
 
 @pytest.mark.parametrize(
     ("n", "sd", "margin", "power"),
-    [  # paper-experiments.md §7, by simulation there
+    [  # power by simulation
         (43, 0.07, 0.02, 0.17),
         (97, 0.07, 0.02, 0.75),
         (97, 0.12, 0.02, 0.03),

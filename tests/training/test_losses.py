@@ -1,4 +1,4 @@
-"""Golden values of quantities.md §9, the identities behind the floors, and what losses refuse."""
+"""Golden values of docs/quantities.md §9, identities behind the floors, and what losses refuse."""
 
 import itertools
 import math

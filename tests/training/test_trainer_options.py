@@ -229,7 +229,7 @@ def test_what_came_later_is_declared_where_it_is_used():
 def test_unknown_settings_and_wrong_values_are_refused_with_the_nearest_name(setting):
     with pytest.raises(UsageError, match=r"no training setting 'patient'[\s\S]*mean patience"):
         train(setting, patient=3)
-    with pytest.raises(UsageError, match="lr=fast is not a number"):
+    with pytest.raises(UsageError, match="lr='fast' is not a number"):
         train(setting, lr="fast")
     with pytest.raises(UsageError, match="patience=1.5 is not a whole number"):
         train(setting, patience=1.5)

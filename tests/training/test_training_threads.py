@@ -108,7 +108,7 @@ def test_the_default_is_what_this_process_may_use(monkeypatch: Any) -> None:
     monkeypatch.setattr(threads, "processors", lambda: 6)
     assert settled(Settings(), Processes()).threads == 6
     assert settled(Settings(threads=2), Processes()).threads == 2
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # of torchrun, or left behind by somebody
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # of torchrun, or left over from another run
     assert threads._share(Processes(0, 8)) == 1
     assert threads._share(Processes()) == 6
     monkeypatch.setattr(threads, "device", lambda: torch.device("cuda"))

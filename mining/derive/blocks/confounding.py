@@ -32,15 +32,15 @@ def confounding(
         raise UsageError("there are no cells to compare")
     members = {place: _queries(groups) for place, groups in cells.items()}
     everywhere = reduce(np.intersect1d, members.values())
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "queries": len(reduce(np.union1d, members.values())),
         "queries_in_all_cells": len(everywhere),
         "covariates": {},
     }
     for name, values in covariates.items():
         drawn = {place: values[np.searchsorted(query, own)] for place, own in members.items()}
-        found["covariates"][name] = compare_cells(drawn)
-    return found
+        summary["covariates"][name] = compare_cells(drawn)
+    return summary
 
 
 def compare_cells(drawn: Mapping[tuple[int, int], np.ndarray]) -> dict[str, Any]:

@@ -41,13 +41,13 @@ def difficulty(
         own = np.searchsorted(query, part.query), np.searchsorted(query, part.query, side="right")
         ideal = np.array([_ideal(grade[low:high]) for low, high in zip(*own, strict=True)])
         gain, score = _joined(part, query, doc, grade), _scores(part, scores)
-        found = {"teacher nDCG@10": _ndcg(part, gain, _ranks(part, score), ideal)}
+        covariates = {"teacher nDCG@10": _ndcg(part, gain, _ranks(part, score), ideal)}
         for label in part.rank:
             if label not in drawn:
-                found[f"{label} nDCG@10"] = _ndcg(part, gain, part.rank[label], ideal)
-        found["positive margin"] = _margin(part, np.nan_to_num(gain), score, min_grade)
+                covariates[f"{label} nDCG@10"] = _ndcg(part, gain, part.rank[label], ideal)
+        covariates["positive margin"] = _margin(part, np.nan_to_num(gain), score, min_grade)
         queries.append(part.query)
-        for name, values in found.items():
+        for name, values in covariates.items():
             columns.setdefault(name, []).append(values)
     return np.concatenate(queries), {name: np.concatenate(v) for name, v in columns.items()}
 
@@ -71,8 +71,8 @@ def _scores(part: PoolPart, scores: Artifact) -> np.ndarray:
     """Return the teacher's score of each pair of the part, NaN where there is none."""
     out = np.full(len(part.doc), np.nan)
     for query, doc, score in _score_lists(part, scores):
-        found = _joined(part, query, doc, score)
-        out = np.where(np.isnan(out), found, out)
+        joined = _joined(part, query, doc, score)
+        out = np.where(np.isnan(out), joined, out)
     return out
 
 

@@ -31,19 +31,19 @@ def orthogonality(design: Artifact) -> dict[str, Any]:
     cells = len(cell.cells)
     blocks = table.num_rows // cells
     dropped = {reason: len(queries) for reason, queries in design.dropped.items()}
-    found: dict[str, Any] = {"blocks": blocks, "asked": blocks + sum(dropped.values())}
-    found["dropped"] = dropped
+    summary: dict[str, Any] = {"blocks": blocks, "asked": blocks + sum(dropped.values())}
+    summary["dropped"] = dropped
     if not blocks:
-        return found
+        return summary
     locality, entropy = (
         table[name].to_numpy().reshape(blocks, cells) for name in ("locality", "entropy")
     )
-    found["cells"] = [_cell(table, near, sure) for near, sure in cell.cells]
-    found["correlation"] = correlations(locality, entropy)
-    found["ordered"] = float(ordered(locality, entropy, cell.bins).mean())
-    found["overlap"] = _overlaps(locality, entropy, cell.locality, cell.entropy, cell.bins)
-    found["shared_negatives"] = _shared(table, blocks, cells)
-    return found
+    summary["cells"] = [_cell(table, near, sure) for near, sure in cell.cells]
+    summary["correlation"] = correlations(locality, entropy)
+    summary["ordered"] = float(ordered(locality, entropy, cell.bins).mean())
+    summary["overlap"] = _overlaps(locality, entropy, cell.locality, cell.entropy, cell.bins)
+    summary["shared_negatives"] = _shared(table, blocks, cells)
+    return summary
 
 
 def correlations(locality: np.ndarray, entropy: np.ndarray) -> dict[str, float | None]:
@@ -102,7 +102,7 @@ def _cell(table: pa.Table, near: int, sure: int) -> dict[str, Any]:
     rows = table.filter(pa.array(mine))
     doc = list_values(rows["doc"])[1].reshape(len(rows), -1)
     pairs = pair_keys(rows["query"].to_numpy()[:, None], doc)
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "near": near,
         "sure": sure,
         "groups": len(rows),
@@ -113,10 +113,10 @@ def _cell(table: pa.Table, near: int, sure: int) -> dict[str, Any]:
     }
     for name in ("locality", "entropy"):
         values = rows[name].to_numpy()
-        found[name] = float(values.mean())
-        found[f"{name}_sd"] = float(values.std())
-        found[f"{name}_target"] = float(rows[f"{name}_target"].to_numpy().mean())
-    return found
+        summary[name] = float(values.mean())
+        summary[f"{name}_sd"] = float(values.std())
+        summary[f"{name}_target"] = float(rows[f"{name}_target"].to_numpy().mean())
+    return summary
 
 
 def _shared(table: pa.Table, blocks: int, cells: int) -> float:
@@ -125,13 +125,13 @@ def _shared(table: pa.Table, blocks: int, cells: int) -> float:
     positives = table["positives"].to_numpy().reshape(blocks, cells)[:, 0]
     negative = np.arange(doc.shape[2]) >= positives[:, None]
     size = negative.sum(axis=1)
-    found = []
+    overlaps = []
     for a in range(cells):
         for b in range(a + 1, cells):
             same = doc[:, a, :, None] == doc[:, b, None, :]
             both = (same & negative[:, :, None] & negative[:, None, :]).sum(axis=(1, 2))
-            found.append(both / (2 * size - both))
-    return float(np.mean(found))
+            overlaps.append(both / (2 * size - both))
+    return float(np.mean(overlaps))
 
 
 def _deviations(values: np.ndarray) -> np.ndarray:

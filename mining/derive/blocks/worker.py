@@ -99,8 +99,8 @@ class Blocker:
         chosen, levels, status = self._search(lists)
         for code, reason in REASONS.items():
             self._drop(lists, status == code, reason)
-        found = status == native.FOUND
-        lists, chosen, levels = lists.rows(found), chosen[found], levels[found]
+        attained = status == native.FOUND
+        lists, chosen, levels = lists.rows(attained), chosen[attained], levels[attained]
         items = lists.offsets[:-1, None, None] + chosen
         measured = self._measure(lists, items)
         good = np.isfinite(measured).all(axis=(1, 2)) & self._attained(measured, levels)
@@ -228,7 +228,7 @@ class Blocker:
         groups, aims = items.reshape(-1, self.size), targets_of(levels).reshape(-1, 2)
         kept = np.isin(lists.query, query)
         grade = lists.grade[groups].clip(-128, 127).astype(np.int8)
-        found = measured.reshape(-1, 2)
+        values = measured.reshape(-1, 2)
         plain = [
             np.repeat(query, len(cells)),
             np.tile(cells[:, 0], len(query)),
@@ -236,7 +236,7 @@ class Blocker:
             np.repeat(lists.positives[kept], len(cells)).astype(np.uint16),
         ]
         wide = [lists.doc[groups], lists.score[groups], grade]
-        last = [aims[:, 0], found[:, 0], aims[:, 1], found[:, 1]]
+        last = [aims[:, 0], values[:, 0], aims[:, 1], values[:, 1]]
         columns: list[pa.Array] = [pa.array(column) for column in plain]
         columns += [
             pa.FixedSizeListArray.from_arrays(pa.array(c.reshape(-1)), self.size) for c in wide

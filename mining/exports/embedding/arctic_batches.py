@@ -104,9 +104,9 @@ class ArcticEmbedBatches(Format):
 
 
 def _tokenised(noun: str, ids: np.ndarray, texts: list[str], tokenizer: Tokenizer) -> pa.Table:
-    found = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in found])])
-    tokens = lists(np.concatenate([np.array(row, np.int32) for row in found]), offsets)
+    encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in encoded])])
+    tokens = lists(np.concatenate([np.array(row, np.int32) for row in encoded]), offsets)
     return pa.table(
         {
             f"BATCH_{noun}_ID": ids.astype(np.uint64),

@@ -34,7 +34,7 @@ _CONFIGS = ("groups", "queries", "documents")
 @EXPORTS.register("datasets")
 @dataclass(frozen=True, slots=True)
 class HfDatasets(Format):
-    """`title` heads the card; `license` is the one of the texts, which nobody can guess."""
+    """`title` heads the card; `license` is the one of the texts, which cannot be guessed."""
 
     title: str = "Ranking distillation groups"
     license: str | None = None

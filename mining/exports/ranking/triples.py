@@ -22,8 +22,8 @@ def write_text_triples(source: GroupSource, out: ExportFolder, name: str, order:
         for batch in source.batches(texts=True):
             rows = batch.rows[batch.negative]
             docs = batch.doc[batch.positive][rows], batch.doc[batch.negative]
-            found = [source.query_texts(batch.query[rows]), *map(source.doc_texts, docs)]
-            write_tabbed(stream, *_ordered([one_line(t) for t in found], batch, order))
+            columns = [source.query_texts(batch.query[rows]), *map(source.doc_texts, docs)]
+            write_tabbed(stream, *_ordered([one_line(t) for t in columns], batch, order))
 
 
 def write_id_triples(source: GroupSource, out: ExportFolder, name: str, order: str) -> None:
@@ -32,9 +32,9 @@ def write_id_triples(source: GroupSource, out: ExportFolder, name: str, order: s
         for batch in source.batches():
             rows = batch.rows[batch.negative]
             docs = batch.doc[batch.positive][rows], batch.doc[batch.negative]
-            found = [source.query_ids(batch.query[rows]), *map(source.doc_ids, docs)]
-            found = [without_blanks(ids, source) for ids in found]  # readers split at any blank
-            write_tabbed(stream, *_ordered(found, batch, order))
+            columns = [source.query_ids(batch.query[rows]), *map(source.doc_ids, docs)]
+            columns = [without_blanks(ids, source) for ids in columns]  # readers split at any blank
+            write_tabbed(stream, *_ordered(columns, batch, order))
 
 
 def _ordered(columns: list[pa.Array], batch: Batch, order: str) -> list[pa.Array]:

@@ -54,10 +54,10 @@ def dimension_of(vectors: Artifact, *, seed: int = 0) -> dict[str, Any]:
     rows = np.arange(len(stored))
     if len(rows) > MOST_VECTORS:
         rows = np.sort(generator(seed, "dataset.dimension").permutation(rows)[:MOST_VECTORS])
-    found = stored.rows(rows).astype(np.float64)
-    norm = np.sqrt((found * found).sum(axis=1, keepdims=True))
-    found = found[norm[:, 0] > 0] / norm[norm[:, 0] > 0]
-    return {**asdict(intrinsic_dimension(found, seed=seed)), "of": len(stored)}
+    drawn = stored.rows(rows).astype(np.float64)
+    norm = np.sqrt((drawn * drawn).sum(axis=1, keepdims=True))
+    drawn = drawn[norm[:, 0] > 0] / norm[norm[:, 0] > 0]
+    return {**asdict(intrinsic_dimension(drawn, seed=seed)), "of": len(stored)}
 
 
 def describe_artifact(artifact: Artifact, **options: Any) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def describe_artifact(artifact: Artifact, **options: Any) -> dict[str, Any]:
     from .summary import summarise
 
     if artifact.kind == "scores":
-        found = decay_of(artifact)
-        return {"decay": {**asdict(found), "best": found.best}}
+        decay = decay_of(artifact)
+        return {"decay": {**asdict(decay), "best": decay.best}}
     if artifact.kind == "vectors":
         return {"intrinsic_dimension": dimension_of(artifact)}
     return summarise(artifact, **options)

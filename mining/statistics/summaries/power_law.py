@@ -1,5 +1,4 @@
-"""How the teacher's score falls with rank: a power law, or rather something else (quantities.md §6,
-20).
+"""How the teacher's score falls with rank: as a power law or not (docs/quantities.md §6, 20).
 
 y must be positive, so it is a probability: P = σ(z) for logits, P = e^s for log-probabilities. A
 straight line on log–log paper is not evidence by itself; the exponential and the log-normal are

@@ -2,9 +2,9 @@
 correlation.
 
 Histogram edges are fixed per statistic, so that two data sets can be laid over each other
-(quantities.md §7): entropies and probabilities on [0, 1], distances on [0, 2], each in 50 bins;
-ratios in powers of two with a bin for infinity; everything else in 50 bins over its own range, and
-said so.
+(docs/quantities.md §7): entropies and probabilities on [0, 1], distances on [0, 2], each in 50
+bins; ratios in powers of two with a bin for infinity; everything else in 50 bins over its own
+range, and said so.
 """
 
 from __future__ import annotations
@@ -114,11 +114,11 @@ def describe(name: str, values: np.ndarray) -> dict[str, Any]:
         return {"n": 0}
     finite = known[np.isfinite(known)]
     deciles = np.quantile(known, np.linspace(0, 1, 11), method="nearest").tolist()
-    found = {"n": len(known), "deciles": _plain(deciles)}
-    found |= {"min": _plain([known.min()])[0], "max": _plain([known.max()])[0]}
+    summary = {"n": len(known), "deciles": _plain(deciles)}
+    summary |= {"min": _plain([known.min()])[0], "max": _plain([known.max()])[0]}
     if len(finite):
-        found |= {"mean": float(finite.mean()), "variance": float(finite.var())}
-    return {**found, "histogram": histogram(name, known)}
+        summary |= {"mean": float(finite.mean()), "variance": float(finite.var())}
+    return {**summary, "histogram": histogram(name, known)}
 
 
 def histogram(name: str, known: np.ndarray) -> dict[str, Any]:
@@ -172,9 +172,9 @@ def correlation(
     from scipy.stats import rankdata  # slow to import
 
     ranks = rankdata(data, axis=0)
-    found: dict[str, Any] = {"names": names, "rows": len(data)}
+    summary: dict[str, Any] = {"names": names, "rows": len(data)}
     for kind, table in (("pearson", data), ("spearman", ranks)):
-        found[kind] = _matrix(_pearson(table))
+        summary[kind] = _matrix(_pearson(table))
     draws = generator(seed, "summary.bootstrap")
     groups, owner = np.unique(query, return_inverse=True)
     drawn: dict[str, list[np.ndarray]] = {"pearson": [], "spearman": []}
@@ -184,8 +184,8 @@ def correlation(
         drawn["spearman"].append(_pearson(ranks, weight[owner]))
     for kind, matrices in drawn.items():
         for word, share in (("low", 2.5), ("high", 97.5)):
-            found[f"{kind}_{word}"] = _matrix(_percentile(np.stack(matrices), share))
-    return found
+            summary[f"{kind}_{word}"] = _matrix(_percentile(np.stack(matrices), share))
+    return summary
 
 
 def _pearson(data: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -200,17 +200,17 @@ def _pearson(data: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
     spread = np.sqrt(np.diag(covariance))
     flat = ~(spread > 1e-12 * np.maximum(1.0, np.abs(data).max(axis=0)))
     spread[flat] = 1.0
-    found = covariance / np.outer(spread, spread)
-    found[flat, :] = found[:, flat] = np.nan
-    np.fill_diagonal(found, 1.0)
-    return found
+    matrix = covariance / np.outer(spread, spread)
+    matrix[flat, :] = matrix[:, flat] = np.nan
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
 
 
 def _percentile(matrices: np.ndarray, share: float) -> np.ndarray:
     """Percentile over resamples; NaN where no resample has a value."""
     never = np.isnan(matrices).all(axis=0)
-    found = np.nanpercentile(np.where(never, 0.0, matrices), share, axis=0)
-    return np.where(never, np.nan, found)
+    percentile = np.nanpercentile(np.where(never, 0.0, matrices), share, axis=0)
+    return np.where(never, np.nan, percentile)
 
 
 def _by_default(values: dict[str, np.ndarray]) -> list[str]:

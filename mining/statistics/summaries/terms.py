@@ -1,9 +1,9 @@
 """The terms of Theorem 2.1 for one design, as far as they can be measured: Δ, H, κ and n.
 
 The theorem's constants and right-hand side are not known to us. What stands here is our
-reconstruction (docs/quantities.md): C·L·Δ·√((VC·ln n + ln(1/η))/n) + ζ·Ψ(H), Ψ(H) = H/2. With the
-dimension VC of any neural ranker the root is far above 1, so the numbers bound nothing; they put
-designs in an order. C, L, VC and ζ are the same for all designs of one student: `locality` is
+reconstruction (docs/quantities.md §5): C·L·Δ·√((VC·ln n + ln(1/η))/n) + ζ·Ψ(H), Ψ(H) = H/2. With
+the dimension VC of any neural ranker the root is far above 1, so the numbers bound nothing; they
+put designs in an order. C, L, VC and ζ are the same for all designs of one student: `locality` is
 Δ·√(ln n/n), what is left of the first term where VC·ln n outweighs ln(1/η), and `entropy` is H/2.
 """
 
@@ -196,7 +196,7 @@ def _spread(name: str, values: np.ndarray) -> Spread:
 
 def _ratios(table: pa.Table, names: Sequence[str]) -> list[Ratio]:
     """Return κ for every target that was measured over the whole of its support."""
-    found = []
+    ratios = []
     for name in names:
         if name.partition("(")[0] != "density_ratio" or "covered=" in name:
             continue
@@ -205,7 +205,7 @@ def _ratios(table: pa.Table, names: Sequence[str]) -> list[Ratio]:
         reach = name.replace("density_ratio", "coverage", 1)
         shares = table[reach].to_numpy().astype(np.float64) if reach in names else np.empty(0)
         shares = shares[~np.isnan(shares)]
-        found.append(
+        ratios.append(
             Ratio(
                 name,
                 len(known),
@@ -215,7 +215,7 @@ def _ratios(table: pa.Table, names: Sequence[str]) -> list[Ratio]:
                 float(shares.mean()) if len(shares) else None,
             )
         )
-    return found
+    return ratios
 
 
 def _amount(groups: Artifact, query: np.ndarray) -> dict[str, int]:

@@ -93,11 +93,11 @@ def import_scores(
     """
     place = Path(path).expanduser().absolute()
     _check_file(kind, unknown, sign)
-    found = format_of(place, form)
+    named = format_of(place, form)
     if not place.is_file():
         raise missing_file(place)
     content = sha256_of(place)
-    request = (str(place), content, found, str(corpus.path), str(queries.path), kind, unknown, sign)
+    request = (str(place), content, named, str(corpus.path), str(queries.path), kind, unknown, sign)
 
     def plan() -> list[Shard]:
         _, offsets, _, _ = _read(*request).arrays
@@ -110,7 +110,7 @@ def import_scores(
             "teacher": label,
             "kind": kind,
             "content": content,
-            "format": found,
+            "format": named,
             "unknown": unknown,
             "sign": sign,
         },
@@ -124,7 +124,7 @@ def import_scores(
             "kind": kind,
             "range": range_text(RANGES[kind]),
             "revision": content,
-            "format": found,
+            "format": named,
         },
         check=lambda: _read(*request),
         unit="pairs",
@@ -220,18 +220,18 @@ class StoredScorer:
 
     def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return what is stored; a pair that is not is marked as absent."""
-        found = np.full(len(doc), np.nan, dtype=np.float32)
+        scores = np.full(len(doc), np.nan, dtype=np.float32)
         absent = np.ones(len(doc), dtype=bool)
         if len(doc):
-            self.scores.fill(query, doc, found, absent)
-        return Scored(found, {"pairs_scored": 0}, absent)  # looked up, not computed
+            self.scores.fill(query, doc, scores, absent)
+        return Scored(scores, {"pairs_scored": 0}, absent)  # looked up, not computed
 
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return the same: nothing is computed here."""
         return replace(self.score(query, doc), usage={})
 
     def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
-        """Return 0: texts were cut, if at all, by whoever made the scores."""
+        """Return 0: texts were cut, if at all, when the scores were made."""
         return 0
 
 

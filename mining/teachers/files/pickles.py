@@ -144,7 +144,7 @@ class _Machine:
         self.stack.append(items)
 
     def _remember(self, at: int) -> None:
-        # Dictionaries are not kept, or memory would hold them all; nobody refers to them again.
+        # Dictionaries are not kept, or memory would hold them all; nothing refers to them again.
         value = self.stack[-1]
         self.memo[at] = None if isinstance(value, dict) else value
 

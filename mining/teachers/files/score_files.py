@@ -57,12 +57,12 @@ def format_of(path: Path, said: str | None = None) -> str:
             where=path,
             do="turn it into JSON Lines first: rankmill unsafe-convert-pickle FILE --to OUT.jsonl",
         )
-    found = _ENDINGS.get(endings[-1]) if endings else None
-    if found is None:
+    form = _ENDINGS.get(endings[-1]) if endings else None
+    if form is None:
         raise UsageError(
             f"the ending of {path.name} says no format", do=f"say --format: {', '.join(READERS)}"
         )
-    return found
+    return form
 
 
 def read_scores(path: Path, form: str, kind: str) -> Iterator[ScoreRow]:
@@ -144,8 +144,8 @@ def _tsv(path: Path, value: Names) -> Iterator[ScoreRow]:
 def _header(cells: list[str], value: Names) -> list[int] | None:
     """Return the places of query, document and value when the cells are names of columns."""
     columns = (QUERY, DOC, value)
-    found = [next((cells.index(n) for n in names if n in cells), -1) for names in columns]
-    return found if min(found) >= 0 else None
+    places = [next((cells.index(n) for n in names if n in cells), -1) for names in columns]
+    return places if min(places) >= 0 else None
 
 
 def _parquet(path: Path, value: Names) -> Iterator[ScoreRow]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from ..content import Overlap, SourceRecall, Statistic
 from .canvas import INK, SOFT, Look, Picture, brief, log_axis, panel, wrapped
 
-BINS = 50  # quantities.md §7: a histogram with declared edges
+BINS = 50  # docs/quantities.md §7: a histogram with declared edges
 
 
 def finite(values: object) -> np.ndarray:

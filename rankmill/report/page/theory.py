@@ -27,8 +27,8 @@ def theory(shown: Theory | None) -> str:
         "nothing. Agreement is over designs between a term and the students’ observed risk, with "
         "95 % intervals over queries."
     )
-    found = "; ".join(shown.agreement)
-    said = f'<p class="say">{escape(say)} {escape(found)}</p>\n'
+    agreement = "; ".join(shown.agreement)
+    said = f'<p class="say">{escape(say)} {escape(agreement)}</p>\n'
     return said + table(f"<tr><th>groups of</th>{head}</tr>", rows)
 
 
