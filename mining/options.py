@@ -1,4 +1,4 @@
-"""Options: declared once, as annotated fields of a dataclass, and read by whoever needs them.
+"""Options: declared once, as annotated fields of a dataclass, and read where they are needed.
 
 The type and default stand in the field; what else is said of an option, its `Option`, stands in the
 field's annotation: `depth: Annotated[int, Option("Documents per query.", least=1)] = 100`.
@@ -68,7 +68,7 @@ class Handle:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One option as the faces need it.
+    """One option as command line, verbs and recipes need it.
 
     `type` is the plain type (`str`, `int`, `float`, `bool`, `Path`, `Handle`); `optional`: None is
     allowed; `form`: one value, a list of them, or a mapping from labels to lists of handles;
@@ -111,7 +111,8 @@ class Field:
             values = value
         for one in values:
             if not self._fits(one):
-                raise UsageError(f"{self.name}={one!r} is not a {_WORDS[self.type]}")
+                article = "" if self.type is bool else "a "
+                raise UsageError(f"{self.name}={one!r} is not {article}{_WORDS[self.type]}")
             self.option.check(self.name, one)
 
     def _fits(self, value: Any) -> bool:

@@ -38,11 +38,11 @@ def verb(request: Callable[Options, Request[Made]]) -> Callable[Options, Made]:
     def perform(*args: Options.args, **kwargs: Options.kwargs) -> Made:
         return request(*args, **kwargs).make()
 
-    found: Any = perform
-    found.__signature__ = _signature(request)
-    found.__name__ = found.__qualname__ = vars(request)["verb"]
-    found.__doc__ = _documented(request)
-    found.__module__ = __name__
+    function: Any = perform
+    function.__signature__ = _signature(request)
+    function.__name__ = found.__qualname__ = vars(request)["verb"]
+    function.__doc__ = _documented(request)
+    function.__module__ = __name__
     return perform
 
 

@@ -839,7 +839,7 @@ class Diagnose(Request["Artifact"]):
 class OrderDesigns(Request["Terms"]):
     """Order designs by the measured terms of Theorem 2.1, beside the order that was observed.
 
-    Δ, H, κ, n and our reconstruction of the theorem (docs/quantities.md): an order, not a bound.
+    Δ, H, κ, n and our reconstruction of the theorem (docs/quantities.md §5): an order, not a bound.
     Example: rankmill terms near=s1 far=s2 rand=s3 --against near=e1 --against far=e2
     """
 
@@ -876,7 +876,7 @@ class OrderDesigns(Request["Terms"]):
         """Return the terms of every design and the orders they give."""
         from rankmill.training.ordering import order_designs
 
-        one = {label: found[0] for label, found in _lists(self.designs, most=1).items()}
+        one = {label: several[0] for label, several in _lists(self.designs, most=1).items()}
         return order_designs(one, _lists(self.against or {}), **self.given("designs", "against"))
 
     def alias(self, made: Terms, name: str) -> None:
@@ -888,13 +888,13 @@ def _lists(
     given: Mapping[str, Artifact | Sequence[Artifact]], most: int | None = None
 ) -> dict[str, list[Artifact]]:
     """Return lists of artifacts by label; raises UsageError where one has more than `most`."""
-    found = {
+    lists = {
         label: list(one) if isinstance(one, Sequence) else [one] for label, one in given.items()
     }
-    for label, several in found.items():
+    for label, several in lists.items():
         if most is not None and len(several) > most:
             raise UsageError(f"{label!r} names {len(several)} statistics", do="a design has one")
-    return found
+    return lists
 
 
 # ---- looking at groups -----------------------------------------------------------------------

@@ -66,12 +66,12 @@ def _typed(
     command: Callable[..., None], name: str, help: str, parameters: Sequence[inspect.Parameter]
 ) -> Callable[..., None]:
     """Give a function the signature that typer reads; arguments stand before options."""
-    found: Any = command
-    found.__signature__ = inspect.Signature(
+    function: Any = command
+    function.__signature__ = inspect.Signature(
         sorted(parameters, key=lambda p: not _is_argument(p.annotation))
     )
-    found.__annotations__ = {p.name: p.annotation for p in parameters}
-    found.__name__, found.__doc__ = name, inspect.cleandoc(help)
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    function.__name__, function.__doc__ = name, inspect.cleandoc(help)
     return command
 
 
