@@ -40,7 +40,7 @@ def verb(request: Callable[Options, Request[Made]]) -> Callable[Options, Made]:
 
     function: Any = perform
     function.__signature__ = _signature(request)
-    function.__name__ = found.__qualname__ = vars(request)["verb"]
+    function.__name__ = function.__qualname__ = vars(request)["verb"]
     function.__doc__ = _documented(request)
     function.__module__ = __name__
     return perform
