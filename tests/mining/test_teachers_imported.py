@@ -227,7 +227,7 @@ def test_kinds_have_ranges_and_the_sign_can_be_turned(
         ("stored(scores=x,missing=zero)", "missing=zero is not known"),
         ("ensemble(of=[a])", r"at least two teachers, of=\['a'\] names 1"),
         ("ensemble(of=[a,b],weights=[1])", "weights has 1 numbers, the ensemble 2 members"),
-        ("ensemble(of=[a,b],weights=[1,-1])", r"weights=\[1, -1\] must not be negative"),
+        ("ensemble(of=[a,b],weights=[1,-1])", r"weights=\[1.0, -1.0\] must not be negative"),
         ("ensemble(of=[a,b],kind=grade)", "kind=grade is not known"),
         ("ensemble(of=[a,b],missing=0)", "missing=0 is not known"),
     ],
