@@ -249,6 +249,12 @@ encoder = "encoder"
         queries.add(tuple(json.loads(line)["query_id"] for line in out.splitlines()))
     assert len(queries) == 1
     assert next(iter(queries))
+    shells = recipe.replace(samplers, 'near = "shell(near=0,far=0.5,source=bm25,last=20)"')
+    (place / "shells.toml").write_text(shells)  # once refused: a recipe could not name vectors
+    status, _, err = rankmill("run", "shells.toml")
+    assert status == 0, err
+    out = rankmill("show", "x-near-groups", "--rows", "0", "--format", "jsonl")[1]
+    assert all(len(json.loads(line)["doc_id"]) == 4 for line in out.splitlines())
     (place / "blind.toml").write_text(
         recipe.replace('encoder = "encoder"\n', "").replace(', "radius"', "")
     )
