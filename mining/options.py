@@ -7,6 +7,7 @@ field's annotation: `depth: Annotated[int, Option("Documents per query.", least=
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -100,6 +101,9 @@ class Field:
         """Refuse a value of another type, or outside the option's limits."""
         if value is None and self.optional:
             return
+        if self.type is Handle and self.option.of is not None:
+            self._check_handles(value)
+            return
         if self.form == "mapping" or self.type in (Handle, Path, tuple, Any):
             return
         values: Sequence[Any] = [value]
@@ -113,7 +117,37 @@ class Field:
             if not self._fits(one):
                 article = "" if self.type is bool else "a "
                 raise UsageError(f"{self.name}={one!r} is not {article}{_WORDS[self.type]}")
+            self._check_finite(one)
             self.option.check(self.name, one)
+
+    def _check_handles(self, value: Any) -> None:
+        """Refuse what is no artifact (or collection) of the kind that is wanted."""
+        values: Any = [value]
+        if self.form == "mapping":
+            if not isinstance(value, Mapping):
+                raise UsageError(f"{self.name}: a mapping from labels is wanted, got {value!r}")
+            lists = (one if isinstance(one, list | tuple) else [one] for one in value.values())
+            values = [one for several in lists for one in several]
+        elif self.form == "list":
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise UsageError(f"{self.name}: a list is wanted, got {value!r}", do="write [a, b]")
+            values = value
+        for one in values:
+            if not (self.path_too and isinstance(one, str | Path)):
+                self._check_handle(one)
+
+    def _check_handle(self, one: Any) -> None:
+        wanted = str(self.option.of)
+        if wanted == "collection" and hasattr(one, "corpus"):
+            return
+        kind = getattr(one, "kind", None)
+        if wanted != "collection" and kind in wanted.split(" or "):
+            return
+        said = repr(one) if kind is None else f"one of kind {kind}"
+        raise UsageError(
+            f"{self.name}: a handle of kind {wanted} is wanted, got {said}",
+            do="give what the verb that makes it returns; on the command line, its name",
+        )
 
     def _fits(self, value: Any) -> bool:
         if self.type is str:
@@ -121,6 +155,10 @@ class Field:
         if isinstance(value, bool) or self.type is bool:
             return isinstance(value, bool) and self.type is bool
         return isinstance(value, int) or (self.type is float and isinstance(value, float))
+
+    def _check_finite(self, value: Any) -> None:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{self.name}={value} must be a finite number")
 
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}

@@ -22,7 +22,8 @@ from typing import Any, ParamSpec, TypeVar
 from rankmill import stages
 from rankmill.designs import orthogonality
 from rankmill.mining.actors import Execution
-from rankmill.mining.errors import RankmillError
+from rankmill.mining.errors import RankmillError, UsageError
+from rankmill.mining.names import nearest
 from rankmill.mining.options import options_of
 from rankmill.mining.statistics.summaries.summary import summarise
 from rankmill.mining.store import Workspace
@@ -36,7 +37,11 @@ def verb(request: Callable[Options, Request[Made]]) -> Callable[Options, Made]:
     """Make the function that performs a request; its signature is that of the request."""
 
     def perform(*args: Options.args, **kwargs: Options.kwargs) -> Made:
-        return request(*args, **kwargs).make()
+        try:
+            asked = request(*args, **kwargs)
+        except TypeError as error:
+            raise _explained(error, request, args, kwargs) from error
+        return asked.make()
 
     function: Any = perform
     function.__signature__ = _signature(request)
@@ -44,6 +49,19 @@ def verb(request: Callable[Options, Request[Made]]) -> Callable[Options, Made]:
     function.__doc__ = _documented(request)
     function.__module__ = __name__
     return perform
+
+
+def _explained(error: TypeError, request: Any, args: Any, kwargs: Any) -> Exception:
+    """Say a call that does not fit the verb in its own words, with the nearest option."""
+    known = [option.name for option in options_of(request)]
+    for name in kwargs:
+        if name not in (*known, *inspect.signature(request).parameters):
+            return UsageError(f"{request.verb}() has no option {name!r}", do=nearest(name, known))
+    try:
+        inspect.signature(request).bind(*args, **kwargs)
+    except TypeError as unfit:
+        return UsageError(f"{request.verb}(): {unfit}", do=f"see help(rm.{request.verb})")
+    return error
 
 
 def _signature(request: Any) -> inspect.Signature:

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
+from rankmill.mining.errors import UsageError
 from rankmill.mining.options import Option, check_options
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Request(ABC, Generic[Made]):
     def make(self) -> Made:
         """Perform the stage and give its result the alias asked for."""
         made = self.perform()
-        if self.name:
+        if self.name is not None:
             self.alias(made, self.name)
         return made
 
@@ -60,8 +61,12 @@ class Request(ABC, Generic[Made]):
     @property
     def where(self) -> Execution:
         """The executor, that of this process when none was given."""
-        from rankmill.mining.actors import INLINE
+        from rankmill.mining.actors import INLINE, Execution
 
+        if not isinstance(self.executor, Execution | None):
+            raise UsageError(
+                f"executor={self.executor!r} is no Execution", do="write rm.Execution(workers=2)"
+            )
         return INLINE if self.executor is None else self.executor
 
     def given(self, *without: str) -> dict[str, Any]:

@@ -217,7 +217,7 @@ class Score(Request["Artifact"]):
             example="cross_encoder(model=PATH)",
         ),
     ]
-    pool: Annotated[Artifact, POOL]
+    pool: Annotated[Artifact, Option("Name of a pool, or of a run.", of="pool or run")]
     _: KW_ONLY
     allow: Annotated[
         int,
@@ -693,7 +693,7 @@ class Evaluate(Request["Artifact"]):
 
     run: Annotated[
         Artifact | str | Path | None,
-        Option("A run, scores of a pool, or a TREC file.", of="run"),
+        Option("A run, scores of a pool, or a TREC file.", of="run or scores"),
     ] = None
     _: KW_ONLY
     student: Annotated[Artifact | str | Path | None, STUDENT] = None

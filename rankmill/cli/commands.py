@@ -190,12 +190,18 @@ def _handle(here: Session, field: Field, text: str) -> Any:
 
         return Collection.open(here.workspace, text)
     if not field.path_too:
-        return here.workspace.find(text, field.option.of)
+        return here.workspace.find(text, _kind_of(field))
     if text in here.workspace.names():
         return here.workspace.find(text)
     if field.option.of == "student" or Path(text).is_file():
         return text
-    return here.workspace.find(text, field.option.of)
+    return here.workspace.find(text, _kind_of(field))
+
+
+def _kind_of(field: Field) -> str | None:
+    """Return the kind that a name is looked for in; None where it may be one of several."""
+    kinds = str(field.option.of).split(" or ")
+    return kinds[0] if len(kinds) == 1 else None
 
 
 def _labelled(here: Session, field: Field, texts: Sequence[str]) -> dict[str, list[Artifact]]:
@@ -206,7 +212,7 @@ def _labelled(here: Session, field: Field, texts: Sequence[str]) -> dict[str, li
         label = label or names
         if label in made:
             raise UsageError(f"{label!r} is named twice", do="give each system a label of its own")
-        made[label] = [here.workspace.find(name, field.option.of) for name in names.split("+")]
+        made[label] = [here.workspace.find(name, _kind_of(field)) for name in names.split("+")]
     return made
 
 

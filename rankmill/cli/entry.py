@@ -7,6 +7,7 @@ once.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ from typer.exceptions import TyperException
 
 from rankmill.cli import look, studies
 from rankmill.cli.stages import commands
-from rankmill.mining.errors import Explained, Interrupted
+from rankmill.mining.errors import BadInput, Explained, Interrupted, RankmillError
 
 WHOLE = (studies.demo, studies.run, studies.check, studies.figures)
 LOOK = (
@@ -95,14 +96,39 @@ def main() -> NoReturn:
         status = 2
     except typer.Abort:
         status = 75
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        sys.stderr.close()
+    except (BrokenPipeError, SystemExit):  # typer exits where the reader has gone, as `| head` does
         status = 0
+    except OSError as error:
+        status = _report(_of_the_system(error), _status_of(error), debug)
     except Exception as error:
         if debug:
             raise
         status = _report(error, 1, debug)
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(_flushed(status if isinstance(status, int) else 0))
+
+
+def _of_the_system(error: OSError) -> RankmillError:
+    """Say which file the system refused, and why."""
+    what = error.strerror or str(error)
+    place = error.filename2 or error.filename
+    return RankmillError(what, where=place, do="check the path, its permissions, and free space")
+
+
+def _status_of(error: OSError) -> int:
+    return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else BadInput.exit_status
+
+
+def _flushed(status: int) -> int:
+    """Return the status, 1 in place of 0 where the output could not be written."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"rankmill: the output could not be written: {error.strerror}", file=sys.stderr)
+        return status or 1
+    return status
 
 
 def _report(error: BaseException, status: int, debug: bool) -> int:

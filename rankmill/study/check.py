@@ -7,6 +7,7 @@ opened and collections not read: whether they are there, the first stages say.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from rankmill.mining import names
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
 from rankmill.study.recipe import Recipe, with_labels
-from rankmill.study.results import RESERVED, SEARCH
+from rankmill.study.results import RESERVED
 
 
 def check_recipe(recipe: Recipe, known_run: Callable[[str], bool] = lambda name: False) -> None:
@@ -42,8 +43,15 @@ def _at(recipe: Recipe, key: str) -> Iterator[None]:
         raise UsageError(error.what, where=where, do=error.do) from error
 
 
+_LETTERS = "use letters, digits, '.', '_', '-', '+', '@'"
+_SHORT = re.compile(r"\w[\w.+@-]*")  # what an alias may be made of
+
+
 def _check_names(recipe: Recipe) -> None:
-    """Refuse short names that stand for something else in results."""
+    """Refuse names that aliases cannot have, and those that mean something else in results."""
+    with _at(recipe, "name"):
+        if not _SHORT.fullmatch(recipe.name):
+            raise UsageError(f"name={recipe.name!r} cannot begin an alias", do=_LETTERS)
     for section, table in (
         ("groups.samplers", recipe.samplers),
         ("train.losses", recipe.losses),
@@ -58,10 +66,8 @@ def _check_names(recipe: Recipe) -> None:
                         "that students are compared with by that name",
                         do=f"choose another name, not one of {', '.join(RESERVED)}",
                     )
-                if not name or "," in name or "/" in name or name.endswith(SEARCH):
-                    raise UsageError(
-                        f"{name!r} is not a short name", do="use letters, digits, - and _"
-                    )
+                if not _SHORT.fullmatch(name):
+                    raise UsageError(f"{name!r} is not a short name", do=_LETTERS)
 
 
 def _check_sources(recipe: Recipe, known_run: Callable[[str], bool]) -> dict[str, str]:
@@ -74,6 +80,11 @@ def _check_sources(recipe: Recipe, known_run: Callable[[str], bool]) -> dict[str
             text = recipe.source(name)
             _check_source(SOURCES, text, recipe, known_run)
             labels[name] = str(SOURCES.parse(text))
+            same = [other for other, label in labels.items() if label == labels[name]]
+            if len(same) > 1:
+                raise UsageError(
+                    f"{' and '.join(same)} are the same source", do="keep one of the two"
+                )
     return labels
 
 

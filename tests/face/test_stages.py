@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 import subprocess
@@ -126,6 +125,19 @@ def test_every_request_says_what_its_options_are() -> None:
     }
 
 
+class Thing:
+    """Stands for an artifact of a kind, or a collection."""
+
+    def __init__(self, kind: str):
+        self.kind = self.corpus = kind
+
+
+def example_of(option: Field) -> Any:
+    if option.form == "mapping":
+        return {}
+    return Thing(option.option.of.split(" or ")[0]) if option.option.of else "x"
+
+
 @pytest.mark.parametrize(
     ("request_", "given", "message"),
     [
@@ -141,11 +153,7 @@ def test_every_request_says_what_its_options_are() -> None:
     ],
 )
 def test_values_are_refused_by_the_declaration(request_: Any, given: dict, message: str) -> None:
-    needed = {
-        f.name: {"collection": None, "split": "train"}.get(f.name, "x")
-        for f in dataclasses.fields(request_)
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    }
+    needed = {o.name: example_of(o) for o in options_of(request_) if o.required}
     with pytest.raises(UsageError, match=message.replace("(", "[(]").replace(")", "[)]")):
         request_(**needed | given)
 
@@ -170,3 +178,51 @@ def test_help_loads_no_heavy_package() -> None:
     code = f"import sys, rankmill.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "message"),
+    [
+        ("mine", ("random", "t"), "collection: a handle of kind collection is wanted, got 't'"),
+        ("pool", (Thing("run"),), "runs: a list is wanted"),
+        ("pool", ([Thing("pool")],), "of kind run is wanted, got one of kind pool"),
+        ("score", ("x", Thing("groups")), "of kind pool or run is wanted, got one of kind groups"),
+        ("select", ("top", Thing("scores"), Thing("pool")), "pool: a handle of kind pool"),
+        ("compare", ([Thing("evaluation")],), "systems: a mapping from labels is wanted"),
+        ("stats", (Thing("scores"),), "groups: a handle of kind groups is wanted"),
+    ],
+)
+def test_the_wrong_thing_is_named(verb: str, given: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        getattr(rm, verb)(*given, **({"split": "train"} if verb == "mine" else {}))
+
+
+def test_a_call_that_does_not_fit_is_said_in_the_verbs_own_words() -> None:
+    with pytest.raises(
+        UsageError, match=r"mine\(\) has no option 'depht'[\s\S]*did you mean depth"
+    ):
+        rm.mine("random", Thing("collection"), split="test", depht=8)  # type: ignore[call-arg,arg-type]
+    with pytest.raises(UsageError, match=r"mine\(\): missing a required"):
+        rm.mine("random")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_numbers_are_finite(value: float) -> None:
+    with pytest.raises(UsageError, match="must be a finite number"):
+        stages.Train("bi_encoder", Thing("groups"), lr=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command", ["--help", "list formats-that-are-not-there"])
+def test_a_reader_that_leaves_is_no_failure(command: str, tmp_path: Path) -> None:
+    line = f"{sys.executable} -m rankmill {command} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_output_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    line = f"{sys.executable} -m rankmill --help > /dev/full"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "bug" not in done.stderr

@@ -11,7 +11,7 @@ from tiny_models import tiny_encoder
 from toy_groups import publish_arrays, random_toy
 
 import rankmill as rm
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.groups.pairs import pairs_of_groups
 from rankmill.mining.models.folder import resolve
@@ -141,7 +141,7 @@ def test_a_student_that_scores_all_alike_is_diagnosed_and_not_refused(world, tmp
 
 def test_refusals(world, workspace):
     groups, _, encoder, student = world
-    with pytest.raises(BadInput, match="a student holds no teacher's scores"):
+    with pytest.raises(UsageError, match="of kind groups is wanted, got one of kind student"):
         rm.diagnose(encoder, student)
     with pytest.raises(BadInput, match="has no input 'corpus'"):
         rm.diagnose(encoder, make_groups(workspace, [[1.0, 2.0]]))

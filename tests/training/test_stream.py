@@ -196,7 +196,7 @@ def test_refusals(setting, tmp_path):
 WITHOUT_TORCH = """
 import sys
 from rankmill.mining.groups import Groups
-from rankmill.mining.models import resolve
+from rankmill.mining.models.folder import resolve
 from rankmill.mining.store import open_artifact
 from rankmill.training.packing import Limits, TokenColumns, Towers
 from rankmill.training.stream import GroupStream

@@ -249,9 +249,9 @@ def test_bfloat16_and_fewer_negatives(setting):
 
 
 def test_refusals(setting):
-    with pytest.raises(UsageError, match="documents=0 is not positive"):
+    with pytest.raises(UsageError, match="documents=0 must be at least 1"):
         train(setting, documents=0)
-    with pytest.raises(UsageError, match="warmup=2 is not a share"):
+    with pytest.raises(UsageError, match="warmup=2 must be at most 1"):
         train(setting, warmup=2)
     with pytest.raises(UsageError, match="batch=4 is not a multiple of 3 groups at a time"):
         train(setting, micro=3)
@@ -276,7 +276,7 @@ def test_refusals(setting):
         train(setting, compute="float64")
     with pytest.raises(UsageError, match="micro=0"):
         train(setting, micro=0)
-    with pytest.raises(UsageError, match="is negative"):
+    with pytest.raises(UsageError, match="clip=-1.0 must be at least 0"):
         train(setting, clip=-1.0)
 
 
