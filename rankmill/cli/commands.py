@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rankmill.cli.session import COMMON, CONNECTIONS, Session, session
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.options import Field, Handle, count_of, options_of
 from rankmill.request import Request
 
@@ -190,18 +191,21 @@ def _handle(here: Session, field: Field, text: str) -> Any:
 
         return Collection.open(here.workspace, text)
     if not field.path_too:
-        return here.workspace.find(text, _kind_of(field))
+        return _find(here, field, text)
     if text in here.workspace.names():
         return here.workspace.find(text)
     if field.option.of == "student" or Path(text).is_file():
         return text
-    return here.workspace.find(text, _kind_of(field))
+    return _find(here, field, text)
 
 
-def _kind_of(field: Field) -> str | None:
-    """Return the kind that a name is looked for in; None where it may be one of several."""
-    kinds = str(field.option.of).split(" or ")
-    return kinds[0] if len(kinds) == 1 else None
+def _find(here: Session, field: Field, text: str) -> Artifact:
+    """Return the artifact of a name, of one of the kinds that an option takes."""
+    first, *others = str(field.option.of).split(" or ")
+    for kind in others:
+        with contextlib.suppress(BadInput):
+            return here.workspace.find(text, kind)
+    return here.workspace.find(text, first)
 
 
 def _labelled(here: Session, field: Field, texts: Sequence[str]) -> dict[str, list[Artifact]]:
@@ -212,7 +216,7 @@ def _labelled(here: Session, field: Field, texts: Sequence[str]) -> dict[str, li
         label = label or names
         if label in made:
             raise UsageError(f"{label!r} is named twice", do="give each system a label of its own")
-        made[label] = [here.workspace.find(name, _kind_of(field)) for name in names.split("+")]
+        made[label] = [_find(here, field, name) for name in names.split("+")]
     return made
 
 

@@ -7,13 +7,14 @@ once.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import typer
 from typer.exceptions import TyperException
@@ -118,14 +119,19 @@ def _status_of(error: OSError) -> int:
     return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else BadInput.exit_status
 
 
+def _close(stream: TextIO) -> None:
+    with contextlib.suppress(OSError):  # it could not be flushed; at exit it would be tried again
+        stream.close()
+
+
 def _flushed(status: int) -> int:
     """Return the status, 1 in place of 0 where the output could not be written."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say
+        _close(sys.stdout)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close(sys.stdout)
         print(f"rankmill: the output could not be written: {error.strerror}", file=sys.stderr)
         return status or 1
     return status
