@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Any, NoReturn, cast
 
 from . import devices
-from .errors import BadInput, Incomplete, RankmillError, UsageError
+from .errors import BadInput, Incomplete, PluginError, RankmillError, UsageError
 from .processors import processors
 from .store import ledger
 from .store.execution import (
@@ -417,14 +417,17 @@ def application_error(error: Any, shard: Shard | None, job: Job) -> Exception:
     """Return the user's error as it was raised; wrap a bug with the shard and the place (None: the
     worker was being made)."""
     cause = error.cause
-    if isinstance(cause, RankmillError):
-        return cause
     at = "making the worker"
     if shard is not None:
         at = f"shard {shard.number}, keys {shard.start} to {shard.stop}"
+    place = f"{job.stage.kind} {at}"
+    if isinstance(cause, PluginError):
+        return PluginError(cause.what, where=f"{cause.where}; {place}", do=cause.do)
+    if isinstance(cause, RankmillError):
+        return cause
     return RankmillError(
         f"{type(cause).__name__}: {cause}",
-        where=f"{job.stage.kind} {at}",
+        where=place,
         do="run again with --workers 0 --debug to see the traceback",
     )
 
