@@ -325,7 +325,10 @@ class Stats(Request["Artifact"]):
     _: KW_ONLY
     scores: Annotated[
         Artifact | None,
-        Option("Without groups: measure whole lists of candidates.", of="scores"),
+        Option(
+            "Without groups: measure whole lists of candidates; beside them: their own scores.",
+            of="scores",
+        ),
     ] = None
     statistics: Annotated[
         Names | None, Option("One column; may be repeated.", flag="-s", example="pair_entropy(T=2)")
@@ -342,7 +345,9 @@ class Stats(Request["Artifact"]):
         from rankmill.about import vectors_of
         from rankmill.mining.statistics import measure_groups, measure_pool
 
-        measured = _one_of(self.groups, self.scores, "measure")
+        if self.groups is not None and self.scores is not None:
+            _refuse_other_scores(self.groups, self.scores)
+        measured = _one_of(self.groups, None if self.groups else self.scores, "measure")
         inputs: dict[str, Any] = {}
         if self.encoder:
             inputs |= vectors_of(self.encoder, measured, self.where)
@@ -369,6 +374,15 @@ class Stats(Request["Artifact"]):
             least = pooled.parameters.get("min_grade", 1)
             inputs = {"qrels": pooled.input("qrels"), "min_grade": least} | inputs
         return measure_pool(where, measured, self.statistics, **inputs, executor=self.where)
+
+
+def _refuse_other_scores(groups: Artifact, scores: Artifact) -> None:
+    """Groups hold the scores they were made with; naming those beside them says nothing more."""
+    if groups.inputs.get("scores") != scores.fingerprint:
+        raise UsageError(
+            f"the groups {groups.fingerprint[:12]} hold other scores than {scores.fingerprint[:12]}",
+            do="give their labels anew first (retarget with scores), or leave out scores",
+        )
 
 
 def _one_of(groups: Artifact | None, scores: Artifact | None, what: str) -> Artifact:

@@ -80,7 +80,8 @@ def test_the_whole_way_stage_by_stage(rankmill):
             "4",
         )
         + ("-n", "groups"),
-        ("stats", "--groups", "groups", "--encoder", "encoder", "--name", "stats"),
+        ("stats", "--groups", "groups", "--scores", "scores", "--encoder", "encoder")
+        + ("--name", "stats"),
         ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--documents", "32")
         + ("--doc-length", "40", "--query-length", "20")
         + ("--batch", "4", "--threads", "3", "-n", "student", "--to", "out"),
