@@ -380,7 +380,7 @@ def _refuse_other_scores(groups: Artifact, scores: Artifact) -> None:
     """Groups hold the scores they were made with; naming those beside them says nothing more."""
     if groups.inputs.get("scores") != scores.fingerprint:
         raise UsageError(
-            f"the groups {groups.fingerprint[:12]} hold other scores than {scores.fingerprint[:12]}",
+            f"groups {groups.fingerprint[:12]} hold other scores than {scores.fingerprint[:12]}",
             do="give their labels anew first (retarget with scores), or leave out scores",
         )
 
