@@ -33,6 +33,7 @@ class Request(ABC, Generic[Made]):
     verb: ClassVar[str]  # what the function in Python is called
     command: ClassVar[str] = ""  # the command, where it is not called like the verb
     panel: ClassVar[str] = "Stage by stage"  # under which heading the command stands
+    stored: ClassVar[bool] = True  # makes an artifact, which can have a name
     sharded: ClassVar[bool] = True  # takes --workers: its work is cut into shards
 
     _: KW_ONLY
@@ -48,6 +49,11 @@ class Request(ABC, Generic[Made]):
 
     def make(self) -> Made:
         """Perform the stage and give its result the alias asked for."""
+        if self.name is not None and not self.stored:
+            raise UsageError(
+                f"{self.verb} makes no artifact that could be called {self.name!r}",
+                do="leave out name",
+            )
         made = self.perform()
         if self.name is not None:
             self.alias(made, self.name)

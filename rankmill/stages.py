@@ -858,6 +858,7 @@ class OrderDesigns(Request["Terms"]):
     """
 
     verb: ClassVar[str] = "terms"
+    stored: ClassVar[bool] = False
     sharded: ClassVar[bool] = False
 
     designs: Annotated[
@@ -893,10 +894,6 @@ class OrderDesigns(Request["Terms"]):
         one = {label: several[0] for label, several in _lists(self.designs, most=1).items()}
         return order_designs(one, _lists(self.against or {}), **self.given("designs", "against"))
 
-    def alias(self, made: Terms, name: str) -> None:
-        """Refuse: terms are printed, not stored."""
-        raise UsageError("terms are no artifact that could have a name", do="leave out name")
-
 
 def _lists(
     given: Mapping[str, Artifact | Sequence[Artifact]], most: int | None = None
@@ -923,6 +920,7 @@ class Audit(Request[dict[str, Any]]):
     """
 
     verb: ClassVar[str] = "audit"
+    stored: ClassVar[bool] = False
     panel: ClassVar[str] = "Examine"
     sharded: ClassVar[bool] = False
 
@@ -956,10 +954,6 @@ class Audit(Request[dict[str, Any]]):
             collection=_of(self.groups)["collection"],
         )
 
-    def alias(self, made: dict[str, Any], name: str) -> None:
-        """Refuse: an audit is printed, not stored."""
-        raise UsageError("an audit is no artifact that could have a name", do="leave out name")
-
 
 @dataclass(frozen=True)
 class Explain(Request["Explanation"]):
@@ -969,6 +963,7 @@ class Explain(Request["Explanation"]):
     """
 
     verb: ClassVar[str] = "explain"
+    stored: ClassVar[bool] = False
     panel: ClassVar[str] = "Examine"
     sharded: ClassVar[bool] = False
 
@@ -980,10 +975,6 @@ class Explain(Request["Explanation"]):
         from rankmill.mining.audit.explain import explain_query
 
         return explain_query(self.groups.workspace, self.groups, self.query_id)
-
-    def alias(self, made: Explanation, name: str) -> None:
-        """Refuse: an explanation is printed, not stored."""
-        raise UsageError("this is no artifact that could have a name", do="leave out name")
 
 
 # ---- exchange --------------------------------------------------------------------------------
@@ -1001,6 +992,7 @@ class Export(Request["Exported"]):
     """
 
     verb: ClassVar[str] = "export"
+    stored: ClassVar[bool] = False
     panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
 
@@ -1045,10 +1037,6 @@ class Export(Request["Exported"]):
             collection=_of(groups)["collection"],
             **self.given("groups", "scores"),
         )
-
-    def alias(self, made: Exported, name: str) -> None:
-        """Refuse: a folder of files has its path."""
-        raise UsageError("an export is no artifact that could have a name", do="leave out name")
 
 
 PATH = Option("The file.", argument=True)
