@@ -219,6 +219,7 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.store import Workspace
 
 workspace, how = Workspace(sys.argv[1]), sys.argv[2]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in a background
 handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
 found = []
 for queries in (20, 30):
