@@ -97,8 +97,10 @@ def main() -> NoReturn:
         status = 2
     except typer.Abort:
         status = 75
-    except (BrokenPipeError, SystemExit):  # typer exits where the reader has gone, as `| head` does
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         status = 0
+    except SystemExit as ended:  # what typer and rich make of the same
+        status = 0 if isinstance(ended.__context__, BrokenPipeError) else ended.code
     except OSError as error:
         status = _report(_of_the_system(error), _status_of(error), debug)
     except Exception as error:
