@@ -76,7 +76,11 @@ def write_collection(folder: Path, docs: int, queries: int) -> None:
     words, distribution = forms(), cumulated()
     if not asked.exists():
         write_documents(folder / "documents.parquet", docs, words, distribution)
-    if not asked.exists() or pq.read_metadata(asked).num_rows != queries:
+    if (
+        not asked.exists()
+        or "made_from" not in pq.read_schema(asked).names
+        or (pq.read_metadata(asked).num_rows != queries)
+    ):
         write_queries(asked, docs, queries, words, distribution)
 
 
@@ -95,16 +99,18 @@ def write_queries(
 ) -> None:
     rng = np.random.Generator(np.random.Philox(key=[20_261_120, 1 << 40]))
     bounds, ranks = ranks_of(0, min(GROUP, docs), distribution)
-    asked, ends = [], [0]
+    asked, ends, docs_asked = [], [0], []
     for _ in range(queries):
         doc = int(rng.integers(0, len(bounds) - 1))
+        docs_asked.append(f"d{doc}")
         own = np.sort(ranks[bounds[doc] : bounds[doc + 1]])[::-1]
         size = min(int(rng.integers(2, 13)), len(own))
         asked.append(own[np.sort((len(own) * rng.random(size) ** 3).astype(np.int64))])
         ends.append(ends[-1] + size)
     text = joined(np.array(ends), np.concatenate(asked), words).cast(pa.string())
     ids = pa.array([f"q{i}" for i in range(queries)])
-    pq.write_table(pa.table({"query_id": ids, "text": text}), path)
+    made = {"query_id": ids, "text": text, "made_from": docs_asked}
+    pq.write_table(pa.table(made), path)
 
 
 def peak_gb() -> float:
