@@ -29,7 +29,7 @@ def ranks(outcome: Outcome) -> content.RankPanels | None:
         if judged.domain == domain:
             runs.setdefault(judged.system, Run(judged.run))  # of several seeds the first
     teacher, start = System(TEACHER), System(START)
-    shown = [teacher, start, *outcome.results.students]
+    shown = [s for s in (teacher, start, *outcome.results.students) if s in runs]
     scale = Scale.of([runs[system] for system in shown], outcome.temperature)
     points = min(POINTS, outcome.recipe.option("evaluate", "depth"))
     drawn = {s: rank_curve(runs[s], scale, points, seed=outcome.recipe.seed) for s in shown}
@@ -38,7 +38,7 @@ def ranks(outcome: Outcome) -> content.RankPanels | None:
         roles: tuple[tuple[System, content.CurveRole], ...]
         roles = ((teacher, "teacher"), (start, "start"), (system, "student"))
         loss = trained.loss if several else ""
-        curves += [_curve(trained.sampler, role, drawn[s], loss) for s, role in roles]
+        curves += [_curve(trained.sampler, role, drawn[s], loss) for s, role in roles if s in drawn]
     note = (
         f"Power laws y ∝ x^−α are least squares over all {points} ratios, with 95 % bootstrap "
         "intervals over queries; the best of power law, exponential and log-normal (BIC) is named."

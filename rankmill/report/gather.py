@@ -224,4 +224,5 @@ def _notes(outcome: Outcome) -> list[str]:
             f"{train['documents']:,} documents seen, batches of {train['batch']} groups, peak "
             f"learning rate {train['lr']:g}."
         )
+    notes += outcome.left_out()
     return notes

@@ -11,6 +11,7 @@ from rankmill import stages
 from rankmill.mining import names
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
+from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.recipe import BM25_SOURCE, Recipe
 from rankmill.study.results import (
@@ -64,7 +65,9 @@ class Judging:
             yield System(BM25), None, self._mined(BM25_SOURCE, held, split)
         teacher = names.parse(self.recipe.teacher)
         by_teacher = names.Call("rerank", named=(("teacher", teacher), ("of", first.fingerprint)))
-        yield System(TEACHER), None, self._mined(str(by_teacher), held, split)
+        answered = self._mined(str(by_teacher), held, split)
+        if any(part.offsets[-1] for part in Run(answered).parts()):
+            yield System(TEACHER), None, answered  # scores read from a file may know none of these
         start = self._start()
         yield System(START), None, self._reranked(start, first)
         for system, trained in results.students.items():

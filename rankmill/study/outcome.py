@@ -101,9 +101,17 @@ class Outcome:
         for domain in self.standings.domains:
             for pair in self.standings.pairs(domain):
                 yield f"{domain}: {pair.a} against {pair.b}: {words.verdict(pair)}"
+        yield from self.left_out()
         yield f"cost: {duration(self.seconds)} of work behind these artifacts"
         if self.results.pool is not None:
             yield f"root of the pool's scores: {self._root(self.results.scores)}"
+
+    def left_out(self) -> list[str]:
+        """Say where the teacher stands beside no student."""
+        return [
+            f"{domain}: the teacher has no score of any pair here and is left out."
+            for domain in self.standings.unanswered()
+        ]
 
     def sentences(self) -> Iterator[str]:
         """Yield for each domain how its best student stands."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from rankmill.mining.store import Artifact
 from rankmill.study.recipe import Recipe
-from rankmill.study.results import REFERENCES, Results, Role, System
+from rankmill.study.results import REFERENCES, TEACHER, Results, Role, System
 from rankmill.training.comparison import Comparison, read_comparisons
 from rankmill.training.evaluation import Evaluation, mean_of_defined
 from rankmill.training.significance import Interval, macro_interval, t_interval
@@ -100,10 +100,19 @@ class Standings:
         if outside == self.domains:
             del wanted["all sets"]
         return {
-            over: [self._over(system, domains) for system in self.values(domains[0])]
+            over: [self._over(system, domains) for system in self._everywhere(domains)]
             for over, domains in wanted.items()
             if len(domains) > 1
         }
+
+    def _everywhere(self, domains: list[str]) -> list[System]:
+        """Return the systems that were judged on all of the domains."""
+        judged = [self.values(domain) for domain in domains]
+        return [system for system in judged[0] if all(system in one for one in judged)]
+
+    def unanswered(self) -> list[str]:
+        """Return the domains where the teacher has no score: a file's, say, of other queries."""
+        return [d for d in self.domains if System(TEACHER) not in self.values(d)]
 
     def _over(self, system: System, domains: list[str]) -> Overall:
         tables = [self.values(domain)[system] for domain in domains]
