@@ -43,6 +43,10 @@ class Texts:
         """Say where a row of the block stands."""
         return f"{self.where}, {self.word} {int(self.numbers[row])}"
 
+    def short(self, row: int) -> str:
+        """Say where a row stands without naming the file, which is no part of the content."""
+        return f"{self.word} {int(self.numbers[row])}"
+
     def filter(self, keep: np.ndarray) -> Texts:
         """Return the rows for which `keep` (bool [rows]) is true."""
         mask = pa.array(keep)
@@ -62,7 +66,7 @@ class Texts:
 class Judged:
     """Judgements in file order: ids as string columns, grades int32, and where each stands.
 
-    `numbers`: int64, the line or row of each in `where`; empty where a source has neither.
+    `numbers`: int64, the line or row of each in `where`, from 1.
     """
 
     query_ids: pa.StringArray
@@ -77,10 +81,14 @@ class Judged:
 
     def told(self, row: int) -> str:
         """Say what a row holds and where it stands."""
-        ids = f"{self.query_ids[row].as_py()} {self.doc_ids[row].as_py()} {int(self.grades[row])}"
-        if len(self.numbers) == 0:
-            return ids
-        return f"{ids} ({self.where}, {self.word} {int(self.numbers[row])})"
+        return f"{self._ids(row)} ({self.where}, {self.word} {int(self.numbers[row])})"
+
+    def short(self, row: int) -> str:
+        """Say the same without naming the file, which is no part of the content."""
+        return f"{self._ids(row)} ({self.word} {int(self.numbers[row])})"
+
+    def _ids(self, row: int) -> str:
+        return f"{self.query_ids[row].as_py()} {self.doc_ids[row].as_py()} {int(self.grades[row])}"
 
     def filter(self, keep: np.ndarray) -> Judged:
         """Return the rows for which `keep` (bool [rows]) is true."""
@@ -90,7 +98,7 @@ class Judged:
             self.doc_ids.filter(mask),
             self.grades[keep],
             self.where,
-            self.numbers[keep] if len(self.numbers) else self.numbers,
+            self.numbers[keep],
             self.word,
         )
 

@@ -127,7 +127,7 @@ def _judgements(reader: Reader, split: str, odd: Oddities) -> Judged:
             where=reader.place("qrels", split),
             do=f"keep one line for each pair, or {option('duplicate_qrel', 'keep_first')}",
         )
-    odd.add("conflicting_qrel", len(clashing), (judged.told(int(r)) for r in clashing["last"]))
+    odd.add("conflicting_qrel", len(clashing), (judged.short(int(r)) for r in clashing["last"]))
     odd.counts["repeated"] = surplus
     chosen = {"keep_last": "last", "keep_highest": "highest"}.get(action, "first")
     keep = np.zeros(len(judged), dtype=bool)
@@ -191,7 +191,7 @@ def _unknown_ids(
 def _drop(survey: Survey, split: str, gone: np.ndarray, kind: str) -> None:
     judged = survey.judged[split]
     rows = np.flatnonzero(gone)
-    survey.odd[split].add(kind, len(rows), (judged.told(int(row)) for row in rows))
+    survey.odd[split].add(kind, len(rows), (judged.short(int(row)) for row in rows))
     if len(rows):
         survey.judged[split] = judged.filter(~gone)
 
@@ -231,7 +231,7 @@ def _rows(reader: Reader, role: str, stream: Iterator[Texts]) -> Rows:
     keep = np.ones(total, dtype=bool)
     emptied = [(row, row_id) for row, row_id, _ in empty]
     keep[[row for row, _ in emptied]] = False
-    odd.add("empty_query", len(empty), (place for _, _, place in empty))
+    odd.add("empty_query", len(empty), (told for _, _, told in empty))
     _see_to_duplicates(reader, role, every, keep, odd)
     whole = bool(keep.all())
     return Rows(
@@ -266,7 +266,7 @@ def _bytes(block: Texts) -> np.ndarray:
 
 
 def _empty(reader: Reader, role: str, block: Texts, before: int) -> list[tuple[int, str, str]]:
-    """Return (row, id, place) of the empty queries that are to be dropped; refuses empty rows."""
+    """Return (row, id, id and place) of the empty queries that are to be dropped; refuses empty rows."""
     kind = "empty_document" if role == "corpus" else "empty_query"
     action = reader.on[kind]
     if action == "keep":
@@ -282,7 +282,8 @@ def _empty(reader: Reader, role: str, block: Texts, before: int) -> list[tuple[i
             where=block.place(row),
             do=f"leave it out, or {option(kind, 'keep')}",
         )
-    return [(before + r, block.ids[r].as_py(), block.place(r)) for r in rows.tolist()]
+    named = ((r, block.ids[r].as_py()) for r in rows.tolist())
+    return [(before + r, row_id, f"{row_id} ({block.short(r)})") for r, row_id in named]
 
 
 @dataclass(slots=True)
@@ -292,6 +293,7 @@ class _Twice:
     row: int
     content: tuple[str | None, str]
     place: str
+    short: str
 
 
 def _see_to_duplicates(
@@ -307,6 +309,7 @@ def _see_to_duplicates(
     same: dict[str, str] = {}
     clash: dict[str, str] = {}
     again = {"duplicate_row": 0, "conflicting_row": 0}
+    places: dict[str, str] = {}
     for row_id, found in _suspects(reader, role, suspects):
         first = seen.setdefault(row_id, found)
         if first is found:
@@ -319,7 +322,8 @@ def _see_to_duplicates(
                 clash,
             )
         )
-        told.setdefault(row_id, f"{row_id} ({first.place} and {found.place})")
+        told.setdefault(row_id, f"{row_id} ({first.short} and {found.short})")
+        places.setdefault(kind, f"{first.place} and {found.place}")
         again[kind] += 1
         if kind == "conflicting_row" and reader.on[kind] == "keep_last":
             keep[first.row], seen[row_id] = False, found
@@ -329,7 +333,7 @@ def _see_to_duplicates(
     if clash and reader.on["conflicting_row"] == "refuse":
         raise BadInput(
             f"{len(clash):,} {noun} ids occur more than once: {first_ten(list(clash))}, "
-            f"with different texts: {next(iter(clash.values()))}",
+            f"with different texts; the first: {places['conflicting_row']}",
             where=reader.place(role),
             do="give every row an id of its own; ids are compared byte for byte; or choose: "
             + " or ".join(option("conflicting_row", a) for a in ("keep_first", "keep_last")),
@@ -351,5 +355,8 @@ def _suspects(reader: Reader, role: str, suspects: np.ndarray) -> Iterator[tuple
         for row in np.flatnonzero(suspects[before : before + len(block)]).tolist():
             title = None if block.titles is None else block.titles[row].as_py()
             content = (title, block.texts[row].as_py())
-            yield block.ids[row].as_py(), _Twice(before + row, content, block.place(row))
+            yield (
+                block.ids[row].as_py(),
+                _Twice(before + row, content, block.place(row), block.short(row)),
+            )
         before += len(block)

@@ -150,7 +150,7 @@ class TabularReader:
             odd.add("other_ending", bool(ending), [f"{split}{ending}"])
         for path in self.files.get(role, ()):
             if self._is_table(path):
-                odd.add("quoted_field", self._marked(path, self.layouts[role]), [path.name])
+                odd.add("quoted_field", self._marked(path, self.layouts[role]))
         return odd
 
     def counts(self) -> dict[str, int]:

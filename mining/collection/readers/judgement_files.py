@@ -165,7 +165,7 @@ def _table(path: Path) -> Iterator[Row]:
     for number, line in _lines(path):
         if number == table.first:
             continue
-        cells = [clean(cell) for cell in _cells(line)]
+        cells = [clean(cell) for cell in _cells(line, width)]
         where = f"{path}, line {number}"
         if len(cells) not in (3, 4) and len(cells) != table.width:
             raise BadInput(
@@ -184,12 +184,18 @@ def _table(path: Path) -> Iterator[Row]:
         yield number, cells[query], cells[doc], grade_of(cells[grade], where)
 
 
-def _cells(line: str) -> list[str]:
-    """Return the columns of a line: by tabs, or by tabs and blanks as trec_eval has it."""
-    cells = line.split("\t")
-    if len(cells) >= 3 and not any(" " in cell.strip() for cell in cells[2:]):
-        return cells if cells[-1] or len(cells) == 3 else line.split()
-    blank = line.split()
+def _cells(line: str, width: int = 0) -> list[str]:
+    """Return the columns of a line: by tabs, or by tabs and blanks as trec_eval has it.
+
+    `width`: the number of columns of the lines before, where it is known; it decides.
+    """
+    cells, blank = line.split("\t"), line.split()
+    if width and width in (len(cells), len(blank)):
+        return cells if len(cells) == width else blank
+    mixed = any(" " in cell.strip() for cell in cells[2:])
+    mixed |= len(blank) == 4 and cells[0].split()[1:] in (["0"], ["Q0"])
+    if len(cells) == 3 or (len(cells) > 3 and cells[-1]):
+        return blank if mixed and len(blank) in (3, 4) else cells
     return blank if len(blank) in (3, 4) else cells
 
 

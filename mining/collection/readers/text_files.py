@@ -116,9 +116,9 @@ def table_of(path: Path, layout: Layout) -> Table:
             )
         known = _as_ever(cells, layout, order)
         return Table(clean, (ids, title if layout.title else None, text), number, known)
-    _refuse_unread_header(clean, layout, where)
     if len(cells) == 4 and layout.title and cells[1].startswith("http"):  # MS MARCO's documents
         return Table(["doc_id", "url", "title", "text"], (0, 2, 3), 0, True)
+    _refuse_unread_header(clean, layout, where)
     if len(cells) == 3 and layout.title:
         return Table(["doc_id", "title", "text"], (0, 1, 2), 0, True)
     return Table([layout.shown, "text"], (0, None, 1), 0, True)
