@@ -1,11 +1,11 @@
-"""BEIR folders: `corpus.jsonl`, `queries.jsonl` and `qrels/<split>.tsv`, each plain or compressed."""
+"""BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`, plain or compressed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ..errors import BadInput
-from .readers.text_files import BEIR_DOCUMENTS, BEIR_QUERIES
+from .readers.layouts import BEIR_DOCUMENTS, BEIR_QUERIES
 from .tabular import TabularReader
 
 

@@ -1,7 +1,8 @@
 """What columns and fields are called: one table of names for every reader.
 
-Names are compared without regard to case, and `-`, `_` and blanks are one: `Query-ID`, `query_id` and
-`query id` are the same name. Where a row has several of the names, the first of the table counts.
+Names are compared without regard to case, and `-`, `_` and blanks are one: `Query-ID`, `query_id`
+and `query id` are the same name. Where a row has several of the names, the first of the table
+counts.
 """
 
 from __future__ import annotations

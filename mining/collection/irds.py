@@ -170,8 +170,8 @@ class IrDatasetsReader:
 class DocumentFields:
     """What the text of a data set's documents is made of, by the type of its documents.
 
-    With `fields`: the title if it is among them, and the others joined by a blank. Without: title and
-    text (or body, or abstract) where a document has both, else the library's default text.
+    With `fields`: the title if it is among them, and the others joined by a blank. Without: title
+    and text (or body, or abstract) where a document has both, else the library's default text.
     """
 
     def __init__(self, name: str, doc: Any, fields: Sequence[str]):

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import json
 import re
-import zlib
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..errors import BadInput
+from ..inputs.blocks import COMPRESSED, explained, open_text
 from .columns import has_value, named
 
 _BOM = b"\xef\xbb\xbf"
-
-PACKED = (".gz", ".zst", ".bz2")
-"""Endings of compressed files that are read; a file is known by its first bytes, whatever its name."""
-
-_MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"BZh": ".bz2"}
 
 
 def existing(folder: Path, *names: str) -> Path | None:
     """Return the first of the named files that exists, plain before compressed, or None."""
     for name in names:
-        for candidate in (folder / name, *(folder / f"{name}{end}" for end in PACKED)):
+        for candidate in (folder / name, *(folder / f"{name}{end}" for end in COMPRESSED)):
             if candidate.is_file():
                 return candidate
     return None
@@ -34,7 +27,7 @@ def existing(folder: Path, *names: str) -> Path | None:
 
 def unpacked_name(name: str) -> str:
     """Return a file's name without the ending of its compression."""
-    end = next((end for end in PACKED if name.lower().endswith(end)), "")
+    end = next((end for end in COMPRESSED if name.lower().endswith(end)), "")
     return name[: len(name) - len(end)]
 
 
@@ -43,12 +36,17 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Only a line feed ends a line, so U+2028 and form feeds stay inside; a carriage return before it
     belongs to the line end, and a byte order mark at the start of the file is dropped. Empty lines
-    are skipped.
+    are skipped. One line at a time: for large files there is `rankmill.mining.inputs`.
     """
     number = 0
+    if not path.is_file():
+        raise missing(path)
+    read = [0]
     try:
-        with _opened(path) as stream:
-            for number, raw in enumerate(stream, 1):
+        with open_text(path) as stream, explained(path, read):
+            lines: Any = stream if stream.seekable() else io.BufferedReader(stream)  # zstd's
+            for number, raw in enumerate(lines, 1):
+                read[0] = number
                 line = raw.removesuffix(b"\n").removesuffix(b"\r")
                 if number == 1:
                     line = line.removeprefix(_BOM)
@@ -59,28 +57,6 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             f"invalid UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start + 1}",
             where=f"{path}, line {number}",
             do="convert the file to UTF-8, for example with iconv",
-        ) from error
-    except EOFError as error:
-        raise BadInput(
-            f"the {_packing(path)} file ends too early, after line {number}",
-            where=path,
-            do="the file is truncated: fetch or compress it again",
-        ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise BadInput(
-            f"bad gzip data after line {number}: {error}",
-            where=path,
-            do="the file is damaged: fetch or compress it again",
-        ) from error
-    except FileNotFoundError as error:
-        raise missing(path) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise BadInput(  # what bz2 and zstd say of bytes that are not theirs
-            f"bad {_packing(path)} data after line {number}: {error}",
-            where=path,
-            do="the file is damaged or truncated: fetch or compress it again",
         ) from error
 
 
@@ -227,26 +203,3 @@ def missing(path: Path, do: str | None = None) -> BadInput:
         where=folder,
         do=do or f"the folder holds: {', '.join(there) or 'nothing'}",
     )
-
-
-def _packing(path: Path) -> str:
-    """Say how a file is compressed: by its first bytes, else by its ending; "" for a plain one."""
-    with open(path, "rb") as stream:
-        head = stream.read(4)
-    found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
-    end = found or (path.suffix.lower() if path.suffix.lower() in PACKED else "")
-    return {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", "": ""}[end]
-
-
-def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
-    packing = _packing(path)
-    if packing == "gzip":
-        return gzip.open(path, "rb")
-    if packing == "bzip2":
-        return bz2.open(path, "rb")
-    if packing == "zstd":
-        import pyarrow as pa
-
-        unpacked: Any = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-        return io.BufferedReader(unpacked, 1 << 20)
-    return open(path, "rb")

@@ -12,21 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, UsageError
+from ..inputs.blocks import COMPRESSED
 from ..store.files import sha256_of
 from .base import Judged, Texts
-from .lines import PACKED, missing, unpacked_name
+from .lines import missing, unpacked_name
 from .policies import Oddities, Policies
+from .readers.json_rows import jsonl_texts
 from .readers.judgement_files import ENDINGS, ending_of, qrels_files, read_judgements, reading_of
+from .readers.layouts import DOCUMENTS, QUERIES, Layout
 from .readers.parquet_rows import parquet_texts
-from .readers.text_files import (
-    DOCUMENTS,
-    QUERIES,
-    Layout,
-    jsonl_texts,
-    quoted_fields,
-    table_of,
-    tsv_texts,
-)
+from .readers.tsv_rows import quoted_fields, table_of, tsv_texts
 
 Row = tuple[int, dict[str, Any]]
 """(line or row number from 1, fields by name)."""
@@ -96,7 +91,7 @@ class TabularReader:
     def _marked(self, path: Path, layout: Layout) -> int:
         if self.on["quoted_field"] == "keep":
             return 0
-        return quoted_fields(path, table_of(path, layout).header)
+        return quoted_fields(path, table_of(path, layout))
 
     def facts(self) -> dict[str, Any]:
         """Return the SHA-256 of every file, and how it is read where that is not the plain way."""
@@ -215,7 +210,7 @@ def _fact(hashes: list[str], reading: dict[str, str]) -> Any:
 
 def _named(place: Path, names: Sequence[str], endings: Sequence[str]) -> list[Path]:
     """Return the files of a folder called NAME.ending, plain before compressed."""
-    wanted = [f"{n}{end}{packed}" for n in names for end in endings for packed in ("", *PACKED)]
+    wanted = [f"{n}{end}{packed}" for n in names for end in endings for packed in ("", *COMPRESSED)]
     return [place / name for name in wanted if (place / name).is_file()]
 
 

@@ -63,7 +63,7 @@ def test_truncated_plain_file(workspace, tiny):
 def test_truncated_gzip(workspace, tiny, cut):
     packed = zipped(tiny / "corpus.jsonl")
     packed.write_bytes(packed.read_bytes()[:-cut])
-    refused(workspace, f"beir:{tiny}", "the gzip file ends too early", "corpus.jsonl.gz")
+    refused(workspace, f"beir:{tiny}", "the compressed file ends too early", "corpus.jsonl.gz")
 
 
 def test_every_cut_of_a_gzip_file_is_refused(tmp_path):
@@ -71,7 +71,7 @@ def test_every_cut_of_a_gzip_file_is_refused(tmp_path):
     path = tmp_path / "small.jsonl.gz"
     for cut in range(2, len(whole)):
         path.write_bytes(whole[:cut])
-        with pytest.raises(BadInput, match="ends too early|bad gzip data"):
+        with pytest.raises(BadInput, match="ends too early|bad compressed data"):
             list(read_lines(path))
     path.write_bytes(whole + whole)  # two members, as tools that append write them
     assert [number for number, _ in read_lines(path)] == [1, 2, 3, 4, 5, 6]
@@ -83,12 +83,12 @@ def test_damaged_gzip(workspace, tiny):
     data[len(data) // 2] ^= 0xFF
     data[-6] ^= 0xFF  # and the checksum, should the stream still be readable
     packed.write_bytes(data)
-    refused(workspace, f"beir:{tiny}", "bad gzip data after line", "queries.jsonl.gz")
+    refused(workspace, f"beir:{tiny}", "bad compressed data after line", "queries.jsonl.gz")
 
 
 def test_plain_file_called_gzip(workspace, tiny):
     (tiny / "corpus.jsonl").rename(tiny / "corpus.jsonl.gz")
-    refused(workspace, f"beir:{tiny}", "bad gzip data", "Not a gzipped file")
+    refused(workspace, f"beir:{tiny}", "bad compressed data", "Not a gzipped file")
 
 
 def test_invalid_utf8_names_the_line(workspace, tiny):

@@ -416,7 +416,7 @@ def test_every_cut_of_a_compressed_file_is_refused(tmp_path: Path, kind: str) ->
     assert len(list(read_lines(path))) == len(DOCS)
     for cut in range(1, len(whole)):
         path.write_bytes(whole[:cut])
-        with pytest.raises(BadInput, match="too early|bad (zstd|bzip2) data"):
+        with pytest.raises(BadInput, match="too early|bad compressed data"):
             list(read_lines(path))
 
 

@@ -9,12 +9,18 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
 from ...errors import BadInput
+from ...inputs.blocks import read_blocks
+from ...inputs.fields import Fields
 from .. import columns
 from ..base import Judged, judged_of
 from ..lines import field, grade_of, read_lines, read_objects, unpacked_name
 from .parquet_rows import parquet_judgements
-from .quoting import unquoted, written_by_csv
+from .quoting import MARK, Evidence, unquoted
 
 TABLES = (".tsv", ".txt", ".qrels", ".qrel", ".trec", ".tab")
 ENDINGS = (*TABLES, ".jsonl", ".ndjson", ".parquet")
@@ -63,7 +69,7 @@ def read_judgements(path: Path) -> Judged:
         return parquet_judgements(path)
     if name.endswith((".jsonl", ".ndjson")):
         return judged_of(_objects(path), str(path))
-    return judged_of(_table(path), str(path))
+    return _by_blocks(path) or judged_of(_table(path), str(path))
 
 
 def reading_of(path: Path) -> dict[str, str]:
@@ -109,7 +115,18 @@ class Table:
         number, line = next(_lines(path), (0, ""))
         cells = [unquoted(cell) for cell in _cells(line)] if line else []
         self._read_header(number, cells)
-        self.quoted = written_by_csv(line for n, line in _lines(path) if n != self.first)
+        self.quoted = self._written_by_csv()
+
+    def _written_by_csv(self) -> bool:
+        if not any((block.data == ord(MARK)).any() for block in read_blocks(self.path)):
+            return False
+        rows = [_cells(line) for number, line in _lines(self.path) if number != self.first]
+        width = min((len(cells) for cells in rows), default=0)
+        evidence = Evidence(width)
+        cells_by_column = [
+            pa.array([cells[i] for cells in rows], pa.string()) for i in range(width)
+        ]
+        return bool(rows) and evidence.add(cells_by_column) and evidence.found
 
     def _read_header(self, number: int, cells: list[str]) -> None:
         where = f"{self.path}, line {number}"
@@ -156,6 +173,42 @@ def table_of(path: Path) -> Table:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines with something on them."""
     return ((number, line) for number, line in read_lines(path) if line.strip())
+
+
+def _by_blocks(path: Path) -> Judged | None:
+    """Return the judgements of a file whose lines are all alike; None for one to be read by line."""
+    table = table_of(path)
+    if table.quoted:
+        return None
+    width, read = table.width, []
+    for block in read_blocks(path):
+        blanks = not (block.data == ord("\t")).any()
+        fields = Fields(block, width or 4, at_blanks=blanks)
+        rows = np.flatnonzero(fields.lines != table.first)
+        if not len(rows):
+            continue
+        width = width or int(fields.widths[rows[0]])
+        if (fields.widths[rows] != width).any() or (table.order is None and width not in (3, 4)):
+            return None
+        if not blanks and (block.data == ord(" ")).any():
+            return None
+        query, doc, grade = table.order or (0, width - 2, width - 1)
+        said: pl.Series = pl.from_arrow(fields.text(grade, rows))  # type: ignore[assignment]
+        grades = said.cast(pl.Int16, strict=False)
+        if grades.null_count():
+            return None
+        numbers = fields.lines[rows]
+        read.append((fields.text(query, rows), fields.text(doc, rows), grades, numbers))
+    if not read:
+        return None
+    queries, docs, marks, numbers = zip(*read, strict=True)
+    return Judged(
+        pa.concat_arrays(queries),
+        pa.concat_arrays(docs),
+        np.concatenate([one.to_numpy() for one in marks]).astype(np.int32),
+        str(path),
+        np.concatenate(numbers),
+    )
 
 
 def _table(path: Path) -> Iterator[Row]:

@@ -8,16 +8,13 @@ bottom. Otherwise marks are part of the text, as in MS MARCO's files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 MARK = '"'
-
-
-def well_formed(cell: str) -> bool:
-    """Say whether a field with marks is one that csv would write: marks around it, doubled inside."""
-    inside = cell[1:-1]
-    framed = len(cell) >= 2 and cell[0] == MARK and cell[-1] == MARK
-    return framed and MARK not in inside.replace(MARK * 2, "")
 
 
 def unquoted(cell: str) -> str:
@@ -25,25 +22,44 @@ def unquoted(cell: str) -> str:
     return cell[1:-1].replace(MARK * 2, MARK) if cell.startswith(MARK) else cell
 
 
-def written_by_csv(lines: Iterable[str]) -> bool:
-    """Say whether the lines of a tab-separated file, its header left out, are quoted as csv does.
+def unquoted_column(cells: pa.StringArray) -> pa.StringArray:
+    """Return what the fields of a column of a file that csv wrote stand for."""
+    inside = pc.replace_substring(pc.utf8_slice_codeunits(cells, 1, -1), MARK * 2, MARK)
+    return pc.if_else(pc.starts_with(cells, MARK), inside, cells)
 
-    Stops at the first line that is not.
+
+class Evidence:
+    """What the rows of a table tell of how it was written; `add` is asked block by block.
+
+    `fields`: how many stand in marks so far. `found`: a doubled mark, or a column in marks from top
+    to bottom.
     """
-    doubled, rows = False, 0
-    framed: list[bool] = []
-    for line in lines:
-        cells = line.split("\t")
-        if MARK not in line:
-            framed = [False] * len(cells)
-            rows += 1
-            continue
-        for cell in cells:
-            if MARK in cell:
-                if not well_formed(cell):
-                    return False
-                doubled = doubled or MARK * 2 in cell[1:-1]
-        marked = [cell.startswith(MARK) for cell in cells]
-        framed = [a and b for a, b in zip(framed, marked, strict=False)] if rows else marked
-        rows += 1
-    return doubled or (rows > 1 and any(framed))
+
+    def __init__(self, width: int):
+        self.fields = 0
+        self._doubled = False
+        self._rows = 0
+        self._framed = np.zeros(width, dtype=np.int64)
+
+    @property
+    def found(self) -> bool:
+        """Whether there is evidence that csv wrote the file."""
+        return self._doubled or (self._rows > 1 and bool((self._framed == self._rows).any()))
+
+    def add(self, columns: Sequence[pa.StringArray]) -> bool:
+        """Take in the columns of some rows; False if a field has marks that csv would not write."""
+        self._rows += len(columns[0])
+        for place, cells in enumerate(columns):
+            marked = cells.filter(pc.match_substring(cells, MARK))
+            if not len(marked):
+                continue
+            if not pc.all(pc.match_substring_regex(marked, _WRITTEN)).as_py():
+                return False
+            inside = pc.utf8_slice_codeunits(marked, 1, -1)
+            self._doubled |= bool(pc.any(pc.match_substring(inside, MARK * 2)).as_py())
+            self._framed[place] += len(marked)
+            self.fields += len(marked)
+        return True
+
+
+_WRITTEN = r'(?s)^"([^"]|"")*"$'

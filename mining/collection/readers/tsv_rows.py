@@ -1,4 +1,4 @@
-"""Documents and queries in JSON Lines, TSV or Parquet: one file as blocks of Arrow columns."""
+"""Documents and queries in tab-separated files, cut into fields by a kernel."""
 
 from __future__ import annotations
 
@@ -7,74 +7,50 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
 from ...errors import BadInput
+from ...inputs.blocks import read_blocks
+from ...inputs.fields import Fields
 from .. import columns
-from ..base import Texts, texts_of
-from ..lines import field, object_of, read_lines
-from .quoting import MARK, unquoted, written_by_csv
-
-Row = tuple[int, str, str | None, str]
-"""(line, id, title or None, text)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Which fields are read: the names of the id and of the text, and whether there are titles."""
-
-    ids: columns.Names
-    texts: columns.Names
-    title: bool
-    shown: str
-
-
-DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "doc_id")
-QUERIES = Layout(columns.QUERY_ID, columns.QUERY_TEXT, False, "query_id")
-BEIR_DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "_id")
-BEIR_QUERIES = Layout(columns.QUERY_ID, columns.QUERY_TEXT, False, "_id")
-
-
-def jsonl_texts(path: Path, layout: Layout) -> Iterator[Texts]:
-    """Yield the rows of a JSON Lines file."""
-    return texts_of(_objects(path, layout), str(path))
-
-
-def _objects(path: Path, layout: Layout) -> Iterator[Row]:
-    matters = frozenset((*layout.ids, *layout.texts, *columns.TITLE))
-    for number, line in read_lines(path):
-        if line.isspace():
-            continue
-        row = object_of(line, path, number, matters)
-        row_id = field(row, layout.ids, path, number, shown=layout.shown)
-        title = None
-        if layout.title:
-            heading = columns.has_value(row, columns.TITLE)
-            empty = heading is None or not row[heading]
-            title = "" if empty else field(row, columns.TITLE, path, number)
-        yield number, row_id, title, field(row, layout.texts, path, number, shown="text")
+from ..base import Texts
+from ..lines import read_lines
+from .layouts import Layout
+from .quoting import Evidence, unquoted, unquoted_column
 
 
 def tsv_texts(path: Path, layout: Layout, unquote: bool) -> Iterator[Texts]:
     """Yield the rows of a tab-separated file; `unquote`: csv's quotation marks are taken away."""
-    return texts_of(_lines(path, layout, unquote), str(path))
-
-
-def _lines(path: Path, layout: Layout, unquote: bool) -> Iterator[Row]:
     table = table_of(path, layout)
     ids, title, text = table.order
-    for number, line in read_lines(path):
-        if number == table.header:
+    for block in read_blocks(path):
+        fields = Fields(block, table.width)
+        rows = _checked(fields, table)
+        if not len(rows):
             continue
-        cells = line.split("\t")
-        if len(cells) != table.width:
-            raise BadInput(
-                f"{len(cells)} columns, expected {table.width}: {', '.join(table.names)}",
-                where=f"{path}, line {number}",
-                do="one row per line, columns separated by single tabs; no tab or line end in a text",
-            )
+        cells = {i: fields.text(i, rows) for i in (ids, title, text) if i is not None}
         if unquote:
-            cells = [unquoted(cell) for cell in cells]
-        heading = None if not layout.title else "" if title is None else cells[title]
-        yield number, cells[ids], heading, cells[text]
+            cells = {i: unquoted_column(column) for i, column in cells.items()}
+        titles = None
+        if layout.title:
+            titles = pa.array([""] * len(rows)) if title is None else cells[title]
+            titles = titles.cast(pa.large_string())
+        body = cells[text].cast(pa.large_string())
+        yield Texts(cells[ids], titles, body, str(path), fields.lines[rows])
+
+
+def _checked(fields: Fields, table: Table) -> np.ndarray:
+    """Return the rows of a block without the header; refuses another number of columns."""
+    rows = np.flatnonzero(fields.lines != table.header)
+    wrong = rows[fields.widths[rows] != table.width]
+    if len(wrong):
+        raise BadInput(
+            f"{fields.widths[wrong[0]]} columns, expected {table.width}: {', '.join(table.names)}",
+            where=fields.where(int(wrong[0])),
+            do="one row per line, columns separated by single tabs; no tab or line end in a text",
+        )
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +131,18 @@ def _refuse_unread_header(cells: list[str], layout: Layout, where: str) -> None:
         )
 
 
-@cache
-def _quoted(path: Path, header: int, size: int, changed: int) -> int:
-    lines = (line for number, line in read_lines(path) if number != header)
-    if not written_by_csv(lines):
-        return 0
-    marked = (line for number, line in read_lines(path) if number != header)
-    return sum(cell.startswith(MARK) for line in marked for cell in line.split("\t"))
-
-
-def quoted_fields(path: Path, header: int) -> int:
+def quoted_fields(path: Path, table: Table) -> int:
     """Return how many fields of a file stand in csv's quotation marks; 0 if it is not written so."""
     about = path.stat()
-    return _quoted(path, header, about.st_size, about.st_mtime_ns)
+    return _quoted(path, table.header, table.width, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _quoted(path: Path, header: int, width: int, size: int, changed: int) -> int:
+    evidence = Evidence(width)
+    for block in read_blocks(path):
+        fields = Fields(block, width)
+        rows = np.flatnonzero((fields.lines != header) & (fields.widths == width))
+        if not evidence.add([fields.text(i, rows) for i in range(width)]):
+            return 0
+    return evidence.fields if evidence.found else 0
