@@ -28,7 +28,8 @@ class Option:
     stands without a flag on the command line. `flag`: a short flag, or the flag where it is not
     the name (a list is said in the singular: `--filter`). `least`, `most`, `above`, `below`: limits
     of a number. `choices`: the only texts. `of`: the kind of artifact that a name stands for.
-    `count`: the command line and recipes also read 100k and 1.5M.
+    `count`: the command line and recipes also read 100k and 1.5M. `output`: what is written there,
+    a `file` or a new `folder`; whether it can be is looked at before any work.
     """
 
     help: str
@@ -43,6 +44,7 @@ class Option:
     choices: tuple[str, ...] = ()
     of: str | None = None
     count: bool = False
+    output: str | None = None
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a value outside the limits, or none of the choices."""
@@ -228,6 +230,16 @@ def count_of(text: str | int) -> int:
     if not match:
         raise UsageError(f"{text!r} is not a count", do="write 50000, 100k or 1M")
     return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
+
+
+def check_outputs(value: Any) -> None:
+    """Refuse places where a request's outputs cannot be written; raises BadInput."""
+    from .store.files import check_folder_place, check_place  # it needs Arrow, --help does not
+
+    for field in options_of(type(value)):
+        place = getattr(value, field.name)
+        if field.option.output is not None and place is not None:
+            (check_folder_place if field.option.output == "folder" else check_place)(place)
 
 
 def check_options(value: Any) -> None:

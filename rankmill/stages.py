@@ -145,7 +145,7 @@ class Mine(Request["Artifact"]):
     split: Annotated[str, SPLIT]
     depth: Annotated[int, Option("Documents per query.", unit="documents", least=1)] = 100
     seed: Annotated[int, SEED] = 0
-    trec: Annotated[str | Path | None, Option("Also write a TREC run here.")] = None
+    trec: Annotated[str | Path | None, Option("Also write a TREC run here.", output="file")] = None
 
     def perform(self) -> Artifact:
         """Return the run: at most `depth` documents for each query of the split."""
@@ -619,7 +619,9 @@ class Train(Settings, Request["Artifact"]):
     checkpoint_s: Annotated[
         float, Option("Seconds between checkpoints.", unit="seconds", above=0)
     ] = 60.0
-    to: Annotated[str | Path | None, Option("Also copy the checkpoint to this folder.")] = None
+    to: Annotated[
+        str | Path | None, Option("Also copy the checkpoint to this folder.", output="folder")
+    ] = None
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)  # looks at the options of a request too
@@ -1006,7 +1008,7 @@ class Export(Request["Exported"]):
     ]
     groups: Annotated[Artifact, GROUPS]
     _: KW_ONLY
-    to: Annotated[str | Path, Option("A folder, new or empty.")]
+    to: Annotated[str | Path, Option("A folder, new or empty.", output="folder")]
     scores: Annotated[
         Artifact | None,
         Option("Write these scores instead of the groups' own.", of="scores"),

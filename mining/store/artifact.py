@@ -200,6 +200,9 @@ def take_over(compared: frozenset[Compared]) -> None:
     _checked.update(compared)
 
 
+_SAID = {"kind", "fingerprint", "parameters", "inputs", "metadata", "parts", "counts", "dropped"}
+
+
 def _read_manifest(path: Path) -> bytes:
     try:
         return (path / "manifest.json").read_bytes()
@@ -215,7 +218,9 @@ def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
         version = int(manifest["format"])
-    except (ValueError, KeyError, TypeError) as error:
+        if version == FORMAT_VERSION and not manifest.keys() >= _SAID:
+            raise KeyError(*(_SAID - manifest.keys()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(
             "manifest.json is damaged",
             where=path / "manifest.json",

@@ -392,8 +392,12 @@ def _lacks(full: str, section: str, where: str) -> UsageError:
 
 
 def _overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    known: set[str] = set()
     for text in overrides:
         key, equals, value = text.partition("=")
+        if key.strip() in known:
+            raise UsageError(f"--set {key.strip()} is given twice", do="keep one of the two")
+        known.add(key.strip())
         if not equals:
             raise UsageError(f"--set {text!r} has no '='", do="write --set train.documents=20000")
         *tables, last = key.strip().split(".")
