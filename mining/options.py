@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from .errors import UsageError
 from .names import nearest
+from .ranges import MOST_COUNTED, MOST_MEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,30 @@ class Option:
             known = nearest(str(value), self.choices)
             raise UsageError(f"{name}={value} is not one of {', '.join(self.choices)}", do=known)
         for limit, holds, word in (
-            (self.least, lambda v, least: v >= least, "at least"),
-            (self.most, lambda v, most: v <= most, "at most"),
+            (self._least(value), lambda v, least: v >= least, "at least"),
+            (self._most(value), lambda v, most: v <= most, "at most"),
             (self.above, lambda v, low: v > low, "above"),
             (self.below, lambda v, high: v < high, "below"),
         ):
             if limit is not None and not holds(value, limit):
-                raise UsageError(f"{name}={value} must be {word} {limit:g}")
+                shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+                raise UsageError(f"{name}={str(value)[:40]} must be {word} {shown}")
+
+    def _least(self, value: Any) -> float | None:
+        """Return the smallest number: declared, or the smallest that makes sense."""
+        if self.least is not None or self.above is not None or not _is_number(value):
+            return self.least
+        return -MOST_MEASURED
+
+    def _most(self, value: Any) -> float | None:
+        """Return the largest number: declared, or the largest that makes sense."""
+        if self.most is not None or self.below is not None or not _is_number(value):
+            return self.most
+        return MOST_MEASURED if self.count or isinstance(value, float) else MOST_COUNTED
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 HANDLES = ("Artifact", "Collection", "Workspace", "Execution", "Exported")

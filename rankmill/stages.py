@@ -1101,7 +1101,7 @@ class ImportScores(Request["Artifact"]):
         str,
         Option("Of scores: ids that the collection lacks.", choices=("error", "skip")),
     ] = "error"
-    sign: Annotated[int, Option("Of scores: -1 where lower is better.")] = 1
+    sign: Annotated[int, Option("Of scores: -1 where lower is better.", least=-1, most=1)] = 1
 
     def perform(self) -> Artifact:
         """Return the scores."""

@@ -236,6 +236,13 @@ def recipe_of(data: Mapping[str, Any], where: str) -> Recipe:
             "the recipe names both train.loss and train.losses", where=where, do="keep one of them"
         )
     seeds = own["train"]["seeds"]
+    for name, seed in (("seed", top["seed"]), *(("train.seeds", one) for one in seeds)):
+        if type(seed) is not int or not 0 <= seed < 2**63:
+            raise UsageError(
+                f"{name}: {str(seed)[:40]} is no seed",
+                where=where,
+                do="give whole numbers from 0 to 2^63 - 1",
+            )
     if len(set(seeds)) != len(seeds):
         raise UsageError(
             f"train.seeds {seeds} holds a seed twice", where=where, do="name each seed once"
