@@ -94,6 +94,7 @@ def _unit(unit: str | None) -> str:
 
 
 collect = verb(stages.Collect)
+survey = verb(stages.SurveyCollection)
 rewrite = verb(stages.Rewrite)
 mine = verb(stages.Mine)
 pool = verb(stages.Pool)
@@ -148,6 +149,7 @@ __all__ = [
     "stats",
     "subsample",
     "summarise",
+    "survey",
     "terms",
     "train",
 ]

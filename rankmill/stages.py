@@ -22,6 +22,7 @@ from rankmill.training.settings import Settings
 if TYPE_CHECKING:
     from rankmill.mining.audit.explain import Explanation
     from rankmill.mining.collection import Collection
+    from rankmill.mining.collection.overview import Overview
     from rankmill.mining.exports import Exported
     from rankmill.mining.store import Artifact, Workspace
     from rankmill.training.ordering import Terms
@@ -86,6 +87,28 @@ class Collect(Request["Collection"]):
             "'text' or 'title'.",
         ),
     ] = "title text"
+    splits: Annotated[
+        Names, Option("Only these splits of the judgements; may be repeated.", example="test")
+    ] = ()
+    on: Annotated[
+        Names,
+        Option(
+            "What is done with odd rows: KIND=ACTION, may be repeated (docs/data.md).",
+            example="dangling_qrel=drop",
+        ),
+    ] = ()
+    fields: Annotated[
+        str | None,
+        Option("Of ir: the fields that a document's text is made of.", example="title,body,url"),
+    ] = None
+    excluded_grade: Annotated[
+        int,
+        Option(
+            "Grade of documents that are neither positive nor negative for their query.",
+            least=-(2**15),
+            most=0,
+        ),
+    ] = -100
 
     def perform(self) -> Collection:
         """Read the collection, or find it."""
@@ -94,7 +117,32 @@ class Collect(Request["Collection"]):
 
         place = self.workspace
         where = place if isinstance(place, Workspace) else Workspace(place)
-        return collect(where, self.spec, title=self.title, executor=self.where)
+        fields = [one.strip() for one in (self.fields or "").split(",") if one.strip()]
+        asked = self.given("spec", "workspace", "fields")
+        return collect(where, self.spec, **asked, fields=fields, executor=self.where)
+
+
+@dataclass(frozen=True)
+class SurveyCollection(Request["Overview"]):
+    """Say what a collection holds and what is odd about it: sizes, lengths, copies, judgements.
+
+    Example: rankmill survey nf
+    """
+
+    verb: ClassVar[str] = "survey"
+    stored: ClassVar[bool] = False
+    sharded: ClassVar[bool] = False
+
+    collection: Annotated[
+        Collection,
+        Option("Name of a collection.", of="collection", argument=True, example="nf"),
+    ]
+
+    def perform(self) -> Overview:
+        """Return what was found."""
+        from rankmill.mining.collection.overview import overview_of
+
+        return overview_of(self.collection)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from ..actors import INLINE, Execution
+from ..errors import BadInput, UsageError
+from ..names import nearest
 from ..store import Workspace
 from . import ingest
 from .base import open_reader, reader_kind
-from .handles import EVERY_QUERY, Collection, Corpus, Qrels, Queries
+from .handles import EVERY_QUERY, EXCLUDED, Collection, Corpus, Qrels, Queries
+from .policies import policies_of
 from .survey import Survey, look_through
 
 __all__ = ["EVERY_QUERY", "Collection", "Corpus", "Qrels", "Queries", "collect"]
@@ -20,6 +24,10 @@ def collect(
     spec: str,
     *,
     title: str = "title text",
+    splits: Sequence[str] = (),
+    on: Sequence[str] | Mapping[str, str] = (),
+    fields: Sequence[str] = (),
+    excluded_grade: int = EXCLUDED,
     name: str | None = None,
     executor: Execution = INLINE,
 ) -> Collection:
@@ -28,18 +36,24 @@ def collect(
     `spec`: `beir:PATH`, `ir:ID`, `tsv:PATH`, `jsonl:PATH`, `parquet:PATH` (a folder with documents,
     queries and qrels, or one file of documents), `python-docs` or `python-docs:held-out`.
     `title`: what a document's text is made of: `title text` (joined with one space), `title+text`
-    (the same, and the title can be weighed), `text` or `title`. `name`: an alias for the
-    collection.
+    (the same, and the title can be weighed), `text` or `title`. `splits`: only these; none means
+    all. `on`: what is done with odd rows, `kind=action` or a mapping (`policies.KINDS`). `fields`:
+    of `ir:`, the fields that a text is made of. `excluded_grade`: the grade of documents that are
+    neither positive nor negative for their query. `name`: an alias for the collection.
 
     Everything is read and checked before the first byte is written. Raises BadInput with file and
     line for what cannot be used, UsageError for an unknown kind of source or title policy. One
     process streams; `executor` serves its progress only.
     """
-    ingest.title_policy(title)
+    ingest.check_title_policy(title)
+    if excluded_grade >= 1:
+        raise UsageError(
+            f"excluded_grade={excluded_grade} would be a positive", do="give a grade below 1"
+        )
     spec = _absolute(spec)
-    reader = open_reader(spec)
-    request = ingest.Request(spec, title, reader.facts())
-    splits = sorted(request.facts["qrels"])
+    reader = open_reader(spec, policies_of(on), fields)
+    request = ingest.Request(spec, title, reader.facts(), reader, tuple(fields), excluded_grade)
+    splits = _chosen(splits, request.facts["qrels"])
     has_queries = request.facts["queries"] is not None
 
     @cache
@@ -59,6 +73,15 @@ def collect(
     if name is not None:
         workspace.alias(name, artifact)
     return Collection(artifact)
+
+
+def _chosen(wanted: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Return the splits that are read, sorted; raises BadInput for one that is not there."""
+    there = sorted(known)
+    for split in wanted:
+        if split not in there:
+            raise BadInput(f"the collection has no split {split!r}", do=nearest(split, there))
+    return sorted(set(wanted)) if wanted else there
 
 
 def _absolute(spec: str) -> str:

@@ -2,29 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
 
 from ..errors import UsageError
 from ..names import nearest
+from .policies import Oddities, Policies
 
 Document = tuple[str, str, str]
 """(doc_id, title, text), exactly as the source has them."""
 
-Judgement = tuple[str, str, int]
-"""(query_id, doc_id, grade)."""
+BLOCK = 8192
 
-QREL_HEADERS = frozenset({"query-id", "query_id", "qid", "query"})
-"""First column names that mark the first line of a judgement file as a header."""
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A block of documents or queries in file order, as Arrow columns of equal length.
+
+    `ids`: string; `titles`, `texts`: large_string, without nulls; queries have no titles (None).
+    `where`: the file or data set; `numbers`: of each row its line or row in it, from 1, int64.
+    """
+
+    ids: pa.StringArray
+    titles: pa.LargeStringArray | None
+    texts: pa.LargeStringArray
+    where: str
+    numbers: np.ndarray
+    word: str = "line"
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def place(self, row: int) -> str:
+        """Say where a row of the block stands."""
+        return f"{self.where}, {self.word} {int(self.numbers[row])}"
+
+    def short(self, row: int) -> str:
+        """Say where a row stands without naming the file, which is no part of the content."""
+        return f"{self.word} {int(self.numbers[row])}"
+
+    def filter(self, keep: np.ndarray) -> Texts:
+        """Return the rows for which `keep` (bool [rows]) is true."""
+        mask = pa.array(keep)
+        titles = None if self.titles is None else self.titles.filter(mask)
+        texts, numbers = self.texts.filter(mask), self.numbers[keep]
+        return Texts(self.ids.filter(mask), titles, texts, self.where, numbers, self.word)
+
+    def slice(self, start: int, length: int) -> Texts:
+        """Return some of the rows, without a copy."""
+        titles = None if self.titles is None else self.titles.slice(start, length)
+        ids, texts = self.ids.slice(start, length), self.texts.slice(start, length)
+        numbers = self.numbers[start : start + length]
+        return Texts(ids, titles, texts, self.where, numbers, self.word)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Judgements in file order: ids as string columns, grades int32, and where each stands.
+
+    `numbers`: int64, the line or row of each in `where`, from 1.
+    """
+
+    query_ids: pa.StringArray
+    doc_ids: pa.StringArray
+    grades: np.ndarray
+    where: str
+    numbers: np.ndarray
+    word: str = "line"
+
+    def __len__(self) -> int:
+        return len(self.grades)
+
+    def told(self, row: int) -> str:
+        """Say what a row holds and where it stands."""
+        return f"{self._ids(row)} ({self.where}, {self.word} {int(self.numbers[row])})"
+
+    def short(self, row: int) -> str:
+        """Say the same without naming the file, which is no part of the content."""
+        return f"{self._ids(row)} ({self.word} {int(self.numbers[row])})"
+
+    def _ids(self, row: int) -> str:
+        return f"{self.query_ids[row].as_py()} {self.doc_ids[row].as_py()} {int(self.grades[row])}"
+
+    def filter(self, keep: np.ndarray) -> Judged:
+        """Return the rows for which `keep` (bool [rows]) is true."""
+        mask = pa.array(keep)
+        return Judged(
+            self.query_ids.filter(mask),
+            self.doc_ids.filter(mask),
+            self.grades[keep],
+            self.where,
+            self.numbers[keep],
+            self.word,
+        )
+
+
+def texts_of(
+    rows: Iterable[tuple[int, str, str | None, str]], where: str, word: str = "line"
+) -> Iterator[Texts]:
+    """Yield blocks of rows of (number, id, title or None, text)."""
+    stream = iter(rows)
+    while block := list(islice(stream, BLOCK)):
+        numbers, ids, titles, texts = zip(*block, strict=True)
+        yield Texts(
+            pa.array(ids, pa.string()),
+            None if titles[0] is None else pa.array(titles, pa.large_string()),
+            pa.array(texts, pa.large_string()),
+            where,
+            np.array(numbers, dtype=np.int64),
+            word,
+        )
+
+
+def judged_of(rows: Iterable[tuple[int, str, str, int]], where: str, word: str = "line") -> Judged:
+    """Return judgements given as rows of (number, query_id, doc_id, grade)."""
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    numbers, query_ids, doc_ids, grades = columns
+    return Judged(
+        pa.array(query_ids, pa.string()),
+        pa.array(doc_ids, pa.string()),
+        np.array(grades, dtype=np.int32),
+        where,
+        np.array(numbers, dtype=np.int64),
+        word,
+    )
 
 
 class Reader(Protocol):
     """Streams one source of a collection; every iterator may be asked for more than once.
 
+    `on` says what is done with odd rows; `odd` gathers what the reader itself found odd, by role
+    ("corpus", "queries", "qrels[SPLIT]").
+
     Readers raise BadInput with file and line for what cannot be read. They do not look for
     duplicate or unknown ids: that is done once for all of them (survey.py).
     """
+
+    on: Policies
 
     def facts(self) -> dict[str, Any]:
         """Return what identifies the content: {"corpus": …, "queries": … or None, "qrels": {split:
@@ -34,16 +154,20 @@ class Reader(Protocol):
         """
         ...
 
-    def documents(self) -> Iterator[Document]:
-        """Yield every document in file order."""
+    def documents(self) -> Iterator[Texts]:
+        """Yield every document in file order, with its title."""
         ...
 
-    def queries(self) -> Iterator[tuple[str, str]]:
-        """Yield (query_id, text) of every query in file order; nothing where there are none."""
+    def queries(self) -> Iterator[Texts]:
+        """Yield every query in file order; nothing where there are none."""
         ...
 
-    def judgements(self, split: str) -> Iterator[Judgement]:
-        """Yield the judgements of one split in file order."""
+    def judgements(self, split: str) -> Judged:
+        """Return the judgements of one split in file order."""
+        ...
+
+    def odd(self, role: str, split: str = "") -> Oddities:
+        """Return what the reader itself found odd while it read "corpus", "queries" or "qrels"."""
         ...
 
     def counts(self) -> dict[str, int]:
@@ -65,8 +189,12 @@ _READERS = {  # prefix → (module, class); imported when asked for
 }
 
 
-def open_reader(spec: str) -> Reader:
-    """Return the reader that `beir:PATH`, `ir:ID`, … names; raises UsageError if unknown."""
+def open_reader(spec: str, on: Policies | None = None, fields: Sequence[str] = ()) -> Reader:
+    """Return the reader that `beir:PATH`, `ir:ID`, … names; raises UsageError if unknown.
+
+    `on`: what is done with odd rows. `fields`: the fields that a document's text is made of, for
+    sources where documents have others than title and text.
+    """
     kind, _, rest = spec.partition(":")
     if kind not in _READERS:
         raise UsageError(
@@ -76,7 +204,11 @@ def open_reader(spec: str) -> Reader:
     if not rest and kind != "python-docs":
         raise UsageError(f"{spec!r} names nothing to read", do=f"write {kind}:PATH")
     module, name = _READERS[kind]
-    reader: Reader = getattr(import_module(f".{module}", __package__), name)(rest)
+    maker = getattr(import_module(f".{module}", __package__), name)
+    if fields and kind == "python-docs":
+        raise UsageError("fields: docstrings have no fields to choose from", do="leave it out")
+    reader: Reader = maker(rest, tuple(fields)) if fields else maker(rest)
+    reader.on = on or Policies()
     return reader
 
 

@@ -81,14 +81,17 @@ class TextTable:
         Memory is proportional to the number of ids asked for; the id column is read once. Raises
         BadInput with the first ten unknown ids.
         """
-        wanted = pa.array(ids, type=pa.string())
-        rows = resolve(wanted, (table[self.id_column] for _, table in self.parts()))
+        return self.ordinals_of(pa.array(ids, type=pa.string()))
+
+    def ordinals_of(self, ids: pa.StringArray) -> np.ndarray:
+        """Return the uint32 ordinal of each id of an Arrow column; else as `ordinals`."""
+        rows = resolve(ids, (table[self.id_column] for _, table in self.parts()))
         missing = np.flatnonzero(rows < 0)
         if len(missing):
             known = self.ids(range(min(3, len(self))))
             raise BadInput(
                 f"{len(missing):,} {self.noun} ids are not in the collection: "
-                f"{first_ten([ids[int(i)] for i in missing])}",
+                f"{first_ten([ids[int(i)].as_py() for i in missing[:11]])}",
                 where=self.artifact.path,
                 do=f"ids are compared byte for byte; they look like: {', '.join(known) or 'none'}",
             )
@@ -171,6 +174,17 @@ class Qrels:
         self.doc: np.ndarray = table["doc"].to_numpy()
         self.grade: np.ndarray = table["grade"].to_numpy()
 
+    @property
+    def excluded_grade(self) -> int:
+        """The grade of documents that are excluded from their query: neither positive nor negative,
+        and taken out of rankings; as it was declared when the collection was read."""
+        return int(self.artifact.metadata.get("excluded_grade", EXCLUDED))
+
+    @property
+    def excluded(self) -> np.ndarray:
+        """Say which judgements exclude their document: bool [judgements]."""
+        return self.grade == self.excluded_grade
+
     def __len__(self) -> int:
         return len(self.query)
 
@@ -224,6 +238,11 @@ class Collection:
     def corpus(self) -> Corpus:
         """The documents."""
         return Corpus(self.artifact.input("corpus"))
+
+    @property
+    def excluded_grade(self) -> int:
+        """The grade of documents that are excluded from their query, as declared."""
+        return int(self.artifact.metadata.get("excluded_grade", EXCLUDED))
 
     @cached_property
     def queries(self) -> Queries:

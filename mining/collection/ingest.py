@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import RankmillError, UsageError
-from ..names import nearest
+from ..names import nearest, unless_neutral
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Stage, open_artifact
 from ..store.tables import CORPUS, QRELS, QUERIES, TITLED_CORPUS
-from .base import open_reader, reader_kind
-from .handles import Corpus, Queries, blank
-from .survey import Survey, blocks
+from .base import Reader, Texts, reader_kind
+from .handles import EXCLUDED, Corpus, Queries, blank
+from .policies import Oddities, Policies
+from .survey import Rows, Survey
 
 SPLITS = pa.schema(
     [
@@ -33,18 +33,21 @@ SPLITS = pa.schema(
 KEPT_APART = "title+text"
 
 
-def _joined(title: str, text: str) -> str:
-    return f"{title} {text}" if title and text else title or text
-
-
-TITLES: dict[str, Callable[[str, str], str]] = {
-    "title text": _joined,
-    KEPT_APART: _joined,
-    "text": lambda title, text: text,
-    "title": lambda title, text: title,
-}
+TITLES = ("title text", KEPT_APART, "text", "title")
 """Title policies: what a document's text is made of. `title text` joins with one space;
 `title+text` does the same and keeps the title's length, so that BM25 can weigh it."""
+
+
+def joined(policy: str, rows: Texts) -> pa.LargeStringArray:
+    """Return the text of each row by a title policy."""
+    titles, texts = rows.titles, rows.texts
+    if titles is None or policy == "text":
+        return texts
+    if policy == "title":
+        return titles
+    both = pc.binary_join_element_wise(titles, texts, pa.scalar(" ", pa.large_string()))
+    no_title, no_text = (pc.equal(pc.binary_length(part), 0) for part in (titles, texts))
+    return pc.if_else(no_title, texts, pc.if_else(no_text, titles, both))
 
 
 def corpus_schema(title: str) -> pa.Schema:
@@ -52,20 +55,32 @@ def corpus_schema(title: str) -> pa.Schema:
     return TITLED_CORPUS if title == KEPT_APART else CORPUS
 
 
-def title_policy(name: str) -> Callable[[str, str], str]:
-    """Return the function of a title policy; raises UsageError with the known ones."""
+def check_title_policy(name: str) -> None:
+    """Refuse an unknown title policy; raises UsageError with the known ones."""
     if name not in TITLES:
-        raise UsageError(f"unknown title policy {name!r}", do=nearest(name, list(TITLES)))
-    return TITLES[name]
+        raise UsageError(f"unknown title policy {name!r}", do=nearest(name, TITLES))
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one collection is made of: the reader's text, its content facts, the title policy."""
+    """What one collection is made of: the reader, its content facts, and how it is to be read."""
 
     spec: str
     title: str
     facts: dict[str, Any]
+    reader: Reader
+    fields: tuple[str, ...] = ()
+    excluded_grade: int = EXCLUDED
+
+    @property
+    def on(self) -> Policies:
+        """What is done with odd rows."""
+        return self.reader.on
+
+    @property
+    def excluding(self) -> dict[str, int]:
+        """The grade of excluded documents, where it is declared."""
+        return unless_neutral(excluded_grade=(self.excluded_grade, EXCLUDED))
 
     def parameters(self, content: Any, **more: Any) -> dict[str, Any]:
         """Return the parameters that identify one artifact: content, never a path."""
@@ -76,12 +91,19 @@ def corpus_stage(request: Request, found: Callable[[], Survey]) -> Stage:
     """Return the stage that writes the documents."""
     return Stage(
         kind="corpus",
-        parameters=request.parameters(request.facts["corpus"], title=request.title),
+        parameters=request.parameters(request.facts["corpus"], title=request.title)
+        | request.on.identity("duplicate_row", "conflicting_row", "empty_document", "quoted_field")
+        | unless_neutral(fields=(request.fields, ())),
         inputs={},
         schema=corpus_schema(request.title),
-        shards=lambda: found().corpus,
+        shards=lambda: found().corpus.plan,
         worker=TextWriter,
-        options={"spec": request.spec, "role": "corpus", "title": request.title},
+        options={
+            "reader": request.reader,
+            "found": lambda: found().corpus,
+            "role": "corpus",
+            "title": request.title,
+        },
         metadata={"title": request.title},
         unit="documents",
         check=found,
@@ -92,12 +114,17 @@ def queries_stage(request: Request, found: Callable[[], Survey]) -> Stage:
     """Return the stage that writes the queries."""
     return Stage(
         kind="queries",
-        parameters=request.parameters(request.facts["queries"]),
+        parameters=request.parameters(request.facts["queries"])
+        | request.on.identity("duplicate_row", "conflicting_row", "empty_query", "quoted_field"),
         inputs={},
         schema=QUERIES,
-        shards=lambda: found().queries,
+        shards=lambda: found().queries.plan,
         worker=TextWriter,
-        options={"spec": request.spec, "role": "queries"},
+        options={
+            "reader": request.reader,
+            "found": lambda: found().queries,
+            "role": "queries",
+        },
         check=found,
     )
 
@@ -112,18 +139,20 @@ def qrels_stage(
     """Return the stage that writes the judgements of one split."""
     return Stage(
         kind="qrels",
-        parameters=request.parameters(request.facts["qrels"][split], split=split),
+        parameters=request.parameters(request.facts["qrels"][split], split=split)
+        | request.on.identity("dangling_qrel", "duplicate_qrel", "conflicting_qrel", "no_positives")
+        | request.excluding,
         inputs={"corpus": corpus, "queries": queries},
         schema=QRELS,
         shards=lambda: [Shard(0, 0, 1)],
         worker=QrelsWriter,
         options={
-            "spec": request.spec,
+            "found": found,
             "split": split,
             "corpus": str(corpus.path),
             "queries": str(queries.path),
         },
-        metadata={"split": split},
+        metadata={"split": split} | {k: str(v) for k, v in request.excluding.items()},
         unit="splits",
         check=found,
     )
@@ -138,13 +167,14 @@ def collection_stage(
         inputs["queries"] = queries
     return Stage(
         kind="collection",
-        parameters={},
+        parameters=request.excluding,
         inputs={**inputs, **{f"qrels[{split}]": a for split, a in qrels.items()}},
         schema=SPLITS,
         shards=lambda: [Shard(0, 0, len(qrels))],
         worker=SplitsWriter,
         options={"qrels": {split: str(a.path) for split, a in qrels.items()}},
-        metadata={"reader": reader_kind(request.spec), "title": request.title},
+        metadata={"reader": reader_kind(request.spec), "title": request.title}
+        | {k: str(v) for k, v in request.excluding.items()},
         unit="splits",
     )
 
@@ -152,24 +182,22 @@ def collection_stage(
 class TextWriter:
     """Writes rows of the corpus or the queries; shards in order read the source once."""
 
-    def __init__(self, spec: str, role: str, title: str = "text"):
-        self.reader, self.role = open_reader(spec), role
-        self.title, self.join = title, title_policy(title)
-        self._rows: Iterator[tuple[Any, ...]] = iter(())
+    def __init__(self, reader: Reader, found: Callable[[], Rows], role: str, title: str = "text"):
+        self.reader, self.role, self.title = reader, role, title
+        self.rows = found()
+        self._blocks: Iterator[Texts] = iter(())
+        self._left: Texts | None = None
         self._at: int | None = None
 
     def __call__(self, shard: Shard) -> Output:
-        """Return rows `start…stop−1` of the source, in file order."""
+        """Return the kept rows `start…stop−1` of the source, in file order."""
         if self._at is None or self._at > shard.start:
-            self._rows, self._at = self._stream(), 0
-        next(islice(self._rows, shard.start - self._at, shard.start - self._at), None)
+            self._blocks, self._left, self._at = self._kept(), None, 0
+        for _ in self._take(shard.start - self._at):
+            pass
         schema = corpus_schema(self.title) if self.role == "corpus" else QUERIES
-        batches = []
-        for block in blocks(islice(self._rows, shard.stop - shard.start)):
-            fields = zip(zip(*block, strict=True), schema.types, strict=True)
-            columns = [pa.array(values, kind) for values, kind in fields]
-            batches.append(pa.record_batch(columns, schema=schema))
-        self._at = shard.stop
+        parts = self._take(shard.stop - shard.start)
+        batches = [self._columns(rows, schema) for rows in parts]
         table = pa.Table.from_batches(batches, schema=schema)
         if table.num_rows != shard.stop - shard.start:
             raise RankmillError(
@@ -177,42 +205,59 @@ class TextWriter:
                 where=self.reader.place(self.role),
                 do="it changed while it was read: run the command again",
             )
-        empty = int(pc.sum(blank(table["text"])).as_py() or 0)
-        counts = {"empty": empty}
+        self._at = shard.stop
+        counts = {"empty": int(pc.sum(blank(table["text"])).as_py() or 0)}
+        odd = self.rows.odd if shard.number == 0 else Oddities()
         if shard.number == 0:
-            counts |= self.reader.counts()
-        return Output(table, counts=counts)
+            counts |= self.reader.counts() | odd.counts
+        return Output(table, counts=counts, examples=odd.first)
 
-    def _stream(self) -> Iterator[tuple[Any, ...]]:
-        if self.role == "queries":
-            return self.reader.queries()
-        join, documents = self.join, self.reader.documents()
-        if self.title == KEPT_APART:
-            return (
-                (doc_id, join(title, text), len(title.encode()))
-                for doc_id, title, text in documents
-            )
-        return ((doc_id, join(title, text)) for doc_id, title, text in documents)
+    def _columns(self, rows: Texts, schema: pa.Schema) -> pa.RecordBatch:
+        texts = joined(self.title, rows)
+        columns = [rows.ids, texts if self.role == "corpus" else texts.cast(pa.string())]
+        if len(schema) == 3:
+            columns.append(pc.binary_length(rows.titles).cast(pa.uint32()))
+        return pa.record_batch(columns, schema=schema)
+
+    def _kept(self) -> Iterator[Texts]:
+        """Yield the rows of the source that are kept, in blocks."""
+        keep, before = self.rows.keep, 0
+        stream = self.reader.queries() if self.role == "queries" else self.reader.documents()
+        for block in stream:
+            yield block if keep is None else block.filter(keep[before : before + len(block)])
+            before += len(block)
+
+    def _take(self, wanted: int) -> Iterator[Texts]:
+        """Yield the next `wanted` rows in pieces of blocks."""
+        while wanted:
+            block = self._left if self._left is not None else next(self._blocks, None)
+            if block is None:
+                return
+            piece = block.slice(0, wanted)
+            self._left = block.slice(len(piece), len(block) - len(piece))
+            if not len(self._left):
+                self._left = None
+            wanted -= len(piece)
+            yield piece
 
 
 class QrelsWriter:
-    """Writes the judgements of one split by ordinals, sorted by (query, doc), equal lines once."""
+    """Writes the judgements of one split by ordinals, sorted by (query, doc), each pair once."""
 
-    def __init__(self, spec: str, split: str, corpus: str, queries: str):
-        self.reader, self.split = open_reader(spec), split
+    def __init__(self, found: Callable[[], Survey], split: str, corpus: str, queries: str):
+        survey = found()
+        self.judged, self.odd = survey.judged[split], survey.odd[split]
         self.corpus = Corpus(open_artifact(corpus))
         self.queries = Queries(open_artifact(queries))
 
     def __call__(self, shard: Shard) -> Output:
         """Return the whole split."""
-        rows = list(self.reader.judgements(self.split))
-        query_ids, doc_ids, grades = zip(*rows, strict=True)
-        query, doc = self.queries.ordinals(query_ids), self.corpus.ordinals(doc_ids)
-        _, first = np.unique(pair_keys(query, doc), return_index=True)
-        grade = np.asarray(grades, dtype=np.int16)
-        table = pa.table([query[first], doc[first], grade[first]], schema=QRELS)
-        repeated = len(rows) - len(first)
-        return Output(table, counts={"repeated": repeated} if repeated else {})
+        query = self.queries.ordinals_of(self.judged.query_ids)
+        doc = self.corpus.ordinals_of(self.judged.doc_ids)
+        order = np.argsort(pair_keys(query, doc), kind="stable")
+        grade = self.judged.grades[order].astype(np.int16)
+        table = pa.table([query[order], doc[order], grade], schema=QRELS)
+        return Output(table, counts=self.odd.counts, examples=self.odd.first)
 
 
 class SplitsWriter:

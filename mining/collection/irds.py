@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
@@ -14,10 +14,13 @@ from typing import Any
 from ..errors import BadInput
 from ..names import nearest
 from ..store.files import sha256_of
-from .base import Document, Judgement
+from .base import Document, Judged, Texts, judged_of, texts_of
 from .lines import checked_text, grade_of
+from .policies import Oddities, Policies
 
 _BODIES = ("text", "body", "abstract")
+Judgement = tuple[str, str, int]
+"""(query_id, doc_id, grade)."""
 # What the library's readers raise on damaged files, missing files and failed downloads.
 _READING_ERRORS = (RuntimeError, ValueError, KeyError, TypeError, OSError, EOFError)
 
@@ -31,7 +34,8 @@ class IrDatasetsReader:
     Title and text are kept apart where a document has both; else its text is the library's default.
     """
 
-    def __init__(self, spec: str):
+    def __init__(self, spec: str, fields: Sequence[str] = ()):
+        self.on, self.fields = Policies(), tuple(fields)
         ids = spec.split("+")
         first = _load(ids[0])
         if not first.has_docs():
@@ -61,42 +65,54 @@ class IrDatasetsReader:
         """
         asked = [name for name, data in self.sets.items() if data.has_queries()]
         return {
-            "corpus": self._fact("docs", [self.parent], self.documents),
-            "queries": self._fact("queries", asked, self.queries) if asked else None,
+            "corpus": self._fact("docs", [self.parent], self._documents),
+            "queries": self._fact("queries", asked, self._queries) if asked else None,
             "qrels": {
-                split: self._fact("qrels", [name], partial(self.judgements, split))
+                split: self._fact("qrels", [name], partial(self._judgements, split))
                 for split, name in self.splits.items()
             },
         }
 
-    def documents(self) -> Iterator[Document]:
+    def documents(self) -> Iterator[Texts]:
         """Yield every document."""
-        fields: tuple[str, ...] | None = None
-        body: str | None = None
+        rows = ((n, *row) for n, row in enumerate(self._documents(), 1))
+        return texts_of(rows, f"ir_datasets {self.parent}", "document")
+
+    def queries(self) -> Iterator[Texts]:
+        """Yield the queries of all ids, each query_id once, in the order of the ids."""
+        rows = ((n, query_id, None, text) for n, (query_id, text) in enumerate(self._queries(), 1))
+        return texts_of(rows, f"ir_datasets {'+'.join(self.ids)}", "query")
+
+    def judgements(self, split: str) -> Judged:
+        """Return the judgements of one split."""
+        rows = ((n, *row) for n, row in enumerate(self._judgements(split), 1))
+        return judged_of(rows, self.place("qrels", split), "judgement")
+
+    def odd(self, role: str, split: str = "") -> Oddities:
+        """Return nothing: what is odd is refused."""
+        return Oddities()
+
+    def _documents(self) -> Iterator[Document]:
         place = f"ir_datasets {self.parent}"
+        parts: DocumentFields | None = None
         for number, doc in enumerate(self._stream(self.ids[0], "docs_iter"), 1):
-            if fields is None:
-                fields = tuple(getattr(doc, "_fields", ()))
-                body = next((name for name in _BODIES if name in fields), None)
-            if body is not None and "title" in fields:
-                title, text = doc.title or "", getattr(doc, body) or ""
-            else:
-                title, text = "", doc.default_text()
+            if parts is None:
+                parts = DocumentFields(self.parent, doc, self.fields)
+            title, text = parts.of(doc, number)
             yield (
                 checked_text(str(doc.doc_id), place, number),
                 checked_text(title, place, number),
                 checked_text(text, place, number),
             )
 
-    def queries(self) -> Iterator[tuple[str, str]]:
-        """Yield the queries of all ids, each query_id once, in the order of the ids."""
+    def _queries(self) -> Iterator[tuple[str, str]]:
         seen: dict[str, str] = {}
         for name, data in self.sets.items():
             place = f"ir_datasets {name}"
             rows = self._stream(name, "queries_iter") if data.has_queries() else ()
             for number, query in enumerate(rows, 1):
                 query_id = checked_text(str(query.query_id), place, number)
-                text = checked_text(query.default_text(), place, number)
+                text = checked_text(query_text(name, query), place, number)
                 if len(self.sets) == 1:
                     yield query_id, text  # not remembered: a query twice is for the survey to find
                 elif query_id not in seen:
@@ -109,8 +125,7 @@ class IrDatasetsReader:
                         "collect the ids one by one",
                     )
 
-    def judgements(self, split: str) -> Iterator[Judgement]:
-        """Yield the judgements of one split."""
+    def _judgements(self, split: str) -> Iterator[Judgement]:
         name = self.splits[split]
         for qrel in self._stream(name, "qrels_iter"):
             place = f"ir_datasets {name}, query {qrel.query_id!r}, document {qrel.doc_id!r}"
@@ -152,6 +167,82 @@ class IrDatasetsReader:
             return sha256_of(path) if path.is_file() else None
 
 
+class DocumentFields:
+    """What the text of a data set's documents is made of, by the type of its documents.
+
+    With `fields`: the title if it is among them, and the others joined by a blank. Without: title
+    and text (or body, or abstract) where a document has both, else the library's default text.
+    """
+
+    def __init__(self, name: str, doc: Any, fields: Sequence[str]):
+        self.name = name
+        known = tuple(getattr(doc, "_fields", ()))
+        for one in fields:
+            if one not in known:
+                raise BadInput(
+                    f"the documents of {name!r} have no field {one!r}",
+                    where="ir_datasets",
+                    do=nearest(one, known),
+                )
+        body = next((one for one in _BODIES if one in known), None)
+        self.parts: tuple[str, ...] | None = tuple(one for one in fields if one != "title")
+        self.title = "title" in fields
+        if not fields:
+            self.title = body is not None and "title" in known
+            self.parts = (body,) if body is not None and self.title else None
+        if self.parts is None and not hasattr(doc, "default_text"):
+            if body is None:
+                raise _refused(
+                    name,
+                    f"has documents without a text that is known: their fields are {', '.join(known)}",
+                    f"name those that make up the text: --fields {','.join(known[1:]) or 'NAME'}",
+                )
+            self.parts = (body,)
+
+    def of(self, doc: Any, number: int) -> tuple[str, str]:
+        """Return title and text of one document."""
+        title = self._text(doc.title, "title", number) if self.title else ""
+        if self.parts is None:
+            return title, self._text(doc.default_text(), "default_text()", number)
+        texts = [self._text(getattr(doc, part), part, number) for part in self.parts]
+        return title, " ".join(text for text in texts if text)
+
+    def _text(self, value: Any, field: str, number: int) -> str:
+        if isinstance(value, str):
+            return value
+        if value is None:
+            return ""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+            return " ".join(value)
+        raise BadInput(
+            f"the field {field!r} is a {type(value).__name__}, not text",
+            where=f"ir_datasets {self.name}, document {number}",
+            do="name other fields for the text: --fields title,text",
+        )
+
+
+def query_text(name: str, query: Any) -> str:
+    """Return the text of a query; raises BadInput where it has none."""
+    known = ", ".join(getattr(query, "_fields", ()))
+    if not hasattr(query, "default_text"):
+        raise _refused(
+            name, f"has queries without a default text: their fields are {known}", _NO_TEXT
+        )
+    text = query.default_text()
+    if not isinstance(text, str):
+        raise _refused(
+            name,
+            f"has no text for query {query.query_id!r} (it is {text!r}; fields: {known})",
+            _NO_TEXT,
+        )
+    return text
+
+
+_NO_TEXT = "write the queries into a file of your own and collect that (jsonl:, tsv:)"
+
+
 def _load(name: str) -> Any:
     import ir_datasets
 
@@ -190,7 +281,9 @@ def _own_ids() -> frozenset[str]:
 def _explained(name: str) -> Iterator[None]:
     try:
         yield
-    except _READING_ERRORS as error:
+    except BadInput:
+        raise
+    except (*_READING_ERRORS, AttributeError) as error:
         raise _refused(
             name,
             f"cannot be read: {type(error).__name__}: {str(error)[:300]}",

@@ -1,39 +1,52 @@
-"""Lines of plain or gzip text files, decoded strictly; a refusal names the file and the line."""
+"""Lines of plain or compressed text files, decoded strictly; a refusal names the file and the line."""
 
 from __future__ import annotations
 
-import gzip
+import io
 import json
-import zlib
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..errors import BadInput
+from ..inputs.blocks import COMPRESSED, explained, open_text
+from .columns import has_value, named
 
 _BOM = b"\xef\xbb\xbf"
 
 
 def existing(folder: Path, *names: str) -> Path | None:
-    """Return the first of the named files that exists, plain before `.gz`, or None."""
+    """Return the first of the named files that exists, plain before compressed, or None."""
     for name in names:
-        for candidate in (folder / name, folder / f"{name}.gz"):
+        for candidate in (folder / name, *(folder / f"{name}{end}" for end in COMPRESSED)):
             if candidate.is_file():
                 return candidate
     return None
 
 
+def unpacked_name(name: str) -> str:
+    """Return a file's name without the ending of its compression."""
+    end = next((end for end in COMPRESSED if name.lower().endswith(end)), "")
+    return name[: len(name) - len(end)]
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end) of a UTF-8 file, plain or gzip by content.
+    """Yield (line number from 1, line without its end) of a UTF-8 file, plain or compressed.
 
     Only a line feed ends a line, so U+2028 and form feeds stay inside; a carriage return before it
     belongs to the line end, and a byte order mark at the start of the file is dropped. Empty lines
-    are skipped.
+    are skipped. One line at a time: for large files there is `rankmill.mining.inputs`.
     """
     number = 0
+    if not path.is_file():
+        raise missing(path)
+    read = [0]
     try:
-        with _opened(path) as stream:
-            for number, raw in enumerate(stream, 1):
+        with open_text(path) as stream, explained(path, read):
+            lines: Any = stream if stream.seekable() else io.BufferedReader(stream)  # zstd's
+            for number, raw in enumerate(lines, 1):
+                read[0] = number
                 line = raw.removesuffix(b"\n").removesuffix(b"\r")
                 if number == 1:
                     line = line.removeprefix(_BOM)
@@ -45,83 +58,114 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             where=f"{path}, line {number}",
             do="convert the file to UTF-8, for example with iconv",
         ) from error
-    except EOFError as error:
-        raise BadInput(
-            f"the gzip file ends too early, after line {number}",
-            where=path,
-            do="the file is truncated: fetch or compress it again",
-        ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise BadInput(
-            f"bad gzip data after line {number}: {error}",
-            where=path,
-            do="the file is damaged: fetch or compress it again",
-        ) from error
-    except FileNotFoundError as error:
-        raise missing(path) from error
 
 
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of a JSON Lines file."""
+    """Yield (line number, object) of a JSON Lines file; a key twice in one object is refused."""
     for number, line in read_lines(path):
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadInput(
-                f"invalid JSON: {error.msg} at column {error.colno}",
-                where=f"{path}, line {number}",
-                do="one JSON object per line; if it is the last line, the file may be truncated",
-            ) from error
-        if not isinstance(value, dict):
-            raise BadInput(
-                f"the line holds a JSON {type(value).__name__}, not an object",
-                where=f"{path}, line {number}",
-                do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
-            )
-        yield number, value
+        yield number, object_of(line, path, number)
 
 
-def field(row: dict[str, Any], names: tuple[str, ...], path: Path, number: int) -> str:
-    """Return the first of the named fields as text; of other types only whole numbers pass."""
-    for name in names:
-        if name in row:
-            value = row[name]
-            if isinstance(value, str):  # the place is spelled out only when there is a fault
-                return value if value.isascii() else checked_text(value, path, number)
-            if isinstance(value, int) and not isinstance(value, bool):
-                return str(value)
-            raise BadInput(
-                f"{name!r} is a {type(value).__name__}, not text",
-                where=f"{path}, line {number}",
-                do="write it as a JSON string",
-            )
+def object_of(
+    line: str, path: Path | str, number: int, matters: Container[str] | None = None
+) -> dict[str, Any]:
+    """Return the JSON object of a line. A key that it has twice is refused: which one counts?
+
+    `matters`: only these keys are looked at, and only those of the object itself.
+    """
+    twice: list[str] = []
+
+    def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if matters is not None:
+            twice.clear()  # the outermost object is read last
+        if len(made) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice.extend(k for k in made if keys.count(k) > 1 and (not matters or k in matters))
+        return made
+
+    try:
+        value = json.loads(line, object_pairs_hook=read)
+    except json.JSONDecodeError as error:
+        raise BadInput(
+            f"invalid JSON: {error.msg} at column {error.colno}",
+            where=f"{path}, line {number}",
+            do="one JSON object per line; if it is the last line, the file may be truncated",
+        ) from error
+    if not isinstance(value, dict):
+        raise BadInput(
+            f"the line holds a JSON {type(value).__name__}, not an object",
+            where=f"{path}, line {number}",
+            do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
+        )
+    if twice:
+        raise BadInput(
+            f"the key {twice[0]!r} stands twice in one object",
+            where=f"{path}, line {number}",
+            do="keep one of them; readers of JSON would take the last and drop the other",
+        )
+    return value
+
+
+def field(
+    row: dict[str, Any],
+    names: tuple[str, ...],
+    path: Path | str,
+    number: int,
+    word: str = "line",
+    shown: str | None = None,
+) -> str:
+    """Return the first of the named fields that has a value, as text; of other types only whole
+    numbers pass.
+
+    `word`: what a row is in the source; `shown`: the name of the field in an error.
+    """
+    name = has_value(row, names)
+    if name is not None:
+        value = row[name]
+        if isinstance(value, str):  # the place is spelled out only when there is a fault
+            return value if value.isascii() else checked_text(value, path, number, word)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        raise BadInput(
+            f"{name!r} is a {type(value).__name__}, not text",
+            where=f"{path}, {word} {number}",
+            do="write it as a string",
+        )
+    if null := named(row, names):
+        raise BadInput(
+            f"{null[0]!r} is null (NoneType), not text",
+            where=f"{path}, {word} {number}",
+            do='write a text, be it empty: ""',
+        )
     raise BadInput(
-        f"the field {names[0]!r} is missing; this line has {', '.join(map(repr, row)) or 'none'}",
-        where=f"{path}, line {number}",
+        f"the field {(shown or names[0])!r} is missing; this {word} has "
+        f"{', '.join(map(repr, row)) or 'none'}",
+        where=f"{path}, {word} {number}",
         do=f"name it one of: {', '.join(names)}",
     )
 
 
-def checked_text(value: str, path: Path | str, number: int) -> str:
+def checked_text(value: str, path: Path | str, number: int, word: str = "line") -> str:
     """Return the text if it can be written as UTF-8; a lone surrogate cannot."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise BadInput(
             f"the text holds half a character: lone surrogate \\u{ord(value[error.start]):04x}",
-            where=f"{path}, line {number}",
+            where=f"{path}, {word} {number}",
             do="repair the escape sequence; such text has no UTF-8 form",
         ) from error
     return value
 
 
 def grade_of(text: Any, where: str) -> int:
-    """Return a judgement's grade; raises BadInput for anything but a whole number of 16 bits."""
+    """Return a judgement's grade: a whole number of 16 bits, be it spelled as a float (1.0)."""
     try:
-        if isinstance(text, bool | float):
+        if isinstance(text, bool):
             raise ValueError("not a whole number")
-        grade = int(text)
-    except (ValueError, TypeError):
+        grade = text if isinstance(text, int) else _whole(text)
+    except (ValueError, TypeError, OverflowError):
         grade = 1 << 20
     if not -(1 << 15) <= grade < 1 << 15:
         raise BadInput(
@@ -130,6 +174,22 @@ def grade_of(text: Any, where: str) -> int:
             do="write grades such as 0, 1, 2; the columns are query id, document id, grade",
         )
     return grade
+
+
+def _whole(text: Any) -> int:
+    """Return what `1`, `+1`, `1.0` or `1e0` stands for; raises ValueError for 0.5."""
+    if isinstance(text, str) and _DIGITS.fullmatch(text.strip()):
+        return int(text)
+    if isinstance(text, str) and not _FLOAT.fullmatch(text.strip()):
+        raise ValueError("no number")
+    value = float(text)
+    if value != int(value):
+        raise ValueError("not a whole number")
+    return int(value)
+
+
+_DIGITS = re.compile(r"[+-]?[0-9]+")
+_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def missing(path: Path, do: str | None = None) -> BadInput:
@@ -143,11 +203,3 @@ def missing(path: Path, do: str | None = None) -> BadInput:
         where=folder,
         do=do or f"the folder holds: {', '.join(there) or 'nothing'}",
     )
-
-
-def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
-    with open(path, "rb") as stream:
-        zipped = stream.read(2) == b"\x1f\x8b"
-    if zipped or path.suffix == ".gz":
-        return gzip.open(path, "rb")
-    return open(path, "rb")

@@ -27,7 +27,8 @@ from typing import Any
 from ..draws import key_of
 from ..errors import BadInput, UsageError
 from ..names import nearest
-from .base import Document, Judgement
+from .base import Judged, Texts, judged_of, texts_of
+from .policies import Oddities, Policies
 
 PACKAGES = (
     "fsspec",
@@ -98,7 +99,7 @@ class PythonDocsReader:
             raise UsageError(
                 f"there is no python-docs:{variant}", do=nearest(variant, ["held-out"])
             )
-        self.held_out = variant == "held-out"
+        self.held_out, self.on = variant == "held-out", Policies()
 
     @cached_property
     def docstrings(self) -> Docstrings:
@@ -118,19 +119,28 @@ class PythonDocsReader:
         splits = HELD_OUT_SPLITS if self.held_out else SPLITS
         return {"corpus": content, "queries": content, "qrels": dict.fromkeys(splits, content)}
 
-    def documents(self) -> Iterator[Document]:
+    def documents(self) -> Iterator[Texts]:
         """Yield (qualified name, the same as title, rest) by package, file and line."""
-        return ((entry.name, entry.name, entry.rest) for entry in self.docstrings.entries)
+        entries = enumerate(self.docstrings.entries, 1)
+        rows = ((number, entry.name, entry.name, entry.rest) for number, entry in entries)
+        return texts_of(rows, self.place("corpus"), "entry")
 
-    def queries(self) -> Iterator[tuple[str, str]]:
+    def queries(self) -> Iterator[Texts]:
         """Yield the queries of all splits in the order of their documents."""
         asked = [entry for split in self.docstrings.splits.values() for entry in split]
-        for entry in _in_order(self.docstrings.entries, asked):
-            yield f"q:{entry.name}", entry.query
+        entries = enumerate(_in_order(self.docstrings.entries, asked), 1)
+        rows = ((number, f"q:{entry.name}", None, entry.query) for number, entry in entries)
+        return texts_of(rows, self.place("queries"), "entry")
 
-    def judgements(self, split: str) -> Iterator[Judgement]:
-        """Yield each query's own document with grade 1."""
-        return ((f"q:{e.name}", e.name, 1) for e in self.docstrings.splits[split])
+    def judgements(self, split: str) -> Judged:
+        """Return each query's own document with grade 1."""
+        entries = enumerate(self.docstrings.splits[split], 1)
+        rows = ((number, f"q:{entry.name}", entry.name, 1) for number, entry in entries)
+        return judged_of(rows, self.place("qrels", split), "entry")
+
+    def odd(self, role: str, split: str = "") -> Oddities:
+        """Return nothing: what is not usable is left out and counted."""
+        return Oddities()
 
     def counts(self) -> dict[str, int]:
         """Return how many docstrings were left out, by reason."""

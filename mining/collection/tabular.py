@@ -1,96 +1,152 @@
 """TSV, JSON Lines and Parquet: a folder with documents, queries and qrels, or one documents file.
 
-Columns by name: `doc_id`, `title` (optional), `text`; `query_id`, `text`; `query_id`, `doc_id`,
-`grade`. TSV without a header line holds them in that order: id, text or id, title, text.
+Columns by name (`columns.py`): id, `title` (optional) and text; query id and text; query id, document
+id and grade. TSV without a header line holds them in that order: id, text or id, title, text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, UsageError
+from ..inputs.blocks import COMPRESSED
 from ..store.files import sha256_of
-from .base import Document, Judgement
-from .lines import existing, field, grade_of, missing, read_lines, read_objects
-from .tsv_qrels import qrels_files, read_qrels
-
-DOC_ID = ("doc_id", "_id", "id", "docid", "docno", "pid")
-QUERY_ID = ("query_id", "_id", "id", "qid")
-TITLE = ("title",)
-TEXT = ("text", "contents", "body", "passage", "query")
-GRADE = ("grade", "score", "relevance", "label")
+from .base import Judged, Texts
+from .lines import missing, unpacked_name
+from .policies import Oddities, Policies
+from .readers.json_rows import jsonl_texts
+from .readers.judgement_files import ENDINGS, ending_of, qrels_files, read_judgements, reading_of
+from .readers.layouts import DOCUMENTS, QUERIES, Layout
+from .readers.parquet_rows import parquet_texts
+from .readers.tsv_rows import quoted_fields, table_of, tsv_texts
 
 Row = tuple[int, dict[str, Any]]
 """(line or row number from 1, fields by name)."""
 
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
+_PLAIN_ENDINGS = (".jsonl", ".ndjson", ".tsv", ".parquet")
+
 
 class TabularReader:
-    """What the three formats share: which files there are and what their columns mean."""
+    """What the formats share: which files there are and what their columns mean."""
 
     ending = ""
+    called = {"corpus": ("documents", "corpus"), "queries": ("queries",)}
+    layouts = {"corpus": DOCUMENTS, "queries": QUERIES}
 
-    def __init__(self, path: str):
-        place = Path(path).expanduser().absolute()
-        self.query_file: Path | None = None
+    def __init__(self, path: str, fields: Sequence[str] = ()):
+        if fields:
+            raise UsageError(
+                f"fields={list(fields)}: only documents of ir_datasets have fields to choose from",
+                do="name the column of the text in the file's header instead",
+            )
+        self.on = Policies()
         self.qrels: dict[str, Path] = {}
+        self.files: dict[str, list[Path]] = {"corpus": [], "queries": []}
+        self.find(Path(path).expanduser().absolute())
+
+    def find(self, place: Path) -> None:
+        """Find the files of a folder, or take one file as the documents."""
         if place.is_file():
-            self.corpus = place
+            self.files["corpus"] = [place]
             return
         if not place.is_dir():
             raise missing(place)
-        documents = existing(place, f"documents{self.ending}")
-        if documents is None:
-            raise missing(place / f"documents{self.ending}")
-        self.corpus = documents
-        self.query_file = existing(place, f"queries{self.ending}")
-        self.qrels = qrels_files(place / "qrels", (self.ending,))
-        alone = existing(place, f"qrels{self.ending}")
-        if alone is not None:
+        self.files["corpus"] = self.files_of(place, "corpus")
+        if not self.files["corpus"]:
+            self.files["corpus"] = _shards(place, self.ending, "train")
+        if not self.files["corpus"]:
+            raise missing(place / f"{self.called['corpus'][0]}{self.ending}")
+        self.files["queries"] = self.files_of(place, "queries")
+        self.qrels = qrels_files(place / "qrels")
+        for alone in _named(place, ("qrels",), ENDINGS):
             self.qrels.setdefault("all", alone)
-        if self.qrels and self.query_file is None:
-            raise missing(place / f"queries{self.ending}")
+        if self.qrels and not self.files["queries"]:
+            raise missing(place / f"{self.called['queries'][0]}{self.ending}")
 
-    def rows(self, path: Path, columns: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
-        """Yield the rows of one file; `columns` names the fields of a file without a header."""
-        raise TypeError(f"{type(self).__name__} does not say how to read {path}")
+    def files_of(self, place: Path, role: str) -> list[Path]:
+        """Return the files of a role: one, numbered shards, or a folder of them in name order."""
+        for name in self.called[role]:
+            if found := _named(place, (name,), (self.ending,)):
+                return found[:1]
+            if shards := _shards(place, self.ending, name):
+                return shards
+            if (place / name).is_dir():
+                return _all_in(place / name, self.ending)
+        return []
+
+    def texts(self, role: str, path: Path) -> Iterator[Texts]:
+        """Yield the rows of one file."""
+        layout = self.layouts[role]
+        name = unpacked_name(path.name).lower()
+        if name.endswith(".parquet") or self.ending == ".parquet":
+            return parquet_texts(path, layout.ids, layout.title, layout.texts)
+        if name.endswith((".jsonl", ".ndjson")) or self.ending == ".jsonl":
+            return jsonl_texts(path, layout)
+        return tsv_texts(path, layout, self._marked(path, layout) > 0)
+
+    def _marked(self, path: Path, layout: Layout) -> int:
+        if self.on["quoted_field"] == "keep":
+            return 0
+        return quoted_fields(path, table_of(path, layout))
 
     def facts(self) -> dict[str, Any]:
-        """Return the SHA-256 of every file."""
+        """Return the SHA-256 of every file, and how it is read where that is not the plain way."""
         return {
-            "corpus": sha256_of(self.corpus),
-            "queries": sha256_of(self.query_file) if self.query_file else None,
-            "qrels": {split: sha256_of(path) for split, path in self.qrels.items()},
+            "corpus": self._content("corpus"),
+            "queries": self._content("queries") if self.files["queries"] else None,
+            "qrels": {
+                split: _fact([sha256_of(path)], reading_of(path) | self._other_ending(split))
+                for split, path in self.qrels.items()
+            },
         }
 
-    def documents(self) -> Iterator[Document]:
+    def _other_ending(self, split: str) -> dict[str, str]:
+        """Return the ending of a judgement file that was not looked for at first: it is told."""
+        ending = ending_of(self.qrels[split])
+        return {} if ending in (".tsv", self.ending) else {"ending": ending}
+
+    def _content(self, role: str) -> Any:
+        reading: dict[str, str] = {}
+        for number, path in enumerate(self.files[role]):
+            if self._is_table(path):
+                table = table_of(path, self.layouts[role])
+                if not table.plain:
+                    reading[f"columns {number}"] = " ".join(map(str, table.order))
+                if self._marked(path, self.layouts[role]):
+                    reading[f"quoting {number}"] = "csv"
+        return _fact([sha256_of(path) for path in self.files[role]], reading)
+
+    def _is_table(self, path: Path) -> bool:
+        return self.ending == ".tsv" and not unpacked_name(path.name).endswith(".parquet")
+
+    def documents(self) -> Iterator[Texts]:
         """Yield every document; a missing title is empty."""
-        for number, row in self.rows(self.corpus, (DOC_ID, TITLE, TEXT)):
-            doc_id = field(row, DOC_ID, self.corpus, number)
-            title = field(row, TITLE, self.corpus, number) if row.get("title") else ""
-            yield doc_id, title, field(row, TEXT, self.corpus, number)
+        for path in self.files["corpus"]:
+            yield from self.texts("corpus", path)
 
-    def queries(self) -> Iterator[tuple[str, str]]:
+    def queries(self) -> Iterator[Texts]:
         """Yield every query."""
-        if self.query_file:
-            for number, row in self.rows(self.query_file, (QUERY_ID, TEXT)):
-                query_id = field(row, QUERY_ID, self.query_file, number)
-                yield query_id, field(row, TEXT, self.query_file, number)
+        for path in self.files["queries"]:
+            yield from self.texts("queries", path)
 
-    def judgements(self, split: str) -> Iterator[Judgement]:
-        """Yield the judgements of one split."""
-        path = self.qrels[split]
-        for number, row in self.rows(path, (QUERY_ID, DOC_ID, GRADE)):
-            name = next((n for n in GRADE if n in row), None)
-            if name is None:
-                raise BadInput(
-                    f"the field 'grade' is missing; this row has {', '.join(map(repr, row))}",
-                    where=f"{path}, line {number}",
-                    do=f"name it one of: {', '.join(GRADE)}",
-                )
-            grade = grade_of(row[name], f"{path}, line {number}")
-            yield field(row, QUERY_ID, path, number), field(row, DOC_ID, path, number), grade
+    def judgements(self, split: str) -> Judged:
+        """Return the judgements of one split."""
+        return read_judgements(self.qrels[split])
+
+    def odd(self, role: str, split: str = "") -> Oddities:
+        """Return how many fields of TSV files stood in quotation marks, and odd endings of qrels."""
+        odd = Oddities()
+        if role == "qrels":
+            ending = self._other_ending(split).get("ending", "")
+            odd.add("other_ending", bool(ending), [f"{split}{ending}"])
+        for path in self.files.get(role, ()):
+            if self._is_table(path):
+                odd.add("quoted_field", self._marked(path, self.layouts[role]))
+        return odd
 
     def counts(self) -> dict[str, int]:
         """Return nothing: no row is left out."""
@@ -100,47 +156,22 @@ class TabularReader:
         """Return the path of the file."""
         if role == "qrels":
             return str(self.qrels[split])
-        return str(self.corpus if role == "corpus" else self.query_file)
+        return ", ".join(map(str, self.files[role]))
 
 
 class JsonlReader(TabularReader):
-    """JSON Lines files, plain or gzip."""
+    """JSON Lines files, plain or compressed."""
 
     ending = ".jsonl"
 
-    def rows(self, path: Path, columns: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
-        """Yield the objects of the file."""
-        return read_objects(path)
-
 
 class TsvReader(TabularReader):
-    """Tab-separated files, plain or gzip, without quoting: no tab or line end in a text."""
+    """Tab-separated files, plain or compressed: no tab or line end in a text.
+
+    Quotation marks are taken away where the whole file is written as csv does (`readers/quoting`).
+    """
 
     ending = ".tsv"
-
-    def rows(self, path: Path, columns: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
-        """Yield the lines by column; the first line is a header if it starts with an id's name."""
-        names: list[str] | None = None
-        for number, line in read_lines(path):
-            cells = line.split("\t")
-            if number == 1 and cells[0] in columns[0]:
-                names = cells
-                continue
-            if names is None:
-                # Without a header the title may be left out: (id, text) beside (id, title, text).
-                chosen = columns if len(cells) == len(columns) else (columns[0], columns[-1])
-                names = [known[0] for known in chosen]
-            if len(cells) != len(names):
-                raise BadInput(
-                    f"{len(cells)} columns, expected {len(names)}: {', '.join(names)}",
-                    where=f"{path}, line {number}",
-                    do="one row per line, columns separated by single tabs, no quoting",
-                )
-            yield number, dict(zip(names, cells, strict=True))
-
-    def judgements(self, split: str) -> Iterator[Judgement]:
-        """Yield the judgements of a file in BEIR's or TREC's columns."""
-        return read_qrels(self.qrels[split])
 
 
 class ParquetReader(TabularReader):
@@ -168,6 +199,57 @@ class ParquetReader(TabularReader):
                 where=path,
                 do="the file is damaged or truncated: write or fetch it again",
             ) from error
+
+
+def _fact(hashes: list[str], reading: dict[str, str]) -> Any:
+    """Return what identifies the content of files: the hash alone where there is one, plainly read."""
+    if len(hashes) == 1 and not reading:
+        return hashes[0]
+    return {"files": hashes, **({"reading": reading} if reading else {})}
+
+
+def _named(place: Path, names: Sequence[str], endings: Sequence[str]) -> list[Path]:
+    """Return the files of a folder called NAME.ending, plain before compressed."""
+    wanted = [f"{n}{end}{packed}" for n in names for end in endings for packed in ("", *COMPRESSED)]
+    return [place / name for name in wanted if (place / name).is_file()]
+
+
+def _shards(place: Path, ending: str, name: str) -> list[Path]:
+    """Return `NAME-00000-of-00002.ending`, … of a folder in order; refuses a set with gaps."""
+    found: dict[int, Path] = {}
+    of = 0
+    for path in sorted(place.iterdir()):
+        plain = unpacked_name(path.name)
+        match = _SHARD.fullmatch(plain.removesuffix(ending)) if plain.endswith(ending) else None
+        if match and match[1] == name:
+            found[int(match[2])], of = path, max(of, int(match[3]))
+    absent = [i for i in range(of) if i not in found]
+    if absent:
+        raise BadInput(
+            f"the shards {name}-…-of-{of:05d}{ending} are not complete: "
+            f"number {absent[0]:05d} is missing",
+            where=place,
+            do="fetch the missing files",
+        )
+    return [found[i] for i in sorted(found)]
+
+
+def _all_in(folder: Path, ending: str) -> list[Path]:
+    """Return the files of a folder of shards in name order; others in it are refused by name."""
+    paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_"))]
+    for path in paths:
+        if not (path.is_file() and unpacked_name(path.name).endswith(ending)):
+            raise BadInput(
+                f"{path.name} is no {ending} file",
+                where=folder,
+                do="a folder of shards holds nothing else; move it away",
+            )
+    if not paths:
+        raise BadInput(f"the folder holds no {ending} files", where=folder, do="check the path")
+    first = _SHARD.fullmatch(unpacked_name(paths[0].name).removesuffix(ending))
+    if first:
+        _shards(folder, ending, first[1])  # refuses gaps
+    return paths
 
 
 __all__ = ["JsonlReader", "ParquetReader", "TsvReader"]

@@ -59,6 +59,7 @@ class Artifact:
         self.metadata: dict[str, str] = self.manifest["metadata"]
         self.counts: dict[str, int] = self.manifest["counts"]
         self.dropped: dict[str, list[int]] = self.manifest["dropped"]
+        self.examples: dict[str, list[str]] = self.manifest.get("examples", {})
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.fingerprint[:12]} {self.rows:,} rows>"

@@ -29,6 +29,7 @@ class Report:
     counts: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, Sequence[int]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ def run_shard(worker: Worker, shard: Shard, schema: pa.Schema, path: Path, gpus:
         counts=dict(output.counts),
         dropped={k: list(v) for k, v in output.dropped.items()},
         notes=tuple(output.notes),
+        examples={k: list(v) for k, v in output.examples.items()},
     )
 
 
@@ -160,8 +162,12 @@ def rejoin(reports: Sequence[Report], shard: Shard, path: Path) -> Report:
         _add(cost.usage, report.cost.usage)
     facts = files.write_arrow(path, pa.concat_tables(tables))
     notes = [note for report in reports for note in report.notes]
+    examples: dict[str, list[str]] = {}
+    for report in reports:
+        for kind, first in report.examples.items():
+            examples.setdefault(kind, []).extend(first)
     answered = sum(r.queries for r in reports)
-    return Report(shard, path, facts, answered, cost, counts, dropped, notes)
+    return Report(shard, path, facts, answered, cost, counts, dropped, notes, examples)
 
 
 def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:

@@ -46,7 +46,8 @@ class Output:
 
     `dropped`: query ordinals by reason code. `counts`: a pure function of the inputs, summed in the
     manifest. `usage`: what it cost (pairs scored, tokens), which may differ between equal runs,
-    summed in the ledger. `notes`: sentences that say why queries were quarantined.
+    summed in the ledger. `notes`: sentences that say why queries were quarantined. `examples`: the
+    first few of what `counts` counts, as text; a pure function of the inputs too.
     """
 
     table: pa.Table
@@ -54,6 +55,7 @@ class Output:
     counts: Mapping[str, int] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Worker(Protocol):

@@ -361,8 +361,9 @@ def _record(
     fingerprint: str,
     counts: Mapping[str, int],
     dropped: Mapping[str, Sequence[int]],
+    examples: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    return {
+    record = {
         "number": number,
         "file": file,
         "table": table,
@@ -373,6 +374,7 @@ def _record(
         "counts": dict(counts),
         "dropped": {k: sorted(int(q) for q in v) for k, v in dropped.items() if len(v)},
     }
+    return record | ({"examples": {k: list(v) for k, v in examples.items()}} if examples else {})
 
 
 def _finished(folder: Path, shard: Shard, fingerprint: str) -> dict[str, Any] | None:
@@ -414,6 +416,7 @@ def _commit(folder: Path, stage: Stage, fingerprint: str, report: Report) -> dic
         fingerprint,
         report.counts,
         report.dropped,
+        report.examples,
     )
     files.write_bytes(folder / f"{name}.json", canonical_json(record))
     return record
@@ -446,7 +449,10 @@ def _manifest(
 ) -> bytes:
     counts: dict[str, int] = {}
     dropped: dict[str, list[int]] = {}
+    examples: dict[str, list[str]] = {}
     for part in parts:
+        for odd, first in part.get("examples", {}).items():
+            examples.setdefault(odd, []).extend(first)
         for key, value in part["counts"].items():
             counts[key] = counts.get(key, 0) + value
         for reason, queries in part["dropped"].items():
@@ -469,6 +475,8 @@ def _manifest(
         "counts": counts,
         "dropped": dropped,
     }
+    if examples:  # the key is there only where there is something to show
+        manifest["examples"] = examples
     return canonical_json(manifest)
 
 

@@ -59,11 +59,11 @@ class Session:
     as_json: bool
     began: float = field(default_factory=time.perf_counter)
 
-    def tell(self, artifact: Artifact, name: str | None = None) -> None:
-        """Print what came out."""
+    def tell(self, artifact: Artifact, name: str | None = None, **more: Any) -> None:
+        """Print what came out; `more` goes beside it for machines."""
         seconds = time.perf_counter() - self.began
         if self.as_json:
-            self.emit(facts_of(artifact) | {"name": name, "seconds": round(seconds, 3)})
+            self.emit(facts_of(artifact) | {"name": name, "seconds": round(seconds, 3)} | more)
             return
         label = f"{name} = " if name else ""
         typer.echo(

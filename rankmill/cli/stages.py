@@ -76,6 +76,7 @@ class Shown:
 
 SHOWN = {  # others print the artifact that was made
     "collect": Shown(artifacts.tell_collection),
+    "survey": Shown(artifacts.tell_overview),
     "rewrite": Shown(artifacts.tell_collection),
     "cross": Shown(designs.tell_design),
     "cells": Shown(designs.tell_cells),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,9 +13,10 @@ from rankmill.study import words
 
 if TYPE_CHECKING:
     from rankmill.mining.collection import Collection
+    from rankmill.mining.collection.overview import Overview
     from rankmill.mining.exports import Exported
     from rankmill.mining.store import Artifact
-    from rankmill.stages import Collect, Export, Rewrite
+    from rankmill.stages import Collect, Export, Rewrite, SurveyCollection
 
 
 def tell_artifact(here: Session, asked: Request[Any], made: Artifact) -> None:
@@ -23,14 +25,43 @@ def tell_artifact(here: Session, asked: Request[Any], made: Artifact) -> None:
 
 
 def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -> None:
-    """Print the artifact, and how much the collection holds."""
-    here.tell(made.artifact, asked.name)
-    if not here.as_json:
+    """Print the artifact, how much the collection holds, and what was odd about it."""
+    from rankmill.mining.collection.overview import oddities_of
+
+    odd = oddities_of(made)
+    if here.as_json:
+        about = {"documents": len(made.corpus), "splits": list(made.splits), "odd": odd}
+        here.tell(made.artifact, asked.name, **about)
+    else:
+        here.tell(made.artifact, asked.name)
         queries = made.artifact.input("queries").rows if "queries" in made.artifact.inputs else 0
         typer.echo(
             f"  {len(made.corpus):,} documents, {queries:,} queries, "
             f"splits: {', '.join(made.splits) or 'none'}"
         )
+        for line in odd_lines(odd):
+            typer.echo(line)
+
+
+def odd_lines(odd: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each kind of odd row: how many, and the first of them."""
+    for role, kinds in odd.items():
+        for kind, found in kinds.items():
+            shown = "; ".join(found["first"][:3])
+            more = ", …" if found["first"] and found["count"] > 3 else ""
+            told = f": {shown}{more}" if shown else ""
+            yield f"  {role}: {found['count']:,} {kind.replace('_', ' ')}{told}"
+
+
+def tell_overview(here: Session, asked: SurveyCollection, made: Overview) -> None:
+    """Print what a collection holds, and what is odd about it."""
+    if here.as_json:
+        here.emit(made.facts)
+        return
+    for line in made.lines():
+        typer.echo(line)
+    for line in odd_lines(made.facts["odd"]):
+        typer.echo(line)
 
 
 def tell_export(here: Session, asked: Export, made: Exported) -> None:

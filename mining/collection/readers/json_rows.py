@@ -1,0 +1,136 @@
+"""JSON Lines: whole blocks are parsed into Arrow columns; a block with anything odd, line by line.
+
+The parser of Arrow reads what JSON's own grammar allows, as Python's does. What it cannot tell, or
+tells differently (numbers as ids, half a character, two objects on a line, a name in another
+spelling), is read by Python, so that values and messages are those of one reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from ...inputs.blocks import Block, read_blocks
+from .. import columns
+from ..base import Texts, texts_of
+from ..lines import field, object_of
+from .layouts import Layout, Row
+
+_PROBED = 100  # first rows, whose fields are the columns that are looked for
+_PIECE = 4 << 20
+
+
+def jsonl_texts(path: Path, layout: Layout) -> Iterator[Texts]:
+    """Yield the documents or queries of a file."""
+    parser: _Parser | None = None
+    for block in read_blocks(path):
+        if parser is None:
+            parser = _Parser(block, layout)
+        rows = parser.parsed(block)
+        if rows is None:
+            yield from texts_of(exact_rows(block, layout), str(path))
+        else:
+            yield rows
+
+
+def exact_rows(block: Block, layout: Layout) -> Iterator[Row]:
+    """Yield the rows of a block line by line; raises BadInput with the line."""
+    path = block.path
+    matters = frozenset((*layout.ids, *layout.texts, *columns.TITLE))
+    for number, line in _lines(block):
+        if not line or line.isspace():
+            continue
+        row = object_of(line, path, number, matters)
+        row_id = field(row, layout.ids, path, number, shown=layout.shown)
+        title = None
+        if layout.title:
+            heading = columns.has_value(row, columns.TITLE)
+            empty = heading is None or not row[heading]
+            title = "" if empty else field(row, columns.TITLE, path, number)
+        yield number, row_id, title, field(row, layout.texts, path, number, shown="text")
+
+
+def _lines(block: Block) -> Iterator[tuple[int, str]]:
+    starts, stops = block.bounds()
+    for row, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+        line = block.data[start:stop].tobytes().removesuffix(b"\r")
+        yield block.first_line + row, line.decode()
+
+
+class _Parser:
+    """Parses blocks into the columns that the first rows of the file have."""
+
+    def __init__(self, first: Block, layout: Layout):
+        self.layout = layout
+        seen: dict[str, None] = {}
+        for number, line in islice(_lines(first), _PROBED):
+            if line and not line.isspace():
+                seen |= dict.fromkeys(object_of(line, first.path, number, frozenset()))
+        self.ids = columns.named(seen, layout.ids)
+        self.texts = columns.named(seen, layout.texts)
+        self.titles = columns.named(seen, columns.TITLE) if layout.title else []
+        self.id_types = [pa.string(), pa.int64()]
+
+    def parsed(self, block: Block) -> Texts | None:
+        """Return the rows of a block; None if it has to be read line by line."""
+        if not (self.ids and self.texts and _an_object_a_line(block)):
+            return None
+        for kind in list(self.id_types):
+            table = self._table(block, kind)
+            if table is not None:
+                self.id_types.sort(key=lambda k: k != kind)  # the next block is alike
+                return self._rows(block, table)
+        return None
+
+    def _table(self, block: Block, id_type: pa.DataType) -> pa.Table | None:
+        schema = dict.fromkeys((*self.texts, *self.titles), pa.string())
+        schema |= dict.fromkeys(self.ids, id_type)
+        options = pj.ParseOptions(
+            explicit_schema=pa.schema(list(schema.items())),
+            newlines_in_values=False,
+            unexpected_field_behavior="ignore",
+        )
+        try:
+            source = pa.BufferReader(pa.py_buffer(block.data))
+            return pj.read_json(source, pj.ReadOptions(block_size=_PIECE), options)
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            return None
+
+    def _rows(self, block: Block, table: pa.Table) -> Texts | None:
+        starts, _ = block.bounds()
+        if table.num_rows != len(starts):
+            return None
+        ids, texts = _first_of(table, self.ids), _first_of(table, self.texts)
+        if ids.null_count or texts.null_count:
+            return None
+        titles = None
+        if self.layout.title:
+            none = pa.array([""] * len(starts), pa.string()) if not self.titles else None
+            titles = none if none is not None else pc.fill_null(_first_of(table, self.titles), "")
+            titles = titles.cast(pa.large_string())
+        numbers = block.first_line + np.arange(len(starts), dtype=np.int64)
+        return Texts(
+            ids.cast(pa.string()), titles, texts.cast(pa.large_string()), str(block.path), numbers
+        )
+
+
+def _an_object_a_line(block: Block) -> bool:
+    """Say whether every line begins with a brace and ends with one; one object each, if the parser
+    finds as many objects as lines."""
+    starts, stops = block.bounds()
+    if not len(starts) or (stops - starts < 2).any():
+        return False
+    ends = stops - 1 - (block.data[stops - 1] == 13)
+    return bool((block.data[starts] == ord("{")).all() and (block.data[ends] == ord("}")).all())
+
+
+def _first_of(table: pa.Table, names: list[str]) -> pa.Array:
+    """Return per row the first value that is not null."""
+    found = [table[name].combine_chunks() for name in names]
+    return found[0] if len(found) == 1 else pc.coalesce(*found)

@@ -1,0 +1,26 @@
+"""Which fields of a row are read, for documents and for queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import columns
+
+Row = tuple[int, str, str | None, str]
+"""(line, id, title or None, text)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The names of the id and of the text, whether there are titles, and the id's name in errors."""
+
+    ids: columns.Names
+    texts: columns.Names
+    title: bool
+    shown: str
+
+
+DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "doc_id")
+QUERIES = Layout(columns.QUERY_ID, columns.QUERY_TEXT, False, "query_id")
+BEIR_DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "_id")
+BEIR_QUERIES = Layout(columns.QUERY_ID, columns.QUERY_TEXT, False, "_id")

@@ -1,0 +1,186 @@
+"""Parquet files: batches of rows as Arrow columns, whatever types of text and numbers they hold."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ...errors import BadInput
+from .. import columns
+from ..base import BLOCK, Judged, Texts
+from ..lines import grade_of
+
+
+def parquet_texts(
+    path: Path, id_names: columns.Names, title: bool, texts: columns.Names
+) -> Iterator[Texts]:
+    """Yield the documents (with titles) or queries of one file."""
+    with _opened(path) as file:
+        names = file.schema_arrow.names
+        ids = _wanted(path, names, id_names)
+        text = _wanted(path, names, texts, but=ids)
+        heading = (columns.named(names, columns.TITLE) or [None])[0] if title else None
+        number = 0
+        for batch in file.iter_batches(BLOCK, columns=[n for n in (ids, text, heading) if n]):
+            rows = np.arange(number + 1, number + 1 + len(batch), dtype=np.int64)
+            titles = None
+            if title:
+                titles = _texts_of(path, batch, heading, number, nulls=True)
+            yield Texts(
+                _ids_of(path, batch, ids, number),
+                titles,
+                _texts_of(path, batch, text, number),
+                str(path),
+                rows,
+                "row",
+            )
+            number += len(batch)
+
+
+def parquet_judgements(path: Path) -> Judged:
+    """Return the judgements of one file."""
+    with _opened(path) as file:
+        names = file.schema_arrow.names
+        query = _wanted(path, names, columns.QUERY_ID)
+        doc = _wanted(path, names, columns.DOC_ID, but=query)
+        grade = _wanted(path, names, columns.GRADE)
+        table = file.read(columns=[query, doc, grade]).combine_chunks()
+    batch = (table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)])[0]
+    return Judged(
+        _ids_of(path, batch, query, 0),
+        _ids_of(path, batch, doc, 0),
+        _grades_of(path, batch[grade]),
+        str(path),
+        np.arange(1, len(batch) + 1, dtype=np.int64),
+        "row",
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise BadInput(
+            f"this is not a readable Parquet file: {error}",
+            where=path,
+            do="the file is damaged or truncated: write or fetch it again",
+        ) from error
+
+
+def _wanted(path: Path, names: list[str], known: columns.Names, but: str = "") -> str:
+    """Return the column with one of the names; raises BadInput with those that the file has."""
+    found = [name for name in columns.named(names, known) if name != but]
+    if not found:
+        raise BadInput(
+            f"there is no column {known[0]!r}; the file has {', '.join(map(repr, names)) or 'none'}",
+            where=path,
+            do=f"call it one of: {', '.join(known)}",
+        )
+    return found[0]
+
+
+def _ids_of(path: Path, batch: pa.RecordBatch, name: str, before: int) -> pa.StringArray:
+    column = _plain(batch[name])
+    _refuse_nulls(path, column, name, before)
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.string())
+    if not _is_text(column.type):
+        raise _no_text(path, name, column.type)
+    return _valid(path, column.cast(pa.string()), name, before)
+
+
+def _texts_of(
+    path: Path, batch: pa.RecordBatch, name: str | None, before: int, nulls: bool = False
+) -> pa.LargeStringArray:
+    if name is None:
+        return pa.array([""] * len(batch), pa.large_string())
+    column = _plain(batch[name])
+    if nulls:
+        column = column.cast(pa.large_string()) if pa.types.is_null(column.type) else column
+    else:
+        _refuse_nulls(path, column, name, before)
+    if pa.types.is_integer(column.type):
+        column = column.cast(pa.string())
+    if not _is_text(column.type):
+        raise _no_text(path, name, column.type)
+    return _valid(path, pc.fill_null(column.cast(pa.large_string()), ""), name, before)
+
+
+def _grades_of(path: Path, column: pa.Array) -> np.ndarray:
+    """Return grades as int32; floats and texts are read where they stand for whole numbers."""
+    column = _plain(column)
+    _refuse_nulls(path, column, "grade", 0)
+    numbers = column
+    if _is_text(column.type):
+        return np.array(
+            [grade_of(v, f"{path}, row {i}") for i, v in enumerate(column.to_pylist(), 1)], np.int32
+        )
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        values = numbers.to_numpy(zero_copy_only=False)
+        bad = np.flatnonzero(
+            ~((values == np.floor(values)) & (np.abs(values.astype(float)) < 1 << 15))
+        )
+        for row in bad[:1].tolist():
+            grade_of(values[row].item(), f"{path}, row {row + 1}")
+        return values.astype(np.int32)
+    raise BadInput(
+        f"the grades are of type {column.type}, not whole numbers", where=path, do="write integers"
+    )
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return dictionary, view and extension columns as what they stand for."""
+    kind = column.type
+    if isinstance(column, pa.ExtensionArray):
+        return _plain(column.storage)
+    if pa.types.is_dictionary(kind):
+        return _plain(column.dictionary_decode())
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    return column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _no_text(path: Path, name: str, kind: pa.DataType) -> BadInput:
+    return BadInput(
+        f"the Parquet column {name!r} is of type {kind}, not text",
+        where=path,
+        do="write it as a column of strings (ids may be integers)",
+    )
+
+
+def _refuse_nulls(path: Path, column: pa.Array, name: str, before: int) -> None:
+    if not column.null_count:
+        return
+    row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+    raise BadInput(
+        f"the Parquet column {name!r} is null here ({column.null_count:,} nulls nearby)",
+        where=f"{path}, row {before + row + 1}",
+        do="leave such rows out, or write an empty text",
+    )
+
+
+def _valid(path: Path, column: pa.Array, name: str, before: int) -> pa.Array:
+    """Refuse bytes that are no UTF-8, which Parquet's writers do not look for."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise BadInput(
+            f"the Parquet column {name!r} is not valid UTF-8: {error}",
+            where=f"{path}, rows {before + 1} to {before + len(column)}",
+            do="write it as text in UTF-8",
+        ) from error
+    return column

@@ -1,0 +1,148 @@
+"""Documents and queries in tab-separated files, cut into fields by a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ...errors import BadInput
+from ...inputs.blocks import read_blocks
+from ...inputs.fields import Fields
+from .. import columns
+from ..base import Texts
+from ..lines import read_lines
+from .layouts import Layout
+from .quoting import Evidence, unquoted, unquoted_column
+
+
+def tsv_texts(path: Path, layout: Layout, unquote: bool) -> Iterator[Texts]:
+    """Yield the rows of a tab-separated file; `unquote`: csv's quotation marks are taken away."""
+    table = table_of(path, layout)
+    ids, title, text = table.order
+    for block in read_blocks(path):
+        fields = Fields(block, table.width)
+        rows = _checked(fields, table)
+        if not len(rows):
+            continue
+        cells = {i: fields.text(i, rows) for i in (ids, title, text) if i is not None}
+        if unquote:
+            cells = {i: unquoted_column(column) for i, column in cells.items()}
+        titles = None
+        if layout.title:
+            titles = pa.array([""] * len(rows)) if title is None else cells[title]
+            titles = titles.cast(pa.large_string())
+        body = cells[text].cast(pa.large_string())
+        yield Texts(cells[ids], titles, body, str(path), fields.lines[rows])
+
+
+def _checked(fields: Fields, table: Table) -> np.ndarray:
+    """Return the rows of a block without the header; refuses another number of columns."""
+    rows = np.flatnonzero(fields.lines != table.header)
+    wrong = rows[fields.widths[rows] != table.width]
+    if len(wrong):
+        raise BadInput(
+            f"{fields.widths[wrong[0]]} columns, expected {table.width}: {', '.join(table.names)}",
+            where=fields.where(int(wrong[0])),
+            do="one row per line, columns separated by single tabs; no tab or line end in a text",
+        )
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """How a tab-separated file is laid out.
+
+    `order`: the columns of id, title (None) and text. `header`: its line, 0 for none. `plain`: as it
+    would be read without looking at more than the lower-case name of the first column.
+    """
+
+    names: list[str]
+    order: tuple[int, int | None, int]
+    header: int
+    plain: bool
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.names)
+
+
+def table_of(path: Path, layout: Layout) -> Table:
+    """Return how a file is laid out, by its first line."""
+    number, line = next(read_lines(path), (0, ""))
+    cells = line.split("\t")
+    clean = [unquoted(cell) for cell in cells]
+    where = f"{path}, line {number}"
+    try:
+        order = columns.header(clean, layout.ids, layout.texts, columns.TITLE)
+    except ValueError as error:
+        raise BadInput(str(error), where=where, do="give each column a name of its own") from error
+    if order is not None:
+        ids, text, title = order
+        if ids is None or text is None:
+            raise BadInput(
+                f"the field 'text' is missing; this line has {', '.join(map(repr, clean))}",
+                where=where,
+                do=f"name it one of: {', '.join(layout.texts)}",
+            )
+        known = _as_ever(cells, layout, order)
+        return Table(clean, (ids, title if layout.title else None, text), number, known)
+    if len(cells) == 4 and layout.title and cells[1].startswith("http"):  # MS MARCO's documents
+        return Table(["doc_id", "url", "title", "text"], (0, 2, 3), 0, True)
+    _refuse_unread_header(clean, layout, where)
+    if len(cells) == 3 and layout.title:
+        return Table(["doc_id", "title", "text"], (0, 1, 2), 0, True)
+    return Table([layout.shown, "text"], (0, None, 1), 0, True)
+
+
+def _as_ever(cells: list[str], layout: Layout, order: list[int | None]) -> bool:
+    """Say whether a header was always read like this: by lower-case names, the id's first.
+
+    Other headers were taken for rows, or for other columns: what is read by them has an identity of
+    its own.
+    """
+    ids = ("doc_id", "_id", "id", "docid", "docno", "pid")
+    if not layout.title:
+        ids = ("query_id", "_id", "id", "qid")
+    texts = ("text", "contents", "body", "passage", "query")
+    before = [
+        next((cells.index(name) for name in names if name in cells), None)
+        for names in (ids, texts, ("title",))
+    ]
+    return cells[0] in ids and before == order
+
+
+def _refuse_unread_header(cells: list[str], layout: Layout, where: str) -> None:
+    """Refuse a first line that holds names of columns, and none of an id."""
+    first = columns.canonical(cells[0])
+    named = columns.looks_like_names(cells[1:], layout.texts, columns.TITLE)
+    if (named and not first[:1].isdigit() and len(first) <= 30) or first in layout.ids:
+        raise BadInput(
+            f"the first line looks like a header, and its columns are not all known: "
+            f"{', '.join(map(repr, cells))}",
+            where=where,
+            do=f"name the id one of: {', '.join(layout.ids)}; the text one of: "
+            f"{', '.join(layout.texts)}; a file without a header starts with its first row",
+        )
+
+
+def quoted_fields(path: Path, table: Table) -> int:
+    """Return how many fields of a file stand in csv's quotation marks; 0 if it is not written so."""
+    about = path.stat()
+    return _quoted(path, table.header, table.width, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _quoted(path: Path, header: int, width: int, size: int, changed: int) -> int:
+    evidence = Evidence(width)
+    for block in read_blocks(path):
+        fields = Fields(block, width)
+        rows = np.flatnonzero((fields.lines != header) & (fields.widths == width))
+        if not evidence.add([fields.text(i, rows) for i in range(width)]):
+            return 0
+    return evidence.fields if evidence.found else 0
