@@ -53,6 +53,9 @@ DEADLINE_S = 60.0  # or ten times what shards take, whichever is longer
 FIRST_DEADLINE_S = 3600.0  # before any shard has told how long one takes
 
 
+MOST_WORKERS = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
     """How to run stages: `workers=0` inline, `workers=N` on Ray actors, `ray_address` on that
@@ -70,6 +73,15 @@ class Execution:
     progress: Progress = field(default_factory=Silent)
 
     def __post_init__(self) -> None:
+        if type(self.workers) is not int or self.workers > MOST_WORKERS:
+            raise UsageError(
+                f"workers={self.workers!r} is no number of workers",
+                do=f"0 means inline, N means N actors, {MOST_WORKERS:,} at most",
+            )
+        if not isinstance(self.ray_address, str | None):
+            raise UsageError(
+                f"ray_address={self.ray_address!r} is no address", do="write host:port, or auto"
+            )
         if self.workers < 0:
             raise UsageError(
                 f"workers={self.workers} is negative", do="0 means inline, N means N actors"

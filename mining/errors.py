@@ -78,6 +78,10 @@ class Corrupt(RankmillError):
     exit_status = 6
 
 
+class ReaderLeft(BrokenPipeError):
+    """Whoever read the pipe that an output goes to has gone, as `head` does: no failure."""
+
+
 class PluginError(RankmillError):
     """Code of other people, a plug-in, cannot be loaded or failed; it says whose code it is."""
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import json
 import math
 import re
@@ -32,6 +33,7 @@ from typing import Any, TypeVar
 
 from . import foreign
 from .errors import RankmillError, UsageError
+from .ranges import check_ranges
 
 Member = TypeVar("Member", bound=type)
 MOST_NESTED = 32
@@ -251,6 +253,8 @@ class Family:
             foreign.prepare(member, f"{self.noun} {name}", self.group)
         elif known is not None:
             raise ValueError(f"{self.noun} {name!r} is registered twice")
+        if not foreign.is_foreign(member):
+            _within_ranges(member, name)
         self._members[name] = member
         member.__str__ = lambda value: self.text(value)  # type: ignore[assignment,misc]
         member.canonical_name = name  # type: ignore[attr-defined]
@@ -408,6 +412,18 @@ _families: dict[tuple[str, str], Family] = {}
 def _family(home: str, noun: str) -> Family:
     import_module(home)
     return _families[home, noun]
+
+
+def _within_ranges(member: type, name: str) -> None:
+    """Let the constructor of a member refuse numbers out of range, after its own refusals."""
+    made: Any = member.__init__
+
+    @functools.wraps(made)
+    def constructor(self: Any, *arguments: Any, **named: Any) -> None:
+        made(self, *arguments, **named)
+        check_ranges(self, name)
+
+    member.__init__ = constructor  # type: ignore[misc]
 
 
 def foreigners() -> list[tuple[Family, str, type]]:

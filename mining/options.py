@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from .errors import UsageError
 from .names import nearest
+from .ranges import MOST_COUNTED, MOST_MEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Option:
     stands without a flag on the command line. `flag`: a short flag, or the flag where it is not
     the name (a list is said in the singular: `--filter`). `least`, `most`, `above`, `below`: limits
     of a number. `choices`: the only texts. `of`: the kind of artifact that a name stands for.
-    `count`: the command line and recipes also read 100k and 1.5M.
+    `count`: the command line and recipes also read 100k and 1.5M. `output`: what is written there,
+    a `file` or a new `folder`; whether it can be is looked at before any work.
     """
 
     help: str
@@ -43,6 +45,7 @@ class Option:
     choices: tuple[str, ...] = ()
     of: str | None = None
     count: bool = False
+    output: str | None = None
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a value outside the limits, or none of the choices."""
@@ -50,13 +53,30 @@ class Option:
             known = nearest(str(value), self.choices)
             raise UsageError(f"{name}={value} is not one of {', '.join(self.choices)}", do=known)
         for limit, holds, word in (
-            (self.least, lambda v, least: v >= least, "at least"),
-            (self.most, lambda v, most: v <= most, "at most"),
+            (self._least(value), lambda v, least: v >= least, "at least"),
+            (self._most(value), lambda v, most: v <= most, "at most"),
             (self.above, lambda v, low: v > low, "above"),
             (self.below, lambda v, high: v < high, "below"),
         ):
             if limit is not None and not holds(value, limit):
-                raise UsageError(f"{name}={value} must be {word} {limit:g}")
+                shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+                raise UsageError(f"{name}={str(value)[:40]} must be {word} {shown}")
+
+    def _least(self, value: Any) -> float | None:
+        """Return the smallest number: declared, or the smallest that makes sense."""
+        if self.least is not None or self.above is not None or not _is_number(value):
+            return self.least
+        return -MOST_MEASURED
+
+    def _most(self, value: Any) -> float | None:
+        """Return the largest number: declared, or the largest that makes sense."""
+        if self.most is not None or self.below is not None or not _is_number(value):
+            return self.most
+        return MOST_MEASURED if self.count or isinstance(value, float) else MOST_COUNTED
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 HANDLES = ("Artifact", "Collection", "Workspace", "Execution", "Exported")
@@ -228,6 +248,16 @@ def count_of(text: str | int) -> int:
     if not match:
         raise UsageError(f"{text!r} is not a count", do="write 50000, 100k or 1M")
     return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
+
+
+def check_outputs(value: Any) -> None:
+    """Refuse places where a request's outputs cannot be written; raises BadInput."""
+    from .store.files import check_folder_place, check_place  # it needs Arrow, --help does not
+
+    for field in options_of(type(value)):
+        place = getattr(value, field.name)
+        if field.option.output is not None and place is not None:
+            (check_folder_place if field.option.output == "folder" else check_place)(place)
 
 
 def check_options(value: Any) -> None:

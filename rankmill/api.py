@@ -25,6 +25,7 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError, UsageError
 from rankmill.mining.names import nearest
 from rankmill.mining.options import options_of
+from rankmill.mining.statistics.alone import measure_scores
 from rankmill.mining.statistics.summaries.summary import summarise
 from rankmill.mining.store import Workspace
 from rankmill.request import Request
@@ -120,6 +121,28 @@ import_run = verb(stages.ImportRun)
 import_scores = verb(stages.ImportScores)
 import_groups = verb(stages.ImportGroups)
 
+
+def _alone(name: str) -> Callable[..., Any]:
+    """Make the function that measures a user's own score lists with one statistic."""
+
+    def function(scores: Any, *, kind: str = "logit", **parameters: Any) -> Any:
+        said = ",".join(f"{key}={value}" for key, value in parameters.items())
+        return measure_scores(scores, [f"{name}({said})" if said else name], kind=kind)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"Return {name} of every list of scores, as a polars frame: `measure_scores` with one\n"
+        "statistic; its parameters (docs/statistics.md) are keywords, `T=2`."
+    )
+    return function
+
+
+pair_entropy = _alone("pair_entropy")
+list_entropy = _alone("list_entropy")
+effective_size = _alone("effective_size")
+misorder = _alone("misorder")
+score_variance = _alone("score_variance")
+
 __all__ = [
     "Execution",
     "RankmillError",
@@ -131,20 +154,26 @@ __all__ = [
     "cross",
     "cut",
     "diagnose",
+    "effective_size",
     "evaluate",
     "explain",
     "export",
     "import_groups",
     "import_run",
     "import_scores",
+    "list_entropy",
+    "measure_scores",
     "mine",
+    "misorder",
     "orthogonality",
+    "pair_entropy",
     "pool",
     "rerank",
     "retarget",
     "retrieve",
     "rewrite",
     "score",
+    "score_variance",
     "select",
     "stats",
     "subsample",

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from rankmill.mining import foreign
+from rankmill.mining import answers, foreign
 from rankmill.mining.errors import UsageError
 from rankmill.mining.names import Family, neutral
 
@@ -135,8 +135,17 @@ _UNLESS_SAID: dict[str, dict[str, Any]] = {"statistic": {"unit": "", "needs": fr
 def _register(kind: str, name: str) -> Register:
     """Return the decorator of a family, which looks first whether the class has what it needs."""
     family = _family(kind)
+    if not isinstance(name, str):
+        raise UsageError(
+            f"{name!r} is no name of a {family.noun}", do=f'write @{kind}("a_name") above the class'
+        )
 
     def add(member: Member) -> Member:
+        if not isinstance(member, type):
+            raise UsageError(
+                f"{family.noun} {name}: {member!r} is no class",
+                do=f"decorate a class, as the example in rankmill.plugins.{kind} does",
+            )
         for attribute, value in _UNLESS_SAID.get(kind, {}).items():
             if not hasattr(member, attribute):
                 setattr(member, attribute, value)
@@ -147,6 +156,9 @@ def _register(kind: str, name: str) -> Register:
                 where=foreign.place_of(member),
                 do=f"write it as the example in rankmill.plugins.{kind} does",
             )
+        if method in vars(member):  # an inherited one is ours, or was looked at there
+            looked_at = answers.checked(kind, vars(member)[method], f"{family.noun} {name}")
+            setattr(member, method, looked_at)
         return family.register(name)(member)
 
     return add

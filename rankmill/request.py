@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from rankmill.mining.errors import UsageError
-from rankmill.mining.options import Option, check_options
+from rankmill.mining.options import Option, check_options, check_outputs
 
 if TYPE_CHECKING:
     from rankmill.mining.actors import Execution
@@ -54,6 +54,7 @@ class Request(ABC, Generic[Made]):
                 f"{self.verb} makes no artifact that could be called {self.name!r}",
                 do="leave out name",
             )
+        check_outputs(self)
         made = self.perform()
         if self.name is not None:
             self.alias(made, self.name)

@@ -21,7 +21,7 @@ from rankmill.training.settings import Settings
 
 if TYPE_CHECKING:
     from rankmill.mining.audit.explain import Explanation
-    from rankmill.mining.collection import Collection
+    from rankmill.mining.collection import Collection, Tables
     from rankmill.mining.collection.overview import Overview
     from rankmill.mining.exports import Exported
     from rankmill.mining.store import Artifact, Workspace
@@ -64,6 +64,9 @@ def _of(artifact: Artifact) -> dict[str, Any]:
 class Collect(Request["Collection"]):
     """Read documents, queries and judgements into memory-mapped Arrow.
 
+    In Python also tables: `collect(documents=…, queries=…, qrels=…)`, from polars, pandas, Arrow,
+    Hub data sets, dicts or lists of dicts.
+
     Example: rankmill collect beir:../shared/data/nfcorpus --name nf
     """
 
@@ -71,14 +74,17 @@ class Collect(Request["Collection"]):
     sharded: ClassVar[bool] = False
 
     spec: Annotated[
-        str,
+        str | None,
         Option(
             "beir:PATH, ir:ID, tsv:PATH, jsonl:PATH, parquet:PATH, python-docs.",
             argument=True,
             example="beir:nfcorpus",
         ),
-    ]
+    ] = None
     _: KW_ONLY
+    documents: Any = None
+    queries: Any = None
+    qrels: Any = None
     workspace: Workspace | str | Path = DEFAULT_WORKSPACE
     title: Annotated[
         str,
@@ -118,8 +124,23 @@ class Collect(Request["Collection"]):
         place = self.workspace
         where = place if isinstance(place, Workspace) else Workspace(place)
         fields = [one.strip() for one in (self.fields or "").split(",") if one.strip()]
-        asked = self.given("spec", "workspace", "fields")
-        return collect(where, self.spec, **asked, fields=fields, executor=self.where)
+        asked = self.given("spec", "documents", "queries", "qrels", "workspace", "fields")
+        return collect(where, self.source, **asked, fields=fields, executor=self.where)
+
+    @property
+    def source(self) -> str | Tables:
+        """What is read: a text that names it, or tables in memory."""
+        from rankmill.mining.collection import Tables
+
+        told = [self.documents, self.queries, self.qrels]
+        if self.spec is None and self.documents is not None:
+            return Tables(*told)
+        if self.spec is None or any(one is not None for one in told):
+            raise UsageError(
+                "collect reads a text such as beir:PATH, or tables",
+                do="give one of them: the text, or documents=… (and queries=…, qrels=…)",
+            )
+        return self.spec
 
 
 @dataclass(frozen=True)
@@ -193,7 +214,7 @@ class Mine(Request["Artifact"]):
     split: Annotated[str, SPLIT]
     depth: Annotated[int, Option("Documents per query.", unit="documents", least=1)] = 100
     seed: Annotated[int, SEED] = 0
-    trec: Annotated[str | Path | None, Option("Also write a TREC run here.")] = None
+    trec: Annotated[str | Path | None, Option("Also write a TREC run here.", output="file")] = None
 
     def perform(self) -> Artifact:
         """Return the run: at most `depth` documents for each query of the split."""
@@ -667,7 +688,9 @@ class Train(Settings, Request["Artifact"]):
     checkpoint_s: Annotated[
         float, Option("Seconds between checkpoints.", unit="seconds", above=0)
     ] = 60.0
-    to: Annotated[str | Path | None, Option("Also copy the checkpoint to this folder.")] = None
+    to: Annotated[
+        str | Path | None, Option("Also copy the checkpoint to this folder.", output="folder")
+    ] = None
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)  # looks at the options of a request too
@@ -1054,7 +1077,7 @@ class Export(Request["Exported"]):
     ]
     groups: Annotated[Artifact, GROUPS]
     _: KW_ONLY
-    to: Annotated[str | Path, Option("A folder, new or empty.")]
+    to: Annotated[str | Path, Option("A folder, new or empty.", output="folder")]
     scores: Annotated[
         Artifact | None,
         Option("Write these scores instead of the groups' own.", of="scores"),
@@ -1147,7 +1170,7 @@ class ImportScores(Request["Artifact"]):
         str,
         Option("Of scores: ids that the collection lacks.", choices=("error", "skip")),
     ] = "error"
-    sign: Annotated[int, Option("Of scores: -1 where lower is better.")] = 1
+    sign: Annotated[int, Option("Of scores: -1 where lower is better.", least=-1, most=1)] = 1
 
     def perform(self) -> Artifact:
         """Return the scores."""

@@ -11,17 +11,18 @@ from ..errors import BadInput, UsageError
 from ..names import nearest
 from ..store import Workspace
 from . import ingest
-from .base import open_reader, reader_kind
+from .base import Reader, open_reader, reader_kind
 from .handles import EVERY_QUERY, EXCLUDED, Collection, Corpus, Qrels, Queries
-from .policies import policies_of
+from .policies import Policies, policies_of
+from .readers.tables import TableReader, Tables
 from .survey import Survey, look_through
 
-__all__ = ["EVERY_QUERY", "Collection", "Corpus", "Qrels", "Queries", "collect"]
+__all__ = ["EVERY_QUERY", "Collection", "Corpus", "Qrels", "Queries", "Tables", "collect"]
 
 
 def collect(
     workspace: Workspace,
-    spec: str,
+    spec: str | Tables,
     *,
     title: str = "title text",
     splits: Sequence[str] = (),
@@ -35,6 +36,7 @@ def collect(
 
     `spec`: `beir:PATH`, `ir:ID`, `tsv:PATH`, `jsonl:PATH`, `parquet:PATH` (a folder with documents,
     queries and qrels, or one file of documents), `python-docs` or `python-docs:held-out`.
+    `Tables` in its place are tables in memory, known by their content.
     `title`: what a document's text is made of: `title text` (joined with one space), `title+text`
     (the same, and the title can be weighed), `text` or `title`. `splits`: only these; none means
     all. `on`: what is done with odd rows, `kind=action` or a mapping (`policies.KINDS`). `fields`:
@@ -50,8 +52,7 @@ def collect(
         raise UsageError(
             f"excluded_grade={excluded_grade} would be a positive", do="give a grade below 1"
         )
-    spec = _absolute(spec)
-    reader = open_reader(spec, policies_of(on), fields)
+    spec, reader = _opened(spec, policies_of(on), fields)
     request = ingest.Request(spec, title, reader.facts(), reader, tuple(fields), excluded_grade)
     splits = _chosen(splits, request.facts["qrels"])
     has_queries = request.facts["queries"] is not None
@@ -73,6 +74,18 @@ def collect(
     if name is not None:
         workspace.alias(name, artifact)
     return Collection(artifact)
+
+
+def _opened(spec: str | Tables, on: Policies, fields: Sequence[str]) -> tuple[str, Reader]:
+    """Return the text that says which reader it is, and the reader."""
+    if not isinstance(spec, Tables):
+        spec = _absolute(spec)
+        return spec, open_reader(spec, on, fields)
+    if fields:
+        raise UsageError("tables have no fields to choose from", do="call a column 'text'")
+    reader = TableReader(spec)
+    reader.on = on
+    return "tables", reader
 
 
 def _chosen(wanted: Sequence[str], known: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..actors import Execution
+from ..answers import wrong
 from ..collection.handles import Collection
 from ..errors import PluginError
 from ..foreign import guarded
@@ -70,6 +71,8 @@ class SearchWorker:
         self.queries, self.asked = opened.queries, opened.split_queries(split)
         self.documents, self.empty = len(opened.corpus), opened.corpus.empty
         search = SOURCES.stored(source).searcher(opened)
+        if not callable(search):
+            raise wrong(self.title, f"{search!r}, not a function", "let searcher return search")
         self.search: Search = guarded(search, self.title, SOURCES.group)
 
     def __call__(self, shard: Shard) -> Output:

@@ -9,6 +9,7 @@ at level 2: a process hashes a part once, when it first touches it. `rankmill ve
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..errors import BadInput, Corrupt, OtherFormat
+from ..errors import BadInput, Corrupt, OtherFormat, RankmillError
 from . import files, ledger
 from .tables import FORMAT_VERSION, faults_of_meaning
 
@@ -120,6 +121,37 @@ class Artifact:
         for part in self.parts:
             yield self.table(part.number, level)
 
+    def to_arrow(self) -> pa.Table:
+        """Return all rows as one Arrow table, `query` and `doc` resolved to ids and texts.
+
+        Raises BadInput for a folder of files, such as a student.
+        """
+        table: pa.Table = _shown().first_rows(self, None)
+        return table
+
+    def to_polars(self) -> Any:
+        """Return all rows as a polars frame, ids and texts resolved."""
+        import polars
+
+        return polars.from_arrow(self.to_arrow())
+
+    def to_pandas(self) -> Any:
+        """Return all rows as a pandas frame, ids and texts resolved; pandas must be installed."""
+        if importlib.util.find_spec("pandas") is None:
+            raise RankmillError(
+                "the package 'pandas' is not installed", do="pip install pandas, or use to_polars()"
+            )
+        return self.to_arrow().to_pandas()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield every row as a dictionary, ids and texts resolved."""
+        rows: Iterator[dict[str, Any]] = _shown().all_rows(self)
+        return rows
+
+    def _repr_html_(self) -> str:
+        text: str = _shown().html(self)
+        return text
+
     def check(self, part: Part, level: int, *, afresh: bool = False) -> None:
         """Compare a part's size (0) and content hash (2) with its record, once per process.
 
@@ -191,6 +223,11 @@ class Artifact:
         )
 
 
+def _shown() -> Any:
+    """Return what resolves ordinals; it stands on collections, which stand on this."""
+    return importlib.import_module(f"{__package__.rpartition('.')[0]}.exports.rows")
+
+
 def compared_parts() -> frozenset[Compared]:
     """Return the files, as they are now, whose content this process has compared."""
     return frozenset(_checked)
@@ -199,6 +236,9 @@ def compared_parts() -> frozenset[Compared]:
 def take_over(compared: frozenset[Compared]) -> None:
     """Believe what the process that started this one has compared: `compared_parts` of it."""
     _checked.update(compared)
+
+
+_SAID = {"kind", "fingerprint", "parameters", "inputs", "metadata", "parts", "counts", "dropped"}
 
 
 def _read_manifest(path: Path) -> bytes:
@@ -216,7 +256,9 @@ def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
         version = int(manifest["format"])
-    except (ValueError, KeyError, TypeError) as error:
+        if version == FORMAT_VERSION and not manifest.keys() >= _SAID:
+            raise KeyError(*(_SAID - manifest.keys()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(
             "manifest.json is damaged",
             where=path / "manifest.json",

@@ -14,8 +14,10 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from ..errors import BadInput, Locked, RankmillError
+from ..errors import BadInput, Locked, RankmillError, ReaderLeft
 
 PUBLISHED = 0o444
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
@@ -65,7 +67,7 @@ def read_arrow(path: Path) -> pa.Table:
 
 def write_bytes(path: Path, data: bytes, mode: int = PUBLISHED) -> None:
     """Write or replace a small file atomically."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temp = _beside(path)
     with _explained(path, len(data)):
         with _created(temp) as raw:
             raw.write(data)
@@ -79,7 +81,7 @@ def create_only(path: Path, data: bytes) -> None:
     A hard link fails when the target exists, so of two writers one wins. Raises RankmillError when
     other bytes stand there already.
     """
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temp = _beside(path)
     with _explained(path, len(data)):
         with _created(temp) as raw:
             raw.write(data)
@@ -110,19 +112,149 @@ def publish(temp: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
-    """Stream to a temporary name; on success the file appears under `path`, on any error not at
-    all."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Stream an output for people; on success the file appears under `path`, on any error not at
+    all.
+
+    What is no regular file (a pipe, a device, /dev/stdout) is written through and stays what it
+    is; of a link the target is replaced, the link stays.
+    """
     with _explained(path, 0):
+        place = check_place(path)
+        if place.through is not None:
+            with _passing(place) as raw:
+                stream = io.TextIOWrapper(raw, "utf-8", newline="") if text else raw
+                yield stream
+                stream.flush()
+            return
+        temp = _beside(place.path)
         try:
             with _created(temp) as raw:
                 stream = io.TextIOWrapper(raw, "utf-8", newline="") if text else raw
                 yield stream
                 stream.flush()
                 _sync(raw, temp)
-            _rename(temp, path, 0o644)
+            _rename(temp, place.path, 0o644)
         finally:
             temp.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an output goes: `path` without links; `through`, for what is no regular file, says
+    what it is opened by: the number of an open descriptor, or the path."""
+
+    path: Path
+    through: int | Path | None = None
+
+
+_DESCRIPTORS = re.compile(r"/proc/(\d+)/(task/\d+/)?fd")
+_MOST_LINKS = 40  # as Linux has it
+
+
+def check_place(path: str | Path) -> Place:
+    """Look, before any work, whether a file can be written at `path`; returns where it really is.
+
+    Raises BadInput, with the place and the next step, for a folder, a folder that is missing or
+    no folder, a place that may not be written, a chain of links without an end.
+    """
+    place = _followed(Path(path))
+    if place.through is not None:
+        return place
+    try:
+        there = place.path.stat()
+        if stat.S_ISDIR(there.st_mode):
+            where = str(path) or "''"
+            raise BadInput("this is a folder, a file is wanted", where=where, do="add a file name")
+        if not stat.S_ISREG(there.st_mode):
+            _refuse_unless(os.access(place.path, os.W_OK), path, place.path)
+            return Place(place.path, place.path)
+    except FileNotFoundError:
+        _check_parent(path, place.path.parent)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _no_place(path, error) from error
+    if len(os.fsencode(place.path.name)) > _LONGEST_NAME:
+        raise BadInput("the file name is too long", where=path, do="choose a shorter one")
+    _refuse_unless(os.access(place.path.parent, os.W_OK | os.X_OK), path, place.path.parent)
+    return place
+
+
+def check_folder_place(path: str | Path, *, empty: bool = True) -> None:
+    """Look, before any work, whether a folder can be made at `path`; raises BadInput.
+
+    With `empty` one that is there must be empty, without it files are added to it.
+    """
+    target = Path(path)
+    try:
+        if empty:
+            refuse_existing(target)
+        if "\0" in str(path):
+            raise ValueError("a name cannot hold NUL")
+        above = next(p for p in (target, *target.absolute().parents) if p.exists())
+    except (OSError, ValueError) as error:
+        raise _no_place(path, error) from error
+    if not above.is_dir():
+        raise BadInput("this is no folder", where=above, do="choose another place")
+    _refuse_unless(os.access(above, os.W_OK | os.X_OK), path, above)
+
+
+def _followed(path: Path) -> Place:
+    """Follow the links of a path, one by one: a link to an open descriptor is not followed, for
+    opening what it names would begin the file anew."""
+    try:
+        for _ in range(_MOST_LINKS):
+            folder = Path(os.path.realpath(path.parent))
+            path = folder / path.name
+            number = _DESCRIPTORS.fullmatch(str(folder))
+            if number and path.name.isdecimal():
+                own = int(number[1]) == os.getpid()
+                return Place(path, int(path.name) if own else path)
+            if not path.is_symlink():
+                return Place(path)
+            path = folder / os.readlink(path)
+    except (OSError, ValueError) as error:
+        raise _no_place(path, error) from error
+    raise _no_place(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
+
+
+def _check_parent(path: str | Path, parent: Path) -> None:
+    if not parent.exists():
+        raise BadInput(
+            f"there is no folder {parent}", where=path, do=f"make it first: mkdir -p {parent}"
+        )
+    if not parent.is_dir():
+        raise BadInput(f"{parent} is no folder", where=path, do="choose another place")
+
+
+def _refuse_unless(writable: bool, path: str | Path, place: Path) -> None:
+    if not writable:
+        raise BadInput(f"no permission to write to {place}", where=path, do="choose another place")
+
+
+def _no_place(path: str | Path, error: OSError | ValueError) -> BadInput:
+    what = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    said = repr(str(path))  # it may hold what cannot be printed
+    return BadInput(f"nothing can be written here: {what}", where=said, do="check the path")
+
+
+@contextlib.contextmanager
+def _passing(place: Place) -> Iterator[IO[bytes]]:
+    """Open what is no regular file for writing; nothing is created, replaced or synced."""
+    _step("pass", place.path)
+    opened = os.dup(place.through) if isinstance(place.through, int) else place.path
+    try:
+        with open(opened, "wb") as raw:
+            yield raw
+    except BrokenPipeError as error:
+        raise ReaderLeft(error.errno, error.strerror, str(place.path)) from error
+
+
+_LONGEST_NAME = 255  # bytes, on Linux's file systems
+
+
+def _beside(path: Path) -> Path:
+    """Return the temporary name of an attempt at a file or folder, in the same folder."""
+    name = os.fsencode(path.name)[: _LONGEST_NAME - 24].decode("utf-8", "ignore")
+    return path.with_name(f".{name}.{os.getpid()}.tmp")
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
@@ -145,8 +277,10 @@ def make_folder(path: Path) -> Path:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove an attempt folder and all in it; missing is fine."""
-    if path.exists():
+    """Remove an attempt folder and all in it, or a stray file in its place; missing is fine."""
+    if path.is_symlink() or path.is_file():
+        remove_file(path)
+    elif path.exists():
         _step("remove", path)
         shutil.rmtree(path)
 
@@ -182,8 +316,9 @@ def building(target: Path) -> Iterator[Path]:
     Files in it are synced as they are written (`writing`), its folders are synced here.
     Raises BadInput when the target exists and is not an empty folder.
     """
-    refuse_existing(target)
-    temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    check_folder_place(target)
+    target = Path(os.path.realpath(target))  # a link stays one
+    temp = _beside(target)
     with _explained(target, 0):
         shutil.rmtree(temp, ignore_errors=True)
         try:

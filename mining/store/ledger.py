@@ -105,16 +105,21 @@ def close(folder: Path, wall_s: float, stored_bytes: int) -> None:
 def read(folder: Path) -> dict[str, Any]:
     """Return the closed ledger, or the empty sums when there is none."""
     path = folder / "ledger.json"
-    if not path.exists():
-        return {
-            "wall_s": 0.0,
-            "cpu_s": 0.0,
-            "gpu_s": 0.0,
-            "peak_rss_bytes": 0,
-            "bytes": 0,
-            "usage": {},
-        }
-    return json.loads(path.read_text())
+    with contextlib.suppress(FileNotFoundError, ValueError):  # a damaged one is as good as none
+        told = json.loads(path.read_bytes())
+        if isinstance(told, dict) and told.keys() >= _NOTHING.keys():
+            return told
+    return dict(_NOTHING, usage={})
+
+
+_NOTHING: dict[str, Any] = {
+    "wall_s": 0.0,
+    "cpu_s": 0.0,
+    "gpu_s": 0.0,
+    "peak_rss_bytes": 0,
+    "bytes": 0,
+    "usage": {},
+}
 
 
 def with_usage(cost: Cost, usage: Mapping[str, float]) -> Cost:
@@ -123,12 +128,16 @@ def with_usage(cost: Cost, usage: Mapping[str, float]) -> Cost:
     return cost
 
 
+_OF_A_TRY = {"shard", "attempt", "cause", "host"}
+
+
 def _attempts(folder: Path) -> list[dict[str, Any]]:
     lines = []
     path = folder / ATTEMPTS
-    for line in path.read_text().splitlines() if path.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):  # a line torn by a kill
-            lines.append(json.loads(line))
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):  # a line torn by a kill
+            told = json.loads(line)
+            lines += [told] if isinstance(told, dict) and told.keys() >= _OF_A_TRY else []
     return lines
 
 

@@ -32,6 +32,7 @@ from .quarantine import check_allowance, quarantined
 from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
 
 _ALIAS = re.compile(r"[\w][\w.+@-]{0,127}")
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -71,27 +72,46 @@ class Workspace:
         """Return, as the error that opening it raises, each artifact of another format version."""
         return [one for one in self._finished(kind) if isinstance(one, OtherFormat)]
 
-    def _finished(self, kind: str | None) -> Iterator[Artifact | OtherFormat]:
+    def stray(self) -> list[Stray]:
+        """Return, as errors to tell, what lies in the workspace and cannot be read: files in
+        `names/` that are no aliases, manifests that are damaged or not ours."""
+        found = [one for one in self._finished(None) if isinstance(one, Stray)]
+        return [*found, *self._aliases()[1].values()]
+
+    def _finished(self, kind: str | None) -> Iterator[Artifact | OtherFormat | Stray]:
         for manifest in sorted(self.root.glob(f"{kind or '*'}/*/manifest.json")):
             try:
                 yield Artifact(manifest.parent, self)
             except OtherFormat as error:
                 yield error
+            except (RankmillError, OSError) as error:
+                yield Stray(
+                    manifest, error, ours=bool(_FINGERPRINT.fullmatch(manifest.parent.name))
+                )
 
     def names(self) -> dict[str, tuple[str, str]]:
-        """Return alias → (kind, fingerprint)."""
-        aliases = {}
+        """Return alias → (kind, fingerprint); other files among the aliases are passed over."""
+        return self._aliases()[0]
+
+    def _aliases(self) -> tuple[dict[str, tuple[str, str]], dict[str, Stray]]:
+        """Return the aliases, and by name the files that are none."""
+        aliases, stray = {}, {}
         for path in sorted((self.root / "names").glob("*.json")):
-            entry = json.loads(path.read_text())
-            aliases[path.name.removesuffix(".json")] = (entry["kind"], entry["fingerprint"])
-        return aliases
+            name = path.name.removesuffix(".json")
+            try:
+                aliases[name] = _alias_of(path, name)
+            except (ValueError, OSError) as error:
+                stray[name] = Stray(path, error)
+        return aliases, stray
 
     def find(self, name: str | Artifact, kind: str | None = None) -> Artifact:
         """Open an artifact by alias, or by the first 8 or more digits of its fingerprint."""
         if isinstance(name, Artifact):
             artifact = name
         else:
-            known = self.names()
+            known, stray = self._aliases()
+            if name in stray:
+                raise stray[name]
             if name in known:
                 artifact = self.open(*known[name])
             else:
@@ -114,7 +134,7 @@ class Workspace:
 
     def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Any]) -> Artifact:
         if _FINGERPRINT.fullmatch(name):
-            manifests = list(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
+            manifests = sorted(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
             if len(manifests) == 1:
                 return Artifact(manifests[0].parent, self)
             if manifests:
@@ -231,6 +251,39 @@ class Workspace:
         files.remove_tree(attempts.parent)
 
 
+class Stray(Corrupt):
+    """A file in a workspace that is not what its place says; the rest of the workspace is used.
+
+    `ours`: it stands where an artifact of ours does, so something was lost.
+    """
+
+    def __init__(self, path: Path, error: Exception, *, ours: bool = False):
+        what = getattr(error, "what", None) or getattr(error, "strerror", None) or str(error)
+        super().__init__(
+            f"passed over: {what}",
+            where=path,
+            do="make it again under this name, or remove the file",
+        )
+        self.ours = ours
+
+
+def _alias_of(path: Path, name: str) -> tuple[str, str]:
+    """Return what an alias stands for; raises ValueError or OSError for what is no alias."""
+    if not _ALIAS.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of an artifact")
+    try:
+        entry = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:  # also what is not UTF-8
+        raise ValueError("no alias: this is not JSON") from error
+    said = entry if isinstance(entry, dict) else {}
+    kind, fingerprint = said.get("kind"), said.get("fingerprint")
+    if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
+        raise ValueError("no alias: it names no kind of artifact")
+    if not (isinstance(fingerprint, str) and _FINGERPRINT.fullmatch(fingerprint)):
+        raise ValueError("no alias: it names no fingerprint")
+    return kind, fingerprint
+
+
 class NotThere(RankmillError):
     """An artifact that only `FoundOnly` was asked for is not there."""
 
@@ -297,6 +350,9 @@ def fingerprint_of(kind: str, parameters: Mapping[str, Any], inputs: Mapping[str
     return hashlib.sha256(canonical_json(request)).hexdigest()[:40]
 
 
+_RECORDED = {"number", "file", "rows", "bytes", "sha256", "fingerprint", "counts", "dropped"}
+
+
 def _record(
     number: int,
     file: str,
@@ -330,6 +386,8 @@ def _finished(folder: Path, shard: Shard, fingerprint: str) -> dict[str, Any] | 
         record = json.loads(path.read_bytes())
     except ValueError:
         return None  # torn: counts as absent, the shard is done again
+    if not isinstance(record, dict) or not record.keys() >= _RECORDED:
+        return None  # not ours, likewise
     if record["fingerprint"] != fingerprint:
         raise Corrupt(
             f"a record of {record['fingerprint'][:12]} lies in the folder of {fingerprint[:12]}",

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..actors import Execution
+from ..answers import wrong
 from ..collection.handles import Corpus, Queries
 from ..errors import PluginError, UsageError
 from ..foreign import guarded
@@ -64,6 +65,8 @@ class PairScorer:
         self.queries, self.corpus = Queries(lists.input("queries")), Corpus(lists.input("corpus"))
         self.title, value = f"teacher {teacher}", TEACHERS.stored(teacher)
         given = value.scorer() if hasattr(value, "scorer") else value.score
+        if not callable(given):
+            raise wrong(self.title, f"{given!r}, not a function", "let scorer return score(pairs)")
         self.pairs: ScorePairs = guarded(given, self.title, TEACHERS.group)
 
     def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:

@@ -228,6 +228,8 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not (equals and key.isidentifier()):
             raise UsageError(f"--set {pair!r} is not key=value", do="write --set layout=lists")
+        if key in made:
+            raise UsageError(f"--set {key} is given twice", do="keep one of the two")
         made[key] = parse(value)
     return made
 

@@ -14,14 +14,22 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from rankmill.cli import look, studies
+from rankmill.cli import look, streams, studies
 from rankmill.cli.stages import commands
-from rankmill.mining.errors import BadInput, Explained, Interrupted, RankmillError
+from rankmill.mining.errors import (
+    BadInput,
+    Explained,
+    Interrupted,
+    RankmillError,
+    ReaderLeft,
+    UsageError,
+)
 
 WHOLE = (studies.demo, studies.run, studies.check, studies.figures)
 LOOK = (
@@ -53,8 +61,23 @@ def app_of(only: str | None = None) -> typer.Typer:
     )
     for name, (panel, help, make) in _commands().items():
         command = make() if only in (None, name) else _named(name, help)
-        app.command(name, rich_help_panel=panel)(command)
+        app.command(name, rich_help_panel=panel, cls=_OnceEach)(command)
     return app
+
+
+class _OnceEach(TyperCommand):
+    """A command that refuses an option given twice, unless it may be repeated."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line."""
+        said: set[str] = set()
+        for parameter in self.make_parser(ctx).parse_args(list(args))[2]:
+            once = parameter.param_type_name == "option" and not parameter.multiple
+            if once and parameter.name in said:
+                flag = max(parameter.opts, key=len)
+                raise UsageError(f"{flag} is given twice", do="keep one of the two")
+            said.add(parameter.name)
+        return super().parse_args(ctx, args)
 
 
 def _commands() -> dict[str, Made]:
@@ -81,6 +104,7 @@ def _named(name: str, help: str) -> Callable[..., None]:
 def main() -> NoReturn:
     """Run the command line and leave with the exit status of what happened."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    streams.prepare()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     debug = "--debug" in sys.argv
@@ -93,21 +117,26 @@ def main() -> NoReturn:
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
         if hasattr(error, "show"):
-            error.show()
+            with contextlib.suppress(OSError):  # standard error is full, or its reader left
+                error.show()
         status = 2
     except typer.Abort:
         status = 75
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        status = 0
-    except SystemExit as ended:  # what typer and rich make of the same
+    except SystemExit as ended:  # what typer and rich make of a reader that left
         status = 0 if isinstance(ended.__context__, BrokenPipeError) else ended.code
     except OSError as error:
-        status = _report(_of_the_system(error), _status_of(error), debug)
+        gone = isinstance(error, BrokenPipeError) and streams.reader_left()
+        gone |= isinstance(error, ReaderLeft)
+        status = 0 if gone else _report(_of_the_system(error), _status_of(error), debug)
+    except MemoryError as error:
+        said = f"out of memory: {error}" if str(error) else "out of memory"
+        do = "see `rankmill doctor`; give it less at a time, or a machine with more"
+        status = _report(RankmillError(said, do=do), 1, debug)
     except Exception as error:
         if debug:
             raise
         status = _report(error, 1, debug)
-    sys.exit(_flushed(status if isinstance(status, int) else 0))
+    sys.exit(streams.ended(status if isinstance(status, int) else 0))
 
 
 def _of_the_system(error: OSError) -> RankmillError:
@@ -121,36 +150,17 @@ def _status_of(error: OSError) -> int:
     return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else BadInput.exit_status
 
 
-def _close(stream: TextIO) -> None:
-    with contextlib.suppress(OSError):  # it could not be flushed; at exit it would be tried again
-        stream.close()
-
-
-def _flushed(status: int) -> int:
-    """Return the status, 1 in place of 0 where the output could not be written."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _close(sys.stdout)
-    except OSError as error:
-        _close(sys.stdout)
-        print(f"rankmill: the output could not be written: {error.strerror}", file=sys.stderr)
-        return status or 1
-    return status
-
-
 def _report(error: BaseException, status: int, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        streams.say("".join(traceback.format_exception(error)).rstrip("\n"))
     elif isinstance(error, Explained):
-        print(f"rankmill: {error}", file=sys.stderr)
+        streams.say(f"rankmill: {error}")
     else:
-        print(
+        streams.say(
             f"rankmill: {type(error).__name__}: {error}\n"
-            "  do: this is a bug; run the same command with --debug and report the traceback",
-            file=sys.stderr,
+            "  do: this is a bug; run the same command with --debug and report the traceback"
         )
     return status
 

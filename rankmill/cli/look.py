@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rankmill.cli import streams
 from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
     JsonOption,
@@ -44,12 +44,16 @@ def show(
         raise UsageError(f"unknown format {format!r}", do=f"choose: {', '.join(shows.FORMATS)}")
     if format == "parquet" and to is None:
         raise UsageError("parquet is not printed on a terminal", do="add --to FILE")
+    if to is not None:
+        from rankmill.mining.store.files import check_place
+
+        through = check_place(to).through is not None  # then it may be standard output
     with session(workspace) as here:
         artifact = here.workspace.find(name)
         table = shows.first_rows(artifact, rows or None)
         if to is not None:
             shows.write(table, "csv" if format == "table" else format, to)
-            typer.echo(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows")
+            typer.echo(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
         elif format == "table":
             from rich.console import Console
 
@@ -57,7 +61,7 @@ def show(
             typer.echo(f"{table.num_rows:,} of {artifact.rows:,} rows")
         else:
             for line in shows.lines(table, format):
-                sys.stdout.write(line)
+                streams.write_data(line)
 
 
 def verify(
@@ -82,7 +86,12 @@ def verify(
                     typer.echo(f"good  {artifact.kind} {artifact.fingerprint[:12]}")
             except Corrupt as error:
                 broken.append(error)
-                typer.echo(f"rankmill: {error}", err=True)
+                streams.say(f"rankmill: {error}")
+        if not wanted:
+            for stray in here.workspace.stray():
+                streams.say(f"rankmill: {stray}")
+                if isinstance(stray, Corrupt) and stray.ours:
+                    broken.append(stray)
         if json:
             here.emit({"good": [facts_of(a) for a in checked], "broken": [str(e) for e in broken]})
         if broken:
@@ -139,8 +148,8 @@ def list_(
         if json:
             here.emit({"artifacts": [facts_of(a) for a in found]})
             return
-        for error in here.workspace.other_formats(kind):
-            typer.echo(f"rankmill: {error}", err=True)
+        for error in [*here.workspace.other_formats(kind), *here.workspace.stray()]:
+            streams.say(f"rankmill: {error}")
         for artifact in found:
             known = ", ".join(aliases.get(artifact.fingerprint, []))
             typer.echo(
@@ -243,6 +252,7 @@ def unsafe_convert_pickle(
     Example: rankmill unsafe-convert-pickle scores.pkl.gz --to scores.jsonl --i-trust-this-file
     """
     from rankmill.mining.errors import BadInput, UsageError
+    from rankmill.mining.store.files import check_place
     from rankmill.mining.teachers.files.pickles import convert_score_pickle
 
     if not trust:
@@ -253,5 +263,6 @@ def unsafe_convert_pickle(
         )
     if not path.is_file():
         raise BadInput("there is no such file", where=path, do="check the path")
+    through = check_place(to).through is not None  # then it may be standard output
     pairs = convert_score_pickle(path, to)
-    typer.echo(f"{to}: {pairs:,} scores")
+    typer.echo(f"{to}: {pairs:,} scores", err=through)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rankmill.cli import streams
 from rankmill.study.words import duration
 
 if TYPE_CHECKING:
@@ -84,19 +85,19 @@ class Lines(Meter):
 
     def announce(self, text: str) -> None:
         """Print the line."""
-        print(text, file=self.stream, flush=True)
+        streams.say(text, self.stream)
 
     def moved(self) -> None:
         """Print the facts when the last line is old enough."""
         now = time.monotonic()
         if now - self.shown >= LINE_EVERY_S and 0 < self.done < self.work:
             self.shown = now
-            print(self.facts, file=self.stream, flush=True)
+            streams.say(self.facts, self.stream)
 
     def ended(self) -> None:
         """Print the last line of a stage that took noticeable time."""
         if time.monotonic() - self.began >= 1.0:
-            print(self.facts, file=self.stream, flush=True)
+            streams.say(self.facts, self.stream)
 
 
 class Bar(Meter):

@@ -2,88 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import UsageError
+from rankmill.mining.exports.rows import cell, first_rows, resolved
 from rankmill.mining.store import files
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from rankmill.mining.store import Artifact
+__all__ = ["FORMATS", "first_rows", "for_people", "lines", "resolved", "write"]
 
 FORMATS = ("table", "csv", "jsonl", "parquet")
-_WIDEST = 60  # characters of one cell in a table for people
-_LONGEST = 8  # items of one list in a table for people
-
-
-def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
-    """Return the table with `query` and `doc` ordinals replaced by `query_id`, `doc_id`.
-
-    An evaluation's queries are those of the run that it judges. Flat columns also gain the text.
-    Lists stay lists, item by item. A teacher's scores are named by their kind.
-    """
-    from rankmill.mining.collection.handles import Corpus, Queries
-
-    makers: dict[str, tuple[str, Callable[..., Any]]] = {
-        "query": ("queries", Queries),
-        "doc": ("corpus", Corpus),
-    }
-    columns: dict[str, pa.Array] = {}
-    for name in table.column_names:
-        column = table[name]
-        about = artifact if "run" not in artifact.inputs else artifact.input("run")
-        if artifact.kind == "scores" and name == "logit":
-            columns |= _scores(column.combine_chunks(), artifact.metadata["kind"])
-            continue
-        if name not in makers or makers[name][0] not in about.inputs:
-            columns[name] = column
-            continue
-        role, handle = makers[name]
-        rows = handle(about.input(role))
-        if pa.types.is_nested(column.type):
-            columns[f"{name}_id"] = _resolve_lists(column.combine_chunks(), rows.ids)
-        else:
-            ordinals = column.to_numpy()
-            columns[f"{name}_id"] = pa.array(rows.ids(ordinals))
-            columns[f"{name}_text"] = pa.array(rows.texts(ordinals))
-    return pa.table(columns)
-
-
-def _scores(column: Any, kind: str) -> dict[str, pa.Array]:
-    """Return lists of scores under the name of their kind, ranks as ranks."""
-    from rankmill.mining.score_kinds import as_shown, name_of
-    from rankmill.mining.store.tables import list_values
-
-    offsets, values = list_values(pa.chunked_array([column]))
-    shown = pa.array(as_shown(values, kind))
-    return {name_of(kind): pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), shown)}
-
-
-def first_rows(artifact: Artifact, count: int | None) -> pa.Table:
-    """Return the first `count` rows (all when None), resolved."""
-    tables: list[pa.Table] = []
-    missing = count
-    for part in artifact.parts:
-        if not part.file.endswith(".arrow"):
-            raise BadInput(
-                f"a {artifact.kind} is a folder of files, not a table",
-                where=artifact.path,
-                do="look at the folder: " + ", ".join(p.file for p in artifact.parts[:8]),
-            )
-        table = artifact.table(part.number)
-        if tables and table.schema != tables[0].schema:
-            break  # an index: parts of other shapes follow
-        tables.append(table if missing is None else table.slice(0, missing))
-        if missing is not None:
-            missing -= tables[-1].num_rows
-            if missing <= 0:
-                break
-    return resolved(artifact, pa.concat_tables(tables)) if tables else pa.table({})
 
 
 def write(table: pa.Table, form: str, target: Path) -> None:
@@ -130,20 +61,8 @@ def for_people(table: pa.Table) -> Any:
     for name in table.column_names:
         shown.add_column(Text(name), overflow="fold")
     for row in table.to_pylist():
-        shown.add_row(*(Text(_cell(v)) for v in row.values()))
+        shown.add_row(*(Text(cell(v)) for v in row.values()))
     return shown
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, list):
-        body = " ".join(_cell(v) for v in value[:_LONGEST])
-        return body + (f" … {len(value)}" if len(value) > _LONGEST else "")
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = str(value).replace("\n", "⏎").replace("\t", "⇥")
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
 def _csv_line(csv: Any, io: Any, values: Any) -> str:
@@ -161,11 +80,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
     return value
-
-
-def _resolve_lists(column: Any, ids: Callable[[np.ndarray], list[str]]) -> pa.Array:
-    from rankmill.mining.store.tables import list_values
-
-    offsets, values = list_values(column)
-    flat = pa.array(ids(values), pa.string())
-    return pa.ListArray.from_arrays(pa.array(offsets.astype("int32")), flat)

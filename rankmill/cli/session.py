@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rankmill.cli import progress
+from rankmill.cli import progress, streams
 from rankmill.stages import DEFAULT_WORKSPACE as WORKSPACE
 from rankmill.study import words
 
@@ -79,7 +78,7 @@ class Session:
 
     def emit(self, facts: dict[str, Any]) -> None:
         """Print one JSON object."""
-        typer.echo(json.dumps(facts, ensure_ascii=False, allow_nan=False))
+        typer.echo(streams.json_text(facts, allow_nan=False))
 
 
 @contextlib.contextmanager

@@ -41,10 +41,12 @@ def demo(
 
     Example: rankmill demo --report report.html
     """
+    from rankmill.mining.store.files import check_place
     from rankmill.report import report_outcome
     from rankmill.study.recipe import builtin
     from rankmill.study.run import run_recipe
 
+    check_place(report)
     with session(workspace, workers, ray_address, json) as here:
         outcome = run_recipe(builtin("demo"), here.workspace, here.executor)
         report_outcome(outcome, report)
@@ -64,11 +66,14 @@ def run(
 
     Example: rankmill run recipes/nfcorpus.toml --set collection=beir:PATH
     """
+    from rankmill.mining.store.files import check_place
     from rankmill.report import report_outcome
     from rankmill.study.recipe import load
     from rankmill.study.run import run_recipe
 
     loaded = load(recipe, set_ or [])
+    if report is not None:
+        check_place(report)  # now, not after hours
     with session(workspace, workers, ray_address, json) as here:
         outcome = run_recipe(loaded, here.workspace, here.executor)
         if report is not None:
@@ -119,11 +124,14 @@ def figures(
     Score against rank ratio, loss and gradient norm, the grid of losses and samplers, and their
     numbers in figures.json. Example: rankmill figures recipes/nfcorpus.toml --to figures
     """
-    from rankmill.report.figures import draw
+    from rankmill.mining.store.files import check_folder_place
+    from rankmill.report.figures import check_form, draw
     from rankmill.study.recipe import load
     from rankmill.study.run import run_recipe
 
     loaded = load(recipe, set_ or [])
+    check_form(form)
+    check_folder_place(to, empty=False)
     with session(workspace, workers, ray_address, json) as here:
         paths = draw(run_recipe(loaded, here.workspace, here.executor), to, form)
         if json:

@@ -15,7 +15,7 @@ __all__ = ["Report", "report_outcome", "write_report"]
 
 def report_outcome(outcome: Outcome, path: Path) -> None:
     """Write the report of an outcome, unless the one that stands there is about the same."""
-    if path.exists() and outcome.key in path.read_text(encoding="utf-8", errors="replace"):
+    if path.is_file() and outcome.key in path.read_text(encoding="utf-8", errors="replace"):
         return
     from rankmill.report.gather import report_of
 

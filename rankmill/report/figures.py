@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "pdf", "png")
 
 
+def check_form(form: str) -> None:
+    """Raise UsageError for a format that figures are not drawn in."""
+    if form not in FORMATS:
+        raise UsageError(f"format {form!r} is not one of {', '.join(FORMATS)}")
+
+
 def draw(outcome: Outcome, folder: Path, form: str = "svg") -> list[Path]:
     """Write score-against-rank, training and grid, and figures.json; return their paths.
 
     Raises UsageError for another format, BadInput for a recipe that trains no student.
     """
-    if form not in FORMATS:
-        raise UsageError(f"format {form!r} is not one of {', '.join(FORMATS)}")
+    check_form(form)
     panels, training = dynamics.ranks(outcome), dynamics.training(outcome)
     if panels is None:
         raise BadInput(

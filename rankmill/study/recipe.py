@@ -236,6 +236,13 @@ def recipe_of(data: Mapping[str, Any], where: str) -> Recipe:
             "the recipe names both train.loss and train.losses", where=where, do="keep one of them"
         )
     seeds = own["train"]["seeds"]
+    for name, seed in (("seed", top["seed"]), *(("train.seeds", one) for one in seeds)):
+        if type(seed) is not int or not 0 <= seed < 2**63:
+            raise UsageError(
+                f"{name}: {str(seed)[:40]} is no seed",
+                where=where,
+                do="give whole numbers from 0 to 2^63 - 1",
+            )
     if len(set(seeds)) != len(seeds):
         raise UsageError(
             f"train.seeds {seeds} holds a seed twice", where=where, do="name each seed once"
@@ -392,8 +399,12 @@ def _lacks(full: str, section: str, where: str) -> UsageError:
 
 
 def _overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    known: set[str] = set()
     for text in overrides:
         key, equals, value = text.partition("=")
+        if key.strip() in known:
+            raise UsageError(f"--set {key.strip()} is given twice", do="keep one of the two")
+        known.add(key.strip())
         if not equals:
             raise UsageError(f"--set {text!r} has no '='", do="write --set train.documents=20000")
         *tables, last = key.strip().split(".")

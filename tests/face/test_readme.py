@@ -29,3 +29,13 @@ def test_every_command_of_the_readme_exists():
     known = {c.name for c in cli.app_of().registered_commands}
     used = set(re.findall(r"^rankmill (\w+)|  rankmill (\w+)", README.read_text(), re.M))
     assert {a or b for a, b in used} <= known
+
+
+TABLES = README.parent / "docs" / "tables.md"
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TABLES.read_text(), re.S))
+def test_the_examples_about_tables_run(code, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "tables.md", "exec"), {})
+    assert "shape: (" in capsys.readouterr().out

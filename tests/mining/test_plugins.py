@@ -224,6 +224,89 @@ def test_an_answer_that_is_no_list_names_source_and_query(alone, tiny, answer, m
     assert "ours_wrong" in str(error.value)
 
 
+@pytest.mark.parametrize("name", [5, None, b"x", ["a"]])
+def test_a_name_that_is_no_text_is_refused_where_it_is_written(alone, name):
+    with pytest.raises(UsageError, match="is no name of a source"):
+        source(name)
+    with pytest.raises(UsageError, match="is no class"):
+        source("ours")(lambda text: text)
+
+
+def test_a_searcher_that_returns_nothing_is_named(alone, tiny):
+    @source("ours_nothing")
+    @dataclass(frozen=True)
+    class Nothing:
+        version = "1"
+
+        def searcher(self, collection):
+            pass
+
+    with pytest.raises(PluginError, match="source ours_nothing.* gave None, not a function"):
+        mine(tiny.artifact.workspace, "ours_nothing", tiny, "train", depth=3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        5,
+        [1.0],
+        ([1.0], [0]),
+        (np.zeros(3), np.zeros(2, np.uint8)),
+        ("ab", "cd"),
+        (np.zeros((12, 1)), np.zeros((12, 1))),
+        (None, None),
+    ],
+)
+def test_a_column_of_another_shape_names_the_statistic(alone, tiny, answer):
+    @statistic("ours_column")
+    @dataclass(frozen=True)
+    class Wrong:
+        version = "1"
+
+        def measure(self, rows):
+            return answer
+
+    rows = np.zeros(12)
+    with pytest.raises(PluginError, match="statistic ours_column gave .*\n  do: return"):
+        Wrong().measure(rows)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, True, np.ones(3, bool), np.ones(12), [0, 1], np.ones((12, 1), bool)]
+)
+def test_a_mask_of_another_shape_names_the_filter(alone, answer):
+    @register_filter("ours_mask")
+    @dataclass(frozen=True)
+    class Wrong:
+        version = "1"
+
+        def reads(self, labels):
+            return frozenset()
+
+        def keeps(self, candidates):
+            return answer
+
+    with pytest.raises(PluginError, match="filter ours_mask gave"):
+        Wrong().keeps(np.zeros(12))
+
+
+@pytest.mark.parametrize("answer", [None, [1], [1, 1], [1, 9], [1.0, 2.0], [[1, 2]]])
+def test_a_choice_of_something_else_names_the_strategy(alone, answer):
+    from rankmill.mining.selection.strategies import Uniform
+
+    @strategy("ours_choice")
+    @dataclass(frozen=True)
+    class Wrong(Uniform):
+        version = "1"
+
+        def choose(self, candidates, reach, size, draws):
+            return answer
+
+    with pytest.raises(PluginError, match="ours_choice gave"):
+        Wrong().choose(np.zeros(12), np.array([1, 2, 3]), 2, np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     ("given", "message"), [([1.0], "shape"), ("no", "gave str"), (None, "gave")]
 )

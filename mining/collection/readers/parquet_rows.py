@@ -23,19 +23,19 @@ def parquet_texts(
     """Yield the documents (with titles) or queries of one file."""
     with _opened(path) as file:
         names = file.schema_arrow.names
-        ids = _wanted(path, names, id_names)
-        text = _wanted(path, names, texts, but=ids)
+        ids = wanted(path, names, id_names)
+        text = wanted(path, names, texts, but=ids)
         heading = (columns.named(names, columns.TITLE) or [None])[0] if title else None
         number = 0
         for batch in file.iter_batches(BLOCK, columns=[n for n in (ids, text, heading) if n]):
             rows = np.arange(number + 1, number + 1 + len(batch), dtype=np.int64)
             titles = None
             if title:
-                titles = _texts_of(path, batch, heading, number, nulls=True)
+                titles = texts_of(path, batch, heading, number, nulls=True)
             yield Texts(
-                _ids_of(path, batch, ids, number),
+                ids_of(path, batch, ids, number),
                 titles,
-                _texts_of(path, batch, text, number),
+                texts_of(path, batch, text, number),
                 str(path),
                 rows,
                 "row",
@@ -47,15 +47,15 @@ def parquet_judgements(path: Path) -> Judged:
     """Return the judgements of one file."""
     with _opened(path) as file:
         names = file.schema_arrow.names
-        query = _wanted(path, names, columns.QUERY_ID)
-        doc = _wanted(path, names, columns.DOC_ID, but=query)
-        grade = _wanted(path, names, columns.GRADE)
+        query = wanted(path, names, columns.QUERY_ID)
+        doc = wanted(path, names, columns.DOC_ID, but=query)
+        grade = wanted(path, names, columns.GRADE)
         table = file.read(columns=[query, doc, grade]).combine_chunks()
     batch = (table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)])[0]
     return Judged(
-        _ids_of(path, batch, query, 0),
-        _ids_of(path, batch, doc, 0),
-        _grades_of(path, batch[grade]),
+        ids_of(path, batch, query, 0),
+        ids_of(path, batch, doc, 0),
+        grades_of(path, batch[grade]),
         str(path),
         np.arange(1, len(batch) + 1, dtype=np.int64),
         "row",
@@ -77,7 +77,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         ) from error
 
 
-def _wanted(path: Path, names: list[str], known: columns.Names, but: str = "") -> str:
+def wanted(path: Path | str, names: list[str], known: columns.Names, but: str = "") -> str:
     """Return the column with one of the names; raises BadInput with those that the file has."""
     found = [name for name in columns.named(names, known) if name != but]
     if not found:
@@ -90,7 +90,8 @@ def _wanted(path: Path, names: list[str], known: columns.Names, but: str = "") -
     return found[0]
 
 
-def _ids_of(path: Path, batch: pa.RecordBatch, name: str, before: int) -> pa.StringArray:
+def ids_of(path: Path | str, batch: pa.RecordBatch, name: str, before: int) -> pa.StringArray:
+    """Return a column of ids, whole numbers as texts; raises BadInput for other types, nulls."""
     column = _plain(batch[name])
     _refuse_nulls(path, column, name, before)
     if pa.types.is_integer(column.type):
@@ -100,9 +101,10 @@ def _ids_of(path: Path, batch: pa.RecordBatch, name: str, before: int) -> pa.Str
     return _valid(path, column.cast(pa.string()), name, before)
 
 
-def _texts_of(
-    path: Path, batch: pa.RecordBatch, name: str | None, before: int, nulls: bool = False
+def texts_of(
+    path: Path | str, batch: pa.RecordBatch, name: str | None, before: int, nulls: bool = False
 ) -> pa.LargeStringArray:
+    """Return a column of texts; with `nulls` those are empty, and a column that is not there is."""
     if name is None:
         return pa.array([""] * len(batch), pa.large_string())
     column = _plain(batch[name])
@@ -117,7 +119,7 @@ def _texts_of(
     return _valid(path, pc.fill_null(column.cast(pa.large_string()), ""), name, before)
 
 
-def _grades_of(path: Path, column: pa.Array) -> np.ndarray:
+def grades_of(path: Path | str, column: pa.Array) -> np.ndarray:
     """Return grades as int32; floats and texts are read where they stand for whole numbers."""
     column = _plain(column)
     _refuse_nulls(path, column, "grade", 0)
@@ -155,32 +157,32 @@ def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _no_text(path: Path, name: str, kind: pa.DataType) -> BadInput:
+def _no_text(path: Path | str, name: str, kind: pa.DataType) -> BadInput:
     return BadInput(
-        f"the Parquet column {name!r} is of type {kind}, not text",
+        f"the column {name!r} is of type {kind}, not text",
         where=path,
         do="write it as a column of strings (ids may be integers)",
     )
 
 
-def _refuse_nulls(path: Path, column: pa.Array, name: str, before: int) -> None:
+def _refuse_nulls(path: Path | str, column: pa.Array, name: str, before: int) -> None:
     if not column.null_count:
         return
     row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
     raise BadInput(
-        f"the Parquet column {name!r} is null here ({column.null_count:,} nulls nearby)",
+        f"the column {name!r} is null here ({column.null_count:,} nulls nearby)",
         where=f"{path}, row {before + row + 1}",
         do="leave such rows out, or write an empty text",
     )
 
 
-def _valid(path: Path, column: pa.Array, name: str, before: int) -> pa.Array:
+def _valid(path: Path | str, column: pa.Array, name: str, before: int) -> pa.Array:
     """Refuse bytes that are no UTF-8, which Parquet's writers do not look for."""
     try:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
         raise BadInput(
-            f"the Parquet column {name!r} is not valid UTF-8: {error}",
+            f"the column {name!r} is not valid UTF-8: {error}",
             where=f"{path}, rows {before + 1} to {before + len(column)}",
             do="write it as text in UTF-8",
         ) from error

@@ -1,0 +1,248 @@
+"""Tables in memory as a collection: polars, pandas, Arrow, Hub data sets, dicts and lists of dicts.
+
+Whatever offers Arrow's interface (`__arrow_c_stream__`, or `to_arrow`, or a Hub data set's table)
+is taken without a copy where its types allow. Columns go by the names that files have
+(`columns.py`). What identifies the collection is a hash of ids, texts and grades, so the same
+content in another kind of table is the same collection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...errors import BadInput, UsageError
+from .. import columns
+from ..base import BLOCK, Judged, Texts
+from ..policies import Oddities, Policies
+from .parquet_rows import grades_of, ids_of, texts_of, wanted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """What `collect` is given instead of a text: documents, and queries and judgements if any.
+
+    `documents` and `queries`: a table, rows as dictionaries, or a mapping from id to text (or to
+    `{"title": …, "text": …}`). `qrels`: a table of query, document and grade (the split `all`), a
+    mapping from split to such tables, or `{query_id: {doc_id: grade}}`.
+    """
+
+    documents: Any
+    queries: Any = None
+    qrels: Any = None
+
+
+class TableReader:
+    """Reads tables; `fields` has no meaning for them."""
+
+    def __init__(self, tables: Tables):
+        self.on = Policies()
+        self.corpus = _texts_table("documents", tables.documents, "doc_id")
+        self.asked: pa.Table | None = None
+        if tables.queries is not None:
+            self.asked = _texts_table("queries", tables.queries, "query_id")
+        self.qrels = {} if tables.qrels is None else _splits(tables.qrels)
+        if self.qrels and self.asked is None:
+            raise UsageError("qrels without queries", do="give queries=… too: ids and texts")
+
+    def facts(self) -> dict[str, Any]:
+        """Return hashes of the content."""
+        return {
+            "corpus": _hash(self.documents()),
+            "queries": _hash(self.queries()) if self.asked is not None else None,
+            "qrels": {split: _hash([self.judgements(split)]) for split in self.qrels},
+        }
+
+    def documents(self) -> Iterator[Texts]:
+        """Yield every document; a missing title is empty."""
+        return _texts("documents", self.corpus, columns.DOC_ID, columns.TEXT, title=True)
+
+    def queries(self) -> Iterator[Texts]:
+        """Yield every query."""
+        if self.asked is None:
+            return iter(())
+        return _texts("queries", self.asked, columns.QUERY_ID, columns.QUERY_TEXT, title=False)
+
+    def judgements(self, split: str) -> Judged:
+        """Return the judgements of one split."""
+        where, table = self.place("qrels", split), self.qrels[split]
+        names = table.column_names
+        query = wanted(where, names, columns.QUERY_ID)
+        doc = wanted(where, names, columns.DOC_ID, but=query)
+        grade = wanted(where, names, columns.GRADE)
+        batch = _one_batch(table.select([query, doc, grade]))
+        return Judged(
+            ids_of(where, batch, query, 0),
+            ids_of(where, batch, doc, 0),
+            grades_of(where, batch[grade]),
+            where,
+            np.arange(1, len(batch) + 1, dtype=np.int64),
+            "row",
+        )
+
+    def odd(self, role: str, split: str = "") -> Oddities:
+        """Return nothing: tables have no lines that could be odd."""
+        return Oddities()
+
+    def counts(self) -> dict[str, int]:
+        """Return nothing: no row is left out."""
+        return {}
+
+    def place(self, role: str, split: str = "") -> str:
+        """Return the argument's name."""
+        name = {"corpus": "documents"}.get(role, role)
+        return f"{name}[{split!r}]" if split and split != "all" else f"{name}="
+
+
+def arrow_table(given: Any, what: str) -> pa.Table:
+    """Return a table of any kind as an Arrow table; raises UsageError for what is none.
+
+    Taken are Arrow tables, batches and readers, polars and pandas frames (lazy ones are
+    collected), Hub data sets, a mapping from column to values, and rows as dictionaries.
+    """
+    try:
+        if isinstance(given, pa.Table):
+            return given
+        if isinstance(given, pa.RecordBatch):
+            return pa.Table.from_batches([given])
+        if isinstance(given, pa.RecordBatchReader):
+            return given.read_all()
+        if hasattr(given, "collect_schema") and hasattr(given, "collect"):  # a lazy polars frame
+            given = given.collect()
+        if hasattr(given, "data") and hasattr(given, "features"):  # a Hub data set
+            return _of_the_hub(given)
+        if hasattr(given, "__arrow_c_stream__"):  # polars, pandas ≥ 2.2, DuckDB, …
+            return pa.table(given)
+        if hasattr(given, "to_arrow"):
+            return pa.table(given.to_arrow())
+        if hasattr(given, "iloc") and hasattr(given, "columns"):  # an older pandas
+            return pa.Table.from_pandas(given, preserve_index=False)
+        if isinstance(given, Mapping):
+            return pa.table({str(name): _column(v) for name, v in given.items()})
+        if isinstance(given, Iterable) and not isinstance(given, str | bytes):
+            return _of_rows(list(given), what)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{what}: the columns cannot be read: {error}",
+            do="give every column one type: ids and texts as strings, grades as whole numbers",
+        ) from error
+    raise UsageError(
+        f"{what}: a {type(given).__name__} is no table",
+        do="give a polars, pandas or Arrow table, a Hub data set, a dict, or a list of dicts",
+    )
+
+
+def _column(values: Any) -> Any:
+    return pa.array(values if isinstance(values, list | np.ndarray) else list(values))
+
+
+def _of_the_hub(given: Any) -> pa.Table:
+    """Return the rows of a Hub data set; chosen or shuffled ones are an index over its table."""
+    table = getattr(given.data, "table", given.data)
+    chosen = getattr(given, "_indices", None)
+    if chosen is not None:
+        table = table.take(getattr(chosen, "table", chosen).column(0))
+    return pa.table(table)
+
+
+def _of_rows(rows: list[Any], what: str) -> pa.Table:
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise BadInput(
+                f"this row is a {type(row).__name__}, not a dictionary",
+                where=f"{what}, row {number}",
+                do='write {"id": …, "text": …}',
+            )
+    names = list(dict.fromkeys(str(name) for row in rows for name in row))
+    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+
+
+def _texts_table(what: str, given: Any, id_name: str) -> pa.Table:
+    """Return documents or queries as a table; a mapping from ids has texts or rows as values."""
+    if isinstance(given, Mapping):
+        values = list(given.values())
+        if all(isinstance(v, str) for v in values):
+            return pa.table({id_name: pa.array(list(given)), "text": pa.array(values, pa.string())})
+        if all(isinstance(v, Mapping) for v in values):
+            return _of_rows([{id_name: k, **v} for k, v in given.items()], what)
+    return arrow_table(given, what)
+
+
+def _splits(given: Any) -> dict[str, pa.Table]:
+    """Return the judgements by split."""
+    if isinstance(given, Mapping) and given:
+        values = list(given.values())
+        if all(isinstance(v, Mapping) for v in values) and all(
+            isinstance(grade, int | float) for v in values for grade in v.values()
+        ):
+            rows = [(q, d, g) for q, docs in given.items() for d, g in docs.items()]
+            names = ("query_id", "doc_id", "grade")
+            told = zip(*rows, strict=True) if rows else ((), (), ())
+            return {"all": pa.table(dict(zip(names, map(list, told), strict=True)))}
+        if not columns.named(map(str, given), columns.QUERY_ID):
+            return {str(k): arrow_table(v, f"qrels[{k!r}]") for k, v in given.items()}
+    return {"all": arrow_table(given, "qrels")}
+
+
+def _texts(
+    where: str, table: pa.Table, ids: columns.Names, texts: columns.Names, *, title: bool
+) -> Iterator[Texts]:
+    names, number = table.column_names, 0
+    place = f"{where}="
+    id_name = wanted(place, names, ids)
+    text = wanted(place, names, texts, but=id_name)
+    heading = (columns.named(names, columns.TITLE) or [None])[0] if title else None
+    for batch in table.to_batches(max_chunksize=BLOCK):
+        yield Texts(
+            ids_of(place, batch, id_name, number),
+            texts_of(place, batch, heading, number, nulls=True) if title else None,
+            texts_of(place, batch, text, number),
+            place,
+            np.arange(number + 1, number + 1 + len(batch), dtype=np.int64),
+            "row",
+        )
+        number += len(batch)
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def _hash(blocks: Iterable[Texts | Judged]) -> str:
+    """Return the SHA-256 of ids, titles, texts and grades: of lengths and bytes, column by column.
+
+    Blocks are cut by rows alone, so how a table was chunked says nothing.
+    """
+    digests: dict[str, Any] = {}
+    rows = 0
+    for block in blocks:
+        rows += len(block)
+        for name in ("ids", "titles", "texts", "query_ids", "doc_ids", "grades"):
+            column = getattr(block, name, None)
+            if column is not None:
+                _feed(digests.setdefault(name, (hashlib.sha256(), hashlib.sha256())), column)
+    whole = hashlib.sha256(str(rows).encode())
+    for name, (lengths, data) in digests.items():
+        whole.update(name.encode() + lengths.digest() + data.digest())
+    return whole.hexdigest()
+
+
+def _feed(digests: tuple[Any, Any], column: Any) -> None:
+    lengths, data = digests
+    if isinstance(column, np.ndarray):
+        data.update(np.ascontiguousarray(column, np.int32).data)
+        return
+    large = column.cast(pa.large_string())
+    if not len(large):
+        return
+    _, starts, held = large.buffers()
+    offsets = np.frombuffer(starts, np.int64)[large.offset :][: len(large) + 1]
+    lengths.update(np.diff(offsets).data)
+    if held is not None:
+        data.update(held[int(offsets[0]) : int(offsets[-1])])

@@ -1,0 +1,167 @@
+"""Statistics of score lists that a user has, without collection, pool or workspace.
+
+    import rankmill as rm
+    table = pl.read_parquet("scores.parquet")        # query_id, doc_id, score
+    rm.pair_entropy(table, T=2)                      # query_id, pair_entropy(T=2)
+
+The same kernels measure them as measure groups; scores are read as float32, as stored ones are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..collection import columns
+from ..collection.readers.tables import arrow_table
+from ..errors import BadInput, UsageError
+from ..names import nearest
+from ..score_kinds import SCORE_KINDS
+from .base import STATISTICS, Rows
+from .measure import measure
+
+if TYPE_CHECKING:
+    import polars
+
+SCORE = ("score", "scores", "logit", "logits", "similarity", "probability")
+POSITIVE = ("positive", "grade", "label", "relevance")
+
+
+def measure_scores(
+    scores: Any, statistics: Sequence[str], *, kind: str = "logit"
+) -> polars.DataFrame:
+    """Return a row per query with a column per statistic; null where one is not defined.
+
+    `scores`: a table (any that `collect` takes) of `query_id` and `score`, a row per document
+    (`doc_id` tells copies apart) or a list per query; or plain lists of numbers, one per query.
+    A column `positive` (true, or a grade of 1 or more) marks positives for statistics of labels.
+    Queries stand in the order in which they first appear. `kind`: of the scores, logit, log-prob,
+    probability, similarity or rank.
+
+    Raises UsageError for an unknown statistic and for one that needs more than scores; BadInput
+    for what is no finite number.
+    """
+    import polars
+
+    if kind not in SCORE_KINDS:
+        raise UsageError(f"kind={kind!r} is not known", do=nearest(kind, SCORE_KINDS))
+    chosen = [STATISTICS.parse(text) for text in statistics]
+    ids, rows, labelled = _rows_of(scores, kind)
+    for one in chosen:
+        more = one.needs - ({"labels"} if labelled else set())
+        if more:
+            raise UsageError(
+                f"{one} needs {', '.join(sorted(more))} beside scores",
+                do="a column 'positive' gives labels; else measure groups: rm.stats(groups)",
+            )
+    made = measure(rows, chosen).table.drop_columns("query")
+    frame = polars.from_arrow(made)
+    assert isinstance(frame, polars.DataFrame)
+    if ids is not None:
+        frame.insert_column(0, polars.Series("query_id", ids))
+    return frame
+
+
+def _rows_of(scores: Any, kind: str) -> tuple[list[str] | None, Rows, bool]:
+    """Return the ids of queries (None: lists without), the rows, and whether there are labels."""
+    if isinstance(scores, np.ndarray) or _is_lists(scores):
+        lists = pa.array([np.asarray(one, dtype=object).tolist() for one in scores])
+        return None, _built(*_flat(lists), kind), False
+    table = arrow_table(scores, "scores")
+    names = table.column_names
+    query = _named(names, columns.QUERY_ID, "query_id")
+    score = _named(names, SCORE, "score")
+    doc = next((n for n in columns.named(names, columns.DOC_ID) if n != query), None)
+    mark = next(iter(columns.named(names, POSITIVE)), None)
+    asked = table[query].combine_chunks().cast(pa.string())
+    values = table[score].combine_chunks()
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        if len(asked.unique()) < len(asked):
+            raise BadInput("a query has two lists", where="scores", do="give one list per query")
+        return asked.to_pylist(), _built(*_flat(values), kind), False
+    order, offsets, ids = _grouped(asked)
+    docs = None if doc is None else _ordinals(table[doc])[order]
+    marks = None if mark is None else _numbers(table[mark].combine_chunks())[order] >= 1
+    return ids, _built(_numbers(values)[order], offsets, kind, docs, marks), mark is not None
+
+
+def _is_lists(scores: Any) -> bool:
+    if not isinstance(scores, list | tuple) or not scores:
+        return False
+    return all(isinstance(one, list | tuple | np.ndarray) for one in scores)
+
+
+def _named(names: list[str], known: Sequence[str], wanted: str) -> str:
+    found = columns.named(names, known)
+    if not found:
+        raise BadInput(
+            f"there is no column {wanted!r}; the table has {', '.join(map(repr, names)) or 'none'}",
+            where="scores",
+            do=f"call it one of: {', '.join(known)}",
+        )
+    return found[0]
+
+
+def _grouped(asked: pa.Array) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the order of rows by query (first appearance, stable), offsets, and the ids."""
+    encoded = asked.dictionary_encode()
+    number = encoded.indices.to_numpy(zero_copy_only=False)
+    if asked.null_count:
+        raise BadInput("a query_id is null", where="scores", do="leave such rows out")
+    ids = encoded.dictionary.to_pylist()
+    counts = np.bincount(number, minlength=len(ids))
+    return np.argsort(number, kind="stable"), np.concatenate([[0], np.cumsum(counts)]), ids
+
+
+def _ordinals(column: pa.ChunkedArray) -> np.ndarray:
+    encoded = column.combine_chunks().cast(pa.string()).dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.uint32)
+
+
+def _flat(lists: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of a column of lists, and where each list begins."""
+    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
+        raise BadInput("these are no lists of numbers", where="scores", do="give [[2.0, 0.5], …]")
+    lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    return _numbers(lists.flatten()), np.concatenate([[0], np.cumsum(lengths)])
+
+
+def _numbers(column: pa.Array) -> np.ndarray:
+    """Return numbers as float64; a null is NaN, and refused where it is a score."""
+    kind = column.type
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise BadInput(
+            f"a column of type {kind} holds no numbers", where="scores", do="cast it to float"
+        )
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def _built(
+    scores: np.ndarray,
+    offsets: np.ndarray,
+    kind: str,
+    docs: np.ndarray | None = None,
+    positive: np.ndarray | None = None,
+) -> Rows:
+    small = scores.astype(np.float32)
+    if not np.isfinite(small).all():
+        at = int(np.flatnonzero(~np.isfinite(small))[0])
+        raise BadInput(
+            f"a score is {scores[at]}, not a finite number of float32",
+            where=f"scores, list {int(np.searchsorted(offsets, at, side='right'))}",
+            do="leave the document out, or score it again",
+        )
+    return Rows(
+        query=np.arange(len(offsets) - 1, dtype=np.uint32),
+        offsets=offsets.astype(np.int64),
+        doc=np.arange(len(small), dtype=np.uint32) if docs is None else docs,
+        scores=small,
+        positive=np.zeros(len(small), np.uint8) if positive is None else positive.astype(np.uint8),
+        kind=kind,
+        pooled=True,
+    )

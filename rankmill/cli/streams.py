@@ -1,0 +1,169 @@
+"""Standard output and error as they are met: closed, full, left by their reader, not in UTF-8.
+
+A character that the terminal's encoding lacks is written as its ASCII twin, `…` as `...`, or as
+`\\u2026`, and never ends a command. Data (csv, JSON) has no twins: `data_line`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import json
+import os
+import select
+import sys
+from typing import Any, TextIO
+
+TWINS = {
+    "…": "...",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "‑": "-",
+    "·": "-",
+    "•": "*",
+    "×": "x",
+    "→": "->",
+    "←": "<-",
+    "↔": "<->",
+    "≤": "<=",
+    "≥": ">=",
+    "≠": "!=",
+    "≈": "~",
+    "±": "+-",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "«": '"',
+    "»": '"',
+    "⏎": "\\n",
+    "⇥": "\\t",
+    "µ": "u",
+    "μ": "u",
+    "Δ": "Delta",
+    "κ": "kappa",
+    "π": "pi",
+    "τ": "tau",
+    "ρ": "rho",
+    "σ": "sigma",
+    "α": "alpha",
+    "β": "beta",
+    "λ": "lambda",
+    "²": "^2",
+    "³": "^3",
+    "½": "1/2",
+    "\u00a0": " ",
+    "\u202f": " ",
+    "\u2009": " ",
+}
+_LINES = {  # of tables and bars
+    **dict.fromkeys("─━═╌╍┄┅╴╶╸╺", "-"),
+    **dict.fromkeys("│┃║╎╏", "|"),
+    **dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋╭╮╰╯╔╗╚╝╠╣╦╩╬╇╈┡┩╞╡╪", "+"),
+    **dict.fromkeys("█▉▊▋▌▍▎▏▐▇▆▅▄▃▂▁■", "#"),
+    **dict.fromkeys("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "*"),
+}
+_TWIN_OF = TWINS | _LINES
+_HANDLER = "rankmill.twins"
+
+
+def _degraded(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    shown = []
+    for character in error.object[error.start : error.end]:
+        twin = _TWIN_OF.get(character)
+        shown.append(twin or character.encode("ascii", "backslashreplace").decode())
+    return "".join(shown), error.end
+
+
+def prepare() -> None:
+    """Make the standard streams such that printing never fails for what they are.
+
+    A closed one becomes /dev/null at its own number, so that no file that is opened later takes
+    its place. The others degrade characters that their encoding lacks.
+    """
+    for number in (0, 1, 2):
+        _fill(number)
+    codecs.register_error(_HANDLER, _degraded)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:  # the interpreter found it closed
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def _fill(number: int) -> None:
+    """Open /dev/null at the number of a closed stream; the lowest free one is taken."""
+    try:
+        os.fstat(number)
+    except OSError:
+        os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line for people on standard error (or `stream`); one that cannot be told is not.
+
+    Neither a full disk nor a reader who left may end the work that the line is about.
+    """
+    stream = sys.stderr if stream is None else stream
+    with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
+        print(text, file=stream, flush=True)
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """Return JSON that the encoding of standard output can hold: escapes where it is not UTF."""
+    return json.dumps(value, ensure_ascii=not _holds_all(), **options)
+
+
+def write_data(text: str) -> None:
+    """Write rows for other tools to standard output; they are UTF-8, as in a file."""
+    if _holds_all() or not hasattr(sys.stdout, "buffer"):
+        sys.stdout.write(text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8"))
+
+
+def _holds_all() -> bool:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return encoding.lower().replace("_", "-").startswith("utf")
+
+
+def reader_left() -> bool:
+    """Say whether nobody reads standard output any more, as behind `| head`."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
+        return True  # no file, or closed after it failed
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def ended(status: int) -> int:
+    """Flush standard output and return the status, 1 in place of 0 where it could not be written.
+
+    A stream that cannot be flushed is closed here: at exit it would be tried again.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close(sys.stdout)
+    except OSError as error:
+        _close(sys.stdout)
+        say(f"rankmill: the output could not be written: {error.strerror}")
+        status = status or 1
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _close(sys.stderr)
+    return status
+
+
+def _close(stream: TextIO) -> None:
+    with contextlib.suppress(OSError):
+        stream.close()
