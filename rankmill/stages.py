@@ -43,6 +43,14 @@ FILTERS = Option("Such as margin(gap=0.5); may be repeated.", example="margin(ga
 GRADE = Option("Grade of a positive, in all that follows; default: the pool's.", least=1, most=127)
 MISSING = Option("Without a score.", choices=("error", "drop_doc", "drop_query"))
 SIZE = Option("Documents per group.", unit="documents", least=2)
+ORDER = Option(
+    "Of a run file: score (equal ones as ranked), or rank: the rank column decides.",
+    choices=("score", "rank"),
+)
+SIGN = Option("Of a file of scores, or a run: -1 where lower is better, as distances are.")
+UNKNOWN = Option(
+    "Ids that the collection lacks, of scores and of a run's documents.", choices=("error", "skip")
+)
 STUDENT = Option("A student's name, or a model folder.", of="student")
 
 Names = Sequence[str]
@@ -727,6 +735,9 @@ class Evaluate(Request["Artifact"]):
         str, Option("list: as ranked; trec: as trec_eval.", choices=("list", "trec"))
     ] = "list"
     compute: Annotated[str, COMPUTE] = "float32"
+    order: Annotated[str, ORDER] = "score"
+    sign: Annotated[int, SIGN] = 1
+    unknown: Annotated[str, UNKNOWN] = "error"
 
     def perform(self) -> Artifact:
         """Return the evaluation: a value of each measure for every judged query."""
@@ -752,6 +763,8 @@ class Evaluate(Request["Artifact"]):
         run, student = self.run, self.student
         if (run is None) == (student is None):
             raise UsageError("name what to evaluate", do="give run or student, one of them")
+        if run is None or isinstance(run, Artifact):
+            self._refuse_reading()
         if student is not None and self.first_stage is not None:
             given = self.given_to(Rerank) | {"student": student, "run": self.first_stage}
             return Rerank(**given).make()
@@ -763,7 +776,16 @@ class Evaluate(Request["Artifact"]):
             )
         if run is None:
             return Retrieve(**self.given_to(Retrieve)).make()
-        return ImportRun(run, self.collection, split=self.split, executor=self.executor).make()
+        return ImportRun(path=run, **self.given_to(ImportRun)).make()
+
+    def _refuse_reading(self) -> None:
+        """Raise UsageError for options that say how a file is read, where none is."""
+        for name, default in (("order", "score"), ("sign", 1), ("unknown", "error")):
+            if (value := getattr(self, name)) != default:
+                raise UsageError(
+                    f"{name}={value} says how a run file is read, and none is",
+                    do="import the file with it, and evaluate that run",
+                )
 
     def _ranked(self, scores: Artifact) -> Artifact:
         """Return the run in which scores put the documents of their pool."""
@@ -1045,7 +1067,11 @@ KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank
 
 @dataclass(frozen=True)
 class ImportRun(Request["Artifact"]):
-    """Read a TREC run, plain or gzipped; with `system` a hard-negatives file."""
+    """Read a TREC run, plain or compressed; with `system` a hard-negatives file.
+
+    Lines of queries that the split or the collection lacks are left out and counted, and so are
+    queries whose ranks say the opposite of their scores.
+    """
 
     verb: ClassVar[str] = "import_run"
     command: ClassVar[str] = "import"
@@ -1059,6 +1085,12 @@ class ImportRun(Request["Artifact"]):
     system: Annotated[
         str | None, Option("Of a sentence-transformers hard-negatives file: which.")
     ] = None
+    tag: Annotated[
+        str | None, Option("What the run is called; with it a file needs no tag column.")
+    ] = None
+    order: Annotated[str, ORDER] = "score"
+    sign: Annotated[int, SIGN] = 1
+    unknown: Annotated[str, UNKNOWN] = "error"
 
     def perform(self) -> Artifact:
         """Return the run."""
@@ -1066,8 +1098,8 @@ class ImportRun(Request["Artifact"]):
 
         return import_run(
             self.collection.artifact.workspace,
-            **self.given(),
-            tag=self.system,
+            **self.given("tag"),
+            tag=self.tag or self.system,
             executor=self.where,
         )
 
@@ -1095,11 +1127,8 @@ class ImportScores(Request["Artifact"]):
             "colbert, tevatron, flag-embedding, trove, rankers, flat."
         ),
     ] = None
-    unknown: Annotated[
-        str,
-        Option("Of scores: ids that the collection lacks.", choices=("error", "skip")),
-    ] = "error"
-    sign: Annotated[int, Option("Of scores: -1 where lower is better.")] = 1
+    unknown: Annotated[str, UNKNOWN] = "error"
+    sign: Annotated[int, SIGN] = 1
 
     def perform(self) -> Artifact:
         """Return the scores."""

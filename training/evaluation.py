@@ -36,6 +36,7 @@ from .pair_risk import Judgements, Lists, PairRisk
 from .scored_lists import FROM_SCORES, run_of_scores
 
 TIES = ("list", "trec")
+UNANSWERED = "judged_queries_unanswered"
 _SHARD_PAIRS = 1 << 20
 
 
@@ -177,6 +178,8 @@ class EvaluationWorker:
             for name in self.measures
         }
         counts = self._add_risks(columns, shard, judged, rows) if self.risks else {}
+        silent = len(judged) - sum(1 for docs in run.values() if docs)
+        counts |= {UNANSWERED: silent} if silent else {}
         table = {"query": pa.array(judged, pa.uint32())} | {n: columns[n] for n in self.names}
         return Output(pa.table(table), counts=counts, usage={"queries": len(judged)})
 
@@ -291,6 +294,12 @@ def student_folder(
     """
     if isinstance(student, str) and not Path(student).is_dir() and ":" not in student:
         student = workspace.find(student, "student")
+    elif isinstance(student, str) and student in workspace.names():
+        named = workspace.find(student).fingerprint[:12]
+        raise UsageError(
+            f"{student!r} is a folder, and a name in {workspace.root} too",
+            do=f"write ./{student} for the folder, or {named} for what has the name",
+        )
     if not isinstance(student, Artifact):
         return _towers(Path(student)) or (resolve(student), {})
     student.check_content()

@@ -13,7 +13,7 @@ from ..errors import BadInput, UsageError
 from ..names import unless_neutral
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values, pool_schema
-from .run import Run, check_same_queries
+from .run import Run, check_same_queries, unanswered
 from .union import Lists, union_of
 
 _SHARD_PAIRS = 4_000_000
@@ -125,8 +125,10 @@ class Pooler:
             columns.append(pa.ListArray.from_arrays(bounds, pa.array(ranks)))
             columns.append(pa.ListArray.from_arrays(bounds, pa.array(scores)))
         table = pa.Table.from_arrays(columns, schema=self.schema)
-        unfound = int((union.ranks.max(axis=0, initial=0) == 0).sum())
-        return Output(table, counts={"pairs": len(union.docs), "positives_not_found": unfound})
+        found = union.ranks.max(axis=0, initial=0) > 0
+        counts = {"pairs": len(union.docs), "positives_not_found": int((~found).sum())}
+        per_query = np.diff(np.concatenate([[0], np.cumsum(found)])[union.offsets])
+        return Output(table, counts=counts | unanswered(int((per_query == 0).sum())))
 
     def _positives_for(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         if self.positives is None:
