@@ -51,6 +51,17 @@ SIGN = Option("Of a file of scores, or a run: -1 where lower is better, as dista
 UNKNOWN = Option(
     "Ids that the collection lacks, of scores and of a run's documents.", choices=("error", "skip")
 )
+SELF = Option(
+    "A document that is the query itself: exclude (its text, or its id and text), same_id "
+    "(BEIR's rule), keep.",
+    flag="--self",
+    choices=("exclude", "same_id", "keep"),
+)
+COPIES = Option(
+    "Which copies of a positive are no negatives: folded (but for white space, case, punctuation), "
+    "exact; or allowed.",
+    choices=("folded", "exact", "allowed"),
+)
 STUDENT = Option("A student's name, or a model folder.", of="student")
 
 Names = Sequence[str]
@@ -154,6 +165,7 @@ class Mine(Request["Artifact"]):
     depth: Annotated[int, Option("Documents per query.", unit="documents", least=1)] = 100
     seed: Annotated[int, SEED] = 0
     trec: Annotated[str | Path | None, Option("Also write a TREC run here.")] = None
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Artifact:
         """Return the run: at most `depth` documents for each query of the split."""
@@ -162,7 +174,8 @@ class Mine(Request["Artifact"]):
 
         made = mine(
             self.collection.artifact.workspace,
-            **self.given("trec"),
+            **self.given("trec", "self"),
+            self_rule=self.self,
             executor=self.where,
         )
         if self.trec is not None:
@@ -191,6 +204,7 @@ class Pool(Request["Artifact"]):
     depth: Annotated[
         int | None, Option("Only the first so many of each run.", unit="documents", least=1)
     ] = None
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Artifact:
         """Return the pool."""
@@ -203,7 +217,8 @@ class Pool(Request["Artifact"]):
             first.workspace,
             list(self.runs),
             **_of(first),
-            **self.given("runs"),
+            **self.given("runs", "self"),
+            self_rule=self.self,
             executor=self.where,
         )
 
@@ -296,6 +311,8 @@ class Select(Request["Artifact"]):
     ] = "drop_query"
     missing: Annotated[str, MISSING] = "error"
     encoder: Annotated[str | None, ENCODER] = None
+    copies: Annotated[str, COPIES] = "folded"
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Artifact:
         """Return the groups; a cell of a blocked design is read from its design."""
@@ -312,7 +329,8 @@ class Select(Request["Artifact"]):
             vectors = vectors_of(self.encoder, self.pool, self.where)["vectors"]
         return select_groups(
             self.pool.workspace,
-            **self.given("encoder"),
+            **self.given("encoder", "self"),
+            self_rule=self.self,
             vectors=vectors,
             **_of(self.pool),
             executor=self.where,
@@ -453,6 +471,8 @@ class Cross(Request["Cells"]):
         float, Option("Least step between levels of entropy.", unit="bits", above=0)
     ] = 0.01
     steps: Annotated[int, Option("Swaps tried per search.", least=1)] = 10_000
+    copies: Annotated[str, COPIES] = "folded"
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Cells:
         """Return the groups of each cell, keyed by levels from the nearest and lowest entropy."""
@@ -738,6 +758,7 @@ class Evaluate(Request["Artifact"]):
     order: Annotated[str, ORDER] = "score"
     sign: Annotated[int, SIGN] = 1
     unknown: Annotated[str, UNKNOWN] = "error"
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Artifact:
         """Return the evaluation: a value of each measure for every judged query."""
@@ -752,6 +773,7 @@ class Evaluate(Request["Artifact"]):
             **_of(judged),
             measures=self.measures,
             ties=self.ties,
+            self_rule=self.self,
             executor=self.where,
         )
 

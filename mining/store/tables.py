@@ -37,7 +37,7 @@ SCORES = pa.schema(
 # balance).
 KEYED_BY_QUERY = {"run", "pool", "scores", "design", "groups", "statistics", "evaluation"}
 # Kinds with exactly one row per key (document or query ordinal).
-KEYED_BY_ROW = {"tokens", "vectors"}
+KEYED_BY_ROW = {"tokens", "vectors", "copy-keys"}
 
 
 def pool_schema(labels: Iterable[str]) -> pa.Schema:

@@ -31,7 +31,7 @@ def tell_evaluation(
 ) -> None:
     """Print the means of all systems and how the first differs from the others."""
     judged = made.input("run")
-    runs = {} if alone else beside(here, judged, asked.first_stage, asked.depth)
+    runs = {} if alone else beside(here, judged, asked)
     evaluations = {"student" if asked.student is not None else "run": made}
     for system, run in runs.items():
         evaluations[system] = replace(asked, run=run, **_OF_RUN, name=None).make()
@@ -102,13 +102,14 @@ def _left_out(evaluation: Artifact) -> list[str]:
     return [*counted(evaluation, *TOLD), *(f"run: {line}" for line in lines)]
 
 
-def beside(here: Session, judged: Artifact, first_stage: Artifact | None, depth: int) -> Runs:
+def beside(here: Session, judged: Artifact, asked: Evaluate) -> Runs:
     """Return what a judged run is shown with: its first stage, as deep, and BM25."""
     from rankmill.about import collection_of, split_of
     from rankmill.stages import Mine
     from rankmill.training.evaluation import cut_run
 
     held, split = collection_of(judged), split_of(judged)
+    first_stage, depth = asked.first_stage, asked.depth
     runs: Runs = {}
     shown = [judged]
     if first_stage is not None:
@@ -116,7 +117,8 @@ def beside(here: Session, judged: Artifact, first_stage: Artifact | None, depth:
         runs[FIRST_STAGE] = cut_run(here.workspace, first_stage, held, split, depth, here.executor)
     if not any(run.metadata["source"].startswith("bm25(") for run in shown):
         deep = min(depth, len(held.corpus))
-        runs[BM25] = Mine(BM25_SOURCE, held, split=split, depth=deep, executor=here.executor).make()
+        how: dict[str, Any] = {"split": split, "depth": deep, "executor": here.executor}
+        runs[BM25] = Mine(BM25_SOURCE, held, **how, **{"self": asked.self}).make()
     return runs
 
 
