@@ -53,15 +53,8 @@ def pool_runs(
         inputs["qrels"] = collection.qrels_artifact(split)
     positives = positives and split != EVERY_QUERY
     inputs |= {f"run[{number}]": run.artifact for number, run in enumerate(opened)}
-
     rule = collection.self_rule if self_rule is None else self_rule
     pairs = pairs_of_split(collection, split, rule)
-
-    def plan() -> list[Shard]:
-        lengths = [np.diff(part.offsets) for run in opened for part in run.parts()]
-        work = np.concatenate(lengths).reshape(len(opened), -1).sum(axis=0)
-        return split_by_work(work + 1, _SHARD_PAIRS)
-
     stage = Stage(
         kind="pool",
         parameters={"split": split, "positives": positives, "depth": depth}
@@ -69,7 +62,7 @@ def pool_runs(
         | ({"self_rule": rule} if len(pairs) else {}),
         inputs=inputs,
         schema=pool_schema(labels),
-        shards=plan,
+        shards=lambda: _plan(opened),
         unit="pairs",
         worker=Pooler,
         options={
@@ -83,6 +76,12 @@ def pool_runs(
         metadata={"split": split},
     )
     return workspace.build(stage, executor)
+
+
+def _plan(runs: list[Run]) -> list[Shard]:
+    lengths = [np.diff(part.offsets) for run in runs for part in run.parts()]
+    work = np.concatenate(lengths).reshape(len(runs), -1).sum(axis=0)
+    return split_by_work(work + 1, _SHARD_PAIRS)
 
 
 def _check_request(runs: list[Run], depth: int | None, min_grade: int) -> None:

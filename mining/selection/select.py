@@ -60,12 +60,13 @@ def select_groups(
     half of it), `"best"` puts the teacher's best document of the pool first, judged or not, so that
     queries without a positive have a group too. Positives are graded `min_grade` (the pool's) or
     more; they, copies of their text (`copies`), empty documents, those judged `EXCLUDED` and the
-    query itself (`self_rule`, by default that of the collection) never become negatives. `filters` remove candidates before the strategy chooses. A query with too few
-    candidates is dropped with the reason `too_few_candidates`, refused (`when_short="error"`) or
-    filled up from the pool at random (`fill`). `missing` says what happens to a pool document
-    without a teacher score: `error`, `drop_doc`, `drop_query`. A query without a usable positive is
-    dropped as `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for
-    strategies that need them.
+    query itself (`self_rule`, by default that of the collection) never become negatives. `filters`
+    remove candidates before the strategy chooses. A query with too few candidates is dropped with
+    the reason `too_few_candidates`, refused (`when_short="error"`) or filled up from the pool at
+    random (`fill`). `missing` says what happens to a pool document without a teacher score:
+    `error`, `drop_doc`, `drop_query`. A query without a usable positive is dropped as
+    `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for strategies
+    that need them.
 
     Raises UsageError for a malformed request, BadInput for scores that are missing or not finite,
     and for a pool of another collection.
