@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..collection.handles import Collection, TextTable, first_ten, resolve
+from ..collection.handles import Collection, TextTable, first_ten
+from ..collection.id_index import IdIndex
+from ..collection.lines import missing
 from ..collection.survey import blocks
 from ..errors import BadInput, UsageError
 from ..names import Call, nearest, unless_neutral
@@ -25,11 +27,13 @@ from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from ..store.files import sha256_of
 from .hard_negatives import rows_of
 from .run import build_run, run_table
-from .trec_lines import Row, first_tag, trec_rows
+from .trec_lines import NO_RANK, Lines, first_tag, trec_lines
 
 ORDERS = ("score", "rank")
 UNKNOWN = ("error", "skip")
 AGAINST_SCORES = "queries_ranked_against_scores"
+_LEFT_OUT = ("unknown_queries", "unknown_documents", "empty_documents")
+_ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -102,6 +106,8 @@ def import_run(
     """
     path = Path(path).expanduser().absolute()
     reading = Reading(system, order, sign, unknown, tagged=tag is None)
+    if not path.is_file():
+        raise missing(path)
     file = str(path)
     called = tag or name or first_tag(path)
     content = sha256_of(path)
@@ -168,52 +174,147 @@ def _plan(run: _RunFile) -> list[Shard]:
 def _read_run(file: str, content: str, collection: str, split: str, reading: Reading) -> _RunFile:
     """Read and check the whole file; `content` is its hash, so that the cache knows its age."""
     whole = Collection.at(collection)
-    read = _columns(Path(file), reading)
-    query, unknown_queries = _queries(read, whole, file)
     asked = whole.split_queries(split)
-    row = np.minimum(np.searchsorted(asked, query), max(len(asked) - 1, 0))
-    inside = (query >= 0) & (asked[row] == query) if len(asked) else query < 0
-    doc = _documents(read, inside, whole, file, reading.unknown)
-    _refuse_repeats(query, doc, read.line, whole, file)
-    empty = np.isin(doc, whole.corpus.empty)
-    kept = (doc >= 0) & ~empty
-    row, rank, score = row[kept], read.rank[kept], read.score[kept] * reading.sign
+    found, counts = _candidates(file, whole, asked, reading)
+    if (found.row[1:] < found.row[:-1]).any():
+        found = found.take(np.argsort(found.row, kind="stable"))
+    offsets = np.searchsorted(found.row, np.arange(len(asked) + 1))
+    docs = np.empty(len(found.row), dtype=np.uint32)
+    scores = np.empty(len(found.row), dtype=np.float32)
+    for slab in split_by_work(np.diff(offsets), _SHARD_PAIRS):
+        piece = slice(int(offsets[slab.start]), int(offsets[slab.stop]))
+        mine = found.take(piece)
+        _refuse_repeats(mine, whole, asked, file)
+        order, score, against = _ordered(mine, reading, file)
+        docs[piece], scores[piece] = mine.doc[order], score
+        counts[AGAINST_SCORES] += against
+    return _RunFile(offsets, docs, scores, {name: n for name, n in counts.items() if n})
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Candidates of the split's queries: row uint32 (place of the query in the split), doc uint32,
+    rank int32 (`NO_RANK`: none), score float64 (higher is better), line int64 or uint32."""
+
+    row: np.ndarray
+    doc: np.ndarray
+    rank: np.ndarray
+    score: np.ndarray
+    line: np.ndarray
+
+    def take(self, which: np.ndarray | slice) -> _Found:
+        """Return some of them."""
+        return _Found(*(getattr(self, name)[which] for name in self.__slots__))
+
+
+def _candidates(
+    file: str, whole: Collection, asked: np.ndarray, reading: Reading
+) -> tuple[_Found, dict[str, int]]:
+    """Read a file by ordinals, block by block; returns what is kept and what is left out."""
+    queries, docs = (_index(table) for table in (whole.queries, whole.corpus))
+    rows = np.full(len(whole.queries) + 1, -1, dtype=np.int64)  # the last: unknown queries
+    rows[asked] = np.arange(len(asked))
+    empty = np.zeros(len(whole.corpus) + 1, dtype=bool)
+    empty[whole.corpus.empty] = True
+    counts = dict.fromkeys(("outside_split", *_LEFT_OUT, AGAINST_SCORES), 0)
+    strange: dict[str, set[str]] = {"queries": set(), "documents": set()}
+    pieces: list[_Found] = []
+    known = 0
+    for lines in _lines(Path(file), reading):
+        query = queries.rows(lines.query_id)
+        row = rows[query]
+        known += int((query >= 0).sum())
+        strange["queries"].update(_names(lines.query_id, query < 0))
+        counts["outside_split"] += int(((query >= 0) & (row < 0)).sum())
+        inside = np.flatnonzero(row >= 0)
+        mine = lines.doc_id if len(inside) == len(row) else lines.doc_id.take(pa.array(inside))
+        doc = docs.rows(mine)
+        if reading.unknown == "error":
+            strange["documents"].update(_names(mine, doc < 0))
+            if len(strange["documents"]) > _ENOUGH:
+                break
+        counts["unknown_documents"] += int((doc < 0).sum())
+        counts["empty_documents"] += int(empty[doc].sum())
+        kept = (doc >= 0) & ~empty[doc]
+        at = inside[kept]
+        pieces.append(
+            _Found(
+                row[at].astype(np.uint32),
+                doc[kept].astype(np.uint32),
+                lines.rank[at],
+                lines.score[at] * reading.sign,
+                lines.line[at].astype(np.uint32 if lines.line[-1] < 1 << 32 else np.int64),
+            )
+        )
+    counts["unknown_queries"] = len(strange["queries"])
+    _refuse_strange(file, strange, known, reading)
+    if not pieces:
+        raise BadInput("the file holds no candidate", where=file, do="check how it was written")
+    names = _Found.__slots__
+    return _Found(*(np.concatenate([getattr(p, name) for p in pieces]) for name in names)), counts
+
+
+def _index(table: TextTable) -> IdIndex:
+    return IdIndex(part[table.id_column] for _, part in table.parts())
+
+
+def _names(ids: pa.Array, which: np.ndarray) -> list[str]:
+    return ids.filter(pa.array(which)).unique().to_pylist() if which.any() else []
+
+
+def _refuse_strange(file: str, strange: dict[str, set[str]], known: int, reading: Reading) -> None:
+    """Raise BadInput where no query is known, or a document is not and may not be left out."""
+    refused, do = "", "is this the right collection?"
+    if strange["queries"] and not known:
+        refused = "queries"
+    elif strange["documents"]:
+        refused, do = "documents", f"{do} unknown=skip leaves them out, and the ranks close up;"
+    if refused:
+        names = sorted(strange[refused])
+        more = " or more" if len(names) > _ENOUGH else ""
+        raise BadInput(
+            f"the run names {len(names):,}{more} unknown {refused}: {first_ten(names)}",
+            where=file,
+            do=f"{do} ids are compared byte for byte",
+        )
+
+
+def _ordered(found: _Found, reading: Reading, file: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the order of whole lists, their scores (float32) in it, and how many queries the
+    ranks and the scores order differently."""
+    row, rank, score = found.row, found.rank, found.score
     if reading.order == "rank":
-        _refuse_unranked(rank, read.line[kept], file)
+        _refuse_unranked(rank, found.line, file)
     else:
-        _refuse_large(score, read.line[kept], file)
-    by_rank = np.lexsort((-score, rank, row))
+        _refuse_large(score, found.line, file)
+    same = row[1:] == row[:-1]
+    identity = np.arange(len(row))
+    # Lines stand in the order of the file and lexsort is stable; most files are in order already.
+    ranked = not (same & (rank[1:] <= rank[:-1])).any()
+    by_rank = identity if ranked else np.lexsort((-score, rank, row))
     against = _ranked_against(row[by_rank], rank[by_rank], score[by_rank])
-    # Lines stand in the order of the file, and lexsort is stable.
-    order = np.lexsort((rank, row) if reading.order == "rank" else (rank, -score, row))
-    offsets = np.searchsorted(row[order], np.arange(len(asked) + 1))
-    scores = score[order]
     if reading.order == "rank":
-        scores = -1.0 - (np.arange(len(order)) - offsets[row[order]])
-    left_out = {
-        "outside_split": int(((query >= 0) & ~inside).sum()),
-        "unknown_queries": unknown_queries,
-        "unknown_documents": int((inside & (doc < 0)).sum()),
-        "empty_documents": int(empty.sum()),
-        AGAINST_SCORES: against,
-    }
-    counted = {reason: count for reason, count in left_out.items() if count}
-    docs = doc[kept][order].astype(np.uint32)
-    return _RunFile(offsets, docs, scores.astype(np.float32), counted)
+        order = identity if ranked else np.lexsort((rank, row))
+        place = identity - np.searchsorted(row, row)
+        return order, (-1.0 - place).astype(np.float32), against
+    late = (score[1:] > score[:-1]) | ((score[1:] == score[:-1]) & (rank[1:] < rank[:-1]))
+    order = np.lexsort((rank, -score, row)) if (same & late).any() else identity
+    return order, score[order].astype(np.float32), against
 
 
 def _ranked_against(row: np.ndarray, rank: np.ndarray, score: np.ndarray) -> int:
     """Count the rows where a lower rank has the lower score; sorted by (row, rank, −score).
 
     Then the last of one rank is its worst and the first of the next its best, so that neighbours
-    tell. Equal ranks and missing ones (NaN) say nothing.
+    tell. Equal ranks and missing ones say nothing.
     """
     rises = (row[1:] == row[:-1]) & (rank[1:] > rank[:-1]) & (score[1:] > score[:-1])
+    rises &= rank[1:] != NO_RANK
     return len(np.unique(row[1:][rises]))
 
 
 def _refuse_unranked(rank: np.ndarray, lines: np.ndarray, file: str) -> None:
-    unranked = np.flatnonzero(np.isnan(rank))
+    unranked = np.flatnonzero(rank == NO_RANK)
     if len(unranked):
         raise BadInput(
             f"{len(unranked):,} lines have no whole number as their rank",
@@ -232,94 +333,34 @@ def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """The lines of a file: ids as text; rank (NaN: none) and score float64, line int64."""
-
-    query_id: pa.ChunkedArray
-    doc_id: pa.ChunkedArray
-    rank: np.ndarray
-    score: np.ndarray
-    line: np.ndarray
-
-
-def _columns(path: Path, reading: Reading) -> _Lines:
-    """Read the candidates of a file."""
-    pieces: list[tuple[Any, ...]] = []
-    rows: Iterator[Row] = (
-        rows_of(path, reading.system)
-        if reading.system is not None
-        else trec_rows(path, tagged=reading.tagged)
-    )
-    for block in blocks(rows, 65_536):
-        lines, query_ids, doc_ids, ranks, scores = zip(*block, strict=True)
-        pieces.append(
-            (
-                pa.array(query_ids, pa.string()),
-                pa.array(doc_ids, pa.string()),
-                np.array(ranks),
-                np.array(scores),
-                np.array(lines, dtype=np.int64),
-            )
+def _lines(path: Path, reading: Reading) -> Iterator[Lines]:
+    """Yield the candidates of a file in blocks."""
+    if reading.system is None:
+        yield from trec_lines(path, tagged=reading.tagged)
+        return
+    for block in blocks(rows_of(path, reading.system), 65_536):
+        line, query_id, doc_id, rank, score = zip(*block, strict=True)
+        yield Lines(
+            pa.array(query_id, pa.string()),
+            pa.array(doc_id, pa.string()),
+            np.array(rank, dtype=np.int32),
+            np.array(score, dtype=np.float64),
+            np.array(line, dtype=np.int64),
         )
-    if not pieces:
-        raise BadInput("the file holds no candidate", where=path, do="check how it was written")
-    query, doc, rank, score, line = zip(*pieces, strict=True)
-    return _Lines(
-        pa.chunked_array(query), pa.chunked_array(doc), *map(np.concatenate, (rank, score, line))
-    )
 
 
-def _queries(read: _Lines, whole: Collection, file: str) -> tuple[np.ndarray, int]:
-    """Return the query of every line, int64, −1 where it is unknown, and how many are unknown."""
-    query, unknown = _ordinals(read.query_id, whole.queries)
-    if not (query >= 0).any():
-        raise _unknown(unknown, whole.queries, file, "is this the right collection?")
-    return query, len(unknown)
-
-
-def _documents(
-    read: _Lines, wanted: np.ndarray, whole: Collection, file: str, policy: str
-) -> np.ndarray:
-    """Return the document of every line, int64, −1 where it is not `wanted` or, if that may be,
-    unknown."""
-    doc = np.full(len(wanted), -1, dtype=np.int64)
-    doc[wanted], unknown = _ordinals(read.doc_id.filter(pa.array(wanted)), whole.corpus)
-    if unknown and policy == "error":
-        do = "is this the right collection? unknown=skip leaves them out, and ranks below close up;"
-        raise _unknown(unknown, whole.corpus, file, do)
-    return doc
-
-
-def _ordinals(ids: pa.ChunkedArray, table: TextTable) -> tuple[np.ndarray, list[str]]:
-    """Return the ordinal of every id (int64, −1 = unknown), and the distinct unknown ids."""
-    coded = ids.combine_chunks().dictionary_encode()
-    known = resolve(coded.dictionary, (part[table.id_column] for _, part in table.parts()))
-    names = coded.dictionary.take(pa.array(np.flatnonzero(known < 0))).to_pylist()
-    return known[coded.indices.to_numpy()], names
-
-
-def _unknown(names: list[str], table: TextTable, file: str, do: str) -> BadInput:
-    return BadInput(
-        f"the run names {len(names):,} unknown {table.plural}: {first_ten(names)}",
-        where=file,
-        do=f"{do} ids are compared byte for byte",
-    )
-
-
-def _refuse_repeats(
-    query: np.ndarray, doc: np.ndarray, lines: np.ndarray, whole: Collection, file: str
-) -> None:
-    known = np.flatnonzero(doc >= 0)
-    keys = pair_keys(query[known], doc[known])
+def _refuse_repeats(found: _Found, whole: Collection, asked: np.ndarray, file: str) -> None:
+    keys = pair_keys(found.row, found.doc)
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return
     order = np.argsort(keys, kind="stable")
     again = order[1:][keys[order[1:]] == keys[order[:-1]]]
-    if len(again):
-        first = int(known[again.min()])
-        pair = f"{whole.queries.query_id(query[first])!r}"
-        raise BadInput(
-            f"document {whole.corpus.doc_id(doc[first])!r} stands twice in the list of query {pair}"
-            f" ({len(again):,} such lines)",
-            where=f"{file}, line {lines[first]}",
-            do="keep one line for each pair of query and document",
-        )
+    first = int(again[np.argmin(found.line[again])])
+    query_id = whole.queries.query_id(int(asked[found.row[first]]))
+    raise BadInput(
+        f"document {whole.corpus.doc_id(int(found.doc[first]))!r} stands twice in the list of "
+        f"query {query_id!r} ({len(again):,} such lines)",
+        where=f"{file}, line {found.line[first]}",
+        do="keep one line for each pair of query and document",
+    )

@@ -15,7 +15,9 @@ from ..collection.lines import read_lines
 from ..errors import BadInput
 from ..names import nearest
 from .json_rows import json_object
-from .trec_lines import Row
+
+Row = tuple[int, str, str, int, float]
+"""(line, query id, document id, rank, score)"""
 
 _SHAPE = '{"qid": 10, "pos": [0], "neg": {"bm25": [1, 7]}}'
 
@@ -39,7 +41,7 @@ def rows_of(path: Path, system: str) -> Iterator[Row]:
         listed = dict.fromkeys(lists.get(system, []))
         negatives = [one for one in listed if one not in positives]
         for place, doc_id in enumerate(negatives, 1):
-            yield number, query_id, doc_id, float(place), float(-place)
+            yield number, query_id, doc_id, place, float(-place)
     if system not in seen:
         raise BadInput(
             f"the file has no negatives of system {system!r}",

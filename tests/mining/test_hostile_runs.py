@@ -6,17 +6,24 @@ rank column, without ranks by line.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+from functools import partial
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.inputs.blocks import read_blocks
+from rankmill.mining.runs import trec_lines as trec_module
 from rankmill.mining.runs.files import AGAINST_SCORES, import_run
 from rankmill.mining.runs.pool import pool_runs
 from rankmill.mining.runs.run import WITHOUT_CANDIDATES, Run
 from rankmill.mining.runs.trec import to_trec
+from rankmill.mining.runs.trec_lines import NO_RANK, trec_lines
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
 from rankmill.training.evaluation import UNANSWERED, Evaluation, evaluate_run
@@ -101,15 +108,55 @@ ORDERS = {
 }
 
 
+PACKED = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "zstd": lambda data: pa.compress(data, codec="zstd", asbytes=True),
+}
+
+
 @pytest.mark.parametrize("case", ORDERS)
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("packed", PACKED)
 def test_the_order_of_a_file_is_kept(made, tmp_path, case, packed):
     text, order, against = ORDERS[case]
-    data = gzip.compress(text.encode()) if packed else text
+    data = PACKED[packed](text.encode())
     lists, run = imported(made, tmp_path, data)
     assert " ".join(lists["q1"]) == order
     assert run.artifact.counts.get(AGAINST_SCORES, 0) == against
     assert run.artifact.counts[WITHOUT_CANDIDATES] == 4 - len(lists)
+
+
+def test_lines_of_every_kind_are_read_alike_in_blocks_of_any_size(tmp_path, monkeypatch):
+    draws = np.random.Generator(np.random.Philox(7))
+    parts = [" ", "\t", "  ", " \t"], ["q1", "q2"], ["d1", "two words", "d7 3", "d4"]
+    tails = ["t", "", "a b", "a\tb", " t "]
+    lines, expected = [], []
+    for number in range(400):
+        blank, query, doc, tail = (str(draws.choice(one)) for one in (*parts, tails))
+        rank = str(draws.choice(["1", "-", "2.0", "0"]))
+        score = str(draws.choice(["1", "+.5", "1e-3", "0x1p3"]))
+        if " " in doc or tail == "":
+            blank = "\t"  # the only way to write them
+        if len(tail.split()) > 1 and (rank == "-" or blank == "\t"):
+            tail = "t"
+        lines.append(blank.join([query, "Q0", doc, rank, score, tail]))
+        whole = {"1": 1, "-": NO_RANK, "2.0": 2, "0": 0}[rank]
+        value = {"1": 1.0, "+.5": 0.5, "1e-3": 1e-3, "0x1p3": 8.0}[score]
+        expected.append((query, doc, whole, value, number + 1))
+    path = tmp_path / "run.txt"
+    path.write_text("\n".join(lines))
+    for size in (64, 1000, 1 << 20):
+        monkeypatch.setattr(trec_module, "read_blocks", partial(read_blocks, size=size))
+        found = [
+            row
+            for block in trec_lines(path)
+            for row in zip(
+                block.query_id.to_pylist(), block.doc_id.to_pylist(), block.rank.tolist(),
+                block.score.tolist(), block.line.tolist(), strict=True,
+            )
+        ]  # fmt: skip
+        assert found == expected
 
 
 UP = "q1 Q0 d7 1 0.1 t\nq1 Q0 d4 2 0.5 t\nq1 Q0 d1 3 0.9 t\n"
