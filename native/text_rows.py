@@ -91,3 +91,37 @@ def escape(data: np.ndarray, out: np.ndarray) -> None:
             for j in range(4):
                 out[place + 2 + j] = digits[unit >> (12 - 4 * j) & 15]
             place += 6
+
+
+@_jit
+def ends_of_rows(
+    data: np.ndarray,
+    bounds: np.ndarray,
+    rows: np.ndarray,
+    tails: np.ndarray,
+    tail_bounds: np.ndarray,
+    tail_rows: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Say of each pair whether text rows[i] is text tail_rows[i], or ends with it after a blank.
+
+    `data`, `tails` uint8; `bounds`, `tail_bounds` int64; rows int64 [n]; out bool [n]. An empty
+    tail ends nothing.
+    """
+    for i in range(rows.size):
+        begin, end = bounds[rows[i]], bounds[rows[i] + 1]
+        first, last = tail_bounds[tail_rows[i]], tail_bounds[tail_rows[i] + 1]
+        size = last - first
+        out[i] = False
+        if size == 0 or end - begin < size:
+            continue
+        if end - begin > size:
+            before = data[end - size - 1]
+            if not (before == 32 or 9 <= before <= 13):
+                continue
+        same = True
+        for j in range(size):
+            if data[end - size + j] != tails[first + j]:
+                same = False
+                break
+        out[i] = same

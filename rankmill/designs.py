@@ -30,7 +30,7 @@ def cross(request: Cross) -> dict[tuple[int, int], Artifact]:
     levels: dict[str, Any] = {name: getattr(request, name) for name in (*OF_CELLS, *STEPS)}
     levels["entropy"] = chosen
     first, workspace = BlockedCell(0, 0, **levels), request.pool.workspace
-    design = _design(request, first, **request.given("encoder", *levels))
+    design = _design(request, first, **request.given("encoder", "self", *levels))
     return {
         place: groups_of_cell(workspace, design, *place, executor=request.where)
         for place in first.cells
@@ -55,7 +55,7 @@ def groups_of_cell(request: Select, cell: BlockedCell) -> Artifact:
 
     if request.encoder is None:
         raise UsageError(f"{cell} needs vectors", do="name an encoder for locality")
-    design = _design(request, cell, **request.given("strategy", "encoder", "when_short"))
+    design = _design(request, cell, **request.given("strategy", "encoder", "when_short", "self"))
     return blocks.groups_of_cell(
         request.pool.workspace, design, cell.near, cell.sure, executor=request.where
     )
@@ -72,6 +72,7 @@ def _design(request: Cross | Select, cell: BlockedCell, **given: Any) -> Artifac
         vectors=vectors_of(encoder, pool, request.where)["vectors"],
         collection=collection_of(pool),
         split=split_of(pool),
+        self_rule=request.self,
         **given,
         executor=request.where,
     )
@@ -105,6 +106,8 @@ def unblocked(cells: Cells, *, executor: Execution = INLINE) -> dict[tuple[int, 
         design.input("scores"),
         collection=collection_of(design.input("pool")),
         vectors=design.input("vectors"),
+        copies=given.get("copies", "exact"),
+        self_rule=given.get("self_rule", "keep"),
         executor=executor,
         **{name: given[name] for name in names},
     )

@@ -44,6 +44,25 @@ FILTERS = Option("Such as margin(gap=0.5); may be repeated.", example="margin(ga
 GRADE = Option("Grade of a positive, in all that follows; default: the pool's.", least=1, most=127)
 MISSING = Option("Without a score.", choices=("error", "drop_doc", "drop_query"))
 SIZE = Option("Documents per group.", unit="documents", least=2)
+ORDER = Option(
+    "Of a run file: score (equal ones as ranked), or rank: the rank column decides.",
+    choices=("score", "rank"),
+)
+SIGN = Option("Of a file of scores, or a run: -1 where lower is better, as distances are.")
+UNKNOWN = Option(
+    "Ids that the collection lacks, of scores and of a run's documents.", choices=("error", "skip")
+)
+SELF = Option(
+    "A document that is the query itself: exclude (its text, or its id and text), same_id "
+    "(BEIR's rule), keep.",
+    flag="--self",
+    choices=("exclude", "same_id", "keep"),
+)
+COPIES = Option(
+    "Which copies of a positive are no negatives: folded (but for white space, case, punctuation), "
+    "exact; or allowed.",
+    choices=("folded", "exact", "allowed"),
+)
 STUDENT = Option("A student's name, or a model folder.", of="student")
 
 Names = Sequence[str]
@@ -215,6 +234,7 @@ class Mine(Request["Artifact"]):
     depth: Annotated[int, Option("Documents per query.", unit="documents", least=1)] = 100
     seed: Annotated[int, SEED] = 0
     trec: Annotated[str | Path | None, Option("Also write a TREC run here.", output="file")] = None
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Artifact:
         """Return the run: at most `depth` documents for each query of the split."""
@@ -223,7 +243,8 @@ class Mine(Request["Artifact"]):
 
         made = mine(
             self.collection.artifact.workspace,
-            **self.given("trec"),
+            **self.given("trec", "self"),
+            self_rule=self.self,
             executor=self.where,
         )
         if self.trec is not None:
@@ -252,6 +273,7 @@ class Pool(Request["Artifact"]):
     depth: Annotated[
         int | None, Option("Only the first so many of each run.", unit="documents", least=1)
     ] = None
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Artifact:
         """Return the pool."""
@@ -264,7 +286,8 @@ class Pool(Request["Artifact"]):
             first.workspace,
             list(self.runs),
             **_of(first),
-            **self.given("runs"),
+            **self.given("runs", "self"),
+            self_rule=self.self,
             executor=self.where,
         )
 
@@ -357,6 +380,8 @@ class Select(Request["Artifact"]):
     ] = "drop_query"
     missing: Annotated[str, MISSING] = "error"
     encoder: Annotated[str | None, ENCODER] = None
+    copies: Annotated[str, COPIES] = "folded"
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Artifact:
         """Return the groups; a cell of a blocked design is read from its design."""
@@ -373,7 +398,8 @@ class Select(Request["Artifact"]):
             vectors = vectors_of(self.encoder, self.pool, self.where)["vectors"]
         return select_groups(
             self.pool.workspace,
-            **self.given("encoder"),
+            **self.given("encoder", "self"),
+            self_rule=self.self,
             vectors=vectors,
             **_of(self.pool),
             executor=self.where,
@@ -514,6 +540,8 @@ class Cross(Request["Cells"]):
         float, Option("Least step between levels of entropy.", unit="bits", above=0)
     ] = 0.01
     steps: Annotated[int, Option("Swaps tried per search.", least=1)] = 10_000
+    copies: Annotated[str, COPIES] = "folded"
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Cells:
         """Return the groups of each cell, keyed by levels from the nearest and lowest entropy."""
@@ -798,6 +826,10 @@ class Evaluate(Request["Artifact"]):
         str, Option("list: as ranked; trec: as trec_eval.", choices=("list", "trec"))
     ] = "list"
     compute: Annotated[str, COMPUTE] = "float32"
+    order: Annotated[str, ORDER] = "score"
+    sign: Annotated[int, SIGN] = 1
+    unknown: Annotated[str, UNKNOWN] = "error"
+    self: Annotated[str, SELF] = "exclude"
 
     def perform(self) -> Artifact:
         """Return the evaluation: a value of each measure for every judged query."""
@@ -812,6 +844,7 @@ class Evaluate(Request["Artifact"]):
             **_of(judged),
             measures=self.measures,
             ties=self.ties,
+            self_rule=self.self,
             executor=self.where,
         )
 
@@ -823,6 +856,8 @@ class Evaluate(Request["Artifact"]):
         run, student = self.run, self.student
         if (run is None) == (student is None):
             raise UsageError("name what to evaluate", do="give run or student, one of them")
+        if run is None or isinstance(run, Artifact):
+            self._refuse_reading()
         if student is not None and self.first_stage is not None:
             given = self.given_to(Rerank) | {"student": student, "run": self.first_stage}
             return Rerank(**given).make()
@@ -834,7 +869,16 @@ class Evaluate(Request["Artifact"]):
             )
         if run is None:
             return Retrieve(**self.given_to(Retrieve)).make()
-        return ImportRun(run, self.collection, split=self.split, executor=self.executor).make()
+        return ImportRun(path=run, **self.given_to(ImportRun)).make()
+
+    def _refuse_reading(self) -> None:
+        """Raise UsageError for options that say how a file is read, where none is."""
+        for name, default in (("order", "score"), ("sign", 1), ("unknown", "error")):
+            if (value := getattr(self, name)) != default:
+                raise UsageError(
+                    f"{name}={value} says how a run file is read, and none is",
+                    do="import the file with it, and evaluate that run",
+                )
 
     def _ranked(self, scores: Artifact) -> Artifact:
         """Return the run in which scores put the documents of their pool."""
@@ -1116,7 +1160,11 @@ KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank
 
 @dataclass(frozen=True)
 class ImportRun(Request["Artifact"]):
-    """Read a TREC run, plain or gzipped; with `system` a hard-negatives file."""
+    """Read a TREC run, plain or compressed; with `system` a hard-negatives file.
+
+    Lines of queries that the split or the collection lacks are left out and counted, and so are
+    queries whose ranks say the opposite of their scores.
+    """
 
     verb: ClassVar[str] = "import_run"
     command: ClassVar[str] = "import"
@@ -1130,6 +1178,12 @@ class ImportRun(Request["Artifact"]):
     system: Annotated[
         str | None, Option("Of a sentence-transformers hard-negatives file: which.")
     ] = None
+    tag: Annotated[
+        str | None, Option("What the run is called; with it a file needs no tag column.")
+    ] = None
+    order: Annotated[str, ORDER] = "score"
+    sign: Annotated[int, SIGN] = 1
+    unknown: Annotated[str, UNKNOWN] = "error"
 
     def perform(self) -> Artifact:
         """Return the run."""
@@ -1137,8 +1191,8 @@ class ImportRun(Request["Artifact"]):
 
         return import_run(
             self.collection.artifact.workspace,
-            **self.given(),
-            tag=self.system,
+            **self.given("tag"),
+            tag=self.tag or self.system,
             executor=self.where,
         )
 
@@ -1166,11 +1220,8 @@ class ImportScores(Request["Artifact"]):
             "colbert, tevatron, flag-embedding, trove, rankers, flat."
         ),
     ] = None
-    unknown: Annotated[
-        str,
-        Option("Of scores: ids that the collection lacks.", choices=("error", "skip")),
-    ] = "error"
-    sign: Annotated[int, Option("Of scores: -1 where lower is better.", least=-1, most=1)] = 1
+    unknown: Annotated[str, UNKNOWN] = "error"
+    sign: Annotated[int, SIGN] = 1
 
     def perform(self) -> Artifact:
         """Return the scores."""

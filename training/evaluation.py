@@ -17,8 +17,10 @@ import pyarrow as pa
 
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection, Corpus, Qrels
+from ..mining.collection.handles import EXCLUDED
 from ..mining.errors import BadInput, UsageError
 from ..mining.models.folder import ModelFolder, resolve
+from ..mining.runs.itself import COUNT, of_query, pairs_of_split
 from ..mining.runs.run import Run, build_run, run_table
 from ..mining.sources import mine
 from ..mining.store import (
@@ -36,6 +38,7 @@ from .pair_risk import Judgements, Lists, PairRisk
 from .scored_lists import FROM_SCORES, run_of_scores
 
 TIES = ("list", "trec")
+UNANSWERED = "judged_queries_unanswered"
 _SHARD_PAIRS = 1 << 20
 
 
@@ -47,13 +50,17 @@ def evaluate_run(
     split: str,
     measures: str | Sequence[str] = DEFAULT_MEASURES,
     ties: str = "list",
+    self_rule: str | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Judge a run, or scores of a pool, by the qrels of a split; returns an "evaluation" artifact.
 
     One row per judged query, ascending: query uint32 and a float64 column per measure. `ties`:
-    `list` judges the run in its own order (equal scores by document ordinal); `trec` orders equal
-    scores by falling doc_id, as trec_eval does, to meet published digits.
+    `list` judges the run in its own order (equal scores by document ordinal, in an imported run by
+    its ranks); `trec` orders equal scores by falling doc_id, as trec_eval does, to meet published
+    digits. Two kinds of documents are taken out of the rankings before anything is measured, and
+    counted: those judged `EXCLUDED` (`excluded:by_judgement`), and by `self_rule` those that are
+    the query itself (`excluded:self`), see `mining.runs.itself`.
 
     Raises UsageError for a measure or tie rule that is not known, BadInput for a run of another
     collection or a split without judgements.
@@ -68,10 +75,15 @@ def evaluate_run(
     _same_texts(artifact, held)
     qrels = held.qrels_artifact(split)
     judged = Qrels(qrels)
+    rule = held.self_rule if self_rule is None else self_rule
+    own = pairs_of_split(held, split, rule)
+    barred = judged.excluded_keys
     schema = pa.schema([("query", pa.uint32()), *((name, pa.float64()) for name in named)])
     stage = Stage(
         kind="evaluation",
-        parameters={"measures": named, "ties": ties, "split": split},
+        parameters={"measures": named, "ties": ties, "split": split}
+        | ({"self_rule": rule} if len(own) else {})
+        | ({"excluded": "left_out"} if len(barred) else {}),
         inputs={"run": artifact, "qrels": qrels, "corpus": held.corpus.artifact},
         schema=schema,
         shards=lambda: split_by_work(_work(judged, Run(artifact)), _SHARD_PAIRS),
@@ -83,6 +95,7 @@ def evaluate_run(
             "corpus": str(held.corpus.artifact.path),
             "measures": named,
             "ties": ties,
+            "own": own,
         },
         metadata={"source": artifact.metadata["source"], "split": split},
     )
@@ -150,8 +163,11 @@ def mean_of_defined(values: np.ndarray) -> float:
 class EvaluationWorker:
     """Judges blocks of judged queries."""
 
-    def __init__(self, run: str, qrels: str, corpus: str, measures: list[str], ties: str):
+    def __init__(
+        self, run: str, qrels: str, corpus: str, measures: list[str], ties: str, own: np.ndarray
+    ):
         self.run, self.qrels = Run(open_artifact(run)), Qrels(open_artifact(qrels))
+        self.own, self.barred = own, self.qrels.excluded_keys
         self.corpus = Corpus(open_artifact(corpus))
         parsed = parse_measures(measures)
         self.names, self.risks = measures, [m for m in parsed if isinstance(m, PairRisk)]
@@ -164,11 +180,14 @@ class EvaluationWorker:
         qrels: dict[str, dict[str, int]] = {}
         run: dict[str, dict[str, float]] = {}
         rows = np.searchsorted(self.queries, judged)
+        gone: dict[str, int] = {}
         for query, row in zip(judged.tolist(), rows.tolist(), strict=True):
             docs, grades = self.qrels.of(query)
-            qrels[str(query)] = dict(zip(self._names(docs), grades.tolist(), strict=True))
+            counts = grades != EXCLUDED
+            names = self._names(docs[counts])
+            qrels[str(query)] = dict(zip(names, grades[counts].tolist(), strict=True))
             if row < len(self.queries) and self.queries[row] == query:
-                _, found, scores = self.run.row(row)
+                found, scores = self._list(row, gone)
                 ranked = scores if self.ties == "trec" else np.arange(len(found), 0, -1)
                 run[str(query)] = dict(zip(self._names(found), ranked.tolist(), strict=True))
         values = per_query(self.measures, qrels, run) if self.measures else {}
@@ -177,6 +196,8 @@ class EvaluationWorker:
             for name in self.measures
         }
         counts = self._add_risks(columns, shard, judged, rows) if self.risks else {}
+        silent = len(judged) - sum(1 for docs in run.values() if docs)
+        counts |= gone | ({UNANSWERED: silent} if silent else {})
         table = {"query": pa.array(judged, pa.uint32())} | {n: columns[n] for n in self.names}
         return Output(pa.table(table), counts=counts, usage={"queries": len(judged)})
 
@@ -187,11 +208,11 @@ class EvaluationWorker:
         own = np.isin(self.qrels.query, judged)
         known = Judgements(self.qrels.query[own], self.qrels.doc[own], self.qrels.grade[own])
         there = rows[np.isin(judged, self.queries)]
-        found = [self.run.row(int(row)) for row in there]
+        found = [self._list(int(row)) for row in there]
         lists = Lists(
-            np.repeat(self.queries[there], [len(docs) for _, docs, _ in found]),
-            np.concatenate([np.empty(0, np.uint32), *(docs for _, docs, _ in found)]),
-            np.concatenate([np.empty(0, np.float32), *(scores for _, _, scores in found)]),
+            np.repeat(self.queries[there], [len(docs) for docs, _ in found]),
+            np.concatenate([np.empty(0, np.uint32), *(docs for docs, _ in found)]),
+            np.concatenate([np.empty(0, np.float32), *(scores for _, scores in found)]),
         )
         counts: dict[str, int] = {}
         for risk in self.risks:
@@ -208,6 +229,17 @@ class EvaluationWorker:
             if undefined.any():
                 counts[f"null[{risk}]:no_such_pair"] = int(undefined.sum())
         return counts
+
+    def _list(self, row: int, gone: dict[str, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return (docs, scores) of a row without what is left out, which is added to `gone`."""
+        query, docs, scores = self.run.row(row)
+        for reason, pairs in ((COUNT, self.own), ("excluded:by_judgement", self.barred)):
+            if len(pairs):
+                kept = ~np.isin(docs, of_query(pairs, query))
+                if gone is not None and not kept.all():
+                    gone[reason] = gone.get(reason, 0) + int((~kept).sum())
+                docs, scores = docs[kept], scores[kept]
+        return docs, scores
 
     def _names(self, docs: np.ndarray) -> list[str]:
         return self.corpus.doc_ids(docs) if self.ties == "trec" else [str(d) for d in docs.tolist()]
@@ -291,6 +323,12 @@ def student_folder(
     """
     if isinstance(student, str) and not Path(student).is_dir() and ":" not in student:
         student = workspace.find(student, "student")
+    elif isinstance(student, str) and student in workspace.names():
+        named = workspace.find(student).fingerprint[:12]
+        raise UsageError(
+            f"{student!r} is a folder, and a name in {workspace.root} too",
+            do=f"write ./{student} for the folder, or {named} for what has the name",
+        )
     if not isinstance(student, Artifact):
         return _towers(Path(student)) or (resolve(student), {})
     student.check_content()

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ..collection.handles import Collection, Corpus, Queries
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups
 from ..pair_keys import pair_keys, queries_of
+from ..runs.itself import itself
 from ..runs.pool import Pool
 from ..runs.run import Run
 from ..store import Artifact, Workspace
+from ..text.copies import keys_of
 from ..text.near_copies import near_pairs, shingled
 from .leakage import MOST_DOCUMENTS, Trained, equal_texts, leakage, named_split
 
@@ -136,12 +139,47 @@ def _must_be_zero(groups: Audited) -> dict[str, int]:
     positives = _judged(groups)
     ordered = np.sort(groups.doc, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]).sum()
+    negative = groups.negative & ~np.isin(keys, positives)
     return {
         "positives_among_negatives": int((np.isin(keys, positives) & groups.negative).sum()),
+        "copies_of_a_positive_among_negatives": int(
+            (_copies_of_positives(groups) & negative).sum()
+        ),
+        "negatives_that_are_the_query_itself": int(
+            (np.isin(keys, _itself(groups)) & negative).sum()
+        ),
         "documents_twice_in_a_group": int(twice),
         "empty_documents": int(np.isin(groups.doc, groups.corpus.empty).sum()),
         "scores_not_finite": int((~np.isfinite(groups.score)).sum()),
     }
+
+
+def _copies_of_positives(groups: Audited) -> np.ndarray:
+    """bool [n, k]: a copy, as selection means it, of a positive of the group or of the query."""
+    judged = _judged(groups)
+    judged = judged[np.isin(queries_of(judged), groups.query)]
+    docs = np.union1d(groups.doc, judged & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    keys = keys_of(pa.array(groups.corpus.texts(docs), pa.large_string()))
+    own = keys[np.searchsorted(docs, groups.doc)]
+    # (query, key) of every positive; a key is numbered first, so that both fit into 64 bits
+    number = np.unique(keys, return_inverse=True)[1].astype(np.uint32)
+    at = number[np.searchsorted(docs, groups.doc)]
+    of_judged = number[np.searchsorted(docs, (judged & np.uint64(0xFFFFFFFF)).astype(np.uint32))]
+    positive = groups.positive.copy()
+    positive[:, 0] = True
+    known = np.concatenate(
+        [
+            pair_keys(queries_of(judged), of_judged),
+            pair_keys(np.broadcast_to(groups.query[:, None], at.shape), at)[positive],
+        ]
+    )
+    return np.isin(pair_keys(groups.query[:, None], at), known) & (own != 0)
+
+
+def _itself(groups: Audited) -> np.ndarray:
+    """Keys of the documents that are their query, see `mining.runs.itself`."""
+    judged = [groups.collection.qrels(groups.split)] if _is_judged(groups) else []
+    return itself(groups.corpus, groups.queries, judged)
 
 
 def _counts(groups: Audited) -> dict[str, int]:
@@ -314,9 +352,13 @@ def _found_by(groups: Audited, pool: Pool) -> dict[str, float]:
 
 def _judged(groups: Audited) -> np.ndarray:
     """Return the keys of every judged positive of the groups' split."""
-    if groups.split not in groups.collection.splits:
+    if not _is_judged(groups):
         return np.empty(0, np.uint64)
     return groups.collection.qrels(groups.split).positive_keys(groups.min_grade)
+
+
+def _is_judged(groups: Audited) -> bool:
+    return groups.split in groups.collection.splits
 
 
 def _shown(groups: Audited, query: int, name: str) -> dict[str, str]:

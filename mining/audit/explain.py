@@ -199,12 +199,14 @@ class _Candidates:
         """Say why a candidate could not be a negative, before any filter."""
         why = [""] * len(self.doc)
         positive = np.isin(self.doc, asked.judged[asked.grades >= self.min_grade])
-        excluded = asked.excludes(self.doc)
+        own, excluded = np.isin(self.doc, asked.itself), asked.excludes(self.doc)
         for i in np.flatnonzero(~around.allowed):
             if i == around.positive:
                 why[i] = "positive of the group"
             elif positive[i]:
                 why[i] = "a positive of the query"
+            elif own[i]:
+                why[i] = "the query itself"
             elif excluded[i]:
                 why[i] = "excluded by its judgement"
             elif self.doc[i] in self.empty:
@@ -212,7 +214,7 @@ class _Candidates:
             elif np.isnan(self.teacher[i]):
                 why[i] = "no teacher score"
             else:
-                why[i] = "the same text as a positive"
+                why[i] = "a copy of a positive"
         return why
 
     def _listed(

@@ -208,13 +208,27 @@ class Qrels:
         good = self.grade >= min_grade
         return pair_keys(self.query[good], self.doc[good])
 
+    @cached_property
+    def excluded_keys(self) -> np.ndarray:
+        """query·2³² + doc (uint64, ascending) of all that is judged `EXCLUDED`."""
+        out = self.grade == EXCLUDED
+        return pair_keys(self.query[out], self.doc[out])
+
 
 class Collection:
     """A corpus with its queries and one set of judgements per split."""
 
     def __init__(self, artifact: Artifact):
         self.artifact = artifact
+        self.self_rule = "exclude"
         self._qrels: dict[str, Qrels] = {}
+
+    def under(self, self_rule: str) -> Collection:
+        """Return the collection with another rule for documents that are the query itself, see
+        `mining.runs.itself`; sources mine by it."""
+        held = Collection(self.artifact)
+        held.self_rule = self_rule
+        return held
 
     @classmethod
     def open(cls, workspace: Workspace, name: str | Artifact | Collection) -> Collection:

@@ -1,8 +1,11 @@
-"""Runs that another tool wrote: TREC run files, plain or gzip, and hard-negatives files."""
+"""Runs that another tool wrote: TREC run files, plain or gzip, and hard-negatives files.
+
+Whose word counts for the order of a TREC file, its scores' or its ranks', is declared (`order`).
+Scores stay float64 until the lists are in order; what is stored are float32 scores that fall.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,19 +16,65 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..collection.handles import Collection, TextTable, first_ten, resolve
-from ..collection.lines import read_lines
+from ..collection.handles import Collection, TextTable, first_ten
+from ..collection.id_index import IdIndex
+from ..collection.lines import missing
 from ..collection.survey import blocks
-from ..errors import BadInput
-from ..names import Call
+from ..errors import BadInput, UsageError
+from ..names import Call, nearest, unless_neutral
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from ..store.files import sha256_of
-from .hard_negatives import Row, rows_of
+from .hard_negatives import rows_of
 from .run import build_run, run_table
+from .trec_lines import NO_RANK, Lines, first_tag, trec_lines
 
+ORDERS = ("score", "rank")
+UNKNOWN = ("error", "skip")
+AGAINST_SCORES = "queries_ranked_against_scores"
+_LEFT_OUT = ("unknown_queries", "unknown_documents", "empty_documents")
+_ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file is read.
+
+    `order="score"`: by falling score, read as float64; equal scores stay in the order of their
+    ranks, and without ranks in that of the file. `order="rank"`: by the rank column; the stored
+    score is then minus the place in the list. Queries where a lower rank has the lower score are
+    counted either way (`queries_ranked_against_scores`). `sign=-1`: lower scores are better.
+    Unknown documents are refused, or with `unknown="skip"` left out and counted
+    (`unknown_documents`). `tagged`: the file has a tag column. With `system` the file is one of
+    hard negatives, and this is the system whose lists are read.
+    """
+
+    system: str | None = None
+    order: str = "score"
+    sign: int = 1
+    unknown: str = "error"
+    tagged: bool = True
+
+    def __post_init__(self) -> None:
+        for name, known in (("order", ORDERS), ("unknown", UNKNOWN)):
+            value = getattr(self, name)
+            if value not in known:
+                raise UsageError(f"{name}={value} is not known", do=nearest(str(value), known))
+        if self.sign not in (1, -1):
+            raise UsageError(f"sign={self.sign}", do="1 where higher is better, -1 where lower is")
+        if self.system is not None and (self.order, self.sign) != ("score", 1):
+            raise UsageError(
+                "a hard-negatives file lists the best first: it has no ranks and no scores to turn",
+                do="leave order and sign out",
+            )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What enters the fingerprint of the run."""
+        own = {"order": self.order} if self.system is None else {"system": self.system}
+        return own | unless_neutral(sign=(self.sign, 1), unknown=(self.unknown, "error"))
 
 
 def import_run(
@@ -38,29 +87,32 @@ def import_run(
     tag: str | None = None,
     depth: int | None = None,
     system: str | None = None,
+    order: str = "score",
+    sign: int = 1,
+    unknown: str = "error",
     executor: Execution = INLINE,
 ) -> Artifact:
-    """Read a TREC run file (`query_id Q0 doc_id rank score tag`) into a run artifact.
+    """Read a TREC run file (`query_id Q0 doc_id rank score tag`) into a run artifact, as `Reading`
+    says: `system`, `order`, `sign`, `unknown`.
 
-    The order is made anew from the scores (float32, ties by document ordinal), as trec_eval does;
-    the rank column is not read. Queries of the split without lines get an empty list. Lines of
-    other queries of the collection and of empty documents are left out and counted
-    (`outside_split`, `empty_documents`). `name`: an alias; `tag`: what the run is called in labels,
-    by default `name`, else the file's own tag. `depth`: keep the best `depth` of each query. With
-    `system` the file is one of hard negatives, see `hard_negatives`.
+    Queries of the split without lines get an empty list. Left out and counted: lines of queries
+    outside the split (`outside_split`), queries that the collection lacks (`unknown_queries`) and
+    empty documents (`empty_documents`). `name`: an alias; `tag`: what the run is called in labels,
+    by default `name`, else the file's own tag; with it a file needs no tag column. `depth`: keep
+    the best `depth` of each query.
 
     Raises BadInput with the line for a missing column, a score that is not a finite number, a
     document twice for one query, and with the first ten for ids that the collection lacks.
     """
     path = Path(path).expanduser().absolute()
+    reading = Reading(system, order, sign, unknown, tagged=tag is None)
+    if not path.is_file():
+        raise missing(path)
     file = str(path)
-    called = tag or name or _first_tag(path)
+    called = tag or name or first_tag(path)
     content = sha256_of(path)
     place = str(collection.artifact.path)
-
-    def plan() -> list[Shard]:
-        work = np.diff(_read_run(file, content, place, split, system).offsets)
-        return split_by_work(np.maximum(work, 1), _SHARD_PAIRS)
+    known = (file, content, place, split, reading)
 
     artifact = build_run(
         workspace,
@@ -68,12 +120,11 @@ def import_run(
         collection,
         split,
         depth=depth,
-        parameters={"content": content, **({"system": system} if system else {})},
+        parameters={"content": content, **reading.parameters},
         worker=Importer,
-        options={"file": file, "content": content, "collection": place, "split": split}
-        | {"depth": depth, "system": system},
-        shards=plan,
-        check=lambda: _read_run(file, content, place, split, system),
+        options={"known": known, "depth": depth},
+        shards=lambda: _plan(_read_run(*known)),
+        check=lambda: _read_run(*known),
         executor=Execution(progress=executor.progress),  # one file: read once, by this process
     )
     _read_run.cache_clear()
@@ -85,16 +136,9 @@ def import_run(
 class Importer:
     """Writes the sorted lists of a range of queries."""
 
-    def __init__(
-        self,
-        file: str,
-        content: str,
-        collection: str,
-        split: str,
-        depth: int | None,
-        system: str | None,
-    ):
-        self.run, self.depth = _read_run(file, content, collection, split, system), depth
+    def __init__(self, known: tuple[str, str, str, str, Reading], depth: int | None):
+        _, _, collection, split, _ = known
+        self.run, self.depth = _read_run(*known), depth
         self.asked = Collection.at(collection).split_queries(split)
 
     def __call__(self, shard: Shard) -> Output:
@@ -122,116 +166,201 @@ class _RunFile:
     left_out: dict[str, int]
 
 
+def _plan(run: _RunFile) -> list[Shard]:
+    return split_by_work(np.maximum(np.diff(run.offsets), 1), _SHARD_PAIRS)
+
+
 @lru_cache(maxsize=1)
-def _read_run(file: str, content: str, collection: str, split: str, system: str | None) -> _RunFile:
+def _read_run(file: str, content: str, collection: str, split: str, reading: Reading) -> _RunFile:
     """Read and check the whole file; `content` is its hash, so that the cache knows its age."""
     whole = Collection.at(collection)
-    query_ids, doc_ids, scores, lines = _columns(Path(file), system)
-    query = _ordinals(query_ids, whole.queries, file)
-    doc = _ordinals(doc_ids, whole.corpus, file)
-    _refuse_repeats(query, doc, lines, whole, file)
     asked = whole.split_queries(split)
-    row = np.searchsorted(asked, query)
-    inside = asked[np.minimum(row, len(asked) - 1)] == query
-    mined = inside & ~np.isin(doc, whole.corpus.empty)
-    left_out = {
-        "outside_split": int((~inside).sum()),
-        "empty_documents": int((inside & ~mined).sum()),
-    }
-    row, doc, scores = row[mined], doc[mined], scores[mined]
-    order = np.lexsort((doc, -scores, row))
-    offsets = np.searchsorted(row[order], np.arange(len(asked) + 1))
-    kept = {reason: count for reason, count in left_out.items() if count}
-    return _RunFile(offsets, doc[order], scores[order], kept)
+    found, counts = _candidates(file, whole, asked, reading)
+    if (found.row[1:] < found.row[:-1]).any():
+        found = found.take(np.argsort(found.row, kind="stable"))
+    offsets = np.searchsorted(found.row, np.arange(len(asked) + 1))
+    docs = np.empty(len(found.row), dtype=np.uint32)
+    scores = np.empty(len(found.row), dtype=np.float32)
+    for slab in split_by_work(np.diff(offsets), _SHARD_PAIRS):
+        piece = slice(int(offsets[slab.start]), int(offsets[slab.stop]))
+        mine = found.take(piece)
+        _refuse_repeats(mine, whole, asked, file)
+        order, score, against = _ordered(mine, reading, file)
+        docs[piece], scores[piece] = mine.doc[order], score
+        counts[AGAINST_SCORES] += against
+    return _RunFile(offsets, docs, scores, {name: n for name, n in counts.items() if n})
 
 
-def _columns(
-    path: Path, system: str | None
-) -> tuple[pa.ChunkedArray, pa.ChunkedArray, np.ndarray, np.ndarray]:
-    """Return query ids, doc ids, scores (float32) and line numbers of a run file."""
-    pieces: list[tuple[Any, ...]] = []
-    rows = rows_of(path, system) if system else _trec_rows(path)
-    for block in blocks(rows, 65_536):
-        lines, query_ids, doc_ids, scores = zip(*block, strict=True)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Candidates of the split's queries: row uint32 (place of the query in the split), doc uint32,
+    rank int32 (`NO_RANK`: none), score float64 (higher is better), line int64 or uint32."""
+
+    row: np.ndarray
+    doc: np.ndarray
+    rank: np.ndarray
+    score: np.ndarray
+    line: np.ndarray
+
+    def take(self, which: np.ndarray | slice) -> _Found:
+        """Return some of them."""
+        return _Found(*(getattr(self, name)[which] for name in self.__slots__))
+
+
+def _candidates(
+    file: str, whole: Collection, asked: np.ndarray, reading: Reading
+) -> tuple[_Found, dict[str, int]]:
+    """Read a file by ordinals, block by block; returns what is kept and what is left out."""
+    queries, docs = (_index(table) for table in (whole.queries, whole.corpus))
+    rows = np.full(len(whole.queries) + 1, -1, dtype=np.int64)  # the last: unknown queries
+    rows[asked] = np.arange(len(asked))
+    empty = np.zeros(len(whole.corpus) + 1, dtype=bool)
+    empty[whole.corpus.empty] = True
+    counts = dict.fromkeys(("outside_split", *_LEFT_OUT, AGAINST_SCORES), 0)
+    strange: dict[str, set[str]] = {"queries": set(), "documents": set()}
+    pieces: list[_Found] = []
+    known = 0
+    for lines in _lines(Path(file), reading):
+        query = queries.rows(lines.query_id)
+        row = rows[query]
+        known += int((query >= 0).sum())
+        strange["queries"].update(_names(lines.query_id, query < 0))
+        counts["outside_split"] += int(((query >= 0) & (row < 0)).sum())
+        inside = np.flatnonzero(row >= 0)
+        mine = lines.doc_id if len(inside) == len(row) else lines.doc_id.take(pa.array(inside))
+        doc = docs.rows(mine)
+        if reading.unknown == "error":
+            strange["documents"].update(_names(mine, doc < 0))
+            if len(strange["documents"]) > _ENOUGH:
+                break
+        counts["unknown_documents"] += int((doc < 0).sum())
+        counts["empty_documents"] += int(empty[doc].sum())
+        kept = (doc >= 0) & ~empty[doc]
+        at = inside[kept]
         pieces.append(
-            (
-                pa.array(query_ids, pa.string()),
-                pa.array(doc_ids, pa.string()),
-                np.array(scores, dtype=np.float32),
-                np.array(lines, dtype=np.int64),
+            _Found(
+                row[at].astype(np.uint32),
+                doc[kept].astype(np.uint32),
+                lines.rank[at],
+                lines.score[at] * reading.sign,
+                lines.line[at].astype(np.uint32 if lines.line[-1] < 1 << 32 else np.int64),
             )
         )
+    counts["unknown_queries"] = len(strange["queries"])
+    _refuse_strange(file, strange, known, reading)
     if not pieces:
-        raise BadInput("the file holds no candidate", where=path, do="check how it was written")
-    query, doc, score, line = zip(*pieces, strict=True)
-    return (
-        pa.chunked_array(query),
-        pa.chunked_array(doc),
-        np.concatenate(score),
-        np.concatenate(line),
-    )
+        raise BadInput("the file holds no candidate", where=file, do="check how it was written")
+    names = _Found.__slots__
+    return _Found(*(np.concatenate([getattr(p, name) for p in pieces]) for name in names)), counts
 
 
-def _trec_rows(path: Path) -> Iterator[Row]:
-    for number, line in read_lines(path):
-        yield number, *_row(line, path, number)
+def _index(table: TextTable) -> IdIndex:
+    return IdIndex(part[table.id_column] for _, part in table.parts())
 
 
-def _row(line: str, path: Path, number: int) -> tuple[str, str, float]:
-    columns = line.split()
-    where = f"{path}, line {number}"
-    if len(columns) != 6:
+def _names(ids: pa.Array, which: np.ndarray) -> list[str]:
+    return ids.filter(pa.array(which)).unique().to_pylist() if which.any() else []
+
+
+def _refuse_strange(file: str, strange: dict[str, set[str]], known: int, reading: Reading) -> None:
+    """Raise BadInput where no query is known, or a document is not and may not be left out."""
+    refused, do = "", "is this the right collection?"
+    if strange["queries"] and not known:
+        refused = "queries"
+    elif strange["documents"]:
+        refused, do = "documents", f"{do} unknown=skip leaves them out, and the ranks close up;"
+    if refused:
+        names = sorted(strange[refused])
+        more = " or more" if len(names) > _ENOUGH else ""
         raise BadInput(
-            f"{len(columns)} columns, a TREC run has 6: query Q0 document rank score tag",
-            where=where,
-            do="write one candidate per line, columns separated by blanks or tabs",
-        )
-    try:
-        score = float(columns[4])
-    except ValueError:
-        score = math.nan
-    if not abs(score) <= _FLOAT32_MAX:
-        raise BadInput(
-            f"the score {columns[4]!r} is not a finite number",
-            where=where,
-            do="columns are query, Q0, document, rank, score, tag; scores must be finite",
-        )
-    return columns[0], columns[2], score
-
-
-def _ordinals(ids: pa.ChunkedArray, table: TextTable, file: str) -> np.ndarray:
-    coded = ids.combine_chunks().dictionary_encode()
-    known = resolve(coded.dictionary, (part[table.id_column] for _, part in table.parts()))
-    unknown = np.flatnonzero(known < 0)
-    if len(unknown):
-        names = coded.dictionary.take(pa.array(unknown[:11])).to_pylist()
-        raise BadInput(
-            f"the run names {len(unknown):,} unknown {table.plural}: {first_ten(names)}",
+            f"the run names {len(names):,}{more} unknown {refused}: {first_ten(names)}",
             where=file,
-            do="is this the right collection? ids are compared byte for byte",
+            do=f"{do} ids are compared byte for byte",
         )
-    return known[coded.indices.to_numpy()].astype(np.uint32)
 
 
-def _refuse_repeats(
-    query: np.ndarray, doc: np.ndarray, lines: np.ndarray, whole: Collection, file: str
-) -> None:
-    keys = pair_keys(query, doc)
+def _ordered(found: _Found, reading: Reading, file: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the order of whole lists, their scores (float32) in it, and how many queries the
+    ranks and the scores order differently."""
+    row, rank, score = found.row, found.rank, found.score
+    if reading.order == "rank":
+        _refuse_unranked(rank, found.line, file)
+    else:
+        _refuse_large(score, found.line, file)
+    same = row[1:] == row[:-1]
+    identity = np.arange(len(row))
+    # Lines stand in the order of the file and lexsort is stable; most files are in order already.
+    ranked = not (same & (rank[1:] <= rank[:-1])).any()
+    by_rank = identity if ranked else np.lexsort((-score, rank, row))
+    against = _ranked_against(row[by_rank], rank[by_rank], score[by_rank])
+    if reading.order == "rank":
+        order = identity if ranked else np.lexsort((rank, row))
+        place = identity - np.searchsorted(row, row)
+        return order, (-1.0 - place).astype(np.float32), against
+    late = (score[1:] > score[:-1]) | ((score[1:] == score[:-1]) & (rank[1:] < rank[:-1]))
+    order = np.lexsort((rank, -score, row)) if (same & late).any() else identity
+    return order, score[order].astype(np.float32), against
+
+
+def _ranked_against(row: np.ndarray, rank: np.ndarray, score: np.ndarray) -> int:
+    """Count the rows where a lower rank has the lower score; sorted by (row, rank, −score).
+
+    Then the last of one rank is its worst and the first of the next its best, so that neighbours
+    tell. Equal ranks and missing ones say nothing.
+    """
+    rises = (row[1:] == row[:-1]) & (rank[1:] > rank[:-1]) & (score[1:] > score[:-1])
+    rises &= rank[1:] != NO_RANK
+    return len(np.unique(row[1:][rises]))
+
+
+def _refuse_unranked(rank: np.ndarray, lines: np.ndarray, file: str) -> None:
+    unranked = np.flatnonzero(rank == NO_RANK)
+    if len(unranked):
+        raise BadInput(
+            f"{len(unranked):,} lines have no whole number as their rank",
+            where=f"{file}, line {lines[unranked[0]]}",
+            do="read the file by its scores: order=score",
+        )
+
+
+def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str) -> None:
+    large = np.flatnonzero(np.abs(score) > _FLOAT32_MAX)
+    if len(large):
+        raise BadInput(
+            f"the score {score[large[0]]:g} lies beyond ±{_FLOAT32_MAX:.3g}, all that runs store",
+            where=f"{file}, line {lines[large[0]]}",
+            do="scale the scores, or let the ranks decide: order=rank",
+        )
+
+
+def _lines(path: Path, reading: Reading) -> Iterator[Lines]:
+    """Yield the candidates of a file in blocks."""
+    if reading.system is None:
+        yield from trec_lines(path, tagged=reading.tagged)
+        return
+    for block in blocks(rows_of(path, reading.system), 65_536):
+        line, query_id, doc_id, rank, score = zip(*block, strict=True)
+        yield Lines(
+            pa.array(query_id, pa.string()),
+            pa.array(doc_id, pa.string()),
+            np.array(rank, dtype=np.int32),
+            np.array(score, dtype=np.float64),
+            np.array(line, dtype=np.int64),
+        )
+
+
+def _refuse_repeats(found: _Found, whole: Collection, asked: np.ndarray, file: str) -> None:
+    keys = pair_keys(found.row, found.doc)
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return
     order = np.argsort(keys, kind="stable")
     again = order[1:][keys[order[1:]] == keys[order[:-1]]]
-    if len(again):
-        first = int(again.min())
-        pair = f"{whole.queries.query_id(query[first])!r}"
-        raise BadInput(
-            f"document {whole.corpus.doc_id(doc[first])!r} stands twice in the list of query {pair}"
-            f" ({len(again):,} such lines)",
-            where=f"{file}, line {lines[first]}",
-            do="keep one line for each pair of query and document",
-        )
-
-
-def _first_tag(path: Path) -> str:
-    for _, line in read_lines(path):
-        columns = line.split()
-        return columns[5] if len(columns) == 6 else "run"
-    raise BadInput("the run file holds no line", where=path, do="check how it was written")
+    first = int(again[np.argmin(found.line[again])])
+    query_id = whole.queries.query_id(int(asked[found.row[first]]))
+    raise BadInput(
+        f"document {whole.corpus.doc_id(int(found.doc[first]))!r} stands twice in the list of "
+        f"query {query_id!r} ({len(again):,} such lines)",
+        where=f"{file}, line {found.line[first]}",
+        do="keep one line for each pair of query and document",
+    )

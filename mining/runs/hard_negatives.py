@@ -11,34 +11,37 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import read_objects
+from ..collection.lines import read_lines
 from ..errors import BadInput
 from ..names import nearest
+from .json_rows import json_object
 
-Row = tuple[int, str, str, float]
-"""(line, query id, document id, score)"""
+Row = tuple[int, str, str, int, float]
+"""(line, query id, document id, rank, score)"""
+
+_SHAPE = '{"qid": 10, "pos": [0], "neg": {"bm25": [1, 7]}}'
 
 
 def rows_of(path: Path, system: str) -> Iterator[Row]:
-    """Yield the negatives of one system, best first, without the line's own positives."""
+    """Yield the negatives of one system, best first, without the line's own positives.
+
+    The rank is the place in what is left of the list, the score minus that. Raises BadInput with
+    the line for another shape: ids stand in lists, and a string is none.
+    """
     seen: set[str] = set()
-    for number, row in read_objects(path):
+    for number, line in read_lines(path):
         where = f"{path}, line {number}"
-        negatives = row.get("neg")
-        if "qid" not in row or not isinstance(negatives, dict):
-            raise BadInput(
-                "the line has no qid, or its neg is no object of lists",
-                where=where,
-                do='expected {"qid": 10, "pos": [0], "neg": {"bm25": [1, 7]}}',
-            )
-        seen |= negatives.keys()
-        positives = {_id(one, where) for one in row.get("pos", ())}
-        listed = dict.fromkeys(_id(one, where) for one in negatives.get(system, ()))
-        place = 0
-        for doc_id in listed:
-            if doc_id not in positives:
-                place += 1
-                yield number, str(row["qid"]), doc_id, float(-place)
+        row = json_object(line, where)
+        query_id, systems = _id_of(row.get("qid"), "qid", where), row.get("neg")
+        if not isinstance(systems, dict):
+            raise _refused("neg", "no object of lists", systems, where)
+        seen |= systems.keys()
+        positives = set(_ids(row.get("pos", []), "pos", where))
+        lists = {name: _ids(ids, f"neg of {name!r}", where) for name, ids in systems.items()}
+        listed = dict.fromkeys(lists.get(system, []))
+        negatives = [one for one in listed if one not in positives]
+        for place, doc_id in enumerate(negatives, 1):
+            yield number, query_id, doc_id, place, float(-place)
     if system not in seen:
         raise BadInput(
             f"the file has no negatives of system {system!r}",
@@ -47,8 +50,24 @@ def rows_of(path: Path, system: str) -> Iterator[Row]:
         )
 
 
-def _id(value: Any, where: str) -> str:
-    identifier = value.get("pid", value.get("doc_id")) if isinstance(value, dict) else value
-    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
-        raise BadInput(f"{value!r} names no document", where=where, do="expected an id, or a pid")
-    return str(identifier)
+def _ids(value: Any, name: str, where: str) -> list[str]:
+    """Return a list of ids, or of objects that have one."""
+    if not isinstance(value, list):
+        raise _refused(name, "no list of ids", value, where)
+    return [_id_of(_named(one), name, where) for one in value]
+
+
+def _named(one: Any) -> Any:
+    return one.get("pid", one.get("doc_id")) if isinstance(one, dict) else one
+
+
+def _id_of(value: Any, name: str, where: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise _refused(name, "no id", value, where)
+    return str(value)
+
+
+def _refused(name: str, what: str, value: Any, where: str) -> BadInput:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else shown[:59] + "…"
+    return BadInput(f"{name} is {what} but {shown}", where=where, do=f"expected {_SHAPE}")

@@ -13,7 +13,8 @@ from ..errors import BadInput, UsageError
 from ..names import unless_neutral
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values, pool_schema
-from .run import Run, check_same_queries
+from .itself import COUNT, pairs_of_split, without
+from .run import Run, check_same_queries, unanswered
 from .union import Lists, union_of
 
 _SHARD_PAIRS = 4_000_000
@@ -28,6 +29,7 @@ def pool_runs(
     positives: bool = True,
     min_grade: int = 1,
     depth: int | None = None,
+    self_rule: str | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Join runs into a pool artifact: per query the union of documents, ascending.
@@ -36,7 +38,8 @@ def pool_runs(
     `rank[<label>]` (1-based, 0 = not found) and `score[<label>]` (NaN = not found), where the label
     is the run's source. `positives` adds the judged positives of the split, graded `min_grade` or
     more, that no run found (rank 0 everywhere), except empty documents. `depth` takes only the
-    first `depth` of each list.
+    first `depth` of each list. `self_rule`: documents that are the query itself are taken out of
+    the lists and counted, see `mining.runs.itself`; by default that of the collection.
 
     Raises BadInput for runs of another collection or split and for two runs with one label.
     """
@@ -50,19 +53,16 @@ def pool_runs(
         inputs["qrels"] = collection.qrels_artifact(split)
     positives = positives and split != EVERY_QUERY
     inputs |= {f"run[{number}]": run.artifact for number, run in enumerate(opened)}
-
-    def plan() -> list[Shard]:
-        lengths = [np.diff(part.offsets) for run in opened for part in run.parts()]
-        work = np.concatenate(lengths).reshape(len(opened), -1).sum(axis=0)
-        return split_by_work(work + 1, _SHARD_PAIRS)
-
+    rule = collection.self_rule if self_rule is None else self_rule
+    pairs = pairs_of_split(collection, split, rule)
     stage = Stage(
         kind="pool",
         parameters={"split": split, "positives": positives, "depth": depth}
-        | unless_neutral(min_grade=(min_grade, 1)),
+        | unless_neutral(min_grade=(min_grade, 1))
+        | ({"self_rule": rule} if len(pairs) else {}),
         inputs=inputs,
         schema=pool_schema(labels),
-        shards=plan,
+        shards=lambda: _plan(opened),
         unit="pairs",
         worker=Pooler,
         options={
@@ -71,10 +71,17 @@ def pool_runs(
             "split": split,
             "depth": depth,
             "min_grade": min_grade,
+            "pairs": pairs,
         },
         metadata={"split": split},
     )
     return workspace.build(stage, executor)
+
+
+def _plan(runs: list[Run]) -> list[Shard]:
+    lengths = [np.diff(part.offsets) for run in runs for part in run.parts()]
+    work = np.concatenate(lengths).reshape(len(runs), -1).sum(axis=0)
+    return split_by_work(work + 1, _SHARD_PAIRS)
 
 
 def _check_request(runs: list[Run], depth: int | None, min_grade: int) -> None:
@@ -108,7 +115,9 @@ class Pooler:
         split: str,
         depth: int | None,
         min_grade: int = 1,
+        pairs: np.ndarray | None = None,
     ):
+        self.pairs = np.empty(0, np.uint64) if pairs is None else pairs
         self.runs = [Run(open_artifact(path)) for path in runs]
         self.depth = depth
         self.positives = _positives_of(Collection.at(judged), split, min_grade) if judged else None
@@ -117,7 +126,10 @@ class Pooler:
     def __call__(self, shard: Shard) -> Output:
         """Return the pool of queries `start…stop−1` of the split."""
         queries = self.runs[0].queries[shard.start : shard.stop]
-        lists = [_cut(run.lists(shard.start, shard.stop), self.depth) for run in self.runs]
+        whole = [run.lists(shard.start, shard.stop) for run in self.runs]
+        kept = [without(self.pairs, queries, *lists) for lists in whole]
+        lists = [_cut(one, self.depth) for one in kept]
+        gone = sum(len(a[1]) - len(b[1]) for a, b in zip(whole, kept, strict=True))
         union = union_of(lists, self._positives_for(queries))
         bounds = pa.array(union.offsets.astype(np.int32))
         columns = [pa.array(queries), pa.ListArray.from_arrays(bounds, pa.array(union.docs))]
@@ -125,8 +137,11 @@ class Pooler:
             columns.append(pa.ListArray.from_arrays(bounds, pa.array(ranks)))
             columns.append(pa.ListArray.from_arrays(bounds, pa.array(scores)))
         table = pa.Table.from_arrays(columns, schema=self.schema)
-        unfound = int((union.ranks.max(axis=0, initial=0) == 0).sum())
-        return Output(table, counts={"pairs": len(union.docs), "positives_not_found": unfound})
+        found = union.ranks.max(axis=0, initial=0) > 0
+        counts = {"pairs": len(union.docs), "positives_not_found": int((~found).sum())}
+        per_query = np.diff(np.concatenate([[0], np.cumsum(found)])[union.offsets])
+        counts |= {COUNT: gone} if gone else {}
+        return Output(table, counts=counts | unanswered(int((per_query == 0).sum())))
 
     def _positives_for(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         if self.positives is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,14 @@ import pyarrow as pa
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection
 from ..errors import BadInput
-from ..store import Artifact, Shard, Stage, Workspace
+from ..foreign import is_foreign
+from ..store import Artifact, Output, Shard, Stage, Workspace
 from ..store.tables import DRAWN_RUN, RUN, list_values
 
 if TYPE_CHECKING:
     from ..store import Worker
+
+WITHOUT_CANDIDATES = "queries_without_candidates"
 
 
 def build_run(
@@ -45,6 +49,7 @@ def build_run(
     can change the result (an index, an encoder's vectors, a seed). The run's own inputs are the
     corpus, the queries and the split's qrels, so that another split's judgements do not change its
     fingerprint. `check` is called before anything is written, and only when there is work to do.
+    Queries with an empty list are counted in the manifest (`queries_without_candidates`).
     """
     own = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     if split != EVERY_QUERY:
@@ -55,7 +60,7 @@ def build_run(
         inputs={**own, **(inputs or {})},
         schema=DRAWN_RUN if drawn else RUN,
         shards=shards,
-        worker=worker,
+        worker=worker if is_foreign(worker) else Counted(worker),
         options=options,
         metadata={"source": label, "split": split, **(metadata or {})},
         unit=unit,
@@ -63,6 +68,34 @@ def build_run(
         check=check,
     )
     return workspace.build(stage, executor)
+
+
+class Counted:
+    """The constructor of a worker whose runs say how many of their lists are empty."""
+
+    def __init__(self, worker: Callable[..., Worker]):
+        self.worker = worker
+
+    def __call__(self, **options: Any) -> Worker:
+        """Make the worker."""
+        return _Counting(self.worker(**options))
+
+
+class _Counting:
+    def __init__(self, worker: Worker):
+        self.worker = worker
+
+    def __call__(self, shard: Shard) -> Output:
+        output = self.worker(shard)
+        lengths = np.diff(list_values(output.table["doc"])[0])
+        return dataclasses.replace(
+            output, counts={**output.counts, **unanswered(int((lengths == 0).sum()))}
+        )
+
+
+def unanswered(queries: int) -> dict[str, int]:
+    """Return the count of queries that got nothing, as manifests have it; none where all did."""
+    return {WITHOUT_CANDIDATES: queries} if queries else {}
 
 
 def run_table(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from ..errors import BadInput
 from ..runs.pool import Pool
 from ..store import Artifact
 from ..store.tables import list_values
+from ..text.copies import FoldedCopies
 from .drawn import origins_of
 
 
@@ -91,6 +93,34 @@ class NotFinite(Exception):
             where=scores.path,
             do="score this pair again; a missing score must not be written as a number",
         )
+
+
+EXACT = "exact"
+COPIES = ("folded", EXACT, "allowed")
+"""What is a copy of a positive, and no negative: a text that differs only in white space, case,
+Unicode form or punctuation; the same text byte for byte; nothing is."""
+
+
+class Copies(Protocol):
+    """Says which documents copy another."""
+
+    def among(self, docs: np.ndarray, originals: np.ndarray) -> np.ndarray:
+        """Return bool [docs]: is a copy of one of the originals (itself included)."""
+        ...
+
+
+def finder_of(copies: str, artifacts: Mapping[str, Artifact]) -> Copies:
+    """Return what finds copies; `folded` reads the artifact in the role `copy_keys`."""
+    if copies == "allowed":
+        return _NoCopies()
+    if copies == EXACT:
+        return TextCopies(Corpus(artifacts["corpus"]))
+    return FoldedCopies(artifacts["copy_keys"])
+
+
+class _NoCopies:
+    def among(self, docs: np.ndarray, originals: np.ndarray) -> np.ndarray:
+        return np.zeros(len(docs), dtype=bool)
 
 
 class TextCopies:

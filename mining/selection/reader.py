@@ -12,10 +12,11 @@ import numpy as np
 from ..collection.handles import EXCLUDED, Corpus, Qrels, Queries
 from ..errors import BadInput
 from ..models.vectors import Vectors
+from ..runs.itself import COUNT, KEEP, itself, of_query
 from ..store import Artifact, open_artifact
 from ..text.near_copies import KeptShingles
 from .base import DRAWN, MIXED, Candidates
-from .candidates import NotFinite, PoolRows, ScoreRows, TextCopies
+from .candidates import EXACT, NotFinite, PoolRows, ScoreRows, finder_of
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Asked:
     grades: np.ndarray
     around: list[Candidates] = field(default_factory=list)
     reason: str | None = None
+    itself: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint32))
 
     def grade_of(self, docs: np.ndarray) -> np.ndarray:
         """Return the grade (int64) of each document, 0 where it is not judged."""
@@ -37,25 +39,40 @@ class Asked:
         return np.where(self.judged[place] == docs, self.grades[place], 0)
 
     def excludes(self, docs: np.ndarray) -> np.ndarray:
-        """Say which documents are judged `EXCLUDED` for this query: bool [docs]."""
-        return np.isin(docs, self.judged[self.grades == EXCLUDED])
+        """Say which documents are judged `EXCLUDED` for this query, or are it: bool [docs]."""
+        return np.isin(docs, self.never)
+
+    @property
+    def never(self) -> np.ndarray:
+        """Documents (uint32) that are judged `EXCLUDED`, and those that are the query itself."""
+        return np.concatenate([self.judged[self.grades == EXCLUDED], self.itself])
 
 
 class CandidateReader:
     """Reads the candidates of pool rows; `counts` says what was excluded and why.
 
     `paths`: folders of the artifacts pool, scores, corpus, queries, qrels and, if declared,
-    vectors. `size` of the groups bounds how many positives one can hold.
+    vectors. `size` of the groups bounds how many positives one can hold. `copies` says what is a
+    copy of a positive (`mining.text.copies`), `self_rule` what is the query itself.
     """
 
     def __init__(
-        self, paths: Mapping[str, str], *, size: int, min_grade: int, positives: str, missing: str
+        self,
+        paths: Mapping[str, str],
+        *,
+        size: int,
+        min_grade: int,
+        positives: str,
+        missing: str,
+        copies: str = EXACT,
+        self_rule: str = KEEP,
     ):
         artifacts = {role: open_artifact(Path(path)) for role, path in paths.items()}
         self.pool, self.scores = PoolRows(artifacts["pool"]), ScoreRows(artifacts["scores"])
         self.corpus, self.queries = Corpus(artifacts["corpus"]), Queries(artifacts["queries"])
         self.qrels, self.empty = Qrels(artifacts["qrels"]), self.corpus.empty
-        self.copies, self.shingles = TextCopies(self.corpus), KeptShingles(self.corpus)
+        self.copies, self.shingles = finder_of(copies, artifacts), KeptShingles(self.corpus)
+        self.itself = itself(self.corpus, self.queries, [self.qrels], self_rule)
         self.vectors = Vectors(artifacts["vectors"]) if "vectors" in artifacts else None
         self.min_grade, self.positives, self.missing = min_grade, positives, missing
         self.size = size
@@ -70,6 +87,7 @@ class CandidateReader:
         query_ids = self.queries.query_ids([query for query, _, _ in rows])
         for (query, docs, ranks), query_id in zip(rows, query_ids, strict=True):
             asked = Asked(query, query_id, *self.qrels.of(query))
+            asked.itself = of_query(self.itself, query)
             try:
                 self._fill(asked, docs, ranks)
             except NotFinite as found:
@@ -91,7 +109,7 @@ class CandidateReader:
         positives = asked.judged[good]
         barred = self._barred(docs, positives) | self._excluded(asked, docs)
         allowed = ~barred & ~np.isnan(score)
-        outside = self._outside(docs, asked.judged[good | (asked.grades == EXCLUDED)])
+        outside = self._outside(docs, np.concatenate([positives, asked.never]))
         place = np.searchsorted(docs, anchors)
         together = self.positives == "together"
         for number, positive in enumerate(place[:1] if together else place):
@@ -153,9 +171,11 @@ class CandidateReader:
         return positive | empty | copies
 
     def _excluded(self, asked: Asked, docs: np.ndarray) -> np.ndarray:
-        """Say which pool documents the judgements exclude, and count them."""
+        """Say which pool documents the judgements exclude or are the query itself; count them."""
+        own = np.isin(docs, asked.itself)
         excluded = asked.excludes(docs)
-        self.count("excluded:by_judgement", excluded.sum())
+        self.count(COUNT, own.sum())
+        self.count("excluded:by_judgement", (excluded & ~own).sum())
         return excluded
 
     def _scored(

@@ -94,7 +94,8 @@ def _can_be_drawn_again(run: Run) -> bool:
     value = SOURCES.stored(run.label)
     if isinstance(value, Linear) and min(value.weights) < 0:
         return False
-    return all(_can_be_drawn_again(member) for member in _members(run))
+    members = _members(run)  # none of a run that was cleared afterwards
+    return bool(members) and all(_can_be_drawn_again(member) for member in members)
 
 
 def _members(run: Run) -> list[Run]:

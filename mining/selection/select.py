@@ -13,11 +13,14 @@ from ..collection.handles import EVERY_QUERY, Collection, check_min_grade
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups.format import GroupArrays, groups_table
-from ..names import nearest
+from ..names import nearest, unless_neutral
+from ..runs.itself import KEEP, pairs_of_split
 from ..runs.pool import Pool
 from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.tables import groups_schema
+from ..text.copies import copy_keys
 from .base import FILTERS, FIXED, STRATEGIES, Candidates, Filter, Strategy, draw_uniformly
+from .candidates import COPIES, EXACT
 from .drawn import spare_chances, unsteady
 from .reader import Asked, CandidateReader, paths_of
 
@@ -26,6 +29,7 @@ _CHOICES = {
     "positives": ("first", "all", "together", "best"),
     "when_short": ("drop_query", "error", "fill"),
     "missing": ("error", "drop_doc", "drop_query"),
+    "copies": COPIES,
 }
 
 
@@ -44,6 +48,8 @@ def select_groups(
     min_grade: int | None = None,
     when_short: str = "drop_query",
     missing: str = "error",
+    copies: str = "folded",
+    self_rule: str | None = None,
     vectors: Artifact | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
@@ -53,13 +59,14 @@ def select_groups(
     `positives="all"` makes one group for each, `"together"` puts them all into one group (at most
     half of it), `"best"` puts the teacher's best document of the pool first, judged or not, so that
     queries without a positive have a group too. Positives are graded `min_grade` (the pool's) or
-    more; they, exact copies of their text, empty documents and those judged `EXCLUDED` never become
-    negatives. `filters` remove candidates before the strategy chooses. A query with too few
-    candidates is dropped with the reason `too_few_candidates`, refused (`when_short="error"`) or
-    filled up from the pool at random (`fill`). `missing` says what happens to a pool document
-    without a teacher score: `error`, `drop_doc`, `drop_query`. A query without a usable positive is
-    dropped as `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for
-    strategies that need them.
+    more; they, copies of their text (`copies`), empty documents, those judged `EXCLUDED` and the
+    query itself (`self_rule`, by default that of the collection) never become negatives. `filters`
+    remove candidates before the strategy chooses. A query with too few candidates is dropped with
+    the reason `too_few_candidates`, refused (`when_short="error"`) or filled up from the pool at
+    random (`fill`). `missing` says what happens to a pool document without a teacher score:
+    `error`, `drop_doc`, `drop_query`. A query without a usable positive is dropped as
+    `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for strategies
+    that need them.
 
     Raises UsageError for a malformed request, BadInput for scores that are missing or not finite,
     and for a pool of another collection.
@@ -68,7 +75,7 @@ def select_groups(
     min_grade = Pool(pool).min_grade if min_grade is None else min_grade
     when_short = "fill" if when_short == "fill(random)" else when_short
     given = {"positives": positives, "when_short": when_short, "missing": missing}
-    check_request(size, min_grade, given)
+    check_request(size, min_grade, {**given, "copies": copies})
     check_same_collection(pool, collection, split)
     bound = STRATEGIES.parse(strategy).bind(Pool(pool).labels)
     parameters = {
@@ -79,12 +86,32 @@ def select_groups(
         "seed": seed,
         "min_grade": min_grade,
         **given,
+        **barring(collection, split, copies, self_rule),
     }
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
+    inputs |= keys_for(workspace, collection, copies, executor)
     inputs |= {"vectors": vectors} if vectors is not None else {}
     _check_needs(bound, inputs)
     return workspace.build(_stage(parameters, inputs), executor)
+
+
+def barring(
+    collection: Collection, split: str, copies: str, self_rule: str | None
+) -> dict[str, Any]:
+    """Return the parameters that say what can be no negative, as far as they change anything."""
+    rule = collection.self_rule if self_rule is None else self_rule
+    found = pairs_of_split(collection, split, rule)
+    return unless_neutral(copies=(copies, EXACT), self_rule=(rule if len(found) else KEEP, KEEP))
+
+
+def keys_for(
+    workspace: Workspace, collection: Collection, copies: str, executor: Execution
+) -> dict[str, Artifact]:
+    """Return what finds folded copies as an input of a selection."""
+    if copies != "folded":
+        return {}
+    return {"copy_keys": copy_keys(workspace, collection.corpus.artifact, executor)}
 
 
 def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:

@@ -7,6 +7,8 @@ from typing import Any
 from ..actors import INLINE, Execution
 from ..collection import Collection
 from ..errors import BadInput, UsageError
+from ..runs.cleared import cleared_run, deeper
+from ..runs.itself import pairs_of_split
 from ..runs.run import Run, check_same_queries
 from ..store import Artifact, Workspace
 from .base import MINERS, SOURCES, Miner
@@ -21,13 +23,17 @@ def mine(
     *,
     depth: int,
     seed: int = 0,
+    self_rule: str | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Return the run of a source over the queries of a split: at most `depth` documents for each.
 
     `source`: `bm25(k1=0.9,b=0.4)`, `random`, `rrf(of=[a,b])`, … or its value. `seed` matters to
-    drawn sources only. Raises UsageError for an unknown source or parameter, BadInput for an
-    unknown split or a depth larger than the corpus.
+    drawn sources only. `self_rule`: whether a document that is the query itself is no candidate,
+    see `mining.runs.itself`; by default that of the collection, which excludes it.
+
+    Raises UsageError for an unknown source or parameter, BadInput for an unknown split or a depth
+    larger than the corpus.
     """
     value = SOURCES.parse(source)
     size = len(collection.corpus)
@@ -41,7 +47,23 @@ def mine(
         )
     collection.split_queries(split)  # refuses an unknown split before an index is built
     miner = MINERS.get(type(value)) or _miner(value)
-    return miner(workspace, value, collection, split, depth, seed, executor)
+    held = collection if self_rule is None else collection.under(self_rule)
+    pairs = pairs_of_split(held, split, held.self_rule)
+    if not len(pairs):
+        return miner(workspace, value, held, split, depth, seed, executor)
+    own_depths = getattr(value, "depths", None) is not None  # then the file says how deep
+    found = depth if own_depths else deeper(held, pairs, depth)
+    whole = miner(workspace, value, held, split, found, seed, executor)
+    return cleared_run(
+        workspace,
+        whole,
+        held,
+        split,
+        pairs=pairs,
+        depth=depth,
+        cut=not own_depths,
+        executor=executor,
+    )
 
 
 def _miner(value: Any) -> Miner:

@@ -290,6 +290,8 @@ class Selection:
     """
 
     def __init__(self, groups: Artifact):
+        from ..runs.itself import KEEP
+        from ..selection.candidates import EXACT
         from ..selection.reader import CandidateReader, paths_of
         from ..selection.select import Chooser
 
@@ -303,7 +305,7 @@ class Selection:
                 )
             made = made.input("groups")
         self.made, given = made, made.parameters
-        roles = ("pool", "scores", "corpus", "queries", "qrels", "vectors")
+        roles = ("pool", "scores", "corpus", "queries", "qrels", "vectors", "copy_keys")
         paths = paths_of({role: made.input(role) for role in roles if role in made.inputs})
         self.reader = CandidateReader(
             {role: str(Path(path)) for role, path in paths.items()},
@@ -311,6 +313,8 @@ class Selection:
             min_grade=given["min_grade"],
             positives=given["positives"],
             missing=given["missing"],
+            copies=given.get("copies", EXACT),
+            self_rule=given.get("self_rule", KEEP),
         )
         self.chooser = Chooser(
             given["strategy"], given["filters"], given["size"], given["when_short"]

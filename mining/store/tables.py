@@ -37,7 +37,7 @@ SCORES = pa.schema(
 # balance).
 KEYED_BY_QUERY = {"run", "pool", "scores", "design", "groups", "statistics", "evaluation"}
 # Kinds with exactly one row per key (document or query ordinal).
-KEYED_BY_ROW = {"tokens", "vectors"}
+KEYED_BY_ROW = {"tokens", "vectors", "copy-keys"}
 
 
 def pool_schema(labels: Iterable[str]) -> pa.Schema:
@@ -153,15 +153,14 @@ def _parallel_lists_differ(table: pa.Table) -> Iterable[str]:
 
 
 def _run_meaning(table: pa.Table) -> Iterable[str]:
-    offsets, docs = list_values(table["doc"])
-    _, scores = list_values(table["score"])
+    offsets, scores = list_values(table["score"])
     if not np.isfinite(scores).all():
         yield "a run holds a score that is not finite"
     inner = np.ones(max(len(scores) - 1, 0), dtype=bool)
     inner[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(scores))] - 1] = False
-    falling = (scores[:-1] > scores[1:]) | ((scores[:-1] == scores[1:]) & (docs[:-1] < docs[1:]))
-    if "inclusion" not in table.column_names and not falling[inner].all():
-        yield "a run is not ordered by (-score, doc)"
+    # Our own sources order equal scores by document; an imported run keeps the order of its file.
+    if "inclusion" not in table.column_names and not (scores[:-1] >= scores[1:])[inner].all():
+        yield "a run is not ordered by falling score"
     yield from _strictly_rising(table["query"].to_numpy(), "query")
 
 

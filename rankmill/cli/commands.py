@@ -193,10 +193,22 @@ def _handle(here: Session, field: Field, text: str) -> Any:
     if not field.path_too:
         return _find(here, field, text)
     if text in here.workspace.names():
-        return here.workspace.find(text)
+        return _named(here, field, text)
     if field.option.of == "student" or Path(text).is_file():
         return text
     return _find(here, field, text)
+
+
+def _named(here: Session, field: Field, text: str) -> Artifact:
+    """Return the artifact of an alias; raises UsageError where a file has that name too."""
+    found = here.workspace.find(text)
+    if Path(text).exists():
+        raise UsageError(
+            f"{flag_of(field)} {text!r} means two things: the {found.kind} of that name in "
+            f"{here.workspace.root}, and {Path(text).absolute()}",
+            do=f"write ./{text} for the file, or {found.fingerprint[:12]} for the {found.kind}",
+        )
+    return found
 
 
 def _find(here: Session, field: Field, text: str) -> Artifact:

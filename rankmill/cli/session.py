@@ -72,8 +72,8 @@ class Session:
         )
         for reason, queries in artifact.dropped.items():
             typer.echo(f"  dropped {len(queries):,} queries: {reason}")
-        for key, value in artifact.counts.items():
-            typer.echo(f"  {key.replace('_', ' ')}: {value:,}")
+        for line in counted(artifact):
+            typer.echo(f"  {line}")
         typer.echo(f"  root {artifact.root_hash}")
 
     def emit(self, facts: dict[str, Any]) -> None:
@@ -94,6 +94,23 @@ def session(
         if workers or ray_address:
             stack.enter_context(cluster(max(workers, 1), ray_address))
         yield Session(Workspace(workspace), executor, json)
+
+
+def counted(artifact: Artifact, *only: str) -> list[str]:
+    """Return a line for every count of an artifact (or for some), with what can be done."""
+    shown = {key: n for key, n in artifact.counts.items() if not only or key in only}
+    return [f"{key.replace('_', ' ')}: {n:,}{_advice(artifact, key)}" for key, n in shown.items()]
+
+
+def _advice(artifact: Artifact, key: str) -> str:
+    if key != "queries_ranked_against_scores":
+        return ""
+    if artifact.parameters.get("order") == "rank":
+        return " (a lower rank has the lower score; the ranks decided)"
+    return (
+        " (a lower rank has the lower score; the scores decided: say --sign -1 if lower scores are "
+        "better, --order rank if the ranks are right)"
+    )
 
 
 def facts_of(artifact: Artifact) -> dict[str, Any]:

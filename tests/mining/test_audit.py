@@ -40,7 +40,7 @@ def test_every_candidate_is_accounted_for(world):
     assert by_id["d5"].why == "positive of the group"
     assert by_id["d5"].grade == 2
     assert by_id["d21"].why == "a positive of the query"
-    assert by_id["d4"].why == "the same text as a positive"
+    assert by_id["d4"].why == "a copy of a positive"
     # Query 1's list begins with d2, so d2 is its first and d31 its thirtieth.
     assert by_id["d2"].found[world["label"]] == (1, 100.0)
     assert by_id["d31"].found[world["label"]] == (30, 71.0)
@@ -154,6 +154,8 @@ def test_the_audit_finds_what_was_planted(tmp_path, workspace):
     found = audited(tmp_path, workspace)
     assert found["must_be_zero"] == {
         "positives_among_negatives": 1,  # d5 is a positive of q1
+        "copies_of_a_positive_among_negatives": 0,
+        "negatives_that_are_the_query_itself": 0,
         "documents_twice_in_a_group": 0,
         "empty_documents": 1,
         "scores_not_finite": 0,

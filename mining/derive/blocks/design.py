@@ -15,7 +15,13 @@ from ...groups.format import GroupArrays, groups_table
 from ...runs.pool import Pool
 from ...selection.base import FILTERS, Filter
 from ...selection.reader import paths_of
-from ...selection.select import candidates_per_query, check_request, check_same_collection
+from ...selection.select import (
+    barring,
+    candidates_per_query,
+    check_request,
+    check_same_collection,
+    keys_for,
+)
 from ...store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ...store.tables import design_schema, groups_schema, list_values
 from .values import BlockedCell
@@ -39,6 +45,8 @@ def cross_cells(
     positives: str = "first",
     min_grade: int | None = None,
     missing: str = "error",
+    copies: str = "folded",
+    self_rule: str | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Return the design that `cell` belongs to: one group per query and cell, whole blocks only.
@@ -57,14 +65,8 @@ def cross_cells(
     """
     pool, scores = workspace.find(pool, "pool"), workspace.find(scores, "scores")
     min_grade = Pool(pool).min_grade if min_grade is None else min_grade
-    check_request(
-        size, min_grade, {"positives": positives, "missing": missing, "when_short": "drop_query"}
-    )
-    if positives not in ("first", "together"):
-        raise UsageError(
-            f"positives={positives!r}: a block holds each query once per cell",
-            do="choose first or together",
-        )
+    given = {"positives": positives, "missing": missing}
+    _check_request(size, min_grade, {**given, "copies": copies})
     cell.scale_for(scores.metadata["kind"])
     check_same_collection(pool, collection, split)
     parameters = {
@@ -74,12 +76,22 @@ def cross_cells(
         "size": size,
         "seed": seed,
         "min_grade": min_grade,
-        "positives": positives,
-        "missing": missing,
+        **given,
+        **barring(collection, split, copies, self_rule),
     }
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
+    inputs |= keys_for(workspace, collection, copies, executor)
     return workspace.build(_stage(parameters, {**inputs, "vectors": vectors}), executor)
+
+
+def _check_request(size: int, min_grade: int, given: dict[str, str]) -> None:
+    check_request(size, min_grade, {**given, "when_short": "drop_query"})
+    if given["positives"] not in ("first", "together"):
+        raise UsageError(
+            f"positives={given['positives']!r}: a block holds each query once per cell",
+            do="choose first or together",
+        )
 
 
 def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:

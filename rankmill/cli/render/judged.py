@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from rankmill.cli.session import Session
+from rankmill.cli.session import Session, counted
 from rankmill.mining.errors import UsageError
 from rankmill.study import words
 from rankmill.study.results import BM25, BM25_SOURCE, FIRST_STAGE
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Runs = dict[str, Artifact]
 
 PER_QUERY = ("csv", "jsonl", "parquet")
+TOLD = ("judged_queries_unanswered", "excluded:self", "excluded:by_judgement")
+"""Counts of an evaluation that stand below its means."""
 
 
 def tell_evaluation(
@@ -29,7 +31,7 @@ def tell_evaluation(
 ) -> None:
     """Print the means of all systems and how the first differs from the others."""
     judged = made.input("run")
-    runs = {} if alone else beside(here, judged, asked.first_stage, asked.depth)
+    runs = {} if alone else beside(here, judged, asked)
     evaluations = {"student" if asked.student is not None else "run": made}
     for system, run in runs.items():
         evaluations[system] = replace(asked, run=run, **_OF_RUN, name=None).make()
@@ -38,7 +40,13 @@ def tell_evaluation(
     tell_evaluations(here, evaluations)
 
 
-_OF_RUN: dict[str, Any] = {"student": None, "first_stage": None}
+_OF_RUN: dict[str, Any] = {
+    "student": None,
+    "first_stage": None,
+    "order": "score",
+    "sign": 1,
+    "unknown": "error",
+}
 
 
 def tell_evaluations(here: Session, made: Runs) -> None:
@@ -59,6 +67,7 @@ def tell_evaluations(here: Session, made: Runs) -> None:
     if here.as_json:
         facts: dict[str, Any] = {"measures": _means(read[first]), "queries": evaluation.rows}
         facts |= {"root": evaluation.root_hash, "counts": evaluation.counts}
+        facts["run_counts"] = evaluation.input("run").counts
         facts |= {"beside": {name: _means(read[name]) for name in others}}
         facts |= {"intervals": {m: asdict(i) | {"queries": n} for m, (i, n) in intervals.items()}}
         facts["not_compared"] = unpaired
@@ -71,6 +80,8 @@ def tell_evaluations(here: Session, made: Runs) -> None:
         means = {m: "–" if (v := one.mean(m)) != v else f"{v:.4f}" for m in measures}
         typer.echo(f"{name:<{width}}" + "".join(f"  {means[m]:>{wide[m]}}" for m in measures))
     typer.echo(f"{'queries':<{width}}  {evaluation.rows:>10,}")
+    for line in _left_out(evaluation):
+        typer.echo(line)
     for measure, (interval, queries) in intervals.items():
         typer.echo(
             f"{measure}: {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f} over the "
@@ -84,13 +95,21 @@ def tell_evaluations(here: Session, made: Runs) -> None:
         typer.echo(f"{measures[0]} against {other}: not compared, it is defined for other queries")
 
 
-def beside(here: Session, judged: Artifact, first_stage: Artifact | None, depth: int) -> Runs:
+def _left_out(evaluation: Artifact) -> list[str]:
+    """Return what a reader of the means has to know about the run and the queries, as lines."""
+    of_run = ("queries_ranked_against_scores", "outside_split", "unknown_queries")
+    lines = counted(evaluation.input("run"), *of_run, "unknown_documents", "empty_documents")
+    return [*counted(evaluation, *TOLD), *(f"run: {line}" for line in lines)]
+
+
+def beside(here: Session, judged: Artifact, asked: Evaluate) -> Runs:
     """Return what a judged run is shown with: its first stage, as deep, and BM25."""
     from rankmill.about import collection_of, split_of
     from rankmill.stages import Mine
     from rankmill.training.evaluation import cut_run
 
     held, split = collection_of(judged), split_of(judged)
+    first_stage, depth = asked.first_stage, asked.depth
     runs: Runs = {}
     shown = [judged]
     if first_stage is not None:
@@ -98,7 +117,8 @@ def beside(here: Session, judged: Artifact, first_stage: Artifact | None, depth:
         runs[FIRST_STAGE] = cut_run(here.workspace, first_stage, held, split, depth, here.executor)
     if not any(run.metadata["source"].startswith("bm25(") for run in shown):
         deep = min(depth, len(held.corpus))
-        runs[BM25] = Mine(BM25_SOURCE, held, split=split, depth=deep, executor=here.executor).make()
+        how: dict[str, Any] = {"split": split, "depth": deep, "executor": here.executor}
+        runs[BM25] = Mine(BM25_SOURCE, held, **how, **{"self": asked.self}).make()
     return runs
 
 
