@@ -18,7 +18,8 @@ from ...selection.base import STRATEGIES, Candidates
 from ...selection.reader import Asked, CandidateReader
 from ...selection.select import Chooser
 from ...statistics import STATISTICS
-from ...statistics.base import Rows, in_threads
+from ...ranges import in_threads
+from ...statistics.base import Rows
 from ...statistics.locality import VectorRows
 from ...store import Output, Shard, open_artifact
 from ...store.tables import design_schema
