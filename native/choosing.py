@@ -20,7 +20,7 @@ _jit = numba.njit(cache=True, nogil=True)
 CHOSEN, SHORT, DECLINED = 0, 1, 2
 """What became of a group; DECLINED: the oracle is to be asked."""
 
-UNIFORM, TOP, STRATIFIED, SOFTMAX, QUOTAS = 0, 1, 2, 3, 4
+UNIFORM, TOP, STRATIFIED, SOFTMAX, QUOTAS, ANCHORS, BANDS = range(7)
 CLOSED, EVEN, UNKNOWN = 0, 1, 2
 """How π follows: from the strategy's formula; n / population, for a drawn list; not at all."""
 
@@ -32,11 +32,12 @@ _FIXED, _DRAWN = 0, 1
 
 
 class Plan(NamedTuple):
-    """What to do. `column`: the row of `rank` that the strategy reads, or WHOLE_POOL; it takes ranks
+    """What to do. `column`: the row of `rank` that the strategy reads, or WHOLE_POOL; of its ranks
     first…last. `chance`: CLOSED, EVEN or UNKNOWN. `short`: DROP, ASK or FILL. `bins` of STRATIFIED,
     `T` and `by_rank` of SOFTMAX. quota int64 [sources, 3], by order of choice: column, documents to
     take (−1 = shared evenly), origin (0 fixed, 1 drawn, 2 mixed); turn int64: the order in which
-    they draw."""
+    they draw. Of BANDS quota has first and last rank, and documents to take. head, most int: the
+    best and the most anchors of ANCHORS, `by_width` how they are spread."""
 
     strategy: int
     column: int
@@ -49,6 +50,9 @@ class Plan(NamedTuple):
     by_rank: bool
     quota: np.ndarray
     turn: np.ndarray
+    head: int
+    most: int
+    by_width: bool
 
 
 class Columns(NamedTuple):
@@ -101,7 +105,11 @@ def choose(groups, columns, plan, outside, wanted, start, stop, out):
             _quotas(groups, columns, plan, g, size, population, state, (place, order), out)
             continue
         out.reach[g] = count
-        if count < size:
+        if plan.strategy == BANDS:
+            _bands(groups, columns, plan, g, size, reach, count, (order, state), out)
+        elif plan.strategy == ANCHORS and not plan.head < size <= plan.head + plan.most:
+            out.status[g] = DECLINED
+        elif count < size:
             _short(groups, columns, plan, g, size, reach, count, (order, state), out)
         elif plan.strategy == UNIFORM:
             philox.permutation(state, count, order)
@@ -112,12 +120,15 @@ def choose(groups, columns, plan, outside, wanted, start, stop, out):
             for k in range(size):
                 out.item[g, k] = reach[k]
                 out.inclusion[g, k] = 1.0
+        elif plan.strategy == ANCHORS:
+            _anchors(groups, columns, plan, g, size, reach, count, value, out)
         elif plan.strategy == STRATIFIED:
             _stratified(groups, columns, plan, g, size, reach, count, (place, order, state), out)
         else:
             scratch = value, chance, work, order, state
             _softmax(groups, columns, plan, g, size, reach, count, scratch, out)
-        if count >= size and plan.chance != CLOSED:
+        chosen = out.status[g] == CHOSEN and not out.filled[g]
+        if chosen and plan.chance != CLOSED:
             even = np.nan if plan.chance == UNKNOWN else size / population
             for k in range(size):
                 out.inclusion[g, k] = even
@@ -125,7 +136,7 @@ def choose(groups, columns, plan, outside, wanted, start, stop, out):
 
 @_jit
 def _population(groups, columns, g, out):
-    """Return how many documents of the corpus can be negatives; writes the share of those outside."""
+    """Return how many documents of the corpus can be negatives; writes the share outside."""
     first, at = groups.first[g], groups.offsets[g]
     allowed, drawn, kept = 0, 0, 0
     for i in range(groups.offsets[g + 1] - at):
@@ -150,11 +161,11 @@ def _reach(groups, columns, plan, g, reach, order):
                     continue
             reach[count] = i
             count += 1
-    if plan.strategy != TOP:
+    if plan.strategy not in (TOP, ANCHORS, BANDS):
         return count
-    if plan.column == WHOLE_POOL:
+    if plan.column == WHOLE_POOL or plan.strategy == ANCHORS:
         sorted_ = np.argsort(-columns.score[first + reach[:count]], kind="mergesort")
-        skipped = min(count, plan.first - 1)
+        skipped = min(count, plan.first - 1) if plan.strategy == TOP else 0
     else:
         rank = columns.rank[plan.column]
         sorted_ = np.argsort(rank[first + reach[:count]], kind="mergesort")
@@ -319,3 +330,74 @@ def _quotas(groups, columns, plan, g, size, population, state, scratch, out):
         out.item[g, k], out.inclusion[g, k] = chosen[order[k]], chance[order[k]]
         if plan.chance == UNKNOWN:
             out.inclusion[g, k] = np.nan
+
+
+@_jit
+def _anchors(groups, columns, plan, g, size, reach, count, free, out):
+    """The head, then anchors over the scores of the rest, which stand in falling order."""
+    first, number, rest = groups.first[g], size - plan.head, count - plan.head
+    high = columns.score[first + reach[plan.head]]
+    low = columns.score[first + reach[count - 1]]
+    for k in range(size):
+        out.inclusion[g, k] = 1.0
+        if k < plan.head:
+            out.item[g, k] = reach[k]
+    for k in range(rest):
+        free[k] = 1.0
+    for j in range(number):
+        share = (j + 0.5) / number
+        place = np.int64(share * rest)
+        if plan.by_width:
+            level, nearest = high - share * (high - low), np.inf
+            for k in range(rest):
+                distance = abs(columns.score[first + reach[plan.head + k]] - level)
+                if free[k] > 0.0 and distance < nearest:
+                    place, nearest = k, distance
+            free[place] = 0.0
+        out.item[g, plan.head + j] = reach[plan.head + place]
+
+
+@_jit
+def _bands(groups, columns, plan, g, size, reach, count, scratch, out):
+    """So many from each band of ranks, of a source or of the teacher's order in `reach`."""
+    order, state = scratch
+    bands, first = len(plan.quota), groups.first[g]
+    take, begin, end = (
+        np.empty(bands, np.int64),
+        np.empty(bands, np.int64),
+        np.empty(bands, np.int64),
+    )
+    for b in range(bands):
+        given = plan.quota[b, 2]
+        take[b] = given if given >= 0 else size // bands + (b < size % bands)
+    if take.sum() != size:
+        out.status[g] = DECLINED
+        return
+    short = False
+    for b in range(bands):
+        if plan.column == WHOLE_POOL:
+            begin[b] = min(count, plan.quota[b, 0] - 1)
+            end[b] = min(count, plan.quota[b, 1])
+        else:
+            rank = columns.rank[plan.column]
+            begin[b] = 0 if b == 0 else end[b - 1]
+            while begin[b] < count and rank[first + reach[begin[b]]] < plan.quota[b, 0]:
+                begin[b] += 1
+            end[b] = begin[b]
+            while end[b] < count and rank[first + reach[end[b]]] <= plan.quota[b, 1]:
+                end[b] += 1
+        short |= end[b] - begin[b] < take[b]
+    if short:
+        out.reach[g] = 0
+        _short(groups, columns, plan, g, size, order, 0, (order, state), out)
+        return
+    chosen, chance, k = np.empty(size, np.int64), np.empty(size), 0
+    for b in range(bands):
+        members = np.sort(reach[begin[b] : end[b]])
+        philox.permutation(state, len(members), order)
+        for j in range(take[b]):
+            chosen[k], chance[k] = members[order[j]], take[b] / max(1, len(members))
+            k += 1
+    philox.permutation(state, size, order)
+    for k in range(size):
+        out.item[g, k], out.inclusion[g, k] = chosen[order[k]], chance[order[k]]

@@ -15,8 +15,8 @@ import numpy as np
 from .hardware import upper_half
 
 STATE = 9
-"""Words of a state: four numbers made ahead, how many of them are used, the counter, the key, a half
-that is left of a number, and whether there is one."""
+"""Words of a state: four numbers made ahead, how many of them are used, the counter, the key, a
+half that is left of a number, and whether there is one."""
 
 _USED, _COUNTER, _KEY, _HALF, _HAS_HALF = 4, 5, 6, 7, 8
 _FACTOR_0, _FACTOR_1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)

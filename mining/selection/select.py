@@ -20,7 +20,7 @@ from ..store.tables import groups_schema
 from .base import FILTERS, FIXED, STRATEGIES, Candidates, Filter, Strategy, draw_uniformly
 from .drawn import spare_chances, unsteady
 from .empty import no_group
-from .kernels import in_order, kernel_chooser
+from .kernels.chooser import in_order, kernel_chooser
 from .reader import Asked, CandidateReader, paths_of
 
 _SHARD_PAIRS, _BLOCK_PAIRS = 4_000_000, 2_000_000

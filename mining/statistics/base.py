@@ -7,7 +7,7 @@ A statistic is a value: `pair_entropy(T=2)` names a column, a recipe entry and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 

@@ -15,8 +15,8 @@ from ...native import scales
 from ..errors import BadInput, UsageError
 from ..models.vectors import Vectors
 from ..names import nearest
-from ..store import Artifact
 from ..ranges import in_threads
+from ..store import Artifact
 from .base import STATISTICS, Column, Rows
 
 _METRICS = ("euclidean", "cosine")

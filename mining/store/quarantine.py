@@ -53,5 +53,5 @@ def check_something_made(
     raise NothingMade(
         f"every query was dropped, so these {kind} would be empty: {told}",
         where=folder,
-        do="look at the reasons: the split, the grade of positives, missing scores, too little depth",
+        do="look at the reasons: the split, the grade of positives, missing scores, the depth",
     )

@@ -44,6 +44,12 @@ STRATEGY_TEXTS = [
     'quotas(sources=["{a}","{b}"])',
     'quotas(sources=[random,"{a}"],last=30)',
     'quotas(sources=["{b}",random,"{a}"],take=[2,3,2])',
+    "anchors(top=2,count=9)",
+    "anchors(top=3,count=5,by=width)",
+    'anchors(top=0,count=20,by=width,source="{a}",last=30)',
+    "bands([1-8],[15-30])",
+    'bands([2-9],[10-20],[25-44],source="{a}",take=[1,4,2])',
+    "bands([1-10],[14-20],source=random)",
     'mixture(last=25,source="{a}",number=2)',
 ]
 FILTER_TEXTS = [

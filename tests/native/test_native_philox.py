@@ -8,7 +8,6 @@ import pytest
 from rankmill.mining.draws import generator, key_of
 from rankmill.native import philox
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # with the JIT off
 
 
@@ -37,4 +36,3 @@ def test_a_query_draws_the_same_in_a_kernel_and_in_python():
         state = state_of(key_of(3, "select", query))
         philox.permutation(state, 50, out)
         assert out.tolist() == generator(3, "select", query).permutation(50).tolist()
-

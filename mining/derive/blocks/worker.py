@@ -14,11 +14,11 @@ from ....native import blocks as native
 from ....native import scales
 from ...draws import key_of
 from ...errors import BadInput
+from ...ranges import in_threads
 from ...selection.base import STRATEGIES, Candidates
 from ...selection.reader import Asked, CandidateReader
 from ...selection.select import Chooser
 from ...statistics import STATISTICS
-from ...ranges import in_threads
 from ...statistics.base import Rows
 from ...statistics.locality import VectorRows
 from ...store import Output, Shard, open_artifact

@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from ...native import candidates as native
-from ...native import kept
-from ..collection.handles import EXCLUDED, Corpus
-from ..draws import key_of
-from ..ranges import in_threads
-from .base import DRAWN, FIXED
-from .reader import CandidateReader
+from ....native import candidates as native
+from ....native import kept
+from ...collection.handles import EXCLUDED, Corpus
+from ...draws import key_of
+from ...ranges import in_threads
+from ..base import DRAWN, FIXED
+from ..reader import CandidateReader
 
 POSITIVES = {
     "first": native.FIRST,
@@ -245,4 +245,3 @@ def _texts(corpus: Corpus, docs: np.ndarray, asked: np.ndarray) -> tuple[np.ndar
             pieces.append(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]])
         lengths[chosen[first:last]] = np.diff(bounds)
     return np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)])
-

@@ -14,21 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from ...native import candidates as read
-from ...native import choosing as native
-from ...native import kept, near_texts
-from ..groups.format import GroupArrays
-from ..ranges import in_threads
-from ..score_kinds import has_probability
-from ..text.near_copies import WIDTH, shingled
-from .base import DRAWN, FIXED, MIXED, Filter, Strategy, label_of
+from ....native import candidates as read
+from ....native import choosing as native
+from ....native import kept, near_texts
+from ...groups.format import GroupArrays
+from ...ranges import in_threads
+from ...score_kinds import has_probability
+from ...text.near_copies import WIDTH, shingled
+from ..anchored import Anchors, Bands
+from ..base import DRAWN, FIXED, MIXED, Filter, Strategy, label_of
+from ..drawn import unsteady_lists
+from ..filters import Between, Margin, NearCopies, Percentile, RankWindow, Share, scaled
+from ..quotas import Quotas
+from ..reader import CandidateReader
+from ..strategies import Random, Stratified, Top, Uniform
+from ..weighted import Softmax
 from .columns import EXCLUSIONS, Around, CandidateColumns
-from .drawn import unsteady_lists
-from .filters import Between, Margin, NearCopies, Percentile, RankWindow, Share, scaled
-from .quotas import Quotas
-from .reader import CandidateReader
-from .strategies import Random, Stratified, Top, Uniform
-from .weighted import Softmax
 
 _MOST_BINS = 1024
 _MOST_RANK = 65535
@@ -38,7 +39,7 @@ _SHORT = {"drop_query": native.DROP, "error": native.ASK, "fill": native.FILL}
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """What a strategy reads: a kernel's code, a source (None: the whole pool), a window of ranks."""
+    """What a kernel needs to know: its code, a source (None: the whole pool), a window of ranks."""
 
     code: int
     source: str | None
@@ -49,6 +50,10 @@ class Rank:
     by_rank: bool = False
     quotas: tuple[str, ...] = ()
     take: tuple[int, ...] | None = None
+    bands: tuple[tuple[int, int], ...] = ()
+    head: int = 0
+    most: int = 0
+    by_width: bool = False
 
 
 STRATEGY_PLANS: dict[type, Callable[[Any], Rank | None]] = {
@@ -60,10 +65,12 @@ STRATEGY_PLANS: dict[type, Callable[[Any], Rank | None]] = {
         if s.bins <= _MOST_BINS
         else None
     ),
-    Softmax: lambda s: Rank(
-        native.SOFTMAX, s.source, last=s.last, T=s.T, by_rank=s.by == "rank"
-    ),
+    Softmax: lambda s: Rank(native.SOFTMAX, s.source, last=s.last, T=s.T, by_rank=s.by == "rank"),
     Quotas: lambda s: Rank(native.QUOTAS, None, last=s.last, quotas=s.sources, take=s.take),
+    Bands: lambda s: Rank(native.BANDS, s.source, bands=tuple(s.windows), take=s.take),
+    Anchors: lambda s: Rank(
+        native.ANCHORS, s.source, last=s.last, head=s.top, most=s.count, by_width=s.by == "width"
+    ),
 }
 
 Step = Callable[[CandidateColumns, Around, np.ndarray, np.ndarray], None]
@@ -150,12 +157,15 @@ class KernelChooser:
         sources = list(rank.quotas) or ([] if rank.source is None else [rank.source])
         if rank.quotas:  # fixed lists choose first
             sources.sort(key=lambda one: origin.get(one, FIXED) != FIXED)
-        take = dict(zip(rank.quotas, rank.take, strict=True)) if rank.take is not None else {}
+        named = rank.quotas or rank.bands
+        take: dict[Any, int] = dict(zip(named, rank.take or [-1] * len(named), strict=True))
         codes = {FIXED: 0, DRAWN: 1, MIXED: 2}
-        quota = [
-            (number, take.get(source, -1), codes[origin.get(source, FIXED)])
-            for number, source in enumerate(sources)
-        ]
+        quota = [(*band, take[band]) for band in rank.bands]
+        if rank.quotas:
+            quota = [
+                (number, take[source], codes[origin.get(source, FIXED)])
+                for number, source in enumerate(sources)
+            ]
         plan = native.Plan(
             rank.code,
             native.WHOLE_POOL if rank.source is None else 0,
@@ -166,8 +176,11 @@ class KernelChooser:
             rank.bins,
             float(rank.T),
             rank.by_rank,
-            np.array(quota if rank.quotas else [], np.int64).reshape(-1, 3),
+            np.array(quota, np.int64).reshape(-1, 3),
             np.array([sources.index(source) for source in rank.quotas], np.int64),
+            rank.head,
+            rank.most,
+            rank.by_width,
         )
         ranks = [columns.rank(source)[None] for source in sources]
         empty = np.empty((0, len(columns.rows.doc)), np.uint16)
@@ -187,7 +200,7 @@ class KernelChooser:
             kinds = {origin.get(rank.source, FIXED)}
         if kinds == {FIXED}:
             return native.CLOSED
-        by_place = rank.code in (native.UNIFORM, native.TOP) or rank.by_rank
+        by_place = rank.code in (native.UNIFORM, native.TOP, native.BANDS) or rank.by_rank
         return native.EVEN if kinds == {DRAWN} and by_place and rank.source else native.UNKNOWN
 
     def _made(
