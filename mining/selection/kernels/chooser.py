@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ....native import candidates as read
 from ....native import choosing as native
@@ -20,7 +21,7 @@ from ....native import kept, near_texts
 from ...groups.format import GroupArrays
 from ...ranges import in_threads
 from ...score_kinds import has_probability
-from ...text.near_copies import WIDTH, shingled
+from ...text.near_copies import shingled
 from ..anchored import Anchors, Bands
 from ..base import DRAWN, FIXED, MIXED, Filter, Strategy, label_of
 from ..drawn import unsteady_lists
@@ -29,7 +30,7 @@ from ..quotas import Quotas
 from ..reader import CandidateReader
 from ..strategies import Random, Stratified, Top, Uniform
 from ..weighted import Softmax
-from .columns import EXCLUSIONS, Around, CandidateColumns
+from .columns import EXCLUSIONS, Around, CandidateColumns, texts_of
 
 _MOST_BINS = 1024
 _MOST_RANK = 65535
@@ -373,7 +374,7 @@ def _near_copies(one: NearCopies, reader: CandidateReader) -> Step:
 
             def work(start: int, stop: int, texts: Any = texts) -> None:
                 near_texts.near_copies(
-                    around.flags, columns.rows.doc, texts, originals, WIDTH, one.of,
+                    around.flags, columns.rows.doc, texts, originals, one.of,
                     start, stop, flag,
                 )  # fmt: skip
 
@@ -400,9 +401,11 @@ def _originals(columns: CandidateColumns, around: Around) -> near_texts.Original
     within = np.arange(len(docs)) - np.repeat(starts, lengths + 1) - 1
     docs[~own] = doc[(np.repeat(first[around.row], lengths + 1) + within)[~own]]
     known, number = np.unique(docs, return_inverse=True)
-    sets = shingled(columns.reader.corpus.texts(known))
+    data, bounds = texts_of(columns.reader.corpus, known)
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    sets = shingled(pa.Array.from_buffers(pa.large_string(), len(known), buffers))
     return near_texts.Originals(
-        sets.values, sets.offsets, starts, ends, number.astype(np.int64), docs
+        data, bounds, sets.values, sets.offsets, starts, ends, number.astype(np.int64), docs
     )
 
 

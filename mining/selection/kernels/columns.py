@@ -164,7 +164,11 @@ class CandidateColumns:
         np.add.at(inside, first, 1)
         np.add.at(inside, last, -1)
         asked = np.bincount(number, np.cumsum(inside)[:-1], minlength=len(known)) > 0
-        texts = _texts(self.reader.corpus, known, asked)
+        chosen = np.flatnonzero(asked)
+        data, bounds = texts_of(self.reader.corpus, known[chosen])
+        lengths = np.zeros(len(known), np.int64)
+        lengths[chosen] = np.diff(bounds)
+        texts = data, np.concatenate([[0], np.cumsum(lengths)])
         originals = first, last, number.astype(np.int64)
         for base, data, bounds in self.reader.copies.buffers():
 
@@ -229,19 +233,18 @@ def _offsets(lengths: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]))])
 
 
-def _texts(corpus: Corpus, docs: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (data, bounds) of the texts of ascending documents; nothing for those not asked."""
-    pieces, lengths = [np.empty(0, np.uint8)], np.zeros(len(docs), np.int64)
-    chosen = np.flatnonzero(asked)
+def texts_of(corpus: Corpus, docs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the texts of ascending documents: data uint8, bounds int64 [documents+1]."""
+    pieces, lengths = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
     for start, table in corpus.parts():
-        first, last = np.searchsorted(docs[chosen], [start, start + len(table)])
+        first, last = np.searchsorted(docs, [start, start + len(table)])
         if first == last:
             continue
-        taken = table["text"].take(pa.array(docs[chosen[first:last]].astype(np.int64) - start))
+        taken = table["text"].take(pa.array(docs[first:last].astype(np.int64) - start))
         text = pa.concat_arrays(taken.chunks).cast(pa.large_string())
         _, raw, data = text.buffers()
         bounds = np.frombuffer(raw, np.int64)[text.offset :][: len(text) + 1]
         if data is not None:
             pieces.append(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]])
-        lengths[chosen[first:last]] = np.diff(bounds)
-    return np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)])
+        lengths.append(np.diff(bounds))
+    return np.concatenate(pieces), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])

@@ -1,6 +1,6 @@
 """Selection, 16 of 400 candidates: processor time a query, kernels against query by query.
 
-    python bench/select.py [--quick] [--data DIR]
+    python bench/selection.py [--quick] [--data DIR]
 
 A pool of two sources over synthetic texts, with teacher scores, made on disk first. The peer is
 rankmill's own way for strategies that no kernel knows, the oracle of the kernels: on its queries
@@ -188,7 +188,7 @@ def main() -> None:
     try:
         paths = make(Workspace(folder), queries, docs)
         print(f"{queries:,} queries of {CANDIDATES} candidates over {docs:,} documents")
-        finish("select", measure(paths, queries, 150 if given.quick else 500))
+        finish("selection", measure(paths, queries, 150 if given.quick else 500))
     finally:
         if given.data is None:
             shutil.rmtree(folder)
