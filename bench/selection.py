@@ -26,7 +26,7 @@ from rankmill.mining.selection.select import Selector
 from rankmill.mining.store import Output, Shard, Stage, Workspace, split_by_work
 from rankmill.mining.store.tables import CORPUS, QRELS, QUERIES, SCORES, pool_schema
 
-SIZE, CANDIDATES, DEPTH, WORDS = 16, 400, 200, 60
+SIZE, CANDIDATES, DEPTH, WORDS = 16, 400, 200, 90
 SOURCES = ("bm25", "dense")
 GOAL_US, GOAL_RATIO = 12.0, 20.0
 ASKED = (
@@ -57,9 +57,14 @@ class Texts:
         random = np.random.Generator(np.random.Philox(shard.start))
         n = shard.stop - shard.start
         drawn = self.known[random.integers(0, len(self.known), (n, self.words))]
+        length = random.integers(self.words // 2, self.words + 1, n)
         ids = [str(7 * i + 1) for i in range(shard.start, shard.stop)]
         names = self.schema.names
-        return Output(pa.table([ids, [" ".join(r) for r in drawn]], names=names).cast(self.schema))
+        return Output(
+            pa.table(
+                [ids, [" ".join(r[:k]) for r, k in zip(drawn, length, strict=True)]], names=names
+            ).cast(self.schema)
+        )
 
 
 def candidates(queries: np.ndarray, docs: int) -> np.ndarray:

@@ -19,11 +19,18 @@ from .shingles import _fold, _hash
 
 _jit = numba.njit(cache=True, nogil=True)
 
-_BITS = 14  # of a filter that says of a hash that an original's set does not have it
-_SEEN = 12  # of a table that counts different hashes, too few rather than too many
+_BITS = 13  # of a filter that says of a hash that an original's set does not have it
+_SEEN = 10  # of a table that counts different hashes, too few rather than too many
 _SLACK = 1e-9
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _BYTE, _KEPT = np.uint64(8), np.uint64((1 << 48) - 1)
+_FOLDED = np.array(  # what `_fold` makes of a byte, 0 for those between words
+    [
+        b + 32 if 65 <= b <= 90 else b if 97 <= b <= 122 or 48 <= b <= 57 or b >= 128 else 0
+        for b in range(256)
+    ],
+    np.uint64,
+)
 WIDTH = 6  # bytes of a shingle: they fit a number
 
 
@@ -107,9 +114,8 @@ def _possible(data, span, size, least, tables):
         return False
     n, gap, counted, x = 0, False, (0, 0), np.uint64(0)
     for p in range(begin, end):
-        b = np.uint64(data[p])
-        upper = 65 <= b <= 90
-        if not (upper or 97 <= b <= 122 or 48 <= b <= 57 or b >= 128):
+        b = _FOLDED[data[p]]
+        if b == 0:
             gap = True
             continue
         if gap and n:
@@ -118,7 +124,7 @@ def _possible(data, span, size, least, tables):
             if n >= WIDTH:
                 counted = _counted(x, counted, tables)
         gap = False
-        x = ((x << _BYTE) | (b | np.uint64(32) if upper else b)) & _KEPT
+        x = ((x << _BYTE) | b) & _KEPT
         n += 1
         if n >= WIDTH:
             counted = _counted(x, counted, tables)
