@@ -56,6 +56,10 @@ class Incomplete(RankmillError):
     exit_status = 3
 
 
+class NothingMade(Incomplete):
+    """A stage dropped every one of its queries: what it would have made is empty."""
+
+
 class BadInput(RankmillError):
     """A file or value that came from outside cannot be used; nothing was written."""
 

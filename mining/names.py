@@ -346,12 +346,10 @@ class Family:
         """Return a call of a member with every argument under its parameter's name."""
         if call.name not in self.names() or not call.positional:
             return call
-        known = [field.name for field in dataclasses.fields(self.member(call.name))]
-        if len(call.positional) > len(known):
-            raise UsageError(
-                f"{len(call.positional)} arguments, at most {len(known)}", where=str(call)
-            )
-        return Call(call.name, (), (*zip(known, call.positional, strict=False), *call.named))
+        member = self.member(call.name)
+        known = [field.name for field in dataclasses.fields(member)]
+        placed = _placed(member, known, call.positional, str(call))
+        return Call(call.name, (), (*placed.items(), *call.named))
 
     def _bind(self, call: Call, member: type, stored: bool) -> Any:
         fields = {f.name: f for f in dataclasses.fields(member)}
@@ -383,11 +381,7 @@ class Family:
         self, call: Call, member: type, fields: Mapping[str, Any], where: str
     ) -> dict[str, Any]:
         """Return the arguments of a call by parameter, after a look at the version of the code."""
-        if len(call.positional) > len(fields):
-            raise UsageError(
-                f"{len(call.positional)} arguments, at most {len(fields)}", where=where
-            )
-        given = dict(zip(fields, call.positional, strict=False))
+        given = _placed(member, list(fields), call.positional, where)
         version = foreign.version_of(member)
         for key, value in call.named:
             if key == "version" and version is not None:
@@ -404,6 +398,22 @@ class Family:
                 raise UsageError(f"parameter {key!r} is given twice", where=where)
             given[key] = value
         return given
+
+
+def _placed(
+    member: type, known: list[str], positional: tuple[Any, ...], where: str
+) -> dict[str, Any]:
+    """Return arguments without a name by parameter, in declared order.
+
+    A member that `gathers` takes any number of lists, joined, as the one parameter it names.
+    """
+    gathers = getattr(member, "gathers", None)
+    if gathers is not None and positional:
+        lists = [value if isinstance(value, tuple) else (value,) for value in positional]
+        return {gathers: tuple(one for items in lists for one in items)}
+    if len(positional) > len(known):
+        raise UsageError(f"{len(positional)} arguments, at most {len(known)}", where=where)
+    return dict(zip(known, positional, strict=False))
 
 
 _families: dict[tuple[str, str], Family] = {}

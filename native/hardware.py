@@ -1,4 +1,5 @@
-"""Instructions that NumPy code cannot name: fused multiply-add, half floats, prefetching.
+"""Instructions that NumPy code cannot name: fused multiply-add, half floats, prefetching, the upper
+half of a product.
 
 Each is one LLVM operation, so loops over them still become vector code. With the JIT off they run
 as the plain Python that stands beside them.
@@ -35,6 +36,13 @@ def _lower_half(context: Any, builder: Any, signature: Any, arguments: Any) -> _
     return builder.fpext(half, context.get_value_type(signature.return_type))
 
 
+def _lower_upper_half(context: Any, builder: Any, signature: Any, arguments: Any) -> _Lowered:
+    wide = cgutils.ir.IntType(128)
+    product = builder.mul(*(builder.zext(one, wide) for one in arguments))
+    upper = builder.lshr(product, cgutils.ir.Constant(wide, 64))
+    return builder.trunc(upper, context.get_value_type(signature.return_type))
+
+
 def _lower_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> _Lowered:
     kind = signature.args[0]
     array = context.make_array(kind)(context, builder, arguments[0])
@@ -62,6 +70,10 @@ if TYPE_CHECKING or numba.config.DISABLE_JIT:
         """Return the float32 of a float16 given by its bits."""
         return np.float32(np.uint16(bits).view(np.float16))
 
+    def upper_half(a: Any, b: Any) -> Any:
+        """Return the upper 64 bits of the product of two uint64."""
+        return np.uint64(int(a) * int(b) >> 64)
+
     def prefetch(array: Any, row: int, column: int) -> None:
         """Do nothing: only a hint is lost."""
 
@@ -84,6 +96,11 @@ else:
     def half_to_single(typing: Any, bits: Any) -> Any:
         """Return the float32 of a float16 given by its bits (uint16), NaN and infinity too."""
         return types.float32(types.uint16), _lower_half
+
+    @intrinsic
+    def upper_half(typing: Any, a: Any, b: Any) -> Any:
+        """Return the upper 64 bits of the product of two uint64."""
+        return types.uint64(types.uint64, types.uint64), _lower_upper_half
 
     @intrinsic
     def prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:

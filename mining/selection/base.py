@@ -15,6 +15,7 @@ STRATEGIES = Family(
     "strategy",
     __package__,
     {
+        ".anchored": "anchors bands",
         ".quotas": "quotas",
         ".strategies": "random stratified top uniform",
         ".targeted": "entropy_target shell",

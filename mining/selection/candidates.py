@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +25,15 @@ class PoolRows:
         self.labels = self.pool.labels
         self._starts = np.array([part.start for part in artifact.parts], dtype=np.int64)
         self.origin = origins_of(artifact)
+
+    def lengths(self, start: int, stop: int) -> np.ndarray:
+        """Return how many documents each of the rows start…stop−1 has."""
+        found = [np.empty(0, np.int64)]
+        for part in self.pool.artifact.parts:
+            first, last = max(start - part.start, 0), min(stop - part.start, part.rows)
+            if first < last:
+                found.append(np.diff(self.pool.part(part.number).offsets[first : last + 1]))
+        return np.concatenate(found)
 
     def row(self, row: int) -> tuple[int, np.ndarray, dict[str, np.ndarray]]:
         """Return (query, docs ascending, rank of each in every source)."""
@@ -71,6 +80,18 @@ class ScoreRows:
             hit = known[place] == docs
             out[hit] = scores[place[hit]]
         return out
+
+    def between(
+        self, queries: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield (query, offsets, doc, logit) of the parts that can hold any of ascending
+        queries."""
+        stops = np.append(self._starts[1:], len(self._query))
+        for number, (start, stop) in enumerate(zip(self._starts, stops, strict=True)):
+            own = self._query[start:stop]
+            if len(own) and len(queries) and own[0] <= queries[-1] and own[-1] >= queries[0]:
+                offsets, doc, logit = self._part(number)
+                yield own, offsets, doc, logit
 
     def _part(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if number not in self._lists:
@@ -140,6 +161,11 @@ class TextCopies:
             offsets = np.frombuffer(bounds, dtype=width)[array.offset :][: len(array) + 1]
             self._starts.append(start)
             self._buffers.append((offsets, memoryview(data) if data is not None else b""))
+
+    def buffers(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Yield (first document, data uint8, bounds [documents+1]) of every part's texts."""
+        for start, (bounds, data) in zip(self._starts, self._buffers, strict=True):
+            yield start, np.frombuffer(data, np.uint8), bounds
 
     def among(self, docs: np.ndarray, originals: np.ndarray) -> np.ndarray:
         """Return bool [docs]: has the same text as one of the originals (itself included)."""

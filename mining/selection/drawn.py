@@ -8,6 +8,8 @@ corpus that may be negatives.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..runs.run import Run
@@ -86,4 +88,9 @@ def hypergeometric(population: int, marked: int, drawn: int) -> tuple[np.ndarray
 
 def unsteady(candidates: Candidates, reads: frozenset[str]) -> bool:
     """Say whether a choice that depends on these columns depends on what was drawn."""
-    return any(candidates.origin_of(label) != FIXED for label in reads)
+    return unsteady_lists(candidates.origin, reads)
+
+
+def unsteady_lists(origin: Mapping[str, str], reads: frozenset[str]) -> bool:
+    """Say of lists of these origins what `unsteady` says."""
+    return any(origin.get(label, FIXED) != FIXED for label in reads)

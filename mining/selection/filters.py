@@ -35,22 +35,25 @@ def on_scale(candidates: Candidates, scale: str) -> np.ndarray:
 
     Raises BadInput where a similarity or a rank is asked for a probability.
     """
-    kind = candidates.kind
-    if scale == "raw":
-        return candidates.score
-    if not has_probability(kind):
+    if scale != "raw" and not has_probability(candidates.kind):
         raise BadInput(
-            f"a {kind} has no {'log-probability' if scale == 'logprob' else scale}",
+            f"a {candidates.kind} has no {'log-probability' if scale == 'logprob' else scale}",
             where=f"query {candidates.query_id!r}",
-            do=f"write score=raw with a gap in units of the {kind}",
+            do=f"write score=raw with a gap in units of the {candidates.kind}",
         )
-    if scale == "logprob":
-        return log_probabilities(candidates.score, kind)
-    if kind == "logit":
-        return candidates.score
-    s = log_probabilities(candidates.score, kind)
-    with np.errstate(divide="ignore"):
-        return s - np.log(-np.expm1(s))
+    return scaled(candidates.score, candidates.kind, scale)
+
+
+def scaled(score: np.ndarray, kind: str, scale: str) -> np.ndarray:
+    """Return scores (float64) of a kind that has the scale on it: `raw`, `logit` or `logprob`.
+
+    A missing one, NaN, stays NaN.
+    """
+    if scale == "raw" or scale == kind == "logit":
+        return score
+    with np.errstate(divide="ignore", invalid="ignore"):
+        s = log_probabilities(score, kind)
+        return s if scale == "logprob" else s - np.log(-np.expm1(s))
 
 
 @FILTERS.register("margin")

@@ -11,7 +11,7 @@ import numpy as np
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection, check_min_grade
 from ..draws import generator
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, NothingMade, UsageError
 from ..groups.format import GroupArrays, groups_table
 from ..names import nearest, unless_neutral
 from ..runs.itself import KEEP, pairs_of_split
@@ -22,9 +22,11 @@ from ..text.copies import copy_keys
 from .base import FILTERS, FIXED, STRATEGIES, Candidates, Filter, Strategy, draw_uniformly
 from .candidates import COPIES, EXACT
 from .drawn import spare_chances, unsteady
+from .empty import no_group
+from .kernels.chooser import in_order, kernel_chooser
 from .reader import Asked, CandidateReader, paths_of
 
-_SHARD_PAIRS = 4_000_000
+_SHARD_PAIRS, _BLOCK_PAIRS = 4_000_000, 2_000_000
 _CHOICES = {
     "positives": ("first", "all", "together", "best"),
     "when_short": ("drop_query", "error", "fill"),
@@ -68,8 +70,8 @@ def select_groups(
     `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for strategies
     that need them.
 
-    Raises UsageError for a malformed request, BadInput for scores that are missing or not finite,
-    and for a pool of another collection.
+    Raises UsageError for a malformed request, BadInput for scores that are missing or not finite
+    and for a pool of another collection, NothingMade where there is no group at all.
     """
     pool, scores = workspace.find(pool, "pool"), workspace.find(scores, "scores")
     min_grade = Pool(pool).min_grade if min_grade is None else min_grade
@@ -93,7 +95,11 @@ def select_groups(
     inputs |= keys_for(workspace, collection, copies, executor)
     inputs |= {"vectors": vectors} if vectors is not None else {}
     _check_needs(bound, inputs)
-    return workspace.build(_stage(parameters, inputs), executor)
+    stage = _stage(parameters, inputs)
+    try:
+        return workspace.build(stage, executor)
+    except NothingMade as nothing:
+        raise no_group(Selector(**stage.options), nothing) from None
 
 
 def barring(
@@ -197,6 +203,8 @@ class _Books:
     )
     dropped: dict[str, list[int]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    made: list[tuple[np.ndarray, GroupArrays]] = field(default_factory=list)
+    place: list[int] = field(default_factory=list)  # the pool row of each of `rows`
 
     def drop(self, query: int, reason: str) -> None:
         self.dropped.setdefault(reason, []).append(query)
@@ -214,6 +222,8 @@ class _Books:
             stack(3, np.int8),
             stack(4, np.float32),
         )
+        if self.made:
+            arrays = in_order([*self.made, (np.array(self.place, np.int64), arrays)])
         self.counts["pairs"] = arrays.doc.size
         return Output(
             groups_table(arrays, self.min_grade),
@@ -338,20 +348,44 @@ class Selector:
         self.reader = CandidateReader(paths, size=size, **reading)
         self.chooser = Chooser(strategy, filters, size, when_short)
         self.size, self.seed = size, seed
+        chooser = self.chooser
+        self.kernels = kernel_chooser(self.reader, chooser.strategy, chooser.filters, when_short)
 
     def __call__(self, shard: Shard) -> Output:
         """Return the groups of pool rows start…stop−1."""
         self.reader.counts = {}
         books = _Books(self.size, self.reader.min_grade, counts=self.reader.counts)
-        for asked in self.reader.rows(shard.start, shard.stop):
+        if self.kernels is None:
+            self._one_by_one(books, shard.start, shard.stop)
+            return books.output()
+        for start, stop in self._blocks(shard):
+            made = self.kernels(start, stop, self.seed)
+            books.made.append((start + made.row, made.groups))
+            for reason, queries in made.dropped.items():
+                books.dropped.setdefault(reason, []).extend(queries.tolist())
+            for name, number in made.counts.items():
+                self.reader.count(name, number)
+            for row in (start + made.declined).tolist():
+                self._one_by_one(books, row, row + 1)
+        return books.output()
+
+    def _blocks(self, shard: Shard) -> list[tuple[int, int]]:
+        """Cut the shard into ranges whose columns take some 100 MB."""
+        lengths = self.reader.pool.lengths(shard.start, shard.stop)
+        cuts = split_by_work(lengths + 1, _BLOCK_PAIRS)
+        return [(shard.start + cut.start, shard.start + cut.stop) for cut in cuts]
+
+    def _one_by_one(self, books: _Books, start: int, stop: int) -> None:
+        """Choose query by query: whatever strategy and filters are."""
+        for row, asked in enumerate(self.reader.rows(start, stop), start):
             if asked.reason is not None:
                 books.drop(asked.query, asked.reason)
                 continue
             made = [self._group(asked, number, books) for number in range(len(asked.around))]
+            books.place += [row] * sum(made)
             self.reader.count("groups_short", len(made) - sum(made))
             if not any(made):
                 books.drop(asked.query, "too_few_candidates")
-        return books.output()
 
     def _group(self, asked: Asked, number: int, books: _Books) -> bool:
         """Add the group around positive `number`; False when there are too few candidates."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from ..errors import Incomplete
+from ..errors import Incomplete, NothingMade
 from .execution import Report
 from .plan import Stage
 
@@ -35,4 +36,22 @@ def check_allowance(stage: Stage, held: Sequence[Report], folder: Path) -> None:
         f"{stage.allow} are allowed: {'; '.join(notes[:_SHOWN])}{more}",
         where=folder,
         do=f"look at these texts; to go on without these queries allow {total} (--allow {total})",
+    )
+
+
+def check_something_made(
+    kind: str, rows: int, dropped: Mapping[str, Sequence[Any]], folder: Path
+) -> None:
+    """Raise NothingMade where every query was dropped: an artifact without a row is no success.
+
+    A stage that was asked for no query, and so dropped none, may well have made nothing.
+    """
+    reasons = {reason: len(queries) for reason, queries in dropped.items() if len(queries)}
+    if rows or not reasons:
+        return
+    told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
+    raise NothingMade(
+        f"every query was dropped, so these {kind} would be empty: {told}",
+        where=folder,
+        do="look at the reasons: the split, the grade of positives, missing scores, the depth",
     )

@@ -28,7 +28,7 @@ from .artifact import Artifact
 from .declared import check_declared, schema_lines
 from .execution import Executor, Inline, Job, Report
 from .plan import Shard, Stage
-from .quarantine import check_allowance, quarantined
+from .quarantine import check_allowance, check_something_made, quarantined
 from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
 
 _ALIAS = re.compile(r"[\w][\w.+@-]{0,127}")
@@ -155,20 +155,21 @@ class Workspace:
 
         `executor` runs the shards: None is this process, see `rankmill.mining.actors.Execution`.
 
-        Raises Locked when another process writes it, and whatever the worker raises; parts
-        committed before an error stay, and the same call resumes.
+        Raises Locked when another process writes it, NothingMade when all queries were dropped,
+        and whatever the worker raises; parts committed before an error stay, and the same call
+        resumes.
         """
         fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
         check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
-            return self.open(stage.kind, fingerprint)
+            return self._found_made(stage.kind, fingerprint)
         folder, began = self.folder(stage.kind, fingerprint), time.perf_counter()
         with ledger.measuring() as checking:
             if stage.check is not None:
                 stage.check()
         with files.lock(folder / "LOCK"):
             if self.has(stage.kind, fingerprint):
-                return self.open(stage.kind, fingerprint)
+                return self._found_made(stage.kind, fingerprint)
             if stage.check is not None:
                 ledger.note(folder, -1, 1, checking)
             plan = list(stage.shards())
@@ -196,8 +197,16 @@ class Workspace:
                 records[report.shard.number] = _commit(folder, stage, fingerprint, report)
             parts = [records[s.number] for s in plan]
             manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
+            dropped = json.loads(manifest)["dropped"]
+            check_something_made(stage.kind, sum(p["rows"] for p in parts), dropped, folder)
             self._publish(folder, manifest, attempts, began)
         return self.open(stage.kind, fingerprint)
+
+    def _found_made(self, kind: str, fingerprint: str) -> Artifact:
+        """Open a finished artifact; raises NothingMade for one without a row."""
+        made = self.open(kind, fingerprint)
+        check_something_made(kind, made.rows, made.dropped, made.path)
+        return made
 
     def build_folder(
         self,

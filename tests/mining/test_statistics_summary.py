@@ -10,9 +10,16 @@ import pytest
 from group_makers import make_groups, make_scores, make_vectors
 from scipy import stats
 
+from rankmill.mining.draws import generator
 from rankmill.mining.errors import BadInput
 from rankmill.mining.statistics import measure_groups, summarise
-from rankmill.mining.statistics.summaries.summary import correlation, describe, histogram
+from rankmill.mining.statistics.summaries.summary import (
+    _pearson,
+    _resampled,
+    correlation,
+    describe,
+    histogram,
+)
 
 
 @pytest.fixture
@@ -99,3 +106,42 @@ def test_refusals(workspace, measured):
         summarise(make_scores(workspace, [[1.0]]))
     with pytest.raises(BadInput, match="there is no column 'H'"):
         summarise(measured, correlate=["H"])
+
+
+def by_the_formula(tables, owner, groups, seed, resamples):
+    """The bootstrap as it is defined: one weighted correlation after the other."""
+    draws = generator(seed, "summary.bootstrap")
+    found = {kind: [] for kind in tables}
+    for _ in range(resamples):
+        weight = np.bincount(draws.integers(0, groups, groups), minlength=groups)
+        for kind, table in tables.items():
+            found[kind].append(_pearson(table, weight[owner]))
+    return {kind: np.stack(matrices) for kind, matrices in found.items()}
+
+
+@pytest.mark.parametrize("odd", ["plain", "far", "constant", "outlier", "nearly constant"])
+def test_resamples_are_those_of_the_formula(odd):
+    """n terms of standardised columns, and variances of 1e-3 or more: n·2⁻⁵³/1e-3 is the bound."""
+    random = np.random.Generator(np.random.Philox(3))
+    n = 300
+    data = random.normal(0, 1, (n, 4))
+    data[:, 1] += data[:, 0]
+    if odd == "far":
+        data[:, 2] = 1e6 + 1e-2 * data[:, 2]  # the formula itself loses digits here
+    if odd == "constant":
+        data[:, 2] = 7.5
+    if odd == "outlier":
+        data[:, 2], data[5, 2] = 0.25, 9.0  # a third of the resamples do not hold it
+    if odd == "nearly constant":
+        data[:, 2] = 1.0 + 1e-13 * (np.arange(n) % 2)
+    owner = np.sort(random.integers(0, 200, n))
+    owner = np.unique(owner, return_inverse=True)[1]
+    groups = int(owner.max()) + 1
+    tables = {"pearson": data, "spearman": np.argsort(np.argsort(data, axis=0), axis=0) + 1.0}
+    ours = _resampled(tables, owner, groups, 4, 40)
+    theirs = by_the_formula(tables, owner, groups, 4, 40)
+    least = 1e-6 if odd == "far" else 1e-9
+    for kind in tables:
+        np.testing.assert_allclose(ours[kind], theirs[kind], rtol=0, atol=least, equal_nan=True)
+    if odd == "constant":
+        assert np.isnan(ours["pearson"][:, 2, 0]).all()

@@ -15,13 +15,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ....native import resampled as native
 from ...draws import generator
 from ...errors import BadInput
 from ...ordered import product
+from ...processors import in_threads
 from ...store import Artifact
 
 BINS = 50
 RESAMPLES = 1000
+_BLOCK_WEIGHTS = 1 << 24  # draws that are kept at a time: 32 MB
+_FLAT = 1e-9  # of a column's largest value: below, it hardly varies
+_SURE = 1e-3  # of a column's variance: below, a resample lost its varying rows
 _RANGES = {  # by the name before the bracket
     "pair_entropy": (0.0, 1.0),
     "misorder": (0.0, 0.5),
@@ -175,17 +180,78 @@ def correlation(
     summary: dict[str, Any] = {"names": names, "rows": len(data)}
     for kind, table in (("pearson", data), ("spearman", ranks)):
         summary[kind] = _matrix(_pearson(table))
-    draws = generator(seed, "summary.bootstrap")
     groups, owner = np.unique(query, return_inverse=True)
-    drawn: dict[str, list[np.ndarray]] = {"pearson": [], "spearman": []}
-    for _ in range(resamples):
-        weight = np.bincount(draws.integers(0, len(groups), len(groups)), minlength=len(groups))
-        drawn["pearson"].append(_pearson(data, weight[owner]))
-        drawn["spearman"].append(_pearson(ranks, weight[owner]))
-    for kind, matrices in drawn.items():
+    tables = {"pearson": data, "spearman": ranks}
+    for kind, matrices in _resampled(tables, owner, len(groups), seed, resamples).items():
         for word, share in (("low", 2.5), ("high", 97.5)):
-            summary[f"{kind}_{word}"] = _matrix(_percentile(np.stack(matrices), share))
+            summary[f"{kind}_{word}"] = _matrix(_percentile(matrices, share))
     return summary
+
+
+def _resampled(
+    tables: dict[str, np.ndarray], owner: np.ndarray, groups: int, seed: int, resamples: int
+) -> dict[str, np.ndarray]:
+    """Return the correlation matrices, float64 [resamples, c, c], of tables over draws of groups.
+
+    `_pearson` with the weights of each resample is the oracle, and is asked where a column hardly
+    varies in one: sums over standardised columns differ from it by rounding, below 1e-9.
+    """
+    draws = generator(seed, "summary.bootstrap")
+    moments = {kind: _products(table) for kind, table in tables.items()}
+    width = next(iter(tables.values())).shape[1]
+    found = {kind: np.empty((resamples, width, width)) for kind in tables}
+    block = max(1, min(resamples, _BLOCK_WEIGHTS // max(1, groups)))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        weight = np.empty((size, groups), np.uint16)
+        for number in range(size):
+            drawn = draws.integers(0, groups, groups)
+            weight[number] = np.bincount(drawn, minlength=groups)
+        for kind, table in tables.items():
+            sums = np.empty((size, moments[kind].shape[1]))
+
+            def work(
+                first: int, last: int, kind: str = kind, sums: Any = sums, weight: Any = weight
+            ):
+                native.weighted_sums(moments[kind], owner, weight, first, last, sums)
+
+            in_threads(work, np.arange(size + 1) * len(owner))
+            total = np.array([weight[number][owner].sum() for number in range(size)])
+            constant = table.min(axis=0) == table.max(axis=0)
+            matrices, sure = _correlations(sums / total[:, None], constant)
+            for number in np.flatnonzero(~sure):
+                matrices[number] = _pearson(table, weight[number][owner])
+            found[kind][start : start + size] = matrices
+    return found
+
+
+def _products(table: np.ndarray) -> np.ndarray:
+    """Return standardised columns and the products of every two of them."""
+    centre, spread = table.mean(axis=0), table.std(axis=0)
+    usable = spread > _FLAT * np.maximum(1.0, np.abs(table).max(axis=0))
+    z = (table - centre) / np.where(usable, spread, 1.0)
+    z[:, ~usable] = 0.0  # no variance: every resample is asked of the oracle
+    n, c = z.shape
+    out = np.empty((n, c + c * (c + 1) // 2))
+    native.products(np.ascontiguousarray(z), out)
+    return out
+
+
+def _correlations(means: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return correlation matrices of resamples, and which are sure: columns vary in them but those
+    that are `constant`, which correlate with nothing."""
+    width = len(constant)
+    first, second = means[:, :width], np.empty((len(means), width, width))
+    i, j = np.triu_indices(width)
+    second[:, i, j] = second[:, j, i] = means[:, width:]
+    covariance = second - first[:, :, None] * first[:, None, :]
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    sure = (variance[:, ~constant] > _SURE).all(axis=1)
+    spread = np.sqrt(np.where(variance > 0, variance, 1.0))
+    matrices = covariance / (spread[:, :, None] * spread[:, None, :])
+    matrices[:, constant, :] = matrices[:, :, constant] = np.nan
+    matrices[:, np.arange(width), np.arange(width)] = 1.0
+    return matrices, sure
 
 
 def _pearson(data: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:

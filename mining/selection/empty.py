@@ -1,0 +1,62 @@
+"""What to say where not a single group could be made: how many candidates there were."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ..errors import NothingMade, UsageError
+from .base import Candidates
+
+if TYPE_CHECKING:
+    from .select import Chooser, Selector
+
+_LOOKED_AT, _SHOWN = 2_000, 5
+
+
+def no_group(selector: Selector, nothing: NothingMade) -> NothingMade:
+    """Return the error: the largest size that would do, and how many queries had how many
+    candidates; the first thousands of queries are looked at.
+
+    `nothing` itself where it is not candidates that are too few.
+    """
+    found: list[int] = []  # per query, the largest group around one of its positives
+    dropped: Counter[str] = Counter()
+    rows = min(_LOOKED_AT, selector.reader.pool.pool.artifact.rows)
+    for asked in selector.reader.rows(0, rows):
+        sizes = [_largest(selector.chooser, candidates) for candidates in asked.around]
+        if sizes:
+            found.append(max(sizes))
+        else:
+            dropped[str(asked.reason)] += 1
+    if not found:
+        return nothing
+    most = max(found)
+    told = [f"{number:,} with {size - 1}" for size, number in sorted(Counter(found).items())[::-1]]
+    more = ", …" if len(told) > _SHOWN else ""
+    others = "".join(f", {number:,} {reason}" for reason, number in sorted(dropped.items()))
+    first = "first " if rows < selector.reader.pool.pool.artifact.rows else ""
+    return NothingMade(
+        f"no query has candidates enough for a group of {selector.size}: of the {first}{rows:,} "
+        f"queries, by documents beside the positive, {', '.join(told[:_SHOWN])}{more}{others}",
+        where=f"{selector.chooser.strategy}, {selector.reader.pool.pool.artifact.path}",
+        do=(f"choose a size of at most {most}, or " if most >= 2 else "")
+        + "mine deeper, filter less, or fill up from the pool (when_short=fill)",
+    )
+
+
+def _largest(chooser: Chooser, candidates: Candidates) -> int:
+    """Return the largest size of a group around the positive that the strategy can make."""
+    chooser.narrow(candidates)
+    fixed = 1 + len(candidates.also)
+    wanted = min(chooser.negatives(candidates), int(candidates.allowed.sum()))
+    for negatives in range(wanted, 0, -1):
+        try:
+            reach = len(chooser.strategy.reach(candidates, negatives))
+        except UsageError:  # a strategy for one size only
+            continue
+        if reach >= negatives:
+            return fixed + negatives
+        if reach:
+            return fixed + reach
+    return fixed

@@ -1,0 +1,430 @@
+"""Strategies and filters that kernels know, and how they choose for a whole range of pool rows.
+
+A built-in strategy or filter declares itself in `STRATEGY_PLANS` or `FILTER_STEPS`: what its kernel
+needs to know. Any other one, a plug-in say, goes query by query (`select.Chooser`), and so does
+every query that a kernel declines: it would raise an error, or rounding could decide. So kernels
+choose the same groups, bit for bit, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ....native import candidates as read
+from ....native import choosing as native
+from ....native import kept, near_texts
+from ...groups.format import GroupArrays
+from ...processors import in_threads
+from ...score_kinds import has_probability
+from ...text.near_copies import shingled
+from ..anchored import Anchors, Bands
+from ..base import DRAWN, FIXED, MIXED, Filter, Strategy, label_of
+from ..drawn import unsteady_lists
+from ..filters import Between, Margin, NearCopies, Percentile, RankWindow, Share, scaled
+from ..quotas import Quotas
+from ..reader import CandidateReader
+from ..strategies import Random, Stratified, Top, Uniform
+from ..weighted import Softmax
+from .columns import EXCLUSIONS, Around, CandidateColumns, texts_of
+
+_MOST_BINS = 1024
+_MOST_RANK = 65535
+_BAND = 1e-9  # of a bound on log-probabilities, as in native.kept
+_SHORT = {"drop_query": native.DROP, "error": native.ASK, "fill": native.FILL}
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """What a kernel needs to know: its code, a source (None: the whole pool), a window of ranks."""
+
+    code: int
+    source: str | None
+    first: int = 1
+    last: int | None = None
+    bins: int = 0
+    T: float = 1.0
+    by_rank: bool = False
+    quotas: tuple[str, ...] = ()
+    take: tuple[int, ...] | None = None
+    bands: tuple[tuple[int, int], ...] = ()
+    head: int = 0
+    most: int = 0
+    by_width: bool = False
+
+
+STRATEGY_PLANS: dict[type, Callable[[Any], Rank | None]] = {
+    Uniform: lambda s: Rank(native.UNIFORM, s.source, s.first, s.last),
+    Random: lambda s: Rank(native.UNIFORM, s.source),
+    Top: lambda s: Rank(native.TOP, s.source, s.first),
+    Stratified: lambda s: (
+        Rank(native.STRATIFIED, s.source, last=s.last, bins=s.bins)
+        if s.bins <= _MOST_BINS
+        else None
+    ),
+    Softmax: lambda s: Rank(native.SOFTMAX, s.source, last=s.last, T=s.T, by_rank=s.by == "rank"),
+    Quotas: lambda s: Rank(native.QUOTAS, None, last=s.last, quotas=s.sources, take=s.take),
+    Bands: lambda s: Rank(native.BANDS, s.source, bands=tuple(s.windows), take=s.take),
+    Anchors: lambda s: Rank(
+        native.ANCHORS, s.source, last=s.last, head=s.top, most=s.count, by_width=s.by == "width"
+    ),
+}
+
+Step = Callable[[CandidateColumns, Around, np.ndarray, np.ndarray], None]
+"""Takes from the groups' flags; writes how many (int64) and what it could not decide (uint8)."""
+
+
+@dataclass(slots=True)
+class Made:
+    """What a range of rows became: groups with the row (int64) of each, rows to be asked query by
+    query, rows dropped by reason, and counts for the manifest."""
+
+    groups: GroupArrays
+    row: np.ndarray
+    declined: np.ndarray
+    dropped: dict[str, np.ndarray]
+    counts: dict[str, int]
+
+
+class KernelChooser:
+    """Chooses for ranges of rows with one strategy and its filters."""
+
+    def __init__(
+        self,
+        reader: CandidateReader,
+        rank: Rank,
+        filters: dict[str, Step],
+        drawn_filters: bool,
+        by_draws: bool,
+        when_short: str,
+    ):
+        self.reader, self.rank, self.filters = reader, rank, filters
+        self.drawn_filters, self.by_draws = drawn_filters, by_draws
+        drawn = any(origin != FIXED for origin in reader.origin.values())
+        self.drawn = drawn
+        self.short = native.ASK if drawn and when_short == "fill" else _SHORT[when_short]
+
+    def __call__(self, start: int, stop: int, seed: int) -> Made:
+        """Choose the groups of pool rows start…stop−1."""
+        columns = CandidateColumns(self.reader, start, stop)
+        ids = self.reader.queries.query_ids(columns.rows.query)
+        around = columns.around(ids, seed)
+        n = len(around)
+        undecided, removed = np.zeros(n, np.uint8), {}
+        for text, step in self.filters.items():
+            removed[text] = np.zeros(n, np.int64)
+            step(columns, around, removed[text], undecided)
+        choice = self._choose(columns, around)
+        declined = np.zeros(len(columns), bool)
+        declined[columns.marked.status == read.DECLINED] = True
+        declined[around.row[(undecided > 0) | (choice.status == native.DECLINED)]] = True
+        return self._made(columns, around, choice, removed, declined)
+
+    def _choose(self, columns: CandidateColumns, around: Around) -> native.Choice:
+        n, most = len(around), self.reader.size - 1
+        plan, ranks = self._plan(columns)
+        needs = plan.chance == native.EVEN or (self.drawn and self.by_draws)
+        given = native.Columns(
+            columns.score,
+            ranks,
+            columns.marked.marks,
+            columns.alone if needs else np.zeros(0, np.uint8),
+            columns.marked.outside,
+            around.row,
+            around.key,
+        )
+        out = native.Choice(
+            np.zeros((n, most), np.int64),
+            np.zeros((n, most), np.float32),
+            np.zeros(n, np.uint8),
+            np.zeros(n, np.int64),
+            np.zeros(n, np.int64),
+            np.ones(n),
+        )
+
+        def work(start: int, stop: int) -> None:
+            native.choose(around.flags, given, plan, needs, around.wanted, start, stop, out)
+
+        in_threads(work, around.flags.offsets)
+        return out
+
+    def _plan(self, columns: CandidateColumns) -> tuple[native.Plan, np.ndarray]:
+        """Return the plan and the ranks (uint16 [columns, pairs]) that it reads."""
+        rank, origin = self.rank, self.reader.origin
+        sources = list(rank.quotas) or ([] if rank.source is None else [rank.source])
+        if rank.quotas:  # fixed lists choose first
+            sources.sort(key=lambda one: origin.get(one, FIXED) != FIXED)
+        named = rank.quotas or rank.bands
+        take: dict[Any, int] = dict(zip(named, rank.take or [-1] * len(named), strict=True))
+        codes = {FIXED: 0, DRAWN: 1, MIXED: 2}
+        quota = [(*band, take[band]) for band in rank.bands]
+        if rank.quotas:
+            quota = [
+                (number, take[source], codes[origin.get(source, FIXED)])
+                for number, source in enumerate(sources)
+            ]
+        plan = native.Plan(
+            rank.code,
+            native.WHOLE_POOL if rank.source is None else 0,
+            rank.first,
+            _MOST_RANK if rank.last is None else rank.last,
+            self._chance(),
+            self.short,
+            rank.bins,
+            float(rank.T),
+            rank.by_rank,
+            np.array(quota, np.int64).reshape(-1, 3),
+            np.array([sources.index(source) for source in rank.quotas], np.int64),
+            rank.head,
+            rank.most,
+            rank.by_width,
+        )
+        ranks = [columns.rank(source)[None] for source in sources]
+        empty = np.empty((0, len(columns.rows.doc)), np.uint16)
+        return plan, ranks[0] if len(ranks) == 1 else np.concatenate([empty, *ranks])
+
+    def _chance(self) -> int:
+        """Say how π follows from what the lists are (docs/inclusion.md)."""
+        if self.drawn_filters:
+            return native.UNKNOWN
+        rank, origin = self.rank, self.reader.origin
+        if rank.quotas:
+            kinds = {origin.get(source, FIXED) for source in rank.quotas}
+            return native.CLOSED if kinds == {FIXED} else native.EVEN
+        if rank.source is None:
+            kinds = set(origin.values()) or {FIXED}
+        else:
+            kinds = {origin.get(rank.source, FIXED)}
+        if kinds == {FIXED}:
+            return native.CLOSED
+        by_place = rank.code in (native.UNIFORM, native.TOP, native.BANDS) or rank.by_rank
+        return native.EVEN if kinds == {DRAWN} and by_place and rank.source else native.UNKNOWN
+
+    def _made(
+        self,
+        columns: CandidateColumns,
+        around: Around,
+        choice: native.Choice,
+        removed: dict[str, np.ndarray],
+        declined: np.ndarray,
+    ) -> Made:
+        ours, rows, marked = ~declined[around.row], columns.rows, columns.marked
+        good = ours & (choice.status == native.CHOSEN)
+        counts = self._counts(columns, around, choice, removed, declined)
+        answered = np.zeros(len(columns), bool)
+        answered[around.row[good]] = True
+        ready = marked.status == read.READY
+        dropped = {
+            "no_positive": rows.query[marked.status == read.NO_POSITIVE],
+            "unscored": rows.query[marked.status == read.UNSCORED],
+            "too_few_candidates": rows.query[ready & ~declined & ~answered],
+        }
+        first = np.concatenate([around.positive[:, None], around.also], axis=1)[good]
+        fixed = first >= 0
+        size = self.reader.size
+        items, inclusion = np.zeros((2, int(good.sum()), size))
+        items = items.astype(np.int64)
+        place = np.arange(size)
+        heads = fixed.sum(axis=1)[:, None]
+        items[place < heads] = first[fixed]
+        inclusion[place < heads] = 1.0
+        tail = np.arange(size - 1) < around.wanted[good][:, None]
+        items[place >= heads] = choice.item[good][tail]
+        inclusion[place >= heads] = choice.inclusion[good][tail]
+        at = around.flags.first[good][:, None] + items
+        groups = GroupArrays(
+            rows.query[around.row[good]],
+            rows.doc[at],
+            columns.score[at].astype(np.float32),
+            marked.grade[at].clip(-128, 127).astype(np.int8),
+            inclusion.astype(np.float32),
+        )
+        return Made(groups, around.row[good], np.flatnonzero(declined), dropped, counts)
+
+    def _counts(
+        self,
+        columns: CandidateColumns,
+        around: Around,
+        choice: native.Choice,
+        removed: dict[str, np.ndarray],
+        declined: np.ndarray,
+    ) -> dict[str, int]:
+        ours, marked = ~declined[around.row], columns.marked
+        good = ours & (choice.status == native.CHOSEN)
+        pairs = np.repeat((marked.status == read.READY) & ~declined, np.diff(columns.rows.offsets))
+        counts = {
+            name: int(((marked.marks & bit > 0) & pairs).sum()) for name, bit in EXCLUSIONS.items()
+        }
+        counts |= {f"filtered:{text}": int(taken[ours].sum()) for text, taken in removed.items()}
+        counts["groups_short"] = int((ours & (choice.status == native.SHORT)).sum())
+        counts["filled"] = int(choice.filled[good].sum())
+        if self.drawn and self.by_draws:
+            unknown = np.isnan(choice.inclusion[good]).any(axis=1)
+            estimated = np.full(len(unknown), bool(self.filters)) | (choice.share[good] < 1.0)
+            counts["inclusion:unknown"] = int(unknown.sum())
+            counts["inclusion:estimated"] = int((estimated & ~unknown).sum())
+        return counts
+
+
+def kernel_chooser(
+    reader: CandidateReader, strategy: Strategy, filters: dict[str, Filter], when_short: str
+) -> KernelChooser | None:
+    """Return what chooses by kernels, None where the strategy or a filter is not one they know."""
+    plan = STRATEGY_PLANS.get(type(strategy), lambda _: None)(strategy)
+    steps = {text: _step(one, reader) for text, one in filters.items()}
+    if plan is None or any(step is None for step in steps.values()):
+        return None
+    labels = reader.pool.labels
+    drawn = [unsteady_lists(reader.origin, one.reads(labels)) for one in filters.values()]
+    by_draws = any(drawn) or unsteady_lists(reader.origin, strategy.reads(labels))
+    known = {text: step for text, step in steps.items() if step is not None}
+    return KernelChooser(reader, plan, known, any(drawn), by_draws, when_short)
+
+
+def _step(one: Filter, reader: CandidateReader) -> Step | None:
+    made = FILTER_STEPS.get(type(one))
+    return None if made is None else made(one, reader)
+
+
+def _scale(kind: str, scale: str) -> Callable[[CandidateColumns], np.ndarray] | None:
+    """Return what gives the scores (float64) on a scale; None where there is no such scale."""
+    if scale != "raw" and not has_probability(kind):
+        return None  # an error, which names the query
+    return lambda columns: scaled(columns.score, kind, scale)
+
+
+def _below(gap: float, scale: str, reader: CandidateReader) -> Step | None:
+    """s_j ≤ s_0 − gap; the log-probability of a logit is compared as a logit."""
+    kind = reader.scores.kind
+    on_scale = _scale(kind, scale)
+    if on_scale is None:
+        return None
+    by_logit = kind == "logit" and scale == "logprob"
+
+    def step(columns: CandidateColumns, around: Around, removed: Any, undecided: Any) -> None:
+        score = columns.score if by_logit else on_scale(columns)
+
+        def work(start: int, stop: int) -> None:
+            kept.keep_below(around.flags, score, gap, by_logit, start, stop, removed, undecided)
+
+        in_threads(work, around.flags.offsets)
+
+    return step
+
+
+def _between(one: Between, reader: CandidateReader) -> Step | None:
+    kind = reader.scores.kind
+    on_scale = _scale(kind, one.score)
+    if on_scale is None:
+        return None
+    bounds = [-np.inf if one.low is None else one.low, np.inf if one.high is None else one.high]
+    by_logit = kind == "logit" and one.score == "logprob"
+    if by_logit:
+        if any(0.0 <= bound < np.inf for bound in bounds):
+            return None  # at the very end of the scale: rounding decides
+        bounds = [b if np.isinf(b) else b - np.log(-np.expm1(b)) for b in bounds]
+    given = float(bounds[0]), float(bounds[1]), _BAND if by_logit else 0.0
+
+    def step(columns: CandidateColumns, around: Around, removed: Any, undecided: Any) -> None:
+        score = columns.score if by_logit else on_scale(columns)
+
+        def work(start: int, stop: int) -> None:
+            kept.keep_between(around.flags, score, given, start, stop, removed, undecided)
+
+        in_threads(work, around.flags.offsets)
+
+    return step
+
+
+def _ranks(one: RankWindow, reader: CandidateReader) -> Step:
+    label = label_of(one.source, list(reader.pool.labels), "rank_window")
+    last = _MOST_RANK if one.last is None else one.last
+
+    def step(columns: CandidateColumns, around: Around, removed: Any, undecided: Any) -> None:
+        rank = columns.rank(label)
+
+        def work(start: int, stop: int) -> None:
+            kept.keep_ranks(around.flags, rank, one.first, last, start, stop, removed)
+
+        in_threads(work, around.flags.offsets)
+
+    return step
+
+
+def _shares(one: Percentile, reader: CandidateReader) -> Step:
+    def step(columns: CandidateColumns, around: Around, removed: Any, undecided: Any) -> None:
+        def work(start: int, stop: int) -> None:
+            kept.keep_shares(around.flags, columns.score, one.low, one.high, start, stop, removed)
+
+        in_threads(work, around.flags.offsets)
+
+    return step
+
+
+def _near_copies(one: NearCopies, reader: CandidateReader) -> Step:
+    def step(columns: CandidateColumns, around: Around, removed: Any, undecided: Any) -> None:
+        flag = np.zeros(len(around.flags.allowed), np.uint8)
+        originals = _originals(columns, around)
+        for base, data, bounds in reader.copies.buffers():
+            texts = near_texts.Texts(data, bounds, base)
+
+            def work(start: int, stop: int, texts: Any = texts) -> None:
+                near_texts.near_copies(
+                    around.flags, columns.rows.doc, texts, originals, one.of,
+                    start, stop, flag,
+                )  # fmt: skip
+
+            in_threads(work, around.flags.offsets)
+
+        def take(start: int, stop: int) -> None:
+            kept.keep_unmarked(around.flags, flag, start, stop, removed)
+
+        in_threads(take, around.flags.offsets)
+
+    return step
+
+
+def _originals(columns: CandidateColumns, around: Around) -> near_texts.Originals:
+    """The positives of every group's query, judged ones and its own."""
+    first, last, doc = columns.positives
+    lengths = (last - first)[around.row]
+    ends = np.cumsum(lengths + 1)
+    starts = ends - lengths - 1
+    docs = np.empty(int(ends[-1]) if len(ends) else 0, np.uint32)
+    own = np.zeros(len(docs), bool)
+    own[starts] = True
+    docs[own] = columns.rows.doc[around.flags.first + around.positive]
+    within = np.arange(len(docs)) - np.repeat(starts, lengths + 1) - 1
+    docs[~own] = doc[(np.repeat(first[around.row], lengths + 1) + within)[~own]]
+    known, number = np.unique(docs, return_inverse=True)
+    data, bounds = texts_of(columns.reader.corpus, known)
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    sets = shingled(pa.Array.from_buffers(pa.large_string(), len(known), buffers))
+    return near_texts.Originals(
+        data, bounds, sets.values, sets.offsets, starts, ends, number.astype(np.int64), docs
+    )
+
+
+FILTER_STEPS: dict[type, Callable[[Any, CandidateReader], Step | None]] = {
+    Margin: lambda one, reader: _below(one.gap, one.score, reader),
+    Share: lambda one, reader: _below(-np.log(one.of), "logprob", reader),
+    Between: _between,
+    RankWindow: _ranks,
+    Percentile: _shares,
+    NearCopies: _near_copies,
+}
+
+
+def in_order(pieces: Sequence[tuple[np.ndarray, GroupArrays]]) -> GroupArrays:
+    """Join groups by the row that each is of; those of one row keep their order."""
+    row = np.concatenate([rows for rows, _ in pieces])
+    order = np.argsort(row, kind="stable")
+    columns = (
+        np.concatenate([getattr(groups, name) for _, groups in pieces])[order]
+        for name in ("query", "doc", "score", "grade", "inclusion")
+    )
+    return GroupArrays(*columns)

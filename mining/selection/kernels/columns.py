@@ -1,0 +1,250 @@
+"""Many pool rows at once, as columns: what `reader.CandidateReader` reads for one query.
+
+Rows that only the reader can answer, since they end in an error of its own, are DECLINED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from ....native import candidates as native
+from ....native import kept
+from ...collection.handles import EXCLUDED, Corpus
+from ...draws import key_of
+from ...processors import in_threads
+from ..base import DRAWN, FIXED
+from ..reader import CandidateReader
+
+POSITIVES = {
+    "first": native.FIRST,
+    "all": native.ALL,
+    "together": native.TOGETHER,
+    "best": native.BEST,
+}
+MISSING = {
+    "error": native.ERROR,
+    "drop_doc": native.DROP_DOC,
+    "drop_query": native.DROP_QUERY,
+}
+EXCLUSIONS = {
+    "excluded:positive": native.POSITIVE,
+    "excluded:empty": native.EMPTY,
+    "excluded:copy_of_positive": native.COPY,
+    "excluded:by_judgement": native.EXCLUDED,
+}
+
+
+@dataclass(slots=True)
+class Around:
+    """Groups to be made: row int64 [n] in the range, number int64 (of the row's groups), positive
+    int64 (its place in the row); `also` int64 [n, most], −1 where there is none; wanted int64, the
+    negatives; key uint64, of the draws; and the flags that filters narrow."""
+
+    row: np.ndarray
+    number: np.ndarray
+    positive: np.ndarray
+    also: np.ndarray
+    wanted: np.ndarray
+    key: np.ndarray
+    flags: kept.Groups
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class CandidateColumns:
+    """Pool rows start…stop−1: documents, scores, marks, and the groups to be made around positives.
+
+    Arrays by pair are flat, row r at rows.offsets[r]…rows.offsets[r+1]−1.
+    """
+
+    def __init__(self, reader: CandidateReader, start: int, stop: int):
+        self.reader, self.start = reader, start
+        pieces = list(_pieces(reader, start, stop))
+        self.rows = native.Lists(
+            _joined([part.query[rows] for part, rows, _ in pieces], np.uint32),
+            _offsets([np.diff(part.offsets)[rows] for part, rows, _ in pieces]),
+            _joined([part.doc[items] for part, _, items in pieces], np.uint32),
+        )
+        self._pieces = pieces
+        pairs, n = len(self.rows.doc), len(self)
+        self.score, status = np.full(pairs, np.nan), np.zeros(n, np.uint8)
+        self._join_scores(status)
+        first, last = (
+            np.searchsorted(reader.qrels.query, self.rows.query, side).astype(np.int64)
+            for side in ("left", "right")
+        )
+        of_rows = slice(first[0], last[-1]) if len(first) else slice(0)
+        before = first[:1].sum()
+        self.judged = native.Judged(
+            first - before,
+            last - before,
+            reader.qrels.doc[of_rows].copy(),
+            reader.qrels.grade[of_rows].copy(),
+        )
+        places = np.cumsum(np.append(0, np.maximum(1, last - first)))
+        self.marked = native.Marked(
+            marks=np.zeros(pairs, np.uint8),
+            grade=np.zeros(pairs, np.int16),
+            status=status,
+            outside=np.zeros(n, np.int64),
+            anchors=np.zeros(n, np.int64),
+            place=places[:-1],
+            anchor=np.zeros(places[-1], np.int64),
+        )
+        self._mark()
+        self._mark_copies()
+
+    def __len__(self) -> int:
+        return len(self.rows.query)
+
+    def rank(self, label: str) -> np.ndarray:
+        """Return the rank (uint16) of every pair in a source's list."""
+        return _joined([part.rank[label][items] for part, _, items in self._pieces], np.uint16)
+
+    @cached_property
+    def alone(self) -> np.ndarray:
+        """Say (uint8) which pairs are in a drawn list and in no fixed one."""
+        drawn, fixed = (np.zeros(len(self.rows.doc), bool) for _ in range(2))
+        for label, origin in self.reader.origin.items():
+            if origin in (FIXED, DRAWN):
+                found = self.rank(label) > 0
+                if origin == FIXED:
+                    fixed |= found
+                else:
+                    drawn |= found
+        return (drawn & ~fixed).astype(np.uint8)
+
+    def _join_scores(self, status: np.ndarray) -> None:
+        for query, offsets, doc, value in self.reader.scores.between(self.rows.query):
+            stored = native.Lists(query, offsets, doc)
+
+            def work(start: int, stop: int, stored=stored, value=value) -> None:
+                native.join_scores(self.rows, stored, value, start, stop, self.score, status)
+
+            in_threads(work, self.rows.offsets)
+
+    def _mark(self) -> None:
+        reader = self.reader
+        rules = native.Rules(
+            reader.min_grade,
+            EXCLUDED,
+            len(reader.corpus),
+            POSITIVES[reader.positives],
+            MISSING[reader.missing],
+            reader.size,
+        )
+
+        def work(start: int, stop: int) -> None:
+            native.mark(
+                self.rows, self.score, self.judged, reader.empty, rules, start, stop, self.marked
+            )
+
+        in_threads(work, self.rows.offsets)
+
+    @cached_property
+    def positives(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The judged positives of every row, in the pool or not: (first, last int64 [n], doc)."""
+        good = self.judged.grade >= self.reader.min_grade
+        before = np.concatenate([[0], np.cumsum(good)])
+        return before[self.judged.first], before[self.judged.last], self.judged.doc[good]
+
+    def _mark_copies(self) -> None:
+        """Mark copies of positives: the notion is that of `TextCopies`, which is the oracle."""
+        first, last, doc = self.positives
+        ready = self.marked.status == native.READY
+        last = np.where(ready, last, first)  # the others have no groups
+        known, number = np.unique(doc, return_inverse=True)
+        inside = np.zeros(len(doc) + 1, np.int64)  # rows ask for ranges that do not overlap
+        np.add.at(inside, first, 1)
+        np.add.at(inside, last, -1)
+        asked = np.bincount(number, np.cumsum(inside)[:-1], minlength=len(known)) > 0
+        chosen = np.flatnonzero(asked)
+        data, bounds = texts_of(self.reader.corpus, known[chosen])
+        lengths = np.zeros(len(known), np.int64)
+        lengths[chosen] = np.diff(bounds)
+        texts = data, np.concatenate([[0], np.cumsum(lengths)])
+        originals = first, last, number.astype(np.int64)
+        for base, data, bounds in self.reader.copies.buffers():
+
+            def work(start: int, stop: int, base=base, data=data, bounds=bounds) -> None:
+                native.mark_copies(
+                    self.rows, self.marked.marks, data, bounds, base, texts, originals, start, stop
+                )
+
+            in_threads(work, self.rows.offsets)
+
+    def around(self, query_ids: Sequence[str], seed: int) -> Around:
+        """Return the groups to be made, in order, with what may become a negative."""
+        made = np.where(self.marked.status == native.READY, self.marked.anchors, 0)
+        together = self.reader.positives == "together"
+        each = np.minimum(made, 1) if together else made
+        row = np.repeat(np.arange(len(self)), each)
+        number = np.arange(len(row)) - np.repeat(np.cumsum(each) - each, each)
+        place = self.marked.place[row]
+        most = max(0, self.reader.size // 2 - 1) if together else 0
+        step = 1 + np.arange(most)
+        inside = step[None, :] < made[row][:, None]
+        at = np.minimum(place[:, None] + step, max(0, len(self.marked.anchor) - 1))
+        also = np.where(inside, self.marked.anchor[at], -1)
+        keys = [
+            key_of(seed, "select", query_ids[r] if not k else f"{query_ids[r]}\x00{k}")
+            for r, k in zip(row.tolist(), number.tolist(), strict=True)
+        ]
+        lengths = np.diff(self.rows.offsets)[row]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        flags = kept.Groups(
+            self.rows.offsets[row],
+            offsets,
+            self.marked.anchor[place + number],
+            np.zeros(offsets[-1], np.uint8),
+        )
+
+        def work(start: int, stop: int) -> None:
+            kept.begin(flags, self.score, self.marked.marks, start, stop)
+
+        in_threads(work, offsets)
+        wanted = self.reader.size - 1 - inside.sum(axis=1)
+        keys_ = np.array(keys, np.uint64)
+        return Around(row, number, flags.positive, also, wanted, keys_, flags)
+
+
+def _pieces(reader: CandidateReader, start: int, stop: int):
+    """Yield (part of the pool, its rows, their pairs) of a range of pool rows, as slices."""
+    for part in reader.pool.pool.artifact.parts:
+        first, last = max(start - part.start, 0), min(stop - part.start, part.rows)
+        if first < last:
+            opened = reader.pool.pool.part(part.number)
+            items = slice(int(opened.offsets[first]), int(opened.offsets[last]))
+            yield opened, slice(first, last), items
+
+
+def _joined(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
+    """Join by copying, a single array too: read-only views are another type to a kernel."""
+    return np.concatenate([np.empty(0, dtype), *arrays]).astype(dtype, copy=False)
+
+
+def _offsets(lengths: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]))])
+
+
+def texts_of(corpus: Corpus, docs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the texts of ascending documents: data uint8, bounds int64 [documents+1]."""
+    pieces, lengths = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
+    for start, table in corpus.parts():
+        first, last = np.searchsorted(docs, [start, start + len(table)])
+        if first == last:
+            continue
+        taken = table["text"].take(pa.array(docs[first:last].astype(np.int64) - start))
+        text = pa.concat_arrays(taken.chunks).cast(pa.large_string())
+        _, raw, data = text.buffers()
+        bounds = np.frombuffer(raw, np.int64)[text.offset :][: len(text) + 1]
+        if data is not None:
+            pieces.append(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]])
+        lengths.append(np.diff(bounds))
+    return np.concatenate(pieces), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
