@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import BadInput
+from ..row_shapes import Place
+from ..strict_json import parse_json
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -64,14 +65,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a JSON Lines file."""
     for number, line in read_lines(path):
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadInput(
-                f"invalid JSON: {error.msg} at column {error.colno}",
-                where=f"{path}, line {number}",
-                do="one JSON object per line; if it is the last line, the file may be truncated",
-            ) from error
+        value = parse_json(
+            line,
+            Place(path, number),
+            "one JSON object per line; if it is the last line, the file may be truncated",
+        )
         if not isinstance(value, dict):
             raise BadInput(
                 f"the line holds a JSON {type(value).__name__}, not an object",
