@@ -359,6 +359,18 @@ def test_the_survey_against_a_loop() -> None:
     assert outside(np.asarray([0.0, 1.0002, 1.1, -0.2, np.nan]), (0.0, 1.0)).tolist() == [2, 3]
 
 
+def test_what_nobody_counted_is_not_0(
+    workspace: Workspace, collection: Collection, run: Artifact, tmp_path: Path
+) -> None:
+    """How many pairs were cut when a stored score was made is not known, nor for a mean of such."""
+    path = written(tmp_path / "scores.tsv", drawn(asked(run, collection)))
+    one = f"imported(path={path},kind=logit)"
+    for teacher in (one, f"ensemble(of=[{one},{one}])"):
+        counts = score_pool(workspace, teacher, run).counts
+        assert counts["pairs"] == 30
+        assert "truncated" not in counts
+
+
 def test_what_is_looked_up_is_not_counted_as_scored(
     workspace: Workspace, collection: Collection, run: Artifact, tmp_path: Path
 ) -> None:

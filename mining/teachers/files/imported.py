@@ -27,7 +27,7 @@ from ...score_kinds import RANK, SCORE_KINDS
 from ...store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ...store.files import sha256_of
 from ...store.tables import SCORES
-from ..base import TEACHERS, Prepared, Scored, check_missing, prepares
+from ..base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, check_missing, prepares
 from ..contract import RANGES, outside, range_text
 from ..lookup import PairScores
 from .ranks import rank_of, refuse_shared_ranks, scores_of_ranks
@@ -201,7 +201,7 @@ def _from(scores: Artifact, missing: str) -> Prepared:
     return Prepared(
         label=str(label),
         kind=scores.metadata["kind"],
-        parameters={"scores": scores.fingerprint, "missing": missing},
+        parameters={"scores": scores.fingerprint, "missing": missing, **CUTS_UNKNOWN},
         make=StoredScorer,
         options={"scores": str(scores.path)},
         pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
@@ -209,6 +209,7 @@ def _from(scores: Artifact, missing: str) -> Prepared:
         inputs={"scores": scores},
         span=(float(low), float(high)),
         missing=missing,
+        cuts=False,  # texts were cut, if at all, when the scores were made
     )
 
 
@@ -229,10 +230,6 @@ class StoredScorer:
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return the same: nothing is computed here."""
         return replace(self.score(query, doc), usage={})
-
-    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
-        """Return 0: texts were cut, if at all, when the scores were made."""
-        return 0
 
 
 @dataclass(frozen=True, slots=True)
