@@ -7,17 +7,16 @@ A statistic is a value: `pair_entropy(T=2)` names a column, a recipe entry and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numba
 import numpy as np
 
 from ...native import scales
 from ..errors import BadInput, UsageError
 from ..names import Family, nearest
+from ..processors import in_threads
 from ..score_kinds import RANK, SCORE_KINDS
 
 STATISTICS = Family(
@@ -223,22 +222,3 @@ def checked_temperature(value: float) -> None:
 def column(result: tuple[np.ndarray, np.ndarray], index: int) -> Column:
     """Return one column of a kernel's result."""
     return result[0][:, index], result[1][:, index]
-
-
-def in_threads(work: Callable[[int, int], None], offsets: Sequence[int] | np.ndarray) -> None:
-    """Call work(start, stop) on one range of rows per thread; the ranges have equal numbers of
-    items.
-
-    Rows do not depend on each other, so the result does not depend on the number of threads. An
-    actor limits it by NUMBA_NUM_THREADS.
-    """
-    bounds = np.asarray(offsets)
-    threads = min(int(numba.config.NUMBA_NUM_THREADS), 1 + int(bounds[-1] - bounds[0]) // 50_000)
-    if threads < 2:
-        work(0, len(bounds) - 1)
-        return
-    targets = np.linspace(bounds[0], bounds[-1], threads + 1)
-    cuts = np.searchsorted(bounds, targets)
-    cuts[0], cuts[-1] = 0, len(bounds) - 1
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, cuts[:-1].tolist(), cuts[1:].tolist()))

@@ -15,8 +15,9 @@ from ...native import scales
 from ..errors import BadInput, UsageError
 from ..models.vectors import Vectors
 from ..names import nearest
+from ..processors import in_threads
 from ..store import Artifact
-from .base import STATISTICS, Column, Rows, in_threads
+from .base import STATISTICS, Column, Rows
 
 _METRICS = ("euclidean", "cosine")
 _QUANTILES = (1.0, 0.99, 0.95)  # measured together: they share the distances

@@ -14,11 +14,12 @@ from ....native import blocks as native
 from ....native import scales
 from ...draws import key_of
 from ...errors import BadInput
+from ...processors import in_threads
 from ...selection.base import STRATEGIES, Candidates
 from ...selection.reader import Asked, CandidateReader
 from ...selection.select import Chooser
 from ...statistics import STATISTICS
-from ...statistics.base import Rows, in_threads
+from ...statistics.base import Rows
 from ...statistics.locality import VectorRows
 from ...store import Output, Shard, open_artifact
 from ...store.tables import design_schema
