@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import BadInput
-from ..row_shapes import Place
-from ..strict_json import parse_json
+from ..inputs.row_shapes import Place
+from ..inputs.strict_json import parse_json
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -65,18 +65,21 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a JSON Lines file."""
     for number, line in read_lines(path):
-        value = parse_json(
-            line,
-            Place(path, number),
-            "one JSON object per line; if it is the last line, the file may be truncated",
-        )
-        if not isinstance(value, dict):
-            raise BadInput(
-                f"the line holds a JSON {type(value).__name__}, not an object",
-                where=f"{path}, line {number}",
-                do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
-            )
-        yield number, value
+        yield number, object_of(line, Place(path, number))
+
+
+def object_of(line: str, place: Place) -> dict[str, Any]:
+    """Return the object of one line of JSON Lines."""
+    value = parse_json(
+        line, place, "one JSON object per line; if it is the last line, the file may be truncated"
+    )
+    if isinstance(value, dict):
+        return value
+    raise BadInput(
+        f"the line holds a JSON {type(value).__name__}, not an object",
+        where=str(place),
+        do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
+    )
 
 
 def field(row: dict[str, Any], names: tuple[str, ...], path: Path, number: int) -> str:

@@ -22,9 +22,19 @@ from typing import Any
 
 from ..collection.lines import existing, read_lines, read_objects
 from ..errors import BadInput, UsageError
-from ..parquet_rows import parquet_rows
-from ..row_shapes import Place, field, ids, list_of, numbers, one_id, one_number, one_text, texts
-from ..strict_json import parse_json
+from ..inputs.parquet_rows import parquet_rows
+from ..inputs.row_shapes import (
+    Place,
+    field,
+    ids,
+    list_of,
+    numbers,
+    one_id,
+    one_number,
+    one_text,
+    texts,
+)
+from ..inputs.strict_json import parse_json
 
 ID_MAP = "id_map.parquet"
 _DO = "every document of a group needs its id and its score"

@@ -13,8 +13,8 @@ import pyarrow as pa
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection, TextTable, first_ten, resolve
 from ..errors import BadInput, UsageError
+from ..inputs.row_shapes import first_twice, shown
 from ..names import Call, unless_neutral
-from ..row_shapes import first_twice, shown
 from ..score_kinds import RANK, SCORE_KINDS
 from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.files import sha256_of
@@ -65,15 +65,8 @@ def import_groups(
     well formed (a document twice, one document alone), and with the first ten for ids or texts that
     the collection lacks.
     """
+    _check_request(kind, size)
     place = Path(path).expanduser().absolute()
-    if size is not None and size < 2:
-        raise UsageError(f"size={size} is no group", do="a positive and a negative: 2 or more")
-    known = [k for k in SCORE_KINDS if k != RANK]  # no trainer's groups hold ranks
-    if kind not in known:
-        raise UsageError(
-            f"kind={kind} is no kind of a group's scores",
-            do=f"one of {', '.join(known)}; ranks are imported --as scores",
-        )
     content = _content(place, form)
     request = (str(place), content, form, str(collection.artifact.path), size)
     read = _read(*request)
@@ -106,6 +99,17 @@ def import_groups(
     made = workspace.build(stage, Execution(progress=executor.progress))  # one file, read once
     _read.cache_clear()
     return made
+
+
+def _check_request(kind: str, size: int | None) -> None:
+    if size is not None and size < 2:
+        raise UsageError(f"size={size} is no group", do="a positive and a negative: 2 or more")
+    known = [k for k in SCORE_KINDS if k != RANK]  # no trainer's groups hold ranks
+    if kind not in known:
+        raise UsageError(
+            f"kind={kind} is no kind of a group's scores",
+            do=f"one of {', '.join(known)}; ranks are imported --as scores",
+        )
 
 
 def _check_range(scores: np.ndarray, kind: str, place: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .errors import BadInput
+from ..errors import BadInput
 from .row_shapes import first_twice
 
 

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from .errors import BadInput
+from ..errors import BadInput
 
 _FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 _SHOWN = 60  # characters of a value

@@ -5,7 +5,7 @@ The first name that a row has is taken; the order is that of the table.
 
 from __future__ import annotations
 
-from .score_kinds import RANK, SCORE_KINDS
+from ..score_kinds import RANK, SCORE_KINDS
 
 Names = tuple[str, ...]
 
