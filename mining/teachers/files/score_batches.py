@@ -39,6 +39,7 @@ from .score_files import (
 
 _ROWS = 65_536
 _TEXT_BYTES = 8 << 20
+_OPEN, _CLOSE = b"{}"
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -109,11 +110,11 @@ def _checked(values: np.ndarray, kind: str) -> bool:
 def _tsv(path: Path, kind: str) -> Iterator[Batch]:
     order: list[int] | None = None
     for block in read_blocks(path, size=_TEXT_BYTES):
-        fields = Fields(block, 1)
-        if not len(fields):
-            continue
         skip = 0
         if order is None:
+            fields = Fields(block, 1)
+            if not len(fields):
+                continue
             first = fields.rest(0, np.array([0]))[0].as_py().split("\t")
             order = header_order(first, kind, fields.where(0))
             skip, order = int(order is not None), order or [0, 1, 2]
@@ -195,40 +196,47 @@ def _trec(path: Path, kind: str) -> Iterator[Batch]:
 def _jsonl(path: Path, kind: str) -> Iterator[Batch]:
     schema: pa.Schema | None = None
     for block in read_blocks(path, size=_TEXT_BYTES):
-        fields = Fields(block, 1)
-        if not len(fields):
+        begins, ends = _objects(block)
+        if not len(begins):
             continue
-        schema = schema or _json_schema(fields.rest(0, np.array([0]))[0].as_py(), kind)
-        batch = _arrow_objects(block, fields, schema, kind) if schema else None
+        data = block.data
+        schema = schema or _json_schema(data[begins[0] : ends[0]].tobytes(), kind)
+        batch = _arrow_objects(block, begins, ends, schema, kind) if schema else None
         if batch is not None:
             yield batch
         else:
-            yield from _from_rows(_exact_objects(fields, path, kind), path, kind)
+            yield from _from_rows(_exact_objects(block, kind), path, kind)
 
 
-def _exact_objects(fields: Fields, path: Path, kind: str) -> Iterator[ScoreRow]:
-    for line, text in zip(fields.lines.tolist(), fields.rest(0).to_pylist(), strict=True):
-        place = Place(path, line)
-        yield from rows_of_object(object_of(text, place), place, kind)
+def _objects(block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the lines begin and end that hold something."""
+    starts, stops = block.bounds()
+    returns = (stops > starts) & (block.data[np.maximum(stops - 1, 0)] == 13)
+    held = stops - returns > starts
+    return starts[held], (stops - returns)[held]
 
 
-def _json_schema(line: str, kind: str) -> pa.Schema | None:
-    """Return the types of the columns as the first line has them; None where they are not plain.
+def _exact_objects(block: Block, kind: str) -> Iterator[ScoreRow]:
+    for line, text in enumerate(block.data.tobytes().split(b"\n"), block.first_line):
+        text = text.removesuffix(b"\r")
+        if text:
+            place = Place(block.path, line)
+            yield from rows_of_object(object_of(text.decode(), place), place, kind)
 
-    Every other name that a score or an id could have stands there too: a later row that has one is
-    read row by row.
-    """
+
+def _json_schema(line: bytes, kind: str) -> pa.Schema | None:
+    """Return the types of the columns as the first line has them; None where they are not plain."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(row, dict) or "candidates" in row:
+    if not isinstance(row, dict):
         return None
     found = {name: _json_type(row[name]) for name in present(row, _known(kind))}
-    if None in found.values():
+    if not found or None in found.values():
         return None
-    others = [name for name in (*_known(kind), "candidates") if name not in found]
-    return pa.schema([*found.items(), *((name, pa.string()) for name in others)])
+    fields = [_ids_whole(pa.field(name, kind_of)) for name, kind_of in found.items()]
+    return pa.schema(fields)
 
 
 def _known(kind: str) -> tuple[str, ...]:
@@ -244,23 +252,38 @@ def _json_type(value: Any) -> pa.DataType | None:
     return pa.string() if isinstance(value, str) else pa.float64()
 
 
-def _arrow_objects(block: Block, fields: Fields, schema: pa.Schema, kind: str) -> Batch | None:
+def _arrow_objects(
+    block: Block, begins: np.ndarray, ends: np.ndarray, schema: pa.Schema, kind: str
+) -> Batch | None:
+    """Return the columns of a block of objects; None where one of them is odd, and where a line is
+    not one object from brace to brace.
+
+    Fields that only later rows have become columns too, so that no name of a score is missed.
+    """
     import pyarrow.json as pj
 
-    schema = pa.schema([_ids_whole(field) for field in schema])
-    size = len(block.data)
+    text = block.data.tobytes()
+    if not ((block.data[begins] == _OPEN).all() and (block.data[ends - 1] == _CLOSE).all()):
+        return None
     try:
         table = pj.read_json(
-            io.BytesIO(block.data),
-            read_options=pj.ReadOptions(use_threads=True, block_size=size + 1),
-            parse_options=pj.ParseOptions(schema, unexpected_field_behavior="ignore"),
+            io.BytesIO(text),
+            read_options=pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
+            parse_options=pj.ParseOptions(schema, unexpected_field_behavior="infer"),
         )
         table.validate(full=True)
     except pa.ArrowInvalid:
         return None  # the exact reader says what is wrong, and where
-    if table.num_rows != len(fields) or not _braced(fields):
+    if table.num_rows != len(begins):
         return None
-    return _columns(table.combine_chunks(), fields.lines, kind)
+    lines = _lines_at(block, begins)
+    return _columns(table.combine_chunks(), lines, kind)
+
+
+def _lines_at(block: Block, begins: np.ndarray) -> np.ndarray:
+    """Return the line of each of the places, int64."""
+    starts, _ = block.bounds()
+    return np.searchsorted(starts, begins) + block.first_line
 
 
 def _ids_whole(field: pa.Field) -> pa.Field:
@@ -269,12 +292,6 @@ def _ids_whole(field: pa.Field) -> pa.Field:
         return field
     whole = {pa.float64(): pa.int64(), pa.list_(pa.float64()): pa.list_(pa.int64())}
     return field.with_type(whole.get(field.type, field.type))
-
-
-def _braced(fields: Fields) -> bool:
-    """Say whether every line is one object, from brace to brace."""
-    texts = pc.utf8_trim(fields.rest(0), " \t\r")
-    return bool(pc.all(pc.and_(pc.starts_with(texts, "{"), pc.ends_with(texts, "}"))).as_py())
 
 
 def _columns(table: pa.Table, lines: np.ndarray, kind: str) -> Batch | None:
