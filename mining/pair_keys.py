@@ -22,6 +22,21 @@ def queries_of(keys: np.ndarray) -> np.ndarray:
     return (keys >> _HALF).astype(np.uint32)
 
 
+def packed(keys: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Return the keys in as few bits as their ordinals take, in the same order: (uint64, bits of
+    the document, bits of both)."""
+    low = int(docs_of(keys).max(initial=0)).bit_length()
+    high = queries_of(keys).astype(np.uint64) << np.uint64(low)
+    width = int(queries_of(keys).max(initial=0)).bit_length() + low
+    return high | (keys & _LOW), low, width
+
+
+def unpacked(narrow: np.ndarray, low: int) -> np.ndarray:
+    """Return the keys that `packed` made narrow; `low`: the bits of the document."""
+    docs = narrow & np.uint64((1 << low) - 1)
+    return pair_keys(narrow >> np.uint64(low), docs)
+
+
 def docs_of(keys: np.ndarray) -> np.ndarray:
     """Return the second ordinal of each key: uint32, of the same shape."""
     return (keys & _LOW).astype(np.uint32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from ..errors import BadInput
 from ..inputs.blocks import COMPRESSED, explained, open_text
+from ..inputs.row_shapes import Place
+from ..inputs.strict_json import parse_json
 from .columns import has_value, named
 
 _BOM = b"\xef\xbb\xbf"
@@ -63,48 +64,23 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a JSON Lines file; a key twice in one object is refused."""
     for number, line in read_lines(path):
-        yield number, object_of(line, path, number)
+        yield number, object_of(line, Place(path, number))
 
 
-def object_of(
-    line: str, path: Path | str, number: int, matters: Container[str] | None = None
-) -> dict[str, Any]:
-    """Return the JSON object of a line. A key that it has twice is refused: which one counts?
+def object_of(line: str, place: Place, matters: Container[str] | None = None) -> dict[str, Any]:
+    """Return the object of one line of JSON Lines; a key that it has twice is refused.
 
     `matters`: only these keys are looked at, and only those of the object itself.
     """
-    twice: list[str] = []
-
-    def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if matters is not None:
-            twice.clear()  # the outermost object is read last
-        if len(made) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice.extend(k for k in made if keys.count(k) > 1 and (not matters or k in matters))
-        return made
-
-    try:
-        value = json.loads(line, object_pairs_hook=read)
-    except json.JSONDecodeError as error:
-        raise BadInput(
-            f"invalid JSON: {error.msg} at column {error.colno}",
-            where=f"{path}, line {number}",
-            do="one JSON object per line; if it is the last line, the file may be truncated",
-        ) from error
-    if not isinstance(value, dict):
-        raise BadInput(
-            f"the line holds a JSON {type(value).__name__}, not an object",
-            where=f"{path}, line {number}",
-            do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
-        )
-    if twice:
-        raise BadInput(
-            f"the key {twice[0]!r} stands twice in one object",
-            where=f"{path}, line {number}",
-            do="keep one of them; readers of JSON would take the last and drop the other",
-        )
-    return value
+    do = "one JSON object per line; if it is the last line, the file may be truncated"
+    value = parse_json(line, place, do, matters=matters)
+    if isinstance(value, dict):
+        return value
+    raise BadInput(
+        f"the line holds a JSON {type(value).__name__}, not an object",
+        where=str(place),
+        do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
+    )
 
 
 def field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,8 @@ import pyarrow as pa
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection, TextTable, first_ten, resolve
 from ..errors import BadInput, UsageError
-from ..names import Call
+from ..inputs.row_shapes import first_twice, shown
+from ..names import Call, unless_neutral
 from ..score_kinds import RANK, SCORE_KINDS
 from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.files import sha256_of
@@ -24,15 +24,22 @@ from .files import ID_MAP, GroupRow, group_rows, layout_of
 from .format import GroupArrays, groups_table
 
 _SHARD_QUERIES = 250_000
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+SHORT, NO_POSITIVE, _KEPT = "too_few_documents", "no_positive", ""
 
 
 @dataclass(frozen=True, slots=True)
 class _GroupFile:
-    """A file by ordinals, queries ascending; `short` are the queries whose groups are too small."""
+    """A file by ordinals, queries ascending; queries without a group that was kept, by the reason;
+    and how many groups were left out for it."""
 
     arrays: GroupArrays
-    short: np.ndarray
+    dropped: dict[str, np.ndarray]
+    groups_dropped: dict[str, int]
+
+    @property
+    def queries(self) -> np.ndarray:
+        """Every query of the file, ascending."""
+        return np.unique(np.concatenate([self.arrays.query, *self.dropped.values()]))
 
 
 def import_groups(
@@ -50,24 +57,21 @@ def import_groups(
 
     `path`: the file, or the folder of an export. `kind` says what the scores are. Without `size`
     all groups must be of one size; with it longer groups keep their first `size` documents, and
-    queries whose groups are all shorter are dropped with the reason `too_few_documents`. Positives
-    are grade 1, all else 0; how likely a negative was to be drawn is not known (NaN).
+    queries whose groups are all shorter are dropped with the reason `too_few_documents`. Queries
+    whose groups name no positive are dropped with the reason `no_positive`. Positives are grade 1,
+    all else 0; how likely a negative was to be drawn is not known (NaN).
 
     Raises BadInput with the line for a score that is not a finite number or a group that is not
-    well formed, and with the first ten for ids or texts that the collection lacks.
+    well formed (a document twice, one document alone), and with the first ten for ids or texts that
+    the collection lacks.
     """
+    _check_request(kind, size)
     place = Path(path).expanduser().absolute()
-    known = [k for k in SCORE_KINDS if k != RANK]  # no trainer's groups hold ranks
-    if kind not in known:
-        raise UsageError(
-            f"kind={kind} is no kind of a group's scores",
-            do=f"one of {', '.join(known)}; ranks are imported --as scores",
-        )
     content = _content(place, form)
     request = (str(place), content, form, str(collection.artifact.path), size)
     read = _read(*request)
     _check_range(read.arrays.score, kind, place)
-    queries = np.union1d(read.arrays.query, read.short)
+    queries = read.queries
     strategy = str(Call("imported", named=(("content", content[:8]), ("format", form))))
     parameters = {
         "strategy": strategy,
@@ -78,6 +82,8 @@ def import_groups(
         "teacher": teacher,
         "min_grade": 1,
         "positives": "together",
+        # What is left out is counted by group since groups without a positive are.
+        **unless_neutral(left_out=("counted" if read.groups_dropped else None, None)),
     }
     stage = Stage(
         kind="groups",
@@ -93,6 +99,17 @@ def import_groups(
     made = workspace.build(stage, Execution(progress=executor.progress))  # one file, read once
     _read.cache_clear()
     return made
+
+
+def _check_request(kind: str, size: int | None) -> None:
+    if size is not None and size < 2:
+        raise UsageError(f"size={size} is no group", do="a positive and a negative: 2 or more")
+    known = [k for k in SCORE_KINDS if k != RANK]  # no trainer's groups hold ranks
+    if kind not in known:
+        raise UsageError(
+            f"kind={kind} is no kind of a group's scores",
+            do=f"one of {', '.join(known)}; ranks are imported --as scores",
+        )
 
 
 def _check_range(scores: np.ndarray, kind: str, place: Path) -> None:
@@ -112,15 +129,19 @@ class _Importer:
 
     def __init__(self, request: tuple[Any, ...]):
         self.found = _read(*request)
-        self.queries = np.union1d(self.found.arrays.query, self.found.short)
+        self.queries = self.found.queries
 
     def __call__(self, shard: Shard) -> Output:
         queries = self.queries[shard.start : shard.stop]
         low, high = np.searchsorted(self.found.arrays.query, [queries[0], queries[-1] + 1])
-        short = np.intersect1d(queries, self.found.short)
+        without = {
+            reason: np.intersect1d(queries, lost) for reason, lost in self.found.dropped.items()
+        }
+        left_out = {f"groups_{why}": n for why, n in self.found.groups_dropped.items()}
         return Output(
             groups_table(self.found.arrays[int(low) : int(high)]),
-            dropped={"too_few_documents": short.tolist()} if len(short) else {},
+            dropped={reason: lost.tolist() for reason, lost in without.items() if len(lost)},
+            counts=left_out if shard.number == 0 else {},
         )
 
 
@@ -140,6 +161,42 @@ def _read(file: str, content: str, form: str, collection: str, size: int | None)
     whole, rows = Collection.at(collection), list(group_rows(Path(file), form))
     if not rows:
         raise BadInput("the file holds no group", where=file, do="check how it was written")
+    wanted = _size(rows, size, file)
+    by_text = layout_of(form).by_text
+    query = _ordinals([row.query for row in rows], whole.queries, by_text, file)
+    reasons = np.array([_reason(row, wanted) for row in rows])
+    kept = np.flatnonzero(reasons == _KEPT)
+    if not len(kept):
+        short = bool((reasons == SHORT).all())
+        raise BadInput(
+            f"no group has {wanted} documents" if short else "no group has a positive",
+            where=file,
+            do="say a smaller --size" if short else "which documents are relevant must stand there",
+        )
+    order = kept[np.argsort(query[kept], kind="stable")]
+    chosen = [rows[i] for i in order]
+    for row in chosen:
+        _refuse_twice(row, wanted)
+    flat = [doc for row in chosen for doc in row.docs[:wanted]]
+    doc = _ordinals(flat, whole.corpus, by_text, file).reshape(-1, wanted)
+    positives = np.array([row.positives for row in chosen])
+    arrays = GroupArrays(
+        query=query[order],
+        doc=doc,
+        score=np.array([row.scores[:wanted] for row in chosen], np.float32),
+        grade=(np.arange(wanted) < positives[:, None]).astype(np.int8),
+        inclusion=np.where(np.arange(wanted) < positives[:, None], 1, np.nan).astype(np.float32),
+    )
+    lost, dropped = np.setdiff1d(query, arrays.query), {}
+    for reason in (SHORT, NO_POSITIVE):  # a query is dropped once, for the first that holds
+        dropped[reason] = np.intersect1d(lost, query[reasons == reason])
+        lost = np.setdiff1d(lost, dropped[reason])
+    counts = {reason: int((reasons == reason).sum()) for reason in dropped}
+    return _GroupFile(arrays, dropped, {reason: n for reason, n in counts.items() if n})
+
+
+def _size(rows: list[GroupRow], size: int | None, file: str) -> int:
+    """Return the size of the groups: as said, else that of all of them."""
     lengths = np.array([len(row.docs) for row in rows])
     wanted = size or int(lengths.max())
     if size is None and lengths.min() < wanted:
@@ -148,37 +205,32 @@ def _read(file: str, content: str, form: str, collection: str, size: int | None)
             where=file,
             do="say --size: longer groups are cut, queries with shorter ones dropped",
         )
-    by_text = layout_of(form).by_text
-    query = _ordinals([row.query for row in rows], whole.queries, by_text, file)
-    kept = np.flatnonzero(lengths >= wanted)
-    if not len(kept):
-        raise BadInput(f"no group has {wanted} documents", where=file, do="say a smaller --size")
-    order = kept[np.argsort(query[kept], kind="stable")]
-    chosen = [rows[i] for i in order]
-    flat = [doc for row in chosen for doc in row.docs[:wanted]]
-    doc = _ordinals(flat, whole.corpus, by_text, file).reshape(-1, wanted)
-    positives = np.array([row.positives for row in chosen])
-    arrays = GroupArrays(
-        query=query[order],
-        doc=doc,
-        score=_scores(chosen, wanted, file),
-        grade=(np.arange(wanted) < positives[:, None]).astype(np.int8),
-        inclusion=np.where(np.arange(wanted) < positives[:, None], 1, np.nan).astype(np.float32),
-    )
-    return _GroupFile(arrays, np.setdiff1d(query, arrays.query))
+    if wanted < 2:
+        row = rows[0]
+        raise BadInput(
+            f"the group of query {row.query!r} holds "
+            + (f"one document, {row.docs[0]!r}" if row.docs else "no document"),
+            where=str(row.place),
+            do="a group is a positive and at least one negative",
+        )
+    return wanted
 
 
-def _scores(rows: list[GroupRow], size: int, file: str) -> np.ndarray:
-    for row in rows:
-        for doc, score in zip(row.docs[:size], row.scores, strict=False):
-            number = isinstance(score, int | float) and not isinstance(score, bool)
-            if not (number and math.isfinite(score) and abs(score) <= _FLOAT32_MAX):
-                raise BadInput(
-                    f"the score of document {doc!r} is {score!r}, not a finite number",
-                    where=f"{file}, line {row.line}",
-                    do="leave the group out, or give every document its score",
-                )
-    return np.array([row.scores[:size] for row in rows], np.float32)
+def _reason(row: GroupRow, wanted: int) -> str:
+    """Say why a group cannot be kept; `_KEPT` where it can."""
+    if len(row.docs) < wanted:
+        return SHORT
+    return _KEPT if row.positives else NO_POSITIVE
+
+
+def _refuse_twice(row: GroupRow, wanted: int) -> None:
+    doc = first_twice(row.docs[:wanted])
+    if doc is not None:
+        raise BadInput(
+            f"the group of query {shown(row.query)} holds the document {shown(doc)} twice",
+            where=str(row.place),
+            do="keep one of the two, with its score",
+        )
 
 
 def _ordinals(names: list[str], table: TextTable, by_text: bool, file: str) -> np.ndarray:

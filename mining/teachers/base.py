@@ -30,6 +30,8 @@ TEACHERS = Family(
     group="rankmill.teachers",
 )
 MISSING = ("error", "drop_doc", "drop_query")
+CUTS_UNKNOWN = {"cuts": "unknown"}
+"""The parameter of scores whose cut pairs nobody counted; once they were stored as 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Scorer(Protocol):
         """Score once more in float32 pairs that came out as NaN or infinity."""
         ...
 
+
+class Counting(Scorer, Protocol):
+    """A teacher that knows which pairs are longer than it reads."""
+
     def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
         """Say how many of the pairs are longer than the teacher reads."""
         ...
@@ -71,7 +77,8 @@ class Prepared:
     `inputs` are the artifacts that were made for it, so that their cost stays attached; `members`
     are scores among them whose direction is to be judged too. `span` is the declared range, by
     default that of the kind; `missing` what becomes of pairs without a score: "error", "drop_doc"
-    or "drop_query".
+    or "drop_query". `cuts`: the scorer counts the pairs that it cuts (it is `Counting`); where it
+    does not, the scores say nothing about it, which is not the same as 0.
     """
 
     label: str
@@ -86,6 +93,7 @@ class Prepared:
     gpus: int = 0
     span: Range | None = None
     missing: str = "error"
+    cuts: bool = True
 
     @property
     def limits(self) -> Range:

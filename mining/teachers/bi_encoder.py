@@ -13,7 +13,7 @@ from ..models.folder import resolve
 from ..models.precision import CHOICES, settle_compute
 from ..models.vectors import Vectors, dots, same_width
 from ..store import Artifact, Workspace, open_artifact
-from .base import TEACHERS, Prepared, Scored, label_of, prepares
+from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, label_of, prepares
 
 
 @TEACHERS.register("bi_encoder")
@@ -68,6 +68,8 @@ def prepare_bi_encoder(
         for role in ("queries", "corpus")
     }
     same_width(Vectors(vectors["queries"]), Vectors(vectors["corpus"]))
+    # Vectors know how many texts were cut, not which: pairs are counted where there were none.
+    whole = not any(each.counts["truncated"] for each in vectors.values())
     named = replace(teacher, query_model=asked.tag) if teacher.query_model else teacher
     return Prepared(
         label=label_of(named, model),
@@ -76,6 +78,7 @@ def prepare_bi_encoder(
             "model": model.fingerprint,
             "queries": vectors["queries"].fingerprint,
             "corpus": vectors["corpus"].fingerprint,
+            **({} if whole else CUTS_UNKNOWN),
         },
         make=BiEncoderScorer,
         options={role: str(artifact.path) for role, artifact in vectors.items()},
@@ -90,6 +93,7 @@ def prepare_bi_encoder(
         },
         inputs={"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]},
         span=(-1.0, 1.0) if vectors["corpus"].parameters["normalise"] else None,
+        cuts=whole,
     )
 
 
@@ -109,5 +113,5 @@ class BiEncoderScorer:
         return self.score(query, doc)
 
     def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
-        """Return 0: texts are cut when they are encoded, and counted there."""
+        """Return 0; asked only where no text of either side was cut when it was encoded."""
         return 0

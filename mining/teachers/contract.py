@@ -8,12 +8,14 @@ quarantined before.
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 
 from ..errors import BadInput
 from ..score_kinds import RANK
 from ..store import Artifact
+from ..store.tables import list_values
 
 Range = tuple[float, float]
 RANGES: dict[str, Range] = {
@@ -66,6 +68,27 @@ def survey(
             won, lost = won + int(below.sum()), lost + int(above.sum())
     counts |= {"positives_won": won, "positives_lost": lost}
     return {name: count for name, count in counts.items() if count}
+
+
+def tell_probabilities(scores: Artifact) -> None:
+    """Warn of logits that all lie in [0, 1], as probabilities do; losses would squash them."""
+    if scores.metadata["kind"] != "logit":
+        return
+    pairs, ones, low, high = 0, 0, 1.0, 0.0
+    for table in scores.tables():
+        values = list_values(table["logit"])[1]
+        low, high = min(low, values.min(initial=1)), max(high, values.max(initial=0))
+        if not 0 <= low <= high <= 1:
+            return
+        pairs, ones = pairs + len(values), ones + int((values == 1).sum())
+    if pairs >= _PAIRS and low < high:
+        saturated = f", {ones:,} of them saturated at exactly 1" if ones else ""
+        warnings.warn(
+            f"all {pairs:,} scores lie between 0 and 1{saturated}: these look like probabilities, "
+            "and are declared as logits; if so, import them with --kind probability",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def check_arrival(scores: Artifact) -> None:

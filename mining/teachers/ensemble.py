@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..names import Call, parse
 from ..score_kinds import SCORE_KINDS, refuse_ranks
 from ..store import Artifact, Workspace, open_artifact
-from .base import TEACHERS, Prepared, Scored, check_missing, prepares
+from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, check_missing, prepares
 from .lookup import PairScores
 from .scores import score_pool
 
@@ -96,6 +96,7 @@ def prepare_ensemble(
         parameters={
             "members": [member.fingerprint for member in members],
             "missing": teacher.missing,
+            **CUTS_UNKNOWN,
             **calibration,
         },
         make=EnsembleScorer,
@@ -116,6 +117,7 @@ def prepare_ensemble(
             if scale > 0 and weight > 0
         ),
         missing=teacher.missing,
+        cuts=False,  # each member counts what it cuts
         span=(-np.inf, np.inf) if teacher.scales or teacher.shifts else None,
     )
 
@@ -166,7 +168,3 @@ class EnsembleScorer:
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return the same: the members' scores are what they are."""
         return replace(self.score(query, doc), usage={})
-
-    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
-        """Return 0: each member counts what it cuts in its own artifact."""
-        return 0

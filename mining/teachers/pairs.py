@@ -15,7 +15,7 @@ from ..foreign import guarded
 from ..names import nearest
 from ..score_kinds import SCORE_KINDS
 from ..store import Artifact, Workspace, open_artifact
-from .base import TEACHERS, Prepared, Scored
+from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored
 
 _WORK = 100  # of a pair, in tokens: a shard of some thousand pairs
 
@@ -50,10 +50,11 @@ def prepare_pairs(
     return Prepared(
         label=str(teacher),
         kind=kind,
-        parameters={},
+        parameters={**CUTS_UNKNOWN},
         make=PairScorer,
         options={"teacher": str(teacher), "pool": str(pool.path)},
         pair_work=lambda query, doc: np.full(len(doc), _WORK, np.int64),
+        cuts=False,  # what such a teacher leaves unread only it knows
     )
 
 
@@ -84,10 +85,6 @@ class PairScorer:
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Score once more what came out as NaN or infinity."""
         return self.score(query, doc)
-
-    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
-        """Say 0: what such a teacher leaves unread only it knows."""
-        return 0
 
     def _refused(self, what: str, pairs: int) -> PluginError:
         return PluginError(f"{self.title} gave {what} for {pairs} pairs", do="give one number each")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from ..errors import BadInput
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, open_artifact
 from ..store.tables import SCORES
-from .base import Scorer
+from .base import Counting, Scorer
 from .contract import Range, outside, survey
 from .lookup import PairLists, PairScores
 
@@ -45,8 +45,8 @@ class _Pairs:
 class Poisoned:
     """Writes rows of a pool that kill their worker: no scores, their queries dropped."""
 
-    def __init__(self, pool: Artifact):
-        self.pool = PairLists(pool)
+    def __init__(self, pool: Artifact, cuts: bool):
+        self.pool, self.cuts = PairLists(pool), cuts
         self.texts = Queries(pool.input("queries"))
 
     def __call__(self, shard: Shard) -> Output:
@@ -55,7 +55,7 @@ class Poisoned:
         return Output(
             SCORES.empty_table(),
             dropped={KILLED: queries.tolist()},
-            counts={"pairs": 0, "truncated": 0},
+            counts={"pairs": 0, **({"truncated": 0} if self.cuts else {})},
             notes=[f"query {name!r} kills its worker" for name in self.texts.query_ids(queries)],
         )
 
@@ -71,11 +71,12 @@ class ScoreWorker:
         earlier: list[str],
         limits: Range,
         missing: str,
+        cuts: bool,
     ):
         self.pool = PairLists(open_artifact(pool))
         self.make, self.options = make, scorer
         self.earlier = [PairScores(open_artifact(path)) for path in earlier]
-        self.limits, self.missing = limits, missing
+        self.limits, self.missing, self.cuts = limits, missing, cuts
         self._scorer: Scorer | None = None
         self._positives: np.ndarray | None = None
 
@@ -96,7 +97,7 @@ class ScoreWorker:
         bad = ~np.isfinite(pairs.scores) & ~pairs.absent
         notes = self._notes(pairs, bad)
         dropped = {NOT_FINITE: np.unique(pairs.row[bad])}
-        counts = {"pairs": 0, "truncated": 0, "missing": int(pairs.absent.sum())}
+        counts = {"pairs": 0, "missing": int(pairs.absent.sum())}
         out = np.isin(pairs.row, dropped[NOT_FINITE])
         if self.missing == "drop_query":
             dropped[MISSING] = np.setdiff1d(pairs.row[pairs.absent], dropped[NOT_FINITE])
@@ -105,8 +106,8 @@ class ScoreWorker:
         kept = np.delete(np.arange(len(queries)), np.concatenate([*dropped.values()]))
         bounds = np.append(np.searchsorted(pairs.row, kept), len(pairs.row))
         counts["pairs"] = len(pairs.doc)
-        if len(pairs.doc):
-            counts["truncated"] = self.scorer.truncated(pairs.query, pairs.doc)
+        if self.cuts:
+            counts["truncated"] = self._truncated(pairs)
         counts |= survey(pairs.scores, bounds, self._positive(pairs), self.limits)
         edges = pa.array(bounds.astype(np.int32))
         lists = [pa.ListArray.from_arrays(edges, pa.array(v)) for v in (pairs.doc, pairs.scores)]
@@ -117,6 +118,12 @@ class ScoreWorker:
             usage=usage,
             notes=notes,
         )
+
+    def _truncated(self, pairs: _Pairs) -> int:
+        """Count the pairs that are longer than the teacher reads; without pairs none is loaded."""
+        if not len(pairs.doc):
+            return 0
+        return cast("Counting", self.scorer).truncated(pairs.query, pairs.doc)
 
     def _scored(
         self, row: np.ndarray, query: np.ndarray, doc: np.ndarray, usage: dict[str, float]

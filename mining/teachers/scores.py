@@ -20,7 +20,7 @@ from ..models.folder import resolve
 from ..names import Call, parse, unless_neutral
 from ..store import Artifact, Stage, Workspace, split_by_work
 from ..store.tables import SCORES
-from .base import PREPARERS, TEACHERS, Prepared
+from .base import CUTS_UNKNOWN, PREPARERS, TEACHERS, Prepared
 from .contract import check_arrival, range_text
 from .direction import check_choice, check_direction
 from .lookup import PairLists
@@ -28,6 +28,7 @@ from .pairs import prepare_pairs
 from .score_worker import KILLED, NOT_FINITE, Poisoned, ScoreWorker
 
 _SHARD_WORK = 1 << 19  # tokens: about a minute of a small cross-encoder on two cores
+_NO_SCORE = ("allow", *CUTS_UNKNOWN)  # parameters that change no score
 _KINDS = {  # by the architecture that the config names
     "ForSequenceClassification": "cross_encoder",
     "ForCausalLM": "causal_lm",
@@ -107,6 +108,7 @@ def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int)
             "earlier": [str(a.path) for a in earlier_scores(workspace, prepared, pool)],
             "limits": prepared.limits,
             "missing": prepared.missing,
+            "cuts": prepared.cuts,
         },
         metadata={
             "teacher": prepared.label,
@@ -117,7 +119,7 @@ def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int)
         gpus=prepared.gpus,
         quarantine=frozenset({NOT_FINITE, KILLED}),
         allow=allow,
-        poisoned=Poisoned(pool),
+        poisoned=Poisoned(pool, prepared.cuts),
     )
 
 
@@ -139,12 +141,12 @@ def _identity(prepared: Prepared) -> dict[str, Any]:
 
 def earlier_scores(workspace: Workspace, prepared: Prepared, pool: Artifact) -> list[Artifact]:
     """Return the finished scores of the same teacher over the same corpus and queries."""
-    wanted = _identity(prepared)
+    wanted = {k: v for k, v in _identity(prepared).items() if k not in _NO_SCORE}
     texts = {role: pool.inputs[role] for role in ("corpus", "queries")}
     return [
         artifact
         for artifact in workspace.artifacts("scores")
-        if {k: v for k, v in artifact.parameters.items() if k != "allow"} == wanted
+        if {k: v for k, v in artifact.parameters.items() if k not in _NO_SCORE} == wanted
         and {role: artifact.inputs.get(role) for role in texts} == texts
     ]
 

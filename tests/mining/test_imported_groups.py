@@ -119,10 +119,13 @@ def test_queries_in_any_order_and_groups_of_several_sizes(made, tmp_path):
         (row("zz"), r"1 query ids are not in the collection: 'zz'"),
         (row(docs=["d1", "xx", "d3"]), r"1 document ids are not in the collection: 'xx'"),
         (row(scores=[1, 2]), r"3 documents with 2 scores(.|\n)*line 2"),
-        (row(scores=[1, None, 2]), r"the score of document 'd2' is None(.|\n)*line 2"),
-        (row(scores=[1, float("nan"), 2]), r"the score of document 'd2' is nan(.|\n)*line 2"),
-        (row(scores=[1, True, 2]), r"the score of document 'd2' is True(.|\n)*line 2"),
-        (row(docs=["d1", "d1", "d3"]), "a group holds a document twice"),
+        (row(scores=[1, None, 2]), r"'score' of document 'd2' is null, not(.|\n)*line 2"),
+        (row(scores=[1, float("nan"), 2]), r"'score' of document 'd2' is nan, not(.|\n)*line 2"),
+        (row(scores=[1, True, 2]), r"'score' of document 'd2' is true, not(.|\n)*line 2"),
+        (
+            row(docs=["d1", "d1", "d3"]),
+            r"the group of query 'q3' holds the document 'd1' twice(.|\n)*line 2",
+        ),
         ({"qid": "q3", "score": [1]}, r"'docid' is missing(.|\n)*line 2"),
     ],
 )
@@ -167,7 +170,7 @@ def test_files_that_are_not_there_and_requests_that_are_not_known(made, tmp_path
     with pytest.raises(BadInput, match=r"the column 'document_ids' is missing"):
         read_back(made, unlike, "triple")
     texts = tmp_path / "texts.jsonl"
-    texts.write_text(json.dumps({"query": "?", "pos": ["x"], "neg": [], "pos_scores": [1],
-                                 "neg_scores": []}) + "\n")  # fmt: skip
+    texts.write_text(json.dumps({"query": "?", "pos": ["x"], "neg": ["y"], "pos_scores": [1],
+                                 "neg_scores": [0]}) + "\n")  # fmt: skip
     with pytest.raises(BadInput, match=r"1 query texts are not in the collection: '\?'"):
         read_back(made, texts, "flag-embedding")

@@ -181,8 +181,12 @@ def test_unknown_ids_are_refused_or_left_out(
         ("a.json", '{"q0": 1}', "the file is not an object of objects"),
         ("a.jsonl", '{"query_id": "q0", "doc_id": "d1"}', "the field 'query_id|'score'"),
         ("a.jsonl", '{"qid": "q0", "docid": ["d1", "d2"], "score": [1]}', "2 documents and 1 scor"),
-        ("a.jsonl", '{"qid": "q0", "docid": 1.5, "score": 1}', "the id 1.5 is neither text nor a"),
-        ("a.jsonl", '{"qid": "q0", "docid": "d1", "score": true}', "the score True is not a fin"),
+        (
+            "a.jsonl",
+            '{"qid": "q0", "docid": 1.5, "score": 1}',
+            "'docid' is 1.5, neither text nor a",
+        ),
+        ("a.jsonl", '{"qid": "q0", "docid": "d1", "score": true}', "the score true is not a fin"),
         ("a.jsonl", "", "the file holds no score"),
         ("a.parquet", "no parquet", "this is not a readable Parquet file"),
         ("a.pkl.gz", "x", "this is a pickle[\\s\\S]*rankmill unsafe-convert-pickle"),
@@ -357,6 +361,18 @@ def test_the_survey_against_a_loop() -> None:
         "positives_lost": lost,
     }  # fmt: skip
     assert outside(np.asarray([0.0, 1.0002, 1.1, -0.2, np.nan]), (0.0, 1.0)).tolist() == [2, 3]
+
+
+def test_what_nobody_counted_is_not_0(
+    workspace: Workspace, collection: Collection, run: Artifact, tmp_path: Path
+) -> None:
+    """How many pairs were cut when a stored score was made is not known, nor for a mean of such."""
+    path = written(tmp_path / "scores.tsv", drawn(asked(run, collection)))
+    one = f"imported(path={path},kind=logit)"
+    for teacher in (one, f"ensemble(of=[{one},{one}])"):
+        counts = score_pool(workspace, teacher, run).counts
+        assert counts["pairs"] == 30
+        assert "truncated" not in counts
 
 
 def test_what_is_looked_up_is_not_counted_as_scored(

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from ...inputs.blocks import Block, read_blocks
+from ...inputs.row_shapes import Place
 from .. import columns
 from ..base import BLOCK_BYTES, Texts, texts_of
 from ..lines import field, object_of
@@ -46,7 +47,7 @@ def exact_rows(block: Block, layout: Layout) -> Iterator[Row]:
     for number, line in _lines(block):
         if not line or line.isspace():
             continue
-        row = object_of(line, path, number, matters)
+        row = object_of(line, Place(path, number), matters)
         row_id = field(row, layout.ids, path, number, shown=layout.shown)
         title = None
         if layout.title:
@@ -71,7 +72,7 @@ class _Parser:
         seen: dict[str, None] = {}
         for number, line in islice(_lines(first), _PROBED):
             if line and not line.isspace():
-                seen |= dict.fromkeys(object_of(line, first.path, number, frozenset()))
+                seen |= dict.fromkeys(object_of(line, Place(first.path, number), ()))
         self.ids = columns.named(seen, layout.ids)
         self.texts = columns.named(seen, layout.texts)
         self.titles = columns.named(seen, columns.TITLE) if layout.title else []

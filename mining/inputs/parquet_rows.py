@@ -1,0 +1,65 @@
+"""Rows of a Parquet file as Python values, for small files; a refusal names file and row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+from .row_shapes import Place
+
+_ROWS = 4096
+
+
+def parquet_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield (place, row) of every row: all columns, or those named.
+
+    Raises BadInput for a file that is not there or cannot be read as Parquet, and for a column of
+    `columns` that it lacks.
+    """
+    import pyarrow as pa
+
+    number = 0
+    file = opened(path)
+    lost = [name for name in columns if name not in file.schema_arrow.names]
+    if lost:
+        raise BadInput(
+            f"the column {lost[0]!r} is missing; there are {', '.join(file.schema_arrow.names)}",
+            where=path,
+            do=f"columns are {', '.join(columns)}",
+        )
+    batches = file.iter_batches(_ROWS, columns=list(columns) or None)
+    while True:
+        try:
+            batch = next(batches, None)
+            rows = [] if batch is None else batch.to_pylist()
+        except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
+            raise unreadable(path, error) from error
+        if batch is None:
+            return
+        for row in rows:
+            number += 1
+            yield Place(path, number, "row"), row
+
+
+def opened(path: Path) -> Any:
+    """Return an open `pyarrow.parquet.ParquetFile`; raises BadInput with the reason."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise BadInput("there is no such file", where=path, do="give the file, or its folder")
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> BadInput:
+    """Return the refusal of a file that Arrow cannot read."""
+    return BadInput(
+        f"this is not a readable Parquet file: {error}",
+        where=path,
+        do="the file is damaged, truncated or of another format: write or fetch it again",
+    )

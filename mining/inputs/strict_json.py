@@ -1,0 +1,73 @@
+"""JSON as it was meant: a key that stands twice in one object is refused, not half forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container
+from typing import Any
+
+from ..errors import BadInput
+from .row_shapes import first_twice
+
+
+class _Twice(ValueError):
+    """A key that stands twice in one object."""
+
+
+def parse_json(
+    text: str,
+    where: object,
+    do: str,
+    whole: bool = False,
+    matters: Container[str] | None = None,
+) -> Any:
+    """Return the value of a JSON text: a line of a file, or a `whole` file.
+
+    `matters`: only these keys may not stand there twice, and only in the outermost object.
+    Raises BadInput with `where` and `do` for what is no JSON, for an object that names a key twice
+    (the library would keep the last), and for nesting or numbers beyond what can be read.
+    """
+    try:
+        return _DECODER.decode(text) if matters is None else _outermost(text, matters)
+    except _Twice as error:
+        raise BadInput(
+            f"the key {error.args[0]!r} stands there twice in one object",
+            where=str(where),
+            do="keep one of the two; which of them counts is not for a reader to guess",
+        ) from error
+    except json.JSONDecodeError as error:
+        at = f"line {error.lineno}, " if whole else ""
+        raise BadInput(
+            f"invalid JSON: {error.msg} at {at}column {error.colno}", where=str(where), do=do
+        ) from error
+    except RecursionError as error:
+        raise BadInput(
+            "the JSON is nested too deeply to be read", where=str(where), do=do
+        ) from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise BadInput(f"invalid JSON: {error}", where=str(where), do=do) from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _Twice(first_twice(key for key, _ in pairs))
+    return made
+
+
+def _outermost(text: str, matters: Container[str]) -> Any:
+    outer: list[tuple[str, Any]] = []
+
+    def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        outer[:] = pairs  # the outermost object is read last
+        return dict(pairs)
+
+    value = json.loads(text, object_pairs_hook=read)
+    if isinstance(value, dict) and len(value) < len(outer):
+        twice = first_twice(key for key, _ in outer if key in matters)
+        if twice is not None:
+            raise _Twice(twice)
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)

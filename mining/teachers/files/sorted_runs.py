@@ -1,0 +1,153 @@
+"""Scores sorted by (query, document) in as much memory as one run takes, whatever their number.
+
+Pairs are collected until a run is full, sorted, and written as a table of scores; a range of
+queries is then merged from the runs when its part is written. What stands in a run is 8 bytes a
+pair. A pair may occur again with the same score, in one run or in several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ....native.pair_sort import DIGIT_BITS, rising, sort_round
+from ...pair_keys import docs_of, packed, pair_keys, queries_of, unpacked
+from ...store import files
+from ...store.tables import SCORES, list_values
+
+RUN_PAIRS = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Scores of pairs, ascending by key, each pair once: uint64 [n] and float32 [n]."""
+
+    keys: np.ndarray
+    scores: np.ndarray
+
+    def table(self) -> pa.Table:
+        """Return them as a table of scores: one row a query."""
+        query = queries_of(self.keys)
+        starts = np.flatnonzero(np.append(True, query[1:] != query[:-1])) if len(query) else query
+        offsets = pa.array(np.append(starts, len(query)).astype(np.int32))
+        lists = [
+            pa.ListArray.from_arrays(offsets, pa.array(values))
+            for values in (docs_of(self.keys), self.scores)
+        ]
+        return pa.Table.from_arrays([pa.array(query[starts]), *lists], schema=SCORES)
+
+
+class Clash(Exception):
+    """Pairs with two scores: the first of them, its scores, and how many there are."""
+
+    def __init__(self, key: int, scores: tuple[float, float], pairs: int):
+        super().__init__(key, scores, pairs)
+        self.key, self.scores, self.pairs = key, scores, pairs
+
+
+def in_order(keys: np.ndarray, scores: np.ndarray) -> Pairs:
+    """Return pairs in ascending order, one of equal ones; raises Clash for two scores of a pair.
+
+    `keys`: query·2³² + document, uint64 [n]; `scores` float32 [n].
+    """
+    if not rising(keys):
+        keys, scores = _sorted(keys, scores)
+    again = np.flatnonzero(keys[1:] == keys[:-1]) if len(keys) else keys
+    if not len(again):
+        return Pairs(keys, scores)
+    clash = again[scores[again + 1] != scores[again]]
+    if len(clash):
+        two = float(scores[clash[0]]), float(scores[clash[0] + 1])
+        raise Clash(int(keys[clash[0]]), two, len(clash))
+    single = np.ones(len(keys), dtype=bool)
+    single[again + 1] = False
+    return Pairs(keys[single], scores[single])
+
+
+def _sorted(keys: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort stably by key: by digits, over the bits that documents and queries take."""
+    keys, low, width = packed(keys)
+    other = np.empty_like(keys)
+    scores, others = scores.copy(), np.empty_like(scores)
+    for shift in range(0, width, DIGIT_BITS):
+        sort_round(keys, scores, shift, other, others)
+        keys, other, scores, others = other, keys, others, scores
+    return unpacked(keys, low), scores
+
+
+class RunWriter:
+    """Collects pairs and writes a sorted run whenever `limit` of them are there."""
+
+    def __init__(self, folder: Path, name: str, limit: int = RUN_PAIRS):
+        self.folder, self.name, self.limit = folder, name, limit
+        self.runs, self._held = 0, 0
+        self._keys: list[np.ndarray] = []
+        self._scores: list[np.ndarray] = []
+
+    def add(self, query: np.ndarray, doc: np.ndarray, score: np.ndarray) -> None:
+        """Take pairs of ordinals with float32 scores; raises Clash."""
+        keys = pair_keys(query, doc)
+        for start in range(0, len(keys), self.limit):
+            self._keys.append(keys[start : start + self.limit])
+            self._scores.append(score[start : start + self.limit])
+            self._held += len(self._keys[-1])
+            if self._held >= self.limit:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what is held as a run."""
+        if not self._held:
+            return
+        pairs = in_order(np.concatenate(self._keys), np.concatenate(self._scores))
+        self._keys, self._scores, self._held = [], [], 0
+        files.write_arrow(self.folder / f"run-{self.name}-{self.runs:05d}.arrow", pairs.table())
+        self.runs += 1
+
+
+class Runs:
+    """All runs of a folder, mapped: what they hold of a range of queries."""
+
+    def __init__(self, folder: Path):
+        tables = [files.read_arrow(path) for path in sorted(folder.glob("run-*.arrow"))]
+        self._runs = [
+            (t["query"].to_numpy(), *list_values(t["doc"]), list_values(t["logit"])[1])
+            for t in tables
+        ]
+
+    def counts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the queries (uint32, ascending), their pairs, and in how many runs they stand.
+
+        A pair that stands in two runs counts twice.
+        """
+        if not self._runs:
+            return np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.int64)
+        query = np.concatenate([run[0] for run in self._runs])
+        pairs = np.concatenate([np.diff(run[1]) for run in self._runs])
+        distinct, at = np.unique(query, return_inverse=True)
+        total = np.zeros(len(distinct), np.int64)
+        np.add.at(total, at, pairs)
+        return distinct, total, np.bincount(at, minlength=len(distinct))
+
+    def between(self, first: int, last: int) -> Pairs:
+        """Return the pairs of queries first…last (ordinals); raises Clash."""
+        keys, scores = [], []
+        for query, offsets, doc, score in self._runs:
+            low, high = np.searchsorted(query, [first, last + 1])
+            piece = slice(int(offsets[low]), int(offsets[high]))
+            if piece.start < piece.stop:
+                repeated = np.repeat(query[low:high], np.diff(offsets[low : high + 1]))
+                keys.append(pair_keys(repeated, doc[piece]))
+                scores.append(score[piece])
+        if not keys:
+            return Pairs(np.empty(0, np.uint64), np.empty(0, np.float32))
+        return in_order(_one(keys), _one(scores))
+
+
+def _one(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """Join arrays, without a copy where there is one."""
+    several = list(arrays)
+    return several[0] if len(several) == 1 else np.concatenate(several)

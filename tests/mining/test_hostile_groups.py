@@ -1,0 +1,256 @@
+"""Files of groups with something wrong in them: each is refused with its place and its value."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_collection import tiny_beir
+
+from rankmill.mining.collection import collect
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.groups.imported import import_groups
+from rankmill.mining.store import Workspace
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile-groups")
+    return collect(Workspace(folder / "work"), f"beir:{tiny_beir(folder / 'tiny', docs=20)}")
+
+
+def read(collection, path: Path, form: str, **options: Any):
+    options = {"kind": "logit", **options}
+    return import_groups(collection.artifact.workspace, path, collection, form=form, **options)
+
+
+FE: dict[str, Any] = {
+    "query": "x", "pos": ["a"], "neg": ["b"], "pos_scores": [1.0], "neg_scores": [0.5],
+}  # fmt: skip
+TROVE: dict[str, Any] = {"qid": "q1", "docid": ["d1", "d2"], "score": [2, 1]}
+PASSAGES = [{"docid": "d1", "score": 1}], [{"docid": "d2", "score": 0}]
+TEVATRON: dict[str, Any] = {
+    "query_id": "q1", "positive_passages": PASSAGES[0], "negative_passages": PASSAGES[1],
+}  # fmt: skip
+FLAT: dict[str, Any] = {"qid": "q1", "pos": ["d1"], "neg": ["d2"], "pos.score": [2], "neg.score": 1}
+RANKERS: dict[str, Any] = {"query_id": "q1", "doc_id_a": "d1", "doc_id_b": ["d2"]}
+
+LINES = [
+    ("flag-embedding", FE | {"pos": "a"}, "'pos' is 'a', not a list of texts"),
+    ("flag-embedding", FE | {"pos_scores": None}, "'pos_scores' is null, not a list of numbers"),
+    ("flag-embedding", FE | {"neg_scores": 0.5}, "'neg_scores' is 0.5, not a list of numbers"),
+    (
+        "flag-embedding",
+        FE | {"neg_scores": ["0.5"]},
+        "'neg_scores' of document 'b' is '0.5', not a finite number",
+    ),
+    (
+        "flag-embedding",
+        FE | {"neg_scores": [True]},
+        "'neg_scores' of document 'b' is true, not a finite number",
+    ),
+    ("flag-embedding", FE | {"neg": [None]}, "'neg' is null, not a text"),
+    ("flag-embedding", FE | {"neg": {"a": 1}}, "not a list of texts"),
+    ("flag-embedding", FE | {"query": ["x"]}, r"'query' is \['x'\], not a text"),
+    # one positive with two scores, two negatives with one: the sum is right, the sides are not
+    (
+        "flag-embedding",
+        FE | {"neg": ["b", "c"], "pos_scores": [1, 2]},
+        "1 documents with 2 numbers in 'pos_scores'",
+    ),
+    ("trove", TROVE | {"docid": "d1", "score": 1}, "'docid' is 'd1', not a list of ids"),
+    ("trove", TROVE | {"docid": "d1"}, "'docid' is 'd1', not a list of ids"),
+    ("trove", TROVE | {"score": "12"}, "'score' is '12', not a list of numbers"),
+    ("trove", TROVE | {"docid": ["d1", ["d2"]]}, r"'docid' is \['d2'\], neither text nor a whole"),
+    ("trove", TROVE | {"docid": ["d1", 2.0]}, "'docid' is 2.0, neither text nor a whole number"),
+    ("trove", TROVE | {"docid": ["d1", None]}, "'docid' is null, neither text nor"),
+    ("trove", TROVE | {"docid": ["d1", ""]}, "'docid' is '', neither text nor"),
+    ("trove", TROVE | {"qid": True}, "'qid' is true, neither text nor a whole number"),
+    ("trove", TROVE | {"qid": None}, "'qid' is null"),
+    (
+        "trove",
+        TROVE | {"score": [1, 10**400]},
+        "'score' of document 'd2' is 1000.*…, not a finite number",
+    ),
+    (
+        "trove",
+        TROVE | {"score": [1, 1e39]},
+        r"'score' of document 'd2' is 1e\+39, not a finite number",
+    ),
+    ("trove", TROVE | {"docid": ["d1", "d4", "d4"], "score": [1, 2, 2]}, "'q1' .*'d4' twice"),
+    ("trove", TROVE | {"docid": ["d1", "\ud800"]}, r"half a character: lone surrogate \\ud800"),
+    ("trove", TROVE | {"docid": ["d1"], "score": [1]}, "'q1' holds one document, 'd1'"),
+    ("trove", TROVE | {"docid": [], "score": []}, "'q1' holds no document"),
+    ("tevatron", TEVATRON | {"positive_passages": None}, "'positive_passages' is null, not a list"),
+    ("tevatron", TEVATRON | {"positive_passages": PASSAGES[0][0]}, "not a list of passages"),
+    ("tevatron", TEVATRON | {"negative_passages": ["d2"]}, "'d2' stands where an object should"),
+    ("tevatron", TEVATRON | {"negative_passages": [{"docid": "d2"}]}, "'score' is missing"),
+    (
+        "tevatron",
+        TEVATRON | {"negative_passages": [{"docid": "d2", "score": None}]},
+        "'score' of document 'd2' is null, not a finite number",
+    ),
+    ("tevatron", TEVATRON | {"negative_passages": []}, "'q1' holds one document, 'd1'"),
+    ("flat", FLAT | {"pos": None}, "'pos' is null, neither text nor"),
+    (
+        "flat",
+        FLAT | {"pos.score": ["1"]},
+        "'pos.score' of document 'd1' is '1', not a finite number",
+    ),
+    ("flat", FLAT | {"pos.score": [1, 2], "neg.score": []}, "1 documents with 2 numbers in 'pos.s"),
+    ("rankers", RANKERS | {"doc_id_a": ["d1"]}, r"'doc_id_a' is \['d1'\], neither text nor"),
+    ("rankers", RANKERS | {"doc_id_b": [None]}, "'doc_id_b' is null, neither"),
+    ("rankers", RANKERS | {"doc_id_b": ["d9"]}, "'d9' is missing[\\s\\S]*teacher.json, query q1"),
+    ("rankers", RANKERS | {"query_id": "q9"}, "'q9' is missing; there are 'q1'[\\s\\S]*teacher.js"),
+]
+
+
+@pytest.mark.parametrize(("form", "row", "said"), LINES)
+def test_what_a_line_holds(collection, tmp_path, form, row, said):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (tmp_path / "teacher.json").write_text('{"q1": {"d1": 1.5, "d2": null, "d3": 1}}')
+    with pytest.raises(BadInput, match=rf"{said}[\s\S]*line 1"):
+        read(collection, path, form)
+
+
+TEXTS = [
+    ("trove", '{"qid":"q1","docid":["d1","d2"],"docid":["d3","d4"],"score":[1,2]}', "'docid' stan"),
+    (
+        "trove",
+        '{"qid":"q1","qid":"q2","docid":["d1","d2"],"score":[1,2]}',
+        "'qid' stands there twi",
+    ),
+    ("trove", '["q1"]', "a JSON list, not an object"),
+    ("trove", "[" * 200_000, "nested too deeply"),
+    ("trove", '{"qid": ' + "1" * 5000 + "}", "invalid JSON"),
+    (
+        "trove",
+        '{"qid":"q1","docid":["d1","d2"],"score":[1,NaN]}',
+        "'score' of document 'd2' is nan, not a finite",
+    ),
+    ("colbert", "[1,[2,0.5],[3,true]]", "'score' of document '3' is true, not a finite number"),
+    ("colbert", '[1,[2,0.5],[3,"1"]]', "'score' of document '3' is '1', not a finite number"),
+    ("colbert", "[1,[true,0.5],[3,1]]", "True, not a document's number"),
+    ("colbert", "[[1],[2,0.5],[3,1]]", r"'qid' is \[1\], neither text"),
+    ("colbert", "7", r"the line is not \[qid,\[pid,score\],…\]"),
+    ("colbert", "[1,[2,0.5,3]]", r"the line is not \[qid"),
+    ("colbert", "[1,[2,0.5]", "invalid JSON"),
+]
+
+
+@pytest.mark.parametrize(("form", "text", "said"), TEXTS)
+def test_what_is_no_line(collection, tmp_path, form, text, said):
+    path = tmp_path / "train.jsonl"
+    path.write_text(text + "\n")
+    with pytest.raises(BadInput, match=rf"{said}[\s\S]*line 1"):
+        read(collection, path, form)
+
+
+def triple(**columns: Any) -> pa.Table:
+    table = {"query_id": ["q1"], "document_ids": [["d1", "d2"]], "scores": [[2.0, 1.0]]}
+    return pa.table(table | columns)
+
+
+TABLES = [
+    (triple(document_ids=["d1"]), "'document_ids' is 'd1', not a list of ids"),
+    (triple(scores=pa.array([None], pa.list_(pa.float32()))), "'scores' is null, not a list of"),
+    (triple(scores=[[1.0, None]]), "'scores' of document 'd2' is null, not a finite number"),
+    (triple(scores=[["2", "1"]]), "'scores' of document 'd1' is '2', not a finite number"),
+    (triple(document_ids=[["d1", None]]), "'document_ids' is null, neither text nor"),
+    (triple(document_ids=[[1.0, 2.0]]), "'document_ids' is 1.0, neither text nor a whole"),
+    (triple(query_id=pa.array([None], pa.string())), "'query_id' is null"),
+    (triple(document_ids=[["d1", "d1"]]), "'q1' holds the document 'd1' twice"),
+    (triple(scores=[[1.0]]), "2 documents with 1 scores"),
+]
+
+
+@pytest.mark.parametrize(("table", "said"), TABLES)
+def test_what_a_row_of_parquet_holds(collection, tmp_path, table, said):
+    path = tmp_path / "train.parquet"
+    pq.write_table(table, path)
+    with pytest.raises(BadInput, match=rf"{said}[\s\S]*row 1"):
+        read(collection, path, "triple")
+
+
+@pytest.mark.parametrize("column", [pa.int64(), pa.large_string(), pa.string_view()])
+def test_columns_of_other_types_are_read(collection, tmp_path, column):
+    beir = tiny_beir(tmp_path / "numbers", docs=20)
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "qrels/test.tsv"):
+        text = (beir / name).read_text()
+        (beir / name).write_text(text.replace('"d', '"').replace("\td", "\t"))
+    numbered = collect(collection.artifact.workspace, f"beir:{beir}")
+    lists = pa.array([["1", "2"]]).cast(pa.large_list(column))
+    pq.write_table(triple(document_ids=lists), tmp_path / "train.parquet")
+    made = Groups(read(numbered, tmp_path / "train.parquet", "triple")).part(0)
+    assert numbered.corpus.doc_ids(made.doc[0]) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PAR1", b"no parquet at all", b"PAR1" + bytes(64) + b"PAR1"]
+)
+def test_what_is_no_parquet(collection, tmp_path, data):
+    path = tmp_path / "train.parquet"
+    path.write_bytes(data)
+    for form in ("triple", "flat"):
+        with pytest.raises(BadInput, match=r"not a readable Parquet file[\s\S]*train.parquet"):
+            read(collection, path, form)
+
+
+def test_what_is_no_json(collection, tmp_path):
+    path = tmp_path / "train.jsonl"
+    for data, said in (
+        (b"\xff\xfe{", "invalid UTF-8"),
+        (gzip.compress(b"{}" * 500)[:20], "gzip file ends too early"),
+        (b"PAR1\x00", "invalid JSON"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(BadInput, match=said):
+            read(collection, path, "trove")
+    path.write_text(json.dumps(RANKERS) + "\n")
+    for text, said in (
+        ("[]", "stands where an object should"),
+        ('{"q1": 3}', "3 stands where an object should"),
+        ('{"q1": {"d1": 1, "d1": 2, "d2": 3}}', "'d1' stands there twice"),
+        ('{"q1": {"d1": 1, "d2": "3"}}', "'d2' is '3', not a finite number"),
+        ('{"q1": {"d1": 1,', "invalid JSON"),
+    ):
+        (tmp_path / "teacher.json").write_text(text)
+        with pytest.raises(BadInput, match=rf"{said}[\s\S]*teacher.json"):
+            read(collection, path, "rankers")
+
+
+def test_a_compressed_teacher_is_found(collection, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(RANKERS) + "\n")
+    (tmp_path / "teacher.json.gz").write_bytes(gzip.compress(b'{"q1": {"d1": 1.5, "d2": 0.5}}'))
+    assert Groups(read(collection, path, "rankers")).part(0).score.tolist() == [[1.5, 0.5]]
+
+
+def test_groups_without_a_positive_are_left_out_and_counted(collection, tmp_path):
+    path = tmp_path / "train.jsonl"
+    none = TEVATRON | {"query_id": "q2", "positive_passages": []}
+    two = [{"docid": "d1", "score": 1}, {"docid": "d2", "score": 0}]
+    none["negative_passages"] = two
+    short = TEVATRON | {"query_id": "q3", "negative_passages": []}
+    again = TEVATRON | {"positive_passages": [], "negative_passages": two}
+    rows = [TEVATRON, none, short, again]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = read(collection, path, "tevatron", size=2)
+    assert made.rows == 1
+    dropped = {why: collection.queries.query_ids(lost) for why, lost in made.dropped.items()}
+    assert dropped == {"no_positive": ["q2"], "too_few_documents": ["q3"]}
+    assert made.counts == {"groups_no_positive": 2, "groups_too_few_documents": 1}
+    assert np.array_equal(Groups(made).part(0).grade, [[1, 0]])
+    path.write_text(json.dumps(none) + "\n")
+    with pytest.raises(BadInput, match="no group has a positive"):
+        read(collection, path, "tevatron")
+    with pytest.raises(UsageError, match="size=1 is no group"):
+        read(collection, path, "tevatron", size=1)
