@@ -31,7 +31,7 @@ def parse_json(
         return _DECODER.decode(text) if matters is None else _outermost(text, matters)
     except _Twice as error:
         raise BadInput(
-            f"the key {error.args[0]!r} stands there twice in one object",
+            f"the key {error.args[0]!r} stands twice in one object",
             where=str(where),
             do="keep one of the two; which of them counts is not for a reader to guess",
         ) from error

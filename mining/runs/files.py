@@ -243,7 +243,9 @@ def _candidates(
                 doc[kept].astype(np.uint32),
                 lines.rank[at],
                 lines.score[at] * reading.sign,
-                lines.line[at].astype(np.uint32 if lines.line[-1] < 1 << 32 else np.int64),
+                lines.line[at].astype(
+                    np.uint32 if lines.line[-1] <= np.iinfo(np.uint32).max else np.int64
+                ),
             )
         )
     counts["unknown_queries"] = len(strange["queries"])
