@@ -17,7 +17,7 @@ from ..collection.handles import Collection, Corpus, Queries
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups
-from ..pair_keys import pair_keys, queries_of
+from ..pair_keys import docs_of, pair_keys, queries_of
 from ..runs.itself import itself
 from ..runs.pool import Pool
 from ..runs.run import Run
@@ -158,13 +158,13 @@ def _copies_of_positives(groups: Audited) -> np.ndarray:
     """bool [n, k]: a copy, as selection means it, of a positive of the group or of the query."""
     judged = _judged(groups)
     judged = judged[np.isin(queries_of(judged), groups.query)]
-    docs = np.union1d(groups.doc, judged & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    docs = np.union1d(groups.doc, docs_of(judged))
     keys = keys_of(pa.array(groups.corpus.texts(docs), pa.large_string()))
     own = keys[np.searchsorted(docs, groups.doc)]
     # (query, key) of every positive; a key is numbered first, so that both fit into 64 bits
     number = np.unique(keys, return_inverse=True)[1].astype(np.uint32)
     at = number[np.searchsorted(docs, groups.doc)]
-    of_judged = number[np.searchsorted(docs, (judged & np.uint64(0xFFFFFFFF)).astype(np.uint32))]
+    of_judged = number[np.searchsorted(docs, docs_of(judged))]
     positive = groups.positive.copy()
     positive[:, 0] = True
     known = np.concatenate(

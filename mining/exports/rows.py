@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ..collection.handles import Corpus, Queries
 from ..errors import BadInput
 from ..score_kinds import as_shown, name_of
-from ..store import Artifact
+from ..store import Artifact, files
 from ..store.tables import list_values
 
+_BLOCK_ROWS = 20_000
 _WIDEST = 60  # characters of one cell in a table for people
 _LONGEST = 8  # items of one list in a table for people
 
@@ -25,29 +28,54 @@ def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
     An evaluation's queries are those of the run that it judges. Flat columns also gain the text.
     Lists stay lists, item by item. A teacher's scores are named by their kind.
     """
-    makers: dict[str, tuple[str, Callable[..., Any]]] = {
-        "query": ("queries", Queries),
-        "doc": ("corpus", Corpus),
-    }
-    columns: dict[str, pa.Array] = {}
-    for name in table.column_names:
-        column = table[name]
+    return Resolver(artifact)(table)
+
+
+class Resolver:
+    """Names the ordinals of an artifact's tables; the id columns are read once."""
+
+    def __init__(self, artifact: Artifact):
+        self.artifact = artifact
         about = artifact if "run" not in artifact.inputs else artifact.input("run")
-        if artifact.kind == "scores" and name == "logit":
-            columns |= _scores(column.combine_chunks(), artifact.metadata["kind"])
-            continue
-        if name not in makers or makers[name][0] not in about.inputs:
-            columns[name] = column
-            continue
-        role, handle = makers[name]
-        rows = handle(about.input(role))
-        if pa.types.is_nested(column.type):
-            columns[f"{name}_id"] = _resolve_lists(column.combine_chunks(), rows.ids)
-        else:
-            ordinals = column.to_numpy()
-            columns[f"{name}_id"] = pa.array(rows.ids(ordinals))
-            columns[f"{name}_text"] = pa.array(rows.texts(ordinals))
-    return pa.table(columns)
+        known = {"query": ("queries", Queries), "doc": ("corpus", Corpus)}
+        self.rows: dict[str, Any] = {
+            name: handle(about.input(role))
+            for name, (role, handle) in known.items()
+            if role in about.inputs
+        }
+        self._ids: dict[str, pa.Array] = {}
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return the table, resolved."""
+        columns: dict[str, pa.Array] = {}
+        for name in table.column_names:
+            column = table[name]
+            if self.artifact.kind == "scores" and name == "logit":
+                columns |= _scores(column.combine_chunks(), self.artifact.metadata["kind"])
+            elif name not in self.rows:
+                columns[name] = column
+            elif pa.types.is_nested(column.type):
+                columns[f"{name}_id"] = self._lists(name, column.combine_chunks())
+            else:
+                ordinals = column.to_numpy()
+                columns[f"{name}_id"] = self.ids(name, ordinals)
+                columns[f"{name}_text"] = pa.array(self.rows[name].texts(ordinals))
+        return pa.table(columns)
+
+    def ids(self, name: str, ordinals: np.ndarray) -> pa.Array:
+        """Return the ids of many ordinals, as a column: the few of small tables one by one."""
+        rows = self.rows[name]
+        if name not in self._ids and len(ordinals) < len(rows) // 100:
+            return pa.array(rows.ids(ordinals), pa.string())
+        if name not in self._ids:
+            parts = [table[rows.id_column] for _, table in rows.parts()]
+            whole = pa.chunked_array([c for part in parts for c in part.chunks], pa.string())
+            self._ids[name] = whole.cast(pa.large_string()).combine_chunks()
+        return self._ids[name].take(pa.array(ordinals)).cast(pa.string())
+
+    def _lists(self, name: str, column: Any) -> pa.Array:
+        offsets, values = list_values(column)
+        return pa.ListArray.from_arrays(pa.array(offsets.astype("int32")), self.ids(name, values))
 
 
 def _scores(column: Any, kind: str) -> dict[str, pa.Array]:
@@ -59,8 +87,13 @@ def _scores(column: Any, kind: str) -> dict[str, pa.Array]:
 
 def first_rows(artifact: Artifact, count: int | None) -> pa.Table:
     """Return the first `count` rows (all when None), resolved."""
-    tables: list[pa.Table] = []
-    missing = count
+    tables = list(_tables(artifact, count))
+    return resolved(artifact, pa.concat_tables(tables)) if tables else pa.table({})
+
+
+def _tables(artifact: Artifact, count: int | None) -> Iterator[pa.Table]:
+    """Yield the first rows as stored, part by part."""
+    schema, missing = None, count
     for part in artifact.parts:
         if not part.file.endswith(".arrow"):
             raise BadInput(
@@ -69,22 +102,45 @@ def first_rows(artifact: Artifact, count: int | None) -> pa.Table:
                 do="look at the folder: " + ", ".join(p.file for p in artifact.parts[:8]),
             )
         table = artifact.table(part.number)
-        if tables and table.schema != tables[0].schema:
-            break  # an index: parts of other shapes follow
-        tables.append(table if missing is None else table.slice(0, missing))
+        if schema is not None and table.schema != schema:
+            return  # an index: parts of other shapes follow
+        schema = table.schema
+        yield table if missing is None else table.slice(0, missing)
         if missing is not None:
-            missing -= tables[-1].num_rows
+            missing -= table.num_rows
             if missing <= 0:
-                break
-    return resolved(artifact, pa.concat_tables(tables)) if tables else pa.table({})
+                return
+
+
+def write_parquet(artifact: Artifact, count: int | None, target: Path) -> int:
+    """Write the first `count` rows as Parquet, column by column, and return how many there are.
+
+    A block of rows at a time is in memory, never the artifact.
+    """
+    # Ranks are whole or means by what all rows hold, so only these are read whole.
+    ranks = artifact.kind == "scores" and artifact.metadata["kind"] == "rank"
+    tables = [pa.concat_tables(_tables(artifact, count))] if ranks else _tables(artifact, count)
+    named, written, writer = Resolver(artifact), 0, None
+    with files.replacing(target, text=False) as stream:
+        for table in tables:
+            for start in range(0, max(table.num_rows, 1), _BLOCK_ROWS):
+                rows = named(table.slice(start, _BLOCK_ROWS))
+                writer = writer or pq.ParquetWriter(stream, rows.schema)
+                writer.write_table(rows)
+                written += rows.num_rows
+        if writer is not None:
+            writer.close()
+        else:
+            pq.write_table(pa.table({}), stream)
+    return written
 
 
 def all_rows(artifact: Artifact) -> Iterator[dict[str, Any]]:
     """Yield every row, resolved, part by part."""
-    first_rows(artifact, 1)  # refuses what is no table
-    for table in artifact.tables():
+    named = Resolver(artifact)
+    for table in _tables(artifact, None):
         for batch in table.to_batches(max_chunksize=4096):
-            yield from resolved(artifact, pa.Table.from_batches([batch])).to_pylist()
+            yield from named(pa.Table.from_batches([batch])).to_pylist()
 
 
 def html(artifact: Artifact, rows: int = 5) -> str:
@@ -116,9 +172,3 @@ def cell(value: Any) -> str:
         return f"{value:.4g}"
     text = str(value).replace("\n", "⏎").replace("\t", "⇥")
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
-
-
-def _resolve_lists(column: Any, ids: Callable[[np.ndarray], list[str]]) -> pa.Array:
-    offsets, values = list_values(column)
-    flat = pa.array(ids(values), pa.string())
-    return pa.ListArray.from_arrays(pa.array(offsets.astype("int32")), flat)

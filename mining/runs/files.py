@@ -35,6 +35,7 @@ AGAINST_SCORES = "queries_ranked_against_scores"
 _LEFT_OUT = ("unknown_queries", "unknown_documents", "empty_documents")
 _ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
+_UINT32_MAX = np.iinfo(np.uint32).max
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -243,9 +244,7 @@ def _candidates(
                 doc[kept].astype(np.uint32),
                 lines.rank[at],
                 lines.score[at] * reading.sign,
-                lines.line[at].astype(
-                    np.uint32 if lines.line[-1] <= np.iinfo(np.uint32).max else np.int64
-                ),
+                lines.line[at].astype(np.uint32 if lines.line[-1] <= _UINT32_MAX else np.int64),
             )
         )
     counts["unknown_queries"] = len(strange["queries"])

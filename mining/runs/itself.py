@@ -22,7 +22,7 @@ from ..collection.handles import EVERY_QUERY, Collection, Corpus, Qrels, Queries
 from ..collection.id_index import IdIndex
 from ..errors import UsageError
 from ..names import nearest
-from ..pair_keys import pair_keys, queries_of
+from ..pair_keys import docs_of, pair_keys, queries_of
 from ..store import open_artifact
 from ..text.analysis import text_buffers
 
@@ -69,7 +69,7 @@ def itself(
 def of_query(pairs: np.ndarray, query: int) -> np.ndarray:
     """Return the documents (uint32) that are left out for one query."""
     low, high = np.searchsorted(pairs, pair_keys(np.array([query, query + 1]), 0))
-    return (pairs[low:high] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    return docs_of(pairs[low:high])
 
 
 def counts_of(pairs: np.ndarray, queries: np.ndarray) -> np.ndarray:

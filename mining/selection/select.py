@@ -67,8 +67,7 @@ def select_groups(
     the reason `too_few_candidates`, refused (`when_short="error"`) or filled up from the pool at
     random (`fill`). `missing` says what happens to a pool document without a teacher score:
     `error`, `drop_doc`, `drop_query`. A query without a usable positive is dropped as
-    `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents, for strategies
-    that need them.
+    `no_positive`. Draws are keyed by (seed, query_id). `vectors`: of the documents.
 
     Raises UsageError for a malformed request, BadInput for scores that are missing or not finite
     and for a pool of another collection, NothingMade where there is no group at all.
@@ -92,14 +91,17 @@ def select_groups(
     }
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
-    inputs |= keys_for(workspace, collection, copies, executor)
-    inputs |= {"vectors": vectors} if vectors is not None else {}
+    inputs |= keys_for(workspace, collection, copies, executor) | _given(vectors=vectors)
     _check_needs(bound, inputs)
     stage = _stage(parameters, inputs)
     try:
         return workspace.build(stage, executor)
     except NothingMade as nothing:
         raise no_group(Selector(**stage.options), nothing) from None
+
+
+def _given(**artifacts: Artifact | None) -> dict[str, Artifact]:
+    return {role: artifact for role, artifact in artifacts.items() if artifact is not None}
 
 
 def barring(

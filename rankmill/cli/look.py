@@ -50,6 +50,10 @@ def show(
         through = check_place(to).through is not None  # then it may be standard output
     with session(workspace) as here:
         artifact = here.workspace.find(name)
+        if format == "parquet" and to is not None:
+            written = shows.write_parquet(artifact, rows or None, to)
+            typer.echo(f"{to}: {written:,} of {artifact.rows:,} rows")
+            return
         table = shows.first_rows(artifact, rows or None)
         if to is not None:
             shows.write(table, "csv" if format == "table" else format, to)

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from rankmill.mining.errors import UsageError
-from rankmill.mining.exports.rows import cell, first_rows, resolved
+from rankmill.mining.exports.rows import cell, first_rows, resolved, write_parquet
 from rankmill.mining.store import files
 
-__all__ = ["FORMATS", "first_rows", "for_people", "lines", "resolved", "write"]
+__all__ = ["FORMATS", "first_rows", "for_people", "lines", "resolved", "write", "write_parquet"]
 
 FORMATS = ("table", "csv", "jsonl", "parquet")
 

@@ -60,3 +60,17 @@ def test_ranks_are_whole_unless_they_are_means():
     missing = as_shown(np.array([np.nan, -2.0], np.float32), "rank")
     assert np.isnan(missing[0])
     assert missing[1] == 2.0
+
+
+@pytest.mark.parametrize("count", [None, 1, 2, 3])
+@pytest.mark.parametrize("kind", SCORE_KINDS)
+def test_parquet_is_written_in_blocks_with_the_same_rows(
+    workspace, tmp_path, monkeypatch, kind, count
+):
+    monkeypatch.setattr(show, "_BLOCK_ROWS", 1)
+    _, expected = shown(workspace, kind)
+    artifact = next(workspace.artifacts("scores"))
+    written = show.write_parquet(artifact, count, tmp_path / "s.parquet")
+    table = pq.read_table(tmp_path / "s.parquet")
+    assert written == table.num_rows == len(expected[:count])
+    assert table.equals(show.first_rows(artifact, count))

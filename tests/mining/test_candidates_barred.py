@@ -1,6 +1,6 @@
 """Who is no candidate: the query itself, copies of a positive, documents judged as excluded.
 
-Right values follow from the definitions in docs/data.md, on a hand-made collection.
+Right values follow from the definitions in docs/evaluation.md, on a hand-made collection.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def test_what_is_no_json(collection, tmp_path):
     for text, said in (
         ("[]", "stands where an object should"),
         ('{"q1": 3}', "3 stands where an object should"),
-        ('{"q1": {"d1": 1, "d1": 2, "d2": 3}}', "'d1' stands there twice"),
+        ('{"q1": {"d1": 1, "d1": 2, "d2": 3}}', "'d1' stands twice"),
         ('{"q1": {"d1": 1, "d2": "3"}}', "'d2' is '3', not a finite number"),
         ('{"q1": {"d1": 1,', "invalid JSON"),
     ):

@@ -20,7 +20,7 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.inputs.blocks import read_blocks
 from rankmill.mining.runs import trec_lines as trec_module
 from rankmill.mining.runs.files import AGAINST_SCORES, import_run
-from rankmill.mining.runs.pool import pool_runs
+from rankmill.mining.runs.pool import Pool, pool_runs
 from rankmill.mining.runs.run import WITHOUT_CANDIDATES, Run
 from rankmill.mining.runs.trec import to_trec
 from rankmill.mining.runs.trec_lines import NO_RANK, trec_lines
@@ -351,3 +351,20 @@ def test_queries_that_got_nothing_are_counted(made, tmp_path):
     pool = pool_runs(workspace, [one.artifact], collection=collection, split="test")
     assert pool.counts[WITHOUT_CANDIDATES] == 3
     assert lists == {"q1": ["d7"]}
+
+
+def test_a_pool_is_written_as_parquet_by_columns(made, tmp_path, monkeypatch):
+    import pyarrow.parquet as pq
+
+    from rankmill.cli import rows
+
+    workspace, collection = made
+    run = mine(workspace, "random", collection, "test", depth=3)
+    pool = pool_runs(workspace, [run], collection=collection, split="test")
+    monkeypatch.setattr(rows, "_BLOCK_ROWS", 3)
+    assert rows.write_parquet(pool, None, tmp_path / "pool.parquet") == 4
+    table = pq.read_table(tmp_path / "pool.parquet")
+    part = Pool(pool).parts()[0]
+    assert table["query_id"].to_pylist() == collection.queries.query_ids(part.query)
+    docs = np.split(part.doc, part.offsets[1:-1])
+    assert table["doc_id"].to_pylist() == [collection.corpus.doc_ids(one) for one in docs]

@@ -265,8 +265,8 @@ def test_pairs_in_order(pairs, docs):
 
 ODD = [
     # equal keys, at every depth
-    ("a.json", '{"q1":{"d1":1},"q1":{"d4":2}}', "the key 'q1' stands there twice"),
-    ("a.json", '{"q1":{"d1":1,"d1":2}}', "the key 'd1' stands there twice"),
+    ("a.json", '{"q1":{"d1":1},"q1":{"d4":2}}', "the key 'q1' stands twice"),
+    ("a.json", '{"q1":{"d1":1,"d1":2}}', "the key 'd1' stands twice"),
     ("a.jsonl", '{"qid":"q1","qid":"q2","docid":"d1","score":1}', "'qid' stands[\\s\\S]*line 1"),
     ("a.jsonl", '{"qid":"q1","docid":"d1","score":1,"score":1}', "the key 'score' stands"),
     ("a.jsonl", '{"qid":"q1","docid":"d1","score":1,"x":{"y":1,"y":2}}', "the key 'y' stands"),
