@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import BadInput
-from ..inputs.row_shapes import Place
-from ..inputs.strict_json import parse_json
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -65,21 +64,21 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a JSON Lines file."""
     for number, line in read_lines(path):
-        yield number, object_of(line, Place(path, number))
-
-
-def object_of(line: str, place: Place) -> dict[str, Any]:
-    """Return the object of one line of JSON Lines."""
-    value = parse_json(
-        line, place, "one JSON object per line; if it is the last line, the file may be truncated"
-    )
-    if isinstance(value, dict):
-        return value
-    raise BadInput(
-        f"the line holds a JSON {type(value).__name__}, not an object",
-        where=str(place),
-        do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
-    )
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise BadInput(
+                f"invalid JSON: {error.msg} at column {error.colno}",
+                where=f"{path}, line {number}",
+                do="one JSON object per line; if it is the last line, the file may be truncated",
+            ) from error
+        if not isinstance(value, dict):
+            raise BadInput(
+                f"the line holds a JSON {type(value).__name__}, not an object",
+                where=f"{path}, line {number}",
+                do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
+            )
+        yield number, value
 
 
 def field(row: dict[str, Any], names: tuple[str, ...], path: Path, number: int) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .row_shapes import first_twice
+from .row_shapes import Place, first_twice
 
 
 class _Twice(ValueError):
@@ -38,6 +40,27 @@ def parse_json(text: str, where: object, do: str, whole: bool = False) -> Any:
         ) from error
     except ValueError as error:  # a whole number of thousands of digits
         raise BadInput(f"invalid JSON: {error}", where=str(where), do=do) from error
+
+
+def object_of(line: str, place: Place) -> dict[str, Any]:
+    """Return the object of one line of JSON Lines; raises BadInput for anything else."""
+    value = parse_json(
+        line, place, "one JSON object per line; if it is the last line, the file may be truncated"
+    )
+    if isinstance(value, dict):
+        return value
+    raise BadInput(
+        f"the line holds a JSON {type(value).__name__}, not an object",
+        where=str(place),
+        do='write lines such as {"query_id": "q1", …}',
+    )
+
+
+def objects(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield the objects of numbered lines of JSON Lines with their places."""
+    for number, line in lines:
+        place = Place(path, number)
+        yield place, object_of(line, place)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

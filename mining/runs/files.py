@@ -21,7 +21,8 @@ from ..names import Call
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from ..store.files import sha256_of
-from .hard_negatives import Row, rows_of
+from .hard_negatives import Row
+from .negatives import rows_of
 from .run import build_run, run_table
 
 _SHARD_PAIRS = 4_000_000
