@@ -1045,7 +1045,7 @@ KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank
 
 @dataclass(frozen=True)
 class ImportRun(Request["Artifact"]):
-    """Read a TREC run, plain or gzipped; with `system` a hard-negatives file."""
+    """Read a TREC run, plain or gzipped; with `system` a file of negatives without scores."""
 
     verb: ClassVar[str] = "import_run"
     command: ClassVar[str] = "import"
@@ -1057,7 +1057,11 @@ class ImportRun(Request["Artifact"]):
     _: KW_ONLY
     split: Annotated[str, Option("Of a run: its queries.")]
     system: Annotated[
-        str | None, Option("Of a sentence-transformers hard-negatives file: which.")
+        str | None,
+        Option(
+            "Of files of negatives: a system of sentence-transformers' hard negatives, or triples, "
+            "negative_passages, negative_document_ids."
+        ),
     ] = None
 
     def perform(self) -> Artifact:
@@ -1092,7 +1096,8 @@ class ImportScores(Request["Artifact"]):
         str | None,
         Option(
             "Of scores: json, jsonl, tsv, parquet, trec; else by ending. Of groups: triple, "
-            "colbert, tevatron, flag-embedding, trove, rankers, flat."
+            "datasets, rows, colbert, tevatron, flag-embedding, trove, rankers, flat, contrastors, "
+            "lsr, matchmaker."
         ),
     ] = None
     unknown: Annotated[
@@ -1131,7 +1136,10 @@ class ImportGroups(Request["Artifact"]):
     _: KW_ONLY
     format: Annotated[
         str,
-        Option("Of groups: triple, colbert, tevatron, flag-embedding, trove, rankers, flat."),
+        Option(
+            "Of groups: triple, datasets, rows, colbert, tevatron, flag-embedding, trove, rankers, "
+            "flat, contrastors, lsr, matchmaker."
+        ),
     ]
     kind: Annotated[str, KIND]
     size: Annotated[

@@ -23,8 +23,8 @@ from rankmill.mining.teachers.files.imported import import_scores
 
 @dataclass(frozen=True)
 class Way:
-    """How an export comes back: `as_` with `form`, from `file` of its folder. `lost`: what it cannot
-    carry; `grades`: it keeps grades, else positives are grade 1."""
+    """How an export comes back: `as_` with `form`, from `file` of its folder. `lost`: what it
+    cannot carry; `grades`: it keeps grades, else positives are grade 1."""
 
     as_: str
     form: str | None = None
