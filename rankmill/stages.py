@@ -1160,7 +1160,7 @@ KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank
 
 @dataclass(frozen=True)
 class ImportRun(Request["Artifact"]):
-    """Read a TREC run, plain or compressed; with `system` a hard-negatives file.
+    """Read a TREC run, plain or compressed; with `system` a file of negatives without scores.
 
     Lines of queries that the split or the collection lacks are left out and counted, and so are
     queries whose ranks say the opposite of their scores.
@@ -1176,7 +1176,11 @@ class ImportRun(Request["Artifact"]):
     _: KW_ONLY
     split: Annotated[str, Option("Of a run: its queries.")]
     system: Annotated[
-        str | None, Option("Of a sentence-transformers hard-negatives file: which.")
+        str | None,
+        Option(
+            "Of files of negatives: a system of sentence-transformers' hard negatives, or triples, "
+            "negative_passages, negative_document_ids."
+        ),
     ] = None
     tag: Annotated[
         str | None, Option("What the run is called; with it a file needs no tag column.")
@@ -1217,7 +1221,8 @@ class ImportScores(Request["Artifact"]):
         str | None,
         Option(
             "Of scores: json, jsonl, tsv, parquet, trec; else by ending. Of groups: triple, "
-            "colbert, tevatron, flag-embedding, trove, rankers, flat."
+            "datasets, rows, colbert, tevatron, flag-embedding, trove, rankers, flat, contrastors, "
+            "lsr, matchmaker."
         ),
     ] = None
     unknown: Annotated[str, UNKNOWN] = "error"
@@ -1253,7 +1258,10 @@ class ImportGroups(Request["Artifact"]):
     _: KW_ONLY
     format: Annotated[
         str,
-        Option("Of groups: triple, colbert, tevatron, flag-embedding, trove, rankers, flat."),
+        Option(
+            "Of groups: triple, datasets, rows, colbert, tevatron, flag-embedding, trove, rankers, "
+            "flat, contrastors, lsr, matchmaker."
+        ),
     ]
     kind: Annotated[str, KIND]
     size: Annotated[

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
 from ..inputs.blocks import COMPRESSED, explained, open_text
 from ..inputs.row_shapes import Place
-from ..inputs.strict_json import parse_json
+from ..inputs.strict_json import object_of
 from .columns import has_value, named
 
 _BOM = b"\xef\xbb\xbf"
@@ -65,22 +65,6 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a JSON Lines file; a key twice in one object is refused."""
     for number, line in read_lines(path):
         yield number, object_of(line, Place(path, number))
-
-
-def object_of(line: str, place: Place, matters: Container[str] | None = None) -> dict[str, Any]:
-    """Return the object of one line of JSON Lines; a key that it has twice is refused.
-
-    `matters`: only these keys are looked at, and only those of the object itself.
-    """
-    do = "one JSON object per line; if it is the last line, the file may be truncated"
-    value = parse_json(line, place, do, matters=matters)
-    if isinstance(value, dict):
-        return value
-    raise BadInput(
-        f"the line holds a JSON {type(value).__name__}, not an object",
-        where=str(place),
-        do='write lines such as {"_id": "d1", "title": "", "text": "…"}',
-    )
 
 
 def field(

@@ -1,16 +1,24 @@
 """Files of training groups that others wrote, or that we exported: one reader per layout.
 
-triple          folder with train.parquet (query_id, document_ids, scores), or that file
+triple          Parquet (query_id, document_ids, scores), one file or shards; positive_ids, where
+                they stand there, say which documents are positives, else the first is
+datasets        the same with grades, in the folder of our export for load_dataset
+rows            Parquet or JSON Lines of texts: query, positive, negative_1 …, scores; or query,
+                documents, scores; or a pair a row, the rows of a query one after the other
 colbert         JSON lines [qid,[pid,score],…]; the document before its score
 tevatron        JSON lines with positive_passages and negative_passages, each {docid, score, …}
 flag-embedding  JSON lines with query, pos, neg, pos_scores, neg_scores: texts, not ids
 trove           JSON lines {"qid", "docid": […], "score": […]}
 rankers         folder with train.jsonl (query_id, doc_id_a, doc_id_b) and teacher.json
 flat            JSON lines or Parquet with qid, pos, neg, pos.score, neg.score: ids and scores
+contrastors     shards of JSON lines of texts: query, document, negatives, pos_score, scores
+lsr             lines of texts: query, positive, negative and their two scores
+matchmaker      lines of texts: two scores, query, positive, negative
 
 An `id_map.parquet` beside numbered ids leads back to the ids they stand for. ColBERT's own scorer
 prints the reverse order, `[qid, [[score, pid], …]]`; that is another nesting, and is refused.
-Every field is checked for its shape (`row_shapes`), every refusal names the file and the line.
+Every field is checked for its shape (`row_shapes`), every refusal names the file and the line;
+columns may have any of the names of `column_names`.
 """
 
 from __future__ import annotations
@@ -20,8 +28,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import existing, read_lines, read_objects
+from ..collection.lines import existing, read_lines
 from ..errors import BadInput, UsageError
+from ..inputs.column_names import DOC_ID, GRADES, LABELS, POSITIVE_IDS, QUERY_ID, SCORES
+from ..inputs.id_map import ID_MAP, read_id_map
 from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import (
     Place,
@@ -35,29 +45,27 @@ from ..inputs.row_shapes import (
     texts,
 )
 from ..inputs.strict_json import parse_json
+from .rows import GroupRow, called, contrastors, lsr, matchmaker, objects, rows_of_texts, table_rows
 
-ID_MAP = "id_map.parquet"
 _DO = "every document of a group needs its id and its score"
 
 
 @dataclass(frozen=True, slots=True)
-class GroupRow:
-    """One group as it stands in a file: ids (or texts), `positives` of them first."""
-
-    place: Place
-    query: str
-    docs: list[str]
-    scores: list[float]
-    positives: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Layout:
-    """How a layout is read; `by_text`: queries and documents are texts, not ids."""
+    """How a layout is read; `by_text`: queries and documents are texts, not ids. `file`: what the
+    files are called in a folder, a pattern where there may be several."""
 
     file: str
     read: Callable[[Path], Iterator[GroupRow]]
     by_text: bool = False
+
+    def files(self, path: Path) -> list[Path]:
+        """Return the file, or those of a folder by name; raises BadInput where there is none."""
+        found = sorted(path.glob(self.file)) if path.is_dir() else [path]
+        if not found or not found[0].is_file():
+            place = path / self.file if path.is_dir() else path
+            raise BadInput("there is no such file", where=place, do="give the file, or its folder")
+        return found
 
 
 def layout_of(name: str) -> Layout:
@@ -70,16 +78,16 @@ def layout_of(name: str) -> Layout:
 def group_rows(path: Path, name: str) -> Iterator[GroupRow]:
     """Yield the groups of a file, or of an export's folder; numbers resolved through the id map."""
     layout = layout_of(name)
-    file = path / layout.file if path.is_dir() else path
-    ours = _id_map(file.parent / ID_MAP)
-    for row in layout.read(file):
-        if len(row.docs) != len(row.scores):
-            raise BadInput(
-                f"{len(row.docs)} documents with {len(row.scores)} scores",
-                where=str(row.place),
-                do="every document of a group needs its score",
-            )
-        yield _led_back(row, ours) if ours else row
+    for file in layout.files(path):
+        ours = read_id_map(file.parent / ID_MAP)
+        for row in layout.read(file):
+            if len(row.docs) != len(row.scores):
+                raise BadInput(
+                    f"{len(row.docs)} documents with {len(row.scores)} scores",
+                    where=str(row.place),
+                    do="every document of a group needs its score",
+                )
+            yield _led_back(row, ours) if ours else row
 
 
 def _led_back(row: GroupRow, ours: dict[str, dict[str, str]]) -> GroupRow:
@@ -94,28 +102,48 @@ def _led_back(row: GroupRow, ours: dict[str, dict[str, str]]) -> GroupRow:
     return replace(row, query=query, docs=docs)
 
 
-def _id_map(path: Path) -> dict[str, dict[str, str]]:
-    """Return {"query": {number: id}, "document": {number: id}}; empty without a map."""
-    if not path.is_file():
-        return {}
-    made: dict[str, dict[str, str]] = {"query": {}, "document": {}}
-    do = "write the map again, or remove it where ids are no numbers"
-    for place, row in parquet_rows(path):
-        of, ours, theirs = (
-            one_id(field(row, name, place, do), name, place) for name in ("of", "ours", "theirs")
-        )
-        if of not in made:
-            raise BadInput(f"{of!r} is neither query nor document", where=str(place), do=do)
-        made[of][theirs] = ours
-    return made
-
-
 def _triple(path: Path) -> Iterator[GroupRow]:
-    wanted = ("query_id", "document_ids", "scores")
-    for place, row in parquet_rows(path, wanted):
-        docs = ids(row["document_ids"], "document_ids", place)
-        scores = numbers(row["scores"], "scores", place, docs)
-        yield GroupRow(place, one_id(row["query_id"], "query_id", place), docs, scores)
+    for place, row in table_rows(path):
+        query_name, docs_name = (called(row, names, place) for names in (QUERY_ID, DOC_ID))
+        score_name = called(row, (*SCORES, *LABELS), place)
+        query = one_id(row[query_name], query_name, place)
+        docs = ids(row[docs_name], docs_name, place)
+        scores = numbers(row[score_name], score_name, place, docs)
+        read = GroupRow(place, query, docs, scores)
+        grades_name = next((name for name in GRADES if name in row), None)
+        positives_name = next((name for name in POSITIVE_IDS if name in row), None)
+        if grades_name is not None:
+            yield _graded(read, numbers(row[grades_name], grades_name, place, docs))
+        elif positives_name is not None:
+            good = set(ids(row[positives_name], positives_name, place))
+            yield _graded(read, [float(doc in good) for doc in docs])
+        else:
+            yield read
+
+
+def _graded(row: GroupRow, grades: list[float]) -> GroupRow:
+    """Return the group with its positives first, in the order that they have."""
+    if not len(row.docs) == len(grades) == len(row.scores):
+        raise BadInput(
+            f"{len(row.docs)} documents with {len(grades)} grades and {len(row.scores)} scores",
+            where=str(row.place),
+            do="every document of a group needs its score",
+        )
+    for doc, grade in zip(row.docs, grades, strict=True):
+        if not (-128 <= grade <= 127 and grade == int(grade)):
+            raise BadInput(
+                f"the grade {grade:g} of document {doc!r} is not a whole number from -128 to 127",
+                where=str(row.place),
+                do="write grades such as 0, 1, 2",
+            )
+    order = sorted(range(len(grades)), key=lambda at: grades[at] < 1)
+    return replace(
+        row,
+        docs=[row.docs[at] for at in order],
+        scores=[row.scores[at] for at in order],
+        positives=sum(grade >= 1 for grade in grades),
+        grades=[int(grades[at]) for at in order],
+    )
 
 
 def _colbert(path: Path) -> Iterator[GroupRow]:
@@ -139,7 +167,7 @@ def _colbert(path: Path) -> Iterator[GroupRow]:
 
 
 def _tevatron(path: Path) -> Iterator[GroupRow]:
-    for place, row in _objects(path):
+    for place, row in objects(path):
         docs, scores = [], []
         for name in ("positive_passages", "negative_passages"):
             for passage in list_of(field(row, name, place, _DO), name, place, "passages"):
@@ -154,7 +182,7 @@ def _scored(passage: Any, doc: str, place: Place) -> float:
 
 
 def _flag_embedding(path: Path) -> Iterator[GroupRow]:
-    for place, row in _objects(path):
+    for place, row in objects(path):
         sides = [texts(field(row, name, place, _DO), name, place) for name in ("pos", "neg")]
         scores: list[float] = []
         for name, docs in zip(("pos_scores", "neg_scores"), sides, strict=True):
@@ -166,7 +194,7 @@ def _flag_embedding(path: Path) -> Iterator[GroupRow]:
 
 
 def _trove(path: Path) -> Iterator[GroupRow]:
-    for place, row in _objects(path):
+    for place, row in objects(path):
         query, docs, scores = (field(row, name, place, _DO) for name in ("qid", "docid", "score"))
         docs = ids(docs, "docid", place)
         scores = numbers(scores, "score", place, docs)
@@ -178,7 +206,7 @@ def _rankers(path: Path) -> Iterator[GroupRow]:
     do = 'write {"query id": {"document id": 1.5}}'
     whole = "\n".join(line for _, line in read_lines(teacher))
     scores = parse_json(whole, teacher, "the file may be truncated", whole=True)
-    for place, row in _objects(path):
+    for place, row in objects(path):
         query = one_id(field(row, "query_id", place, _DO), "query_id", place)
         first, others = (field(row, name, place, _DO) for name in ("doc_id_a", "doc_id_b"))
         docs = [one_id(first, "doc_id_a", place), *_several(others, "doc_id_b", place)]
@@ -189,7 +217,7 @@ def _rankers(path: Path) -> Iterator[GroupRow]:
 
 
 def _flat(path: Path) -> Iterator[GroupRow]:
-    for place, row in parquet_rows(path) if path.suffix == ".parquet" else _objects(path):
+    for place, row in parquet_rows(path) if path.suffix == ".parquet" else objects(path):
         sides = [_several(field(row, name, place, _DO), name, place) for name in ("pos", "neg")]
         scores = []
         for name, docs in zip(("pos.score", "neg.score"), sides, strict=True):
@@ -216,16 +244,17 @@ def _as_many(docs: list[str], scores: list[float], name: str, place: Place) -> N
         )
 
 
-def _objects(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
-    return ((Place(path, number), row) for number, row in read_objects(path))
-
-
 LAYOUTS = {
-    "triple": Layout("train.parquet", _triple),
+    "triple": Layout("train*.parquet", _triple),
     "colbert": Layout("train.json", _colbert),
     "tevatron": Layout("train.jsonl", _tevatron),
     "flag-embedding": Layout("train/train.jsonl", _flag_embedding, by_text=True),
     "trove": Layout("train.jsonl", _trove),
     "rankers": Layout("train.jsonl", _rankers),
     "flat": Layout("train.jsonl", _flat),
+    "datasets": Layout("groups/train*.parquet", _triple),
+    "rows": Layout("train.*", rows_of_texts, by_text=True),
+    "contrastors": Layout("shard-*.jsonl.gz", contrastors, by_text=True),
+    "lsr": Layout("*.tsv", lsr, by_text=True),
+    "matchmaker": Layout("train.tsv", matchmaker, by_text=True),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection, TextTable, first_ten, resolve
 from ..errors import BadInput, UsageError
+from ..inputs.id_map import ID_MAP
 from ..inputs.row_shapes import first_twice, shown
 from ..names import Call, unless_neutral
 from ..score_kinds import RANK, SCORE_KINDS
@@ -20,9 +22,11 @@ from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.files import sha256_of
 from ..store.tables import groups_schema
 from ..teachers.contract import RANGES, outside, range_text
-from .files import ID_MAP, GroupRow, group_rows, layout_of
+from .files import group_rows, layout_of
 from .format import GroupArrays, groups_table
+from .rows import GroupRow
 
+_HASHED_APART = 4
 _SHARD_QUERIES = 250_000
 SHORT, NO_POSITIVE, _KEPT = "too_few_documents", "no_positive", ""
 
@@ -147,11 +151,12 @@ class _Importer:
 
 def _content(place: Path, form: str) -> str:
     """Hash what will be read: the file, and what stands beside it."""
-    file = place / layout_of(form).file if place.is_dir() else place
-    beside = [file.parent / ID_MAP, file.parent / "teacher.json"]
-    if not file.is_file():
-        raise BadInput("there is no such file", where=file, do="give the file, or its folder")
-    used = [file, *(f for f in beside if f.is_file() and f != file)]
+    read = layout_of(form).files(place)
+    names = (ID_MAP, "teacher.json", "teacher.json.gz")
+    beside = [read[0].parent / name for name in names]
+    used = [*read, *(f for f in beside if f.is_file() and f not in read)]
+    if len(used) > _HASHED_APART:
+        return hashlib.sha256("".join(map(sha256_of, used)).encode()).hexdigest()
     return "".join(sha256_of(f)[: 64 // len(used)] for f in used)
 
 
@@ -184,7 +189,7 @@ def _read(file: str, content: str, form: str, collection: str, size: int | None)
         query=query[order],
         doc=doc,
         score=np.array([row.scores[:wanted] for row in chosen], np.float32),
-        grade=(np.arange(wanted) < positives[:, None]).astype(np.int8),
+        grade=_grades(chosen, wanted),
         inclusion=np.where(np.arange(wanted) < positives[:, None], 1, np.nan).astype(np.float32),
     )
     lost, dropped = np.setdiff1d(query, arrays.query), {}
@@ -193,6 +198,17 @@ def _read(file: str, content: str, form: str, collection: str, size: int | None)
         lost = np.setdiff1d(lost, dropped[reason])
     counts = {reason: int((reasons == reason).sum()) for reason in dropped}
     return _GroupFile(arrays, dropped, {reason: n for reason, n in counts.items() if n})
+
+
+def _grades(rows: list[GroupRow], wanted: int) -> np.ndarray:
+    """Return the grades, int8 [n, wanted]: 1 for positives and 0 else where the file has none."""
+    grades = np.zeros((len(rows), wanted), np.int8)
+    for at, row in enumerate(rows):
+        if row.grades is None:
+            grades[at, : row.positives] = 1
+        else:
+            grades[at] = row.grades[:wanted]
+    return grades
 
 
 def _size(rows: list[GroupRow], size: int | None, file: str) -> int:

@@ -9,13 +9,19 @@ from ..score_kinds import RANK, SCORE_KINDS
 
 Names = tuple[str, ...]
 
-QUERY_ID: Names = ("query_id", "qid", "query-id", "queryid", "question_id", "_id")
+QUERY_ID: Names = ("query_id", "qid", "query-id", "queryid", "question_id", "_id", "QUERY_ID")
 DOC_ID: Names = (
     "doc_id", "docno", "docid", "pid", "corpus-id", "doc-id", "document_id", "passage_id",
-    "doc_ids", "docids", "pids", "document_ids", "passage_ids",
+    "doc_ids", "docids", "pids", "document_ids", "passage_ids", "DOCUMENT_ID",
 )  # fmt: skip
 RANKS: Names = ("rank", "ranks")
-SCORES: Names = ("score", "scores")
+SCORES: Names = ("score", "scores", "SCORE")
+LABELS: Names = ("label", "labels")
+GRADES: Names = ("grades", "grade", "relevance")
+QUERY: Names = ("query", "query_text", "anchor", "question")
+POSITIVE: Names = ("positive", "pos", "document", "positive_passage")
+NEGATIVES: Names = ("negatives", "neg", "negative")
+DOCUMENTS: Names = ("documents", "docs", "passages")
 _SPELLED = {"log-prob": ("log-prob", "log_prob", "log_probability")}
 POSITIVE_IDS: Names = ("positive_ids", "positive_document_ids", "pos_ids")
 

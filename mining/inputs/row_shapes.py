@@ -58,6 +58,15 @@ def one_number(value: Any, name: str, where: object, of: str | None = None) -> f
     raise _refused(value, name, where, "not a finite number", do, of)
 
 
+def number_of(text: str, name: str, where: object, of: str | None = None) -> float:
+    """Return the number that a text spells."""
+    try:
+        return one_number(float(text), name, where, of)
+    except ValueError as error:
+        do = "write a number such as 1.5 or 2e-3"
+        raise _refused(text, name, where, "not a finite number", do, of) from error
+
+
 def list_of(value: Any, name: str, where: object, items: str) -> list[Any]:
     """Return a list as it is; raises BadInput for all else. `items`: what it should hold."""
     if isinstance(value, list):

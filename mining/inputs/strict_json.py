@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .row_shapes import first_twice
+from .row_shapes import Place, first_twice
 
 
 class _Twice(ValueError):
@@ -46,6 +47,29 @@ def parse_json(
         ) from error
     except ValueError as error:  # a whole number of thousands of digits
         raise BadInput(f"invalid JSON: {error}", where=str(where), do=do) from error
+
+
+def object_of(line: str, place: Place, matters: Container[str] | None = None) -> dict[str, Any]:
+    """Return the object of one line of JSON Lines; raises BadInput for anything else.
+
+    `matters`: only these keys may not stand there twice, and only in the object itself.
+    """
+    do = "one JSON object per line; if it is the last line, the file may be truncated"
+    value = parse_json(line, place, do, matters=matters)
+    if isinstance(value, dict):
+        return value
+    raise BadInput(
+        f"the line holds a JSON {type(value).__name__}, not an object",
+        where=str(place),
+        do='write lines such as {"_id": "d1", "text": "…"}',
+    )
+
+
+def objects(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield the objects of numbered lines of JSON Lines with their places."""
+    for number, line in lines:
+        place = Place(path, number)
+        yield place, object_of(line, place)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ..names import Call, nearest, unless_neutral
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from ..store.files import sha256_of
-from .hard_negatives import rows_of
+from .negatives import rows_of
 from .run import build_run, run_table
 from .trec_lines import NO_RANK, Lines, first_tag, trec_lines
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from ..collection.lines import read_lines
 from ..errors import BadInput
+from ..inputs.row_shapes import Place
+from ..inputs.strict_json import object_of
 from ..names import nearest
-from .json_rows import json_object
 
 Row = tuple[int, str, str, int, float]
 """(line, query id, document id, rank, score)"""
@@ -30,8 +31,7 @@ def rows_of(path: Path, system: str) -> Iterator[Row]:
     """
     seen: set[str] = set()
     for number, line in read_lines(path):
-        where = f"{path}, line {number}"
-        row = json_object(line, where)
+        row, where = object_of(line, Place(path, number)), f"{path}, line {number}"
         query_id, systems = _id_of(row.get("qid"), "qid", where), row.get("neg")
         if not isinstance(systems, dict):
             raise _refused("neg", "no object of lists", systems, where)

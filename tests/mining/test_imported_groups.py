@@ -166,8 +166,8 @@ def test_files_that_are_not_there_and_requests_that_are_not_known(made, tmp_path
         read_back(made, trove(tmp_path, row()), "trove", kind="probability")
     with pytest.raises(BadInput, match="the file holds no group"):
         read_back(made, trove(tmp_path), "trove")
-    unlike = export_groups("datasets", *made, tmp_path / "out").path / "groups" / "train.parquet"
-    with pytest.raises(BadInput, match=r"the column 'document_ids' is missing"):
+    unlike = export_groups("datasets", *made, tmp_path / "out").path / "queries" / "train.parquet"
+    with pytest.raises(BadInput, match=r"the column 'doc_id' is missing; there are 'query_id'"):
         read_back(made, unlike, "triple")
     texts = tmp_path / "texts.jsonl"
     texts.write_text(json.dumps({"query": "?", "pos": ["x"], "neg": ["y"], "pos_scores": [1],

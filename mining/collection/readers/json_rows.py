@@ -18,9 +18,10 @@ import pyarrow.json as pj
 
 from ...inputs.blocks import Block, read_blocks
 from ...inputs.row_shapes import Place
+from ...inputs.strict_json import object_of
 from .. import columns
 from ..base import BLOCK_BYTES, Texts, texts_of
-from ..lines import field, object_of
+from ..lines import field
 from .layouts import Layout, Row
 
 _PROBED = 100  # first rows, whose fields are the columns that are looked for

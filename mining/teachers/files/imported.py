@@ -15,6 +15,7 @@ import numpy as np
 
 from ...actors import INLINE, Execution
 from ...errors import BadInput, UsageError
+from ...inputs.id_map import ID_MAP
 from ...names import Call, parse
 from ...score_kinds import RANK, SCORE_KINDS
 from ...store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
@@ -127,7 +128,10 @@ def import_scores(
 
 
 def _content(sources: list[Path]) -> str:
-    """Return the hash of a file; of several, that of their names and hashes."""
+    """Return the hash of a file; of several, an id map beside them too, that of their names and
+    hashes."""
+    beside = sources[0].parent / ID_MAP
+    sources = [*sources, *([beside] if beside.is_file() else [])]
     hashes = [sha256_of(source) for source in sources]
     if len(sources) == 1:
         return hashes[0]

@@ -18,7 +18,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...collection.lines import object_of
 from ...collection.survey import blocks
 from ...errors import BadInput
 from ...inputs.blocks import Block, read_blocks
@@ -26,6 +25,7 @@ from ...inputs.column_names import DOC_ID, QUERY_ID, present, score_names
 from ...inputs.fields import Fields
 from ...inputs.parquet_rows import opened, unreadable
 from ...inputs.row_shapes import Place, shown
+from ...inputs.strict_json import object_of
 from ...score_kinds import RANK
 from .ranks import rank_of
 from .score_files import (

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from ...collection.lines import missing as missing_file
-from ...collection.lines import read_lines, read_objects
+from ...collection.lines import read_lines
 from ...errors import BadInput, UsageError
 from ...inputs.blocks import COMPRESSED
 from ...inputs.column_names import DOC_ID, QUERY_ID, Names, names_of_kind, present, score_names
 from ...inputs.parquet_rows import parquet_rows
 from ...inputs.row_shapes import Place, list_of, one_id, shown
-from ...inputs.strict_json import parse_json
+from ...inputs.strict_json import objects, parse_json
 from ...score_kinds import RANK
 
 _ENDINGS = {
@@ -120,8 +120,8 @@ def _json(path: Path, kind: str) -> Iterator[ScoreRow]:
 
 
 def _jsonl(path: Path, kind: str) -> Iterator[ScoreRow]:
-    for number, row in read_objects(path):
-        yield from rows_of_object(row, Place(path, number), kind)
+    for place, row in objects(path, read_lines(path)):
+        yield from rows_of_object(row, place, kind)
 
 
 def rows_of_object(row: dict[str, Any], place: Place, kind: str) -> Iterator[ScoreRow]:

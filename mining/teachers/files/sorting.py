@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from ...collection.handles import Corpus, Queries, TextTable, first_ten
 from ...collection.id_index import IdIndex
 from ...errors import BadInput, RankmillError
+from ...inputs.id_map import ID_MAP, read_id_map
 from ...pair_keys import docs_of, pair_keys, queries_of
 from ...score_kinds import RANK
 from ...store import Artifact, files, split_by_work
@@ -144,6 +145,18 @@ def _counted(reader: _Reader, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
     return queries, pairs
 
 
+class _Numbered:
+    """Ordinals of the numbers that an export wrote in place of ids."""
+
+    def __init__(self, index: IdIndex, ours: dict[str, str]):
+        self._numbers = IdIndex([pa.array(list(ours), pa.string())])
+        self._ordinals = np.append(index.rows(pa.array(list(ours.values()), pa.string())), -1)
+
+    def rows(self, wanted: pa.Array) -> np.ndarray:
+        """Return the ordinal of each number, int64, −1 where there is none."""
+        return self._ordinals[self._numbers.rows(wanted)]
+
+
 class _Reader:
     """Reads files in ordinals, and keeps what is wrong with them until all are read."""
 
@@ -153,10 +166,12 @@ class _Reader:
             "query": Queries(request.queries),
             "doc": Corpus(request.corpus),
         }
-        self._indexes = {
-            role: IdIndex(part[table.id_column] for _, part in table.parts())
-            for role, table in self.tables.items()
-        }
+        ours = read_id_map(request.sources[0].parent / ID_MAP)
+        self._indexes: dict[str, IdIndex | _Numbered] = {}
+        for role, table in self.tables.items():
+            index = IdIndex(part[table.id_column] for _, part in table.parts())
+            names = ours.get({"query": "query", "doc": "document"}[role])
+            self._indexes[role] = index if names is None else _Numbered(index, names)
         self._unknown: dict[str, dict[str, None]] = {"query": {}, "doc": {}}
         self._outside: tuple[float, str] | None = None
         self._outside_count = 0
