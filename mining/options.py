@@ -30,7 +30,8 @@ class Option:
     the name (a list is said in the singular: `--filter`). `least`, `most`, `above`, `below`: limits
     of a number. `choices`: the only texts. `of`: the kind of artifact that a name stands for.
     `count`: the command line and recipes also read 100k and 1.5M. `output`: what is written there,
-    a `file` or a new `folder`; whether it can be is looked at before any work.
+    a `file` or a new `folder`; whether it can be is looked at before any work. `several`: of a
+    handle, a list will do; on the command line names with commas between.
     """
 
     help: str
@@ -46,6 +47,7 @@ class Option:
     of: str | None = None
     count: bool = False
     output: str | None = None
+    several: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a value outside the limits, or none of the choices."""
@@ -148,6 +150,8 @@ class Field:
                 raise UsageError(f"{self.name}: a mapping from labels is wanted, got {value!r}")
             lists = (one if isinstance(one, list | tuple) else [one] for one in value.values())
             values = [one for several in lists for one in several]
+        elif self.option.several and isinstance(value, list | tuple):
+            values = value
         elif self.form == "list":
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise UsageError(f"{self.name}: a list is wanted, got {value!r}", do="write [a, b]")

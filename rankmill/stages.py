@@ -702,8 +702,19 @@ class Train(Settings, Request["Artifact"]):
             example="bi_encoder(model=PATH,layers=2)",
         ),
     ]
-    groups: Annotated[Artifact, GROUPS]
+    groups: Annotated[
+        Artifact | Sequence[Artifact],
+        Option("Name of groups; several with commas are a blend.", of="groups", several=True),
+    ]
     _: KW_ONLY
+    weights: Annotated[
+        tuple[float, ...] | None,
+        Option(
+            "Of a blend: the share of the examples of each; default: equal.",
+            above=0,
+            example="3,1,1",
+        ),
+    ] = None
     loss: Annotated[str, Option("lce, kl, margin_mse, ranknet_soft, …", example="kl(T=0.05)")] = (
         "kl"
     )
@@ -728,10 +739,13 @@ class Train(Settings, Request["Artifact"]):
         from rankmill.mining.store import files
         from rankmill.training.trainer import train_student
 
+        one = self.groups if not isinstance(self.groups, Sequence) else None
+        if one is None and not self.groups:
+            raise UsageError("a blend of no groups", do="name one or more")
         made = train_student(
-            self.groups.workspace,
+            (one or self.groups[0]).workspace,
             **self.given("to"),
-            collection=_of(self.groups)["collection"],
+            collection=None if one is None else _of(one)["collection"],
             executor=self.where,
         )
         if self.to is not None:

@@ -40,7 +40,7 @@ def budget_of(stream: GroupStream, positions: int) -> Budget:
     A second epoch brings new pairs only where negatives are drawn anew, so the rest is not read.
     """
     stored = stream.order.groups
-    read = positions if stream.negatives is not None else min(positions, stored)
+    read = positions if stream.negatives is not None else min(positions, stream.order.horizon)
     slices = -(-read * stream.size // _KEYS)
     unique = sum(_unique(stream, read, turn, slices) for turn in range(slices))
     return Budget(positions * stream.size, positions, stored, unique)

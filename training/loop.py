@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from ..mining.models.folder import ModelFolder
 from ..mining.models.precision import device
 from ..mining.store import Artifact
 from .allocator import keep_freed_memory
+from .blend import Blend, artifacts_of
 from .budget import Budget, budget_of
 from .checkpoints import load_checkpoint, save_checkpoint
 from .layers import compile_network, recompute_layers
 from .losses import Loss
 from .networks import Network
-from .packing import Limits, TokenColumns
+from .packing import JoinedColumns, Limits, TokenColumns
 from .passes import Passes, autocast
 from .processes import Processes
 from .settings import Settings
@@ -41,7 +42,7 @@ from .validation import EarlyStop, best, not_validated, validate
 class Training:
     """One training run: what it is made of, and the loop.
 
-    `tokens`: token stores by role, "queries" and "corpus". `validation`: held-out groups of the
+    `tokens`: token stores by role, "queries" and "corpus"; for a blend those of each collection. `validation`: held-out groups of the
     same collection. A checkpoint is written every `checkpoint_steps` steps, or `checkpoint_s`
     seconds where that is None.
     """
@@ -52,8 +53,8 @@ class Training:
         model: ModelFolder,
         loss: Loss,
         settings: Settings,
-        groups: Groups,
-        tokens: Mapping[str, Artifact],
+        groups: Groups | Blend,
+        tokens: Mapping[str, Artifact] | Sequence[Mapping[str, Artifact]],
         *,
         validation: Groups | None = None,
         processes: Processes | None = None,
@@ -61,7 +62,8 @@ class Training:
         checkpoint_s: float = 60.0,
     ):
         self.student, self.model, self.loss = student, model, loss
-        self.groups, self.tokens, self.validation = groups, tokens, validation
+        self.groups, self.validation = groups, validation
+        self.tokens = [tokens] if isinstance(tokens, Mapping) else list(tokens)
         self.processes = processes or Processes()
         self.settings = settings = settled(settings, self.processes)
         self.checkpoint_steps, self.checkpoint_s = checkpoint_steps, checkpoint_s
@@ -71,14 +73,29 @@ class Training:
         self.positions = max(1, math.ceil(settings.documents / self.size))  # groups seen in all
         self.steps = math.ceil(self.positions / settings.batch)
         self.micro = self._groups_at_a_time()
-        check_tokens(groups, tokens["queries"], tokens["corpus"])
-        queries, docs = TokenColumns(tokens["queries"]), TokenColumns(tokens["corpus"])
+        self._check_tokens()
+        queries, docs = (self._columns(role) for role in ("queries", "corpus"))
         limits = Limits(settings.query_length, settings.doc_length)
         self.pack = student.packer(model, queries, docs, limits, self._pieces())
         self.stopping: EarlyStop | None = None
         if validation is not None:
             every = settings.validate_steps or max(1, self.steps // 10)
             self.stopping = EarlyStop(every, settings.patience)
+
+    def _check_tokens(self) -> None:
+        """Refuse tokens of other texts than those of the groups, and of the validation."""
+        groups = self.groups
+        if isinstance(groups, Blend):
+            for part, number in zip(groups.parts, groups.collection, strict=True):
+                check_tokens(part, self.tokens[number]["queries"], self.tokens[number]["corpus"])
+        else:
+            check_tokens(groups, self.tokens[0]["queries"], self.tokens[0]["corpus"])
+        if self.validation is not None and len(self.tokens) > 1:
+            check_tokens(self.validation, self.tokens[0]["queries"], self.tokens[0]["corpus"])
+
+    def _columns(self, role: str) -> TokenColumns:
+        stores = [one[role] for one in self.tokens]
+        return TokenColumns(stores[0]) if len(stores) == 1 else JoinedColumns(stores)
 
     @property
     def documents(self) -> int:
@@ -157,8 +174,9 @@ class Training:
 
     def _check_content(self) -> None:
         """Compare all that is read with its hashes before the first step, once per process."""
-        groups = [g.artifact for g in (self.groups, self.validation) if g is not None]
-        for artifact in (*groups, *self.tokens.values()):
+        groups = artifacts_of(self.groups)
+        groups += [] if self.validation is None else [self.validation.artifact]
+        for artifact in (*groups, *(one for roles in self.tokens for one in roles.values())):
             artifact.check_content()
 
     def _build_network(self, here: torch.device) -> Network:

@@ -35,6 +35,15 @@ class Order:
         """Return (epoch, index) of a position."""
         return divmod(position, self.groups)
 
+    @property
+    def horizon(self) -> int:
+        """Positions after which every group has come."""
+        return self.groups
+
+    def epochs(self, start: int, stop: int) -> np.ndarray:
+        """Return the epoch that each position start … stop−1 lies in: int64."""
+        return np.arange(start, stop, dtype=np.int64) // self.groups
+
     def at(self, position: int) -> int:
         """Return the ordinal of the group at one position."""
         return int(self.take(position, position + 1)[0])

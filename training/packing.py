@@ -7,7 +7,7 @@ that changes no score, because a row's score never depends on its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,6 +96,24 @@ class TokenColumns:
         """Copy the kept ids of each text into its row of `ids`, from column `at[i]` on."""
         for first, offsets, values in self.parts:
             copy_rows(texts, first, offsets, values, keep, at, ids)
+
+
+class JoinedColumns(TokenColumns):
+    """Tokens of several collections as those of one, rows one behind the other."""
+
+    def __init__(self, artifacts: Sequence[Artifact]):
+        super().__init__(artifacts[0])
+        self.stores = [TokenColumns(artifact) for artifact in artifacts]
+        self.rows = sum(store.rows for store in self.stores)
+
+    @cached_property
+    def parts(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
+        """The mapped parts: (first row, offsets int32 [rows+1], ids)."""
+        mapped, before = [], 0
+        for store in self.stores:
+            mapped += [(before + first, *arrays) for first, *arrays in store.parts]
+            before += store.rows
+        return mapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +263,8 @@ def _check_room(model: ModelFolder, text: int, template: Template) -> None:
 
 
 def _check_tokenizer(model: ModelFolder, *stores: TokenColumns) -> None:
-    for store in stores:
+    apart = [s for store in stores for s in getattr(store, "stores", [store])]
+    for store in apart:
         made_by = store.artifact.parameters["tokenizer"]
         if made_by != model.tokenizer_hash:
             raise BadInput(

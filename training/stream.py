@@ -20,6 +20,7 @@ from ..mining.errors import BadInput, UsageError
 from ..mining.groups.format import GroupArrays, Groups
 from ..mining.store import Artifact
 from ..native.gather import draw_columns
+from .blend import Blend, BlendedOrder, artifacts_of
 from .order import Order, share
 from .packing import Allocate, Packed
 
@@ -83,7 +84,7 @@ class GroupStream:
 
     def __init__(
         self,
-        groups: Groups,
+        groups: Groups | Blend,
         pack: Packer | None = None,
         *,
         batch: int,
@@ -106,7 +107,11 @@ class GroupStream:
                 do=f"give 1 to {groups.size - 1}, or select larger groups",
             )
         self.groups, self.pack, self.batch, self.seed = groups, pack, batch, seed
-        self.order = Order(len(groups), seed, shuffle)
+        self.order: Order | BlendedOrder = (
+            groups.order(seed, shuffle)
+            if isinstance(groups, Blend)
+            else Order(len(groups), seed, shuffle)
+        )
         self.negatives = negatives
         self.position, self.stop = position, stop
         self.rank, self.world, self.ahead = rank, world, ahead
@@ -120,7 +125,8 @@ class GroupStream:
 
     def check(self) -> None:
         """Compare the content of groups and tokens with their hashes now, not at first touch."""
-        self.groups.artifact.check_content()
+        for artifact in artifacts_of(self.groups):
+            artifact.check_content()
         if self.pack is not None:  # one group: that opens every part of the tokens
             first = self.groups[0]
             self.pack(first.query, first.doc, self._buffers.next())
@@ -205,7 +211,7 @@ class GroupStream:
     def _fewer(self, groups: GroupArrays, first: int) -> GroupArrays:
         """Keep the positive and `negatives` drawn columns of each group."""
         wanted = self.negatives or 0
-        epochs = (first + np.arange(len(groups))) // self.order.groups
+        epochs = self.order.epochs(first, first + len(groups))
         keys = np.empty(len(groups), np.uint64)
         for epoch in np.unique(epochs):
             mine = epochs == epoch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ..mining.models.folder import ModelFolder
 from ..mining.models.precision import settle_compute
 from ..mining.models.tokens import tokens_of
 from ..mining.store import Artifact, Workspace, files, fingerprint_of
+from .blend import Blend, artifacts_of, opened
 from .loop import Training
 from .losses import LOSSES, Loss
 from .packing import Limits
@@ -29,9 +30,10 @@ __all__ = ["Settings", "train_student"]
 def train_student(
     workspace: Workspace,
     student: str | Student,
-    groups: Artifact | str,
+    groups: Artifact | str | Sequence[Artifact | str],
     *,
-    collection: Collection | Artifact | str,
+    collection: Collection | Artifact | str | None = None,
+    weights: Sequence[float] | None = None,
     loss: str | Loss = "kl",
     validation: Artifact | str | None = None,
     checkpoint_steps: int | None = None,
@@ -39,8 +41,11 @@ def train_student(
     executor: Execution = INLINE,
     **settings: Any,
 ) -> Artifact:
-    """Train a student on a groups artifact, or find the trained one; returns a "student" artifact.
+    """Train a student on groups, or find the trained one; returns a "student" artifact.
 
+    Several groups are a blend (`blend.py`): `weights` are their shares of the examples, equal ones
+    by default; they may be of several collections. `collection` (default: what the groups name)
+    is that of one groups artifact.
     `settings` are the fields of `Settings`. The artifact holds `model/` (loads in transformers and
     sentence-transformers), `telemetry.arrow` (one row per step) and `card.json`; `timing.arrow`
     stands beside them, outside the hash. `validation`: held-out groups of the same collection; the
@@ -53,11 +58,11 @@ def train_student(
     chosen, objective = settings_from(settings), LOSSES.parse(loss)
     chosen = replace(chosen, compute=settle_compute(chosen.compute, executor.progress))
     value, model = parse_student(student)
-    stored = Groups.open(workspace, groups)
+    several = [groups] if isinstance(groups, str | Artifact) else list(groups)
+    stored = opened([Groups.open(workspace, one) for one in several], weights)
     held_out = Groups.open(workspace, validation) if validation is not None else None
     objective.check(stored.kind)
-    held = Collection.open(workspace, collection)
-    texts = {"queries": held.queries.artifact, "corpus": held.corpus.artifact}
+    texts = _texts(workspace, stored, collection)
     processes = Processes.here()
     run = Training(
         value,
@@ -65,13 +70,13 @@ def train_student(
         objective,
         chosen,
         stored,
-        _tokens(workspace, texts, value, model, chosen, processes, executor),
+        [_tokens(workspace, one, value, model, chosen, processes, executor) for one in texts],
         validation=held_out,
         processes=processes,
         checkpoint_steps=checkpoint_steps,
         checkpoint_s=checkpoint_s,
     )
-    inputs = {"groups": stored.artifact, **texts}
+    inputs = _numbered([{"groups": one} for one in artifacts_of(stored)]) | _numbered(texts)
     inputs |= {"validation": held_out.artifact} if held_out is not None else {}
     parameters = parameters_of(run)
     place = workspace.folder("student", fingerprint_of("student", parameters, inputs))
@@ -83,6 +88,27 @@ def train_student(
         return usage
 
     return processes.build(workspace, "student", parameters, inputs, write, run.follow)
+
+
+def _texts(
+    workspace: Workspace, groups: Groups | Blend, collection: Collection | Artifact | str | None
+) -> list[dict[str, Artifact]]:
+    """Return the queries and the corpus of each collection that the groups are of."""
+    if isinstance(groups, Blend):
+        return groups.texts
+    if collection is None:
+        return [{role: groups.artifact.input(role) for role in ("queries", "corpus")}]
+    held = Collection.open(workspace, collection)
+    return [{"queries": held.queries.artifact, "corpus": held.corpus.artifact}]
+
+
+def _numbered(inputs: list[dict[str, Artifact]]) -> dict[str, Artifact]:
+    """Return inputs by role; of the second and later ones the role has a number, `groups[2]`."""
+    return {
+        role if number == 1 else f"{role}[{number}]": artifact
+        for number, roles in enumerate(inputs, 1)
+        for role, artifact in roles.items()
+    }
 
 
 def _run(run: Training, scratch: Path, executor: Execution) -> Mapping[str, float]:
@@ -137,12 +163,27 @@ def parameters_of(run: Training) -> dict[str, Any]:
     negatives are those of a share: how many there are is part of the request.
     """
     world = run.processes.world
+    blended = isinstance(run.groups, Blend)
     return {
         **({} if world == 1 else {"processes": world}),
+        **({"blend": list(run.groups.counts)} if blended else {}),
         **identity_of(run.student, run.model),
         "loss": str(run.loss),
         **run.settings.declared(),
         "telemetry": TELEMETRY,
+    }
+
+
+def _blended(groups: Groups | Blend) -> dict[str, Any]:
+    """Say for the card which groups were blended, and what share of the examples each gave."""
+    if not isinstance(groups, Blend):
+        return {}
+    told = zip(groups.parts, groups.shares, strict=True)
+    return {
+        "groups": [
+            {"groups": part.artifact.root_hash, "share": share, "groups_stored": len(part)}
+            for part, share in told
+        ]
     }
 
 
@@ -160,6 +201,7 @@ def write_student(folder: Path, run: Training) -> None:
         "score_kind": run.student.score_kind,
         "teacher_score_kind": run.groups.kind,
         "groups": run.groups.artifact.root_hash,
+        **_blended(run.groups),
         "group_size": run.size,
         "max_length": length,
         "documents_seen": budget.documents,

@@ -179,6 +179,9 @@ def _read(here: Session, field: Field, value: Any) -> Any:
         return numbers(field.name, value)
     if field.type is tuple:
         return [_pair(one) for one in value]
+    if field.type is Handle and field.option.several:
+        several = [_handle(here, field, name.strip()) for name in value.split(",")]
+        return several if len(several) > 1 else several[0]
     if field.type is Handle:
         one = [_handle(here, field, v) for v in (value if field.form == "list" else [value])]
         return one if field.form == "list" else one[0]

@@ -95,7 +95,7 @@ SECTIONS = {
     "statistics": Section(("stats",), frozenset({"min_grade", "compat"})),
     "train": Section(
         ("train",),
-        frozenset({"to"}),
+        frozenset({"to", "weights"}),
         own={
             "losses": Key(dict, {}, "Several losses by short name, instead of loss."),
             "seeds": Key(list, [], "Training seeds, a student for each; default: the seed."),
