@@ -117,9 +117,7 @@ class Collect(Request["Collection"]):
 
         place = self.workspace
         where = place if isinstance(place, Workspace) else Workspace(place)
-        fields = [one.strip() for one in (self.fields or "").split(",") if one.strip()]
-        asked = self.given("spec", "workspace", "fields")
-        return collect(where, self.spec, **asked, fields=fields, executor=self.where)
+        return collect(where, self.spec, **self.given("spec", "workspace"), executor=self.where)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def collect(
     title: str = "title text",
     splits: Sequence[str] = (),
     on: Sequence[str] | Mapping[str, str] = (),
-    fields: Sequence[str] = (),
+    fields: str | None = None,
     excluded_grade: int = EXCLUDED,
     name: str | None = None,
     executor: Execution = INLINE,
@@ -38,8 +38,9 @@ def collect(
     `title`: what a document's text is made of: `title text` (joined with one space), `title+text`
     (the same, and the title can be weighed), `text` or `title`. `splits`: only these; none means
     all. `on`: what is done with odd rows, `kind=action` or a mapping (`policies.KINDS`). `fields`:
-    of `ir:`, the fields that a text is made of. `excluded_grade`: the grade of documents that are
-    neither positive nor negative for their query. `name`: an alias for the collection.
+    of `ir:`, the fields that a text is made of, parted by commas. `excluded_grade`: the grade of
+    documents that are neither positive nor negative for their query. `name`: an alias for the
+    collection.
 
     Everything is read and checked before the first byte is written. Raises BadInput with file and
     line for what cannot be used, UsageError for an unknown kind of source or title policy. One
@@ -51,8 +52,9 @@ def collect(
             f"excluded_grade={excluded_grade} would be a positive", do="give a grade below 1"
         )
     spec = _absolute(spec)
-    reader = open_reader(spec, policies_of(on), fields)
-    request = ingest.Request(spec, title, reader.facts(), reader, tuple(fields), excluded_grade)
+    parts = tuple(part.strip() for part in (fields or "").split(",") if part.strip())
+    reader = open_reader(spec, policies_of(on), parts)
+    request = ingest.Request(spec, title, reader.facts(), reader, parts, excluded_grade)
     splits = _chosen(splits, request.facts["qrels"])
     has_queries = request.facts["queries"] is not None
 

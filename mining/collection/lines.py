@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def object_of(
             twice.clear()  # the outermost object is read last
         if len(made) < len(pairs):
             keys = [key for key, _ in pairs]
-            twice.extend(k for k in made if keys.count(k) > 1 and (not matters or k in matters))
+            twice.extend(k for k in made if keys.count(k) > 1 and (matters is None or k in matters))
         return made
 
     try:
@@ -109,7 +109,7 @@ def object_of(
 
 def field(
     row: dict[str, Any],
-    names: tuple[str, ...],
+    names: Sequence[str],
     path: Path | str,
     number: int,
     word: str = "line",
