@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from typing import Any, Protocol
@@ -83,7 +84,11 @@ def outlines(blocks: Iterable[Texts]) -> Iterator[Outline]:
         sizes = np.zeros(len(block), dtype=np.int64)
         for column in columns:
             sizes += np.asarray(pc.binary_length(column), dtype=np.int64)
-        yield Outline(block.ids, sizes, lambda block=block: block)
+        yield Outline(block.ids, sizes, partial(_itself, block))
+
+
+def _itself(block: Texts) -> Texts:
+    return block
 
 
 @dataclass(frozen=True, slots=True)

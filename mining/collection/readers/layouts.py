@@ -24,7 +24,5 @@ _QUERY_ID = tuple(name for name in columns.QUERY_ID if name not in columns.QUERY
 
 DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "doc_id")
 QUERIES = Layout(_QUERY_ID, columns.QUERY_TEXT, False, "query_id")
-BEIR__QUERY_ID = tuple(name for name in columns.QUERY_ID if name not in columns.QUERY_TEXT)
-
-DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "_id")
+BEIR_DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "_id")
 BEIR_QUERIES = Layout(_QUERY_ID, columns.QUERY_TEXT, False, "_id")
