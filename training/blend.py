@@ -233,7 +233,9 @@ def _refuse_unlike(parts: Sequence[Groups]) -> None:
         ("kind of score", {part.kind: part for part in reversed(parts)}),
     ):
         if len(found) > 1:
-            said = ", ".join(f"{p.artifact.fingerprint[:12]}: {value}" for value, p in found.items())
+            said = ", ".join(
+                f"{p.artifact.fingerprint[:12]}: {value}" for value, p in found.items()
+            )
             raise UsageError(
                 f"groups of other {what} cannot be blended: {said}",
                 do="subsample the larger ones (rankmill subsample --size …)"

@@ -27,7 +27,7 @@ def collect(
     title: str = "title text",
     splits: Sequence[str] = (),
     on: Sequence[str] | Mapping[str, str] = (),
-    fields: Sequence[str] = (),
+    fields: str | None = None,
     excluded_grade: int = EXCLUDED,
     name: str | None = None,
     executor: Execution = INLINE,
@@ -40,8 +40,9 @@ def collect(
     `title`: what a document's text is made of: `title text` (joined with one space), `title+text`
     (the same, and the title can be weighed), `text` or `title`. `splits`: only these; none means
     all. `on`: what is done with odd rows, `kind=action` or a mapping (`policies.KINDS`). `fields`:
-    of `ir:`, the fields that a text is made of. `excluded_grade`: the grade of documents that are
-    neither positive nor negative for their query. `name`: an alias for the collection.
+    of `ir:`, the fields that a text is made of, parted by commas. `excluded_grade`: the grade of
+    documents that are neither positive nor negative for their query. `name`: an alias for the
+    collection.
 
     Everything is read and checked before the first byte is written. Raises BadInput with file and
     line for what cannot be used, UsageError for an unknown kind of source or title policy. One

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..errors import UsageError
 from ..names import nearest
@@ -61,6 +63,32 @@ class Texts:
         ids, texts = self.ids.slice(start, length), self.texts.slice(start, length)
         numbers = self.numbers[start : start + length]
         return Texts(ids, titles, texts, self.where, numbers, self.word)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a first look needs of a block: ids, and the bytes of each row (int64: id, title, text).
+
+    `texts` makes the block itself, for a reader to which lengths are cheaper than texts.
+    """
+
+    ids: pa.StringArray
+    sizes: np.ndarray
+    texts: Callable[[], Texts]
+
+
+def outlines(blocks: Iterable[Texts]) -> Iterator[Outline]:
+    """Yield the outlines of blocks that are there already."""
+    for block in blocks:
+        columns = (block.ids, block.texts, *([] if block.titles is None else [block.titles]))
+        sizes = np.zeros(len(block), dtype=np.int64)
+        for column in columns:
+            sizes += np.asarray(pc.binary_length(column), dtype=np.int64)
+        yield Outline(block.ids, sizes, partial(_itself, block))
+
+
+def _itself(block: Texts) -> Texts:
+    return block
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +189,10 @@ class Reader(Protocol):
 
     def queries(self) -> Iterator[Texts]:
         """Yield every query in file order; nothing where there are none."""
+        ...
+
+    def outline(self, role: str) -> Iterator[Outline]:
+        """Yield the outlines of "corpus" or "queries", in file order."""
         ...
 
     def judgements(self, split: str) -> Judged:

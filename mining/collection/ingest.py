@@ -45,6 +45,8 @@ def joined(policy: str, rows: Texts) -> pa.LargeStringArray:
         return texts
     if policy == "title":
         return titles
+    if not pc.any(pc.greater(pc.binary_length(titles), 0)).as_py():
+        return texts  # what most collections have costs no copy
     both = pc.binary_join_element_wise(titles, texts, pa.scalar(" ", pa.large_string()))
     no_title, no_text = (pc.equal(pc.binary_length(part), 0) for part in (titles, texts))
     return pc.if_else(no_title, texts, pc.if_else(no_text, titles, both))
@@ -96,11 +98,11 @@ def corpus_stage(request: Request, found: Callable[[], Survey]) -> Stage:
         | unless_neutral(fields=(request.fields, ())),
         inputs={},
         schema=corpus_schema(request.title),
-        shards=lambda: found().corpus.plan,
+        shards=lambda: found().texts["corpus"].plan,
         worker=TextWriter,
         options={
             "reader": request.reader,
-            "found": lambda: found().corpus,
+            "found": lambda: found().texts["corpus"],
             "role": "corpus",
             "title": request.title,
         },
@@ -118,11 +120,11 @@ def queries_stage(request: Request, found: Callable[[], Survey]) -> Stage:
         | request.on.identity("duplicate_row", "conflicting_row", "empty_query", "quoted_field"),
         inputs={},
         schema=QUERIES,
-        shards=lambda: found().queries.plan,
+        shards=lambda: found().texts["queries"].plan,
         worker=TextWriter,
         options={
             "reader": request.reader,
-            "found": lambda: found().queries,
+            "found": lambda: found().texts["queries"],
             "role": "queries",
         },
         check=found,

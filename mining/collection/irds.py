@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import BadInput
 from ..names import nearest
 from ..store.files import sha256_of
-from .base import Document, Judged, Texts, judged_of, texts_of
+from .base import Document, Judged, Outline, Texts, judged_of, outlines, texts_of
 from .lines import checked_text, grade_of
 from .policies import Oddities, Policies
 
@@ -87,6 +87,10 @@ class IrDatasetsReader:
         """Return the judgements of one split."""
         rows = ((n, *row) for n, row in enumerate(self._judgements(split), 1))
         return judged_of(rows, self.place("qrels", split), "judgement")
+
+    def outline(self, role: str) -> Iterator[Outline]:
+        """Yield the outlines of the documents or queries."""
+        return outlines(self.documents() if role == "corpus" else self.queries())
 
     def odd(self, role: str, split: str = "") -> Oddities:
         """Return nothing: what is odd is refused."""

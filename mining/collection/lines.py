@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def field(
     row: dict[str, Any],
-    names: tuple[str, ...],
+    names: Sequence[str],
     path: Path | str,
     number: int,
     word: str = "line",

@@ -194,12 +194,12 @@ def _split(qrels: Qrels) -> dict[str, Any]:
 
 def _overlap(one: Qrels, other: Qrels, texts: np.ndarray) -> dict[str, int]:
     """Count what two splits share; `texts`: hash of every query's text."""
-    docs = [np.unique(q.doc[q.grade >= 1]) for q in (one, other)]
-    said = [np.unique(texts[q.queries]) for q in (one, other)]
+    docs, others = (np.unique(q.doc[q.grade >= 1]) for q in (one, other))
+    said, also = (np.unique(texts[q.queries]) for q in (one, other))
     return {
         "queries": len(np.intersect1d(one.queries, other.queries)),
-        "query_texts": len(np.intersect1d(*said)),
-        "positives": len(np.intersect1d(*docs)),
+        "query_texts": len(np.intersect1d(said, also)),
+        "positives": len(np.intersect1d(docs, others)),
     }
 
 

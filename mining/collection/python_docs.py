@@ -27,7 +27,7 @@ from typing import Any
 from ..draws import key_of
 from ..errors import BadInput, UsageError
 from ..names import nearest
-from .base import Judged, Texts, judged_of, texts_of
+from .base import Judged, Outline, Texts, judged_of, outlines, texts_of
 from .policies import Oddities, Policies
 
 PACKAGES = (
@@ -137,6 +137,10 @@ class PythonDocsReader:
         entries = enumerate(self.docstrings.splits[split], 1)
         rows = ((number, f"q:{entry.name}", entry.name, 1) for number, entry in entries)
         return judged_of(rows, self.place("qrels", split), "entry")
+
+    def outline(self, role: str) -> Iterator[Outline]:
+        """Yield the outlines of the documents or queries."""
+        return outlines(self.documents() if role == "corpus" else self.queries())
 
     def odd(self, role: str, split: str = "") -> Oddities:
         """Return nothing: what is not usable is left out and counted."""

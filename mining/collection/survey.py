@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from ..errors import BadInput
 from ..store import Shard
-from .base import Judged, Reader, Texts
+from .base import Judged, Outline, Reader
 from .handles import blank, first_ten
 from .policies import Oddities, option
 
@@ -47,10 +47,9 @@ class Rows:
 
 @dataclass(slots=True)
 class Survey:
-    """What is written: the rows of corpus and queries, and the judgements of each split."""
+    """What is written: the rows by role (corpus, queries), and the judgements of each split."""
 
-    corpus: Rows
-    queries: Rows | None = None
+    texts: dict[str, Rows]
     judged: dict[str, Judged] = field(default_factory=dict)
     odd: dict[str, Oddities] = field(default_factory=dict)
 
@@ -59,9 +58,10 @@ def look_through(reader: Reader, splits: Iterable[str], has_queries: bool) -> Su
     """Check everything; raises BadInput, and nothing has been written by then."""
     odd = {split: reader.odd("qrels", split) for split in splits}
     judged = {split: _judgements(reader, split, odd[split]) for split in odd}
-    queries = _rows(reader, "queries", reader.queries()) if has_queries else None
-    corpus = _rows(reader, "corpus", reader.documents())
-    survey = Survey(corpus, queries, judged, odd)
+    queries = _rows(reader, "queries") if has_queries else None
+    corpus = _rows(reader, "corpus")
+    texts = {"corpus": corpus} | ({"queries": queries} if queries is not None else {})
+    survey = Survey(texts, judged, odd)
     if queries is not None:
         _drop_of_emptied(survey, queries)
         _dangling(reader, survey, "queries", queries)
@@ -212,16 +212,16 @@ def _positives(reader: Reader, split: str, judged: Judged) -> None:
 # ---- documents and queries --------------------------------------------------------------------
 
 
-def _rows(reader: Reader, role: str, stream: Iterator[Texts]) -> Rows:
+def _rows(reader: Reader, role: str) -> Rows:
     """Plan the parts of the corpus or the queries; sees to ids that stand twice and empty rows."""
     noun = "documents" if role == "corpus" else "queries"
     hashes, lengths, empty = [], [], []
     total = 0
-    for block in stream:
+    for block in reader.outline(role):
         hashes.append(hashes_of(block.ids))
-        lengths.append(_bytes(block))
+        lengths.append(block.sizes)
         empty += _empty(reader, role, block, total)
-        total += len(block)
+        total += len(block.ids)
     if not total:
         raise BadInput(
             f"there are no {noun}: empty {role}", where=reader.place(role), do="check the file"
@@ -256,21 +256,13 @@ def plan_of(sizes: np.ndarray) -> list[Shard]:
     return plan
 
 
-def _bytes(block: Texts) -> np.ndarray:
-    """Return the length of id, title and text of each row: int64."""
-    length = np.asarray(pc.binary_length(block.ids), dtype=np.int64)
-    length = length + np.asarray(pc.binary_length(block.texts), dtype=np.int64)
-    if block.titles is not None:
-        length = length + np.asarray(pc.binary_length(block.titles), dtype=np.int64)
-    return length
-
-
-def _empty(reader: Reader, role: str, block: Texts, before: int) -> list[tuple[int, str, str]]:
+def _empty(reader: Reader, role: str, outline: Outline, before: int) -> list[tuple[int, str, str]]:
     """Return (row, id, id and place) of empty queries that are to be dropped, or refuse them."""
     kind = "empty_document" if role == "corpus" else "empty_query"
     action = reader.on[kind]
     if action == "keep":
         return []
+    block = outline.texts()
     visible = ~np.asarray(blank(block.texts))
     if block.titles is not None:
         visible |= ~np.asarray(blank(block.titles))

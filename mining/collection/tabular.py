@@ -15,14 +15,15 @@ from typing import Any
 from ..errors import BadInput, UsageError
 from ..inputs.blocks import COMPRESSED
 from ..store.files import sha256_of
-from .base import Judged, Texts
-from .lines import missing, unpacked_name
+from . import columns
+from .base import Judged, Outline, Texts, outlines
+from .lines import missing, object_of, read_lines, unpacked_name
 from .policies import Oddities, Policies
 from .readers.json_rows import jsonl_texts
 from .readers.judgement_files import ENDINGS, ending_of, qrels_files, read_judgements, reading_of
 from .readers.layouts import DOCUMENTS, QUERIES, Layout
-from .readers.parquet_rows import parquet_texts
-from .readers.tsv_rows import quoted_fields, table_of, tsv_texts
+from .readers.parquet_rows import parquet_names, parquet_texts
+from .readers.tsv_rows import quoted_fields, table_of, tsv_outlines, tsv_texts
 
 Row = tuple[int, dict[str, Any]]
 """(line or row number from 1, fields by name)."""
@@ -119,7 +120,16 @@ class TabularReader:
                     reading[f"columns {number}"] = " ".join(map(str, table.order))
                 if self._marked(path, self.layouts[role]):
                     reading[f"quoting {number}"] = "csv"
+            elif role == "corpus" and _passages(self.names_of(path)):
+                reading[f"ids {number}"] = "pid"
         return _fact([sha256_of(path) for path in self.files[role]], reading)
+
+    def names_of(self, path: Path) -> list[str]:
+        """Return the columns of a Parquet file, or the keys of the first JSON object."""
+        if unpacked_name(path.name).endswith(".parquet"):
+            return parquet_names(path)
+        number, line = next(((n, line) for n, line in read_lines(path) if line.strip()), (0, "{}"))
+        return list(object_of(line, path, number, frozenset()))
 
     def _is_table(self, path: Path) -> bool:
         return self.ending == ".tsv" and not unpacked_name(path.name).endswith(".parquet")
@@ -133,6 +143,15 @@ class TabularReader:
         """Yield every query."""
         for path in self.files["queries"]:
             yield from self.texts("queries", path)
+
+    def outline(self, role: str) -> Iterator[Outline]:
+        """Yield the outlines of documents or queries; of TSV files without copying the texts."""
+        layout = self.layouts[role]
+        for path in self.files[role]:
+            if self._is_table(path) and not self._marked(path, layout):
+                yield from tsv_outlines(path, layout)
+            else:
+                yield from outlines(self.texts(role, path))
 
     def judgements(self, split: str) -> Judged:
         """Return the judgements of one split."""
@@ -180,17 +199,17 @@ class ParquetReader(TabularReader):
 
     ending = ".parquet"
 
-    def rows(self, path: Path, columns: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
+    def rows(self, path: Path, names: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
         """Yield the rows by column name; columns that mean nothing here are not read."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        wanted = {name for known in columns for name in known}
+        wanted = {name for known in names for name in known}
         try:
             with pq.ParquetFile(path) as file:
-                names = [name for name in file.schema_arrow.names if name in wanted]
+                found = [name for name in file.schema_arrow.names if name in wanted]
                 number = 0
-                for batch in file.iter_batches(8192, columns=names):
+                for batch in file.iter_batches(8192, columns=found):
                     for row in batch.to_pylist():
                         number += 1
                         yield number, {k: v for k, v in row.items() if v is not None}
@@ -207,6 +226,18 @@ def _fact(hashes: list[str], reading: dict[str, str]) -> Any:
     if len(hashes) == 1 and not reading:
         return hashes[0]
     return {"files": hashes, **({"reading": reading} if reading else {})}
+
+
+def _passages(names: Sequence[str]) -> bool:
+    """Say whether rows hold the ids of a passage and of the document that it was cut from.
+
+    The document's was once taken for the row's own, so what is read by the other has an identity of
+    its own.
+    """
+    return (
+        columns.named(names, columns.DOC_ID)[:1] == ["pid"]
+        and len(columns.named(names, ("docid", "docno"))) > 0
+    )
 
 
 def _named(place: Path, names: Sequence[str], endings: Sequence[str]) -> list[Path]:

@@ -62,12 +62,13 @@ def read_blocks(
         pieces = _pieces(stream, path, size)
         ahead = reader.submit(next, pieces, None)
         line = 1
-        while (data := ahead.result()) is not None:
+        while (piece := ahead.result()) is not None:
             ahead = reader.submit(next, pieces, None)
+            data, feeds = piece
             block = Block(np.frombuffer(data, np.uint8), line, path)
             _check_utf8(block)
             yield block
-            line += data.count(b"\n")
+            line += feeds
 
 
 @contextlib.contextmanager
@@ -121,20 +122,24 @@ def _damaged(path: Path, line: int, error: Exception) -> BadInput:
     )
 
 
-def _pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[bytes]:
-    """Yield bytes that end with a line feed, but the last; nothing for an empty file."""
+def _pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[tuple[bytes, int]]:
+    """Yield bytes that end with a line feed, but the last, and how many line feeds they hold;
+    nothing for an empty file."""
     counted = [0]
     with explained(path, counted):
-        rest = stream.read(len(_BOM)).removeprefix(_BOM)
-        while read := stream.read(size):
-            rest += read
-            cut = rest.rfind(b"\n") + 1
-            if cut:
-                counted[0] += rest.count(b"\n", 0, cut)
-                yield rest[:cut]
-                rest = rest[cut:]
+        head, rest = stream.read(len(_BOM)).removeprefix(_BOM), b""
+        while read := head + stream.read(size):
+            head = b""
+            cut = read.rfind(b"\n") + 1
+            if not cut:
+                rest += read
+                continue
+            feeds = read.count(b"\n")
+            counted[0] += feeds
+            yield b"".join((rest, memoryview(read)[:cut])), feeds
+            rest = read[cut:]
     if rest:
-        yield rest
+        yield rest, 0
 
 
 def _check_utf8(block: Block) -> None:

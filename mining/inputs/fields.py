@@ -60,6 +60,10 @@ class Fields:
         """Return one field of every line, or of the rows given; each must have it."""
         return self._strings(column, self._ends[:, column], rows)
 
+    def sizes(self, column: int, rows: np.ndarray) -> np.ndarray:
+        """Return how many bytes one field of the rows given has, int64."""
+        return (self._ends[rows, column] - self._begins[rows, column]).astype(np.int64)
+
     def rest(self, column: int, rows: np.ndarray | None = None) -> pa.StringArray:
         """Return everything from one field to the end of the line."""
         return self._strings(column, self._stops, rows)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import namedtuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -278,3 +279,83 @@ def test_unknown_variant_and_missing_package_are_refused(workspace, monkeypatch)
     monkeypatch.setattr(python_docs, "HELD_OUT", "not_installed_here")
     with pytest.raises(BadInput, match=r"not_installed_here, which is not installed(.|\n)*pip"):
         PythonDocsReader("held-out").facts()
+
+
+# ---- ir_datasets: documents and queries of any type ----------------------------------------------
+
+
+def register(monkeypatch, doc, query=None):
+    """Register a data set of one document and one query of any types, as ir_datasets holds them."""
+    import ir_datasets
+    from ir_datasets.formats import BaseDocs, BaseQrels, BaseQueries, GenericQuery, TrecQrel
+
+    class Docs(BaseDocs):
+        docs_iter = lambda self: iter([doc])  # noqa: E731
+        docs_cls = lambda self: type(doc)  # noqa: E731
+        docs_count = lambda self: 1  # noqa: E731
+
+    class Queries(BaseQueries):
+        queries_iter = lambda self: iter([query or GenericQuery("q1", "red fox")])  # noqa: E731
+
+    class Qrels(BaseQrels):
+        qrels_iter = lambda self: iter([TrecQrel("q1", "1", 1, "0")])  # noqa: E731
+        qrels_defs = lambda self: {}  # noqa: E731
+
+    known = dict(ir_datasets.registry._registered)
+    monkeypatch.setattr(ir_datasets.registry, "_registered", known)
+    ir_datasets.registry.register("odd", ir_datasets.Dataset(Docs(), Queries(), Qrels()))
+
+
+@pytest.mark.parametrize(
+    ("values", "fields", "text"),
+    [
+        ({"title": ["A", "B"], "text": "red fox"}, None, "A B red fox"),
+        ({"title": None, "body": "red fox"}, None, "red fox"),
+        ({"title": "A", "abstract": None}, None, "A"),
+        ({"body": "red"}, None, "red"),
+        ({"headline": "h", "lead": "l", "year": 1999}, "headline,lead,year", "h l 1999"),
+        ({"title": "A", "body": "b", "url": "u"}, "title, body, url", "A b u"),
+        ({"title": "A", "body": "b", "url": "u"}, "url", "u"),
+        ({"title": "A", "text": "b", "keys": ("x", "y")}, "keys,text", "x y b"),
+    ],
+)
+def test_documents_of_any_type(workspace, monkeypatch, values, fields, text):
+    doc = namedtuple("Doc", ["doc_id", *values])("1", *values.values())
+    register(monkeypatch, doc)
+    assert collect(workspace, "ir:odd", fields=fields).corpus.text(0) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "fields", "said"),
+    [
+        ({"headline": "h"}, None, r"fields are doc_id, headline(.|\n)*--fields headline"),
+        ({"title": "A", "body": {"a": 1}}, None, r"'body' is a dict(.|\n)*document 1"),
+        ({"title": [1], "text": "x"}, None, "'title' is a list"),
+        ({"text": "x"}, "txt", r"no field 'txt'(.|\n)*did you mean text"),
+    ],
+)
+def test_documents_that_are_refused(workspace, monkeypatch, values, fields, said):
+    doc = namedtuple("Doc", ["doc_id", *values])("1", *values.values())
+    register(monkeypatch, doc)
+    with pytest.raises(BadInput, match=said):
+        collect(workspace, "ir:odd", fields=fields)
+    assert not workspace.root.exists()
+
+
+class NoText(namedtuple("NoText", ["query_id", "text"])):
+    def default_text(self):
+        return self.text
+
+
+@pytest.mark.parametrize("query", [NoText("q1", None), namedtuple("Q", ["query_id"])("q1")])
+def test_queries_without_text_are_refused(workspace, monkeypatch, query):
+    register(monkeypatch, namedtuple("Doc", ["doc_id", "body"])("1", "x"), query)
+    with pytest.raises(BadInput, match="no text for query 'q1'|without a default text"):
+        collect(workspace, "ir:odd")
+
+
+def test_fields_are_of_ir_datasets_only(workspace, tmp_path):
+    with pytest.raises(UsageError, match="only documents of ir_datasets"):
+        collect(workspace, f"jsonl:{tmp_path}", fields="title")
+    with pytest.raises(UsageError, match="no fields to choose"):
+        collect(workspace, "python-docs", fields="title")

@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from rankmill.mining.collection.policies import KINDS
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.store import Workspace
 
+Files = Mapping[str, bytes | str]
+
 DOCS = [{"_id": str(n), "title": "", "text": f"word{n} common"} for n in range(1, 9)]
 QUERIES = [{"_id": str(n), "text": f"word{n}"} for n in range(1, 5)]
 
@@ -34,7 +37,7 @@ def lines(rows: list[dict[str, Any]]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
-def folder(place: Path, files: dict[str, bytes | str]) -> Path:
+def folder(place: Path, files: Files) -> Path:
     """Write a BEIR folder of 8 documents and 4 queries, and the files given, which come first."""
     whole = {"corpus.jsonl": lines(DOCS), "queries.jsonl": lines(QUERIES), **files}
     for name, data in whole.items():
@@ -55,7 +58,7 @@ def texts(found: Collection) -> dict[str, str]:
     return dict(zip(found.corpus.ids(rows), found.corpus.texts(rows), strict=True))
 
 
-def csv_written(rows: list[list[Any]], quoting: int = csv.QUOTE_MINIMAL) -> str:
+def csv_written(rows: Sequence[list[Any]], quoting: int = csv.QUOTE_MINIMAL) -> str:
     out = io.StringIO()
     csv.writer(out, delimiter="\t", quoting=quoting).writerows(rows)  # type: ignore[arg-type]
     return out.getvalue()
@@ -140,9 +143,10 @@ IDS = ['"Heroes"_album', "plain", 'a"b', '"', '""', "d, e", " f "]
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
 def test_ids_that_csv_quoted(workspace: Workspace, tmp_path: Path, quoting: int) -> None:
-    rows = [["query-id", "corpus-id", "score"], *([n % 4 + 1, i, 1] for n, i in enumerate(IDS))]
+    header: list[Any] = ["query-id", "corpus-id", "score"]
+    rows = [header, *([n % 4 + 1, i, 1] for n, i in enumerate(IDS))]
     documents = lines([{"_id": i, "text": "x"} for i in IDS])
-    files = {"corpus.jsonl": documents, "qrels/test.tsv": csv_written(rows, quoting)}
+    files: Files = {"corpus.jsonl": documents, "qrels/test.tsv": csv_written(rows, quoting)}
     found = collect(workspace, f"beir:{folder(tmp_path, files)}")
     assert {d for _, d, _ in judged(found)} == set(IDS)
 
@@ -463,7 +467,7 @@ def test_conflicting_rows(workspace: Workspace, tmp_path: Path, action: str, tex
 def test_empty_queries_are_dropped_with_their_judgements(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    files = {
+    files: Files = {
         "queries.jsonl": lines([*QUERIES[:2], {"_id": "3", "text": " \n"}]),
         "qrels/test.tsv": "1\t5\t1\n3\t7\t1\n2\t6\t2\n",
     }
@@ -555,7 +559,7 @@ def test_the_overview_counts_what_there_is(workspace: Workspace, tmp_path: Path)
         {"_id": "q3", "text": "zwei"},
         {"_id": "q4", "text": "allein"},
     ]
-    files = {
+    files: Files = {
         "corpus.jsonl": lines(documents),
         "queries.jsonl": lines(queries),
         "qrels/train.tsv": "q1\t1\t2\nq1\t2\t0\nq2\t1\t1\n",

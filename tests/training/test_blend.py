@@ -70,7 +70,8 @@ def test_one_part_is_the_order_of_its_groups_alone():
 
 
 @pytest.mark.parametrize(
-    "weights", [(0, 1), (-1, 2), (float("nan"), 1), (float("inf"), 1), (1, 1e9), (True, 1), ("1", 1)]
+    "weights",
+    [(0, 1), (-1, 2), (float("nan"), 1), (float("inf"), 1), (1, 1e9), (True, 1), ("1", 1)],
 )
 def test_weights_that_are_no_shares_are_refused(weights):
     with pytest.raises(UsageError, match="weight"):
@@ -102,7 +103,9 @@ def test_a_blend_reads_the_groups_of_its_parts(parts):
     first, second = parts[:2]
     rows = np.array([len(first), 0, len(blend) - 1, 2])
     taken = blend.take(rows)
-    for at, (part, row) in enumerate([(second, 0), (first, 0), (second, len(second) - 1), (first, 2)]):
+    for at, (part, row) in enumerate(
+        [(second, 0), (first, 0), (second, len(second) - 1), (first, 2)]
+    ):
         one = part[row]
         for name in ("query", "doc", "score", "grade", "inclusion"):
             assert (getattr(taken, name)[at] == getattr(one, name)[0]).all()

@@ -24,7 +24,7 @@ from ..base import BLOCK_BYTES, Texts, texts_of
 from ..lines import field
 from .layouts import Layout, Row
 
-_PROBED = 100  # first rows, whose fields are the columns that are looked for
+_PROBED = 100  # first rows, in which other spellings of the names are looked for
 _PIECE = 4 << 20
 
 
@@ -66,7 +66,10 @@ def _lines(block: Block) -> Iterator[tuple[int, str]]:
 
 
 class _Parser:
-    """Parses blocks into the columns that the first rows of the file have."""
+    """Parses blocks into the columns of the table of names, and spellings that the first rows have.
+
+    A spelling of its own that only later rows have is found where a row lacks id or text otherwise.
+    """
 
     def __init__(self, first: Block, layout: Layout):
         self.layout = layout
@@ -74,6 +77,8 @@ class _Parser:
         for number, line in islice(_lines(first), _PROBED):
             if line and not line.isspace():
                 seen |= dict.fromkeys(object_of(line, Place(first.path, number), ()))
+        for name in (*layout.ids, *layout.texts, *columns.TITLE):  # which later rows may have
+            seen |= dict.fromkeys((name, name.replace("_", "-") if name[0] != "_" else name))
         self.ids = columns.named(seen, layout.ids)
         self.texts = columns.named(seen, layout.texts)
         self.titles = columns.named(seen, columns.TITLE) if layout.title else []
@@ -113,9 +118,8 @@ class _Parser:
             return None
         titles = None
         if self.layout.title:
-            none = pa.array([""] * lines, pa.string()) if not self.titles else None
-            titles = none if none is not None else pc.fill_null(_first_of(table, self.titles), "")
-            titles = titles.cast(pa.large_string())
+            found = _first_of(table, self.titles) if self.titles else pa.repeat("", lines)
+            titles = pc.fill_null(found, "").cast(pa.large_string())
         numbers = block.first_line + np.arange(lines, dtype=np.int64)
         return Texts(
             ids.cast(pa.string()), titles, texts.cast(pa.large_string()), str(block.path), numbers
@@ -133,5 +137,6 @@ def _an_object_a_line(block: Block, starts: np.ndarray, stops: np.ndarray) -> bo
 
 def _first_of(table: pa.Table, names: list[str]) -> pa.Array:
     """Return per row the first value that is not null."""
-    found = [table[name].combine_chunks() for name in names]
+    held = [name for name in names if table[name].null_count < table.num_rows] or names[:1]
+    found = [table[name].combine_chunks() for name in held]
     return found[0] if len(found) == 1 else pc.coalesce(*found)

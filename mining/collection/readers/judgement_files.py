@@ -205,13 +205,13 @@ def _by_blocks(path: Path) -> Judged | None:
         read.append((fields.text(query, rows), fields.text(doc, rows), grades, numbers))
     if not read:
         return None
-    queries, docs, marks, numbers = zip(*read, strict=True)
+    queries, docs, marks, places = zip(*read, strict=True)
     return Judged(
         pa.concat_arrays(queries),
         pa.concat_arrays(docs),
         np.concatenate([one.to_numpy() for one in marks]).astype(np.int32),
         str(path),
-        np.concatenate(numbers),
+        np.concatenate(places),
     )
 
 

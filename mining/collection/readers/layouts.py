@@ -20,7 +20,9 @@ class Layout:
     shown: str
 
 
+_QUERY_ID = tuple(name for name in columns.QUERY_ID if name not in columns.QUERY_TEXT)
+
 DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "doc_id")
-QUERIES = Layout(columns.QUERY_ID, columns.QUERY_TEXT, False, "query_id")
+QUERIES = Layout(_QUERY_ID, columns.QUERY_TEXT, False, "query_id")
 BEIR_DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "_id")
-BEIR_QUERIES = Layout(columns.QUERY_ID, columns.QUERY_TEXT, False, "_id")
+BEIR_QUERIES = Layout(_QUERY_ID, columns.QUERY_TEXT, False, "_id")

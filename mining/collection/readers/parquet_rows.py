@@ -25,7 +25,7 @@ def parquet_texts(
         names = file.schema_arrow.names
         ids = wanted(path, names, id_names)
         text = wanted(path, names, texts, but=ids)
-        heading = (columns.named(names, columns.TITLE) or [None])[0] if title else None
+        heading = next(iter(columns.named(names, columns.TITLE)), None) if title else None
         number = 0
         for batch in file.iter_batches(BLOCK, columns=[n for n in (ids, text, heading) if n]):
             rows = np.arange(number + 1, number + 1 + len(batch), dtype=np.int64)
@@ -60,6 +60,12 @@ def parquet_judgements(path: Path) -> Judged:
         np.arange(1, len(batch) + 1, dtype=np.int64),
         "row",
     )
+
+
+def parquet_names(path: Path) -> list[str]:
+    """Return the names of the columns of one file."""
+    with _opened(path) as file:
+        return list(file.schema_arrow.names)
 
 
 @contextlib.contextmanager
@@ -106,7 +112,7 @@ def texts_of(
 ) -> pa.LargeStringArray:
     """Return a column of texts; with `nulls` those are empty, and a column that is not there is."""
     if name is None:
-        return pa.array([""] * len(batch), pa.large_string())
+        return pa.repeat("", len(batch)).cast(pa.large_string())
     column = _plain(batch[name])
     if nulls:
         column = column.cast(pa.large_string()) if pa.types.is_null(column.type) else column

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...errors import BadInput
 from ...inputs.blocks import read_blocks
 from ...inputs.fields import Fields
 from .. import columns
-from ..base import BLOCK_BYTES, Texts
+from ..base import BLOCK_BYTES, Outline, Texts
 from ..lines import read_lines
 from .layouts import Layout
 from .quoting import Evidence, unquoted, unquoted_column
@@ -23,21 +23,40 @@ from .quoting import Evidence, unquoted, unquoted_column
 def tsv_texts(path: Path, layout: Layout, unquote: bool) -> Iterator[Texts]:
     """Yield the rows of a tab-separated file; `unquote`: csv's quotation marks are taken away."""
     table = table_of(path, layout)
+    for fields, rows in _blocks(path, table):
+        yield _texts(fields, rows, table, layout, unquote)
+
+
+def tsv_outlines(path: Path, layout: Layout) -> Iterator[Outline]:
+    """Yield the outlines of a file without quoting: ids, and lengths as the kernel found them."""
+    table = table_of(path, layout)
     ids, title, text = table.order
+    for fields, rows in _blocks(path, table):
+        places = [i for i in (ids, title, text) if i is not None]
+        sizes = sum((fields.sizes(i, rows) for i in places), np.zeros(len(rows), np.int64))
+        texts = partial(_texts, fields, rows, table, layout, False)
+        yield Outline(fields.text(ids, rows), sizes, texts)
+
+
+def _blocks(path: Path, table: Table) -> Iterator[tuple[Fields, np.ndarray]]:
     for block in read_blocks(path, size=BLOCK_BYTES):
         fields = Fields(block, table.width)
         rows = _checked(fields, table)
-        if not len(rows):
-            continue
-        cells = {i: fields.text(i, rows) for i in (ids, title, text) if i is not None}
-        if unquote:
-            cells = {i: unquoted_column(column) for i, column in cells.items()}
-        titles = None
-        if layout.title:
-            titles = pa.array([""] * len(rows)) if title is None else cells[title]
-            titles = titles.cast(pa.large_string())
-        body = cells[text].cast(pa.large_string())
-        yield Texts(cells[ids], titles, body, str(path), fields.lines[rows])
+        if len(rows):
+            yield fields, rows
+
+
+def _texts(fields: Fields, rows: np.ndarray, table: Table, layout: Layout, unquote: bool) -> Texts:
+    ids, title, text = table.order
+    cells = {i: fields.text(i, rows) for i in (ids, title, text) if i is not None}
+    if unquote:
+        cells = {i: unquoted_column(column) for i, column in cells.items()}
+    titles = None
+    if layout.title:
+        titles = pa.repeat("", len(rows)) if title is None else cells[title]
+        titles = titles.cast(pa.large_string())
+    body, where = cells[text].cast(pa.large_string()), str(fields.block.path)
+    return Texts(cells[ids], titles, body, where, fields.lines[rows])
 
 
 def _checked(fields: Fields, table: Table) -> np.ndarray:
@@ -106,14 +125,11 @@ def _as_ever(cells: list[str], layout: Layout, order: list[int | None]) -> bool:
     Other headers were taken for rows, or for other columns: what is read by them has an identity of
     its own.
     """
-    ids = ("doc_id", "_id", "id", "docid", "docno", "pid")
+    ids: columns.Names = ("doc_id", "_id", "id", "docid", "docno", "pid")
     if not layout.title:
         ids = ("query_id", "_id", "id", "qid")
-    texts = ("text", "contents", "body", "passage", "query")
-    before = [
-        next((cells.index(name) for name in names if name in cells), None)
-        for names in (ids, texts, ("title",))
-    ]
+    known: list[columns.Names] = [ids, ("text", "contents", "body", "passage", "query"), ("title",)]
+    before = [next((cells.index(name) for name in names if name in cells), None) for names in known]
     return cells[0] in ids and before == order
 
 
