@@ -72,7 +72,7 @@ class Clearer:
         """Return rows start…stop−1; counts what was left out, and what the run had counted."""
         queries = self.run.queries[shard.start : shard.stop]
         lists = self.run.lists(shard.start, shard.stop)
-        offsets, docs, scores = itself.without(self.pairs, queries, *lists)
+        offsets, docs, scores = itself.without(self.pairs, queries, lists)
         counts = {itself.COUNT: len(lists[1]) - len(docs)}
         place = np.arange(len(docs)) - np.repeat(offsets[:-1], np.diff(offsets))
         if self.depth is not None:

@@ -32,7 +32,7 @@ def rows_of(path: Path, system: str) -> Iterator[Row]:
     seen: set[str] = set()
     for number, line in read_lines(path):
         row, where = object_of(line, Place(path, number)), f"{path}, line {number}"
-        query_id, systems = _id_of(row.get("qid"), "qid", where), row.get("neg")
+        query_id, systems = _id_of(row.get("qid"), "query: qid", where), row.get("neg")
         if not isinstance(systems, dict):
             raise _refused("neg", "no object of lists", systems, where)
         seen |= systems.keys()
@@ -54,20 +54,21 @@ def _ids(value: Any, name: str, where: str) -> list[str]:
     """Return a list of ids, or of objects that have one."""
     if not isinstance(value, list):
         raise _refused(name, "no list of ids", value, where)
-    return [_id_of(_named(one), name, where) for one in value]
+    return [_id_of(one, f"document, in {name}", where) for one in value]
 
 
-def _named(one: Any) -> Any:
-    return one.get("pid", one.get("doc_id")) if isinstance(one, dict) else one
-
-
-def _id_of(value: Any, name: str, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise _refused(name, "no id", value, where)
-    return str(value)
+def _id_of(value: Any, of: str, where: str) -> str:
+    """Return an id; of an object its `pid` or `doc_id`."""
+    identifier = value.get("pid", value.get("doc_id")) if isinstance(value, dict) else value
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int) or identifier == "":
+        raise BadInput(f"{_shown(value)} names no {of}", where=where, do=f"expected {_SHAPE}")
+    return str(identifier)
 
 
 def _refused(name: str, what: str, value: Any, where: str) -> BadInput:
+    return BadInput(f"{name} is {what} but {_shown(value)}", where=where, do=f"expected {_SHAPE}")
+
+
+def _shown(value: Any) -> str:
     shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:59] + "…"
-    return BadInput(f"{name} is {what} but {shown}", where=where, do=f"expected {_SHAPE}")
+    return shown if len(shown) <= 60 else shown[:59] + "…"

@@ -25,6 +25,7 @@ from ..names import nearest
 from ..pair_keys import docs_of, pair_keys, queries_of
 from ..store import open_artifact
 from ..text.analysis import text_buffers
+from .union import Lists
 
 RULES = ("exclude", "same_id", "keep")
 EXCLUDE, SAME_ID, KEEP = RULES
@@ -78,26 +79,19 @@ def counts_of(pairs: np.ndarray, queries: np.ndarray) -> np.ndarray:
     return np.searchsorted(own, queries, side="right") - np.searchsorted(own, queries)
 
 
-def without(
-    pairs: np.ndarray,
-    queries: np.ndarray,
-    offsets: np.ndarray,
-    *columns: np.ndarray,
-) -> tuple[np.ndarray, ...]:
-    """Leave pairs out of lists: (offsets, doc, other columns …) of what stays, in order.
-
-    Row r is of queries[r] (ascending) and holds doc[offsets[r]:offsets[r+1]], the first column.
-    """
+def without(pairs: np.ndarray, queries: np.ndarray, lists: Lists) -> Lists:
+    """Leave pairs out of lists, in order; list r is that of queries[r], which ascend."""
+    offsets, docs, scores = lists
     if not (len(pairs) and len(queries)):
-        return offsets, *columns
+        return lists
     ends = pair_keys(np.array([queries[0], int(queries[-1]) + 1]), 0)
     low, high = np.searchsorted(pairs, ends)
     if low == high:
-        return offsets, *columns
+        return lists
     row = np.repeat(np.arange(len(queries)), np.diff(offsets))
-    kept = ~np.isin(pair_keys(queries[row], columns[0]), pairs[low:high])
-    ends = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(queries)))])
-    return ends, *(column[kept] for column in columns)
+    kept = ~np.isin(pair_keys(queries[row], docs), pairs[low:high])
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(queries)))])
+    return bounds, docs[kept], scores[kept]
 
 
 @lru_cache(maxsize=4)

@@ -127,7 +127,7 @@ class Pooler:
         """Return the pool of queries `start…stop−1` of the split."""
         queries = self.runs[0].queries[shard.start : shard.stop]
         whole = [run.lists(shard.start, shard.stop) for run in self.runs]
-        kept = [without(self.pairs, queries, *lists) for lists in whole]
+        kept = [without(self.pairs, queries, lists) for lists in whole]
         lists = [_cut(one, self.depth) for one in kept]
         gone = sum(len(a[1]) - len(b[1]) for a, b in zip(whole, kept, strict=True))
         union = union_of(lists, self._positives_for(queries))

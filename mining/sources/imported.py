@@ -34,7 +34,7 @@ class Imported:
     def reading(self) -> dict[str, Any]:
         """Return how the file is read, as keywords of `import_run`; refuses what is unknown."""
         given = {"order": self.order, "sign": self.sign, "unknown": self.unknown}
-        said = {name: value for name, value in given.items() if value is not None}
+        said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         Reading(**said)
         return said
 

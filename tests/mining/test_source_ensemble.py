@@ -182,7 +182,7 @@ def test_the_public_hard_negatives_are_a_source(
     names = [collection.corpus.doc_ids(run.row(row)[1]) for row in range(3)]
     assert names == [["d5", "d3"], ["d9"], []]  # positives of the line and repeats left out
     assert run.row(0)[2].tolist() == [-1.0, -2.0]
-    assert run.artifact.counts == {"outside_split": 1}
+    assert run.artifact.counts == {"outside_split": 1, "queries_without_candidates": 4}
     assert run.label == "imported(tag=bm25)"
     other = Run(mine(workspace, text.format("ance"), collection, "train", depth=30))
     assert [len(other.row(row)[1]) for row in range(6)] == [1, 0, 0, 0, 0, 0]
@@ -195,7 +195,8 @@ def test_the_public_hard_negatives_are_a_source(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"qid": "q0"}', "the line has no qid, or its neg is no object of lists"),
+        ('{"qid": "q0"}', "neg is no object of lists but None"),
+        ('{"neg": {"bm25": ["d1"]}}', "None names no query: qid"),
         ('{"qid": "q0", "neg": {"bm25": [1.5]}}', "1.5 names no document"),
         ('{"qid": "q0", "neg": {"bm25": [{"score": 2}]}}', r"\{'score': 2\} names no document"),
         ('{"qid": "q0", "neg": {"bm25": ["ghost"]}}', "unknown documents: 'ghost'"),

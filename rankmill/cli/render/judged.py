@@ -117,8 +117,8 @@ def beside(here: Session, judged: Artifact, asked: Evaluate) -> Runs:
         runs[FIRST_STAGE] = cut_run(here.workspace, first_stage, held, split, depth, here.executor)
     if not any(run.metadata["source"].startswith("bm25(") for run in shown):
         deep = min(depth, len(held.corpus))
-        how: dict[str, Any] = {"split": split, "depth": deep, "executor": here.executor}
-        runs[BM25] = Mine(BM25_SOURCE, held, **how, **{"self": asked.self}).make()
+        how: dict[str, Any] = {"split": split, "depth": deep, "self": asked.self}
+        runs[BM25] = Mine(BM25_SOURCE, held, **how, executor=here.executor).make()
     return runs
 
 
