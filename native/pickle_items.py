@@ -33,7 +33,7 @@ def read_items(data: np.ndarray, start: int, keys: np.ndarray, bits: np.ndarray)
         code, at = data[place], place + 1
         size = 1 if code == _BININT1 else 2 if code == _BININT2 else 4 if code == _BININT else 0
         if code == _LONG1 and at < data.size:
-            size, at = np.int64(data[at]), at + 1
+            size, at = int(data[at]), at + 1
         if not 0 < size <= 8 or at + size + 9 > data.size or data[at + size] != _BINFLOAT:
             break
         number = _whole(data, at, size)
