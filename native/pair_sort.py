@@ -33,9 +33,9 @@ def sort_round(
     for digit in range(_DIGITS):
         places[digit + 1] += places[digit]
     for i in range(keys.size):
-        digit = np.int64((keys[i] >> low) & mask)
-        place = places[digit]
-        places[digit] = place + 1
+        own = np.int64((keys[i] >> low) & mask)
+        place = places[own]
+        places[own] = place + 1
         out_keys[place] = keys[i]
         out_scores[place] = scores[i]
 

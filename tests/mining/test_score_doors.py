@@ -91,7 +91,8 @@ def _lists_jsonl(rows: list[Row]) -> bytes:
 
 def _triples(rows: list[Row]) -> bytes:
     """Two scores of a query a line; what is left over gets itself once more."""
-    made, open_rows = [], {}
+    made: list[tuple[Any, ...]] = []
+    open_rows: dict[str, Row] = {}
     for row in rows:
         other = open_rows.pop(row[0], None)
         if other is None:

@@ -103,3 +103,45 @@ def test_torn_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(shared))
     with pytest.raises(BadInput, match="it refers twice to one dictionary"):
         convert_score_pickle(path, tmp_path / "out.jsonl")
+
+
+def test_items_by_kernel_are_those_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Integers of every width and sign, floats of every bit, in windows that cut items in two."""
+    from rankmill.mining.teachers.files import pickles
+
+    rng = np.random.Generator(np.random.Philox(2))
+    edges = [
+        0,
+        1,
+        255,
+        256,
+        65_535,
+        65_536,
+        2**31 - 1,
+        2**31,
+        -1,
+        -128,
+        -(2**31),
+        2**63 - 1,
+        -(2**63),
+    ]
+    edges += [2**63, 2**70, -(2**40)]
+    floats = [0.0, -0.0, 5e-324, 1.7976931348623157e308, -1.5, *rng.normal(size=4000).tolist()]
+    drawn = rng.integers(0, 2**40, 4000).tolist()
+    docs = dict(zip(edges + drawn, floats + floats[:11], strict=False))
+    scores = {1: docs, 2: {3: 1.0}, 4: {"a": 2.0, 5: 3.0, 6: 7}, -8: dict(docs)}
+    for protocol in range(1, pickle.HIGHEST_PROTOCOL + 1):
+        for ahead in (64, 4096, 1 << 20):
+            monkeypatch.setattr(pickles, "_AHEAD", ahead)
+            path = tmp_path / "scores.pkl"
+            path.write_bytes(pickle.dumps(scores, protocol))
+            pairs = convert_score_pickle(path, tmp_path / "out.jsonl")
+            expected = [
+                json.dumps({"query_id": str(q), "doc_id": str(d), "score": float(s)})
+                for q, of in scores.items()
+                for d, s in of.items()
+            ]
+            assert (tmp_path / "out.jsonl").read_text().splitlines() == expected
+            assert pairs == len(expected)

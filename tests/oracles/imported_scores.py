@@ -27,12 +27,12 @@ def score_tables(
         found = {q: {d: -(s + first) for d, s in of.items()} for q, of in found.items()}
     parts: list[list[int]] = [[]]
     held = 0
-    for query in sorted(found):
-        if parts[-1] and held + len(found[query]) > shard_pairs:
+    for number in sorted(found):
+        if parts[-1] and held + len(found[number]) > shard_pairs:
             parts.append([])
             held = 0
-        parts[-1].append(query)
-        held += len(found[query])
+        parts[-1].append(number)
+        held += len(found[number])
     return [_table(part, found) for part in parts]
 
 

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
+from ....native.pickle_items import read_items
 from ...errors import BadInput
 from ...store.files import replacing
 
@@ -32,6 +35,8 @@ _NAMES = {
 }  # fmt: skip
 _SCALARS = {"f2": "e", "f4": "f", "f8": "d", "i4": "i", "i8": "q"}
 _MARK = object()
+_AHEAD = 1 << 20  # bytes
+_MOST_ITEMS = 1 << 14  # that are taken at a time; Python writes a thousand to a mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,58 @@ def convert_score_pickle(path: Path, to: Path) -> int:
         for query_id, scores in _Machine(path).rows(source):
             if not isinstance(scores, dict):
                 raise _strange(path, f"the value of query {query_id!r} is no dictionary")
-            for doc_id, score in scores.items():
-                row = {
-                    "query_id": str(query_id),
-                    "doc_id": str(doc_id),
-                    "score": _real(score, path),
-                }
-                out.write(json.dumps(row) + "\n")
-                pairs += 1
+            out.write("".join(_lines(query_id, scores, path)))
+            pairs += len(scores)
     return pairs
+
+
+def _lines(query_id: Any, scores: dict[Any, Any], path: Path) -> Iterator[str]:
+    """Yield the lines of one query, as `json.dumps` would write them."""
+    start = f'{{"query_id": {json.dumps(str(query_id))}, "doc_id": '
+    for doc_id, score in scores.items():
+        named = f'"{doc_id}"' if type(doc_id) is int else json.dumps(str(doc_id))
+        real = score if type(score) is float and score - score == 0 else _real(score, path)
+        yield f'{start}{named}, "score": {real!r}}}\n'
+
+
+class _Window:
+    """A stream of bytes that is read ahead, so that a kernel can look at what follows."""
+
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile):
+        self._stream, self._data, self._at = stream, b"", 0
+        self._keys, self._bits = np.empty(_MOST_ITEMS, np.int64), np.empty(_MOST_ITEMS, np.uint64)
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer at the end."""
+        if self._at + size > len(self._data):
+            self._fill(size)
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def readline(self) -> bytes:
+        """Return the rest of the line."""
+        while (end := self._data.find(b"\n", self._at)) < 0 and self._fill(_AHEAD):
+            continue
+        stop = len(self._data) if end < 0 else end + 1
+        line, self._at = self._data[self._at : stop], stop
+        return line
+
+    def items(self) -> list[Any]:
+        """Take the items of whole numbers and floats that follow: key, value, key, value, …"""
+        if len(self._data) - self._at < _AHEAD // 2:
+            self._fill(_AHEAD)
+        data = np.frombuffer(self._data, np.uint8)
+        count, self._at = read_items(data, self._at, self._keys, self._bits)
+        found: list[Any] = [None] * (2 * count)
+        found[::2] = self._keys[:count].tolist()
+        found[1::2] = self._bits[:count].view(np.float64).tolist()
+        return found
+
+    def _fill(self, least: int) -> bool:
+        """Read on; says whether there was more."""
+        more = self._stream.read(max(least, _AHEAD))
+        self._data, self._at = self._data[self._at :] + more, 0
+        return bool(more)
 
 
 class _Machine:
@@ -95,12 +143,15 @@ class _Machine:
     def rows(self, stream: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[Any, Any]]:
         """Yield (query id, {document id: score}) as the pickle goes on."""
         try:
-            for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+            window = _Window(stream)
+            for opcode, argument, _ in pickletools.genops(window):  # type: ignore[arg-type]
                 name = opcode.name
                 if name in _VALUES:
                     self.stack.append(argument)
                 elif name in ("EMPTY_DICT", "MARK"):
                     self.stack.append({} if name == "EMPTY_DICT" else _MARK)
+                    if name == "MARK":
+                        self.stack += window.items()
                 elif name == "DICT":
                     self._since_mark()
                     self.stack.append({})
