@@ -10,6 +10,7 @@ range, and said so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -197,44 +198,49 @@ def _resampled(
     varies in one: sums over standardised columns differ from it by rounding, below 1e-9.
     """
     draws = generator(seed, "summary.bootstrap")
-    moments = {kind: _products(table) for kind, table in tables.items()}
     width = next(iter(tables.values())).shape[1]
+    each = width + width * (width + 1) // 2
+    moments = np.zeros((groups, len(tables) * each + 1))
+    moments[:, -1] = np.bincount(owner, minlength=groups)
+    for place, table in enumerate(tables.values()):
+        own = moments[:, place * each : (place + 1) * each]
+        native.products(_standardised(table), owner, own)
     found = {kind: np.empty((resamples, width, width)) for kind in tables}
     block = max(1, min(resamples, _BLOCK_WEIGHTS // max(1, groups)))
     for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        weight = np.empty((size, groups), np.uint16)
-        for number in range(size):
+        weight = np.empty((min(block, resamples - start), groups), np.uint16)
+        for number in range(len(weight)):
             drawn = draws.integers(0, groups, groups)
             weight[number] = np.bincount(drawn, minlength=groups)
-        for kind, table in tables.items():
-            sums = np.empty((size, moments[kind].shape[1]))
-
-            def work(
-                first: int, last: int, kind: str = kind, sums: Any = sums, weight: Any = weight
-            ):
-                native.weighted_sums(moments[kind], owner, weight, first, last, sums)
-
-            in_threads(work, np.arange(size + 1) * len(owner))
-            total = np.array([weight[number][owner].sum() for number in range(size)])
+        sums = np.empty((len(weight), moments.shape[1]))
+        in_threads(
+            partial(_summed, moments, weight, sums), np.arange(len(weight) + 1) * len(moments)
+        )
+        means = sums[:, :-1] / sums[:, -1:]
+        for place, (kind, table) in enumerate(tables.items()):
             constant = table.min(axis=0) == table.max(axis=0)
-            matrices, sure = _correlations(sums / total[:, None], constant)
+            own = means[:, place * each : (place + 1) * each]
+            matrices, sure = _correlations(own, constant)
             for number in np.flatnonzero(~sure):
                 matrices[number] = _pearson(table, weight[number][owner])
-            found[kind][start : start + size] = matrices
+            found[kind][start : start + len(weight)] = matrices
     return found
 
 
-def _products(table: np.ndarray) -> np.ndarray:
-    """Return standardised columns and the products of every two of them."""
+def _summed(
+    moments: np.ndarray, weight: np.ndarray, sums: np.ndarray, first: int, last: int
+) -> None:
+    native.weighted_sums(moments, weight, first, last, sums)
+
+
+def _standardised(table: np.ndarray) -> np.ndarray:
+    """Return columns of mean 0 and variance 1; zeros for one that hardly varies, whose resamples
+    the oracle is asked for."""
     centre, spread = table.mean(axis=0), table.std(axis=0)
     usable = spread > _FLAT * np.maximum(1.0, np.abs(table).max(axis=0))
     z = (table - centre) / np.where(usable, spread, 1.0)
-    z[:, ~usable] = 0.0  # no variance: every resample is asked of the oracle
-    n, c = z.shape
-    out = np.empty((n, c + c * (c + 1) // 2))
-    native.products(np.ascontiguousarray(z), out)
-    return out
+    z[:, ~usable] = 0.0
+    return np.ascontiguousarray(z)
 
 
 def _correlations(means: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
