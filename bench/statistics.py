@@ -27,7 +27,7 @@ from scipy.spatial.distance import pdist  # noqa: E402
 from scipy.special import entr, expit  # noqa: E402
 from scipy.special import softmax as softmax_of  # noqa: E402
 
-from rankmill.mining.ranges import in_threads  # noqa: E402
+from rankmill.mining.processors import in_threads  # noqa: E402
 from rankmill.native import entropy, geometry, scales, softmax  # noqa: E402
 
 SIZE, LIST, WIDTH = 16, 200, 384

@@ -10,8 +10,11 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import numpy as np
 
 _MEMBERSHIP = Path("/proc/self/cgroup")  # lines `0::/path` (v2) or `4:cpu,cpuacct:/path` (v1)
 _MOUNT = Path("/sys/fs/cgroup")
@@ -57,3 +60,27 @@ def _text(path: Path) -> str:
     with contextlib.suppress(OSError):
         return path.read_text()
     return ""
+
+
+def in_threads(
+    work: Callable[[int, int], None], offsets: Sequence[int] | np.ndarray, *, least: int = 50_000
+) -> None:
+    """Call work(start, stop) on one range of rows per thread; the ranges have equal numbers of
+    items.
+
+    Row r has the items `offsets[r]` to `offsets[r+1]`; `least` is how many are worth a thread. Rows
+    do not depend on each other, so the result does not depend on the number of threads. An actor
+    limits it by NUMBA_NUM_THREADS.
+    """
+    import numba
+
+    bounds = np.asarray(offsets)
+    threads = min(int(numba.config.NUMBA_NUM_THREADS), 1 + int(bounds[-1] - bounds[0]) // least)
+    if threads < 2:
+        work(0, len(bounds) - 1)
+        return
+    targets = np.linspace(bounds[0], bounds[-1], threads + 1)
+    cuts = np.searchsorted(bounds, targets)
+    cuts[0], cuts[-1] = 0, len(bounds) - 1
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, cuts[:-1].tolist(), cuts[1:].tolist()))

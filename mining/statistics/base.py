@@ -16,7 +16,7 @@ import numpy as np
 from ...native import scales
 from ..errors import BadInput, UsageError
 from ..names import Family, nearest
-from ..ranges import in_threads
+from ..processors import in_threads
 from ..score_kinds import RANK, SCORE_KINDS
 
 STATISTICS = Family(

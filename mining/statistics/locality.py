@@ -15,7 +15,7 @@ from ...native import scales
 from ..errors import BadInput, UsageError
 from ..models.vectors import Vectors
 from ..names import nearest
-from ..ranges import in_threads
+from ..processors import in_threads
 from ..store import Artifact
 from .base import STATISTICS, Column, Rows
 

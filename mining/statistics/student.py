@@ -15,6 +15,7 @@ from ...native import divergence, pair_order, scales
 from ..errors import BadInput, UsageError
 from ..names import neutral
 from ..pair_keys import pair_keys
+from ..processors import in_threads
 from ..score_kinds import check_scale
 from ..store import Artifact
 from ..teachers.lookup import PairScores
@@ -28,7 +29,6 @@ from .base import (
     Rows,
     checked_temperature,
     column,
-    in_threads,
     scale_code,
 )
 

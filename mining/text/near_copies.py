@@ -18,7 +18,7 @@ import pyarrow as pa
 from ...native import shingles as native
 from ..draws import generator
 from ..errors import UsageError
-from ..ranges import in_threads
+from ..processors import in_threads
 
 if TYPE_CHECKING:
     from ..collection.handles import Corpus

@@ -14,7 +14,7 @@ from ....native import blocks as native
 from ....native import scales
 from ...draws import key_of
 from ...errors import BadInput
-from ...ranges import in_threads
+from ...processors import in_threads
 from ...selection.base import STRATEGIES, Candidates
 from ...selection.reader import Asked, CandidateReader
 from ...selection.select import Chooser

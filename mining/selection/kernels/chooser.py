@@ -19,7 +19,7 @@ from ....native import candidates as read
 from ....native import choosing as native
 from ....native import kept, near_texts
 from ...groups.format import GroupArrays
-from ...ranges import in_threads
+from ...processors import in_threads
 from ...score_kinds import has_probability
 from ...text.near_copies import shingled
 from ..anchored import Anchors, Bands

@@ -16,7 +16,7 @@ from ....native import candidates as native
 from ....native import kept
 from ...collection.handles import EXCLUDED, Corpus
 from ...draws import key_of
-from ...ranges import in_threads
+from ...processors import in_threads
 from ..base import DRAWN, FIXED
 from ..reader import CandidateReader
 

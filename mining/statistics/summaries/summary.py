@@ -20,7 +20,7 @@ from ....native import resampled as native
 from ...draws import generator
 from ...errors import BadInput
 from ...ordered import product
-from ...ranges import in_threads
+from ...processors import in_threads
 from ...store import Artifact
 
 BINS = 50

@@ -1,0 +1,1 @@
+"""Files that users bring: streamed as blocks of whole lines, cut into columns by kernels."""

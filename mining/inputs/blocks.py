@@ -1,0 +1,178 @@
+"""Text files as blocks of whole lines: plain, gzip, zstd or bzip2; UTF-8, checked.
+
+Memory is a few blocks, whatever the size of the file. The next block is read and decompressed
+while the caller works on the one before.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from ..errors import BadInput
+
+BLOCK_BYTES = 32 << 20
+COMPRESSED = (".gz", ".zst", ".bz2")
+"""Endings of compressed files. What a file holds decides; the ending is for finding it."""
+
+_BOM = b"\xef\xbb\xbf"
+_NEWLINE = 10
+
+
+class Block(NamedTuple):
+    """Whole lines of a file: `data` uint8, valid UTF-8; the last line may lack its line end."""
+
+    data: np.ndarray
+    first_line: int  # counted from 1
+    path: Path
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the lines begin and end (int64, without the line feed)."""
+        feeds = np.flatnonzero(self.data == _NEWLINE)
+        if not len(self.data) or self.data[-1] != _NEWLINE:
+            feeds = np.append(feeds, len(self.data))
+        return np.concatenate([[0], feeds[:-1] + 1]).astype(np.int64), feeds.astype(np.int64)
+
+    def where(self, line: int) -> str:
+        """Name a line, counted from 0 within the block, for an error."""
+        return f"{self.path}, line {self.first_line + line}"
+
+
+def read_blocks(
+    path: str | Path, *, digest: Any = None, size: int = BLOCK_BYTES
+) -> Iterator[Block]:
+    """Yield the file as blocks of about `size` bytes of text, cut at line feeds only.
+
+    A byte order mark at the start is dropped. `digest` (hashlib) is fed the file's own bytes, as
+    they lie on disk, and is complete when the last block has been taken. Raises BadInput for a file
+    that is not there, is damaged or cut off, or is not UTF-8, with the line.
+    """
+    path = Path(path)
+    with open_text(path, digest) as stream, ThreadPoolExecutor(1) as reader:
+        pieces = _pieces(stream, path, size)
+        ahead = reader.submit(next, pieces, None)
+        line = 1
+        while (data := ahead.result()) is not None:
+            ahead = reader.submit(next, pieces, None)
+            block = Block(np.frombuffer(data, np.uint8), line, path)
+            _check_utf8(block)
+            yield block
+            line += data.count(b"\n")
+
+
+@contextlib.contextmanager
+def open_text(path: Path, digest: Any = None) -> Iterator[IO[bytes]]:
+    """Open a file's bytes, decompressed by what it holds; raises BadInput where there is no such
+    file. Reading may raise what `explained` turns into BadInput."""
+    with contextlib.ExitStack() as opened:
+        try:
+            raw: Any = opened.enter_context(open(path, "rb", buffering=0))
+        except FileNotFoundError as error:
+            raise BadInput("there is no such file", where=path, do="check the path") from error
+        start = raw.read(4) or b""
+        raw.seek(0)
+        source: Any = io.BufferedReader(_Fed(raw, digest) if digest is not None else raw, 1 << 20)
+        opened.enter_context(source)
+        if start.startswith(b"\x1f\x8b") or path.suffix == ".gz":
+            yield opened.enter_context(gzip.open(source, "rb"))  # type: ignore[arg-type]
+        elif start.startswith(b"BZh") or path.suffix == ".bz2":
+            yield opened.enter_context(bz2.open(source, "rb"))
+        elif start == b"\x28\xb5\x2f\xfd" or path.suffix == ".zst":
+            packed = pa.PythonFile(source, "r")
+            yield opened.enter_context(pa.CompressedInputStream(packed, "zstd"))
+        else:
+            yield source
+
+
+@contextlib.contextmanager
+def explained(path: Path, line: list[int]) -> Iterator[None]:
+    """Turn what a damaged file raises into BadInput that says after which line, `line[0]`."""
+    try:
+        yield
+    except EOFError as error:
+        raise BadInput(
+            f"the compressed file ends too early, after line {line[0]}",
+            where=path,
+            do="the file is truncated: fetch or compress it again",
+        ) from error
+    except (gzip.BadGzipFile, zlib.error, pa.ArrowInvalid) as error:
+        raise _damaged(path, line[0], error) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk's or the system's, not the decompressor's
+            raise
+        raise _damaged(path, line[0], error) from error
+
+
+def _damaged(path: Path, line: int, error: Exception) -> BadInput:
+    return BadInput(
+        f"bad compressed data after line {line}: {error}",
+        where=path,
+        do="the file is damaged: fetch or compress it again",
+    )
+
+
+def _pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[bytes]:
+    """Yield bytes that end with a line feed, but the last; nothing for an empty file."""
+    counted = [0]
+    with explained(path, counted):
+        rest = stream.read(len(_BOM)).removeprefix(_BOM)
+        while read := stream.read(size):
+            rest += read
+            cut = rest.rfind(b"\n") + 1
+            if cut:
+                counted[0] += rest.count(b"\n", 0, cut)
+                yield rest[:cut]
+                rest = rest[cut:]
+    if rest:
+        yield rest
+
+
+def _check_utf8(block: Block) -> None:
+    ends = np.array([0, len(block.data)], dtype=np.int64)
+    try:
+        pa.LargeStringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(block.data)).validate(
+            full=True
+        )
+    except pa.ArrowInvalid:
+        data = block.data.tobytes()
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            before = data[: error.start]
+            raise BadInput(
+                f"invalid UTF-8: byte 0x{data[error.start]:02x} at position "
+                f"{error.start - before.rfind(10)}",
+                where=block.where(before.count(b"\n")),
+                do="convert the file to UTF-8, for example with iconv",
+            ) from error
+        raise
+
+
+class _Fed(io.RawIOBase):
+    """A raw file whose bytes go through a digest on the way."""
+
+    def __init__(self, raw: io.RawIOBase, digest: Any):
+        super().__init__()
+        self.raw, self.digest = raw, digest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self.raw.readinto(buffer)  # type: ignore[attr-defined]
+        self.digest.update(memoryview(buffer)[:count])
+        return int(count)
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()

@@ -1,0 +1,265 @@
+"""Blocks of lines and their fields against Python's own reading, and ids against a dictionary."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import random
+import string
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rankmill.mining.collection.id_index import IdIndex
+from rankmill.mining.errors import BadInput
+from rankmill.mining.inputs.blocks import read_blocks
+from rankmill.mining.inputs.fields import Fields
+
+
+def zstd(data: bytes) -> bytes:
+    return pa.Codec("zstd").compress(data, asbytes=True)
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    ".tsv": bytes,
+    ".tsv.gz": gzip.compress,
+    ".tsv.bz2": bz2.compress,
+    ".tsv.zst": zstd,
+}
+
+
+def every_field(path: Path, *, at_blanks: bool, size: int, limit: int = 4) -> list[tuple]:
+    rows = []
+    for block in read_blocks(path, size=size):
+        fields = Fields(block, limit, at_blanks=at_blanks)
+        columns = [
+            fields.text(c, np.flatnonzero(fields.widths > c)).to_pylist() for c in range(limit)
+        ]
+        for row, (line, width) in enumerate(zip(fields.lines, fields.widths, strict=True)):
+            cells = [columns[c].pop(0) for c in range(min(width, limit))]
+            rows.append((int(line), int(width), cells))
+            assert fields.where(row).endswith(f", line {line}")
+    return rows
+
+
+def read_by_python(text: bytes, *, at_blanks: bool, limit: int = 4) -> list[tuple]:
+    """The definition: line feeds end lines, a return before one belongs to it, a BOM is dropped."""
+    rows = []
+    for number, line in enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        cut = line.removesuffix(b"\r").decode()
+        if not cut.strip(" \t" if at_blanks else " "):
+            continue
+        cells = cut.split("\t")
+        if at_blanks:
+            cells = [cell for part in cells for cell in part.split(" ") if cell]
+        rows.append((number, len(cells), cells[:limit]))
+    return rows
+
+
+ODD = (
+    b"",
+    b"\n",
+    b"\r\n\r\n",
+    b"a\tb\n",
+    b"a\tb",
+    b"\xef\xbb\xbfa\tb\r\nc\td\r\n",
+    b" \n \t \na b\n",
+    b"a\t\tb\t\n\t\n",
+    b"a b  c\td e f\n",
+    "é\t\u2028x\x85y\x0cz\n".encode(),
+    b"a\rb\tc\n",
+    b"\n\n\nlast",
+    b"a\tb\r",
+)
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+@pytest.mark.parametrize("at_blanks", [False, True])
+def test_fields_are_those_that_python_reads(tmp_path: Path, ending: str, at_blanks: bool) -> None:
+    path = tmp_path / f"file{ending}"
+    for text in ODD:
+        path.write_bytes(PACKERS[ending](text))
+        for size in (1, 2, 7, 1 << 20):
+            read = every_field(path, at_blanks=at_blanks, size=size)
+            assert read == read_by_python(text, at_blanks=at_blanks), (text, size)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.text(alphabet="ab \t\r\n\u00e9\u2028\x85", max_size=60),
+    size=st.integers(1, 20),
+    at_blanks=st.booleans(),
+)
+def test_random_text(tmp_path_factory, text: str, size: int, at_blanks: bool) -> None:
+    path = tmp_path_factory.mktemp("random") / "file.tsv"
+    path.write_bytes(text.encode())
+    expected = read_by_python(text.encode(), at_blanks=at_blanks)
+    assert every_field(path, at_blanks=at_blanks, size=size) == expected
+
+
+def test_the_threads_cut_a_large_block_as_one_does(tmp_path: Path) -> None:
+    generator = random.Random(1)
+    lines = [f"q{generator.randrange(50)}\td{i}\t{generator.random()}" for i in range(120_000)]
+    path = tmp_path / "large.tsv"
+    path.write_text("\n".join(lines))
+    for size in (1 << 17, 1 << 25):
+        columns = [
+            [f.text(0).to_pylist(), f.text(1).to_pylist(), f.numbers(2).tolist()]
+            for f in (Fields(b, 3) for b in read_blocks(path, size=size))
+        ]
+        ids, docs, scores = ([x for block in columns for x in block[c]] for c in range(3))
+        assert [f"{q}\t{d}\t{s}" for q, d, s in zip(ids, docs, scores, strict=True)] == lines
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+def test_the_digest_is_of_the_file_as_it_lies(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"file{ending}"
+    path.write_bytes(PACKERS[ending](b"a\tb\n" * 5000))
+    digest = hashlib.sha256()
+    for _ in read_blocks(path, digest=digest, size=100):
+        pass
+    assert digest.hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_rest_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "run.txt"
+    path.write_bytes(b"q1 Q0 d1 1 2.5 my own  tag \r\nq1 Q0 d2 2 1.5 t\n")
+    (block,) = read_blocks(path)
+    fields = Fields(block, 6, at_blanks=True)
+    assert fields.rest(5).to_pylist() == ["my own  tag ", "t"]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "value"),
+    [
+        ("1", 1.0),
+        ("+1.5", 1.5),
+        ("1e3", 1e3),
+        (".5", 0.5),
+        ("-0", -0.0),
+        ("5.", 5.0),
+    ],
+)
+def test_numbers_as_python_reads_them(tmp_path: Path, spelling: str, value: float) -> None:
+    path = tmp_path / "n.tsv"
+    path.write_text(f"0.25\n{spelling}\n")
+    (block,) = read_blocks(path)
+    assert Fields(block, 1).numbers(0).tolist() == [0.25, value]
+
+
+@pytest.mark.parametrize("spelling", ["3,5", "0x1p3", "one", "1 2"])
+def test_what_is_no_number_is_named(tmp_path: Path, spelling: str) -> None:
+    path = tmp_path / "n.tsv"
+    path.write_text(f"0.25\n\n{spelling}\n")
+    (block,) = read_blocks(path)
+    with pytest.raises(BadInput, match=f"score '{spelling}' is not a number") as refused:
+        Fields(block, 1).numbers(0)
+    assert "n.tsv, line 3" in str(refused.value)
+
+
+@pytest.mark.parametrize("size", [1, 5, 1 << 20])
+def test_a_wrong_byte_is_named_by_line_and_position(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "bad.tsv"
+    path.write_bytes(b"fine\nab\xffc\nfine\n")
+    with pytest.raises(BadInput, match="byte 0xff at position 3") as refused:
+        list(read_blocks(path, size=size))
+    assert "line 2" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("ending", "damage"),
+    [
+        (".tsv.gz", "cut"),
+        (".tsv.bz2", "cut"),
+        (".tsv.zst", "cut"),
+        (".tsv.gz", "flipped"),
+        (".tsv.bz2", "flipped"),  # zstd knows a changed byte only where its writer asked for a sum
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, ending: str, damage: str) -> None:
+    generator = random.Random(3)
+    text = "".join(generator.choices(string.ascii_letters + "\n", k=200_000)).encode()
+    packed = bytearray(PACKERS[ending](text))
+    if damage == "cut":
+        packed = packed[: len(packed) // 2]
+    else:
+        packed[len(packed) // 2] ^= 0x55
+        packed[len(packed) // 2 + 1] ^= 0x55
+    path = tmp_path / f"file{ending}"
+    path.write_bytes(packed)
+    with pytest.raises(BadInput, match="damaged|truncated|invalid UTF-8"):
+        list(read_blocks(path, size=1000))
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there is no such file"):
+        list(read_blocks(tmp_path / "gone.tsv"))
+
+
+# ---- ids --------------------------------------------------------------------------------------
+
+
+def check_index(ids: Sequence[str], wanted: Sequence[str | None]) -> None:
+    index = IdIndex([pa.chunked_array([ids[: len(ids) // 2], ids[len(ids) // 2 :]], pa.string())])
+    first: dict[str, int] = {}
+    for row, one in enumerate(ids):
+        first.setdefault(one, row)
+    assert index.first.tolist() == [first[one] for one in ids]
+    assert index.repeated.tolist() == [row for row, one in enumerate(ids) if first[one] != row]
+    expected = [-1 if one is None else first.get(one, -1) for one in wanted]
+    for column in (pa.array(wanted, pa.string()), pa.array(wanted, pa.large_string())):
+        assert index.rows(column).tolist() == expected
+        assert index.rows(column.slice(1)).tolist() == expected[1:]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    ids=st.lists(st.text(max_size=6), max_size=40),
+    others=st.lists(st.one_of(st.none(), st.text(max_size=6)), max_size=40),
+)
+def test_ids_are_found_as_a_dictionary_finds_them(ids: list[str], others: list) -> None:
+    check_index(ids, [*ids, *others])
+
+
+@pytest.mark.parametrize("power", [1, 2])  # plain numbers, and numbers too far apart for an array
+def test_many_ids(power: int) -> None:
+    ids = [str(i**power) for i in range(120_000)]
+    generator = random.Random(5)
+    check_index(ids, [str(generator.randrange(10**9)) for _ in range(150_000)] + ids)
+
+
+def test_ids_whose_hashes_begin_alike() -> None:
+    """In a table that is nearly one run of full slots, probing must not end early."""
+    generator = random.Random(7)
+    ids = ["".join(generator.choices("ab", k=12)) for _ in range(3000)]
+    check_index(ids, ["".join(generator.choices("ab", k=12)) for _ in range(3000)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    ids=st.lists(st.integers(0, 30).map(str), max_size=40),
+    others=st.lists(
+        st.one_of(
+            st.none(),
+            st.integers(-5, 60).map(str),
+            st.sampled_from(
+                ["", "00", "007", "+1", " 1", "1 ", "\u0661", "9" * 18, "9" * 19, "1e1"]
+            ),
+        ),
+        max_size=40,
+    ),
+)
+def test_ids_that_are_numbers(ids: list[str], others: list) -> None:
+    check_index(ids, [*ids, *others])
+    check_index([*ids, "007"], [*ids, *others])
+
+
+def test_no_ids_at_all() -> None:
+    assert IdIndex([]).rows(pa.array(["a", None])).tolist() == [-1, -1]
+    assert len(IdIndex([pa.array([], pa.string())])) == 0
