@@ -252,7 +252,7 @@ def _correlations(means: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, 
     second[:, i, j] = second[:, j, i] = means[:, width:]
     covariance = second - first[:, :, None] * first[:, None, :]
     variance = np.diagonal(covariance, axis1=1, axis2=2)
-    sure = (variance[:, ~constant] > _SURE).all(axis=1)
+    sure: np.ndarray = np.asarray((variance[:, ~constant] > _SURE).all(axis=1))
     spread = np.sqrt(np.where(variance > 0, variance, 1.0))
     matrices = covariance / (spread[:, :, None] * spread[:, None, :])
     matrices[:, constant, :] = matrices[:, :, constant] = np.nan
