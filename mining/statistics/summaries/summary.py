@@ -221,8 +221,8 @@ def _resampled(
             constant = table.min(axis=0) == table.max(axis=0)
             own = means[:, place * each : (place + 1) * each]
             matrices, sure = _correlations(own, constant)
-            for number in np.flatnonzero(~sure):
-                matrices[number] = _pearson(table, weight[number][owner])
+            for unsure in np.flatnonzero(~sure).tolist():
+                matrices[unsure] = _pearson(table, weight[unsure][owner])
             found[kind][start : start + len(weight)] = matrices
     return found
 
