@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankmill.mining.collection import collect
+from rankmill.mining.collection import collect, survey
 from rankmill.mining.errors import RankmillError
 from rankmill.mining.runs import pool as pool_module
 from rankmill.mining.runs.pool import Pool, pool_runs
@@ -290,7 +290,10 @@ def test_ranges_and_parts_do_not_matter(world, tmp_path, monkeypatch):
     """Pools and scores in parts of a few queries, ranges of a few hundred pairs."""
     monkeypatch.setattr(pool_module, "_SHARD_PAIRS", 300)
     monkeypatch.setattr(select_module, "_BLOCK_PAIRS", 400)
+    monkeypatch.setattr(survey, "PART_ROWS", 25)
+    monkeypatch.setattr(survey, "_BLOCK", 10)
     cut = World(tmp_path, rows=4)
+    assert len(cut.collection.corpus.artifact.parts) > 1
     assert len(cut.pools[True].parts) > 3
     for strategy in ("stratified(bins=4)", "random", 'quotas(sources=["{a}","{b}"])'):
         for filters in ((), ("margin(gap=0.5)", "near_copies")):
