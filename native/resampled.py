@@ -56,3 +56,15 @@ def weighted_sums(table, weight, first, last, out):
             for r in range(fours, end):
                 for k in range(m):
                     total[k] += w[r] * table[r, k]
+
+
+@_jit
+def falling(values, offsets, start, stop, out):
+    """Write the largest values of rows [start, stop), largest first: out float64 [rows, most].
+
+    Row r is values[offsets[r]:offsets[r+1]], float64; places beyond its end are left as they are.
+    """
+    for r in range(start, stop):
+        ordered = np.sort(values[offsets[r] : offsets[r + 1]])
+        for k in range(min(len(ordered), out.shape[1])):
+            out[r, k] = ordered[len(ordered) - 1 - k]

@@ -10,7 +10,6 @@ range, and said so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,11 @@ from ....native import resampled as native
 from ...draws import generator
 from ...errors import BadInput
 from ...ordered import product
-from ...processors import in_threads
 from ...store import Artifact
+from .resampling import weighted_sums
 
 BINS = 50
 RESAMPLES = 1000
-_BLOCK_WEIGHTS = 1 << 24  # draws that are kept at a time: 32 MB
 _FLAT = 1e-9  # of a column's largest value: below, it hardly varies
 _SURE = 1e-3  # of a column's variance: below, a resample lost its varying rows
 _RANGES = {  # by the name before the bracket
@@ -206,16 +204,8 @@ def _resampled(
         own = moments[:, place * each : (place + 1) * each]
         native.products(_standardised(table), owner, own)
     found = {kind: np.empty((resamples, width, width)) for kind in tables}
-    block = max(1, min(resamples, _BLOCK_WEIGHTS // max(1, groups)))
-    for start in range(0, resamples, block):
-        weight = np.empty((min(block, resamples - start), groups), np.uint16)
-        for number in range(len(weight)):
-            drawn = draws.integers(0, groups, groups)
-            weight[number] = np.bincount(drawn, minlength=groups)
-        sums = np.empty((len(weight), moments.shape[1]))
-        in_threads(
-            partial(_summed, moments, weight, sums), np.arange(len(weight) + 1) * len(moments)
-        )
+    start = 0
+    for weight, sums in weighted_sums(moments, draws, resamples):
         means = sums[:, :-1] / sums[:, -1:]
         for place, (kind, table) in enumerate(tables.items()):
             constant = table.min(axis=0) == table.max(axis=0)
@@ -224,13 +214,8 @@ def _resampled(
             for unsure in np.flatnonzero(~sure).tolist():
                 matrices[unsure] = _pearson(table, weight[unsure][owner])
             found[kind][start : start + len(weight)] = matrices
+        start += len(weight)
     return found
-
-
-def _summed(
-    moments: np.ndarray, weight: np.ndarray, sums: np.ndarray, first: int, last: int
-) -> None:
-    native.weighted_sums(moments, weight, first, last, sums)
 
 
 def _standardised(table: np.ndarray) -> np.ndarray:
