@@ -278,6 +278,9 @@ def test_kernels_do_the_work_and_decline_hardly_a_query(world):
         selector = world.selector(strategy, ("margin(gap=0.5)", "near_copies"))
         made = selector.kernels(0, QUERIES, 3)
         assert len(made.declined) <= 2, strategy
+    for one in ("between(high=-0.01)", "between(low=-9)", "share", "margin(gap=0)"):
+        made = world.selector("top", (one,)).kernels(0, QUERIES, 3)
+        assert len(made.declined) <= 2, one
 
 
 def test_what_kernels_do_not_know_goes_query_by_query(world):
