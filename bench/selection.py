@@ -145,7 +145,7 @@ def make(workspace: Workspace, queries: int, docs: int) -> dict[str, str]:
 def selector(paths: dict[str, str], strategy: str, filters: tuple[str, ...]) -> Selector:
     """Return the worker of a selection."""
     bound = STRATEGIES.parse(strategy).bind(SOURCES)
-    texts = [FILTERS.text(FILTERS.parse(one)) for one in filters]
+    texts: list[str] = [FILTERS.text(FILTERS.parse(one)) for one in filters]
     return Selector(
         paths, str(bound), texts, size=SIZE, seed=0, when_short="drop_query",
         min_grade=1, positives="first", missing="error",

@@ -255,3 +255,24 @@ def mark_copies(rows, marks, data, bounds, base, texts, originals, start, stop):
                     b += 1
                 if b == length:
                     marks[i] |= COPY
+
+
+@_jit
+def mark_keys(rows, marks, keys, originals, start, stop):
+    """Mark as COPY what has the key of one of its row's originals, but key 0, which is no text's.
+
+    keys uint64 by document; originals = (first, last int64 [n], doc uint32): the originals of row r
+    are doc[first[r]:last[r]]. Positives and empty documents are not marked.
+    """
+    of_row, to_row, doc = originals
+    for r in range(start, stop):
+        if of_row[r] == to_row[r]:
+            continue
+        for i in range(rows.offsets[r], rows.offsets[r + 1]):
+            key = keys[rows.doc[i]]
+            if key == 0 or marks[i] & (POSITIVE | EMPTY):
+                continue
+            for k in range(of_row[r], to_row[r]):
+                if keys[doc[k]] == key:
+                    marks[i] |= COPY
+                    break

@@ -88,7 +88,7 @@ def keep_between(groups, score, bounds, start, stop, removed, undecided):
                 continue
             x = score[first + i]
             if band > 0.0 and (
-                abs(x - low) <= band * (1.0 + abs(low)) or abs(x - high) <= band * (1.0 + abs(high))
+                abs(x - low) < band * (1.0 + abs(low)) or abs(x - high) < band * (1.0 + abs(high))
             ):
                 undecided[g] = 1
             elif not (x >= low and x <= high):

@@ -12,38 +12,59 @@ import numpy as np
 
 _jit = numba.njit(cache=True, nogil=True)
 
-_TILE = 256  # rows of a table that stay in cache while all resamples pass over them
+_TILE = 256  # rows of a table that stay in cache while all resamples pass over them; in fours
 
 
 @_jit
-def products(table, out):
-    """Write the columns of a table and their products: table float64 [n, c], out [n, c + c(c+1)/2],
-    first the columns, then z_i·z_j for i ≤ j, row by row of the upper triangle."""
+def products(table, owner, out):
+    """Sum the columns of a table and their products by owner: table float64 [n, c], owner int64.
+
+    out [owners, ≥ c + c(c+1)/2] is added to: first the columns, then z_i·z_j for i ≤ j, row by row
+    of the upper triangle.
+    """
     n, c = table.shape
     for r in range(n):
-        k = c
+        row, k = out[owner[r]], c
         for i in range(c):
-            out[r, i] = table[r, i]
+            row[i] += table[r, i]
             for j in range(i, c):
-                out[r, k] = table[r, i] * table[r, j]
+                row[k] += table[r, i] * table[r, j]
                 k += 1
 
 
 @_jit
-def weighted_sums(table, owner, weight, first, last, out):
-    """Write Σ_r weight[s, owner[r]]·table[r] for the resamples [first, last).
+def weighted_sums(table, weight, first, last, out):
+    """Write Σ_r weight[s, r]·table[r] for the resamples [first, last).
 
-    table float64 [n, m], owner int64 [n], weight uint16 [resamples, owners]; out float64
-    [resamples, m]. Rows are added from the first to the last, whatever the threads.
+    table float64 [n, m], weight uint16 [resamples, n], out float64 [resamples, m]. Rows are added
+    four at a time from the first to the last, whatever the threads.
     """
     n, m = table.shape
     for s in range(first, last):
         out[s] = 0.0
     for begin in range(0, n, _TILE):
         end = min(begin + _TILE, n)
+        fours = begin + (end - begin) // 4 * 4
         for s in range(first, last):
-            for r in range(begin, end):
-                w = np.float64(weight[s, owner[r]])
-                if w > 0.0:
-                    for k in range(m):
-                        out[s, k] += w * table[r, k]
+            total, w = out[s], weight[s]
+            for r in range(begin, fours, 4):
+                a, b = np.float64(w[r]), np.float64(w[r + 1])
+                c, d = np.float64(w[r + 2]), np.float64(w[r + 3])
+                one, two, three, four = table[r], table[r + 1], table[r + 2], table[r + 3]
+                for k in range(m):
+                    total[k] += (a * one[k] + b * two[k]) + (c * three[k] + d * four[k])
+            for r in range(fours, end):
+                for k in range(m):
+                    total[k] += w[r] * table[r, k]
+
+
+@_jit
+def falling(values, offsets, start, stop, out):
+    """Write the largest values of rows [start, stop), largest first: out float64 [rows, most].
+
+    Row r is values[offsets[r]:offsets[r+1]], float64; places beyond its end are left as they are.
+    """
+    for r in range(start, stop):
+        ordered = np.sort(values[offsets[r] : offsets[r + 1]])
+        for k in range(min(len(ordered), out.shape[1])):
+            out[r, k] = ordered[len(ordered) - 1 - k]

@@ -198,7 +198,7 @@ def _counts(groups: Audited) -> dict[str, int]:
 def _suspects(groups: Audited, examples: int) -> dict[str, Any]:
     gap = np.where(groups.negative, groups.score - groups.score[:, :1], -np.inf)
     above = gap > 0
-    order = np.argsort(-gap, axis=None, kind="stable")[: min(examples, int(above.sum()))]
+    order = _largest(gap.reshape(-1), min(examples, int(above.sum())))
     rows, places = np.unravel_index(order, gap.shape)
     return {
         "above_the_positive": int(above.sum()),
@@ -215,6 +215,15 @@ def _suspects(groups: Audited, examples: int) -> dict[str, Any]:
             for row, place in zip(rows, places, strict=True)
         ],
     }
+
+
+def _largest(values: np.ndarray, number: int) -> np.ndarray:
+    """Return the places of the largest values, largest first, the earlier of equal ones first."""
+    if not number:
+        return np.empty(0, np.int64)
+    least = np.partition(values, len(values) - number)[len(values) - number]
+    places = np.flatnonzero(values >= least)
+    return places[np.argsort(-values[places], kind="stable")[:number]]
 
 
 def _copies(groups: Audited, at_least: float, examples: int) -> dict[str, Any]:
@@ -285,32 +294,29 @@ def _coverage(groups: Audited, run: Run) -> dict[str, float]:
 
 def _overlap(groups: Artifact, other: Artifact) -> dict[str, float]:
     """Return the mean Jaccard overlap of the negatives over the queries that both groups have."""
-    (query, keys), (_, others) = _negatives(groups), _negatives(other)
+    keys, others = _negatives(groups), _negatives(other)
     common = np.intersect1d(keys, others, assume_unique=True)
-    counts = [_per_query(pairs) for pairs in (keys, others, common)]
-    shares = [
-        counts[2].get(q, 0) / (counts[0][q] + counts[1][q] - counts[2].get(q, 0))
-        for q in query.tolist()
-        if q in counts[0] and q in counts[1]
-    ]
+    query = np.intersect1d(queries_of(keys), queries_of(others))
+    ours, theirs, both = (_per_query(pairs, query) for pairs in (keys, others, common))
+    shares = both / (ours + theirs - both)
     summary = {"queries in both": float(len(shares))}
-    return summary | ({"jaccard of negatives": float(np.mean(shares))} if shares else {})
+    return summary | ({"jaccard of negatives": float(np.mean(shares))} if len(shares) else {})
 
 
-def _negatives(groups: Artifact) -> tuple[np.ndarray, np.ndarray]:
-    """Return (distinct queries, distinct query·2³² + document of every negative)."""
+def _negatives(groups: Artifact) -> np.ndarray:
+    """Return the distinct query·2³² + document of every negative, ascending."""
     keys, read = [np.empty(0, np.uint64)], Groups(groups)
     for part in read.parts():
         negative = ~read.positive(part)
         negative[:, 0] = False
         keys.append(pair_keys(part.query[:, None], part.doc)[negative])
-    distinct = np.unique(np.concatenate(keys))
-    return np.unique(queries_of(distinct)), distinct
+    return np.unique(np.concatenate(keys))
 
 
-def _per_query(keys: np.ndarray) -> dict[int, int]:
-    query, count = np.unique(queries_of(keys), return_counts=True)
-    return dict(zip(query.tolist(), count.tolist(), strict=True))
+def _per_query(keys: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Return how many of the ascending keys are of each query: int64."""
+    owner = queries_of(keys)
+    return np.searchsorted(owner, query, "right") - np.searchsorted(owner, query, "left")
 
 
 def _imbalance(groups: Audited, artifact: Artifact) -> dict[str, Any]:
@@ -344,7 +350,10 @@ def _found_by(groups: Audited, pool: Pool) -> dict[str, float]:
     hits = dict.fromkeys(pool.labels, 0)
     for part in pool.parts():
         keys = pair_keys(np.repeat(part.query, np.diff(part.offsets)), part.doc)
-        mine = np.isin(keys, wanted, assume_unique=True)
+        first, last = np.searchsorted(wanted, [keys[0], keys[-1]]) if len(keys) else (0, -1)
+        own = wanted[first : last + 1]  # both ascend: one search for each negative
+        place = np.minimum(np.searchsorted(keys, own), max(0, len(keys) - 1))
+        mine = place[keys[place] == own]
         for label in pool.labels:
             hits[label] += int((part.rank[label][mine] > 0).sum())
     return {label: count / max(1, len(wanted)) for label, count in hits.items()}

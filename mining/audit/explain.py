@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,7 +91,7 @@ def explain_query(workspace: Workspace, groups: Artifact | str, query_id: str) -
     for one in explained:
         for row, docs in rows:
             if one.positive_id == table.id_of(int(docs[0])):
-                one.statistics.update({name: values[row] for name, values in known.items()})
+                one.statistics.update({name: v[row].as_py() for name, v in known.items()})
     return Explanation(
         query_id,
         selection.reader.queries.text(query),
@@ -125,13 +124,13 @@ def _reason(groups: Artifact, query: int) -> str | None:
         groups = groups.input("groups")
 
 
-def _statistics(workspace: Workspace, groups: Artifact) -> dict[str, list[Any]]:
+def _statistics(workspace: Workspace, groups: Artifact) -> dict[str, pa.ChunkedArray]:
     """Return the columns that were measured on these groups; the same column counts once."""
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, pa.ChunkedArray] = {}
     for artifact in workspace.artifacts("statistics"):
         if artifact.inputs.get("groups") == groups.fingerprint:
             table = pa.concat_tables(artifact.tables())
-            columns |= {name: table[name].to_pylist() for name in table.column_names[1:]}
+            columns |= {name: table[name] for name in table.column_names[1:]}
     return columns
 
 

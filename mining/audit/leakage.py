@@ -3,12 +3,12 @@ texts, in their own collection or in another one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..collection.handles import Collection, Corpus, Queries
 from ..draws import generator
@@ -135,13 +135,16 @@ def equal_texts(
 def _same_text(
     ours: Queries | Corpus, mine: np.ndarray, theirs: Queries | Corpus, asked: np.ndarray
 ) -> np.ndarray:
-    """Say which of their texts is one of ours; empty texts are never the same."""
-    known = set(_digests(ours, mine)) - {None}
-    return np.fromiter((digest in known for digest in _digests(theirs, asked)), bool, len(asked))
-
-
-def _digests(texts: Queries | Corpus, rows: np.ndarray) -> Iterator[bytes | None]:
-    """Yield a digest of every text, None for an empty one."""
-    for start in range(0, len(rows), _BLOCK):
-        for text in texts.texts(rows[start : start + _BLOCK]):
-            yield blake2b(text.encode(), digest_size=16).digest() if text else None
+    """Say which of their texts is one of ours; empty texts are never the same. `mine` ascends."""
+    wanted = pa.array(theirs.texts(asked), pa.large_string())
+    distinct = wanted.unique()
+    found = np.zeros(len(distinct), bool)
+    for start, table in ours.parts():
+        first, last = np.searchsorted(mine, [start, start + len(table)])
+        for at in range(int(first), int(last), _BLOCK):
+            rows = mine[at : min(at + _BLOCK, int(last))].astype(np.int64) - start
+            texts = table["text"].take(pa.array(rows)).cast(pa.large_string())
+            places = pc.index_in(texts, value_set=distinct).drop_null().to_numpy()
+            found[places] = True
+    filled = pc.greater(pc.binary_length(wanted), 0).to_numpy(zero_copy_only=False)
+    return found[pc.index_in(wanted, value_set=distinct).to_numpy()] & filled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..runs.itself import COUNT, KEEP, itself, of_query
 from ..store import Artifact, open_artifact
 from ..text.near_copies import KeptShingles
 from .base import DRAWN, MIXED, Candidates
-from .candidates import EXACT, NotFinite, PoolRows, ScoreRows, finder_of
+from .candidates import EXACT, NotFinite, PoolRows, ScoreRows, TextCopies, finder_of
 
 
 @dataclass(slots=True)
@@ -80,6 +80,11 @@ class CandidateReader:
         if positives == "best":  # a drawn document may be the best: the positive is drawn too
             self.origin = {k: MIXED if v == DRAWN else v for k, v in self.origin.items()}
         self.counts: dict[str, int] = {}
+
+    @cached_property
+    def texts(self) -> TextCopies:
+        """The texts of the corpus, mapped."""
+        return TextCopies(self.corpus)
 
     def rows(self, start: int, stop: int) -> Iterator[Asked]:
         """Yield pool rows start…stop−1, ascending queries."""

@@ -11,6 +11,7 @@ from .execution import Report
 from .plan import Stage
 
 _SHOWN = 5
+_MADE_FOR_USE = {"run", "pool", "scores", "groups"}
 
 
 def quarantined(stage: Stage, report: Report) -> int:
@@ -42,10 +43,13 @@ def check_allowance(stage: Stage, held: Sequence[Report], folder: Path) -> None:
 def check_something_made(
     kind: str, rows: int, dropped: Mapping[str, Sequence[Any]], folder: Path
 ) -> None:
-    """Raise NothingMade where every query was dropped: an artifact without a row is no success.
+    """Raise NothingMade where every query was dropped: such an artifact is no success.
 
-    A stage that was asked for no query, and so dropped none, may well have made nothing.
+    A stage that was asked for no query, and so dropped none, may well have made nothing. A design
+    without a block is one: it says which levels could not be reached.
     """
+    if kind not in _MADE_FOR_USE:
+        return
     reasons = {reason: len(queries) for reason, queries in dropped.items() if len(queries)}
     if rows or not reasons:
         return

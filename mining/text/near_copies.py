@@ -18,13 +18,14 @@ import pyarrow as pa
 from ...native import shingles as native
 from ..draws import generator
 from ..errors import UsageError
+from ..processors import in_threads
 
 if TYPE_CHECKING:
     from ..collection.handles import Corpus
 
 WIDTH = 6  # bytes of a shingle
 BANDS, ROWS = 32, 8
-_BLOCK_BYTES = 1 << 25
+_BLOCK_BYTES, _SMALL_BUCKET = 1 << 25, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,11 @@ def near_pairs(
     keys: list[np.ndarray] = [np.empty(0, np.int64)]
     for band in _bands(sets)[:, kept]:
         order = np.argsort(band, kind="stable")
-        changes = np.flatnonzero(np.diff(band[order])) + 1
-        for bucket in np.split(kept[order], changes):
-            if len(bucket) > 1:
-                keys.append(np.unique(_pairs_of(np.sort(bucket), side, len(sets))))
+        follows = np.append(np.diff(band[order]) == 0, False)  # the next is of the same bucket
+        shared = follows | np.append(False, follows[:-1])
+        starts = np.flatnonzero(shared & ~np.append(False, follows[:-1]))
+        stops = np.flatnonzero(shared & ~follows) + 1
+        keys.append(_pairs_of_buckets(kept[order], starts, stops, side, len(sets)))
     pairs = np.unique(np.concatenate(keys))
     left, right = pairs // max(1, len(sets)), pairs % max(1, len(sets))
     overlap = sets.overlap(left, right, at_least)
@@ -134,10 +136,35 @@ def _bands(sets: ShingleSets) -> np.ndarray:
     factor = draws.integers(0, 1 << 32, BANDS * ROWS, dtype=np.uint32) | np.uint32(1)
     term = draws.integers(0, 1 << 32, BANDS * ROWS, dtype=np.uint32)
     signature = np.empty((len(sets), BANDS * ROWS), np.uint32)
-    native.minhash(sets.values, sets.offsets, factor, term, 0, len(sets), signature)
+
+    def work(start: int, stop: int) -> None:
+        native.minhash(sets.values, sets.offsets, factor, term, start, stop, signature)
+
+    in_threads(work, sets.offsets)
     weight = draws.integers(0, 1 << 63, ROWS, dtype=np.uint64) | np.uint64(1)
     shaped = signature.reshape(len(sets), BANDS, ROWS).astype(np.uint64)
     return np.ascontiguousarray((shaped * weight).sum(axis=2, dtype=np.uint64).T)
+
+
+def _pairs_of_buckets(
+    members: np.ndarray, starts: np.ndarray, stops: np.ndarray, side: np.ndarray | None, n: int
+) -> np.ndarray:
+    """Return the keys (int64, distinct) of the pairs within buckets members[start:stop], each
+    ascending. Most buckets are small: their pairs are made all at once."""
+    small = stops - starts <= _SMALL_BUCKET
+    keys = [
+        _pairs_of(members[start:stop], side, n)
+        for start, stop in zip(starts[~small], stops[~small], strict=True)
+    ]
+    lengths = (stops - starts)[small]
+    place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    at = np.repeat(starts[small], lengths) + place
+    after = np.repeat(lengths, lengths) - place - 1  # how many of the bucket come later
+    left = np.repeat(at, after)
+    right = left + 1 + np.arange(after.sum()) - np.repeat(np.cumsum(after) - after, after)
+    one, other = members[left], members[right]
+    asked = slice(None) if side is None else side[one] != side[other]
+    return np.unique(np.concatenate([one[asked] * n + other[asked], *keys]))
 
 
 def _pairs_of(bucket: np.ndarray, side: np.ndarray | None, n: int) -> np.ndarray:

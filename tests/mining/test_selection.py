@@ -11,7 +11,7 @@ from selection_world import DOCS, QUERIES, build_world, score, write_collection
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import BadInput, NothingMade, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.runs.pool import Pool
 from rankmill.mining.selection import STRATEGIES, Candidates, select_groups
@@ -131,11 +131,32 @@ def test_one_group_for_each_positive(world):
 
 def test_too_few_candidates_drop_the_query_or_stop(world):
     strategy = f'uniform(first=1,last=8,source="{world["label"]}")'
-    chosen = select(world, strategy, size=9)
-    assert chosen.dropped["too_few_candidates"]
+    chosen = select(world, strategy, size=8)
+    assert chosen.dropped["too_few_candidates"] == [0, 1]  # a copy of their positive is no negative
     assert chosen.rows + sum(len(q) for q in chosen.dropped.values()) == QUERIES
     with pytest.raises(BadInput, match=r"query 'q0' has 6 candidates, a group of 9 needs 8"):
         select(world, strategy, size=9, when_short="error")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "size", "options", "told"),
+    [
+        ('uniform(first=1,last=8,source="{label}")', 9, {}, "9 with 7, 2 with 6, 1 no_positive"),
+        ('uniform(first=1,last=8,source="{label}")', 9, {}, "choose a size of at most 8"),
+        ('top(source="{label}")', 1024, {}, "choose a size of at most"),
+        ("top", 60, {"filters": ["between(low=1000,score=raw)"]}, "11 with 0, 1 no_positive"),
+        ('quotas(sources=["{label}",random])', 80, {}, "choose a size of at most"),
+        ("bands([1-5],[6-9])", 60, {}, "choose a size of at most 10"),
+        ("stratified", 60, {"positives": "together"}, "a group of 60"),
+        ("top", 8, {"min_grade": 3}, "every query was dropped.*12 no_positive"),
+    ],
+)
+def test_no_group_at_all_is_no_success(world, strategy, size, options, told):
+    """Nothing is published, and asking again says the same."""
+    for _ in range(2):
+        with pytest.raises(NothingMade, match=told) as caught:
+            select(world, strategy.format(label=world["label"]), size=size, **options)
+        assert caught.value.exit_status == 3
 
 
 def test_fill_takes_all_that_can_be_reached_and_draws_the_rest(world):

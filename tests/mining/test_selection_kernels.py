@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rankmill.mining.collection import collect
+from rankmill.mining.collection import collect, survey
 from rankmill.mining.errors import RankmillError
+from rankmill.mining.runs import pool as pool_module
 from rankmill.mining.runs.pool import Pool, pool_runs
 from rankmill.mining.selection import FILTERS, STRATEGIES
+from rankmill.mining.selection import select as select_module
 from rankmill.mining.selection.reader import paths_of
 from rankmill.mining.selection.select import Selector
 from rankmill.mining.sources import mine
@@ -116,6 +118,8 @@ class Scorer:
         queries, docs, scores = [], [], []
         for part in self.pool.parts():
             for row, query in enumerate(part.query.tolist()):
+                if not shard.start <= query < shard.stop:
+                    continue
                 mine = part.doc[part.offsets[row] : part.offsets[row + 1]].tolist()
                 mine = [d for d in mine if not self.holes or (3 * query + d) % 17]
                 z = np.array([((7 * query + 13 * d) % 37) / 2.0 - 9.0 for d in mine])
@@ -133,7 +137,8 @@ class Scorer:
 class World:
     """Pools with and without a drawn list, scores of each kind."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, rows=10**6):
+        self.rows = rows  # of a part of scores
         random = np.random.Generator(np.random.Philox(5))
         self.workspace = Workspace(folder / "work")
         self.collection = collect(self.workspace, f"beir:{write(folder / 'beir', random)}")
@@ -168,7 +173,7 @@ class World:
                 parameters={"kind": kind, "holes": holes},
                 inputs={"pool": pool},
                 schema=SCORES,
-                shards=lambda: split_by_work(np.ones(pool.rows), 10**6),
+                shards=lambda: split_by_work(np.ones(QUERIES), self.rows),
                 worker=Scorer,
                 options={"pool": Pool(pool), "kind": kind, "holes": holes},
                 metadata={"kind": kind, "teacher": "formula"},
@@ -273,9 +278,30 @@ def test_kernels_do_the_work_and_decline_hardly_a_query(world):
         selector = world.selector(strategy, ("margin(gap=0.5)", "near_copies"))
         made = selector.kernels(0, QUERIES, 3)
         assert len(made.declined) <= 2, strategy
+    for one in ("between(high=-0.01)", "between(low=-9)", "share", "margin(gap=0)"):
+        made = world.selector("top", (one,)).kernels(0, QUERIES, 3)
+        assert len(made.declined) <= 2, one
 
 
 def test_what_kernels_do_not_know_goes_query_by_query(world):
     assert world.selector(STRATEGY_TEXTS[-1], ()).kernels is None
     assert world.selector("stratified(bins=5000)", ()).kernels is None
     assert world.selector("top", ("margin(gap=0.5)",), kind="similarity").kernels is None
+
+
+def test_ranges_and_parts_do_not_matter(world, tmp_path, monkeypatch):
+    """Pools and scores in parts of a few queries, ranges of a few hundred pairs."""
+    monkeypatch.setattr(pool_module, "_SHARD_PAIRS", 300)
+    monkeypatch.setattr(select_module, "_BLOCK_PAIRS", 400)
+    monkeypatch.setattr(survey, "PART_ROWS", 25)
+    monkeypatch.setattr(survey, "_BLOCK", 10)
+    cut = World(tmp_path, rows=4)
+    assert len(cut.collection.corpus.artifact.parts) > 1
+    assert len(cut.pools[True].parts) > 3
+    for strategy in ("stratified(bins=4)", "random", 'quotas(sources=["{a}","{b}"])'):
+        for filters in ((), ("margin(gap=0.5)", "near_copies")):
+            asked = {"positives": "all", "holes": True, "missing": "drop_doc"}
+            whole = world.selector(strategy, filters, **asked)
+            pieces = cut.selector(strategy, filters, **asked)
+            assert len(pieces._blocks(Shard(0, 0, QUERIES))) > 3
+            assert outcome(pieces) == outcome(whole)

@@ -369,7 +369,7 @@ def _near_copies(one: NearCopies, reader: CandidateReader) -> Step:
     def step(columns: CandidateColumns, around: Around, removed: Any, undecided: Any) -> None:
         flag = np.zeros(len(around.flags.allowed), np.uint8)
         originals = _originals(columns, around)
-        for base, data, bounds in reader.copies.buffers():
+        for base, data, bounds in reader.texts.buffers():
             texts = near_texts.Texts(data, bounds, base)
 
             def work(start: int, stop: int, texts: Any = texts) -> None:

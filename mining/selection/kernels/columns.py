@@ -17,7 +17,10 @@ from ....native import kept
 from ...collection.handles import EXCLUDED, Corpus
 from ...draws import key_of
 from ...processors import in_threads
+from ...runs.itself import counts_of
+from ...text.copies import FoldedCopies
 from ..base import DRAWN, FIXED
+from ..candidates import TextCopies
 from ..reader import CandidateReader
 
 POSITIVES = {
@@ -97,6 +100,8 @@ class CandidateColumns:
             place=places[:-1],
             anchor=np.zeros(places[-1], np.int64),
         )
+        own = counts_of(reader.itself, self.rows.query)
+        status[own > 0] = native.DECLINED  # a document that is the query itself: few have one
         self._mark()
         self._mark_copies()
 
@@ -155,10 +160,25 @@ class CandidateColumns:
         return before[self.judged.first], before[self.judged.last], self.judged.doc[good]
 
     def _mark_copies(self) -> None:
-        """Mark copies of positives: the notion is that of `TextCopies`, which is the oracle."""
+        """Mark copies of positives: the notions are those of `finder_of`, the oracles too."""
         first, last, doc = self.positives
         ready = self.marked.status == native.READY
         last = np.where(ready, last, first)  # the others have no groups
+        copies = self.reader.copies
+        if isinstance(copies, FoldedCopies):
+            originals = first, last, doc
+
+            def work(start: int, stop: int) -> None:
+                native.mark_keys(self.rows, self.marked.marks, copies.keys, originals, start, stop)
+
+            in_threads(work, self.rows.offsets)
+        elif isinstance(copies, TextCopies):
+            self._mark_texts(copies, first, last, doc)
+
+    def _mark_texts(
+        self, copies: TextCopies, first: np.ndarray, last: np.ndarray, doc: np.ndarray
+    ) -> None:
+        """Mark what has the very text of a positive, doc[first[r]:last[r]] for row r."""
         known, number = np.unique(doc, return_inverse=True)
         inside = np.zeros(len(doc) + 1, np.int64)  # rows ask for ranges that do not overlap
         np.add.at(inside, first, 1)
@@ -170,7 +190,7 @@ class CandidateColumns:
         lengths[chosen] = np.diff(bounds)
         texts = data, np.concatenate([[0], np.cumsum(lengths)])
         originals = first, last, number.astype(np.int64)
-        for base, data, bounds in self.reader.copies.buffers():
+        for base, data, bounds in copies.buffers():
 
             def work(start: int, stop: int, base=base, data=data, bounds=bounds) -> None:
                 native.mark_copies(

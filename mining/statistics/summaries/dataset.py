@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ....native import resampled as native
 from ...draws import generator
 from ...errors import BadInput
 from ...models.vectors import Vectors
+from ...processors import in_threads
 from ...score_kinds import has_probability
 from ...store import Artifact
 from ...store.tables import list_values
@@ -34,15 +37,20 @@ def decay_of(scores: Artifact, *, first: int = 1, last: int = 100, seed: int = 0
             where=scores.path,
             do="give scores of a teacher with logits, or fit a run's own positive scores",
         )
-    rows = []
+    curves, row = np.full((scores.rows, last), np.nan), 0
     for table in scores.tables():
         offsets, flat = list_values(table["logit"])
         s = log_probabilities(flat.astype(np.float64), kind)
-        rows += [np.sort(s[a:b])[::-1][:last] for a, b in zip(offsets, offsets[1:], strict=False)]
-    curves = np.full((len(rows), last), np.nan)
-    for row, s in enumerate(rows):
-        curves[row, : len(s)] = np.exp(s)
+        own = curves[row : row + table.num_rows]
+        in_threads(partial(_falling, np.exp(s), offsets, own), offsets)
+        row += table.num_rows
     return fit_decay(curves, first, last, seed=seed)
+
+
+def _falling(
+    values: np.ndarray, offsets: np.ndarray, out: np.ndarray, start: int, stop: int
+) -> None:
+    native.falling(values, offsets, start, stop, out)
 
 
 def dimension_of(vectors: Artifact, *, seed: int = 0) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from ...draws import generator
 from ...errors import BadInput, UsageError
 from ...ordered import least_squares, product
+from .resampling import weighted_sums
 
 SHAPES = ("power_law", "exponential", "log_normal")
 
@@ -70,12 +71,14 @@ def fit_decay(
     line, residual = _least_squares(np.log(rank), y)
     draws = generator(seed, "power_law.bootstrap")
     alphas = []
-    for _ in range(resamples):
-        weight = np.bincount(draws.integers(0, len(used), len(used)), minlength=len(used))
-        mean = _mean(used, weight)
-        known = mean > 0  # a rank that no drawn query reaches has no mean
-        if known.sum() >= 2:
-            alphas.append(-_least_squares(np.log(rank[known]), np.log(mean[known]))[0][1])
+    held = ~np.isnan(used)
+    table = np.concatenate([np.where(held, used, 0.0), held], axis=1)
+    for _, sums in weighted_sums(table, draws, resamples):
+        for total, number in zip(sums[:, : len(rank)], sums[:, len(rank) :], strict=True):
+            known = total > 0  # a rank that no drawn query reaches has no mean
+            if known.sum() >= 2:
+                mean = np.log(total[known] / number[known])
+                alphas.append(-_least_squares(np.log(rank[known]), mean)[0][1])
     low, high = np.percentile(alphas, [2.5, 97.5])
     spread = float(((y - y.mean()) ** 2).sum())
     shapes = {

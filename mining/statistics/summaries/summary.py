@@ -19,12 +19,11 @@ from ....native import resampled as native
 from ...draws import generator
 from ...errors import BadInput
 from ...ordered import product
-from ...processors import in_threads
 from ...store import Artifact
+from .resampling import weighted_sums
 
 BINS = 50
 RESAMPLES = 1000
-_BLOCK_WEIGHTS = 1 << 24  # draws that are kept at a time: 32 MB
 _FLAT = 1e-9  # of a column's largest value: below, it hardly varies
 _SURE = 1e-3  # of a column's variance: below, a resample lost its varying rows
 _RANGES = {  # by the name before the bracket
@@ -197,44 +196,36 @@ def _resampled(
     varies in one: sums over standardised columns differ from it by rounding, below 1e-9.
     """
     draws = generator(seed, "summary.bootstrap")
-    moments = {kind: _products(table) for kind, table in tables.items()}
     width = next(iter(tables.values())).shape[1]
+    each = width + width * (width + 1) // 2
+    moments = np.zeros((groups, len(tables) * each + 1))
+    moments[:, -1] = np.bincount(owner, minlength=groups)
+    for place, table in enumerate(tables.values()):
+        own = moments[:, place * each : (place + 1) * each]
+        native.products(_standardised(table), owner, own)
     found = {kind: np.empty((resamples, width, width)) for kind in tables}
-    block = max(1, min(resamples, _BLOCK_WEIGHTS // max(1, groups)))
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        weight = np.empty((size, groups), np.uint16)
-        for number in range(size):
-            drawn = draws.integers(0, groups, groups)
-            weight[number] = np.bincount(drawn, minlength=groups)
-        for kind, table in tables.items():
-            sums = np.empty((size, moments[kind].shape[1]))
-
-            def work(
-                first: int, last: int, kind: str = kind, sums: Any = sums, weight: Any = weight
-            ):
-                native.weighted_sums(moments[kind], owner, weight, first, last, sums)
-
-            in_threads(work, np.arange(size + 1) * len(owner))
-            total = np.array([weight[number][owner].sum() for number in range(size)])
+    start = 0
+    for weight, sums in weighted_sums(moments, draws, resamples):
+        means = sums[:, :-1] / sums[:, -1:]
+        for place, (kind, table) in enumerate(tables.items()):
             constant = table.min(axis=0) == table.max(axis=0)
-            matrices, sure = _correlations(sums / total[:, None], constant)
-            for number in np.flatnonzero(~sure):
-                matrices[number] = _pearson(table, weight[number][owner])
-            found[kind][start : start + size] = matrices
+            own = means[:, place * each : (place + 1) * each]
+            matrices, sure = _correlations(own, constant)
+            for unsure in np.flatnonzero(~sure).tolist():
+                matrices[unsure] = _pearson(table, weight[unsure][owner])
+            found[kind][start : start + len(weight)] = matrices
+        start += len(weight)
     return found
 
 
-def _products(table: np.ndarray) -> np.ndarray:
-    """Return standardised columns and the products of every two of them."""
+def _standardised(table: np.ndarray) -> np.ndarray:
+    """Return columns of mean 0 and variance 1; zeros for one that hardly varies, whose resamples
+    the oracle is asked for."""
     centre, spread = table.mean(axis=0), table.std(axis=0)
     usable = spread > _FLAT * np.maximum(1.0, np.abs(table).max(axis=0))
     z = (table - centre) / np.where(usable, spread, 1.0)
-    z[:, ~usable] = 0.0  # no variance: every resample is asked of the oracle
-    n, c = z.shape
-    out = np.empty((n, c + c * (c + 1) // 2))
-    native.products(np.ascontiguousarray(z), out)
-    return out
+    z[:, ~usable] = 0.0
+    return np.ascontiguousarray(z)
 
 
 def _correlations(means: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -246,7 +237,7 @@ def _correlations(means: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, 
     second[:, i, j] = second[:, j, i] = means[:, width:]
     covariance = second - first[:, :, None] * first[:, None, :]
     variance = np.diagonal(covariance, axis1=1, axis2=2)
-    sure = (variance[:, ~constant] > _SURE).all(axis=1)
+    sure: np.ndarray = np.asarray((variance[:, ~constant] > _SURE).all(axis=1))
     spread = np.sqrt(np.where(variance > 0, variance, 1.0))
     matrices = covariance / (spread[:, :, None] * spread[:, None, :])
     matrices[:, constant, :] = matrices[:, :, constant] = np.nan
