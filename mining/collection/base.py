@@ -19,6 +19,7 @@ Document = tuple[str, str, str]
 """(doc_id, title, text), exactly as the source has them."""
 
 BLOCK = 8192
+BLOCK_BYTES = 8 << 20  # of text: larger ones are slower, as fresh memory costs more than lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ class DocumentFields:
             if body is None:
                 raise _refused(
                     name,
-                    f"has documents without a text that is known: their fields are {', '.join(known)}",
+                    f"has documents without a known text: their fields are {', '.join(known)}",
                     f"name those that make up the text: --fields {','.join(known[1:]) or 'NAME'}",
                 )
             self.parts = (body,)

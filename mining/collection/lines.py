@@ -1,4 +1,4 @@
-"""Lines of plain or compressed text files, decoded strictly; a refusal names the file and the line."""
+"""Lines of plain or compressed text files, decoded strictly; a refusal names file and line."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def _positives(reader: Reader, split: str, judged: Judged) -> None:
 
 
 def _rows(reader: Reader, role: str, stream: Iterator[Texts]) -> Rows:
-    """Plan the parts of the corpus or the queries; sees to ids that occur twice and to empty rows."""
+    """Plan the parts of the corpus or the queries; sees to ids that stand twice and empty rows."""
     noun = "documents" if role == "corpus" else "queries"
     hashes, lengths, empty = [], [], []
     total = 0
@@ -266,7 +266,7 @@ def _bytes(block: Texts) -> np.ndarray:
 
 
 def _empty(reader: Reader, role: str, block: Texts, before: int) -> list[tuple[int, str, str]]:
-    """Return (row, id, id and place) of the empty queries that are to be dropped; refuses empty rows."""
+    """Return (row, id, id and place) of empty queries that are to be dropped, or refuse them."""
     kind = "empty_document" if role == "corpus" else "empty_query"
     action = reader.on[kind]
     if action == "keep":

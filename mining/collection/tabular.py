@@ -1,7 +1,8 @@
 """TSV, JSON Lines and Parquet: a folder with documents, queries and qrels, or one documents file.
 
-Columns by name (`columns.py`): id, `title` (optional) and text; query id and text; query id, document
-id and grade. TSV without a header line holds them in that order: id, text or id, title, text.
+Columns by name (`columns.py`): id, `title` (optional) and text; query id and text; query id,
+document id and grade. TSV without a header line holds them in that order: id, text or id, title,
+text.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class TabularReader:
         return read_judgements(self.qrels[split])
 
     def odd(self, role: str, split: str = "") -> Oddities:
-        """Return how many fields of TSV files stood in quotation marks, and odd endings of qrels."""
+        """Return how many fields of TSV files stood in quotation marks; odd endings of qrels."""
         odd = Oddities()
         if role == "qrels":
             ending = self._other_ending(split).get("ending", "")
@@ -202,7 +203,7 @@ class ParquetReader(TabularReader):
 
 
 def _fact(hashes: list[str], reading: dict[str, str]) -> Any:
-    """Return what identifies the content of files: the hash alone where there is one, plainly read."""
+    """Return what identifies the content: the hash alone where there is one file, plainly read."""
     if len(hashes) == 1 and not reading:
         return hashes[0]
     return {"files": hashes, **({"reading": reading} if reading else {})}

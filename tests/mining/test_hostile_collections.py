@@ -74,7 +74,7 @@ QRELS = {
     "blanks in names": "query id\tcorpus id\trelevance score\n1\t5\t1\n2\t6\t2\n",
     "pandas names": "qid\tdocno\tlabel\n1\t5\t1\n2\t6\t2\n",
     "pid": "qid\tpid\trel\n1\t5\t1\n2\t6\t2\n",
-    "four columns with a header": "query_id\titeration\tdoc_id\trelevance\n1\t0\t5\t1\n2\t0\t6\t2\n",
+    "four columns with a header": "qid\titeration\tdoc_id\trelevance\n1\t0\t5\t1\n2\t0\t6\t2\n",
     "five columns with a header": "n\tqid\tdocid\trating\tnote\n0\t1\t5\t1\tx\n1\t2\t6\t2\ty\n",
     "quoted header": '"query-id"\t"corpus-id"\t"score"\n"1"\t"5"\t"1"\n"2"\t"6"\t"2"\n',
     "header by blanks": "query-id corpus-id score\n1 5 1\n2 6 2\n",
@@ -605,3 +605,14 @@ def test_parts_are_planned_as_one_row_at_a_time_would() -> None:
                 start, held = row, 0
             held += length
         assert [(s.start, s.stop) for s in plan] == [*cuts, (start, rows)]
+
+
+def test_the_documentation_lists_the_policies_and_the_names() -> None:
+    from rankmill.mining.collection import columns
+
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for kind, one in KINDS.items():
+        assert f"| `{kind}` | `{' '.join(one.actions)}` |" in text
+    for names in (columns.DOC_ID, columns.QUERY_ID, columns.TITLE, columns.TEXT, columns.GRADE):
+        said = text.replace("corpus-id", "corpus_id")
+        assert f"`{' '.join(names)}`" in said

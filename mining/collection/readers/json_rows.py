@@ -18,7 +18,7 @@ import pyarrow.json as pj
 
 from ...inputs.blocks import Block, read_blocks
 from .. import columns
-from ..base import Texts, texts_of
+from ..base import BLOCK_BYTES, Texts, texts_of
 from ..lines import field, object_of
 from .layouts import Layout, Row
 
@@ -29,7 +29,7 @@ _PIECE = 4 << 20
 def jsonl_texts(path: Path, layout: Layout) -> Iterator[Texts]:
     """Yield the documents or queries of a file."""
     parser: _Parser | None = None
-    for block in read_blocks(path):
+    for block in read_blocks(path, size=BLOCK_BYTES):
         if parser is None:
             parser = _Parser(block, layout)
         rows = parser.parsed(block)
@@ -79,13 +79,14 @@ class _Parser:
 
     def parsed(self, block: Block) -> Texts | None:
         """Return the rows of a block; None if it has to be read line by line."""
-        if not (self.ids and self.texts and _an_object_a_line(block)):
+        starts, stops = block.bounds()
+        if not (self.ids and self.texts and _an_object_a_line(block, starts, stops)):
             return None
         for kind in list(self.id_types):
             table = self._table(block, kind)
             if table is not None:
                 self.id_types.sort(key=lambda k: k != kind)  # the next block is alike
-                return self._rows(block, table)
+                return self._rows(block, table, len(starts))
         return None
 
     def _table(self, block: Block, id_type: pa.DataType) -> pa.Table | None:
@@ -102,28 +103,26 @@ class _Parser:
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return None
 
-    def _rows(self, block: Block, table: pa.Table) -> Texts | None:
-        starts, _ = block.bounds()
-        if table.num_rows != len(starts):
+    def _rows(self, block: Block, table: pa.Table, lines: int) -> Texts | None:
+        if table.num_rows != lines:
             return None
         ids, texts = _first_of(table, self.ids), _first_of(table, self.texts)
         if ids.null_count or texts.null_count:
             return None
         titles = None
         if self.layout.title:
-            none = pa.array([""] * len(starts), pa.string()) if not self.titles else None
+            none = pa.array([""] * lines, pa.string()) if not self.titles else None
             titles = none if none is not None else pc.fill_null(_first_of(table, self.titles), "")
             titles = titles.cast(pa.large_string())
-        numbers = block.first_line + np.arange(len(starts), dtype=np.int64)
+        numbers = block.first_line + np.arange(lines, dtype=np.int64)
         return Texts(
             ids.cast(pa.string()), titles, texts.cast(pa.large_string()), str(block.path), numbers
         )
 
 
-def _an_object_a_line(block: Block) -> bool:
+def _an_object_a_line(block: Block, starts: np.ndarray, stops: np.ndarray) -> bool:
     """Say whether every line begins with a brace and ends with one; one object each, if the parser
     finds as many objects as lines."""
-    starts, stops = block.bounds()
     if not len(starts) or (stops - starts < 2).any():
         return False
     ends = stops - 1 - (block.data[stops - 1] == 13)

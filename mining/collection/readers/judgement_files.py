@@ -1,6 +1,7 @@
-"""Judgement files: BEIR's `query-id corpus-id score`, TREC's `query 0 doc grade`, JSON Lines, Parquet.
+"""Judgement files: tables as BEIR (`query-id corpus-id score`) and TREC (`query 0 doc grade`) write
+them, JSON Lines and Parquet.
 
-A header names the columns, in any order; without one they stand as BEIR (3) or TREC (4) writes them.
+A header names the columns, in any order; without one they stand as BEIR (3) or TREC (4) has them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ...errors import BadInput
 from ...inputs.blocks import read_blocks
 from ...inputs.fields import Fields
 from .. import columns
-from ..base import Judged, judged_of
+from ..base import BLOCK_BYTES, Judged, judged_of
 from ..lines import field, grade_of, read_lines, read_objects, unpacked_name
 from .parquet_rows import parquet_judgements
 from .quoting import MARK, Evidence, unquoted
@@ -35,8 +36,8 @@ Row = tuple[int, str, str, int]
 def qrels_files(folder: Path) -> dict[str, Path]:
     """Return split name → file of a `qrels` folder, sorted.
 
-    What cannot be read as judgements is refused by name, so that no split vanishes; names that begin
-    with a dot are passed over. A split in two files is refused.
+    What cannot be read as judgements is refused by name, so that no split vanishes; names that
+    begin with a dot are passed over. A split in two files is refused.
     """
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -95,7 +96,8 @@ def _objects(path: Path) -> Iterator[Row]:
         where = f"{path}, line {number}"
         if name is None:
             raise BadInput(
-                f"the field 'grade' is missing; this line has {', '.join(map(repr, row)) or 'none'}",
+                f"the field 'grade' is missing; this line has "
+                f"{', '.join(map(repr, row)) or 'none'}",
                 where=where,
                 do=f"name it one of: {', '.join(columns.GRADE)}",
             )
@@ -118,7 +120,9 @@ class Table:
         self.quoted = self._written_by_csv()
 
     def _written_by_csv(self) -> bool:
-        if not any((block.data == ord(MARK)).any() for block in read_blocks(self.path)):
+        if not any(
+            (block.data == ord(MARK)).any() for block in read_blocks(self.path, size=BLOCK_BYTES)
+        ):
             return False
         rows = [_cells(line) for number, line in _lines(self.path) if number != self.first]
         width = min((len(cells) for cells in rows), default=0)
@@ -176,12 +180,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _by_blocks(path: Path) -> Judged | None:
-    """Return the judgements of a file whose lines are all alike; None for one to be read by line."""
+    """Return the judgements of a file whose lines are all alike; None: it is read line by line."""
     table = table_of(path)
     if table.quoted:
         return None
     width, read = table.width, []
-    for block in read_blocks(path):
+    for block in read_blocks(path, size=BLOCK_BYTES):
         blanks = not (block.data == ord("\t")).any()
         fields = Fields(block, width or 4, at_blanks=blanks)
         rows = np.flatnonzero(fields.lines != table.first)

@@ -12,7 +12,7 @@ Row = tuple[int, str, str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The names of the id and of the text, whether there are titles, and the id's name in errors."""
+    """Names of the id and of the text, whether there are titles, and the id's name in errors."""
 
     ids: columns.Names
     texts: columns.Names

@@ -82,7 +82,8 @@ def wanted(path: Path | str, names: list[str], known: columns.Names, but: str = 
     found = [name for name in columns.named(names, known) if name != but]
     if not found:
         raise BadInput(
-            f"there is no column {known[0]!r}; the file has {', '.join(map(repr, names)) or 'none'}",
+            f"there is no column {known[0]!r}; the file has "
+            f"{', '.join(map(repr, names)) or 'none'}",
             where=path,
             do=f"call it one of: {', '.join(known)}",
         )

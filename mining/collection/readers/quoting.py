@@ -1,9 +1,9 @@
 """Fields of TSV files that stand in quotation marks, as Python's csv and pandas write them.
 
 A writer of csv puts a field that holds a quotation mark into marks and doubles those inside:
-`"He said ""hi"" to me"`. A file counts as written so if every field with a mark has this form, and if there
-is evidence for it: a doubled mark in one of them, or a column that stands in marks from top to
-bottom. Otherwise marks are part of the text, as in MS MARCO's files.
+`"He said ""hi"" to me"`. A file counts as written so if every field with a mark has this form, and
+if there is evidence for it: a doubled mark in one of them, or a column that stands in marks from
+top to bottom. Otherwise marks are part of the text, as in MS MARCO's files.
 """
 
 from __future__ import annotations

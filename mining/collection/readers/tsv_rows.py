@@ -14,7 +14,7 @@ from ...errors import BadInput
 from ...inputs.blocks import read_blocks
 from ...inputs.fields import Fields
 from .. import columns
-from ..base import Texts
+from ..base import BLOCK_BYTES, Texts
 from ..lines import read_lines
 from .layouts import Layout
 from .quoting import Evidence, unquoted, unquoted_column
@@ -24,7 +24,7 @@ def tsv_texts(path: Path, layout: Layout, unquote: bool) -> Iterator[Texts]:
     """Yield the rows of a tab-separated file; `unquote`: csv's quotation marks are taken away."""
     table = table_of(path, layout)
     ids, title, text = table.order
-    for block in read_blocks(path):
+    for block in read_blocks(path, size=BLOCK_BYTES):
         fields = Fields(block, table.width)
         rows = _checked(fields, table)
         if not len(rows):
@@ -57,8 +57,8 @@ def _checked(fields: Fields, table: Table) -> np.ndarray:
 class Table:
     """How a tab-separated file is laid out.
 
-    `order`: the columns of id, title (None) and text. `header`: its line, 0 for none. `plain`: as it
-    would be read without looking at more than the lower-case name of the first column.
+    `order`: the columns of id, title (None) and text. `header`: its line, 0 for none. `plain`: as
+    it would be read without looking at more than the lower-case name of the first column.
     """
 
     names: list[str]
@@ -132,7 +132,7 @@ def _refuse_unread_header(cells: list[str], layout: Layout, where: str) -> None:
 
 
 def quoted_fields(path: Path, table: Table) -> int:
-    """Return how many fields of a file stand in csv's quotation marks; 0 if it is not written so."""
+    """Return how many fields stand in csv's quotation marks; 0 if the file is not written so."""
     about = path.stat()
     return _quoted(path, table.header, table.width, about.st_size, about.st_mtime_ns)
 
@@ -140,7 +140,7 @@ def quoted_fields(path: Path, table: Table) -> int:
 @cache
 def _quoted(path: Path, header: int, width: int, size: int, changed: int) -> int:
     evidence = Evidence(width)
-    for block in read_blocks(path):
+    for block in read_blocks(path, size=BLOCK_BYTES):
         fields = Fields(block, width)
         rows = np.flatnonzero((fields.lines != header) & (fields.widths == width))
         if not evidence.add([fields.text(i, rows) for i in range(width)]):
