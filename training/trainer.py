@@ -43,9 +43,8 @@ def train_student(
 ) -> Artifact:
     """Train a student on groups, or find the trained one; returns a "student" artifact.
 
-    Several groups are a blend (`blend.py`): `weights` are their shares of the examples, equal ones
-    by default; they may be of several collections. `collection` (default: what the groups name)
-    is that of one groups artifact.
+    Several groups are a blend (`blend.py`), `weights` their shares of the examples (default:
+    equal). `collection` is that of one groups artifact; default: what it names.
     `settings` are the fields of `Settings`. The artifact holds `model/` (loads in transformers and
     sentence-transformers), `telemetry.arrow` (one row per step) and `card.json`; `timing.arrow`
     stands beside them, outside the hash. `validation`: held-out groups of the same collection; the
