@@ -162,10 +162,9 @@ def parameters_of(run: Training) -> dict[str, Any]:
     negatives are those of a share: how many there are is part of the request.
     """
     world = run.processes.world
-    blended = isinstance(run.groups, Blend)
     return {
         **({} if world == 1 else {"processes": world}),
-        **({"blend": list(run.groups.counts)} if blended else {}),
+        **({"blend": list(run.groups.counts)} if isinstance(run.groups, Blend) else {}),
         **identity_of(run.student, run.model),
         "loss": str(run.loss),
         **run.settings.declared(),
