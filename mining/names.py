@@ -426,7 +426,7 @@ def _family(home: str, noun: str) -> Family:
 
 def _within_ranges(member: type, name: str) -> None:
     """Let the constructor of a member refuse numbers out of range, after its own refusals."""
-    made: Any = member.__init__
+    made: Any = vars(member).get("__init__") or member.__init__  # type: ignore[misc]
 
     @functools.wraps(made)
     def constructor(self: Any, *arguments: Any, **named: Any) -> None:

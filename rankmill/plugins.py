@@ -156,7 +156,7 @@ def _register(kind: str, name: str) -> Register:
                 where=foreign.place_of(member),
                 do=f"write it as the example in rankmill.plugins.{kind} does",
             )
-        if method in vars(member):  # an inherited one is ours, or was looked at there
+        if method is not None and method in vars(member):  # else it is inherited, and was seen to
             looked_at = answers.checked(kind, vars(member)[method], f"{family.noun} {name}")
             setattr(member, method, looked_at)
         return family.register(name)(member)

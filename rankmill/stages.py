@@ -739,13 +739,13 @@ class Train(Settings, Request["Artifact"]):
         from rankmill.mining.store import files
         from rankmill.training.trainer import train_student
 
-        one = self.groups if not isinstance(self.groups, Sequence) else None
-        if one is None and not self.groups:
+        several = self.groups if isinstance(self.groups, Sequence) else [self.groups]
+        if not several:
             raise UsageError("a blend of no groups", do="name one or more")
         made = train_student(
-            (one or self.groups[0]).workspace,
+            several[0].workspace,
             **self.given("to"),
-            collection=None if one is None else _of(one)["collection"],
+            collection=_of(several[0])["collection"] if len(several) == 1 else None,
             executor=self.where,
         )
         if self.to is not None:

@@ -53,15 +53,21 @@ def write_groups(
     repeat: int = 1,
     kind: str = "logit",
     parts: int = 2,
+    texts: bool = False,
 ) -> Artifact:
-    """Write groups of the train split: a positive, random negatives, scores that separate them."""
+    """Write groups of the train split: a positive, random negatives, scores that separate them.
+
+    With `texts` their inputs are queries and corpus, as those of selected groups are.
+    """
     arrays = _groups(collection, size, repeat)
     half = -(-len(arrays) // parts)
     cuts = [(i * half, min((i + 1) * half, len(arrays))) for i in range(parts)]
     stage = Stage(
         kind="groups",
         parameters={"size": size, "test": repeat, "kind": kind},
-        inputs={"collection": collection.artifact},
+        inputs={"queries": collection.queries.artifact, "corpus": collection.corpus.artifact}
+        if texts
+        else {"collection": collection.artifact},
         schema=groups_schema(size),
         shards=lambda: [Shard(i, a, b) for i, (a, b) in enumerate(cuts)],
         worker=lambda: (

@@ -228,20 +228,17 @@ def _refuse_unlike(parts: Sequence[Groups]) -> None:
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
         raise UsageError(f"groups {twice[:12]} are named twice", do="give them a larger weight")
-    for what, found in (
-        ("documents", {part.size: part for part in reversed(parts)}),
-        ("kind of score", {part.kind: part for part in reversed(parts)}),
+    for what, found, do in (
+        (
+            "sizes",
+            [part.size for part in parts],
+            "subsample the larger ones (rankmill subsample --size …)",
+        ),
+        ("kinds of score", [part.kind for part in parts], "retarget those of another kind first"),
     ):
-        if len(found) > 1:
-            said = ", ".join(
-                f"{p.artifact.fingerprint[:12]}: {value}" for value, p in found.items()
-            )
-            raise UsageError(
-                f"groups of other {what} cannot be blended: {said}",
-                do="subsample the larger ones (rankmill subsample --size …)"
-                if what == "documents"
-                else "retarget those of another kind first",
-            )
+        if len(set(found)) > 1:
+            said = ", ".join(f"{name[:12]}: {one}" for name, one in zip(names, found, strict=True))
+            raise UsageError(f"groups of several {what} cannot be blended: {said}", do=do)
 
 
 def opened(groups: Sequence[Groups], weights: Sequence[float] | None) -> Groups | Blend:

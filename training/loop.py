@@ -42,9 +42,9 @@ from .validation import EarlyStop, best, not_validated, validate
 class Training:
     """One training run: what it is made of, and the loop.
 
-    `tokens`: token stores by role, "queries" and "corpus"; for a blend those of each collection. `validation`: held-out groups of the
-    same collection. A checkpoint is written every `checkpoint_steps` steps, or `checkpoint_s`
-    seconds where that is None.
+    `tokens`: token stores by role, "queries" and "corpus"; for a blend those of each collection.
+    `validation`: held-out groups of the same collection. A checkpoint is written every
+    `checkpoint_steps` steps, or `checkpoint_s` seconds where that is None.
     """
 
     def __init__(

@@ -111,7 +111,7 @@ class JoinedColumns(TokenColumns):
         """The mapped parts: (first row, offsets int32 [rows+1], ids)."""
         mapped, before = [], 0
         for store in self.stores:
-            mapped += [(before + first, *arrays) for first, *arrays in store.parts]
+            mapped += [(before + first, offsets, ids) for first, offsets, ids in store.parts]
             before += store.rows
         return mapped
 

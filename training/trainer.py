@@ -43,9 +43,8 @@ def train_student(
 ) -> Artifact:
     """Train a student on groups, or find the trained one; returns a "student" artifact.
 
-    Several groups are a blend (`blend.py`): `weights` are their shares of the examples, equal ones
-    by default; they may be of several collections. `collection` (default: what the groups name)
-    is that of one groups artifact.
+    Several groups are a blend (`blend.py`), `weights` their shares of the examples (default:
+    equal). `collection` is that of one groups artifact; default: what it names.
     `settings` are the fields of `Settings`. The artifact holds `model/` (loads in transformers and
     sentence-transformers), `telemetry.arrow` (one row per step) and `card.json`; `timing.arrow`
     stands beside them, outside the hash. `validation`: held-out groups of the same collection; the
@@ -163,10 +162,9 @@ def parameters_of(run: Training) -> dict[str, Any]:
     negatives are those of a share: how many there are is part of the request.
     """
     world = run.processes.world
-    blended = isinstance(run.groups, Blend)
     return {
         **({} if world == 1 else {"processes": world}),
-        **({"blend": list(run.groups.counts)} if blended else {}),
+        **({"blend": list(run.groups.counts)} if isinstance(run.groups, Blend) else {}),
         **identity_of(run.student, run.model),
         "loss": str(run.loss),
         **run.settings.declared(),

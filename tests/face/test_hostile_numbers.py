@@ -41,6 +41,7 @@ def _numbers() -> list[tuple[str, type, dataclasses.Field[Any], str]]:
     found = []
     for family in names._families.values():
         for name, member in family.usable():
+            kind: str
             if not member.__module__.startswith("rankmill."):
                 continue
             for field in dataclasses.fields(member):
@@ -80,7 +81,7 @@ def test_values_refuse_numbers_out_of_range(name, member, field, kind):
             member(**given | {field.name: (number, 1) if listed else number})
 
 
-def _options() -> list[tuple[type, Any]]:
+def _options() -> list[tuple[Any, Any]]:
     return [
         (request, option)
         for request in stages.REQUESTS.values()

@@ -164,7 +164,7 @@ def test_bm25_alone_and_its_rows_as_tables(workspace):
 def test_to_pandas_without_pandas_says_what_to_install(workspace):
     held = collected(workspace)
     try:
-        import pandas
+        import pandas  # type: ignore[import-untyped]
     except ImportError:
         with pytest.raises(rm.RankmillError, match="pandas"):
             held.corpus.artifact.to_pandas()

@@ -8,14 +8,16 @@ from collections import Counter
 import numpy as np
 import pytest
 from oracles.blend import blended
-from tiny_models import tiny_encoder
-from training_data import open_groups, tiny_setting
+from tiny_collection import tiny_beir
+from training_data import tiny_setting, write_groups
 
-from rankmill.mining.derive import subsample_groups
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.collection import Collection, collect
+from rankmill.mining.errors import UsageError
 from rankmill.mining.groups.format import Groups
+from rankmill.mining.models.tokens import tokens_of
 from rankmill.training.blend import Blend, BlendedOrder, counts_of
 from rankmill.training.order import Order
+from rankmill.training.packing import JoinedColumns, Limits, Towers
 from rankmill.training.stream import GroupStream
 from rankmill.training.trainer import train_student
 
@@ -89,13 +91,21 @@ def setting(tmp_path_factory):
 @pytest.fixture(scope="module")
 def parts(setting) -> list[Groups]:
     """Return two groups artifacts of one size and another of a smaller one."""
-    whole = open_groups(setting)
-    work = whole.artifact.workspace
-    made = [
-        subsample_groups(work, whole.artifact, size=size, times=times, seed=seed)
-        for size, times, seed in ((3, 1, 1), (3, 2, 2), (2, 1, 3))
+    work, held = setting.workspace, setting.collection
+    return [
+        Groups(write_groups(work, held, size=size, repeat=repeat, texts=True))
+        for size, repeat in ((3, 1), (3, 2), (2, 1))
     ]
-    return [Groups(artifact) for artifact in made]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(setting, tmp_path_factory) -> tuple[Groups, Collection]:
+    """Return groups of another collection in the same workspace."""
+    place = tiny_beir(tmp_path_factory.mktemp("other") / "beir", docs=70, queries=24)
+    corpus = (place / "corpus.jsonl").read_text().replace('"text": "', '"text": "other ')
+    (place / "corpus.jsonl").write_text(corpus)
+    held = collect(setting.workspace, f"beir:{place}")
+    return Groups(write_groups(setting.workspace, held, size=3, texts=True)), held
 
 
 def test_a_blend_reads_the_groups_of_its_parts(parts):
@@ -129,21 +139,60 @@ def test_it_resumes_from_one_integer_and_any_number_of_processes_share_it(parts)
 
 
 def test_unlike_groups_are_refused_with_their_sizes(parts):
-    with pytest.raises(UsageError, match=r"other documents .*: 3, .*: 2\n  do: subsample"):
+    with pytest.raises(UsageError, match=r"several sizes .*: 3, .*: 2\n  do: subsample"):
         Blend([parts[0], parts[2]])
     with pytest.raises(UsageError, match="named twice"):
         Blend([parts[0], parts[0]])
     with pytest.raises(UsageError, match="3 weights for 2 groups"):
         Blend(parts[:2], (1, 1, 1))
-    with pytest.raises((UsageError, BadInput), match="no groups"):
+    with pytest.raises(UsageError, match="no groups"):
         Blend([])
 
 
-def test_training_on_a_blend_is_resumed_and_told_in_the_card(parts, tmp_path):
-    encoder = tiny_encoder(tmp_path / "encoder")
-    work = parts[0].artifact.workspace
+def test_parts_may_be_of_several_collections(parts, elsewhere, setting):
+    other, held = elsewhere
+    blend = Blend([parts[0], other], (1, 1))
+    assert len(blend.texts) == 2
+    tokens = [
+        {r: tokens_of(setting.workspace, a, setting.model) for r, a in texts.items()}
+        for texts in blend.texts
+    ]
+    columns = [JoinedColumns([one[role] for one in tokens]) for role in ("queries", "corpus")]
+    pack = Towers(setting.model, *columns, Limits(8, 24), 1)
+    tokenizer = setting.model.tokenizer()
+    stream = GroupStream(blend, pack, batch=16, seed=1, stop=64, ahead=0)
+    seen = set()
+    for batch in stream:
+        packed = batch.texts["docs"].pieces[0]
+        for at, row in enumerate(batch.rows.tolist()):
+            second = row >= len(parts[0])
+            part, corpus = (other, held.corpus) if second else (parts[0], setting.collection.corpus)
+            texts = corpus.texts(part[row - len(parts[0]) * second].doc[0])
+            for k, text in enumerate(texts):
+                line = packed.ids[3 * at + k][packed.mask[3 * at + k] == 1].tolist()
+                ids = tokenizer.encode(text, add_special_tokens=False).ids[:24]
+                assert line == [2, *ids, 3]
+            seen.add(second)
+    assert seen == {False, True}
+
+
+def test_a_student_of_several_collections_names_the_texts_of_each(parts, elsewhere, setting):
+    settings = {"documents": 24, "batch": 4, "doc_length": 20, "query_length": 10, "threads": 1}
+    made = train_student(
+        setting.workspace,
+        f"bi_encoder(model={setting.model.path})",
+        [parts[0].artifact, elsewhere[0].artifact],
+        **settings,
+    )
+    held = elsewhere[1]
+    assert made.inputs["corpus[2]"] == held.corpus.artifact.fingerprint
+    assert made.inputs["queries[2]"] == held.queries.artifact.fingerprint
+
+
+def test_training_on_a_blend_is_resumed_and_told_in_the_card(parts, setting):
+    work = setting.workspace
     settings = {"documents": 60, "batch": 4, "doc_length": 20, "query_length": 10, "threads": 1}
-    text = f"bi_encoder(model={encoder or tmp_path / 'encoder'})"
+    text = f"bi_encoder(model={setting.model.path})"
 
     def trained(weights):
         artifacts = [part.artifact for part in parts[:2]]

@@ -196,7 +196,7 @@ def _texts(
     place = f"{where}="
     id_name = wanted(place, names, ids)
     text = wanted(place, names, texts, but=id_name)
-    heading = (columns.named(names, columns.TITLE) or [None])[0] if title else None
+    heading = next(iter(columns.named(names, columns.TITLE)), None) if title else None
     for batch in table.to_batches(max_chunksize=BLOCK):
         yield Texts(
             ids_of(place, batch, id_name, number),
