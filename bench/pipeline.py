@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,14 @@ def collections(root: Path, docs: int, queries: int) -> dict[str, Path]:
         ending = name.replace("-", ".")
         for table in ("documents", "queries", "qrels/train"):
             source = base / f"{table}.parquet"
-            write_once(folder / f"{table}.{ending}", lambda to, s=source, n=name: convert(s, to, n))
+            write_once(folder / f"{table}.{ending}", partial(convert, source, name))
     return made
 
 
-def convert(source: Path, to: Path, name: str) -> None:
+def convert(source: Path, name: str, to: Path) -> None:
     """Write a Parquet file's rows as lines."""
-    with pq.ParquetFile(source) as file, (gzip.open if name == "tsv-gz" else open)(to, "wb") as out:
+    opened: Any = gzip.open if name == "tsv-gz" else open
+    with pq.ParquetFile(source) as file, opened(to, "wb") as out:
         names = [n for n in file.schema_arrow.names if n != "made_from"]
         for batch in file.iter_batches(65_536, columns=names):
             if name == "jsonl":
@@ -163,8 +165,8 @@ def score_files(root: Path, workspace: Path) -> dict[str, Path]:
 
     return {
         "parquet": flat,
-        "tsv": write_once(folder / "scores.tsv", lambda to: convert(flat, to, "tsv")),
-        "jsonl": write_once(folder / "scores.jsonl", lambda to: convert(flat, to, "jsonl")),
+        "tsv": write_once(folder / "scores.tsv", partial(convert, flat, "tsv")),
+        "jsonl": write_once(folder / "scores.jsonl", partial(convert, flat, "jsonl")),
         "lists": write_once(folder / "lists.parquet", lists),
         "trec": write_once(folder / "run.trec", trec),
     }

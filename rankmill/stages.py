@@ -142,9 +142,8 @@ class Collect(Request["Collection"]):
 
         place = self.workspace
         where = place if isinstance(place, Workspace) else Workspace(place)
-        fields = [one.strip() for one in (self.fields or "").split(",") if one.strip()]
-        asked = self.given("spec", "documents", "queries", "qrels", "workspace", "fields")
-        return collect(where, self.source, **asked, fields=fields, executor=self.where)
+        asked = self.given("spec", "documents", "queries", "qrels", "workspace")
+        return collect(where, self.source, **asked, executor=self.where)
 
     @property
     def source(self) -> str | Tables:

@@ -45,8 +45,8 @@ def stand_in(home: Path, *, docs: int = 400, queries: int = 60) -> Path:
     for name in ("nfcorpus", "scifact"):
         (home / "beir" / name).mkdir(parents=True)
         with zipfile.ZipFile(home / "beir" / name / "source.zip", "w") as out:
-            for file, rows in (("corpus", corpus), ("queries", asked)):
-                lines = [json.dumps({**row, "metadata": {"url": "-"}}) + "\n" for row in rows]
+            for file, texts_of in (("corpus", corpus), ("queries", asked)):
+                lines = [json.dumps({**row, "metadata": {"url": "-"}}) + "\n" for row in texts_of]
                 out.writestr(f"{name}/{file}.jsonl", "".join(lines))
             for split, source in (("train", "train"), ("dev", "test"), ("test", "test")):
                 out.write(tiny / "qrels" / f"{source}.tsv", f"{name}/qrels/{split}.tsv")

@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection, Corpus, Qrels
-from ..mining.collection.handles import EXCLUDED
 from ..mining.errors import BadInput, UsageError
 from ..mining.models.folder import ModelFolder, resolve
 from ..mining.runs.itself import COUNT, of_query, pairs_of_split
@@ -59,8 +58,8 @@ def evaluate_run(
     `list` judges the run in its own order (equal scores by document ordinal, in an imported run by
     its ranks); `trec` orders equal scores by falling doc_id, as trec_eval does, to meet published
     digits. Two kinds of documents are taken out of the rankings before anything is measured, and
-    counted: those judged `EXCLUDED` (`excluded:by_judgement`), and by `self_rule` those that are
-    the query itself (`excluded:self`), see `mining.runs.itself`.
+    counted: those with the excluded grade (`excluded:by_judgement`), and by `self_rule` those that
+    are the query itself (`excluded:self`), see `mining.runs.itself`.
 
     Raises UsageError for a measure or tie rule that is not known, BadInput for a run of another
     collection or a split without judgements.
@@ -183,7 +182,7 @@ class EvaluationWorker:
         gone: dict[str, int] = {}
         for query, row in zip(judged.tolist(), rows.tolist(), strict=True):
             docs, grades = self.qrels.of(query)
-            counts = grades != EXCLUDED
+            counts = grades != self.qrels.excluded_grade
             names = self._names(docs[counts])
             qrels[str(query)] = dict(zip(names, grades[counts].tolist(), strict=True))
             if row < len(self.queries) and self.queries[row] == query:

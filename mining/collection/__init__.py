@@ -53,8 +53,9 @@ def collect(
         raise UsageError(
             f"excluded_grade={excluded_grade} would be a positive", do="give a grade below 1"
         )
-    spec, reader = _opened(spec, policies_of(on), fields)
-    request = ingest.Request(spec, title, reader.facts(), reader, tuple(fields), excluded_grade)
+    parts = tuple(part.strip() for part in (fields or "").split(",") if part.strip())
+    spec, reader = _opened(spec, policies_of(on), parts)
+    request = ingest.Request(spec, title, reader.facts(), reader, parts, excluded_grade)
     splits = _chosen(splits, request.facts["qrels"])
     has_queries = request.facts["queries"] is not None
 

@@ -210,8 +210,8 @@ class Qrels:
 
     @cached_property
     def excluded_keys(self) -> np.ndarray:
-        """query·2³² + doc (uint64, ascending) of all that is judged `EXCLUDED`."""
-        out = self.grade == EXCLUDED
+        """query·2³² + doc (uint64, ascending) of all that the judgements exclude."""
+        out = self.excluded
         return pair_keys(self.query[out], self.doc[out])
 
 

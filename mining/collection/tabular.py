@@ -14,10 +14,12 @@ from typing import Any
 
 from ..errors import BadInput, UsageError
 from ..inputs.blocks import COMPRESSED
+from ..inputs.row_shapes import Place
+from ..inputs.strict_json import object_of
 from ..store.files import sha256_of
 from . import columns
 from .base import Judged, Outline, Texts, outlines
-from .lines import missing, object_of, read_lines, unpacked_name
+from .lines import missing, read_lines, unpacked_name
 from .policies import Oddities, Policies
 from .readers.json_rows import jsonl_texts
 from .readers.judgement_files import ENDINGS, ending_of, qrels_files, read_judgements, reading_of
@@ -129,7 +131,7 @@ class TabularReader:
         if unpacked_name(path.name).endswith(".parquet"):
             return parquet_names(path)
         number, line = next(((n, line) for n, line in read_lines(path) if line.strip()), (0, "{}"))
-        return list(object_of(line, path, number, frozenset()))
+        return list(object_of(line, Place(path, number), ()))
 
     def _is_table(self, path: Path) -> bool:
         return self.ending == ".tsv" and not unpacked_name(path.name).endswith(".parquet")

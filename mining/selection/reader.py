@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..collection.handles import EXCLUDED, Corpus, Qrels, Queries
+from ..collection.handles import Corpus, Qrels, Queries
 from ..errors import BadInput
 from ..models.vectors import Vectors
 from ..runs.itself import COUNT, KEEP, itself, of_query
@@ -27,6 +27,7 @@ class Asked:
     query_id: str
     judged: np.ndarray
     grades: np.ndarray
+    excluded_grade: int
     around: list[Candidates] = field(default_factory=list)
     reason: str | None = None
     itself: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint32))
@@ -39,13 +40,13 @@ class Asked:
         return np.where(self.judged[place] == docs, self.grades[place], 0)
 
     def excludes(self, docs: np.ndarray) -> np.ndarray:
-        """Say which documents are judged `EXCLUDED` for this query, or are it: bool [docs]."""
+        """Say which documents the judgements exclude for this query, or are it: bool [docs]."""
         return np.isin(docs, self.never)
 
     @property
     def never(self) -> np.ndarray:
-        """Documents (uint32) that are judged `EXCLUDED`, and those that are the query itself."""
-        return np.concatenate([self.judged[self.grades == EXCLUDED], self.itself])
+        """Documents (uint32) that the judgements exclude, and those that are the query itself."""
+        return np.concatenate([self.judged[self.grades == self.excluded_grade], self.itself])
 
 
 class CandidateReader:
@@ -91,7 +92,7 @@ class CandidateReader:
         rows = [self.pool.row(row) for row in range(start, stop)]
         query_ids = self.queries.query_ids([query for query, _, _ in rows])
         for (query, docs, ranks), query_id in zip(rows, query_ids, strict=True):
-            asked = Asked(query, query_id, *self.qrels.of(query))
+            asked = Asked(query, query_id, *self.qrels.of(query), self.qrels.excluded_grade)
             asked.itself = of_query(self.itself, query)
             try:
                 self._fill(asked, docs, ranks)

@@ -61,7 +61,7 @@ def select_groups(
     `positives="all"` makes one group for each, `"together"` puts them all into one group (at most
     half of it), `"best"` puts the teacher's best document of the pool first, judged or not, so that
     queries without a positive have a group too. Positives are graded `min_grade` (the pool's) or
-    more; they, copies of their text (`copies`), empty documents, those judged `EXCLUDED` and the
+    more; they, copies of their text (`copies`), empty documents, those judged excluded and the
     query itself (`self_rule`, by default that of the collection) never become negatives. `filters`
     remove candidates before the strategy chooses. A query with too few candidates is dropped with
     the reason `too_few_candidates`, refused (`when_short="error"`) or filled up from the pool at

@@ -33,7 +33,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EXCLUDED, Qrels
+from ..collection.handles import Qrels
 from ..errors import BadInput, UsageError
 from ..pair_keys import pair_keys
 from ..store import Artifact
@@ -189,9 +189,7 @@ def evidence_of(scores: Artifact, pool: Artifact) -> Evidence:
     if "qrels" in pool.inputs:
         qrels = Qrels(pool.input("qrels"))
         positive = np.isin(keys, qrels.positive_keys(pool.parameters.get("min_grade", 1)))
-        excluded = qrels.grade == EXCLUDED
-        left_out = pair_keys(qrels.query[excluded], qrels.doc[excluded])
-        other = ~positive & ~np.isin(keys, left_out)
+        other = ~positive & ~np.isin(keys, qrels.excluded_keys)
     drawn, ranked = np.zeros(len(keys), bool), np.zeros(len(keys), bool)
     order = {}
     for label, rank in ranks.items():

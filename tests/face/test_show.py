@@ -67,7 +67,7 @@ def test_ranks_are_whole_unless_they_are_means():
 def test_parquet_is_written_in_blocks_with_the_same_rows(
     workspace, tmp_path, monkeypatch, kind, count
 ):
-    monkeypatch.setattr(show, "_BLOCK_ROWS", 1)
+    monkeypatch.setattr("rankmill.mining.exports.rows._BLOCK_ROWS", 1)
     _, expected = shown(workspace, kind)
     artifact = next(workspace.artifacts("scores"))
     written = show.write_parquet(artifact, count, tmp_path / "s.parquet")

@@ -126,7 +126,7 @@ TEXTS = [
     (
         "trove",
         '{"qid":"q1","qid":"q2","docid":["d1","d2"],"score":[1,2]}',
-        "'qid' stands there twi",
+        "'qid' stands twi",
     ),
     ("trove", '["q1"]', "a JSON list, not an object"),
     ("trove", "[" * 200_000, "nested too deeply"),
@@ -208,7 +208,7 @@ def test_what_is_no_json(collection, tmp_path):
     path = tmp_path / "train.jsonl"
     for data, said in (
         (b"\xff\xfe{", "invalid UTF-8"),
-        (gzip.compress(b"{}" * 500)[:20], "gzip file ends too early"),
+        (gzip.compress(b"{}" * 500)[:20], "file ends too early"),
         (b"PAR1\x00", "invalid JSON"),
     ):
         path.write_bytes(data)

@@ -356,7 +356,7 @@ def test_queries_that_got_nothing_are_counted(made, tmp_path):
 def test_a_pool_is_written_as_parquet_by_columns(made, tmp_path, monkeypatch):
     import pyarrow.parquet as pq
 
-    from rankmill.cli import rows
+    from rankmill.mining.exports import rows
 
     workspace, collection = made
     run = mine(workspace, "random", collection, "test", depth=3)

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ...errors import BadInput, UsageError
 from .. import columns
-from ..base import BLOCK, Judged, Texts
+from ..base import BLOCK, Judged, Outline, Texts, outlines
 from ..policies import Oddities, Policies
 from .parquet_rows import grades_of, ids_of, texts_of, wanted
 
@@ -67,6 +67,10 @@ class TableReader:
         if self.asked is None:
             return iter(())
         return _texts("queries", self.asked, columns.QUERY_ID, columns.QUERY_TEXT, title=False)
+
+    def outline(self, role: str) -> Iterator[Outline]:
+        """Yield the outlines of the documents or queries."""
+        return outlines(self.documents() if role == "corpus" else self.queries())
 
     def judgements(self, split: str) -> Judged:
         """Return the judgements of one split."""

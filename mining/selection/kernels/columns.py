@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ....native import candidates as native
 from ....native import kept
-from ...collection.handles import EXCLUDED, Corpus
+from ...collection.handles import Corpus
 from ...draws import key_of
 from ...processors import in_threads
 from ...runs.itself import counts_of
@@ -138,7 +138,7 @@ class CandidateColumns:
         reader = self.reader
         rules = native.Rules(
             reader.min_grade,
-            EXCLUDED,
+            reader.qrels.excluded_grade,
             len(reader.corpus),
             POSITIVES[reader.positives],
             MISSING[reader.missing],
