@@ -46,7 +46,7 @@ def check_something_made(manifest: Mapping[str, Any], folder: Path) -> None:
     A stage that was asked for no query, and so dropped none, may well have made nothing. A design
     without a block is one, and so are its cells: it says which levels could not be reached.
     """
-    kind, made_of = manifest["kind"], {one["kind"] for one in manifest["inputs"].values()}
+    kind, made_of = manifest["kind"], manifest["inputs"]
     rows = sum(part["rows"] for part in manifest["parts"])
     reasons = {reason: len(queries) for reason, queries in manifest["dropped"].items() if queries}
     if rows or not reasons or kind not in _MADE_FOR_USE or "design" in made_of:
