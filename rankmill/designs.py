@@ -88,7 +88,7 @@ def unblocked(cells: Cells, *, executor: Execution = INLINE) -> dict[tuple[int, 
     """Return what `cells` makes of the same pool: a uniform draw per query, cut into cells.
 
     Same size, seed, filters and positives as the blocked design; each query lands in one cell at
-    most. Raises BadInput where a cell stays empty.
+    most. Raises BadInput where a cell stays empty, NothingMade where there is no group to cut.
     """
     from rankmill.about import collection_of
     from rankmill.mining.derive import crossed_cells

@@ -40,18 +40,16 @@ def check_allowance(stage: Stage, held: Sequence[Report], folder: Path) -> None:
     )
 
 
-def check_something_made(
-    kind: str, rows: int, dropped: Mapping[str, Sequence[Any]], folder: Path
-) -> None:
+def check_something_made(manifest: Mapping[str, Any], folder: Path) -> None:
     """Raise NothingMade where every query was dropped: such an artifact is no success.
 
     A stage that was asked for no query, and so dropped none, may well have made nothing. A design
-    without a block is one: it says which levels could not be reached.
+    without a block is one, and so are its cells: it says which levels could not be reached.
     """
-    if kind not in _MADE_FOR_USE:
-        return
-    reasons = {reason: len(queries) for reason, queries in dropped.items() if len(queries)}
-    if rows or not reasons:
+    kind, made_of = manifest["kind"], manifest["inputs"]
+    rows = sum(part["rows"] for part in manifest["parts"])
+    reasons = {reason: len(queries) for reason, queries in manifest["dropped"].items() if queries}
+    if rows or not reasons or kind not in _MADE_FOR_USE or "design" in made_of:
         return
     told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
     raise NothingMade(

@@ -197,15 +197,14 @@ class Workspace:
                 records[report.shard.number] = _commit(folder, stage, fingerprint, report)
             parts = [records[s.number] for s in plan]
             manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
-            dropped = json.loads(manifest)["dropped"]
-            check_something_made(stage.kind, sum(p["rows"] for p in parts), dropped, folder)
+            check_something_made(json.loads(manifest), folder)
             self._publish(folder, manifest, attempts, began)
         return self.open(stage.kind, fingerprint)
 
     def _found_made(self, kind: str, fingerprint: str) -> Artifact:
         """Open a finished artifact; raises NothingMade for one without a row."""
         made = self.open(kind, fingerprint)
-        check_something_made(kind, made.rows, made.dropped, made.path)
+        check_something_made(made.manifest, made.path)
         return made
 
     def build_folder(

@@ -59,11 +59,11 @@ def tell_design(here: Session, asked: Cross, made: Any) -> None:
 def _unblocked(made: Any, here: Session) -> tuple[Any, str | None]:
     """Return cells of the same pool as `cells` makes them, or why there are none."""
     from rankmill import designs
-    from rankmill.mining.errors import BadInput
+    from rankmill.mining.errors import BadInput, NothingMade
 
     try:
         return designs.unblocked(made, executor=here.executor), None
-    except BadInput as error:
+    except (BadInput, NothingMade) as error:
         return None, str(error)
 
 
