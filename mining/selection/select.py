@@ -82,10 +82,7 @@ def select_groups(
     parameters = {
         "strategy": str(bound),
         "filters": [FILTERS.text(FILTERS.parse(f)) for f in filters],
-        "split": split,
-        "size": size,
-        "seed": seed,
-        "min_grade": min_grade,
+        **{"split": split, "size": size, "seed": seed, "min_grade": min_grade},
         **given,
         **barring(collection, split, copies, self_rule),
     }
