@@ -36,10 +36,11 @@ def on_every_core(
     import torch
 
     threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(min(threads, len(items)), initializer=_one_thread)
     try:
-        with ThreadPoolExecutor(min(threads, len(items)), initializer=_one_thread) as pool:
-            yield from pool.map(compute, items)
+        yield from pool.map(compute, items)
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # no join: see `ahead.Ahead`
         torch.set_num_threads(threads)  # what threads that begin later get
 
 

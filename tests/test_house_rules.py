@@ -35,7 +35,7 @@ CATCH_ALL = {"Exception", "BaseException"}
 MAY_CATCH_ALL = {
     "mining/foreign.py": "whatever a plug-in raises becomes an error that names the plug-in",
     "mining/models/folder.py": "the tokenizers library raises bare Exception for a wrong file",
-    "training/stream.py": "a thread's error, of whatever kind, is raised where its batch is due",
+    "mining/ahead.py": "a thread's error, of whatever kind, is raised where its item is due",
 }
 COUNTS_PROCESSORS = {"cpu_count", "process_cpu_count", "sched_getaffinity"}
 SHIFTS_BY_32 = {

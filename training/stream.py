@@ -6,15 +6,14 @@ iterating only calls it from a background thread, a few batches ahead.
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from ..mining.ahead import Ahead
 from ..mining.draws import key_of
 from ..mining.errors import BadInput, UsageError
 from ..mining.groups.format import GroupArrays, Groups
@@ -23,8 +22,6 @@ from ..native.gather import draw_columns
 from .blend import Blend, BlendedOrder, artifacts_of
 from .order import Order, share
 from .packing import Allocate, Packed
-
-_DONE = object()
 
 
 class Packer(Protocol):
@@ -117,6 +114,7 @@ class GroupStream:
         self.rank, self.world, self.ahead = rank, world, ahead
         self.waited_s = 0.0  # how long the consumer stood still for want of data
         self._buffers = _Ring(ahead + 2, pinned)
+        self._latest: Ahead[tuple[int, Batch]] | None = None
 
     @property
     def size(self) -> int:
@@ -149,7 +147,7 @@ class GroupStream:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches from the present position, which stands behind the one handed out last."""
-        produced = self._ahead() if self.ahead else self._direct()
+        produced = self._made_ahead() if self.ahead else self._made()
         try:
             while True:
                 began = time.perf_counter()
@@ -170,43 +168,14 @@ class GroupStream:
             yield at, stop
             at = stop
 
-    def _direct(self) -> Any:
+    def _made_ahead(self) -> Generator[tuple[int, Batch], None, None]:
+        """Make batches in a background thread; an error there is raised here, in its turn."""
+        self._latest = Ahead(self._made, self.ahead, "group-stream", after=self._latest)
+        return iter(self._latest)
+
+    def _made(self) -> Generator[tuple[int, Batch], None, None]:
         for start, stop in self.bounds():
             yield stop, self.batch_at(start, stop)
-
-    def _ahead(self) -> Any:
-        """Make batches in a background thread; an error there is raised here, in its turn."""
-        made: queue.Queue[Any] = queue.Queue(self.ahead)
-        over = threading.Event()
-
-        def put(item: Any) -> None:
-            while not over.is_set():
-                try:
-                    made.put(item, timeout=0.1)
-                    return
-                except queue.Full:
-                    continue
-
-        def produce() -> None:
-            try:
-                for start, stop in self.bounds():
-                    if over.is_set():
-                        return
-                    put((stop, self.batch_at(start, stop)))
-                put(_DONE)
-            except BaseException as error:
-                put(error)
-
-        thread = threading.Thread(target=produce, name="group-stream", daemon=True)
-        thread.start()
-        try:
-            while (item := made.get()) is not _DONE:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            over.set()
-            thread.join()
 
     def _fewer(self, groups: GroupArrays, first: int) -> GroupArrays:
         """Keep the positive and `negatives` drawn columns of each group."""

@@ -45,7 +45,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     read = [0]
     try:
         with open_text(path) as stream, explained(path, read):
-            lines: Any = stream if stream.seekable() else io.BufferedReader(stream)  # zstd's
+            plain: Any = stream
+            lines: Any = plain if plain.seekable() else io.BufferedReader(plain)  # zstd's
             for number, raw in enumerate(lines, 1):
                 read[0] = number
                 line = raw.removesuffix(b"\n").removesuffix(b"\r")

@@ -76,6 +76,8 @@ def overview_of(collection: Collection) -> Overview:
         ever = np.unique(np.concatenate(judged)) if judged else np.empty(0, np.uint32)
         facts["queries"]["not_judged"] = len(collection.queries) - len(ever)
         facts["queries_as_documents"] = _queries_as_documents(collection, documents, queries)
+    else:
+        queries = documents  # there is no split either, and nothing to overlap
     qrels = {split: collection.qrels(split) for split in collection.splits}
     facts["splits"] = {split: _split(one) for split, one in qrels.items()}
     facts["overlap"] = [

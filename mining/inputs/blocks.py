@@ -11,14 +11,15 @@ import contextlib
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from ..ahead import Ahead
 from ..errors import BadInput
 
 BLOCK_BYTES = 32 << 20
@@ -27,6 +28,7 @@ COMPRESSED = (".gz", ".zst", ".bz2")
 
 _BOM = b"\xef\xbb\xbf"
 _NEWLINE = 10
+_SMALL = 1 << 20  # bytes on disk: not worth a thread
 
 
 class Block(NamedTuple):
@@ -57,18 +59,14 @@ def read_blocks(
     they lie on disk, and is complete when the last block has been taken. Raises BadInput for a file
     that is not there, is damaged or cut off, or is not UTF-8, with the line.
     """
-    path = Path(path)
-    with open_text(path, digest) as stream, ThreadPoolExecutor(1) as reader:
-        pieces = _pieces(stream, path, size)
-        ahead = reader.submit(next, pieces, None)
-        line = 1
-        while (piece := ahead.result()) is not None:
-            ahead = reader.submit(next, pieces, None)
-            data, feeds = piece
-            block = Block(np.frombuffer(data, np.uint8), line, path)
-            _check_utf8(block)
-            yield block
-            line += feeds
+    path, line = Path(path), 1
+    pieces = partial(_pieces_of, path, digest, size)
+    small = path.exists() and path.stat().st_size < _SMALL
+    for data, feeds in pieces() if small else Ahead(pieces, 1, "reader"):
+        block = Block(np.frombuffer(data, np.uint8), line, path)
+        _check_utf8(block)
+        yield block
+        line += feeds
 
 
 @contextlib.contextmanager
@@ -87,7 +85,8 @@ def open_text(path: Path, digest: Any = None) -> Iterator[IO[bytes]]:
         if start.startswith(b"\x1f\x8b") or path.suffix == ".gz":
             yield opened.enter_context(gzip.open(source, "rb"))  # type: ignore[arg-type]
         elif start.startswith(b"BZh") or path.suffix == ".bz2":
-            yield opened.enter_context(bz2.open(source, "rb"))
+            unpacked: Any = bz2.open(source, "rb")
+            yield opened.enter_context(unpacked)
         elif start == b"\x28\xb5\x2f\xfd" or path.suffix == ".zst":
             packed = pa.PythonFile(source, "r")
             yield opened.enter_context(pa.CompressedInputStream(packed, "zstd"))
@@ -120,6 +119,11 @@ def _damaged(path: Path, line: int, error: Exception) -> BadInput:
         where=path,
         do="the file is damaged: fetch or compress it again",
     )
+
+
+def _pieces_of(path: Path, digest: Any, size: int) -> Generator[tuple[bytes, int], None, None]:
+    with open_text(path, digest) as stream:
+        yield from _pieces(stream, path, size)
 
 
 def _pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[tuple[bytes, int]]:

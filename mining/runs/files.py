@@ -217,7 +217,8 @@ def _candidates(
     rows[asked] = np.arange(len(asked))
     empty = np.zeros(len(whole.corpus) + 1, dtype=bool)
     empty[whole.corpus.empty] = True
-    counts = dict.fromkeys(("outside_split", *_LEFT_OUT, AGAINST_SCORES), 0)
+    counts: dict[str, int] = {"outside_split": 0, AGAINST_SCORES: 0}
+    counts |= dict.fromkeys(_LEFT_OUT, 0)
     strange: dict[str, set[str]] = {"queries": set(), "documents": set()}
     pieces: list[_Found] = []
     known = 0

@@ -225,7 +225,7 @@ class Artifact:
 
 def _shown() -> Any:
     """Return what resolves ordinals; it stands on collections, which stand on this."""
-    return importlib.import_module(f"{__package__.rpartition('.')[0]}.exports.rows")
+    return importlib.import_module("..exports.rows", __package__)
 
 
 def compared_parts() -> frozenset[Compared]:

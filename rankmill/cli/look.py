@@ -44,6 +44,7 @@ def show(
         raise UsageError(f"unknown format {format!r}", do=f"choose: {', '.join(shows.FORMATS)}")
     if format == "parquet" and to is None:
         raise UsageError("parquet is not printed on a terminal", do="add --to FILE")
+    through = False
     if to is not None:
         from rankmill.mining.store.files import check_place
 

@@ -263,7 +263,7 @@ class KernelChooser:
         counts["groups_short"] = int((ours & (choice.status == native.SHORT)).sum())
         counts["filled"] = int(choice.filled[good].sum())
         if self.drawn and self.by_draws:
-            unknown = np.isnan(choice.inclusion[good]).any(axis=1)
+            unknown = np.atleast_1d(np.isnan(choice.inclusion[good]).any(axis=1))
             estimated = np.full(len(unknown), bool(self.filters)) | (choice.share[good] < 1.0)
             counts["inclusion:unknown"] = int(unknown.sum())
             counts["inclusion:estimated"] = int((estimated & ~unknown).sum())

@@ -1,0 +1,94 @@
+"""Work ahead: order, errors, and that no generator of ours joins a thread when it is closed.
+
+The garbage collector closes what an error has left behind, in whatever thread it happens to run, be
+it one that holds the locks of `threading` while it starts: a join there waits for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rankmill.mining.ahead import Ahead
+from rankmill.mining.devices import on_every_core
+from rankmill.mining.inputs import blocks
+
+
+def numbers(count: int, fails_at: int = -1) -> Iterator[int]:
+    for number in range(count):
+        if number == fails_at:
+            raise ValueError(f"number {number}")
+        yield number
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_items_come_in_order_and_an_error_in_its_turn(depth):
+    assert list(Ahead(lambda: numbers(50), depth, "t")) == list(range(50))
+    seen = []
+    with pytest.raises(ValueError, match="number 7"):
+        seen.extend(Ahead(lambda: numbers(50, 7), depth, "t"))
+    assert seen == list(range(7))
+
+
+def test_no_more_than_depth_items_are_ahead():
+    made = []
+
+    def slowly():
+        for number in range(20):
+            made.append(number)
+            yield number
+
+    items = iter(Ahead(slowly, 2, "t"))
+    assert next(items) == 0
+    time.sleep(0.3)
+    assert len(made) <= 1 + 2 + 1  # taken, waiting, and the one that has no room yet
+    items.close()
+
+
+def test_closing_ends_the_thread_and_what_follows_waits_for_it():
+    running = []
+
+    def work():
+        running.append(1)
+        assert len(running) == 1, "two at once"
+        try:
+            yield from range(1000)
+        finally:
+            time.sleep(0.2)
+            running.pop()
+
+    first = Ahead(work, 1, "first")
+    items = iter(first)
+    next(items)
+    items.close()
+    assert next(iter(Ahead(work, 1, "second", after=first))) == 0
+    first._thread.join(5)
+    assert not first._thread.is_alive()
+
+
+@pytest.fixture
+def no_join(monkeypatch):
+    def join(self, timeout=None):
+        raise AssertionError("a thread is joined")
+
+    monkeypatch.setattr(threading.Thread, "join", join)
+
+
+def test_nothing_is_joined_when_blocks_of_a_file_are_left(tmp_path: Path, monkeypatch, no_join):
+    monkeypatch.setattr(blocks, "_SMALL", 0)
+    path = tmp_path / "lines.tsv"
+    path.write_text("a\tb\n" * 1000)
+    left = blocks.read_blocks(path, size=100)
+    next(left)
+    left.close()
+
+
+def test_nothing_is_joined_when_batches_are_left(no_join):
+    done = on_every_core(lambda x: x + 1, np.arange(100).tolist(), device="cpu")
+    assert next(done) == 1
+    done.close()
