@@ -21,6 +21,7 @@ from . import columns
 from .base import Judged, Outline, Texts, outlines
 from .lines import missing, read_lines, unpacked_name
 from .policies import Oddities, Policies
+from .readers import ms_marco
 from .readers.json_rows import jsonl_texts
 from .readers.judgement_files import ENDINGS, ending_of, qrels_files, read_judgements, reading_of
 from .readers.layouts import DOCUMENTS, QUERIES, Layout
@@ -68,8 +69,12 @@ class TabularReader:
         self.qrels = qrels_files(place / "qrels")
         for alone in _named(place, ("qrels",), ENDINGS):
             self.qrels.setdefault("all", alone)
+        self.add_named(place)
         if self.qrels and not self.files["queries"]:
             raise missing(place / f"{self.called['queries'][0]}{self.ending}")
+
+    def add_named(self, place: Path) -> None:
+        """Add files that go by the names of one data set; there are none here."""
 
     def files_of(self, place: Path, role: str) -> list[Path]:
         """Return the files of a role: one, numbered shards, or a folder of them in name order."""
@@ -191,9 +196,20 @@ class TsvReader(TabularReader):
     """Tab-separated files, plain or compressed: no tab or line end in a text.
 
     Quotation marks are taken away where the whole file is written as csv does (`readers/quoting`).
+    A folder may hold MS MARCO's files under their own names (`readers/ms_marco`).
     """
 
     ending = ".tsv"
+    called = TabularReader.called | {"corpus": ("documents", "corpus", *ms_marco.DOCUMENTS)}
+
+    def add_named(self, place: Path) -> None:
+        """Add MS MARCO's queries and judgements."""
+        for path in ms_marco.query_files(place):
+            if path not in self.files["queries"]:
+                self.files["queries"].append(path)
+        for split, path in ms_marco.split_files(place).items():
+            if self.qrels.setdefault(split, path) != path:
+                raise ms_marco.two_files(place, split, self.qrels[split], path)
 
 
 class ParquetReader(TabularReader):
