@@ -214,6 +214,7 @@ class Reader(Protocol):
 
 _READERS = {  # prefix → (module, class); imported when asked for
     "beir": ("beir", "BeirReader"),
+    "hf": ("hub", "HubReader"),
     "ir": ("irds", "IrDatasetsReader"),
     "tsv": ("tabular", "TsvReader"),
     "jsonl": ("tabular", "JsonlReader"),

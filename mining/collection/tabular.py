@@ -51,6 +51,10 @@ class TabularReader:
         self.on = Policies()
         self.qrels: dict[str, Path] = {}
         self.files: dict[str, list[Path]] = {"corpus": [], "queries": []}
+        self.find_at(path)
+
+    def find_at(self, path: str) -> None:
+        """Find the files that the text after `KIND:` means."""
         self.find(Path(path).expanduser().absolute())
 
     def find(self, place: Path) -> None:
@@ -108,7 +112,7 @@ class TabularReader:
             "corpus": self._content("corpus"),
             "queries": self._content("queries") if self.files["queries"] else None,
             "qrels": {
-                split: _fact([sha256_of(path)], reading_of(path) | self._other_ending(split))
+                split: fact([sha256_of(path)], reading_of(path) | self._other_ending(split))
                 for split, path in self.qrels.items()
             },
         }
@@ -129,7 +133,7 @@ class TabularReader:
                     reading[f"quoting {number}"] = "csv"
             elif role == "corpus" and _passages(self.names_of(path)):
                 reading[f"ids {number}"] = "pid"
-        return _fact([sha256_of(path) for path in self.files[role]], reading)
+        return fact([sha256_of(path) for path in self.files[role]], reading)
 
     def names_of(self, path: Path) -> list[str]:
         """Return the columns of a Parquet file, or the keys of the first JSON object."""
@@ -239,7 +243,7 @@ class ParquetReader(TabularReader):
             ) from error
 
 
-def _fact(hashes: list[str], reading: dict[str, str]) -> Any:
+def fact(hashes: list[str], reading: dict[str, str]) -> Any:
     """Return what identifies the content: the hash alone where there is one file, plainly read."""
     if len(hashes) == 1 and not reading:
         return hashes[0]
