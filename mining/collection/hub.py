@@ -18,10 +18,11 @@ import pyarrow as pa
 from ..errors import BadInput
 from ..names import nearest
 from ..store.files import sha256_of
-from . import columns, hub_cache
+from . import columns
 from .base import Judged
 from .lines import read_lines, unpacked_name
 from .policies import Oddities
+from .readers import hub_cache
 from .readers.hub_names import ENDINGS, ROLES, HubFile, of_subset, subsets
 from .readers.judgement_files import DOC, QUERY, read_judgements, reading_of
 from .readers.judgement_lists import has_lists, list_judgements
@@ -29,6 +30,7 @@ from .tabular import TabularReader, fact
 
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\..+)")
 _SHOWN = 20
+_OTHER_ROWS = (".csv", ".csv.gz", ".json", ".arrow", ".zip", ".tar", ".tar.gz", ".tgz", ".pkl")
 Roles = dict[str, list[HubFile]]
 """Role ("" where a name says none) → files."""
 
@@ -44,7 +46,7 @@ class HubReader(TabularReader):
         files: list[HubFile] = []
         there: list[str] = []
         for repository in repositories:
-            found, names = hub_cache.files_of(repository, not self.subset, self._to_fetch)
+            found, names = hub_cache.files_of(repository, self.subset, self._to_fetch)
             files += found
             there += [f"{repository.name}/{name}" for name in names]
         self.names = there
@@ -169,6 +171,7 @@ class HubReader(TabularReader):
         """Warn of files with rows that are no part of the collection."""
         read = {p for ones in (*self.files.values(), *self.splits.values()) for p in ones}
         left = [one.shown for one in files if one.path not in read]
+        left += [name for name in self.names if name.lower().endswith(_OTHER_ROWS)]
         if left:
             more = f" and {len(left) - 10} more" if len(left) > 10 else ""
             warnings.warn(

@@ -1,4 +1,4 @@
-"""TSV, JSON Lines and Parquet: a folder with documents, queries and qrels, or one documents file.
+"""BEIR, TSV, JSON Lines, Parquet: a folder with documents, queries and qrels, or a documents file.
 
 Columns by name (`columns.py`): id, `title` (optional) and text; query id and text; query id,
 document id and grade. TSV without a header line holds them in that order: id, text or id, title,
@@ -24,7 +24,7 @@ from .policies import Oddities, Policies
 from .readers import ms_marco
 from .readers.json_rows import jsonl_texts
 from .readers.judgement_files import ENDINGS, ending_of, qrels_files, read_judgements, reading_of
-from .readers.layouts import DOCUMENTS, QUERIES, Layout
+from .readers.layouts import BEIR_DOCUMENTS, BEIR_QUERIES, DOCUMENTS, QUERIES, Layout
 from .readers.parquet_rows import parquet_names, parquet_texts
 from .readers.tsv_rows import quoted_fields, table_of, tsv_outlines, tsv_texts
 
@@ -190,6 +190,28 @@ class TabularReader:
         return ", ".join(map(str, self.files[role]))
 
 
+class BeirReader(TabularReader):
+    """BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`, plain or compressed.
+
+    Queries and judgements may be missing, the corpus may not. Judgements may also stand in the
+    other forms that `qrels_files` knows.
+    """
+
+    ending = ".jsonl"
+    called = {"corpus": ("corpus",), "queries": ("queries",)}
+    layouts = {"corpus": BEIR_DOCUMENTS, "queries": BEIR_QUERIES}
+
+    def find(self, place: Path) -> None:
+        """Find the files of the folder."""
+        if not place.is_dir():
+            raise BadInput(
+                "there is no such folder",
+                where=place,
+                do="give the folder that holds corpus.jsonl, queries.jsonl and qrels/",
+            )
+        super().find(place)
+
+
 class JsonlReader(TabularReader):
     """JSON Lines files, plain or compressed."""
 
@@ -306,4 +328,4 @@ def _all_in(folder: Path, ending: str) -> list[Path]:
     return paths
 
 
-__all__ = ["JsonlReader", "ParquetReader", "TsvReader"]
+__all__ = ["BeirReader", "JsonlReader", "ParquetReader", "TsvReader"]

@@ -130,7 +130,7 @@ MIRACL = {
     for lang, split, role, text in [
         ("ar", "dev", "topics/topics", "q1\tone\n"),
         ("ar", "train", "topics/topics", "q2\ttwo\n"),
-        ("ar", "testA", "topics/topics", "q9\tblind\n"),
+        ("ar", "test-a", "topics/topics", "q9\tblind\n"),
         ("ar", "dev", "qrels/qrels", trec(JUDGED[:1])),
         ("ar", "train", "qrels/qrels", trec(JUDGED[1:])),
         ("sw", "dev", "topics/topics", "q1\tmoja\n"),
@@ -338,6 +338,53 @@ LAYOUTS: dict[str, tuple[dict[str, Mapping[str, Made]], str, tuple[Any, Any, Any
         "x/y",
         PLAIN,
     ),
+    "sentence-transformers' names": (
+        {
+            "s/msmarco": {
+                f"corpus/train{SHARD}": [{"passage_id": i, "passage": t} for i, t in DOCS.items()],
+                f"queries/train{SHARD}": [{"query_id": i, "query": t} for i, t in ASKED.items()],
+                f"triplets/train{SHARD}": [{"query_id": "q1", "positive_id": "d1"}],
+            }
+        },
+        "s/msmarco",
+        (DOCS, ASKED, {}),
+    ),
+    "MS MARCO's names": (
+        {
+            "x/ms": {
+                "collection.tsv": "".join(f"{i}\t{t}\n" for i, t in DOCS.items()),
+                "queries.train.tsv": "q1\tone\n",
+                "queries.dev.small.tsv": "q2\ttwo\n",
+                "qrels.train.tsv": trec(JUDGED[:1]),
+                "qrels.dev.small.tsv": trec(JUDGED[1:]),
+            }
+        },
+        "x/ms",
+        (DOCS, ASKED, {"train": JUDGED[:1], "dev.small": JUDGED[1:]}),
+    ),
+    "documents in parts": (
+        {
+            "x/wiki": {
+                "corpus/part_00.jsonl": docs({"d1": "first words"}),
+                "corpus/part_01.jsonl.gz": docs({"d2": "second words", "d3": "third words"}),
+                "queries.jsonl": asked(),
+            }
+        },
+        "x/wiki",
+        (DOCS, ASKED, {}),
+    ),
+    "a card with all of its files": (
+        {
+            "mteb/m": {
+                **LANGUAGES,
+                "README.md": "---\nconfigs:\n- config_name: de-corpus\n  data_files:\n"
+                "    - path: de-corpus/test-*\n- config_name: it-corpus\n  data_files:\n"
+                "  - split: test\n    path: it-corpus/test-*\n---\n# m\n",
+            }
+        },
+        "mteb/m:de",
+        GERMAN,
+    ),
     "a URL of the library's": ({"x/y": FILES}, "//datasets/x/y", (DOCS, ASKED, {})),
 }
 
@@ -445,6 +492,77 @@ def test_revisions_are_told_apart_by_content_alone(workspace, hub):
         found = collect(workspace, f"hf:{same}")
         assert found.artifact.fingerprint == first.artifact.fingerprint
     assert second.artifact.fingerprint != first.artifact.fingerprint
+
+
+CARD = """---
+language: en
+configs:
+- config_name: corpus
+  data_files:
+  - split: corpus
+    path: corpus/corpus-*
+- config_name: default
+  data_files:
+  - split: test
+    path: data/test-*
+- config_name: queries
+  data_files: "queries/*.parquet"
+- config_name: triplets
+  data_files:
+  - split: train
+    path: triplets/train-*
+---
+# A data set
+"""
+
+
+@pytest.mark.parametrize("absent", ["corpus/corpus", "queries/queries", "data/test"])
+def test_a_part_of_a_data_set_is_not_taken_for_the_whole(workspace, hub, absent):
+    files = {
+        f"corpus/corpus{SHARD}": docs(),
+        f"queries/queries{SHARD}": asked(),
+        f"data/test{SHARD}": judged(),
+        "README.md": CARD,
+    }
+    hub.add("x/whole", files)
+    assert read(collect(workspace, "hf:x/whole")) == PLAIN
+    del files[f"{absent}{SHARD}"]
+    hub.add("x/part", files)
+    with pytest.raises(BadInput, match="not whole"):
+        collect(workspace, "hf:x/part")
+
+
+@pytest.mark.parametrize("line", ["data_files: [a.jsonl, b.jsonl]", "path: hf://x/y/z.parquet"])
+def test_what_is_no_pattern_of_a_card_promises_nothing(workspace, hub, line):
+    hub.add("x/y", {**FILES, "README.md": f"---\nconfigs:\n- config_name: a\n  {line}\n---\n"})
+    assert read(collect(workspace, "hf:x/y"))[:2] == PLAIN[:2]
+
+
+def record(hub: Hub, repo: str, names: Mapping[str, Any]) -> None:
+    """Write down all names of a repository as the library does when it downloads."""
+    from huggingface_hub import _tree_cache
+
+    entries = {name: _tree_cache.TreeCacheEntry(size=1, blob_id="0") for name in names}
+    held = hub.place / f"datasets--{repo.replace('/', '--')}"
+    _tree_cache.write_tree_cache(str(held), "a" * 40, entries)
+
+
+def test_the_record_of_a_download_says_what_is_whole(workspace, hub):
+    de = {name: made for name, made in LANGUAGES.items() if name.startswith("de-")}
+    hub.add("mteb/m", de)
+    record(hub, "mteb/m", {**LANGUAGES, "README.md": "", "model.bin": ""})
+    assert read(collect(workspace, "hf:mteb/m:de")) == GERMAN
+    with pytest.raises(BadInput, match="not whole"):
+        collect(workspace, "hf:mteb/m:en")
+    with pytest.raises(BadInput, match="3 configs: de, en, en-gb"):
+        collect(workspace, "hf:mteb/m")
+    hub.add("x/y", FILES)  # what is no part of a collection need not be there
+    record(hub, "x/y", {**FILES, "triplets/train.parquet": "", "y.csv": ""})
+    assert read(collect(workspace, "hf:x/y"))[:2] == PLAIN[:2]
+    hub.add("x/z", FILES)
+    record(hub, "x/z", {**FILES, "qrels/test.tsv": ""})
+    with pytest.raises(BadInput, match="not whole"):
+        collect(workspace, "hf:x/z")
 
 
 def test_files_with_rows_that_are_not_read_are_told(workspace, hub):

@@ -21,15 +21,19 @@ from .judgement_files import TABLES
 
 ENDINGS = (".parquet", ".jsonl", ".ndjson", ".tsv")  # best first
 ROLES = {
-    "corpus": ("corpus", "documents", "docs", "passages", "collection"),
-    "queries": ("queries", "query", "topics", "examples"),
+    "corpus": ("corpus", "documents", "document", "docs", "passages", "passage", "collection"),
+    "queries": ("queries", "query", "topics", "topic", "examples"),
     "qrels": ("qrels", "qrel", "judgements", "judgments"),
 }
 _ROLE_OF = {word: role for role, words in ROLES.items() for word in words}
-_SPLIT = re.compile(r"(?:^|(?<=[-_.]))((?:train|dev|test|validation|valid|val)[a-z0-9]*)$", re.I)
+_SPLIT = re.compile(
+    r"(?:^|(?<=[-_.]))((?:train|training|dev|development|test|testing|validation|valid|val)"
+    r"(?:[a-z]|\d+)?(?:[-_.](?:[a-z]|small|full))?)$",
+    re.I,
+)
 _SHARD = re.compile(r"(?:^|[-_.])(?:\d+-of-\d+|0\d{3,})$")
 _PART = re.compile(r"(?:^|[-_.])\d+$")  # docs-12, of documents only: qrels-2019 is a split
-_GENERIC = ("data", "default", "all", "all_data")
+_GENERIC = ("data", "default", "all", "part")
 _EDGES = "-_."
 
 
@@ -65,7 +69,8 @@ def hub_file(repo: str, name: str) -> HubFile | None:
         return None
     parts = [*pure.parts[:-1], plain[: len(plain) - len(ending)]]
     base = repo.rpartition("/")[2].lower()
-    role = next((r for r in map(_role, parts) if r), "") or _role(base)
+    own = _role(re.split(r"[-_.]", base)[-1])  # BeIR/nfcorpus-qrels
+    role = next((r for r in map(_role, parts) if r), "") or own
     if ending not in ENDINGS and not (role == "qrels" and ending in TABLES):
         return None
     split, left = "", []
@@ -75,6 +80,13 @@ def hub_file(repo: str, name: str) -> HubFile | None:
         if rest and rest not in left:
             left.append(rest)
     return HubFile(repo, name, role, "/".join(left), split, ending)
+
+
+def pattern_file(repo: str, pattern: str) -> HubFile | None:
+    """Return what the files of a pattern are: `de-corpus/test-*` as a card of a data set has it."""
+    name = pattern.strip("/").replace("**/", "").replace("*", "00000-of-00001")
+    known = any(name.endswith((end, f"{end}.gz")) for end in ENDINGS)
+    return hub_file(repo, name if known else f"{name}.parquet")
 
 
 def _role(part: str) -> str:
@@ -90,12 +102,12 @@ def _without(part: str, base: str, role: str) -> tuple[str, str]:
     own name."""
     part = _SHARD.sub("", part)
     part = _PART.sub("", part) if role == "corpus" else part
-    match = _SPLIT.search(part)
-    split = match[1] if match else ""
-    part = part[: match.start()] if match else part
     words = "|".join(_ROLE_OF)
     part = re.sub(rf"(?:^|(?<=[-_.]))(?:{words})(?=$|[-_.])", "", part, flags=re.I)
     part = re.sub(r"[-_.]{2,}", "-", part).strip(_EDGES)
+    match = _SPLIT.search(part)
+    split = match[1] if match else ""
+    part = (part[: match.start()] if match else part).strip(_EDGES)
     own = {base, re.sub(rf"[-_.](?:{words})$", "", base), *_GENERIC}
     return split, "" if part.lower() in own else part
 

@@ -5,6 +5,7 @@ Nothing of a repository is run: files are listed, and those that hold rows are r
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
@@ -12,17 +13,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BadInput, UsageError
-from ..inputs.blocks import COMPRESSED
-from .readers.hub_names import ENDINGS, HubFile, hub_file
-from .readers.judgement_files import TABLES
+from ...errors import BadInput, UsageError
+from ...inputs.blocks import COMPRESSED
+from .hub_names import HubFile, hub_file, of_subset, pattern_file
 
 _ONE = re.compile(
     r"(?P<name>[\w.-]+/[\w.-]+)(?::(?P<subset>[^@:+]+))?(?:@(?P<revision>\w[\w./-]*))?"
 )
 _BETWEEN = re.compile(r"\+(?=[\w.-]+/[\w.-]+)")
+_PATTERN = re.compile(r"[\w*][^\[\]{}:#]*[/.*][^\[\]{}:#]*$")  # no lists, no addresses
+_HEAD = re.compile(r"\ufeff?---\r?\n(.*?)\n---", re.S)
+_PATH = re.compile(r"^[ \t]*(?:-[ \t]+)?(?:path|data_files):[ \t]*(\S[^\r\n]*)$", re.M)
 _SHAPE = "hf:OWNER/NAME, hf:OWNER/NAME:CONFIG, hf:OWNER/NAME@REVISION, several joined by +"
 _SHOWN = 20
+Wanted = Callable[[list[HubFile]], Iterable[HubFile]]
+"""Which files of a listing are needed."""
 _ON = ("1", "true", "yes", "on")
 
 
@@ -73,17 +78,17 @@ def is_offline() -> bool:
 
 
 def files_of(
-    repository: Repository, whole: bool, wanted: Callable[[list[HubFile]], Iterable[HubFile]]
+    repository: Repository, subset: str, wanted: Wanted
 ) -> tuple[list[HubFile], list[str]]:
     """Return the files of a repository that hold rows, with their places, and all names.
 
-    `whole`: every file with rows is needed. `wanted`: which of the files of a listing are
-    downloaded where the cache has not got the repository. Raises BadInput if there is no way to
-    them.
+    `subset`: what is asked of it, "" for all. `wanted`: which files of a listing are needed; they
+    are downloaded where the cache has not got them. Raises BadInput if there is no way to them.
     """
-    folder = _cached(repository, whole)
+    folder = _cached(repository, subset, wanted)
     if folder is None and is_offline():
-        raise _not_there(repository, "and the network is off (HF_HUB_OFFLINE)")
+        why = "and the network is off (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE)"
+        raise _not_there(repository, why)
     if folder is None:
         folder = _downloaded(repository, wanted)
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
@@ -101,12 +106,12 @@ def listed(repository: Repository, names: Iterable[str]) -> list[HubFile]:
     return list(found.values())
 
 
-def _cached(repository: Repository, whole: bool) -> Path | None:
-    """Return the snapshot in the cache; None where there is none, or it is known to be partial."""
+def _cached(repository: Repository, subset: str, wanted: Wanted) -> Path | None:
+    """Return the snapshot in the cache; None where there is none, or it is known to be partial: by
+    the library's record of all names, else by what the repository's card promises."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
-    needed = [f"*{end}{packed}" for end in _read() for packed in ("", *COMPRESSED)]
     try:
         folder = snapshot_download(
             repository.name,
@@ -114,22 +119,64 @@ def _cached(repository: Repository, whole: bool) -> Path | None:
             revision=repository.revision,
             cache_dir=cache_folder(),
             local_files_only=True,
-            allow_patterns=needed if whole else [],
+            allow_patterns=[],  # the folder is asked for: which files are needed is known below
         )
     except HFValidationError as error:
         raise UsageError(f"hf:{repository.name}: {error}", do=f"write {_SHAPE}") from error
     except (EntryNotFoundError, FileNotFoundError):
         return None
-    return Path(str(folder))
+    snapshot, names = Path(str(folder)), _recorded(repository)
+    if names is None:
+        return None if _lacks(snapshot, repository.name, subset) else snapshot
+    needed = wanted(listed(repository, names))
+    return snapshot if all((snapshot / one.name).is_file() for one in needed) else None
 
 
-def _read() -> list[str]:
-    return list(dict.fromkeys((*ENDINGS, *(t for t in TABLES if t != ".txt"))))
+def _recorded(repository: Repository) -> list[str] | None:
+    """Return all names of the repository as the cache has them since a download; None for none."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    recorded = getattr(huggingface_hub, "get_cached_repo_tree", None)  # since 2.0
+    if recorded is None:
+        return None
+    try:
+        files = recorded(
+            repository.name,
+            repo_type="dataset",
+            revision=repository.revision,
+            cache_dir=cache_folder(),
+        )
+    except errors.CachedRepoTreeNotFoundError:
+        return None
+    return [one.path for one in files]
 
 
-def _downloaded(
-    repository: Repository, wanted: Callable[[list[HubFile]], Iterable[HubFile]]
-) -> Path:
+def _lacks(snapshot: Path, repo: str, subset: str) -> bool:
+    """Say whether documents, queries or judgements that the card names are not there, none of them.
+
+    Other programs fetch a part of a data set at times: the documents only.
+    """
+    card = snapshot / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    head = _HEAD.match(text)
+    promised = [p.strip("\"' ") for p in _PATH.findall(head[1])] if head else []
+    names = [p.relative_to(snapshot).as_posix() for p in snapshot.rglob("*") if not p.is_dir()]
+    for pattern in promised:
+        one = pattern_file(repo, pattern) if _PATTERN.match(pattern) else None
+        if one is None or not (one.role or not one.subset):
+            continue
+        needed = not subset or not one.subset or bool(of_subset([one], subset))
+        if needed and not any(_matches(name, pattern) for name in names):
+            return True
+    return False
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern.rstrip('/')}/")
+
+
+def _downloaded(repository: Repository, wanted: Wanted) -> Path:
     """Fetch the wanted files and the README into the cache; returns the snapshot."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
