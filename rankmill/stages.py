@@ -95,7 +95,8 @@ class Collect(Request["Collection"]):
     spec: Annotated[
         str | None,
         Option(
-            "beir:PATH, ir:ID, tsv:PATH, jsonl:PATH, parquet:PATH, python-docs.",
+            "beir:PATH, hf:OWNER/NAME[:config][@revision], ir:ID, tsv:PATH, jsonl:PATH, "
+            "parquet:PATH, python-docs.",
             argument=True,
             example="beir:nfcorpus",
         ),

@@ -35,7 +35,8 @@ def collect(
     """Read a collection once into Arrow and return a handle; later calls find what is there.
 
     `spec`: `beir:PATH`, `ir:ID`, `tsv:PATH`, `jsonl:PATH`, `parquet:PATH` (a folder with documents,
-    queries and qrels, or one file of documents), `python-docs` or `python-docs:held-out`.
+    queries and qrels, or one file of documents), `hf:OWNER/NAME[:config][@revision]` (a data set of
+    the Hugging Face Hub), `python-docs` or `python-docs:held-out`.
     `Tables` in its place are tables in memory, known by their content.
     `title`: what a document's text is made of: `title text` (joined with one space), `title+text`
     (the same, and the title can be weighed), `text` or `title`. `splits`: only these; none means

@@ -213,7 +213,8 @@ class Reader(Protocol):
 
 
 _READERS = {  # prefix → (module, class); imported when asked for
-    "beir": ("beir", "BeirReader"),
+    "beir": ("tabular", "BeirReader"),
+    "hf": ("hub", "HubReader"),
     "ir": ("irds", "IrDatasetsReader"),
     "tsv": ("tabular", "TsvReader"),
     "jsonl": ("tabular", "JsonlReader"),

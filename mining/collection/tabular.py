@@ -1,4 +1,4 @@
-"""TSV, JSON Lines and Parquet: a folder with documents, queries and qrels, or one documents file.
+"""BEIR, TSV, JSON Lines, Parquet: a folder with documents, queries and qrels, or a documents file.
 
 Columns by name (`columns.py`): id, `title` (optional) and text; query id and text; query id,
 document id and grade. TSV without a header line holds them in that order: id, text or id, title,
@@ -21,9 +21,10 @@ from . import columns
 from .base import Judged, Outline, Texts, outlines
 from .lines import missing, read_lines, unpacked_name
 from .policies import Oddities, Policies
+from .readers import ms_marco
 from .readers.json_rows import jsonl_texts
 from .readers.judgement_files import ENDINGS, ending_of, qrels_files, read_judgements, reading_of
-from .readers.layouts import DOCUMENTS, QUERIES, Layout
+from .readers.layouts import BEIR_DOCUMENTS, BEIR_QUERIES, DOCUMENTS, QUERIES, Layout
 from .readers.parquet_rows import parquet_names, parquet_texts
 from .readers.tsv_rows import quoted_fields, table_of, tsv_outlines, tsv_texts
 
@@ -50,6 +51,10 @@ class TabularReader:
         self.on = Policies()
         self.qrels: dict[str, Path] = {}
         self.files: dict[str, list[Path]] = {"corpus": [], "queries": []}
+        self.find_at(path)
+
+    def find_at(self, path: str) -> None:
+        """Find the files that the text after `KIND:` means."""
         self.find(Path(path).expanduser().absolute())
 
     def find(self, place: Path) -> None:
@@ -68,8 +73,12 @@ class TabularReader:
         self.qrels = qrels_files(place / "qrels")
         for alone in _named(place, ("qrels",), ENDINGS):
             self.qrels.setdefault("all", alone)
+        self.add_named(place)
         if self.qrels and not self.files["queries"]:
             raise missing(place / f"{self.called['queries'][0]}{self.ending}")
+
+    def add_named(self, place: Path) -> None:
+        """Add files that go by the names of one data set; there are none here."""
 
     def files_of(self, place: Path, role: str) -> list[Path]:
         """Return the files of a role: one, numbered shards, or a folder of them in name order."""
@@ -103,7 +112,7 @@ class TabularReader:
             "corpus": self._content("corpus"),
             "queries": self._content("queries") if self.files["queries"] else None,
             "qrels": {
-                split: _fact([sha256_of(path)], reading_of(path) | self._other_ending(split))
+                split: fact([sha256_of(path)], reading_of(path) | self._other_ending(split))
                 for split, path in self.qrels.items()
             },
         }
@@ -124,7 +133,7 @@ class TabularReader:
                     reading[f"quoting {number}"] = "csv"
             elif role == "corpus" and _passages(self.names_of(path)):
                 reading[f"ids {number}"] = "pid"
-        return _fact([sha256_of(path) for path in self.files[role]], reading)
+        return fact([sha256_of(path) for path in self.files[role]], reading)
 
     def names_of(self, path: Path) -> list[str]:
         """Return the columns of a Parquet file, or the keys of the first JSON object."""
@@ -181,6 +190,28 @@ class TabularReader:
         return ", ".join(map(str, self.files[role]))
 
 
+class BeirReader(TabularReader):
+    """BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`, plain or compressed.
+
+    Queries and judgements may be missing, the corpus may not. Judgements may also stand in the
+    other forms that `qrels_files` knows.
+    """
+
+    ending = ".jsonl"
+    called = {"corpus": ("corpus",), "queries": ("queries",)}
+    layouts = {"corpus": BEIR_DOCUMENTS, "queries": BEIR_QUERIES}
+
+    def find(self, place: Path) -> None:
+        """Find the files of the folder."""
+        if not place.is_dir():
+            raise BadInput(
+                "there is no such folder",
+                where=place,
+                do="give the folder that holds corpus.jsonl, queries.jsonl and qrels/",
+            )
+        super().find(place)
+
+
 class JsonlReader(TabularReader):
     """JSON Lines files, plain or compressed."""
 
@@ -191,9 +222,20 @@ class TsvReader(TabularReader):
     """Tab-separated files, plain or compressed: no tab or line end in a text.
 
     Quotation marks are taken away where the whole file is written as csv does (`readers/quoting`).
+    A folder may hold MS MARCO's files under their own names (`readers/ms_marco`).
     """
 
     ending = ".tsv"
+    called = TabularReader.called | {"corpus": ("documents", "corpus", *ms_marco.DOCUMENTS)}
+
+    def add_named(self, place: Path) -> None:
+        """Add MS MARCO's queries and judgements."""
+        for path in ms_marco.query_files(place):
+            if path not in self.files["queries"]:
+                self.files["queries"].append(path)
+        for split, path in ms_marco.split_files(place).items():
+            if self.qrels.setdefault(split, path) != path:
+                raise ms_marco.two_files(place, split, self.qrels[split], path)
 
 
 class ParquetReader(TabularReader):
@@ -223,7 +265,7 @@ class ParquetReader(TabularReader):
             ) from error
 
 
-def _fact(hashes: list[str], reading: dict[str, str]) -> Any:
+def fact(hashes: list[str], reading: dict[str, str]) -> Any:
     """Return what identifies the content: the hash alone where there is one file, plainly read."""
     if len(hashes) == 1 and not reading:
         return hashes[0]
@@ -286,4 +328,4 @@ def _all_in(folder: Path, ending: str) -> list[Path]:
     return paths
 
 
-__all__ = ["JsonlReader", "ParquetReader", "TsvReader"]
+__all__ = ["BeirReader", "JsonlReader", "ParquetReader", "TsvReader"]
