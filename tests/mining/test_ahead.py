@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_nothing_is_joined_when_blocks_of_a_file_are_left(tmp_path: Path, monkey
     monkeypatch.setattr(blocks, "_SMALL", 0)
     path = tmp_path / "lines.tsv"
     path.write_text("a\tb\n" * 1000)
-    left = blocks.read_blocks(path, size=100)
+    left: Any = blocks.read_blocks(path, size=100)
     next(left)
     left.close()
 

@@ -110,7 +110,7 @@ NFC = {f"corpus{SHARD}": docs()}
 FILES = {"corpus.jsonl": docs(), "queries.jsonl": asked()}
 DE = {"e1": "erstes", "e2": "zweites"}
 PLAIN = (DOCS, ASKED, {"test": JUDGED})
-BRIGHT = {
+BRIGHT: dict[str, Any] = {
     f"documents/biology{SHARD}": [{"id": i, "content": t} for i, t in DOCS.items()],
     f"documents/earth_science{SHARD}": [{"id": i, "content": t} for i, t in DE.items()],
     f"long_documents/biology{SHARD}": [{"id": "long", "content": "a page"}],

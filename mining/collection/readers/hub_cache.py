@@ -182,6 +182,7 @@ def _downloaded(repository: Repository, wanted: Wanted) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     # The class below HfHubHTTPError is that of the library which speaks HTTP: failed connections.
+    failures: tuple[type[BaseException], ...]
     failures = (HfHubHTTPError, HfHubHTTPError.__mro__[1], OSError)
     try:
         names = HfApi().list_repo_files(
