@@ -60,7 +60,7 @@ RANGES = {
     "keep_inside_fences.k": Range(0.0, 1e6),
     "keep_outside_fences.k": Range(0.0, 1e6),
     "weights": Range(-1e6, 1e6),
-    "scales": _FACTOR,
+    "scales": Range(-1e6, 1e6),  # below 0: turned round
     "shifts": _FINITE,
     "sign": Range(-1, 1),
     "first": _COUNT,
@@ -86,6 +86,8 @@ RANGES = {
     "smooth.share": _SHARE,
     "H": _SHARE,
     "steps": Range(0, MOST_COUNTED),
+    "anchors.top": Range(0, MOST_COUNTED),
+    "anchors.count": _COUNT,
     "bins": _COUNT,
     "span": _SHARE,
     "tolerance": _SHARE,

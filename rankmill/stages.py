@@ -48,7 +48,9 @@ ORDER = Option(
     "Of a run file: score (equal ones as ranked), or rank: the rank column decides.",
     choices=("score", "rank"),
 )
-SIGN = Option("Of a file of scores, or a run: -1 where lower is better, as distances are.")
+SIGN = Option(
+    "Of a file of scores, or a run: -1 where lower is better, as distances are.", least=-1, most=1
+)
 UNKNOWN = Option(
     "Ids that the collection lacks, of scores and of a run's documents.", choices=("error", "skip")
 )

@@ -69,7 +69,8 @@ def prepare_bi_encoder(
     }
     same_width(Vectors(vectors["queries"]), Vectors(vectors["corpus"]))
     # Vectors know how many texts were cut, not which: pairs are counted where there were none.
-    whole = not any(each.counts["truncated"] for each in vectors.values())
+    encoded = [v.input("vectors") if "vectors" in v.inputs else v for v in vectors.values()]
+    whole = not any(each.counts["truncated"] for each in encoded)
     named = replace(teacher, query_model=asked.tag) if teacher.query_model else teacher
     return Prepared(
         label=label_of(named, model),

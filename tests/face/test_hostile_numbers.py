@@ -33,7 +33,7 @@ NEEDED = {
     "kind": "logit",
     "sources": ("bm25", "random"),
 }
-ALSO = {"between": {"low": 0.0, "high": 1.0}}
+ALSO = {"between": {"low": 0.0, "high": 1.0}, "bands": {"ranks": ("1-32", "100-200")}}
 
 
 def _numbers() -> list[tuple[str, type, dataclasses.Field[Any], str]]:

@@ -98,7 +98,7 @@ def test_many_equal_documents_are_still_cut_exactly(
     (folder / "corpus.jsonl").write_text("\n".join(rows) + "\n")
     (folder / "queries.jsonl").write_text(json.dumps({"_id": "q0", "text": "mibo sate"}) + "\n")
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n")
-    collection = collect(workspace, f"beir:{folder}")
+    collection = collect(workspace, f"beir:{folder}").under("keep")  # copies of the query too
     run = mine(workspace, Dense(str(encoder)), collection, "test", depth=10)
     assert Run(run).row(0)[1].tolist() == list(range(2, 12))
     assert run.cost()["usage"]["searches"] >= 2

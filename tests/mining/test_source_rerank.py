@@ -90,7 +90,8 @@ def test_a_run_of_another_split_is_refused(
 def test_a_teacher_that_leaves_queries_out_is_refused(
     workspace: Workspace, collection: Collection, tmp_path: Path
 ) -> None:
-    (tmp_path / "few.tsv").write_text("q0\td1\t0.5\n")
+    every = collection.corpus.ids(range(len(collection.corpus)))
+    (tmp_path / "few.tsv").write_text("".join(f"q0\t{doc_id}\t0.5\n" for doc_id in every))
     teacher = f"imported(path={tmp_path / 'few.tsv'},kind=logit,missing=drop_query)"
-    with pytest.raises(BadInput, match="the teacher leaves out 6 queries, a run answers all"):
+    with pytest.raises(BadInput, match="the teacher leaves out 5 queries, a run answers all"):
         mine(workspace, f"rerank(teacher={teacher},of=random)", collection, "train", depth=4)

@@ -119,7 +119,7 @@ def test_a_title_that_is_not_kept_apart_cannot_be_weighed(collection):
 @pytest.mark.parametrize(
     ("source", "text", "error", "message"),
     [
-        ("bm25(first_rank=0)", None, UsageError, "first_rank=0 must be at least 1"),
+        ("bm25(first_rank=0)", None, UsageError, "first_rank=0 is out of range"),
         ("bm25(title=99)", None, UsageError, "title=99 must lie between 0 and 64"),
         ("bm25(exclude=postives)", None, UsageError, "give one of positives, .*judged or the path"),
         ("bm25(only='FILE')", "d1\tx\n", BadInput, "2 fields, 1 are needed"),

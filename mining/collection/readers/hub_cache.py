@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...errors import BadInput, UsageError
 from ...inputs.blocks import COMPRESSED
@@ -182,8 +183,8 @@ def _downloaded(repository: Repository, wanted: Wanted) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     # The class below HfHubHTTPError is that of the library which speaks HTTP: failed connections.
-    failures: tuple[type[BaseException], ...]
-    failures = (HfHubHTTPError, HfHubHTTPError.__mro__[1], OSError)
+    connection: Any = HfHubHTTPError.__mro__[1]
+    failures: tuple[type[Exception], ...] = (HfHubHTTPError, connection, OSError)
     try:
         names = HfApi().list_repo_files(
             repository.name, repo_type="dataset", revision=repository.revision
