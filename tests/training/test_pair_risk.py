@@ -142,10 +142,11 @@ def test_an_evaluation_keeps_it_per_query(setting):
     missing = len(setting.collection.qrels("test").of(result.query[1])[0])
     assert result.artifact.counts == {
         "judged_not_returned": missing,
+        "judged_queries_unanswered": 1,
         "null[PairRisk(mu=returned,ties=error)]:no_such_pair": 1,
     }
     plain = evaluate(setting, run, measures="nDCG@10")
-    assert plain.artifact.counts == {}
+    assert plain.artifact.counts == {"judged_queries_unanswered": 1}
     assert plain.values("nDCG@10").tolist() == result.values("nDCG@10").tolist()
 
 
