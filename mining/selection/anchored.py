@@ -19,6 +19,7 @@ from .base import (
     in_window,
     label_of,
 )
+from .quotas import numbers_of
 from .strategies import FromScores
 
 _BAND = re.compile(r"(\d{1,5})-(\d{1,5})", re.ASCII)
@@ -201,12 +202,4 @@ class Bands(FromScores):
 
     def _numbers(self, size: int) -> list[int]:
         """Return how many documents each band gives; raises UsageError for another sum."""
-        if self.take is None:
-            each, over = divmod(size, len(self.ranks))
-            return [each + (place < over) for place in range(len(self.ranks))]
-        if sum(self.take) != size:
-            raise UsageError(
-                f"take={list(self.take)} are {sum(self.take)} documents, the group wants {size}",
-                do="let the numbers sum to the size of the group less its positives",
-            )
-        return list(self.take)
+        return numbers_of(self.take, len(self.ranks), size)

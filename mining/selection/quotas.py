@@ -101,12 +101,18 @@ class Quotas(FromScores):
 
     def _numbers(self, size: int) -> list[int]:
         """Return how many documents each source gives; raises UsageError for another sum."""
-        if self.take is None:
-            each, over = divmod(size, len(self.sources))
-            return [each + (place < over) for place in range(len(self.sources))]
-        if sum(self.take) != size:
-            raise UsageError(
-                f"take={list(self.take)} are {sum(self.take)} documents, the group wants {size}",
-                do="let the numbers sum to the size of the group less its positives",
-            )
-        return list(self.take)
+        return numbers_of(self.take, len(self.sources), size)
+
+
+def numbers_of(take: Sequence[int] | None, parts: int, size: int) -> list[int]:
+    """Return how many of `size` documents each of some parts gives: as equal as can be, the first
+    ones more, or what `take` says; raises UsageError for another sum."""
+    if take is None:
+        each, over = divmod(size, parts)
+        return [each + (place < over) for place in range(parts)]
+    if sum(take) != size:
+        raise UsageError(
+            f"take={list(take)} are {sum(take)} documents, the group wants {size}",
+            do="let the numbers sum to the size of the group less its positives",
+        )
+    return list(take)
