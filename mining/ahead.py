@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
+from .processors import alone, threads
+
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _DONE = object()
 
@@ -72,3 +77,42 @@ class Ahead(Generic[Item]):
             with contextlib.suppress(queue.Full):
                 self._items.put(item, timeout=0.1)
                 return
+
+
+def in_turn(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield work(item) of every item in their order, as many worked on at once as there are
+    threads; one more is finished ahead. An error is raised in its turn.
+
+    `items` are taken by the calling thread, and each is worked on by one thread alone (`alone`).
+    """
+    count = threads()
+    if count < 2:
+        yield from map(work, items)
+        return
+    pool = ThreadPoolExecutor(count, "in-turn")
+    waiting: deque[Future[Result]] = deque()
+    failed: Exception | None = None
+    source = iter(items)
+    try:
+        while True:
+            try:
+                item = next(source)
+            except StopIteration:
+                break
+            except Exception as error:  # what was made before it comes first
+                failed = error
+                break
+            waiting.append(pool.submit(_by_itself, work, item))
+            if len(waiting) > count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+        if failed is not None:
+            raise failed
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # no join: see `Ahead`
+
+
+def _by_itself(work: Callable[[Item], Result], item: Item) -> Result:
+    with alone():
+        return work(item)

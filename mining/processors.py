@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,6 +63,32 @@ def _text(path: Path) -> str:
     return ""
 
 
+_this_thread = threading.local()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep the calling thread's kernels to this thread: others have work of their own."""
+    before = getattr(_this_thread, "alone", False)
+    _this_thread.alone = True
+    try:
+        yield
+    finally:
+        _this_thread.alone = before
+
+
+def threads() -> int:
+    """Return how many threads may share work that the calling thread begins.
+
+    An actor limits it by NUMBA_NUM_THREADS.
+    """
+    if getattr(_this_thread, "alone", False):
+        return 1
+    import numba
+
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
 def in_threads(
     work: Callable[[int, int], None], offsets: Sequence[int] | np.ndarray, *, least: int = 50_000
 ) -> None:
@@ -69,18 +96,15 @@ def in_threads(
     items.
 
     Row r has the items `offsets[r]` to `offsets[r+1]`; `least` is how many are worth a thread. Rows
-    do not depend on each other, so the result does not depend on the number of threads. An actor
-    limits it by NUMBA_NUM_THREADS.
+    do not depend on each other, so the result does not depend on the number of threads.
     """
-    import numba
-
     bounds = np.asarray(offsets)
-    threads = min(int(numba.config.NUMBA_NUM_THREADS), 1 + int(bounds[-1] - bounds[0]) // least)
-    if threads < 2:
+    count = min(threads(), 1 + int(bounds[-1] - bounds[0]) // least)
+    if count < 2:
         work(0, len(bounds) - 1)
         return
-    targets = np.linspace(bounds[0], bounds[-1], threads + 1)
+    targets = np.linspace(bounds[0], bounds[-1], count + 1)
     cuts = np.searchsorted(bounds, targets)
     cuts[0], cuts[-1] = 0, len(bounds) - 1
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(count) as pool:
         list(pool.map(work, cuts[:-1].tolist(), cuts[1:].tolist()))

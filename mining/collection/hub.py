@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput
+from ..inputs import column_names as columns
 from ..names import nearest
 from ..store.files import sha256_of
-from . import columns
 from .base import Judged
 from .lines import read_lines, unpacked_name
 from .policies import Oddities
@@ -121,7 +121,7 @@ class HubReader(TabularReader):
             query, doc = columns.named(names, QUERY), columns.named(names, DOC)
             if query and doc and columns.named(names, columns.GRADE):
                 roles["qrels"].append(one)
-            elif documents and columns.named(names, columns.DOC_ID):
+            elif documents and columns.named(names, columns.CORPUS_ID):
                 if columns.named(names, columns.TEXT):
                     roles["corpus"].append(one)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..errors import BadInput
 from ..inputs.blocks import COMPRESSED, explained, open_text
+from ..inputs.column_names import has_value, named
 from ..inputs.row_shapes import Place
 from ..inputs.strict_json import object_of
-from .columns import has_value, named
 
 _BOM = b"\xef\xbb\xbf"
 

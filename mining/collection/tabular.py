@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, UsageError
+from ..inputs import column_names as columns
 from ..inputs.blocks import COMPRESSED
 from ..inputs.row_shapes import Place
 from ..inputs.strict_json import object_of
 from ..store.files import sha256_of
-from . import columns
 from .base import Judged, Outline, Texts, outlines
 from .lines import missing, read_lines, unpacked_name
 from .policies import Oddities, Policies
@@ -279,7 +279,7 @@ def _passages(names: Sequence[str]) -> bool:
     its own.
     """
     return (
-        columns.named(names, columns.DOC_ID)[:1] == ["pid"]
+        columns.named(names, columns.CORPUS_ID)[:1] == ["pid"]
         and len(columns.named(names, ("docid", "docno"))) > 0
     )
 

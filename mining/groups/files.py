@@ -30,7 +30,15 @@ from typing import Any
 
 from ..collection.lines import existing, read_lines
 from ..errors import BadInput, UsageError
-from ..inputs.column_names import DOC_ID, GRADES, LABELS, POSITIVE_IDS, QUERY_ID, SCORES
+from ..inputs.column_names import (
+    DOC_ID,
+    GRADES,
+    LABELS,
+    POSITIVE_IDS,
+    QUERY_ID,
+    SCORES,
+    first_named,
+)
 from ..inputs.id_map import ID_MAP, read_id_map
 from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import (
@@ -110,8 +118,8 @@ def _triple(path: Path) -> Iterator[GroupRow]:
         docs = ids(row[docs_name], docs_name, place)
         scores = numbers(row[score_name], score_name, place, docs)
         read = GroupRow(place, query, docs, scores)
-        grades_name = next((name for name in GRADES if name in row), None)
-        positives_name = next((name for name in POSITIVE_IDS if name in row), None)
+        grades_name = first_named(row, GRADES)
+        positives_name = first_named(row, POSITIVE_IDS)
         if grades_name is not None:
             yield _graded(read, numbers(row[grades_name], grades_name, place, docs))
         elif positives_name is not None:

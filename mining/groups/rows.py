@@ -11,7 +11,17 @@ from typing import Any
 from ..collection.lines import read_lines
 from ..errors import BadInput
 from ..inputs import strict_json
-from ..inputs.column_names import DOCUMENTS, LABELS, NEGATIVES, POSITIVE, QUERY, SCORES, Names
+from ..inputs.column_names import (
+    DOCUMENTS,
+    LABELS,
+    NEGATIVES,
+    POSITIVE,
+    QUERY,
+    SCORES,
+    Names,
+    first_named,
+    named,
+)
 from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import (
     Place,
@@ -53,9 +63,9 @@ def table_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
 
 def called(row: dict[str, Any], names: Names, place: Place) -> str:
     """Return the name of the column that a row has; raises BadInput with those that it has."""
-    for name in names:
-        if name in row:
-            return name
+    name = first_named(row, names)
+    if name is not None:
+        return name
     raise BadInput(
         f"the column {names[0]!r} is missing; there are {', '.join(map(repr, row)) or 'none'}",
         where=str(place),
@@ -75,14 +85,14 @@ def _row_of_texts(row: dict[str, Any], place: Place) -> tuple[GroupRow, bool]:
     query = one_text(row[query_name], query_name, place)
     score_name = called(row, (*SCORES, *LABELS), place)
     given = row[score_name]
-    listed = next((name for name in DOCUMENTS if name in row), None)
+    listed = first_named(row, DOCUMENTS)
     if listed is not None:
         docs = texts(row[listed], listed, place)
         return GroupRow(place, query, docs, numbers(given, score_name, place, docs)), False
     name = called(row, POSITIVE, place)
     docs = [one_text(row[name], name, place)]
     numbered = [name for name in row if _NUMBERED.fullmatch(name)]
-    for negative in [n for n in NEGATIVES if n in row] + sorted(numbered, key=_place_in_name):
+    for negative in named(row, NEGATIVES) + sorted(numbered, key=_place_in_name):
         value = row[negative]
         docs += texts(value if isinstance(value, list) else [value], negative, place)
     if len(docs) == 1:  # a pair

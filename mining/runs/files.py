@@ -6,16 +6,18 @@ Scores stay float64 until the lists are in order; what is stored are float32 sco
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
+from ..ahead import in_turn
 from ..collection.handles import Collection, TextTable, first_ten
 from ..collection.id_index import IdIndex
 from ..collection.lines import missing
@@ -25,9 +27,9 @@ from ..names import Call, nearest, unless_neutral
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from ..store.files import sha256_of
-from .negatives import rows_of
+from .negatives import Row, rows_of
 from .run import build_run, run_table
-from .trec_lines import NO_RANK, Lines, first_tag, trec_lines
+from .trec_lines import NO_RANK, Lines, first_tag, unread_lines
 
 ORDERS = ("score", "rank")
 UNKNOWN = ("error", "skip")
@@ -208,6 +210,17 @@ class _Found:
         return _Found(*(getattr(self, name)[which] for name in self.__slots__))
 
 
+class _LookedUp(NamedTuple):
+    """A block of candidates: the ordinals of its queries (−1: unknown), the lines whose query the
+    split has, and of those the ids and ordinals of the documents."""
+
+    lines: Lines
+    query: np.ndarray
+    inside: np.ndarray
+    doc_ids: pa.Array
+    doc: np.ndarray
+
+
 def _candidates(
     file: str, whole: Collection, asked: np.ndarray, reading: Reading
 ) -> tuple[_Found, dict[str, int]]:
@@ -222,15 +235,23 @@ def _candidates(
     strange: dict[str, set[str]] = {"queries": set(), "documents": set()}
     pieces: list[_Found] = []
     known = 0
-    for lines in _lines(Path(file), reading):
-        query = queries.rows(lines.query_id)
+
+    def look_up(read: Callable[[], list[Lines]]) -> list[_LookedUp]:
+        out = []
+        for lines in read():
+            query = queries.rows(lines.query_id)
+            inside = np.flatnonzero(rows[query] >= 0)
+            mine = lines.doc_id if len(inside) == len(query) else lines.doc_id.take(inside)
+            out.append(_LookedUp(lines, query, inside, mine, docs.rows(mine)))
+        return out
+
+    for lines, query, inside, mine, doc in chain.from_iterable(
+        in_turn(look_up, _unread(Path(file), reading))
+    ):
         row = rows[query]
         known += int((query >= 0).sum())
         strange["queries"].update(_names(lines.query_id, query < 0))
         counts["outside_split"] += int(((query >= 0) & (row < 0)).sum())
-        inside = np.flatnonzero(row >= 0)
-        mine = lines.doc_id if len(inside) == len(row) else lines.doc_id.take(pa.array(inside))
-        doc = docs.rows(mine)
         if reading.unknown == "error":
             strange["documents"].update(_names(mine, doc < 0))
             if len(strange["documents"]) > _ENOUGH:
@@ -335,20 +356,26 @@ def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str) -> None:
         )
 
 
-def _lines(path: Path, reading: Reading) -> Iterator[Lines]:
-    """Yield the candidates of a file in blocks."""
+def _unread(path: Path, reading: Reading) -> Iterator[Callable[[], list[Lines]]]:
+    """Yield functions that read the blocks of a file."""
     if reading.system is None:
-        yield from trec_lines(path, tagged=reading.tagged)
+        yield from unread_lines(path, tagged=reading.tagged)
         return
     for block in blocks(rows_of(path, reading.system), 65_536):
-        line, query_id, doc_id, rank, score = zip(*block, strict=True)
-        yield Lines(
+        yield partial(_columns, block)
+
+
+def _columns(rows: list[Row]) -> list[Lines]:
+    line, query_id, doc_id, rank, score = zip(*rows, strict=True)
+    return [
+        Lines(
             pa.array(query_id, pa.string()),
             pa.array(doc_id, pa.string()),
             np.array(rank, dtype=np.int32),
             np.array(score, dtype=np.float64),
             np.array(line, dtype=np.int64),
         )
+    ]
 
 
 def _refuse_repeats(found: _Found, whole: Collection, asked: np.ndarray, file: str) -> None:

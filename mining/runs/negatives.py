@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..collection.lines import read_lines
 from ..errors import BadInput
-from ..inputs.column_names import QUERY_ID
+from ..inputs.column_names import QUERY_ID, first_named
 from ..inputs.row_shapes import Place, field, ids, list_of, one_id
 from ..inputs.strict_json import objects
 from . import hard_negatives
@@ -55,7 +55,7 @@ def _triples(path: Path) -> Iterator[Sides]:
 
 def _sides(path: Path, system: str) -> Iterator[Sides]:
     for place, row in objects(path, read_lines(path)):
-        name = next((name for name in QUERY_ID if name in row), QUERY_ID[0])
+        name = first_named(row, QUERY_ID) or QUERY_ID[0]
         query = one_id(field(row, name, place, _DO), name, place)
         good, bad = (_ids(row, side, place) for side in (_SIDES[system], system))
         yield place.number, query, good, bad

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import BadInput
-from ..inputs.blocks import read_blocks
+from ..inputs.blocks import Block, read_blocks
 from ..inputs.fields import Fields
 
 NO_RANK = np.iinfo(np.int32).max
@@ -31,6 +32,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _HEXADECIMAL = re.compile(r"[+-]?0[xX][\da-fA-F]*\.?[\da-fA-F]*([pP][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 _TAB = 9
+_BLOCK_BYTES = 8 << 20
 
 
 class Lines(NamedTuple):
@@ -52,10 +54,19 @@ def trec_lines(path: Path, *, tagged: bool = True) -> Iterator[Lines]:
     an id with a blank, a number spelt otherwise, is read by itself. Raises BadInput with the line
     for a missing column and for a score that is not a finite number.
     """
-    for block in read_blocks(path):
-        fields = Fields(block, 6, at_blanks=True)
-        if len(fields):
-            yield _read(fields, tagged)
+    for read in unread_lines(path, tagged=tagged):
+        yield from read()
+
+
+def unread_lines(path: Path, *, tagged: bool) -> Iterator[Callable[[], list[Lines]]]:
+    """Yield functions that read the blocks of a file; any thread may call them, in any order."""
+    for block in read_blocks(path, size=_BLOCK_BYTES):
+        yield partial(_read_block, block, tagged)
+
+
+def _read_block(block: Block, tagged: bool) -> list[Lines]:
+    fields = Fields(block, 6, at_blanks=True)
+    return [_read(fields, tagged)] if len(fields) else []
 
 
 def _read(fields: Fields, tagged: bool) -> Lines:

@@ -177,13 +177,34 @@ class Artifact:
         return self
 
     def verify(self) -> int:
-        """Read everything at level 3, inputs' fingerprints included; returns the number of
-        parts."""
+        """Read everything at level 3, and compare each input's root hash with the one that this
+        artifact was made from; returns the number of parts. Raises Corrupt."""
+        for role in self.inputs:
+            self._check_input(role)
         for part in self.parts:
             self.check(part, 2, afresh=True)
             if part.file.endswith(".arrow"):
                 self.table(part.number, level=3)
         return len(self.parts)
+
+    def _check_input(self, role: str) -> None:
+        made_from = self.manifest["inputs"][role]["root"]
+        try:
+            found = self.input(role).root_hash
+        except RankmillError as error:
+            raise Corrupt(
+                f"its input {role!r} cannot be opened: {error.what}",
+                where=self.path,
+                do="run the command that made that input again",
+            ) from error
+        if found != made_from:
+            raise Corrupt(
+                f"its input {role!r} has the root hash {found[:12]}, but it was made from "
+                f"{made_from[:12]}",
+                where=self.input(role).path / "manifest.json",
+                do="that manifest is damaged, or the input was made again with another result: "
+                "delete both and run their commands again",
+            )
 
     def file(self, name: str, level: int = 2) -> Path:
         """Return the path of a named file of a folder artifact (a checkpoint), checked at

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,14 +76,15 @@ def verify(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Read artifacts whole and check hashes, order, ranges and finite scores (level 3).
+    """Read artifacts whole, with all that they were made from: hashes, order, ranges, finite
+    scores (level 3).
 
     Example: rankmill verify nf-groups        rankmill verify
     """
     from rankmill.mining.errors import Corrupt
 
     with session(workspace, json=json) as here:
-        wanted = [here.workspace.find(n) for n in names or []]
+        wanted = _with_inputs(here.workspace.find(n) for n in names or [])
         checked, broken = [], []
         for artifact in wanted or here.workspace.artifacts():
             try:
@@ -101,6 +104,23 @@ def verify(
             here.emit({"good": [facts_of(a) for a in checked], "broken": [str(e) for e in broken]})
         if broken:
             raise typer.Exit(Corrupt.exit_status)
+
+
+def _with_inputs(artifacts: Iterable[Artifact]) -> list[Artifact]:
+    """Return artifacts after what they were made from, each once, as far as it can be opened."""
+    from rankmill.mining.errors import RankmillError
+
+    known: dict[str, Artifact] = {}
+
+    def visit(one: Artifact) -> None:
+        for role in one.inputs if one.fingerprint not in known else ():
+            with contextlib.suppress(RankmillError):  # said by `Artifact.verify` of this one
+                visit(one.input(role))
+        known.setdefault(one.fingerprint, one)
+
+    for artifact in artifacts:
+        visit(artifact)
+    return list(known.values())
 
 
 def cost(

@@ -250,6 +250,44 @@ def test_a_flipped_byte_is_named_by_verify(rankmill, tmp_path):
     assert str(part) in err
 
 
+def test_verify_reads_what_an_artifact_was_made_from(rankmill, tmp_path):
+    work = ("--workspace", str(tmp_path / "work"))
+    rankmill("collect", "beir:tiny", "--name", "t", *work)
+    rankmill("mine", "random", "-c", "t", "--split", "train", "--depth", "5", "-n", "r", *work)
+    status, out, _ = rankmill("verify", "t", "--json", *work)
+    kinds = [one["kind"] for one in json.loads(out)["good"]]
+    assert status == 0
+    assert {"corpus", "queries", "qrels", "collection"} == set(kinds)
+    assert kinds[-1] == "collection"
+    part = next((tmp_path / "work").glob("corpus/*/part-00000.arrow"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.chmod(0o644)
+    part.write_bytes(bytes(data))
+    for name in ("t", "r"):
+        status, _, err = rankmill("verify", name, *work)
+        assert status == 6
+        assert str(part) in err
+
+
+def test_verify_compares_inputs_with_what_was_made_from_them(rankmill, tmp_path):
+    work = ("--workspace", str(tmp_path / "work"))
+    rankmill("collect", "beir:tiny", "--name", "t", *work)
+    rankmill("mine", "random", "-c", "t", "--split", "train", "--depth", "5", "-n", "r", *work)
+    manifest = next((tmp_path / "work").glob("queries/*/manifest.json"))
+    text = manifest.read_text()
+    manifest.chmod(0o644)
+    manifest.write_text(text.replace('"format"', '"format" ', 1))  # another root, same meaning
+    status, _, err = rankmill("verify", "r", *work)
+    assert status == 6
+    assert "root hash" in err
+    assert str(manifest) in err
+    manifest.unlink()
+    status, _, err = rankmill("verify", "r", *work)
+    assert status == 6
+    assert "its input 'queries' cannot be opened" in err
+
+
 def test_help_has_an_example_for_each_command(rankmill):
     status, out, _ = rankmill("--help")
     assert status == 0

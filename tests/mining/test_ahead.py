@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rankmill.mining.ahead import Ahead
+from rankmill.mining import ahead, processors
+from rankmill.mining.ahead import Ahead, in_turn
 from rankmill.mining.devices import on_every_core
 from rankmill.mining.inputs import blocks
 
@@ -93,3 +94,54 @@ def test_nothing_is_joined_when_batches_are_left(no_join):
     done = on_every_core(lambda x: x + 1, np.arange(100).tolist(), device="cpu")
     assert next(done) == 1
     done.close()
+
+
+def slow_square(number: int) -> int:
+    time.sleep(0.002 * (number % 3))
+    if number == 13:
+        raise ValueError(f"number {number}")
+    return number * number
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_work_comes_in_turn_and_an_error_in_its_turn(count, monkeypatch):
+    monkeypatch.setattr(ahead, "threads", lambda: count)
+    assert list(in_turn(slow_square, range(13))) == [n * n for n in range(13)]
+    seen = []
+    with pytest.raises(ValueError, match="number 13"):
+        seen.extend(in_turn(slow_square, range(40)))
+    assert seen == [n * n for n in range(13)]
+    seen = []
+    with pytest.raises(ValueError, match="number 9"):  # of what makes the items
+        seen.extend(in_turn(slow_square, numbers(40, 9)))
+    assert seen == [n * n for n in range(9)]
+
+
+def test_as_many_are_worked_on_at_once_as_there_are_threads_and_each_by_one(monkeypatch):
+    monkeypatch.setattr(ahead, "threads", lambda: 3)
+    at_once, most, taken = [], [], []
+
+    def work(number: int) -> int:
+        at_once.append(number)
+        most.append(len(at_once))
+        assert processors.threads() == 1
+        time.sleep(0.01)
+        at_once.remove(number)
+        return number
+
+    def made() -> Iterator[int]:
+        for number in range(30):
+            taken.append(number)
+            yield number
+
+    for number in in_turn(work, made()):
+        assert len(taken) <= number + 4 + 1
+    assert max(most) == 3
+    assert processors.threads() >= 1
+
+
+def test_nothing_is_joined_when_work_in_turn_is_left(monkeypatch, no_join):
+    monkeypatch.setattr(ahead, "threads", lambda: 2)
+    left: Any = in_turn(slow_square, range(100))
+    assert next(left) == 0
+    left.close()

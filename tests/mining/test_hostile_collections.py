@@ -612,11 +612,11 @@ def test_parts_are_planned_as_one_row_at_a_time_would() -> None:
 
 
 def test_the_documentation_lists_the_policies_and_the_names() -> None:
-    from rankmill.mining.collection import columns
+    from rankmill.mining.inputs import column_names as columns
 
     text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
     for kind, one in KINDS.items():
         assert f"| `{kind}` | `{' '.join(one.actions)}` |" in text
-    for names in (columns.DOC_ID, columns.QUERY_ID, columns.TITLE, columns.TEXT, columns.GRADE):
+    for names in (columns.CORPUS_ID, columns.TOPIC_ID, columns.TITLE, columns.TEXT, columns.GRADE):
         said = text.replace("corpus-id", "corpus_id")
         assert f"`{' '.join(names)}`" in said

@@ -214,7 +214,7 @@ def test_a_pair_with_two_scores_in_far_places(collection, tmp_path, small, name)
 def test_a_killed_import_goes_on_with_the_next_shard(collection, tmp_path, monkeypatch):
     path = write(tmp_path / "shards", drawn_rows(6, 500))
     whole = read(collection, path)
-    read_one, seen = score_batches.read_batches, []
+    read_one, seen = score_batches.unread_batches, []
 
     def killed(source: Path, form: str, kind: str):
         seen.append(source.name)
@@ -227,7 +227,7 @@ def test_a_killed_import_goes_on_with_the_next_shard(collection, tmp_path, monke
     again = tmp_path / "again" / "shards"
     again.parent.mkdir()
     path.rename(again)
-    monkeypatch.setattr(sorting, "read_batches", killed)
+    monkeypatch.setattr(sorting, "unread_batches", killed)
     with pytest.raises(KeyboardInterrupt):
         read(collection, again)
     made = read(collection, again)

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from ...inputs import column_names as columns
 from ...inputs.blocks import Block, read_blocks
 from ...inputs.row_shapes import Place
 from ...inputs.strict_json import object_of
-from .. import columns
 from ..base import BLOCK_BYTES, Texts, texts_of
 from ..lines import field
 from .layouts import Layout, Row

@@ -15,9 +15,9 @@ import polars as pl
 import pyarrow as pa
 
 from ...errors import BadInput
+from ...inputs import column_names as columns
 from ...inputs.blocks import read_blocks
 from ...inputs.fields import Fields
-from .. import columns
 from ..base import BLOCK_BYTES, Judged, judged_of
 from ..lines import field, grade_of, read_lines, read_objects, unpacked_name
 from .parquet_rows import parquet_judgements
@@ -25,8 +25,7 @@ from .quoting import MARK, Evidence, unquoted
 
 TABLES = (".tsv", ".txt", ".qrels", ".qrel", ".trec", ".tab")
 ENDINGS = (*TABLES, ".jsonl", ".ndjson", ".parquet")
-QUERY = tuple(n for n in columns.QUERY_ID if n not in ("_id", "id"))
-DOC = tuple(n for n in columns.DOC_ID if n not in ("_id", "id"))
+QUERY, DOC = columns.JUDGED_QUERY_ID, columns.JUDGED_DOC_ID
 DO = "columns are query id, document id, grade; or the four of TREC qrels; or name them in a header"
 
 Row = tuple[int, str, str, int]
@@ -102,8 +101,8 @@ def _objects(path: Path) -> Iterator[Row]:
                 do=f"name it one of: {', '.join(columns.GRADE)}",
             )
         grade = grade_of(row[name], where)
-        query_id = field(row, columns.QUERY_ID, path, number)
-        yield number, query_id, field(row, columns.DOC_ID, path, number, shown="doc_id"), grade
+        query_id = field(row, columns.TOPIC_ID, path, number)
+        yield number, query_id, field(row, columns.CORPUS_ID, path, number, shown="doc_id"), grade
 
 
 class Table:

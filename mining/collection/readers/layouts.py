@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import columns
+from ...inputs import column_names as columns
 
 Row = tuple[int, str, str | None, str]
 """(line, id, title or None, text)"""
@@ -20,9 +20,9 @@ class Layout:
     shown: str
 
 
-_QUERY_ID = tuple(name for name in columns.QUERY_ID if name not in columns.QUERY_TEXT)
+_QUERY_ID = tuple(name for name in columns.TOPIC_ID if name not in columns.QUERY_TEXT)
 
-DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "doc_id")
+DOCUMENTS = Layout(columns.CORPUS_ID, columns.TEXT, True, "doc_id")
 QUERIES = Layout(_QUERY_ID, columns.QUERY_TEXT, False, "query_id")
-BEIR_DOCUMENTS = Layout(columns.DOC_ID, columns.TEXT, True, "_id")
+BEIR_DOCUMENTS = Layout(columns.CORPUS_ID, columns.TEXT, True, "_id")
 BEIR_QUERIES = Layout(_QUERY_ID, columns.QUERY_TEXT, False, "_id")

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...errors import BadInput
-from .. import columns
+from ...inputs import column_names as columns
 from ..base import BLOCK, Judged, Texts
 from ..lines import grade_of
 
@@ -47,8 +47,8 @@ def parquet_judgements(path: Path) -> Judged:
     """Return the judgements of one file."""
     with _opened(path) as file:
         names = file.schema_arrow.names
-        query = wanted(path, names, columns.QUERY_ID)
-        doc = wanted(path, names, columns.DOC_ID, but=query)
+        query = wanted(path, names, columns.TOPIC_ID)
+        doc = wanted(path, names, columns.CORPUS_ID, but=query)
         grade = wanted(path, names, columns.GRADE)
         table = file.read(columns=[query, doc, grade]).combine_chunks()
     batch = (table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)])[0]

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...errors import BadInput, UsageError
-from .. import columns
+from ...inputs import column_names as columns
 from ..base import BLOCK, Judged, Outline, Texts, outlines
 from ..policies import Oddities, Policies
 from .parquet_rows import grades_of, ids_of, texts_of, wanted
@@ -60,13 +60,13 @@ class TableReader:
 
     def documents(self) -> Iterator[Texts]:
         """Yield every document; a missing title is empty."""
-        return _texts("documents", self.corpus, columns.DOC_ID, columns.TEXT, title=True)
+        return _texts("documents", self.corpus, columns.CORPUS_ID, columns.TEXT, title=True)
 
     def queries(self) -> Iterator[Texts]:
         """Yield every query."""
         if self.asked is None:
             return iter(())
-        return _texts("queries", self.asked, columns.QUERY_ID, columns.QUERY_TEXT, title=False)
+        return _texts("queries", self.asked, columns.TOPIC_ID, columns.QUERY_TEXT, title=False)
 
     def outline(self, role: str) -> Iterator[Outline]:
         """Yield the outlines of the documents or queries."""
@@ -76,8 +76,8 @@ class TableReader:
         """Return the judgements of one split."""
         where, table = self.place("qrels", split), self.qrels[split]
         names = table.column_names
-        query = wanted(where, names, columns.QUERY_ID)
-        doc = wanted(where, names, columns.DOC_ID, but=query)
+        query = wanted(where, names, columns.TOPIC_ID)
+        doc = wanted(where, names, columns.CORPUS_ID, but=query)
         grade = wanted(where, names, columns.GRADE)
         batch = _one_batch(table.select([query, doc, grade]))
         return Judged(
@@ -188,7 +188,7 @@ def _splits(given: Any) -> dict[str, pa.Table]:
             names = ("query_id", "doc_id", "grade")
             told = zip(*rows, strict=True) if rows else ((), (), ())
             return {"all": pa.table(dict(zip(names, map(list, told), strict=True)))}
-        if not columns.named(map(str, given), columns.QUERY_ID):
+        if not columns.named(map(str, given), columns.TOPIC_ID):
             return {str(k): arrow_table(v, f"qrels[{k!r}]") for k, v in given.items()}
     return {"all": arrow_table(given, "qrels")}
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from ...errors import BadInput
+from ...inputs import column_names as columns
 from ...inputs.blocks import read_blocks
 from ...inputs.fields import Fields
-from .. import columns
 from ..base import BLOCK_BYTES, Outline, Texts
 from ..lines import read_lines
 from .layouts import Layout

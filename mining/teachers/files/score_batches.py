@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 from ...collection.survey import blocks
 from ...errors import BadInput
 from ...inputs.blocks import Block, read_blocks
-from ...inputs.column_names import DOC_ID, QUERY_ID, present, score_names
+from ...inputs.column_names import DOC_ID, QUERY_ID, canonical, first_named, named, score_names
 from ...inputs.fields import Fields
 from ...inputs.parquet_rows import opened, unreadable
 from ...inputs.row_shapes import Place, shown
@@ -41,6 +42,7 @@ _ROWS = 65_536
 _TEXT_BYTES = 8 << 20
 _OPEN, _CLOSE = b"{}"
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+Unread = Iterator[Callable[[], Iterator["Batch"]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,18 @@ class Batch:
 
 def read_batches(path: Path, form: str, kind: str) -> Iterator[Batch]:
     """Yield all scores of a file, or all ranks; raises BadInput with the line."""
+    for read in unread_batches(path, form, kind):
+        yield from read()
+
+
+def unread_batches(path: Path, form: str, kind: str) -> Unread:
+    """Yield functions that read the stretches of a file; any thread may call them, in any order."""
     readers = {"tsv": _tsv, "trec": _trec, "jsonl": _jsonl, "parquet": _parquet}
     if form in readers:
-        return readers[form](path, kind)
-    return _from_rows(read_scores(path, form, kind), path, kind)
+        yield from readers[form](path, kind)
+        return
+    for batch in _from_rows(read_scores(path, form, kind), path, kind):
+        yield partial(iter, [batch])
 
 
 def _from_rows(
@@ -107,7 +117,7 @@ def _checked(values: np.ndarray, kind: str) -> bool:
 # ---- text ------------------------------------------------------------------------------------
 
 
-def _tsv(path: Path, kind: str) -> Iterator[Batch]:
+def _tsv(path: Path, kind: str) -> Unread:
     order: list[int] | None = None
     for block in read_blocks(path, size=_TEXT_BYTES):
         skip = 0
@@ -118,13 +128,11 @@ def _tsv(path: Path, kind: str) -> Iterator[Batch]:
             first = fields.rest(0, np.array([0]))[0].as_py().split("\t")
             order = header_order(first, kind, fields.where(0))
             skip, order = int(order is not None), order or [0, 1, 2]
-        fields = Fields(block, max(5, max(order) + 1))
-        yield from _tab_block(fields, order, skip, path, kind)
+        yield partial(_tab_block, block, order, skip, kind)
 
 
-def _tab_block(
-    fields: Fields, order: list[int], skip: int, path: Path, kind: str
-) -> Iterator[Batch]:
+def _tab_block(block: Block, order: list[int], skip: int, kind: str) -> Iterator[Batch]:
+    fields, path = Fields(block, max(5, max(order) + 1)), block.path
     rows = np.arange(skip, len(fields))
     if not len(rows):
         return
@@ -167,45 +175,55 @@ def _floats(texts: pa.Array, kind: str) -> np.ndarray | None:
     return values if not numbers.null_count() and _checked(values, kind) else None
 
 
-def _trec(path: Path, kind: str) -> Iterator[Batch]:
-    column = 3 if kind == RANK else 4
+def _trec(path: Path, kind: str) -> Unread:
     for block in read_blocks(path, size=_TEXT_BYTES):
-        fields = Fields(block, 5, at_blanks=True)
-        if not len(fields):
-            continue
-        short = np.flatnonzero(fields.widths < 6)
-        if len(short):
-            raise BadInput(
-                f"{fields.widths[short[0]]} columns, a TREC run has 6: "
-                "query Q0 document rank score tag",
-                where=fields.where(int(short[0])),
-                do="write one pair per line, or say --format",
-            )
-        query, doc, written = (fields.text(c) for c in (0, 2, column))
-        values = _floats(written, kind)
-        if values is None:
-            columns = (fields.lines.tolist(), *(c.to_pylist() for c in (query, doc, written)))
-            yield from _from_rows(zip(*columns, strict=True), path, kind)
-        else:
-            yield Batch(query, None, doc, values, fields.lines)
+        yield partial(_trec_block, block, kind)
+
+
+def _trec_block(block: Block, kind: str) -> Iterator[Batch]:
+    fields = Fields(block, 5, at_blanks=True)
+    if not len(fields):
+        return
+    short = np.flatnonzero(fields.widths < 6)
+    if len(short):
+        raise BadInput(
+            f"{fields.widths[short[0]]} columns, a TREC run has 6: "
+            "query Q0 document rank score tag",
+            where=fields.where(int(short[0])),
+            do="write one pair per line, or say --format",
+        )
+    query, doc, written = (fields.text(c) for c in (0, 2, 3 if kind == RANK else 4))
+    values = _floats(written, kind)
+    if values is None:
+        columns = (fields.lines.tolist(), *(c.to_pylist() for c in (query, doc, written)))
+        yield from _from_rows(zip(*columns, strict=True), block.path, kind)
+    else:
+        yield Batch(query, None, doc, values, fields.lines)
 
 
 # ---- JSON Lines ------------------------------------------------------------------------------
 
 
-def _jsonl(path: Path, kind: str) -> Iterator[Batch]:
+def _jsonl(path: Path, kind: str) -> Unread:
     schema: pa.Schema | None = None
     for block in read_blocks(path, size=_TEXT_BYTES):
-        begins, ends = _objects(block)
-        if not len(begins):
-            continue
-        data = block.data
-        schema = schema or _json_schema(data[begins[0] : ends[0]].tobytes(), kind)
-        batch = _arrow_objects(block, begins, ends, schema, kind) if schema else None
-        if batch is not None:
-            yield batch
-        else:
-            yield from _from_rows(_exact_objects(block, kind), path, kind)
+        if schema is None:
+            begins, ends = _objects(block)
+            if not len(begins):
+                continue
+            schema = _json_schema(block.data[begins[0] : ends[0]].tobytes(), kind)
+        yield partial(_json_block, block, schema, kind)
+
+
+def _json_block(block: Block, schema: pa.Schema | None, kind: str) -> Iterator[Batch]:
+    begins, ends = _objects(block)
+    if not len(begins):
+        return
+    batch = _arrow_objects(block, begins, ends, schema, kind) if schema else None
+    if batch is not None:
+        yield batch
+    else:
+        yield from _from_rows(_exact_objects(block, kind), block.path, kind)
 
 
 def _objects(block: Block) -> tuple[np.ndarray, np.ndarray]:
@@ -232,7 +250,7 @@ def _json_schema(line: bytes, kind: str) -> pa.Schema | None:
         return None
     if not isinstance(row, dict):
         return None
-    found = {name: _json_type(row[name]) for name in present(row, _known(kind))}
+    found = {name: _json_type(row[name]) for name in named(row, _known(kind))}
     if not found or None in found.values():
         return None
     fields = [_ids_whole(pa.field(name, kind_of)) for name, kind_of in found.items()]
@@ -288,7 +306,7 @@ def _lines_at(block: Block, begins: np.ndarray) -> np.ndarray:
 
 def _ids_whole(field: pa.Field) -> pa.Field:
     """Return the field of an id that is a number as whole: 1.0 is not the id 1."""
-    if field.name not in (*QUERY_ID, *DOC_ID):
+    if canonical(field.name) not in (*QUERY_ID, *DOC_ID):
         return field
     whole = {pa.float64(): pa.int64(), pa.list_(pa.float64()): pa.list_(pa.int64())}
     return field.with_type(whole.get(field.type, field.type))
@@ -297,8 +315,8 @@ def _ids_whole(field: pa.Field) -> pa.Field:
 def _columns(table: pa.Table, lines: np.ndarray, kind: str) -> Batch | None:
     """Return a batch of a table with columns of ids and scores; None where a row is odd."""
     full = [name for name in table.column_names if table[name].null_count < table.num_rows]
-    names = [next(iter(present(full, known)), None) for known in (QUERY_ID, DOC_ID)]
-    scores = present(full, score_names(kind))
+    names = [first_named(full, known) for known in (QUERY_ID, DOC_ID)]
+    scores = named(full, score_names(kind))
     if None in names or not scores or "candidates" in full:
         return None
     if len(scores) > 1:
@@ -361,7 +379,7 @@ def _texts(column: pa.Array) -> pa.Array | None:
 # ---- Parquet ---------------------------------------------------------------------------------
 
 
-def _parquet(path: Path, kind: str) -> Iterator[Batch]:
+def _parquet(path: Path, kind: str) -> Unread:
     file = opened(path)
     names = _parquet_names(path, file.schema_arrow.names, kind)
     rows, before = _batch_rows(file, names), 0
@@ -373,28 +391,31 @@ def _parquet(path: Path, kind: str) -> Iterator[Batch]:
             raise unreadable(path, error) from error
         if part is None:
             return
-        table = pa.Table.from_batches([part])
-        lines = np.arange(before + 1, before + 1 + part.num_rows)
+        yield partial(_parquet_rows, part, before + 1, path, kind)
         before += part.num_rows
-        batch = _columns(table, lines, kind) if part.num_rows else None
-        if batch is not None:
-            yield batch
-            continue
-        exact = (
-            found
-            for line, row in zip(lines.tolist(), part.to_pylist(), strict=True)
-            for found in rows_of_object(row, Place(path, line, "row"), kind)
-        )
-        yield from _from_rows(exact, path, kind, "row")
+
+
+def _parquet_rows(part: pa.RecordBatch, first: int, path: Path, kind: str) -> Iterator[Batch]:
+    lines = np.arange(first, first + part.num_rows)
+    batch = _columns(pa.Table.from_batches([part]), lines, kind) if part.num_rows else None
+    if batch is not None:
+        yield batch
+        return
+    exact = (
+        found
+        for line, row in zip(lines.tolist(), part.to_pylist(), strict=True)
+        for found in rows_of_object(row, Place(path, line, "row"), kind)
+    )
+    yield from _from_rows(exact, path, kind, "row")
 
 
 def _parquet_names(path: Path, there: list[str], kind: str) -> list[str]:
     """Return the columns to read; raises BadInput, with all there are, where one is missing."""
-    names = present(there, (*_known(kind), "query", "candidates"))
+    names = named(there, (*_known(kind), "query", "candidates"))
     ids_only = kind == RANK or "candidates" in names
     needed = [] if "candidates" in names else [QUERY_ID, DOC_ID]
     for wanted in needed if ids_only else [*needed, ("score", *score_names(kind))]:
-        if not present(there, wanted):
+        if not named(there, wanted):
             raise BadInput(
                 f"the column {wanted[0]!r} is missing; there are {', '.join(map(repr, there))}",
                 where=path,

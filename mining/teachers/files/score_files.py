@@ -27,7 +27,15 @@ from ...collection.lines import missing as missing_file
 from ...collection.lines import read_lines
 from ...errors import BadInput, UsageError
 from ...inputs.blocks import COMPRESSED
-from ...inputs.column_names import DOC_ID, QUERY_ID, Names, names_of_kind, present, score_names
+from ...inputs.column_names import (
+    DOC_ID,
+    QUERY_ID,
+    Names,
+    first_named,
+    named,
+    names_of_kind,
+    score_names,
+)
 from ...inputs.parquet_rows import parquet_rows
 from ...inputs.row_shapes import Place, list_of, one_id, shown
 from ...inputs.strict_json import objects, parse_json
@@ -131,7 +139,7 @@ def rows_of_object(row: dict[str, Any], place: Place, kind: str) -> Iterator[Sco
     name, query_id = _named(row, QUERY_ID, place)
     doc_name, docs = _named(row, DOC_ID, place)
     query_id = one_id(query_id, name, place)
-    if kind == RANK and isinstance(docs, list) and not present(row, score_names(kind)):
+    if kind == RANK and isinstance(docs, list) and not named(row, score_names(kind)):
         name, scores = "rank", list(range(1, len(docs) + 1))  # the list itself is the order
     else:
         name, scores = _value(row, kind, place)
@@ -182,12 +190,11 @@ def rows_of_cells(
 
 def header_order(cells: list[str], kind: str, where: str) -> list[int] | None:
     """Return the places of query, document and value when the cells are names of columns."""
-    names = {cell.strip().lower(): at for at, cell in reversed(list(enumerate(cells)))}
-    ids = [next((n for n in known if n in names), None) for known in (QUERY_ID, DOC_ID)]
-    if None in ids or not present(names, score_names(kind)):
+    ids = [first_named(cells, known) for known in (QUERY_ID, DOC_ID)]
+    if None in ids or not named(cells, score_names(kind)):
         return None
-    value = chosen_score(names, kind, where)
-    return [names[str(name)] for name in (*ids, value)]
+    value = chosen_score(cells, kind, where)
+    return [cells.index(str(name)) for name in (*ids, value)]
 
 
 def _parquet(path: Path, kind: str) -> Iterator[ScoreRow]:
@@ -218,7 +225,7 @@ READERS: dict[str, Callable[[Path, str], Iterator[ScoreRow]]] = {
 
 def _named(row: dict[str, Any], names: Names, place: Place) -> tuple[str, Any]:
     """Return the first of the named fields that is there and not null, with its name."""
-    there = present(row, names)
+    there = named(row, names)
     for name in there:
         if row[name] is not None:
             return name, row[name]
@@ -229,9 +236,9 @@ def _named(row: dict[str, Any], names: Names, place: Place) -> tuple[str, Any]:
 
 def _value(row: dict[str, Any], kind: str, place: Place) -> tuple[str, Any]:
     """Return the name and the value of the field that holds scores of the kind."""
-    there = [name for name in present(row, score_names(kind)) if row[name] is not None]
+    there = [name for name in named(row, score_names(kind)) if row[name] is not None]
     if not there:
-        null = present(row, score_names(kind))
+        null = named(row, score_names(kind))
         if null:
             return null[0], None  # refused as a score, with its place
         raise _missing(
@@ -246,8 +253,8 @@ def chosen_score(there: Any, kind: str, where: object) -> str:
 
     Raises BadInput where several may be meant.
     """
-    names = present(there, score_names(kind))
-    own = present(there, names_of_kind(kind))
+    names = named(there, score_names(kind))
+    own = named(there, names_of_kind(kind))
     if len(names) > 1 and len(own) != 1:
         raise BadInput(
             f"several columns may be the scores: {', '.join(map(repr, names))}",

@@ -8,6 +8,7 @@ pair. A pair may occur again with the same score, in one run or in several.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,32 +81,63 @@ def _sorted(keys: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 class RunWriter:
-    """Collects pairs and writes a sorted run whenever `limit` of them are there."""
+    """Collects pairs and writes a sorted run whenever `limit` of them are there.
+
+    A run is sorted and written by a thread while the next one is collected.
+    """
 
     def __init__(self, folder: Path, name: str, limit: int = RUN_PAIRS):
         self.folder, self.name, self.limit = folder, name, limit
         self.runs, self._held = 0, 0
+        self._writing: Future[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "sorted-runs")
         self._keys: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []
 
     def add(self, query: np.ndarray, doc: np.ndarray, score: np.ndarray) -> None:
-        """Take pairs of ordinals with float32 scores; raises Clash."""
+        """Take pairs of ordinals with float32 scores; raises Clash of a run before."""
         keys = pair_keys(query, doc)
         for start in range(0, len(keys), self.limit):
             self._keys.append(keys[start : start + self.limit])
             self._scores.append(score[start : start + self.limit])
             self._held += len(self._keys[-1])
             if self._held >= self.limit:
-                self.flush()
+                self._hand_over()
 
-    def flush(self) -> None:
-        """Write what is held as a run."""
-        if not self._held:
-            return
-        pairs = in_order(np.concatenate(self._keys), np.concatenate(self._scores))
-        self._keys, self._scores, self._held = [], [], 0
-        files.write_arrow(self.folder / f"run-{self.name}-{self.runs:05d}.arrow", pairs.table())
-        self.runs += 1
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self._thread.shutdown()  # waits: nothing is written after this
+
+    def finish(self) -> None:
+        """Write what is held as a run, and wait for all runs; raises Clash."""
+        self._hand_over()
+        self._wait()
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _hand_over(self) -> None:
+        self._wait()
+        if self._held:
+            path = self.folder / f"run-{self.name}-{self.runs:05d}.arrow"
+            self._writing = self._thread.submit(_write_run, self._keys, self._scores, path)
+            self._keys, self._scores, self._held = [], [], 0
+            self.runs += 1
+
+
+def _write_run(keys: list[np.ndarray], scores: list[np.ndarray], path: Path) -> None:
+    joined = np.concatenate(keys), np.concatenate(scores)
+    keys.clear()
+    scores.clear()
+    files.write_arrow(path, in_order(*joined).table())
 
 
 class Runs:

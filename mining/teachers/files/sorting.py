@@ -8,14 +8,16 @@ or with its parts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...ahead import in_turn
 from ...collection.handles import Corpus, Queries, TextTable, first_ten
 from ...collection.id_index import IdIndex
 from ...errors import BadInput, RankmillError
@@ -25,7 +27,7 @@ from ...score_kinds import RANK
 from ...store import Artifact, files, split_by_work
 from ..contract import RANGES, outside, range_text
 from .ranks import shared_ranks
-from .score_batches import Batch, read_batches
+from .score_batches import Batch, read_batches, unread_batches
 from .sorted_runs import Clash, Pairs, Runs, RunWriter
 
 _MERGED = 4_000_000  # pairs that are merged at a time
@@ -108,15 +110,15 @@ def _read_file(reader: _Reader, number: int, folder: Path) -> dict[str, int]:
     if record.exists():
         return json.loads(record.read_bytes())
     source = reader.request.sources[number]
-    writer = RunWriter(folder, f"{number:05d}")
     facts = {"pairs": 0, "skipped": 0, "from_zero": 0}
+    ranks = reader.request.kind == RANK
     try:
-        for query, doc, score, skipped in reader.ordinals(source):
-            writer.add(query, doc, score)
-            facts["pairs"] += len(score)
-            facts["skipped"] += skipped
-            facts["from_zero"] |= int(reader.request.kind == RANK and bool((score == 0).any()))
-        writer.flush()
+        with RunWriter(folder, f"{number:05d}") as writer:
+            for query, doc, score, skipped in reader.ordinals(source):
+                writer.add(query, doc, score)
+                facts["pairs"] += len(score)
+                facts["skipped"] += skipped
+                facts["from_zero"] |= int(ranks and bool((score == 0).any()))
     except Clash as clash:
         reader.refuse()
         raise reader.explained(clash) from clash
@@ -187,33 +189,41 @@ class _Reader:
 
     def ordinals(self, source: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
         """Yield (queries, documents, scores float32, rows left out) of the blocks of a file."""
-        for batch in read_batches(source, self.request.form, self.request.kind):
-            score = self._scores(batch.score)
+        unread = unread_batches(source, self.request.form, self.request.kind)
+        for batch, rows, doc, score in chain.from_iterable(in_turn(self._looked_up, unread)):
             self._check_range(score, batch, source)
-            query = self._looked_up("query", batch.query)
-            if batch.lengths is not None:
-                query = np.repeat(query, batch.lengths)
-            doc = self._looked_up("doc", batch.doc)
+            self._keep_unknown("query", batch.query, rows)
+            self._keep_unknown("doc", batch.doc, doc)
+            query = rows if batch.lengths is None else np.repeat(rows, batch.lengths)
             known = (query >= 0) & (doc >= 0)
             if known.all():
                 yield query, doc, score, 0
             else:
                 yield query[known], doc[known], score[known], int((~known).sum())
 
+    def _looked_up(
+        self, read: Callable[[], Iterator[Batch]]
+    ) -> list[tuple[Batch, np.ndarray, np.ndarray, np.ndarray]]:
+        """Return batches with the ordinals of their queries, one a row, and of their documents,
+        −1 for unknown ones, and with what is stored as scores. Several threads do this at once."""
+        index = self._indexes
+        return [
+            (b, index["query"].rows(b.query), index["doc"].rows(b.doc), self._scores(b.score))
+            for b in read()
+        ]
+
     def _scores(self, values: np.ndarray) -> np.ndarray:
         """Return what is stored of numbers as they stand in the file: ranks as minus the rank."""
         sign = -1 if self.request.kind == RANK else self.request.sign
         return (sign * values).astype(np.float32)
 
-    def _looked_up(self, role: str, ids: pa.Array) -> np.ndarray:
-        rows = self._indexes[role].rows(ids)
+    def _keep_unknown(self, role: str, ids: pa.Array, rows: np.ndarray) -> None:
         lost = np.flatnonzero(rows < 0)
         if len(lost) and self.request.unknown == "error":
             names = self._unknown[role]
             names |= dict.fromkeys(pc.unique(ids.take(pa.array(lost))).to_pylist())
             if len(names) > _MOST_UNKNOWN:
                 self.refuse()
-        return rows
 
     def _check_range(self, scores: np.ndarray, batch: Batch, source: Path) -> None:
         limits = RANGES[self.request.kind]
