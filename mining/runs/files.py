@@ -21,6 +21,7 @@ from ..ahead import in_turn
 from ..collection.handles import Collection, TextTable, first_ten
 from ..collection.id_index import IdIndex
 from ..collection.lines import missing
+from ..collection.policies import SHOWN
 from ..collection.survey import blocks
 from ..errors import BadInput, UsageError
 from ..names import Call, nearest, unless_neutral
@@ -156,7 +157,9 @@ class Importer:
             lengths = np.minimum(np.diff(offsets), self.depth)
             offsets = np.concatenate([[0], np.cumsum(lengths)])
         table = run_table(self.asked[shard.start : shard.stop], offsets, docs, scores)
-        return Output(table, counts=self.run.left_out if shard.number == 0 else {})
+        if shard.number:
+            return Output(table)
+        return Output(table, counts=self.run.left_out, examples=self.run.shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,7 @@ class _RunFile:
     docs: np.ndarray
     scores: np.ndarray
     left_out: dict[str, int]
+    shown: dict[str, list[str]]  # first ids of what is left out
 
 
 def _plan(run: _RunFile) -> list[Shard]:
@@ -178,7 +182,7 @@ def _read_run(file: str, content: str, collection: str, split: str, reading: Rea
     """Read and check the whole file; `content` is its hash, so that the cache knows its age."""
     whole = Collection.at(collection)
     asked = whole.split_queries(split)
-    found, counts = _candidates(file, whole, asked, reading)
+    found, counts, shown = _candidates(file, whole, asked, reading)
     if (found.row[1:] < found.row[:-1]).any():
         found = found.take(np.argsort(found.row, kind="stable"))
     offsets = np.searchsorted(found.row, np.arange(len(asked) + 1))
@@ -191,7 +195,7 @@ def _read_run(file: str, content: str, collection: str, split: str, reading: Rea
         order, score, against = _ordered(mine, reading, file)
         docs[piece], scores[piece] = mine.doc[order], score
         counts[AGAINST_SCORES] += against
-    return _RunFile(offsets, docs, scores, {name: n for name, n in counts.items() if n})
+    return _RunFile(offsets, docs, scores, {name: n for name, n in counts.items() if n}, shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +227,9 @@ class _LookedUp(NamedTuple):
 
 def _candidates(
     file: str, whole: Collection, asked: np.ndarray, reading: Reading
-) -> tuple[_Found, dict[str, int]]:
-    """Read a file by ordinals, block by block; returns what is kept and what is left out."""
+) -> tuple[_Found, dict[str, int], dict[str, list[str]]]:
+    """Read a file by ordinals, block by block; returns what is kept, what is left out, and the
+    first ids of that."""
     queries, docs = (_index(table) for table in (whole.queries, whole.corpus))
     rows = np.full(len(whole.queries) + 1, -1, dtype=np.int64)  # the last: unknown queries
     rows[asked] = np.arange(len(asked))
@@ -232,7 +237,7 @@ def _candidates(
     empty[whole.corpus.empty] = True
     counts: dict[str, int] = {"outside_split": 0, AGAINST_SCORES: 0}
     counts |= dict.fromkeys(_LEFT_OUT, 0)
-    strange: dict[str, set[str]] = {"queries": set(), "documents": set()}
+    strange: dict[str, dict[str, None]] = {"queries": {}, "documents": {}}
     pieces: list[_Found] = []
     known = 0
 
@@ -250,12 +255,12 @@ def _candidates(
     ):
         row = rows[query]
         known += int((query >= 0).sum())
-        strange["queries"].update(_names(lines.query_id, query < 0))
+        strange["queries"] |= _names(lines.query_id, query < 0)
         counts["outside_split"] += int(((query >= 0) & (row < 0)).sum())
-        if reading.unknown == "error":
-            strange["documents"].update(_names(mine, doc < 0))
-            if len(strange["documents"]) > _ENOUGH:
-                break
+        if reading.unknown == "error" or len(strange["documents"]) < SHOWN:
+            strange["documents"] |= _names(mine, doc < 0)
+        if reading.unknown == "error" and len(strange["documents"]) > _ENOUGH:
+            break
         counts["unknown_documents"] += int((doc < 0).sum())
         counts["empty_documents"] += int(empty[doc].sum())
         kept = (doc >= 0) & ~empty[doc]
@@ -274,23 +279,27 @@ def _candidates(
     if not pieces:
         raise BadInput("the file holds no candidate", where=file, do="check how it was written")
     names = _Found.__slots__
-    return _Found(*(np.concatenate([getattr(p, name) for p in pieces]) for name in names)), counts
+    found = _Found(*(np.concatenate([getattr(p, name) for p in pieces]) for name in names))
+    shown = {f"unknown_{role}": list(ids)[:SHOWN] for role, ids in strange.items() if ids}
+    return found, counts, shown
 
 
 def _index(table: TextTable) -> IdIndex:
     return IdIndex(part[table.id_column] for _, part in table.parts())
 
 
-def _names(ids: pa.Array, which: np.ndarray) -> list[str]:
-    return ids.filter(pa.array(which)).unique().to_pylist() if which.any() else []
+def _names(ids: pa.Array, which: np.ndarray) -> dict[str, None]:
+    return dict.fromkeys(ids.filter(pa.array(which)).unique().to_pylist() if which.any() else ())
 
 
-def _refuse_strange(file: str, strange: dict[str, set[str]], known: int, reading: Reading) -> None:
+def _refuse_strange(
+    file: str, strange: dict[str, dict[str, None]], known: int, reading: Reading
+) -> None:
     """Raise BadInput where no query is known, or a document is not and may not be left out."""
     refused, do = "", "is this the right collection?"
     if strange["queries"] and not known:
         refused = "queries"
-    elif strange["documents"]:
+    elif strange["documents"] and reading.unknown == "error":
         refused, do = "documents", f"{do} unknown=skip leaves them out, and the ranks close up;"
     if refused:
         names = sorted(strange[refused])

@@ -206,12 +206,14 @@ def test_lines_that_name_what_is_not_there_are_counted(made, tmp_path):
         "unknown_queries": 2,
         WITHOUT_CANDIDATES: 3,
     }
+    assert run.artifact.examples == {"unknown_queries": ["zz", "yy"]}
     text = "q1 Q0 d7 1 3 t\nq1 Q0 ghost 2 2 t\nq1 Q0 d4 3 1 t\n"
     with pytest.raises(BadInput, match=r"1 unknown documents: 'ghost'(.|\n)*unknown=skip"):
         imported(made, tmp_path, text)
     lists, run = imported(made, tmp_path, text, unknown="skip")
     assert lists == {"q1": ["d7", "d4"]}
     assert run.artifact.counts["unknown_documents"] == 1
+    assert run.artifact.examples == {"unknown_documents": ["ghost"]}
 
 
 REFUSED = {

@@ -166,6 +166,7 @@ def test_unknown_ids_are_refused_or_left_out(
     scores = import_scores(workspace, path, *texts, kind="logit", unknown="skip")
     assert pairs_of(scores, collection) == {("q0", "d1"): 1.5}
     assert scores.counts == {"pairs": 1, "unknown_ids": 2}
+    assert scores.examples == {"unknown_queries": ["spook"], "unknown_documents": ["ghost"]}
 
 
 @pytest.mark.parametrize(

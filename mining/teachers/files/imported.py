@@ -153,11 +153,10 @@ class ScoreImporter:
             pairs = self.runs.between(int(queries[0]), int(queries[-1]))
         if self.plan.first_rank:  # counted from 0 in the file
             pairs = Pairs(pairs.keys, pairs.scores - np.float32(self.plan.first_rank))
-        skipped = {"unknown_ids": self.plan.skipped} if self.plan.skipped else {}
-        return Output(
-            pairs.table(),
-            counts={"pairs": len(pairs.keys), **(skipped if shard.number == 0 else {})},
-        )
+        counts, shown = {"pairs": len(pairs.keys)}, {}
+        if shard.number == 0 and self.plan.skipped:
+            counts["unknown_ids"], shown = self.plan.skipped, self.plan.shown
+        return Output(pairs.table(), counts=counts, examples=shown)
 
 
 @prepares(Imported)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 from ...ahead import in_turn
 from ...collection.handles import Corpus, Queries, TextTable, first_ten
 from ...collection.id_index import IdIndex
+from ...collection.policies import SHOWN
 from ...errors import BadInput, RankmillError
 from ...inputs.id_map import ID_MAP, read_id_map
 from ...pair_keys import docs_of, pair_keys, queries_of
@@ -33,6 +35,7 @@ from .sorted_runs import Clash, Pairs, Runs, RunWriter
 _MERGED = 4_000_000  # pairs that are merged at a time
 _MOST_UNKNOWN = 100_000  # distinct ids, before the whole file has been read
 _DONE, _PLAN = "done.json", "queries.arrow"
+_ROLES = {"query": "queries", "doc": "documents"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The queries of the file (uint32, ascending), rows left out, and 1 where ranks begin at 0."""
+    """The queries of the file (uint32, ascending), rows left out, the first ids that made them be,
+    and 1 where ranks begin at 0."""
 
     queries: np.ndarray
     skipped: int
+    shown: dict[str, list[str]]
     first_rank: int
 
 
@@ -76,7 +81,7 @@ def plan_of(folder: Path) -> Plan:
     """Return what a full folder holds."""
     said = json.loads((folder / _DONE).read_bytes())
     queries = files.read_arrow(folder / _PLAN)["query"].to_numpy()
-    return Plan(queries, said["skipped"], said["first_rank"])
+    return Plan(queries, said["skipped"], said["shown"], said["first_rank"])
 
 
 def pairs_of_queries(folder: Path) -> np.ndarray:
@@ -98,19 +103,25 @@ def _sort(request: Request, folder: Path) -> None:
     )
     files.write_arrow(folder / _PLAN, table)
     zero = request.kind == RANK and any(fact["from_zero"] for fact in facts)
-    skipped = sum(fact["skipped"] for fact in facts)
-    files.write_bytes(
-        folder / _DONE, json.dumps({"skipped": skipped, "first_rank": int(zero)}).encode()
-    )
+    shown = {
+        role: list(dict.fromkeys(name for fact in facts for name in fact["shown"][role]))[:SHOWN]
+        for role in _ROLES
+    }
+    said = {
+        "skipped": sum(fact["skipped"] for fact in facts),
+        "shown": {f"unknown_{_ROLES[role]}": ids for role, ids in shown.items() if ids},
+        "first_rank": int(zero),
+    }
+    files.write_bytes(folder / _DONE, json.dumps(said).encode())
 
 
-def _read_file(reader: _Reader, number: int, folder: Path) -> dict[str, int]:
+def _read_file(reader: _Reader, number: int, folder: Path) -> dict[str, Any]:
     """Write the runs of one file and its record; a file that has a record is not read again."""
     record = folder / f"file-{number:05d}.json"
     if record.exists():
         return json.loads(record.read_bytes())
     source = reader.request.sources[number]
-    facts = {"pairs": 0, "skipped": 0, "from_zero": 0}
+    facts: dict[str, Any] = {"pairs": 0, "skipped": 0, "from_zero": 0}
     ranks = reader.request.kind == RANK
     try:
         with RunWriter(folder, f"{number:05d}") as writer:
@@ -122,6 +133,7 @@ def _read_file(reader: _Reader, number: int, folder: Path) -> dict[str, int]:
     except Clash as clash:
         reader.refuse()
         raise reader.explained(clash) from clash
+    facts["shown"] = {role: list(names)[:SHOWN] for role, names in reader.skipped.items()}
     if not reader.faulty:
         files.write_bytes(record, json.dumps(facts).encode())
     return facts
@@ -174,7 +186,8 @@ class _Reader:
             index = IdIndex(part[table.id_column] for _, part in table.parts())
             names = ours.get({"query": "query", "doc": "document"}[role])
             self._indexes[role] = index if names is None else _Numbered(index, names)
-        self._unknown: dict[str, dict[str, None]] = {"query": {}, "doc": {}}
+        self._unknown: dict[str, dict[str, None]] = {role: {} for role in _ROLES}
+        self.skipped: dict[str, dict[str, None]] = {}
         self._outside: tuple[float, str] | None = None
         self._outside_count = 0
 
@@ -189,6 +202,7 @@ class _Reader:
 
     def ordinals(self, source: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
         """Yield (queries, documents, scores float32, rows left out) of the blocks of a file."""
+        self.skipped = {role: {} for role in _ROLES}
         unread = unread_batches(source, self.request.form, self.request.kind)
         for batch, rows, doc, score in chain.from_iterable(in_turn(self._looked_up, unread)):
             self._check_range(score, batch, source)
@@ -218,12 +232,13 @@ class _Reader:
         return (sign * values).astype(np.float32)
 
     def _keep_unknown(self, role: str, ids: pa.Array, rows: np.ndarray) -> None:
-        lost = np.flatnonzero(rows < 0)
-        if len(lost) and self.request.unknown == "error":
-            names = self._unknown[role]
+        refused = self.request.unknown == "error"
+        names = (self._unknown if refused else self.skipped)[role]
+        lost = np.flatnonzero(rows < 0) if refused or len(names) < SHOWN else ()
+        if len(lost):
             names |= dict.fromkeys(pc.unique(ids.take(pa.array(lost))).to_pylist())
-            if len(names) > _MOST_UNKNOWN:
-                self.refuse()
+        if len(names) > _MOST_UNKNOWN:
+            self.refuse()
 
     def _check_range(self, scores: np.ndarray, batch: Batch, source: Path) -> None:
         limits = RANGES[self.request.kind]
