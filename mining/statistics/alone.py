@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ..collection import columns
 from ..collection.readers.tables import arrow_table
 from ..errors import BadInput, UsageError
+from ..inputs.column_names import CORPUS_ID, DOC_ID, QUERY_ID, TOPIC_ID, named
 from ..names import nearest
 from ..score_kinds import SCORE_KINDS
 from .base import STATISTICS, Rows
@@ -72,10 +72,10 @@ def _rows_of(scores: Any, kind: str) -> tuple[list[str] | None, Rows, bool]:
         return None, _built(*_flat(lists), kind), False
     table = arrow_table(scores, "scores")
     names = table.column_names
-    query = _named(names, columns.QUERY_ID, "query_id")
+    query = _named(names, (*QUERY_ID, *TOPIC_ID), "query_id")
     score = _named(names, SCORE, "score")
-    doc = next((n for n in columns.named(names, columns.DOC_ID) if n != query), None)
-    mark = next(iter(columns.named(names, POSITIVE)), None)
+    doc = next((n for n in named(names, (*DOC_ID, *CORPUS_ID)) if n != query), None)
+    mark = next(iter(named(names, POSITIVE)), None)
     asked = table[query].combine_chunks().cast(pa.string())
     values = table[score].combine_chunks()
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
@@ -95,7 +95,7 @@ def _is_lists(scores: Any) -> bool:
 
 
 def _named(names: list[str], known: Sequence[str], wanted: str) -> str:
-    found = columns.named(names, known)
+    found = named(names, known)
     if not found:
         raise BadInput(
             f"there is no column {wanted!r}; the table has {', '.join(map(repr, names)) or 'none'}",
