@@ -8,7 +8,8 @@ spelling), is read by Python, so that values and messages are those of one reade
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from ...ahead import in_turn
 from ...inputs import column_names as columns
 from ...inputs.blocks import Block, read_blocks
 from ...inputs.row_shapes import Place
@@ -30,15 +32,19 @@ _PIECE = 4 << 20
 
 def jsonl_texts(path: Path, layout: Layout) -> Iterator[Texts]:
     """Yield the documents or queries of a file."""
-    parser: _Parser | None = None
-    for block in read_blocks(path, size=BLOCK_BYTES):
-        if parser is None:
-            parser = _Parser(block, layout)
-        rows = parser.parsed(block)
-        if rows is None:
-            yield from texts_of(exact_rows(block, layout), str(path))
-        else:
-            yield rows
+    blocks = read_blocks(path, size=BLOCK_BYTES)
+    first = next(blocks, None)
+    if first is None:
+        return
+    read = partial(_read, _Parser(first, layout), layout)
+    yield from chain.from_iterable(in_turn(read, chain([first], blocks)))
+
+
+def _read(parser: _Parser, layout: Layout, block: Block) -> list[Texts]:
+    rows = parser.parsed(block)
+    return (
+        [rows] if rows is not None else list(texts_of(exact_rows(block, layout), str(block.path)))
+    )
 
 
 def exact_rows(block: Block, layout: Layout) -> Iterator[Row]:
@@ -92,7 +98,8 @@ class _Parser:
         for kind in list(self.id_types):
             table = self._table(block, kind)
             if table is not None:
-                self.id_types.sort(key=lambda k: k != kind)  # the next block is alike
+                if kind != self.id_types[0]:
+                    self.id_types = self.id_types[::-1]  # the next block is alike
                 return self._rows(block, table, len(starts))
         return None
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ...ahead import in_turn
 from ...errors import BadInput
 from ...inputs import column_names as columns
-from ...inputs.blocks import read_blocks
+from ...inputs.blocks import Block, read_blocks
 from ...inputs.fields import Fields
 from ..base import BLOCK_BYTES, Outline, Texts
 from ..lines import read_lines
@@ -23,27 +24,32 @@ from .quoting import Evidence, unquoted, unquoted_column
 def tsv_texts(path: Path, layout: Layout, unquote: bool) -> Iterator[Texts]:
     """Yield the rows of a tab-separated file; `unquote`: csv's quotation marks are taken away."""
     table = table_of(path, layout)
-    for fields, rows in _blocks(path, table):
-        yield _texts(fields, rows, table, layout, unquote)
+
+    def read(block: Block) -> Texts:
+        fields, rows = _cut(block, table)
+        return _texts(fields, rows, table, layout, unquote)
+
+    yield from filter(len, in_turn(read, read_blocks(path, size=BLOCK_BYTES)))
 
 
 def tsv_outlines(path: Path, layout: Layout) -> Iterator[Outline]:
     """Yield the outlines of a file without quoting: ids, and lengths as the kernel found them."""
     table = table_of(path, layout)
-    ids, title, text = table.order
-    for fields, rows in _blocks(path, table):
-        places = [i for i in (ids, title, text) if i is not None]
+    places = [i for i in table.order if i is not None]
+
+    def read(block: Block) -> Outline:
+        fields, rows = _cut(block, table)
         sizes = sum((fields.sizes(i, rows) for i in places), np.zeros(len(rows), np.int64))
         texts = partial(_texts, fields, rows, table, layout, False)
-        yield Outline(fields.text(ids, rows), sizes, texts)
+        return Outline(fields.text(table.order[0], rows), sizes, texts)
+
+    yield from in_turn(read, read_blocks(path, size=BLOCK_BYTES))
 
 
-def _blocks(path: Path, table: Table) -> Iterator[tuple[Fields, np.ndarray]]:
-    for block in read_blocks(path, size=BLOCK_BYTES):
-        fields = Fields(block, table.width)
-        rows = _checked(fields, table)
-        if len(rows):
-            yield fields, rows
+def _cut(block: Block, table: Table) -> tuple[Fields, np.ndarray]:
+    """Return the fields of a block, and its rows: all lines but the header and blank ones."""
+    fields = Fields(block, table.width)
+    return fields, _checked(fields, table)
 
 
 def _texts(fields: Fields, rows: np.ndarray, table: Table, layout: Layout, unquote: bool) -> Texts:
