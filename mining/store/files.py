@@ -8,6 +8,7 @@ leaves either the old state or the new one. Tests set `fault` to fail or to kill
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -18,6 +19,7 @@ import re
 import shutil
 import socket
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ import pyarrow as pa
 from ..errors import BadInput, Locked, RankmillError, ReaderLeft
 
 PUBLISHED = 0o444
+_PAGE = 4096
+_PUNCH_HOLE_AND_KEEP_SIZE = 0x02 | 0x01
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
 
 # Called with (step, path) before each step that changes the disk; tests raise or kill from it.
@@ -63,6 +67,31 @@ def read_arrow(path: Path) -> pa.Table:
     caller."""
     with pa.memory_map(str(path), "r") as source:
         return pa.ipc.open_file(source).read_all()
+
+
+def mapped_arrow(path: Path) -> tuple[pa.Table, int]:
+    """Open an Arrow IPC file by memory map; returns the address at which the file begins too."""
+    with pa.memory_map(str(path), "r") as source:
+        table = pa.ipc.open_file(source).read_all()
+        source.seek(0)
+        return table, int(source.read_buffer(1).address)
+
+
+def give_back(path: Path, start: int, stop: int) -> None:
+    """Free the disk pages of an own scratch file that lie wholly between two offsets, where the
+    system can (Linux); they read as zeros from then on, and the size of the file stays.
+    """
+    first, last = -(-start // _PAGE) * _PAGE, stop // _PAGE * _PAGE
+    if first >= last or not sys.platform.startswith("linux"):
+        return
+    _step("free", path)
+    free = ctypes.CDLL(None, use_errno=True).fallocate
+    free.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    with open(path, "r+b") as raw:
+        if free(raw.fileno(), _PUNCH_HOLE_AND_KEEP_SIZE, first, last - first):
+            code = ctypes.get_errno()
+            if code not in (errno.EOPNOTSUPP, errno.ENOSYS):  # then the pages just stay
+                raise OSError(code, os.strerror(code), str(path))
 
 
 def write_bytes(path: Path, data: bytes, mode: int = PUBLISHED) -> None:

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, Corrupt
 from rankmill.mining.store import Artifact, Workspace, files
 from rankmill.mining.store.tables import list_values
 from rankmill.mining.teachers.files import imported, score_batches, sorted_runs
@@ -389,3 +390,57 @@ def test_logits_that_look_like_probabilities_are_told(collection, tmp_path):
     read(collection, path, kind="probability")
     path.write_bytes(lines([*rows, "q1\td130\t1.5"]))
     read(collection, path)
+
+
+def killed_at(monkeypatch, number: int) -> None:
+    """Let the worker die before it makes a part."""
+    make = imported.ScoreImporter.__call__
+
+    def dying(self, shard):
+        if shard.number == number:
+            raise KeyboardInterrupt
+        return make(self, shard)
+
+    monkeypatch.setattr(imported.ScoreImporter, "__call__", dying)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fallocate of Linux")
+def test_scratch_files_are_given_back_as_parts_are_made(collection, tmp_path, small, monkeypatch):
+    monkeypatch.setattr(files, "_PAGE", 4)  # so that every freed pair reads as zero
+    rows = drawn_rows(8, 900)
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = read(collection, write(tmp_path / "whole" / "a.tsv", rows))
+    path = write(tmp_path / "killed" / "a.tsv", rows)
+    with monkeypatch.context() as patch:
+        killed_at(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            read(collection, path)
+    scratch = next((tmp_path / "killed" / "work" / "tmp").rglob("sorted"))
+    runs = sorted_runs.Runs(scratch)
+    first = int((scratch / "freed").read_bytes())
+    assert 0 < first < 40
+    for run in runs._runs:
+        done = run.offsets[np.searchsorted(run.query, first)]
+        assert done > 0
+        assert not run.doc[:done].any()
+        assert not run.score[:done].any()
+        assert run.score[done:].all()
+    assert read(collection, path).root_hash == whole.root_hash
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fallocate of Linux")
+def test_a_part_that_is_lost_after_its_pairs_were_freed_is_no_part_of_zeros(
+    collection, tmp_path, small, monkeypatch
+):
+    path = write(tmp_path / "a.tsv", drawn_rows(9, 900))
+    with monkeypatch.context() as patch:
+        killed_at(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            read(collection, path)
+    for file in (tmp_path / "work" / "scores").rglob("part-00001*"):
+        file.unlink()
+    with pytest.raises(Corrupt, match=r"(?s)the pairs of a part that is gone.*do: delete .*sorted"):
+        read(collection, path)
+    shutil.rmtree(next((tmp_path / "work" / "tmp").rglob("sorted")))
+    assert read(collection, path).counts["pairs"] == 900

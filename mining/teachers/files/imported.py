@@ -148,6 +148,8 @@ class ScoreImporter:
     def __call__(self, shard: Shard) -> Output:
         """Return the scores of the file's queries start…stop−1."""
         queries = self.plan.queries[shard.start : shard.stop]
+        if len(queries):  # parts are done in their order: those before are there
+            self.runs.free(int(queries[0]))
         pairs = Pairs(np.empty(0, np.uint64), np.empty(0, np.float32))
         if len(queries):
             pairs = self.runs.between(int(queries[0]), int(queries[-1]))

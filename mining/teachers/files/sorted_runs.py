@@ -16,11 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from ....native.pair_sort import DIGIT_BITS, rising, sort_round
+from ...errors import Corrupt
 from ...pair_keys import docs_of, packed, pair_keys, queries_of, unpacked
 from ...store import files
 from ...store.tables import SCORES, list_values
 
 RUN_PAIRS = 1 << 24
+_FREED = "freed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +142,51 @@ def _write_run(keys: list[np.ndarray], scores: list[np.ndarray], path: Path) -> 
     files.write_arrow(path, in_order(*joined).table())
 
 
+@dataclass(slots=True)
+class _Run:
+    """A run, mapped: its queries, where the pairs of each begin, and its pairs; `places`: where the
+    documents and the scores begin in the file; `freed`: how many pairs are gone from the disk."""
+
+    path: Path
+    query: np.ndarray
+    offsets: np.ndarray
+    doc: np.ndarray
+    score: np.ndarray
+    places: tuple[int, int]
+    freed: int = 0
+
+    @classmethod
+    def at(cls, path: Path) -> _Run:
+        table, begin = files.mapped_arrow(path)
+        offsets, doc = list_values(table["doc"])
+        _, score = list_values(table["logit"])
+        places = tuple(column.__array_interface__["data"][0] - begin for column in (doc, score))
+        return cls(path, table["query"].to_numpy(), offsets, doc, score, places)
+
+    def free(self, before: int) -> None:
+        """Free the pairs of the queries before one."""
+        done = int(self.offsets[np.searchsorted(self.query, before)])
+        for place in self.places:
+            files.give_back(self.path, place + 4 * self.freed, place + 4 * done)
+        self.freed = done
+
+
 class Runs:
     """All runs of a folder, mapped: what they hold of a range of queries."""
 
     def __init__(self, folder: Path):
-        tables = [files.read_arrow(path) for path in sorted(folder.glob("run-*.arrow"))]
-        self._runs = [
-            (t["query"].to_numpy(), *list_values(t["doc"]), list_values(t["logit"])[1])
-            for t in tables
-        ]
+        self._folder = folder
+        self._runs = [_Run.at(path) for path in sorted(folder.glob("run-*.arrow"))]
+        told = folder / _FREED
+        self._first = int(told.read_bytes()) if told.exists() else 0
+
+    def free(self, before: int) -> None:
+        """Give the disk back what holds the pairs of queries before one: they are in parts."""
+        if before > self._first:
+            files.write_bytes(self._folder / _FREED, str(before).encode())
+            self._first = before
+            for run in self._runs:
+                run.free(before)
 
     def counts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the queries (uint32, ascending), their pairs, and in how many runs they stand.
@@ -157,23 +195,30 @@ class Runs:
         """
         if not self._runs:
             return np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.int64)
-        query = np.concatenate([run[0] for run in self._runs])
-        pairs = np.concatenate([np.diff(run[1]) for run in self._runs])
+        query = np.concatenate([run.query for run in self._runs])
+        pairs = np.concatenate([np.diff(run.offsets) for run in self._runs])
         distinct, at = np.unique(query, return_inverse=True)
         total = np.zeros(len(distinct), np.int64)
         np.add.at(total, at, pairs)
         return distinct, total, np.bincount(at, minlength=len(distinct))
 
     def between(self, first: int, last: int) -> Pairs:
-        """Return the pairs of queries first…last (ordinals); raises Clash."""
+        """Return the pairs of queries first…last (ordinals); raises Clash, and Corrupt for queries
+        that were freed."""
+        if first < self._first:
+            raise Corrupt(
+                "the pairs of a part that is gone are gone from the scratch files too",
+                where=self._folder,
+                do=f"delete {self._folder} and run the command again: the file is read once more",
+            )
         keys, scores = [], []
-        for query, offsets, doc, score in self._runs:
-            low, high = np.searchsorted(query, [first, last + 1])
-            piece = slice(int(offsets[low]), int(offsets[high]))
+        for run in self._runs:
+            low, high = np.searchsorted(run.query, [first, last + 1])
+            piece = slice(int(run.offsets[low]), int(run.offsets[high]))
             if piece.start < piece.stop:
-                repeated = np.repeat(query[low:high], np.diff(offsets[low : high + 1]))
-                keys.append(pair_keys(repeated, doc[piece]))
-                scores.append(score[piece])
+                repeated = np.repeat(run.query[low:high], np.diff(run.offsets[low : high + 1]))
+                keys.append(pair_keys(repeated, run.doc[piece]))
+                scores.append(run.score[piece])
         if not keys:
             return Pairs(np.empty(0, np.uint64), np.empty(0, np.float32))
         return in_order(_one(keys), _one(scores))
