@@ -1,12 +1,12 @@
 """The whole way of the data in the shape of MS MARCO, one command a stage: seconds, memory, bytes.
 
-    python bench/pipeline.py [--quick] [--data DIR] [--docs N] [--queries N] [--part whole|doors]
+    python bench/pipeline.py [--quick] [--data DIR] [--docs N] [--queries N] [--part whole|all]
                              [--workers N]
 
 `whole`: collect, BM25 index and run, random run, pool, stored scores, selection of 16, statistics,
-three exports, verify. `doors`: the same collection from TSV, gzip, JSON Lines and Parquet; scores
-from Parquet, TSV, JSON Lines and list columns; a TREC run; a pool as Parquet; summary, audit,
-explain. Text is that of bench/scale.py. Every command is a process of its own: its wall and
+three exports, verify. `all`: also the same collection from TSV, gzip, JSON Lines and Parquet;
+scores from Parquet, TSV, JSON Lines and list columns; a TREC run; a pool as Parquet; summary,
+audit, explain. Text is that of bench/scale.py. Every command is a process of its own: its wall and
 processor seconds and its peak memory are the system's figures for that process and its children.
 With `--workers N` the whole way is done a second time by N Ray actors and the root hashes are
 compared. Default 8,841,823 documents and 502,939 queries; quick: 50,000 and 2,000.
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,7 +60,7 @@ def write_once(path: Path, write: Callable[[Path], None]) -> Path:
     return path
 
 
-def collections(root: Path, docs: int, queries: int) -> dict[str, Path]:
+def collections(root: Path, docs: int, queries: int, forms: Iterable[str]) -> dict[str, Path]:
     """Return the folder of the collection in each format."""
     base = root / f"parquet-{docs}-{queries}"
     scale.write_collection(base, docs, queries)
@@ -74,7 +74,7 @@ def collections(root: Path, docs: int, queries: int) -> dict[str, Path]:
     )
     write_once(base / "qrels" / "train.parquet", lambda path: pq.write_table(judged, path))
     made = {"parquet": base}
-    for name in ("tsv", "tsv-gz", "jsonl"):
+    for name in forms:
         made[name] = folder = root / f"{name}-{docs}-{queries}"
         ending = name.replace("-", ".")
         for table in ("documents", "queries", "qrels/train"):
@@ -85,7 +85,7 @@ def collections(root: Path, docs: int, queries: int) -> dict[str, Path]:
 
 def convert(source: Path, name: str, to: Path) -> None:
     """Write a Parquet file's rows as lines."""
-    opened: Any = gzip.open if name == "tsv-gz" else open
+    opened: Any = partial(gzip.open, compresslevel=3) if name == "tsv-gz" else open
     with pq.ParquetFile(source) as file, opened(to, "wb") as out:
         names = [n for n in file.schema_arrow.names if n != "made_from"]
         for batch in file.iter_batches(65_536, columns=names):
@@ -113,63 +113,63 @@ def pairs_of(workspace: Path, name: str) -> Iterator[pa.Table]:
         yield pa.table(columns, names=["query_id", "doc_id", "score"])
 
 
-def score_files(root: Path, workspace: Path) -> dict[str, Path]:
-    """Return the files of made-up scores of the pool `pool`, in each format."""
+def score_files(root: Path, workspace: Path, forms: Iterable[str]) -> dict[str, Path]:
+    """Return the files of made-up scores of the pool `pool`, Parquet and the formats asked for."""
     folder = root / f"scores-{workspace.name}"
-
-    def parquet(path: Path) -> None:
-        tables = pairs_of(workspace, "pool")
-        first = next(tables)
-        with pq.ParquetWriter(path, first.schema) as out:
-            out.write_table(first)
-            for table in tables:
-                out.write_table(table)
-
-    flat = write_once(folder / "scores.parquet", parquet)
-
-    def lists(path: Path) -> None:
-        with pq.ParquetFile(flat) as file:
-            out = None
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group).combine_chunks()
-                runs = pc.run_end_encode(table["query_id"].chunk(0))
-                ends = np.concatenate([[0], runs.run_ends.to_numpy()]).astype(np.int32)
-                row = pa.table(
-                    {
-                        "query_id": runs.values,
-                        "document_ids": pa.ListArray.from_arrays(ends, table["doc_id"].chunk(0)),
-                        "scores": pa.ListArray.from_arrays(ends, table["score"].chunk(0)),
-                    }
-                )
-                out = out or pq.ParquetWriter(path, row.schema)
-                out.write_table(row)
-            if out is not None:
-                out.close()
-
-    def trec(path: Path) -> None:
-        with pq.ParquetFile(flat) as file, path.open("wb") as out:
-            for batch in file.iter_batches(1 << 18):
-                n = batch.num_rows
-                columns = {
-                    "query": batch["query_id"],
-                    "q0": pa.array(["Q0"] * n),
-                    "doc": batch["doc_id"],
-                    "rank": pa.array(np.arange(1, n + 1)),
-                    "score": batch["score"],
-                    "tag": pa.array(["made"] * n),
-                }
-                options = pacsv.WriteOptions(
-                    include_header=False, delimiter=" ", quoting_style="none"
-                )
-                pacsv.write_csv(pa.table(columns), out, options)
-
-    return {
-        "parquet": flat,
-        "tsv": write_once(folder / "scores.tsv", partial(convert, flat, "tsv")),
-        "jsonl": write_once(folder / "scores.jsonl", partial(convert, flat, "jsonl")),
-        "lists": write_once(folder / "lists.parquet", lists),
-        "trec": write_once(folder / "run.trec", trec),
+    flat = write_once(folder / "scores.parquet", partial(write_pairs, workspace))
+    write: dict[str, Callable[[Path], None]] = {
+        "tsv": partial(convert, flat, "tsv"),
+        "jsonl": partial(convert, flat, "jsonl"),
+        "lists.parquet": partial(write_lists, flat),
+        "trec": partial(write_trec, flat),
     }
+    made = {name: write_once(folder / f"scores.{name}", write[name]) for name in forms}
+    return {"parquet": flat, **made}
+
+
+def write_pairs(workspace: Path, path: Path) -> None:
+    tables = pairs_of(workspace, "pool")
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema) as out:
+        out.write_table(first)
+        for table in tables:
+            out.write_table(table)
+
+
+def write_lists(flat: Path, path: Path) -> None:
+    with pq.ParquetFile(flat) as file:
+        out = None
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group).combine_chunks()
+            runs = pc.run_end_encode(table["query_id"].chunk(0))
+            ends = np.concatenate([[0], runs.run_ends.to_numpy()]).astype(np.int32)
+            row = pa.table(
+                {
+                    "query_id": runs.values,
+                    "document_ids": pa.ListArray.from_arrays(ends, table["doc_id"].chunk(0)),
+                    "scores": pa.ListArray.from_arrays(ends, table["score"].chunk(0)),
+                }
+            )
+            out = out or pq.ParquetWriter(path, row.schema)
+            out.write_table(row)
+        if out is not None:
+            out.close()
+
+
+def write_trec(flat: Path, path: Path) -> None:
+    options = pacsv.WriteOptions(include_header=False, delimiter=" ", quoting_style="none")
+    with pq.ParquetFile(flat) as file, path.open("wb") as out:
+        for batch in file.iter_batches(1 << 18):
+            n = batch.num_rows
+            columns = {
+                "query": batch["query_id"],
+                "q0": pa.array(["Q0"] * n),
+                "doc": batch["doc_id"],
+                "rank": pa.array(np.arange(1, n + 1)),
+                "score": batch["score"],
+                "tag": pa.array(["made"] * n),
+            }
+            pacsv.write_csv(pa.table(columns), out, options)
 
 
 # ---- commands ------------------------------------------------------------------------------------
@@ -184,6 +184,9 @@ class Spent:
     rss: float  # bytes, the most at one time of the process and its children
     bytes: int  # added to the workspace
     output: dict[str, Any] = field(default_factory=dict)
+
+
+Steps = dict[str, Spent]
 
 
 def size_of(folder: Path) -> int:
@@ -230,34 +233,31 @@ def private_bytes(pid: int) -> int:
     return total
 
 
-def whole(workspace: Path, source: str, scores: Path | None, workers: int) -> dict[str, Any]:
-    """Do the whole way, up to the pool where there are no scores yet."""
+def whole(workspace: Path, source: str, scores: Callable[[], Path], workers: int) -> Steps:
+    """Do the whole way; `scores()` makes the file of stored scores when the pool is there."""
     many = ["--workers", str(workers)] if workers else []
-    steps = {
-        "collect": ["collect", source, "--name", "ms"],
-        "bm25": ["mine", "bm25(k1=0.9,b=0.4)", "-c", "ms", "--split", "train", *many],
-        "random": ["mine", "random", "-c", "ms", "--split", "train", *many],
-        "pool": ["pool", "bm25", "random", "--name", "pool", *many],
-    }
-    for run in ("bm25", "random"):
-        steps[run] += ["--depth", str(DEPTH), "--name", run]
-    if scores is not None:
-        asked = ["-c", "ms", "--as", "scores", "--kind", "logit", "--name", "scores"]
-        steps["scores"] = ["import", str(scores), *asked]
-        strategy = f"uniform(source=bm25,last={DEPTH})"
-        steps["select"] = ["select", strategy, "--pool", "pool", "--scores", "scores"]
-        steps["select"] += ["--size", str(SIZE), "--filter", "margin(gap=0.5)", "--name", "groups"]
-        steps["select"] += many
-        steps["stats"] = ["stats", "--groups", "groups", "--name", "stats", *many]
-        for form in ("sentence-transformers", "tevatron", "colbert"):
-            to = workspace.parent / f"export-{workspace.name}-{form}"
-            shutil.rmtree(to, ignore_errors=True)
-            steps[f"export {form}"] = ["export", form, "--groups", "groups", "--to", str(to)]
-        steps["verify"] = ["verify", "groups"]
-    spent = {}
-    for name, words in steps.items():
+    spent: Steps = {}
+
+    def step(name: str, *words: str) -> None:
         spent[name] = command(workspace, *words)
         tell(name, spent[name])
+
+    step("collect", "collect", source, "--name", "ms")
+    asked = ["-c", "ms", "--split", "train", "--depth", str(DEPTH), *many]
+    step("bm25", "mine", "bm25(k1=0.9,b=0.4)", *asked, "--name", "bm25")
+    step("random", "mine", "random", *asked, "--name", "random")
+    step("pool", "pool", "bm25", "random", "--name", "pool", *many)
+    asked = ["-c", "ms", "--as", "scores", "--kind", "logit", "--name", "scores"]
+    step("scores", "import", str(scores()), *asked)
+    asked = ["--pool", "pool", "--scores", "scores", "--size", str(SIZE), "--name", "groups", *many]
+    strategy = f"uniform(source=bm25,last={DEPTH})"
+    step("select", "select", strategy, *asked, "--filter", "margin(gap=0.5)")
+    step("stats", "stats", "--groups", "groups", "--name", "stats", *many)
+    for form in ("sentence-transformers", "tevatron", "colbert"):
+        to = workspace.parent / f"export-{workspace.name}-{form}"
+        shutil.rmtree(to, ignore_errors=True)
+        step(f"export {form}", "export", form, "--groups", "groups", "--to", str(to))
+    step("verify", "verify", "groups")
     return spent
 
 
@@ -278,9 +278,9 @@ def hashes(workspace: Path) -> dict[str, str]:
     return found
 
 
-def doors(root: Path, folders: dict[str, Path], files: dict[str, Path]) -> dict[str, Spent]:
+def doors(root: Path, folders: dict[str, Path], files: dict[str, Path]) -> Steps:
     """Every way in and the ways to look, each into a workspace that holds the collection only."""
-    spent: dict[str, Spent] = {}
+    spent: Steps = {}
 
     def timed(name: str, workspace: Path, *words: str) -> None:
         spent[name] = command(workspace, *words)
@@ -305,7 +305,7 @@ def doors(root: Path, folders: dict[str, Path], files: dict[str, Path]) -> dict[
     table = root / "pool.parquet"
     words = ["--rows", "0", "--format", "parquet", "--to", str(table)]
     timed("show pool as Parquet", place, "show", "pool", *words)
-    timed("summary", place, "summary", "--groups", "groups")
+    timed("summary", place, "summary", "groups")
     timed("audit", place, "audit", "groups")
     timed("explain", place, "explain", "q7", "--groups", "groups")
     return spent
@@ -324,21 +324,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("rankmill-pipeline"))
     parser.add_argument("--docs", type=int, help=f"default {DOCS:,}")
     parser.add_argument("--queries", type=int, help=f"default {QUERIES:,}")
-    parser.add_argument("--part", choices=("whole", "doors", "all"), default="whole")
+    parser.add_argument("--part", choices=("whole", "all"), default="whole")
     parser.add_argument("--workers", type=int, default=0, help="a second time by so many actors")
     options = parser.parse_args()
     docs = options.docs or (50_000 if options.quick else DOCS)
     queries = options.queries or (2_000 if options.quick else QUERIES)
     root = (options.data / f"{docs}-{queries}").absolute()
-    folders = collections(root, docs, queries)
+    every = options.part != "whole"
+    folders = collections(root, docs, queries, ["tsv", *(["tsv-gz", "jsonl"] if every else [])])
     work = root / "work"
     shutil.rmtree(work, ignore_errors=True)
     source = f"tsv:{folders['tsv']}"
-    whole(work, source, None, 0)  # the pool, for the pairs that stored scores are of
-    files = score_files(root, work)
-    shutil.rmtree(work)
+    scores = partial(score_files, root, work, ())
     print(f"{docs:,} documents, {queries:,} queries: the whole way", flush=True)
-    spent = whole(work, source, files["parquet"], 0)
+    spent = whole(work, source, lambda: scores()["parquet"], 0)
     figures = {name: figure(s.wall, {}, 0, GOALS.get(name, 0), "s") for name, s in spent.items()}
     minutes = sum(s.wall for s in spent.values()) / 60
     figures["whole way"] = figure(minutes, {}, 0, 45, "min")
@@ -349,13 +348,14 @@ def main() -> None:
         again = root / "work-workers"
         shutil.rmtree(again, ignore_errors=True)
         print(f"again with {options.workers} actors")
-        whole(again, source, files["parquet"], options.workers)
+        whole(again, source, lambda: scores()["parquet"], options.workers)
         differ = [n for n, h in hashes(work).items() if hashes(again)[n] != h]
         if differ:
             raise SystemExit(f"other root hashes with actors: {', '.join(differ)}")
         print("the same root hashes")
         shutil.rmtree(again)
-    if options.part in ("doors", "all"):
+    if every:
+        files = score_files(root, work, ("tsv", "jsonl", "lists.parquet", "trec"))
         for name, s in doors(root, folders, files).items():
             figures[name] = figure(s.wall, {}, 0, GOALS.get(name, 0), "s")
     finish("pipeline", figures)
