@@ -1,13 +1,14 @@
 """The whole way of the data in the shape of MS MARCO, one command a stage: seconds, memory, bytes.
 
     python bench/pipeline.py [--quick] [--data DIR] [--docs N] [--queries N] [--part whole|all]
-                             [--workers N]
+                             [--workers N] [--lists N]
 
 `whole`: collect, BM25 index and run, random run, pool, stored scores, selection of 16, statistics,
 three exports, verify. `all`: also the same collection from TSV, gzip, JSON Lines and Parquet;
 scores from Parquet, TSV, JSON Lines and list columns; a TREC run; a pool as Parquet; summary,
 audit, explain. Text is that of bench/scale.py. Every command is a process of its own: its wall and
 processor seconds and its peak memory are the system's figures for that process and its children.
+With `--lists N` a folder of lists of N scores for every query is imported and selected from too.
 With `--workers N` the whole way is done a second time by N Ray actors and the root hashes are
 compared. Default 8,841,823 documents and 502,939 queries; quick: 50,000 and 2,000.
 Everything is kept under `--data` (default ./rankmill-pipeline); what is there is not made again.
@@ -154,6 +155,40 @@ def write_lists(flat: Path, path: Path) -> None:
             out.write_table(row)
         if out is not None:
             out.close()
+
+
+def long_lists(root: Path, workspace: Path, length: int) -> Path:
+    """Return a folder of shards of lists of made-up scores: `length` documents of every query."""
+    collection = Workspace(workspace).find("ms", "collection")
+    docs, folder = collection.input("corpus").rows, root / f"lists-{length}"
+    query_ids = pa.concat_tables(collection.input("queries").tables())["query_id"].combine_chunks()
+
+    def shard(first: int, last: int, path: Path) -> None:
+        out = None
+        for start in range(first, last, 2048):
+            queries = np.arange(start, min(start + 2048, last))
+            # Steps through the corpus that never meet: no document stands twice in a list.
+            step = 2 * (queries % 1000) + 1
+            place = (queries[:, None] * 7919 + np.arange(length) * step[:, None]) % docs
+            random = np.random.Generator(np.random.Philox(key=[20_261_129, start]))
+            score = random.normal(0, 4, place.size).astype(np.float32)
+            ends = pa.array(np.arange(0, place.size + 1, length), pa.int32())
+            ids = pa.array(place.reshape(-1)).cast(pa.string())
+            columns = {
+                "query_id": query_ids.take(pa.array(queries)),
+                "document_ids": pa.ListArray.from_arrays(ends, ids),
+                "scores": pa.ListArray.from_arrays(ends, pa.array(score)),
+            }
+            table = pa.table(columns)
+            out = out or pq.ParquetWriter(path, table.schema, use_dictionary=False)
+            out.write_table(table)
+        if out is not None:
+            out.close()
+
+    cuts = np.linspace(0, len(query_ids), 9).astype(int).tolist()
+    for number, (first, last) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+        write_once(folder / f"train-{number:05d}-of-00008.parquet", partial(shard, first, last))
+    return folder
 
 
 def write_trec(flat: Path, path: Path) -> None:
@@ -311,6 +346,39 @@ def doors(root: Path, folders: dict[str, Path], files: dict[str, Path]) -> Steps
     return spent
 
 
+def of_lists(root: Path, work: Path, length: int) -> Steps:
+    """Import long lists of scores of every query: what the disk holds at most, besides seconds."""
+    folder, place = long_lists(root, work, length), root / "work-lists"
+    shutil.rmtree(place, ignore_errors=True)
+    command(place, "collect", f"tsv:{next(root.glob('tsv-*'))}", "--name", "ms")
+    before, most, done = size_of(place), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1):
+            most[0] = max(most[0], used(place))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    words = ["-c", "ms", "--as", "scores", "--kind", "logit", "--name", "scores"]
+    spent = {"import lists": command(place, "import", str(folder), *words)}
+    done.set()
+    watcher.join()
+    tell("import lists", spent["import lists"])
+    print(f"  the disk held {(most[0] - before) / 1e9:.1f} GB of it at most")
+    return spent
+
+
+def used(folder: Path) -> int:
+    """Return the bytes that files take on the disk, those with holes too."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_blocks * 512
+        except FileNotFoundError:
+            continue  # renamed or removed meanwhile
+    return total
+
+
 GOALS = {  # of the full size on two cores: seconds of wall time
     "collect tsv": 40,
     "summary": 10,
@@ -326,6 +394,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, help=f"default {QUERIES:,}")
     parser.add_argument("--part", choices=("whole", "all"), default="whole")
     parser.add_argument("--workers", type=int, default=0, help="a second time by so many actors")
+    parser.add_argument("--lists", type=int, default=0, help="scores of so many documents a query")
     options = parser.parse_args()
     docs = options.docs or (50_000 if options.quick else DOCS)
     queries = options.queries or (2_000 if options.quick else QUERIES)
@@ -357,6 +426,9 @@ def main() -> None:
     if every:
         files = score_files(root, work, ("tsv", "jsonl", "lists.parquet", "trec"))
         for name, s in doors(root, folders, files).items():
+            figures[name] = figure(s.wall, {}, 0, GOALS.get(name, 0), "s")
+    if options.lists:
+        for name, s in of_lists(root, work, options.lists).items():
             figures[name] = figure(s.wall, {}, 0, GOALS.get(name, 0), "s")
     finish("pipeline", figures)
 
