@@ -620,3 +620,25 @@ def test_the_documentation_lists_the_policies_and_the_names() -> None:
     for names in (columns.CORPUS_ID, columns.TOPIC_ID, columns.TITLE, columns.TEXT, columns.GRADE):
         said = text.replace("corpus-id", "corpus_id")
         assert f"`{' '.join(names)}`" in said
+
+
+def test_marks_are_looked_for_in_every_block_of_a_file(tmp_path, monkeypatch) -> None:
+    """A column in marks from top to bottom is evidence; one row without, in any block, is none."""
+    from rankmill.mining.collection.readers import layouts, tsv_rows
+
+    monkeypatch.setattr(tsv_rows, "BLOCK_BYTES", 64)
+    marked = [f'd{n}\t"text {n}"\n' for n in range(40)]
+    plain = "d99\tno marks here\n"
+    cases = {
+        "all": ("".join(marked), 40),
+        "blank lines at the end": ("".join(marked) + "\n" * 300, 40),
+        "the last without": ("".join(marked) + plain * 9, 0),
+        "the middle without": ("".join(marked[:20]) + plain * 9 + "".join(marked[20:]), 0),
+        "the first without": (plain + "".join(marked), 0),
+        "no marks at all": (plain * 40, 0),
+    }
+    for name, (text, fields) in cases.items():
+        path = tmp_path / f"{name}.tsv"
+        path.write_text(text)
+        table = tsv_rows.table_of(path, layouts.DOCUMENTS)
+        assert tsv_rows.quoted_fields(path, table) == fields, name

@@ -46,6 +46,10 @@ class Evidence:
         """Whether there is evidence that csv wrote the file."""
         return self._doubled or (self._rows > 1 and bool((self._framed == self._rows).any()))
 
+    def add_unmarked(self) -> None:
+        """Take in rows without any mark: no column stands in marks from top to bottom."""
+        self._rows += 1
+
     def add(self, columns: Sequence[pa.StringArray]) -> bool:
         """Take in the columns of some rows; False if a field has marks that csv would not write."""
         self._rows += len(columns[0])

@@ -18,7 +18,7 @@ from ...inputs.fields import Fields
 from ..base import BLOCK_BYTES, Outline, Texts
 from ..lines import read_lines
 from .layouts import Layout
-from .quoting import Evidence, unquoted, unquoted_column
+from .quoting import MARK, Evidence, unquoted, unquoted_column
 
 
 def tsv_texts(path: Path, layout: Layout, unquote: bool) -> Iterator[Texts]:
@@ -163,6 +163,10 @@ def quoted_fields(path: Path, table: Table) -> int:
 def _quoted(path: Path, header: int, width: int, size: int, changed: int) -> int:
     evidence = Evidence(width)
     for block in read_blocks(path, size=BLOCK_BYTES):
+        if block.first_line > max(header, 1) and not (block.data == ord(MARK)).any():
+            if (block.data > ord(" ")).any():
+                evidence.add_unmarked()
+            continue
         fields = Fields(block, width)
         rows = np.flatnonzero((fields.lines != header) & (fields.widths == width))
         if not evidence.add([fields.text(i, rows) for i in range(width)]):
