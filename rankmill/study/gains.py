@@ -77,12 +77,11 @@ class Gain:
 
 
 def gains(
-    recipe: Recipe, results: Results, standings: Standings, artifacts: Sequence[Artifact]
+    recipe: Recipe, results: Results, standings: Standings, shares: Charges | None
 ) -> list[Gain]:
-    """Return every student on every domain, cheapest first within a domain; `artifacts` are all
-    that the study made."""
+    """Return every student on every domain, cheapest first within a domain; `shares`: see
+    `charged`."""
     spent = {s.system: spent_on(recipe, results, s) for s in results.students.values()}
-    shares = charged(recipe, results, artifacts) if spent else None
     rows = []
     for domain in standings.domains:
         students = [
@@ -145,11 +144,9 @@ def _used_by(recipe: Recipe, results: Results, trained: Trained) -> dict[str, fl
     assert results.scores is not None
     runs = _runs_of(recipe, results, trained)
     drawn = [one.input("groups") for one in trained.seeds.values()]
-    own = [
-        *trained.seeds.values(),
-        *(j.evaluation for j in results.judged if j.system == trained.system),
-    ]
-    own += [j.run for j in results.judged if j.system == trained.system]
+    judged = [one for one in results.judged if one.system == trained.system]
+    own = [*trained.seeds.values(), *(one.evaluation for one in judged)]
+    own += [one.run for one in judged]
     own += [results.groups[trained.sampler], *drawn]
     if trained.sampler in results.statistics:
         own.append(results.statistics[trained.sampler])

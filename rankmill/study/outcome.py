@@ -145,7 +145,7 @@ class Outcome:
     @cached_property
     def gains(self) -> list[Gain]:
         """What each student would have cost alone, beside what it gained."""
-        return gains(self.recipe, self.results, self.standings, self.artifacts)
+        return gains(self.recipe, self.results, self.standings, self.charges)
 
     @cached_property
     def charges(self) -> Charges | None:

@@ -70,9 +70,8 @@ def prices_of(table: Any, where: str) -> Prices:
     """
     known = [one.name for one in fields(Prices)]
     if not isinstance(table, Mapping):
-        raise UsageError(
-            f"prices are {table!r}, not a table", where=where, do=f"write [{known[0]}…]"
-        )
+        do = f"write a table with {known[0]} = …"
+        raise UsageError(f"prices are {table!r}, not a table", where=where, do=do)
     for key in table:
         if key not in known:
             raise UsageError(f"unknown price {key!r}", where=where, do=nearest(str(key), known))
@@ -160,13 +159,15 @@ def bill(costs: Iterable[Mapping[str, Any]], prices: Prices) -> Bill:
             elif seconds and watts is not None:
                 joules, ways = joules + seconds * watts, ways | {ESTIMATED}
             elif seconds:
-                unknown.add(part)
+                unknown.add(part.upper())
     kwh = joules / _JOULES_PER_KWH if ways else None
     how = MIXED if len(ways) > 1 else next(iter(ways), "")
     if kwh is not None and unknown:
         how += f"; without that of the {' and the '.join(sorted(unknown))}"
     hours = {"per_cpu_hour": cpu_s / 3600, "per_gpu_hour": gpu_s / 3600}
     money, without = _money(hours, kwh, prices)
+    if prices.per_kwh is not None and kwh is not None:
+        without += tuple(f"energy of the {part}" for part in sorted(unknown))
     grams = kwh * prices.grams_per_kwh if None not in (kwh, prices.grams_per_kwh) else None
     return Bill(*hours.values(), kwh, how, money, prices.currency, grams, without)
 

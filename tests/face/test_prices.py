@@ -61,8 +61,9 @@ def test_what_lacks_a_price_is_named():
         "energy, which nothing tells",
     )
     part = bill([WORK], Prices(watts_per_cpu=1000.0))
-    assert (part.kwh, part.how) == (1.0, f"{ESTIMATED}; without that of the gpu")
-    assert bill([WORK], Prices(watts_per_cpu=1000.0, per_kwh=2.0)).money == 2.0
+    assert (part.kwh, part.how) == (1.0, f"{ESTIMATED}; without that of the GPU")
+    dear = bill([WORK], Prices(watts_per_cpu=1000.0, per_kwh=2.0))
+    assert (dear.money, dear.without) == (2.0, ("energy of the GPU",))
     assert bill([], Prices(per_cpu_hour=1.0)).money == 0.0
 
 
