@@ -29,7 +29,7 @@ from typing import Any, NoReturn, cast
 
 from . import devices
 from .errors import BadInput, Incomplete, PluginError, RankmillError, UsageError
-from .meter import Cost, measuring
+from .meter import Cost, imports, measuring
 from .processors import processors
 from .store import ledger
 from .store.execution import (
@@ -294,6 +294,7 @@ class _ShardActor:
         self.job = -1
         self.worker: Worker | None = None
         self.told = False  # what starting the process took
+        imports.watch()
 
     def ready(self) -> int:
         """Return the process id, so that the supervisor knows that the actor is up."""
@@ -313,7 +314,7 @@ class _ShardActor:
         with _ended_by_damage(), measuring() as cost:
             self.worker = cast(Worker, make_worker(**options))
         if not self.told:
-            cost.cpu_s, self.told = cost.cpu_s + before, True
+            cost.start_s, self.told = cost.start_s + before, True
         self.job = job
         return cost
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import accelerator, compiling
+from . import accelerator, compiling, imports
 from .cost import Cost
 from .energy import Devices, Packages
 from .memory import Memory
@@ -92,11 +92,14 @@ class _Meter:
             if not self.blocks:
                 return
             block, wall = self.blocks[-1], passed.get("wall_s", 0.0)
-            compiled = min(passed.get("compile_s", 0.0), passed.get("cpu_s", 0.0))
+            cpu = passed.get("cpu_s", 0.0)
+            compiled = min(passed.get("compile_s", 0.0), cpu)
+            starting = min(passed.get("start_s", 0.0), cpu - compiled)
             cost = Cost(
                 wall_s=wall,
-                cpu_s=passed.get("cpu_s", 0.0) - compiled,
+                cpu_s=cpu - compiled - starting,
                 compile_s=compiled,
+                start_s=starting,
                 gpu_s=wall * max(block.gpus, len(used)),
                 peak_rss_bytes=peak.resident,
                 peak_anonymous_bytes=peak.anonymous,
@@ -122,6 +125,7 @@ def _counters() -> dict[str, float]:
         "wall_s": time.perf_counter(),
         "cpu_s": time.process_time() + children.ru_utime + children.ru_stime,
         "compile_s": compiling.seconds(),
+        "start_s": imports.seconds(),
     }
     with contextlib.suppress(OSError, ValueError):
         for line in _IO_FILE.read_bytes().splitlines():

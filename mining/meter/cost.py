@@ -12,8 +12,9 @@ _MEASURED += ("cpu_joules", "gpu_joules")
 class Cost:
     """Seconds, peaks, bytes and joules of a piece of work, and its usage counts.
 
-    `cpu_s` (user and system, all threads, child processes that have ended) and `compile_s` (the
-    same clock, inside numba's compiler) are two lines of one sum. `gpu_s`: seconds times devices.
+    `cpu_s` (user and system, all threads, child processes that have ended), `compile_s` (the same
+    clock, inside numba's compiler) and `start_s` (likewise: importing large packages, starting an
+    actor) are three lines of one sum. `gpu_s`: seconds times devices.
     `peak_rss_bytes`: resident memory of the process, most while the work was under way, however
     `memory` says that it was found; of it `peak_anonymous_bytes` (heap, arrays) and
     `peak_file_bytes` (mapped files, shared with other processes; the two peak at different
@@ -28,6 +29,7 @@ class Cost:
     peak_rss_bytes: int = 0
     usage: dict[str, float] = field(default_factory=dict)
     compile_s: float = 0.0
+    start_s: float = 0.0
     peak_anonymous_bytes: int = 0
     peak_file_bytes: int = 0
     peak_gpu_bytes: int = 0

@@ -1,8 +1,8 @@
 """The cost ledger: what each attempt at each shard took, beside the artifact and outside its
 hash.
 
-A ledger balances: an artifact's lines are its shards, its compiling, and its overhead (planning,
-looking at input, publishing), and none of them holds anything of another artifact.
+A ledger balances: an artifact's lines are its shards, compiling and importing, and its overhead
+(planning, making workers, looking at input, publishing); none holds anything of another artifact.
 """
 
 from __future__ import annotations
@@ -41,16 +41,18 @@ class Spent:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     compile_s: float = 0.0
+    start_s: float = 0.0
     overhead_s: float = 0.0
     elsewhere_cpu_s: float = 0.0
 
     def add(self, cost: Cost, *, overhead: bool = False) -> None:
         """Count a cost that goes into a ledger; overhead has a line of its own."""
         if cost.pid not in (0, os.getpid()):
-            self.elsewhere_cpu_s += cost.cpu_s + cost.compile_s
+            self.elsewhere_cpu_s += cost.cpu_s + cost.compile_s + cost.start_s
             return
         self.wall_s += cost.wall_s
         self.compile_s += cost.compile_s
+        self.start_s += cost.start_s
         if overhead:
             self.overhead_s += cost.cpu_s
         else:

@@ -12,6 +12,7 @@ That is the price of a sampler alone. What the study cost is less, as its sample
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from rankmill.study.standings import Standings
     from rankmill.training.comparison import Comparison
 
-SECONDS = ("cpu_s", "compile_s", "overhead_s", "gpu_s")
+FIRST = ("compile_s", "start_s")
+"""Lines that whoever comes first pays for all: compiling kernels, importing packages."""
+SECONDS = ("cpu_s", *FIRST, "overhead_s", "gpu_s")
 """The lines of a ledger that add up to what was spent; elapsed time is none of them."""
 _JOULES = ("cpu_joules", "gpu_joules")
 _GIVEN = {"corpus", "queries", "qrels", "collection"}  # there before any sampler
@@ -124,9 +127,12 @@ def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> 
     """Split what the artifacts of a study cost among its students' systems.
 
     Lines: those of the ledger in seconds and joules, and `found_s`: processor and accelerator
-    seconds of teacher scores that were found and would have been spent.
+    seconds of teacher scores that were found and would have been spent. Compiling and
+    importing are work of all.
     """
     costs = {a.fingerprint: lines_of(a.cost(), (*SECONDS, *_JOULES)) for a in artifacts}
+    for line in FIRST:
+        costs[line] = {line: math.fsum(lines.pop(line, 0.0) for lines in costs.values())}
     if results.scores is not None:
         found = _seconds(results.scores) * (_reused(results.scores) - 1)
         costs.setdefault(results.scores.fingerprint, {})["found_s"] = found

@@ -21,7 +21,7 @@ MEASURED = "measured"
 ESTIMATED = "estimated from declared watts"
 MIXED = "measured in part, the rest estimated from declared watts"
 _JOULES_PER_KWH = 3.6e6
-_CPU_LINES = ("cpu_s", "compile_s", "overhead_s")
+_CPU_LINES = ("cpu_s", "compile_s", "start_s", "overhead_s")
 
 
 @dataclass(frozen=True, slots=True)
