@@ -29,6 +29,7 @@ from typing import Any, NoReturn, cast
 
 from . import devices
 from .errors import BadInput, Incomplete, PluginError, RankmillError, UsageError
+from .meter import Cost, imports, measuring
 from .processors import processors
 from .store import ledger
 from .store.execution import (
@@ -292,6 +293,8 @@ class _ShardActor:
         os.environ["NUMBA_NUM_THREADS"] = str(threads)  # read when numba is first imported
         self.job = -1
         self.worker: Worker | None = None
+        self.told = False  # what starting the process took
+        imports.watch()
 
     def ready(self) -> int:
         """Return the process id, so that the supervisor knows that the actor is up."""
@@ -301,12 +304,19 @@ class _ShardActor:
         """Let go of the worker and what it holds open."""
         self.job, self.worker = -1, None
 
-    def prepare(self, job: int, make_worker: Any, options: Mapping[str, Any]) -> None:
-        """Make the worker of a job, which may load a model."""
+    def prepare(self, job: int, make_worker: Any, options: Mapping[str, Any]) -> Cost:
+        """Make the worker of a job, which may load a model; returns what that took.
+
+        The first job also pays for the start of the process and what it imports.
+        """
         self.rest()  # before the next model is loaded
-        with _ended_by_damage():
+        before = time.process_time()
+        with _ended_by_damage(), measuring() as cost:
             self.worker = cast(Worker, make_worker(**options))
+        if not self.told:
+            cost.start_s, self.told = cost.start_s + before, True
         self.job = job
+        return cost
 
     def run(self, job: int, shard: Shard, schema: Any, path: str, gpus: int) -> Report:
         """Compute one shard of the job that this actor was prepared for into `path`."""
@@ -570,7 +580,7 @@ class _Supervisor:
         """Go on with an actor whose process is up, or whose worker is made, or that has died."""
         stage = self.job.stage
         try:
-            self.ray.get(reference)
+            cost = self.ray.get(reference)
         except self.lost as error:
             self._start_failed(start, f"{type(error).__name__}: {str(error).splitlines()[0]}")
             return
@@ -578,6 +588,8 @@ class _Supervisor:
             raise application_error(error, None, self.job) from error
         if start.up:
             self.slots[start.slot], self.failures = start.actor, 0
+            if isinstance(cost, Cost):
+                ledger.note(self.job.folder, -1, 1, cost)
             return
         start.up, start.since, self.last_up = True, self.clock(), self.clock()
         made = start.actor.prepare.remote(self.number, stage.worker, dict(stage.options))

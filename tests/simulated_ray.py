@@ -13,9 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from rankmill.mining.meter import Cost
 from rankmill.mining.store.execution import Report
 from rankmill.mining.store.files import Facts
-from rankmill.mining.store.ledger import Cost
 
 HANGS = math.inf
 

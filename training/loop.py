@@ -18,6 +18,7 @@ import torch
 from ..mining.actors import INLINE, Execution
 from ..mining.errors import UsageError
 from ..mining.groups.format import Groups
+from ..mining.models.flops import shape_of
 from ..mining.models.folder import ModelFolder
 from ..mining.models.precision import device
 from ..mining.store import Artifact
@@ -126,7 +127,7 @@ class Training:
         passes = Passes(network, self.loss, s, self.size, here)
         scaler = passes.scaler
         done, rows, self.best_weights = load_checkpoint(scratch, network, optimiser, scaler)
-        self.telemetry = Telemetry(rows)
+        self.telemetry = Telemetry(rows, shape_of(next(iter(network.children()))))
         stream = self.open_stream(done * s.batch)
         totals = _Totals(here)
         began = saved = time.perf_counter()
@@ -262,7 +263,7 @@ class _Totals:
         self._clear()
 
     def _clear(self) -> None:
-        self.sums = torch.zeros(6, dtype=torch.float64, device=self.here)
+        self.sums = torch.zeros(7, dtype=torch.float64, device=self.here)
 
     def add(self, batch: Batch, values: Any, floor: Any, f: Any) -> None:
         """Count one micro-batch in."""
@@ -270,15 +271,16 @@ class _Totals:
         self.sums[:3] += torch.stack([x.double() for x in sums])
         packed = batch.texts.values()
         counts = [len(batch), sum(p.tokens for p in packed), sum(p.cells for p in packed)]
+        counts.append(sum(p.squares for p in packed))
         self.sums[3:] += torch.tensor(counts, dtype=torch.float64, device=self.here)
 
     def close(self, processes: Processes) -> dict[str, float]:
         """Return the means over all groups of the step, of all processes, and start anew."""
         processes.add_up([self.sums])
-        loss, floor, spread, groups, tokens, cells = self.sums.tolist()
+        loss, floor, spread, groups, tokens, cells, squares = self.sums.tolist()
         self._clear()
         row = {"loss": loss / groups, "floor": floor / groups, "score_variance": spread / groups}
-        return row | {"groups": groups, "tokens": tokens, "cells": cells}
+        return row | {"groups": groups, "tokens": tokens, "cells": cells, "squares": squares}
 
 
 def _adamw(network: Network, s: Settings) -> torch.optim.AdamW:

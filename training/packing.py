@@ -44,6 +44,11 @@ class Packed:
         return sum(int(piece.mask.sum()) for piece in self.pieces)
 
     @property
+    def squares(self) -> int:
+        """The sum of the squares of the rows' tokens: what attention takes."""
+        return sum(int((piece.mask.sum(axis=1) ** 2).sum()) for piece in self.pieces)
+
+    @property
     def cells(self) -> int:
         """Tokens computed, padding included."""
         return sum(piece.ids.size for piece in self.pieces)

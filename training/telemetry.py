@@ -15,6 +15,8 @@ import psutil
 import pyarrow as pa
 import torch
 
+from ..mining.meter import accelerator
+from ..mining.models.flops import TRAINING, Shape
 from .validation import best
 
 WINDOW = 100  # steps over which the variance of the gradient norm is taken
@@ -39,7 +41,8 @@ _TIMING = ("step_s", "wait_s", "cells", "memory")
 class Telemetry:
     """Columns that grow by one row per step; they travel with the checkpoints."""
 
-    def __init__(self, rows: Mapping[str, list[float]] | None = None):
+    def __init__(self, rows: Mapping[str, list[float]] | None = None, shape: Shape | None = None):
+        self.shape, self.flops = shape, 0
         self.rows: dict[str, list[float]] = {name: [] for name in _COLUMNS} | dict(rows or {})
         self.timing: dict[str, list[float]] = {name: [] for name in _TIMING}
 
@@ -47,6 +50,9 @@ class Telemetry:
         """Log one step; `spent`: seconds it took, seconds it waited for data, bytes held."""
         for name in _COLUMNS:
             self.rows[name].append(row[name])
+        if self.shape is not None:
+            forward = self.shape.forward_sums(int(row["tokens"]), int(row["squares"]))
+            self.flops += TRAINING * forward
         for name, column in self.timing.items():
             column.append(row["cells"] if name == "cells" else spent[name])
 
@@ -122,7 +128,10 @@ class Telemetry:
         }
 
     def usage(self) -> dict[str, float]:
-        """Return what this process spent: steps, documents, tokens, padding, seconds of waiting."""
+        """Return what this process spent: steps, documents, tokens, padding, seconds of waiting.
+
+        And operations, where they are known: validation and the gradient cache's second pass apart.
+        """
         steps = len(self.timing["step_s"])
         documents = self.rows["documents"]
         before = documents[-steps - 1] if len(documents) > steps else 0
@@ -132,6 +141,7 @@ class Telemetry:
             "documents": documents[-1] - before if documents else 0,
             "tokens": tokens,
             "padding": max(0.0, sum(self.timing["cells"]) - tokens),
+            **({"flops": self.flops} if self.flops else {}),
             "train_s": round(sum(self.timing["step_s"]), 3),
             "wait_s": round(sum(self.timing["wait_s"]), 3),
         }
@@ -140,9 +150,7 @@ class Telemetry:
 def memory(here: torch.device) -> float:
     """Return the bytes this process holds: on a GPU the most since the last call, else resident."""
     if here.type == "cuda":
-        held = torch.cuda.max_memory_allocated(here)
-        torch.cuda.reset_peak_memory_stats(here)
-        return float(held)
+        return float(accelerator.take_peak(here))
     return float(psutil.Process().memory_info().rss)
 
 

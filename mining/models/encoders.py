@@ -245,7 +245,7 @@ class EncodeWorker:
         return Output(
             pa.Table.from_arrays([column], schema=schema),
             counts={"truncated": texts.cut},
-            usage={"texts": len(rows), "tokens": work.tokens, "padding": work.padding},
+            usage={"texts": len(rows), **work.usage()},
         )
 
 

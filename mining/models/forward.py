@@ -22,6 +22,7 @@ from ...native.packing import Side, Special, fill_batches, write_sequences
 from ..devices import on_every_core, out_of_memory, to_device
 from ..errors import RankmillError
 from .classifiers import FILLER, check_padding
+from .flops import shape_of
 from .folder import ModelFolder, load_model, position_start
 from .precision import device
 from .sequences import Sequences
@@ -43,11 +44,13 @@ class Batch:
 
 @dataclass(slots=True)
 class Work:
-    """What a forward pass took: tokens computed, and how many of them carried no text."""
+    """What a forward pass took: tokens computed, how many of them carried no text, and operations
+    (0 where they are not known)."""
 
     tokens: int = 0
     padding: int = 0
     batches: int = 0
+    flops: int = 0
 
     def add(self, batch: Batch, lengths: np.ndarray) -> None:
         """Count one batch."""
@@ -55,6 +58,11 @@ class Work:
         self.batches += 1
         self.tokens += tokens
         self.padding += tokens - int(lengths[batch.members].sum())
+
+    def usage(self) -> dict[str, float]:
+        """Return it for the ledger."""
+        known: dict[str, float] = {"flops": self.flops} if self.flops else {}
+        return {"tokens": self.tokens, "padding": self.padding, **known}
 
 
 class Forward:
@@ -75,6 +83,7 @@ class Forward:
             compute=compute,
             attention=_ATTENTION if self.packed else None,
         )
+        self.shape = shape_of(self.network)
         self.device = device()
         self.halved = False
         self._size(max(_TOKENS[self.device.type], _whole(max_length)))
@@ -138,6 +147,8 @@ class Forward:
             result[batch.members] = rows
             if work is not None:
                 work.add(batch, sequences.lengths)
+        if work is not None and self.shape is not None:
+            work.flops += self.shape.forward(sequences.lengths)
         return np.empty((0, 1), np.float32) if result is None else result
 
     def _rows_of(self, sequences: Sequences, offset: np.ndarray, batch: Batch) -> np.ndarray:

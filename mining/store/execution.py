@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import RankmillError
+from ..meter import Cost, measuring
 from . import files, ledger
 from .plan import Shard, Stage, Worker
 
@@ -25,7 +26,7 @@ class Report:
     path: Path
     facts: files.Facts
     queries: int
-    cost: ledger.Cost
+    cost: Cost
     counts: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, Sequence[int]] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -121,7 +122,7 @@ def run_shard(worker: Worker, shard: Shard, schema: pa.Schema, path: Path, gpus:
 
     Raises RankmillError when the worker's table has another schema than the stage declared.
     """
-    with ledger.measuring(gpus) as cost:
+    with measuring(gpus) as cost:
         output = worker(shard)
         if output.table.schema != schema:
             raise RankmillError(
@@ -150,16 +151,12 @@ def rejoin(reports: Sequence[Report], shard: Shard, path: Path) -> Report:
     tables = [files.read_arrow(r.path) for r in reports]
     counts: dict[str, int] = {}
     dropped: dict[str, list[int]] = {}
-    cost = ledger.Cost()
+    cost = Cost()
     for report in reports:
         _add(counts, report.counts)
         for reason, queries in report.dropped.items():
             dropped.setdefault(reason, []).extend(queries)
-        cost.wall_s += report.cost.wall_s
-        cost.cpu_s += report.cost.cpu_s
-        cost.gpu_s += report.cost.gpu_s
-        cost.peak_rss_bytes = max(cost.peak_rss_bytes, report.cost.peak_rss_bytes)
-        _add(cost.usage, report.cost.usage)
+        cost.add(report.cost)
     facts = files.write_arrow(path, pa.concat_tables(tables))
     notes = [note for report in reports for note in report.notes]
     examples: dict[str, list[str]] = {}

@@ -1,61 +1,101 @@
 """The cost ledger: what each attempt at each shard took, beside the artifact and outside its
-hash."""
+hash.
+
+A ledger balances: an artifact's lines are its shards, compiling and importing, and its overhead
+(planning, making workers, looking at input, publishing); none holds anything of another artifact.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
-import resource
 import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..meter import Block, Cost, account
 from ..processors import processors
 from . import files
 
 ATTEMPTS = "attempts.jsonl"
+LEDGER = "ledger.json"
+WHOLE, MISSING, DAMAGED = "whole", "missing", "damaged"
+_OUTSIDE = -1  # of shards: looking at input, starting an actor and making its worker
+_BROKEN_OFF = -2  # overhead of a run that did not come to its end
 _VERSIONS = ("rankmill", "numpy", "numba", "pyarrow", "torch", "transformers", "ray")
 _FAISS = ("faiss-cpu", "faiss-gpu")  # one of them, or none
 
 
 @dataclass(slots=True)
-class Cost:
-    """Seconds of wall clock, processor and GPU, peak resident bytes of the process, and usage
-    counts."""
+class Spent:
+    """What this process has charged to artifacts since it began, other processes' work apart."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    gpu_s: float = 0.0
-    peak_rss_bytes: int = 0
-    usage: dict[str, float] = field(default_factory=dict)
+    compile_s: float = 0.0
+    start_s: float = 0.0
+    overhead_s: float = 0.0
+    elsewhere_cpu_s: float = 0.0
+
+    def add(self, cost: Cost, *, overhead: bool = False) -> None:
+        """Count a cost that goes into a ledger; overhead has a line of its own."""
+        if cost.pid not in (0, os.getpid()):
+            self.elsewhere_cpu_s += cost.cpu_s + cost.compile_s + cost.start_s
+            return
+        self.wall_s += cost.wall_s
+        self.compile_s += cost.compile_s
+        self.start_s += cost.start_s
+        if overhead:
+            self.overhead_s += cost.cpu_s
+        else:
+            self.cpu_s += cost.cpu_s
 
 
-@contextlib.contextmanager
-def measuring(gpus: int = 0) -> Iterator[Cost]:
-    """Measure the block; processor time counts all threads of this process."""
-    cost, wall, cpu = Cost(), time.perf_counter(), time.process_time()
-    try:
-        yield cost
-    finally:
-        cost.wall_s = time.perf_counter() - wall
-        cost.cpu_s = time.process_time() - cpu
-        cost.gpu_s = cost.wall_s * gpus
-        cost.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+spent = Spent()
 
 
 def note(folder: Path, shard: int, attempt: int, cost: Cost | None, cause: str = "done") -> None:
     """Append one line for one attempt at a shard: who did it, how it ended, what it cost."""
-    line = {"shard": shard, "attempt": attempt, "cause": cause}
-    line |= {"host": socket.gethostname(), "pid": os.getpid()}
+    line: dict[str, Any] = {"shard": shard, "attempt": attempt, "cause": cause}
     line |= asdict(cost) if cost else {}
+    line |= {"host": socket.gethostname(), "pid": (cost.pid if cost else 0) or os.getpid()}
+    if cost is not None:
+        spent.add(cost, overhead=shard == _BROKEN_OFF)
     files.append_line(folder / ATTEMPTS, line)
+
+
+@dataclass(slots=True)
+class Books:
+    """The account of one run at an artifact: what its shards do not tell themselves.
+
+    `folder`: where the overhead is noted if the run breaks off; None until it holds the lock.
+    """
+
+    block: Block
+    folder: Path | None = None
+
+
+@contextlib.contextmanager
+def keeping() -> Iterator[Books]:
+    """Keep the books of one run; one that breaks off leaves what it spent in the attempts."""
+    with account() as block:
+        books = Books(block)
+        try:
+            yield books
+        except BaseException as error:
+            if books.folder is not None:
+                with contextlib.suppress(OSError):  # a full disk: the error itself says so
+                    cause = f"broken off: {type(error).__name__}"
+                    note(books.folder, _BROKEN_OFF, 1, block.take(), cause)
+            raise
 
 
 def seconds_here(folder: Path) -> list[float]:
@@ -71,27 +111,30 @@ def seconds_here(folder: Path) -> list[float]:
     ]
 
 
-def close(folder: Path, wall_s: float, stored_bytes: int) -> None:
-    """Sum the attempts into ledger.json when the artifact is published.
+def close(folder: Path, books: Books, stored_bytes: int) -> None:
+    """Sum the attempts, and the overhead of the last run, into ledger.json when the artifact is
+    published.
 
     `wall_s` is the wall clock of the last run, overheads included; seconds of earlier, interrupted
     runs are in the sums because their attempts are.
     """
     attempts = _attempts(folder)
-    usage: dict[str, float] = {}
-    for line in attempts:
-        for key, value in line.get("usage", {}).items():
-            usage[key] = usage.get(key, 0) + value
-    total = {
-        "wall_s": round(max(wall_s, 0.0), 3),
-        "shard_wall_s": round(sum(a.get("wall_s", 0) for a in attempts), 3),
-        "cpu_s": round(sum(a.get("cpu_s", 0) for a in attempts), 3),
-        "gpu_s": round(sum(a.get("gpu_s", 0) for a in attempts), 3),
-        "peak_rss_bytes": max((a.get("peak_rss_bytes", 0) for a in attempts), default=0),
+    tries = [line for line in attempts if line["shard"] != _BROKEN_OFF]
+    shards = _sum(tries)
+    overhead = books.block.take()
+    spent.add(overhead, overhead=True)
+    overhead.add(_sum([line for line in attempts if line["shard"] == _BROKEN_OFF]))
+    whole = Cost()
+    whole.add(shards)
+    whole.add(overhead)
+    total = _lines(whole) | {
+        "wall_s": round(books.block.elapsed_s, 3),
+        "shard_wall_s": round(shards.wall_s, 3),
+        "cpu_s": round(shards.cpu_s, 3),
+        "overhead_s": round(overhead.cpu_s, 3),
         "bytes": stored_bytes,
-        "usage": usage,
-        "attempts": len(attempts),
-        "failed_attempts": sum(a["cause"] != "done" for a in attempts),
+        "attempts": len(tries),
+        "failed_attempts": sum(line["cause"] != "done" for line in tries),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
         "platform": f"{platform.system()} {platform.machine()}, {processors()} cores",
@@ -99,17 +142,46 @@ def close(folder: Path, wall_s: float, stored_bytes: int) -> None:
         "versions": _versions(),
     }
     data = json.dumps(total, indent=1, sort_keys=True).encode()
-    files.write_bytes(folder / "ledger.json", data, mode=0o644)
+    files.write_bytes(folder / LEDGER, data, mode=0o644)
+
+
+def _lines(cost: Cost) -> dict[str, Any]:
+    """Return the lines of a cost that was measured: seconds and joules to thousandths."""
+    kept = {key: value for key, value in asdict(cost).items() if value is not None and key != "pid"}
+    return {key: round(v, 3) if isinstance(v, float) else v for key, v in kept.items()}
+
+
+def _sum(attempts: list[dict[str, Any]]) -> Cost:
+    total, known = Cost(), {one.name for one in fields(Cost)} - {"pid"}
+    for line in attempts:
+        total.add(Cost(**{key: value for key, value in line.items() if key in known}))
+    return total
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the closed ledger, or the empty sums when there is none."""
-    path = folder / "ledger.json"
-    with contextlib.suppress(FileNotFoundError, ValueError):  # a damaged one is as good as none
-        told = json.loads(path.read_bytes())
-        if isinstance(told, dict) and told.keys() >= _NOTHING.keys():
-            return told
-    return dict(_NOTHING, usage={})
+    """Return the closed ledger, or the empty sums when there is none; `state` tells which.
+
+    Ledgers of earlier versions have fewer lines: what they do not tell is not there.
+    """
+    return _read(folder)[1]
+
+
+def state(folder: Path) -> str:
+    """Say whether the ledger is `whole`, `missing` or `damaged`."""
+    return _read(folder)[0]
+
+
+def _read(folder: Path) -> tuple[str, dict[str, Any]]:
+    nothing = dict(_NOTHING, usage={})
+    try:
+        told = json.loads((folder / LEDGER).read_bytes())
+    except FileNotFoundError:
+        return MISSING, nothing
+    except (ValueError, RecursionError, OSError):  # a damaged one is as good as none
+        return DAMAGED, nothing
+    if not isinstance(told, dict) or not told.keys() >= _NOTHING.keys() or _faulty(told):
+        return DAMAGED, nothing
+    return WHOLE, told
 
 
 _NOTHING: dict[str, Any] = {
@@ -119,6 +191,27 @@ _NOTHING: dict[str, Any] = {
     "peak_rss_bytes": 0,
     "bytes": 0,
     "usage": {},
+}
+
+
+def _faulty(line: Mapping[str, Any]) -> bool:
+    """Say whether a line holds something else than numbers of at least 0 where those belong."""
+    usage = line.get("usage", {})
+    if not isinstance(usage, dict) or not isinstance(line.get("memory", ""), str):
+        return True
+    numbers = [line[key] for key in _NUMBERS if line.get(key) is not None]
+    if not all(_is_number(n) for n in (*numbers, *usage.values())):
+        return True
+    return any(n < 0 for n in numbers)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_NUMBERS = ({one.name for one in fields(Cost)} | {"bytes", "overhead_s", "shard_wall_s"}) - {
+    "usage",
+    "memory",
 }
 
 
@@ -135,9 +228,10 @@ def _attempts(folder: Path) -> list[dict[str, Any]]:
     lines = []
     path = folder / ATTEMPTS
     for line in path.read_bytes().splitlines() if path.exists() else []:
-        with contextlib.suppress(ValueError):  # a line torn by a kill
+        with contextlib.suppress(ValueError, RecursionError):  # a line torn by a kill
             told = json.loads(line)
-            lines += [told] if isinstance(told, dict) and told.keys() >= _OF_A_TRY else []
+            sound = isinstance(told, dict) and told.keys() >= _OF_A_TRY and not _faulty(told)
+            lines += [told] if sound else []
     return lines
 
 

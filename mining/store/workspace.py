@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 from .. import names
 from ..errors import BadInput, Corrupt, OtherFormat, RankmillError, UsageError
 from ..foreign import Carried, is_foreign
+from ..meter import measuring
 from . import files, ledger
 from .artifact import Artifact
 from .declared import check_declared, schema_lines
@@ -163,13 +163,20 @@ class Workspace:
         check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
             return self._found_made(stage.kind, fingerprint)
-        folder, began = self.folder(stage.kind, fingerprint), time.perf_counter()
-        with ledger.measuring() as checking:
+        with ledger.keeping() as books:
+            return self._build(stage, fingerprint, executor or Inline(), books)
+
+    def _build(
+        self, stage: Stage, fingerprint: str, executor: Executor, books: ledger.Books
+    ) -> Artifact:
+        folder = self.folder(stage.kind, fingerprint)
+        with measuring() as checking:
             if stage.check is not None:
                 stage.check()
         with files.lock(folder / "LOCK"):
             if self.has(stage.kind, fingerprint):
                 return self._found_made(stage.kind, fingerprint)
+            books.folder = folder
             if stage.check is not None:
                 ledger.note(folder, -1, 1, checking)
             plan = list(stage.shards())
@@ -191,14 +198,14 @@ class Workspace:
                 folder=folder,
             )
             if job.pending:
-                (executor or Inline()).execute(job, commit)
+                executor.execute(job, commit)
             check_allowance(stage, held, folder)
             for report in held:
                 records[report.shard.number] = _commit(folder, stage, fingerprint, report)
             parts = [records[s.number] for s in plan]
             manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
             check_something_made(json.loads(manifest), folder)
-            self._publish(folder, manifest, attempts, began)
+            self._publish(folder, manifest, attempts, books)
         return self.open(stage.kind, fingerprint)
 
     def _found_made(self, kind: str, fingerprint: str) -> Artifact:
@@ -226,13 +233,14 @@ class Workspace:
         check_declared(kind, fingerprint, frame, metadata or {})
         if self.has(kind, fingerprint):
             return self.open(kind, fingerprint)
-        folder, began = self.folder(kind, fingerprint), time.perf_counter()
-        with files.lock(folder / "LOCK"):
+        folder = self.folder(kind, fingerprint)
+        with ledger.keeping() as books, files.lock(folder / "LOCK"):
             if self.has(kind, fingerprint):
                 return self.open(kind, fingerprint)
+            books.folder = folder
             attempt = self._fresh_attempts(fingerprint)
             scratch = files.make_folder(attempt.parent / "scratch")
-            with ledger.measuring() as cost:
+            with measuring() as cost:
                 usage = write(attempt, scratch)
             ledger.note(folder, 0, 1, ledger.with_usage(cost, usage or {}))
             parts = []
@@ -241,7 +249,7 @@ class Workspace:
                 files.publish(attempt / name, folder / name)
                 parts.append(_record(number, name, "", facts, fingerprint, {}, {}))
             manifest = _manifest(kind, fingerprint, frame, metadata or {}, parts)
-            self._publish(folder, manifest, attempt, began)
+            self._publish(folder, manifest, attempt, books)
         return self.open(kind, fingerprint)
 
     def _fresh_attempts(self, fingerprint: str) -> Path:
@@ -252,9 +260,9 @@ class Workspace:
             files.remove_tree(old)
         return files.make_folder(place / f"run-{os.getpid()}")
 
-    def _publish(self, folder: Path, manifest: bytes, attempts: Path, began: float) -> None:
+    def _publish(self, folder: Path, manifest: bytes, attempts: Path, books: ledger.Books) -> None:
         stored = sum(p["bytes"] for p in json.loads(manifest)["parts"])
-        ledger.close(folder, time.perf_counter() - began, stored)
+        ledger.close(folder, books, stored)
         files.create_only(folder / "manifest.json", manifest)
         files.remove_tree(attempts.parent)
 

@@ -179,4 +179,4 @@ class CrossEncoderScorer:
         work = Work()
         logits = self._forwards[compute].run(pairs, work)
         margin = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
-        return Scored(margin, {"tokens": work.tokens, "padding": work.padding})
+        return Scored(margin, work.usage())

@@ -19,6 +19,7 @@ from ..actors import Execution
 from ..devices import on_every_core, out_of_memory
 from ..errors import BadInput, RankmillError, UsageError
 from ..models.encoders import unchanged
+from ..models.flops import shape_of
 from ..models.folder import ModelFolder, load_model, resolve
 from ..models.precision import CHOICES, declared, device, settle_compute
 from ..models.tokens import Ragged, TokenStore, tokens_of
@@ -216,7 +217,11 @@ class TokenOddsScorer:
         odds = list(
             on_every_core(partial(self._odds, network), sequences, device=network.device.type)
         )
-        return Scored(np.asarray(odds, dtype=np.float32), {"tokens": sum(map(len, sequences))})
+        lengths, shape = np.array([len(ids) for ids in sequences]), shape_of(network)
+        usage: dict[str, float] = {"tokens": int(lengths.sum())}
+        if shape is not None:
+            usage["flops"] = shape.forward(lengths)
+        return Scored(np.asarray(odds, dtype=np.float32), usage)
 
     def _odds(self, network: Any, ids: np.ndarray) -> float:
         import torch

@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from rankmill.cli import look, streams, studies
+from rankmill.cli import books, costs, look, streams, studies
 from rankmill.cli.stages import commands
 from rankmill.mining.errors import (
     BadInput,
@@ -36,7 +36,7 @@ LOOK = (
     look.show,
     look.list_,
     look.verify,
-    look.cost,
+    costs.cost,
     look.hash_,
     look.summary,
     look.doctor,
@@ -104,6 +104,7 @@ def _named(name: str, help: str) -> Callable[..., None]:
 def main() -> NoReturn:
     """Run the command line and leave with the exit status of what happened."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    books.begin()
     streams.prepare()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)

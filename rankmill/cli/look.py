@@ -1,11 +1,11 @@
-"""Commands that look at a workspace: show, list, verify, cost, hash, summary, doctor."""
+"""Commands that look at a workspace: show, list, verify, hash, summary, doctor."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -123,30 +123,6 @@ def _with_inputs(artifacts: Iterable[Artifact]) -> list[Artifact]:
     return list(known.values())
 
 
-def cost(
-    names: Annotated[list[str] | None, typer.Argument(help="Artifacts; none = all.")] = None,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    json: JsonOption = False,
-) -> None:
-    """Print what artifacts cost to make, with all that they were made from.
-
-    Example: rankmill cost nf-groups
-    """
-    from rankmill.about import ancestry
-
-    with session(workspace, json=json) as here:
-        wanted = [here.workspace.find(n) for n in names or []] or list(here.workspace.artifacts())
-        chain = list({(a.kind, a.fingerprint): a for w in wanted for a in ancestry(w)}.values())
-        aliases = {fingerprint: n for n, (_, fingerprint) in here.workspace.names().items()}
-        rows = [_cost_row(artifact, aliases) for artifact in chain]
-        if json:
-            here.emit({"stages": rows})
-            return
-        from rich.console import Console
-
-        Console().print(_cost_table(rows))
-
-
 def hash_(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
     """Print the root hash: equal hashes are equal data sets, byte for byte.
 
@@ -199,39 +175,6 @@ def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = Fa
             typer.echo(f"{finding.state:<6} {finding.what:<22} {finding.detail}")
     if any(f.state == "bad" for f in findings):
         raise typer.Exit(1)
-
-
-def _cost_row(artifact: Artifact, aliases: dict[str, str]) -> dict[str, Any]:
-    entry = artifact.cost()
-    return {
-        "kind": artifact.kind,
-        "name": aliases.get(artifact.fingerprint, artifact.fingerprint[:12]),
-        **{k: entry.get(k, 0) for k in ("wall_s", "cpu_s", "gpu_s", "peak_rss_bytes")},
-        "bytes": artifact.bytes,
-        "usage": entry["usage"],
-    }
-
-
-def _cost_table(rows: list[dict[str, Any]]) -> Any:
-    from rich.table import Table
-
-    table = Table(show_edge=False, header_style="bold", pad_edge=False)
-    for heading in ("stage", "name"):
-        table.add_column(heading)
-    for heading in ("wall", "CPU", "GPU", "peak memory", "stored"):
-        table.add_column(heading, justify="right")
-    table.add_column("counted")
-    for row in rows:
-        usage = ", ".join(f"{k.replace('_', ' ')} {v:,.0f}" for k, v in row["usage"].items())
-        seconds = [f"{row[k]:.2f} s" for k in ("wall_s", "cpu_s", "gpu_s")]
-        memory = words.size(row["peak_rss_bytes"])
-        table.add_row(row["kind"], row["name"], *seconds, memory, words.size(row["bytes"]), usage)
-    totals = [f"{sum(r[k] for r in rows):.2f} s" for k in ("wall_s", "cpu_s", "gpu_s")]
-    largest = words.size(max((r["peak_rss_bytes"] for r in rows), default=0))
-    stored = words.size(sum(r["bytes"] for r in rows))
-    table.add_section()
-    table.add_row("total", "", *totals, largest, stored, "")
-    return table
 
 
 def summary(

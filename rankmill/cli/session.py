@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rankmill.cli import progress, streams
+from rankmill.cli.books import CommandBooks, keeping_books
 from rankmill.stages import DEFAULT_WORKSPACE as WORKSPACE
 from rankmill.study import words
 
@@ -57,13 +58,15 @@ class Session:
     workspace: Workspace
     executor: Execution
     as_json: bool
+    books: CommandBooks
     began: float = field(default_factory=time.perf_counter)
 
     def tell(self, artifact: Artifact, name: str | None = None, **more: Any) -> None:
         """Print what came out; `more` goes beside it for machines."""
         seconds = time.perf_counter() - self.began
         if self.as_json:
-            self.emit(facts_of(artifact) | {"name": name, "seconds": round(seconds, 3)} | more)
+            told = {"name": name, "seconds": round(seconds, 3), "command": self.books.told()}
+            self.emit(facts_of(artifact) | told | more)
             return
         label = f"{name} = " if name else ""
         typer.echo(
@@ -91,9 +94,10 @@ def session(
 
     executor = Execution(workers, ray_address, progress.for_stream(sys.stderr))
     with contextlib.ExitStack() as stack:
+        books = stack.enter_context(keeping_books())
         if workers or ray_address:
             stack.enter_context(cluster(max(workers, 1), ray_address))
-        yield Session(Workspace(workspace), executor, json)
+        yield Session(Workspace(workspace), executor, json, books)
 
 
 def counted(artifact: Artifact, *only: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rankmill.cli.books import in_words
 from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
     AddressOption,
@@ -144,7 +145,7 @@ def figures(
 def tell_outcome(here: Session, outcome: Outcome) -> None:
     """Print the table of systems and the sentences that close a run."""
     if here.as_json:
-        here.emit(outcome.as_json())
+        here.emit(outcome.as_json() | {"command": here.books.told()})
         return
     from rich.console import Console
 
@@ -154,3 +155,4 @@ def tell_outcome(here: Session, outcome: Outcome) -> None:
     console.print(table)
     for line in outcome.lines():
         typer.echo(line)
+    typer.echo(in_words(here.books.told()))

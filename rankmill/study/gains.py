@@ -3,13 +3,17 @@
 The pool and its scores are shared by all samplers. A sampler is charged for the runs that its
 strategy names, for the share of the teacher's pairs that those runs found, for its own groups and
 for its students; what was found in the workspace counts as if it had been made. Seconds are those
-of the ledger (processor time of the machine that did the work, accelerators apart), so they
-compare only within one machine.
+of the ledger (processor time of the machine that did the work, compiling and overhead apart;
+accelerators too), so they compare only within one machine.
+
+That is the price of a sampler alone. What the study cost is less, as its samplers share work:
+`charged` splits that (rankmill.study.charges).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +21,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rankmill.mining.runs.run import Run
+from rankmill.study.charges import Charges, lines_of, share_out
 from rankmill.study.results import START, Results, System, Trained
 
 if TYPE_CHECKING:
@@ -25,6 +30,11 @@ if TYPE_CHECKING:
     from rankmill.study.standings import Standings
     from rankmill.training.comparison import Comparison
 
+FIRST = ("compile_s", "start_s")
+"""Lines that whoever comes first pays for all: compiling kernels, importing packages."""
+SECONDS = ("cpu_s", *FIRST, "overhead_s", "gpu_s")
+"""The lines of a ledger that add up to what was spent; elapsed time is none of them."""
+_JOULES = ("cpu_joules", "gpu_joules")
 _GIVEN = {"corpus", "queries", "qrels", "collection"}  # there before any sampler
 
 
@@ -51,7 +61,9 @@ class Spent:
 class Gain:
     """One student on one domain: what it cost, what it gained over its untrained start.
 
-    `front`: no other student of the domain has a larger mean gain for less or the same cost.
+    `spent`: had it been the only one; `charged`: its part of what the study cost, in seconds of
+    processor and accelerator, all lines. `front`: no other student of the domain has a larger mean
+    gain for less or the same cost.
     """
 
     system: System
@@ -59,6 +71,7 @@ class Gain:
     spent: Spent
     gained: Comparison
     front: bool
+    charged: float = 0.0
 
     @property
     def per_hour(self) -> float:
@@ -66,8 +79,11 @@ class Gain:
         return 3600 * self.gained.difference.mean / max(self.spent.seconds, 1e-9)
 
 
-def gains(recipe: Recipe, results: Results, standings: Standings) -> list[Gain]:
-    """Return every student on every domain, cheapest first within a domain."""
+def gains(
+    recipe: Recipe, results: Results, standings: Standings, shares: Charges | None
+) -> list[Gain]:
+    """Return every student on every domain, cheapest first within a domain; `shares`: see
+    `charged`."""
     spent = {s.system: spent_on(recipe, results, s) for s in results.students.values()}
     rows = []
     for domain in standings.domains:
@@ -79,7 +95,8 @@ def gains(recipe: Recipe, results: Results, standings: Standings) -> list[Gain]:
         best = float("-inf")
         for _, system, gained in sorted(students, key=lambda f: (f[0], -f[2].difference.mean)):
             mean = gained.difference.mean
-            rows.append(Gain(system, domain, spent[system], gained, front=mean > best))
+            share = shares.total(system.name, *SECONDS) if shares else 0.0
+            rows.append(Gain(system, domain, spent[system], gained, mean > best, share))
             best = max(best, mean)
     return rows
 
@@ -88,8 +105,7 @@ def spent_on(recipe: Recipe, results: Results, trained: Trained) -> Spent:
     """Return what the students of one sampler and loss would have cost alone."""
     assert results.pool is not None
     assert results.scores is not None
-    named = sources_of(recipe.samplers[trained.sampler]) & set(results.runs)
-    runs = [results.runs[name] for name in (named or results.runs)]
+    runs = _runs_of(recipe, results, trained)
     mined = _behind(runs, stop=())
     pool, scores = results.pool, results.scores
     encoded = _behind([scores], stop=(pool,))
@@ -105,6 +121,52 @@ def spent_on(recipe: Recipe, results: Results, trained: Trained) -> Spent:
         training=sum(map(_seconds, students)) / len(students),
         pairs=pairs,
     )
+
+
+def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> Charges:
+    """Split what the artifacts of a study cost among its students' systems.
+
+    Lines: those of the ledger in seconds and joules, and `found_s`: processor and accelerator
+    seconds of teacher scores that were found and would have been spent. Compiling and
+    importing are work of all.
+    """
+    costs = {a.fingerprint: lines_of(a.cost(), (*SECONDS, *_JOULES)) for a in artifacts}
+    for line in FIRST:
+        costs[line] = {line: math.fsum(lines.pop(line, 0.0) for lines in costs.values())}
+    if results.scores is not None:
+        found = _seconds(results.scores) * (_reused(results.scores) - 1)
+        costs.setdefault(results.scores.fingerprint, {})["found_s"] = found
+    uses = {
+        trained.system.name: {k: w for k, w in used.items() if k in costs}
+        for trained in results.students.values()
+        for used in [_used_by(recipe, results, trained)]
+    }
+    return share_out(costs, uses)
+
+
+def _used_by(recipe: Recipe, results: Results, trained: Trained) -> dict[str, float]:
+    """Return by fingerprint what the students of one system use, with the weight of that use."""
+    assert results.pool is not None
+    assert results.scores is not None
+    runs = _runs_of(recipe, results, trained)
+    drawn = [one.input("groups") for one in trained.seeds.values()]
+    judged = [one for one in results.judged if one.system == trained.system]
+    own = [*trained.seeds.values(), *(one.evaluation for one in judged)]
+    own += [one.run for one in judged]
+    own += [results.groups[trained.sampler], *drawn]
+    if trained.sampler in results.statistics:
+        own.append(results.statistics[trained.sampler])
+    used = dict.fromkeys(_behind(runs, stop=()), 1.0)
+    used |= dict.fromkeys(_behind([results.scores], stop=(results.pool,)), 1.0)
+    used |= {one.fingerprint: 1.0 for one in (*own, results.pool)}
+    pairs = _pairs(results.pool, [Run(run).label for run in runs])[1]
+    return used | {results.scores.fingerprint: float(pairs)}
+
+
+def _runs_of(recipe: Recipe, results: Results, trained: Trained) -> list[Artifact]:
+    """Return the runs that a system's strategy names; all of them where it names none."""
+    named = sources_of(recipe.samplers[trained.sampler]) & set(results.runs)
+    return [results.runs[name] for name in (named or results.runs)]
 
 
 def sources_of(strategy: str) -> set[str]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.mining.store import canonical_json
 from rankmill.study import words
-from rankmill.study.gains import Gain, gains
+from rankmill.study.charges import Charges
+from rankmill.study.gains import Gain, charged, gains
 from rankmill.study.recipe import Recipe
 from rankmill.study.results import FIRST_STAGE, SEARCH, START, TEACHER, Results, System
 from rankmill.study.standings import Standing, Standings, references
@@ -144,7 +145,14 @@ class Outcome:
     @cached_property
     def gains(self) -> list[Gain]:
         """What each student would have cost alone, beside what it gained."""
-        return gains(self.recipe, self.results, self.standings)
+        return gains(self.recipe, self.results, self.standings, self.charges)
+
+    @cached_property
+    def charges(self) -> Charges | None:
+        """What the study cost, and each system's part of it; None where it trained nothing."""
+        if not self.results.students:
+            return None
+        return charged(self.recipe, self.results, self.artifacts)
 
     @property
     def seconds(self) -> float:
@@ -214,6 +222,7 @@ class Outcome:
                     "domain": g.domain,
                     **asdict(g.spent),
                     "seconds": g.spent.seconds,
+                    "charged": g.charged,
                     "gain": g.gained.difference.mean,
                     **words.bounds(g.gained.difference),
                     "per_hour": g.per_hour,
@@ -221,6 +230,7 @@ class Outcome:
                 }
                 for g in self.gains
             ],
+            "charges": self.charges.as_json() if self.charges else None,
             "seconds": self.seconds,
             "roots": roots,
         }
