@@ -146,6 +146,8 @@ def check(
     tables = tables_of(recipe, set_ or [])
     if STUDY in tables:
         study(recipe, set_, dry_run=True, workspace=workspace, json=json)
+        if not json:
+            typer.echo("the study is sound")
         return
     loaded = recipe_of(tables, str(recipe))
     with session(workspace, json=json) as here:

@@ -100,7 +100,7 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
         "Means with 95 % intervals; differences are paired over queries and seeds, with p after "
         "Holm over this table’s column."
     )
-    return Table(f"{panel.domain} ({panel.kind})", columns, rows, len(axes), say)
+    return Table(f"{panel.title} ({panel.kind})", columns, rows, len(axes), say)
 
 
 def _gains(outcome: StudyOutcome, panel: Panel) -> Table:
@@ -114,7 +114,7 @@ def _gains(outcome: StudyOutcome, panel: Panel) -> Table:
         "processor and accelerator. On the front is whom no cell beats for less or the same cost, "
         "by the means; the verdict is the test’s."
     )
-    return Table(f"Cost against gain, {panel.domain}", columns, rows, len(axes), say)
+    return Table(f"Cost against gain, {panel.title}", columns, rows, len(axes), say)
 
 
 def _spent(gain: CellGain) -> Iterator[str]:

@@ -166,9 +166,10 @@ def _factor(name: str, given: Any, levels: Mapping[str, Sequence[str]], where: s
     for member in (one for members in chosen.values() for one in members):
         if member not in levels[axis]:
             raise UsageError(
-                f"study.factors.{name}: {axis} has no level {member!r}",
+                f"study.factors.{name}: no cell has the {axis} {member!r}",
                 where=where,
-                do=names.nearest(str(member), list(levels[axis])),
+                do=f"{names.nearest(str(member), list(levels[axis]))}; study.only and "
+                "study.without may have left it out",
             )
     return Factor(name, axis, chosen)
 

@@ -66,10 +66,10 @@ def _effects(
         if len(found) != 1:
             said = "no cell" if not found else f"{len(found)} cells"
             reason = f"{a.name} {pair[0]} with {b.name} {pair[1]} has {said} judged alike"
-            return Effects(panel.domain, others, (), reason)
+            return Effects(panel.title, others, (), reason)
     if len(seeds) > 1:
         reason = f"cells have {min(seeds)} to {max(seeds)} seeds: some were stopped"
-        return Effects(panel.domain, others, (), reason)
+        return Effects(panel.title, others, (), reason)
     measure = panel.engine.study.measures[0]
     table = np.stack(
         [
@@ -78,4 +78,4 @@ def _effects(
         ]
     )
     levels = list(a.levels), list(b.levels)
-    return Effects(panel.domain, others, tuple(two_factors(table, (a.name, b.name), levels)))
+    return Effects(panel.title, others, tuple(two_factors(table, (a.name, b.name), levels)))

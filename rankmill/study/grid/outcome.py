@@ -272,7 +272,7 @@ class StudyOutcome:
     def lines(self) -> Iterator[str]:
         """Yield what the command prints: cells by domain, cheapest first, then the notes."""
         for panel in self.panels:
-            yield f"{panel.domain} ({panel.kind}), {self.study.measures[0]}, cheapest first:"
+            yield f"{panel.title} ({panel.kind}), {self.study.measures[0]}, cheapest first:"
             mine = [g for g in self.gains if g.domain == panel.domain and g.cell in panel.cells]
             wide = max(len(g.cell.name) for g in mine)
             for gain in mine:

@@ -38,8 +38,12 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """The domain, with the levels that tell it from other data of that name."""
-        return self.domain
+        """The domain, with the levels that its cells alone have where other cells are judged by
+        other queries."""
+        several = {axis for axis, levels in self.engine.study.levels.items() if len(levels) > 1}
+        levels = {axis: {cell.levels[axis] for cell in self.cells} for axis in several}
+        own = [axis for axis in self.cells[0].levels if axis in several and len(levels[axis]) == 1]
+        return ", ".join([self.domain, *(self.cells[0].levels[axis] for axis in own)])
 
     def judged(self, cell: Cell) -> list[Judged]:
         """Return how the students of a cell were judged, a seed each."""

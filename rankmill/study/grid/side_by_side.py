@@ -57,6 +57,12 @@ def train_side_by_side(
         unit="students",
         timed=False,
     )
+    train = study.variants[0].recipe.options["train"]
+    if not on_gpu and executor.workers > 1 and train["threads"] is None:
+        executor.progress.announce(
+            f"{executor.workers} students at a time, {processors()} threads each: "
+            "train.threads = 1 lets each have a processor of its own, and is another student"
+        )
     try:
         executor.execute(Job(stage, shards, 0, folder, folder), _nothing)
     finally:
