@@ -16,7 +16,6 @@ from rankmill.study.grid.outcome import CellGain, StudyOutcome
 from rankmill.study.grid.panels import Panel
 from rankmill.study.results import BM25, START
 from rankmill.training.comparison import Comparison
-from rankmill.training.evaluation import mean_of_defined
 from rankmill.training.significance import Interval, t_interval
 
 
@@ -92,7 +91,8 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
         below = panel.below_best.get(cell.number)
         row.append("best" if below is None else _difference(below))
         for measure in measures[1:]:
-            row.append(number(mean_of_defined(panel.values(cell, measure))))
+            mean = panel.mean(cell, measure)
+            row.append("–" if mean is None else number(mean))
         rows.append(row)
     columns = [*axes, measures[0], "seeds", "against untrained start", "against BM25"]
     columns += ["against the best", *measures[1:]]

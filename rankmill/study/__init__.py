@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import ModuleType
 from typing import Any
@@ -12,9 +13,8 @@ class _Verb(ModuleType):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Carry out a study: `rankmill.api.study`."""
-        from rankmill.api import study
-
-        return study(*args, **kwargs)
+        api = importlib.import_module("rankmill.api")  # which stands on this folder
+        return api.study(*args, **kwargs)
 
 
 sys.modules[__name__].__class__ = _Verb

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,14 @@ from studies import study_place
 import rankmill as rm
 from rankmill.mining.actors import INLINE
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.study_values import report_of
 from rankmill.study.grid import load_study, run_study
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
+from rankmill.study.run import Pipeline
 from rankmill.training.evaluation import Evaluation
 
 
@@ -210,6 +213,17 @@ def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
         run_study(study, Workspace(tmp_path / "work"), INLINE)
     assert "evaluate.domains.late" in str(refused.value)
     assert not list((tmp_path / "work").glob("run/*"))
+
+
+def test_a_target_gives_the_same_groups_other_labels(made):
+    track = made.engine.tracks[0]
+    soft = replace(track.recipe, target="temperature(T=2)")
+    groups = Pipeline(soft, Workspace("work"), INLINE).groups_for(track.results, "bm25", 1)
+    plain = track.results.groups["bm25"]
+    assert plain.fingerprint in groups.inputs.values()
+    given, said = (Groups(one).part(0) for one in (plain, groups))
+    np.testing.assert_array_equal(given.doc, said.doc)
+    assert (given.score != said.score).any()
 
 
 @pytest.mark.forks

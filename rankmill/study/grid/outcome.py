@@ -16,10 +16,10 @@ from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
-from rankmill.study.grid.panels import Panel, panels_of
+from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
 from rankmill.study.results import BM25, START, Trained
 from rankmill.training.comparison import Comparison
-from rankmill.training.evaluation import Evaluation, mean_of_defined
+from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval
 
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ class StudyOutcome:
         row: dict[str, Any] = {"study": self.study.name, "cell": cell.name, **cell.levels}
         row |= {"domain": panel.domain, "kind": panel.kind, "measure": measure}
         row |= {
-            "mean": mean_of_defined(values) if not np.isnan(values).all() else None,
+            "mean": mean_or_none(values),
             "low": found and found.low,
             "high": found and found.high,
             "over": found.over if found else "no interval: undefined for some queries",
             "n_queries": values.shape[1],
             "seeds": seeds,
-            "by_seed": [mean_of_defined(one) for one in values],
+            "by_seed": [mean_or_none(one) for one in values],
         }
         row |= self._against(panel, cell) if measure == self.study.measures[0] else _NOT_COMPARED
         for name in COUNTED:

@@ -14,7 +14,7 @@ from rankmill.study.grid.design import Cell
 from rankmill.study.grid.engine import Engine
 from rankmill.study.results import BM25, FIRST_STAGE, START, Judged, Role
 from rankmill.training.comparison import Comparison, compare
-from rankmill.training.evaluation import Evaluation
+from rankmill.training.evaluation import Evaluation, mean_of_defined
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class Panel:
     def values(self, cell: Cell, measure: str) -> np.ndarray:
         """Return the per-query values of a cell's students, [seeds, queries]."""
         return np.stack([_values(judged.evaluation, measure) for judged in self.judged(cell)])
+
+    def mean(self, cell: Cell, measure: str) -> float | None:
+        """Return the mean over seeds and queries; None where no query has a value."""
+        return mean_or_none(self.values(cell, measure))
 
     def reference(self, cell: Cell, role: Role) -> Judged | None:
         """Return the untrained start, the first stage, BM25 or the teacher of a cell's variant."""
@@ -131,6 +135,11 @@ def panels_of(engine: Engine) -> Iterator[Panel]:
                 by_judge.setdefault(made.inputs["qrels"], []).append(cell)
         for cells in by_judge.values():
             yield Panel(engine, domain, tuple(cells))
+
+
+def mean_or_none(values: np.ndarray) -> float | None:
+    """Return the mean of the values that are defined; None where none is."""
+    return None if np.isnan(values).all() else mean_of_defined(values)
 
 
 def _values(evaluation: Artifact, measure: str) -> np.ndarray:

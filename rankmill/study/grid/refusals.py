@@ -10,6 +10,8 @@ from rankmill.study.check import check_recipe
 from rankmill.study.grid.declared import Race, for_choosing
 from rankmill.study.grid.design import Study
 from rankmill.study.recipe import Recipe
+from rankmill.training.measures import parse_measures
+from rankmill.training.pair_risk import PairRisk
 
 
 def check_study(study: Study, known_run: Callable[[str], bool] = lambda name: False) -> None:
@@ -78,6 +80,12 @@ def _check_race(race: Race, recipe: Recipe) -> None:
             f"race.measure={race.measure} is not measured",
             where=where,
             do=f"{names.nearest(race.measure, recipe.measured)}, or add it to evaluate.measures",
+        )
+    if race.measure is not None and isinstance(parse_measures(race.measure)[0], PairRisk):
+        raise UsageError(
+            f"race.measure={race.measure}: the best of a risk has the least",
+            where=where,
+            do="name a measure of which more is better",
         )
     if race.after >= len(recipe.seeds):
         raise UsageError(

@@ -46,13 +46,15 @@ def key_of(*said: Any) -> str:
 class Track:
     """One variant's way through its stages in one workspace, step by step.
 
-    `groups`, `students` and `judged` hold what cells made, by (cell number, place of the seed).
+    `groups`, `students` and `judged` hold what cells made, by (cell number, place of the seed);
+    `results`, which the first step makes, what they share.
     """
+
+    results: Results
 
     def __init__(self, variant: Variant, workspace: Workspace, executor: Execution):
         self.recipe, self.levels = variant.recipe, variant.levels
         self.pipeline = Pipeline(variant.recipe, workspace, executor)
-        self.results: Results = None  # type: ignore[assignment]  # the first step sets it
         self.references: dict[str, list[Judged]] = {}
         self.groups: dict[tuple[int, int], Artifact] = {}
         self.students: dict[tuple[int, int], Artifact] = {}
