@@ -723,7 +723,7 @@ class _Supervisor:
         now = self.clock()
         for slot in range(len(self.slots)):
             running = next((f for f in self.flights.values() if f.slot == slot), None)
-            if running is None:
+            if running is None or not self.job.stage.timed:
                 continue
             limit = self.deadlines.of(running.shard, first=slot not in self.warm)
             if now - running.started > limit:

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from rankmill import stages
 from rankmill.designs import orthogonality
@@ -29,6 +30,9 @@ from rankmill.mining.statistics.alone import measure_scores
 from rankmill.mining.statistics.summaries.summary import summarise
 from rankmill.mining.store import Workspace
 from rankmill.request import Request
+
+if TYPE_CHECKING:
+    from rankmill.study.grid.outcome import StudyOutcome
 
 Options = ParamSpec("Options")
 Made = TypeVar("Made")
@@ -122,6 +126,31 @@ import_scores = verb(stages.ImportScores)
 import_groups = verb(stages.ImportGroups)
 
 
+def study(
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    workspace: Workspace | str | Path = stages.DEFAULT_WORKSPACE,
+    to: str | Path | None = None,
+    executor: Execution | None = None,
+) -> StudyOutcome:
+    """Run a recipe for every combination of the axes of its `[study]` (docs/studies.md).
+
+    `overrides` are texts such as "train.documents=20000"; `to` is a folder for the report and every
+    number. The result has them as polars frames, `cells` and `queries`, and the findings:
+    `gains`, `effects`, `notes`. Raises UsageError, before any data is read, for what cannot work.
+    """
+    from rankmill.report.study_files import write_study
+    from rankmill.study.grid import load_study, run_study
+
+    asked = load_study(Path(recipe), overrides)
+    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    outcome = run_study(asked, place, executor or Execution())
+    if to is not None:
+        write_study(outcome, to)
+    return outcome
+
+
 def _alone(name: str) -> Callable[..., Any]:
     """Make the function that measures a user's own score lists with one statistic."""
 
@@ -176,6 +205,7 @@ __all__ = [
     "score_variance",
     "select",
     "stats",
+    "study",
     "subsample",
     "summarise",
     "survey",

@@ -24,7 +24,7 @@ from ..mining.models.precision import device
 from ..mining.store import Artifact
 from .allocator import keep_freed_memory
 from .blend import Blend, artifacts_of
-from .budget import Budget, budget_of
+from .budget import Budget, budget_of, positions_of
 from .checkpoints import load_checkpoint, save_checkpoint
 from .layers import compile_network, recompute_layers
 from .losses import Loss
@@ -71,7 +71,7 @@ class Training:
         self.telemetry = Telemetry()
         self.network: Network | None = None
         self.size = groups.size if settings.negatives is None else settings.negatives + 1
-        self.positions = max(1, math.ceil(settings.documents / self.size))  # groups seen in all
+        self.positions = positions_of(settings.documents, self.size)  # groups seen in all
         self.steps = math.ceil(self.positions / settings.batch)
         self.micro = self._groups_at_a_time()
         self._check_tokens()

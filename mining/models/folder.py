@@ -128,8 +128,7 @@ def _resolved(path: Path, found: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
     fingerprint = digest.hexdigest()
     kind = config.get("model_type", "model")
     width = next((config[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in config), 0)
-    named = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
-    layers = next((config[k] for k in named if k in config), 0)
+    layers = layers_of(config)
     return ModelFolder(
         path=path,
         fingerprint=fingerprint,
@@ -137,6 +136,12 @@ def _resolved(path: Path, found: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
         config=config,
         tokenizer_hash=_tokenizer_hash(path),
     )
+
+
+def layers_of(config: Mapping[str, Any]) -> int:
+    """Return how many layers a checkpoint's configuration says it has; 0 where it says nothing."""
+    named = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
+    return int(next((config[k] for k in named if k in config), 0))
 
 
 def _deciding_files(path: Path) -> list[Path]:

@@ -78,7 +78,8 @@ class Stage:
     `allow` queries in all; parts with such queries stay open unless they are allowed. `together`
     tells what a shard works on, a range of documents say: an actor goes on with what it has open.
     `poisoned` writes, in the place of a worker that it killed three times, a shard of one key: it
-    drops the key's query for one of the reasons in `quarantine`.
+    drops the key's query for one of the reasons in `quarantine`. `timed=False`: a shard may take as
+    long as it likes; others are taken for hanging after ten times what their peers took.
     """
 
     kind: str
@@ -96,6 +97,7 @@ class Stage:
     allow: int = 0
     together: Callable[[Shard], object] | None = None
     poisoned: Worker | None = None
+    timed: bool = True
 
     def schema_of(self, shard: Shard) -> pa.Schema:
         """Return the schema that the shard's part must have."""

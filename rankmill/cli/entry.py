@@ -31,7 +31,7 @@ from rankmill.mining.errors import (
     UsageError,
 )
 
-WHOLE = (studies.demo, studies.run, studies.check, studies.figures)
+WHOLE = (studies.demo, studies.run, studies.study, studies.check, studies.figures)
 LOOK = (
     look.show,
     look.list_,

@@ -1,4 +1,4 @@
-"""Commands that carry out recipes: demo, run, check, figures."""
+"""Commands that carry out recipes: demo, run, study, check, figures."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from rankmill.cli.session import (
 )
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
+    from rankmill.study.grid.outcome import StudyOutcome
+    from rankmill.study.grid.plan import StudyPlan
     from rankmill.study.outcome import Outcome
 
 SetOption = Annotated[
@@ -82,6 +81,55 @@ def run(
         tell_outcome(here, outcome)
 
 
+def study(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder for the report and every number.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    workers: WorkersOption = 0,
+    ray_address: AddressOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a recipe for every combination of the axes of its [study]: plan, budgets, cost and gain.
+
+    What cells share is made once; a study that was stopped goes on by being run again.
+    Example: rankmill study recipes/study.toml --to study
+    """
+    from rankmill.mining.store.files import check_folder_place
+    from rankmill.report.study_files import write_study
+    from rankmill.study.grid import load_study, run_study
+    from rankmill.study.grid.plan import plan_of
+
+    loaded = load_study(recipe, set_ or [])
+    if to is not None:
+        check_folder_place(to, empty=False)  # now, not after hours
+    with session(workspace, workers, ray_address, json) as here:
+        plan = plan_of(loaded, here.workspace)
+        if not json:
+            _tell_lines(plan)
+        if dry_run:
+            if json:
+                here.emit(dict(plan.as_json()))
+            return
+        outcome = run_study(loaded, here.workspace, here.executor)
+        files = [] if to is None else write_study(outcome, to)
+        if json:
+            facts = {"plan": plan.as_json(), **outcome.as_json()}
+            here.emit(facts | {"files": [str(path) for path in files]})
+            return
+        _tell_lines(outcome)
+        for path in files:
+            typer.echo(str(path))
+
+
+def _tell_lines(told: StudyPlan | StudyOutcome) -> None:
+    for line in told.lines():
+        typer.echo(line)
+
+
 def check(
     recipe: RecipeArgument,
     set_: SetOption = None,
@@ -94,9 +142,15 @@ def check(
     Example: rankmill check recipes/nfcorpus.toml --set collection=beir:PATH
     """
     from rankmill.study.plan import plan_of
-    from rankmill.study.recipe import load
+    from rankmill.study.recipe import STUDY, recipe_of, tables_of
 
-    loaded = load(recipe, set_ or [])
+    tables = tables_of(recipe, set_ or [])
+    if STUDY in tables:
+        study(recipe, set_, dry_run=True, workspace=workspace, json=json)
+        if not json:
+            typer.echo("the study is sound")
+        return
+    loaded = recipe_of(tables, str(recipe))
     with session(workspace, json=json) as here:
         plan = plan_of(loaded, here.workspace)
         if json:

@@ -195,6 +195,11 @@ def _check_training(recipe: Recipe) -> None:
     for name, text in recipe.losses.items():
         with _at(recipe, f"train.losses.{name}"):
             LOSSES.parse(text)
+    if recipe.target is not None:
+        from rankmill.mining.derive import TARGETS
+
+        with _at(recipe, "train.target"):
+            TARGETS.parse(recipe.target)
     with _at(recipe, "train"):
         known = set(Settings.__dataclass_fields__)
         Settings(**{k: v for k, v in recipe.options["train"].items() if k in known})

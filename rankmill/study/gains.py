@@ -13,7 +13,7 @@ That is the price of a sampler alone. What the study cost is less, as its sample
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,8 +101,20 @@ def gains(
     return rows
 
 
-def spent_on(recipe: Recipe, results: Results, trained: Trained) -> Spent:
-    """Return what the students of one sampler and loss would have cost alone."""
+def seconds_of(artifact: Artifact) -> float:
+    """Return processor and accelerator seconds that making an artifact took."""
+    cost = artifact.cost()
+    return float(cost["cpu_s"]) + float(cost["gpu_s"] or 0.0)
+
+
+def spent_on(
+    recipe: Recipe,
+    results: Results,
+    trained: Trained,
+    of: Callable[[Artifact], float] = seconds_of,
+) -> Spent:
+    """Return what the students of one sampler and loss would have cost alone; `of` says what of an
+    artifact's cost is summed."""
     assert results.pool is not None
     assert results.scores is not None
     runs = _runs_of(recipe, results, trained)
@@ -111,14 +123,14 @@ def spent_on(recipe: Recipe, results: Results, trained: Trained) -> Spent:
     encoded = _behind([scores], stop=(pool,))
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
-    scoring = _seconds(scores) * _reused(scores) * pairs / max(asked, 1)
+    scoring = of(scores) * _reused(scores) * pairs / max(asked, 1)
     groups = results.groups[trained.sampler]
     students = list(trained.seeds.values())
     return Spent(
-        mining=sum(map(_seconds, mined.values())),
-        teacher=scoring + sum(_seconds(a) for key, a in encoded.items() if key not in paid),
-        groups=_seconds(groups),
-        training=sum(map(_seconds, students)) / len(students),
+        mining=sum(map(of, mined.values())),
+        teacher=scoring + sum(of(a) for key, a in encoded.items() if key not in paid),
+        groups=of(groups),
+        training=sum(map(of, students)) / len(students),
         pairs=pairs,
     )
 
@@ -134,7 +146,7 @@ def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> 
     for line in FIRST:
         costs[line] = {line: math.fsum(lines.pop(line, 0.0) for lines in costs.values())}
     if results.scores is not None:
-        found = _seconds(results.scores) * (_reused(results.scores) - 1)
+        found = seconds_of(results.scores) * (_reused(results.scores) - 1)
         costs.setdefault(results.scores.fingerprint, {})["found_s"] = found
     uses = {
         trained.system.name: {k: w for k, w in used.items() if k in costs}
@@ -217,8 +229,3 @@ def _reused(scores: Artifact) -> float:
     usage = scores.cost()["usage"]
     asked, scored = usage.get("pairs_asked", 0), usage.get("pairs_scored", 0)
     return asked / scored if 2 * scored >= asked > 0 else 1.0
-
-
-def _seconds(artifact: Artifact) -> float:
-    cost = artifact.cost()
-    return float(cost["cpu_s"]) + float(cost["gpu_s"] or 0.0)

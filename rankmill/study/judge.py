@@ -3,7 +3,7 @@ and every student beside one another, and declared families of comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -44,43 +44,84 @@ class Judging:
 
     def judge(self, results: Results) -> None:
         """Evaluate every system on every domain, then compare."""
-        measures = " ".join(self.recipe.measured)
-        for domain, where in self.recipe.domains.items():
-            other = where.collection and where.collection != self.recipe.collection
-            held = self.collect(where.collection) if other else results.collection
-            for system, seed, run in self._systems(results, domain, held):
-                judged = stages.Evaluate(
-                    run, measures=measures, ties=self._option("ties"), executor=self.executor
-                ).make()
-                results.judged.append(Judged(system, domain, run, judged, seed))
+        students = [
+            (system, seed, student)
+            for system, trained in results.students.items()
+            for seed, student in trained.seeds.items()
+        ]
+        for domain in self.recipe.domains:
+            held = self.held(results, domain)
+            there, searching = self._there(domain, held)
+            mine = [self._reranking(domain, held, *one) for one in students]
+            itself = students if self.recipe.retrieve else []
+            search = [self._searching(domain, held, *one) for one in itself]
+            for ranked in (*there, *mine, *searching, *search):
+                results.judged.append(self._evaluated(domain, *ranked))
             self._compare(results, domain)
 
-    def _systems(self, results: Results, domain: str, held: Collection) -> Iterator[Ranked]:
-        """Yield every system's run on one domain."""
+    def references(self, results: Results, domain: str) -> list[Judged]:
+        """Evaluate on one domain what no student of the recipe is."""
+        there, searching = self._there(domain, self.held(results, domain))
+        return [self._evaluated(domain, *ranked) for ranked in (*there, *searching)]
+
+    def student(
+        self, results: Results, domain: str, system: System, seed: int, student: Artifact
+    ) -> list[Judged]:
+        """Evaluate one student on one domain, and its own search where the recipe has students
+        search."""
+        held = self.held(results, domain)
+        ways = [self._reranking, *([self._searching] if self.recipe.retrieve else [])]
+        return [self._evaluated(domain, *way(domain, held, system, seed, student)) for way in ways]
+
+    def held(self, results: Results, domain: str) -> Collection:
+        """Return the collection of a domain."""
+        other = self.recipe.domains[domain].collection
+        is_other = other and other != self.recipe.collection
+        return self.collect(other) if is_other else results.collection
+
+    def _evaluated(self, domain: str, system: System, seed: int | None, run: Artifact) -> Judged:
+        measures = " ".join(self.recipe.measured)
+        asked = stages.Evaluate(
+            run, measures=measures, ties=self._option("ties"), executor=self.executor
+        )
+        return Judged(system, domain, run, asked.make(), seed)
+
+    def _there(self, domain: str, held: Collection) -> tuple[list[Ranked], list[Ranked]]:
+        """Return the runs of what is no student, and those of what searches the corpus itself."""
         recipe = self.recipe
         split, text = recipe.domains[domain].split, recipe.first_stage_of(domain)
         first = self._mined(text, held, split)
-        yield System(FIRST_STAGE), None, first
+        there: list[Ranked] = [(System(FIRST_STAGE), None, first)]
         if {recipe.first_stage_of(d).partition("(")[0] for d in recipe.domains} != {"bm25"}:
-            yield System(BM25), None, self._mined(BM25_SOURCE, held, split)
+            there.append((System(BM25), None, self._mined(BM25_SOURCE, held, split)))
         teacher = names.parse(self.recipe.teacher)
         by_teacher = names.Call("rerank", named=(("teacher", teacher), ("of", first.fingerprint)))
         answered = self._mined(str(by_teacher), held, split)
         if any(part.offsets[-1] for part in Run(answered).parts()):
-            yield System(TEACHER), None, answered  # scores read from a file may know none of these
+            # scores read from a file may know none of these
+            there.append((System(TEACHER), None, answered))
         start = self._start()
-        yield System(START), None, self._reranked(start, first)
-        for system, trained in results.students.items():
-            for seed, student in trained.seeds.items():
-                yield system, seed, self._reranked(student, first)
+        there.append((System(START), None, self._reranked(start, first)))
         if not recipe.retrieve:
-            return
+            return there, []
+        itself: list[Ranked] = []
         if (search := searching(teacher)) is not None:
-            yield System(TEACHER, searches=True), None, self._mined(search, held, split)
-        yield System(START, searches=True), None, self._retrieved(start, held, split)
-        for system, trained in results.students.items():
-            for seed, student in trained.seeds.items():
-                yield replace(system, searches=True), seed, self._retrieved(student, held, split)
+            itself.append((System(TEACHER, searches=True), None, self._mined(search, held, split)))
+        itself.append((System(START, searches=True), None, self._retrieved(start, held, split)))
+        return there, itself
+
+    def _reranking(
+        self, domain: str, held: Collection, system: System, seed: int, student: Artifact
+    ) -> Ranked:
+        split = self.recipe.domains[domain].split
+        first = self._mined(self.recipe.first_stage_of(domain), held, split)
+        return system, seed, self._reranked(student, first)
+
+    def _searching(
+        self, domain: str, held: Collection, system: System, seed: int, student: Artifact
+    ) -> Ranked:
+        split = self.recipe.domains[domain].split
+        return replace(system, searches=True), seed, self._retrieved(student, held, split)
 
     def _compare(self, results: Results, domain: str) -> None:
         """Test two families: students against what was there, and samplers within one loss."""

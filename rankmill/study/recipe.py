@@ -22,6 +22,7 @@ from rankmill.mining.options import Field, count_of, options_of
 from rankmill.stages import REQUESTS
 
 BM25_SOURCE = "bm25(k1=0.9,b=0.4)"
+STUDY = "study"  # the section of a recipe that says what is varied: rankmill/study/grid
 REQUIRED: Any = object()
 
 
@@ -29,7 +30,7 @@ REQUIRED: Any = object()
 class Key:
     """A key that only recipes have: its type, default, and what it says."""
 
-    kind: Any  # str, int, bool; dict or list of them
+    kind: Any  # str, int, float, bool; dict or list of them
     default: Any
     help: str
 
@@ -100,6 +101,7 @@ SECTIONS = {
             "losses": Key(dict, {}, "Several losses by short name, instead of loss."),
             "seeds": Key(list, [], "Training seeds, a student for each; default: the seed."),
             "redraw": Key(bool, False, "Each training seed draws its groups anew."),
+            "target": Key(str, None, "Labels in the teacher's place: temperature(T=2), smooth, …"),
             "settings": Key(dict, {}, "Options of this section, gathered in a table."),
         },
     ),
@@ -155,6 +157,7 @@ class Recipe:
     losses: Mapping[str, str]
     seeds: Sequence[int]
     redraw: bool
+    target: str | None
     first_stage: str
     retrieve: bool
     domains: Mapping[str, Domain]
@@ -197,13 +200,28 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises BadInput for a file that cannot be read and UsageError for a bad key or value.
     """
+    data = tables_of(path, overrides)
+    if STUDY in data:
+        raise UsageError(
+            "this recipe has a [study]: it is several recipes",
+            where=path,
+            do=f"rankmill study {path}, or take the section out",
+        )
+    return recipe_of(data, str(path))
+
+
+def tables_of(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read the tables of a recipe file, with what `--set key=value` puts in their place.
+
+    Raises BadInput for a file that cannot be read.
+    """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadInput("there is no such recipe", where=path, do="see recipes/ for some") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"the recipe is not valid TOML: {error}", where=path) from error
-    return recipe_of(_overridden(data, overrides), str(path))
+    return _overridden(data, overrides)
 
 
 def builtin(name: str) -> Recipe:
@@ -214,8 +232,8 @@ def builtin(name: str) -> Recipe:
 
 def recipe_of(data: Mapping[str, Any], where: str) -> Recipe:
     """Read a recipe's tables; raises UsageError for the first key or value that does not fit."""
-    _refuse_unknown("", data, [*TOP, *SECTIONS], where)
-    top = _own("", TOP, data, where)
+    refuse_unknown("", data, [*TOP, *SECTIONS], where)
+    top = own_of("", TOP, data, where)
     tables = {name: _table(data, name, where) for name in SECTIONS}
     trains = "train" in data
     if trains:
@@ -226,9 +244,9 @@ def recipe_of(data: Mapping[str, Any], where: str) -> Recipe:
         if name == "train" and not trains:
             kept[name], own[name] = {}, {k: key.default for k, key in section.own.items()}
             continue
-        _refuse_unknown(name, tables[name], section.keys, where)
+        refuse_unknown(name, tables[name], section.keys, where)
         kept[name] = _options(name, section, tables[name], where)
-        own[name] = _own(name, section.own, tables[name], where)
+        own[name] = own_of(name, section.own, tables[name], where)
     loss = str(kept["train"].pop("loss", ""))
     losses = own["train"]["losses"]
     if losses and "loss" in tables["train"]:
@@ -261,6 +279,7 @@ def recipe_of(data: Mapping[str, Any], where: str) -> Recipe:
         losses=(losses or {loss.partition("(")[0]: loss}) if trains else {},
         seeds=seeds or [top["seed"]],
         redraw=own["train"]["redraw"],
+        target=own["train"]["target"],
         first_stage=own["evaluate"]["first_stage"],
         retrieve=own["evaluate"]["retrieve"],
         domains=_domains(own["evaluate"]["domains"], where),
@@ -280,7 +299,7 @@ def _gathered(train: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return [train] with the keys of [train.settings]."""
     settings = _table(train, "settings", where)
     known = SECTIONS["train"].options
-    _refuse_unknown("train.settings", settings, list(known), where)
+    refuse_unknown("train.settings", settings, list(known), where)
     twice = sorted(settings.keys() & train.keys())
     if twice:
         raise UsageError(
@@ -291,9 +310,10 @@ def _gathered(train: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {k: v for k, v in train.items() if k != "settings"} | dict(settings)
 
 
-def _refuse_unknown(
+def refuse_unknown(
     section: str, table: Mapping[str, Any], known: Sequence[str], where: str
 ) -> None:
+    """Raise UsageError, with the nearest name, for a key that a section does not know."""
     for key in table:
         if key not in known:
             full = f"{section}.{key}" if section else key
@@ -333,9 +353,10 @@ def _number(option: Field, value: Any) -> Any:
     return value
 
 
-def _own(
+def own_of(
     name: str, keys: Mapping[str, Key], table: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
+    """Return the values of a table's own keys, checked, gaps filled with their defaults."""
     made = {}
     for key, known in keys.items():
         full = f"{name}.{key}" if name else key
@@ -345,6 +366,8 @@ def _own(
             made[key] = known.default
             continue
         value = table[key]
+        if known.kind is float and type(value) is int:
+            value = float(value)
         if isinstance(value, bool) != (known.kind is bool) or not isinstance(value, known.kind):
             raise UsageError(
                 f"recipe key {full!r}: {value!r} is not {_SAID[known.kind]}",
@@ -364,6 +387,7 @@ def _own(
 _SAID = {
     str: "a text",
     int: "a whole number",
+    float: "a number",
     bool: "true or false",
     dict: "a table",
     list: "a list",
@@ -388,8 +412,8 @@ def _domains(tables: Mapping[str, Any] | None, where: str) -> dict[str, Domain]:
         full = f"evaluate.domains.{name}"
         if not isinstance(table, dict):
             raise UsageError(f"recipe key {full!r} is a table", where=where, do=f"write [{full}]")
-        _refuse_unknown(full, table, list(DOMAIN), where)
-        made[name] = Domain(**_own(full, DOMAIN, table, where))
+        refuse_unknown(full, table, list(DOMAIN), where)
+        made[name] = Domain(**own_of(full, DOMAIN, table, where))
     return made
 
 

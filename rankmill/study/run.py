@@ -105,11 +105,16 @@ class Pipeline:
             statistics = self._measured(groups, name, labels)
         return groups, statistics
 
-    def _groups_for(self, results: Results, sampler: str, seed: int) -> Artifact:
-        """Return the groups that a training seed sees: the sampler's, or drawn anew for it."""
-        if not self.recipe.redraw or seed == self.recipe.seed:
-            return results.groups[sampler]
-        return self._drawn(results, sampler, seed, f"{sampler}-groups-seed{seed}")[0]
+    def groups_for(self, results: Results, sampler: str, seed: int) -> Artifact:
+        """Return the groups that a training seed sees: the sampler's, or drawn anew for it; with
+        the recipe's own target in the place of the teacher's scores."""
+        groups, name = results.groups[sampler], f"{sampler}-groups"
+        if self.recipe.redraw and seed != self.recipe.seed:
+            name += f"-seed{seed}"
+            groups = self._drawn(results, sampler, seed, name)[0]
+        if self.recipe.target is None:
+            return groups
+        return stages.Retarget(groups, self.recipe.target, **self._named(f"{name}-target")).make()
 
     def _measured(self, groups: Artifact, name: str, labels: dict[str, str]) -> Artifact:
         options = dict(self.recipe.options["statistics"])
@@ -122,22 +127,33 @@ class Pipeline:
 
     def train(self, results: Results, sampler: str, loss: str) -> Trained:
         """Return the students of one sampler and loss, one per training seed."""
-        several = len(self.recipe.losses) > 1
-        system = System(STUDENT, sampler, loss if several else "")
-        alias, students = system.trained_as.replace(", ", "-"), {}
-        for place, seed in enumerate(self.recipe.seeds):
-            students[seed] = stages.Train(
-                **self.recipe.options["train"],
-                groups=self._groups_for(results, sampler, seed),
-                loss=self.recipe.losses[loss],
-                seed=seed,
-                **self._named(f"{alias}-student" + (f"-seed{seed}" if place else "")),
-            ).make()
-        return Trained(system, sampler, loss, students)
+        students = {s: self.student(results, sampler, loss, s) for s in self.recipe.seeds}
+        return Trained(self.system(sampler, loss), sampler, loss, students)
+
+    def student(self, results: Results, sampler: str, loss: str, seed: int) -> Artifact:
+        """Return the student of one training seed."""
+        alias = self.system(sampler, loss).trained_as.replace(", ", "-")
+        first = seed == self.recipe.seeds[0]
+        return stages.Train(
+            **self.recipe.options["train"],
+            groups=self.groups_for(results, sampler, seed),
+            loss=self.recipe.losses[loss],
+            seed=seed,
+            **self._named(f"{alias}-student" + ("" if first else f"-seed{seed}")),
+        ).make()
+
+    def system(self, sampler: str, loss: str) -> System:
+        """Return what results call the students of one sampler and loss."""
+        return System(STUDENT, sampler, loss if len(self.recipe.losses) > 1 else "")
 
     def judge(self, results: Results) -> None:
         """Evaluate every system on every domain, and compare."""
-        Judging(self.recipe, self.workspace, self.executor, self.collect).judge(results)
+        self.judging.judge(results)
+
+    @property
+    def judging(self) -> Judging:
+        """What judges the recipe's systems."""
+        return Judging(self.recipe, self.workspace, self.executor, self.collect)
 
     @cached_property
     def temperature(self) -> float:

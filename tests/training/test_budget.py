@@ -4,7 +4,7 @@ import pytest
 from training_data import Setting, open_groups, tiny_setting
 
 from rankmill.training import budget
-from rankmill.training.budget import budget_of
+from rankmill.training.budget import budget_of, planned
 from rankmill.training.stream import GroupStream
 
 
@@ -22,13 +22,20 @@ def test_different_pairs_are_counted(setting, monkeypatch, negatives, positions,
     groups = open_groups(setting)
     stream = GroupStream(groups, batch=4, seed=2, negatives=negatives, stop=positions, ahead=0)
     found = budget_of(stream, positions)
-    pairs, seen = set(), 0
+    pairs, positives, queries, seen = set(), set(), set(), 0
     for batch in stream:
-        for query, docs in zip(batch.groups.query, batch.groups.doc, strict=True):
+        g = batch.groups
+        for query, docs, grades in zip(g.query, g.doc, g.grade, strict=True):
             pairs |= {(int(query), int(doc)) for doc in docs}
+            graded = zip(docs, grades, strict=True)
+            positives |= {(int(query), int(doc)) for doc, grade in graded if grade >= 1}
+            queries.add(int(query))
             seen += len(docs)
     assert (found.documents, found.groups, found.stored) == (seen, positions, 60)
     assert found.unique_pairs == len(pairs)
+    assert (found.positives, found.queries) == (len(positives), len(queries))
+    documents = seen - stream.size + 1  # rounded up to whole groups
+    assert planned(groups, documents, seed=2, negatives=negatives) == found
     assert found.epochs == pytest.approx(positions / 60, abs=1e-4)
 
 

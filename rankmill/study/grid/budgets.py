@@ -1,0 +1,52 @@
+"""What every student of a study sees: documents, different pairs, positives and queries.
+
+Counted from the groups and the order of training, before any step of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rankmill.mining.store import Artifact
+from rankmill.study.grid.declared import COUNTED
+from rankmill.study.grid.design import Cell, Study
+from rankmill.study.grid.refusals import no_budget
+from rankmill.study.recipe import Recipe
+
+Seen = Mapping[str, int]
+
+
+def seen_of(recipe: Recipe, groups: Artifact, seed: int) -> Seen:
+    """Return what one student sees of its groups."""
+    from rankmill.mining.groups.format import Groups
+    from rankmill.training.budget import planned
+
+    negatives = recipe.option("train", "negatives")
+    found = planned(
+        Groups(groups), recipe.option("train", "documents"), seed=seed, negatives=negatives
+    )
+    return {name: getattr(found, name) for name in COUNTED}
+
+
+def check_budgets(study: Study, seen: Mapping[int, Sequence[Seen]]) -> None:
+    """Raise UsageError for the cells of which a student does not see what was declared."""
+    missed: dict[str, list[str]] = {}
+    for cell in study.cells:
+        why = dict.fromkeys(one for seed in seen[cell.number] for one in study.budget.missed(seed))
+        if why:
+            missed[cell.name] = list(why)
+    if missed:
+        raise no_budget(missed, study.where)
+
+
+def unequal(cells: Sequence[Cell], seen: Mapping[int, Sequence[Seen]]) -> Iterator[str]:
+    """Say which of the budgets differ between the cells: such cells differ in more than their
+    axes."""
+    for name in COUNTED:
+        counts = [one[name] for cell in cells for one in seen[cell.number]]
+        low, high = min(counts), max(counts)
+        if low != high:
+            yield (
+                f"students do not see equally many {name.replace('_', ' ')}: {low:,} to {high:,}; "
+                "a difference of cells may be one of this"
+            )

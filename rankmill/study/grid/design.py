@@ -1,0 +1,224 @@
+"""What a study is: the recipes that its axes make, its cells, and what was declared beforehand.
+
+A *variant* is the recipe with one level of every axis; a *cell* is a variant with one sampler and
+one loss, of which a student is trained for every seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from rankmill.mining import names
+from rankmill.mining.errors import UsageError
+from rankmill.study.grid.axes import Axis, axes_of, with_keys
+from rankmill.study.grid.declared import (
+    Budget,
+    Factor,
+    Race,
+    budget_of,
+    factors_of,
+    race_of,
+    table_of,
+)
+from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
+
+KEYS = ("axes", "only", "without", "budget", "race", "factors")
+SAMPLER, LOSS = "sampler", "loss"  # the recipe's own axes
+_LONGEST = 90  # characters of a variant's name: aliases have 128
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A recipe of the study, and the level of every axis that made it."""
+
+    recipe: Recipe
+    levels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A variant with one sampler and one loss; `levels` has these two beside those of the axes."""
+
+    number: int
+    variant: int
+    sampler: str
+    loss: str
+    levels: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The cell in words: small, bm25, kl."""
+        return ", ".join(self.levels.values())
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: `recipe` is the first variant's, which all share but for the keys of the axes."""
+
+    where: str
+    name: str
+    title: str
+    axes: Sequence[Axis]
+    variants: Sequence[Variant]
+    cells: Sequence[Cell]
+    budget: Budget
+    race: Race | None
+    factors: Sequence[Factor]
+    written: Mapping[str, Any]
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """Training seeds: every cell has a student for each."""
+        return self.variants[0].recipe.seeds
+
+    @property
+    def levels(self) -> dict[str, list[str]]:
+        """The levels that cells have, by axis, samplers and losses last."""
+        made: dict[str, dict[str, None]] = {}
+        for cell in self.cells:
+            for axis, level in cell.levels.items():
+                made.setdefault(axis, {})[level] = None
+        return {axis: list(levels) for axis, levels in made.items()}
+
+    @property
+    def measures(self) -> list[str]:
+        """What every variant measures; the first is tested."""
+        return self.variants[0].recipe.measured
+
+    def of_variant(self, number: int) -> list[Cell]:
+        """Return the cells of one variant."""
+        return [cell for cell in self.cells if cell.variant == number]
+
+    def with_threads(self, threads: int) -> Study:
+        """Return the study with the number of threads written out where a recipe leaves it open:
+        what another process, which has other processors, must train with."""
+
+        def settled(recipe: Recipe) -> Recipe:
+            train = dict(recipe.options["train"])
+            train["threads"] = train["threads"] or threads
+            return replace(recipe, options={**recipe.options, "train": train})
+
+        variants = [replace(one, recipe=settled(one.recipe)) for one in self.variants]
+        return replace(self, variants=variants)
+
+
+def study_of(data: Mapping[str, Any], where: str) -> Study:
+    """Read a recipe with its `[study]`; raises UsageError for the first thing that does not fit.
+
+    A recipe without the section is a study of its samplers, losses and seeds.
+    """
+    data = dict(data)
+    said = data.pop(STUDY, {})
+    if not isinstance(said, dict):
+        raise UsageError("recipe key 'study' is a table", where=where, do="write [study]")
+    refuse_unknown(STUDY, said, list(KEYS), where)
+    axes = axes_of(table_of("study.axes", said.get("axes", {}), where), where)
+    if "train" not in data:
+        raise UsageError("a study trains students", where=where, do="add [train] with a student")
+    every = product(*(axis.levels for axis in axes))
+    variants = [_variant(data, axes, chosen, where) for chosen in every]
+    cells = _cells(variants, said, where)
+    used = sorted({cell.variant for cell in cells})
+    variants = [variants[number] for number in used]
+    cells = [replace(cell, variant=used.index(cell.variant)) for cell in cells]
+    study = Study(
+        where=where,
+        name=str(data["name"]),
+        title=str(data.get("title") or data["name"]),
+        axes=axes,
+        variants=variants,
+        cells=cells,
+        budget=budget_of(said.get("budget", {}), where),
+        race=race_of(said["race"], where) if "race" in said else None,
+        factors=[],
+        written={**data, STUDY: said} if said else data,
+    )
+    return replace(study, factors=factors_of(said.get("factors", {}), study.levels, where))
+
+
+def _variant(
+    data: Mapping[str, Any], axes: Sequence[Axis], chosen: Sequence[str], where: str
+) -> Variant:
+    """Make the recipe of one level of every axis, named after them."""
+    made = dict(data)
+    for axis, level in zip(axes, chosen, strict=True):
+        made = with_keys(made, axis.levels[level])
+    said = ", ".join(f"{axis.name}={level}" for axis, level in zip(axes, chosen, strict=True))
+    if isinstance(made.get("name"), str) and chosen:
+        made["name"] = "-".join([made["name"], *chosen])
+        if len(made["name"]) > _LONGEST:
+            raise UsageError(
+                f"the name {made['name']!r} is too long for aliases",
+                where=where,
+                do="give the levels of the axes shorter names: tables of name = value",
+            )
+    recipe = recipe_of(made, f"{where} with {said}" if said else where)
+    return Variant(recipe, {a.name: level for a, level in zip(axes, chosen, strict=True)})
+
+
+def _cells(variants: Sequence[Variant], said: Mapping[str, Any], where: str) -> list[Cell]:
+    """Return the cells that `only` and `without` leave."""
+    every = list(_every_cell(variants))
+    levels: dict[str, set[str]] = {}
+    for cell in every:
+        for axis, level in cell.levels.items():
+            levels.setdefault(axis, set()).add(level)
+    only, without = (
+        _conditions(key, said.get(key, []), levels, where) for key in ("only", "without")
+    )
+    kept = [
+        cell
+        for cell in every
+        if (not only or any(_fits(cell, one) for one in only))
+        and not any(_fits(cell, one) for one in without)
+    ]
+    if not kept:
+        raise UsageError(
+            f"study.only and study.without leave none of {len(every)} cells", where=where
+        )
+    return [replace(cell, number=number) for number, cell in enumerate(kept)]
+
+
+def _every_cell(variants: Sequence[Variant]) -> Iterator[Cell]:
+    for number, variant in enumerate(variants):
+        for sampler, loss in product(variant.recipe.samplers, variant.recipe.losses):
+            levels = {**variant.levels, SAMPLER: sampler, LOSS: loss}
+            yield Cell(0, number, sampler, loss, levels)
+
+
+Condition = Mapping[str, Sequence[str]]
+
+
+def _conditions(key: str, said: Any, levels: Mapping[str, set[str]], where: str) -> list[Condition]:
+    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
+        raise UsageError(
+            f"study.{key} is a list of tables",
+            where=where,
+            do=f'write {key} = [{{sampler = "bm25", loss = ["kl", "lce"]}}]',
+        )
+    made = []
+    for one in said:
+        wanted = {a: [str(v) for v in (v if isinstance(v, list) else [v])] for a, v in one.items()}
+        for axis, chosen in wanted.items():
+            if axis not in levels:
+                raise UsageError(
+                    f"study.{key}: {axis!r} is no axis",
+                    where=where,
+                    do=names.nearest(axis, list(levels)),
+                )
+            for level in chosen:
+                if level not in levels[axis]:
+                    raise UsageError(
+                        f"study.{key}: axis {axis!r} has no level {level!r}",
+                        where=where,
+                        do=names.nearest(level, sorted(levels[axis])),
+                    )
+        made.append(wanted)
+    return made
+
+
+def _fits(cell: Cell, condition: Condition) -> bool:
+    return all(cell.levels[axis] in chosen for axis, chosen in condition.items())

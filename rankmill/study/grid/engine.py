@@ -1,0 +1,121 @@
+"""A study carried out: what cells share first, budgets before any training, then round by round the
+students, cheapest first.
+
+The state of a study is the workspace: every step finds or makes its artifact, so a study that was
+killed goes on by being run again, and nothing else is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rankmill.mining.actors import Execution
+from rankmill.mining.store import Artifact, Workspace
+from rankmill.study.grid.budgets import Seen, check_budgets, seen_of
+from rankmill.study.grid.design import Cell, Study
+from rankmill.study.grid.racing import Stopped, stopped
+from rankmill.study.grid.refusals import check_study
+from rankmill.study.grid.side_by_side import train_side_by_side
+from rankmill.study.grid.steps import Track
+from rankmill.training.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from rankmill.study.results import Judged
+
+
+class Engine:
+    """Carries out one study in one workspace.
+
+    After `run`: `tracks` by variant, `seen` and `stopped` by cell, and how many seeds each cell
+    has in `trained`.
+    """
+
+    def __init__(self, study: Study, workspace: Workspace, executor: Execution):
+        self.study, self.workspace, self.executor = study, workspace, executor
+        self.tracks = [Track(variant, workspace, executor) for variant in study.variants]
+        self.seen: dict[int, list[Seen]] = {}
+        self.stopped: dict[int, Stopped] = {}
+        self.trained: dict[int, int] = {cell.number: 0 for cell in study.cells}
+
+    def run(self) -> None:
+        """Do, or find, everything; raises UsageError for budgets that cells do not meet."""
+        check_study(self.study, lambda name: name in self.workspace.names())
+        for number, track in enumerate(self.tracks):
+            track.prepare(self.study.of_variant(number))
+        self._count_budgets()
+        for track in self.tracks:
+            track.refer()
+        for place in range(len(self.study.seeds)):
+            self._round(place)
+
+    def _count_budgets(self) -> None:
+        counted: dict[tuple[str, int, str], Seen] = {}
+        for cell in self.study.cells:
+            track = self.tracks[cell.variant]
+            train = track.recipe.options["train"]
+            said = f"{train['documents']} {train['negatives']}"
+            self.seen[cell.number] = []
+            for place, seed in enumerate(track.recipe.seeds):
+                groups = track.groups[cell.number, place]
+                key = groups.fingerprint, seed, said
+                if key not in counted:
+                    counted[key] = seen_of(track.recipe, groups, seed)
+                self.seen[cell.number].append(counted[key])
+        check_budgets(self.study, self.seen)
+
+    def _round(self, place: int) -> None:
+        """Train one more student of every cell that is still in the race."""
+        running = [cell for cell in self.study.cells if cell.number not in self.stopped]
+        running.sort(key=lambda cell: (self._expected(cell, place), cell.number))
+        said = f"round {place + 1} of {len(self.study.seeds)}"
+        if self.executor.workers or self.executor.ray_address:
+            train_side_by_side(self.study, self.workspace, self.executor, running, place)
+        for number, cell in enumerate(running, 1):
+            self.executor.progress.announce(f"{said}, cell {number} of {len(running)}: {cell.name}")
+            self.tracks[cell.variant].one(cell, place)
+            self.trained[cell.number] = place + 1
+        self._race(running, place + 1)
+
+    def _expected(self, cell: Cell, place: int) -> float:
+        """Return what a student may cost: the seconds of the cell's last one, of the first its
+        documents times its layers."""
+        track = self.tracks[cell.variant]
+        if place:
+            cost = track.students[cell.number, place - 1].cost()
+            return float(cost["cpu_s"]) + float(cost["gpu_s"] or 0.0)
+        return float(track.recipe.option("train", "documents") * layers_of(track.recipe.student))
+
+    def _race(self, running: Sequence[Cell], seeds: int) -> None:
+        race = self.study.race
+        if race is None or seeds < race.after or seeds == len(self.study.seeds):
+            return
+        measure = race.measure or self.study.measures[0]
+        values, judges = {}, {}
+        for cell in running:
+            made = self.evaluations(cell, race.domain, seeds)
+            values[cell.number] = np.stack([Evaluation(one).values(measure) for one in made])
+            judges[cell.number] = made[0].inputs["qrels"]
+        for one in stopped(race, measure, values, judges):
+            self.stopped[one.cell] = one
+            name = self.study.cells[one.cell].name
+            self.executor.progress.announce(f"stopped after {seeds} seeds: {name}")
+
+    def evaluations(self, cell: Cell, domain: str, seeds: int) -> list[Artifact]:
+        """Return the evaluations of a cell's re-ranking students on a domain, a seed each."""
+        return [self.judged(cell, place, domain)[0].evaluation for place in range(seeds)]
+
+    def judged(self, cell: Cell, place: int, domain: str) -> list[Judged]:
+        """Return how one student was judged on a domain: re-ranking, then its own search."""
+        return self.tracks[cell.variant].judged[cell.number, place][domain]
+
+
+def layers_of(student: str) -> int:
+    """Return how many layers of its checkpoint a student has."""
+    from rankmill.mining.models import folder
+    from rankmill.training.students import parse_student
+
+    value, model = parse_student(student)
+    return int(getattr(value, "layers", None) or folder.layers_of(model.config))

@@ -1,0 +1,362 @@
+"""What came out of a study: one row per cell, domain and measure; cost against gain; effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rankmill.study import words
+from rankmill.study.gains import Spent, seconds_of, spent_on
+from rankmill.study.grid.budgets import unequal
+from rankmill.study.grid.declared import COUNTED
+from rankmill.study.grid.design import Cell
+from rankmill.study.grid.effects import Effects, effects_of
+from rankmill.study.grid.engine import Engine
+from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
+from rankmill.study.results import BM25, START, Trained
+from rankmill.training.comparison import Comparison
+from rankmill.training.evaluation import Evaluation
+from rankmill.training.significance import t_interval
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from rankmill.mining.store import Artifact
+
+PHASES = ("mining", "teacher", "groups", "training")
+UNITS = ("cpu_s", "gpu_s", "wall_s")
+AGAINST = {START: "start", BM25: "bm25"}
+
+
+@dataclass(frozen=True, slots=True)
+class CellGain:
+    """A cell on one domain: what its student would have cost alone, in processor and accelerator
+    seconds, and what it gained over its untrained start.
+
+    `front`: no other cell of the domain has a larger mean gain for less or the same cost.
+    `below`: its difference from the best cell; None for the best.
+    """
+
+    cell: Cell
+    domain: str
+    spent: Spent
+    gained: Comparison
+    below: Comparison | None
+    front: bool
+
+    @property
+    def per_hour(self) -> float:
+        """Mean gain per hour of processor and accelerator time."""
+        return 3600 * self.gained.difference.mean / max(self.spent.seconds, 1e-9)
+
+    @property
+    def verdict(self) -> str:
+        """How it stands to the best cell of its domain, by the adjusted test."""
+        if self.below is None:
+            return "best"
+        if self.below.p_adjusted < 0.05:
+            return "below the best"
+        return "not distinguishable from the best"
+
+
+class StudyOutcome:
+    """The results of a study with their statistics; nothing here computes a stage."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.study = engine, engine.study
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """The cells beside one another, by domain and judgements."""
+        return list(panels_of(self.engine))
+
+    # ---- tables ----------------------------------------------------------------------------------
+
+    @cached_property
+    def cells(self) -> pl.DataFrame:
+        """One row per cell, domain and measure; lists hold a value per trained seed.
+
+        Levels of the axes; the mean with its interval; against the untrained start and BM25 (first
+        measure); what students saw; root hashes; seconds of processor, accelerator and wall clock,
+        alone and by phase; whether the cell was stopped.
+        """
+        import polars as pl
+
+        rows = [
+            self._row(panel, cell, measure)
+            for panel in self.panels
+            for cell in panel.cells
+            for measure in self.study.measures
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    @cached_property
+    def queries(self) -> pl.DataFrame:
+        """One row per query, system, domain and measure; `seed` is null for what is no student."""
+        import polars as pl
+
+        return pl.concat(list(self._per_query()))
+
+    def _row(self, panel: Panel, cell: Cell, measure: str) -> dict[str, Any]:
+        values = panel.values(cell, measure)
+        undefined = bool(np.isnan(values).any())
+        found = None if undefined else t_interval(values)
+        judged = panel.judged(cell)
+        stopped = self.engine.stopped.get(cell.number)
+        seeds = [int(one.seed) for one in judged if one.seed is not None]
+        row: dict[str, Any] = {"study": self.study.name, "cell": cell.name, **cell.levels}
+        row |= {"domain": panel.domain, "kind": panel.kind, "measure": measure}
+        row |= {
+            "mean": mean_or_none(values),
+            "low": found and found.low,
+            "high": found and found.high,
+            "over": found.over if found else "no interval: undefined for some queries",
+            "n_queries": values.shape[1],
+            "seeds": seeds,
+            "by_seed": [mean_or_none(one) for one in values],
+        }
+        row |= self._against(panel, cell) if measure == self.study.measures[0] else _NOT_COMPARED
+        for name in COUNTED:
+            row[f"{name}_seen"] = [s[name] for s in self.engine.seen[cell.number][: len(seeds)]]
+        row |= self.costs[cell.number]
+        row["stopped"] = stopped is not None
+        row["stopped_after_seeds"] = None if stopped is None else stopped.after
+        row["stopped_because"] = None if stopped is None else self.why(cell)
+        row |= self._roots(panel, cell, len(seeds))
+        return row
+
+    def _against(self, panel: Panel, cell: Cell) -> dict[str, Any]:
+        row = dict(_NOT_COMPARED)
+        for role, compared in panel.against[cell.number].items():
+            name = f"against_{AGAINST[role]}"
+            d = compared.difference
+            row |= {name: d.mean, f"{name}_low": d.low, f"{name}_high": d.high}
+            row[f"{name}_p_holm"] = compared.p_adjusted
+        return row
+
+    def _roots(self, panel: Panel, cell: Cell, seeds: int) -> dict[str, list[str]]:
+        track, places = self.engine.tracks[cell.variant], range(seeds)
+        return {
+            "groups_root": [track.groups[cell.number, p].root_hash for p in places],
+            "student_root": [track.students[cell.number, p].root_hash for p in places],
+            "evaluation_root": [one.evaluation.root_hash for one in panel.judged(cell)],
+        }
+
+    def _per_query(self) -> Iterator[pl.DataFrame]:
+        done: set[str] = set()
+        axes = list(self.study.levels)
+        for panel in self.panels:
+            for cell in panel.cells:
+                track = self.engine.tracks[cell.variant]
+                held = track.pipeline.judging.held(track.results, panel.domain)
+                for place in range(self.engine.trained[cell.number]):
+                    for one in self.engine.judged(cell, place, panel.domain):
+                        system = "student, full retrieval" if one.system.searches else "student"
+                        told = {**cell.levels, "seed": one.seed, "system": system}
+                        yield self._values(one.evaluation, held, panel.domain, told)
+                for one in track.references[panel.domain]:
+                    if one.evaluation.fingerprint not in done:
+                        done.add(one.evaluation.fingerprint)
+                        told = {**dict.fromkeys(axes), "seed": None, "system": one.system.name}
+                        yield self._values(one.evaluation, held, panel.domain, told)
+
+    def _values(
+        self, made: Artifact, held: Any, domain: str, told: Mapping[str, Any]
+    ) -> pl.DataFrame:
+        """Return the values of one evaluation in long form."""
+        import polars as pl
+
+        read = Evaluation(made)
+        wide = pl.DataFrame(
+            {"query_id": held.queries.query_ids(read.query)}
+            | {measure: read.values(measure) for measure in self.study.measures}
+        )
+        long = wide.unpivot(index="query_id", variable_name="measure", value_name="value")
+        types = {"seed": pl.UInt64}
+        named = [
+            pl.lit(value, dtype=types.get(name, pl.String)).alias(name)
+            for name, value in {**told, "domain": domain}.items()
+        ]
+        return long.select(*named, "measure", "query_id", "value")
+
+    # ---- cost ------------------------------------------------------------------------------------
+
+    @cached_property
+    def costs(self) -> dict[int, dict[str, float]]:
+        """By cell the seconds of every phase and unit: its students alone, training per seed."""
+        return {
+            cell.number: {
+                f"{phase}_{unit}": getattr(self._spent(cell, unit), phase)
+                for phase in PHASES
+                for unit in UNITS
+            }
+            for cell in self.study.cells
+        }
+
+    def _spent(self, cell: Cell, unit: str | None = None) -> Spent:
+        def of(artifact: Artifact) -> float:
+            return float(artifact.cost()[unit] or 0.0) if unit else seconds_of(artifact)
+
+        track = self.engine.tracks[cell.variant]
+        seeds = range(self.engine.trained[cell.number])
+        students = {track.recipe.seeds[p]: track.students[cell.number, p] for p in seeds}
+        system = track.pipeline.system(cell.sampler, cell.loss)
+        trained = Trained(system, cell.sampler, cell.loss, students)
+        return spent_on(track.recipe, track.results, trained, of)
+
+    @cached_property
+    def gains(self) -> list[CellGain]:
+        """Every cell on every domain, cheapest first within a domain's judgements."""
+        spent = {cell.number: self._spent(cell) for cell in self.study.cells}
+        rows = []
+        for panel in self.panels:
+            best = float("-inf")
+            gained = {c.number: panel.against[c.number][START] for c in panel.cells}
+            for cell in sorted(
+                panel.cells,
+                key=lambda c: (spent[c.number].seconds, -gained[c.number].difference.mean),  # noqa: B023
+            ):
+                mean = gained[cell.number].difference.mean
+                below = panel.below_best.get(cell.number)
+                told = (cell, panel.domain, spent[cell.number], gained[cell.number], below)
+                rows.append(CellGain(*told, front=mean > best))
+                best = max(best, mean)
+        return rows
+
+    # ---- words -----------------------------------------------------------------------------------
+
+    @cached_property
+    def effects(self) -> list[Effects]:
+        """Main effects and interaction of the declared factors."""
+        return list(effects_of(self.study, self.panels))
+
+    def why(self, cell: Cell) -> str:
+        """Say on what evidence a cell was stopped."""
+        one = self.engine.stopped[cell.number]
+        d = one.difference
+        return (
+            f"{one.measure} on {one.domain} {d.mean:+.4f} ({words.between(d, '+')} {d.scope}) "
+            f"against {self.study.cells[one.best].name}: below {-one.margin:g}"
+        )
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What a reader must know of the numbers."""
+        seeds = len(self.study.seeds)
+        said = []
+        if seeds < 2:
+            said.append(f"Intervals are over queries only; {words.ONE_SEED}.")
+        for line in unequal(self.study.cells, self.engine.seen):
+            said.append(line[0].upper() + line[1:] + ".")
+        for name, wanted in self.study.budget.declared.items():
+            said.append(f"Every student saw {wanted:,} {name.replace('_', ' ')}, as declared.")
+        if self.engine.stopped:
+            count = f"{len(self.engine.stopped)} of {len(self.study.cells)} cells"
+            said.append(
+                f"{count} were stopped early on a development split; their rows rest on fewer "
+                "seeds."
+            )
+        for one in self.effects:
+            if one.reason is not None:
+                said.append(f"No effects of factors on {one.domain}: {one.reason}.")
+        said.append(
+            "The best cell of a domain is named by the queries that judge it; p-values are after "
+            "Holm over all cells of a domain's judgements."
+        )
+        return said
+
+    def lines(self) -> Iterator[str]:
+        """Yield what the command prints: cells by domain, cheapest first, then the notes."""
+        for panel in self.panels:
+            yield f"{panel.title} ({panel.kind}), {self.study.measures[0]}, cheapest first:"
+            mine = [g for g in self.gains if g.domain == panel.domain and g.cell in panel.cells]
+            wide = max(len(g.cell.name) for g in mine)
+            for gain in mine:
+                values = panel.values(gain.cell, self.study.measures[0])
+                found, front = t_interval(values), ", on the front" if gain.front else ""
+                yield (
+                    f"  {gain.cell.name:<{wide}}  {found.mean:.4f} ({words.between(found)})  "
+                    f"over start {words.signed(gain.gained)}  "
+                    f"{words.duration(gain.spent.seconds)}  {gain.verdict}{front}"
+                )
+        for one in self.effects:
+            others = ", ".join(f"{k} {v}" for k, v in one.others.items())
+            for effect in one.effects:
+                d = effect.difference
+                yield (
+                    f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
+                    f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
+                )
+        for number, one in self.engine.stopped.items():
+            cell = self.study.cells[number]
+            yield f"stopped after {one.after} seeds: {cell.name}; {self.why(cell)}"
+        for note in self.notes:
+            yield f"note: {note}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as plain values."""
+        return {
+            "study": self.study.name,
+            "seeds": list(self.study.seeds),
+            "cells": self.cells.to_dicts(),
+            "gains": [
+                {
+                    "cell": g.cell.name,
+                    **g.cell.levels,
+                    "domain": g.domain,
+                    "seconds": g.spent.seconds,
+                    "pairs": g.spent.pairs,
+                    "gain": words.plain(g.gained),
+                    "below_best": None if g.below is None else words.plain(g.below),
+                    "verdict": g.verdict,
+                    "per_hour": g.per_hour,
+                    "front": g.front,
+                }
+                for g in self.gains
+            ],
+            "effects": [
+                {
+                    "domain": one.domain,
+                    **one.others,
+                    "reason": one.reason,
+                    "effects": [
+                        {
+                            "factor": e.factor,
+                            "step": e.step,
+                            "interaction": e.interaction,
+                            "effect": e.difference.mean,
+                            **words.bounds(e.difference),
+                            "p": e.p,
+                            "p_holm": e.p_adjusted,
+                        }
+                        for e in one.effects
+                    ],
+                }
+                for one in self.effects
+            ],
+            "stopped": [
+                {
+                    "cell": self.study.cells[number].name,
+                    "after_seeds": one.after,
+                    "best": self.study.cells[one.best].name,
+                    "domain": one.domain,
+                    "measure": one.measure,
+                    "difference": one.difference.mean,
+                    **words.bounds(one.difference),
+                    "margin": one.margin,
+                }
+                for number, one in self.engine.stopped.items()
+            ],
+            "notes": self.notes,
+        }
+
+
+_NOT_COMPARED: dict[str, float | None] = {
+    f"against_{name}{end}": None
+    for name in AGAINST.values()
+    for end in ("", "_low", "_high", "_p_holm")
+}

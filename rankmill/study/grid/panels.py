@@ -1,0 +1,146 @@
+"""Cells beside one another: on one domain, all judged by the same judgements, so query by query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from rankmill.mining.store import Artifact
+from rankmill.study.grid.declared import for_choosing
+from rankmill.study.grid.design import Cell
+from rankmill.study.grid.engine import Engine
+from rankmill.study.results import BM25, FIRST_STAGE, START, Judged, Role
+from rankmill.training.comparison import Comparison, compare
+from rankmill.training.evaluation import Evaluation, mean_of_defined
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The cells of a study that are judged by the same queries of one domain."""
+
+    engine: Engine
+    domain: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def kind(self) -> str:
+        """Development, in-domain or out-of-domain."""
+        recipe = self.engine.tracks[self.cells[0].variant].recipe
+        if for_choosing(recipe.domains[self.domain].split):
+            return "development"
+        inside = all(
+            self.engine.tracks[c.variant].recipe.in_domain(self.domain) for c in self.cells
+        )
+        return "in-domain" if inside else "out-of-domain"
+
+    @property
+    def title(self) -> str:
+        """The domain, with the levels that its cells alone have where other cells are judged by
+        other queries."""
+        several = {axis for axis, levels in self.engine.study.levels.items() if len(levels) > 1}
+        levels = {axis: {cell.levels[axis] for cell in self.cells} for axis in several}
+        own = [axis for axis in self.cells[0].levels if axis in several and len(levels[axis]) == 1]
+        return ", ".join([self.domain, *(self.cells[0].levels[axis] for axis in own)])
+
+    def judged(self, cell: Cell) -> list[Judged]:
+        """Return how the students of a cell were judged, a seed each."""
+        return [
+            self.engine.judged(cell, place, self.domain)[0]
+            for place in range(self.engine.trained[cell.number])
+        ]
+
+    def values(self, cell: Cell, measure: str) -> np.ndarray:
+        """Return the per-query values of a cell's students, [seeds, queries]."""
+        return np.stack([_values(judged.evaluation, measure) for judged in self.judged(cell)])
+
+    def mean(self, cell: Cell, measure: str) -> float | None:
+        """Return the mean over seeds and queries; None where no query has a value."""
+        return mean_or_none(self.values(cell, measure))
+
+    def reference(self, cell: Cell, role: Role) -> Judged | None:
+        """Return the untrained start, the first stage, BM25 or the teacher of a cell's variant."""
+        track = self.engine.tracks[cell.variant]
+        found = [j for j in track.references[self.domain] if not j.system.searches]
+        by_role = {judged.system.role: judged for judged in found}
+        if role == BM25 and BM25 not in by_role:
+            role = FIRST_STAGE  # which then is BM25
+            if not track.recipe.first_stage_of(self.domain).startswith("bm25"):
+                return None
+        return by_role.get(role)
+
+    @cached_property
+    def against(self) -> dict[int, dict[Role, Comparison]]:
+        """By cell the differences from its untrained start and from BM25, in the first measure;
+        Holm over all of the panel."""
+        measure = self.engine.study.measures[0]
+        systems, pairs, roles = {}, [], []
+        for cell in self.cells:
+            systems[f"cell {cell.number}"] = self.values(cell, measure)
+            for role in (START, BM25):
+                judged = self.reference(cell, role)
+                if judged is not None:
+                    name = judged.evaluation.fingerprint
+                    systems[name] = _values(judged.evaluation, measure)
+                    pairs.append((f"cell {cell.number}", name))
+                    roles.append((cell.number, role))
+        made: dict[int, dict[Role, Comparison]] = {}
+        for (cell, role), compared in zip(roles, self._compared(systems, pairs), strict=True):
+            made.setdefault(cell, {})[role] = compared
+        return made
+
+    @cached_property
+    def best(self) -> Cell:
+        """The cell with the largest mean of the first measure, among those trained to the end."""
+        most = max(self.engine.trained[cell.number] for cell in self.cells)
+        whole = [cell for cell in self.cells if self.engine.trained[cell.number] == most]
+        measure = self.engine.study.measures[0]
+        return max(whole, key=lambda cell: self.values(cell, measure).mean())
+
+    @cached_property
+    def below_best(self) -> dict[int, Comparison]:
+        """By cell, but for the best, its difference from the best over the seeds that both have."""
+        measure, systems, pairs = self.engine.study.measures[0], {}, []
+        best = self.values(self.best, measure)
+        for cell in self.cells:
+            if cell.number != self.best.number:
+                mine = self.values(cell, measure)
+                systems[f"best, {len(mine)} seeds"] = best[: len(mine)]
+                systems[f"cell {cell.number}"] = mine
+                pairs.append((f"cell {cell.number}", f"best, {len(mine)} seeds"))
+        compared = self._compared(systems, pairs)
+        cells = [cell.number for cell in self.cells if cell.number != self.best.number]
+        return dict(zip(cells, compared, strict=True))
+
+    def _compared(
+        self, systems: Mapping[str, np.ndarray], pairs: list[tuple[str, str]]
+    ) -> list[Comparison]:
+        if not pairs:
+            return []
+        recipe = self.engine.tracks[self.cells[0].variant].recipe
+        options = {name: recipe.option("evaluate", name) for name in ("margin", "alpha", "draws")}
+        return compare(systems, pairs, **options, seed=recipe.seed)
+
+
+def panels_of(engine: Engine) -> Iterator[Panel]:
+    """Yield the panels of a study that was carried out, domain by domain."""
+    domains = dict.fromkeys(d for track in engine.tracks for d in track.recipe.domains)
+    for domain in domains:
+        by_judge: dict[str, list[Cell]] = {}
+        for cell in engine.study.cells:
+            if domain in engine.tracks[cell.variant].recipe.domains:
+                made = engine.judged(cell, 0, domain)[0].evaluation
+                by_judge.setdefault(made.inputs["qrels"], []).append(cell)
+        for cells in by_judge.values():
+            yield Panel(engine, domain, tuple(cells))
+
+
+def mean_or_none(values: np.ndarray) -> float | None:
+    """Return the mean of the values that are defined; None where none is."""
+    return None if np.isnan(values).all() else mean_of_defined(values)
+
+
+def _values(evaluation: Artifact, measure: str) -> np.ndarray:
+    return Evaluation(evaluation).values(measure)

@@ -1,0 +1,177 @@
+"""What running a study would do: its cells, the requests behind them, what they share, and what is
+there already. Nothing is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rankmill.mining.actors import INLINE
+from rankmill.mining.store import Workspace
+from rankmill.mining.store.workspace import FoundOnly, NotThere
+from rankmill.study.grid.design import Study
+from rankmill.study.grid.refusals import check_study, documents_of
+from rankmill.study.grid.steps import Step, Track
+
+STAGES = ("collect", "mine", "pool", "score", "select", "references", "train", "evaluate")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One request: how many cells need it, and whether its result is in the workspace."""
+
+    stage: str
+    name: str
+    cells: frozenset[int]
+    there: bool
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """The plan of a study: every request once."""
+
+    study: Study
+    requests: tuple[Planned, ...]
+
+    @property
+    def cells(self) -> list[dict[str, object]]:
+        """Every cell with its levels, the documents a student sees, and how many of its students
+        are there."""
+        return [
+            {
+                "cell": cell.name,
+                **cell.levels,
+                "documents": documents_of(self.study.variants[cell.variant].recipe),
+                "students_there": self._there(cell.number),
+            }
+            for cell in self.study.cells
+        ]
+
+    def _there(self, cell: int) -> int:
+        return sum(r.there for r in self.requests if r.stage == "train" and cell in r.cells)
+
+    @property
+    def stages(self) -> list[dict[str, object]]:
+        """A row per stage: requests that differ, what they would be if no cell shared any, and how
+        many are there."""
+        rows = []
+        for stage in STAGES:
+            mine = [r for r in self.requests if r.stage == stage]
+            rows.append(
+                {
+                    "stage": stage,
+                    "requests": len(mine),
+                    "without_sharing": sum(len(r.cells) for r in mine),
+                    "there": sum(r.there for r in mine),
+                }
+            )
+        return rows
+
+    @property
+    def new(self) -> dict[str, dict[str, int]]:
+        """By axis and level how many requests are still to be made that only this level needs."""
+        made: dict[str, dict[str, int]] = {}
+        for axis in self.study.levels:
+            of = {cell.number: cell.levels[axis] for cell in self.study.cells}
+            for r in self.requests:
+                levels = {of[cell] for cell in r.cells}
+                if not r.there and len(levels) == 1:
+                    counts = made.setdefault(axis, {})
+                    counts[next(iter(levels))] = counts.get(next(iter(levels)), 0) + 1
+        return made
+
+    def lines(self) -> Iterator[str]:
+        """Yield the plan as text."""
+        study = self.study
+        axes = " × ".join(f"{len(levels)} {axis}" for axis, levels in study.levels.items())
+        seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+        count = len(study.cells)
+        yield f"{study.name}: {count} cells ({axes}), {seeds}: {count * len(study.seeds)} students"
+        for axis, levels in study.levels.items():
+            yield f"  {axis}: {', '.join(levels)}"
+        yield f"{'stage':<11} requests  if nothing were shared  there  to be made"
+        for row in self.stages:
+            made, there = int(str(row["requests"])), int(str(row["there"]))
+            alone = row["without_sharing"]
+            yield f"{row['stage']:<11} {made:>8}  {alone:>22}  {there:>5}  {made - there:>10}"
+        yield from self._said_of_new()
+        for name, wanted in study.budget.declared.items():
+            within = f" within {study.budget.tolerance:.0%}" if study.budget.tolerance else ""
+            yield f"budget: {name.replace('_', ' ')} {wanted:,}{within} for every student"
+        if study.race is not None:
+            race = study.race
+            yield (
+                f"race on {race.domain}: after {race.after} seeds a cell is stopped whose "
+                f"{race.level:.0%} interval against the best lies wholly below {-race.margin:g}"
+            )
+        if len(study.seeds) < 2:
+            yield "one training seed: intervals are over queries only and say nothing of a new seed"
+
+    def _said_of_new(self) -> Iterator[str]:
+        if not any(r.there for r in self.requests):
+            return
+        for axis, counts in self.new.items():
+            if len(self.study.levels[axis]) > 1:
+                said = ", ".join(f"{level} {count}" for level, count in counts.items())
+                yield f"to be made for one level of {axis} alone: {said}"
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return the plan as plain values."""
+        return {
+            "study": self.study.name,
+            "seeds": list(self.study.seeds),
+            "axes": self.study.levels,
+            "cells": self.cells,
+            "stages": self.stages,
+            "new": self.new,
+            "budget": self.study.budget.declared,
+        }
+
+
+def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
+    """Return the plan of a study; raises UsageError for one that cannot work.
+
+    Data is looked at only where the workspace holds a collection.
+    """
+    check_study(study, lambda name: name in workspace.names())
+    looks = next(iter(workspace.artifacts("collection")), None) is not None
+    steps: dict[str, Step] = {}
+    cells: dict[str, set[int]] = {}
+    there: set[str] = set()
+    for number, variant in enumerate(study.variants):
+        track = Track(variant, FoundOnly(workspace.root), INLINE)
+        for step, used_by in _steps(study, number, track):
+            steps.setdefault(step.key, step)
+            cells.setdefault(step.key, set()).update(used_by)
+            if looks and there.issuperset(step.needs) and _found(step):
+                there.add(step.key)
+    requests = (
+        Planned(step.stage, step.name, frozenset(cells[key]), key in there)
+        for key, step in steps.items()
+    )
+    return StudyPlan(study, tuple(requests))
+
+
+def _steps(study: Study, number: int, track: Track) -> Iterator[tuple[Step, list[int]]]:
+    """Yield every step of a variant, with the cells that need it."""
+    mine = study.of_variant(number)
+    everyone = [cell.number for cell in mine]
+    for step in track.shared():
+        yield step, everyone
+    for cell in mine:
+        for step in track.drawn(cell):
+            yield step, [cell.number]
+    for step in track.referred():
+        yield step, everyone
+    for cell in mine:
+        for place in range(len(study.seeds)):
+            for step in track.trained(cell, place):
+                yield step, [cell.number]
+
+
+def _found(step: Step) -> bool:
+    try:
+        step.make()
+    except NotThere:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""Refusing a study before the first byte of its data is read, and budgets before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from rankmill.mining import names
+from rankmill.mining.errors import UsageError
+from rankmill.study.check import check_recipe
+from rankmill.study.grid.declared import Race, for_choosing
+from rankmill.study.grid.design import Study
+from rankmill.study.recipe import Recipe
+from rankmill.training.measures import parse_measures
+from rankmill.training.pair_risk import PairRisk
+
+
+def check_study(study: Study, known_run: Callable[[str], bool] = lambda name: False) -> None:
+    """Raise UsageError for the first thing in a study that cannot work: in a variant's recipe, in
+    the budget of documents, in the race."""
+    for variant in study.variants:
+        check_recipe(variant.recipe, known_run)
+    missed = {}
+    for cell in study.cells:
+        seen = {"documents": documents_of(study.variants[cell.variant].recipe)}
+        if lacking := study.budget.missed(seen):
+            missed[cell.name] = lacking
+    if missed:
+        raise no_budget(missed, study.where)
+    if study.race is not None:
+        for variant in study.variants:
+            _check_race(study.race, variant.recipe)
+
+
+def documents_of(recipe: Recipe) -> int:
+    """Return the documents that a student sees: the budget of its training, in whole groups."""
+    from rankmill.training.budget import positions_of
+
+    negatives = recipe.option("train", "negatives")
+    size = recipe.option("groups", "size") if negatives is None else negatives + 1
+    return positions_of(recipe.option("train", "documents"), size) * size
+
+
+def no_budget(missed: Mapping[str, Sequence[str]], where: str) -> UsageError:
+    """Return the error for cells that cannot meet the declared budgets."""
+    shown = [f"{name} ({'; '.join(why)})" for name, why in list(missed.items())[:5]]
+    more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
+    return UsageError(
+        f"{len(missed)} cells do not meet the declared budget: {', '.join(shown)}{more}",
+        where=f"{where}: study.budget",
+        do="change train.documents, groups or the budget, allow study.budget.tolerance, or leave "
+        "these cells out (study.without); nothing was trained",
+    )
+
+
+def _check_race(race: Race, recipe: Recipe) -> None:
+    where = f"{recipe.where}: study.race"
+    if race.domain not in recipe.domains:
+        raise UsageError(
+            f"race.domain={race.domain!r} is no evaluation set",
+            where=where,
+            do=f"{names.nearest(race.domain, list(recipe.domains))}; the sets are those of "
+            "evaluate.domains",
+        )
+    split = recipe.domains[race.domain].split
+    if not for_choosing(split):
+        raise UsageError(
+            f"a race on the split {split!r}: test queries are never used to choose",
+            where=where,
+            do="add an evaluation set with a split for development (dev, validation) to "
+            "evaluate.domains, and name that",
+        )
+    if recipe.in_domain(race.domain) and split == recipe.option("mine", "split"):
+        raise UsageError(
+            f"a race on the split {split!r}, on which the students are trained",
+            where=where,
+            do="name an evaluation set with a split of its own",
+        )
+    if race.measure is not None and race.measure not in recipe.measured:
+        raise UsageError(
+            f"race.measure={race.measure} is not measured",
+            where=where,
+            do=f"{names.nearest(race.measure, recipe.measured)}, or add it to evaluate.measures",
+        )
+    if race.measure is not None and isinstance(parse_measures(race.measure)[0], PairRisk):
+        raise UsageError(
+            f"race.measure={race.measure}: the best of a risk has the least",
+            where=where,
+            do="name a measure of which more is better",
+        )
+    if race.after >= len(recipe.seeds):
+        raise UsageError(
+            f"a race that stops cells after {race.after} seeds of {len(recipe.seeds)} stops none",
+            where=where,
+            do="name more train.seeds, a smaller study.race.after, or no race",
+        )

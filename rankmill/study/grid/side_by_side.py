@@ -1,0 +1,115 @@
+"""Students of several cells side by side on Ray: training and evaluation of one are one unit.
+
+An actor makes the artifacts in the shared workspace itself; what comes back is that they are there.
+The process that asked then finds them, so results are the same bytes as one after the other. That
+holds because the number of threads of a training step, which is part of a student, is settled by
+the process that asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rankmill.mining.actors import INLINE, Execution
+from rankmill.mining.errors import Locked
+from rankmill.mining.models.precision import device
+from rankmill.mining.processors import processors
+from rankmill.mining.store import Output, Shard, Stage, Workspace, files
+from rankmill.mining.store.execution import Job, Report
+from rankmill.study.grid.design import Cell, Study, study_of
+from rankmill.study.grid.steps import Track
+
+SCHEMA = pa.schema([("cell", pa.uint32())])
+_AGAIN_S = 0.5  # between looks at what another cell is making
+
+
+def train_side_by_side(
+    study: Study, workspace: Workspace, executor: Execution, cells: Sequence[Cell], place: int
+) -> None:
+    """Train and judge the students of one seed, several at a time; the cells are a plan's order."""
+    shards = [Shard(number, number, number + 1) for number in range(len(cells))]
+    folder = files.make_folder(workspace.root / "tmp" / f"study-{os.getpid()}-{place}")
+    on_gpu = device().type == "cuda"
+    stage = Stage(
+        kind="cell",
+        parameters={},
+        inputs={},
+        schema=SCHEMA,
+        shards=lambda: shards,
+        worker=CellWorker,
+        options={
+            "written": study.written,
+            "where": study.where,
+            "folder": os.getcwd(),
+            "workspace": str(workspace.root),
+            "cells": [cell.number for cell in cells],
+            "place": place,
+            "threads": None if on_gpu else processors(),
+        },
+        gpus=int(on_gpu),
+        unit="students",
+        timed=False,
+    )
+    train = study.variants[0].recipe.options["train"]
+    if not on_gpu and executor.workers > 1 and train["threads"] is None:
+        executor.progress.announce(
+            f"{executor.workers} students at a time, {processors()} threads each: "
+            "train.threads = 1 lets each have a processor of its own, and is another student"
+        )
+    try:
+        executor.execute(Job(stage, shards, 0, folder, folder), _nothing)
+    finally:
+        files.remove_tree(folder)
+
+
+def _nothing(report: Report) -> None:
+    """Keep nothing of a report: the artifacts are in the workspace."""
+
+
+class CellWorker:
+    """Trains and judges students of a study, in an actor."""
+
+    def __init__(
+        self,
+        written: Mapping[str, Any],
+        where: str,
+        folder: str,
+        workspace: str,
+        cells: Sequence[int],
+        place: int,
+        threads: int | None,
+    ):
+        study = study_of(written, where)
+        self.study = study if threads is None else study.with_threads(threads)
+        self.workspace, self.folder = Workspace(workspace), Path(folder)
+        self.cells, self.place = cells, place
+        self.tracks: dict[int, Track] = {}
+
+    def __call__(self, shard: Shard) -> Output:
+        """Make, or find, the student of one cell; waits for what another cell is making."""
+        cell = self.study.cells[self.cells[shard.start]]
+        with contextlib.chdir(self.folder):  # paths of the recipe are seen from there
+            if cell.variant not in self.tracks:
+                track = Track(self.study.variants[cell.variant], self.workspace, INLINE)
+                _patiently(lambda: track.prepare(self.study.of_variant(cell.variant)))
+                self.tracks[cell.variant] = track
+            _patiently(lambda: self.tracks[cell.variant].one(cell, self.place))
+        return Output(pa.table({"cell": [cell.number]}, schema=SCHEMA))
+
+
+def _patiently(make: Callable[[], object]) -> None:
+    """Do what finds or makes, again as long as another process is making a part of it."""
+    while True:
+        try:
+            make()
+        except Locked:
+            time.sleep(_AGAIN_S)
+        else:
+            return

@@ -1,0 +1,250 @@
+"""The stages of a variant, each with the request that it is: what is shared is known before it is
+made.
+
+A request's key is a hash of its options and the keys of what it is made from. Two steps of two
+variants with one key are one stage; the artifact's own fingerprint, which needs its inputs, is
+found or made later by the same step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rankmill.mining.errors import BadInput
+from rankmill.study.check import encoder_of
+from rankmill.study.grid.design import Cell, Variant
+from rankmill.study.results import Judged, Results
+from rankmill.study.run import Pipeline
+
+if TYPE_CHECKING:
+    from rankmill.mining.actors import Execution
+    from rankmill.mining.store import Artifact, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request: its stage, what for, its key, the keys of the steps that it needs, and what
+    finds or makes it."""
+
+    stage: str
+    name: str
+    key: str
+    needs: tuple[str, ...]
+    make: Callable[[], object] = field(compare=False)
+
+
+def key_of(*said: Any) -> str:
+    """Return the key of a request that is said by JSON values."""
+    text = json.dumps(said, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+class Track:
+    """One variant's way through its stages in one workspace, step by step.
+
+    `groups`, `students` and `judged` hold what cells made, by (cell number, place of the seed);
+    `results`, which the first step makes, what they share.
+    """
+
+    results: Results
+
+    def __init__(self, variant: Variant, workspace: Workspace, executor: Execution):
+        self.recipe, self.levels = variant.recipe, variant.levels
+        self.pipeline = Pipeline(variant.recipe, workspace, executor)
+        self.references: dict[str, list[Judged]] = {}
+        self.groups: dict[tuple[int, int], Artifact] = {}
+        self.students: dict[tuple[int, int], Artifact] = {}
+        self.judged: dict[tuple[int, int], dict[str, list[Judged]]] = {}
+
+    def prepare(self, cells: Iterable[Cell]) -> None:
+        """Make or find what some cells are trained on."""
+        _make(self.shared())
+        for cell in cells:
+            _make(self.drawn(cell))
+
+    def refer(self) -> None:
+        """Judge, or find judged, what no student is."""
+        _make(self.referred())
+
+    def one(self, cell: Cell, place: int) -> None:
+        """Train and judge, or find, one student."""
+        _make(self.trained(cell, place))
+
+    # ---- what all cells of the variant share -----------------------------------------------------
+
+    def shared(self) -> Iterator[Step]:
+        """Yield the steps up to the teacher's scores."""
+        recipe, options = self.recipe, self.recipe.options
+        collected = self._collected
+        yield Step("collect", recipe.collection, collected, (), self._collect)
+        mined = {name: self._mined(name) for name in recipe.sources}
+        for name, key in mined.items():
+            yield Step("mine", name, key, (collected,), lambda name=name: self._mine(name))  # type: ignore[misc]
+        yield Step("pool", "all sources", self._pool, tuple(mined.values()), self._make_pool)
+        scored = key_of("score", recipe.teacher, options["score"], self._pool)
+        yield Step("score", recipe.teacher, scored, (self._pool,), self._score)
+
+    def drawn(self, cell: Cell) -> Iterator[Step]:
+        """Yield the groups of a cell and their statistics, for every seed where seeds redraw."""
+        for place in range(len(self.recipe.seeds)):
+            yield Step(
+                "select",
+                cell.sampler,
+                self._groups(cell, place),
+                (self._scored,),
+                lambda place=place: self._select(cell, place),  # type: ignore[misc]
+            )
+
+    def referred(self) -> Iterator[Step]:
+        """Yield, for every domain, the systems that no student of the variant is."""
+        for domain in self.recipe.domains:
+            said = [self._of_domain(domain), self.recipe.teacher, self._start]
+            yield Step(
+                "references",
+                domain,
+                key_of("references", *said),
+                (self._collected,),
+                lambda domain=domain: self._refer(domain),  # type: ignore[misc]
+            )
+
+    # ---- one student of a cell -------------------------------------------------------------------
+
+    def trained(self, cell: Cell, place: int) -> Iterator[Step]:
+        """Yield the training of one student and its evaluation on every domain."""
+        student, name = self._student(cell, place), f"{cell.name}, {self._seed(place)}"
+        yield Step(
+            "train",
+            name,
+            student,
+            (self._groups(cell, place),),
+            lambda: self._train(cell, place),
+        )
+        for domain in self.recipe.domains:
+            yield Step(
+                "evaluate",
+                f"{domain}: {name}",
+                key_of("evaluate", self._of_domain(domain), student),
+                (student,),
+                lambda domain=domain: self._judge(cell, place, domain),  # type: ignore[misc]
+            )
+
+    def _seed(self, place: int) -> str:
+        return f"seed {self.recipe.seeds[place]}"
+
+    # ---- keys ------------------------------------------------------------------------------------
+
+    @property
+    def _collected(self) -> str:
+        return key_of("collect", self.recipe.collection, self.recipe.options["collect"])
+
+    def _mined(self, name: str) -> str:
+        recipe = self.recipe
+        said = [recipe.source(name), recipe.options["mine"], recipe.seed, self._collected]
+        return key_of("mine", *said)
+
+    @property
+    def _pool(self) -> str:
+        mined = sorted(self._mined(name) for name in self.recipe.sources)
+        return key_of("pool", mined, self.recipe.options["pool"])
+
+    @property
+    def _scored(self) -> str:
+        return key_of("score", self.recipe.teacher, self.recipe.options["score"], self._pool)
+
+    def _groups(self, cell: Cell, place: int) -> str:
+        recipe = self.recipe
+        seed = recipe.seeds[place] if recipe.redraw else recipe.seed
+        strategy = recipe.samplers[cell.sampler]
+        # sources by their short names mean what the recipe says they are
+        said = [strategy, dict(recipe.sources), recipe.options["groups"], encoder_of(recipe)]
+        said += [recipe.options["statistics"], recipe.cut, recipe.target, seed, self._scored]
+        return key_of("select", *said)
+
+    def _student(self, cell: Cell, place: int) -> str:
+        recipe = self.recipe
+        loss, seed = recipe.losses[cell.loss], recipe.seeds[place]
+        return key_of("train", recipe.options["train"], loss, seed, self._groups(cell, place))
+
+    @property
+    def _start(self) -> list[Any]:
+        train = self.recipe.options["train"]
+        kept = [train[name] for name in ("student", "query_length", "doc_length")]
+        return [*kept, self.recipe.seeds[0]]
+
+    def _of_domain(self, domain: str) -> list[Any]:
+        recipe, where = self.recipe, self.recipe.domains[domain]
+        kept = {k: v for k, v in recipe.options["evaluate"].items() if k in _JUDGED_BY}
+        said = [where.collection or recipe.collection, recipe.options["collect"], where.split]
+        return [*said, recipe.first_stage_of(domain), recipe.retrieve, recipe.measured, kept]
+
+    # ---- finding or making -----------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Collect, and see to it that every split that will be asked for has judgements."""
+        self.results = Results(self.pipeline.collect())
+        asked = [("mine.split", self.results.collection, self.recipe.option("mine", "split"))]
+        for domain, where in self.recipe.domains.items():
+            held = self.pipeline.judging.held(self.results, domain)
+            asked.append((f"evaluate.domains.{domain}", held, where.split))
+        for key, held, split in asked:
+            if split == "*" and key == "mine.split":
+                continue
+            try:
+                judged = held.qrels_artifact(split).rows
+            except BadInput as error:
+                raise BadInput(
+                    f"{error.what}: nothing can be judged on it, and nothing was mined or trained",
+                    where=f"{self.recipe.where}: {key}",
+                    do=error.do,
+                ) from error
+            if not judged:
+                raise BadInput(
+                    f"the split {split!r} has no judgements", where=f"{self.recipe.where}: {key}"
+                )
+
+    def _mine(self, name: str) -> None:
+        self.results.runs[name] = self.pipeline.mine(self.results, name)
+
+    def _make_pool(self) -> None:
+        self.results.pool = self.pipeline.pool(self.results)
+
+    def _score(self) -> None:
+        self.results.scores = self.pipeline.score(self.results)
+
+    def _select(self, cell: Cell, place: int) -> None:
+        results, sampler = self.results, cell.sampler
+        if sampler not in results.groups:
+            made = self.pipeline.select(results, sampler)
+            results.groups[sampler], results.statistics[sampler] = made
+        seed = self.recipe.seeds[place]
+        self.groups[cell.number, place] = self.pipeline.groups_for(results, sampler, seed)
+
+    def _refer(self, domain: str) -> None:
+        self.references[domain] = self.pipeline.judging.references(self.results, domain)
+
+    def _train(self, cell: Cell, place: int) -> None:
+        seed = self.recipe.seeds[place]
+        made = self.pipeline.student(self.results, cell.sampler, cell.loss, seed)
+        self.students[cell.number, place] = made
+
+    def _judge(self, cell: Cell, place: int, domain: str) -> None:
+        made = self.pipeline.judging.student(
+            self.results,
+            domain,
+            self.pipeline.system(cell.sampler, cell.loss),
+            self.recipe.seeds[place],
+            self.students[cell.number, place],
+        )
+        self.judged.setdefault((cell.number, place), {})[domain] = made
+
+
+_JUDGED_BY = {"ties", "depth", "compute"}
+
+
+def _make(steps: Iterable[Step]) -> None:
+    for step in steps:
+        step.make()

@@ -1,0 +1,266 @@
+"""A study carried out: once, found again, killed and resumed, raced, side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from studies import study_place
+
+import rankmill as rm
+from rankmill.mining.actors import INLINE
+from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.store import Workspace
+from rankmill.mining.store.workspace import FoundOnly
+from rankmill.report.study_values import report_of
+from rankmill.study.grid import load_study, run_study
+from rankmill.study.grid.outcome import StudyOutcome
+from rankmill.study.grid.plan import plan_of
+from rankmill.study.run import Pipeline
+from rankmill.training.evaluation import Evaluation
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return study_place(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(autouse=True)
+def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+
+
+@pytest.fixture(scope="module")
+def made(place: Path) -> StudyOutcome:
+    """Return the outcome of the study, carried out in `work` beside the recipe."""
+    before = Path.cwd()
+    os.chdir(place)
+    try:
+        return rm.study("s.toml", workspace="work", to="out")
+    finally:
+        os.chdir(before)
+
+
+def roots(outcome: StudyOutcome) -> dict[tuple[str, str], list[str]]:
+    """Return the root hashes of students and evaluations by cell and domain."""
+    first = outcome.cells.filter(pl.col("measure") == outcome.study.measures[0])
+    return {
+        (row["cell"], row["domain"]): [*row["student_root"], *row["evaluation_root"]]
+        for row in first.to_dicts()
+    }
+
+
+def again(*overrides: str, workspace: str = "work") -> StudyOutcome:
+    """Carry the study out where nothing can be made."""
+    study = load_study(Path("s.toml"), overrides)
+    return run_study(study, FoundOnly(Path(workspace).absolute()), INLINE)
+
+
+def test_every_cell_is_there_once_for_every_domain_and_measure(made):
+    cells = made.cells
+    assert len(cells) == 4 * 2 * len(made.study.measures)
+    assert set(cells["cell"]) == {
+        f"{student}, {sampler}, kl"
+        for student in ("small", "large")
+        for sampler in ("random", "bm25")
+    }
+    assert cells.select("cell", "domain", "measure").is_unique().all()
+    for row in cells.to_dicts():
+        assert row["train.student"] in row["cell"]
+        assert row["seeds"] == [1, 2]
+        assert row["mean"] == pytest.approx(np.mean(row["by_seed"]))
+        assert row["documents_seen"] == [64, 64]
+        assert row["training_cpu_s"] > 0
+        assert row["stopped"] is False
+        tested = row["measure"] == made.study.measures[0]
+        assert (row["against_start"] is not None) == (row["against_bm25"] is not None) == tested
+    assert set(cells.filter(pl.col("domain") == "dev")["kind"]) == {"development"}
+    assert set(cells.filter(pl.col("domain") == "test")["kind"]) == {"in-domain"}
+
+
+def test_values_of_queries_average_to_the_means(made):
+    per_query = made.queries.filter(pl.col("system") == "student")
+    keys = ["cell_", "domain", "measure"]
+    name = pl.concat_str("train.student", "sampler", "loss", separator=", ").alias("cell_")
+    means = per_query.with_columns(name).group_by(keys).agg(pl.col("value").mean())
+    found = {tuple(row[k] for k in keys): row["value"] for row in means.to_dicts()}
+    for row in made.cells.to_dicts():
+        assert found[row["cell"], row["domain"], row["measure"]] == pytest.approx(row["mean"])
+    references = set(made.queries["system"]) - {"student"}
+    assert references == {"first stage", "teacher", "untrained start"}
+
+
+def test_a_second_run_makes_nothing(made):
+    assert roots(again()) == roots(made)
+    plan = plan_of(made.study, Workspace("work"))
+    assert all(request.there for request in plan.requests)
+
+
+def test_the_plan_shares_what_is_equal_and_says_what_is_new(made):
+    counts = {row["stage"]: row["requests"] for row in plan_of(made.study, Workspace("w")).stages}
+    assert counts == {
+        "collect": 1,
+        "mine": 2,
+        "pool": 1,
+        "score": 1,
+        "select": 2,
+        "references": 4,
+        "train": 8,
+        "evaluate": 16,
+    }
+    more = ["train.losses={kl='kl', soft='kl(T=2)'}", "train.loss=kl"]
+    with pytest.raises(UsageError, match=r"both train\.loss and train\.losses"):
+        load_study(Path("s.toml"), more)
+    wider = load_study(Path("s.toml"), ["groups.samplers.top='top(source=bm25)'"])
+    plan = plan_of(wider, Workspace("work"))
+    # a third sampler: its groups, and 2 students × 2 seeds with two evaluations each
+    assert plan.new["sampler"] == {"top": 1 + 4 + 8}
+    assert "to be made for one level of sampler alone: top 13" in list(plan.lines())
+
+
+def test_the_same_cells_under_other_names_are_found(made):
+    # another study of the workspace, other levels, with the same requests behind them
+    fewer = ["name=other", "study.without=[{sampler='bm25'}]", "study.factors={}"]
+    study = load_study(Path("s.toml"), fewer)
+    found = run_study(study, FoundOnly(Path("work").absolute()), INLINE)
+    mine = {hash_ for hashes in roots(found).values() for hash_ in hashes}
+    assert mine <= {hash_ for hashes in roots(made).values() for hash_ in hashes}
+    assert len(study.cells) == 2
+
+
+def test_effects_are_differences_of_the_cells(made):
+    measure = made.study.measures[0]
+    rows = made.cells.filter((pl.col("measure") == measure) & (pl.col("domain") == "test"))
+    mean = {row["cell"]: row["mean"] for row in rows.to_dicts()}
+    one = next(one for one in made.effects if one.domain == "test")
+    assert [e.factor for e in one.effects] == [
+        "train.student",
+        "sampler",
+        "train.student × sampler",
+    ]
+    by_hand = (mean["large, random, kl"] + mean["large, bm25, kl"]) / 2
+    by_hand -= (mean["small, random, kl"] + mean["small, bm25, kl"]) / 2
+    assert one.effects[0].difference.mean == pytest.approx(by_hand)
+
+
+def test_files_hold_every_number_and_the_same_report_three_times(made):
+    out = Path("out")
+    stored = pl.read_parquet(out / "cells.parquet")
+    assert stored.equals(made.cells, null_equal=True)
+    assert len(pl.read_csv(out / "queries.csv")) == len(made.queries)
+    texts = [(out / name).read_text() for name in ("study-report.html", "study.md", "study.tex")]
+    for table in report_of(made).tables:
+        for text in texts[:2]:
+            assert table.title in text
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    assert "not distinguishable from the best" in texts[1]
+    assert "<script" not in texts[0]
+    assert texts[2].count(r"\begin{tabular}") == texts[2].count(r"\end{tabular}")
+
+
+def test_a_race_stops_the_same_cells_again_and_says_why(made):
+    race = ["study.race={domain='dev', margin=0.0, after=1, level=0.01}"]
+    first, second = again(*race), again(*race)
+    assert set(first.engine.stopped) == set(second.engine.stopped)
+    dev = {
+        cell.number: Evaluation(made.engine.evaluations(cell, "dev", 1)[0]).values("nDCG@10").mean()
+        for cell in made.study.cells
+    }
+    best = max(dev, key=lambda cell: dev[cell])
+    for number, one in first.engine.stopped.items():
+        assert one.after == 1
+        assert one.difference.mean == pytest.approx(dev[number] - dev[one.best])
+        assert dev[one.best] == dev[best]
+    assert set(first.engine.stopped) == {c for c, mean in dev.items() if mean < dev[best]}
+    rows = first.cells.filter(pl.col("stopped"))
+    if len(rows):
+        row = rows.to_dicts()[0]
+        assert row["seeds"] == [1]
+        assert "over queries only; one seed" in row["stopped_because"]
+        assert "some were stopped" in " ".join(first.notes)
+
+
+def test_one_seed_is_said(made):
+    found = again("train.seeds=[1]", "study.budget={}")
+    assert any("one" in note and "two at least" in note for note in found.notes)
+    assert set(found.cells["over"]) == {"queries"}
+    assert "one training seed" in " ".join(plan_of(found.study, Workspace("w")).lines())
+
+
+def test_a_budget_that_no_cell_meets_is_refused_before_training(made):
+    with pytest.raises(UsageError) as refused:
+        again("study.budget.unique_pairs=1000")
+    assert "4 cells do not meet the declared budget" in str(refused.value)
+    assert "unique pairs 64, declared 1,000" in str(refused.value)
+    assert "nothing was trained" in str(refused.value)
+    within = again("study.budget.unique_pairs=65", "study.budget.tolerance=0.02")
+    assert "Every student saw 65 unique pairs, as declared." in within.notes
+
+
+def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
+    study = load_study(Path("s.toml"), ["evaluate.domains.late={split='tset'}"])
+    with pytest.raises(BadInput, match="no split 'tset'.*nothing was mined") as refused:
+        run_study(study, Workspace(tmp_path / "work"), INLINE)
+    assert "evaluate.domains.late" in str(refused.value)
+    assert not list((tmp_path / "work").glob("run/*"))
+
+
+def test_a_target_gives_the_same_groups_other_labels(made):
+    track = made.engine.tracks[0]
+    soft = replace(track.recipe, target="temperature(T=2)")
+    groups = Pipeline(soft, Workspace("work"), INLINE).groups_for(track.results, "bm25", 1)
+    plain = track.results.groups["bm25"]
+    assert plain.fingerprint in groups.inputs.values()
+    given, said = (Groups(one).part(0) for one in (plain, groups))
+    np.testing.assert_array_equal(given.doc, said.doc)
+    assert (given.score != said.score).any()
+
+
+@pytest.mark.forks
+def test_killed_in_the_middle_and_resumed_to_the_same_root_hashes(made, place):
+    command = [sys.executable, "-m", "rankmill", "study", "s.toml", "--workspace", "killed"]
+    victim = subprocess.Popen(
+        command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 600
+    while len(list((place / "killed").glob("student/*/timing.arrow"))) < 3:
+        assert victim.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert len(list((place / "killed").glob("student/*/timing.arrow"))) < 8
+    resumed = rm.study("s.toml", workspace="killed")
+    assert roots(resumed) == roots(made)
+
+
+@pytest.mark.ray
+def test_cells_side_by_side_have_the_same_root_hashes(made, ray_cluster):
+    found = rm.study("s.toml", workspace="ray", executor=rm.Execution(workers=2))
+    assert roots(found) == roots(made)
+
+
+def test_the_command_prints_the_plan_and_the_findings_as_json(made, capfd, monkeypatch):
+    from rankmill.cli import main
+
+    monkeypatch.setattr(
+        sys, "argv", ["rankmill", "study", "s.toml", "--workspace", "work", "--json"]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capfd.readouterr()
+    assert ended.value.code == 0, err
+    told = json.loads(out)
+    assert len(told["cells"]) == len(made.cells)
+    assert told["plan"]["budget"] == {"documents": 64}
+    assert {g["verdict"] for g in told["gains"]} >= {"best"}

@@ -1,0 +1,211 @@
+"""What is wrong with a study is said before the first byte of its data is read, with its key."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import numpy as np
+import pytest
+from studies import RECIPE
+
+from rankmill.mining.collection import ingest
+from rankmill.mining.errors import RankmillError, UsageError
+from rankmill.study.grid.axes import axes_of, with_keys
+from rankmill.study.grid.declared import Race, for_choosing
+from rankmill.study.grid.design import Study, study_of
+from rankmill.study.grid.racing import stopped
+from rankmill.study.grid.refusals import check_study, documents_of
+from rankmill.study.recipe import load
+
+DEV = {"domain": "dev", "margin": 0.01, "after": 1}
+CROSSED = {
+    "locality": {"near": ["random"], "far": ["bm25"]},
+    "entropy": {"low": ["random"], "high": ["bm25"]},
+}
+BAD = [  # key below [study], value, what is said
+    ("axis", 1, "did you mean axes"),
+    ("axes.train.student", ["small"], "is a section of the recipe"),
+    ("axes", {"train.studnet": ["a(x=1)", "b(x=1)"]}, "did you mean train.student"),
+    ("axes", {"train.lrr": [1.0, 2.0]}, "no recipe key 'train.lrr'"),
+    ("axes", {"train.lr": [0.001]}, "has 1 value: nothing is varied"),
+    ("axes", {"train.lr": []}, "has 0 values"),
+    ("axes", {"train.lr": [0.001, 0.001]}, "has a value twice"),
+    ("axes", {"train.lr": {"a": 0.1, "b": 0.1}}, "has a value twice: a, b"),
+    ("axes", {"train.lr": 0.001}, "is one value"),
+    ("axes", {"train.lr": [0.001, "fast"]}, "train.lr='fast' is not a number"),
+    ("axes", {"train.lr": [0.001, -1.0]}, "train.lr=-1.0"),
+    ("axes", {"train.student": ["bi_encoder(model=m)", "bi_encodr(model=m)"]}, "bi_encoder"),
+    ("axes", {"train.student": ["bi_encoder(model=m/x)", "bi_encoder(model=m x)"]}, "short names"),
+    ("axes", {"teacher": ["cross_encoder(model=a)", "crss(model=b)"]}, "unknown teacher 'crss'"),
+    ("axes", {"groups.size": [4, "eight"]}, "groups.size"),
+    ("axes", {"train.target": ["smooth", "smoth"]}, "did you mean smooth"),
+    ("axes", {"train.seeds": [[1], [2]]}, "short names"),
+    ("axes", {"train.seeds": {"a": [1], "b": [2]}}, "train.seeds cannot be varied"),
+    ("axes", {"groups.samplers": ["a", "b"]}, "samplers are an axis already"),
+    ("axes", {"train.losses": ["a", "b"]}, "losses are an axis already"),
+    ("axes", {"evaluate.measures": ["AP", "RR"]}, "evaluate.measures cannot be varied"),
+    (
+        "axes",
+        {"data": {"a b": {"collection": "x"}, "c": {"collection": "y"}}},
+        "is not a short name",
+    ),
+    ("axes", {"data": {"a": {"collection": 1}, "b": {"collection": "y"}}}, "is not a text"),
+    ("axes", {"data": {"a": {"colection": "x"}, "b": {"collection": "y"}}}, "mean collection"),
+    ("axes", {"train.lr": {"a" * 60: 0.1, "b" * 100: 0.2}}, "too long for aliases"),
+    ("only", {"sampler": "bm25"}, "is a list of tables"),
+    ("only", [{"samplr": "bm25"}], "did you mean sampler"),
+    ("without", [{"sampler": "bm52"}], "did you mean bm25"),
+    ("without", [{"sampler": ["bm25", "random"]}], "leave none of 4 cells"),
+    ("budget", {"docs": 64}, "did you mean documents"),
+    ("budget", {"documents": 0}, "study.budget.documents=0 is no budget"),
+    ("budget", {"documents": "12Mx"}, "12Mx"),
+    ("budget", {"documents": 65}, "documents 64, declared 65"),
+    ("budget", {"documents": 64, "tolerance": 1.5}, "tolerance=1.5 is no share"),
+    ("race", {"domain": "dev"}, "lacks 'study.race.margin'"),
+    ("race", DEV | {"domain": "test"}, "test queries are never used to choose"),
+    ("race", DEV | {"domain": "dve"}, "did you mean dev"),
+    ("race", DEV | {"margin": -0.1}, "study.race.margin=-0.1"),
+    ("race", DEV | {"after": 2}, "after 2 seeds of 2 stops none"),
+    ("race", DEV | {"after": 0}, "study.race.after=0"),
+    ("race", DEV | {"level": 1.0}, "study.race.level=1.0"),
+    ("race", DEV | {"measure": "P@7"}, "race.measure=P@7 is not measured"),
+    ("factors", {"sampler": ["random", "bm25"]}, "study.factors names 1: sampler"),
+    ("factors", {"sampler": ["random"], "loss": ["kl"]}, "study.factors.sampler has one level"),
+    ("factors", {"smpler": ["a", "b"], "loss": ["kl"]}, "did you mean sampler"),
+    ("factors", {"sampler": ["random", "bm52"], "loss": ["kl"]}, "no cell has the sampler 'bm52'"),
+    ("factors", CROSSED, "locality near with entropy high is no sampler"),
+]
+
+
+def study_with(key: str = "", value: Any = None) -> Study:
+    """Return the tiny study with one key of its section changed."""
+    data = tomllib.loads(RECIPE)
+    del data["study"]["factors"]
+    data["train"]["student"] = "bi_encoder(model=encoder,layers=1)"
+    if key:
+        *tables, last = key.split(".")
+        place = data["study"]
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[last] = value
+    study = study_of(data, "s.toml")
+    check_study(study)
+    return study
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: Any) -> None:
+        raise AssertionError("data was read")
+
+    monkeypatch.setattr(ingest, "corpus_stage", read)
+
+
+@pytest.mark.parametrize(("key", "value", "message"), BAD, ids=[f"{k}={v}" for k, v, _ in BAD])
+def test_what_cannot_work_is_refused(key: str, value: Any, message: str) -> None:
+    with pytest.raises(RankmillError) as refused:
+        study_with(key, value)
+    assert message in str(refused.value)
+    assert "s.toml" in str(refused.value) or "12Mx" in message
+
+
+def test_a_bad_value_says_which_level_it_is_of() -> None:
+    with pytest.raises(UsageError, match=r"s\.toml with groups\.size=none") as refused:
+        study_with("axes", {"groups.size": {"eight": 8, "none": 0}})
+    assert "groups.size=0" in str(refused.value)
+
+
+def test_a_recipe_with_a_study_is_not_run_as_one_recipe(tmp_path) -> None:
+    (tmp_path / "s.toml").write_text(RECIPE)
+    with pytest.raises(UsageError, match="rankmill study"):
+        load(tmp_path / "s.toml")
+
+
+def test_a_level_may_set_several_keys() -> None:
+    test = {"test": {"collection": "beir:a"}, "dev": {"split": "dev"}}
+    axis = {
+        "a": {"collection": "beir:a", "evaluate": {"domains": test}, "mine.depth": 5},
+        "b": {"collection": "beir:b", "train": {"lr": 0.5, "doc_length": 7}},
+    }
+    study = study_with("axes", {"data": axis})
+    first, second = (variant.recipe for variant in study.variants)
+    assert (first.name, second.name) == ("t-a", "t-b")
+    assert (first.collection, second.collection) == ("beir:a", "beir:b")
+    assert first.domains["test"].collection == "beir:a"
+    assert (first.option("mine", "depth"), second.option("mine", "depth")) == (5, 20)
+    assert second.option("train", "doc_length") == 7  # said in [train.settings] before
+    assert study.levels["data"] == ["a", "b"]
+
+
+def test_values_of_a_list_are_named_by_what_tells_them_apart() -> None:
+    def named(*values: Any) -> list[str]:
+        return list(axes_of({"teacher": list(values)}, "s.toml")[0].levels)
+
+    assert named("bi_encoder(model=a)", "cross_encoder(model=a)") == ["bi_encoder", "cross_encoder"]
+    assert named("kl(T=1)", "kl(T=2)") == ["kl-T-1", "kl-T-2"]
+    assert list(axes_of({"groups.size": [4, 8]}, "s.toml")[0].levels) == ["4", "8"]
+
+
+def test_cells_that_are_kept_and_left_out() -> None:
+    one = study_with("only", [{"sampler": "bm25"}, {"train.student": "small"}])
+    names = {cell.name for cell in one.cells}
+    assert names == {"small, bm25, kl", "large, bm25, kl", "small, random, kl"}
+    assert [cell.number for cell in one.cells] == [0, 1, 2]
+    two = study_with("without", [{"train.student": ["large"]}])
+    assert [variant.levels for variant in two.variants] == [{"train.student": "small"}]
+    assert {cell.variant for cell in two.cells} == {0}
+
+
+def test_documents_are_whole_groups() -> None:
+    with pytest.raises(UsageError) as refused:
+        study_with("axes", {"groups.size": [3, 4]})
+    assert "2 cells do not meet" in str(refused.value)
+    assert "3, random, kl (documents 66, declared 64)" in str(refused.value)
+    sizes = study_with("axes", {"groups.size": [2, 4]})
+    assert [documents_of(variant.recipe) for variant in sizes.variants] == [64, 64]
+
+
+def test_other_keys_of_a_recipe_stay() -> None:
+    data = {"train": {"settings": {"lr": 1, "micro": 2}}, "a": [1]}
+    made = with_keys(data, {"train.lr": 3})
+    assert made == {"train": {"settings": {"micro": 2}, "lr": 3}, "a": [1]}
+    assert data["train"]["settings"] == {"lr": 1, "micro": 2}
+
+
+@pytest.mark.parametrize(
+    ("split", "good"),
+    [
+        ("dev", True),
+        ("validation", True),
+        ("train-held-out", True),
+        ("dev-small", True),
+        ("test", False),
+        ("dev-test", False),
+        ("trec-dl-2019-judged", False),
+        ("devil", False),
+    ],
+)
+def test_which_splits_are_for_choosing(split: str, good: bool) -> None:
+    assert for_choosing(split) == good
+
+
+def test_a_race_by_hand() -> None:
+    """Differences from the best of −0.2 ± little, of −0.05, of a cell judged by other queries."""
+    random = np.random.Generator(np.random.PCG64(1))
+    best = random.uniform(0.4, 0.6, (2, 200))
+    noise = random.normal(0, 0.01, (4, 2, 200))
+    values = {
+        3: best,
+        4: best - 0.2 + noise[0],
+        5: best - 0.05 + noise[1],
+        6: best + noise[2] - 0.001,
+        9: best - 0.3 + noise[3],
+    }
+    judges = {cell: "other" if cell == 9 else "dev" for cell in values}
+    found = stopped(Race("dev", margin=0.1), "nDCG@10", values, judges)
+    assert [(one.cell, one.best, one.after) for one in found] == [(4, 3, 2)]
+    assert found[0].difference.mean == pytest.approx((values[4] - values[3]).mean())
+    assert found[0].difference.over == "queries and 2 seeds"
+    at_once = stopped(Race("dev", margin=0.0), "nDCG@10", values, judges)
+    assert {one.cell for one in at_once} >= {4, 5}
