@@ -143,6 +143,8 @@ TEXTS = [
     ("colbert", "7", r"the line is not \[qid,\[pid,score\],…\]"),
     ("colbert", "[1,[2,0.5,3]]", r"the line is not \[qid"),
     ("colbert", "[1,[2,0.5]", "invalid JSON"),
+    ("lsr", "x\ta\tb\t1_0\t0", "'score' of document 'a' is '1_0', not a finite number"),
+    ("matchmaker", "\uff11\t0\tx\ta\tb", "'score' of document 'a' is '\uff11', not a finite"),
 ]
 
 
@@ -180,6 +182,59 @@ def test_what_a_row_of_parquet_holds(collection, tmp_path, table, said):
         read(collection, path, "triple")
 
 
+NAMED = [
+    ({"logit": [[7.0, 8.0]]}, "logit", [2.0, 1.0], [7.0, 8.0]),
+    ({"logit": [[7.0, 8.0]], "scores": None}, "logit", None, [7.0, 8.0]),
+    ({"similarity": [[7.0, 8.0]]}, "logit", [2.0, 1.0], [2.0, 1.0]),
+    ({"log_prob": [[-7.0, -8.0]]}, "log-prob", [-2.0, -1.0], [-7.0, -8.0]),
+]
+
+
+@pytest.mark.parametrize(("more", "kind", "scores", "right"), NAMED)
+def test_the_scores_are_those_called_by_the_kind(collection, tmp_path, more, kind, scores, right):
+    path = tmp_path / "train.parquet"
+    given = {"scores": scores and [scores]} | {k: v for k, v in more.items() if k != "scores"}
+    table = {"query_id": ["q1"], "document_ids": [["d1", "d2"]]}
+    pq.write_table(pa.table(table | {k: v for k, v in given.items() if v}), path)
+    made = read(collection, path, "triple", kind=kind)
+    assert Groups(made).part(0).score.tolist() == [right]
+
+
+def test_the_column_of_the_scores_is_a_part_of_the_identity(collection, tmp_path):
+    path = tmp_path / "train.parquet"
+    pq.write_table(triple(), path)
+    assert "column" not in read(collection, path, "triple").manifest["parameters"]
+    pq.write_table(triple(logit=[[7.0, 8.0]]), path)
+    assert read(collection, path, "triple").manifest["parameters"]["column"] == "logit"
+
+
+def test_a_column_twice_is_refused(collection, tmp_path):
+    names = ["query_id", "document_ids", "scores", "scores"]
+    columns = [["q1"], [["d1", "d2"]], [[2.0, 1.0]], [[3.0, 1.0]]]
+    pq.write_table(pa.table(columns, names=names), tmp_path / "train.parquet")
+    with pytest.raises(BadInput, match="the column 'scores' stands twice"):
+        read(collection, tmp_path / "train.parquet", "triple")
+
+
+def test_a_gap_in_shards_is_named(collection, tmp_path):
+    for number in (0, 2):
+        pq.write_table(triple(), tmp_path / f"train-{number:05d}-of-00003.parquet")
+    with pytest.raises(BadInput, match="number 00001 is missing"):
+        read(collection, tmp_path, "triple")
+
+
+@pytest.mark.parametrize(("form", "row"), [("trove", TROVE), ("tevatron", TEVATRON)])
+@pytest.mark.parametrize("name", ["train.parquet", "train.ndjson", "train.JSONL"])
+def test_rows_of_parquet_are_read_as_lines_of_json(collection, tmp_path, form, row, name):
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    else:
+        path.write_text(json.dumps(row) + "\n")
+    made = Groups(read(collection, path, form)).part(0)
+    assert collection.corpus.doc_ids(made.doc[0]) == ["d1", "d2"]
+
+
 @pytest.mark.parametrize("column", [pa.int64(), pa.large_string(), pa.string_view()])
 def test_columns_of_other_types_are_read(collection, tmp_path, column):
     beir = tiny_beir(tmp_path / "numbers", docs=20)
@@ -207,9 +262,10 @@ def test_what_is_no_parquet(collection, tmp_path, data):
 def test_what_is_no_json(collection, tmp_path):
     path = tmp_path / "train.jsonl"
     for data, said in (
-        (b"\xff\xfe{", "invalid UTF-8"),
+        (b"\xff\xfe{", "UTF-16"),
+        (b"\xff{", "invalid UTF-8"),
         (gzip.compress(b"{}" * 500)[:20], "file ends too early"),
-        (b"PAR1\x00", "invalid JSON"),
+        (b"PAR1\x00", "a Parquet file"),
     ):
         path.write_bytes(data)
         with pytest.raises(BadInput, match=said):

@@ -113,7 +113,7 @@ def test_other_content_is_another_collection(workspace):
         ([{"_id": "d1", "text": None}], ASKED, JUDGED, BadInput, "text"),
         ([{"_id": None, "text": "x"}], ASKED, JUDGED, BadInput, "null"),
         (
-            [{"_id": "d1", "text": "x"}, {"_id": 2, "text": "x"}],
+            [{"_id": "d1", "text": "x"}, {"_id": 2.5, "text": "x"}],
             ASKED,
             JUDGED,
             BadInput,
