@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import names
-from ..errors import BadInput, Corrupt, OtherFormat, RankmillError, UsageError
+from ..errors import BadInput, BadPair, Corrupt, OtherFormat, RankmillError, UsageError
 from ..foreign import Carried, is_foreign
 from . import files, ledger
 from .artifact import Artifact
 from .declared import check_declared, schema_lines
 from .execution import Executor, Inline, Job, Report
+from .naming import named
 from .plan import Shard, Stage
 from .quarantine import check_allowance, check_something_made, quarantined
 from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
@@ -191,7 +192,10 @@ class Workspace:
                 folder=folder,
             )
             if job.pending:
-                (executor or Inline()).execute(job, commit)
+                try:
+                    (executor or Inline()).execute(job, commit)
+                except BadPair as error:
+                    raise named(error, stage.inputs) from error
             check_allowance(stage, held, folder)
             for report in held:
                 records[report.shard.number] = _commit(folder, stage, fingerprint, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ import pytest
 from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.derive.augment import rescore_groups
+from rankmill.mining.derive.targets import retarget_groups
+from rankmill.mining.errors import BadInput, BadPair, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.groups.imported import import_groups
 from rankmill.mining.store import Workspace
+from rankmill.mining.teachers.files.imported import import_scores
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +292,29 @@ def test_a_compressed_teacher_is_found(collection, tmp_path):
     path.write_text(json.dumps(RANKERS) + "\n")
     (tmp_path / "teacher.json.gz").write_bytes(gzip.compress(b'{"q1": {"d1": 1.5, "d2": 0.5}}'))
     assert Groups(read(collection, path, "rankers")).part(0).score.tolist() == [[1.5, 0.5]]
+
+
+def test_a_fault_of_a_group_is_told_by_the_ids(collection, tmp_path):
+    """Kernels know ordinals; what makes the artifact knows whose they are."""
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(TROVE | {"qid": "q3", "score": [1.0, 0.5]}) + "\n")
+    groups = read(collection, path, "trove", kind="probability")
+    with pytest.raises(BadInput, match="a probability of 1 has no logit\n  where: query 'q3'$"):
+        retarget_groups(groups.workspace, groups, "temperature")
+    rows = [("q3", "d1", 1.5)]
+    (tmp_path / "scores.tsv").write_text("".join(f"{q}\t{d}\t{s}\n" for q, d, s in rows))
+    texts = collection.corpus.artifact, collection.queries.artifact
+    scores = import_scores(groups.workspace, tmp_path / "scores.tsv", *texts, kind="logit")
+    with pytest.raises(BadInput, match=r"document 'd2' has no score\n.*, query 'q3'\n"):
+        rescore_groups(groups.workspace, groups, scores)
+
+
+def test_ids_survive_the_way_back_from_a_worker():
+    error = BadPair("{doc} is odd", query=3, doc=5, within="here", do="look")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == "document 5 is odd\n  where: here, query ordinal 3\n  do: look"
+    assert str(again.named("q", "d")) == "document 'd' is odd\n  where: here, query 'q'\n  do: look"
+    assert str(again.named(None, "d")) == str(again).replace("document 5", "document 'd'")
 
 
 def test_groups_without_a_positive_are_left_out_and_counted(collection, tmp_path):
