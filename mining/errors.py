@@ -66,6 +66,49 @@ class BadInput(RankmillError):
     exit_status = 4
 
 
+class BadPair(BadInput):
+    """Scores or documents of one query cannot be used.
+
+    `query` and `doc` are ordinals: kernels know no more. What makes an artifact knows the
+    collection and says their ids in place of them (`store/naming.py`). `what` has `{doc}` where the
+    document belongs; `within`: the artifact that they are from.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        query: int,
+        doc: int | None = None,
+        within: str | Path | None = None,
+        do: str | None = None,
+        ids: tuple[str | None, str | None] = (None, None),
+    ):
+        asked, shown = ids
+        place = f"query ordinal {query}" if asked is None else f"query {asked!r}"
+        super().__init__(
+            what.replace("{doc}", f"document {doc}" if shown is None else f"document {shown!r}"),
+            where=place if within is None else f"{within}, {place}",
+            do=do,
+        )
+        self.query, self.doc = int(query), None if doc is None else int(doc)
+        self._said: tuple[Any, ...] = (what, within, do)
+
+    def named(self, query_id: str | None, doc_id: str | None) -> BadPair:
+        """Return the error with ids in place of the ordinals that are known."""
+        return _rebuilt_pair(self._said, self.query, self.doc, (query_id, doc_id))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt_pair, (self._said, self.query, self.doc, (None, None))
+
+
+def _rebuilt_pair(
+    said: tuple[Any, ...], query: int, doc: int | None, ids: tuple[str | None, str | None]
+) -> BadPair:
+    what, within, do = said
+    return BadPair(what, query=query, doc=doc, within=within, do=do, ids=ids)
+
+
 class OtherFormat(BadInput):
     """An artifact was written by a rankmill with another format version."""
 

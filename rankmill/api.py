@@ -29,10 +29,20 @@ from rankmill.mining.options import options_of
 from rankmill.mining.statistics.alone import measure_scores
 from rankmill.mining.statistics.summaries.summary import summarise
 from rankmill.mining.store import Workspace
+from rankmill.mining.store.artifact import ShowsRows, show_rows_by
 from rankmill.request import Request
 
 if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
+
+
+def _rows() -> ShowsRows:
+    from rankmill.mining.exports import rows
+
+    return rows
+
+
+show_rows_by(_rows)
 
 Options = ParamSpec("Options")
 Made = TypeVar("Made")

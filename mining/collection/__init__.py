@@ -94,6 +94,10 @@ def _opened(spec: str | Tables, on: Policies, fields: Sequence[str]) -> tuple[st
 def _chosen(wanted: Sequence[str], known: Iterable[str]) -> list[str]:
     """Return the splits that are read, sorted; raises BadInput for one that is not there."""
     there = sorted(known)
+    for split in {"", EVERY_QUERY} & set(there):
+        raise BadInput(
+            f"a split cannot be called {split!r}", do=f"{EVERY_QUERY} means all queries: rename it"
+        )
     for split in wanted:
         if split not in there:
             raise BadInput(f"the collection has no split {split!r}", do=nearest(split, there))

@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from ..errors import BadInput
 from ..inputs import column_names as columns
 from ..names import nearest
@@ -24,7 +21,7 @@ from .lines import read_lines, unpacked_name
 from .policies import Oddities
 from .readers import hub_cache
 from .readers.hub_names import ENDINGS, ROLES, HubFile, of_subset, subsets
-from .readers.judgement_files import DOC, QUERY, read_judgements, reading_of
+from .readers.judgement_files import DOC, QUERY, read_judgements, reading_of, together
 from .readers.judgement_lists import has_lists, list_judgements
 from .tabular import TabularReader, fact
 
@@ -219,16 +216,7 @@ class HubReader(TabularReader):
             list_judgements(path) if self._has_lists(path) else read_judgements(path)
             for path in self.splits[split]
         ]
-        if len(parts) == 1:
-            return parts[0]
-        return Judged(
-            pa.concat_arrays([part.query_ids for part in parts]),
-            pa.concat_arrays([part.doc_ids for part in parts]),
-            np.concatenate([part.grades for part in parts]),
-            self.place("qrels", split),
-            np.arange(1, sum(map(len, parts)) + 1, dtype=np.int64),
-            "row of all files",
-        )
+        return together(parts, self.place("qrels", split))
 
     def odd(self, role: str, split: str = "") -> Oddities:
         """Return how many fields of TSV files stood in quotation marks."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from ..inputs.blocks import COMPRESSED, explained, open_text
+from ..inputs.blocks import COMPRESSED, explained, open_text, refuse_returns
 from ..inputs.column_names import has_value, named
+from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import Place
 from ..inputs.strict_json import object_of
 
@@ -49,6 +50,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             lines: Any = plain if plain.seekable() else io.BufferedReader(plain)  # zstd's
             for number, raw in enumerate(lines, 1):
                 read[0] = number
+                if number == 1:
+                    refuse_returns(raw, path)
                 line = raw.removesuffix(b"\n").removesuffix(b"\r")
                 if number == 1:
                     line = line.removeprefix(_BOM)
@@ -66,6 +69,17 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a JSON Lines file; a key twice in one object is refused."""
     for number, line in read_lines(path):
         yield number, object_of(line, Place(path, number))
+
+
+def read_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield the objects of a JSON Lines file, or the rows of a Parquet file by its ending, with
+    their places."""
+    if path.name.lower().endswith(".parquet"):
+        yield from parquet_rows(path)
+        return
+    for number, line in read_lines(path):
+        place = Place(path, number)
+        yield place, object_of(line, place)
 
 
 def field(
@@ -97,7 +111,9 @@ def field(
         raise BadInput(
             f"{null[0]!r} is null (NoneType), not text",
             where=f"{path}, {word} {number}",
-            do='write a text, be it empty: ""',
+            do="give every row an id"
+            if (shown or names[0]).endswith("id")
+            else 'write a text, be it empty: ""',
         )
     raise BadInput(
         f"the field {(shown or names[0])!r} is missing; this {word} has "
@@ -156,6 +172,12 @@ _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 def missing(path: Path, do: str | None = None) -> BadInput:
     """Return the error for a file that is not there, naming what its folder holds."""
     folder = path.parent
+    if path.exists() and not path.is_dir():
+        return BadInput(
+            "this is a pipe or a device, not a file; it would have to be read more than once",
+            where=path,
+            do="write what it holds to a file first",
+        )
     if not folder.is_dir():
         return BadInput("there is no such folder", where=folder, do=do or "check the path")
     there = sorted(p.name for p in folder.iterdir())[:10]

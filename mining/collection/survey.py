@@ -218,6 +218,7 @@ def _rows(reader: Reader, role: str) -> Rows:
     hashes, lengths, empty = [], [], []
     total = 0
     for block in reader.outline(role):
+        _refuse_unnamed(block, noun)
         hashes.append(hashes_of(block.ids))
         lengths.append(block.sizes)
         empty += _empty(reader, role, block, total)
@@ -241,6 +242,16 @@ def _rows(reader: Reader, role: str) -> Rows:
         odd,
         pa.array([row_id for _, row_id in emptied], pa.string()),
     )
+
+
+def _refuse_unnamed(block: Outline, noun: str) -> None:
+    bare = np.flatnonzero(np.asarray(pc.binary_length(block.ids)) == 0)
+    if len(bare):
+        raise BadInput(
+            f"the id is empty ({len(bare):,} such {noun} nearby)",
+            where=block.texts().place(int(bare[0])),
+            do="give every row an id, or take the line away",
+        )
 
 
 def plan_of(sizes: np.ndarray) -> list[Shard]:

@@ -16,14 +16,23 @@ from ..errors import BadInput, UsageError
 from ..inputs import column_names as columns
 from ..inputs.blocks import COMPRESSED
 from ..inputs.row_shapes import Place
+from ..inputs.shards import Shard, in_order, shard_of
 from ..inputs.strict_json import object_of
 from ..store.files import sha256_of
 from .base import Judged, Outline, Texts, outlines
 from .lines import missing, read_lines, unpacked_name
 from .policies import Oddities, Policies
 from .readers import ms_marco
+from .readers.hub_names import ROLES
 from .readers.json_rows import jsonl_texts
-from .readers.judgement_files import ENDINGS, ending_of, qrels_files, read_judgements, reading_of
+from .readers.judgement_files import (
+    ENDINGS,
+    ending_of,
+    qrels_files,
+    read_judgements,
+    reading_of,
+    together,
+)
 from .readers.layouts import BEIR_DOCUMENTS, BEIR_QUERIES, DOCUMENTS, QUERIES, Layout
 from .readers.parquet_rows import parquet_names, parquet_texts
 from .readers.tsv_rows import quoted_fields, table_of, tsv_outlines, tsv_texts
@@ -31,7 +40,6 @@ from .readers.tsv_rows import quoted_fields, table_of, tsv_outlines, tsv_texts
 Row = tuple[int, dict[str, Any]]
 """(line or row number from 1, fields by name)."""
 
-_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
 _PLAIN_ENDINGS = (".jsonl", ".ndjson", ".tsv", ".parquet")
 
 
@@ -49,7 +57,7 @@ class TabularReader:
                 do="name the column of the text in the file's header instead",
             )
         self.on = Policies()
-        self.qrels: dict[str, Path] = {}
+        self.qrels: dict[str, list[Path]] = {}
         self.files: dict[str, list[Path]] = {"corpus": [], "queries": []}
         self.find_at(path)
 
@@ -64,32 +72,67 @@ class TabularReader:
             return
         if not place.is_dir():
             raise missing(place)
-        self.files["corpus"] = self.files_of(place, "corpus")
-        if not self.files["corpus"]:
-            self.files["corpus"] = _shards(place, self.ending, "train")
+        self.files["corpus"] = self.files_of(place, "corpus") or self._train(place)
         if not self.files["corpus"]:
             raise missing(place / f"{self.called['corpus'][0]}{self.ending}")
         self.files["queries"] = self.files_of(place, "queries")
         self.qrels = qrels_files(place / "qrels")
         for alone in _named(place, ("qrels",), ENDINGS):
-            self.qrels.setdefault("all", alone)
+            self.qrels.setdefault("all", [alone])
         self.add_named(place)
+        if not self.files["queries"]:
+            self._refuse_unread(place, "queries")
+        if not self.qrels:
+            self._refuse_unread(place, "qrels")
         if self.qrels and not self.files["queries"]:
             raise missing(place / f"{self.called['queries'][0]}{self.ending}")
+
+    def _refuse_unread(self, place: Path, role: str) -> None:
+        """Refuse a folder with files that are called like queries or judgements, and none that is
+        read: `queries.json`, `Qrels/`, a file `qrels`."""
+        own = self.called.get(role, (role,))[0]
+        for path in sorted(place.iterdir()):
+            word = re.split(r"[-_. ]", path.name.lower())[0]
+            if word in ROLES[role] and not (path.is_dir() and path.name == own):
+                form = "qrels/SPLIT.tsv or qrels.tsv" if role == "qrels" else own + self.ending
+                raise BadInput(
+                    f"{path.name} is not read, and no other {role} are found",
+                    where=place,
+                    do=f"{role} stand in {form}; to read the documents alone, name their file",
+                )
 
     def add_named(self, place: Path) -> None:
         """Add files that go by the names of one data set; there are none here."""
 
     def files_of(self, place: Path, role: str) -> list[Path]:
         """Return the files of a role: one, numbered shards, or a folder of them in name order."""
+        found: list[list[Path]] = []
         for name in self.called[role]:
-            if found := _named(place, (name,), (self.ending,)):
-                return found[:1]
-            if shards := _shards(place, self.ending, name):
-                return shards
-            if (place / name).is_dir():
-                return _all_in(place / name, self.ending)
-        return []
+            alone = _named(place, (name,), (self.ending,))[:1]
+            folder = _all_in(place / name, self.ending) if (place / name).is_dir() else []
+            found += [one for one in (alone, _shards(place, self.ending, name), folder) if one]
+        if len(found) > 1:
+            shown = [str(ones[0].relative_to(place)) for ones in found]
+            noun = "documents" if role == "corpus" else role
+            raise BadInput(
+                f"the {noun} stand there more than once: {', '.join(shown)}",
+                where=place,
+                do="move all but one away; shards stand in one folder, or beside each other",
+            )
+        return found[0] if found else []
+
+    def _train(self, place: Path) -> list[Path]:
+        """Return the shards `train-…` of a folder that holds no other split of documents."""
+        found = _shards(place, self.ending, "train")
+        known = ("train", *self.called["queries"], "qrels")
+        left = [p.name for p, shard in _numbered(place, self.ending) if shard.name not in known]
+        if found and left:
+            raise BadInput(
+                f"beside {found[0].name} stands {left[0]}, which would not be read",
+                where=place,
+                do="put all that are documents into a folder documents/, or move the others away",
+            )
+        return found
 
     def texts(self, role: str, path: Path) -> Iterator[Texts]:
         """Yield the rows of one file."""
@@ -111,15 +154,19 @@ class TabularReader:
         return {
             "corpus": self._content("corpus"),
             "queries": self._content("queries") if self.files["queries"] else None,
-            "qrels": {
-                split: fact([sha256_of(path)], reading_of(path) | self._other_ending(split))
-                for split, path in self.qrels.items()
-            },
+            "qrels": {split: self._judged_content(split) for split in self.qrels},
         }
+
+    def _judged_content(self, split: str) -> Any:
+        reading: dict[str, str] = self._other_ending(split)
+        for number, path in enumerate(self.qrels[split]):
+            said = reading_of(path)
+            reading |= {f"{what} {number}" if number else what: how for what, how in said.items()}
+        return fact([sha256_of(path) for path in self.qrels[split]], reading)
 
     def _other_ending(self, split: str) -> dict[str, str]:
         """Return the ending of a judgement file that was not looked for at first: it is told."""
-        ending = ending_of(self.qrels[split])
+        ending = ending_of(self.qrels[split][0])
         return {} if ending in (".tsv", self.ending) else {"ending": ending}
 
     def _content(self, role: str) -> Any:
@@ -166,7 +213,9 @@ class TabularReader:
 
     def judgements(self, split: str) -> Judged:
         """Return the judgements of one split."""
-        return read_judgements(self.qrels[split])
+        return together(
+            [read_judgements(path) for path in self.qrels[split]], self.place("qrels", split)
+        )
 
     def odd(self, role: str, split: str = "") -> Oddities:
         """Return how many fields of TSV files stood in quotation marks; odd endings of qrels."""
@@ -186,7 +235,7 @@ class TabularReader:
     def place(self, role: str, split: str = "") -> str:
         """Return the path of the file."""
         if role == "qrels":
-            return str(self.qrels[split])
+            return ", ".join(map(str, self.qrels[split]))
         return ", ".join(map(str, self.files[role]))
 
 
@@ -234,8 +283,8 @@ class TsvReader(TabularReader):
             if path not in self.files["queries"]:
                 self.files["queries"].append(path)
         for split, path in ms_marco.split_files(place).items():
-            if self.qrels.setdefault(split, path) != path:
-                raise ms_marco.two_files(place, split, self.qrels[split], path)
+            if self.qrels.setdefault(split, [path]) != [path]:
+                raise ms_marco.two_files(place, split, self.qrels[split][0], path)
 
 
 class ParquetReader(TabularReader):
@@ -292,22 +341,13 @@ def _named(place: Path, names: Sequence[str], endings: Sequence[str]) -> list[Pa
 
 def _shards(place: Path, ending: str, name: str) -> list[Path]:
     """Return `NAME-00000-of-00002.ending`, … of a folder in order; refuses a set with gaps."""
-    found: dict[int, Path] = {}
-    of = 0
-    for path in sorted(place.iterdir()):
-        plain = unpacked_name(path.name)
-        match = _SHARD.fullmatch(plain.removesuffix(ending)) if plain.endswith(ending) else None
-        if match and match[1] == name:
-            found[int(match[2])], of = path, max(of, int(match[3]))
-    absent = [i for i in range(of) if i not in found]
-    if absent:
-        raise BadInput(
-            f"the shards {name}-…-of-{of:05d}{ending} are not complete: "
-            f"number {absent[0]:05d} is missing",
-            where=place,
-            do="fetch the missing files",
-        )
-    return [found[i] for i in sorted(found)]
+    found = [path for path, shard in _numbered(place, ending) if shard.name == name]
+    return in_order(found)
+
+
+def _numbered(place: Path, ending: str) -> list[tuple[Path, Shard]]:
+    paths = [p for p in sorted(place.iterdir()) if unpacked_name(p.name).endswith(ending)]
+    return [(path, shard) for path in paths if (shard := shard_of(path)) is not None]
 
 
 def _all_in(folder: Path, ending: str) -> list[Path]:
@@ -322,10 +362,7 @@ def _all_in(folder: Path, ending: str) -> list[Path]:
             )
     if not paths:
         raise BadInput(f"the folder holds no {ending} files", where=folder, do="check the path")
-    first = _SHARD.fullmatch(unpacked_name(paths[0].name).removesuffix(ending))
-    if first:
-        _shards(folder, ending, first[1])  # refuses gaps
-    return paths
+    return in_order(paths)
 
 
 __all__ = ["BeirReader", "JsonlReader", "ParquetReader", "TsvReader"]

@@ -10,7 +10,7 @@ import numpy as np
 from ..actors import INLINE, Execution
 from ..collection.handles import Queries
 from ..draws import generator
-from ..errors import BadInput, UsageError
+from ..errors import BadPair, UsageError
 from ..groups.derived import build_derived, first_rows
 from ..groups.format import GroupArrays, Groups, groups_table
 from ..selection.candidates import ScoreRows
@@ -149,9 +149,11 @@ class Rescorer:
             [self.scores.of(int(q), docs) for q, docs in zip(rows.query, rows.doc, strict=True)]
         ).reshape(rows.doc.shape)
         for row, place in np.argwhere(np.isnan(scores))[:1]:
-            raise BadInput(
-                f"document {rows.doc[row, place]} of query ordinal {rows.query[row]} has no score",
-                where=self.scores.artifact.path,
+            raise BadPair(
+                "{doc} has no score",
+                query=rows.query[row],
+                doc=rows.doc[row, place],
+                within=self.scores.artifact.path,
                 do="score the pool that these groups were selected from with this teacher",
             )
         new = replace(rows, score=scores.astype(np.float32))

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..errors import BadInput, UsageError
+from ..errors import BadPair, UsageError
 from ..groups.derived import build_derived, first_rows
 from ..groups.format import GroupArrays, Groups, groups_table
 from ..names import Family, nearest
@@ -205,9 +205,7 @@ def _log_probabilities(groups: GroupArrays, kind: str) -> np.ndarray:
     score = groups.score.astype(np.float64)
     if kind == "probability":
         for row in np.flatnonzero((score <= 0.0).any(axis=1))[:1]:
-            raise BadInput(
-                "a probability of 0 has no logarithm", where=f"query ordinal {groups.query[row]}"
-            )
+            raise BadPair("a probability of 0 has no logarithm", query=groups.query[row])
     return log_probabilities(score, kind)
 
 
@@ -217,9 +215,7 @@ def _logits(groups: GroupArrays, kind: str) -> np.ndarray:
         return groups.score.astype(np.float64)
     s = _log_probabilities(groups, kind)
     for row in np.flatnonzero((s >= 0.0).any(axis=1))[:1]:
-        raise BadInput(
-            "a probability of 1 has no logit", where=f"query ordinal {groups.query[row]}"
-        )
+        raise BadPair("a probability of 1 has no logit", query=groups.query[row])
     return s - np.log(-np.expm1(s))
 
 

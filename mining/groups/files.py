@@ -15,6 +15,7 @@ contrastors     shards of JSON lines of texts: query, document, negatives, pos_s
 lsr             lines of texts: query, positive, negative and their two scores
 matchmaker      lines of texts: two scores, query, positive, negative
 
+Where lines of JSON are read, so are the rows of a Parquet file with the same fields.
 An `id_map.parquet` beside numbered ids leads back to the ids they stand for. ColBERT's own scorer
 prints the reverse order, `[qid, [[score, pid], …]]`; that is another nesting, and is refused.
 Every field is checked for its shape (`row_shapes`), every refusal names the file and the line;
@@ -28,19 +29,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import existing, read_lines
+from ..collection.lines import existing, read_lines, read_rows
 from ..errors import BadInput, UsageError
 from ..inputs.column_names import (
     DOC_ID,
     GRADES,
-    LABELS,
     POSITIVE_IDS,
     QUERY_ID,
-    SCORES,
     first_named,
 )
 from ..inputs.id_map import ID_MAP, read_id_map
-from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import (
     Place,
     field,
@@ -52,20 +50,32 @@ from ..inputs.row_shapes import (
     one_text,
     texts,
 )
+from ..inputs.shards import in_order
 from ..inputs.strict_json import parse_json
-from .rows import GroupRow, called, contrastors, lsr, matchmaker, objects, rows_of_texts, table_rows
+from .rows import (
+    GroupRow,
+    called,
+    contrastors,
+    lsr,
+    matchmaker,
+    rows_of_texts,
+    scores_called,
+    table_rows,
+)
 
 _DO = "every document of a group needs its id and its score"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a layout is read; `by_text`: queries and documents are texts, not ids. `file`: what the
-    files are called in a folder, a pattern where there may be several."""
+    """How a layout is read; `by_text`: queries and documents are texts, not ids; `by_kind`: the
+    column of scores may go by the name of their kind, which `read` is given. `file`: what the files
+    are called in a folder, a pattern where there may be several."""
 
     file: str
-    read: Callable[[Path], Iterator[GroupRow]]
+    read: Callable[..., Iterator[GroupRow]]
     by_text: bool = False
+    by_kind: bool = False
 
     def files(self, path: Path) -> list[Path]:
         """Return the file, or those of a folder by name; raises BadInput where there is none."""
@@ -73,7 +83,7 @@ class Layout:
         if not found or not found[0].is_file():
             place = path / self.file if path.is_dir() else path
             raise BadInput("there is no such file", where=place, do="give the file, or its folder")
-        return found
+        return in_order(found)
 
 
 def layout_of(name: str) -> Layout:
@@ -83,12 +93,13 @@ def layout_of(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def group_rows(path: Path, name: str) -> Iterator[GroupRow]:
-    """Yield the groups of a file, or of an export's folder; numbers resolved through the id map."""
+def group_rows(path: Path, name: str, kind: str = "logit") -> Iterator[GroupRow]:
+    """Yield the groups of a file, or of an export's folder; numbers resolved through the id map.
+    `kind`: what the scores are."""
     layout = layout_of(name)
     for file in layout.files(path):
         ours = read_id_map(file.parent / ID_MAP)
-        for row in layout.read(file):
+        for row in layout.read(file, kind) if layout.by_kind else layout.read(file):
             if len(row.docs) != len(row.scores):
                 raise BadInput(
                     f"{len(row.docs)} documents with {len(row.scores)} scores",
@@ -110,14 +121,14 @@ def _led_back(row: GroupRow, ours: dict[str, dict[str, str]]) -> GroupRow:
     return replace(row, query=query, docs=docs)
 
 
-def _triple(path: Path) -> Iterator[GroupRow]:
+def _triple(path: Path, kind: str) -> Iterator[GroupRow]:
     for place, row in table_rows(path):
         query_name, docs_name = (called(row, names, place) for names in (QUERY_ID, DOC_ID))
-        score_name = called(row, (*SCORES, *LABELS), place)
+        score_name, own = scores_called(row, kind, place)
         query = one_id(row[query_name], query_name, place)
         docs = ids(row[docs_name], docs_name, place)
         scores = numbers(row[score_name], score_name, place, docs)
-        read = GroupRow(place, query, docs, scores)
+        read = GroupRow(place, query, docs, scores, column=own)
         grades_name = first_named(row, GRADES)
         positives_name = first_named(row, POSITIVE_IDS)
         if grades_name is not None:
@@ -175,7 +186,7 @@ def _colbert(path: Path) -> Iterator[GroupRow]:
 
 
 def _tevatron(path: Path) -> Iterator[GroupRow]:
-    for place, row in objects(path):
+    for place, row in read_rows(path):
         docs, scores = [], []
         for name in ("positive_passages", "negative_passages"):
             for passage in list_of(field(row, name, place, _DO), name, place, "passages"):
@@ -190,7 +201,7 @@ def _scored(passage: Any, doc: str, place: Place) -> float:
 
 
 def _flag_embedding(path: Path) -> Iterator[GroupRow]:
-    for place, row in objects(path):
+    for place, row in read_rows(path):
         sides = [texts(field(row, name, place, _DO), name, place) for name in ("pos", "neg")]
         scores: list[float] = []
         for name, docs in zip(("pos_scores", "neg_scores"), sides, strict=True):
@@ -202,7 +213,7 @@ def _flag_embedding(path: Path) -> Iterator[GroupRow]:
 
 
 def _trove(path: Path) -> Iterator[GroupRow]:
-    for place, row in objects(path):
+    for place, row in read_rows(path):
         query, docs, scores = (field(row, name, place, _DO) for name in ("qid", "docid", "score"))
         docs = ids(docs, "docid", place)
         scores = numbers(scores, "score", place, docs)
@@ -214,7 +225,7 @@ def _rankers(path: Path) -> Iterator[GroupRow]:
     do = 'write {"query id": {"document id": 1.5}}'
     whole = "\n".join(line for _, line in read_lines(teacher))
     scores = parse_json(whole, teacher, "the file may be truncated", whole=True)
-    for place, row in objects(path):
+    for place, row in read_rows(path):
         query = one_id(field(row, "query_id", place, _DO), "query_id", place)
         first, others = (field(row, name, place, _DO) for name in ("doc_id_a", "doc_id_b"))
         docs = [one_id(first, "doc_id_a", place), *_several(others, "doc_id_b", place)]
@@ -225,7 +236,7 @@ def _rankers(path: Path) -> Iterator[GroupRow]:
 
 
 def _flat(path: Path) -> Iterator[GroupRow]:
-    for place, row in parquet_rows(path) if path.suffix == ".parquet" else objects(path):
+    for place, row in read_rows(path):
         sides = [_several(field(row, name, place, _DO), name, place) for name in ("pos", "neg")]
         scores = []
         for name, docs in zip(("pos.score", "neg.score"), sides, strict=True):
@@ -253,15 +264,15 @@ def _as_many(docs: list[str], scores: list[float], name: str, place: Place) -> N
 
 
 LAYOUTS = {
-    "triple": Layout("train*.parquet", _triple),
+    "triple": Layout("train*.parquet", _triple, by_kind=True),
     "colbert": Layout("train.json", _colbert),
     "tevatron": Layout("train.jsonl", _tevatron),
     "flag-embedding": Layout("train/train.jsonl", _flag_embedding, by_text=True),
     "trove": Layout("train.jsonl", _trove),
     "rankers": Layout("train.jsonl", _rankers),
     "flat": Layout("train.jsonl", _flat),
-    "datasets": Layout("groups/train*.parquet", _triple),
-    "rows": Layout("train.*", rows_of_texts, by_text=True),
+    "datasets": Layout("groups/train*.parquet", _triple, by_kind=True),
+    "rows": Layout("train.*", rows_of_texts, by_text=True, by_kind=True),
     "contrastors": Layout("shard-*.jsonl.gz", contrastors, by_text=True),
     "lsr": Layout("*.tsv", lsr, by_text=True),
     "matchmaker": Layout("train.tsv", matchmaker, by_text=True),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..errors import BadInput
+from ..errors import BadInput, BadPair
 from ..store import Artifact, Workspace
 from ..store.tables import groups_schema, list_values
 
@@ -68,18 +68,21 @@ def _refuse(groups: GroupArrays, min_grade: int) -> None:
     broken = np.flatnonzero(~np.isfinite(groups.score).all(axis=1))
     for row in broken[:1]:
         at = int(np.flatnonzero(~np.isfinite(groups.score[row]))[0])
-        raise BadInput(
-            f"the teacher score of document {groups.doc[row, at]} is {groups.score[row, at]}",
-            where=f"query ordinal {groups.query[row]}",
+        raise BadPair(
+            f"the teacher score of {{doc}} is {groups.score[row, at]}",
+            query=groups.query[row],
+            doc=groups.doc[row, at],
             do="score this pair again; a group cannot hold a missing score",
         )
     ordered = np.sort(groups.doc, axis=1)
     for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))[:1]:
-        raise BadInput("a group holds a document twice", where=f"query ordinal {groups.query[row]}")
+        again = ordered[row, 1:][ordered[row, 1:] == ordered[row, :-1]]
+        what = "a group holds a document twice: {doc}"
+        raise BadPair(what, query=groups.query[row], doc=again[0])
     positive = groups.grade >= min_grade
     late = positive.any(axis=1) & ~positive[:, 0]
     for row in np.flatnonzero(late)[:1]:
-        raise BadInput("the positive is not first", where=f"query ordinal {groups.query[row]}")
+        raise BadPair("the positive is not first", query=groups.query[row])
 
 
 class Groups:

@@ -34,11 +34,13 @@ SHORT, NO_POSITIVE, _KEPT = "too_few_documents", "no_positive", ""
 @dataclass(frozen=True, slots=True)
 class _GroupFile:
     """A file by ordinals, queries ascending; queries without a group that was kept, by the reason;
-    and how many groups were left out for it."""
+    and how many groups were left out for it. `column`: that of the scores, where it goes by their
+    kind."""
 
     arrays: GroupArrays
     dropped: dict[str, np.ndarray]
     groups_dropped: dict[str, int]
+    column: str | None = None
 
     @property
     def queries(self) -> np.ndarray:
@@ -72,7 +74,7 @@ def import_groups(
     _check_request(kind, size)
     place = Path(path).expanduser().absolute()
     content = _content(place, form)
-    request = (str(place), content, form, str(collection.artifact.path), size)
+    request = (str(place), content, form, str(collection.artifact.path), size, kind)
     read = _read(*request)
     _check_range(read.arrays.score, kind, place)
     queries = read.queries
@@ -88,6 +90,7 @@ def import_groups(
         "positives": "together",
         # What is left out is counted by group since groups without a positive are.
         **unless_neutral(left_out=("counted" if read.groups_dropped else None, None)),
+        **unless_neutral(column=(read.column, None)),
     }
     stage = Stage(
         kind="groups",
@@ -161,9 +164,11 @@ def _content(place: Path, form: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _read(file: str, content: str, form: str, collection: str, size: int | None) -> _GroupFile:
+def _read(
+    file: str, content: str, form: str, collection: str, size: int | None, kind: str
+) -> _GroupFile:
     """Read the whole file; `content` is its hash, so that the cache knows its age."""
-    whole, rows = Collection.at(collection), list(group_rows(Path(file), form))
+    whole, rows = Collection.at(collection), list(group_rows(Path(file), form, kind))
     if not rows:
         raise BadInput("the file holds no group", where=file, do="check how it was written")
     wanted = _size(rows, size, file)
@@ -197,7 +202,8 @@ def _read(file: str, content: str, form: str, collection: str, size: int | None)
         dropped[reason] = np.intersect1d(lost, query[reasons == reason])
         lost = np.setdiff1d(lost, dropped[reason])
     counts = {reason: int((reasons == reason).sum()) for reason in dropped}
-    return _GroupFile(arrays, dropped, {reason: n for reason, n in counts.items() if n})
+    column = next((row.column for row in rows if row.column), None)
+    return _GroupFile(arrays, dropped, {reason: n for reason, n in counts.items() if n}, column)
 
 
 def _grades(rows: list[GroupRow], wanted: int) -> np.ndarray:

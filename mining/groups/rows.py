@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import read_lines
+from ..collection.lines import read_lines, read_rows
 from ..errors import BadInput
-from ..inputs import strict_json
 from ..inputs.column_names import (
     DOCUMENTS,
     LABELS,
@@ -21,6 +20,7 @@ from ..inputs.column_names import (
     Names,
     first_named,
     named,
+    names_of_kind,
 )
 from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import (
@@ -40,7 +40,8 @@ _DO = "every document of a group needs its text and its score"
 @dataclass(frozen=True, slots=True)
 class GroupRow:
     """One group as it stands in a file: ids (or texts), `positives` of them first; `grades` where
-    the file has them, 1 for a positive and 0 else where it has not."""
+    the file has them, 1 for a positive and 0 else where it has not. `column`: that of the scores,
+    where it goes by the name of their kind."""
 
     place: Place
     query: str
@@ -48,17 +49,13 @@ class GroupRow:
     scores: list[float]
     positives: int = 1
     grades: list[int] | None = None
-
-
-def objects(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Yield the objects of a file of JSON Lines with their places."""
-    return strict_json.objects(path, read_lines(path))
+    column: str | None = None
 
 
 def table_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Yield the rows of a Parquet file, or of JSON Lines by the ending."""
-    jsonl = any(ending in (".jsonl", ".json") for ending in path.suffixes)
-    return objects(path) if jsonl else parquet_rows(path)
+    jsonl = any(ending.lower() in (".jsonl", ".ndjson", ".json") for ending in path.suffixes)
+    return read_rows(path) if jsonl else parquet_rows(path)
 
 
 def called(row: dict[str, Any], names: Names, place: Place) -> str:
@@ -73,17 +70,33 @@ def called(row: dict[str, Any], names: Names, place: Place) -> str:
     )
 
 
-def rows_of_texts(path: Path) -> Iterator[GroupRow]:
+def scores_called(row: dict[str, Any], kind: str, place: Place) -> tuple[str, str | None]:
+    """Return the column of scores, and it again where it goes by the name of the kind: a row may
+    have others beside that one."""
+    own = named(row, names_of_kind(kind))
+    if len(own) == 1:
+        return own[0], own[0]
+    return called(row, (*SCORES, *LABELS, *names_of_kind(kind)), place), None
+
+
+def rows_of_texts(path: Path, kind: str) -> Iterator[GroupRow]:
     """Read the rows of sentence-transformers: tuples, lists, and triplets or pairs, whose rows of
     one query follow each other."""
-    return joined(_row_of_texts(row, place) for place, row in table_rows(path))
+    return joined(_row_of_texts(row, kind, place) for place, row in table_rows(path))
 
 
-def _row_of_texts(row: dict[str, Any], place: Place) -> tuple[GroupRow, bool]:
+def _row_of_texts(row: dict[str, Any], kind: str, place: Place) -> tuple[GroupRow, bool]:
     """Return one row, and whether it goes on with the group of the row before."""
     query_name = called(row, QUERY, place)
     query = one_text(row[query_name], query_name, place)
-    score_name = called(row, (*SCORES, *LABELS), place)
+    score_name, own = scores_called(row, kind, place)
+    made, goes_on = _texts_and_scores(row, query, score_name, place)
+    return replace(made, column=own), goes_on
+
+
+def _texts_and_scores(
+    row: dict[str, Any], query: str, score_name: str, place: Place
+) -> tuple[GroupRow, bool]:
     given = row[score_name]
     listed = first_named(row, DOCUMENTS)
     if listed is not None:
@@ -106,7 +119,7 @@ def _place_in_name(name: str) -> int:
 
 def contrastors(path: Path) -> Iterator[GroupRow]:
     """Read contrastors' lines of texts, one positive and its negatives."""
-    for place, row in objects(path):
+    for place, row in read_rows(path):
         first = one_text(field(row, "document", place, _DO), "document", place)
         others = texts(field(row, "negatives", place, _DO), "negatives", place)
         best = one_number(field(row, "pos_score", place, _DO), "pos_score", place)

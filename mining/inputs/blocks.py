@@ -26,6 +26,23 @@ BLOCK_BYTES = 32 << 20
 COMPRESSED = (".gz", ".zst", ".bz2")
 """Endings of compressed files. What a file holds decides; the ending is for finding it."""
 
+_PACKED = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst"}
+_OTHERS = {
+    b"\xfd7zXZ": "packed by xz: unpack it, or pack it by gzip, zstd or bzip2",
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+    b"PK\x03\x04": "a zip archive: unpack it",
+    b"\x04\x22\x4d\x18": "packed by lz4: unpack it, or pack it by gzip, zstd or bzip2",
+    b"PAR1": "a Parquet file: give it the ending .parquet, or read it as parquet",
+    b"ARROW1": "an Arrow file: write it as Parquet",
+    b"\xff\xfe": "text in UTF-16: convert it to UTF-8, for example with iconv",
+    b"\xfe\xff": "text in UTF-16: convert it to UTF-8, for example with iconv",
+    b"\x80\x02": "a pickle: rankmill unsafe-convert-pickle turns scores into JSON Lines",
+    b"\x80\x03": "a pickle: rankmill unsafe-convert-pickle turns scores into JSON Lines",
+    b"\x80\x04": "a pickle: rankmill unsafe-convert-pickle turns scores into JSON Lines",
+    b"\x80\x05": "a pickle: rankmill unsafe-convert-pickle turns scores into JSON Lines",
+}
+"""How files begin that are no lines of text → what they are, and what to do with them."""
+
 _BOM = b"\xef\xbb\xbf"
 _NEWLINE = 10
 _SMALL = 1 << 20  # bytes on disk: not worth a thread
@@ -63,6 +80,8 @@ def read_blocks(
     pieces = partial(_pieces_of, path, digest, size)
     small = path.exists() and path.stat().st_size < _SMALL
     for data, feeds in pieces() if small else Ahead(pieces, 1, "reader"):
+        if line == 1 and not feeds:
+            refuse_returns(data, path)
         block = Block(np.frombuffer(data, np.uint8), line, path)
         _check_utf8(block)
         yield block
@@ -78,20 +97,48 @@ def open_text(path: Path, digest: Any = None) -> Iterator[IO[bytes]]:
             raw: Any = opened.enter_context(open(path, "rb", buffering=0))
         except FileNotFoundError as error:
             raise BadInput("there is no such file", where=path, do="check the path") from error
-        start = raw.read(4) or b""
+        start = raw.read(8) or b""
         raw.seek(0)
+        packed_as = _packing(start, path)
         source: Any = io.BufferedReader(_Fed(raw, digest) if digest is not None else raw, 1 << 20)
         opened.enter_context(source)
-        if start.startswith(b"\x1f\x8b") or path.suffix == ".gz":
+        if packed_as == ".gz":
             yield opened.enter_context(gzip.open(source, "rb"))  # type: ignore[arg-type]
-        elif start.startswith(b"BZh") or path.suffix == ".bz2":
+        elif packed_as == ".bz2":
             unpacked: Any = bz2.open(source, "rb")
             yield opened.enter_context(unpacked)
-        elif start == b"\x28\xb5\x2f\xfd" or path.suffix == ".zst":
+        elif packed_as == ".zst":
             packed = pa.PythonFile(source, "r")
             yield opened.enter_context(pa.CompressedInputStream(packed, "zstd"))
         else:
             yield source
+
+
+def _packing(start: bytes, path: Path) -> str:
+    """Return how a file is packed, by how it begins: "" for plain text, whatever its name says.
+
+    Raises BadInput for what is known to be no text. What is neither is taken by its ending.
+    """
+    for magic, what in _OTHERS.items():
+        if start.startswith(magic):
+            what, _, do = what.partition(": ")
+            raise BadInput(f"this is {what}, not lines of text", where=path, do=do)
+    held = next((end for magic, end in _PACKED.items() if start.startswith(magic)), None)
+    if held is not None:
+        return held
+    plain = len(start) == 8 and start.isascii() and not any(byte < 9 for byte in start)
+    return "" if plain or path.suffix not in COMPRESSED else path.suffix
+
+
+def refuse_returns(first: bytes, path: Path) -> None:
+    """Refuse a file whose first line has no end, but carriage returns inside: all of its rows would
+    be taken for one."""
+    if not first.endswith(b"\n") and b"\r" in first[:-1]:
+        raise BadInput(
+            "the lines end with carriage returns alone, and no line feed",
+            where=f"{path}, line 1",
+            do="end lines with line feeds: tr '\\r' '\\n' < FILE > OTHER",
+        )
 
 
 @contextlib.contextmanager

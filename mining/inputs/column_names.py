@@ -33,6 +33,9 @@ QUERY_ID: Names = (*_QUERY_ID, "_id")
 DOC_ID: Names = (*_DOC_ID, "doc_ids", "docids", "pids", "document_ids", "passage_ids")
 JUDGED_QUERY_ID: Names = (*_QUERY_ID, "query")
 JUDGED_DOC_ID: Names = _DOC_ID
+# In rows of JSON and Parquet `id` is the row's own where another name says query or document.
+JUDGED_ROW_QUERY_ID: Names = (*JUDGED_QUERY_ID, "_id", "id")
+JUDGED_ROW_DOC_ID: Names = (*JUDGED_DOC_ID, "_id", "id")
 GRADE: Names = (
     "grade", "score", "relevance", "label", "rel", "relevance_score", "relevance_label", "rating",
     "judgment", "judgement",
@@ -86,10 +89,15 @@ def first_named(columns: Iterable[str], names: Names) -> str | None:
 
 def has_value(row: Mapping[str, Any], names: Names) -> str | None:
     """Return the first name of a row's fields with a value; None where there is none."""
-    for name in names:  # nearly all rows spell it as the table does
-        if row.get(name) is not None:
-            return name
+    if row.get(names[0]) is not None:  # no other spelling can be better
+        return names[0]
     return next((one for one in named(row, names) if row[one] is not None), None)
+
+
+def judged_names(columns: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return which of a judgement's fields are the ids of query and document."""
+    query = first_named(columns, JUDGED_ROW_QUERY_ID)
+    return query, first_named((name for name in columns if name != query), JUDGED_ROW_DOC_ID)
 
 
 def header(cells: Sequence[str], *roles: Names) -> list[int | None] | None:

@@ -22,10 +22,12 @@ def parquet_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[Plac
 
     number = 0
     file = opened(path)
-    lost = [name for name in columns if name not in file.schema_arrow.names]
+    there = file.schema_arrow.names
+    refuse_doubled(path, there, columns or there)
+    lost = [name for name in columns if name not in there]
     if lost:
         raise BadInput(
-            f"the column {lost[0]!r} is missing; there are {', '.join(file.schema_arrow.names)}",
+            f"the column {lost[0]!r} is missing; there are {', '.join(there)}",
             where=path,
             do=f"columns are {', '.join(columns)}",
         )
@@ -41,6 +43,17 @@ def parquet_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[Plac
         for row in rows:
             number += 1
             yield Place(path, number, "row"), row
+
+
+def refuse_doubled(path: Path, there: Sequence[str], read: Sequence[str]) -> None:
+    """Raise BadInput where a column that is read stands twice in a file."""
+    for name in read:
+        if there.count(name) > 1:
+            raise BadInput(
+                f"the column {name!r} stands twice",
+                where=path,
+                do="keep one of the two, or give each a name of its own",
+            )
 
 
 def opened(path: Path) -> Any:

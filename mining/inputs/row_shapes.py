@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from .spelled_numbers import spelled_number
 
 _FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 _SHOWN = 60  # characters of a value
@@ -60,11 +61,11 @@ def one_number(value: Any, name: str, where: object, of: str | None = None) -> f
 
 def number_of(text: str, name: str, where: object, of: str | None = None) -> float:
     """Return the number that a text spells."""
-    try:
-        return one_number(float(text), name, where, of)
-    except ValueError as error:
-        do = "write a number such as 1.5 or 2e-3"
-        raise _refused(text, name, where, "not a finite number", do, of) from error
+    number = spelled_number(text.strip())
+    if abs(number) <= _FLOAT32_MAX:
+        return number
+    do = "write a number such as 1.5 or 2e-3"
+    raise _refused(text, name, where, "not a finite number", do, of)
 
 
 def list_of(value: Any, name: str, where: object, items: str) -> list[Any]:

@@ -102,18 +102,20 @@ def import_run(
     Queries of the split without lines get an empty list. Left out and counted: lines of queries
     outside the split (`outside_split`), queries that the collection lacks (`unknown_queries`) and
     empty documents (`empty_documents`). `name`: an alias; `tag`: what the run is called in labels,
-    by default `name`, else the file's own tag; with it a file needs no tag column. `depth`: keep
-    the best `depth` of each query.
+    by default `name`, else the system or the file's own tag; with it a file needs no tag column.
+    `depth`: keep the best `depth` of each query.
 
     Raises BadInput with the line for a missing column, a score that is not a finite number, a
     document twice for one query, and with the first ten for ids that the collection lacks.
     """
+    if depth is not None and depth < 1:
+        raise UsageError(f"depth={depth} keeps nothing", do="say 1 or more, or leave it out")
     path = Path(path).expanduser().absolute()
     reading = Reading(system, order, sign, unknown, tagged=tag is None)
     if not path.is_file():
         raise missing(path)
     file = str(path)
-    called = tag or name or first_tag(path)
+    called = tag or name or system or first_tag(path)
     content = sha256_of(path)
     place = str(collection.artifact.path)
     known = (file, content, place, split, reading)
@@ -276,6 +278,7 @@ def _candidates(
         )
     counts["unknown_queries"] = len(strange["queries"])
     _refuse_strange(file, strange, known, reading)
+    _refuse_other_split(file, known, counts["outside_split"])
     if not pieces:
         raise BadInput("the file holds no candidate", where=file, do="check how it was written")
     names = _Found.__slots__
@@ -308,6 +311,15 @@ def _refuse_strange(
             f"the run names {len(names):,}{more} unknown {refused}: {first_ten(names)}",
             where=file,
             do=f"{do} ids are compared byte for byte",
+        )
+
+
+def _refuse_other_split(file: str, known: int, outside: int) -> None:
+    if known and outside == known:
+        raise BadInput(
+            f"none of the {known:,} lines is about a query of this split",
+            where=file,
+            do="name the split that the run was made for; --split '*' takes all queries",
         )
 
 

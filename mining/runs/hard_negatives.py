@@ -1,8 +1,9 @@
 """The public hard-negatives files of sentence-transformers: one list per mining system.
 
-A line is `{"qid": 10, "pos": [0], "neg": {"bm25": [1, 7], "system": [2]}}`, plain or gzip, the
-negatives best first; in newer files a document is an object with `pid` and scores. These files are
-known to hold positives among the negatives (sentence-transformers#1346): they are left out.
+A line is `{"qid": 10, "pos": [0], "neg": {"bm25": [1, 7], "system": [2]}}`, or a row of Parquet
+with the same fields, the negatives best first; in newer files a document is an object with `pid`
+and scores. These files are known to hold positives among the negatives
+(sentence-transformers#1346): they are left out.
 """
 
 from __future__ import annotations
@@ -11,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import read_lines
+from ..collection.lines import read_rows
 from ..errors import BadInput
-from ..inputs.row_shapes import Place
-from ..inputs.strict_json import object_of
 from ..names import nearest
 
 Row = tuple[int, str, str, int, float]
@@ -30,18 +29,20 @@ def rows_of(path: Path, system: str) -> Iterator[Row]:
     the line for another shape: ids stand in lists, and a string is none.
     """
     seen: set[str] = set()
-    for number, line in read_lines(path):
-        row, where = object_of(line, Place(path, number)), f"{path}, line {number}"
+    for place, row in read_rows(path):
+        where, number = str(place), place.number
         query_id, systems = _id_of(row.get("qid"), "query: qid", where), row.get("neg")
         if not isinstance(systems, dict):
             raise _refused("neg", "no object of lists", systems, where)
+        if place.unit == "row":  # of Parquet: a struct has a null for what a row lacks
+            systems = {name: held for name, held in systems.items() if held is not None}
         seen |= systems.keys()
         positives = set(_ids(row.get("pos", []), "pos", where))
         lists = {name: _ids(ids, f"neg of {name!r}", where) for name, ids in systems.items()}
         listed = dict.fromkeys(lists.get(system, []))
         negatives = [one for one in listed if one not in positives]
-        for place, doc_id in enumerate(negatives, 1):
-            yield number, query_id, doc_id, place, float(-place)
+        for rank, doc_id in enumerate(negatives, 1):
+            yield number, query_id, doc_id, rank, float(-rank)
     if system not in seen:
         raise BadInput(
             f"the file has no negatives of system {system!r}",

@@ -5,6 +5,8 @@ triples                lines of query, positive and negative id, with tabs: `qid
 negative_passages      JSON lines of passages with a docid, as Tevatron and rlhn have them
 negative_document_ids  JSON lines of lists of ids, Tevatron's other rows
 
+Where lines of JSON are read, so are the rows of a Parquet file.
+
 A query's own positives in the file are never among its negatives.
 """
 
@@ -13,11 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..collection.lines import read_lines
+from ..collection.lines import read_lines, read_rows
 from ..errors import BadInput
 from ..inputs.column_names import QUERY_ID, first_named
 from ..inputs.row_shapes import Place, field, ids, list_of, one_id
-from ..inputs.strict_json import objects
 from . import hard_negatives
 from .hard_negatives import Row
 
@@ -54,7 +55,7 @@ def _triples(path: Path) -> Iterator[Sides]:
 
 
 def _sides(path: Path, system: str) -> Iterator[Sides]:
-    for place, row in objects(path, read_lines(path)):
+    for place, row in read_rows(path):
         name = first_named(row, QUERY_ID) or QUERY_ID[0]
         query = one_id(field(row, name, place, _DO), name, place)
         good, bad = (_ids(row, side, place) for side in (_SIDES[system], system))

@@ -22,14 +22,14 @@ import pyarrow.compute as pc
 from ..errors import BadInput
 from ..inputs.blocks import Block, read_blocks
 from ..inputs.fields import Fields
+from ..inputs.spelled_numbers import spelled_number
 
 NO_RANK = np.iinfo(np.int32).max
 """Stands for a rank that is missing or no whole number of 32 bits."""
 
 _COLUMNS = "query, Q0, document, rank, score, tag"
+TAGLESS = "; --tag NAME reads a file without a tag"
 _BLANKS = re.compile(r"[ \t\v\f\r]+")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_HEXADECIMAL = re.compile(r"[+-]?0[xX][\da-fA-F]*\.?[\da-fA-F]*([pP][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 _TAB = 9
 _BLOCK_BYTES = 8 << 20
@@ -70,7 +70,7 @@ def _read_block(block: Block, tagged: bool) -> list[Lines]:
 
 
 def _read(fields: Fields, tagged: bool) -> Lines:
-    plain = np.flatnonzero(_plain(fields))
+    plain = np.flatnonzero(plain_lines(fields))
     rank, ranked = _cast(fields.text(3, plain), pl.Int32)
     score, scored = _cast(fields.text(4, plain), pl.Float64)
     good = ranked & scored & np.isfinite(score) & (rank != NO_RANK)
@@ -93,7 +93,7 @@ def _read(fields: Fields, tagged: bool) -> Lines:
     )
 
 
-def _plain(fields: Fields) -> np.ndarray:
+def plain_lines(fields: Fields) -> np.ndarray:
     """Say which lines have six columns or more that cannot be meant otherwise: bool [lines].
 
     A line with tabs has the same six columns between its tabs and between its blanks; with fewer
@@ -119,30 +119,36 @@ def _cast(texts: pa.Array, dtype: type[pl.DataType]) -> tuple[np.ndarray, np.nda
 
 def _row(line: str, where: str, tagged: bool) -> tuple[str, str, int, float]:
     """Return (query id, document id, rank, score) of one line."""
-    fields = _fields(line)
-    if len(fields) < (6 if tagged else 5):
-        raise BadInput(
-            f"{len(fields)} columns, a TREC run has 6: {_COLUMNS}",
-            where=where,
-            do="write one candidate per line, columns separated by blanks or tabs"
-            + ("; --tag NAME reads a file without a tag" if len(fields) == 5 else ""),
-        )
-    query_id, _, doc_id, place, written = fields[:5]
+    query_id, _, doc_id, place, written = columns_of(line, where, 6 if tagged else 5)[:5]
     rank = int(float(place)) if _WHOLE.fullmatch(place) else NO_RANK
-    score = number_of(written)
+    score = spelled_number(written)
     if not math.isfinite(score):
         raise BadInput(
             f"the score {written!r} is not a finite number",
             where=where,
             do=f"columns are {_COLUMNS}; scores must be finite",
         )
-    if len(fields) > 6 and rank == NO_RANK:
+    return query_id, doc_id, rank if abs(rank) < NO_RANK else NO_RANK, score
+
+
+def columns_of(line: str, where: str, least: int = 6, tag: str = TAGLESS) -> list[str]:
+    """Return the columns of one line; raises BadInput for less than `least`, and where one too many
+    may be part of an id. `tag`: what reads a file that lacks the last one."""
+    fields = _fields(line)
+    if len(fields) < least:
         raise BadInput(
-            f"{len(fields)} columns, and the rank {place!r} is not a whole number",
+            f"{len(fields)} columns, a TREC run has 6: {_COLUMNS}",
+            where=where,
+            do="write one candidate per line, columns separated by blanks or tabs"
+            + (tag if len(fields) == 5 else ""),
+        )
+    if len(fields) > 6 and not _WHOLE.fullmatch(fields[3]):
+        raise BadInput(
+            f"{len(fields)} columns, and the rank {fields[3]!r} is not a whole number",
             where=where,
             do=f"columns are {_COLUMNS}; ids that hold blanks need tabs between the columns",
         )
-    return query_id, doc_id, rank if abs(rank) < NO_RANK else NO_RANK, score
+    return fields
 
 
 def first_tag(path: Path) -> str:
@@ -153,18 +159,6 @@ def first_tag(path: Path) -> str:
             line = fields.rest(0, np.zeros(1, np.int64))[0].as_py()
             return " ".join(_fields(line)[5:]).strip() or "run"
     raise BadInput("the run file holds no line", where=path, do="check how it was written")
-
-
-def number_of(text: str) -> float:
-    """Return the float64 that a decimal or hexadecimal text means; NaN for what is no number."""
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    if _HEXADECIMAL.fullmatch(text):
-        try:
-            return float.fromhex(text)
-        except (ValueError, OverflowError):
-            return math.nan
-    return math.nan
 
 
 def _fields(line: str) -> list[str]:

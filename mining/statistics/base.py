@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...native import scales
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, BadPair, UsageError
 from ..names import Family, nearest
 from ..processors import in_threads
 from ..score_kinds import RANK, SCORE_KINDS
@@ -193,9 +193,10 @@ class Rows:
         for row in np.flatnonzero(status == scales.NOT_FINITE)[:1]:
             items = slice(self.offsets[row], self.offsets[row + 1])
             at = int(np.flatnonzero(~np.isfinite(self.scores[items]))[0])
-            raise BadInput(
-                f"the teacher score of document {self.doc[items][at]} is {self.scores[items][at]}",
-                where=f"query ordinal {self.query[row]}",
+            raise BadPair(
+                f"the teacher score of {{doc}} is {self.scores[items][at]}",
+                query=self.query[row],
+                doc=self.doc[items][at],
                 do="score this pair again; a missing score must not be written as a number",
             )
 

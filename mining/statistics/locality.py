@@ -12,7 +12,7 @@ import numpy as np
 
 from ...native import geometry as native
 from ...native import scales
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, BadPair, UsageError
 from ..models.vectors import Vectors
 from ..names import nearest
 from ..processors import in_threads
@@ -175,9 +175,11 @@ def _measure(
         fixed = (half, single, index, queries, bounds, wanted, metric == "cosine")
         in_threads(partial(_between, fixed, into), bounds)
     for row in np.flatnonzero(status[:, 0] == scales.NOT_FINITE)[:1]:
-        raise BadInput(
-            "a vector holds NaN, infinity or components too large to square",
-            where=f"{rows.vectors.artifact.path}, a document of query ordinal {rows.query[row]}",
+        raise BadPair(
+            "a vector holds NaN, infinity or components too large to square: that of a document of "
+            "the query",
+            query=rows.query[row],
+            within=rows.vectors.artifact.path,
             do="encode again, or leave that document out",
         )
     return out, status

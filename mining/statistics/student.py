@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...native import divergence, pair_order, scales
-from ..errors import BadInput, UsageError
+from ..errors import BadPair, UsageError
 from ..names import neutral
 from ..pair_keys import pair_keys
 from ..processors import in_threads
@@ -50,17 +50,20 @@ class StudentScores:
             self.scores.fill(query[order], rows.doc[order], scores, missing)
         if missing.any():
             at = order[np.flatnonzero(missing)[0]]
-            raise BadInput(
-                f"{int(missing.sum()):,} pairs have no score of the student, the first is document "
-                f"{rows.doc[at]} of query {query[at]}",
-                where=self.artifact.path,
+            raise BadPair(
+                f"{int(missing.sum()):,} pairs have no score of the student, the first is {{doc}}",
+                query=query[at],
+                doc=rows.doc[at],
+                within=self.artifact.path,
                 do="score the documents of these groups with the student: rankmill diagnose",
             )
         if not np.isfinite(scores).all():
             at = order[np.flatnonzero(~np.isfinite(scores))[0]]
-            raise BadInput(
-                f"the student's score of document {rows.doc[at]} is not finite",
-                where=f"{self.artifact.path}, query ordinal {query[at]}",
+            raise BadPair(
+                "the student's score of {doc} is not finite",
+                query=query[at],
+                doc=rows.doc[at],
+                within=self.artifact.path,
                 do="a student that gives NaN has nothing to diagnose: train it again",
             )
         out = np.empty_like(scores)

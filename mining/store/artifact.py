@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -126,8 +126,7 @@ class Artifact:
 
         Raises BadInput for a folder of files, such as a student.
         """
-        table: pa.Table = _shown().first_rows(self, None)
-        return table
+        return _shown().first_rows(self, None)
 
     def to_polars(self) -> Any:
         """Return all rows as a polars frame, ids and texts resolved."""
@@ -145,12 +144,10 @@ class Artifact:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield every row as a dictionary, ids and texts resolved."""
-        rows: Iterator[dict[str, Any]] = _shown().all_rows(self)
-        return rows
+        return _shown().all_rows(self)
 
     def _repr_html_(self) -> str:
-        text: str = _shown().html(self)
-        return text
+        return _shown().html(self)
 
     def check(self, part: Part, level: int, *, afresh: bool = False) -> None:
         """Compare a part's size (0) and content hash (2) with its record, once per process.
@@ -244,9 +241,34 @@ class Artifact:
         )
 
 
-def _shown() -> Any:
-    """Return what resolves ordinals; it stands on collections, which stand on this."""
-    return importlib.import_module("..exports.rows", __package__)
+class ShowsRows(Protocol):
+    """What resolves ordinals to ids and texts: it knows collections, which stand on artifacts."""
+
+    def first_rows(self, artifact: Artifact, count: int | None) -> pa.Table:
+        """Return the first `count` rows, all for None."""
+
+    def all_rows(self, artifact: Artifact) -> Iterator[dict[str, Any]]:
+        """Yield every row as a dictionary."""
+
+    def html(self, artifact: Artifact) -> str:
+        """Return the first rows as a notebook shows them."""
+
+
+_shows_rows: list[Callable[[], ShowsRows]] = []
+
+
+def show_rows_by(load: Callable[[], ShowsRows]) -> None:
+    """Say what shows the rows of artifacts; it is loaded when the first are shown."""
+    _shows_rows[:] = [load]
+
+
+def _shown() -> ShowsRows:
+    if not _shows_rows:
+        raise RankmillError(
+            "nothing is loaded that shows the rows of artifacts",
+            do="import rankmill.api first (import rankmill does so with the first verb)",
+        )
+    return _shows_rows[0]()
 
 
 def compared_parts() -> frozenset[Compared]:

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import names
-from ..errors import BadInput, Corrupt, OtherFormat, RankmillError, UsageError
+from ..errors import BadInput, BadPair, Corrupt, OtherFormat, RankmillError, UsageError
 from ..foreign import Carried, is_foreign
 from ..meter import measuring
 from . import files, ledger
 from .artifact import Artifact
 from .declared import check_declared, schema_lines
 from .execution import Executor, Inline, Job, Report
+from .naming import named
 from .plan import Shard, Stage
 from .quarantine import check_allowance, check_something_made, quarantined
 from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
@@ -198,7 +199,10 @@ class Workspace:
                 folder=folder,
             )
             if job.pending:
-                executor.execute(job, commit)
+                try:
+                    executor.execute(job, commit)
+                except BadPair as error:
+                    raise named(error, stage.inputs) from error
             check_allowance(stage, held, folder)
             for report in held:
                 records[report.shard.number] = _commit(folder, stage, fingerprint, report)

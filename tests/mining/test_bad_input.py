@@ -86,8 +86,9 @@ def test_damaged_gzip(workspace, tiny):
     refused(workspace, f"beir:{tiny}", "bad compressed data after line", "queries.jsonl.gz")
 
 
-def test_plain_file_called_gzip(workspace, tiny):
-    (tiny / "corpus.jsonl").rename(tiny / "corpus.jsonl.gz")
+def test_what_is_neither_text_nor_gzip_is_read_by_its_ending(workspace, tiny):
+    (tiny / "corpus.jsonl").unlink()
+    (tiny / "corpus.jsonl.gz").write_bytes(bytes(range(200, 250)))
     refused(workspace, f"beir:{tiny}", "bad compressed data", "Not a gzipped file")
 
 

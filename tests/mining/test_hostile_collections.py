@@ -11,16 +11,19 @@ import csv
 import gzip
 import io
 import json
+import lzma
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rankmill.mining.collection import Collection, collect
+from rankmill.mining.collection import Collection, Tables, collect
 from rankmill.mining.collection.lines import read_lines
 from rankmill.mining.collection.overview import overview_of, scripts_of
 from rankmill.mining.collection.policies import KINDS
@@ -422,6 +425,284 @@ def test_every_cut_of_a_compressed_file_is_refused(tmp_path: Path, kind: str) ->
         path.write_bytes(whole[:cut])
         with pytest.raises(BadInput, match="too early|bad compressed data"):
             list(read_lines(path))
+
+
+# ---- folders and files that would be read in part ---------------------------------------------
+
+ONE = lines(DOCS)
+FOLDERS: dict[str, tuple[str, Files, list[str]]] = {
+    "queries of another ending": (
+        "jsonl:", {"documents.jsonl": ONE, "queries.json": "[]"}, ["queries.json is not read"],
+    ),
+    "queries in a table": (
+        "jsonl:", {"documents.jsonl": ONE, "queries.tsv": "1\ta\n"}, ["queries.tsv is not read"],
+    ),
+    "queries in capitals": (
+        "jsonl:", {"documents.jsonl": ONE, "Queries.jsonl": ONE}, ["Queries.jsonl is not read"],
+    ),
+    "topics": (
+        "tsv:", {"documents.tsv": "1\ta\n", "topics.tsv": "1\ta\n"}, ["topics.tsv is not read"],
+    ),
+    "qrels in capitals": ("beir:", {"Qrels/test.tsv": "1 5 1"}, ["Qrels is not read"]),
+    "qrel": ("beir:", {"qrel/test.tsv": "1 5 1"}, ["qrel is not read"]),
+    "a file called qrels": ("beir:", {"qrels": "1 5 1"}, ["qrels is not read", "qrels/SPLIT.tsv"]),
+    "two files of documents": (
+        "tsv:",
+        {"documents.tsv": "1\ta\n", "corpus.tsv": "2\tb\n"},
+        ["more than once", "corpus.tsv"],
+    ),
+    "a file and a folder of documents": (
+        "jsonl:", {"documents.jsonl": ONE, "documents/a.jsonl": ONE}, ["more than once"],
+    ),
+    "shards cut in two ways": (
+        "jsonl:",
+        {f"corpus-0000{n}-of-0000{of}.jsonl": ONE for n, of in ((0, 1), (0, 2), (1, 2))},
+        ["corpus-00000-of-00002.jsonl does not go with corpus-00000-of-00001.jsonl"],
+    ),
+    "a shard too many": (
+        "jsonl:",
+        {f"corpus-0000{n}-of-00001.jsonl": ONE for n in (0, 1)},
+        ["corpus-00001-of-00001.jsonl does not go with"],
+    ),
+    "another split of documents": (
+        "jsonl:",
+        {f"{name}-00000-of-00001.jsonl": ONE for name in ("train", "test")},
+        ["stands test-00000-of-00001.jsonl, which would not be read"],
+    ),
+    "a gap in judgements": (
+        "beir:", {"qrels/test-00001-of-00002.tsv": "1 5 1"}, ["number 00000 is missing"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "files", "patterns"), FOLDERS.values(), ids=FOLDERS)
+def test_what_would_not_be_read_is_named(
+    workspace: Workspace, tmp_path: Path, kind: str, files: Files, patterns: list[str]
+) -> None:
+    base: Files = {"corpus.jsonl": ONE, "queries.jsonl": lines(QUERIES)} if kind == "beir:" else {}
+    for name, data in {**base, **files}.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+    refused(workspace, f"{kind}{tmp_path}", patterns)
+
+
+def test_shards_of_judgements_are_one_split(workspace: Workspace, tmp_path: Path) -> None:
+    shards: Files = {
+        "qrels/test-00001-of-00002.tsv": "2\t6\t2\n",
+        "qrels/test-00000-of-00002.tsv": "1\t5\t1\n",
+    }
+    found = collect(workspace, f"beir:{folder(tmp_path, shards)}")
+    assert found.splits == ("test",)
+    assert judged(found) == ONE_TWO
+
+
+NO_TEXT = {
+    "xz": (lzma.compress(lines(DOCS)), "packed by xz"),
+    "zip": (b"PK\x03\x04" + b"\0" * 30, "a zip archive"),
+    "lz4": (b"\x04\x22\x4d\x18" + b"\0" * 30, "packed by lz4"),
+    "parquet": (b"PAR1" + b"\0" * 30, "a Parquet file"),
+    "utf-16": ('{"_id": "1", "text": "a"}\n'.encode("utf-16"), "UTF-16"),
+    "pickle": (pickle.dumps({"q": {"d": 1.0}}), "a pickle"),
+    "returns alone": (lines(DOCS).replace(b"\n", b"\r"), "carriage returns alone"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), NO_TEXT.values(), ids=NO_TEXT)
+def test_a_file_that_is_no_text_is_called_what_it_is(
+    workspace: Workspace, tmp_path: Path, data: bytes, said: str
+) -> None:
+    for name in ("documents.jsonl", "documents.tsv"):
+        (tmp_path / name).write_bytes(data)
+        refused(workspace, f"{name[10:]}:{tmp_path / name}", [said, name])
+
+
+def test_the_content_says_how_a_file_is_packed(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "documents.jsonl.gz").write_bytes(lines(DOCS))  # unpacked on its way here
+    assert len(collect(workspace, f"jsonl:{tmp_path}").corpus) == 8
+
+
+def test_a_pipe_is_called_a_pipe(workspace: Workspace) -> None:
+    refused(workspace, "jsonl:/dev/null", ["a pipe or a device", "write what it holds to a file"])
+
+
+EMPTY_IDS = {
+    "jsonl": '{"_id": "1", "text": "a"}\n{"_id": "", "text": "b"}\n',
+    "tsv": "1\ta\n\tb\n",
+    "a tab alone": "1\ta\n\t\n",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), EMPTY_IDS.items())
+def test_an_empty_id_is_refused(workspace: Workspace, tmp_path: Path, name: str, said: str) -> None:
+    kind = "jsonl" if name == "jsonl" else "tsv"
+    (tmp_path / f"documents.{kind}").write_text(said)
+    refused(workspace, f"{kind}:{tmp_path}", ["the id is empty", "line 2"])
+
+
+ROW_IDS = {
+    "query and document": {"id": [5, 6], "query-id": ["1", "2"], "corpus-id": ["7", "8"]},
+    "other names": {"_id": ["3", "4"], "qid": ["1", "2"], "docno": ["7", "8"]},
+    "the document's alone": {"query_id": ["1", "2"], "id": ["7", "8"]},
+    "the query's alone": {"_id": ["1", "2"], "doc_id": ["7", "8"]},
+}
+
+
+@pytest.mark.parametrize("ids", ROW_IDS.values(), ids=ROW_IDS)
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "table"])
+def test_the_id_of_a_judgement_is_nobodys(
+    workspace: Workspace, tmp_path: Path, ids: dict[str, list[Any]], form: str
+) -> None:
+    table = pa.table(ids | {"score": [1, 2]})
+    place = folder(tmp_path, {"qrels/.keep": b""})
+    spec: Any = f"beir:{place}"
+    if form == "parquet":
+        pq.write_table(table, place / "qrels" / "all.parquet")
+    elif form == "jsonl":
+        (place / "qrels" / "all.jsonl").write_bytes(lines(table.to_pylist()))
+    else:
+        texts_of = [{str(row["_id"]): row["text"] for row in rows} for rows in (DOCS, QUERIES)]
+        spec = Tables(documents=texts_of[0], queries=texts_of[1], qrels=table)
+    assert judged(collect(workspace, spec), "all") == [("1", "7", 1), ("2", "8", 2)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{{"_id":"x{0}","doc-id":"{0}","text":"a"}}', ' {{"_id":"x{0}","doc-id":"{0}","text":"a"}}'],
+)
+def test_the_best_name_counts_in_either_reader(
+    workspace: Workspace, tmp_path: Path, line: str
+) -> None:
+    """A blank before the brace is read line by line."""
+    (tmp_path / "documents.jsonl").write_text("".join(line.format(n) + "\n" for n in range(2)))
+    assert set(texts(collect(workspace, f"jsonl:{tmp_path}"))) == {"0", "1"}
+
+
+ODD_QRELS = {
+    "an id with a wide blank": ("1 0 w\u00a0 1\n2 0 6 2.0\n", [("1", "w\u00a0", 1), ("2", "6", 2)]),
+    "an id with a vertical tab": ("1 0 w\x0b 1\n2 0 6 2.0\n", [("1", "w\x0b", 1), ("2", "6", 2)]),
+}
+
+
+@pytest.mark.parametrize(("said", "right"), ODD_QRELS.values(), ids=ODD_QRELS)
+def test_blanks_and_tabs_alone_part_columns(
+    workspace: Workspace, tmp_path: Path, said: str, right: list[tuple[str, str, int]]
+) -> None:
+    more = [{"_id": "w\u00a0", "text": "x"}, {"_id": "w\x0b", "text": "x"}]
+    files: Files = {"corpus.jsonl": lines([*DOCS, *more]), "qrels/test.tsv": said}
+    assert judged(collect(workspace, f"beir:{folder(tmp_path, files)}")) == right
+
+
+@pytest.mark.parametrize(
+    ("title", "text"), [(0, "0 a"), (5, "5 a"), (None, "a"), ("", "a"), (False, None), ([], None)]
+)
+def test_a_title_that_is_no_text(
+    workspace: Workspace, tmp_path: Path, title: Any, text: str | None
+) -> None:
+    (tmp_path / "documents.jsonl").write_bytes(lines([{"_id": "1", "title": title, "text": "a"}]))
+    if text is None:
+        refused(workspace, f"jsonl:{tmp_path}", ["'title' is a", "line 1"])
+    else:
+        assert texts(collect(workspace, f"jsonl:{tmp_path}")) == {"1": text}
+
+
+def test_a_column_twice_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    table = pa.table([["1"], ["a"], ["b"]], names=["_id", "text", "text"])
+    pq.write_table(table, tmp_path / "documents.parquet")
+    refused(workspace, f"parquet:{tmp_path}", ["'text' stands twice"])
+
+
+@pytest.mark.parametrize("split", ["", "*"])
+def test_a_split_that_cannot_be_named(workspace: Workspace, split: str) -> None:
+    qrels = {split: {"query_id": ["q"], "doc_id": ["d"], "grade": [1]}}
+    with pytest.raises(BadInput, match="cannot be called"):
+        collect(workspace, Tables(documents={"d": "a"}, queries={"q": "b"}, qrels=qrels))
+
+
+# ---- tables in memory --------------------------------------------------------------------------
+
+TABLES_IN = {
+    "whole numbers beside texts": ({1: "a", "2": "b"}, {"1": "a", "2": "b"}),
+    "numbers beside texts in rows": (
+        [{"id": 1, "text": "a"}, {"id": "2", "text": "b"}],
+        {"1": "a", "2": "b"},
+    ),
+    "numbers of NumPy": ({np.int64(1): "a"}, {"1": "a"}),
+    "other columns of any kind": (
+        [{"id": "1", "text": "a", "x": 1}, {"id": "2", "text": "b", "x": [1]}],
+        {"1": "a", "2": "b"},
+    ),
+    "categorical": (
+        pl.DataFrame({"id": ["1", "2"], "text": ["a", "a"]}).cast(pl.Categorical),
+        {"1": "a", "2": "a"},
+    ),
+    "enum": (
+        pl.DataFrame({"id": ["1", "2"], "text": ["a", "a"]}).cast({"id": pl.Enum(["1", "2"])}),
+        {"1": "a", "2": "a"},
+    ),
+    "the same id in the row": ({"1": {"id": "1", "text": "a"}}, {"1": "a"}),
+}
+
+
+@pytest.mark.parametrize(("given", "right"), TABLES_IN.values(), ids=TABLES_IN)
+def test_tables_in_memory(workspace: Workspace, given: Any, right: dict[str, str]) -> None:
+    assert texts(collect(workspace, Tables(documents=given))) == right
+
+
+REFUSED_IN = {
+    "null": ({"1": None}, r"'text' is null(.|\n)*documents\['1'\]"),
+    "a null among them": ({"1": "a", "2": None}, r"'text' is null(.|\n)*documents\['2'\]"),
+    "half a character": ({"1": "\ud800"}, r"half a character(.|\n)*documents\['1'\]"),
+    "an empty id": ({"": "a"}, r"'id' is ''"),
+    "a fraction": ({1.5: "a"}, r"'id' is 1.5"),
+    "another id in the row": (
+        {"1": {"_id": "2", "text": "a"}},
+        r"'_id': '2', and stands under '1'",
+    ),
+    "a text for a column": ({"id": ["1", "2"], "text": "ab"}, "'ab' is one text, not a column"),
+    "one row": ({"id": "1", "text": "a"}, "look like the columns of one row"),
+    "a column of two kinds": (
+        [{"id": "1", "text": "a"}, {"id": "2", "text": ["b"]}],
+        "the column 'text' cannot be read",
+    ),
+    "a column twice": (
+        pa.table([["1"], ["a"], ["b"]], names=["id", "text", "text"]),
+        "'text' stands twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), REFUSED_IN.values(), ids=REFUSED_IN)
+def test_tables_in_memory_that_are_refused(workspace: Workspace, given: Any, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        collect(workspace, Tables(documents=given))
+    assert not workspace.root.exists()
+
+
+GRADED: dict[str, tuple[Any, dict[str, list[tuple[str, str, int]]]]] = {
+    "NumPy": ({"q": {"d": np.int64(1)}}, {"all": [("q", "d", 1)]}),
+    "NumPy floats": ({"q": {"d": np.float32(2)}}, {"all": [("q", "d", 2)]}),
+    "texts": ({"q": {"d": "1"}}, {"all": [("q", "d", 1)]}),
+    "splits": (
+        {"train": {"q": {"d": 1}}, "test": {"q": {"d": 2}}},
+        {"train": [("q", "d", 1)], "test": [("q", "d", 2)]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("qrels", "right"), GRADED.values(), ids=GRADED)
+def test_judgements_in_memory(
+    workspace: Workspace, qrels: Any, right: dict[str, list[tuple[str, str, int]]]
+) -> None:
+    found = collect(workspace, Tables(documents={"d": "a"}, queries={"q": "b"}, qrels=qrels))
+    assert {split: judged(found, split) for split in found.splits} == right
+
+
+@pytest.mark.parametrize("grade", [None, True, 0.5, float("nan")])
+def test_judgements_in_memory_that_are_refused(workspace: Workspace, grade: Any) -> None:
+    tables = Tables(documents={"d": "a"}, queries={"q": "b"}, qrels={"q": {"d": grade}})
+    with pytest.raises(BadInput, match=r"grade(.|\n)*qrels\['q'\]\['d'\]"):
+        collect(workspace, tables)
 
 
 # ---- policies ---------------------------------------------------------------------------------

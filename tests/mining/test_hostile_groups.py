@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ import pytest
 from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.derive.augment import rescore_groups
+from rankmill.mining.derive.targets import retarget_groups
+from rankmill.mining.errors import BadInput, BadPair, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.groups.imported import import_groups
 from rankmill.mining.store import Workspace
+from rankmill.mining.teachers.files.imported import import_scores
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +147,8 @@ TEXTS = [
     ("colbert", "7", r"the line is not \[qid,\[pid,score\],…\]"),
     ("colbert", "[1,[2,0.5,3]]", r"the line is not \[qid"),
     ("colbert", "[1,[2,0.5]", "invalid JSON"),
+    ("lsr", "x\ta\tb\t1_0\t0", "'score' of document 'a' is '1_0', not a finite number"),
+    ("matchmaker", "\uff11\t0\tx\ta\tb", "'score' of document 'a' is '\uff11', not a finite"),
 ]
 
 
@@ -180,6 +186,59 @@ def test_what_a_row_of_parquet_holds(collection, tmp_path, table, said):
         read(collection, path, "triple")
 
 
+NAMED = [
+    ({"logit": [[7.0, 8.0]]}, "logit", [2.0, 1.0], [7.0, 8.0]),
+    ({"logit": [[7.0, 8.0]], "scores": None}, "logit", None, [7.0, 8.0]),
+    ({"similarity": [[7.0, 8.0]]}, "logit", [2.0, 1.0], [2.0, 1.0]),
+    ({"log_prob": [[-7.0, -8.0]]}, "log-prob", [-2.0, -1.0], [-7.0, -8.0]),
+]
+
+
+@pytest.mark.parametrize(("more", "kind", "scores", "right"), NAMED)
+def test_the_scores_are_those_called_by_the_kind(collection, tmp_path, more, kind, scores, right):
+    path = tmp_path / "train.parquet"
+    given = {"scores": scores and [scores]} | {k: v for k, v in more.items() if k != "scores"}
+    table = {"query_id": ["q1"], "document_ids": [["d1", "d2"]]}
+    pq.write_table(pa.table(table | {k: v for k, v in given.items() if v}), path)
+    made = read(collection, path, "triple", kind=kind)
+    assert Groups(made).part(0).score.tolist() == [right]
+
+
+def test_the_column_of_the_scores_is_a_part_of_the_identity(collection, tmp_path):
+    path = tmp_path / "train.parquet"
+    pq.write_table(triple(), path)
+    assert "column" not in read(collection, path, "triple").manifest["parameters"]
+    pq.write_table(triple(logit=[[7.0, 8.0]]), path)
+    assert read(collection, path, "triple").manifest["parameters"]["column"] == "logit"
+
+
+def test_a_column_twice_is_refused(collection, tmp_path):
+    names = ["query_id", "document_ids", "scores", "scores"]
+    columns = [["q1"], [["d1", "d2"]], [[2.0, 1.0]], [[3.0, 1.0]]]
+    pq.write_table(pa.table(columns, names=names), tmp_path / "train.parquet")
+    with pytest.raises(BadInput, match="the column 'scores' stands twice"):
+        read(collection, tmp_path / "train.parquet", "triple")
+
+
+def test_a_gap_in_shards_is_named(collection, tmp_path):
+    for number in (0, 2):
+        pq.write_table(triple(), tmp_path / f"train-{number:05d}-of-00003.parquet")
+    with pytest.raises(BadInput, match="number 00001 is missing"):
+        read(collection, tmp_path, "triple")
+
+
+@pytest.mark.parametrize(("form", "row"), [("trove", TROVE), ("tevatron", TEVATRON)])
+@pytest.mark.parametrize("name", ["train.parquet", "train.ndjson", "train.JSONL"])
+def test_rows_of_parquet_are_read_as_lines_of_json(collection, tmp_path, form, row, name):
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    else:
+        path.write_text(json.dumps(row) + "\n")
+    made = Groups(read(collection, path, form)).part(0)
+    assert collection.corpus.doc_ids(made.doc[0]) == ["d1", "d2"]
+
+
 @pytest.mark.parametrize("column", [pa.int64(), pa.large_string(), pa.string_view()])
 def test_columns_of_other_types_are_read(collection, tmp_path, column):
     beir = tiny_beir(tmp_path / "numbers", docs=20)
@@ -207,9 +266,10 @@ def test_what_is_no_parquet(collection, tmp_path, data):
 def test_what_is_no_json(collection, tmp_path):
     path = tmp_path / "train.jsonl"
     for data, said in (
-        (b"\xff\xfe{", "invalid UTF-8"),
+        (b"\xff\xfe{", "UTF-16"),
+        (b"\xff{", "invalid UTF-8"),
         (gzip.compress(b"{}" * 500)[:20], "file ends too early"),
-        (b"PAR1\x00", "invalid JSON"),
+        (b"PAR1\x00", "a Parquet file"),
     ):
         path.write_bytes(data)
         with pytest.raises(BadInput, match=said):
@@ -232,6 +292,29 @@ def test_a_compressed_teacher_is_found(collection, tmp_path):
     path.write_text(json.dumps(RANKERS) + "\n")
     (tmp_path / "teacher.json.gz").write_bytes(gzip.compress(b'{"q1": {"d1": 1.5, "d2": 0.5}}'))
     assert Groups(read(collection, path, "rankers")).part(0).score.tolist() == [[1.5, 0.5]]
+
+
+def test_a_fault_of_a_group_is_told_by_the_ids(collection, tmp_path):
+    """Kernels know ordinals; what makes the artifact knows whose they are."""
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(TROVE | {"qid": "q3", "score": [1.0, 0.5]}) + "\n")
+    groups = read(collection, path, "trove", kind="probability")
+    with pytest.raises(BadInput, match="a probability of 1 has no logit\n  where: query 'q3'$"):
+        retarget_groups(groups.workspace, groups, "temperature")
+    rows = [("q3", "d1", 1.5)]
+    (tmp_path / "scores.tsv").write_text("".join(f"{q}\t{d}\t{s}\n" for q, d, s in rows))
+    texts = collection.corpus.artifact, collection.queries.artifact
+    scores = import_scores(groups.workspace, tmp_path / "scores.tsv", *texts, kind="logit")
+    with pytest.raises(BadInput, match=r"document 'd2' has no score\n.*, query 'q3'\n"):
+        rescore_groups(groups.workspace, groups, scores)
+
+
+def test_ids_survive_the_way_back_from_a_worker():
+    error = BadPair("{doc} is odd", query=3, doc=5, within="here", do="look")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == "document 5 is odd\n  where: here, query ordinal 3\n  do: look"
+    assert str(again.named("q", "d")) == "document 'd' is odd\n  where: here, query 'q'\n  do: look"
+    assert str(again.named(None, "d")) == str(again).replace("document 5", "document 'd'")
 
 
 def test_groups_without_a_positive_are_left_out_and_counted(collection, tmp_path):

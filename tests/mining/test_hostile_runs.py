@@ -217,6 +217,10 @@ def test_lines_that_name_what_is_not_there_are_counted(made, tmp_path):
 
 
 REFUSED = {
+    "no query of the split": ("q5 Q0 d1 1 2 t\n", {}, r"none of the 1 lines(.|\n)*split '\*'"),
+    "returns alone": ("q1 Q0 d7 1 2 t\rq1 Q0 d4 2 1 t\r", {}, "carriage returns alone"),
+    "xz": ("\xfd7zXZ\0\0", {}, "packed by xz"),
+    "UTF-16": ("q1 Q0 d7 1 2 t\n", {}, "UTF-16"),
     "no query known": ("zz Q0 d1 1 2 t\n", {}, "1 unknown queries: 'zz'"),
     "no tag": ("q1 Q0 d7 1 2\n", {}, r"5 columns, a TREC run has 6(.|\n)*line 1(.|\n)*--tag"),
     "three columns": ("q1 d7 2\n", {"tag": "t"}, "3 columns(.|\n)*line 1"),
@@ -236,6 +240,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_read_is_refused_with_its_place(made, tmp_path, case):
     text, how, message = REFUSED[case]
+    text = text.encode({"xz": "latin-1", "UTF-16": "utf-16"}.get(case, "utf-8"))
     with pytest.raises(BadInput, match=message):
         imported(made, tmp_path, text, **how)
 
@@ -253,6 +258,8 @@ def test_a_given_tag_stands_for_a_missing_column(made, tmp_path):
         ({"sign": 0}, "sign=0"),
         ({"unknown": "drop"}, "unknown=drop is not known"),
         ({"system": "bm25", "sign": -1}, "lists the best first"),
+        ({"depth": 0}, "depth=0 keeps nothing"),
+        ({"depth": -1}, "depth=-1 keeps nothing"),
     ],
 )
 def test_readings_that_do_not_exist_are_refused(made, tmp_path, how, message):
@@ -309,6 +316,39 @@ def test_hard_negatives_lose_their_positives(made, tmp_path):
     lists, run = imported(made, tmp_path, GOOD_HN, system="bm25", tag="bm25")
     assert lists == {"q1": ["d4", "d7"]}
     assert run.row(0)[2].tolist() == [-1.0, -2.0]
+
+
+def test_hard_negatives_are_called_by_their_system(made, tmp_path):
+    _, run = imported(made, tmp_path, GOOD_HN, system="bm25")
+    assert run.label == "imported(tag=bm25)"
+
+
+ROWS = {
+    "bm25": {"qid": "q1", "pos": ["d1"], "neg": {"bm25": ["d4", "d1", "d7"]}},
+    "negative_passages": {
+        "query_id": "q1",
+        "positive_passages": [{"docid": "d1", "text": "a"}],
+        "negative_passages": [{"docid": "d4", "text": "b"}, {"docid": "d7", "text": "c"}],
+    },
+    "negative_document_ids": {
+        "query_id": "q1",
+        "positive_document_ids": ["d1"],
+        "negative_document_ids": ["d4", "d7"],
+    },
+}
+
+
+@pytest.mark.parametrize("system", ROWS)
+def test_rows_of_parquet_are_read_as_lines_of_json(made, tmp_path, system):
+    import pyarrow.parquet as pq
+
+    other = {"q2": ROWS[system]["neg"] | {"ance": ["d2"]}} if system == "bm25" else {}
+    rows = [ROWS[system], *({**ROWS[system], "qid": q, "neg": n} for q, n in other.items())]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    workspace, collection = made
+    path = tmp_path / "rows.parquet"
+    run = Run(import_run(workspace, path, collection, "test", system=system))
+    assert collection.corpus.doc_ids(run.row(0)[1]) == ["d4", "d7"]
 
 
 MEASURES = [

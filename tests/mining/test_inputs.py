@@ -99,6 +99,10 @@ def test_fields_are_those_that_python_reads(tmp_path: Path, ending: str, at_blan
 def test_random_text(tmp_path_factory, text: str, size: int, at_blanks: bool) -> None:
     path = tmp_path_factory.mktemp("random") / "file.tsv"
     path.write_bytes(text.encode())
+    if "\n" not in text and "\r" in text[:-1]:  # old Macintosh's line ends, all rows in one line
+        with pytest.raises(BadInput, match="carriage returns alone"):
+            every_field(path, at_blanks=at_blanks, size=size)
+        return
     expected = read_by_python(text.encode(), at_blanks=at_blanks)
     assert every_field(path, at_blanks=at_blanks, size=size) == expected
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import pickle
 import shutil
 import sys
 from collections.abc import Callable
@@ -320,6 +321,20 @@ ODD = [
     ("a.tsv", "", "the file holds no score"),
     ("a.tsv", "\n \n", "the file holds no score"),
     ("a.tsv", "qid\tdocid\tscore\n", "the file holds no score"),
+    # numbers as no door takes them
+    ("a.tsv", "q1\td1\t1_0\n", "the score '1_0' is not a finite number"),
+    ("a.tsv", "q1\td1\t\uff11\n", "is not a finite number"),
+    ("a.tsv", "q1\td1\t\u0663\n", "is not a finite number"),
+    ("a.jsonl", '{"qid":"q1","docid":"d1","score":"1_0"}', "the score '1_0' is not a finite"),
+    # headers that are not all known
+    ("a.tsv", "query\tdoc\tscore\nq1\td1\t1\n", "looks like a header[\\s\\S]*'doc'[\\s\\S]*line 1"),
+    ("a.tsv", "pos\tneg\tqid\tpid_a\tpid_b\n1\t0\tq1\td1\td2\n", "looks like a header"),
+    # lines and columns
+    ("a.tsv", "q1\td1\t1\rq1\td2\t2\r", "carriage returns alone"),
+    ("a.run", "q1 Q0 d1 1 2 t\rq1 Q0 d2 2 1 t\r", "carriage returns alone"),
+    ("a.run", "q1 Q0 two words 1 2 t\n", "7 columns, and the rank 'words' is not"),
+    ("a.json", '{"q1":{"d1":1,"d2":NaN}}', "the score nan[\\s\\S]*a.json, pair 2"),
+    ("a.tsv", pickle.dumps({"q1": {"d1": 1.0}}), "a pickle[\\s\\S]*unsafe-convert-pickle"),
 ]  # fmt: skip
 
 
@@ -353,6 +368,64 @@ PARQUET = [
     ({"qid": ["q1", "q2"], "document_ids": [["d1"], None], "scores": [[1.0], None]},
      "is null.*\\n.*row 2"),
 ]  # fmt: skip
+
+
+def test_every_pair_left_out_is_no_import(collection, tmp_path):
+    (tmp_path / "a.tsv").write_text("zz\td1\t1\nq1\tnowhere\t1\n")
+    with pytest.raises(BadInput, match="every pair names unknown ids: 'zz', 'nowhere'"):
+        read(collection, tmp_path / "a.tsv", unknown="skip")
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.JSONL", "a.TSV", "a.Run"])
+def test_endings_as_people_write_them(collection, tmp_path, name):
+    texts = {"a.TSV": "q1\td1\t0x1p3\n", "a.Run": "q1\tQ0\td1\t1\t0x1p3\tmy run\n"}
+    (tmp_path / name).write_text(texts.get(name, '{"qid":"q1","docid":"d1","score":8}\n'))
+    assert scores_of(read(collection, tmp_path / name)) == [8]
+
+
+def test_a_column_twice_is_refused(collection, tmp_path):
+    for names in (["qid", "docno", "score", "score"], ["qid", "qid", "docno", "score"]):
+        columns = [["q1"] if name == "qid" else ["d1"] for name in names[:-1]]
+        columns = [
+            [1.0] if name == "score" else c for name, c in zip(names, [*columns, []], strict=True)
+        ]
+        pq.write_table(pa.table(columns, names=names), tmp_path / "a.parquet")
+        with pytest.raises(BadInput, match="stands twice"):
+            read(collection, tmp_path / "a.parquet")
+
+
+PAIR = {"qid": ["q1"], "docno": ["d1"], "score": [1.0]}
+BESIDE = {
+    "a gap": (["train-00000-of-00003", "train-00002-of-00003"], {}, "number 00001 is missing"),
+    "another format": (["a"], {"b.jsonl": "{}"}, "b.jsonl would not be read"),
+    "a folder": (["a"], {"more/c.parquet": "x"}, "more/c.parquet would not be read"),
+    "cards and hidden files": (["a"], {"README.md": "x", "info.json": "{}", ".b.parquet": "x"}, ""),
+}
+
+
+@pytest.mark.parametrize(("shards", "beside", "said"), BESIDE.values(), ids=BESIDE)
+def test_a_folder_of_shards_is_read_whole(collection, tmp_path, shards, beside, said):
+    place = tmp_path / "shards"
+    place.mkdir()
+    for name in shards:
+        pq.write_table(pa.table(PAIR), place / f"{name}.parquet")
+    for name, text in beside.items():
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(text)
+    if said:
+        with pytest.raises(BadInput, match=said):
+            read(collection, place, form="parquet")
+    else:
+        assert scores_of(read(collection, place)) == [1]
+
+
+def test_an_id_map_in_the_folder_is_no_shard(collection, tmp_path):
+    place = tmp_path / "numbered"
+    place.mkdir()
+    pq.write_table(pa.table({"qid": [1], "docno": [5], "score": [2.0]}), place / "a.parquet")
+    ids = {"of": ["query", "document"], "ours": ["q1", "d1"], "theirs": ["1", "5"]}
+    pq.write_table(pa.table(ids), place / "id_map.parquet")
+    assert scores_of(read(collection, place)) == [2]
 
 
 @pytest.mark.parametrize(("columns", "said"), PARQUET)

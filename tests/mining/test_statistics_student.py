@@ -90,7 +90,9 @@ def test_lists_of_one_document_have_no_diagnosis(workspace):
 def test_a_pair_without_a_score_is_refused(workspace):
     groups = make_groups(workspace, [G, G])
     student = make_scores(workspace, [F, F[:3]], docs=[[0, 1, 2, 3], [4, 5, 7]])
-    with pytest.raises(BadInput, match="1 pairs have no score of the student, .* document 6 "):
+    with pytest.raises(
+        BadInput, match=r"1 pairs have no score of the student, .* document 6\n.*query ordinal 1"
+    ):
         measure_groups(workspace, groups, ["student_tau"], student=student)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import types
 
 import polars as pl
@@ -113,7 +115,7 @@ def test_other_content_is_another_collection(workspace):
         ([{"_id": "d1", "text": None}], ASKED, JUDGED, BadInput, "text"),
         ([{"_id": None, "text": "x"}], ASKED, JUDGED, BadInput, "null"),
         (
-            [{"_id": "d1", "text": "x"}, {"_id": 2, "text": "x"}],
+            [{"_id": "d1", "text": "x"}, {"_id": 2.5, "text": "x"}],
             ASKED,
             JUDGED,
             BadInput,
@@ -159,6 +161,25 @@ def test_bm25_alone_and_its_rows_as_tables(workspace):
     assert "q1" in html
     assert "<table" in html
     assert held.corpus.artifact.to_arrow()["doc_id"].to_pylist() == ["d1", "d2", "d3", "d4"]
+
+
+def test_rows_need_what_shows_them(workspace):
+    """Artifacts stand below collections: without the face nothing resolves ordinals."""
+    run = rm.mine("bm25", collected(workspace), split="all", depth=2)
+    code = f"""
+from rankmill.mining.store import open_artifact
+try:
+    open_artifact({str(run.path)!r}).to_polars()
+except Exception as error:
+    print(error)
+import rankmill as rm
+rm.mine
+print(open_artifact({str(run.path)!r}).to_polars()["query_id"].to_list())
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "nothing is loaded that shows the rows" in said.stdout
+    assert "import rankmill.api first" in said.stdout
+    assert said.stdout.endswith("['q1', 'q2']\n")
 
 
 def test_to_pandas_without_pandas_says_what_to_install(workspace):

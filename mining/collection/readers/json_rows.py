@@ -59,8 +59,7 @@ def exact_rows(block: Block, layout: Layout) -> Iterator[Row]:
         title = None
         if layout.title:
             heading = columns.has_value(row, columns.TITLE)
-            empty = heading is None or not row[heading]
-            title = "" if empty else field(row, columns.TITLE, path, number)
+            title = "" if heading is None else field(row, columns.TITLE, path, number)
         yield number, row_id, title, field(row, layout.texts, path, number, shown="text")
 
 

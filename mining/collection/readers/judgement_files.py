@@ -6,7 +6,8 @@ A header names the columns, in any order; without one they stand as BEIR (3) or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from ...errors import BadInput
 from ...inputs import column_names as columns
 from ...inputs.blocks import read_blocks
 from ...inputs.fields import Fields
+from ...inputs.shards import in_order, shard_of
 from ..base import BLOCK_BYTES, Judged, judged_of
 from ..lines import field, grade_of, read_lines, read_objects, unpacked_name
-from .parquet_rows import parquet_judgements
+from .parquet_rows import parquet_judgements, parquet_names
 from .quoting import MARK, Evidence, unquoted
 
 TABLES = (".tsv", ".txt", ".qrels", ".qrel", ".trec", ".tab")
@@ -32,13 +34,13 @@ Row = tuple[int, str, str, int]
 """(line, query_id, doc_id, grade)"""
 
 
-def qrels_files(folder: Path) -> dict[str, Path]:
-    """Return split name → file of a `qrels` folder, sorted.
+def qrels_files(folder: Path) -> dict[str, list[Path]]:
+    """Return split name → files of a `qrels` folder, sorted: one, or all the shards of a split.
 
     What cannot be read as judgements is refused by name, so that no split vanishes; names that
-    begin with a dot are passed over. A split in two files is refused.
+    begin with a dot are passed over. A split in two files that are no shards is refused.
     """
-    files: dict[str, Path] = {}
+    files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         name = unpacked_name(path.name)
         ending = next((e for e in ENDINGS if name.lower().endswith(e)), None)
@@ -51,15 +53,31 @@ def qrels_files(folder: Path) -> dict[str, Path]:
                 do=f"a split is a file NAME{', NAME'.join(ENDINGS)}, plain or compressed; "
                 "move other files out of the folder",
             )
-        split = name[: len(name) - len(ending)]
-        if split in files:
+        shard = shard_of(path)
+        split = name[: len(name) - len(ending)] if shard is None else shard.name
+        before = files.setdefault(split, [])
+        if before and (shard is None or shard_of(before[0]) is None):
             raise BadInput(
-                f"the split {split!r} has two files: {files[split].name} and {path.name}",
+                f"the split {split!r} has two files: {before[0].name} and {path.name}",
                 where=folder,
                 do="remove one of them",
             )
-        files[split] = path
-    return files
+        before.append(path)
+    return {split: in_order(paths) for split, paths in files.items()}
+
+
+def together(parts: Sequence[Judged], where: str) -> Judged:
+    """Return the judgements of several files as those of one; `where` names them all."""
+    if len(parts) == 1:
+        return parts[0]
+    return Judged(
+        pa.concat_arrays([part.query_ids for part in parts]),
+        pa.concat_arrays([part.doc_ids for part in parts]),
+        np.concatenate([part.grades for part in parts]),
+        where,
+        np.arange(1, sum(map(len, parts)) + 1, dtype=np.int64),
+        "row of all files",
+    )
 
 
 def read_judgements(path: Path) -> Judged:
@@ -75,13 +93,24 @@ def read_judgements(path: Path) -> Judged:
 def reading_of(path: Path) -> dict[str, str]:
     """Return how a file is read where that is not the plain way, as a part of its identity."""
     name = unpacked_name(path.name).lower()
-    if name.endswith((".parquet", ".jsonl", ".ndjson")):
-        return {}
+    if name.endswith(".parquet"):
+        return _named_columns(parquet_names(path))
+    if name.endswith((".jsonl", ".ndjson")):
+        row = next((row for _, row in read_objects(path)), {})
+        return _named_columns([field for field, value in row.items() if value is not None])
     table = table_of(path)
     said = {"quoting": "csv"} if table.quoted else {}
     if table.order is not None and table.order != [0, table.width - 2, table.width - 1]:
         said["columns"] = " ".join(map(str, table.order))
     return said
+
+
+def _named_columns(names: list[str]) -> dict[str, str]:
+    """Return the ids' columns where `id` stands beside them, which was once taken for one."""
+    query = columns.first_named(names, columns.TOPIC_ID)
+    doc = columns.first_named((name for name in names if name != query), columns.CORPUS_ID)
+    chosen = columns.judged_names(names)
+    return {} if chosen == (query, doc) else {"columns": " ".join(map(str, chosen))}
 
 
 def ending_of(path: Path) -> str:
@@ -94,15 +123,23 @@ def _objects(path: Path) -> Iterator[Row]:
         name = columns.has_value(row, columns.GRADE)
         where = f"{path}, line {number}"
         if name is None:
+            null = columns.first_named(row, columns.GRADE)
             raise BadInput(
-                f"the field 'grade' is missing; this line has "
+                f"{null!r} is null, and no grade"
+                if null
+                else f"the field 'grade' is missing; this line has "
                 f"{', '.join(map(repr, row)) or 'none'}",
                 where=where,
-                do=f"name it one of: {', '.join(columns.GRADE)}",
+                do="leave out what was not judged"
+                if null
+                else f"name it one of: {', '.join(columns.GRADE)}",
             )
         grade = grade_of(row[name], where)
-        query_id = field(row, columns.TOPIC_ID, path, number)
-        yield number, query_id, field(row, columns.CORPUS_ID, path, number, shown="doc_id"), grade
+        query = columns.judged_names([key for key, value in row.items() if value is not None])[0]
+        query_id = field(row, columns.JUDGED_ROW_QUERY_ID, path, number)
+        rest = {key: value for key, value in row.items() if key != query}
+        doc_id = field(rest, columns.JUDGED_ROW_DOC_ID, path, number, shown="doc_id")
+        yield number, query_id, doc_id, grade
 
 
 class Table:
@@ -224,8 +261,9 @@ def _table(path: Path) -> Iterator[Row]:
         cells = [clean(cell) for cell in _cells(line, width)]
         where = f"{path}, line {number}"
         if len(cells) not in (3, 4) and len(cells) != table.width:
+            found = len(cells) if "\t" in line else len(_BLANKS.split(line.strip(" ")))
             raise BadInput(
-                f"{len(cells)} columns, expected 3: query id, document id, grade",
+                f"{found} columns, expected 3: query id, document id, grade",
                 where=where,
                 do=DO,
             )
@@ -245,14 +283,17 @@ def _cells(line: str, width: int = 0) -> list[str]:
 
     `width`: the number of columns of the lines before, where it is known; it decides.
     """
-    cells, blank = line.split("\t"), line.split()
+    cells, blank = line.split("\t"), _BLANKS.split(line.strip(" \t"))
     if width and width in (len(cells), len(blank)):
         return cells if len(cells) == width else blank
-    mixed = any(" " in cell.strip() for cell in cells[2:])
-    mixed |= len(blank) == 4 and cells[0].split()[1:] in (["0"], ["Q0"])
+    mixed = any(" " in cell.strip(" ") for cell in cells[2:])
+    mixed |= len(blank) == 4 and _BLANKS.split(cells[0])[1:] in (["0"], ["Q0"])
     if len(cells) == 3 or (len(cells) > 3 and cells[-1]):
         return blank if mixed and len(blank) in (3, 4) else cells
     return blank if len(blank) in (3, 4) else cells
+
+
+_BLANKS = re.compile(r"[ \t]+")  # as the kernel cuts: other white space is part of an id
 
 
 def _is_grade(cell: str) -> bool:

@@ -25,7 +25,8 @@ def parquet_texts(
         names = file.schema_arrow.names
         ids = wanted(path, names, id_names)
         text = wanted(path, names, texts, but=ids)
-        heading = next(iter(columns.named(names, columns.TITLE)), None) if title else None
+        titled = title and columns.first_named(names, columns.TITLE) is not None
+        heading = wanted(path, names, columns.TITLE) if titled else None
         number = 0
         for batch in file.iter_batches(BLOCK, columns=[n for n in (ids, text, heading) if n]):
             rows = np.arange(number + 1, number + 1 + len(batch), dtype=np.int64)
@@ -47,9 +48,7 @@ def parquet_judgements(path: Path) -> Judged:
     """Return the judgements of one file."""
     with _opened(path) as file:
         names = file.schema_arrow.names
-        query = wanted(path, names, columns.TOPIC_ID)
-        doc = wanted(path, names, columns.CORPUS_ID, but=query)
-        grade = wanted(path, names, columns.GRADE)
+        query, doc, grade = judged_columns(path, names)
         table = file.read(columns=[query, doc, grade]).combine_chunks()
     batch = (table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)])[0]
     return Judged(
@@ -83,6 +82,13 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         ) from error
 
 
+def judged_columns(path: Path | str, names: list[str]) -> tuple[str, str, str]:
+    """Return the columns of query, document and grade; raises BadInput where one is missing."""
+    query = wanted(path, names, columns.JUDGED_ROW_QUERY_ID)
+    doc = wanted(path, names, columns.JUDGED_ROW_DOC_ID, but=query)
+    return query, doc, wanted(path, names, columns.GRADE)
+
+
 def wanted(path: Path | str, names: list[str], known: columns.Names, but: str = "") -> str:
     """Return the column with one of the names; raises BadInput with those that the file has."""
     found = [name for name in columns.named(names, known) if name != but]
@@ -92,6 +98,12 @@ def wanted(path: Path | str, names: list[str], known: columns.Names, but: str = 
             f"{', '.join(map(repr, names)) or 'none'}",
             where=path,
             do=f"call it one of: {', '.join(known)}",
+        )
+    if names.count(found[0]) > 1:
+        raise BadInput(
+            f"the column {found[0]!r} stands twice",
+            where=path,
+            do="keep one of the two, or give each a name of its own",
         )
     return found[0]
 
@@ -153,7 +165,8 @@ def _plain(column: pa.Array) -> pa.Array:
     if isinstance(column, pa.ExtensionArray):
         return _plain(column.storage)
     if pa.types.is_dictionary(kind):
-        return _plain(column.dictionary_decode())
+        values = _plain(column.dictionary)  # polars has views there, which cannot be taken from
+        return _plain(pa.DictionaryArray.from_arrays(column.indices, values).dictionary_decode())
     if pa.types.is_string_view(kind):
         return column.cast(pa.large_string())
     return column

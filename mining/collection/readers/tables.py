@@ -18,9 +18,11 @@ import pyarrow as pa
 
 from ...errors import BadInput, UsageError
 from ...inputs import column_names as columns
+from ...inputs.row_shapes import one_id, one_text, shown
 from ..base import BLOCK, Judged, Outline, Texts, outlines
+from ..lines import grade_of
 from ..policies import Oddities, Policies
-from .parquet_rows import grades_of, ids_of, texts_of, wanted
+from .parquet_rows import grades_of, ids_of, judged_columns, texts_of, wanted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,9 +78,7 @@ class TableReader:
         """Return the judgements of one split."""
         where, table = self.place("qrels", split), self.qrels[split]
         names = table.column_names
-        query = wanted(where, names, columns.TOPIC_ID)
-        doc = wanted(where, names, columns.CORPUS_ID, but=query)
-        grade = wanted(where, names, columns.GRADE)
+        query, doc, grade = judged_columns(where, names)
         batch = _one_batch(table.select([query, doc, grade]))
         return Judged(
             ids_of(where, batch, query, 0),
@@ -127,7 +127,7 @@ def arrow_table(given: Any, what: str) -> pa.Table:
         if hasattr(given, "iloc") and hasattr(given, "columns"):  # an older pandas
             return pa.Table.from_pandas(given, preserve_index=False)
         if isinstance(given, Mapping):
-            return pa.table({str(name): _column(v) for name, v in given.items()})
+            return pa.table(_columns({str(name): _listed(v) for name, v in given.items()}, what))
         if isinstance(given, Iterable) and not isinstance(given, str | bytes):
             return _of_rows(list(given), what)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
@@ -141,8 +141,47 @@ def arrow_table(given: Any, what: str) -> pa.Table:
     )
 
 
-def _column(values: Any) -> Any:
-    return pa.array(values if isinstance(values, list | np.ndarray) else list(values))
+def _listed(values: Any) -> Any:
+    """Return the values of a column; a text is none, though it could be taken for its letters."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"{shown(values)} is one text, not a column of them")
+    return values if isinstance(values, list | np.ndarray) else list(values)
+
+
+def _columns(given: Mapping[str, Any], what: str) -> dict[str, pa.Array]:
+    """Return columns as Arrow has them: whole numbers beside texts are ids as texts.
+
+    What cannot be read is refused with the column, unless its name means nothing here.
+    """
+    made: dict[str, pa.Array] = {}
+    for name, values in given.items():
+        try:
+            made[name] = pa.array(values)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            mixed = [value for value in values if value is not None]
+            if all(isinstance(v, str | int) and not isinstance(v, bool) for v in mixed):
+                made[name] = _texts_of(values, name, what)
+            elif columns.first_named([name], _MEANT):
+                raise BadInput(
+                    f"{what}: the column {name!r} cannot be read: {error}",
+                    do="give it one type: ids and texts as strings, grades as whole numbers",
+                ) from error
+    return made
+
+
+def _texts_of(values: Iterable[Any], name: str, what: str) -> pa.Array:
+    """Return texts and whole numbers as texts; raises BadInput with the row of half a character."""
+    made = []
+    for number, value in enumerate(values, 1):
+        if value is not None and not isinstance(value, str):
+            value = str(value)
+        made.append(value and one_text(value, name, f"{what}, row {number}"))
+    return pa.array(made, pa.string())
+
+
+_MEANT = (
+    *columns.CORPUS_ID, *columns.TOPIC_ID, *columns.TITLE, *columns.QUERY_TEXT, *columns.GRADE,
+)  # fmt: skip
 
 
 def _of_the_hub(given: Any) -> pa.Table:
@@ -163,34 +202,97 @@ def _of_rows(rows: list[Any], what: str) -> pa.Table:
                 do='write {"id": …, "text": …}',
             )
     names = list(dict.fromkeys(str(name) for row in rows for name in row))
-    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+    return pa.table(_columns({name: [row.get(name) for row in rows] for name in names}, what))
 
 
 def _texts_table(what: str, given: Any, id_name: str) -> pa.Table:
     """Return documents or queries as a table; a mapping from ids has texts or rows as values."""
     if isinstance(given, Mapping):
         values = list(given.values())
-        if all(isinstance(v, str) for v in values):
-            return pa.table({id_name: pa.array(list(given)), "text": pa.array(values, pa.string())})
+        if all(isinstance(v, str) or v is None for v in values):
+            _refuse_one_row(what, given)
+            ids = [_own_id(key, what) for key in given]
+            texts = [one_text(text, "text", f"{what}[{key!r}]") for key, text in given.items()]
+            return pa.table(
+                {id_name: pa.array(ids, pa.string()), "text": pa.array(texts, pa.string())}
+            )
         if all(isinstance(v, Mapping) for v in values):
-            return _of_rows([{id_name: k, **v} for k, v in given.items()], what)
+            return _of_rows([_own_row(what, key, row, id_name) for key, row in given.items()], what)
     return arrow_table(given, what)
+
+
+def _own_id(key: Any, what: str) -> str:
+    """Return the id that a key of a mapping is."""
+    return one_id(int(key) if isinstance(key, np.integer) else key, "id", f"{what}[{key!r}]")
+
+
+def _own_row(what: str, key: Any, row: Mapping[Any, Any], id_name: str) -> dict[str, Any]:
+    """Return a row of a mapping with its key as the id; an id of its own has to be the same."""
+    own = _own_id(key, what)
+    for name in columns.named(map(str, row), columns.CORPUS_ID):
+        if str(row[name]) != own:
+            raise BadInput(
+                f"the row has {name!r}: {shown(row[name])}, and stands under {shown(own)}",
+                where=f"{what}[{key!r}]",
+                do="the key of the mapping is the id: leave the other out",
+            )
+    others = {k: v for k, v in row.items() if not columns.named([str(k)], columns.CORPUS_ID)}
+    return {id_name: own, **others}
+
+
+def _refuse_one_row(what: str, given: Mapping[Any, Any]) -> None:
+    """Refuse one row where a mapping from ids to texts should stand."""
+    names = list(map(str, given))
+    ids = columns.TOPIC_ID if what == "queries" else columns.CORPUS_ID
+    if columns.named(names, ids) and columns.named(names, columns.QUERY_TEXT):
+        raise BadInput(
+            f"{', '.join(map(repr, names))} look like the columns of one row, not like ids",
+            where=what,
+            do="give rows as a list, [{…}], columns as lists, or {id: text}",
+        )
 
 
 def _splits(given: Any) -> dict[str, pa.Table]:
     """Return the judgements by split."""
-    if isinstance(given, Mapping) and given:
-        values = list(given.values())
-        if all(isinstance(v, Mapping) for v in values) and all(
-            isinstance(grade, int | float) for v in values for grade in v.values()
-        ):
-            rows = [(q, d, g) for q, docs in given.items() for d, g in docs.items()]
-            names = ("query_id", "doc_id", "grade")
-            told = zip(*rows, strict=True) if rows else ((), (), ())
-            return {"all": pa.table(dict(zip(names, map(list, told), strict=True)))}
-        if not columns.named(map(str, given), columns.TOPIC_ID):
-            return {str(k): arrow_table(v, f"qrels[{k!r}]") for k, v in given.items()}
-    return {"all": arrow_table(given, "qrels")}
+    if not isinstance(given, Mapping) or columns.named(map(str, given), columns.TOPIC_ID):
+        return {"all": arrow_table(given, "qrels")}
+    if _by_query(given):
+        return {"all": _of_mapping(given, "qrels")}
+    return {str(split): _of_split(split, one) for split, one in given.items()}
+
+
+def _of_split(split: Any, given: Any) -> pa.Table:
+    what = f"qrels[{split!r}]"
+    if isinstance(given, Mapping) and given and _by_query(given):
+        return _of_mapping(given, what)
+    return arrow_table(given, what)
+
+
+def _by_query(given: Mapping[Any, Any]) -> bool:
+    """Say whether a mapping is `{query_id: {doc_id: grade}}`: no columns below, and no tables."""
+    docs = [one for one in given.values() if isinstance(one, Mapping)]
+    grades = [grade for one in docs for grade in one.values()]
+    return len(docs) == len(given) and all(
+        isinstance(grade, str) or not hasattr(grade, "__len__") for grade in grades
+    )
+
+
+def _of_mapping(given: Mapping[Any, Mapping[Any, Any]], what: str) -> pa.Table:
+    """Return the judgements of `{query_id: {doc_id: grade}}`."""
+    rows = []
+    for query, docs in given.items():
+        query_id, where = _own_id(query, what), f"{what}[{query!r}]"
+        for doc, grade in docs.items():
+            number = grade_of(_plain_number(grade), f"{where}[{doc!r}]")
+            rows.append((query_id, _own_id(doc, where), number))
+    columns_of = zip(*rows, strict=True) if rows else ((), (), ())
+    schema = pa.schema({"query_id": pa.string(), "doc_id": pa.string(), "grade": pa.int32()})
+    return pa.table([list(column) for column in columns_of], schema=schema)
+
+
+def _plain_number(value: Any) -> Any:
+    """Return a number of NumPy as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _texts(
@@ -200,7 +302,8 @@ def _texts(
     place = f"{where}="
     id_name = wanted(place, names, ids)
     text = wanted(place, names, texts, but=id_name)
-    heading = next(iter(columns.named(names, columns.TITLE)), None) if title else None
+    titled = title and columns.first_named(names, columns.TITLE) is not None
+    heading = wanted(place, names, columns.TITLE) if titled else None
     for batch in table.to_batches(max_chunksize=BLOCK):
         yield Texts(
             ids_of(place, batch, id_name, number),

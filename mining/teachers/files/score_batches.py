@@ -24,16 +24,19 @@ from ...errors import BadInput
 from ...inputs.blocks import Block, read_blocks
 from ...inputs.column_names import DOC_ID, QUERY_ID, canonical, first_named, named, score_names
 from ...inputs.fields import Fields
-from ...inputs.parquet_rows import opened, unreadable
+from ...inputs.parquet_rows import opened, refuse_doubled, unreadable
 from ...inputs.row_shapes import Place, shown
+from ...inputs.spelled_numbers import spelled_number
 from ...inputs.strict_json import object_of
+from ...runs.trec_lines import columns_of, plain_lines
 from ...score_kinds import RANK
 from .ranks import rank_of
 from .score_files import (
+    UNITS,
     ScoreRow,
     chosen_score,
     header_order,
-    read_scores,
+    json_scores,
     rows_of_cells,
     rows_of_object,
 )
@@ -73,7 +76,7 @@ def unread_batches(path: Path, form: str, kind: str) -> Unread:
     if form in readers:
         yield from readers[form](path, kind)
         return
-    for batch in _from_rows(read_scores(path, form, kind), path, kind):
+    for batch in _from_rows(json_scores(path, kind), path, kind, UNITS[form]):
         yield partial(iter, [batch])
 
 
@@ -95,7 +98,10 @@ def _from_rows(
 def _number(value: Any, path: Path, line: int, unit: str) -> float:
     """Return a score as a number; texts of numbers are what TSV has."""
     try:
-        score = float("nan") if isinstance(value, bool) else float(value)
+        if isinstance(value, str):
+            score = spelled_number(value.strip())
+        else:
+            score = float("nan") if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         score = float("nan")
     if not abs(score) <= _FLOAT32_MAX:
@@ -168,6 +174,10 @@ def _has_empty(ids: pa.Array) -> bool:
     return bool(pc.any(pc.equal(pc.binary_length(ids), 0)).as_py())
 
 
+def _all_numbers(texts: pa.Array) -> bool:
+    return not pl.Series(pl.from_arrow(texts)).cast(pl.Float64, strict=False).null_count()
+
+
 def _floats(texts: pa.Array, kind: str) -> np.ndarray | None:
     """Return texts as float64; None where one of them is no plain number."""
     numbers = pl.Series(pl.from_arrow(texts)).cast(pl.Float64, strict=False)
@@ -181,24 +191,20 @@ def _trec(path: Path, kind: str) -> Unread:
 
 
 def _trec_block(block: Block, kind: str) -> Iterator[Batch]:
-    fields = Fields(block, 5, at_blanks=True)
+    fields = Fields(block, 6, at_blanks=True)
     if not len(fields):
         return
-    short = np.flatnonzero(fields.widths < 6)
-    if len(short):
-        raise BadInput(
-            f"{fields.widths[short[0]]} columns, a TREC run has 6: "
-            "query Q0 document rank score tag",
-            where=fields.where(int(short[0])),
-            do="write one pair per line, or say --format",
-        )
-    query, doc, written = (fields.text(c) for c in (0, 2, 3 if kind == RANK else 4))
-    values = _floats(written, kind)
-    if values is None:
-        columns = (fields.lines.tolist(), *(c.to_pylist() for c in (query, doc, written)))
-        yield from _from_rows(zip(*columns, strict=True), block.path, kind)
-    else:
-        yield Batch(query, None, doc, values, fields.lines)
+    at = 3 if kind == RANK else 4
+    wide = np.flatnonzero(fields.widths > 6)  # a tag of several words, or an id with a blank
+    if plain_lines(fields).all() and _all_numbers(fields.text(3, wide)):
+        values = _floats(fields.text(at), kind)
+        if values is not None:
+            yield Batch(fields.text(0), None, fields.text(2), values, fields.lines)
+            return
+    texts = zip(fields.lines.tolist(), fields.rest(0).to_pylist(), strict=True)
+    rows = ((line, columns_of(text, f"{block.path}, line {line}", tag="")) for line, text in texts)
+    exact = ((line, cells[0], cells[2], cells[at]) for line, cells in rows)
+    yield from _from_rows(exact, block.path, kind)
 
 
 # ---- JSON Lines ------------------------------------------------------------------------------
@@ -412,6 +418,7 @@ def _parquet_rows(part: pa.RecordBatch, first: int, path: Path, kind: str) -> It
 def _parquet_names(path: Path, there: list[str], kind: str) -> list[str]:
     """Return the columns to read; raises BadInput, with all there are, where one is missing."""
     names = named(there, (*_known(kind), "query", "candidates"))
+    refuse_doubled(path, there, names)
     ids_only = kind == RANK or "candidates" in names
     needed = [] if "candidates" in names else [QUERY_ID, DOC_ID]
     for wanted in needed if ids_only else [*needed, ("score", *score_names(kind))]:

@@ -14,42 +14,50 @@ number: {"query id": ["document id", …]}, rows with a list of doc_id, and rank
 `query` and `candidates`. Where a row has several columns that may be scores, the one that is called
 by the kind is read (`column_names`).
 
-These readers say what a file means, row by row; `score_batches` reads what is plain in blocks.
+This says what a row of a file means; `score_batches` reads what is plain in blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from ...collection.lines import missing as missing_file
-from ...collection.lines import read_lines
+from ...collection.lines import read_lines, unpacked_name
 from ...errors import BadInput, UsageError
-from ...inputs.blocks import COMPRESSED
 from ...inputs.column_names import (
     DOC_ID,
     QUERY_ID,
     Names,
     first_named,
+    looks_like_names,
     named,
     names_of_kind,
     score_names,
 )
-from ...inputs.parquet_rows import parquet_rows
+from ...inputs.id_map import ID_MAP
 from ...inputs.row_shapes import Place, list_of, one_id, shown
-from ...inputs.strict_json import objects, parse_json
+from ...inputs.shards import in_order
+from ...inputs.spelled_numbers import spelled_number
+from ...inputs.strict_json import parse_json
 from ...score_kinds import RANK
 
 _ENDINGS = {
     ".json": "json",
     ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
     ".tsv": "tsv",
     ".parquet": "parquet",
     ".run": "trec",
     ".trec": "trec",
     ".txt": "trec",
 }
+_PERHAPS = (".json", ".txt")  # in a folder: cards and licences, not only scores
+UNITS = {"json": "pair", "jsonl": "line", "tsv": "line", "parquet": "row", "trec": "line"}
+"""Format → what is counted in it, for errors."""
+FORMATS = tuple(UNITS)
 
 ScoreRow = tuple[int, str, str, Any]
 """(line or row from 1, query id, document id, score as written)"""
@@ -58,55 +66,86 @@ ScoreRow = tuple[int, str, str, Any]
 def format_of(path: Path, said: str | None = None) -> str:
     """Return the format of a file: as said, else by its ending; raises UsageError."""
     if said is not None:
-        if said not in READERS:
-            raise UsageError(f"format={said} is not known", do=f"one of {', '.join(READERS)}")
+        if said not in FORMATS:
+            raise UsageError(f"format={said} is not known", do=f"one of {', '.join(FORMATS)}")
         return said
-    endings = [ending for ending in path.suffixes if ending not in COMPRESSED]
     if path.name.endswith((".pkl", ".pkl.gz", ".pickle")):
         raise BadInput(
             "this is a pickle, which can run code when it is read",
             where=path,
             do="turn it into JSON Lines first: rankmill unsafe-convert-pickle FILE --to OUT.jsonl",
         )
-    form = _ENDINGS.get(endings[-1]) if endings else None
     if path.is_dir():
-        form = "parquet" if any(path.glob("*.parquet")) else None
+        forms = sorted({str(_form(file)) for file in _data_files(path)})
+        if len(forms) == 1:
+            return forms[0]
+        raise UsageError(
+            f"the folder {path.name} holds files of {len(forms)} formats",
+            do=f"say --format: {', '.join(FORMATS)}",
+        )
+    form = _form(path)
     if form is None:
         raise UsageError(
-            f"the ending of {path.name} says no format", do=f"say --format: {', '.join(READERS)}"
+            f"the ending of {path.name} says no format", do=f"say --format: {', '.join(FORMATS)}"
         )
     return form
+
+
+def _form(path: Path) -> str | None:
+    """Return the format that a file's ending says."""
+    return _ENDINGS.get(Path(unpacked_name(path.name)).suffix.lower())
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """Return the files of a folder, and of those in it, that are tables by their endings."""
+    ours = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
+    below = [file for path in ours if path.is_dir() for file in _data_files(path)]
+    endings = set(_ENDINGS) - set(_PERHAPS)
+    return below + [
+        path
+        for path in ours
+        if path.is_file()
+        and path.name != ID_MAP
+        and Path(unpacked_name(path.name)).suffix.lower() in endings
+    ]
 
 
 def files_of(path: Path, form: str) -> list[Path]:
     """Return the files to read: the file, or the shards of a folder in the order of their names.
 
-    Raises BadInput where there is none.
+    Raises BadInput where there is none, where a shard is missing, and for tables in the folder that
+    would not be read.
     """
     if not path.is_dir():
         if not path.is_file():
             raise missing_file(path)
         return [path]
-    endings = [ending for ending, each in _ENDINGS.items() if each == form]
-    shards = sorted(
+    hidden = (".", "_")
+    shards = [
         file
         for file in path.iterdir()
         if file.is_file()
-        and any(file.name.endswith((e, *(e + c for c in COMPRESSED))) for e in endings)
-    )
+        and not file.name.startswith(hidden)
+        and file.name != ID_MAP
+        and _form(file) == form
+    ]
     if not shards:
         raise BadInput(
             f"the folder holds no {form} file", where=path, do="name the file, or --format"
         )
-    return shards
+    left = sorted(str(file.relative_to(path)) for file in set(_data_files(path)) - set(shards))
+    if left:
+        raise BadInput(
+            f"{left[0]} would not be read: it is no {form} file of this folder",
+            where=path,
+            do="move it away, or name the file or the folder that is meant",
+        )
+    return in_order(shards)
 
 
-def read_scores(path: Path, form: str, kind: str) -> Iterator[ScoreRow]:
-    """Yield every score of a file, or every rank, as written; raises BadInput with the line."""
-    return READERS[form](path, kind)
-
-
-def _json(path: Path, kind: str) -> Iterator[ScoreRow]:
+def json_scores(path: Path, kind: str) -> Iterator[ScoreRow]:
+    """Yield every score of a JSON object, or every rank, as written; they are counted in place of
+    lines."""
     text = "\n".join(line for _, line in read_lines(path))
     do = "the file may be truncated; JSON Lines need the ending .jsonl"
     whole = parse_json(text, path, do, whole=True)
@@ -127,11 +166,6 @@ def _json(path: Path, kind: str) -> Iterator[ScoreRow]:
             yield number, one_id(query_id, "query id", where), one_id(doc_id, "id", where), score
 
 
-def _jsonl(path: Path, kind: str) -> Iterator[ScoreRow]:
-    for place, row in objects(path, read_lines(path)):
-        yield from rows_of_object(row, place, kind)
-
-
 def rows_of_object(row: dict[str, Any], place: Place, kind: str) -> Iterator[ScoreRow]:
     """Yield the scores of one row: of one pair, or of lists of documents and scores."""
     if kind == RANK or "candidates" in row:
@@ -146,26 +180,15 @@ def rows_of_object(row: dict[str, Any], place: Place, kind: str) -> Iterator[Sco
     if not isinstance(docs, list):
         yield place.number, query_id, one_id(docs, doc_name, place), scores
         return
-    if len(list_of(scores, name, place, f"{name}s")) != len(docs):
+    many = f"{name.removesuffix('s')}s"
+    if len(list_of(scores, name, place, many)) != len(docs):
         raise BadInput(
-            f"{len(docs)} documents and {len(scores)} {name.removesuffix('s')}s",
+            f"{len(docs)} documents and {len(scores)} {many}",
             where=str(place),
             do=f"write one {name} for each document of the list",
         )
     for doc_id, score in zip(docs, scores, strict=True):
         yield place.number, query_id, one_id(doc_id, doc_name, place), score
-
-
-def _tsv(path: Path, kind: str) -> Iterator[ScoreRow]:
-    order: list[int] | None = None
-    for number, line in read_lines(path):
-        cells = line.split("\t")
-        if order is None:
-            order = header_order(cells, kind, f"{path}, line {number}")
-            if order is not None:
-                continue
-            order = [0, 1, 2]
-        yield from rows_of_cells(cells, order, Place(path, number), kind)
 
 
 def rows_of_cells(
@@ -192,35 +215,18 @@ def header_order(cells: list[str], kind: str, where: str) -> list[int] | None:
     """Return the places of query, document and value when the cells are names of columns."""
     ids = [first_named(cells, known) for known in (QUERY_ID, DOC_ID)]
     if None in ids or not named(cells, score_names(kind)):
+        names = looks_like_names(cells, QUERY_ID, DOC_ID, score_names(kind))
+        if names and not any(isfinite(spelled_number(cell.strip())) for cell in cells):
+            raise BadInput(
+                f"the first line looks like a header, and its columns are not all known: "
+                f"{', '.join(map(repr, cells))}",
+                where=where,
+                do=f"call them query_id, doc_id and {'rank' if kind == RANK else 'score'}; a file "
+                "without a header starts with its first pair",
+            )
         return None
     value = chosen_score(cells, kind, where)
     return [cells.index(str(name)) for name in (*ids, value)]
-
-
-def _parquet(path: Path, kind: str) -> Iterator[ScoreRow]:
-    for place, row in parquet_rows(path):
-        yield from rows_of_object(row, place, kind)
-
-
-def _trec(path: Path, kind: str) -> Iterator[ScoreRow]:
-    for number, line in read_lines(path):
-        cells = line.split()
-        if len(cells) < 6:
-            raise BadInput(
-                f"{len(cells)} columns, a TREC run has 6: query Q0 document rank score tag",
-                where=f"{path}, line {number}",
-                do="write one pair per line, or say --format",
-            )
-        yield number, cells[0], cells[2], cells[3 if kind == RANK else 4]
-
-
-READERS: dict[str, Callable[[Path, str], Iterator[ScoreRow]]] = {
-    "json": _json,
-    "jsonl": _jsonl,
-    "tsv": _tsv,
-    "parquet": _parquet,
-    "trec": _trec,
-}
 
 
 def _named(row: dict[str, Any], names: Names, place: Place) -> tuple[str, Any]:

@@ -30,6 +30,7 @@ from ...store import Artifact, files, split_by_work
 from ..contract import RANGES, outside, range_text
 from .ranks import shared_ranks
 from .score_batches import Batch, read_batches, unread_batches
+from .score_files import UNITS
 from .sorted_runs import Clash, Pairs, Runs, RunWriter
 
 _MERGED = 4_000_000  # pairs that are merged at a time
@@ -94,9 +95,15 @@ def _sort(request: Request, folder: Path) -> None:
     facts = [_read_file(reader, number, folder) for number in range(len(request.sources))]
     total = sum(fact["pairs"] for fact in facts)
     if not total and not sum(fact["skipped"] for fact in facts):
-        where = request.sources[0] if len(request.sources) == 1 else request.sources[0].parent
-        raise BadInput("the file holds no score", where=where, do="check how it was written")
+        raise BadInput("the file holds no score", where=reader.place, do="check how it was written")
     reader.refuse()
+    if not total:
+        names = [name for fact in facts for ids in fact["shown"].values() for name in ids]
+        raise BadInput(
+            f"every pair names unknown ids: {first_ten(names[:11])}",
+            where=reader.place,
+            do="is this the right collection? ids are compared byte for byte",
+        )
     queries, pairs = _counted(reader, Runs(folder))
     table = pa.table(
         {"query": pa.array(queries, pa.uint32()), "pairs": pa.array(pairs, pa.int64())}
@@ -246,8 +253,7 @@ class _Reader:
         if not len(wrong):
             return
         if self._outside is None:
-            unit = "row" if self.request.form == "parquet" else "line"
-            at = f"{source}, {unit} {batch.lines()[wrong[0]]}"
+            at = f"{source}, {UNITS[self.request.form]} {batch.lines()[wrong[0]]}"
             self._outside = float(scores[wrong[0]]), at
         self._outside_count += len(wrong)
 
@@ -266,12 +272,13 @@ class _Reader:
                 raise BadInput(
                     f"the file names {len(names):,} unknown {self.tables[role].plural}: "
                     f"{first_ten(list(names)[:11])}",
-                    where=self._place,
+                    where=self.place,
                     do="is this the right collection? to leave such pairs out say unknown=skip",
                 )
 
     @property
-    def _place(self) -> Path:
+    def place(self) -> Path:
+        """The file, or the folder of several."""
         sources = self.request.sources
         return sources[0] if len(sources) == 1 else sources[0].parent
 
@@ -308,7 +315,7 @@ class _Reader:
 
     def _lines(self, keys: list[int], scores: tuple[float, ...]) -> tuple[str, str]:
         """Return the places where the pairs stand first, or a pair with each of two scores."""
-        unit = "rows" if self.request.form == "parquet" else "lines"
+        unit = UNITS[self.request.form]
         found: dict[float, tuple[Path, int]] = {}
         for source in self.request.sources:
             for batch in read_batches(source, self.request.form, self.request.kind):
@@ -325,9 +332,9 @@ class _Reader:
                 if len(found) > 1:
                     (first, one), (second, two) = sorted(found.values(), key=_by_place)[:2]
                     if first == second:
-                        return f"{first}, {unit} {one}", str(two)
+                        return f"{first}, {unit}s {one}", str(two)
                     return f"{first}, {unit} {one}", f"{second}, {unit} {two}"
-        return str(self._place), "the same"
+        return str(self.place), "the same"
 
 
 def _by_place(found: tuple[Path, int]) -> tuple[str, int]:
