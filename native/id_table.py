@@ -16,6 +16,7 @@ _ONE = np.uint64(1)
 _START = np.uint64(0xCBF29CE484222325)  # FNV-1a's offset and prime, then a finalising mix
 _PRIME = np.uint64(0x100000001B3)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_BATCH = 128
 
 
 @numba.njit(cache=True, nogil=True)
@@ -66,10 +67,10 @@ def fill_table(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, first: 
 
 
 @numba.njit(cache=True, nogil=True)
-def _row_of(wanted, start, stop, data, offsets, table):
+def _row_from(wanted, start, stop, value, passed, data, offsets, table):
+    """Return the row of an id with this hash, −1 for none; `passed`: slots that it is not in."""
     mask = np.uint64(table.size - 1)
-    value = _hash(wanted, start, stop)
-    slot, tag = value & mask, value >> _HALF
+    slot, tag = (value + np.uint64(passed)) & mask, value >> _HALF
     while table[slot] != 0:
         entry = table[slot]
         if entry >> _HALF == tag:
@@ -94,13 +95,34 @@ def find_rows(
     `wanted` uint8 with `bounds` int64 [m+1] holds the ids asked for; `data`, `offsets` and `table`
     are those of `fill_table`; `rows` int64 [m]. An id equal to the one before it is not looked up
     again: files of runs and scores repeat the query's line by line.
+
+    A large table lies in no cache, and an id needs three places of memory one after the other. So
+    ids go in batches, step by step: the processor waits for many of them at a time.
     """
-    for i in range(rows.size):
-        start, stop = bounds[i], bounds[i + 1]
-        if i and _equal(wanted, start, stop, wanted, bounds[i - 1], start):
-            rows[i] = rows[i - 1]
-        else:
-            rows[i] = _row_of(wanted, start, stop, data, offsets, table)
+    mask, last = np.uint64(table.size - 1), data.size - 1
+    values = np.empty(_BATCH, dtype=np.uint64)
+    begins = np.empty(_BATCH, dtype=np.int64)
+    heads = np.empty(_BATCH, dtype=np.uint8)
+    for first in range(0, rows.size, _BATCH):
+        count = min(_BATCH, rows.size - first)
+        for k in range(count):
+            values[k] = _hash(wanted, bounds[first + k], bounds[first + k + 1])
+        for k in range(count):
+            begins[k] = np.int64(table[values[k] & mask] & _LOW)  # the row plus one
+        for k in range(count):
+            begins[k] = offsets[max(begins[k], 1) - 1]
+        for k in range(count):
+            heads[k] = data[min(begins[k], last)] if last >= 0 else np.uint8(0)
+        for k in range(count):
+            i = first + k
+            start, stop = bounds[i], bounds[i + 1]
+            if i and _equal(wanted, start, stop, wanted, bounds[i - 1], start):
+                rows[i] = rows[i - 1]
+                continue
+            another = start < stop and heads[k] != wanted[start] and table[values[k] & mask] != 0
+            rows[i] = _row_from(
+                wanted, start, stop, values[k], np.int64(another), data, offsets, table
+            )
 
 
 @numba.njit(cache=True, nogil=True)
