@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..ahead import Ahead
 from ..errors import RankmillError, UsageError
 from ..names import nearest, unless_neutral
 from ..pair_keys import pair_keys
@@ -31,6 +32,7 @@ SPLITS = pa.schema(
 """The table of a collection artifact: one row per judged split."""
 
 KEPT_APART = "title+text"
+_AHEAD = 24  # blocks that are read while a part is written: some 200 MB
 
 
 TITLES = ("title text", KEPT_APART, "text", "title")
@@ -182,7 +184,10 @@ def collection_stage(
 
 
 class TextWriter:
-    """Writes rows of the corpus or the queries; shards in order read the source once."""
+    """Writes rows of the corpus or the queries; shards in order read the source once.
+
+    The source is read on while a part is written.
+    """
 
     def __init__(self, reader: Reader, found: Callable[[], Rows], role: str, title: str = "text"):
         self.reader, self.role, self.title = reader, role, title
@@ -194,7 +199,7 @@ class TextWriter:
     def __call__(self, shard: Shard) -> Output:
         """Return the kept rows `start…stop−1` of the source, in file order."""
         if self._at is None or self._at > shard.start:
-            self._blocks, self._left, self._at = self._kept(), None, 0
+            self._blocks, self._left, self._at = iter(Ahead(self._kept, _AHEAD, "texts")), None, 0
         for _ in self._take(shard.start - self._at):
             pass
         schema = corpus_schema(self.title) if self.role == "corpus" else QUERIES
@@ -221,7 +226,7 @@ class TextWriter:
             columns.append(pc.binary_length(rows.titles).cast(pa.uint32()))
         return pa.record_batch(columns, schema=schema)
 
-    def _kept(self) -> Iterator[Texts]:
+    def _kept(self) -> Generator[Texts, None, None]:
         """Yield the rows of the source that are kept, in blocks."""
         keep, before = self.rows.keep, 0
         stream = self.reader.queries() if self.role == "queries" else self.reader.documents()
