@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-_MEASURED = ("read_bytes", "written_bytes", "disk_read_bytes", "disk_written_bytes")
-_MEASURED += ("cpu_joules", "gpu_joules")
+_BYTES = ("read_bytes", "written_bytes", "disk_read_bytes", "disk_written_bytes")
+_MEASURED = (*_BYTES, "cpu_joules", "gpu_joules")
 
 
 @dataclass(slots=True)

@@ -107,7 +107,10 @@ def seconds_here(folder: Path) -> list[float]:
     return [
         max(line["wall_s"], line["cpu_s"])
         for line in _attempts(folder)
-        if line["cause"] == "done" and line["shard"] >= 0 and line["host"] == here
+        if line["cause"] == "done"
+        and line["shard"] >= 0
+        and line["host"] == here
+        and {"wall_s", "cpu_s"} <= line.keys()
     ]
 
 
