@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..meter import Block, Cost, account
+from ..meter.cost import OPTIONAL
 from ..processors import processors
 from . import files
 
@@ -203,7 +204,8 @@ def _faulty(line: Mapping[str, Any]) -> bool:
     usage = line.get("usage", {})
     if not isinstance(usage, dict) or not isinstance(line.get("memory", ""), str):
         return True
-    numbers = [line[key] for key in _NUMBERS if line.get(key) is not None]
+    untold = {key for key in OPTIONAL if line.get(key) is None}
+    numbers = [line[key] for key in _NUMBERS - untold if key in line]
     if not all(_is_number(n) for n in (*numbers, *usage.values())):
         return True
     return any(n < 0 for n in numbers)
