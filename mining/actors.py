@@ -589,7 +589,7 @@ class _Supervisor:
         if start.up:
             self.slots[start.slot], self.failures = start.actor, 0
             if isinstance(cost, Cost):
-                ledger.note(self.job.folder, -1, 1, cost)
+                ledger.note(self.job.folder, ledger.OUTSIDE, 1, cost)
             return
         start.up, start.since, self.last_up = True, self.clock(), self.clock()
         made = start.actor.prepare.remote(self.number, stage.worker, dict(stage.options))
@@ -597,7 +597,7 @@ class _Supervisor:
 
     def _start_failed(self, start: _Start, cause: str) -> None:
         """Let the slot be started again, unless actors go on ending so: no shard is to blame."""
-        ledger.note(self.job.folder, -1, 0, None, f"starting actor: {cause}")
+        ledger.note(self.job.folder, ledger.OUTSIDE, 0, None, f"starting actor: {cause}")
         if not start.up and not start.fresh:
             return  # it had died while it rested
         self.failures += 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-_MEASURED = ("read_bytes", "written_bytes", "disk_read_bytes", "disk_written_bytes")
-_MEASURED += ("cpu_joules", "gpu_joules")
+_BYTES = ("read_bytes", "written_bytes", "disk_read_bytes", "disk_written_bytes")
+OPTIONAL = frozenset({*_BYTES, "cpu_joules", "gpu_joules"})
+"""What not every machine tells: None there."""
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Cost:
             elif one.name == "usage":
                 for key, value in more.items():
                     mine[key] = mine.get(key, 0) + value
-            elif one.name in _MEASURED:
+            elif one.name in OPTIONAL:
                 told = [value for value in (mine, more) if value is not None]
                 setattr(self, one.name, sum(told) if told else None)
             else:

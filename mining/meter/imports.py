@@ -1,7 +1,7 @@
 """Processor seconds that importing large packages takes: what starting costs, whoever is first.
 
-`watch` makes the import system tell when one of them begins and ends to be imported: a finder in
-front of the others finds nothing itself, but wraps what loads those packages. It is for processes
+`watch` makes the import system tell when one of them, or a module of one, is being imported: a
+finder in front of the others finds nothing itself, but wraps what loads them. It is for processes
 of our own (a command, an actor); a program that uses the library keeps its import system as it is,
 and there imports count for the block in which they happen.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 import threading
 import time
@@ -31,9 +30,13 @@ class _Clock:
         self.seconds, self.guard = 0.0, threading.Lock()
         self.of_thread = threading.local()
 
+    def busy(self) -> bool:
+        """Say whether this thread is in the middle of an import that counts."""
+        return bool(getattr(self.of_thread, "busy", False))
+
     def spend(self, loader: Any, module: ModuleType) -> None:
         """Load a module."""
-        if getattr(self.of_thread, "busy", False):
+        if self.busy():
             loader.exec_module(module)
             return
         self.of_thread.busy, began = True, time.thread_time()
@@ -71,25 +74,23 @@ class _Timed(importlib.abc.Loader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Wraps the loaders of large packages; finds what the others find."""
-
-    def __init__(self) -> None:
-        self.asking = threading.local()
+    """Wraps the loaders of large packages and of their modules; finds what the others find."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return what the finders behind this one find, by the clock; None for other names."""
-        if name not in LARGE or getattr(self.asking, "now", False):
+        """Return what the finders behind this one find, by the clock; None for other names, and
+        while the clock runs."""
+        if name.partition(".")[0] not in LARGE or _clock.busy():
             return None
-        self.asking.now = True
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self.asking.now = False
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Timed(spec.loader)
-        return spec
+        for finder in sys.meta_path:
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec = None if find is None else find(name, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Timed(spec.loader)
+                return spec
+        return None
 
 
 def watch() -> None:

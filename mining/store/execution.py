@@ -99,7 +99,9 @@ class Inline:
         work = sum(s.work for s in job.pending)
         self.progress.begin(stage.kind, stage.unit, len(job.pending), job.done, work)
         try:
-            worker = stage.worker(**stage.options)
+            with measuring(stage.gpus) as making:
+                worker = stage.worker(**stage.options)
+            ledger.note(job.folder, ledger.OUTSIDE, 1, making)
             for shard in job.pending:
                 report = run_shard(
                     worker, shard, stage.schema_of(shard), attempt_path(job, shard), stage.gpus

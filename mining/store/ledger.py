@@ -2,7 +2,7 @@
 hash.
 
 A ledger balances: an artifact's lines are its shards, compiling and importing, and its overhead
-(planning, making workers, looking at input, publishing); none holds anything of another artifact.
+(planning, publishing); none holds anything of another artifact.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from ..meter import Block, Cost, account
+from ..meter.cost import OPTIONAL
 from ..processors import processors
 from . import files
 
 ATTEMPTS = "attempts.jsonl"
 LEDGER = "ledger.json"
 WHOLE, MISSING, DAMAGED = "whole", "missing", "damaged"
-_OUTSIDE = -1  # of shards: looking at input, starting an actor and making its worker
+OUTSIDE = -1  # of shards: looking at input, making a worker
 _BROKEN_OFF = -2  # overhead of a run that did not come to its end
 _VERSIONS = ("rankmill", "numpy", "numba", "pyarrow", "torch", "transformers", "ray")
 _FAISS = ("faiss-cpu", "faiss-gpu")  # one of them, or none
@@ -107,7 +108,10 @@ def seconds_here(folder: Path) -> list[float]:
     return [
         max(line["wall_s"], line["cpu_s"])
         for line in _attempts(folder)
-        if line["cause"] == "done" and line["shard"] >= 0 and line["host"] == here
+        if line["cause"] == "done"
+        and line["shard"] >= 0
+        and line["host"] == here
+        and {"wall_s", "cpu_s"} <= line.keys()
     ]
 
 
@@ -116,7 +120,8 @@ def close(folder: Path, books: Books, stored_bytes: int) -> None:
     published.
 
     `wall_s` is the wall clock of the last run, overheads included; seconds of earlier, interrupted
-    runs are in the sums because their attempts are.
+    runs are in the sums because their attempts are. `attempts`: at shards; looking at input and
+    making workers are in the sums beside them.
     """
     attempts = _attempts(folder)
     tries = [line for line in attempts if line["shard"] != _BROKEN_OFF]
@@ -133,7 +138,7 @@ def close(folder: Path, books: Books, stored_bytes: int) -> None:
         "cpu_s": round(shards.cpu_s, 3),
         "overhead_s": round(overhead.cpu_s, 3),
         "bytes": stored_bytes,
-        "attempts": len(tries),
+        "attempts": sum(line["shard"] >= 0 for line in tries),
         "failed_attempts": sum(line["cause"] != "done" for line in tries),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
@@ -199,7 +204,8 @@ def _faulty(line: Mapping[str, Any]) -> bool:
     usage = line.get("usage", {})
     if not isinstance(usage, dict) or not isinstance(line.get("memory", ""), str):
         return True
-    numbers = [line[key] for key in _NUMBERS if line.get(key) is not None]
+    untold = {key for key in OPTIONAL if line.get(key) is None}
+    numbers = [line[key] for key in _NUMBERS - untold if key in line]
     if not all(_is_number(n) for n in (*numbers, *usage.values())):
         return True
     return any(n < 0 for n in numbers)

@@ -74,7 +74,7 @@ class Stage:
     and nothing else. `options` reach the worker only: paths, handles to open, thread hints.
     `shards` is called only when there is work to do, and `worker(**options)` only once per process
     that does some. `check` looks at input from outside and raises before anything is written; its
-    cost is charged as one more attempt. `quarantine`: the reasons that must not drop more than
+    cost is charged like that of a shard. `quarantine`: the reasons that must not drop more than
     `allow` queries in all; parts with such queries stay open unless they are allowed. `together`
     tells what a shard works on, a range of documents say: an actor goes on with what it has open.
     `poisoned` writes, in the place of a worker that it killed three times, a shard of one key: it

@@ -179,7 +179,7 @@ class Workspace:
                 return self._found_made(stage.kind, fingerprint)
             books.folder = folder
             if stage.check is not None:
-                ledger.note(folder, -1, 1, checking)
+                ledger.note(folder, ledger.OUTSIDE, 1, checking)
             plan = list(stage.shards())
             attempts = self._fresh_attempts(fingerprint)
             records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint))}

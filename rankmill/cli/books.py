@@ -26,7 +26,7 @@ def begin() -> None:
     global _process
     from rankmill.mining.meter import imports
 
-    _process = os.getpid()
+    _process = os.getpid() if _process is None else 0  # a second one in this process is not it
     imports.watch()
 
 

@@ -7,8 +7,10 @@ once.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import gc
 import os
 import signal
 import sys
@@ -105,6 +107,7 @@ def main() -> NoReturn:
     """Run the command line and leave with the exit status of what happened."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     books.begin()
+    atexit.register(gc.freeze)  # else the end walks through all that torch and others hold: seconds
     streams.prepare()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)

@@ -232,7 +232,10 @@ class Theory:
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """What one artifact cost to make. None = not measured (never 0)."""
+    """What one artifact cost to make. None = not measured (never 0).
+
+    `first_s`: compiling and importing; with `overhead_s` beside `cpu_s`, not in it.
+    """
 
     stage: str
     name: str
@@ -243,6 +246,8 @@ class StageCost:
     stored_bytes: int | None = None
     pairs: int | None = None
     tokens: int | None = None
+    first_s: float | None = None
+    overhead_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from rankmill.mining.processors import processors
 from rankmill.mining.runs.run import Run
 from rankmill.report import content, dynamics, effects, recall
 from rankmill.report.terms import theory_of
+from rankmill.study.gains import FIRST
 from rankmill.study.outcome import Outcome
 from rankmill.study.results import START
 from rankmill.study.words import duration
@@ -152,6 +153,8 @@ def _cost(artifact: Artifact, outcome: Outcome) -> content.StageCost:
         stored_bytes=artifact.bytes,
         pairs=_whole(usage.get("pairs_scored", usage.get("pairs"))),
         tokens=_whole(usage.get("tokens")),
+        first_s=sum(float(entry.get(line) or 0.0) for line in FIRST) or None,
+        overhead_s=entry.get("overhead_s"),
     )
 
 
@@ -214,8 +217,9 @@ def _notes(outcome: Outcome) -> list[str]:
         "differences from what "
         f"was there, or the pairs of samplers, on one domain. {_seeds_said(outcome)}",
         "The best student is named by the same queries that judge it.",
-        "Peak memory is that of the process up to the end of a stage: within one process it never "
-        "falls. The first stage to use a kernel also pays for compiling or loading it.",
+        "Peak memory is the most that the process held while a stage ran, what earlier stages left "
+        "in it included. Compiling kernels and importing packages fall to whoever is first, and "
+        "are a column of their own; so is the overhead of planning and publishing.",
     ]
     if recipe.trains:
         train, losses = recipe.options["train"], ", ".join(recipe.losses.values())

@@ -168,8 +168,18 @@ def bill(costs: Iterable[Mapping[str, Any]], prices: Prices) -> Bill:
     money, without = _money(hours, kwh, prices)
     if prices.per_kwh is not None and kwh is not None:
         without += tuple(f"energy of the {part}" for part in sorted(unknown))
-    grams = kwh * prices.grams_per_kwh if None not in (kwh, prices.grams_per_kwh) else None
-    return Bill(*hours.values(), kwh, how, money, prices.currency, grams, without)
+    rate = prices.grams_per_kwh
+    grams = None if kwh is None or rate is None else kwh * rate
+    return Bill(
+        cpu_hours=cpu_s / 3600,
+        gpu_hours=gpu_s / 3600,
+        kwh=kwh,
+        how=how,
+        money=money,
+        currency=prices.currency,
+        grams=grams,
+        without=without,
+    )
 
 
 def _money(

@@ -1,6 +1,7 @@
 """What work takes: peaks of their own, nothing counted twice, nothing made up."""
 
 import ctypes
+import importlib
 import mmap
 import os
 import subprocess
@@ -12,7 +13,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rankmill.mining.meter import Cost, accelerator, account, blocks, compiling, measuring, memory
+from rankmill.mining.meter import (
+    Cost,
+    accelerator,
+    account,
+    blocks,
+    compiling,
+    imports,
+    measuring,
+    memory,
+)
 from rankmill.mining.meter.energy import Devices, Packages
 from rankmill.mining.meter.memory import KERNEL, SAMPLED, SO_FAR, Memory
 
@@ -275,6 +285,51 @@ def test_entering_the_compiler_twice_counts_once(monkeypatch):
     for step in (clock.enter, clock.enter, clock.leave, clock.leave):
         step()
     assert clock.seconds == 3.0
+
+
+# ---- imports ---------------------------------------------------------------------------------
+
+
+def test_importing_large_packages_is_a_line_of_its_own(tmp_path, monkeypatch):
+    """Packages and their modules, those inside others once; modules never see who timed them."""
+    loop = "import time\nuntil = time.thread_time() + 0.05\n"
+    loop += "while time.thread_time() < until: pass\n"
+    for name, text in (("lrg", loop + "import lrg.inner"), ("sml", loop)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    for name in ("inner", "late"):
+        (tmp_path / "lrg" / f"{name}.py").write_text(loop)
+    (tmp_path / "lrg" / "broken.py").write_text(loop + "1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(imports, "LARGE", frozenset({"lrg"}))
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    imports.watch()
+    imports.watch()  # once is enough
+    finders = [f for f in sys.meta_path if isinstance(f, imports._Finder)]
+    assert len(finders) == 1
+
+    def took(name: str) -> float:
+        before = imports.seconds()
+        importlib.import_module(name)
+        return imports.seconds() - before
+
+    with measuring() as cost:
+        assert 0.1 <= took("lrg") < 0.2
+    assert cost.start_s >= 0.1
+    assert took("lrg.late") >= 0.05
+    assert took("sml") == 0.0
+    assert took("lrg") == 0.0  # there already
+    before = imports.seconds()
+    with pytest.raises(ZeroDivisionError):
+        importlib.import_module("lrg.broken")
+    assert imports.seconds() - before >= 0.05
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("lrg.nothing")
+    for name in ("lrg", "lrg.inner", "lrg.late"):
+        module = sys.modules.pop(name)
+        assert type(module.__loader__).__name__ == "SourceFileLoader"
+        assert type(module.__spec__.loader).__name__ == "SourceFileLoader"
+    sys.modules.pop("sml")
 
 
 # ---- accelerators --------------------------------------------------------------------------------

@@ -172,6 +172,8 @@ def costs(rows: Sequence[StageCost]) -> str:
     wanted: list[tuple[str, Callable[[Any], str], list[Any], bool]] = [
         ("wall", seconds, [r.wall_s for r in rows], True),
         ("CPU", seconds, [r.cpu_s for r in rows], True),
+        ("compiling, imports", seconds, [r.first_s for r in rows], True),
+        ("overhead", seconds, [r.overhead_s for r in rows], True),
         ("GPU", seconds, [r.gpu_s for r in rows], True),
         ("peak memory", size, [r.peak_bytes for r in rows], False),
         ("stored", size, [r.stored_bytes for r in rows], True),
