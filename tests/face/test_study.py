@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from studies import study_place
+from tiny_study import study_place
 
 import rankmill as rm
 from rankmill.mining.actors import INLINE
@@ -213,6 +214,34 @@ def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
         run_study(study, Workspace(tmp_path / "work"), INLINE)
     assert "evaluate.domains.late" in str(refused.value)
     assert not list((tmp_path / "work").glob("run/*"))
+
+
+def test_collections_as_an_axis_are_judged_apart(made, place):
+    if not (place / "other").exists():
+        shutil.copytree(place / "tiny", place / "other")
+        corpus = place / "other" / "corpus.jsonl"
+        corpus.write_text(corpus.read_text() + '{"_id": "new", "title": "", "text": "one more"}\n')
+    data = "study.axes={data={old={collection='beir:tiny'}, new={collection='beir:other'}}}"
+    student = "train.student='bi_encoder(model=encoder,layers=1)'"
+    fewer = ["train.seeds=[1]", "study.only=[{sampler='bm25'}]", "study.factors={}"]
+    study = load_study(Path("s.toml"), [data, student, *fewer])
+    assert sum(r.there for r in plan_of(study, Workspace("work")).requests if r.name != "dev") > 5
+    found = run_study(study, Workspace("work"), INLINE)
+    titles = [panel.title for panel in found.panels]
+    assert titles == ["dev, old", "dev, new", "test, old", "test, new"]
+    assert len(found.cells) == 4 * len(study.measures)
+    assert {gain.verdict for gain in found.gains} == {"best"}  # nothing to compare it with
+    old = found.cells.filter(pl.col("data") == "old")["student_root"].to_list()
+    assert {tuple(one) for one in old} <= {
+        (one[0],) for one in made.cells["student_root"].to_list()
+    }
+
+
+def test_the_findings_as_text(made):
+    text = "\n".join(made.lines())
+    assert "not distinguishable from the best" in text
+    assert "train.student × sampler, small → large, random → bm25" in text
+    assert "note: Every student saw 64 documents, as declared." in text
 
 
 def test_a_target_gives_the_same_groups_other_labels(made):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studies import RECIPE
+from tiny_study import RECIPE
 
 from rankmill.mining.collection import ingest
 from rankmill.mining.errors import RankmillError, UsageError
@@ -19,11 +19,11 @@ from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.recipe import load
 
 DEV = {"domain": "dev", "margin": 0.01, "after": 1}
-CROSSED = {
+CROSSED: dict[str, Any] = {
     "locality": {"near": ["random"], "far": ["bm25"]},
     "entropy": {"low": ["random"], "high": ["bm25"]},
 }
-BAD = [  # key below [study], value, what is said
+BAD: list[tuple[str, Any, str]] = [  # key below [study], value, what is said
     ("axis", 1, "did you mean axes"),
     ("axes.train.student", ["small"], "is a section of the recipe"),
     ("axes", {"train.studnet": ["a(x=1)", "b(x=1)"]}, "did you mean train.student"),
@@ -124,7 +124,7 @@ def test_a_recipe_with_a_study_is_not_run_as_one_recipe(tmp_path) -> None:
 
 def test_a_level_may_set_several_keys() -> None:
     test = {"test": {"collection": "beir:a"}, "dev": {"split": "dev"}}
-    axis = {
+    axis: dict[str, Any] = {
         "a": {"collection": "beir:a", "evaluate": {"domains": test}, "mine.depth": 5},
         "b": {"collection": "beir:b", "train": {"lr": 0.5, "doc_length": 7}},
     }
@@ -167,7 +167,7 @@ def test_documents_are_whole_groups() -> None:
 
 
 def test_other_keys_of_a_recipe_stay() -> None:
-    data = {"train": {"settings": {"lr": 1, "micro": 2}}, "a": [1]}
+    data: dict[str, Any] = {"train": {"settings": {"lr": 1, "micro": 2}}, "a": [1]}
     made = with_keys(data, {"train.lr": 3})
     assert made == {"train": {"settings": {"micro": 2}, "lr": 3}, "a": [1]}
     assert data["train"]["settings"] == {"lr": 1, "micro": 2}

@@ -291,9 +291,9 @@ class StudyOutcome:
                     f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
                     f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
                 )
-        for number, one in self.engine.stopped.items():
+        for number, stopped in self.engine.stopped.items():
             cell = self.study.cells[number]
-            yield f"stopped after {one.after} seeds: {cell.name}; {self.why(cell)}"
+            yield f"stopped after {stopped.after} seeds: {cell.name}; {self.why(cell)}"
         for note in self.notes:
             yield f"note: {note}"
 

@@ -160,7 +160,12 @@ class Track:
         seed = recipe.seeds[place] if recipe.redraw else recipe.seed
         strategy = recipe.samplers[cell.sampler]
         # sources by their short names mean what the recipe says they are
-        said = [strategy, dict(recipe.sources), recipe.options["groups"], encoder_of(recipe)]
+        said: list[Any] = [
+            strategy,
+            dict(recipe.sources),
+            recipe.options["groups"],
+            encoder_of(recipe),
+        ]
         said += [recipe.options["statistics"], recipe.cut, recipe.target, seed, self._scored]
         return key_of("select", *said)
 
