@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from rankmill.mining.errors import RankmillError, UsageError
 from rankmill.study.grid.axes import axes_of, with_keys
 from rankmill.study.grid.declared import Race, for_choosing
 from rankmill.study.grid.design import Study, study_of
+from rankmill.study.grid.effects import effects_of
 from rankmill.study.grid.racing import stopped
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.recipe import load
@@ -209,3 +211,40 @@ def test_a_race_by_hand() -> None:
     assert found[0].difference.over == "queries and 2 seeds"
     at_once = stopped(Race("dev", margin=0.0), "nDCG@10", values, judges)
     assert {one.cell for one in at_once} >= {4, 5}
+
+
+def test_factors_of_four_samplers_are_estimated_within_the_other_axes() -> None:
+    """Cells of a blocked design: locality and entropy are both factors of the samplers."""
+    data = tomllib.loads(RECIPE)
+    names = ("near-sure", "near-unsure", "far-sure", "far-unsure")
+    data["groups"]["samplers"] = {
+        n: f"uniform(source=bm25,last={9 + i})" for i, n in enumerate(names)
+    }
+    data["study"]["factors"] = {
+        "locality": {"near": [names[0], names[1]], "far": [names[2], names[3]]},
+        "entropy": {"low": [names[0], names[2]], "high": [names[1], names[3]]},
+    }
+    study = study_of(data, "s.toml")
+    random = np.random.Generator(np.random.PCG64(0))
+    base = random.uniform(0.3, 0.7, (2, 40))
+    worth = {names[0]: 0.0, names[1]: 0.1, names[2]: 0.2, names[3]: 0.4}
+    trained = {cell.number: 2 for cell in study.cells}
+    panel: Any = SimpleNamespace(
+        title="test",
+        cells=study.cells,
+        engine=SimpleNamespace(study=study, trained=trained),
+        values=lambda cell, measure: base + worth[cell.sampler],
+    )
+    found = list(effects_of(study, [panel]))
+    assert [one.others for one in found] == [
+        {"train.student": student, "loss": "kl"} for student in ("small", "large")
+    ]
+    for one in found:
+        by_factor = {effect.factor: effect.difference.mean for effect in one.effects}
+        assert by_factor == pytest.approx(
+            {"locality": 0.25, "entropy": 0.15, "locality × entropy": 0.1}
+        )
+    trained[0] = 1
+    stopped_one, whole = effects_of(study, [panel])
+    assert stopped_one.reason == "cells have 1 to 2 seeds: some were stopped"
+    assert whole.reason is None
