@@ -25,6 +25,7 @@ from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.study_values import report_of
 from rankmill.study.grid import load_study, run_study
+from rankmill.study.grid.axes import RESERVED
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
 from rankmill.study.run import Pipeline
@@ -97,6 +98,8 @@ def test_values_of_queries_average_to_the_means(made):
     found = {tuple(row[k] for k in keys): row["value"] for row in means.to_dicts()}
     for row in made.cells.to_dicts():
         assert found[row["cell"], row["domain"], row["measure"]] == pytest.approx(row["mean"])
+    columns = {*made.cells.columns, *made.queries.columns}
+    assert columns - {"train.student"} == RESERVED  # no axis may be called like one
     references = set(made.queries["system"]) - {"student"}
     assert references == {"first stage", "teacher", "untrained start"}
 
@@ -258,17 +261,19 @@ def test_a_target_gives_the_same_groups_other_labels(made):
 @pytest.mark.forks
 def test_killed_in_the_middle_and_resumed_to_the_same_root_hashes(made, place):
     command = [sys.executable, "-m", "rankmill", "study", "s.toml", "--workspace", "killed"]
-    victim = subprocess.Popen(
+    students = place / "killed" / "student"
+    with subprocess.Popen(
         command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 600
-    while len(list((place / "killed").glob("student/*/timing.arrow"))) < 3:
-        assert victim.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    assert len(list((place / "killed").glob("student/*/timing.arrow"))) < 8
+    ) as victim:
+        try:
+            deadline = time.monotonic() + 600
+            while len(list(students.glob("*/timing.arrow"))) < 3:
+                assert victim.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            victim.send_signal(signal.SIGKILL)
+    assert len(list(students.glob("*/timing.arrow"))) < 8
     resumed = rm.study("s.toml", workspace="killed")
     assert roots(resumed) == roots(made)
 

@@ -55,6 +55,7 @@ BAD: list[tuple[str, Any, str]] = [  # key below [study], value, what is said
     ("axes", {"data": {"a": {"collection": 1}, "b": {"collection": "y"}}}, "is not a text"),
     ("axes", {"data": {"a": {"colection": "x"}, "b": {"collection": "y"}}}, "mean collection"),
     ("axes", {"train.lr": {"a" * 60: 0.1, "b" * 100: 0.2}}, "too long for aliases"),
+    ("axes", {"domain": {"a": {"seed": 1}, "b": {"seed": 2}}}, "results have a column"),
     ("only", {"sampler": "bm25"}, "is a list of tables"),
     ("only", [{"samplr": "bm25"}], "did you mean sampler"),
     ("without", [{"sampler": "bm52"}], "did you mean bm25"),
