@@ -96,7 +96,7 @@ class StudyOutcome:
 
     @cached_property
     def queries(self) -> pl.DataFrame:
-        """One row per query, system, domain and measure; what is no student has no training seed."""
+        """One row per query, system, domain and measure; `training_seed` is that of students."""
         import polars as pl
 
         return pl.concat(list(self._per_query()))
