@@ -97,8 +97,8 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
     columns = [*axes, measures[0], "seeds", "against untrained start", "against BM25"]
     columns += ["against the best", *measures[1:]]
     say = (
-        "Means with 95 % intervals; differences are paired over queries and seeds, with p after "
-        "Holm over this table’s column."
+        "Means with 95 % intervals; differences are paired over queries and seeds. p is after "
+        "Holm: those from the start and BM25 are one family, those from the best another."
     )
     return Table(f"{panel.title} ({panel.kind})", columns, rows, len(axes), say)
 

@@ -19,12 +19,25 @@ from rankmill.study.outcome import Outcome
 from rankmill.study.recipe import Recipe, with_labels
 from rankmill.study.results import STUDENT, Results, System, Trained
 
+Opened = dict[tuple[str, str], Collection]  # by what is read, and how
+
 
 class Pipeline:
-    """Carries out one recipe in one workspace."""
+    """Carries out one recipe in one workspace.
 
-    def __init__(self, recipe: Recipe, workspace: Workspace, executor: Execution):
+    `opened` holds the collections that were read, so that files are looked at once; the recipes of
+    a study share it.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        workspace: Workspace,
+        executor: Execution,
+        opened: Opened | None = None,
+    ):
         self.recipe, self.workspace, self.executor = recipe, workspace, executor
+        self.opened: Opened = {} if opened is None else opened
 
     def run(self) -> Results:
         """Do, or find, every stage; the order is that of the data way."""
@@ -50,13 +63,15 @@ class Pipeline:
 
     def collect(self, spec: str | None = None) -> Collection:
         """Return the recipe's collection, or that of a domain."""
-        return stages.Collect(
-            spec or self.recipe.collection,
-            workspace=self.workspace,
-            **self.recipe.options["collect"],
-            name=self.recipe.name if spec is None else None,
-            executor=self.executor,
-        ).make()
+        what, options = spec or self.recipe.collection, self.recipe.options["collect"]
+        key = what, str(options)
+        if key not in self.opened:
+            self.opened[key] = stages.Collect(
+                what, workspace=self.workspace, **options, executor=self.executor
+            ).make()
+        if spec is None:
+            self.workspace.alias(self.recipe.name, self.opened[key].artifact)
+        return self.opened[key]
 
     def mine(self, results: Results, name: str) -> Artifact:
         """Return the run of one source."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from studies import study_place
+from tiny_study import study_place
 
 import rankmill as rm
 from rankmill.mining.actors import INLINE
@@ -24,6 +25,7 @@ from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.study_values import report_of
 from rankmill.study.grid import load_study, run_study
+from rankmill.study.grid.axes import RESERVED
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
 from rankmill.study.run import Pipeline
@@ -96,6 +98,8 @@ def test_values_of_queries_average_to_the_means(made):
     found = {tuple(row[k] for k in keys): row["value"] for row in means.to_dicts()}
     for row in made.cells.to_dicts():
         assert found[row["cell"], row["domain"], row["measure"]] == pytest.approx(row["mean"])
+    columns = {*made.cells.columns, *made.queries.columns}
+    assert columns - {"train.student"} == RESERVED  # no axis may be called like one
     references = set(made.queries["system"]) - {"student"}
     assert references == {"first stage", "teacher", "untrained start"}
 
@@ -215,6 +219,34 @@ def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
     assert not list((tmp_path / "work").glob("run/*"))
 
 
+def test_collections_as_an_axis_are_judged_apart(made, place):
+    if not (place / "other").exists():
+        shutil.copytree(place / "tiny", place / "other")
+        corpus = place / "other" / "corpus.jsonl"
+        corpus.write_text(corpus.read_text() + '{"_id": "new", "title": "", "text": "one more"}\n')
+    data = "study.axes={data={old={collection='beir:tiny'}, new={collection='beir:other'}}}"
+    student = "train.student='bi_encoder(model=encoder,layers=1)'"
+    fewer = ["train.seeds=[1]", "study.only=[{sampler='bm25'}]", "study.factors={}"]
+    study = load_study(Path("s.toml"), [data, student, *fewer])
+    assert sum(r.there for r in plan_of(study, Workspace("work")).requests if r.name != "dev") > 5
+    found = run_study(study, Workspace("work"), INLINE)
+    titles = [panel.title for panel in found.panels]
+    assert titles == ["dev, old", "dev, new", "test, old", "test, new"]
+    assert len(found.cells) == 4 * len(study.measures)
+    assert {gain.verdict for gain in found.gains} == {"best"}  # nothing to compare it with
+    old = found.cells.filter(pl.col("data") == "old")["student_root"].to_list()
+    assert {tuple(one) for one in old} <= {
+        (one[0],) for one in made.cells["student_root"].to_list()
+    }
+
+
+def test_the_findings_as_text(made):
+    text = "\n".join(made.lines())
+    assert "not distinguishable from the best" in text
+    assert "train.student × sampler, small → large, random → bm25" in text
+    assert "note: Every student saw 64 documents, as declared." in text
+
+
 def test_a_target_gives_the_same_groups_other_labels(made):
     track = made.engine.tracks[0]
     soft = replace(track.recipe, target="temperature(T=2)")
@@ -229,17 +261,19 @@ def test_a_target_gives_the_same_groups_other_labels(made):
 @pytest.mark.forks
 def test_killed_in_the_middle_and_resumed_to_the_same_root_hashes(made, place):
     command = [sys.executable, "-m", "rankmill", "study", "s.toml", "--workspace", "killed"]
-    victim = subprocess.Popen(
+    students = place / "killed" / "student"
+    with subprocess.Popen(
         command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 600
-    while len(list((place / "killed").glob("student/*/timing.arrow"))) < 3:
-        assert victim.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    assert len(list((place / "killed").glob("student/*/timing.arrow"))) < 8
+    ) as victim:
+        try:
+            deadline = time.monotonic() + 600
+            while len(list(students.glob("*/timing.arrow"))) < 3:
+                assert victim.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            victim.send_signal(signal.SIGKILL)
+    assert len(list(students.glob("*/timing.arrow"))) < 8
     resumed = rm.study("s.toml", workspace="killed")
     assert roots(resumed) == roots(made)
 

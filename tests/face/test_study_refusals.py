@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import tomllib
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from studies import RECIPE
+from tiny_study import RECIPE
 
 from rankmill.mining.collection import ingest
 from rankmill.mining.errors import RankmillError, UsageError
 from rankmill.study.grid.axes import axes_of, with_keys
 from rankmill.study.grid.declared import Race, for_choosing
 from rankmill.study.grid.design import Study, study_of
+from rankmill.study.grid.effects import effects_of
 from rankmill.study.grid.racing import stopped
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.recipe import load
 
 DEV = {"domain": "dev", "margin": 0.01, "after": 1}
-CROSSED = {
+CROSSED: dict[str, Any] = {
     "locality": {"near": ["random"], "far": ["bm25"]},
     "entropy": {"low": ["random"], "high": ["bm25"]},
 }
-BAD = [  # key below [study], value, what is said
+BAD: list[tuple[str, Any, str]] = [  # key below [study], value, what is said
     ("axis", 1, "did you mean axes"),
     ("axes.train.student", ["small"], "is a section of the recipe"),
     ("axes", {"train.studnet": ["a(x=1)", "b(x=1)"]}, "did you mean train.student"),
@@ -53,6 +55,7 @@ BAD = [  # key below [study], value, what is said
     ("axes", {"data": {"a": {"collection": 1}, "b": {"collection": "y"}}}, "is not a text"),
     ("axes", {"data": {"a": {"colection": "x"}, "b": {"collection": "y"}}}, "mean collection"),
     ("axes", {"train.lr": {"a" * 60: 0.1, "b" * 100: 0.2}}, "too long for aliases"),
+    ("axes", {"domain": {"a": {"seed": 1}, "b": {"seed": 2}}}, "results have a column"),
     ("only", {"sampler": "bm25"}, "is a list of tables"),
     ("only", [{"samplr": "bm25"}], "did you mean sampler"),
     ("without", [{"sampler": "bm52"}], "did you mean bm25"),
@@ -124,7 +127,7 @@ def test_a_recipe_with_a_study_is_not_run_as_one_recipe(tmp_path) -> None:
 
 def test_a_level_may_set_several_keys() -> None:
     test = {"test": {"collection": "beir:a"}, "dev": {"split": "dev"}}
-    axis = {
+    axis: dict[str, Any] = {
         "a": {"collection": "beir:a", "evaluate": {"domains": test}, "mine.depth": 5},
         "b": {"collection": "beir:b", "train": {"lr": 0.5, "doc_length": 7}},
     }
@@ -167,7 +170,7 @@ def test_documents_are_whole_groups() -> None:
 
 
 def test_other_keys_of_a_recipe_stay() -> None:
-    data = {"train": {"settings": {"lr": 1, "micro": 2}}, "a": [1]}
+    data: dict[str, Any] = {"train": {"settings": {"lr": 1, "micro": 2}}, "a": [1]}
     made = with_keys(data, {"train.lr": 3})
     assert made == {"train": {"settings": {"micro": 2}, "lr": 3}, "a": [1]}
     assert data["train"]["settings"] == {"lr": 1, "micro": 2}
@@ -209,3 +212,40 @@ def test_a_race_by_hand() -> None:
     assert found[0].difference.over == "queries and 2 seeds"
     at_once = stopped(Race("dev", margin=0.0), "nDCG@10", values, judges)
     assert {one.cell for one in at_once} >= {4, 5}
+
+
+def test_factors_of_four_samplers_are_estimated_within_the_other_axes() -> None:
+    """Cells of a blocked design: locality and entropy are both factors of the samplers."""
+    data = tomllib.loads(RECIPE)
+    names = ("near-sure", "near-unsure", "far-sure", "far-unsure")
+    data["groups"]["samplers"] = {
+        n: f"uniform(source=bm25,last={9 + i})" for i, n in enumerate(names)
+    }
+    data["study"]["factors"] = {
+        "locality": {"near": [names[0], names[1]], "far": [names[2], names[3]]},
+        "entropy": {"low": [names[0], names[2]], "high": [names[1], names[3]]},
+    }
+    study = study_of(data, "s.toml")
+    random = np.random.Generator(np.random.PCG64(0))
+    base = random.uniform(0.3, 0.7, (2, 40))
+    worth = {names[0]: 0.0, names[1]: 0.1, names[2]: 0.2, names[3]: 0.4}
+    trained = {cell.number: 2 for cell in study.cells}
+    panel: Any = SimpleNamespace(
+        title="test",
+        cells=study.cells,
+        engine=SimpleNamespace(study=study, trained=trained),
+        values=lambda cell, measure: base + worth[cell.sampler],
+    )
+    found = list(effects_of(study, [panel]))
+    assert [one.others for one in found] == [
+        {"train.student": student, "loss": "kl"} for student in ("small", "large")
+    ]
+    for one in found:
+        by_factor = {effect.factor: effect.difference.mean for effect in one.effects}
+        assert by_factor == pytest.approx(
+            {"locality": 0.25, "entropy": 0.15, "locality × entropy": 0.1}
+        )
+    trained[0] = 1
+    stopped_one, whole = effects_of(study, [panel])
+    assert stopped_one.reason == "cells have 1 to 2 seeds: some were stopped"
+    assert whole.reason is None

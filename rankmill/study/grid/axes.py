@@ -23,6 +23,18 @@ NOT_VARIED = {
     "name": "the study names its variants itself",
     "title": "the title is that of the study",
 }
+RESERVED = frozenset(  # columns of the results (outcome.py), which axes stand beside
+    """
+    study cell sampler loss domain kind measure mean low high over n_queries seeds by_seed
+    against_start against_start_low against_start_high against_start_p_holm
+    against_bm25 against_bm25_low against_bm25_high against_bm25_p_holm
+    documents_seen unique_pairs_seen positives_seen queries_seen
+    mining_cpu_s mining_gpu_s mining_wall_s teacher_cpu_s teacher_gpu_s teacher_wall_s
+    groups_cpu_s groups_gpu_s groups_wall_s training_cpu_s training_gpu_s training_wall_s
+    stopped stopped_after_seeds stopped_because groups_root student_root evaluation_root
+    training_seed system query_id value
+    """.split()
+)
 _SHORT = re.compile(r"\w[\w.+@-]*")
 _LONGEST = 40
 
@@ -41,6 +53,12 @@ def axes_of(tables: Mapping[str, Any], where: str) -> list[Axis]:
 
 
 def _axis(name: str, given: Any, where: str) -> Axis:
+    if name in RESERVED:
+        raise UsageError(
+            f"axis {name!r}: results have a column of that name",
+            where=where,
+            do="choose another name; samplers, losses and domains are named in the recipe",
+        )
     if not isinstance(given, list | dict):
         raise UsageError(
             f"axis {name!r}: {given!r} is one value",

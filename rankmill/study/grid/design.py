@@ -199,7 +199,7 @@ def _conditions(key: str, said: Any, levels: Mapping[str, set[str]], where: str)
             where=where,
             do=f'write {key} = [{{sampler = "bm25", loss = ["kl", "lce"]}}]',
         )
-    made = []
+    made: list[Condition] = []
     for one in said:
         wanted = {a: [str(v) for v in (v if isinstance(v, list) else [v])] for a, v in one.items()}
         for axis, chosen in wanted.items():

@@ -20,6 +20,7 @@ from rankmill.study.grid.racing import Stopped, stopped
 from rankmill.study.grid.refusals import check_study
 from rankmill.study.grid.side_by_side import train_side_by_side
 from rankmill.study.grid.steps import Track
+from rankmill.study.run import Opened
 from rankmill.training.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Engine:
 
     def __init__(self, study: Study, workspace: Workspace, executor: Execution):
         self.study, self.workspace, self.executor = study, workspace, executor
-        self.tracks = [Track(variant, workspace, executor) for variant in study.variants]
+        opened: Opened = {}
+        self.tracks = [Track(one, workspace, executor, opened) for one in study.variants]
         self.seen: dict[int, list[Seen]] = {}
         self.stopped: dict[int, Stopped] = {}
         self.trained: dict[int, int] = {cell.number: 0 for cell in study.cells}

@@ -96,7 +96,7 @@ class StudyOutcome:
 
     @cached_property
     def queries(self) -> pl.DataFrame:
-        """One row per query, system, domain and measure; `seed` is null for what is no student."""
+        """One row per query, system, domain and measure; `training_seed` is that of students."""
         import polars as pl
 
         return pl.concat(list(self._per_query()))
@@ -156,12 +156,16 @@ class StudyOutcome:
                 for place in range(self.engine.trained[cell.number]):
                     for one in self.engine.judged(cell, place, panel.domain):
                         system = "student, full retrieval" if one.system.searches else "student"
-                        told = {**cell.levels, "seed": one.seed, "system": system}
+                        told = {**cell.levels, "training_seed": one.seed, "system": system}
                         yield self._values(one.evaluation, held, panel.domain, told)
                 for one in track.references[panel.domain]:
                     if one.evaluation.fingerprint not in done:
                         done.add(one.evaluation.fingerprint)
-                        told = {**dict.fromkeys(axes), "seed": None, "system": one.system.name}
+                        told = {
+                            **dict.fromkeys(axes),
+                            "training_seed": None,
+                            "system": one.system.name,
+                        }
                         yield self._values(one.evaluation, held, panel.domain, told)
 
     def _values(
@@ -176,7 +180,7 @@ class StudyOutcome:
             | {measure: read.values(measure) for measure in self.study.measures}
         )
         long = wide.unpivot(index="query_id", variable_name="measure", value_name="value")
-        types = {"seed": pl.UInt64}
+        types = {"training_seed": pl.UInt64}
         named = [
             pl.lit(value, dtype=types.get(name, pl.String)).alias(name)
             for name, value in {**told, "domain": domain}.items()
@@ -291,9 +295,9 @@ class StudyOutcome:
                     f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
                     f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
                 )
-        for number, one in self.engine.stopped.items():
+        for number, stopped in self.engine.stopped.items():
             cell = self.study.cells[number]
-            yield f"stopped after {one.after} seeds: {cell.name}; {self.why(cell)}"
+            yield f"stopped after {stopped.after} seeds: {cell.name}; {self.why(cell)}"
         for note in self.notes:
             yield f"note: {note}"
 

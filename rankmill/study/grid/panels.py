@@ -87,8 +87,8 @@ class Panel:
                     pairs.append((f"cell {cell.number}", name))
                     roles.append((cell.number, role))
         made: dict[int, dict[Role, Comparison]] = {}
-        for (cell, role), compared in zip(roles, self._compared(systems, pairs), strict=True):
-            made.setdefault(cell, {})[role] = compared
+        for (number, role), compared in zip(roles, self._compared(systems, pairs), strict=True):
+            made.setdefault(number, {})[role] = compared
         return made
 
     @cached_property

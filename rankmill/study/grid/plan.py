@@ -12,6 +12,7 @@ from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.grid.design import Study
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.grid.steps import Step, Track
+from rankmill.study.run import Opened
 
 STAGES = ("collect", "mine", "pool", "score", "select", "references", "train", "evaluate")
 
@@ -138,8 +139,9 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
     steps: dict[str, Step] = {}
     cells: dict[str, set[int]] = {}
     there: set[str] = set()
+    found, opened = FoundOnly(workspace.root), Opened()
     for number, variant in enumerate(study.variants):
-        track = Track(variant, FoundOnly(workspace.root), INLINE)
+        track = Track(variant, found, INLINE, opened)
         for step, used_by in _steps(study, number, track):
             steps.setdefault(step.key, step)
             cells.setdefault(step.key, set()).update(used_by)

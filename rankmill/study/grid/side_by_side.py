@@ -25,6 +25,7 @@ from rankmill.mining.store import Output, Shard, Stage, Workspace, files
 from rankmill.mining.store.execution import Job, Report
 from rankmill.study.grid.design import Cell, Study, study_of
 from rankmill.study.grid.steps import Track
+from rankmill.study.run import Opened
 
 SCHEMA = pa.schema([("cell", pa.uint32())])
 _AGAIN_S = 0.5  # between looks at what another cell is making
@@ -90,6 +91,7 @@ class CellWorker:
         self.study = study if threads is None else study.with_threads(threads)
         self.workspace, self.folder = Workspace(workspace), Path(folder)
         self.cells, self.place = cells, place
+        self.opened: Opened = {}
         self.tracks: dict[int, Track] = {}
 
     def __call__(self, shard: Shard) -> Output:
@@ -97,7 +99,8 @@ class CellWorker:
         cell = self.study.cells[self.cells[shard.start]]
         with contextlib.chdir(self.folder):  # paths of the recipe are seen from there
             if cell.variant not in self.tracks:
-                track = Track(self.study.variants[cell.variant], self.workspace, INLINE)
+                variant = self.study.variants[cell.variant]
+                track = Track(variant, self.workspace, INLINE, self.opened)
                 _patiently(lambda: track.prepare(self.study.of_variant(cell.variant)))
                 self.tracks[cell.variant] = track
             _patiently(lambda: self.tracks[cell.variant].one(cell, self.place))

@@ -18,7 +18,7 @@ from rankmill.mining.errors import BadInput
 from rankmill.study.check import encoder_of
 from rankmill.study.grid.design import Cell, Variant
 from rankmill.study.results import Judged, Results
-from rankmill.study.run import Pipeline
+from rankmill.study.run import Opened, Pipeline
 
 if TYPE_CHECKING:
     from rankmill.mining.actors import Execution
@@ -46,15 +46,16 @@ def key_of(*said: Any) -> str:
 class Track:
     """One variant's way through its stages in one workspace, step by step.
 
+    `opened`: the collections that the study has read, shared by its tracks.
     `groups`, `students` and `judged` hold what cells made, by (cell number, place of the seed);
     `results`, which the first step makes, what they share.
     """
 
     results: Results
 
-    def __init__(self, variant: Variant, workspace: Workspace, executor: Execution):
+    def __init__(self, variant: Variant, workspace: Workspace, executor: Execution, opened: Opened):
         self.recipe, self.levels = variant.recipe, variant.levels
-        self.pipeline = Pipeline(variant.recipe, workspace, executor)
+        self.pipeline = Pipeline(variant.recipe, workspace, executor, opened)
         self.references: dict[str, list[Judged]] = {}
         self.groups: dict[tuple[int, int], Artifact] = {}
         self.students: dict[tuple[int, int], Artifact] = {}
@@ -160,7 +161,12 @@ class Track:
         seed = recipe.seeds[place] if recipe.redraw else recipe.seed
         strategy = recipe.samplers[cell.sampler]
         # sources by their short names mean what the recipe says they are
-        said = [strategy, dict(recipe.sources), recipe.options["groups"], encoder_of(recipe)]
+        said: list[Any] = [
+            strategy,
+            dict(recipe.sources),
+            recipe.options["groups"],
+            encoder_of(recipe),
+        ]
         said += [recipe.options["statistics"], recipe.cut, recipe.target, seed, self._scored]
         return key_of("select", *said)
 
