@@ -92,7 +92,11 @@ class TabularReader:
         own = self.called.get(role, (role,))[0]
         for path in sorted(place.iterdir()):
             word = re.split(r"[-_. ]", path.name.lower())[0]
-            if word in ROLES[role] and not (path.is_dir() and path.name == own):
+            if (
+                word in ROLES[role]
+                and word != "examples"
+                and not (path.is_dir() and path.name == own)
+            ):
                 form = "qrels/SPLIT.tsv or qrels.tsv" if role == "qrels" else own + self.ending
                 raise BadInput(
                     f"{path.name} is not read, and no other {role} are found",
