@@ -127,7 +127,10 @@ class Collect(Request["Collection"]):
     ] = ()
     fields: Annotated[
         str | None,
-        Option("Of ir: the fields that a document's text is made of.", example="title,body,url"),
+        Option(
+            "The fields that a document's text is made of, of JSON Lines, Parquet, hf: and ir:.",
+            example="title,body,url",
+        ),
     ] = None
     excluded_grade: Annotated[
         int,
@@ -1195,7 +1198,7 @@ class ImportRun(Request["Artifact"]):
         str | None,
         Option(
             "Of files of negatives: a system of sentence-transformers' hard negatives, or triples, "
-            "negative_passages, negative_document_ids."
+            "negative_passages, negative_document_ids, neg_doc, relations."
         ),
     ] = None
     tag: Annotated[
@@ -1237,8 +1240,8 @@ class ImportScores(Request["Artifact"]):
         str | None,
         Option(
             "Of scores: json, jsonl, tsv, parquet, trec; else by ending. Of groups: triple, "
-            "datasets, rows, colbert, tevatron, flag-embedding, trove, rankers, flat, contrastors, "
-            "lsr, matchmaker."
+            "datasets, rows, colbert, tevatron, tevatron-megatron, flag-embedding, trove, rankers, "
+            "flat, contrastors, lsr, matchmaker."
         ),
     ] = None
     unknown: Annotated[str, UNKNOWN] = "error"
@@ -1275,8 +1278,8 @@ class ImportGroups(Request["Artifact"]):
     format: Annotated[
         str,
         Option(
-            "Of groups: triple, datasets, rows, colbert, tevatron, flag-embedding, trove, rankers, "
-            "flat, contrastors, lsr, matchmaker."
+            "Of groups: triple, datasets, rows, colbert, tevatron, tevatron-megatron, "
+            "flag-embedding, trove, rankers, flat, contrastors, lsr, matchmaker."
         ),
     ]
     kind: Annotated[str, KIND]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..inputs.arrow_rows import arrow_rows
 from ..inputs.blocks import COMPRESSED, explained, open_text, refuse_returns
 from ..inputs.column_names import has_value, named
 from ..inputs.parquet_rows import parquet_rows
@@ -72,10 +73,13 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Yield the objects of a JSON Lines file, or the rows of a Parquet file by its ending, with
-    their places."""
+    """Yield the objects of a JSON Lines file, or the rows of a Parquet or Arrow file by its ending,
+    with their places."""
     if path.name.lower().endswith(".parquet"):
         yield from parquet_rows(path)
+        return
+    if path.name.lower().endswith(".arrow"):
+        yield from arrow_rows(path)
         return
     for number, line in read_lines(path):
         place = Place(path, number)

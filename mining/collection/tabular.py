@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,10 @@ class TabularReader:
     layouts = {"corpus": DOCUMENTS, "queries": QUERIES}
 
     def __init__(self, path: str, fields: Sequence[str] = ()):
-        if fields:
-            raise UsageError(
-                f"fields={list(fields)}: only documents of ir_datasets have fields to choose from",
-                do="name the column of the text in the file's header instead",
-            )
         self.on = Policies()
+        if fields:
+            corpus = replace(self.layouts["corpus"], fields=tuple(fields))
+            self.layouts = self.layouts | {"corpus": corpus}
         self.qrels: dict[str, list[Path]] = {}
         self.files: dict[str, list[Path]] = {"corpus": [], "queries": []}
         self.find_at(path)
@@ -93,7 +92,11 @@ class TabularReader:
         own = self.called.get(role, (role,))[0]
         for path in sorted(place.iterdir()):
             word = re.split(r"[-_. ]", path.name.lower())[0]
-            if word in ROLES[role] and not (path.is_dir() and path.name == own):
+            if (
+                word in ROLES[role]
+                and word != "examples"
+                and not (path.is_dir() and path.name == own)
+            ):
                 form = "qrels/SPLIT.tsv or qrels.tsv" if role == "qrels" else own + self.ending
                 raise BadInput(
                     f"{path.name} is not read, and no other {role} are found",
@@ -139,9 +142,10 @@ class TabularReader:
         layout = self.layouts[role]
         name = unpacked_name(path.name).lower()
         if name.endswith(".parquet") or self.ending == ".parquet":
-            return parquet_texts(path, layout.ids, layout.title, layout.texts)
+            return parquet_texts(path, layout.ids, layout.title, layout.texts, layout.fields)
         if name.endswith((".jsonl", ".ndjson")) or self.ending == ".jsonl":
             return jsonl_texts(path, layout)
+        _refuse_fields(path, layout)
         return tsv_texts(path, layout, self._marked(path, layout) > 0)
 
     def _marked(self, path: Path, layout: Layout) -> int:
@@ -173,6 +177,7 @@ class TabularReader:
         reading: dict[str, str] = {}
         for number, path in enumerate(self.files[role]):
             if self._is_table(path):
+                _refuse_fields(path, self.layouts[role])
                 table = table_of(path, self.layouts[role])
                 if not table.plain:
                     reading[f"columns {number}"] = " ".join(map(str, table.order))
@@ -331,6 +336,16 @@ def _passages(names: Sequence[str]) -> bool:
         columns.named(names, columns.CORPUS_ID)[:1] == ["pid"]
         and len(columns.named(names, ("docid", "docno"))) > 0
     )
+
+
+def _refuse_fields(path: Path, layout: Layout) -> None:
+    if layout.fields:
+        raise UsageError(
+            f"fields={','.join(layout.fields)}: documents of tab-separated files have none to "
+            "choose from",
+            where=path,
+            do="call the column of the text 'text' in the file's header instead",
+        )
 
 
 def _named(place: Path, names: Sequence[str], endings: Sequence[str]) -> list[Path]:

@@ -7,6 +7,7 @@ rows            Parquet or JSON Lines of texts: query, positive, negative_1 …,
                 documents, scores; or a pair a row, the rows of a query one after the other
 colbert         JSON lines [qid,[pid,score],…]; the document before its score
 tevatron        JSON lines with positive_passages and negative_passages, each {docid, score, …}
+tevatron-megatron  Arrow or Parquet of texts: query, passages of {title, text}, scores
 flag-embedding  JSON lines with query, pos, neg, pos_scores, neg_scores: texts, not ids
 trove           JSON lines {"qid", "docid": […], "score": […]}
 rankers         folder with train.jsonl (query_id, doc_id_a, doc_id_b) and teacher.json
@@ -200,6 +201,25 @@ def _scored(passage: Any, doc: str, place: Place) -> float:
     return one_number(field(passage, "score", place, _DO), "score", place, doc)
 
 
+def _megatron(path: Path) -> Iterator[GroupRow]:
+    for place, row in read_rows(path):
+        passages = list_of(field(row, "passages", place, _DO), "passages", place, "passages")
+        docs = [_title_and_text(passage, place) for passage in passages]
+        scores = numbers(field(row, "scores", place, _DO), "scores", place, docs)
+        query = one_text(field(row, "query", place, _DO), "query", place)
+        yield GroupRow(place, query, docs, scores)
+
+
+def _title_and_text(passage: Any, place: Place) -> str:
+    """Return a passage as documents have it: title and text joined by a blank."""
+    parts = (
+        one_text(field(passage, name, place, _DO), name, place)
+        for name in ("title", "text")
+        if name in passage or name == "text"
+    )
+    return " ".join(part for part in parts if part)
+
+
 def _flag_embedding(path: Path) -> Iterator[GroupRow]:
     for place, row in read_rows(path):
         sides = [texts(field(row, name, place, _DO), name, place) for name in ("pos", "neg")]
@@ -267,6 +287,7 @@ LAYOUTS = {
     "triple": Layout("train*.parquet", _triple, by_kind=True),
     "colbert": Layout("train.json", _colbert),
     "tevatron": Layout("train.jsonl", _tevatron),
+    "tevatron-megatron": Layout("data-*.arrow", _megatron, by_text=True),
     "flag-embedding": Layout("train/train.jsonl", _flag_embedding, by_text=True),
     "trove": Layout("train.jsonl", _trove),
     "rankers": Layout("train.jsonl", _rankers),

@@ -6,6 +6,7 @@ Scores stay float64 until the lists are in order; what is stored are float32 sco
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -28,7 +29,7 @@ from ..names import Call, nearest, unless_neutral
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from ..store.files import sha256_of
-from .negatives import Row, rows_of
+from .negatives import Row, files_of, rows_of
 from .run import build_run, run_table
 from .trec_lines import NO_RANK, Lines, first_tag, unread_lines
 
@@ -112,11 +113,12 @@ def import_run(
         raise UsageError(f"depth={depth} keeps nothing", do="say 1 or more, or leave it out")
     path = Path(path).expanduser().absolute()
     reading = Reading(system, order, sign, unknown, tagged=tag is None)
-    if not path.is_file():
+    sources = files_of(path, system)
+    if not sources[0].is_file():
         raise missing(path)
     file = str(path)
     called = tag or name or system or first_tag(path)
-    content = sha256_of(path)
+    content = _content(sources)
     place = str(collection.artifact.path)
     known = (file, content, place, split, reading)
 
@@ -137,6 +139,12 @@ def import_run(
     if name is not None:
         workspace.alias(name, artifact)
     return artifact
+
+
+def _content(sources: list[Path]) -> str:
+    """Return the hash of a file; of several that of their hashes."""
+    hashes = [sha256_of(source) for source in sources]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 class Importer:

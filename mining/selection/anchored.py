@@ -134,7 +134,7 @@ class Bands(FromScores):
         if not bands or any(not 1 <= first <= last <= 65535 for first, last in bands):
             raise UsageError(
                 f"[{','.join(self.ranks)}] are not bands of ranks",
-                do="write bands([1-32],[100-200]); ranks start at 1",
+                do="write bands([1-32],[100-200]); ranks go from 1 to 65535, the lower one first",
             )
         if any(first <= last for (first, _), (_, last) in zip(bands[1:], bands, strict=False)):
             raise UsageError(

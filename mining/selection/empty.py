@@ -41,7 +41,12 @@ def no_group(selector: Selector, nothing: NothingMade) -> NothingMade:
         f"queries, by documents beside the positive, {', '.join(told[:_SHOWN])}{more}{others}",
         where=f"{selector.chooser.strategy}, {selector.reader.pool.pool.artifact.path}",
         do=(f"choose a size of at most {most}, or " if most >= 2 else "")
-        + "mine deeper, filter less, or fill up from the pool (when_short=fill)",
+        + "mine deeper, or filter less"
+        + (
+            ""
+            if selector.chooser.when_short.startswith("fill")
+            else ", or fill up (when_short=fill)"
+        ),
     )
 
 

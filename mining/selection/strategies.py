@@ -23,7 +23,8 @@ from .base import (
 def _checked_window(first: int, last: int | None) -> None:
     if first < 1 or (last is not None and last < first):
         raise UsageError(
-            f"first={first},last={last} is not a window of ranks", do="ranks start at 1"
+            f"first={first},last={last} is not a window of ranks",
+            do="ranks start at 1, and the last is not before the first",
         )
 
 

@@ -354,8 +354,57 @@ def test_queries_without_text_are_refused(workspace, monkeypatch, query):
         collect(workspace, "ir:odd")
 
 
-def test_fields_are_of_ir_datasets_only(workspace, tmp_path):
-    with pytest.raises(UsageError, match="only documents of ir_datasets"):
-        collect(workspace, f"jsonl:{tmp_path}", fields="title")
+MADE_OF = [
+    ({"title": "a", "body": "b", "url": "c"}, "title,body,url", "a b c"),
+    ({"title": "a", "body": "b", "url": "c"}, "url,body", "c b"),
+    ({"title": "a", "Body": "b", "url": ""}, "body,url", "b"),
+    ({"title": "a", "body": None, "url": "c"}, "title,body,url", "a c"),
+    ({"title": "a", "body": ["b", "c"]}, "title,body", "a b c"),
+    ({"title": 5, "body": 7}, "title,body", "5 7"),
+    ({"title": "a", "text": "never"}, "title", "a"),
+]
+
+
+@pytest.mark.parametrize(("row", "fields", "text"), MADE_OF)
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "beir"])
+def test_fields_name_what_a_text_is_made_of(workspace, tmp_path, kind, row, fields, text):
+    rows = [{"_id": str(n), **row} for n in range(3)]
+    lines = "".join(json.dumps(one) + "\n" for one in rows)
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "corpus.parquet")
+    else:
+        (tmp_path / "corpus.jsonl").write_text(lines)
+    found = collect(workspace, f"{kind}:{tmp_path}", fields=fields)
+    assert found.corpus.texts(range(3)) == [text] * 3
+    if "text" in row or "body" in row:
+        (tmp_path / "corpus.jsonl").write_text(" " + lines)  # read line by line
+        again = collect(workspace, f"jsonl:{tmp_path}", fields=fields)
+        assert again.corpus.texts(range(3)) == [text] * 3
+
+
+def test_fields_are_a_part_of_the_identity(workspace, tmp_path):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "1", "text": "a", "body": "b"}\n')
+    prints = {
+        collect(workspace, f"jsonl:{tmp_path}", fields=one).corpus.artifact.fingerprint
+        for one in (None, "text", "text,body", "body,text")
+    }
+    assert len(prints) == 4
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_fields_that_are_not_there(workspace, tmp_path, kind):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "1", "body": "b", "x": {"y": 1}}\n')
+    table = pa.table({"_id": ["1"], "body": ["b"], "x": [{"y": 1}]})
+    pq.write_table(table, tmp_path / "corpus.parquet")
+    with pytest.raises(BadInput, match=r"no field 'bdy'(.|\n)*did you mean body"):
+        collect(workspace, f"{kind}:{tmp_path}", fields="body,bdy")
+    with pytest.raises(BadInput, match="'x' is"):
+        collect(workspace, f"{kind}:{tmp_path}", fields="body,x")
+
+
+def test_what_has_no_fields_says_so(workspace, tmp_path):
+    (tmp_path / "documents.tsv").write_text("id\ttext\n1\ta\n")
+    with pytest.raises(UsageError, match="tab-separated files have none"):
+        collect(workspace, f"tsv:{tmp_path}", fields="text")
     with pytest.raises(UsageError, match="no fields to choose"):
         collect(workspace, "python-docs", fields="title")

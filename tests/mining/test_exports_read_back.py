@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_collection import tiny_beir
+from tiny_models import tiny_encoder
 from toy_groups import PLAIN, publish_arrays, rows_of
 
 from rankmill.mining.collection import collect
+from rankmill.mining.errors import BadInput
 from rankmill.mining.exports import EXPORTS, export_groups
 from rankmill.mining.groups.format import GroupArrays, Groups
 from rankmill.mining.groups.imported import import_groups
@@ -61,12 +63,15 @@ WAYS = {
     "tevatron-ids": Way("run", "negative_document_ids", "train.jsonl", lost="scores"),
     "gpl": Way("run", "rankmill", "hard-negatives.jsonl", lost="scores, but for their margins"),
     "beir": Way("collection", lost="scores, and which documents are negatives"),
-    "nemo": Way("", lost="scores; its rows of pos_doc and neg_doc are not read"),
-    "nemo(layout=inline)": Way("", lost="ids and scores"),
-    "nemo(layout=arrow)": Way("", lost="scores"),
-    "ms-swift": Way("", lost="ids and scores: it holds chats"),
-    "tevatron-megatron": Way("", lost="ids of documents; titles stand apart from texts"),
-    "arctic-embed-batches": Way("", lost="everything but token ids"),
+    "nemo": Way("run", "neg_doc", "train.json", lost="scores"),
+    "nemo(layout=arrow)": Way("run", "neg_doc", "sources/source-00000/train/0.arrow", "scores"),
+    "tevatron-megatron": Way("groups", "tevatron-megatron", lost="ids; found again by their texts"),
+    "arctic-embed-batches": Way(
+        "run", "relations", lost="scores, and texts beyond `length` tokens"
+    ),
+    # Impossible: neither an id nor a score stands in these; a run is made of ids, groups of scores.
+    "nemo(layout=inline)": Way("refused", "neg_doc", "train.jsonl", "ids and scores"),
+    "ms-swift": Way("refused", "neg_doc", "train.jsonl", "ids and scores: it holds chats"),
 }
 
 
@@ -87,16 +92,81 @@ def made(tmp_path_factory):
 
 def test_every_format_has_a_way():
     assert {name.partition("(")[0] for name in WAYS} == set(EXPORTS.names())
-    assert all(way.as_ or way.lost for way in WAYS.values())
+    assert all(way.as_ != "refused" or way.lost for way in WAYS.values())
 
 
-@pytest.mark.parametrize("name", [name for name, way in WAYS.items() if way.as_])
+@pytest.mark.parametrize("name", WAYS)
 def test_an_export_is_read_back(made, tmp_path, name):
     groups, collection = made
     way = WAYS[name]
-    folder = export_groups(name, groups, collection, tmp_path / "out", allow_lossy=True).path
-    check = {"groups": as_groups, "scores": as_scores, "run": as_run, "collection": as_collection}
+    asked = name
+    if name not in PLAIN and name in EXPORTS.names():  # it needs a model
+        asked = f'{name}(model="{tiny_encoder(tmp_path / "model")}",queries=5)'
+    folder = export_groups(asked, groups, collection, tmp_path / "out", allow_lossy=True).path
+    check = {
+        "groups": as_groups,
+        "scores": as_scores,
+        "run": as_run,
+        "collection": as_collection,
+        "refused": as_nothing,
+    }
     check[way.as_](way, groups, collection, folder / way.file)
+
+
+def as_nothing(way: Way, groups, collection, place: Path) -> None:
+    """Neither ids nor scores: every door says what it misses."""
+    workspace, texts = collection.artifact.workspace, collection.corpus.artifact
+    with pytest.raises(BadInput, match="is missing; there are"):
+        import_run(workspace, place, collection, "*", system=way.form)
+    with pytest.raises(BadInput, match="is missing; th"):
+        import_scores(workspace, place, texts, collection.queries.artifact, kind="logit")
+    for form in ("rows", "flag-embedding", "contrastors"):
+        with pytest.raises(BadInput, match="is missing; there are"):
+            import_groups(workspace, place, collection, form=form, kind="logit")
+
+
+def test_the_second_group_of_a_query_is_led_back(made, tmp_path):
+    groups, collection = made
+    arrays = Groups(groups).part(0)
+    rows = np.array([0, 0, 1])
+    twice = GroupArrays(*(getattr(arrays, name)[rows] for name in arrays.__slots__))
+    twice.doc[1, 1:] = np.setdiff1d(np.arange(20), arrays.doc[0])[:4]
+    published = publish_arrays(collection, twice)
+    for name in ("nemo", "nemo(layout=arrow)"):
+        out = tmp_path / name
+        folder = export_groups(name, published, collection, out, allow_lossy=True).path
+        place = folder / WAYS[name].file
+        back = import_run(collection.artifact.workspace, place, collection, "*", system="neg_doc")
+        found = {row["query"]: row["doc"] for t in back.tables() for row in t.to_pylist()}
+        assert found[0] == [*twice.doc[0, 1:].tolist(), *twice.doc[1, 1:].tolist()]
+        assert found[1] == twice.doc[2, 1:].tolist()
+
+
+BROKEN = {
+    "cut": ("train/0.arrow", lambda data: data[:200], "not a readable Arrow file"),
+    "no Arrow": ("train/0.arrow", lambda data: b"{}", "not a readable Arrow file"),
+    "no row": ("train.json", lambda data: b'{"data": [5]}', "5 stands where an object should"),
+    "no list": ("train.json", lambda data: b'{"data": 5}', "'data' is 5, not a list"),
+    "no data": ("train.json", lambda data: b"{}", "'data' is missing"),
+    "texts": (
+        "train.json",
+        lambda data: b'{"data": [{"question_id": "q1", "pos_doc": "d1", "neg_doc": []}]}',
+        "'pos_doc' is 'd1', not a list",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_export_of_nemo_is_refused(made, tmp_path, case):
+    groups, collection = made
+    file, broken, said = BROKEN[case]
+    layout = "arrow" if file.endswith("arrow") else "ids"
+    name = f"nemo(layout={layout})"
+    folder = export_groups(name, groups, collection, tmp_path / "out", allow_lossy=True).path
+    (path,) = folder.rglob(file)
+    path.write_bytes(broken(path.read_bytes()))
+    with pytest.raises(BadInput, match=said):
+        import_run(collection.artifact.workspace, path, collection, "*", system="neg_doc")
 
 
 def as_groups(way: Way, groups, collection, place: Path) -> None:

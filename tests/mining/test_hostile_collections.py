@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import pickle
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oracles.odd_rows import kept_judgements, kept_rows
 
 from rankmill.mining.collection import Collection, Tables, collect
 from rankmill.mining.collection.lines import read_lines
@@ -821,6 +823,70 @@ def test_the_excluded_grade_is_declared(workspace: Workspace, tmp_path: Path) ->
     assert Collection.open(workspace, found.artifact.fingerprint).excluded_grade == -3
     with pytest.raises(UsageError, match="would be a positive"):
         collect(workspace, f"beir:{place}", excluded_grade=1)
+
+
+ODD_DOCS = [("1", "a"), ("2", "b"), ("3", "c"), ("2", "b"), ("3", "other"), ("4", " ")]
+ODD_ASKED = [("q1", "hello"), ("q2", " "), ("q3", "x"), ("q1", "hello"), ("q3", "y")]
+ODD_JUDGED = {
+    "none": [("q1", "2", 0)],
+    "test": [
+        ("q1", "1", 1), ("q1", "1", 1), ("q2", "2", 1), ("q3", "3", 1), ("q3", "3", 2),
+        ("q9", "1", 1), ("q1", "99", 1),
+    ],
+}  # fmt: skip
+
+
+def by_the_policies(on: dict[str, str]) -> Any:
+    """Return documents, queries and judgements as the slow version has them."""
+    on = {kind: one.actions[0] for kind, one in KINDS.items()} | on
+    try:
+        docs, _ = kept_rows(ODD_DOCS, on, "empty_document")
+        asked, gone = kept_rows(ODD_ASKED, on, "empty_query")
+        ids = dict(asked).keys(), dict(docs).keys()
+        judged = {
+            s: kept_judgements(rows, on, *map(set, ids), gone) for s, rows in ODD_JUDGED.items()
+        }
+    except ValueError:
+        return "refused"
+    return dict(docs), dict(asked), judged
+
+
+def drawn_policies() -> list[dict[str, str]]:
+    """Return combinations of all policies: any, and as many that refuse nothing."""
+    draws = random.Random(11)
+    choices = {kind: [*one.actions, None] for kind, one in KINDS.items() if kind != "quoted_field"}
+    lenient = {k: [a for a in actions if a and a != "refuse"] for k, actions in choices.items()}
+    return [
+        {kind: action for kind, one in drawn.items() if (action := draws.choice(one))}
+        for drawn in [choices] * 20 + [lenient] * 30
+    ]
+
+
+def test_policies_together_do_what_each_says(workspace: Workspace, tmp_path: Path) -> None:
+    rows: dict[str, Any] = {
+        "corpus.jsonl": lines([{"_id": i, "text": text} for i, text in ODD_DOCS]),
+        "queries.jsonl": lines([{"_id": i, "text": text} for i, text in ODD_ASKED]),
+    }
+    for split, given in ODD_JUDGED.items():
+        rows[f"qrels/{split}.tsv"] = "".join(f"{q}\t{d}\t{g}\n" for q, d, g in given)
+    place = folder(tmp_path, rows)
+    outcomes = set()
+    for on in drawn_policies():
+        expected = by_the_policies(on)
+        outcomes.add(expected == "refused")
+        if expected == "refused":
+            with pytest.raises(BadInput, match="--on "):
+                collect(workspace, f"beir:{place}", on=on)
+            continue
+        found = collect(workspace, f"beir:{place}", on=on)
+        asked = found.queries.ids(range(len(found.queries)))
+        got = (
+            texts(found),
+            dict(zip(asked, found.queries.texts(range(len(asked))), strict=True)),
+            {s: {(q, d): g for q, d, g in judged(found, s)} for s in found.splits},
+        )
+        assert got == expected, on
+    assert outcomes == {True, False}
 
 
 # ---- what a collection holds ------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -82,6 +83,12 @@ def test_what_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None
         ({1: {2: True}}, "the score True is not a finite number"),
         ({1: {2: "x"}}, "the score 'x' is not a finite number"),
         ({1: {2: {}}}, r"the score \{\} is not a finite number"),
+        ({1.0: {2: 1.0}}, "the id 1.0 is neither text nor a whole number"),
+        ({1: {True: 1.0}}, "the id True is neither text nor a whole number"),
+        ({1: {b"2": 1.0}}, "the id b'2' is neither text nor a whole number"),
+        ({"": {2: 1.0}}, "the id '' is neither text nor a whole number"),
+        ({}, "it holds no score"),
+        ({1: {}}, "it holds no score"),
     ],
 )
 def test_other_values_are_refused(tmp_path: Path, value: Any, said: str) -> None:
@@ -98,11 +105,35 @@ def test_torn_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(BadInput, match="not a plain table of scores"):
             convert_score_pickle(path, tmp_path / "out.jsonl")
+    for data, said in (
+        (whole + whole, "something follows its end"),
+        (b"hello world\n", "it refers to 101, which it lacks"),
+        (gzip.compress(whole)[:-4], "it cannot be read"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(BadInput, match=said):
+            convert_score_pickle(path, tmp_path / "out.jsonl")
+        assert not (tmp_path / "out.jsonl").exists()
     shared = {1: {2: 3.0}}
     shared[2] = shared[1]
     path.write_bytes(pickle.dumps(shared))
     with pytest.raises(BadInput, match="it refers twice to one dictionary"):
         convert_score_pickle(path, tmp_path / "out.jsonl")
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
+def test_whatever_the_bytes_are_they_are_read_or_refused(tmp_path: Path) -> None:
+    draws = np.random.Generator(np.random.Philox(5))
+    path = tmp_path / "a.pkl"
+    for protocol in (0, 2, 5):
+        made = pickle.dumps({1: {2: np.float32(3)}, "a": {"b": 1.5}}, protocol)
+        whole = np.frombuffer(made, np.uint8)
+        for _ in range(150):
+            data = whole.copy()
+            data[draws.integers(len(data), size=3)] = draws.integers(256, size=3)
+            path.write_bytes(data.tobytes())
+            with contextlib.suppress(BadInput):
+                convert_score_pickle(path, tmp_path / "out.jsonl")
 
 
 def test_items_by_kernel_are_those_of_python(

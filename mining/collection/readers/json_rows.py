@@ -7,10 +7,11 @@ spelling), is read by Python, so that values and messages are those of one reade
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,8 @@ from ...inputs.blocks import Block, read_blocks
 from ...inputs.row_shapes import Place
 from ...inputs.strict_json import object_of
 from ..base import BLOCK_BYTES, Texts, texts_of
-from ..lines import field
+from ..lines import checked_text, field
+from .chosen_fields import TITLE, joined_columns, places_of, text_of
 from .layouts import Layout, Row
 
 _PROBED = 100  # first rows, in which other spellings of the names are looked for
@@ -50,17 +52,33 @@ def _read(parser: _Parser, layout: Layout, block: Block) -> list[Texts]:
 def exact_rows(block: Block, layout: Layout) -> Iterator[Row]:
     """Yield the rows of a block line by line; raises BadInput with the line."""
     path = block.path
-    matters = frozenset((*layout.ids, *layout.texts, *columns.TITLE))
+    matters = frozenset((*layout.ids, *layout.texts, *columns.TITLE, *layout.fields))
     for number, line in _lines(block):
         if not line or line.isspace():
             continue
         row = object_of(line, Place(path, number), matters)
         row_id = field(row, layout.ids, path, number, shown=layout.shown)
         title = None
+        if layout.fields:
+            yield number, row_id, *_made_of(row, layout.fields, f"{path}, line {number}")
+            continue
         if layout.title:
             heading = columns.has_value(row, columns.TITLE)
             title = "" if heading is None else field(row, columns.TITLE, path, number)
         yield number, row_id, title, field(row, layout.texts, path, number, shown="text")
+
+
+def _made_of(row: dict[str, Any], fields: Sequence[str], where: str) -> tuple[str, str]:
+    """Return title and text of a row, made of the fields that were named."""
+    held = {
+        field: text_of(row, columns.first_named(row, (columns.canonical(field),)) or field, where)
+        for field in fields
+    }
+    title = held.pop(TITLE, "")
+    made = title, " ".join(text for text in held.values() if text)
+    for text in made:
+        checked_text(text, where.rpartition(",")[0], int(where.rpartition(" ")[2]))
+    return made
 
 
 def _lines(block: Block) -> Iterator[tuple[int, str]]:
@@ -82,11 +100,15 @@ class _Parser:
         for number, line in islice(_lines(first), _PROBED):
             if line and not line.isspace():
                 seen |= dict.fromkeys(object_of(line, Place(first.path, number), ()))
+        fields = places_of(first.path, list(seen), layout.fields)
         for name in (*layout.ids, *layout.texts, *columns.TITLE):  # which later rows may have
             seen |= dict.fromkeys((name, name.replace("_", "-") if name[0] != "_" else name))
         self.ids = columns.named(seen, layout.ids)
         self.texts = columns.named(seen, layout.texts)
         self.titles = columns.named(seen, columns.TITLE) if layout.title else []
+        self.fields = fields
+        if fields:
+            self.texts, self.titles = fields, []
         self.id_types = [pa.string(), pa.int64()]
 
     def parsed(self, block: Block) -> Texts | None:
@@ -119,7 +141,10 @@ class _Parser:
     def _rows(self, block: Block, table: pa.Table, lines: int) -> Texts | None:
         if table.num_rows != lines:
             return None
-        ids, texts = _first_of(table, self.ids), _first_of(table, self.texts)
+        ids = _first_of(table, self.ids)
+        if self.fields:
+            return None if ids.null_count else self._made_of(block, table, ids)
+        texts = _first_of(table, self.texts)
         if ids.null_count or texts.null_count:
             return None
         titles = None
@@ -130,6 +155,18 @@ class _Parser:
         return Texts(
             ids.cast(pa.string()), titles, texts.cast(pa.large_string()), str(block.path), numbers
         )
+
+    def _made_of(self, block: Block, table: pa.Table, ids: pa.Array) -> Texts:
+        """Return the rows where the text is made of fields that were named."""
+        held = {
+            field: pc.fill_null(table[name].combine_chunks().cast(pa.large_string()), "")
+            for field, name in zip(self.layout.fields, self.fields, strict=True)
+        }
+        empty = pa.repeat("", len(ids)).cast(pa.large_string())
+        titles = held.pop(TITLE, empty)
+        texts = joined_columns(list(held.values())) if held else empty
+        numbers = block.first_line + np.arange(len(ids), dtype=np.int64)
+        return Texts(ids.cast(pa.string()), titles, texts, str(block.path), numbers)
 
 
 def _an_object_a_line(block: Block, starts: np.ndarray, stops: np.ndarray) -> bool:

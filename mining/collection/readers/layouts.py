@@ -12,12 +12,14 @@ Row = tuple[int, str, str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names of the id and of the text, whether there are titles, and the id's name in errors."""
+    """Names of the id and of the text, whether there are titles, and the id's name in errors;
+    `fields`: what the text is made of in place of the column that names say."""
 
     ids: columns.Names
     texts: columns.Names
     title: bool
     shown: str
+    fields: tuple[str, ...] = ()
 
 
 _QUERY_ID = tuple(name for name in columns.TOPIC_ID if name not in columns.QUERY_TEXT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,22 @@ from ...errors import BadInput
 from ...inputs import column_names as columns
 from ..base import BLOCK, Judged, Texts
 from ..lines import grade_of
+from .chosen_fields import TITLE, flat, joined_columns, places_of
 
 
 def parquet_texts(
-    path: Path, id_names: columns.Names, title: bool, texts: columns.Names
+    path: Path,
+    id_names: columns.Names,
+    title: bool,
+    texts: columns.Names,
+    fields: Sequence[str] = (),
 ) -> Iterator[Texts]:
-    """Yield the documents (with titles) or queries of one file."""
+    """Yield the documents (with titles) or queries; `fields`: what the text is made of."""
     with _opened(path) as file:
         names = file.schema_arrow.names
+        if fields:
+            yield from _made_of(path, file, wanted(path, names, id_names), fields)
+            return
         ids = wanted(path, names, id_names)
         text = wanted(path, names, texts, but=ids)
         titled = title and columns.first_named(names, columns.TITLE) is not None
@@ -42,6 +50,30 @@ def parquet_texts(
                 "row",
             )
             number += len(batch)
+
+
+def _made_of(path: Path, file: pq.ParquetFile, ids: str, fields: Sequence[str]) -> Iterator[Texts]:
+    names = places_of(path, file.schema_arrow.names, fields)
+    number = 0
+    for batch in file.iter_batches(BLOCK, columns=list(dict.fromkeys((ids, *names)))):
+        held = {
+            field: texts_of(path, _flat_batch(batch, name), name, number, nulls=True)
+            for field, name in zip(fields, names, strict=True)
+        }
+        empty = pa.repeat("", len(batch)).cast(pa.large_string())
+        yield Texts(
+            ids_of(path, batch, ids, number),
+            held.pop(TITLE, empty),
+            joined_columns(list(held.values())) if held else empty,
+            str(path),
+            np.arange(number + 1, number + 1 + len(batch), dtype=np.int64),
+            "row",
+        )
+        number += len(batch)
+
+
+def _flat_batch(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    return pa.record_batch({name: flat(batch[name])})
 
 
 def parquet_judgements(path: Path) -> Judged:

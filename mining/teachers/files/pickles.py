@@ -60,16 +60,25 @@ def convert_score_pickle(path: Path, to: Path) -> int:
                 raise _strange(path, f"the value of query {query_id!r} is no dictionary")
             out.write("".join(_lines(query_id, scores, path)))
             pairs += len(scores)
+        if not pairs:
+            raise _strange(path, "it holds no score")
     return pairs
 
 
 def _lines(query_id: Any, scores: dict[Any, Any], path: Path) -> Iterator[str]:
     """Yield the lines of one query, as `json.dumps` would write them."""
-    start = f'{{"query_id": {json.dumps(str(query_id))}, "doc_id": '
+    start = f'{{"query_id": {json.dumps(_id(query_id, path))}, "doc_id": '
     for doc_id, score in scores.items():
-        named = f'"{doc_id}"' if type(doc_id) is int else json.dumps(str(doc_id))
+        named = f'"{doc_id}"' if type(doc_id) is int else json.dumps(_id(doc_id, path))
         real = score if type(score) is float and score - score == 0 else _real(score, path)
         yield f'{start}{named}, "score": {real!r}}}\n'
+
+
+def _id(value: Any, path: Path) -> str:
+    """Return an id as text; nothing but texts and whole numbers are ids."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise _strange(path, f"the id {value!r} is neither text nor a whole number")
+    return str(value)
 
 
 class _Window:
@@ -160,10 +169,16 @@ class _Machine:
                 elif name in self.known:
                     self.known[name](argument)
                 elif name == "STOP":
+                    if window.read(1):
+                        raise _strange(self.path, "something follows its end, such as another one")
                     break
                 elif name not in _SILENT:
                     raise _strange(self.path, f"it uses the instruction {name}")
-        except (ValueError, IndexError, EOFError, OSError, struct.error) as error:
+        except KeyError as error:
+            raise _strange(self.path, f"it refers to {error}, which it lacks") from error
+        except (
+            ValueError, IndexError, EOFError, OSError, struct.error, AttributeError, TypeError,
+        ) as error:  # fmt: skip
             raise _strange(self.path, f"it cannot be read: {error}") from error
         if self.stack != [{}]:
             raise _strange(self.path, "it holds no dictionary of dictionaries")
