@@ -35,8 +35,8 @@ def estimate(
 ) -> None:
     """Say what a recipe or study will take, stage by stage; refuse what cannot fit.
 
-    Samples of every stage are carried out and removed: points and 90 % intervals (docs/estimate.md).
-    What is in the workspace costs nothing, and is left as it is. Status 4: something cannot fit.
+    Samples of every stage are carried out and removed. 90 % intervals: docs/estimate.md. What is
+    in the workspace costs nothing and is left as it is. Ends with status 4 if something cannot fit.
     Example: rankmill estimate recipes/nfcorpus.toml --sample 32
     Example: rankmill estimate s.toml --set train.documents=1M --machine 8xH100 --prices prices.toml
     """

@@ -3,24 +3,34 @@
 A cost y of work x is y = a + b·x + noise, fitted by least squares with a ≥ 0 and b ≥ 0 (who asks
 for more never pays less). At x the interval is
 
-    ŷ ± √( (t · s · √(1 + 1/n + (x − x̄)² / Σ(xᵢ − x̄)²))² + (u · ŷ)² ) ± floor
+    ŷ ± ( √( (t · s · √(1 + 1/n + (x − x̄)² / Σ(xᵢ − x̄)²))² + (u · ŷ)² ) + floor )
 
 with n samples, s their residual standard deviation on n − 2 degrees of freedom, t Student's 95 %
 quantile (what a new observation of the fitted line needs), `u` the declared uncertainty of the
 model itself, and `floor` what clocks and allocators cannot resolve; nothing is below 0. With fewer
-than three sizes of sample there are no residuals, and 2·u stands in their place.
+than three samples, or all of one size, there are no residuals, and 2·u stands in their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 LEVEL = 0.90
-SECONDS, MEMORY, BYTES = 0.25, 0.15, 0.10  # u, of each kind of cost
-FLOORS = {SECONDS: 0.05, MEMORY: 64e6, BYTES: 64e3}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of cost: the declared uncertainty `u` of its model, a share, and the floor."""
+
+    u: float
+    floor: float
+
+
+SECONDS, MEMORY = Kind(0.25, 0.05), Kind(0.15, 64e6)
+BYTES, COUNTS = Kind(0.10, 64e3), Kind(0.10, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +69,23 @@ class Line:
     centre: float
     leverage: float  # Σ(xᵢ − x̄)²
 
-    def at(self, x: float, model: float, floor: float = 0.0) -> Interval:
+    def at(self, x: float, kind: Kind) -> Interval:
         """Return the cost of so much work."""
         point = self.fixed + self.slope * x
         if self.spread is None:
-            half = 2 * model * point
-        else:
-            away = (x - self.centre) ** 2 / self.leverage
-            noise = self.quantile * self.spread * np.sqrt(1 + 1 / self.samples + away)
-            half = float(np.hypot(noise, model * point))
-        half += floor
+            return known(point, kind)
+        away = (x - self.centre) ** 2 / self.leverage
+        noise = self.quantile * self.spread * np.sqrt(1 + 1 / self.samples + away)
+        half = float(np.hypot(noise, kind.u * point)) + kind.floor
         return Interval(point, max(0.0, point - half), point + half)
+
+    def flat_unless_sure(self) -> Line:
+        """Return a line without slope unless the slope is told from 0: one that noise made would
+        run away over a large whole. The interval stays that of the slope."""
+        if self.spread is None or self.leverage == 0:
+            return self
+        sure = self.slope > self.quantile * self.spread / np.sqrt(self.leverage)
+        return self if sure else replace(self, fixed=self.fixed + self.slope * self.centre, slope=0)
 
 
 def fit(x: Sequence[float], y: Sequence[float]) -> Line:
@@ -102,9 +118,9 @@ def fit(x: Sequence[float], y: Sequence[float]) -> Line:
     return Line(fixed, slope, spread, quantile, len(sizes), centre, leverage)
 
 
-def known(value: float, model: float, floor: float = 0.0) -> Interval:
-    """Return the interval of a cost that was measured whole, once."""
-    half = model * value + floor
+def known(value: float, kind: Kind) -> Interval:
+    """Return the interval of a cost that was measured once: nothing tells how it varies."""
+    half = 2 * kind.u * value + kind.floor
     return Interval(value, max(0.0, value - half), value + half)
 
 

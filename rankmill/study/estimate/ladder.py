@@ -1,8 +1,9 @@
 """Samples of several sizes, each carried out in the scratch workspace, stage by stage, measured.
 
 One sample warms up: what it spends on importing and compiling is paid once per process and is a
-line of its own, as it is in ledgers. Five more follow, of ⅛, ⅛, ½, 1 and 1 of the size asked for,
-each of other queries, so that residuals hold how much queries differ.
+line of its own, as it is in ledgers. Five more follow, of 1, ⅛, ½, ⅛ and 1 of the size asked for,
+each of other queries, so that residuals hold how much queries differ; in this order what creeps up
+in a process, such as memory that allocators keep, is not taken for growth with size.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.collection import EVERY_QUERY, Collection
+from rankmill.mining.collection.policies import policies_of
 from rankmill.mining.errors import BadInput, Incomplete
 from rankmill.mining.names import nearest
 from rankmill.mining.store import Workspace
@@ -29,7 +31,8 @@ from rankmill.study.grid.steps import Track
 from rankmill.study.recipe import Recipe
 from rankmill.study.run import Pipeline
 
-SHARES = (1 / 8, 1 / 8, 1 / 2, 1.0, 1.0)
+SHARES = (1.0, 1 / 8, 1 / 2, 1 / 8, 1.0)
+_WARM_UP = 1 / 8
 _FEWEST_QUERIES, _FEWEST_DOCUMENTS, _FEWEST_STEPS = 4, 50, 2
 _QUERIES_PER_STEP = 8  # a sample of 64 queries trains 8 steps at most
 _OF_ONE_CLASS = ("references", "train", "evaluate")  # made once for all that are alike
@@ -78,7 +81,7 @@ class Ladder:
         wanted = {one.alike for one in self.asked if one.step.key not in there}
         if not wanted:
             return
-        for number, share in enumerate((SHARES[0], *SHARES)):
+        for number, share in enumerate((_WARM_UP, *SHARES)):
             queries = math.ceil(self.queries * share)
             self.progress.announce(
                 f"sample {number + 1} of {len(SHARES) + 1}: at most {queries:,} queries of a split"
@@ -97,7 +100,7 @@ class Ladder:
             measured.whole += made
             measured.first_use_s += sum(first_use_of(one.cost) for one in made)
             if self.sources[spec].held is None:
-                self._measure_reading(self.sources[spec], measured)
+                self._measure_reading(spec, self.sources[spec], measured)
 
     def _source(self, recipe: Recipe, spec: str) -> Source:
         known = "in the workspace"
@@ -106,12 +109,13 @@ class Ladder:
         except NotThere:
             files = samples.files_of(spec)
             if sum(path.stat().st_size for path in files) > samples.LARGE_SOURCE:
-                return samples.beginning_of(spec, self.documents)
+                on = policies_of(recipe.option("collect", "on"))
+                return samples.beginning_of(spec, self.documents, on)
             known = "read from the source"
         pipeline = Pipeline(recipe, self.scratch, INLINE)
         return samples.source_of(pipeline.collect(spec), known)
 
-    def _measure_reading(self, source: Source, measured: Measured) -> None:
+    def _measure_reading(self, spec: str, source: Source, measured: Measured) -> None:
         """Collect beginnings of several lengths of a source that is too large to be collected."""
         assert source.corpus is not None
         most = len(source.corpus.ids)
@@ -122,8 +126,9 @@ class Ladder:
             part = drawn.documents / most
             told = {"wall_s": source.read_s * part, "cpu_s": source.read_cpu_s * part, "bytes": 0}
             read = Made("source", "", CORPUS, False, told)
-            points = measured.points.setdefault(CORPUS, [])
-            points.append((float(drawn.documents), [*self.scratch.taken(), read]))
+            points = measured.points.setdefault(_reading(spec), [])
+            size = {_reading(spec): float(drawn.documents)}
+            points.append((size, [*self.scratch.taken(), read]))
 
     # ---- one sample ------------------------------------------------------------------------------
 
@@ -131,21 +136,18 @@ class Ladder:
         held = {spec: self._draw(spec, number, share) for spec in self.sources}
         self.scratch.taken()
         self.drawn.append(held)
-        variants = [
-            replace(variant, recipe=self._smaller(variant.recipe, share))
-            for variant in self.study.variants
-        ]
-        small = replace(self.study, variants=variants)
+        whole = _with_recipes(self.study, [_of_one_seed(v.recipe) for v in self.study.variants])
+        small = _with_recipes(
+            whole, [self._smaller(variant.recipe, share) for variant in whole.variants]
+        )
         tracks = self._tracks(small)
         for track in tracks:
             track.pipeline = _Sampled(track.recipe, self.scratch, INLINE, held)
-        whole = [one for one in self.asked if one.sampled]
-        mine = [one for one in requests(small, tracks) if one.sampled]
-        stands_for = {ours.alike: its.alike for ours, its in zip(mine, whole, strict=True)}
         judging = any(o.alike in wanted for o in self.asked if o.step.stage == "evaluate")
         done: set[str] = set()
-        for asked in every_step(small, tracks):
-            alike = stands_for[asked.alike]
+        stands_for = every_step(whole, self._tracks(whole))
+        for asked, its in zip(every_step(small, tracks), stands_for, strict=True):
+            alike = its.alike
             needed = alike in wanted or (asked.step.stage == "train" and judging)
             if asked.step.stage in _OF_ONE_CLASS and (alike in done or not needed):
                 continue
@@ -187,12 +189,13 @@ class Ladder:
             if number == 1 and of:
                 points.clear()  # the sample that warmed up counts only where there is no other
             if of:
-                points.append((sizes[grows], of))
+                points.append((sizes, of))
 
     def target(self, work: Work) -> dict[str, float]:
         """Return how large the whole is, by what costs grow with."""
         source = self.sources[work.spec]
-        return sizes_of(work, source.documents, source.queries)
+        sizes = sizes_of(work, source.documents, source.queries)
+        return sizes | {_reading(s): float(one.documents) for s, one in self.sources.items()}
 
     def slices(self, work: Work) -> float | None:
         """Return what part of the corpus the largest slice is; None where it is taken whole."""
@@ -231,17 +234,31 @@ class Ladder:
         return list(named)
 
     def _smaller(self, recipe: Recipe, share: float) -> Recipe:
-        """Return a recipe of one seed, of few documents to train on, of splits that are sampled."""
+        """Return a recipe of few documents to train on, and of splits that are sampled."""
         options = {name: dict(given) for name, given in recipe.options.items()}
         if options["mine"]["split"] == EVERY_QUERY:
             options["mine"]["split"] = _judged_split(self.sources[recipe.collection])
-        small = replace(recipe, seeds=list(recipe.seeds)[:1], options=options)
+        small = replace(recipe, options=options)
         if recipe.trains:
             train, whole = options["train"], options["train"]["documents"]
             train["documents"] = 1
             steps = max(_FEWEST_STEPS, math.ceil(self.queries / _QUERIES_PER_STEP * share))
             train["documents"] = min(whole, steps * train["batch"] * documents_of(small))
         return small
+
+
+def _of_one_seed(recipe: Recipe) -> Recipe:
+    return replace(recipe, seeds=list(recipe.seeds)[:1])
+
+
+def _with_recipes(study: Study, recipes: Sequence[Recipe]) -> Study:
+    pairs = zip(study.variants, recipes, strict=True)
+    return replace(study, variants=[replace(one, recipe=recipe) for one, recipe in pairs])
+
+
+def _reading(spec: str) -> str:
+    """Name what grows with the documents of a source that is too large to be collected."""
+    return f"documents of {spec}"
 
 
 def sizes_of(work: Work, documents: int, queries: Mapping[str, int]) -> dict[str, float]:

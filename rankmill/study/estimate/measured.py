@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rankmill.study.estimate.fit import (
     BYTES,
-    FLOORS,
+    COUNTS,
     MEMORY,
     SECONDS,
     Interval,
+    Kind,
     fit,
     known,
     largest,
     together,
 )
-from rankmill.study.estimate.scratch import Made
+from rankmill.study.estimate.scratch import CORPUS, QUERIES, Made
 
 SEARCH = "search"  # runs over slices of a corpus grow with queries and with documents
 SECONDS_OF = ("wall_s", "cpu_s", "gpu_s")
@@ -27,37 +28,37 @@ JOULES = ("cpu_joules", "gpu_joules")
 COUNT = "count "  # before the name of what workers count: pairs, tokens, postings
 
 Lines = Mapping[str, float]
+Sizes = Mapping[str, float]  # by what costs grow with
 
 
 @dataclass
 class Measured:
     """`whole`: artifacts that a later run makes just so. `points`: by what costs grow with, the
-    (size, artifacts) of each sample. `first_use_s`: compiling and importing."""
+    (sizes, artifacts) of each sample. `first_use_s`: compiling and importing."""
 
     whole: list[Made] = field(default_factory=list)
-    points: dict[str, list[tuple[float, list[Made]]]] = field(default_factory=dict)
+    points: dict[str, list[tuple[Sizes, list[Made]]]] = field(default_factory=dict)
     first_use_s: float = 0.0
 
-    def observed(self, grows: str) -> list[tuple[float, Lines]]:
+    def observed(self, grows: str) -> list[tuple[Sizes, Lines]]:
         """Return the samples that made all there is to be made; one that found a part of it, made
         for an earlier sample, would look cheap."""
         points = self.points.get(grows, [])
         most = max((len(made) for _, made in points), default=0)
-        return [(x, lines_of(made)) for x, made in points if len(made) == most]
+        return [(sizes, lines_of(made)) for sizes, made in points if len(made) == most]
 
     def predicted(
-        self, target: Mapping[str, float], slices: float | None, *, with_whole: bool
+        self, target: Sizes, slices: float | None, *, with_whole: bool
     ) -> dict[str, Interval]:
         """Return every line at the size of the whole, `target` by what it grows with.
 
-        `slices`: documents of the largest slice, where the corpus is sampled. A search is taken to
-        cost in proportion to the documents; the low end is what it costs if it does not.
+        `slices`: what part of the corpus the largest slice is, where it is sampled. A search is
+        taken to cost in proportion to the documents; the low end is what it costs if it does not.
         """
         parts: dict[str, list[Interval]] = {}
         if with_whole and self.whole:
             for line, value in lines_of(self.whole).items():
-                u = uncertainty(line)
-                parts.setdefault(line, []).append(known(value, u, FLOORS.get(u, 0.0)))
+                parts.setdefault(line, []).append(known(value, kind_of(line)))
         for grows in self.points:
             for line, found in self._fitted(grows, target, slices).items():
                 parts.setdefault(line, []).append(found)
@@ -66,20 +67,19 @@ class Measured:
             for line, found in parts.items()
         }
 
-    def _fitted(
-        self, grows: str, target: Mapping[str, float], slices: float | None
-    ) -> dict[str, Interval]:
+    def _fitted(self, grows: str, target: Sizes, slices: float | None) -> dict[str, Interval]:
         observed = self.observed(grows)
-        if not observed:
-            return {}
-        x = [size for size, _ in observed]
         made = {}
         for line in dict.fromkeys(name for _, lines in observed for name in lines):
-            u = uncertainty(line)
-            fitted = fit(x, [lines.get(line, 0.0) for _, lines in observed])
-            found = fitted.at(target[grows], u, FLOORS.get(u, 0.0))
+            costs = [lines.get(line, 0.0) for _, lines in observed]
+            kind = kind_of(line)
+            if line in PEAKS:
+                made[line] = _peak(observed, costs, grows, target)
+                continue
+            fitted = fit([sizes[grows] for sizes, _ in observed], costs)
+            found = fitted.at(target[grows], kind)
             if grows == SEARCH and slices is not None:
-                flat = fitted.at(target[grows] * slices, u, FLOORS.get(u, 0.0))
+                flat = fitted.at(target[grows] * slices, kind)
                 found = Interval(found.point, min(found.low, flat.low), found.high)
             made[line] = found
         return made
@@ -87,14 +87,33 @@ class Measured:
     @property
     def sampled(self) -> dict[str, list[float]]:
         """The sizes of the samples that were measured, by what costs grow with."""
-        return {grows: [x for x, _ in self.observed(grows)] for grows in self.points}
+        return {
+            grows: [sizes.get(grows, 0.0) for sizes, _ in self.observed(grows)]
+            for grows in self.points
+        }
 
 
-def uncertainty(line: str) -> float:
-    """Return the declared uncertainty of the model for a line: docs/estimate.md has the table."""
+def _peak(
+    observed: Sequence[tuple[Sizes, Lines]], costs: Sequence[float], grows: str, target: Sizes
+) -> Interval:
+    """Return a peak of the whole: of memory a worker holds a shard at a time, so more queries or
+    steps need no more than the largest sample did; an index, and what searches it, may grow with
+    the documents."""
+    if grows == QUERIES:
+        most = max(sizes[QUERIES] for sizes, _ in observed)
+        return fit([sizes[QUERIES] for sizes, _ in observed], costs).at(most, MEMORY)
+    along = CORPUS if grows == SEARCH else grows
+    fitted = fit([sizes[along] for sizes, _ in observed], costs)
+    return fitted.flat_unless_sure().at(target[along], MEMORY)
+
+
+def kind_of(line: str) -> Kind:
+    """Return the kind of a line, whose uncertainty is declared: docs/estimate.md has the table."""
     if line in PEAKS:
         return MEMORY
-    return SECONDS if line in (*SECONDS_OF, *JOULES) else BYTES
+    if line in (*SECONDS_OF, *JOULES):
+        return SECONDS
+    return BYTES if line.endswith("bytes") else COUNTS
 
 
 def lines_of(made: Iterable[Made]) -> dict[str, float]:
