@@ -33,6 +33,7 @@ from rankmill.mining.store.artifact import ShowsRows, show_rows_by
 from rankmill.request import Request
 
 if TYPE_CHECKING:
+    from rankmill.study.estimate.outcome import Estimate
     from rankmill.study.grid.outcome import StudyOutcome
 
 
@@ -161,6 +162,39 @@ def study(
     return outcome
 
 
+def estimate(
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    workspace: Workspace | str | Path = stages.DEFAULT_WORKSPACE,
+    sample: int = 64,
+    documents: int = 2_000,
+    machine: str | None = None,
+    prices: str | Path | None = None,
+    scratch: str | Path | None = None,
+) -> Estimate:
+    """Say what a recipe or study will take, from measured samples of its stages (docs/estimate.md).
+
+    `sample`: queries of a split in the largest sample. `documents`: of the largest slice; a corpus
+    of no more is taken whole. `machine`: "8xH100" or a TOML file; None is this one. The result has
+    `rows` with intervals, their `total`, what cannot fit in `refusals`, and `refuse()`, which
+    raises BadInput for it. The workspace is only read.
+    """
+    from rankmill.study.estimate import estimate_recipe
+
+    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    return estimate_recipe(
+        Path(recipe),
+        place,
+        overrides,
+        queries=sample,
+        documents=documents,
+        machine=machine,
+        prices=None if prices is None else Path(prices),
+        scratch=None if scratch is None else Path(scratch),
+    )
+
+
 def _alone(name: str) -> Callable[..., Any]:
     """Make the function that measures a user's own score lists with one statistic."""
 
@@ -194,6 +228,7 @@ __all__ = [
     "cut",
     "diagnose",
     "effective_size",
+    "estimate",
     "evaluate",
     "explain",
     "export",

@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from rankmill.cli import books, costs, look, streams, studies
+from rankmill.cli import books, costs, estimates, look, streams, studies
 from rankmill.cli.stages import commands
 from rankmill.mining.errors import (
     BadInput,
@@ -33,7 +33,14 @@ from rankmill.mining.errors import (
     UsageError,
 )
 
-WHOLE = (studies.demo, studies.run, studies.study, studies.check, studies.figures)
+WHOLE = (
+    studies.demo,
+    studies.run,
+    studies.study,
+    studies.check,
+    estimates.estimate,
+    studies.figures,
+)
 LOOK = (
     look.show,
     look.list_,

@@ -1,0 +1,114 @@
+"""The command estimate: what a recipe will take, from measured samples of its stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
+from rankmill.cli.studies import RecipeArgument, SetOption
+from rankmill.study import words
+
+if TYPE_CHECKING:
+    from rankmill.study.estimate.fit import Interval
+    from rankmill.study.estimate.outcome import Estimate, Row
+
+
+def estimate(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    sample: Annotated[int, typer.Option(help="Queries of a split in the largest sample.")] = 64,
+    documents: Annotated[
+        int, typer.Option(help="Documents of the largest slice; no larger a corpus is taken whole.")
+    ] = 2_000,
+    machine: Annotated[
+        str | None, typer.Option(help="Another machine: 8xH100, L4, … or FILE.toml.")
+    ] = None,
+    prices: Annotated[Path | None, typer.Option(help="Prices in TOML.")] = None,
+    scratch: Annotated[
+        Path | None, typer.Option(help="Where samples are made; default: beside the workspace.")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Say what a recipe or study will take, stage by stage; refuse what cannot fit.
+
+    Samples of every stage are carried out and removed. 90 % intervals: docs/estimate.md. What is
+    in the workspace costs nothing and is left as it is. Ends with status 4 if something cannot fit.
+    Example: rankmill estimate recipes/nfcorpus.toml --sample 32
+    Example: rankmill estimate s.toml --set train.documents=1M --machine 8xH100 --prices prices.toml
+    """
+    from rankmill.study.estimate import estimate_recipe
+
+    with session(workspace, json=json) as here:
+        made = estimate_recipe(
+            recipe,
+            here.workspace,
+            set_ or [],
+            queries=sample,
+            documents=documents,
+            machine=machine,
+            prices=prices,
+            scratch=scratch,
+            progress=here.executor.progress,
+        )
+        if json:
+            here.emit(made.as_json())
+        else:
+            _tell(made)
+        made.refuse()
+
+
+def _tell(made: Estimate) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # nothing is cut off in a file
+        console.width = max(console.width, 200)
+    console.print(_table(made))
+    for line in made.lines():
+        typer.echo(line)
+
+
+def _table(made: Estimate) -> Any:
+    from rich.table import Table
+
+    table = Table(show_edge=False, header_style="bold", pad_edge=False)
+    for heading in ("stage", "for", "grows with"):
+        table.add_column(heading, no_wrap=heading == "stage")
+    total = made.total
+    seconds = {"wall_s": "elapsed", "cpu_s": "CPU"}
+    seconds |= {"gpu_s": "GPU"} if total["gpu_s"].point else {}
+    money = {n: h for n, h in _PRICED.items() if n in total}
+    for heading in (*seconds.values(), "memory", "disk", *money.values()):
+        table.add_column(heading, justify="right")
+    for row in made.rows:
+        table.add_row(*_cells(row, made, list(seconds), list(money)))
+    return table
+
+
+_PRICED = {"kwh": "Wh", "money": "money", "grams": "g CO₂e"}
+
+
+def _cells(row: Row, made: Estimate, seconds: list[str], money: list[str]) -> list[str]:
+    if row.state == "there":
+        return [row.stage, row.name, row.work, "there"]
+    cells = [row.stage, row.name, row.work]
+    cells += [_range(row.line(line), words.duration) for line in seconds]
+    cells += [_range(row.line(line), words.size) for line in ("peak_rss_bytes", "disk_bytes")]
+    priced = row.priced(made.prices)
+    for name in money:
+        times = 1000 if name == "kwh" else 1
+        found = priced.get(name)
+        cells.append("–" if found is None else _range(found.times(times, times, times), _number))
+    return cells
+
+
+def _number(value: float) -> str:
+    return f"{value:,.3g}"
+
+
+def _range(found: Interval, write: Any) -> str:
+    return f"{write(found.point)} ({write(found.low)} – {write(found.high)})"

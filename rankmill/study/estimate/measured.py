@@ -1,0 +1,145 @@
+"""What the samples of one class of requests cost, and what that says of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rankmill.study.estimate.fit import (
+    BYTES,
+    COUNTS,
+    MEMORY,
+    SECONDS,
+    Interval,
+    Kind,
+    fit,
+    known,
+    largest,
+    together,
+)
+from rankmill.study.estimate.scratch import CORPUS, QUERIES, Made
+
+SEARCH = "search"  # runs over slices of a corpus grow with queries and with documents
+SECONDS_OF = ("wall_s", "cpu_s", "gpu_s")
+SUMMED = (*SECONDS_OF, "disk_bytes", "written_bytes", "flops")
+PEAKS = ("peak_rss_bytes", "peak_gpu_bytes")
+JOULES = ("cpu_joules", "gpu_joules")
+COUNT = "count "  # before the name of what workers count: pairs, tokens, postings
+
+Lines = Mapping[str, float]
+Sizes = Mapping[str, float]  # by what costs grow with
+
+
+@dataclass
+class Measured:
+    """`whole`: artifacts that a later run makes just so. `points`: by what costs grow with, the
+    (sizes, artifacts) of each sample. `first_use_s`: compiling and importing."""
+
+    whole: list[Made] = field(default_factory=list)
+    points: dict[str, list[tuple[Sizes, list[Made]]]] = field(default_factory=dict)
+    first_use_s: float = 0.0
+
+    def observed(self, grows: str) -> list[tuple[Sizes, Lines]]:
+        """Return the samples that made all there is to be made; one that found a part of it, made
+        for an earlier sample, would look cheap."""
+        points = self.points.get(grows, [])
+        most = max((len(made) for _, made in points), default=0)
+        return [(sizes, lines_of(made)) for sizes, made in points if len(made) == most]
+
+    def predicted(
+        self, target: Sizes, slices: float | None, *, with_whole: bool
+    ) -> dict[str, Interval]:
+        """Return every line at the size of the whole, `target` by what it grows with.
+
+        `slices`: what part of the corpus the largest slice is, where it is sampled. A search is
+        taken to cost in proportion to the documents; the low end is what it costs if it does not.
+        """
+        parts: dict[str, list[Interval]] = {}
+        if with_whole and self.whole:
+            for line, value in lines_of(self.whole).items():
+                parts.setdefault(line, []).append(known(value, kind_of(line)))
+        for grows in self.points:
+            for line, found in self._fitted(grows, target, slices).items():
+                parts.setdefault(line, []).append(found)
+        return {
+            line: largest(found) if line in PEAKS else together(found)
+            for line, found in parts.items()
+        }
+
+    def _fitted(self, grows: str, target: Sizes, slices: float | None) -> dict[str, Interval]:
+        observed = self.observed(grows)
+        made = {}
+        for line in dict.fromkeys(name for _, lines in observed for name in lines):
+            costs = [lines.get(line, 0.0) for _, lines in observed]
+            kind = kind_of(line)
+            if line in PEAKS:
+                made[line] = _peak(observed, costs, grows, target)
+                continue
+            fitted = fit([sizes[grows] for sizes, _ in observed], costs)
+            found = fitted.at(target[grows], kind)
+            if grows == SEARCH and slices is not None:
+                flat = fitted.at(target[grows] * slices, kind)
+                found = Interval(found.point, min(found.low, flat.low), found.high)
+            made[line] = found
+        return made
+
+    @property
+    def sampled(self) -> dict[str, list[float]]:
+        """The sizes of the samples that were measured, by what costs grow with."""
+        return {
+            grows: [sizes.get(grows, 0.0) for sizes, _ in self.observed(grows)]
+            for grows in self.points
+        }
+
+
+def _peak(
+    observed: Sequence[tuple[Sizes, Lines]], costs: Sequence[float], grows: str, target: Sizes
+) -> Interval:
+    """Return a peak of the whole: of memory a worker holds a shard at a time, so more queries or
+    steps need no more than the largest sample did; an index, and what searches it, may grow with
+    the documents."""
+    if grows == QUERIES:
+        most = max(sizes[QUERIES] for sizes, _ in observed)
+        return fit([sizes[QUERIES] for sizes, _ in observed], costs).at(most, MEMORY)
+    along = CORPUS if grows == SEARCH else grows
+    fitted = fit([sizes[along] for sizes, _ in observed], costs)
+    return fitted.flat_unless_sure().at(target[along], MEMORY)
+
+
+def kind_of(line: str) -> Kind:
+    """Return the kind of a line, whose uncertainty is declared: docs/estimate.md has the table."""
+    if line in PEAKS:
+        return MEMORY
+    if line in (*SECONDS_OF, *JOULES):
+        return SECONDS
+    return BYTES if line.endswith("bytes") else COUNTS
+
+
+def lines_of(made: Iterable[Made]) -> dict[str, float]:
+    """Return the lines of some ledgers together: seconds without compiling and importing, which are
+    lines of their own; sums, but of peaks the largest."""
+    lines = dict.fromkeys((*SUMMED, *PEAKS), 0.0)
+    for one in made:
+        cost: Mapping[str, Any] = one.cost
+        lines["wall_s"] += max(0.0, float(cost["wall_s"]) - first_use_of(cost))
+        lines["cpu_s"] += float(cost["cpu_s"]) + float(cost.get("overhead_s") or 0)
+        lines["gpu_s"] += float(cost.get("gpu_s") or 0)
+        lines["disk_bytes"] += float(cost["bytes"])
+        lines["written_bytes"] += float(cost.get("written_bytes") or cost["bytes"])
+        usage = cost.get("usage") or {}
+        lines["flops"] += float(usage.get("flops") or 0)
+        for peak in PEAKS:
+            lines[peak] = max(lines[peak], float(cost.get(peak) or 0))
+        for line in JOULES:
+            if cost.get(line) is not None:
+                lines[line] = lines.get(line, 0.0) + float(cost[line])
+        for name, count in usage.items():
+            if name != "flops":
+                lines[COUNT + name] = lines.get(COUNT + name, 0.0) + float(count)
+    return lines
+
+
+def first_use_of(cost: Mapping[str, Any]) -> float:
+    """Return the seconds of a ledger that whoever comes first pays for all."""
+    return sum(float(cost.get(line) or 0) for line in ("compile_s", "start_s"))

@@ -1,0 +1,125 @@
+"""Workspaces that remember what was made in them, and one that borrows what another one has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rankmill.mining.errors import BadInput
+from rankmill.mining.store import Artifact, Stage, Workspace, files
+from rankmill.mining.store.execution import Executor
+from rankmill.mining.store.workspace import fingerprint_of
+
+WHOLE, CORPUS, QUERIES = "whole", "corpus", "queries"
+"""What an artifact of a sample grows with; what is made of no sample is whole as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One artifact that was made, not found: what it grows with, whether it is a run that searched
+    a corpus, and its ledger."""
+
+    kind: str
+    fingerprint: str
+    grows: str
+    searched: bool
+    cost: Mapping[str, Any]
+
+
+class Recording(Workspace):
+    """A workspace that notes in `made`, in order, what is made in it, with what it grows with.
+
+    `mark` says which artifacts are a sample, and of what; what is made of them is one too.
+    """
+
+    def __init__(self, root: str | Path):
+        super().__init__(root)
+        self.made: list[Made] = []
+        self.grows: dict[str, str] = {}
+
+    def mark(self, artifact: Artifact, grows: str) -> None:
+        """Say that an artifact is a sample of a corpus or of queries."""
+        self.grows[artifact.fingerprint] = grows
+
+    def build(self, stage: Stage, executor: Executor | None = None) -> Artifact:
+        """Return the stage's artifact; note it if it was made now."""
+        there = self.has(stage.kind, fingerprint_of(stage.kind, stage.parameters, stage.inputs))
+        made = super().build(stage, executor)
+        return made if there else self._noted(made, stage.inputs)
+
+    def build_folder(
+        self,
+        kind: str,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Artifact],
+        write: Callable[[Path, Path], Mapping[str, Any] | None],
+        metadata: Mapping[str, str] | None = None,
+    ) -> Artifact:
+        """Return the artifact; note it if it was made now."""
+        there = self.has(kind, fingerprint_of(kind, parameters, inputs))
+        made = super().build_folder(kind, parameters, inputs, write, metadata)
+        return made if there else self._noted(made, inputs)
+
+    def _noted(self, made: Artifact, inputs: Mapping[str, Artifact]) -> Artifact:
+        of = {self.grows.get(one.fingerprint, WHOLE) for one in inputs.values()}
+        grows = next((one for one in (QUERIES, CORPUS) if one in of), WHOLE)
+        if grows != WHOLE:
+            self.grows[made.fingerprint] = grows
+        ranked = {one.kind for one in inputs.values()} & {"run", "scores"}
+        searched = made.kind == "run" and not ranked
+        self.made.append(Made(made.kind, made.fingerprint, grows, searched, made.cost()))
+        return made
+
+    def taken(self) -> list[Made]:
+        """Return what was made since this was last asked."""
+        made, self.made = self.made, []
+        return made
+
+
+class Scratch(Recording):
+    """A workspace whose missing artifacts are looked for in another one, which is only read."""
+
+    def __init__(self, root: Path, base: Workspace):
+        super().__init__(root)
+        self.base = base
+
+    def folder(self, kind: str, fingerprint: str) -> Path:
+        """Return where an artifact stands: in the other workspace if it is finished there."""
+        theirs = self.base.folder(kind, fingerprint)
+        finished = (theirs / "manifest.json").exists()
+        return theirs if finished else super().folder(kind, fingerprint)
+
+    def find(self, name: str | Artifact, kind: str | None = None) -> Artifact:
+        """Open an artifact by alias or fingerprint, here or there."""
+        try:
+            return super().find(name, kind)
+        except BadInput:
+            if isinstance(name, Artifact):
+                raise
+            return Artifact(self.base.find(name, kind).path, self)
+
+
+@contextlib.contextmanager
+def scratch_beside(workspace: Workspace, place: Path | None = None) -> Iterator[Scratch]:
+    """Open a scratch workspace beside a workspace, on the same disk, or in the folder `place`.
+
+    It is removed at the end, however that comes. Raises BadInput where no folder can be made.
+    """
+    above = workspace.root.parent if place is None else Path(place).absolute()
+    root = above / f".{workspace.root.name}-estimate-{os.getpid()}"
+    try:
+        files.check_folder_place(root)
+    except BadInput as error:
+        raise BadInput(
+            f"no sample can be measured here: {error.what}",
+            where=error.where,
+            do="name a folder that can be written to, on the disk of the workspace: --scratch DIR",
+        ) from error
+    try:
+        yield Scratch(files.make_folder(root), workspace)
+    finally:
+        files.remove_tree(root)
