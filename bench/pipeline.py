@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -91,8 +92,6 @@ def convert(source: Path, name: str, to: Path) -> None:
         names = [n for n in file.schema_arrow.names if n != "made_from"]
         for batch in file.iter_batches(65_536, columns=names):
             if name == "jsonl":
-                import polars as pl
-
                 pl.DataFrame(pl.from_arrow(batch)).write_ndjson(out)
             else:
                 pacsv.write_csv(pa.Table.from_batches([batch]), out, TSV)
@@ -192,19 +191,17 @@ def long_lists(root: Path, workspace: Path, length: int) -> Path:
 
 
 def write_trec(flat: Path, path: Path) -> None:
+    """Write the pairs as a run: of every query the best first, as systems write them."""
     options = pacsv.WriteOptions(include_header=False, delimiter=" ", quoting_style="none")
     with pq.ParquetFile(flat) as file, path.open("wb") as out:
-        for batch in file.iter_batches(1 << 18):
-            n = batch.num_rows
-            columns = {
-                "query": batch["query_id"],
-                "q0": pa.array(["Q0"] * n),
-                "doc": batch["doc_id"],
-                "rank": pa.array(np.arange(1, n + 1)),
-                "score": batch["score"],
-                "tag": pa.array(["made"] * n),
-            }
-            pacsv.write_csv(pa.table(columns), out, options)
+        for group in range(file.num_row_groups):
+            table = pl.DataFrame(pl.from_arrow(file.read_row_group(group)))
+            table = table.with_columns(row=pl.col("query_id").rle_id())
+            table = table.sort(["row", "score"], descending=[False, True], maintain_order=True)
+            rank = (pl.int_range(pl.len()).over("row") + 1).alias("rank")
+            zero, tag = pl.lit("Q0").alias("q0"), pl.lit("made").alias("tag")
+            table = table.select("query_id", zero, "doc_id", rank, "score", tag)
+            pacsv.write_csv(table.to_arrow(), out, options)
 
 
 # ---- commands ------------------------------------------------------------------------------------
@@ -340,7 +337,7 @@ def doors(root: Path, folders: dict[str, Path], files: dict[str, Path]) -> Steps
     table = root / "pool.parquet"
     words = ["--rows", "0", "--format", "parquet", "--to", str(table)]
     timed("show pool as Parquet", place, "show", "pool", *words)
-    timed("summary", place, "summary", "groups")
+    timed("summary", place, "summary", "stats")
     timed("audit", place, "audit", "groups")
     timed("explain", place, "explain", "q7", "--groups", "groups")
     return spent

@@ -53,7 +53,13 @@ class Track:
 
     results: Results
 
-    def __init__(self, variant: Variant, workspace: Workspace, executor: Execution, opened: Opened):
+    def __init__(
+        self,
+        variant: Variant,
+        workspace: Workspace,
+        executor: Execution,
+        opened: Opened | None = None,
+    ):
         self.recipe, self.levels = variant.recipe, variant.levels
         self.pipeline = Pipeline(variant.recipe, workspace, executor, opened)
         self.references: dict[str, list[Judged]] = {}
