@@ -338,7 +338,7 @@ def doors(root: Path, folders: dict[str, Path], files: dict[str, Path]) -> Steps
     words = ["--rows", "0", "--format", "parquet", "--to", str(table)]
     timed("show pool as Parquet", place, "show", "pool", *words)
     timed("summary", place, "summary", "stats")
-    timed("audit", place, "audit", "groups")
+    timed("audit", place, "audit", "--groups", "groups")
     timed("explain", place, "explain", "q7", "--groups", "groups")
     return spent
 
