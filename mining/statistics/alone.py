@@ -202,7 +202,7 @@ def _built(
             where=f"scores, list {int(np.searchsorted(offsets, at, side='right'))}",
             do="leave the document out, or score it again",
         )
-    wrong = outside(small, RANGES[kind]) if kind != RANK else ()
+    wrong = np.empty(0, np.int64) if kind == RANK else outside(small, RANGES[kind])
     if len(wrong):
         raise BadInput(
             f"the score {small[wrong[0]]:g} is no {kind}, whose range is "
