@@ -76,7 +76,7 @@ class _OnceEach(TyperCommand):
             if once and parameter.name in said:
                 flag = max(parameter.opts, key=len)
                 raise UsageError(f"{flag} is given twice", do="keep one of the two")
-            said.add(parameter.name)
+            said.add(str(parameter.name))
         return super().parse_args(ctx, args)
 
 
