@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from ..collection.readers.parquet_rows import ids_of
 from ..collection.readers.tables import arrow_table
 from ..errors import BadInput, UsageError
-from ..inputs.column_names import CORPUS_ID, DOC_ID, QUERY_ID, TOPIC_ID, named
+from ..inputs.column_names import CORPUS_ID, DOC_ID, QUERY_ID, TOPIC_ID, named, names_of_kind
 from ..names import nearest
-from ..score_kinds import SCORE_KINDS
+from ..score_kinds import RANK, SCORE_KINDS
+from ..teachers.contract import RANGES, outside, range_text
 from .base import STATISTICS, Rows
 from .measure import measure
 
@@ -73,18 +75,20 @@ def _rows_of(scores: Any, kind: str) -> tuple[list[str] | None, Rows, bool]:
     table = arrow_table(scores, "scores")
     names = table.column_names
     query = _named(names, (*QUERY_ID, *TOPIC_ID), "query_id")
-    score = _named(names, SCORE, "score")
+    score = _score_of(names, kind)
     doc = next((n for n in named(names, (*DOC_ID, *CORPUS_ID)) if n != query), None)
     mark = next(iter(named(names, POSITIVE)), None)
-    asked = table[query].combine_chunks().cast(pa.string())
+    asked = _ids(table, query)
     values = table[score].combine_chunks()
+    if pa.types.is_fixed_size_list(values.type):
+        values = values.cast(pa.large_list(values.type.value_type))
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
         if len(asked.unique()) < len(asked):
             raise BadInput("a query has two lists", where="scores", do="give one list per query")
         return asked.to_pylist(), _built(*_flat(values), kind), False
     order, offsets, ids = _grouped(asked)
-    docs = None if doc is None else _ordinals(table[doc])[order]
-    marks = None if mark is None else _numbers(table[mark].combine_chunks())[order] >= 1
+    docs = None if doc is None else _ordinals(_ids(table, doc))[order]
+    marks = None if mark is None else _marks(table[mark].combine_chunks(), mark)[order]
     return ids, _built(_numbers(values)[order], offsets, kind, docs, marks), mark is not None
 
 
@@ -102,22 +106,58 @@ def _named(names: list[str], known: Sequence[str], wanted: str) -> str:
             where="scores",
             do=f"call it one of: {', '.join(known)}",
         )
+    _refuse_doubled(names, found[0])
     return found[0]
+
+
+def _refuse_doubled(names: list[str], name: str) -> None:
+    if names.count(name) > 1:
+        raise BadInput(f"the column {name!r} stands twice", where="scores", do="keep one of them")
+
+
+def _score_of(names: list[str], kind: str) -> str:
+    """Return the column of scores; of several the one that is called by their kind."""
+    own = named(names, names_of_kind(kind))
+    found = named(names, (*SCORE, *names_of_kind(kind)))
+    if len(set(found)) > 1 and len(set(own)) != 1:
+        raise BadInput(
+            f"several columns may be the scores: {', '.join(map(repr, dict.fromkeys(found)))}",
+            where="scores",
+            do=f"leave one, or call the one to read {names_of_kind(kind)[0]!r}",
+        )
+    return _named(names, names_of_kind(kind) if own else SCORE, "score")
+
+
+def _ids(table: pa.Table, name: str) -> pa.Array:
+    """Return a column of ids as texts."""
+    batches = table.select([name]).combine_chunks().to_batches()
+    return ids_of("scores", batches[0], name, 0) if batches else pa.array([], pa.string())
+
+
+def _marks(column: pa.Array, name: str) -> np.ndarray:
+    """Return which documents are positives: those true, or of a grade of 1 or more."""
+    if column.null_count:
+        raise BadInput(
+            f"{name!r} is null ({column.null_count:,} times)",
+            where="scores",
+            do="say true or false, or a grade, of every document",
+        )
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    return _numbers(column) >= 1
 
 
 def _grouped(asked: pa.Array) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return the order of rows by query (first appearance, stable), offsets, and the ids."""
     encoded = asked.dictionary_encode()
     number = encoded.indices.to_numpy(zero_copy_only=False)
-    if asked.null_count:
-        raise BadInput("a query_id is null", where="scores", do="leave such rows out")
     ids = encoded.dictionary.to_pylist()
     counts = np.bincount(number, minlength=len(ids))
     return np.argsort(number, kind="stable"), np.concatenate([[0], np.cumsum(counts)]), ids
 
 
-def _ordinals(column: pa.ChunkedArray) -> np.ndarray:
-    encoded = column.combine_chunks().cast(pa.string()).dictionary_encode()
+def _ordinals(ids: pa.Array) -> np.ndarray:
+    encoded = ids.dictionary_encode()
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.uint32)
 
 
@@ -125,7 +165,12 @@ def _flat(lists: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers of a column of lists, and where each list begins."""
     if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
         raise BadInput("these are no lists of numbers", where="scores", do="give [[2.0, 0.5], …]")
-    lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    if lists.null_count:
+        at = int(np.flatnonzero(lists.is_null().to_numpy(zero_copy_only=False))[0])
+        raise BadInput(
+            "a list is null", where=f"scores, list {at + 1}", do="leave it out, or give []"
+        )
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
     return _numbers(lists.flatten()), np.concatenate([[0], np.cumsum(lengths)])
 
 
@@ -134,7 +179,7 @@ def _numbers(column: pa.Array) -> np.ndarray:
     kind = column.type
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise BadInput(
             f"a column of type {kind} holds no numbers", where="scores", do="cast it to float"
         )
@@ -148,13 +193,22 @@ def _built(
     docs: np.ndarray | None = None,
     positive: np.ndarray | None = None,
 ) -> Rows:
-    small = scores.astype(np.float32)
+    with np.errstate(over="ignore"):  # told just below
+        small = scores.astype(np.float32)
     if not np.isfinite(small).all():
         at = int(np.flatnonzero(~np.isfinite(small))[0])
         raise BadInput(
             f"a score is {scores[at]}, not a finite number of float32",
             where=f"scores, list {int(np.searchsorted(offsets, at, side='right'))}",
             do="leave the document out, or score it again",
+        )
+    wrong = np.empty(0, np.int64) if kind == RANK else outside(small, RANGES[kind])
+    if len(wrong):
+        raise BadInput(
+            f"the score {small[wrong[0]]:g} is no {kind}, whose range is "
+            f"{range_text(RANGES[kind])} ({len(wrong):,} such scores)",
+            where=f"scores, list {int(np.searchsorted(offsets, wrong[0], side='right'))}",
+            do="declare the kind that these scores are; logit and similarity have no bounds",
         )
     return Rows(
         query=np.arange(len(offsets) - 1, dtype=np.uint32),

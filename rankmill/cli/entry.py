@@ -7,10 +7,8 @@ once.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import errno
-import gc
 import os
 import signal
 import sys
@@ -22,7 +20,7 @@ import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from rankmill.cli import books, costs, estimates, look, streams, studies
+from rankmill.cli import look, streams, studies
 from rankmill.cli.stages import commands
 from rankmill.mining.errors import (
     BadInput,
@@ -33,19 +31,12 @@ from rankmill.mining.errors import (
     UsageError,
 )
 
-WHOLE = (
-    studies.demo,
-    studies.run,
-    studies.study,
-    studies.check,
-    estimates.estimate,
-    studies.figures,
-)
+WHOLE = (studies.demo, studies.run, studies.check, studies.figures)
 LOOK = (
     look.show,
     look.list_,
     look.verify,
-    costs.cost,
+    look.cost,
     look.hash_,
     look.summary,
     look.doctor,
@@ -85,7 +76,7 @@ class _OnceEach(TyperCommand):
             if once and parameter.name in said:
                 flag = max(parameter.opts, key=len)
                 raise UsageError(f"{flag} is given twice", do="keep one of the two")
-            said.add(parameter.name or "")
+            said.add(str(parameter.name))
         return super().parse_args(ctx, args)
 
 
@@ -113,8 +104,6 @@ def _named(name: str, help: str) -> Callable[..., None]:
 def main() -> NoReturn:
     """Run the command line and leave with the exit status of what happened."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    books.begin()
-    atexit.register(gc.freeze)  # else the end walks through all that torch and others hold: seconds
     streams.prepare()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)

@@ -11,7 +11,8 @@ from rankmill.mining.groups.format import Groups
 from rankmill.mining.groups.imported import import_groups
 from rankmill.mining.runs.files import import_run
 from rankmill.mining.store.tables import list_values
-from rankmill.mining.teachers.files.score_files import format_of, read_scores
+from rankmill.mining.teachers.files.score_batches import read_batches
+from rankmill.mining.teachers.files.score_files import format_of
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,12 @@ def made(tmp_path_factory):
 def test_scores_come_home(made, tmp_path, form, file):
     groups, collection = made
     path = export_groups(form, groups, collection, tmp_path / "out").path / file
-    read = {
-        (query, doc): np.float32(score)
-        for _, query, doc, score in read_scores(path, format_of(path), "logit")
-    }
+    read = {}
+    for batch in read_batches(path, format_of(path), "logit"):
+        lengths = 1 if batch.lengths is None else batch.lengths
+        queries = np.repeat(batch.query.to_pylist(), lengths).tolist()
+        pairs = zip(queries, batch.doc.to_pylist(), strict=True)
+        read |= dict(zip(pairs, batch.score.astype(np.float32), strict=True))
     assert read == {
         (query, doc): np.float32(score)
         for query, docs, scores in rows_of(groups, collection)

@@ -842,9 +842,9 @@ def by_the_policies(on: dict[str, str]) -> Any:
     try:
         docs, _ = kept_rows(ODD_DOCS, on, "empty_document")
         asked, gone = kept_rows(ODD_ASKED, on, "empty_query")
-        ids = dict(asked).keys(), dict(docs).keys()
+        known, there = set(dict(asked)), set(dict(docs))
         judged = {
-            s: kept_judgements(rows, on, *map(set, ids), gone) for s, rows in ODD_JUDGED.items()
+            s: kept_judgements(rows, on, known, there, gone) for s, rows in ODD_JUDGED.items()
         }
     except ValueError:
         return "refused"

@@ -228,8 +228,41 @@ def test_statistics_of_ones_own_lists(workspace):
         ({"query_id": ["a"], "score": ["x"]}, "number"),
         ({"query_id": ["a"]}, "score"),
         (5, "no table"),
+        ({"query_id": ["a", None], "score": [1.0, 2.0]}, "'query_id' is null"),
+        ({"query_id": [1.0], "score": [1.0]}, "'query_id' is of type double"),
+        ({"query_id": ["a"], "score": [True]}, "of type bool holds no numbers"),
+        ({"query_id": ["a"], "scores": [None]}, "number|null"),
+        ({"query_id": ["a", "b"], "scores": [[1.0], None]}, r"a list is null\n.*list 2"),
+        ({"query_id": ["a"], "score": [1.0], "similarity": [2.0]}, "several columns may be"),
+        ({"query_id": ["a"], "score": [1e39]}, r"1e\+39, not a finite number of float32"),
+        (pa.table([["a"], [1.0], [2.0]], names=["query_id", "score", "score"]), "stands twice"),
     ],
 )
 def test_lists_that_are_no_scores_are_refused(table, message):
     with pytest.raises(rm.RankmillError, match=message):
         rm.pair_entropy(table)
+
+
+def test_tables_of_scores_of_any_type():
+    expected = rm.pair_entropy({"query_id": ["a", "a"], "score": [2.0, 0.0]})
+    frame = pl.DataFrame({"query_id": ["a", "a"], "score": [2.0, 0.0]})
+    lists = pl.DataFrame({"query_id": ["a"], "scores": [[2.0, 0.0]]})
+    for given in (
+        frame.cast({"query_id": pl.Categorical}),
+        lists.cast({"scores": pl.Array(pl.Float32, 2)}),
+        frame.rename({"score": "logit"}),
+        frame.with_columns(logit=pl.col("score"), score=pl.lit(7.0)),  # the kind's name decides
+    ):
+        assert rm.pair_entropy(given).equals(expected)
+
+
+@pytest.mark.parametrize(("kind", "score"), [("probability", 1.5), ("log-prob", 0.5)])
+def test_scores_are_of_the_kind_that_is_said(kind, score):
+    with pytest.raises(BadInput, match=f"{score} is no {kind}"):
+        rm.pair_entropy([[score, -0.0]], kind=kind)
+
+
+def test_a_mark_that_is_null_is_no_negative():
+    table = {"query_id": ["a", "a"], "score": [1.0, 2.0], "positive": [True, None]}
+    with pytest.raises(BadInput, match="'positive' is null"):
+        rm.measure_scores(table, ["teacher_agrees"])
