@@ -82,9 +82,9 @@ class Ladder:
         if not wanted:
             return
         for number, share in enumerate((_WARM_UP, *SHARES)):
-            queries = math.ceil(self.queries * share)
             self.progress.announce(
-                f"sample {number + 1} of {len(SHARES) + 1}: at most {queries:,} queries of a split"
+                f"sample {number + 1} of {len(SHARES) + 1}: at most {self._queries(share):,} "
+                "queries of a split"
             )
             self._carry_out(number, share, wanted)
 
@@ -162,7 +162,7 @@ class Ladder:
             asked.step.make()
         except Incomplete as error:
             raise BadInput(
-                f"a sample of {math.ceil(self.queries * share):,} queries is too small for "
+                f"a sample of {self._queries(share):,} queries is too small for "
                 f"{asked.step.stage} {asked.step.name}: {error.what}",
                 where=error.where,
                 do="raise --sample",
@@ -204,6 +204,9 @@ class Ladder:
             return None
         return max(one.documents for one in sizes) / self.sources[work.spec].documents
 
+    def _queries(self, share: float) -> int:
+        return max(_FEWEST_QUERIES, math.ceil(self.queries * share))
+
     def _draw(self, spec: str, number: int, share: float) -> Sample:
         source = self.sources[spec]
         queries = {}
@@ -214,7 +217,7 @@ class Ladder:
                     where=self.study.where,
                     do=nearest(split, [one for one in source.queries if one != EVERY_QUERY]),
                 )
-            queries[split] = max(_FEWEST_QUERIES, math.ceil(self.queries * share))
+            queries[split] = self._queries(share)
         if source.held is not None and source.documents <= self.documents:
             return samples.draw(self.scratch, source, number, queries, None)
         documents = max(_FEWEST_DOCUMENTS, math.ceil(self.documents * share))
