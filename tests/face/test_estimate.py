@@ -116,7 +116,7 @@ def test_the_last_lines_say_on_what_it_rests(made):
     said = "\n".join(made.lines())
     assert "beir:tiny: 200 documents, in the workspace; sampled: the whole corpus" in said
     assert "8 of 20 queries of train" in said
-    assert "2 of 34 requests are in the workspace and cost nothing" in said
+    assert "2 of 35 requests are in the workspace and cost nothing" in said
 
 
 def test_it_is_plain_json(made):
@@ -142,16 +142,16 @@ def test_a_sample_larger_than_the_data_is_the_whole_and_says_so(place):
 
 
 def test_slices_of_a_larger_corpus_give_costs_that_grow_with_documents():
-    made = plain(sample=8, documents=60)
+    made = plain(sample=8, documents=100)
     bm25 = next(row for row in made.rows if row.name == "bm25" and row.stage == "mine")
-    assert max(bm25.sampled["corpus"]) == 60
+    assert max(bm25.sampled["corpus"]) == 100
     assert bm25.line("disk_bytes").point > 0
-    assert "sampled: 60 documents" in "\n".join(made.notes)
+    assert "sampled: 100 documents" in "\n".join(made.notes)
 
 
 def test_of_a_large_source_only_the_beginning_is_read(monkeypatch):
     monkeypatch.setattr(samples, "LARGE_SOURCE", 100)
-    made = plain(sample=8, documents=60)
+    made = plain(sample=8, documents=100)
     assert "estimated from" in "\n".join(made.notes)
     collect = made.rows[0]
     assert collect.stage == "collect"
@@ -202,7 +202,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_with_what_to_do():
         plain(scratch="plain.toml")
 
 
-@pytest.mark.parametrize(("option", "value"), [("sample", 3), ("documents", 10), ("sample", 0)])
+@pytest.mark.parametrize(("option", "value"), [("sample", 7), ("documents", 10), ("sample", 0)])
 def test_a_sample_too_small_is_refused(option, value):
     with pytest.raises(UsageError, match=f"--{option} {value} is too small"):
         plain(**{option: value})

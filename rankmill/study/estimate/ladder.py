@@ -33,8 +33,9 @@ from rankmill.study.run import Pipeline
 
 SHARES = (1.0, 1 / 8, 1 / 2, 1 / 8, 1.0)
 _WARM_UP = 1 / 8
-_FEWEST_QUERIES, _FEWEST_DOCUMENTS, _FEWEST_STEPS = 4, 50, 2
-_QUERIES_PER_STEP = 8  # a sample of 64 queries trains 8 steps at most
+FEWEST_QUERIES, FEWEST_DOCUMENTS = 4, 50
+_FEWEST_STEPS, _MOST_STEPS = 2, 8  # of training; more for more than 64 queries
+_QUERIES_PER_STEP = 8
 _OF_ONE_CLASS = ("references", "train", "evaluate")  # made once for all that are alike
 
 
@@ -205,7 +206,7 @@ class Ladder:
         return max(one.documents for one in sizes) / self.sources[work.spec].documents
 
     def _queries(self, share: float) -> int:
-        return max(_FEWEST_QUERIES, math.ceil(self.queries * share))
+        return max(FEWEST_QUERIES, math.ceil(self.queries * share))
 
     def _draw(self, spec: str, number: int, share: float) -> Sample:
         source = self.sources[spec]
@@ -220,7 +221,7 @@ class Ladder:
             queries[split] = self._queries(share)
         if source.held is not None and source.documents <= self.documents:
             return samples.draw(self.scratch, source, number, queries, None)
-        documents = max(_FEWEST_DOCUMENTS, math.ceil(self.documents * share))
+        documents = max(FEWEST_DOCUMENTS, math.ceil(self.documents * share))
         return samples.draw(self.scratch, source, number, queries, documents)
 
     def _splits(self, spec: str) -> list[str]:
@@ -245,7 +246,8 @@ class Ladder:
         if recipe.trains:
             train, whole = options["train"], options["train"]["documents"]
             train["documents"] = 1
-            steps = max(_FEWEST_STEPS, math.ceil(self.queries / _QUERIES_PER_STEP * share))
+            most = max(_MOST_STEPS, self.queries // _QUERIES_PER_STEP)
+            steps = max(_FEWEST_STEPS, math.ceil(most * share))
             train["documents"] = min(whole, steps * train["batch"] * documents_of(small))
         return small
 
