@@ -86,7 +86,9 @@ def test_interval_has_the_documented_ends():
 
 def test_one_sample_or_one_size_is_taken_as_proportional_with_twice_the_uncertainty():
     assert fit([10.0], [2.0]).at(100.0, COUNTS) == Interval(20.0, 16.0, 24.0)
-    assert fit([10.0, 10.0, 10.0], [1.0, 2.0, 3.0]).at(20.0, COUNTS).point == 4.0
+    same = fit([10.0, 10.0, 10.0], [1.0, 2.0, 3.0]).at(20.0, EXACT)
+    half = 2 * 2.919985580355516 * np.sqrt(1 + 1 / 3)  # s = 1, t on 2 degrees of freedom
+    assert (same.point, same.high) == pytest.approx((4.0, 4.0 + half))
     assert known(10.0, COUNTS) == Interval(10.0, 8.0, 12.0)
     with pytest.raises(ValueError, match="0 sizes and 0 costs"):
         fit([], [])

@@ -179,6 +179,8 @@ class Ladder:
     ) -> None:
         if asked.step.stage == "collect":
             return
+        if asked.step.stage == "evaluate":  # vectors of a student: every other one needs its own
+            made = [replace(m, grows=CORPUS) if m.grows == WHOLE else m for m in made]
         measured.whole += [one for one in made if one.grows == WHOLE]
         if number == 0:
             measured.first_use_s += sum(first_use_of(one.cost) for one in made)
