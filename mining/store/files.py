@@ -314,6 +314,15 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def link_folder(path: Path, target: Path) -> None:
+    """Let `path` be another name of a published folder, which is read through it and never written;
+    removing the tree around it leaves the folder as it is."""
+    with _explained(path, 0):
+        make_folder(path.parent)
+        _step("link", path)
+        path.symlink_to(target, target_is_directory=True)
+
+
 def remove_file(path: Path) -> None:
     """Remove one unpublished or refuted file; missing is fine."""
     _step("unlink", path)

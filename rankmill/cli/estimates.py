@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,9 +85,20 @@ def _table(made: Estimate) -> Any:
     money = {n: h for n, h in _PRICED.items() if n in total}
     for heading in (*seconds.values(), "memory", "disk", *money.values()):
         table.add_column(heading, justify="right")
-    for row in made.rows:
-        table.add_row(*_cells(row, made, list(seconds), list(money)))
+    for row, count in _grouped(made.rows):
+        cells = _cells(row, made, list(seconds), list(money))
+        cells[1] += f", and {count - 1} alike, each" if count > 1 else ""
+        table.add_row(*cells)
     return table
+
+
+def _grouped(rows: Sequence[Row]) -> list[tuple[Row, int]]:
+    """Return the rows, of equal ones that are alike the first alone, with how many there are."""
+    counts: dict[str, list[Any]] = {}
+    for number, row in enumerate(rows):
+        alike = row.state != "there" and (row.stage, row.work, sorted(row.lines.items()))
+        counts.setdefault(str(alike or number), [row, 0])[1] += 1
+    return [(row, count) for row, count in counts.values()]
 
 
 _PRICED = {"kwh": "Wh", "money": "money", "grams": "g CO₂e"}

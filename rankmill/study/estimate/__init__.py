@@ -49,7 +49,7 @@ def estimate_recipe(
     from rankmill.study.estimate.scratch import scratch_beside
     from rankmill.study.prices import Prices, read_prices
 
-    for name, value, least in (("sample", queries, 4), ("documents", documents, 50)):
+    for name, value, least in (("sample", queries, 8), ("documents", documents, 100)):
         if type(value) is not int or value < least:
             raise UsageError(f"--{name} {value} is too small", do=f"give {least} or more")
     declared = None if machine is None else machine_of(machine, processors())

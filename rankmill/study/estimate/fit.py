@@ -7,8 +7,10 @@ for more never pays less). At x the interval is
 
 with n samples, s their residual standard deviation on n − 2 degrees of freedom, t Student's 95 %
 quantile (what a new observation of the fitted line needs), `u` the declared uncertainty of the
-model itself, and `floor` what clocks and allocators cannot resolve; nothing is below 0. With fewer
-than three samples, or all of one size, there are no residuals, and 2·u stands in their place.
+model itself, and `floor` what clocks and allocators cannot resolve; nothing is below 0. Samples of
+one size tell no slope: the cost is taken as proportional, (x / x̄) · (ȳ ± t · s · √(1 + 1/n)) on
+n − 1 degrees of freedom. With fewer than three samples there are no residuals, and 2·u stands in
+their place.
 """
 
 from __future__ import annotations
@@ -74,8 +76,9 @@ class Line:
         point = self.fixed + self.slope * x
         if self.spread is None:
             return known(point, kind)
-        away = (x - self.centre) ** 2 / self.leverage
-        noise = self.quantile * self.spread * np.sqrt(1 + 1 / self.samples + away)
+        away = (x - self.centre) ** 2 / self.leverage if self.leverage else 0.0
+        times = 1.0 if self.leverage or not self.centre else x / self.centre
+        noise = times * self.quantile * self.spread * np.sqrt(1 + 1 / self.samples + away)
         half = float(np.hypot(noise, kind.u * point)) + kind.floor
         return Interval(point, max(0.0, point - half), point + half)
 
@@ -100,22 +103,28 @@ def fit(x: Sequence[float], y: Sequence[float]) -> Line:
     centre, mean = float(sizes.mean()), float(costs.mean())
     leverage = float(((sizes - centre) ** 2).sum())
     if len(set(sizes.tolist())) < 2:
-        slope = mean / centre if centre else 0.0
-        return Line(0.0 if centre else mean, slope, None, 0.0, len(sizes), centre, leverage)
+        fixed, slope = (0.0, mean / centre) if centre else (mean, 0.0)
+        spread, quantile = _noise(costs - mean, len(sizes) - 1)
+        return Line(fixed, slope, spread, quantile, len(sizes), centre, 0.0)
     slope = float(((sizes - centre) * (costs - mean)).sum()) / leverage
     fixed = mean - slope * centre
     if slope < 0:
         fixed, slope = mean, 0.0
     elif fixed < 0:
         fixed, slope = 0.0, float((sizes * costs).sum() / (sizes**2).sum())
-    freedom = len(sizes) - 2
-    if freedom < 1:
-        return Line(fixed, slope, None, 0.0, len(sizes), centre, leverage)
+    spread, quantile = _noise(costs - fixed - slope * sizes, len(sizes) - 2)
+    return Line(fixed, slope, spread, quantile, len(sizes), centre, leverage)
+
+
+def _noise(residuals: np.ndarray, freedom: int) -> tuple[float | None, float]:
+    """Return the standard deviation of residuals, None for fewer than three, and Student's 95 %
+    quantile."""
+    if len(residuals) < 3:
+        return None, 0.0
     from scipy import stats
 
-    spread = float(np.sqrt(((costs - fixed - slope * sizes) ** 2).sum() / freedom))
-    quantile = float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
-    return Line(fixed, slope, spread, quantile, len(sizes), centre, leverage)
+    spread = float(np.sqrt((residuals**2).sum() / freedom))
+    return spread, float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
 
 
 def known(value: float, kind: Kind) -> Interval:

@@ -33,8 +33,9 @@ from rankmill.study.run import Pipeline
 
 SHARES = (1.0, 1 / 8, 1 / 2, 1 / 8, 1.0)
 _WARM_UP = 1 / 8
-_FEWEST_QUERIES, _FEWEST_DOCUMENTS, _FEWEST_STEPS = 4, 50, 2
-_QUERIES_PER_STEP = 8  # a sample of 64 queries trains 8 steps at most
+FEWEST_QUERIES, FEWEST_DOCUMENTS = 4, 50
+_FEWEST_STEPS, _MOST_STEPS = 2, 8  # of training; more for more than 64 queries
+_QUERIES_PER_STEP = 8
 _OF_ONE_CLASS = ("references", "train", "evaluate")  # made once for all that are alike
 
 
@@ -82,9 +83,9 @@ class Ladder:
         if not wanted:
             return
         for number, share in enumerate((_WARM_UP, *SHARES)):
-            queries = math.ceil(self.queries * share)
             self.progress.announce(
-                f"sample {number + 1} of {len(SHARES) + 1}: at most {queries:,} queries of a split"
+                f"sample {number + 1} of {len(SHARES) + 1}: at most {self._queries(share):,} "
+                "queries of a split"
             )
             self._carry_out(number, share, wanted)
 
@@ -162,7 +163,7 @@ class Ladder:
             asked.step.make()
         except Incomplete as error:
             raise BadInput(
-                f"a sample of {math.ceil(self.queries * share):,} queries is too small for "
+                f"a sample of {self._queries(share):,} queries is too small for "
                 f"{asked.step.stage} {asked.step.name}: {error.what}",
                 where=error.where,
                 do="raise --sample",
@@ -178,6 +179,8 @@ class Ladder:
     ) -> None:
         if asked.step.stage == "collect":
             return
+        if asked.step.stage == "evaluate":  # vectors of a student: every other one needs its own
+            made = [replace(m, grows=CORPUS) if m.grows == WHOLE else m for m in made]
         measured.whole += [one for one in made if one.grows == WHOLE]
         if number == 0:
             measured.first_use_s += sum(first_use_of(one.cost) for one in made)
@@ -204,6 +207,9 @@ class Ladder:
             return None
         return max(one.documents for one in sizes) / self.sources[work.spec].documents
 
+    def _queries(self, share: float) -> int:
+        return max(FEWEST_QUERIES, math.ceil(self.queries * share))
+
     def _draw(self, spec: str, number: int, share: float) -> Sample:
         source = self.sources[spec]
         queries = {}
@@ -214,10 +220,10 @@ class Ladder:
                     where=self.study.where,
                     do=nearest(split, [one for one in source.queries if one != EVERY_QUERY]),
                 )
-            queries[split] = max(_FEWEST_QUERIES, math.ceil(self.queries * share))
+            queries[split] = self._queries(share)
         if source.held is not None and source.documents <= self.documents:
             return samples.draw(self.scratch, source, number, queries, None)
-        documents = max(_FEWEST_DOCUMENTS, math.ceil(self.documents * share))
+        documents = max(FEWEST_DOCUMENTS, math.ceil(self.documents * share))
         return samples.draw(self.scratch, source, number, queries, documents)
 
     def _splits(self, spec: str) -> list[str]:
@@ -242,7 +248,8 @@ class Ladder:
         if recipe.trains:
             train, whole = options["train"], options["train"]["documents"]
             train["documents"] = 1
-            steps = max(_FEWEST_STEPS, math.ceil(self.queries / _QUERIES_PER_STEP * share))
+            most = max(_MOST_STEPS, self.queries // _QUERIES_PER_STEP)
+            steps = max(_FEWEST_STEPS, math.ceil(most * share))
             train["documents"] = min(whole, steps * train["batch"] * documents_of(small))
         return small
 

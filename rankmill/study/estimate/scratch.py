@@ -81,17 +81,24 @@ class Recording(Workspace):
 
 
 class Scratch(Recording):
-    """A workspace whose missing artifacts are looked for in another one, which is only read."""
+    """A workspace whose missing artifacts are looked for in another one, which is only read.
+
+    What is found there, and all that it was made from, gets a link here: workers open artifacts by
+    the folder that they stand in.
+    """
 
     def __init__(self, root: Path, base: Workspace):
         super().__init__(root)
         self.base = base
 
     def folder(self, kind: str, fingerprint: str) -> Path:
-        """Return where an artifact stands: in the other workspace if it is finished there."""
-        theirs = self.base.folder(kind, fingerprint)
-        finished = (theirs / "manifest.json").exists()
-        return theirs if finished else super().folder(kind, fingerprint)
+        """Return where an artifact stands, by a link if it is finished in the other workspace."""
+        ours, theirs = super().folder(kind, fingerprint), self.base.folder(kind, fingerprint)
+        if not ours.exists() and (theirs / "manifest.json").exists():
+            files.link_folder(ours, theirs)
+            for one in Artifact(theirs, self.base).manifest["inputs"].values():
+                self.folder(one["kind"], one["fingerprint"])
+        return ours
 
     def find(self, name: str | Artifact, kind: str | None = None) -> Artifact:
         """Open an artifact by alias or fingerprint, here or there."""
@@ -100,7 +107,8 @@ class Scratch(Recording):
         except BadInput:
             if isinstance(name, Artifact):
                 raise
-            return Artifact(self.base.find(name, kind).path, self)
+            there = self.base.find(name, kind)
+            return self.open(there.kind, there.fingerprint)
 
 
 @contextlib.contextmanager
