@@ -7,8 +7,10 @@ once.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import gc
 import os
 import signal
 import sys
@@ -20,7 +22,7 @@ import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from rankmill.cli import look, streams, studies
+from rankmill.cli import books, costs, estimates, look, streams, studies
 from rankmill.cli.stages import commands
 from rankmill.mining.errors import (
     BadInput,
@@ -31,12 +33,19 @@ from rankmill.mining.errors import (
     UsageError,
 )
 
-WHOLE = (studies.demo, studies.run, studies.check, studies.figures)
+WHOLE = (
+    studies.demo,
+    studies.run,
+    studies.study,
+    studies.check,
+    estimates.estimate,
+    studies.figures,
+)
 LOOK = (
     look.show,
     look.list_,
     look.verify,
-    look.cost,
+    costs.cost,
     look.hash_,
     look.summary,
     look.doctor,
@@ -104,6 +113,8 @@ def _named(name: str, help: str) -> Callable[..., None]:
 def main() -> NoReturn:
     """Run the command line and leave with the exit status of what happened."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    books.begin()
+    atexit.register(gc.freeze)  # else the end walks through all that torch and others hold: seconds
     streams.prepare()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)

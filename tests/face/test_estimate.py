@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from studies import RECIPE, study_place
+from tiny_study import RECIPE, study_place
 
 import rankmill as rm
 from rankmill.mining.errors import BadInput, Interrupted, UsageError

@@ -31,7 +31,7 @@ def coverage(kind: Kind, at: float, noise: float, *, relative: bool, fixed: floa
         true = fixed + 0.02 * np.append(SIZES, at)
         cost = true + rng.normal(0, 1, 6) * (noise * true if relative else noise)
         cost = np.maximum(cost, 0)
-        held += fit(SIZES, cost[:-1]).at(at, kind).holds(cost[-1])
+        held += fit(list(SIZES), cost[:-1].tolist()).at(at, kind).holds(cost[-1])
     return held / 2000
 
 

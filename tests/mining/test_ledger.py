@@ -90,6 +90,7 @@ def test_ledgers_are_outside_of_every_hash(workspace, tmp_path):
     assert workspace.open("run", one.fingerprint).root_hash == two.root_hash
 
 
+WRONG_USAGE: list[Any] = [[], {"a": "x"}, {"a": None}]
 WRONG: list[Any] = ["x", None, -1.0, True, [], float("nan"), float("inf")]
 OLD: dict[str, Any] = {"wall_s": 2.0, "cpu_s": 3.0, "gpu_s": 0.0, "peak_rss_bytes": 7, "bytes": 5}
 OLD["usage"] = {"a": 1}
@@ -109,7 +110,7 @@ def test_an_old_ledger_reads_and_tells_what_it_tells(tmp_path):
     ["", "{", "[]", "{}", "null", "\x00\xff", "[" * 100_000]
     + [json.dumps(OLD | {"wall_s": bad}) for bad in WRONG]
     + [json.dumps(OLD | {"compile_s": bad}) for bad in WRONG]
-    + [json.dumps(OLD | {"usage": bad}) for bad in ([], {"a": "x"}, {"a": None})]
+    + [json.dumps(OLD | {"usage": bad}) for bad in WRONG_USAGE]
     + [json.dumps(OLD | {"memory": 3})],
 )
 def test_a_damaged_ledger_is_as_good_as_none_and_is_called_so(tmp_path, text):
