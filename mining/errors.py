@@ -78,8 +78,8 @@ class BadPair(BadInput):
         self,
         what: str,
         *,
-        query: int,
-        doc: int | None = None,
+        query: Any,  # a whole number, NumPy's too
+        doc: Any = None,
         within: str | Path | None = None,
         do: str | None = None,
         ids: tuple[str | None, str | None] = (None, None),

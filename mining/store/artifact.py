@@ -246,12 +246,15 @@ class ShowsRows(Protocol):
 
     def first_rows(self, artifact: Artifact, count: int | None) -> pa.Table:
         """Return the first `count` rows, all for None."""
+        ...
 
     def all_rows(self, artifact: Artifact) -> Iterator[dict[str, Any]]:
         """Yield every row as a dictionary."""
+        ...
 
     def html(self, artifact: Artifact) -> str:
         """Return the first rows as a notebook shows them."""
+        ...
 
 
 _shows_rows: list[Callable[[], ShowsRows]] = []

@@ -70,8 +70,8 @@ def cost(
     }
     told: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     declared = replace(Prices() if prices is None else read_prices(prices), **told)
+    form = "" if to is None else check_form(to)
     if to is not None:
-        form = check_form(to)
         check_place(to)
     with session(workspace, json=json) as here:
         wanted = [here.workspace.find(n) for n in names or []] or list(here.workspace.artifacts())

@@ -365,7 +365,7 @@ def own_of(
                 raise _lacks(full, name, where)
             made[key] = known.default
             continue
-        value = table[key]
+        value: Any = table[key]
         if known.kind is float and type(value) is int:
             value = float(value)
         if isinstance(value, bool) != (known.kind is bool) or not isinstance(value, known.kind):

@@ -185,7 +185,7 @@ def _checked(key: str, value: Any, path: Path) -> Any:
         good, wanted = _is_number(value) and value > 0, "a number above 0"
     if not good:
         raise UsageError(f"{key}={value!r} does not fit", where=path, do=f"write {wanted}")
-    return tuple(value) if key in _PAIRS else value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _is_number(value: Any) -> bool:

@@ -119,7 +119,7 @@ def kind_of(line: str) -> Kind:
 def lines_of(made: Iterable[Made]) -> dict[str, float]:
     """Return the lines of some ledgers together: seconds without compiling and importing, which are
     lines of their own; sums, but of peaks the largest."""
-    lines = dict.fromkeys((*SUMMED, *PEAKS), 0.0)
+    lines: dict[str, float] = {line: 0.0 for line in (*SUMMED, *PEAKS)}
     for one in made:
         cost: Mapping[str, Any] = one.cost
         lines["wall_s"] += max(0.0, float(cost["wall_s"]) - first_use_of(cost))
