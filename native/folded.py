@@ -9,8 +9,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-DROPPED, MARK = 1, 2
-"""Classes of code points: not looked at; a mark that is dropped behind a dropped one. 0: kept."""
+DROPPED, MARK, UNSETTLED = 1, 2, 4
+"""Classes of code points: not looked at; a mark that is dropped behind a dropped one. 0: kept. With
+UNSETTLED on top: a text with such a one may not be in normal form."""
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xFF51AFD7ED558CCD)  # the finaliser of MurmurHash3
@@ -25,15 +26,15 @@ def _step(h, code):
 
 
 @numba.njit(cache=True, nogil=True)
-def folded_keys(data, bounds, start, stop, classes, folds, out):
+def folded_keys(data, bounds, start, stop, classes, folds, out, unsettled):
     """Write a 64-bit hash of the code points that are kept of each text [start, stop), folded.
 
     data uint8, bounds int64 [n+1]; classes uint8 and folds uint32 [0x110000]: what is dropped, and
     the case folding of each code point (ß counts as ss). out uint64 [n]; 0 for a text of which
-    nothing is kept.
+    nothing is kept. unsettled bool [n]: has a code point of that class.
     """
     for row in range(start, stop):
-        h, kept, gap = _FACTOR, 0, True
+        h, kept, gap, seen = _FACTOR, 0, True, 0
         at, end = bounds[row], bounds[row + 1]
         while at < end:
             byte = np.int64(data[at])
@@ -45,7 +46,8 @@ def folded_keys(data, bounds, start, stop, classes, folds, out):
                 for _ in range(more):
                     code = code << 6 | np.int64(data[at]) & 0x3F
                     at += 1
-            kind = classes[code]
+            kind = classes[code] & ~UNSETTLED
+            seen |= classes[code]
             if kind == DROPPED or (kind == MARK and gap):
                 gap = True
                 continue
@@ -63,3 +65,4 @@ def folded_keys(data, bounds, start, stop, classes, folds, out):
         elif h == 0:
             h = np.uint64(1)
         out[row] = h
+        unsettled[row] = seen & UNSETTLED != 0

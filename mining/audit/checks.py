@@ -22,7 +22,7 @@ from ..runs.itself import itself
 from ..runs.pool import Pool
 from ..runs.run import Run
 from ..store import Artifact, Workspace
-from ..text.copies import keys_of
+from ..text.copies import FoldedCopies, keys_of, keys_there
 from ..text.near_copies import near_pairs, shingled
 from .leakage import MOST_DOCUMENTS, Trained, equal_texts, leakage, named_split
 
@@ -159,7 +159,11 @@ def _copies_of_positives(groups: Audited) -> np.ndarray:
     judged = _judged(groups)
     judged = judged[np.isin(queries_of(judged), groups.query)]
     docs = np.union1d(groups.doc, docs_of(judged))
-    keys = keys_of(pa.array(groups.corpus.texts(docs), pa.large_string()))
+    made = keys_there(groups.corpus.artifact.workspace, groups.corpus.artifact)
+    if made is not None:
+        keys = FoldedCopies(made).keys[docs]
+    else:
+        keys = keys_of(pa.array(groups.corpus.texts(docs), pa.large_string()))
     own = keys[np.searchsorted(docs, groups.doc)]
     # (query, key) of every positive; a key is numbered first, so that both fit into 64 bits
     number = np.unique(keys, return_inverse=True)[1].astype(np.uint32)

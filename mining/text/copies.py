@@ -9,6 +9,7 @@ of which nothing is left copies nothing. `audit` and selection both ask here.
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from functools import cache
 
@@ -16,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...native.folded import DROPPED, MARK, folded_keys
+from ...native.folded import DROPPED, MARK, UNSETTLED, folded_keys
 from ..actors import INLINE, Execution
 from ..processors import in_threads
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
+from ..store.workspace import FoundOnly, NotThere
 from .analysis import text_buffers
 
 _POINTS = 0x110000
@@ -41,37 +43,52 @@ def keys_of(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
 
 def _keys(texts: pa.Array) -> np.ndarray:
-    out = _hashed(texts)
-    foreign = np.flatnonzero(~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False))
-    if len(foreign):
-        taken = texts.take(pa.array(foreign)).cast(pa.large_string())
-        out[foreign] = _hashed(pc.utf8_normalize(taken, form="NFKC"))
+    out, unsettled = _hashed(texts)
+    rows = np.flatnonzero(unsettled)
+    if len(rows):  # most texts, accented ones too, are in normal form already
+        taken = texts.take(pa.array(rows)).cast(pa.large_string())
+        out[rows], _ = _hashed(pc.utf8_normalize(taken, form="NFKC"))
     return out
 
 
-def _hashed(texts: pa.Array) -> np.ndarray:
+def _hashed(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     data, bounds = text_buffers(texts)
-    out = np.zeros(len(texts), dtype=np.uint64)
+    out, unsettled = np.zeros(len(texts), np.uint64), np.zeros(len(texts), bool)
     classes, folds = _tables()
 
     def fold(start: int, stop: int) -> None:
-        folded_keys(data, bounds, start, stop, classes, folds, out)
+        folded_keys(data, bounds, start, stop, classes, folds, out, unsettled)
 
     in_threads(fold, bounds, least=1 << 20)
-    return out
+    return out, unsettled
 
 
 @cache
 def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """Return the class (uint8) and the case folding (uint32) of every code point."""
+    """Return the class (uint8) and the case folding (uint32) of every code point.
+
+    A text is in normal form if none of its code points is unsettled: has another form, orders
+    itself among its neighbours, or joins with the one before it (as second of a decomposition, or
+    as vowel or final of a Hangul syllable).
+    """
     classes = np.zeros(_POINTS, dtype=np.uint8)
     folds = np.arange(_POINTS, dtype=np.uint32)
+    joining = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}
     for point in range(_POINTS):
-        category = unicodedata.category(chr(point))
+        letter = chr(point)
+        category, parts = unicodedata.category(letter), unicodedata.decomposition(letter).split()
         if category[0] in "PZ" or category in ("Cc", "Cf", "Sk"):
             classes[point] = DROPPED
         elif category[0] == "M":
             classes[point] = MARK
+        plain = (
+            unicodedata.is_normalized("NFKC", letter) and category != "Cn"
+        )  # Cn: of later tables
+        if unicodedata.combining(letter) or not plain:
+            classes[point] |= UNSETTLED
+        if len(parts) == 2 and parts[0][0] != "<":
+            joining.add(int(parts[1], 16))
+    classes[list(joining)] |= UNSETTLED
     for point in range(_LAST_CASED):
         if len(folded := chr(point).casefold()) == 1:
             folds[point] = ord(folded)
@@ -113,6 +130,13 @@ class KeyWorker:
                 texts = self.corpus.table(part.number)["text"]
                 keys.append(keys_of(texts.slice(low - part.start, high - low)))
         return Output(pa.table({"key": np.concatenate(keys)}, schema=_SCHEMA))
+
+
+def keys_there(workspace: Workspace, corpus: Artifact) -> Artifact | None:
+    """Return the keys of a corpus if they were made already."""
+    with contextlib.suppress(NotThere):
+        return copy_keys(FoundOnly(workspace.root), corpus)
+    return None
 
 
 class FoldedCopies:

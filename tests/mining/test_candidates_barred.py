@@ -6,6 +6,7 @@ Right values follow from the definitions in docs/evaluation.md, on a hand-made c
 from __future__ import annotations
 
 import json
+import random
 import unicodedata
 
 import numpy as np
@@ -303,3 +304,21 @@ def test_copies_have_one_key(one, other):
 def test_other_texts_have_other_keys(one, other):
     keys = keys_of(pa.array([one, other]))
     assert keys[0] != keys[1] or keys[0] == 0
+
+
+def test_a_text_is_normalised_where_it_must_be() -> None:
+    """The key of a text is that of its form NFKC, whatever code points stand beside each other."""
+    rng = random.Random(5)
+    assigned = [chr(p) for p in range(0x30000) if unicodedata.category(chr(p)) not in ("Cn", "Cs")]
+    odd = [c for c in assigned if unicodedata.normalize("NFKC", c) != c]
+    marks = [c for c in assigned if unicodedata.category(c)[0] == "M"]
+    second = [chr(p) for p in (*range(0x1100, 0x1200), *range(0xAC00, 0xAC40))]
+    plain = list("aeionAEÅßéñ’“ıİΩ中한")
+    texts = [f"x{c}y" for c in assigned]
+    for kinds in ([plain, marks], [plain, odd], [second], [plain, marks, odd, second, assigned]):
+        for _ in range(4000):
+            texts.append("".join(rng.choice(rng.choice(kinds)) for _ in range(rng.randint(1, 6))))
+    forms = [unicodedata.normalize("NFKC", text) for text in texts]
+    changed = sum(text != form for text, form in zip(texts, forms, strict=True))
+    assert changed > 9000
+    assert np.array_equal(keys_of(pa.array(texts)), keys_of(pa.array(forms)))
