@@ -91,7 +91,7 @@ class Line:
         return self if sure else replace(self, fixed=self.fixed + self.slope * self.centre, slope=0)
 
 
-def fit(x: Sequence[float], y: Sequence[float]) -> Line:
+def fit(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> Line:
     """Fit a line to the costs y (n values ≥ 0) of samples of the sizes x (n values ≥ 0).
 
     Where all sizes are equal the cost is taken as proportional to the size (fixed, if that is 0).
