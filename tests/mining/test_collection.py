@@ -253,7 +253,8 @@ def test_a_real_collection(shared, workspace):
 
 def test_looking_through_the_source_is_charged_to_the_corpus(collection):
     corpus = collection.corpus.artifact
-    lines = [json.loads(line) for line in (corpus.path / "attempts.jsonl").open()]
-    assert [line["shard"] for line in lines] == [-1, 0]  # the look and the writing
+    text = (corpus.path / "attempts.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["shard"] for line in lines] == [-1, -1, 0]  # the look, the worker, the writing
     assert corpus.cost()["attempts"] == 1  # at shards
     assert corpus.cost()["shard_wall_s"] >= max(line["wall_s"] for line in lines)
