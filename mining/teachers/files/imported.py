@@ -79,13 +79,15 @@ def import_scores(
     form: str | None = None,
     unknown: str = "error",
     sign: int = 1,
+    may_be_empty: bool = False,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Read a file of scores: one row for each of its queries, documents ascending.
 
     A pair may occur again with the same score, as in files of triples. Raises BadInput with the
     line for a score that is not a finite number or lies outside the range of its kind, for a pair
-    with two scores, and with the first ten for ids that the collection lacks.
+    with two scores, and with the first ten for ids that the collection lacks. A file that knows no
+    pair of the collection is refused too, unless it `may_be_empty`.
     """
     place = Path(path).expanduser().absolute()
     _check_file(kind, unknown, sign)
@@ -102,7 +104,7 @@ def import_scores(
         "unknown": unknown,
         "sign": sign,
     }
-    request = Request(sources, named, corpus, queries, kind, unknown, sign)
+    request = Request(sources, named, corpus, queries, kind, unknown, sign, may_be_empty)
     scratch = workspace.root / "tmp" / fingerprint_of("scores", parameters, inputs) / "sorted"
     stage = Stage(
         kind="scores",
@@ -123,6 +125,8 @@ def import_scores(
         unit="pairs",
     )
     artifact = workspace.build(stage, Execution(progress=executor.progress))  # one file, read once
+    if not may_be_empty and not artifact.counts["pairs"]:  # a teacher has imported it before
+        raise sorting.knows_nothing(place, artifact.examples.values())
     tell_probabilities(artifact)
     return artifact
 
@@ -175,6 +179,7 @@ def prepare_imported(
         form=teacher.format,
         unknown=teacher.unknown,
         sign=teacher.sign,
+        may_be_empty=True,  # as a teacher it may know nothing of an evaluation set: see `missing`
         executor=executor,
     )
     return _from(scores, teacher.missing)

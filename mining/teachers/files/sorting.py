@@ -8,7 +8,7 @@ or with its parts.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -50,6 +50,7 @@ class Request:
     kind: str
     unknown: str
     sign: int
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,8 @@ def _sort(request: Request, folder: Path) -> None:
     if not total and not sum(fact["skipped"] for fact in facts):
         raise BadInput("the file holds no score", where=reader.place, do="check how it was written")
     reader.refuse()
-    if not total:
-        names = [name for fact in facts for ids in fact["shown"].values() for name in ids]
-        raise BadInput(
-            f"every pair names unknown ids: {first_ten(names[:11])}",
-            where=reader.place,
-            do="is this the right collection? ids are compared byte for byte",
-        )
+    if not total and not request.may_be_empty:
+        raise knows_nothing(reader.place, chain(*(fact["shown"].values() for fact in facts)))
     queries, pairs = _counted(reader, Runs(folder))
     table = pa.table(
         {"query": pa.array(queries, pa.uint32()), "pairs": pa.array(pairs, pa.int64())}
@@ -120,6 +116,15 @@ def _sort(request: Request, folder: Path) -> None:
         "first_rank": int(zero),
     }
     files.write_bytes(folder / _DONE, json.dumps(said).encode())
+
+
+def knows_nothing(place: Path, shown: Iterable[Iterable[str]]) -> BadInput:
+    """Return the error for a file that knows no pair of the collection; `shown`: ids of it."""
+    return BadInput(
+        f"every pair names unknown ids: {first_ten(list(chain.from_iterable(shown))[:11])}",
+        where=place,
+        do="is this the right collection? ids are compared byte for byte",
+    )
 
 
 def _read_file(reader: _Reader, number: int, folder: Path) -> dict[str, Any]:
