@@ -157,6 +157,7 @@ class _Run:
 
     @classmethod
     def at(cls, path: Path) -> _Run:
+        """Map the run of a file."""
         table, begin = files.mapped_arrow(path)
         offsets, doc = list_values(table["doc"])
         _, score = list_values(table["logit"])
