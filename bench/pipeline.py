@@ -159,7 +159,8 @@ def write_lists(flat: Path, path: Path) -> None:
 def long_lists(root: Path, workspace: Path, length: int) -> Path:
     """Return a folder of shards of lists of made-up scores: `length` documents of every query."""
     collection = Workspace(workspace).find("ms", "collection")
-    docs, folder = collection.input("corpus").rows, root / f"lists-{length}"
+    doc_ids = pa.concat_tables(collection.input("corpus").tables())["doc_id"].combine_chunks()
+    docs, folder = len(doc_ids), root / f"lists-{length}"
     query_ids = pa.concat_tables(collection.input("queries").tables())["query_id"].combine_chunks()
 
     def shard(first: int, last: int, path: Path) -> None:
@@ -172,7 +173,7 @@ def long_lists(root: Path, workspace: Path, length: int) -> Path:
             random = np.random.Generator(np.random.Philox(key=[20_261_129, start]))
             score = random.normal(0, 4, place.size).astype(np.float32)
             ends = pa.array(np.arange(0, place.size + 1, length), pa.int32())
-            ids = pa.array(place.reshape(-1)).cast(pa.string())
+            ids = doc_ids.take(pa.array(place.reshape(-1)))
             columns = {
                 "query_id": query_ids.take(pa.array(queries)),
                 "document_ids": pa.ListArray.from_arrays(ends, ids),
