@@ -167,8 +167,7 @@ def long_lists(root: Path, workspace: Path, length: int) -> Path:
         out = None
         for start in range(first, last, 2048):
             queries = np.arange(start, min(start + 2048, last))
-            # Steps through the corpus that never meet: no document stands twice in a list.
-            step = 2 * (queries % 1000) + 1
+            step = queries % (docs // length) + 1  # no list goes round the corpus: none repeats one
             place = (queries[:, None] * 7919 + np.arange(length) * step[:, None]) % docs
             random = np.random.Generator(np.random.Philox(key=[20_261_129, start]))
             score = random.normal(0, 4, place.size).astype(np.float32)
