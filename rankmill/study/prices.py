@@ -8,14 +8,14 @@ are estimated from the declared watts of a busy core and of a device, and called
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import UsageError
 from rankmill.mining.names import nearest
+from rankmill.study.toml_files import read_toml
 
 MEASURED = "measured"
 ESTIMATED = "estimated from declared watts"
@@ -83,14 +83,7 @@ def prices_of(table: Any, where: str) -> Prices:
 
 def read_prices(path: Path) -> Prices:
     """Read a TOML file of prices: its keys, or those of its table [prices] or [study.prices]."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BadInput(
-            "there is no such file of prices", where=path, do="check the path"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"the prices are not valid TOML: {error}", where=path) from error
+    data = read_toml(path, "the prices are", "there is no such file of prices")
     study = data.get("study")
     if isinstance(study, Mapping) and "prices" in study:
         return prices_of(study["prices"], f"{path} [study.prices]")

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from rankmill.mining import names
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import UsageError
 from rankmill.mining.options import Field, count_of, options_of
 from rankmill.stages import REQUESTS
+from rankmill.study.toml_files import read_toml
 
 BM25_SOURCE = "bm25(k1=0.9,b=0.4)"
 STUDY = "study"  # the section of a recipe that says what is varied: rankmill/study/grid
@@ -215,12 +216,7 @@ def tables_of(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
     Raises BadInput for a file that cannot be read.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BadInput("there is no such recipe", where=path, do="see recipes/ for some") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"the recipe is not valid TOML: {error}", where=path) from error
+    data = read_toml(path, "the recipe is", "there is no such recipe", "see recipes/ for some")
     return _overridden(data, overrides)
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import UsageError
 from rankmill.mining.names import nearest
 from rankmill.study.estimate.limits import Limit
+from rankmill.study.toml_files import read_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +130,7 @@ def read_machine(path: Path, cores: int) -> Machine:
 
     Raises BadInput for a file that is not there or not TOML, UsageError for a key or value.
     """
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BadInput(
-            "there is no such file of a machine", where=path, do="check the path"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"the machine is not valid TOML: {error}", where=path) from error
+    said = read_toml(path, "the machine is", "there is no such file of a machine")
     names = [one.name for one in fields(Machine)]
     for key in said:
         if key not in names:
