@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rankmill.report.page import tables
-from rankmill.report.page.style import CSS
+from rankmill.report.page.frame import framed
 from rankmill.report.study_values import StudyReport, Table, report_of
 
 if TYPE_CHECKING:
@@ -55,36 +55,16 @@ def _flat(table: pl.DataFrame) -> pl.DataFrame:
 
 def html(report: StudyReport) -> str:
     """Return the page: one self-contained file without script."""
-    lead = "".join(f'<p class="lead">{escape(text)}</p>' for text in report.lead)
     sections = "\n".join(_section(table) for table in report.tables)
     environment = tables.environment(list(report.environment.items()))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="rankmill">
-<title>{escape(report.title)}</title>
-<style>{CSS}</style>
-</head>
-<body>
-<main>
-<header>
-<h1>{escape(report.title)}</h1>
-{lead}
-</header>
-{sections}
+    body = f"""{sections}
 <section><h2>Notes</h2>
 {tables.notes(report.notes)}
 </section>
 <section><h2>Machine and software</h2>
 {environment}
-</section>
-<footer>Made by rankmill. This file holds everything it shows; it loads nothing.</footer>
-</main>
-</body>
-</html>
-"""
+</section>"""
+    return framed(report.title, report.lead, body)
 
 
 def _section(table: Table) -> str:

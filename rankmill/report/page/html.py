@@ -8,9 +8,9 @@ from html import escape
 from ..content import Report
 from . import tables
 from .canvas import START, TEACHER, Look, Picture, looks, with_own_ids
+from .frame import framed
 from .mined import distribution_picture, overlap_picture, plane_picture, recall_picture
 from .ranked import rank_pictures
-from .style import CSS
 from .theory import theory
 from .trained import effect_pictures, training_pictures
 
@@ -45,34 +45,13 @@ def page(report: Report) -> str:
         f'<section id="{key}"><h2>{escape(title)}</h2>\n{text}\n</section>'
         for key, title, text in sections
     )
-    lead = "".join(f'<p class="lead">{escape(text)}</p>' for text in report.summary)
     facts = "".join(
         f"<div><b>{escape(f.value)}</b><span>{escape(f.label)}</span></div>"
         for f in report.headline
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="rankmill">
-<title>{escape(report.title)}</title>
-<style>{CSS}</style>
-</head>
-<body>
-<main>
-<header>
-<h1>{escape(report.title)}</h1>
-{lead}
-{f'<div class="facts">{facts}</div>' if facts else ""}
-<nav>{links}</nav>
-</header>
-{body}
-<footer>Made by rankmill. This file holds everything it shows; it loads nothing.</footer>
-</main>
-</body>
-</html>
-"""
+    block = f'<div class="facts">{facts}</div>' if facts else ""
+    below = f"{block}\n<nav>{links}</nav>\n"
+    return framed(report.title, report.summary, body, below=below)
 
 
 def _effect(report: Report, look: dict[str, Look]) -> str:
