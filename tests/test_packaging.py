@@ -15,6 +15,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from rankmill.mining.collection import python_docs
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -85,6 +89,30 @@ def test_every_import_is_a_declared_dependency() -> None:
         if spelled.get(name, name).lower().replace("_", "-") not in declared.replace("_", "-")
     }
     assert missing == set()
+
+
+def test_what_python_docs_reads_comes_with_every_installation() -> None:
+    brought = _brought_by("rankmill")
+    homes = importlib.metadata.packages_distributions()
+    for package in (*python_docs.PACKAGES, python_docs.HELD_OUT):
+        assert brought & {canonicalize_name(name) for name in homes[package]}, package
+
+
+def _brought_by(distribution: str) -> set[str]:
+    """Return the canonical names of all that pip installs with a distribution, extras apart."""
+    brought, ahead = set[str](), [distribution]
+    while ahead:
+        name = canonicalize_name(ahead.pop())
+        if name in brought:
+            continue
+        try:
+            lines = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # for another system
+        brought.add(name)
+        needs = map(Requirement, lines)
+        ahead += [n.name for n in needs if n.marker is None or n.marker.evaluate({"extra": ""})]
+    return brought
 
 
 def _third_party(path: Path) -> set[str]:
