@@ -47,7 +47,7 @@ def report_of(outcome: Outcome) -> content.Report:
         scope=outcome.scope,
         domains=outcome.standings.domains,
         kinds={d: outcome.kind_of(d) for d in outcome.standings.domains},
-        samplers=list(results.groups),
+        samplers=outcome.samplers,
         systems=effects.systems(outcome),
         overall=effects.overall(outcome),
         pairs=effects.pairs(outcome),
