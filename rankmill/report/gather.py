@@ -13,6 +13,7 @@ import pyarrow as pa
 from rankmill.mining import names
 from rankmill.mining.processors import processors
 from rankmill.mining.runs.run import Run
+from rankmill.mining.teachers.contract import told
 from rankmill.report import content, dynamics, effects, recall
 from rankmill.report.terms import theory_of
 from rankmill.study.gains import FIRST
@@ -229,4 +230,6 @@ def _notes(outcome: Outcome) -> list[str]:
             f"learning rate {train['lr']:g}."
         )
     notes += outcome.left_out()
+    if outcome.results.scores is not None:
+        notes += [f"Teacher: {said}." for said in told(outcome.results.scores).values()]
     return notes
