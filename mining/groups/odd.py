@@ -63,15 +63,13 @@ class OddGroups:
         odd = cls(on, [], np.empty(0, object))
         repeated = []
         for row in rows:
-            if on[REPEATED] != "refuse" and len(set(row.docs)) < len(row.docs):
-                again = list(_places_again(row.docs))
-                odd.found.add(
-                    REPEATED, len(again), (f"{said(row)}, document {row.docs[i]!r}" for i in again)
-                )
-                if on[REPEATED] == "drop":
-                    repeated.append(len(odd.rows))
-                else:
-                    row = _without(row, set(again))
+            again = set(_places_again(row.docs)) if len(set(row.docs)) < len(row.docs) else set()
+            if again and on[REPEATED] == "drop":
+                repeated.append(len(odd.rows))
+            elif again and on[REPEATED] == "keep_first":
+                told = (f"{said(row)}, document {shown(row.docs[at])}" for at in sorted(again))
+                odd.found.add(REPEATED, len(again), told)
+                row = _without(row, again)
             odd.rows.append(row)
         odd.reasons = np.full(len(odd.rows), "", object)
         odd.leave_out(repeated, REPEATED)
