@@ -59,8 +59,15 @@ class _GroupFile:
     column: str | None = None
 
     @property
+    def odd(self) -> dict[str, Any]:
+        """What is not as in every file, as parameters. The manifest says what is odd by kind; one
+        that has nothing to say is as it ever was."""
+        odd = unless_neutral(odd=("counted" if self.counts else None, None))
+        return odd | unless_neutral(column=(self.column, None))
+
+    @property
     def queries(self) -> np.ndarray:
-        """Every query of the file, ascending."""
+        """Every query of the file that is kept or dropped, ascending."""
         return np.unique(np.concatenate([self.arrays.query, *self.dropped.values()]))
 
 
@@ -99,18 +106,14 @@ def import_groups(
     _check_range(read.arrays.score, kind, place)
     queries = read.queries
     strategy = str(Call("imported", named=(("content", content[:8]), ("format", form))))
+    named = {"strategy": strategy, "content": content, "format": form, "kind": kind}
     parameters = {
-        "strategy": strategy,
-        "content": content,
-        "format": form,
-        "kind": kind,
+        **named,
         "size": read.arrays.size,
         "teacher": teacher,
         "min_grade": 1,
         "positives": "together",
-        # The manifest says what is odd by kind; one that has nothing to say is as it ever was.
-        **unless_neutral(odd=("counted" if read.counts else None, None)),
-        **unless_neutral(column=(read.column, None)),
+        **read.odd,
         **policies.identity(*GROUP_KINDS),
         **_judged(collection, policies),
     }

@@ -185,7 +185,7 @@ def test_groups_of_another_collection_are_a_part(made, place, tmp_path, monkeypa
     asked = rm.train(
         recipe.student,
         [outcome.results.groups["bm25"], groups[4]],
-        weights=(1, 1),
+        weights=(1.0, 1.0),
         seed=1,
         **{key: v for key, v in recipe.options["train"].items() if key != "student"},
     )
