@@ -87,9 +87,8 @@ def import_groups(
 
     `path`: the file, or the folder of an export. `kind` says what the scores are. Without `size`
     all groups must be of one size; with it longer groups keep their first `size` documents, and
-    queries whose groups are all shorter are dropped with the reason `too_few_documents`. Queries
-    whose groups name no positive are dropped with the reason `no_positive`. `on`: what is done with
-    odd groups, `kind=action`; what is not refused is counted by kind, with the first ten (`odd`).
+    shorter ones are left out. `on`: what is done with odd groups, `kind=action` (`odd`); what is
+    not refused is counted by kind, with the first ten, and queries without a group are dropped.
     Positives are grade 1, all else 0; how likely a negative was to be drawn is not known (NaN).
 
     Raises BadInput with the line for a score that is not a finite number or a group that is not

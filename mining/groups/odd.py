@@ -49,25 +49,26 @@ DROPPED = "groups_"  # begins the counts of what was left out
 
 @dataclass(slots=True)
 class OddGroups:
-    """Refuses what is to be refused, and counts the rest by kind; `reasons`: of each row of the
-    file why it is left out, "" where it is not."""
+    """Refuses what is to be refused, and counts the rest by kind; `reasons`: of each row why it is
+    left out, "" where it is not; `files`: the number of each file that rows are from."""
 
     on: Policies
-    rows: list[GroupRow]
-    reasons: np.ndarray
+    rows: list[GroupRow] = field(default_factory=list)
+    reasons: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    files: dict[Path | str, int] = field(default_factory=dict)
     found: Oddities = field(default_factory=Oddities)
 
     @classmethod
     def of(cls, rows: Iterable[GroupRow], on: Policies) -> OddGroups:
         """Look at every row by itself: documents twice, where they are not simply refused."""
-        odd = cls(on, [], np.empty(0, object))
-        repeated = []
+        odd, repeated = cls(on), []
         for row in rows:
+            odd.files.setdefault(row.place.file, len(odd.files) + 1)
             again = set(_places_again(row.docs)) if len(set(row.docs)) < len(row.docs) else set()
             if again and on[REPEATED] == "drop":
                 repeated.append(len(odd.rows))
             elif again and on[REPEATED] == "keep_first":
-                told = (f"{said(row)}, document {shown(row.docs[at])}" for at in sorted(again))
+                told = (f"{odd.said(row)}, document {shown(row.docs[at])}" for at in sorted(again))
                 odd.found.add(REPEATED, len(again), told)
                 row = _without(row, again)
             odd.rows.append(row)
@@ -84,7 +85,7 @@ class OddGroups:
         """Leave rows out for a reason that was not there yet, and count them."""
         mine = [int(at) for at in rows if self.reasons[at] == ""]
         self.reasons[mine] = kind
-        self.found.add(DROPPED + kind, len(mine), (said(self.rows[at]) for at in mine))
+        self.found.add(DROPPED + kind, len(mine), (self.said(self.rows[at]) for at in mine))
 
     def judge(self, rows: Iterable[int], kind: str) -> None:
         """Do with odd rows what is to be done with their kind: refuse the first of them, leave
@@ -103,7 +104,14 @@ class OddGroups:
         if action in ("drop", "keep_first"):
             self.leave_out(mine, kind)
         else:
-            self.found.add(kind, len(mine), (said(self.rows[at]) for at in mine))
+            self.found.add(kind, len(mine), (self.said(self.rows[at]) for at in mine))
+
+    def said(self, row: GroupRow) -> str:
+        """Say where a group stands, whatever the files are called: number of the file where it is
+        not the first, line, query."""
+        number, place = self.files[row.place.file], row.place
+        file = f"file {number}, " if number > 1 else ""
+        return f"{file}{place.unit} {place.number}: query {shown(row.query)}"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -114,12 +122,6 @@ class OddGroups:
     def examples(self) -> dict[str, list[str]]:
         """The first ten of each kind."""
         return dict(sorted(self.found.first.items()))
-
-
-def said(row: GroupRow) -> str:
-    """Say where a group stands, the same on every machine: file, line and query."""
-    place = row.place
-    return f"{Path(place.file).name}, {place.unit} {place.number}: query {shown(row.query)}"
 
 
 def _places_again(docs: list[str]) -> Iterator[int]:

@@ -56,16 +56,16 @@ def test_groups_and_their_policies(rankmill):
     words += ["-c", "t", "-w", "work", "--name", "g"]
     status, out, err = rankmill(*words)
     assert status == 0, err
-    assert "duplicate group: 1: groups.jsonl, line 13: query 'q0'" in out
+    assert "duplicate group: 1: line 13: query 'q0'" in out
     assert "all 130 scores lie between 0 and 1, 20 of them" in err
     for command in ("show", "doctor"):
         status, out, _ = rankmill(command, "g", "-w", "work")
         assert (status, "3 of 13 lists have one score" in out) == (0, True)
-    assert "groups.jsonl, line 13: query 'q0'" in rankmill("show", "g", "-w", "work")[1]
+    assert "line 13: query 'q0'" in rankmill("show", "g", "-w", "work")[1]
     status, out, _ = rankmill(*words, "--on", "duplicate_group=keep_first", "--json")
     told = json.loads(out)
     assert (told["rows"], told["counts"]["groups_duplicate_group"]) == (12, 1)
-    assert told["first"]["groups_duplicate_group"] == ["groups.jsonl, line 13: query 'q0'"]
+    assert told["first"]["groups_duplicate_group"] == ["line 13: query 'q0'"]
     status, _, err = rankmill(*words, "--on", "duplicate_group=refuse")
     assert (status, "a group a second time" in err) == (4, True)
     status, _, err = rankmill(*words, "--on", "dupe=refuse")

@@ -231,7 +231,7 @@ def test_every_kind_in_every_format(collection, tmp_path, form, kind, groups, de
         assert (made.rows, made.counts) == expected, action
         ((counted, first),) = made.examples.items()
         assert counted in expected[1]
-        assert first[0].startswith(path.name)
+        assert first[0].startswith(("line ", "row "))
         assert len(first) == expected[1][counted]
 
 
@@ -243,9 +243,14 @@ def test_what_is_kept_is_what_the_file_says(collection, tmp_path):
         ["d1", "d2"], ["d4", "d5"], ["d7", "d8"],
     ]  # fmt: skip
     assert groups.score.tolist() == [[3.0, 2.0], [3.0, 2.0], [3.0, 2.0]]
-    assert made.examples == {
-        "duplicate_document": ["train.parquet, row 3: query 'q6', document 'd8'"]
-    }
+    assert made.examples == {"duplicate_document": ["row 3: query 'q6', document 'd8'"]}
+    for number, groups in enumerate(([A, OUT], [B, OUT])):  # the same, whatever files are called
+        shard = tmp_path / "shards" / f"train-{number:05d}-of-00002.parquet"
+        shard.parent.mkdir(exist_ok=True)
+        triple(tmp_path, groups).rename(shard)
+    made = read(collection, shard.parent, "triple", on={"excluded_document": "keep"})
+    first = ["row 2: query 'q4'", "file 2, row 2: query 'q4'"]
+    assert made.examples == {"duplicate_group": first[1:], "excluded_document": first}
     path = written(collection, tmp_path, "triple", [A, OUT, B, OUT])
     made = read(collection, path, "triple", on={"excluded_document": "drop"})
     assert made.dropped == {"excluded_document": [4]}
@@ -286,7 +291,7 @@ def test_short_groups_and_those_without_a_positive_can_be_refused(collection, tm
     path = written(collection, tmp_path, "trove", [A, B, short])
     made = read(collection, path, "trove", size=3)
     assert made.counts == {"groups_too_few_documents": 1}
-    assert made.examples == {"groups_too_few_documents": ["train.jsonl, line 3: query 'q6'"]}
+    assert made.examples == {"groups_too_few_documents": ["line 3: query 'q6'"]}
     assert made.dropped == {"too_few_documents": [6]}
     with pytest.raises(BadInput, match="fewer documents than --size: the group of query 'q6'"):
         read(collection, path, "trove", size=3, on=["too_few_documents=refuse"])
