@@ -104,15 +104,17 @@ def counted(artifact: Artifact, *only: str) -> list[str]:
     """Return a line for every count of an artifact (or for some), with the first of what was
     counted, and what can be done."""
     shown = {key: n for key, n in artifact.counts.items() if not only or key in only}
-    return [
+    lines = [
         f"{key.replace('_', ' ')}: {n:,}{_first(artifact, key)}{_advice(artifact, key)}"
         for key, n in shown.items()
     ]
+    others = artifact.examples.keys() - artifact.counts.keys() if not only else set()
+    return lines + [f"{key.replace('_', ' ')}{_first(artifact, key)}" for key in sorted(others)]
 
 
 def _first(artifact: Artifact, key: str) -> str:
     first = artifact.examples.get(key, [])
-    shown = "; ".join(first[:3]) + (", …" if artifact.counts[key] > 3 else "")
+    shown = "; ".join(first[:3]) + (", …" if len(first) > 3 else "")
     return f": {shown}" if first else ""
 
 
@@ -122,7 +124,8 @@ def remarks(artifact: Artifact) -> Iterator[str]:
     from rankmill.mining.teachers.contract import told
 
     for kind, first in artifact.examples.items():
-        yield f"{kind.replace('_', ' ')}: {artifact.counts[kind]:,}"
+        count = artifact.counts.get(kind)
+        yield kind.replace("_", " ") + (", the first:" if count is None else f": {count:,}")
         yield from (f"  {one}" for one in first)
     if artifact.kind in ("scores", "groups"):
         yield from told(artifact).values()
