@@ -61,7 +61,7 @@ class OddGroups:
     @classmethod
     def of(cls, rows: Iterable[GroupRow], on: Policies) -> OddGroups:
         """Look at every row by itself: documents twice, where they are not simply refused."""
-        odd, repeated = cls(on), []
+        odd, repeated = cls(on), list[int]()
         for row in rows:
             odd.files.setdefault(row.place.file, len(odd.files) + 1)
             again = set(_places_again(row.docs)) if len(set(row.docs)) < len(row.docs) else set()

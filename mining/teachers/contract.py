@@ -58,8 +58,8 @@ def survey(
     starts, several = np.asarray(offsets)[:-1][lengths > 0], lengths[lengths > 0] > 1
     counts = {"lists": int(several.sum()), SATURATED: int(np.isin(scores, ends).sum())}
     if len(starts):
-        low, high = (of.reduceat(scores, starts) for of in (np.minimum, np.maximum))
-        counts[CONSTANT] = int(((low == high) & several).sum())
+        least, most = (of.reduceat(scores, starts) for of in (np.minimum, np.maximum))
+        counts[CONSTANT] = int(((least == most) & several).sum())
     won = lost = 0
     for low, high in zip(offsets[:-1], offsets[1:], strict=True) if positive is not None else ():
         values, mine = scores[low:high], positive[low:high]
@@ -89,7 +89,8 @@ def survey_given(scores: np.ndarray, offsets: np.ndarray, kind: str) -> dict[str
 def told(scores: Artifact) -> dict[str, str]:
     """Return what a survey counted of scores, or of groups with scores, as a sentence by count."""
     counts, (pairs, lists) = scores.counts, amounts(scores)
-    saturated, constant, said = counts.get(SATURATED, 0), counts.get(CONSTANT, 0), {}
+    saturated, constant = counts.get(SATURATED, 0), counts.get(CONSTANT, 0)
+    said: dict[str, str] = {}
     if pairs and counts.get(IN_UNIT, 0) == pairs:
         ends = f", {saturated:,} of them saturated at exactly 0 or 1" if saturated else ""
         said[IN_UNIT] = (

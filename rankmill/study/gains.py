@@ -171,15 +171,17 @@ def _spent_on_part(
 
 def _spent_on_borrowed(groups: Artifact, of: Callable[[Artifact], float]) -> Spent:
     """Return what groups of the workspace cost with all that they were made from."""
-    lines = {"mining": 0.0, "teacher": 0.0, "groups": 0.0}
+    mining = teacher = own = 0.0
     pairs = 0
     for one in _behind([groups], stop=()).values():
-        spent = of(one)
         if one.kind == "scores":
             pairs += int(one.counts.get("pairs", 0))
-            spent *= _reused(one)
-        lines[{"scores": "teacher", "groups": "groups"}.get(one.kind, "mining")] += spent
-    return Spent(**lines, training=0.0, pairs=pairs)
+            teacher += of(one) * _reused(one)
+        elif one.kind == "groups":
+            own += of(one)
+        else:
+            mining += of(one)
+    return Spent(mining, teacher, own, training=0.0, pairs=pairs)
 
 
 def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> Charges:
