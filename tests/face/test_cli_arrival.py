@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tiny_collection import tiny_beir
 
+pytestmark = pytest.mark.filterwarnings("always::RuntimeWarning")  # as on a command line
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -121,11 +122,11 @@ SAID = [
 @pytest.mark.parametrize(("kind", "said"), SAID)
 def test_what_is_odd_is_told_on_arrival_and_later(collection, tmp_path, kind, said):
     path = tsv(tmp_path / "a.tsv", drawn(kind))
-    with pytest.warns(RuntimeWarning) as warned:
-        made = read(collection, path, kind, "tsv")
-    assert [str(one.message) for one in warned] == list(told(made).values())
-    with pytest.warns(RuntimeWarning, match=said):  # found again
-        read(collection, path, kind, "tsv")
+    for _ in range(2):  # also when the artifact is there
+        with pytest.warns(RuntimeWarning) as warned:
+            made = read(collection, path, kind, "tsv")
+        assert [str(one.message) for one in warned] == list(told(made).values())
+    assert any(re.search(said, one) for one in told(made).values())
 
 
 def test_good_scores_and_a_few_of_them_are_taken_in_silence(collection, tmp_path):
@@ -156,13 +157,15 @@ def test_groups_are_counted_likewise(collection, tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     workspace = collection.artifact.workspace
     for kind, said in (("logit", "all 150 scores lie between 0 and 1"), ("probability", "of 150")):
-        with pytest.warns(RuntimeWarning, match=said):
+        with pytest.warns(RuntimeWarning) as warned:
             made = import_groups(workspace, path, collection, form="trove", kind=kind)
+        assert said in str(warned[0].message)
         expected = counted(pairs, kind)
         assert expected.pop("lists") == made.rows == 30
         assert made.counts == expected
         assert "3 of 30 lists have one score" in told(made)["constant_lists"]
-    made = import_groups(workspace, path, collection, form="trove", kind="similarity")
+    with pytest.warns(RuntimeWarning, match="3 of 30 lists"):
+        made = import_groups(workspace, path, collection, form="trove", kind="similarity")
     assert made.counts == {"constant_lists": 3}
 
 

@@ -329,7 +329,7 @@ def test_repeated_groups_against_a_loop(collection, tmp_path):
         again += str(group) in seen
         seen.add(str(group))
         pairs = [((group[0], doc), score) for doc, score in zip(*group[1:], strict=True)]
-        clash += any(known.setdefault(pair, score) != score for pair, score in pairs)
+        clash += any([known.setdefault(pair, score) != score for pair, score in pairs])
     made = read(collection, written(collection, tmp_path, "trove", groups), "trove")
     assert made.counts == {"duplicate_group": again, "conflicting_score": clash}
     assert all(len(first) == 10 for first in made.examples.values())
