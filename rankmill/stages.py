@@ -1286,6 +1286,13 @@ class ImportGroups(Request["Artifact"]):
     size: Annotated[
         int | None, Option("Of groups: documents kept of each.", unit="documents", least=2)
     ] = None
+    on: Annotated[
+        Names,
+        Option(
+            "Of groups: what is done with odd ones: KIND=ACTION, may be repeated (docs/data.md).",
+            example="duplicate_document=keep_first",
+        ),
+    ] = ()
 
     def perform(self) -> Artifact:
         """Return the groups."""

@@ -55,18 +55,22 @@ class Policies:
     """The action for every kind; those not named have the default of the table."""
 
     chosen: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
 
     def __getitem__(self, kind: str) -> str:
-        return self.chosen.get(kind, KINDS[kind].actions[0])
+        return self.chosen.get(kind, self.kinds[kind].actions[0])
 
     def identity(self, *kinds: str) -> dict[str, dict[str, str]]:
         """Return what of these kinds is not the default, as the parameters of a stage."""
-        other = {k: self[k] for k in kinds if self[k] != KINDS[k].actions[0]}
+        other = {k: self[k] for k in kinds if self[k] != self.kinds[k].actions[0]}
         return {"on": other} if other else {}
 
 
-def policies_of(given: Sequence[str] | Mapping[str, str]) -> Policies:
-    """Read `kind=action` texts, or a mapping; raises UsageError with the nearest names."""
+def policies_of(
+    given: Sequence[str] | Mapping[str, str], kinds: Mapping[str, Kind] = KINDS
+) -> Policies:
+    """Read `kind=action` texts, or a mapping; raises UsageError with the nearest names. `kinds`:
+    the table that they are of, by default that of collections."""
     pairs: Iterable[tuple[str, str]]
     if isinstance(given, Mapping):
         pairs = given.items()
@@ -77,21 +81,21 @@ def policies_of(given: Sequence[str] | Mapping[str, str]) -> Policies:
         ]
     chosen: dict[str, str] = {}
     for kind, action in pairs:
-        if kind not in KINDS:
+        if kind not in kinds:
             raise UsageError(
                 f"on: {kind!r} is no kind of odd row",
-                do=nearest(kind, KINDS) + "; write KIND=ACTION",
+                do=nearest(kind, kinds) + "; write KIND=ACTION",
             )
-        if action not in KINDS[kind].actions:
+        if action not in kinds[kind].actions:
             raise UsageError(
-                f"on: {kind}={action!r} is not possible; {kind} is {KINDS[kind].help}",
-                do=nearest(action, KINDS[kind].actions),
+                f"on: {kind}={action!r} is not possible; {kind} is {kinds[kind].help}",
+                do=nearest(action, kinds[kind].actions),
             )
         if chosen.setdefault(kind, action) != action:
             raise UsageError(
                 f"on: {kind} is given twice: {chosen[kind]} and {action}", do="keep one"
             )
-    return Policies(chosen)
+    return Policies(chosen, kinds)
 
 
 def option(kind: str, action: str) -> str:

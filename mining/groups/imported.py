@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,38 +14,60 @@ import pyarrow as pa
 
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection, TextTable, first_ten, resolve
+from ..collection.policies import Policies, option, policies_of
 from ..errors import BadInput, UsageError
 from ..inputs.id_map import ID_MAP
 from ..inputs.row_shapes import first_twice, shown
 from ..names import Call, unless_neutral
+from ..pair_keys import pair_keys
 from ..score_kinds import RANK, SCORE_KINDS
 from ..store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from ..store.files import sha256_of
 from ..store.tables import groups_schema
-from ..teachers.contract import RANGES, outside, range_text
+from ..teachers.contract import RANGES, outside, range_text, survey_given, tell_arrival
 from .files import group_rows, layout_of
 from .format import GroupArrays, groups_table
+from .odd import (
+    AGAIN,
+    CLASH,
+    EXCLUDED,
+    GROUP_KINDS,
+    NO_POSITIVE,
+    REPEATED,
+    SHORT,
+    UNKNOWN,
+    OddGroups,
+    of_two_scores,
+    twice,
+)
 from .rows import GroupRow
 
 _HASHED_APART = 4
 _SHARD_QUERIES = 250_000
-SHORT, NO_POSITIVE, _KEPT = "too_few_documents", "no_positive", ""
 
 
 @dataclass(frozen=True, slots=True)
 class _GroupFile:
     """A file by ordinals, queries ascending; queries without a group that was kept, by the reason;
-    and how many groups were left out for it. `column`: that of the scores, where it goes by their
-    kind."""
+    what was odd about groups and scores, by kind, and the first ten of each. `column`: that of the
+    scores, where it goes by their kind."""
 
     arrays: GroupArrays
     dropped: dict[str, np.ndarray]
-    groups_dropped: dict[str, int]
+    counts: dict[str, int]
+    examples: dict[str, list[str]]
     column: str | None = None
 
     @property
+    def odd(self) -> dict[str, Any]:
+        """What is not as in every file, as parameters. The manifest says what is odd by kind; one
+        that has nothing to say is as it ever was."""
+        odd = unless_neutral(odd=("counted" if self.counts else None, None))
+        return odd | unless_neutral(column=(self.column, None))
+
+    @property
     def queries(self) -> np.ndarray:
-        """Every query of the file, ascending."""
+        """Every query of the file that is kept or dropped, ascending."""
         return np.unique(np.concatenate([self.arrays.query, *self.dropped.values()]))
 
 
@@ -56,6 +79,7 @@ def import_groups(
     form: str,
     kind: str,
     size: int | None = None,
+    on: Sequence[str] | Mapping[str, str] = (),
     teacher: str = "imported",
     executor: Execution = INLINE,
 ) -> Artifact:
@@ -63,34 +87,34 @@ def import_groups(
 
     `path`: the file, or the folder of an export. `kind` says what the scores are. Without `size`
     all groups must be of one size; with it longer groups keep their first `size` documents, and
-    queries whose groups are all shorter are dropped with the reason `too_few_documents`. Queries
-    whose groups name no positive are dropped with the reason `no_positive`. Positives are grade 1,
-    all else 0; how likely a negative was to be drawn is not known (NaN).
+    shorter ones are left out. `on`: what is done with odd groups, `kind=action` (`odd`); what is
+    not refused is counted by kind, with the first ten, and queries without a group are dropped.
+    Positives are grade 1, all else 0; how likely a negative was to be drawn is not known (NaN).
 
     Raises BadInput with the line for a score that is not a finite number or a group that is not
-    well formed (a document twice, one document alone), and with the first ten for ids or texts that
-    the collection lacks.
+    well formed (a document twice, one document alone), for documents that the judgements exclude,
+    and with the first ten for ids or texts that the collection lacks.
     """
     _check_request(kind, size)
+    policies = policies_of(on, GROUP_KINDS)
     place = Path(path).expanduser().absolute()
     content = _content(place, form)
-    request = (str(place), content, form, str(collection.artifact.path), size, kind)
+    chosen = tuple(sorted(policies.chosen.items()))
+    request = (str(place), content, form, str(collection.artifact.path), size, kind, chosen)
     read = _read(*request)
     _check_range(read.arrays.score, kind, place)
     queries = read.queries
     strategy = str(Call("imported", named=(("content", content[:8]), ("format", form))))
+    named = {"strategy": strategy, "content": content, "format": form, "kind": kind}
     parameters = {
-        "strategy": strategy,
-        "content": content,
-        "format": form,
-        "kind": kind,
+        **named,
         "size": read.arrays.size,
         "teacher": teacher,
         "min_grade": 1,
         "positives": "together",
-        # What is left out is counted by group since groups without a positive are.
-        **unless_neutral(left_out=("counted" if read.groups_dropped else None, None)),
-        **unless_neutral(column=(read.column, None)),
+        **read.odd,
+        **policies.identity(*GROUP_KINDS),
+        **_judged(collection, policies),
     }
     stage = Stage(
         kind="groups",
@@ -105,7 +129,17 @@ def import_groups(
     )
     made = workspace.build(stage, Execution(progress=executor.progress))  # one file, read once
     _read.cache_clear()
+    tell_arrival(made)
     return made
+
+
+def _judged(collection: Collection, on: Policies) -> dict[str, Any]:
+    """Return the judgements that groups with excluded documents are known by, as parameters:
+    without such groups, which the default sees to, nothing depends on them."""
+    if on[EXCLUDED] == "refuse":
+        return {}
+    splits = {split: collection.qrels_artifact(split).fingerprint for split in collection.splits}
+    return {"judged": splits, "excluded_grade": collection.excluded_grade}
 
 
 def _check_request(kind: str, size: int | None) -> None:
@@ -144,11 +178,12 @@ class _Importer:
         without = {
             reason: np.intersect1d(queries, lost) for reason, lost in self.found.dropped.items()
         }
-        left_out = {f"groups_{why}": n for why, n in self.found.groups_dropped.items()}
+        first = shard.number == 0
         return Output(
             groups_table(self.found.arrays[int(low) : int(high)]),
             dropped={reason: lost.tolist() for reason, lost in without.items() if len(lost)},
-            counts=left_out if shard.number == 0 else {},
+            counts=self.found.counts if first else {},
+            examples=self.found.examples if first else {},
         )
 
 
@@ -165,45 +200,129 @@ def _content(place: Path, form: str) -> str:
 
 @lru_cache(maxsize=1)
 def _read(
-    file: str, content: str, form: str, collection: str, size: int | None, kind: str
+    file: str,
+    content: str,
+    form: str,
+    collection: str,
+    size: int | None,
+    kind: str,
+    on: tuple[tuple[str, str], ...],
 ) -> _GroupFile:
     """Read the whole file; `content` is its hash, so that the cache knows its age."""
-    whole, rows = Collection.at(collection), list(group_rows(Path(file), form, kind))
-    if not rows:
+    whole, by_text = Collection.at(collection), layout_of(form).by_text
+    odd = OddGroups.of(group_rows(Path(file), form, kind), policies_of(dict(on), GROUP_KINDS))
+    if not odd.rows:
         raise BadInput("the file holds no group", where=file, do="check how it was written")
-    wanted = _size(rows, size, file)
-    by_text = layout_of(form).by_text
-    query = _ordinals([row.query for row in rows], whole.queries, by_text, file)
-    reasons = np.array([_reason(row, wanted) for row in rows])
-    kept = np.flatnonzero(reasons == _KEPT)
-    if not len(kept):
-        short = bool((reasons == SHORT).all())
+    names = [row.query for row in odd.rows]
+    query = _found(names, whole.queries, by_text)
+    every = np.arange(len(odd.rows))
+    _judge_unknown(odd, every, query, names, whole.queries, by_text, file)
+    _refuse_nothing(odd, file)
+    wanted = _size([odd.rows[at] for at in odd.kept], size, file)
+    odd.judge([i for i in odd.kept if len(odd.rows[i].docs) < wanted], SHORT)
+    odd.judge([i for i in odd.kept if not odd.rows[i].positives], NO_POSITIVE)
+    _refuse_nothing(odd, file, wanted)
+    for at in odd.kept:
+        _refuse_twice(odd.rows[at], wanted)
+    place, doc = _documents(odd, wanted, whole, by_text, file)
+    order = np.argsort(query[place], kind="stable")
+    place, doc = place[order], doc[order]
+    arrays = _arrays([odd.rows[at] for at in place], query[place], doc, wanted)
+    for found, why in (
+        (_excluded(arrays, whole), EXCLUDED),
+        (twice(arrays), AGAIN),
+        (of_two_scores(arrays), CLASH),
+    ):
+        odd.judge(place[found], why)
+    stays = odd.reasons[place] == ""
+    _refuse_nothing(odd, file)
+    arrays = arrays[stays]
+    lost, dropped = np.setdiff1d(query[query >= 0], arrays.query), dict[str, np.ndarray]()
+    for reason in GROUP_KINDS:  # a query is dropped once, for the first that holds
+        dropped[reason] = np.intersect1d(lost, query[odd.reasons == reason]).astype(np.uint32)
+        lost = np.setdiff1d(lost, dropped[reason])
+    offsets = np.arange(0, arrays.score.size + 1, wanted)
+    counts = survey_given(arrays.score.reshape(-1), offsets, kind)
+    del counts["lists"]  # they are the rows
+    column = next((row.column for row in odd.rows if row.column), None)
+    dropped = {reason: queries for reason, queries in dropped.items() if len(queries)}
+    return _GroupFile(arrays, dropped, odd.counts | counts, odd.examples, column)
+
+
+def _refuse_nothing(odd: OddGroups, file: str, wanted: int = 0) -> None:
+    """Raise BadInput where no group is left, with the reasons."""
+    if len(odd.kept):
+        return
+    reasons = sorted(set(odd.reasons))
+    if reasons == [SHORT]:
+        said, do = f"no group has {wanted} documents", "say a smaller --size"
+    elif set(reasons) <= {SHORT, NO_POSITIVE}:
+        said, do = "no group has a positive", "which documents are relevant must stand there"
+    else:
+        said = f"no group is left: all are left out by {', '.join(reasons)}"
+        do = "is this the right file, and the right collection?"
+    raise BadInput(said, where=file, do=do)
+
+
+def _judge_unknown(
+    odd: OddGroups,
+    place: np.ndarray,
+    found: np.ndarray,
+    names: list[str],
+    table: TextTable,
+    by_text: bool,
+    file: str,
+) -> None:
+    """Refuse, or leave out, the groups at some rows with a name that was not found: a row of
+    `found` for each."""
+    lost = np.flatnonzero(found.reshape(-1) < 0)
+    if len(lost) and odd.on[UNKNOWN] == "refuse":
+        unknown = list(dict.fromkeys(names[int(i)] for i in lost))
+        what = "texts" if by_text else "ids"
         raise BadInput(
-            f"no group has {wanted} documents" if short else "no group has a positive",
+            f"{len(unknown):,} {table.noun} {what} are not in the collection: "
+            f"{first_ten([one[:60] for one in unknown])}",
             where=file,
-            do="say a smaller --size" if short else "which documents are relevant must stand there",
+            do=f"is this the right collection? {what} are compared byte for byte; "
+            f"{option(UNKNOWN, 'drop')} leaves such groups out",
         )
-    order = kept[np.argsort(query[kept], kind="stable")]
-    chosen = [rows[i] for i in order]
-    for row in chosen:
-        _refuse_twice(row, wanted)
-    flat = [doc for row in chosen for doc in row.docs[:wanted]]
-    doc = _ordinals(flat, whole.corpus, by_text, file).reshape(-1, wanted)
-    positives = np.array([row.positives for row in chosen])
-    arrays = GroupArrays(
-        query=query[order],
+    odd.leave_out(place[np.unique(lost // (found.size // len(found)))], UNKNOWN)
+
+
+def _documents(
+    odd: OddGroups, wanted: int, whole: Collection, by_text: bool, file: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that are kept and the ordinals of their documents: int64 [n], uint32 [n,
+    wanted]."""
+    place = odd.kept
+    flat = [doc for at in place for doc in odd.rows[at].docs[:wanted]]
+    doc = _found(flat, whole.corpus, by_text).reshape(-1, wanted)
+    _judge_unknown(odd, place, doc, flat, whole.corpus, by_text, file)
+    _refuse_nothing(odd, file)
+    stays = odd.reasons[place] == ""
+    return place[stays], doc[stays].astype(np.uint32)
+
+
+def _arrays(rows: list[GroupRow], query: np.ndarray, doc: np.ndarray, wanted: int) -> GroupArrays:
+    positives = np.array([row.positives for row in rows])
+    return GroupArrays(
+        query=query.astype(np.uint32),
         doc=doc,
-        score=np.array([row.scores[:wanted] for row in chosen], np.float32),
-        grade=_grades(chosen, wanted),
+        score=np.array([row.scores[:wanted] for row in rows], np.float32),
+        grade=_grades(rows, wanted),
         inclusion=np.where(np.arange(wanted) < positives[:, None], 1, np.nan).astype(np.float32),
     )
-    lost, dropped = np.setdiff1d(query, arrays.query), {}
-    for reason in (SHORT, NO_POSITIVE):  # a query is dropped once, for the first that holds
-        dropped[reason] = np.intersect1d(lost, query[reasons == reason])
-        lost = np.setdiff1d(lost, dropped[reason])
-    counts = {reason: int((reasons == reason).sum()) for reason in dropped}
-    column = next((row.column for row in rows if row.column), None)
-    return _GroupFile(arrays, dropped, {reason: n for reason, n in counts.items() if n}, column)
+
+
+def _excluded(groups: GroupArrays, collection: Collection) -> np.ndarray:
+    """Return the groups with a document that is excluded from their query: int64, ascending."""
+    out = groups.grade == collection.excluded_grade
+    keys = pair_keys(groups.query[:, None], groups.doc)
+    for split in collection.splits:
+        barred = collection.qrels(split).excluded_keys
+        if len(barred):
+            out |= np.isin(keys, barred)
+    return np.flatnonzero(out.any(axis=1))
 
 
 def _grades(rows: list[GroupRow], wanted: int) -> np.ndarray:
@@ -238,37 +357,19 @@ def _size(rows: list[GroupRow], size: int | None, file: str) -> int:
     return wanted
 
 
-def _reason(row: GroupRow, wanted: int) -> str:
-    """Say why a group cannot be kept; `_KEPT` where it can."""
-    if len(row.docs) < wanted:
-        return SHORT
-    return _KEPT if row.positives else NO_POSITIVE
-
-
 def _refuse_twice(row: GroupRow, wanted: int) -> None:
     doc = first_twice(row.docs[:wanted])
     if doc is not None:
         raise BadInput(
             f"the group of query {shown(row.query)} holds the document {shown(doc)} twice",
             where=str(row.place),
-            do="keep one of the two, with its score",
+            do="keep one of the two, with its score, or say "
+            + " or ".join(option(REPEATED, action) for action in ("keep_first", "drop")),
         )
 
 
-def _ordinals(names: list[str], table: TextTable, by_text: bool, file: str) -> np.ndarray:
-    """Return the uint32 ordinal of each id, or of each text."""
+def _found(names: list[str], table: TextTable, by_text: bool) -> np.ndarray:
+    """Return the ordinal of each id, or of each text: int64, −1 where it is not there."""
     column = "text" if by_text else table.id_column
-    wanted = pa.array(names, pa.large_string())
     columns = (part[column].cast(pa.large_string()) for _, part in table.parts())
-    rows = resolve(wanted, columns)
-    lost = np.unique(np.flatnonzero(rows < 0))
-    if len(lost):
-        unknown = list(dict.fromkeys(names[int(i)] for i in lost))
-        what = "texts" if by_text else "ids"
-        raise BadInput(
-            f"{len(unknown):,} {table.noun} {what} are not in the collection: "
-            f"{first_ten([one[:60] for one in unknown])}",
-            where=file,
-            do=f"is this the right collection? {what} are compared byte for byte",
-        )
-    return rows.astype(np.uint32)
+    return resolve(pa.array(names, pa.large_string()), columns)

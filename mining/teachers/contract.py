@@ -1,8 +1,9 @@
 """The contract of teacher scores, checked on arrival: range, saturation, constant lists.
 
-What a teacher declares is its kind and its range; what arrives is surveyed part by part, so that
-the counts stand in the manifest. Non-finite scores are no matter of this module: their queries are
-quarantined before.
+What a teacher declares is its kind and its range; what arrives, computed here or handed in, is
+surveyed part by part, so that the counts stand in the manifest. `told` says them in words, for the
+import that made them and for whoever looks at them later. Non-finite scores are no matter of this
+module: their queries are quarantined before.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import numpy as np
 from ..errors import BadInput
 from ..score_kinds import RANK
 from ..store import Artifact
-from ..store.tables import list_values
 
 Range = tuple[float, float]
 RANGES: dict[str, Range] = {
@@ -25,6 +25,7 @@ RANGES: dict[str, Range] = {
     "similarity": (-math.inf, math.inf),
     RANK: (-math.inf, 0.0),  # minus the rank, so that better is larger
 }
+CONSTANT, SATURATED, IN_UNIT = "constant_lists", "saturated", "between_0_and_1"
 _LISTS, _PAIRS = 10, 100  # fewer lists, fewer scores prove nothing
 _MOST = 0.5  # of lists that are constant, of scores that stand at an end of their range
 
@@ -47,21 +48,22 @@ def survey(
 ) -> dict[str, int]:
     """Count what tells a broken teacher: a pure function of the scores.
 
-    `scores` float32 [n] finite; `offsets` int64 [lists+1]; `positive` bool [n], the judged
-    positives, or None without judgements. Returns `lists` (of two documents or more) and those that
-    are `constant_lists`, scores that are `saturated` (at an end of the range), and the pairs of a
-    positive and another document of its list that the positive wins or loses.
+    `scores` float32 [n] finite; `offsets` int64 [lists+1], from 0 to n; `positive` bool [n], the
+    judged positives, or None without judgements. Returns `lists` (of two documents or more) and
+    those that are `constant_lists`, scores that are `saturated` (at an end of the range), and the
+    pairs of a positive and another document of its list that the positive wins or loses.
     """
     ends = [end for end in limits if math.isfinite(end)]
-    counts = {"lists": 0, "constant_lists": 0, "saturated": int(np.isin(scores, ends).sum())}
+    lengths = np.diff(offsets)
+    starts, several = np.asarray(offsets)[:-1][lengths > 0], lengths[lengths > 0] > 1
+    counts = {"lists": int(several.sum()), SATURATED: int(np.isin(scores, ends).sum())}
+    if len(starts):
+        least, most = (of.reduceat(scores, starts) for of in (np.minimum, np.maximum))
+        counts[CONSTANT] = int(((least == most) & several).sum())
     won = lost = 0
-    for low, high in zip(offsets[:-1], offsets[1:], strict=True):
-        if high - low < 2:
-            continue
-        values = scores[low:high]
-        counts["lists"] += 1
-        counts["constant_lists"] += int(values.min() == values.max())
-        if positive is not None and (mine := positive[low:high]).any():
+    for low, high in zip(offsets[:-1], offsets[1:], strict=True) if positive is not None else ():
+        values, mine = scores[low:high], positive[low:high]
+        if high - low > 1 and mine.any():
             others = np.sort(values[~mine])
             below = np.searchsorted(others, values[mine], side="left")
             above = len(others) - np.searchsorted(others, values[mine], side="right")
@@ -70,25 +72,58 @@ def survey(
     return {name: count for name, count in counts.items() if count}
 
 
-def tell_probabilities(scores: Artifact) -> None:
-    """Warn of logits that all lie in [0, 1], as probabilities do; losses would squash them."""
-    if scores.metadata["kind"] != "logit":
-        return
-    pairs, ones, low, high = 0, 0, 1.0, 0.0
-    for table in scores.tables():
-        values = list_values(table["logit"])[1]
-        low, high = min(low, values.min(initial=1)), max(high, values.max(initial=0))
-        if not 0 <= low <= high <= 1:
-            return
-        pairs, ones = pairs + len(values), ones + int((values == 1).sum())
-    if pairs >= _PAIRS and low < high:
-        saturated = f", {ones:,} of them saturated at exactly 1" if ones else ""
-        warnings.warn(
-            f"all {pairs:,} scores lie between 0 and 1{saturated}: these look like probabilities, "
-            "and are declared as logits; if so, import them with --kind probability",
-            RuntimeWarning,
-            stacklevel=3,
+def survey_given(scores: np.ndarray, offsets: np.ndarray, kind: str) -> dict[str, int]:
+    """Count the same of scores that were handed in, of which nobody knows who made them.
+
+    Of logits that all lie in [0, 1], as probabilities do, also how many (`between_0_and_1`), and
+    as `saturated` those of exactly 0 or 1. `scores`, `offsets`: see `survey`.
+    """
+    counts = survey(scores, offsets, None, RANGES[kind])
+    if kind == "logit" and len(scores) and 0 <= scores.min() and scores.max() <= 1:
+        counts[IN_UNIT] = len(scores)
+        if ends := int(np.isin(scores, (0.0, 1.0)).sum()):
+            counts[SATURATED] = ends
+    return counts
+
+
+def told(scores: Artifact) -> dict[str, str]:
+    """Return what a survey counted of scores, or of groups with scores, as a sentence by count."""
+    counts, (pairs, lists) = scores.counts, amounts(scores)
+    saturated, constant = counts.get(SATURATED, 0), counts.get(CONSTANT, 0)
+    said: dict[str, str] = {}
+    if pairs and counts.get(IN_UNIT, 0) == pairs:
+        ends = f", {saturated:,} of them saturated at exactly 0 or 1" if saturated else ""
+        said[IN_UNIT] = (
+            f"all {pairs:,} scores lie between 0 and 1{ends}: these look like probabilities, and "
+            "are declared as logits; if so, import them with --kind probability"
         )
+    elif saturated and IN_UNIT not in counts:
+        kind = scores.metadata["kind"]
+        said[SATURATED] = (
+            f"{saturated:,} of {pairs:,} scores are saturated at an end of the range of a {kind}, "
+            f"{range_text(RANGES[kind])}: they have no finite logit"
+        )
+    if constant:
+        said[CONSTANT] = (
+            f"{constant:,} of {lists:,} lists have one score for all their documents: a student "
+            "learns no order from them"
+        )
+    return said
+
+
+def tell_arrival(scores: Artifact) -> None:
+    """Warn of what is odd about scores that were handed in; few lists, few scores prove nothing."""
+    pairs, lists = amounts(scores)
+    for counted, said in told(scores).items():
+        if lists >= _LISTS if counted == CONSTANT else pairs >= _PAIRS:
+            warnings.warn(said, RuntimeWarning, stacklevel=3)
+
+
+def amounts(scores: Artifact) -> tuple[int, int]:
+    """Return how many scores there are, and how many lists of two documents or more."""
+    if scores.kind == "groups":
+        return scores.rows * int(scores.parameters["size"]), scores.rows
+    return scores.counts.get("pairs", 0), scores.counts.get("lists", 0)
 
 
 def check_arrival(scores: Artifact) -> None:
@@ -98,8 +133,8 @@ def check_arrival(scores: Artifact) -> None:
     Which way they run is another question: `direction`.
     """
     counts = scores.counts
-    pairs, lists = counts.get("pairs", 0), counts.get("lists", 0)
-    constant, saturated = counts.get("constant_lists", 0), counts.get("saturated", 0)
+    pairs, lists = amounts(scores)
+    constant, saturated = counts.get(CONSTANT, 0), counts.get(SATURATED, 0)
     if lists >= _LISTS and constant > _MOST * lists:
         raise BadInput(
             f"the teacher gives one score to all documents in {constant:,} of {lists:,} lists",

@@ -12,10 +12,14 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from rankmill.mining.errors import UsageError
 from rankmill.mining.processors import processors
 from rankmill.study.words import size
+
+if TYPE_CHECKING:
+    from rankmill.mining.store import Artifact
 
 NEEDED = {
     "numpy": "2.0",
@@ -49,7 +53,7 @@ class Finding:
     """One line: what was looked at, how it stands, and what follows."""
 
     what: str
-    state: Literal["good", "lacks", "bad"]
+    state: Literal["good", "lacks", "odd", "bad"]
     detail: str
 
 
@@ -69,6 +73,32 @@ def examine(workspace: Path) -> list[Finding]:
         _disk(workspace),
         *_plugins(),
         *promises(),
+    ]
+
+
+def of_scores(scores: Artifact) -> list[Finding]:
+    """Say what is odd about scores, or about groups with scores, and about those that they were
+    taken from; raises UsageError for an artifact of another kind."""
+    from rankmill.mining.teachers.contract import amounts, told
+
+    if scores.kind not in ("scores", "groups"):
+        raise UsageError(
+            f"this is a {scores.kind}: it has no teacher's scores",
+            where=str(scores.path),
+            do="name scores, or groups; `rankmill show` prints any artifact",
+        )
+    pairs, lists = amounts(scores)
+    kind, teacher = (scores.metadata.get(key, "unknown") for key in ("kind", "teacher"))
+    about = f"{scores.kind} {scores.fingerprint[:12]}"
+    found = [Finding(about, "good", f"{pairs:,} scores, {lists:,} lists, {kind}, by {teacher}")]
+    handed_in = "pool" not in scores.inputs and scores.kind == "scores"
+    if handed_in and "surveyed" not in scores.parameters:
+        said = "imported by a version that did not count: import the file again"
+        found.append(Finding("what is odd", "lacks", said))
+    found += [Finding(name.replace("_", " "), "odd", said) for name, said in told(scores).items()]
+    sources = [scores.input(role) for role in scores.inputs]
+    return found + [
+        f for one in sources if one.kind in ("scores", "groups") for f in of_scores(one)
     ]
 
 

@@ -14,6 +14,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
@@ -110,12 +111,24 @@ def _named(name: str, help: str) -> Callable[..., None]:
     return command
 
 
+def _warned(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Tell a warning about somebody's data in one line; others as Python does."""
+    if category is RuntimeWarning:
+        streams.say(f"rankmill: warning: {message}")
+    else:
+        _WARN(message, category, *where, **more)
+
+
+_WARN = warnings.showwarning
+
+
 def main() -> NoReturn:
     """Run the command line and leave with the exit status of what happened."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     books.begin()
     atexit.register(gc.freeze)  # else the end walks through all that torch and others hold: seconds
     streams.prepare()
+    warnings.showwarning = _warned
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     debug = "--debug" in sys.argv

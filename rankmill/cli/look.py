@@ -15,6 +15,7 @@ from rankmill.cli.session import (
     JsonOption,
     WorkspaceOption,
     facts_of,
+    remarks,
     session,
 )
 from rankmill.study import words
@@ -66,6 +67,8 @@ def show(
 
             Console().print(shows.for_people(table))
             typer.echo(f"{table.num_rows:,} of {artifact.rows:,} rows")
+            for line in remarks(artifact):
+                typer.echo(line)
         else:
             for line in shows.lines(table, format):
                 streams.write_data(line)
@@ -159,14 +162,25 @@ def list_(
             )
 
 
-def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json: JsonOption = False) -> None:
-    """Say what this machine has and lacks, and which promises hold on it.
+def doctor(
+    name: Annotated[
+        str | None, typer.Argument(help="Scores, or groups: say what is odd about them instead.")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Say what this machine has and lacks, and which promises hold on it; of scores, how many are
+    saturated, constant, or no logits.
 
-    Example: rankmill doctor
+    Example: rankmill doctor        rankmill doctor nf-scores
     """
-    from rankmill.cli.doctor import examine
+    from rankmill.cli.doctor import examine, of_scores
 
-    findings = examine(workspace)
+    if name is None:
+        findings = examine(workspace)
+    else:
+        with session(workspace, json=json) as here:
+            findings = of_scores(here.workspace.find(name))
     if json:
         with session(workspace, json=True) as here:
             here.emit({f.what: {"state": f.state, "detail": f.detail} for f in findings})

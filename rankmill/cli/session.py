@@ -101,9 +101,34 @@ def session(
 
 
 def counted(artifact: Artifact, *only: str) -> list[str]:
-    """Return a line for every count of an artifact (or for some), with what can be done."""
+    """Return a line for every count of an artifact (or for some), with the first of what was
+    counted, and what can be done."""
     shown = {key: n for key, n in artifact.counts.items() if not only or key in only}
-    return [f"{key.replace('_', ' ')}: {n:,}{_advice(artifact, key)}" for key, n in shown.items()]
+    lines = [
+        f"{key.replace('_', ' ')}: {n:,}{_first(artifact, key)}{_advice(artifact, key)}"
+        for key, n in shown.items()
+    ]
+    others = artifact.examples.keys() - artifact.counts.keys() if not only else set()
+    return lines + [f"{key.replace('_', ' ')}{_first(artifact, key)}" for key in sorted(others)]
+
+
+def _first(artifact: Artifact, key: str) -> str:
+    first = artifact.examples.get(key, [])
+    shown = "; ".join(first[:3]) + (", …" if len(first) > 3 else "")
+    return f": {shown}" if first else ""
+
+
+def remarks(artifact: Artifact) -> Iterator[str]:
+    """Yield what was odd about an artifact's rows, by kind with the first ten, and what that
+    means for its scores."""
+    from rankmill.mining.teachers.contract import told
+
+    for kind, first in artifact.examples.items():
+        count = artifact.counts.get(kind)
+        yield kind.replace("_", " ") + (", the first:" if count is None else f": {count:,}")
+        yield from (f"  {one}" for one in first)
+    if artifact.kind in ("scores", "groups"):
+        yield from told(artifact).values()
 
 
 def _advice(artifact: Artifact, key: str) -> str:
@@ -128,5 +153,6 @@ def facts_of(artifact: Artifact) -> dict[str, Any]:
         "parts": len(artifact.parts),
         "dropped": {reason: len(queries) for reason, queries in artifact.dropped.items()},
         "counts": artifact.counts,
+        **({"first": artifact.examples} if artifact.examples else {}),
         "path": str(artifact.path),
     }

@@ -40,7 +40,7 @@ def draw(outcome: Outcome, folder: Path, form: str = "svg") -> list[Path]:
         )
     from rankmill.report.page import paper
 
-    samplers = list(outcome.results.groups)
+    samplers = outcome.samplers
     drawn = {
         "score-against-rank": paper.score_against_rank(panels, samplers),
         "training": paper.training(training, samplers),

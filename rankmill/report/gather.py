@@ -13,6 +13,7 @@ import pyarrow as pa
 from rankmill.mining import names
 from rankmill.mining.processors import processors
 from rankmill.mining.runs.run import Run
+from rankmill.mining.teachers.contract import told
 from rankmill.report import content, dynamics, effects, recall
 from rankmill.report.terms import theory_of
 from rankmill.study.gains import FIRST
@@ -47,7 +48,7 @@ def report_of(outcome: Outcome) -> content.Report:
         scope=outcome.scope,
         domains=outcome.standings.domains,
         kinds={d: outcome.kind_of(d) for d in outcome.standings.domains},
-        samplers=list(results.groups),
+        samplers=outcome.samplers,
         systems=effects.systems(outcome),
         overall=effects.overall(outcome),
         pairs=effects.pairs(outcome),
@@ -229,4 +230,6 @@ def _notes(outcome: Outcome) -> list[str]:
             f"learning rate {train['lr']:g}."
         )
     notes += outcome.left_out()
+    if outcome.results.scores is not None:
+        notes += [f"Teacher: {said}." for said in told(outcome.results.scores).values()]
     return notes

@@ -192,9 +192,9 @@ def _roots(outcome: StudyOutcome) -> Table:
         track = outcome.engine.tracks[cell.variant]
         for place in range(outcome.engine.trained[cell.number]):
             student = track.students[cell.number, place]
-            groups = track.groups[cell.number, place]
+            groups = " + ".join(one.root_hash[:16] for one in track.groups_of(cell, place))
             seed = str(track.recipe.seeds[place])
-            hashes = (groups.root_hash[:16], student.root_hash[:16])
+            hashes = (groups, student.root_hash[:16])
             rows.append([*_named(outcome, cell), seed, *hashes])
     axes = _levels(outcome)
     say = "Equal root hashes mean equal data, byte for byte; the whole ones are in cells.parquet."

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def theory_of(outcome: Outcome) -> content.Theory | None:
     """Return the table of terms by sampler; None for one sampler and without Δ or H.
 
-    Observed are the students of the first loss on the first domain.
+    Observed are the students of the first loss on the first domain, but for blends: they have no
+    statistics of their own.
     """
     terms = _terms(outcome)
     if terms is None:
@@ -68,7 +69,7 @@ def _terms(outcome: Outcome) -> Terms | None:
             if judged.system == system and judged.domain == domains[0]
         ]
         for system, trained in outcome.results.students.items()
-        if domains and trained.loss == losses[0]
+        if domains and trained.loss == losses[0] and trained.sampler in measured
     }
     return OrderDesigns(
         measured, against=against, measure=outcome.measure, seed=outcome.recipe.seed

@@ -14,23 +14,26 @@ from typing import Any
 
 from rankmill.mining import names
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
+from rankmill.study.blends import is_blend
 from rankmill.study.recipe import Recipe, with_labels
 from rankmill.study.results import RESERVED
 
 
-def check_recipe(recipe: Recipe, known_run: Callable[[str], bool] = lambda name: False) -> None:
+def check_recipe(recipe: Recipe, known: Callable[[str], bool] = lambda name: False) -> None:
     """Raise UsageError for the first thing in a recipe that cannot work.
 
-    `known_run` says whether a name is that of a run in the workspace: sources may be made of runs.
+    `known` says whether the workspace has an artifact of a name: sources may be made of its runs,
+    blends of its groups.
     """
     _check_names(recipe)
-    labels = _check_sources(recipe, known_run)
+    labels = _check_sources(recipe, known)
     _check_teacher(recipe)
     _check_groups(recipe, labels)
+    _check_blends(recipe, labels, known)
     _check_statistics(recipe, labels)
     if recipe.trains:
         _check_training(recipe)
-    _check_evaluation(recipe, known_run)
+    _check_evaluation(recipe, known)
 
 
 @contextlib.contextmanager
@@ -128,7 +131,7 @@ def _check_groups(recipe: Recipe, labels: dict[str, str]) -> None:
     from rankmill.mining.selection import FILTERS, STRATEGIES
 
     columns = list(labels.values())
-    for name, text in recipe.samplers.items():
+    for name, text in recipe.strategies.items():
         with _at(recipe, f"groups.samplers.{name}"):
             strategy = STRATEGIES.parse(with_labels(text, STRATEGIES, labels))
             if looks_at_vectors(strategy) and encoder_of(recipe) is None:
@@ -146,6 +149,43 @@ def _check_groups(recipe: Recipe, labels: dict[str, str]) -> None:
             CUTS.parse(recipe.cut)
     with _at(recipe, "groups.encoder"):
         _check_encoder(recipe.option("groups", "encoder"))
+
+
+def _check_blends(recipe: Recipe, labels: dict[str, str], known: Callable[[str], bool]) -> None:
+    """Check that blends are of samplers that draw different groups, or of the workspace's."""
+    from rankmill.mining.selection import STRATEGIES
+
+    for name in recipe.samplers:
+        with _at(recipe, f"groups.samplers.{name}"):
+            blend = recipe.blend(name)
+            if blend is None:
+                continue
+            if not recipe.trains:
+                raise UsageError(
+                    "students are trained on a blend, and this recipe trains none",
+                    do="add [train] with a student, or leave the blend out",
+                )
+            drawn: dict[str, str] = {}
+            for part in blend.of:
+                text = recipe.samplers.get(part)
+                if text is None and not known(part):
+                    raise UsageError(
+                        f"{part!r} is no sampler of the recipe and no groups of the workspace",
+                        do=names.nearest(part, list(recipe.strategies)),
+                    )
+                if text is not None and is_blend(text):
+                    raise UsageError(
+                        f"{part!r} is a blend itself",
+                        do="name its samplers, with weights multiplied by its share",
+                    )
+                if text is not None:
+                    strategy = str(STRATEGIES.parse(with_labels(text, STRATEGIES, labels)))
+                    if other := drawn.get(strategy):
+                        raise UsageError(
+                            f"{other!r} and {part!r} draw the same groups",
+                            do="name one of them, with a larger weight",
+                        )
+                    drawn[strategy] = part
 
 
 def looks_at_vectors(strategy: Any) -> bool:

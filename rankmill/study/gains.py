@@ -6,6 +6,9 @@ for its students; what was found in the workspace counts as if it had been made.
 of the ledger (processor time of the machine that did the work, compiling and overhead apart;
 accelerators too), so they compare only within one machine.
 
+A blend is charged pro rata: of what each of its parts costs, the share of the examples that it
+gives; of groups of the workspace everything that they were made from.
+
 That is the price of a sampler alone. What the study cost is less, as its samplers share work:
 `charged` splits that (rankmill.study.charges).
 """
@@ -115,24 +118,70 @@ def spent_on(
 ) -> Spent:
     """Return what the students of one sampler and loss would have cost alone; `of` says what of an
     artifact's cost is summed."""
+    students = list(trained.seeds.values())
+    parts = [
+        (share, _spent_on_part(recipe, results, name, groups, of))
+        for (name, share), groups in _with_groups(recipe, trained, students[0])
+    ]
+    return Spent(
+        mining=sum(share * spent.mining for share, spent in parts),
+        teacher=sum(share * spent.teacher for share, spent in parts),
+        groups=sum(share * spent.groups for share, spent in parts),
+        training=sum(map(of, students)) / len(students),
+        pairs=round(sum(share * spent.pairs for share, spent in parts)),
+    )
+
+
+def _with_groups(
+    recipe: Recipe, trained: Trained, student: Artifact
+) -> Iterable[tuple[tuple[str, float], Artifact]]:
+    """Return name and share of whatever a student is trained on, and the groups that it saw."""
+    parts = list(recipe.parts(trained.sampler).items())
+    roles = ["groups", *(f"groups[{number}]" for number in range(2, len(parts) + 1))]
+    return zip(parts, map(student.input, roles), strict=True)
+
+
+def _spent_on_part(
+    recipe: Recipe,
+    results: Results,
+    name: str,
+    groups: Artifact,
+    of: Callable[[Artifact], float],
+) -> Spent:
+    """Return what the groups of one sampler, or of the workspace, would have cost alone."""
+    if name not in recipe.strategies:
+        return _spent_on_borrowed(groups, of)
     assert results.pool is not None
     assert results.scores is not None
-    runs = _runs_of(recipe, results, trained)
+    runs = _runs_of(recipe, results, name)
     mined = _behind(runs, stop=())
     pool, scores = results.pool, results.scores
     encoded = _behind([scores], stop=(pool,))
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
     scoring = of(scores) * _reused(scores) * pairs / max(asked, 1)
-    groups = results.groups[trained.sampler]
-    students = list(trained.seeds.values())
     return Spent(
         mining=sum(map(of, mined.values())),
         teacher=scoring + sum(of(a) for key, a in encoded.items() if key not in paid),
-        groups=of(groups),
-        training=sum(map(of, students)) / len(students),
+        groups=of(results.groups[name]),
+        training=0.0,
         pairs=pairs,
     )
+
+
+def _spent_on_borrowed(groups: Artifact, of: Callable[[Artifact], float]) -> Spent:
+    """Return what groups of the workspace cost with all that they were made from."""
+    mining = teacher = own = 0.0
+    pairs = 0
+    for one in _behind([groups], stop=()).values():
+        if one.kind == "scores":
+            pairs += int(one.counts.get("pairs", 0))
+            teacher += of(one) * _reused(one)
+        elif one.kind == "groups":
+            own += of(one)
+        else:
+            mining += of(one)
+    return Spent(mining, teacher, own, training=0.0, pairs=pairs)
 
 
 def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> Charges:
@@ -158,26 +207,45 @@ def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> 
 
 def _used_by(recipe: Recipe, results: Results, trained: Trained) -> dict[str, float]:
     """Return by fingerprint what the students of one system use, with the weight of that use."""
-    assert results.pool is not None
-    assert results.scores is not None
-    runs = _runs_of(recipe, results, trained)
-    drawn = [one.input("groups") for one in trained.seeds.values()]
     judged = [one for one in results.judged if one.system == trained.system]
     own = [*trained.seeds.values(), *(one.evaluation for one in judged)]
     own += [one.run for one in judged]
-    own += [results.groups[trained.sampler], *drawn]
-    if trained.sampler in results.statistics:
-        own.append(results.statistics[trained.sampler])
+    by_part: dict[str, dict[str, float]] = {}
+    for student in trained.seeds.values():
+        for (name, _), groups in _with_groups(recipe, trained, student):
+            by_part.setdefault(name, _used_by_part(recipe, results, name, groups))
+            by_part[name][groups.fingerprint] = 1.0
+    used: dict[str, float] = {}
+    for name, share in recipe.parts(trained.sampler).items():
+        for key, weight in by_part[name].items():
+            used[key] = used.get(key, 0.0) + share * weight
+    return used | {one.fingerprint: 1.0 for one in own}
+
+
+def _used_by_part(
+    recipe: Recipe, results: Results, name: str, groups: Artifact
+) -> dict[str, float]:
+    """Return by fingerprint what the groups of one sampler, or of the workspace, use."""
+    assert results.pool is not None
+    assert results.scores is not None
+    pool, scores = results.pool, results.scores
+    if name not in recipe.strategies:
+        used = dict.fromkeys(_behind([groups], stop=()), 1.0)
+        pairs = _pairs(pool, [Run(run).label for run in results.runs.values()])[0]
+        return used | ({scores.fingerprint: float(pairs)} if scores.fingerprint in used else {})
+    runs = _runs_of(recipe, results, name)
     used = dict.fromkeys(_behind(runs, stop=()), 1.0)
-    used |= dict.fromkeys(_behind([results.scores], stop=(results.pool,)), 1.0)
-    used |= {one.fingerprint: 1.0 for one in (*own, results.pool)}
-    pairs = _pairs(results.pool, [Run(run).label for run in runs])[1]
-    return used | {results.scores.fingerprint: float(pairs)}
+    used |= dict.fromkeys(_behind([scores], stop=(pool,)), 1.0)
+    used |= {pool.fingerprint: 1.0, results.groups[name].fingerprint: 1.0}
+    if name in results.statistics:
+        used[results.statistics[name].fingerprint] = 1.0
+    pairs = _pairs(pool, [Run(run).label for run in runs])[1]
+    return used | {scores.fingerprint: float(pairs)}
 
 
-def _runs_of(recipe: Recipe, results: Results, trained: Trained) -> list[Artifact]:
-    """Return the runs that a system's strategy names; all of them where it names none."""
-    named = sources_of(recipe.samplers[trained.sampler]) & set(results.runs)
+def _runs_of(recipe: Recipe, results: Results, sampler: str) -> list[Artifact]:
+    """Return the runs that a sampler's strategy names; all of them where it names none."""
+    named = sources_of(recipe.strategies[sampler]) & set(results.runs)
     return [results.runs[name] for name in (named or results.runs)]
 
 

@@ -36,6 +36,12 @@ class Outcome:
         """The first measure of the recipe: the one that is tested."""
         return self.standings.measure
 
+    @property
+    def samplers(self) -> list[str]:
+        """The samplers whose groups were drawn or trained on, in the recipe's order."""
+        trained = {one.sampler for one in self.results.students.values()}
+        return [s for s in self.recipe.samplers if s in trained or s in self.results.groups]
+
     @cached_property
     def artifacts(self) -> list[Artifact]:
         """Every artifact behind the outcome, inputs first, each once."""

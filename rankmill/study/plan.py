@@ -45,7 +45,7 @@ def plan_of(recipe: Recipe, workspace: Workspace) -> list[Step]:
 def _stages(recipe: Recipe) -> list[tuple[str, str]]:
     steps = [("collect", recipe.name), *(("mine", name) for name in recipe.sources)]
     steps += [("pool", "all sources"), ("score", recipe.teacher)]
-    steps += [(stage, name) for name in recipe.samplers for stage in ("select", "stats")]
+    steps += [(stage, name) for name in recipe.strategies for stage in ("select", "stats")]
     if recipe.trains:
         steps += [("train", f"{s}, {loss}") for s in recipe.samplers for loss in recipe.losses]
         steps += [("evaluate", domain) for domain in recipe.domains]
@@ -86,7 +86,7 @@ class _Walk:
     def groups(self) -> None:
         """Look for the groups and statistics of every sampler."""
         results = self.results
-        for name in self.recipe.samplers:
+        for name in self.recipe.strategies:
             drawn = self._found(lambda: self.pipeline.select(results, name))  # noqa: B023
             if drawn is not None:
                 results.groups[name] = self._noted("select", name, drawn[0])
@@ -94,7 +94,10 @@ class _Walk:
 
     def students(self) -> None:
         """Look for the students of the groups that are there, and for what judges them."""
-        for name in self.results.groups if self.recipe.trains else ():
+        for name in self.recipe.samplers if self.recipe.trains else ():
+            own = [part for part in self.recipe.parts(name) if part in self.recipe.strategies]
+            if not self.results.groups.keys() >= set(own):
+                continue
             for loss in self.recipe.losses:
                 trained = self._found(lambda: self.pipeline.train(self.results, name, loss))  # noqa: B023
                 if trained is not None:

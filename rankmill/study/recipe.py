@@ -4,7 +4,8 @@ The sections of a recipe are requests (`rankmill.stages`): their keys, types, de
 are the options declared there, without those that the study itself fills in. Beside them a section
 has a few keys of its own, in `SECTIONS`. Sources, samplers, losses and domains have short names of
 the recipe's own. A source may use another by its short name (`fusion = "rrf(of=[bm25,dense])"`),
-and a sampler names the source whose ranks it draws from (`bm25 = "uniform(source=bm25,last=50)"`).
+a sampler names the source whose ranks it draws from (`bm25 = "uniform(source=bm25,last=50)"`), and
+a blend the samplers whose groups it mixes (`mixed = "blend(of=[bm25,random],weights=[3,1])"`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rankmill.mining import names
 from rankmill.mining.errors import UsageError
 from rankmill.mining.options import Field, count_of, options_of
 from rankmill.stages import REQUESTS
+from rankmill.study.blends import BLENDS, SamplerBlend, is_blend
 from rankmill.study.toml_files import read_toml
 
 BM25_SOURCE = "bm25(k1=0.9,b=0.4)"
@@ -90,7 +92,7 @@ SECTIONS = {
         ("select",),
         frozenset({"strategy"}),
         own={
-            "samplers": Key(dict, REQUIRED, "Strategies by short name: a data set for each."),
+            "samplers": Key(dict, REQUIRED, "Strategies, and blends of them, by short name."),
             "cut": Key(str, None, "Keep groups by their statistics: where('\"ties\" = 0')."),
         },
     ),
@@ -168,6 +170,28 @@ class Recipe:
     def option(self, section: str, key: str) -> Any:
         """Return one option of a section."""
         return self.options[section][key]
+
+    @property
+    def strategies(self) -> dict[str, str]:
+        """The samplers that draw groups: all but the blends."""
+        return {name: text for name, text in self.samplers.items() if not is_blend(text)}
+
+    def blend(self, sampler: str) -> SamplerBlend | None:
+        """Return what a sampler blends; None for one that draws its own groups."""
+        text = self.samplers[sampler]
+        return BLENDS.parse(text) if is_blend(text) else None
+
+    def parts(self, sampler: str) -> dict[str, float]:
+        """Return whose groups a sampler's students see, and the share of the examples of each:
+        names of samplers, or of groups of the workspace."""
+        blend = self.blend(sampler)
+        return {sampler: 1.0} if blend is None else blend.shares
+
+    @property
+    def borrowed(self) -> list[str]:
+        """The names of groups of the workspace that blends name."""
+        parts = [part for sampler in self.samplers for part in self.parts(sampler)]
+        return [name for name in dict.fromkeys(parts) if name not in self.samplers]
 
     def source(self, name: str) -> str:
         """Return the full text of a named source, sources it is made of written out."""

@@ -9,6 +9,8 @@ from rankmill import stages
 from rankmill.mining import names
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
+from rankmill.mining.errors import UsageError
+from rankmill.mining.groups.format import Groups
 from rankmill.mining.runs.run import Run
 from rankmill.mining.selection import FILTERS, STRATEGIES
 from rankmill.mining.statistics import STATISTICS
@@ -18,6 +20,7 @@ from rankmill.study.judge import Judging
 from rankmill.study.outcome import Outcome
 from rankmill.study.recipe import Recipe, with_labels
 from rankmill.study.results import STUDENT, Results, System, Trained
+from rankmill.training.blend import opened
 
 Opened = dict[tuple[str, str], Collection]  # by what is read, and how
 
@@ -47,9 +50,10 @@ class Pipeline:
             results.runs[name] = self.mine(results, name)
         results.pool = self.pool(results)
         results.scores = self.score(results)
-        for sampler in self.recipe.samplers:
+        for sampler in self.recipe.strategies:
             results.groups[sampler], results.statistics[sampler] = self.select(results, sampler)
         if self.recipe.trains:
+            self.refuse_unlike(results)
             for sampler in self.recipe.samplers:
                 for loss in self.recipe.losses:
                     trained = self.train(results, sampler, loss)
@@ -64,6 +68,8 @@ class Pipeline:
     def collect(self, spec: str | None = None) -> Collection:
         """Return the recipe's collection, or that of a domain."""
         what, options = spec or self.recipe.collection, self.recipe.options["collect"]
+        if spec is None:
+            self._look_at_borrowed()
         key = what, str(options)
         if key not in self.opened:
             self.opened[key] = stages.Collect(
@@ -72,6 +78,26 @@ class Pipeline:
         if spec is None:
             self.workspace.alias(self.recipe.name, self.opened[key].artifact)
         return self.opened[key]
+
+    def _look_at_borrowed(self) -> None:
+        """Refuse groups of the workspace that no blend of the recipe can hold, before any work."""
+        size = self.recipe.option("groups", "size")
+        for name in self.recipe.borrowed:
+            held = Groups.open(self.workspace, name)
+            if held.size != size:
+                raise UsageError(
+                    f"groups of {held.size} documents cannot be blended with those of {size}",
+                    where=f"{self.recipe.where}: {name}",
+                    do="subsample the larger ones (rankmill subsample --size …)",
+                )
+
+    def refuse_unlike(self, results: Results) -> None:
+        """Raise UsageError for a blend of groups that no student can be trained on, before the
+        first one is trained."""
+        for sampler in self.recipe.samplers:
+            if (blend := self.recipe.blend(sampler)) is not None:
+                parts = self.trained_on(results, sampler, self.recipe.seeds[0])
+                opened([Groups(one) for one in parts], blend.weights)
 
     def mine(self, results: Results, name: str) -> Artifact:
         """Return the run of one source."""
@@ -120,13 +146,19 @@ class Pipeline:
             statistics = self._measured(groups, name, labels)
         return groups, statistics
 
-    def groups_for(self, results: Results, sampler: str, seed: int) -> Artifact:
-        """Return the groups that a training seed sees: the sampler's, or drawn anew for it; with
-        the recipe's own target in the place of the teacher's scores."""
-        groups, name = results.groups[sampler], f"{sampler}-groups"
-        if self.recipe.redraw and seed != self.recipe.seed:
+    def trained_on(self, results: Results, sampler: str, seed: int) -> list[Artifact]:
+        """Return the groups that a student of a sampler and seed sees: of a blend several."""
+        return [self.groups_for(results, part, seed) for part in self.recipe.parts(sampler)]
+
+    def groups_for(self, results: Results, part: str, seed: int) -> Artifact:
+        """Return the groups that a training seed sees: the sampler's, or drawn anew for it, or
+        those of the workspace; with the recipe's own target in place of the teacher's scores."""
+        name = f"{part}-groups"
+        drawn = part in self.recipe.strategies
+        groups = results.groups[part] if drawn else self.workspace.find(part, "groups")
+        if drawn and self.recipe.redraw and seed != self.recipe.seed:
             name += f"-seed{seed}"
-            groups = self._drawn(results, sampler, seed, name)[0]
+            groups = self._drawn(results, part, seed, name)[0]
         if self.recipe.target is None:
             return groups
         return stages.Retarget(groups, self.recipe.target, **self._named(f"{name}-target")).make()
@@ -149,9 +181,11 @@ class Pipeline:
         """Return the student of one training seed."""
         alias = self.system(sampler, loss).trained_as.replace(", ", "-")
         first = seed == self.recipe.seeds[0]
+        groups, blend = self.trained_on(results, sampler, seed), self.recipe.blend(sampler)
         return stages.Train(
             **self.recipe.options["train"],
-            groups=self.groups_for(results, sampler, seed),
+            groups=groups[0] if blend is None else groups,
+            weights=None if blend is None else blend.weights,
             loss=self.recipe.losses[loss],
             seed=seed,
             **self._named(f"{alias}-student" + ("" if first else f"-seed{seed}")),

@@ -1,9 +1,14 @@
-"""recipes/msmarco.toml, all of it, on a stand-in that ir_datasets' own classes read."""
+"""recipes/msmarco.toml, all of it, and the commands of docs/msmarco.md, on a stand-in that
+ir_datasets' own classes read."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import pickle
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +17,8 @@ import pytest
 from ms_marco_standin import stand_in
 from tiny_models import tiny_encoder
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "msmarco.toml"
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "recipes" / "msmarco.toml"
 
 
 def run(words: list[str], home: Path) -> dict:
@@ -64,3 +70,43 @@ def test_the_whole_recipe(tmp_path: Path) -> None:
     files = sorted(tmp_path.joinpath("work").rglob("*"))
     assert run(words, home) == told
     assert sorted(tmp_path.joinpath("work").rglob("*")) == files  # nothing was done again
+
+
+ONE_BY_ONE = """
+import json, sys
+from rankmill.cli import main
+for words in json.loads(sys.stdin.read()):
+    sys.argv = words
+    try:
+        main()
+    except SystemExit as ended:
+        print(ended.code or 0, *words, file=sys.stderr)
+        if ended.code:
+            raise
+"""
+
+
+def test_the_commands_by_hand(tmp_path: Path) -> None:
+    pytest.importorskip("ir_datasets")
+    scores: dict[int, dict[int, float]] = {}
+    for line in stand_in(tmp_path / "home").read_text().splitlines():
+        row = json.loads(line)
+        scores.setdefault(int(row["query_id"]), {})[int(row["doc_id"])] = row["score"]
+    name = "cross-encoder-ms-marco-MiniLM-L-6-v2-scores.pkl.gz"
+    (tmp_path / name).write_bytes(gzip.compress(pickle.dumps(scores)))
+    text = (ROOT / "docs" / "msmarco.md").read_text().partition("```\n")[2].partition("```")[0]
+    lines = [shlex.split(one, comments=True) for one in re.sub(r"\\\n", " ", text).splitlines()]
+    lines = [words for words in lines if words]
+    assert len(lines) == 12
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_BY_ONE],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "IR_DATASETS_HOME": str(tmp_path / "home")},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "missing" in done.stdout  # candidates that the published file has no score of
+    assert (tmp_path / "st-groups").is_dir()

@@ -91,7 +91,7 @@ def test_every_option_of_a_request_is_a_recipe_key_or_filled_in(section: str) ->
         "score": {"teacher"},
         "groups": {"strategy"},
         "statistics": {"min_grade", "compat"},  # of lists, and of the reference
-        "train": {"weights"},  # of a blend: a study trains on the data set of one sampler each
+        "train": {"weights"},  # of a blend, which is a sampler of the recipe: blend(of=…,weights=…)
         "evaluate": {"measure", "pairs", "split"},  # the first of measures; samplers; domains
     }.get(section, set())
     for verb in SECTIONS[section].requests:

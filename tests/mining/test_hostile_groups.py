@@ -321,10 +321,11 @@ def test_groups_without_a_positive_are_left_out_and_counted(collection, tmp_path
     path = tmp_path / "train.jsonl"
     none = TEVATRON | {"query_id": "q2", "positive_passages": []}
     two = [{"docid": "d1", "score": 1}, {"docid": "d2", "score": 0}]
+    first = TEVATRON | {"positive_passages": [{"docid": "d1", "score": 2}]}
     none["negative_passages"] = two
     short = TEVATRON | {"query_id": "q3", "negative_passages": []}
     again = TEVATRON | {"positive_passages": [], "negative_passages": two}
-    rows = [TEVATRON, none, short, again]
+    rows = [first, none, short, again]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     made = read(collection, path, "tevatron", size=2)
     assert made.rows == 1

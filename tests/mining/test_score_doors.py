@@ -457,10 +457,13 @@ def test_logits_that_look_like_probabilities_are_told(collection, tmp_path):
     path = tmp_path / "a.tsv"
     rows = [f"q1\td{n}\t{min(1, n / 100)}" for n in range(120)]
     path.write_bytes(lines(rows))
-    said = r"all 120 scores lie between 0 and 1, 20 of them saturated at exactly 1.*probability"
+    said = (
+        r"all 120 scores lie between 0 and 1, 21 of them saturated at exactly 0 or 1.*probability"
+    )
     with pytest.warns(RuntimeWarning, match=said):
         read(collection, path)
-    read(collection, path, kind="probability")
+    with pytest.warns(RuntimeWarning, match="21 of 120 scores are saturated"):
+        read(collection, path, kind="probability")
     path.write_bytes(lines([*rows, "q1\td130\t1.5"]))
     read(collection, path)
 

@@ -304,6 +304,7 @@ def test_an_ensemble_is_the_weighted_mean_after_calibration(
         score_pool(workspace, f"ensemble(of=[{members[0]},{members[2]}],kind=logit)", run)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # what the import says of them
 def test_scores_of_a_broken_teacher_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     """Constant lists, saturation and the wrong sign, on a collection large enough to tell."""
     beir = tiny_beir(tmp_path / "many", docs=200, queries=60)

@@ -23,7 +23,7 @@ from ...store.files import sha256_of
 from ...store.tables import SCORES
 from ...store.workspace import fingerprint_of
 from ..base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, check_missing, prepares
-from ..contract import RANGES, range_text, tell_probabilities
+from ..contract import RANGES, range_text, survey_given, tell_arrival
 from ..lookup import PairScores
 from . import sorting
 from .score_files import files_of, format_of
@@ -103,6 +103,7 @@ def import_scores(
         "format": named,
         "unknown": unknown,
         "sign": sign,
+        "surveyed": 1,  # the manifest counts what is odd about lists and scores
     }
     request = Request(sources, named, corpus, queries, kind, unknown, sign, may_be_empty)
     scratch = workspace.root / "tmp" / fingerprint_of("scores", parameters, inputs) / "sorted"
@@ -113,7 +114,7 @@ def import_scores(
         schema=SCORES,
         shards=lambda: split_by_work(sorting.pairs_of_queries(scratch), _SHARD_PAIRS),
         worker=ScoreImporter,
-        options={"folder": scratch},
+        options={"folder": scratch, "kind": kind},
         metadata={
             "teacher": label,
             "kind": kind,
@@ -127,7 +128,7 @@ def import_scores(
     artifact = workspace.build(stage, Execution(progress=executor.progress))  # one file, read once
     if not may_be_empty and not artifact.counts["pairs"]:  # a teacher has imported it before
         raise sorting.knows_nothing(place, artifact.examples.values())
-    tell_probabilities(artifact)
+    tell_arrival(artifact)
     return artifact
 
 
@@ -146,8 +147,8 @@ def _content(sources: list[Path]) -> str:
 class ScoreImporter:
     """Writes a range of the file's queries from its sorted runs."""
 
-    def __init__(self, folder: Path):
-        self.runs, self.plan = Runs(folder), sorting.plan_of(folder)
+    def __init__(self, folder: Path, kind: str):
+        self.runs, self.plan, self.kind = Runs(folder), sorting.plan_of(folder), kind
 
     def __call__(self, shard: Shard) -> Output:
         """Return the scores of the file's queries start…stop−1."""
@@ -160,6 +161,7 @@ class ScoreImporter:
         if self.plan.first_rank:  # counted from 0 in the file
             pairs = Pairs(pairs.keys, pairs.scores - np.float32(self.plan.first_rank))
         counts, shown = {"pairs": len(pairs.keys)}, {}
+        counts |= survey_given(pairs.scores, pairs.offsets, self.kind)
         if shard.number == 0 and self.plan.skipped:
             counts["unknown_ids"], shown = self.plan.skipped, self.plan.shown
         return Output(pairs.table(), counts=counts, examples=shown)

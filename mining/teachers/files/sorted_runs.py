@@ -32,16 +32,22 @@ class Pairs:
     keys: np.ndarray
     scores: np.ndarray
 
+    @property
+    def offsets(self) -> np.ndarray:
+        """Where the list of each query begins, and the end: int64 [queries+1]."""
+        query = queries_of(self.keys)
+        starts = np.flatnonzero(query[1:] != query[:-1]) + 1
+        return np.concatenate([[0] if len(query) else [], starts, [len(query)]]).astype(np.int64)
+
     def table(self) -> pa.Table:
         """Return them as a table of scores: one row a query."""
-        query = queries_of(self.keys)
-        starts = np.flatnonzero(np.append(True, query[1:] != query[:-1])) if len(query) else query
-        offsets = pa.array(np.append(starts, len(query)).astype(np.int32))
+        offsets = self.offsets
         lists = [
-            pa.ListArray.from_arrays(offsets, pa.array(values))
+            pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))
             for values in (docs_of(self.keys), self.scores)
         ]
-        return pa.Table.from_arrays([pa.array(query[starts]), *lists], schema=SCORES)
+        query = queries_of(self.keys)[offsets[:-1]]
+        return pa.Table.from_arrays([pa.array(query), *lists], schema=SCORES)
 
 
 class Clash(Exception):

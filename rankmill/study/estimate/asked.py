@@ -49,7 +49,7 @@ def study_from(tables: Mapping[str, Any], where: str) -> Study:
     if "train" in tables or "study" in tables:
         return study_of(tables, where)
     recipe = replace(recipe_of(tables, where), domains={})  # nothing is judged
-    cells = [Cell(n, 0, s, "", {"sampler": s}) for n, s in enumerate(recipe.samplers)]
+    cells = [Cell(n, 0, s, "", {"sampler": s}) for n, s in enumerate(recipe.strategies)]
     return Study(
         where=where,
         name=recipe.name,
@@ -94,9 +94,10 @@ def every_step(study: Study, tracks: Sequence[Track]) -> Iterator[Asked]:
         for step in track.shared():
             yield Asked(step, number, mined, step.key, True)
         for cell in study.of_variant(number):
-            drawn = list(track.drawn(cell))
-            for step in drawn:
-                yield Asked(step, number, mined, drawn[0].key, True)
+            first: dict[str, str] = {}  # by whose groups they are, the first step's key
+            for step in track.drawn(cell):
+                alike = first.setdefault(step.name, step.key)
+                yield Asked(step, number, mined, alike, True)
     for number, track in enumerate(tracks):
         if track.recipe.trains:
             for step in track.referred():

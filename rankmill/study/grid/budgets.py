@@ -16,15 +16,17 @@ from rankmill.study.recipe import Recipe
 Seen = Mapping[str, int]
 
 
-def seen_of(recipe: Recipe, groups: Artifact, seed: int) -> Seen:
-    """Return what one student sees of its groups."""
+def seen_of(
+    recipe: Recipe, groups: Sequence[Artifact], weights: Sequence[float] | None, seed: int
+) -> Seen:
+    """Return what one student sees of its groups, several where they are a blend."""
     from rankmill.mining.groups.format import Groups
+    from rankmill.training.blend import opened
     from rankmill.training.budget import planned
 
     negatives = recipe.option("train", "negatives")
-    found = planned(
-        Groups(groups), recipe.option("train", "documents"), seed=seed, negatives=negatives
-    )
+    stored = opened([Groups(one) for one in groups], weights)
+    found = planned(stored, recipe.option("train", "documents"), seed=seed, negatives=negatives)
     return {name: getattr(found, name) for name in COUNTED}
 
 

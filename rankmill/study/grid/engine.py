@@ -54,17 +54,19 @@ class Engine:
             self._round(place)
 
     def _count_budgets(self) -> None:
-        counted: dict[tuple[str, int, str], Seen] = {}
+        counted: dict[tuple[tuple[str, ...], int, str], Seen] = {}
         for cell in self.study.cells:
             track = self.tracks[cell.variant]
             train = track.recipe.options["train"]
-            said = f"{train['documents']} {train['negatives']}"
+            blend = track.recipe.blend(cell.sampler)
+            weights = None if blend is None else blend.weights
+            said = f"{train['documents']} {train['negatives']} {weights}"
             self.seen[cell.number] = []
             for place, seed in enumerate(track.recipe.seeds):
-                groups = track.groups[cell.number, place]
-                key = groups.fingerprint, seed, said
+                groups = track.groups_of(cell, place)
+                key = tuple(one.fingerprint for one in groups), seed, said
                 if key not in counted:
-                    counted[key] = seen_of(track.recipe, groups, seed)
+                    counted[key] = seen_of(track.recipe, groups, weights, seed)
                 self.seen[cell.number].append(counted[key])
         check_budgets(self.study, self.seen)
 

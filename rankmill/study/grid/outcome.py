@@ -141,7 +141,9 @@ class StudyOutcome:
     def _roots(self, panel: Panel, cell: Cell, seeds: int) -> dict[str, list[str]]:
         track, places = self.engine.tracks[cell.variant], range(seeds)
         return {
-            "groups_root": [track.groups[cell.number, p].root_hash for p in places],
+            "groups_root": [
+                "+".join(one.root_hash for one in track.groups_of(cell, p)) for p in places
+            ],
             "student_root": [track.students[cell.number, p].root_hash for p in places],
             "evaluation_root": [one.evaluation.root_hash for one in panel.judged(cell)],
         }

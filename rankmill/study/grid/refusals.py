@@ -14,11 +14,11 @@ from rankmill.training.measures import parse_measures
 from rankmill.training.pair_risk import PairRisk
 
 
-def check_study(study: Study, known_run: Callable[[str], bool] = lambda name: False) -> None:
+def check_study(study: Study, known: Callable[[str], bool] = lambda name: False) -> None:
     """Raise UsageError for the first thing in a study that cannot work: in a variant's recipe, in
     the budget of documents, in the race."""
     for variant in study.variants:
-        check_recipe(variant.recipe, known_run)
+        check_recipe(variant.recipe, known)
     missed = {}
     for cell in study.cells:
         seen = {"documents": documents_of(study.variants[cell.variant].recipe)}

@@ -47,8 +47,9 @@ class Track:
     """One variant's way through its stages in one workspace, step by step.
 
     `opened`: the collections that the study has read, shared by its tracks.
-    `groups`, `students` and `judged` hold what cells made, by (cell number, place of the seed);
-    `results`, which the first step makes, what they share.
+    `groups` holds what was drawn, by (sampler, place of the seed); `students` and `judged` what
+    cells made, by (cell number, place of the seed); `results`, which the first step makes, what
+    they share.
     """
 
     results: Results
@@ -63,7 +64,7 @@ class Track:
         self.recipe, self.levels = variant.recipe, variant.levels
         self.pipeline = Pipeline(variant.recipe, workspace, executor, opened)
         self.references: dict[str, list[Judged]] = {}
-        self.groups: dict[tuple[int, int], Artifact] = {}
+        self.groups: dict[tuple[str, int], Artifact] = {}
         self.students: dict[tuple[int, int], Artifact] = {}
         self.judged: dict[tuple[int, int], dict[str, list[Judged]]] = {}
 
@@ -96,15 +97,22 @@ class Track:
         yield Step("score", recipe.teacher, scored, (self._pool,), self._score)
 
     def drawn(self, cell: Cell) -> Iterator[Step]:
-        """Yield the groups of a cell and their statistics, for every seed where seeds redraw."""
-        for place in range(len(self.recipe.seeds)):
-            yield Step(
-                "select",
-                cell.sampler,
-                self._groups(cell, place),
-                (self._scored,),
-                lambda place=place: self._select(cell, place),  # type: ignore[misc]
-            )
+        """Yield the groups of a cell and their statistics, for every seed where seeds redraw; of a
+        blend those of its parts."""
+        for part in self.recipe.parts(cell.sampler):
+            needs = (self._scored,) if part in self.recipe.strategies else ()
+            for place in range(len(self.recipe.seeds)):
+                yield Step(
+                    "select",
+                    part,
+                    self._groups(part, place),
+                    needs,
+                    lambda part=part, place=place: self._select(part, place),  # type: ignore[misc]
+                )
+
+    def groups_of(self, cell: Cell, place: int) -> list[Artifact]:
+        """Return the groups that a student of a cell sees: of a blend several."""
+        return [self.groups[part, place] for part in self.recipe.parts(cell.sampler)]
 
     def referred(self) -> Iterator[Step]:
         """Yield, for every domain, the systems that no student of the variant is."""
@@ -127,7 +135,7 @@ class Track:
             "train",
             name,
             student,
-            (self._groups(cell, place),),
+            tuple(self._groups(part, place) for part in self.recipe.parts(cell.sampler)),
             lambda: self._train(cell, place),
         )
         for domain in self.recipe.domains:
@@ -162,10 +170,12 @@ class Track:
     def _scored(self) -> str:
         return key_of("score", self.recipe.teacher, self.recipe.options["score"], self._pool)
 
-    def _groups(self, cell: Cell, place: int) -> str:
+    def _groups(self, part: str, place: int) -> str:
         recipe = self.recipe
+        if part not in recipe.strategies:  # groups of the workspace
+            return key_of("select", part, recipe.target)
         seed = recipe.seeds[place] if recipe.redraw else recipe.seed
-        strategy = recipe.samplers[cell.sampler]
+        strategy = recipe.strategies[part]
         # sources by their short names mean what the recipe says they are
         said: list[Any] = [
             strategy,
@@ -178,8 +188,11 @@ class Track:
 
     def _student(self, cell: Cell, place: int) -> str:
         recipe = self.recipe
-        loss, seed = recipe.losses[cell.loss], recipe.seeds[place]
-        return key_of("train", recipe.options["train"], loss, seed, self._groups(cell, place))
+        said: list[Any] = [recipe.options["train"], recipe.losses[cell.loss], recipe.seeds[place]]
+        shares = recipe.parts(cell.sampler)
+        said += [self._groups(part, place) for part in shares]
+        said += [list(shares.values())] if recipe.blend(cell.sampler) else []
+        return key_of("train", *said)
 
     @property
     def _start(self) -> list[Any]:
@@ -227,13 +240,13 @@ class Track:
     def _score(self) -> None:
         self.results.scores = self.pipeline.score(self.results)
 
-    def _select(self, cell: Cell, place: int) -> None:
-        results, sampler = self.results, cell.sampler
-        if sampler not in results.groups:
-            made = self.pipeline.select(results, sampler)
-            results.groups[sampler], results.statistics[sampler] = made
+    def _select(self, part: str, place: int) -> None:
+        results = self.results
+        if part in self.recipe.strategies and part not in results.groups:
+            made = self.pipeline.select(results, part)
+            results.groups[part], results.statistics[part] = made
         seed = self.recipe.seeds[place]
-        self.groups[cell.number, place] = self.pipeline.groups_for(results, sampler, seed)
+        self.groups[part, place] = self.pipeline.groups_for(results, part, seed)
 
     def _refer(self, domain: str) -> None:
         self.references[domain] = self.pipeline.judging.references(self.results, domain)
