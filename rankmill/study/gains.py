@@ -107,31 +107,60 @@ def seconds_of(artifact: Artifact) -> float:
     return float(cost["cpu_s"]) + float(cost["gpu_s"] or 0.0)
 
 
-def spent_on(
-    recipe: Recipe,
-    results: Results,
-    trained: Trained,
-    of: Callable[[Artifact], float] = seconds_of,
-) -> Spent:
-    """Return what the students of one sampler and loss would have cost alone; `of` says what of an
-    artifact's cost is summed."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a sampler's way to its students is made of: by phase every artifact with the part of it
+    that one student needs; the students themselves, one by seed; pairs to be scored.
+
+    A part is 1, or of teacher scores the share of the pairs, times what finding some of them saved:
+    found work counts as if it had been made.
+    """
+
+    mining: Sequence[tuple[Artifact, float]]
+    teacher: Sequence[tuple[Artifact, float]]
+    groups: Sequence[tuple[Artifact, float]]
+    students: Sequence[Artifact]
+    pairs: int
+
+
+def way_to(recipe: Recipe, results: Results, trained: Trained) -> Way:
+    """Return what the students of one sampler and loss need, had they been the only ones."""
     assert results.pool is not None
     assert results.scores is not None
     runs = _runs_of(recipe, results, trained)
-    mined = _behind(runs, stop=())
+    mined = behind(runs, stop=())
     pool, scores = results.pool, results.scores
-    encoded = _behind([scores], stop=(pool,))
+    encoded = behind([scores], stop=(pool,))
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
-    scoring = of(scores) * _reused(scores) * pairs / max(asked, 1)
-    groups = results.groups[trained.sampler]
-    students = list(trained.seeds.values())
-    return Spent(
-        mining=sum(map(of, mined.values())),
-        teacher=scoring + sum(of(a) for key, a in encoded.items() if key not in paid),
-        groups=of(groups),
-        training=sum(map(of, students)) / len(students),
+    scoring = (scores, reused(scores) * pairs / max(asked, 1))
+    return Way(
+        mining=[(one, 1.0) for one in mined.values()],
+        teacher=[scoring, *((one, 1.0) for key, one in encoded.items() if key not in paid)],
+        groups=[(results.groups[trained.sampler], 1.0)],
+        students=list(trained.seeds.values()),
         pairs=pairs,
+    )
+
+
+def spent_on(recipe: Recipe, results: Results, trained: Trained) -> Spent:
+    """Return what the students of one sampler and loss would have cost alone, in seconds of
+    processor and accelerator."""
+    return spent_along(way_to(recipe, results, trained), seconds_of)
+
+
+def spent_along(way: Way, of: Callable[[Artifact], float]) -> Spent:
+    """Return what a way took; `of` says what of an artifact's cost is summed."""
+
+    def summed(parts: Sequence[tuple[Artifact, float]]) -> float:
+        return sum(of(one) * part for one, part in parts)
+
+    return Spent(
+        mining=summed(way.mining),
+        teacher=summed(way.teacher),
+        groups=summed(way.groups),
+        training=sum(map(of, way.students)) / len(way.students),
+        pairs=way.pairs,
     )
 
 
@@ -146,21 +175,20 @@ def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> 
     for line in FIRST:
         costs[line] = {line: math.fsum(lines.pop(line, 0.0) for lines in costs.values())}
     if results.scores is not None:
-        found = seconds_of(results.scores) * (_reused(results.scores) - 1)
+        found = seconds_of(results.scores) * (reused(results.scores) - 1)
         costs.setdefault(results.scores.fingerprint, {})["found_s"] = found
     uses = {
         trained.system.name: {k: w for k, w in used.items() if k in costs}
         for trained in results.students.values()
-        for used in [_used_by(recipe, results, trained)]
+        for used in [used_by(way_to(recipe, results, trained), results, trained)]
     }
     return share_out(costs, uses)
 
 
-def _used_by(recipe: Recipe, results: Results, trained: Trained) -> dict[str, float]:
+def used_by(way: Way, results: Results, trained: Trained) -> dict[str, float]:
     """Return by fingerprint what the students of one system use, with the weight of that use."""
     assert results.pool is not None
     assert results.scores is not None
-    runs = _runs_of(recipe, results, trained)
     drawn = [one.input("groups") for one in trained.seeds.values()]
     judged = [one for one in results.judged if one.system == trained.system]
     own = [*trained.seeds.values(), *(one.evaluation for one in judged)]
@@ -168,11 +196,9 @@ def _used_by(recipe: Recipe, results: Results, trained: Trained) -> dict[str, fl
     own += [results.groups[trained.sampler], *drawn]
     if trained.sampler in results.statistics:
         own.append(results.statistics[trained.sampler])
-    used = dict.fromkeys(_behind(runs, stop=()), 1.0)
-    used |= dict.fromkeys(_behind([results.scores], stop=(results.pool,)), 1.0)
+    used = {one.fingerprint: 1.0 for one, _ in (*way.mining, *way.teacher)}
     used |= {one.fingerprint: 1.0 for one in (*own, results.pool)}
-    pairs = _pairs(results.pool, [Run(run).label for run in runs])[1]
-    return used | {results.scores.fingerprint: float(pairs)}
+    return used | {results.scores.fingerprint: float(way.pairs)}
 
 
 def _runs_of(recipe: Recipe, results: Results, trained: Trained) -> list[Artifact]:
@@ -191,7 +217,7 @@ def sources_of(strategy: str) -> set[str]:
     return {name for name in (*single, *several) if name}
 
 
-def _behind(artifacts: Iterable[Artifact], stop: Iterable[Artifact]) -> Mapping[str, Artifact]:
+def behind(artifacts: Iterable[Artifact], stop: Iterable[Artifact]) -> Mapping[str, Artifact]:
     """Return artifacts and all they were made of, but for what was given and what lies past
     `stop`."""
     seen: dict[str, Artifact] = {}
@@ -223,7 +249,7 @@ def _pairs(pool: Artifact, labels: list[str]) -> tuple[int, int]:
     return asked, found
 
 
-def _reused(scores: Artifact) -> float:
+def reused(scores: Artifact) -> float:
     """Return pairs asked / pairs scored: what finding some of them saved. 1 where less than half
     were scored, from which nothing can be told."""
     usage = scores.cost()["usage"]

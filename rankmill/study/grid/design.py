@@ -23,9 +23,10 @@ from rankmill.study.grid.declared import (
     race_of,
     table_of,
 )
+from rankmill.study.prices import Prices, prices_of
 from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
 
-KEYS = ("axes", "only", "without", "budget", "race", "factors")
+KEYS = ("axes", "only", "without", "budget", "race", "factors", "prices")
 SAMPLER, LOSS = "sampler", "loss"  # the recipe's own axes
 _LONGEST = 90  # characters of a variant's name: aliases have 128
 
@@ -56,7 +57,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: `recipe` is the first variant's, which all share but for the keys of the axes."""
+    """A study: its variants share a recipe but for the keys of the axes. `text`: the recipe as it
+    was written, with what was set beside it."""
 
     where: str
     name: str
@@ -68,6 +70,8 @@ class Study:
     race: Race | None
     factors: Sequence[Factor]
     written: Mapping[str, Any]
+    prices: Prices = Prices()
+    text: str = ""
 
     @property
     def seeds(self) -> Sequence[int]:
@@ -135,6 +139,7 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
         race=race_of(said["race"], where) if "race" in said else None,
         factors=[],
         written={**data, STUDY: said} if said else data,
+        prices=prices_of(said.get("prices", {}), f"{where}: study.prices"),
     )
     return replace(study, factors=factors_of(said.get("factors", {}), study.levels, where))
 

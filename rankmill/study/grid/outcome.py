@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rankmill.study import words
-from rankmill.study.gains import Spent, seconds_of, spent_on
+from rankmill.study.gains import Spent, seconds_of, spent_along
+from rankmill.study.grid.answer.answer import ROLES, Answer
+from rankmill.study.grid.answer.theory import Predicted, predicted_of
 from rankmill.study.grid.budgets import unequal
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
-from rankmill.study.results import BM25, START, Trained
+from rankmill.study.results import BM25, START
 from rankmill.training.comparison import Comparison
 from rankmill.training.evaluation import Evaluation
-from rankmill.training.significance import t_interval
+from rankmill.training.significance import Interval, t_interval
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,8 +39,9 @@ class CellGain:
     """A cell on one domain: what its student would have cost alone, in processor and accelerator
     seconds, and what it gained over its untrained start.
 
-    `front`: no other cell of the domain has a larger mean gain for less or the same cost.
-    `below`: its difference from the best cell; None for the best.
+    `front`: no other cell of the domain gains more for less or the same cost, by the unit and the
+    baseline that decide (`Answer.shown`). `below`: its difference from the best cell; None for the
+    best.
     """
 
     cell: Cell
@@ -190,46 +193,128 @@ class StudyOutcome:
     # ---- cost ------------------------------------------------------------------------------------
 
     @cached_property
-    def costs(self) -> dict[int, dict[str, float]]:
-        """By cell the seconds of every phase and unit: its students alone, training per seed."""
-        return {
-            cell.number: {
-                f"{phase}_{unit}": getattr(self._spent(cell, unit), phase)
-                for phase in PHASES
-                for unit in UNITS
-            }
-            for cell in self.study.cells
-        }
+    def answer(self) -> Answer:
+        """Which cell to take, and the costs and gains that it rests on."""
+        return Answer(self.engine, self.panels)
+
+    @cached_property
+    def costs(self) -> dict[int, dict[str, Any]]:
+        """By cell the seconds of every phase and unit (its students alone, training per seed), then
+        what one student would have cost alone and what the cell is charged (docs/studies.md)."""
+        made, costs = {}, self.answer.costs
+        for cell in self.study.cells:
+            by_phase = {unit: self._spent(cell, unit) for unit in UNITS}
+            row = {f"{p}_{unit}": getattr(by_phase[unit], p) for p in PHASES for unit in UNITS}
+            charged = costs.charged[cell.number]
+            row |= costs.alone[cell.number].columns("alone") | charged.columns("charged")
+            for line in ("first_s", "overhead_s", "found_s", "saved_s"):
+                row[f"charged_{line}"] = charged.lines.get(line, 0.0)
+            row["currency"] = self.study.prices.currency or None
+            made[cell.number] = row
+        return made
 
     def _spent(self, cell: Cell, unit: str | None = None) -> Spent:
         def of(artifact: Artifact) -> float:
             return float(artifact.cost()[unit] or 0.0) if unit else seconds_of(artifact)
 
-        track = self.engine.tracks[cell.variant]
-        seeds = range(self.engine.trained[cell.number])
-        students = {track.recipe.seeds[p]: track.students[cell.number, p] for p in seeds}
-        system = track.pipeline.system(cell.sampler, cell.loss)
-        trained = Trained(system, cell.sampler, cell.loss, students)
-        return spent_on(track.recipe, track.results, trained, of)
+        return spent_along(self.answer.costs.way(cell), of)
 
     @cached_property
     def gains(self) -> list[CellGain]:
         """Every cell on every domain, cheapest first within a domain's judgements."""
-        spent = {cell.number: self._spent(cell) for cell in self.study.cells}
         rows = []
         for panel in self.panels:
-            best = float("-inf")
-            gained = {c.number: panel.against[c.number][START] for c in panel.cells}
-            for cell in sorted(
-                panel.cells,
-                key=lambda c: (spent[c.number].seconds, -gained[c.number].difference.mean),  # noqa: B023
-            ):
-                mean = gained[cell.number].difference.mean
-                below = panel.below_best.get(cell.number)
-                told = (cell, panel.domain, spent[cell.number], gained[cell.number], below)
-                rows.append(CellGain(*told, front=mean > best))
-                best = max(best, mean)
+            shown = {one.cell.number: one for one in self.answer.shown(panel)}
+            cells = [one.cell for one in shown.values()] or panel.cells
+            for cell in cells:
+                gained, below = panel.against[cell.number][START], panel.below_best.get(cell.number)
+                front = cell.number in shown and shown[cell.number].front
+                told = (cell, panel.domain, self._spent(cell), gained, below)
+                rows.append(CellGain(*told, front=front))
         return rows
+
+    @cached_property
+    def worth(self) -> pl.DataFrame:
+        """One row per cell, domain, baseline and unit of cost: gain, cost, gain per unit."""
+        import polars as pl
+
+        rows = [
+            {
+                **self._at(place, one.cell),
+                "against": AGAINST[role],
+                **_compared(one.gained),
+                "unit": one.unit.name,
+                "cost": one.cost,
+                **_rated(one.rate),
+                "front": one.front,
+                "verdict": one.verdict,
+            }
+            for (place, role, _), worths in self.answer.worths.items()
+            for one in worths
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    @cached_property
+    def steps(self) -> pl.DataFrame:
+        """One row per step along each frontier, from one cell (null: from doing without) to the
+        next dearer one."""
+        import polars as pl
+
+        rows = [
+            {
+                "study": self.study.name,
+                "domain": self.panels[place].domain,
+                "kind": self.panels[place].kind,
+                "measure": self.study.measures[0],
+                "against": AGAINST[role],
+                "before": one.before and one.before.name,
+                "after": one.after.name,
+                **_compared(one.gained),
+                "unit": one.unit.name,
+                "cost": one.cost,
+                **_rated(one.rate),
+                "verdict": one.verdict,
+            }
+            for (place, role, _), steps in self.answer.steps.items()
+            for one in steps
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def _at(self, place: int, cell: Cell) -> dict[str, Any]:
+        panel = self.panels[place]
+        row: dict[str, Any] = {"study": self.study.name, "cell": cell.name, **cell.levels}
+        return row | {
+            "domain": panel.domain,
+            "kind": panel.kind,
+            "measure": self.study.measures[0],
+        }
+
+    @cached_property
+    def charges(self) -> pl.DataFrame:
+        """What the study cost: one row per level of every axis, the parts of its cells together,
+        and one for all of it."""
+        import polars as pl
+
+        costs, rows = self.answer.costs, []
+        every = {
+            (axis, level): amount
+            for axis, levels in self.study.levels.items()
+            if len(levels) > 1 or axis == "sampler"
+            for level, amount in costs.charged_to(axis).items()
+        }
+        for (axis, level), amount in [*every.items(), (("study", self.study.name), costs.whole)]:
+            row: dict[str, Any] = {"study": self.study.name, "axis": axis, "level": level}
+            row |= amount.columns("charged")
+            for line in ("first_s", "overhead_s", "found_s", "saved_s"):
+                row[f"charged_{line}"] = amount.lines.get(line, 0.0)
+            rows.append(row | {"currency": self.study.prices.currency or None})
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    @cached_property
+    def predicted(self) -> list[Predicted]:
+        """The order of the designs by Theorem 2.1's terms beside the order observed, where Δ and H
+        were measured."""
+        return list(predicted_of(self.engine, self.panels))
 
     # ---- words -----------------------------------------------------------------------------------
 
@@ -274,7 +359,8 @@ class StudyOutcome:
         return said
 
     def lines(self) -> Iterator[str]:
-        """Yield what the command prints: cells by domain, cheapest first, then the notes."""
+        """Yield what the command prints: the answer, cells by domain, cheapest first, the notes."""
+        yield from self.answer.sentences()
         for panel in self.panels:
             yield f"{panel.title} ({panel.kind}), {self.study.measures[0]}, cheapest first:"
             mine = [g for g in self.gains if g.domain == panel.domain and g.cell in panel.cells]
@@ -298,14 +384,30 @@ class StudyOutcome:
         for number, stopped in self.engine.stopped.items():
             cell = self.study.cells[number]
             yield f"stopped after {stopped.after} seeds: {cell.name}; {self.why(cell)}"
-        for note in self.notes:
+        yield from self._rates()
+        for note in [*self.answer.caveats, *self.notes]:
             yield f"note: {note}"
+
+    def _rates(self) -> Iterator[str]:
+        """Yield gain per unit of cost, the cells of the frontier that decides."""
+        for panel in self.panels:
+            for one in (one for one in self.answer.shown(panel) if one.front):
+                yield (
+                    f"{panel.title}, frontier: {one.cell.name}, {one.unit.said(one.cost)}: "
+                    f"{one.rate.mean:+.4g} {self.study.measures[0]} per {one.unit.name} over "
+                    f"{ROLES[one.role]} ({words.between(one.rate, '+')}), {one.verdict}"
+                )
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
         return {
             "study": self.study.name,
             "seeds": list(self.study.seeds),
+            "answer": self.answer.as_json(),
+            "worth": self.worth.to_dicts(),
+            "steps": self.steps.to_dicts(),
+            "charges": self.charges.to_dicts(),
+            "predicted": [one.as_json() for one in self.predicted],
             "cells": self.cells.to_dicts(),
             "gains": [
                 {
@@ -364,3 +466,22 @@ _NOT_COMPARED: dict[str, float | None] = {
     for name in AGAINST.values()
     for end in ("", "_low", "_high", "_p_holm")
 }
+
+
+def _compared(compared: Comparison) -> dict[str, float | None]:
+    d = compared.difference
+    return {
+        "gain": d.mean,
+        "gain_low": d.low,
+        "gain_high": d.high,
+        "gain_p_holm": compared.p_adjusted,
+    }
+
+
+def _rated(rate: Interval) -> dict[str, Any]:
+    return {
+        "per_unit": rate.mean,
+        "per_unit_low": rate.low,
+        "per_unit_high": rate.high,
+        "no_interval_because": rate.reason,
+    }
