@@ -203,7 +203,7 @@ class StudyOutcome:
         what one student would have cost alone and what the cell is charged (docs/studies.md)."""
         made, costs = {}, self.answer.costs
         for cell in self.study.cells:
-            by_phase = {unit: self._spent(cell, unit) for unit in UNITS}
+            by_phase = {unit: self.spent(cell, unit) for unit in UNITS}
             row = {f"{p}_{unit}": getattr(by_phase[unit], p) for p in PHASES for unit in UNITS}
             charged = costs.charged[cell.number]
             row |= costs.alone[cell.number].columns("alone") | charged.columns("charged")
@@ -213,7 +213,10 @@ class StudyOutcome:
             made[cell.number] = row
         return made
 
-    def _spent(self, cell: Cell, unit: str | None = None) -> Spent:
+    def spent(self, cell: Cell, unit: str | None = None) -> Spent:
+        """Return what one student of a cell would have cost alone, by phase: seconds of processor
+        and accelerator, or of one line of the ledgers."""
+
         def of(artifact: Artifact) -> float:
             return float(artifact.cost()[unit] or 0.0) if unit else seconds_of(artifact)
 
@@ -229,7 +232,7 @@ class StudyOutcome:
             for cell in cells:
                 gained, below = panel.against[cell.number][START], panel.below_best.get(cell.number)
                 front = cell.number in shown and shown[cell.number].front
-                told = (cell, panel.domain, self._spent(cell), gained, below)
+                told = (cell, panel.domain, self.spent(cell), gained, below)
                 rows.append(CellGain(*told, front=front))
         return rows
 
@@ -315,6 +318,15 @@ class StudyOutcome:
         """The order of the designs by Theorem 2.1's terms beside the order observed, where Δ and H
         were measured."""
         return list(predicted_of(self.engine, self.panels))
+
+    @cached_property
+    def order(self) -> pl.DataFrame:
+        """One row per design, domain, measure and prediction: its term, how its students did, and
+        how far the two orders agree; no columns where nothing could be ordered."""
+        import polars as pl
+
+        rows = [row for one in self.predicted for row in one.rows()]
+        return pl.DataFrame(rows, infer_schema_length=None)
 
     # ---- words -----------------------------------------------------------------------------------
 

@@ -37,6 +37,31 @@ class Predicted:
         """Return it as plain values."""
         return {"domain": self.domain, "at": dict(self.others), **asdict(self.terms)}
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield a row per prediction and design; `agreement` is over all designs."""
+        terms, at = self.terms, ", ".join(f"{k} {v}" for k, v in self.others.items())
+        for kind, values in terms.predicted.items():
+            agreed = (terms.agreement or {}).get(kind)
+            for name, value in values.items():
+                yield {
+                    "domain": self.domain,
+                    "at": at,
+                    "measure": terms.measure,
+                    "prediction": kind,
+                    "design": name,
+                    "term": value,
+                    "rank": terms.orders[kind].index(name) + 1,
+                    "observed": (terms.observed or {}).get(name),
+                    "observed_rank": terms.orders["observed"].index(name) + 1,
+                    "kendall": agreed and agreed.kendall,
+                    "kendall_low": agreed and agreed.kendall_low,
+                    "kendall_high": agreed and agreed.kendall_high,
+                    "spearman": agreed and agreed.spearman,
+                    "spearman_low": agreed and agreed.spearman_low,
+                    "spearman_high": agreed and agreed.spearman_high,
+                    "too_few": terms.too_few,
+                }
+
 
 def predicted_of(engine: Engine, panels: Sequence[Panel]) -> Iterator[Predicted]:
     """Yield the orders, panel by panel, for every measure that is a risk and for the first one;
