@@ -12,6 +12,14 @@ import numpy as np
 from rankmill.study import words
 from rankmill.study.gains import Spent, seconds_of, spent_along
 from rankmill.study.grid.answer.answer import ROLES, Answer
+from rankmill.study.grid.answer.frames import (
+    AGAINST,
+    charged_columns,
+    charges_frame,
+    order_frame,
+    steps_frame,
+    worth_frame,
+)
 from rankmill.study.grid.answer.theory import Predicted, predicted_of
 from rankmill.study.grid.budgets import unequal
 from rankmill.study.grid.declared import COUNTED
@@ -19,10 +27,10 @@ from rankmill.study.grid.design import Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
-from rankmill.study.results import BM25, START
+from rankmill.study.results import START
 from rankmill.training.comparison import Comparison
 from rankmill.training.evaluation import Evaluation
-from rankmill.training.significance import Interval, t_interval
+from rankmill.training.significance import t_interval
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,7 +39,6 @@ if TYPE_CHECKING:
 
 PHASES = ("mining", "teacher", "groups", "training")
 UNITS = ("cpu_s", "gpu_s", "wall_s")
-AGAINST = {START: "start", BM25: "bm25"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +212,9 @@ class StudyOutcome:
         for cell in self.study.cells:
             by_phase = {unit: self.spent(cell, unit) for unit in UNITS}
             row = {f"{p}_{unit}": getattr(by_phase[unit], p) for p in PHASES for unit in UNITS}
-            charged = costs.charged[cell.number]
-            row |= costs.alone[cell.number].columns("alone") | charged.columns("charged")
-            for line in ("first_s", "overhead_s", "found_s", "saved_s"):
-                row[f"charged_{line}"] = charged.lines.get(line, 0.0)
-            row["currency"] = self.study.prices.currency or None
-            made[cell.number] = row
+            row |= costs.alone[cell.number].columns("alone")
+            charged = charged_columns(costs.charged[cell.number], self.study.prices.currency)
+            made[cell.number] = row | charged
         return made
 
     def spent(self, cell: Cell, unit: str | None = None) -> Spent:
@@ -239,79 +243,17 @@ class StudyOutcome:
     @cached_property
     def worth(self) -> pl.DataFrame:
         """One row per cell, domain, baseline and unit of cost: gain, cost, gain per unit."""
-        import polars as pl
-
-        rows = [
-            {
-                **self._at(place, one.cell),
-                "against": AGAINST[role],
-                **_compared(one.gained),
-                "unit": one.unit.name,
-                "cost": one.cost,
-                **_rated(one.rate),
-                "front": one.front,
-                "verdict": one.verdict,
-            }
-            for (place, role, _), worths in self.answer.worths.items()
-            for one in worths
-        ]
-        return pl.DataFrame(rows, infer_schema_length=None)
+        return worth_frame(self.answer)
 
     @cached_property
     def steps(self) -> pl.DataFrame:
-        """One row per step along each frontier, from one cell (null: from doing without) to the
-        next dearer one."""
-        import polars as pl
-
-        rows = [
-            {
-                "study": self.study.name,
-                "domain": self.panels[place].domain,
-                "kind": self.panels[place].kind,
-                "measure": self.study.measures[0],
-                "against": AGAINST[role],
-                "before": one.before and one.before.name,
-                "after": one.after.name,
-                **_compared(one.gained),
-                "unit": one.unit.name,
-                "cost": one.cost,
-                **_rated(one.rate),
-                "verdict": one.verdict,
-            }
-            for (place, role, _), steps in self.answer.steps.items()
-            for one in steps
-        ]
-        return pl.DataFrame(rows, infer_schema_length=None)
-
-    def _at(self, place: int, cell: Cell) -> dict[str, Any]:
-        panel = self.panels[place]
-        row: dict[str, Any] = {"study": self.study.name, "cell": cell.name, **cell.levels}
-        return row | {
-            "domain": panel.domain,
-            "kind": panel.kind,
-            "measure": self.study.measures[0],
-        }
+        """One row per step along each frontier."""
+        return steps_frame(self.answer)
 
     @cached_property
     def charges(self) -> pl.DataFrame:
-        """What the study cost: one row per level of every axis, the parts of its cells together,
-        and one for all of it."""
-        import polars as pl
-
-        costs, rows = self.answer.costs, []
-        every = {
-            (axis, level): amount
-            for axis, levels in self.study.levels.items()
-            if len(levels) > 1 or axis == "sampler"
-            for level, amount in costs.charged_to(axis).items()
-        }
-        for (axis, level), amount in [*every.items(), (("study", self.study.name), costs.whole)]:
-            row: dict[str, Any] = {"study": self.study.name, "axis": axis, "level": level}
-            row |= amount.columns("charged")
-            for line in ("first_s", "overhead_s", "found_s", "saved_s"):
-                row[f"charged_{line}"] = amount.lines.get(line, 0.0)
-            rows.append(row | {"currency": self.study.prices.currency or None})
-        return pl.DataFrame(rows, infer_schema_length=None)
+        """What the study cost: one row per level of every axis, and one for all of it."""
+        return charges_frame(self.answer)
 
     @cached_property
     def predicted(self) -> list[Predicted]:
@@ -321,12 +263,8 @@ class StudyOutcome:
 
     @cached_property
     def order(self) -> pl.DataFrame:
-        """One row per design, domain, measure and prediction: its term, how its students did, and
-        how far the two orders agree; no columns where nothing could be ordered."""
-        import polars as pl
-
-        rows = [row for one in self.predicted for row in one.rows()]
-        return pl.DataFrame(rows, infer_schema_length=None)
+        """One row per design, domain, measure and prediction; no columns where none is ordered."""
+        return order_frame(self.predicted)
 
     # ---- words -----------------------------------------------------------------------------------
 
@@ -478,22 +416,3 @@ _NOT_COMPARED: dict[str, float | None] = {
     for name in AGAINST.values()
     for end in ("", "_low", "_high", "_p_holm")
 }
-
-
-def _compared(compared: Comparison) -> dict[str, float | None]:
-    d = compared.difference
-    return {
-        "gain": d.mean,
-        "gain_low": d.low,
-        "gain_high": d.high,
-        "gain_p_holm": compared.p_adjusted,
-    }
-
-
-def _rated(rate: Interval) -> dict[str, Any]:
-    return {
-        "per_unit": rate.mean,
-        "per_unit_low": rate.low,
-        "per_unit_high": rate.high,
-        "no_interval_because": rate.reason,
-    }

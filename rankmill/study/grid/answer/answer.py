@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from rankmill.study.grid.answer.amounts import Amount, Unit, units_of
 from rankmill.study.grid.answer.costs import Costs
 from rankmill.study.grid.answer.worth import NOTABLE, Step, Worth, steps_of, worths_of
@@ -52,9 +54,9 @@ class Answer:
     def worths(self) -> dict[tuple[int, Role, str], list[Worth]]:
         """By place of the panel, baseline and key of the unit: every cell, cheapest first."""
         return {
-            (place, role, unit.key): worths_of(panel, role, unit, self.costs.by_seed)
-            for place, panel in enumerate(self.panels)
-            for role in ROLES
+            (place, role, unit.key): worths_of(panel, role, unit, gains, self.costs.by_seed)
+            for (place, role), gains in self._gains.items()
+            for panel in [self.panels[place]]
             for unit in self.units
         }
 
@@ -62,8 +64,23 @@ class Answer:
     def steps(self) -> dict[tuple[int, Role, str], list[Step]]:
         """The steps along each frontier, by the same keys."""
         return {
-            key: list(steps_of(self.panels[key[0]], worths, self.costs.by_seed))
-            for key, worths in self.worths.items()
+            (place, role, key): list(
+                steps_of(self.panels[place], worths, self._gains[place, role], self.costs.by_seed)
+            )
+            for (place, role, key), worths in self.worths.items()
+        }
+
+    @cached_property
+    def _gains(self) -> dict[tuple[int, Role], dict[int, np.ndarray]]:
+        """By place of the panel and baseline what cells that have it gain, [seeds, queries]."""
+        return {
+            (place, role): {
+                cell.number: panel.differences(cell, role)
+                for cell in panel.cells
+                if role in panel.against[cell.number]
+            }
+            for place, panel in enumerate(self.panels)
+            for role in ROLES
         }
 
     def role_of(self, panel: Panel) -> Role:

@@ -100,12 +100,15 @@ class Costs:
     @cached_property
     def charges(self) -> Charges:
         """What all of the study cost, and each cell's part of it, by line; cells by their names."""
-        pieces: dict[str, Artifact] = {}
-        for cell in self.study.cells:
-            pieces |= {one.fingerprint: one for one in self._all_of(cell)}
-        costs = {key: self._lines(one) for key, one in pieces.items()}
-        costs[_EVERYONES] = _summed(first_of(self._ledger(one)) for one in pieces.values())
-        return share_out(costs, self._uses(pieces))
+        costs = {key: self._lines(one) for key, one in self._pieces.items()}
+        costs[_EVERYONES] = _summed(map(self._first, self._pieces.values()))
+        return share_out(costs, self.uses)
+
+    @cached_property
+    def _pieces(self) -> dict[str, Artifact]:
+        """Every artifact behind the study by its fingerprint."""
+        every = (one for cell in self.study.cells for one in self._all_of(cell))
+        return {one.fingerprint: one for one in every}
 
     @cached_property
     def charged(self) -> dict[int, Amount]:
@@ -142,15 +145,25 @@ class Costs:
         """
         cost = self._ledger(artifact)
         lines = _summed([work_of(cost), overhead_of(cost)])
-        if artifact.fingerprint in self.engine.found:
-            lines["found_s"] = sum(lines.get(line, 0.0) for line in (*CPU, "gpu_s"))
+        lines |= self._found(artifact, lines)
         if artifact.kind == "scores":
             lines["saved_s"] = seconds_of(artifact) * (reused(artifact) - 1)
         return lines
 
-    def _uses(self, pieces: Mapping[str, Artifact]) -> dict[str, dict[str, float]]:
-        """Return by cell the pieces that it pays for, with its weight in each."""
-        uses = {cell.name: self._own(cell, pieces) for cell in self.study.cells}
+    def _first(self, artifact: Artifact) -> dict[str, float]:
+        """Return what of an artifact's cost is everyone's."""
+        lines = first_of(self._ledger(artifact))
+        return lines | self._found(artifact, lines)
+
+    def _found(self, artifact: Artifact, lines: Mapping[str, float]) -> dict[str, float]:
+        if artifact.fingerprint not in self.engine.found:
+            return {}
+        return {"found_s": sum(lines.get(line, 0.0) for line in (*CPU, "gpu_s"))}
+
+    @cached_property
+    def uses(self) -> dict[str, dict[str, float]]:
+        """By the name of a cell the artifacts that it pays for, with its weight in each."""
+        uses = {cell.name: self._own(cell) for cell in self.study.cells}
         taken = {key for used in uses.values() for key in used}
         for leads in (self._judging, self._all_of):  # what is left falls to whom it served
             more = {
@@ -158,15 +171,15 @@ class Costs:
                 for cell in self.study.cells
             }
             for name, keys in more.items():
-                uses[name] |= dict.fromkeys(keys & pieces.keys(), 1.0)
+                uses[name] |= dict.fromkeys(keys & self._pieces.keys(), 1.0)
             taken.update(*more.values())
         return uses
 
-    def _own(self, cell: Cell, pieces: Mapping[str, Artifact]) -> dict[str, float]:
+    def _own(self, cell: Cell) -> dict[str, float]:
         track = self.engine.tracks[cell.variant]
         results = replace(track.results, judged=self._judged(cell))
         used = used_by(self.way(cell), results, self._trained(cell))
-        return {key: weight for key, weight in used.items() if key in pieces}
+        return {key: weight for key, weight in used.items() if key in self._pieces}
 
     def _judged(self, cell: Cell) -> list[Judged]:
         track = self.engine.tracks[cell.variant]

@@ -94,11 +94,15 @@ def front_of(costs: Mapping[Key, float], gains: Mapping[Key, float]) -> list[Key
 
 
 def worths_of(
-    panel: Panel, role: Role, unit: Unit, by_seed: Mapping[int, Sequence[Amount]]
+    panel: Panel,
+    role: Role,
+    unit: Unit,
+    gains: Mapping[int, np.ndarray],
+    by_seed: Mapping[int, Sequence[Amount]],
 ) -> list[Worth]:
-    """Return every cell of a panel that has the baseline, cheapest first; `by_seed`: what each
-    student of a cell costs."""
-    cells = [cell for cell in panel.cells if role in panel.against[cell.number]]
+    """Return every cell of a panel that has the baseline, cheapest first; by cell `gains` over it,
+    [seeds, queries], and what each student costs."""
+    cells = [cell for cell in panel.cells if cell.number in gains]
     spent = {cell.number: _costs(unit, by_seed[cell.number]) for cell in cells}
     costs = {number: float(cost.mean()) for number, cost in spent.items()}
     gained = {cell.number: panel.against[cell.number][role] for cell in cells}
@@ -111,7 +115,7 @@ def worths_of(
             unit,
             costs[cell.number],
             gained[cell.number],
-            ratio_interval(panel.differences(cell, role), spent[cell.number]),
+            ratio_interval(gains[cell.number], spent[cell.number]),
             cell.number in front,
         )
         for cell in sorted(cells, key=lambda c: (costs[c.number], -means[c.number]))
@@ -119,7 +123,10 @@ def worths_of(
 
 
 def steps_of(
-    panel: Panel, worths: Sequence[Worth], by_seed: Mapping[int, Sequence[Amount]]
+    panel: Panel,
+    worths: Sequence[Worth],
+    gains: Mapping[int, np.ndarray],
+    by_seed: Mapping[int, Sequence[Amount]],
 ) -> Iterator[Step]:
     """Yield the steps along a frontier, the first from doing without; cells are paired over the
     seeds that both have."""
@@ -128,14 +135,13 @@ def steps_of(
         return
     role, unit = front[0].role, front[0].unit
     systems, pairs, tables = {}, [], []
-    tables_of = {one.cell.number: panel.differences(one.cell, role) for one in front}
     spent_on = {one.cell.number: _costs(unit, by_seed[one.cell.number]) for one in front}
     for place, one in enumerate(front):
-        after, cost = tables_of[one.cell.number], spent_on[one.cell.number]
+        after, cost = gains[one.cell.number], spent_on[one.cell.number]
         before, less = np.zeros_like(after), np.zeros_like(cost)
         if place:
             number = front[place - 1].cell.number
-            before, less = tables_of[number], spent_on[number]
+            before, less = gains[number], spent_on[number]
         seeds = min(len(after), len(before))
         name = f"{one.cell.number}"
         systems |= {name: after[:seeds], f"{_WITHOUT} {name}": before[:seeds]}
