@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rankmill.report import content
 from rankmill.report.page.words import number, seconds, signed, significant
-from rankmill.report.study_tables import Shown, Table, difference, levels_of, named
+from rankmill.report.study_tables import Shown, Table, difference, named
 from rankmill.study.grid.answer.amounts import Amount, Unit
 from rankmill.study.grid.answer.answer import ROLES, Answer
 from rankmill.study.grid.answer.worth import Worth
@@ -18,6 +18,8 @@ from rankmill.training.ordering import Terms
 from rankmill.training.significance import Interval
 
 UNKNOWN = "–"
+_WORTH, _COST = "Cost against gain", "What it cost"
+_ORDER = "The order that the theory predicts"
 _HOURS = {"gpu_hours": "GPU time", "cpu_hours": "CPU time"}
 
 
@@ -35,12 +37,12 @@ def _picture(outcome: StudyOutcome, panel: Panel) -> content.CostPicture:
     shown = outcome.answer.shown(panel)
     unit, role = shown[0].unit, shown[0].role
     scale, name = _scaled(unit, max(one.cost for one in shown))
-    several = levels_of(outcome.study)
+    several = outcome.study.varied
     colors = "sampler" if "sampler" in several else several[0]
     others = [axis for axis in several if axis != colors]
     spots = [
         content.Spot(
-            one.cell.name,
+            outcome.study.short(one.cell),
             scale * one.cost,
             _of(one.gained.difference),
             one.cell.levels[colors],
@@ -94,7 +96,7 @@ def effect_bars(outcome: StudyOutcome) -> Iterator[content.EffectBars]:
 
 
 def _at(outcome: StudyOutcome, domain: str, others: Mapping[str, str]) -> str:
-    several = [level for axis, level in others.items() if axis in levels_of(outcome.study)]
+    several = [level for axis, level in others.items() if axis in outcome.study.varied]
     return ", ".join(dict.fromkeys([domain, *several]))
 
 
@@ -125,7 +127,7 @@ def _worth(outcome: StudyOutcome, place: int, role: Role) -> Table:
         {one.cell.number: one for one in answer.worths[place, role, unit.key]}
         for unit in answer.units
     ]
-    axes = levels_of(outcome.study)
+    axes = outcome.study.varied
     columns = [*axes, *(unit.title for unit in answer.units), f"gain over {ROLES[role]}"]
     columns += [f"gain per {unit.name}" for unit in answer.units]
     columns += ["frontier", "the gain", "beside the best"]
@@ -143,9 +145,8 @@ def _worth(outcome: StudyOutcome, place: int, role: Role) -> Table:
         "is in it. On the frontier is whom no cell beats for less or the same cost, by the means; "
         "what tests say stands beside it."
     )
-    return Table(
-        f"Cost against gain over {ROLES[role]}, {panel.title}", columns, rows, len(axes), say
-    )
+    title = f"Cost against gain over {ROLES[role]}, {panel.title}"
+    return Table(title, columns, rows, len(axes), say, _WORTH)
 
 
 def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
@@ -156,8 +157,8 @@ def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
     columns = ["from", "to", f"{unit.title} more", "gain more", f"per {unit.name}", "verdict"]
     rows = [
         [
-            one.before.name if one.before else f"nothing: {ROLES[role]}",
-            one.after.name,
+            answer.study.short(one.before) if one.before else f"nothing: {ROLES[role]}",
+            answer.study.short(one.after),
             Shown(unit.said(one.cost), one.cost),
             difference(one.gained),
             _rate(one.rate),
@@ -170,7 +171,7 @@ def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
         "seeds, p after Holm over the steps. A step that is not distinguishable is not shown to be "
         "worth its cost."
     )
-    yield Table(f"Steps along the frontier, {panel.title}", columns, rows, 2, say)
+    yield Table(f"Steps along the frontier, {panel.title}", columns, rows, 2, say, _WORTH)
 
 
 def _cost(one: Worth) -> str:
@@ -193,7 +194,7 @@ def cost_tables(outcome: StudyOutcome) -> Iterator[Table]:
 
 
 def _alone(outcome: StudyOutcome) -> Table:
-    costs, axes = outcome.answer.costs, levels_of(outcome.study)
+    costs, axes = outcome.answer.costs, outcome.study.varied
     phases = ("mining", "teacher", "groups", "training")
     found = _Columns(list(costs.alone.values()), outcome.study.prices.currency)
     charged = _Columns(list(costs.charged.values()), outcome.study.prices.currency)
@@ -215,14 +216,15 @@ def _alone(outcome: StudyOutcome) -> Table:
         "and accelerator, without compiling, imports and overhead. Charged is the cell’s part of "
         f"what the study cost, shared work split among its users. {found.say}"
     )
-    return Table("What a student of each cell costs alone", columns, rows, len(axes), say.strip())
+    title = "What a student of each cell costs alone"
+    return Table(title, columns, rows, len(axes), say.strip(), _COST)
 
 
 def _charged(outcome: StudyOutcome) -> Table:
     costs, study = outcome.answer.costs, outcome.study
     every = {
         (axis, level): amount_
-        for axis in levels_of(study)
+        for axis in study.varied
         for level, amount_ in costs.charged_to(axis).items()
     }
     every["all", "the study"] = costs.whole
@@ -242,7 +244,8 @@ def _charged(outcome: StudyOutcome) -> Table:
         "are shared by all. Found is what the workspace held before this command, and would have "
         f"cost.{more} {found.say}"
     )
-    return Table("Who pays for what the study cost", columns, rows, 2, say.strip())
+    title = "Who pays for what the study cost"
+    return Table(title, columns, rows, 2, say.strip(), _COST)
 
 
 class _Columns:
@@ -306,9 +309,10 @@ def order_tables(outcome: StudyOutcome) -> Iterator[Table]:
                 row.append(Shown(f"{number(values[name])}, {rank}.", values[name]))
             rows.append(row)
         at = _at(outcome, one.domain, one.others)
-        title = f"The order that the theory predicts, {at}, {terms.measure}"
+        title = f"{_ORDER}, {at}, {terms.measure}"
         columns = ["groups of", "Δ", "H, bits", f"n, {terms.n}", *terms.predicted]
-        yield Table(title, [*columns, str(terms.measure)], rows, 1, _agreement(terms))
+        columns.append(str(terms.measure))
+        yield Table(title, columns, rows, 1, _agreement(terms), _ORDER)
 
 
 def _agreement(terms: Terms) -> str:

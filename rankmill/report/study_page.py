@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from html import escape
+from itertools import groupby
 
 from rankmill.report.page import tables
 from rankmill.report.page.frame import framed
@@ -66,15 +67,19 @@ def _answer(report: StudyReport) -> str:
 
 
 def _of_tables(report: StudyReport) -> list[tuple[str, str]]:
-    """Return a section per table; pictures stand where they belong."""
+    """Return a section per group of tables; pictures stand where they belong."""
     sections = []
     if len(report.costs) > 1:
         more = [cost_picture(one) for one in report.costs[1:]]
         body = cost_legend(report.costs[1]) + panels("c", more)
         sections.append(("Gain against cost on the other sets", body))
-    for table in report.tables:
-        before = _effects(report) if table.title == _EFFECTS else ""
-        sections.append((table.title, before + _table(table)))
+    for name, found in groupby(report.tables, key=lambda table: table.group or table.title):
+        body, said = _effects(report) if name == _EFFECTS else "", ""
+        for table in found:
+            body += f"<h3>{escape(table.title)}</h3>\n" if table.title != name else ""
+            body += _table(table, say=table.say if table.say != said else "")
+            said = table.say
+        sections.append((name, body))
     return sections
 
 
@@ -87,14 +92,14 @@ def _effects(report: StudyReport) -> str:
     return legend(look.items()) + panels("f", pictures)
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, say: str) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in table.columns[: table.heads])
     head += "".join(
         f'<th class="number">{escape(text)}</th>' for text in table.columns[table.heads :]
     )
     rows = [f"<tr>{_cells(row, table.heads)}</tr>" for row in table.rows]
-    say = f'<p class="say">{escape(table.say)}</p>\n' if table.say else ""
-    return say + tables.table(f"<tr>{head}</tr>", rows, sorts=len(table.rows) > 1)
+    said = f'<p class="say">{escape(say)}</p>\n' if say else ""
+    return said + tables.table(f"<tr>{head}</tr>", rows, sorts=len(table.rows) > 1)
 
 
 def _cells(texts: Sequence[str], heads: int) -> str:

@@ -26,24 +26,22 @@ class Shown(str):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of texts; the first `heads` columns name a row, the others are numbers."""
+    """A table of texts; the first `heads` columns name a row, the others are numbers.
+
+    `group`: the section that it stands in, with others; empty: one of its own.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     heads: int = 1
     say: str = ""
-
-
-def levels_of(study: Study) -> list[str]:
-    """Return the axes that have more than one level: a single one tells no row apart."""
-    several = [axis for axis, levels in study.levels.items() if len(levels) > 1]
-    return several or ["sampler"]
+    group: str = ""
 
 
 def named(study: Study, cell: Cell) -> list[str]:
     """Return the levels that name a cell's row."""
-    return [cell.levels[axis] for axis in levels_of(study)]
+    return [cell.levels[axis] for axis in study.varied]
 
 
 def interval(found: Interval, *, sign: bool = False) -> str:

@@ -19,7 +19,7 @@ from rankmill.report.study_answer import (
     order_tables,
     worth_tables,
 )
-from rankmill.report.study_tables import Table, difference, interval, levels_of, named
+from rankmill.report.study_tables import Table, difference, interval, named
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel
@@ -117,7 +117,7 @@ def _environment(outcome: StudyOutcome) -> dict[str, str]:
 
 
 def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
-    measures, axes = outcome.study.measures, levels_of(outcome.study)
+    measures, axes = outcome.study.measures, outcome.study.varied
     rows = []
     for cell in panel.cells:
         values = panel.values(cell, measures[0])
@@ -137,7 +137,8 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
         "Means with 95 % intervals; differences are paired over queries and seeds. p is after "
         "Holm: those from the start and BM25 are one family, those from the best another."
     )
-    return Table(f"{panel.title} ({panel.kind})", columns, rows, len(axes), say)
+    title = f"{panel.title} ({panel.kind})"
+    return Table(title, columns, rows, len(axes), say, "How the cells stand")
 
 
 def _effects(outcome: StudyOutcome) -> Iterator[Table]:
@@ -164,7 +165,7 @@ def _budgets(outcome: StudyOutcome) -> Table:
         seen = outcome.engine.seen[cell.number]
         counts = ([one[name] for one in seen] for name in COUNTED)
         rows.append([*named(outcome.study, cell), *(_range(every) for every in counts)])
-    axes = levels_of(outcome.study)
+    axes = outcome.study.varied
     columns = [*axes, *(name.replace("_", " ") for name in COUNTED)]
     declared = outcome.study.budget.declared
     said = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in declared.items())
@@ -209,6 +210,6 @@ def _roots(outcome: StudyOutcome) -> Table:
             seed = str(track.recipe.seeds[place])
             hashes = (groups.root_hash[:16], student.root_hash[:16])
             rows.append([*named(outcome.study, cell), seed, *hashes])
-    axes = levels_of(outcome.study)
+    axes = outcome.study.varied
     say = "Equal root hashes mean equal data, byte for byte; the whole ones are in cells.parquet."
     return Table("Root hashes", [*axes, "seed", "groups", "student"], rows, len(axes), say)

@@ -14,6 +14,7 @@ main { max-width: 1040px; margin: 0 auto; padding: 48px 24px 96px; }
 header { border-bottom: 1px solid var(--line); padding-bottom: 28px; margin-bottom: 8px; }
 h1 { font-size: 34px; line-height: 1.2; letter-spacing: -0.018em; margin: 0 0 14px; }
 h2 { font-size: 22px; letter-spacing: -0.01em; line-height: 1.3; margin: 56px 0 6px; }
+section > h3 { font-size: 16px; line-height: 1.35; margin: 28px 0 4px; }
 p { margin: 0 0 12px; max-width: 68ch; }
 p.lead { font-size: 18px; line-height: 1.5; }
 p.say { color: var(--soft); margin-bottom: 16px; }

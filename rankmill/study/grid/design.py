@@ -88,6 +88,16 @@ class Study:
         return {axis: list(levels) for axis, levels in made.items()}
 
     @property
+    def varied(self) -> list[str]:
+        """Axes that have more than one level: a single one tells no cell apart."""
+        several = [axis for axis, levels in self.levels.items() if len(levels) > 1]
+        return several or [SAMPLER]
+
+    def short(self, cell: Cell) -> str:
+        """Return a cell's name by the axes that are varied."""
+        return ", ".join(cell.levels[axis] for axis in self.varied)
+
+    @property
     def measures(self) -> list[str]:
         """What every variant measures; the first is tested."""
         return self.variants[0].recipe.measured

@@ -150,66 +150,67 @@ class Answer:
         """Return the answer in three sentences; `write` writes a signed number."""
         return [self._gain(write), self._cheapest(write), self._more(write)]
 
+    def name(self, cell: Cell) -> str:
+        """Return what sentences call a cell."""
+        return f"“{self.study.short(cell)}”"
+
     def _gain(self, write: Write) -> str:
         best, judge = self.best, self.judge
         against = judge.against[best.number]
         cost = self.cost_of(self.costs.alone[best.number])
-        over = " and ".join(
-            f"{_difference(against[role], write)} over {name}"
-            for role, name in ROLES.items()
-            if role in against
-        )
-        start = against[START]
-        on = f"best on {self.chooser.title}"
+        named = {role: name for role, name in ROLES.items() if role in against}
+        told = {role: _difference(against[role], write) for role in named}
+        on = f"{self.name(best)} is best on {self.chooser.title}"
         where = f"on {judge.title} it" if judge is not self.chooser else "it"
-        if _told(start) and start.difference.mean > 0:
-            return f"{best.name} is {on}: {where} gains {over} in {self.measure}, for {cost} alone."
+        if _told(against[START]) and against[START].difference.mean > 0:
+            over = " and ".join(f"{told[role]} over {name}" for role, name in named.items())
+            return f"{on}: {where} gains {over} in {self.measure}; one student costs {cost}."
+        away = " and ".join(f"{told[role]} from {name}" for role, name in named.items())
         return (
-            f"No gain is shown: {best.name} is {on}, but {where} differs by {over} in "
-            f"{self.measure}, for {cost} alone."
+            f"No gain is shown: {on}, but {where} differs by {away} in {self.measure}; one student "
+            f"costs {cost}."
         )
 
     def _cheapest(self, write: Write) -> str:
-        best, judge, others = self.best, self.judge, len(self.chooser.cells) - 1
+        best, others = self.best, len(self.chooser.cells) - 1
         if not others:
             return "There is no other cell to compare it with."
         if not self.ties:
             said = "the other cell is" if others == 1 else f"all {others} other cells are"
             return f"By the tests {said} below it."
-        count = len(self.ties)
-        tied = f"{count} of the {others} other cells" if others > 1 else "The other cell"
-        said = f"{tied} cannot be told apart from it"
-        cheap = self.ties[0]
+        tied = f"{len(self.ties)} of the {others} other cells" if others > 1 else "The other cell"
+        said, cheap = f"{tied} cannot be told apart from it", self.ties[0]
         if not self.units or self._cost(cheap) >= self._cost(best):
-            return f"{said}; none of them is cheaper."
+            return f"{said}, and {'is not' if others == 1 else 'none of them is'} cheaper."
         cost = self.cost_of(self.costs.alone[cheap.number])
-        lead = "it" if others == 1 else f"the cheapest, {cheap.name},"
-        gained = judge.against[cheap.number].get(START)
-        gains = f" and gains {_difference(gained, write)} over {ROLES[START]}" if gained else ""
+        lead = self.name(cheap) if others == 1 else f"the cheapest, {self.name(cheap)},"
+        gained = _difference(self.judge.against[cheap.number][START], write)
         share = self._cost(cheap) / self._cost(best)
-        return f"{said}; {lead} costs {cost}, {share:.0%} as much,{gains}."
+        return f"{said}; {lead} costs {share:.0%} of it, {cost}, and gains {gained}."
 
     def _more(self, write: Write) -> str:
-        steps = [one for one in self.stepped(self.judge) if one.before is not None]
         if not self.units:
-            return "No cost is known: the ledgers of this study are missing."
-        if not steps:
-            cell = self.stepped(self.judge)[0].after
-            return f"No cell that costs more than {cell.name} gains more on {self.judge.title}."
-        paid = [one for one in steps if one.told_apart and one.gained.difference.mean > 0]
-        said = f"{len(steps)} step{'s' if len(steps) > 1 else ''}"
+            return "No cost is known: ledgers of this study are missing."
+        steps = self.stepped(self.judge)
+        title, cheapest = self.judge.title, steps[0].after
+        if len(steps) == 1:
+            return f"No cell that costs more than {self.name(cheapest)} gains more on {title}."
+        further = steps[1:]
+        paid = [one for one in further if one.told_apart and one.gained.difference.mean > 0]
         if not paid:
+            said = "one step" if len(further) == 1 else f"{len(further)} steps"
+            none = "which" if len(further) == 1 else "none of which"
+            apart = "is not" if len(further) == 1 else "is"
             return (
-                f"Paying more is not shown to gain more: of {said} along the frontier of cost and "
-                f"gain on {self.judge.title}, none is distinguishable."
+                f"Paying more than {self.name(cheapest)} is not shown to gain more on {title}: the "
+                f"frontier has {said} to dearer cells, {none} {apart} distinguishable."
             )
         last = paid[-1]
         assert last.before is not None
-        more = last.unit.said(last.cost)
         return (
-            f"Paying more gains more in {len(paid)} of {said} along the frontier on "
-            f"{self.judge.title}; the last such, from {last.before.name} to {last.after.name}, "
-            f"adds {_difference(last.gained, write)} for {more} more."
+            f"Paying more gains more on {title} in {len(paid)} of {len(further)} steps along the "
+            f"frontier; the last such, from {self.name(last.before)} to {self.name(last.after)}, "
+            f"adds {_difference(last.gained, write)} for {last.unit.said(last.cost)} more."
         )
 
     @cached_property
