@@ -149,7 +149,8 @@ def study(
 
     `overrides` are texts such as "train.documents=20000"; `to` is a folder for the report and every
     number. The result has them as polars frames, such as `cells`, `queries` and `worth`, and the
-    findings: `answer`, `gains`, `effects`, `notes`. Raises UsageError, before any data is read, for what cannot work.
+    findings: `answer`, `gains`, `effects`, `notes`. Raises UsageError, before any data is read, for
+    what cannot work.
     """
     from rankmill.report.study_files import write_study
     from rankmill.study.grid import load_study, run_study

@@ -186,7 +186,10 @@ class Answer:
         lead = self.name(cheap) if others == 1 else f"the cheapest, {self.name(cheap)},"
         gained = _difference(self.judge.against[cheap.number][START], write)
         share = self._cost(cheap) / self._cost(best)
-        return f"{said}; {lead} costs {share:.0%} of it, {cost}, and gains {gained}."
+        return (
+            f"{said}; {lead} costs {cost}, {share:.0%} as much, and gains {gained} over "
+            f"{ROLES[START]}."
+        )
 
     def _more(self, write: Write) -> str:
         if not self.units:
@@ -229,6 +232,7 @@ class Answer:
         )
         if self.chooser is judge:
             yield "The best cell is named by the queries that judge it, which flatters it."
+        yield "The frontier is drawn by the means of the queries that test its steps."
         if self.role_of(judge) == BM25:
             yield (
                 "Cells begin at different untrained students, so the frontier is that of the gain "
@@ -277,5 +281,5 @@ def _difference(compared: Comparison, write: Write) -> str:
     d = compared.difference
     if d.low is None or d.high is None:
         return f"{write(d.mean)} ({d.reason})"
-    doubt = "" if _told(compared) else ", not distinguishable from 0"
+    doubt = "" if _told(compared) else ", not distinguishable from 0 after Holm"
     return f"{write(d.mean)} ({write(d.low)} to {write(d.high)}{doubt})"

@@ -171,6 +171,6 @@ def _rate(table: np.ndarray, cost: np.ndarray) -> Interval:
 
 def _costs(unit: Unit, amounts: Sequence[Amount]) -> np.ndarray:
     """Return what each seed's student costs, float64 [seeds]."""
-    values = [unit.of(one) for one in amounts]
-    assert None not in values
+    values = [value for one in amounts if (value := unit.of(one)) is not None]
+    assert len(values) == len(amounts)
     return np.asarray(values, np.float64)
