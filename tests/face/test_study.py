@@ -21,6 +21,7 @@ import rankmill as rm
 from rankmill.mining.actors import INLINE
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
+from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.study_values import report_of
@@ -228,6 +229,31 @@ def test_alone_is_the_sum_of_the_phases(made):
             phases = ("mining", "teacher", "groups", "training")
             together = sum(row[f"{phase}_{unit}"] for phase in phases)
             assert row[f"alone_{unit}"] == pytest.approx(together)
+
+
+def test_alone_is_what_one_way_to_one_student_took(made):
+    for cell in made.study.cells:
+        track = made.engine.tracks[cell.variant]
+        run = track.results.runs[cell.sampler]
+        label = Run(run).label
+        asked = found = 0
+        for table in track.results.pool.tables():
+            for row in table.to_pylist():
+                ranks = {name: row[name] for name in row if name.startswith("rank[")}
+                for place in range(len(ranks[f"rank[{label}]"])):
+                    by = [name for name, rank in ranks.items() if rank[place] > 0]
+                    asked += 1
+                    found += f"rank[{label}]" in by or not by
+        mined = sum(
+            one.cost()["cpu_s"]
+            for one in [run, *(run.input(role) for role in run.inputs)]
+            if one.kind not in ("corpus", "queries", "qrels", "collection")
+        )
+        students = [track.students[cell.number, place].cost()["cpu_s"] for place in (0, 1)]
+        by_hand = mined + track.results.scores.cost()["cpu_s"] * found / asked
+        by_hand += track.results.groups[cell.sampler].cost()["cpu_s"] + sum(students) / 2
+        row = made.cells.filter(pl.col("cell") == cell.name).to_dicts()[0]
+        assert row["alone_cpu_s"] == pytest.approx(by_hand)
 
 
 def test_found_work_would_have_cost_what_it_cost(made):
