@@ -6,7 +6,7 @@ One self-contained file. The script sorts tables; the page says everything witho
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
 
@@ -93,18 +93,31 @@ def _effects(report: StudyReport) -> str:
 
 
 def _table(table: Table, say: str) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in table.columns[: table.heads])
-    head += "".join(
-        f'<th class="number">{escape(text)}</th>' for text in table.columns[table.heads :]
+    """Return a table; columns of numbers stand to the right, those of words wrap."""
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    numbers = [
+        place >= table.heads and any(map(_is_number, column))
+        for place, column in enumerate(columns)
+    ]
+    head = "".join(
+        f'<th class="number">{escape(text)}</th>' if right else f"<th>{escape(text)}</th>"
+        for text, right in zip(table.columns, numbers, strict=True)
     )
-    rows = [f"<tr>{_cells(row, table.heads)}</tr>" for row in table.rows]
+    rows = [f"<tr>{''.join(_cells(row, table.heads, numbers))}</tr>" for row in table.rows]
     said = f'<p class="say">{escape(say)}</p>\n' if say else ""
     return said + tables.table(f"<tr>{head}</tr>", rows, sorts=len(table.rows) > 1)
 
 
-def _cells(texts: Sequence[str], heads: int) -> str:
-    names = (f"<th>{escape(text)}</th>" for text in texts[:heads])
-    return "".join((*names, *map(_number, texts[heads:])))
+def _is_number(text: str) -> bool:
+    return isinstance(text, Shown) or text[:1].isdigit()
+
+
+def _cells(row: Sequence[str], heads: int, numbers: Sequence[bool]) -> Iterator[str]:
+    for place, text in enumerate(row):
+        if place < heads:
+            yield f"<th>{escape(text)}</th>"
+        else:
+            yield _number(text) if numbers[place] else f"<td>{escape(text)}</td>"
 
 
 def _number(text: str) -> str:

@@ -44,7 +44,7 @@ def cost_picture(shown: CostPicture, height: float = 3.5) -> Picture:
         axes.margins(y=0.08)
         axes.set_xlabel(wrapped(f"{shown.cost} of one student alone, {shown.unit}", 48))
         axes.set_ylabel(wrapped(f"gain in {shown.measure} over {shown.over}"))
-    names = ", ".join(spot.name for spot in front)
+    names = "; ".join(spot.name for spot in front)
     picture.remark = (
         "Bars: 95 % intervals. Dashed line: no gain. Grey steps join the frontier, cells that no "
         f"other beats for less, by the means: {names}."
@@ -115,8 +115,7 @@ def crossing_picture(shown: Crossing, lines: dict[str, Look]) -> Picture:
     with panel(
         shown.title,
         f"{shown.measure} by {shown.across} and {shown.lines}: {said}.",
-        3.6,
-        2.9,
+        height=2.9,
         adapts=True,
     ) as (picture, axes):
         for place, (name, look) in enumerate(lines.items()):
@@ -148,8 +147,7 @@ def effect_bars(shown: EffectBars) -> Picture:
     with panel(
         shown.title,
         f"Effects on {shown.measure}: {said}.",
-        3.6,
-        0.75 + 0.42 * max(len(rows), 3),
+        height=0.75 + 0.42 * max(len(rows), 3),
         adapts=True,
     ) as (picture, axes):
         axes.axvline(0, color=OTHER, lw=1, ls=(0, (4, 2)), zorder=1)
@@ -157,7 +155,7 @@ def effect_bars(shown: EffectBars) -> Picture:
             if effect.low is not None and effect.high is not None:
                 axes.plot((effect.low, effect.high), (row, row), color=INK, lw=1.6)
             axes.plot(effect.value, row, "o", ms=6, color=INK, zorder=5)
-        axes.set_yticks(range(len(rows)), [wrapped(name, 22) for name, _ in rows], color=INK)
+        axes.set_yticks(range(len(rows)), [wrapped(name, 30) for name, _ in rows], color=INK)
         axes.tick_params(axis="y", labelsize=8.5)
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.grid(axis="y", visible=False)

@@ -48,7 +48,8 @@ th, td { padding: 8px 12px; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 500; font-size: 13px; vertical-align: bottom;
   border-bottom: 1px solid var(--rule); }
-tbody th { font-weight: 500; min-width: 11em; }
+tbody th { font-weight: 500; min-width: 11em; } tbody th + th { min-width: 0; }
+.panels + .say { margin-top: 20px; }
 th:first-child { padding-left: 0; } td:last-child, th:last-child { padding-right: 0; }
 th.number { text-align: right; } td.number { text-align: right; white-space: nowrap; }
 caption { text-align: left; font-size: 15px; font-weight: 600; padding: 20px 0 2px; }
@@ -68,7 +69,7 @@ ul { padding-left: 20px; max-width: 68ch; } li { margin-bottom: 6px; }
 .chip { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 8px; }
 .answer { align-items: start; margin-top: 18px; }
 .answer ol { margin: 0 0 12px; padding-left: 22px; max-width: 68ch; }
-.answer li { font-size: 17px; line-height: 1.5; margin-bottom: 10px; }
+.answer ol li { font-size: 17px; line-height: 1.5; margin-bottom: 10px; }
 .caveats { color: var(--soft); font-size: 13.5px; line-height: 1.45; }
 .caveats li { margin-bottom: 4px; }
 .marks svg { width: 12px; height: 12px; }
