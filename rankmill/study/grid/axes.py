@@ -31,6 +31,12 @@ RESERVED = frozenset(  # columns of the results (outcome.py), which axes stand b
     documents_seen unique_pairs_seen positives_seen queries_seen
     mining_cpu_s mining_gpu_s mining_wall_s teacher_cpu_s teacher_gpu_s teacher_wall_s
     groups_cpu_s groups_gpu_s groups_wall_s training_cpu_s training_gpu_s training_wall_s
+    alone_cpu_s alone_gpu_s alone_wall_s alone_joules alone_energy alone_money alone_money_without
+    alone_grams_co2e charged_cpu_s charged_gpu_s charged_wall_s charged_joules charged_energy
+    charged_money charged_money_without charged_grams_co2e charged_first_s charged_overhead_s
+    charged_found_s charged_saved_s currency
+    against gain gain_low gain_high gain_p_holm unit cost per_unit per_unit_low per_unit_high
+    no_interval_because front verdict
     stopped stopped_after_seeds stopped_because groups_root student_root evaluation_root
     training_seed system query_id value
     """.split()

@@ -23,9 +23,10 @@ from rankmill.study.grid.declared import (
     race_of,
     table_of,
 )
+from rankmill.study.prices import Prices, prices_of
 from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
 
-KEYS = ("axes", "only", "without", "budget", "race", "factors")
+KEYS = ("axes", "only", "without", "budget", "race", "factors", "prices")
 SAMPLER, LOSS = "sampler", "loss"  # the recipe's own axes
 _LONGEST = 90  # characters of a variant's name: aliases have 128
 
@@ -56,7 +57,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: `recipe` is the first variant's, which all share but for the keys of the axes."""
+    """A study: its variants share a recipe but for the keys of the axes. `text`: the recipe as it
+    was written, with what was set beside it."""
 
     where: str
     name: str
@@ -68,6 +70,8 @@ class Study:
     race: Race | None
     factors: Sequence[Factor]
     written: Mapping[str, Any]
+    prices: Prices = Prices()
+    text: str = ""
 
     @property
     def seeds(self) -> Sequence[int]:
@@ -82,6 +86,16 @@ class Study:
             for axis, level in cell.levels.items():
                 made.setdefault(axis, {})[level] = None
         return {axis: list(levels) for axis, levels in made.items()}
+
+    @property
+    def varied(self) -> list[str]:
+        """Axes that have more than one level: a single one tells no cell apart."""
+        several = [axis for axis, levels in self.levels.items() if len(levels) > 1]
+        return several or [SAMPLER]
+
+    def short(self, cell: Cell) -> str:
+        """Return a cell's name by the axes that are varied."""
+        return ", ".join(cell.levels[axis] for axis in self.varied)
 
     @property
     def measures(self) -> list[str]:
@@ -135,6 +149,7 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
         race=race_of(said["race"], where) if "race" in said else None,
         factors=[],
         written={**data, STUDY: said} if said else data,
+        prices=prices_of(said.get("prices", {}), f"{where}: study.prices"),
     )
     return replace(study, factors=factors_of(said.get("factors", {}), study.levels, where))
 

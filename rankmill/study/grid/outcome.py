@@ -10,14 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rankmill.study import words
-from rankmill.study.gains import Spent, seconds_of, spent_on
+from rankmill.study.gains import Spent, seconds_of, spent_along
+from rankmill.study.grid.answer.answer import ROLES, Answer
+from rankmill.study.grid.answer.frames import (
+    AGAINST,
+    charged_columns,
+    charges_frame,
+    order_frame,
+    steps_frame,
+    worth_frame,
+)
+from rankmill.study.grid.answer.theory import Predicted, predicted_of
 from rankmill.study.grid.budgets import unequal
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
-from rankmill.study.results import BM25, START, Trained
+from rankmill.study.results import START
 from rankmill.training.comparison import Comparison
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval
@@ -29,7 +39,6 @@ if TYPE_CHECKING:
 
 PHASES = ("mining", "teacher", "groups", "training")
 UNITS = ("cpu_s", "gpu_s", "wall_s")
-AGAINST = {START: "start", BM25: "bm25"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +46,9 @@ class CellGain:
     """A cell on one domain: what its student would have cost alone, in processor and accelerator
     seconds, and what it gained over its untrained start.
 
-    `front`: no other cell of the domain has a larger mean gain for less or the same cost.
-    `below`: its difference from the best cell; None for the best.
+    `front`: no other cell of the domain gains more for less or the same cost, by the unit and the
+    baseline that decide (`Answer.shown`). `below`: its difference from the best cell; None for the
+    best.
     """
 
     cell: Cell
@@ -192,46 +202,71 @@ class StudyOutcome:
     # ---- cost ------------------------------------------------------------------------------------
 
     @cached_property
-    def costs(self) -> dict[int, dict[str, float]]:
-        """By cell the seconds of every phase and unit: its students alone, training per seed."""
-        return {
-            cell.number: {
-                f"{phase}_{unit}": getattr(self._spent(cell, unit), phase)
-                for phase in PHASES
-                for unit in UNITS
-            }
-            for cell in self.study.cells
-        }
+    def answer(self) -> Answer:
+        """Which cell to take, and the costs and gains that it rests on."""
+        return Answer(self.engine, self.panels)
 
-    def _spent(self, cell: Cell, unit: str | None = None) -> Spent:
+    @cached_property
+    def costs(self) -> dict[int, dict[str, Any]]:
+        """By cell the seconds of every phase and unit (its students alone, training per seed), then
+        what one student would have cost alone and what the cell is charged (docs/studies.md)."""
+        made, costs = {}, self.answer.costs
+        for cell in self.study.cells:
+            by_phase = {unit: self.spent(cell, unit) for unit in UNITS}
+            row = {f"{p}_{unit}": getattr(by_phase[unit], p) for p in PHASES for unit in UNITS}
+            row |= costs.alone[cell.number].columns("alone")
+            charged = charged_columns(costs.charged[cell.number], self.study.prices.currency)
+            made[cell.number] = row | charged
+        return made
+
+    def spent(self, cell: Cell, unit: str | None = None) -> Spent:
+        """Return what one student of a cell would have cost alone, by phase: seconds of processor
+        and accelerator, or of one line of the ledgers."""
+
         def of(artifact: Artifact) -> float:
             return float(artifact.cost()[unit] or 0.0) if unit else seconds_of(artifact)
 
-        track = self.engine.tracks[cell.variant]
-        seeds = range(self.engine.trained[cell.number])
-        students = {track.recipe.seeds[p]: track.students[cell.number, p] for p in seeds}
-        system = track.pipeline.system(cell.sampler, cell.loss)
-        trained = Trained(system, cell.sampler, cell.loss, students)
-        return spent_on(track.recipe, track.results, trained, of)
+        return spent_along(self.answer.costs.way(cell), of)
 
     @cached_property
     def gains(self) -> list[CellGain]:
         """Every cell on every domain, cheapest first within a domain's judgements."""
-        spent = {cell.number: self._spent(cell) for cell in self.study.cells}
         rows = []
         for panel in self.panels:
-            best = float("-inf")
-            gained = {c.number: panel.against[c.number][START] for c in panel.cells}
-            for cell in sorted(
-                panel.cells,
-                key=lambda c: (spent[c.number].seconds, -gained[c.number].difference.mean),  # noqa: B023
-            ):
-                mean = gained[cell.number].difference.mean
-                below = panel.below_best.get(cell.number)
-                told = (cell, panel.domain, spent[cell.number], gained[cell.number], below)
-                rows.append(CellGain(*told, front=mean > best))
-                best = max(best, mean)
+            shown = {one.cell.number: one for one in self.answer.shown(panel)}
+            cells = [one.cell for one in shown.values()] or panel.cells
+            for cell in cells:
+                gained, below = panel.against[cell.number][START], panel.below_best.get(cell.number)
+                front = cell.number in shown and shown[cell.number].front
+                told = (cell, panel.domain, self.spent(cell), gained, below)
+                rows.append(CellGain(*told, front=front))
         return rows
+
+    @cached_property
+    def worth(self) -> pl.DataFrame:
+        """One row per cell, domain, baseline and unit of cost: gain, cost, gain per unit."""
+        return worth_frame(self.answer)
+
+    @cached_property
+    def steps(self) -> pl.DataFrame:
+        """One row per step along each frontier."""
+        return steps_frame(self.answer)
+
+    @cached_property
+    def charges(self) -> pl.DataFrame:
+        """What the study cost: one row per level of every axis, and one for all of it."""
+        return charges_frame(self.answer)
+
+    @cached_property
+    def predicted(self) -> list[Predicted]:
+        """The order of the designs by Theorem 2.1's terms beside the order observed, where Δ and H
+        were measured."""
+        return list(predicted_of(self.engine, self.panels))
+
+    @cached_property
+    def order(self) -> pl.DataFrame:
+        """One row per design, domain, measure and prediction; no columns where none is ordered."""
+        return order_frame(self.predicted)
 
     # ---- words -----------------------------------------------------------------------------------
 
@@ -276,7 +311,8 @@ class StudyOutcome:
         return said
 
     def lines(self) -> Iterator[str]:
-        """Yield what the command prints: cells by domain, cheapest first, then the notes."""
+        """Yield what the command prints: the answer, cells by domain, cheapest first, the notes."""
+        yield from self.answer.sentences()
         for panel in self.panels:
             yield f"{panel.title} ({panel.kind}), {self.study.measures[0]}, cheapest first:"
             mine = [g for g in self.gains if g.domain == panel.domain and g.cell in panel.cells]
@@ -300,14 +336,30 @@ class StudyOutcome:
         for number, stopped in self.engine.stopped.items():
             cell = self.study.cells[number]
             yield f"stopped after {stopped.after} seeds: {cell.name}; {self.why(cell)}"
-        for note in self.notes:
+        yield from self._rates()
+        for note in [*self.answer.caveats, *self.notes]:
             yield f"note: {note}"
+
+    def _rates(self) -> Iterator[str]:
+        """Yield gain per unit of cost, the cells of the frontier that decides."""
+        for panel in self.panels:
+            for one in (one for one in self.answer.shown(panel) if one.front):
+                yield (
+                    f"{panel.title}, frontier: {one.cell.name}, {one.unit.said(one.cost)}: "
+                    f"{one.rate.mean:+.4g} {self.study.measures[0]} per {one.unit.name} over "
+                    f"{ROLES[one.role]} ({words.between(one.rate, '+')}), {one.verdict}"
+                )
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
         return {
             "study": self.study.name,
             "seeds": list(self.study.seeds),
+            "answer": self.answer.as_json(),
+            "worth": self.worth.to_dicts(),
+            "steps": self.steps.to_dicts(),
+            "charges": self.charges.to_dicts(),
+            "predicted": [one.as_json() for one in self.predicted],
             "cells": self.cells.to_dicts(),
             "gains": [
                 {

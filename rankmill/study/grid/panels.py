@@ -71,6 +71,14 @@ class Panel:
                 return None
         return by_role.get(role)
 
+    def differences(self, cell: Cell, role: Role) -> np.ndarray:
+        """Return what a cell's students have over a baseline in the first measure, float64 [seeds,
+        queries]; raises KeyError where the cell has no such baseline."""
+        judged, measure = self.reference(cell, role), self.engine.study.measures[0]
+        if judged is None:
+            raise KeyError(role)
+        return self.values(cell, measure) - _values(judged.evaluation, measure)
+
     @cached_property
     def against(self) -> dict[int, dict[Role, Comparison]]:
         """By cell the differences from its untrained start and from BM25, in the first measure;
@@ -87,7 +95,7 @@ class Panel:
                     pairs.append((f"cell {cell.number}", name))
                     roles.append((cell.number, role))
         made: dict[int, dict[Role, Comparison]] = {}
-        for (number, role), compared in zip(roles, self._compared(systems, pairs), strict=True):
+        for (number, role), compared in zip(roles, self.compared(systems, pairs), strict=True):
             made.setdefault(number, {})[role] = compared
         return made
 
@@ -110,13 +118,14 @@ class Panel:
                 systems[f"best, {len(mine)} seeds"] = best[: len(mine)]
                 systems[f"cell {cell.number}"] = mine
                 pairs.append((f"cell {cell.number}", f"best, {len(mine)} seeds"))
-        compared = self._compared(systems, pairs)
+        compared = self.compared(systems, pairs)
         cells = [cell.number for cell in self.cells if cell.number != self.best.number]
         return dict(zip(cells, compared, strict=True))
 
-    def _compared(
+    def compared(
         self, systems: Mapping[str, np.ndarray], pairs: list[tuple[str, str]]
     ) -> list[Comparison]:
+        """Compare pairs of systems, one family; their values are over the panel's queries."""
         if not pairs:
             return []
         recipe = self.engine.tracks[self.cells[0].variant].recipe
