@@ -178,9 +178,8 @@ def _way_of(recipe: Recipe, results: Results, name: str, groups: Artifact) -> Wa
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
     scoring = (scores, reused(scores) * pairs / max(asked, 1))
-    uses = dict.fromkeys(
-        [*mined, *encoded, pool.fingerprint, results.groups[name].fingerprint], 1.0
-    )
+    own = results.groups[name]
+    uses = dict.fromkeys([*mined, *encoded, pool.fingerprint, own.fingerprint], 1.0)
     if name in results.statistics:
         uses[results.statistics[name].fingerprint] = 1.0
     return Way(
