@@ -250,7 +250,11 @@ def test_alone_is_what_one_way_to_one_student_took(made):
             if one.kind not in ("corpus", "queries", "qrels", "collection")
         )
         students = [track.students[cell.number, place].cost()["cpu_s"] for place in (0, 1)]
-        by_hand = mined + track.results.scores.cost()["cpu_s"] * found / asked
+        scores = track.results.scores
+        by_hand = mined + scores.cost()["cpu_s"] * found / asked
+        by_hand += sum(  # the teacher's tokens, whole
+            one.cost()["cpu_s"] for one in map(scores.input, scores.inputs) if one.kind == "tokens"
+        )
         by_hand += track.results.groups[cell.sampler].cost()["cpu_s"] + sum(students) / 2
         row = made.cells.filter(pl.col("cell") == cell.name).to_dicts()[0]
         assert row["alone_cpu_s"] == pytest.approx(by_hand)
