@@ -36,7 +36,7 @@ from dense import DrawnTexts, DrawnVectors, build  # noqa: E402
 from teacher import draw_texts, make_teacher  # noqa: E402
 
 from rankmill.mining.models.encoders import EncodeWorker, settings_of  # noqa: E402
-from rankmill.mining.models.folder import ModelFolder, resolve  # noqa: E402
+from rankmill.mining.models.folder import ModelFolder, quiet_transformers, resolve  # noqa: E402
 from rankmill.mining.models.tokens import tokens_of  # noqa: E402
 from rankmill.mining.models.vectors import Vectors  # noqa: E402
 from rankmill.mining.search.torch_product import nearest_torch  # noqa: E402
@@ -137,7 +137,8 @@ def first_layers(folder: Path, layers: int | None) -> Path:
     if layers is None:
         return packaged
     shutil.copytree(packaged, folder)
-    AutoModel.from_pretrained(packaged, num_hidden_layers=layers).save_pretrained(folder)
+    with quiet_transformers():
+        AutoModel.from_pretrained(packaged, num_hidden_layers=layers).save_pretrained(folder)
     return folder
 
 
