@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ..errors import BadInput, UsageError
 from ..names import nearest
-from ..pair_keys import pair_keys
+from ..pair_keys import distinct, pair_keys
 from ..store import Artifact, Workspace, open_artifact
 
 EVERY_QUERY = "*"
@@ -191,7 +191,7 @@ class Qrels:
     @cached_property
     def queries(self) -> np.ndarray:
         """The judged queries: uint32, ascending."""
-        return np.unique(self.query)
+        return distinct(self.query)
 
     def of(self, query: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (docs, grades) judged for one query, by ascending document."""
