@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..ahead import in_turn
 from ..errors import BadInput, UsageError
 from ..names import nearest
 from ..pair_keys import distinct, pair_keys
@@ -59,9 +60,11 @@ class TextTable:
         return self._parts[number]
 
     def parts(self) -> Iterator[tuple[int, pa.Table]]:
-        """Yield (ordinal of the first row, table) of every part in order."""
-        for part in self.artifact.parts:
-            yield part.start, self.part(part.number)
+        """Yield (ordinal of the first row, table) of every part in order; the content of the next
+        ones is checked meanwhile."""
+        parts = self.artifact.parts
+        tables = in_turn(self.part, (part.number for part in parts))
+        yield from zip((part.start for part in parts), tables, strict=True)
 
     def text(self, row: int) -> str:
         """Return the text of one ordinal."""

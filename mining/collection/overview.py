@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from ..pair_keys import distinct
 from ..store import Artifact
+from .base import hashes_of
 from .handles import Collection, Qrels, TextTable, blank
 from .policies import SHOWN
-from .survey import hashes_of
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SAMPLED = 5_000  # texts looked at for scripts, evenly spaced
