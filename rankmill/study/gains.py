@@ -13,7 +13,7 @@ That is the price of a sampler alone. What the study cost is less, as its sample
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,15 +124,29 @@ def spent_on(
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
     scoring = of(scores) * _reused(scores) * pairs / max(asked, 1)
-    groups = results.groups[trained.sampler]
     students = list(trained.seeds.values())
+    drawn = drawn_for(results, trained, paid={*paid, *encoded})
     return Spent(
         mining=sum(map(of, mined.values())),
         teacher=scoring + sum(of(a) for key, a in encoded.items() if key not in paid),
-        groups=of(groups),
+        groups=sum(of(a) * part for a, part in drawn),
         training=sum(map(of, students)) / len(students),
         pairs=pairs,
     )
+
+
+def drawn_for(
+    results: Results, trained: Trained, paid: Collection[str] = ()
+) -> list[tuple[Artifact, float]]:
+    """Return what the groups of a system's students took, each artifact with the part of it that
+    one student needs: the groups, and from the scored pool on all that they were made of (groups
+    before a cut, what a target changed, vectors), but for what is `paid` for already."""
+    assert results.pool is not None
+    assert results.scores is not None
+    given, students = (results.pool, results.scores), list(trained.seeds.values())
+    ways = [_behind([student.input("groups")], stop=given) for student in students]
+    every = {key: one for way in ways for key, one in way.items() if key not in paid}
+    return [(one, sum(key in way for way in ways) / len(ways)) for key, one in every.items()]
 
 
 def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> Charges:
@@ -161,7 +175,7 @@ def _used_by(recipe: Recipe, results: Results, trained: Trained) -> dict[str, fl
     assert results.pool is not None
     assert results.scores is not None
     runs = _runs_of(recipe, results, trained)
-    drawn = [one.input("groups") for one in trained.seeds.values()]
+    drawn = [one for one, _ in drawn_for(results, trained)]
     judged = [one for one in results.judged if one.system == trained.system]
     own = [*trained.seeds.values(), *(one.evaluation for one in judged)]
     own += [one.run for one in judged]
