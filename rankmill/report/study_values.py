@@ -135,7 +135,8 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
     columns += ["against the best", *measures[1:]]
     say = (
         "Means with 95 % intervals; differences are paired over queries and seeds. p is after "
-        "Holm: those from the start and BM25 are one family, those from the best another."
+        "Holm: those from the start and BM25 are one family, all pairs of cells another, as the "
+        "best is named by the same values."
     )
     title = f"{panel.title} ({panel.kind})"
     return Table(title, columns, rows, len(axes), say, "How the cells stand")
@@ -154,7 +155,8 @@ def _effects(outcome: StudyOutcome) -> Iterator[Table]:
         columns = ["domain", "at", "factor", "step", "effect", "p (Holm)"]
         say = (
             "Queries and training seeds are random; a main effect is the mean over the other "
-            "factor, an interaction the difference of two such steps."
+            "factor, an interaction the difference of two such steps. p is after Holm over the "
+            "effects of one domain at one level of the other axes, not over the whole table."
         )
         yield Table("Main effects and interaction", columns, rows, 4, say)
 

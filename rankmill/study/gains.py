@@ -15,7 +15,7 @@ That is the price of a sampler alone. What the study cost is less, as its sample
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -129,18 +129,16 @@ class Way:
 
 def way_to(recipe: Recipe, results: Results, trained: Trained) -> Way:
     """Return what the students of one sampler and loss need, had they been the only ones."""
-    students = list(trained.seeds.values())
-    parts = [
-        (share, _way_of(recipe, results, name, groups))
-        for name, share, groups in _parts(recipe, trained, students[0])
-    ]
+    students, named = list(trained.seeds.values()), recipe.parts(trained.sampler)
+    parts = []
+    for number, (name, share) in enumerate(named.items(), 1):
+        role = "groups" if number == 1 else f"groups[{number}]"
+        drawn = [student.input(role) for student in students]
+        parts.append((share, _way_of(recipe, results, name, drawn)))
     uses: dict[str, float] = {}
     for share, part in parts:
         for key, weight in part.uses.items():
             uses[key] = uses.get(key, 0.0) + share * weight
-    for student in students[1:]:  # whose groups may be drawn anew
-        for _, share, groups in _parts(recipe, trained, student):
-            uses.setdefault(groups.fingerprint, share)
 
     def shared(phase: str) -> list[tuple[Artifact, float]]:
         return [(one, share * of) for share, part in parts for one, of in getattr(part, phase)]
@@ -155,20 +153,11 @@ def way_to(recipe: Recipe, results: Results, trained: Trained) -> Way:
     )
 
 
-def _parts(
-    recipe: Recipe, trained: Trained, student: Artifact
-) -> Iterable[tuple[str, float, Artifact]]:
-    """Yield name, share of the examples, and groups of all that a student is trained on."""
-    parts = recipe.parts(trained.sampler)
-    roles = ["groups", *(f"groups[{number}]" for number in range(2, len(parts) + 1))]
-    for (name, share), role in zip(parts.items(), roles, strict=True):
-        yield name, share, student.input(role)
-
-
-def _way_of(recipe: Recipe, results: Results, name: str, groups: Artifact) -> Way:
-    """Return the way to the groups of one sampler, or to groups of the workspace."""
+def _way_of(recipe: Recipe, results: Results, name: str, drawn: Sequence[Artifact]) -> Way:
+    """Return the way to the groups of one sampler, or to groups of the workspace; `drawn`: those
+    that each student saw."""
     if name not in recipe.strategies:
-        return _way_to_borrowed(results, groups)
+        return _way_to_borrowed(results, drawn[0])
     assert results.pool is not None
     assert results.scores is not None
     runs = _runs_of(recipe, results, name)
@@ -178,18 +167,30 @@ def _way_of(recipe: Recipe, results: Results, name: str, groups: Artifact) -> Wa
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
     scoring = (scores, reused(scores) * pairs / max(asked, 1))
-    own = results.groups[name]
-    uses = dict.fromkeys([*mined, *encoded, pool.fingerprint, own.fingerprint], 1.0)
+    groups = groups_needed(drawn, (pool, scores))
+    own = [pool, results.groups[name], *(one for one, _ in groups)]
     if name in results.statistics:
-        uses[results.statistics[name].fingerprint] = 1.0
+        own.append(results.statistics[name])
+    uses = dict.fromkeys([*mined, *encoded, *(one.fingerprint for one in own)], 1.0)
     return Way(
         mining=[(one, 1.0) for one in mined.values()],
         teacher=[scoring, *((one, 1.0) for key, one in encoded.items() if key not in paid)],
-        groups=[(own, 1.0)],
+        groups=[(o, part) for o, part in groups if o.fingerprint not in {*paid, *encoded}],
         students=(),
         pairs=pairs,
-        uses=uses | {groups.fingerprint: 1.0, scores.fingerprint: float(pairs)},
+        uses=uses | {scores.fingerprint: float(pairs)},
     )
+
+
+def groups_needed(
+    drawn: Sequence[Artifact], given: Sequence[Artifact]
+) -> list[tuple[Artifact, float]]:
+    """Return what the groups of students took, each artifact with the part of it that one student
+    needs: the groups, and from what is `given` on all that they were made of (groups before a cut,
+    what a target changed, vectors)."""
+    ways = [behind([groups], stop=given) for groups in drawn]
+    every = {key: one for way in ways for key, one in way.items()}
+    return [(one, sum(key in way for way in ways) / len(ways)) for key, one in every.items()]
 
 
 def _way_to_borrowed(results: Results, groups: Artifact) -> Way:
@@ -227,6 +228,20 @@ def spent_along(way: Way, of: Callable[[Artifact], float]) -> Spent:
         training=sum(map(of, way.students)) / len(way.students),
         pairs=way.pairs,
     )
+
+
+def drawn_for(
+    results: Results, trained: Trained, paid: Collection[str] = ()
+) -> list[tuple[Artifact, float]]:
+    """Return what the groups of a system's students took, each artifact with the part of it that
+    one student needs: the groups, and from the scored pool on all that they were made of (groups
+    before a cut, what a target changed, vectors), but for what is `paid` for already."""
+    assert results.pool is not None
+    assert results.scores is not None
+    given, students = (results.pool, results.scores), list(trained.seeds.values())
+    ways = [_behind([student.input("groups")], stop=given) for student in students]
+    every = {key: one for way in ways for key, one in way.items() if key not in paid}
+    return [(one, sum(key in way for way in ways) / len(ways)) for key, one in every.items()]
 
 
 def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> Charges:

@@ -298,6 +298,7 @@ def test_help_has_an_example_for_each_command(rankmill):
     for command in "collect mine pool score select stats train eval import run demo".split():
         assert f" {command} " in out
         assert "Example: rankmill" in rankmill(command, "--help")[1]
+    assert rankmill("study", "-h")[1] == rankmill("study", "--help")[1]
 
 
 def test_doctor_finds_what_is_installed(rankmill):

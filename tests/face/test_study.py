@@ -31,6 +31,7 @@ from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
 from rankmill.study.run import Pipeline
 from rankmill.training.evaluation import Evaluation
+from rankmill.training.order import Order
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,50 @@ def test_values_of_queries_average_to_the_means(made):
     assert columns - {"train.student"} == RESERVED  # no axis may be called like one
     references = set(made.queries["system"]) - {"student"}
     assert references == {"first stage", "teacher", "untrained start"}
+
+
+def test_gains_follow_from_the_values_of_queries(made):
+    """The start of a cell is found by the levels that it shares with the cell."""
+    keys = ["domain", "measure", "train.student", "query_id"]
+    values = made.queries.filter(pl.col("measure") == made.study.measures[0])
+    assert values.select(*keys, "sampler", "loss", "training_seed", "system").is_unique().all()
+    start = values.filter(pl.col("system") == "untrained start").select(*keys, start="value")
+    students = values.filter(pl.col("system") == "student").join(start, on=keys)
+    by = ["domain", "train.student", "sampler", "loss"]
+    gains = students.group_by(by).agg((pl.col("value") - pl.col("start")).mean().alias("gain"))
+    found = {tuple(row[k] for k in by): row["gain"] for row in gains.to_dicts()}
+    rows = made.cells.filter(pl.col("measure") == made.study.measures[0]).to_dicts()
+    assert len(found) == len(rows) == 8
+    for row in rows:
+        assert row["against_start"] == pytest.approx(found[tuple(row[k] for k in by)])
+
+
+def test_what_students_see_is_counted_by_hand(made):
+    """Documents, pairs, positives and queries, from the groups that each seed is shown."""
+    for cell in made.study.cells:
+        track = made.engine.tracks[cell.variant]
+        for place, seed in enumerate(track.recipe.seeds):
+            groups = Groups(track.groups[cell.number, place])
+            rows = [
+                (int(query), docs.tolist(), grades.tolist())
+                for part in groups.parts()
+                for query, docs, grades in zip(part.query, part.doc, part.grade, strict=True)
+            ]
+            order = Order(len(rows), seed=seed)
+            shown = [rows[order.at(position)] for position in range(64 // 4)]
+            pairs = {(q, doc) for q, docs, _ in shown for doc in docs}
+            positives = {
+                (q, doc)
+                for q, docs, grades in shown
+                for doc, grade in zip(docs, grades, strict=True)
+                if grade >= groups.min_grade
+            }
+            assert made.engine.seen[cell.number][place] == {
+                "documents": 64,
+                "unique_pairs": len(pairs),
+                "positives": len(positives),
+                "queries": len({q for q, _, _ in shown}),
+            }
 
 
 def test_a_second_run_makes_nothing(made):
@@ -372,7 +417,9 @@ def test_a_budget_that_no_cell_meets_is_refused_before_training(made):
     assert "unique pairs 64, declared 1,000" in str(refused.value)
     assert "nothing was trained" in str(refused.value)
     within = again("study.budget.unique_pairs=65", "study.budget.tolerance=0.02")
-    assert "Every student saw 65 unique pairs, as declared." in within.notes
+    assert "Every student saw 64 unique pairs: within 2 % of the 65 that were declared." in (
+        within.notes
+    )
 
 
 def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
@@ -380,6 +427,48 @@ def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
     with pytest.raises(BadInput, match="no split 'tset'.*nothing was mined") as refused:
         run_study(study, Workspace(tmp_path / "work"), INLINE)
     assert "evaluate.domains.late" in str(refused.value)
+    assert not list((tmp_path / "work").glob("run/*"))
+
+
+OTHER = "study.axes={data={old={collection='beir:tiny'}, new={collection='beir:undeveloped'}}}"
+ONE_STUDENT = "train.student='bi_encoder(model=encoder,layers=1)'"
+UNFIT: list[tuple[list[str], str]] = [  # overrides, what is said
+    ([OTHER, ONE_STUDENT, "study.factors={}"], "no split 'dev'.*nothing was mined"),
+    (["mine.split='*'"], "no judgements of every query.*nothing was mined"),
+    (["evaluate.domains.few={split='one'}"], "'one' has 1 judged query: nothing was mined"),
+    (
+        ["evaluate.domains.mine={split='train',collection='beir:./tiny'}", "RACE=mine"],
+        "are in the split 'train', of the split that students are trained on",
+    ),
+    (
+        ["evaluate.domains.val={split='validation'}", "RACE=val"],
+        "3 of its 3 queries are in the split 'test', of the evaluation set 'test', which is for",
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), UNFIT, ids=[said for _, said in UNFIT])
+def test_queries_that_cannot_be_used_are_refused_before_mining(place, tmp_path, overrides, said):
+    """Whatever splits are called, and whichever collection of the study they are of."""
+    judged = place / "tiny" / "qrels"
+    test = (judged / "test.tsv").read_text().splitlines(keepends=True)
+    if not (place / "undeveloped").exists():
+        shutil.copytree(place / "tiny", place / "undeveloped")
+        (place / "undeveloped" / "qrels" / "dev.tsv").unlink()
+    queries = sorted({line.split("\t")[0] for line in test[1:]})
+    splits = {"one": queries[:1], "validation": queries[:3]}
+    for split, kept in splits.items():
+        mine = [line for line in test[1:] if line.split("\t")[0] in kept]
+        (judged / f"{split}.tsv").write_text(test[0] + "".join(mine))
+    try:
+        race = "study.race={{domain='{}', margin=0.01, after=1}}"
+        given = [race.format(o[5:]) if o.startswith("RACE=") else o for o in overrides]
+        study = load_study(Path("s.toml"), given)
+        with pytest.raises((BadInput, UsageError), match=said):
+            run_study(study, Workspace(tmp_path / "work"), INLINE)
+    finally:
+        for split in splits:
+            (judged / f"{split}.tsv").unlink()
     assert not list((tmp_path / "work").glob("run/*"))
 
 
@@ -461,4 +550,7 @@ def test_the_command_prints_the_plan_and_the_findings_as_json(made, capfd, monke
     told = json.loads(out)
     assert len(told["cells"]) == len(made.cells)
     assert told["plan"]["budget"] == {"documents": 64}
+    books = told["command"]
+    lines = (books["start"], books["artifacts"], books["outside"])
+    assert sum(line["wall_s"] for line in lines) == pytest.approx(books["wall_s"], rel=0.01)
     assert {g["verdict"] for g in told["gains"]} >= {"best"}

@@ -138,6 +138,8 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
     used = sorted({cell.variant for cell in cells})
     variants = [variants[number] for number in used]
     cells = [replace(cell, variant=used.index(cell.variant)) for cell in cells]
+    _check_different(variants, where)
+    _check_aliases(variants, cells, where)
     study = Study(
         where=where,
         name=str(data["name"]),
@@ -160,7 +162,7 @@ def _variant(
     """Make the recipe of one level of every axis, named after them."""
     made = dict(data)
     for axis, level in zip(axes, chosen, strict=True):
-        made = with_keys(made, axis.levels[level])
+        made = with_keys(made, axis.levels[level], where)
     said = ", ".join(f"{axis.name}={level}" for axis, level in zip(axes, chosen, strict=True))
     if isinstance(made.get("name"), str) and chosen:
         made["name"] = "-".join([made["name"], *chosen])
@@ -172,6 +174,37 @@ def _variant(
             )
     recipe = recipe_of(made, f"{where} with {said}" if said else where)
     return Variant(recipe, {a.name: level for a, level in zip(axes, chosen, strict=True)})
+
+
+def _check_different(variants: Sequence[Variant], where: str) -> None:
+    """Refuse levels that make the same recipe: a cell would be compared with itself."""
+    recipes: dict[str, Variant] = {}
+    for variant in variants:
+        nameless = replace(variant.recipe, where="", name="", title="", written={})
+        other = recipes.setdefault(repr(nameless), variant)
+        if other is not variant:
+            said = (
+                ", ".join(f"{a}={v}" for a, v in one.levels.items()) for one in (other, variant)
+            )
+            raise UsageError(
+                f"{' and '.join(said)} are the same recipe",
+                where=f"{where}: study.axes",
+                do="keep one of the two: a level that sets nothing has the recipe's own value",
+            )
+
+
+def _check_aliases(variants: Sequence[Variant], cells: Sequence[Cell], where: str) -> None:
+    """Refuse cells whose students would have the same alias."""
+    aliases: dict[str, Cell] = {}
+    for cell in cells:
+        alias = "-".join([variants[cell.variant].recipe.name, cell.sampler, cell.loss])
+        other = aliases.setdefault(alias, cell)
+        if other is not cell:
+            raise UsageError(
+                f"the cells ({other.name}) and ({cell.name}) would both be called {alias}",
+                where=where,
+                do="give levels, samplers or losses other short names: aliases join them with '-'",
+            )
 
 
 def _cells(variants: Sequence[Variant], said: Mapping[str, Any], where: str) -> list[Cell]:

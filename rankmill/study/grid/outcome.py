@@ -21,9 +21,9 @@ from rankmill.study.grid.answer.frames import (
     worth_frame,
 )
 from rankmill.study.grid.answer.theory import Predicted, predicted_of
-from rankmill.study.grid.budgets import unequal
+from rankmill.study.grid.budgets import met, unequal
 from rankmill.study.grid.declared import COUNTED
-from rankmill.study.grid.design import Cell
+from rankmill.study.grid.design import LOSS, SAMPLER, Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
@@ -106,7 +106,11 @@ class StudyOutcome:
 
     @cached_property
     def queries(self) -> pl.DataFrame:
-        """One row per query, system, domain and measure; `training_seed` is that of students."""
+        """One row per query, system, domain and measure.
+
+        `training_seed` is that of students. What no student is stands once for every level of the
+        axes, without sampler and loss: the start of a cell is the row with its other levels.
+        """
         import polars as pl
 
         return pl.concat(list(self._per_query()))
@@ -159,8 +163,7 @@ class StudyOutcome:
         }
 
     def _per_query(self) -> Iterator[pl.DataFrame]:
-        done: set[str] = set()
-        axes = list(self.study.levels)
+        done: set[tuple[int, str]] = set()
         for panel in self.panels:
             for cell in panel.cells:
                 track = self.engine.tracks[cell.variant]
@@ -170,15 +173,13 @@ class StudyOutcome:
                         system = "student, full retrieval" if one.system.searches else "student"
                         told = {**cell.levels, "training_seed": one.seed, "system": system}
                         yield self._values(one.evaluation, held, panel.domain, told)
+                if (cell.variant, panel.domain) in done:
+                    continue
+                done.add((cell.variant, panel.domain))
+                levels = {**cell.levels, SAMPLER: None, LOSS: None}  # whatever the sampler
                 for one in track.references[panel.domain]:
-                    if one.evaluation.fingerprint not in done:
-                        done.add(one.evaluation.fingerprint)
-                        told = {
-                            **dict.fromkeys(axes),
-                            "training_seed": None,
-                            "system": one.system.name,
-                        }
-                        yield self._values(one.evaluation, held, panel.domain, told)
+                    told = {**levels, "training_seed": None, "system": one.system.name}
+                    yield self._values(one.evaluation, held, panel.domain, told)
 
     def _values(
         self, made: Artifact, held: Any, domain: str, told: Mapping[str, Any]
@@ -291,24 +292,39 @@ class StudyOutcome:
         said = []
         if seeds < 2:
             said.append(f"Intervals are over queries only; {words.ONE_SEED}.")
-        for line in unequal(self.study.cells, self.engine.seen):
+        for line in (
+            *unequal(self.study.cells, self.engine.seen),
+            *met(self.study, self.engine.seen),
+        ):
             said.append(line[0].upper() + line[1:] + ".")
-        for name, wanted in self.study.budget.declared.items():
-            said.append(f"Every student saw {wanted:,} {name.replace('_', ' ')}, as declared.")
         if self.engine.stopped:
             count = f"{len(self.engine.stopped)} of {len(self.study.cells)} cells"
             said.append(
                 f"{count} were stopped early on a development split; their rows rest on fewer "
-                "seeds."
+                "seeds, and intervals on that split do not know that it chose."
             )
         for one in self.effects:
             if one.reason is not None:
                 said.append(f"No effects of factors on {one.domain}: {one.reason}.")
         said.append(
-            "The best cell of a domain is named by the queries that judge it; p-values are after "
-            "Holm over all cells of a domain's judgements."
+            "The best cell of a domain is named by the queries that judge it: its own mean "
+            "flatters it, and p-values against it are after Holm over all pairs of a domain's "
+            "cells. Those against the start and BM25 are after Holm over all of its cells."
         )
-        return said
+        return [*said, *self._limits()]
+
+    def _limits(self) -> Iterator[str]:
+        """Say what nothing of this study shows."""
+        if len(self.panels) > 1:
+            yield f"Nothing is adjusted over the {len(self.panels)} evaluation sets."
+        recipes = [track.recipe for track in self.engine.tracks]
+        fixed = {
+            "teacher": {recipe.teacher for recipe in recipes},
+            "training collection": {recipe.collection for recipe in recipes},
+        }
+        single = [f"one {what}" for what, values in fixed.items() if len(values) == 1]
+        if single:
+            yield f"All cells have {' and '.join(single)}: nothing is shown of others."
 
     def lines(self) -> Iterator[str]:
         """Yield what the command prints: the answer, cells by domain, cheapest first, the notes."""
