@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -450,3 +451,9 @@ def test_rule_finds(rule: Callable, name: str, text: str) -> None:
 @pytest.mark.parametrize(("rule", "name", "text"), ALLOWED)
 def test_rule_lets_pass(rule: Callable, name: str, text: str) -> None:
     assert list(rule(sample(name, text))) == []
+
+
+def test_no_script_hides_a_module_of_the_standard_library():
+    """A script's folder is first on its path: what it imports would get our file instead."""
+    scripts = {path.stem for folder in ("bench", "tests") for path in (ROOT / folder).glob("*.py")}
+    assert scripts & set(sys.stdlib_module_names) == set()

@@ -78,7 +78,10 @@ TARGETS = (
     Target(
         "flag-embedding",
         ("FlagEmbedding", "transformers"),
-        ("FlagEmbedding>=1.3",),
+        (
+            "FlagEmbedding>=1.3",
+            "transformers<5.20",
+        ),  # FlagEmbedding 1.4.2 imports what later ones dropped
         "read_flag_embedding.py",
         ("flag-embedding",),
         order="positive first",

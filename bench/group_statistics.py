@@ -1,6 +1,6 @@
 """Statistics of groups: our kernels beside per-query loops of NumPy and SciPy, in one process.
 
-    python bench/statistics.py [--quick] [--data DIR]
+    python bench/group_statistics.py [--quick] [--data DIR]
 
 Two loops stand beside each kernel. `reference` is what the public code of the paper does per query
 (Parry-Parry/locality-and-entropy, commit 97c5af2): files, ids and data frames apart, its functions
@@ -13,22 +13,17 @@ uniformity: the data are drawn here.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from _report import best_of, figure, finish
+from scipy.spatial.distance import pdist
+from scipy.special import entr, expit
+from scipy.special import softmax as softmax_of
 
-# This file would hide the standard library's `statistics` from everything imported below.
-sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
-
-import numpy as np  # noqa: E402
-from scipy.spatial.distance import pdist  # noqa: E402
-from scipy.special import entr, expit  # noqa: E402
-from scipy.special import softmax as softmax_of  # noqa: E402
-
-from rankmill.mining.processors import in_threads  # noqa: E402
-from rankmill.native import entropy, geometry, scales, softmax  # noqa: E402
+from rankmill.mining.processors import in_threads
+from rankmill.native import entropy, geometry, scales, softmax
 
 SIZE, LIST, WIDTH = 16, 200, 384
 
@@ -281,7 +276,7 @@ def main():
     )
     limits = {"matrix product": by_product, "gathering rows": by_reading}
     figures["diameters_share_of_limit"] = figure(mine, limits, mine / limit, 0.5, "groups/s")
-    finish("statistics", figures)
+    finish("group_statistics", figures)
 
 
 def beside(mine, loops, unit):
