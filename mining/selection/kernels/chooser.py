@@ -30,7 +30,7 @@ from ..quotas import Quotas
 from ..reader import CandidateReader
 from ..strategies import Random, Stratified, Top, Uniform
 from ..weighted import Softmax
-from .columns import EXCLUSIONS, Around, CandidateColumns, texts_of
+from .columns import Around, CandidateColumns, texts_of
 
 _MOST_BINS = 1024
 _MOST_RANK = 65535
@@ -255,10 +255,7 @@ class KernelChooser:
     ) -> dict[str, int]:
         ours, marked = ~declined[around.row], columns.marked
         good = ours & (choice.status == native.CHOSEN)
-        pairs = np.repeat((marked.status == read.READY) & ~declined, np.diff(columns.rows.offsets))
-        counts = {
-            name: int(((marked.marks & bit > 0) & pairs).sum()) for name, bit in EXCLUSIONS.items()
-        }
+        counts = columns.excluded((marked.status == read.READY) & ~declined)
         counts |= {f"filtered:{text}": int(taken[ours].sum()) for text, taken in removed.items()}
         counts["groups_short"] = int((ours & (choice.status == native.SHORT)).sum())
         counts["filled"] = int(choice.filled[good].sum())

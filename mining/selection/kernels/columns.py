@@ -21,7 +21,7 @@ from ...runs.itself import counts_of
 from ...text.copies import FoldedCopies
 from ..base import DRAWN, FIXED
 from ..candidates import TextCopies
-from ..reader import CandidateReader
+from ..reader import UNSCORED, CandidateReader
 
 POSITIVES = {
     "first": native.FIRST,
@@ -111,6 +111,13 @@ class CandidateColumns:
     def rank(self, label: str) -> np.ndarray:
         """Return the rank (uint16) of every pair in a source's list."""
         return _joined([part.rank[label][items] for part, _, items in self._pieces], np.uint16)
+
+    def excluded(self, rows: np.ndarray) -> dict[str, int]:
+        """Count what can be no negative in some rows (bool [n]), by why."""
+        pairs, marks = np.repeat(rows, np.diff(self.rows.offsets)), self.marked.marks
+        counts = {name: int(((marks & bit > 0) & pairs).sum()) for name, bit in EXCLUSIONS.items()}
+        barred = marks & sum(EXCLUSIONS.values()) > 0
+        return counts | {UNSCORED: int((np.isnan(self.score) & ~barred & pairs).sum())}
 
     @cached_property
     def alone(self) -> np.ndarray:
