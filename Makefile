@@ -5,11 +5,13 @@
 #   PIP_ARGS='...'           further arguments for every `pip install`; on Linux without a GPU
 #                            `--extra-index-url https://download.pytorch.org/whl/cpu` saves gigabytes
 #   ARGS='...'               further arguments for the program that the target runs
+#   JOBS=2                   processes that share the test files; 0: this one alone, as --pdb and -s need
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 ARGS ?=
+JOBS ?= 2
 TORCH := torch==2.13.0
 
 BIN := $(VENV)/bin
@@ -42,7 +44,7 @@ demo: $(VENV)/.ready-demo
 	$(BIN)/rankmill demo $(ARGS)
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 schedules: export RANKMILL_SCHEDULES := all
 schedules: $(VENV)/.ready-test
@@ -81,7 +83,7 @@ types:
 	done
 
 clean:
-	rm -rf build dist .types .pytest_cache .mypy_cache .ruff_cache .hypothesis .numba_cache
+	rm -rf build dist .types .pycache .pytest_cache .mypy_cache .ruff_cache .hypothesis .numba_cache
 	find rankmill mining native training tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

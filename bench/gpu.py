@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -35,7 +36,7 @@ from dense import DrawnTexts, DrawnVectors, build  # noqa: E402
 from teacher import draw_texts, make_teacher  # noqa: E402
 
 from rankmill.mining.models.encoders import EncodeWorker, settings_of  # noqa: E402
-from rankmill.mining.models.folder import ModelFolder, resolve  # noqa: E402
+from rankmill.mining.models.folder import ModelFolder, quiet_transformers, resolve  # noqa: E402
 from rankmill.mining.models.tokens import tokens_of  # noqa: E402
 from rankmill.mining.models.vectors import Vectors  # noqa: E402
 from rankmill.mining.search.torch_product import nearest_torch  # noqa: E402
@@ -51,9 +52,13 @@ PLACE = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything; `base` changes the 12 layers of BERT-base."""
+    """How much of everything; `layers` of the packaged encoder, None for all of them, `length` of a
+    pair, `times` of each measurement; `base` changes the 12 layers of BERT-base."""
 
     device: str = "cuda"
+    layers: int | None = None
+    length: int = LENGTH
+    times: int = 3
     copied: int = 1 << 28
     matrix: Mapping[str, int] = field(default_factory=lambda: {"fp32": 8192, "bf16": 16384})
     queries: int = 512
@@ -67,6 +72,9 @@ class Sizes:
 QUICK = Sizes(queries=64, pairs=256, docs=200_000, texts=512)
 DRY = Sizes(
     device="cpu",
+    layers=1,  # half precision is slow on a processor
+    length=48,
+    times=1,
     copied=1 << 20,
     matrix={"fp32": 128, "bf16": 128},
     queries=1,
@@ -107,11 +115,12 @@ def main() -> None:
     sizes = DRY if dry else QUICK if arguments.quick else Sizes()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as place:
+        encoder = first_layers(Path(place) / "encoder", sizes.layers)
         rates = machine_rates(sizes, figures)
-        teacher(Path(place), sizes, figures)
+        teacher(Path(place), encoder, sizes, figures)
         utilisation(Path(place), sizes, rates["bf16"], figures)
         search(Path(place), sizes, rates, figures)
-        encoding(Path(place), sizes, figures)
+        encoding(Path(place), encoder, sizes, figures)
     named = machine() | {"device": device_name(), "torch": torch.__version__, "dry": dry}
     line = json.dumps({"bench": "gpu", "figures": figures, "machine": named, "commit": commit()})
     if arguments.to:
@@ -120,7 +129,20 @@ def main() -> None:
     print(line)
 
 
-def seconds(work: Callable[[], Any], times: int = 3) -> float:
+def first_layers(folder: Path, layers: int | None) -> Path:
+    """Return the folder of the packaged encoder, or of a copy that has its first layers only."""
+    from transformers import AutoModel
+
+    packaged = resolve(BASE).path
+    if layers is None:
+        return packaged
+    shutil.copytree(packaged, folder)
+    with quiet_transformers():
+        AutoModel.from_pretrained(packaged, num_hidden_layers=layers).save_pretrained(folder)
+    return folder
+
+
+def seconds(work: Callable[[], Any], times: int) -> float:
     """Return the shortest time of several runs, the device at rest before and after; one more run
     warms up."""
     import torch
@@ -150,7 +172,7 @@ def machine_rates(sizes: Sizes, figures: dict[str, Any]) -> dict[str, float]:
 
     source = torch.empty(sizes.copied, dtype=torch.float32, device=sizes.device)
     target = torch.empty_like(source)
-    took = seconds(lambda: target.copy_(source))
+    took = seconds(lambda: target.copy_(source), sizes.times)
     copied = 2 * source.numel() * 4 / took
     print(f"device: {device_name()}\ncopy {copied / 1e9:,.0f} GB/s, read and written")
     figures["copy"] = figure(copied / 1e9, {}, 1, 1, "GB/s")
@@ -158,28 +180,28 @@ def machine_rates(sizes: Sizes, figures: dict[str, Any]) -> dict[str, float]:
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         size = sizes.matrix[name]
         a = torch.randn(size, size, dtype=torch.float32, device=sizes.device).to(dtype)
-        rates[name] = 2 * size**3 / seconds(partial(torch.mm, a, a))
+        rates[name] = 2 * size**3 / seconds(partial(torch.mm, a, a), sizes.times)
         print(f"matrix products {name}: {rates[name] / 1e12:,.1f} TFLOP/s")
         figures[f"matrix_{name}"] = figure(rates[name] / 1e12, {}, 1, 1, "TFLOP/s")
     return rates
 
 
-def teacher(place: Path, sizes: Sizes, figures: dict[str, Any]) -> None:
+def teacher(place: Path, encoder: Path, sizes: Sizes, figures: dict[str, Any]) -> None:
     """Compare logits with the processor's, then pairs/s with sentence-transformers' at fp16."""
     import torch
     from sentence_transformers import CrossEncoder
 
     from rankmill.mining.collection import collect
 
-    model = resolve(make_teacher(place / "model"))
+    model = resolve(make_teacher(place / "model", encoder))
     workspace = Workspace(place / "teacher")
     drawn = draw_texts(place / "drawn", sizes.queries, 32)
     collection = collect(workspace, f"beir:{drawn}")
     qrels = collection.qrels(collection.splits[0])
     query, doc = qrels.query.copy(), qrels.doc.copy()
     texts = list(zip(collection.queries.texts(query), collection.corpus.texts(doc), strict=True))
-    scorers = {c: scorer(workspace, collection, model, c) for c in PRECISIONS}
-    peer = CrossEncoder(str(model.path), max_length=LENGTH, device=sizes.device)
+    scorers = {c: scorer(workspace, collection, model, c, sizes.length) for c in PRECISIONS}
+    peer = CrossEncoder(str(model.path), max_length=sizes.length, device=sizes.device)
     plain = partial(
         peer.predict, activation_fn=torch.nn.Identity(), batch_size=256, show_progress_bar=False
     )
@@ -193,9 +215,9 @@ def teacher(place: Path, sizes: Sizes, figures: dict[str, Any]) -> None:
     assert worst["bfloat16"] < 0.3, worst
     assert worst["float16"] < 0.1, worst
     peer.model.half()
-    rate = len(texts) / seconds(lambda: plain(texts))
+    rate = len(texts) / seconds(lambda: plain(texts), sizes.times)
     for name, one in scorers.items():
-        ours = len(texts) / seconds(partial(one.score, query, doc))
+        ours = len(texts) / seconds(partial(one.score, query, doc), sizes.times)
         print(f"teacher {name}: {ours:,.0f} pairs/s, peer at fp16 {rate:,.0f}, {ours / rate:.2f}x")
         figures[f"pairs_{name}"] = figure(
             ours, {"CrossEncoder.predict fp16": rate}, ours / rate, 3, "pairs/s"
@@ -203,14 +225,14 @@ def teacher(place: Path, sizes: Sizes, figures: dict[str, Any]) -> None:
 
 
 def scorer(
-    workspace: Workspace, collection: Any, model: ModelFolder, compute: str
+    workspace: Workspace, collection: Any, model: ModelFolder, compute: str, length: int
 ) -> CrossEncoderScorer:
     """Load a cross-encoder over the tokens of a collection."""
     queries, corpus = (
-        str(tokens_of(workspace, texts.artifact, model, max_length=LENGTH).path)
+        str(tokens_of(workspace, texts.artifact, model, max_length=length).path)
         for texts in (collection.queries, collection.corpus)
     )
-    return CrossEncoderScorer(str(model.path), model.fingerprint, queries, corpus, LENGTH, compute)
+    return CrossEncoderScorer(str(model.path), model.fingerprint, queries, corpus, length, compute)
 
 
 def utilisation(place: Path, sizes: Sizes, rate: float, figures: dict[str, Any]) -> None:
@@ -230,13 +252,13 @@ def utilisation(place: Path, sizes: Sizes, rate: float, figures: dict[str, Any])
     collection = collect(workspace, f"beir:{drawn}")
     qrels = collection.qrels(collection.splits[0])
     query, doc = qrels.query.copy(), qrels.doc.copy()
-    one = scorer(workspace, collection, resolve(folder), "bfloat16")
+    one = scorer(workspace, collection, resolve(folder), "bfloat16", sizes.length)
     usage = one.score(query, doc).usage
     tokens = usage["tokens"] - usage["padding"]
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     last = 3 * config.hidden_size**2  # of the last layer the rest runs on first tokens only
     flops = 2 * ((config.num_hidden_layers - 1) * layer + last) * tokens  # attention not counted
-    share = flops / seconds(partial(one.score, query, doc)) / rate
+    share = flops / seconds(partial(one.score, query, doc), sizes.times) / rate
     print(f"12-layer base model: {share:.1%} of the measured bf16 matrix rate (goal 40 %)")
     print(f"  tokens {tokens:,.0f}; products with weights only, tokenising not included")
     figures["utilisation"] = figure(share, {}, share, 0.4, "share of the bf16 matrix rate")
@@ -259,7 +281,7 @@ def search(place: Path, sizes: Sizes, rates: dict[str, float], figures: dict[str
     least = np.partition(exact, -DEPTH, axis=1)[:, -DEPTH]
     bound = 1e-5
     assert (np.take_along_axis(exact, found, 1) >= least[:, None] - bound).all()
-    took = seconds(partial(nearest_torch, queries, stored, DEPTH, device), times=2)
+    took = seconds(partial(nearest_torch, queries, stored, DEPTH, device), min(sizes.times, 2))
     share = 2 * len(queries) * docs * WIDTH / took / rates["bf16"]
     of_own = 2 * len(queries) * docs * WIDTH / took / rates["fp32"]
     print(
@@ -290,11 +312,11 @@ def faiss_rate(stored: Vectors, queries: np.ndarray) -> float | None:
     return len(queries) / seconds(partial(index.search, queries, DEPTH), times=2)
 
 
-def encoding(place: Path, sizes: Sizes, figures: dict[str, Any]) -> None:
+def encoding(place: Path, encoder: Path, sizes: Sizes, figures: dict[str, Any]) -> None:
     """Compare vectors with `SentenceTransformer.encode`, then texts/s; tokenising is apart."""
     from sentence_transformers import SentenceTransformer
 
-    workspace, model = Workspace(place / "encoding"), resolve(BASE)
+    workspace, model = Workspace(place / "encoding"), resolve(encoder)
     rows = sizes.texts
     texts = build(workspace, "queries", QUERIES, rows, DrawnTexts, columns=QUERIES)
     listed = texts.table(0)["text"].to_pylist()
@@ -304,7 +326,7 @@ def encoding(place: Path, sizes: Sizes, figures: dict[str, Any]) -> None:
     theirs.max_seq_length = 64
     call = partial(theirs.encode, listed, show_progress_bar=False, batch_size=256)
     expected = call()
-    rate = rows / seconds(call)
+    rate = rows / seconds(call, sizes.times)
     for compute in PRECISIONS:
         options = (str(model.path), model.fingerprint, str(tokens.path), settings, compute)
         worker = EncodeWorker(*options, "float32")
@@ -312,7 +334,7 @@ def encoding(place: Path, sizes: Sizes, figures: dict[str, Any]) -> None:
         vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(rows, -1)
         cosine = float((vectors * expected).sum(1).min())
         assert cosine > 0.99, cosine
-        ours = rows / seconds(partial(worker, Shard(0, 0, rows)))
+        ours = rows / seconds(partial(worker, Shard(0, 0, rows)), sizes.times)
         print(f"encoding {compute}: {ours:,.0f} texts/s, peer {rate:,.0f} with tokenising")
         peers = {"SentenceTransformer.encode": rate}
         figures[f"encode_{compute}"] = figure(ours, peers, ours / rate, 3, "texts/s")

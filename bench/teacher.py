@@ -237,15 +237,15 @@ def draw_texts(folder: Path, queries: int, per_query: int) -> Path:
     return folder
 
 
-def make_teacher(folder: Path) -> Path:
-    """Put a seeded random head of one logit on the packaged encoder."""
+def make_teacher(folder: Path, encoder: Path | str = BASE) -> Path:
+    """Put a seeded random head of one logit on the packaged encoder, or on another BERT."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    base = resolve(BASE).path
+    base = resolve(encoder).path
     model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
     rng = np.random.Generator(np.random.Philox(1))
     with torch.no_grad():

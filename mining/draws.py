@@ -21,3 +21,17 @@ def key_of(seed: int, stage: str, key: str | int = "") -> int:
 def generator(seed: int, stage: str, key: str | int = "") -> np.random.Generator:
     """Return a Philox generator of its own for (seed, stage, key), `key` normally a query_id."""
     return np.random.Generator(np.random.Philox(key=key_of(seed, stage, key)))
+
+
+def keys_of(seed: int, stage: str, data: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return `key_of` (uint64 [n]) of many texts: data uint8, text r = data[bounds[r]:bounds[r+1]].
+
+    bounds int64 [n+1].
+    """
+    from ..native.blake2 import keyed
+
+    out = np.empty(len(bounds) - 1, np.uint64)
+    key = np.frombuffer(seed.to_bytes(8, "little", signed=True), np.uint8)
+    prefix = np.frombuffer(f"{stage}\x00".encode(), np.uint8)
+    keyed(key, prefix, data, bounds, out)
+    return out

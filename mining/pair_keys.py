@@ -40,3 +40,15 @@ def unpacked(narrow: np.ndarray, low: int) -> np.ndarray:
 def docs_of(keys: np.ndarray) -> np.ndarray:
     """Return the second ordinal of each key: uint32, of the same shape."""
     return (keys & _LOW).astype(np.uint32)
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """Return the different ones among whole numbers of any shape, ascending: keys, ordinals.
+
+    By sorting, which is vector code. NumPy's `unique` without counts asks a hash table: for
+    millions of different numbers that takes a hundred times as long.
+    """
+    ordered = np.sort(values, axis=None)
+    if not len(ordered):
+        return ordered
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])]

@@ -98,15 +98,34 @@ def join_scores(rows, stored, value, start, stop, out, status):
         s = place_of(stored.query, 0, len(stored.query), rows.query[r])
         if s == len(stored.query) or stored.query[s] != rows.query[r]:
             continue
-        at, end = stored.offsets[s], stored.offsets[s + 1]
-        for j in range(at, end):
-            if not math.isfinite(value[j]):
-                status[r] = DECLINED
-        for i in range(rows.offsets[r], rows.offsets[r + 1]):
-            while at < end and stored.doc[at] < rows.doc[i]:
-                at += 1
-            if at < end and stored.doc[at] == rows.doc[i]:
-                out[i] = value[at]
+        known = stored.doc[stored.offsets[s] : stored.offsets[s + 1]]
+        scores = value[stored.offsets[s] : stored.offsets[s + 1]]
+        docs = rows.doc[rows.offsets[r] : rows.offsets[r + 1]]
+        found = out[rows.offsets[r] : rows.offsets[r + 1]]
+        finite, same = 0, 0
+        for j in range(len(scores)):
+            finite += abs(scores[j]) < np.inf
+        if finite < len(scores):
+            status[r] = DECLINED
+        if len(known) == len(docs):  # mostly it is the pool that was scored
+            for i in range(len(docs)):
+                same += known[i] == docs[i]
+        if same == len(docs):
+            for i in range(len(docs)):
+                found[i] = scores[i]
+        else:
+            _merge(docs, known, scores, found)
+
+
+@_jit
+def _merge(docs, known, scores, out):
+    """Write the score of every document that is known; both ascend."""
+    at = 0
+    for i in range(len(docs)):
+        while at < len(known) and known[at] < docs[i]:
+            at += 1
+        if at < len(known) and known[at] == docs[i]:
+            out[i] = scores[at]
 
 
 @_jit
@@ -258,21 +277,41 @@ def mark_copies(rows, marks, data, bounds, base, texts, originals, start, stop):
 
 
 @_jit
-def mark_keys(rows, marks, keys, originals, start, stop):
+def mark_keys(rows, marks, keys, digest, originals, start, stop):
     """Mark as COPY what has the key of one of its row's originals, but key 0, which is no text's.
 
-    keys uint64 by document; originals = (first, last int64 [n], doc uint32): the originals of row r
-    are doc[first[r]:last[r]]. Positives and empty documents are not marked.
+    keys uint64 by document, digest uint8: the lowest byte of each, an eighth of the memory to look
+    at for what has another byte. originals = (first, last int64 [n], doc uint32): the originals of
+    row r are doc[first[r]:last[r]]. Positives and empty documents are not marked.
     """
     of_row, to_row, doc = originals
+    wanted = np.zeros(256, np.uint8)
     for r in range(start, stop):
         if of_row[r] == to_row[r]:
             continue
+        for k in range(of_row[r], to_row[r]):
+            wanted[digest[doc[k]]] = 1
         for i in range(rows.offsets[r], rows.offsets[r + 1]):
-            key = keys[rows.doc[i]]
-            if key == 0 or marks[i] & (POSITIVE | EMPTY):
+            if not wanted[digest[rows.doc[i]]] or marks[i] & (POSITIVE | EMPTY):
                 continue
+            key = keys[rows.doc[i]]
             for k in range(of_row[r], to_row[r]):
-                if keys[doc[k]] == key:
+                if key != 0 and keys[doc[k]] == key:
                     marks[i] |= COPY
                     break
+        for k in range(of_row[r], to_row[r]):
+            wanted[digest[doc[k]]] = 0
+
+
+@_jit
+def count_marks(marks, offsets, counted, out):
+    """Add how many documents of the rows that are `counted` (bool [n]) have each mark: out int64,
+    by the bits of `marks` (uint8)."""
+    for r in range(len(counted)):
+        if counted[r]:
+            own = marks[offsets[r] : offsets[r + 1]]
+            for bit in range(len(out)):
+                count = 0
+                for i in range(len(own)):
+                    count += (own[i] >> bit) & 1
+                out[bit] += count

@@ -28,6 +28,7 @@ DROP, ASK, FILL = 0, 1, 2
 """What to do for a group with too few candidates: leave it out, ask the oracle, fill it up."""
 
 WHOLE_POOL = -1
+_FEW = 64  # best candidates that are found by insertion
 _FIXED, _DRAWN = 0, 1
 
 
@@ -100,7 +101,7 @@ def choose(groups, columns, plan, outside, wanted, start, stop, out):
         population = 0.0
         if outside:
             population = _population(groups, columns, g, out)
-        count = _reach(groups, columns, plan, g, reach, order)
+        count = _reach(groups, columns, plan, g, size, reach, order, value)
         if plan.strategy == QUOTAS:
             _quotas(groups, columns, plan, g, size, population, state, (place, order), out)
             continue
@@ -149,30 +150,67 @@ def _population(groups, columns, g, out):
 
 
 @_jit
-def _reach(groups, columns, plan, g, reach, order):
-    """Write the places of the candidates in reach, for `top` best first; returns how many."""
+def _reach(groups, columns, plan, g, size, reach, order, value):
+    """Write the places of the candidates in reach, for `top` best first; returns how many.
+
+    Of `top` only as many are in order as are skipped or taken.
+    """
     first, at = groups.first[g], groups.offsets[g]
-    count = 0
-    for i in range(groups.offsets[g + 1] - at):
-        if groups.allowed[at + i]:
-            if plan.column != WHOLE_POOL:
-                rank = columns.rank[plan.column, first + i]
-                if rank < plan.first or rank > plan.last:
-                    continue
+    allowed, count = groups.allowed[at : groups.offsets[g + 1]], 0
+    if plan.column == WHOLE_POOL:
+        for i in range(len(allowed)):  # without a branch, which could not be foretold
             reach[count] = i
-            count += 1
+            count += allowed[i] != 0
+    else:
+        ranks = columns.rank[plan.column, first : first + len(allowed)]
+        for i in range(len(allowed)):
+            reach[count] = i
+            count += (allowed[i] != 0) & (ranks[i] >= plan.first) & (ranks[i] <= plan.last)
     if plan.strategy not in (TOP, ANCHORS, BANDS):
         return count
+    if plan.strategy == TOP:
+        return _best(columns, plan, first, size, reach, count, order, value)
     if plan.column == WHOLE_POOL or plan.strategy == ANCHORS:
         sorted_ = np.argsort(-columns.score[first + reach[:count]], kind="mergesort")
-        skipped = min(count, plan.first - 1) if plan.strategy == TOP else 0
     else:
         rank = columns.rank[plan.column]
         sorted_ = np.argsort(rank[first + reach[:count]], kind="mergesort")
-        skipped = 0
     for k in range(count):
         order[k] = reach[sorted_[k]]
-    for k in range(skipped, count):
+    reach[:count] = order[:count]
+    return count
+
+
+@_jit
+def _best(columns, plan, first, size, reach, count, order, value):
+    """Put the best of reach first, of equal ones the earlier: those that `top` skips are left out
+    and those that it takes are in order. Returns how many are left."""
+    skipped = 0
+    if plan.column == WHOLE_POOL:
+        skipped = min(count, plan.first - 1)
+        for k in range(count):
+            value[k] = columns.score[first + reach[k]]
+    else:
+        for k in range(count):
+            value[k] = -np.float64(columns.rank[plan.column, first + reach[k]])
+    most, held = min(count, skipped + size), 0
+    if most > _FEW:
+        order[:count] = np.argsort(-value[:count], kind="mergesort")
+    else:
+        for k in range(count):  # hardly any is better than the last of those held
+            if held == most:
+                if not value[k] > value[order[held - 1]]:
+                    continue
+                held -= 1
+            place = held
+            while place > 0 and value[order[place - 1]] < value[k]:
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = k
+            held += 1
+    for k in range(skipped, most):
+        order[k] = reach[order[k]]
+    for k in range(skipped, most):
         reach[k - skipped] = order[k]
     return count - skipped
 

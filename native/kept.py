@@ -3,6 +3,9 @@
 A group g looks at the pairs first[g], first[g]+1, … of flat columns; its own flags stand in
 `allowed` uint8, allowed[offsets[g]:offsets[g+1]]. `removed` int64 [n] counts what a filter took.
 `undecided` uint8 [n] is set where rounding could decide, so that the formula itself is asked.
+
+Loops over candidates have no branch: whether one is kept cannot be foretold, and a wrong guess
+costs the processor more than ten candidates.
 """
 
 from __future__ import annotations
@@ -32,10 +35,25 @@ class Groups(NamedTuple):
 def begin(groups, score, marks, start, stop):
     """Allow what has a score, no mark, and is not the group's own positive."""
     for g in range(start, stop):
-        at, first = groups.offsets[g], groups.first[g]
-        for i in range(groups.offsets[g + 1] - at):
-            good = marks[first + i] == 0 and not math.isnan(score[first + i])
-            groups.allowed[at + i] = good and i != groups.positive[g]
+        allowed, own = _flags(groups, g), _scores(groups, score, g)
+        mark = marks[groups.first[g] : groups.first[g] + len(allowed)]
+        for i in range(len(allowed)):
+            allowed[i] = (mark[i] == 0) & (own[i] == own[i])
+        if groups.positive[g] >= 0:
+            allowed[groups.positive[g]] = 0
+
+
+@_jit
+def _flags(groups, g):
+    """Return the flags of a group: a view."""
+    return groups.allowed[groups.offsets[g] : groups.offsets[g + 1]]
+
+
+@_jit
+def _scores(groups, score, g):
+    """Return the scores of a group's candidates: a view."""
+    first = groups.first[g]
+    return score[first : first + groups.offsets[g + 1] - groups.offsets[g]]
 
 
 @_jit
@@ -54,8 +72,8 @@ def keep_below(groups, score, gap, as_log_probability, start, stop, removed, und
     a group in place of two functions for each document.
     """
     for g in range(start, stop):
-        at, first = groups.offsets[g], groups.first[g]
-        own = score[first + groups.positive[g]]
+        allowed, scores = _flags(groups, g), _scores(groups, score, g)
+        own = scores[groups.positive[g]]
         limit, band = own - gap, 0.0
         if as_log_probability:
             s = log_probability(own)
@@ -66,45 +84,52 @@ def keep_below(groups, score, gap, as_log_probability, start, stop, removed, und
                 slope = -math.expm1(bound)
                 limit = bound - math.log(slope)
                 band = _BAND * (1.0 + abs(limit)) + 1e-15 * (abs(s) + abs(gap)) / slope
-        for i in range(groups.offsets[g + 1] - at):
-            if not groups.allowed[at + i]:
-                continue
-            x = score[first + i]
-            if band > 0.0 and abs(x - limit) <= band and not (gap == 0.0 and x == own):
-                undecided[g] = 1
-            elif not x <= limit + band:
-                groups.allowed[at + i] = 0
-                removed[g] += 1
+        sharp, even, top = band > 0.0, gap == 0.0, limit + band
+        taken, unsure = 0, 0
+        for i in range(len(allowed)):
+            x, was = scores[i], allowed[i] != 0
+            near = sharp & (abs(x - limit) <= band) & ((x != own) | (not even))
+            gone = was & (not near) & (not (x <= top))
+            unsure += was & near
+            taken += gone
+            allowed[i] = was & (not gone)
+        removed[g] += taken
+        if unsure:
+            undecided[g] = 1
 
 
 @_jit
 def keep_between(groups, score, bounds, start, stop, removed, undecided):
     """Keep low ≤ score ≤ high; bounds = (low, high, band): within the band of one is undecided."""
     low, high, band = bounds
+    sharp, about_low, about_high = band > 0.0, band * (1.0 + abs(low)), band * (1.0 + abs(high))
     for g in range(start, stop):
-        at, first = groups.offsets[g], groups.first[g]
-        for i in range(groups.offsets[g + 1] - at):
-            if not groups.allowed[at + i]:
-                continue
-            x = score[first + i]
-            if band > 0.0 and (
-                abs(x - low) < band * (1.0 + abs(low)) or abs(x - high) < band * (1.0 + abs(high))
-            ):
-                undecided[g] = 1
-            elif not (x >= low and x <= high):
-                groups.allowed[at + i] = 0
-                removed[g] += 1
+        allowed, scores = _flags(groups, g), _scores(groups, score, g)
+        taken, unsure = 0, 0
+        for i in range(len(allowed)):
+            x, was = scores[i], allowed[i] != 0
+            near = sharp & ((abs(x - low) < about_low) | (abs(x - high) < about_high))
+            gone = was & (not near) & (not ((x >= low) & (x <= high)))
+            unsure += was & near
+            taken += gone
+            allowed[i] = was & (not gone)
+        removed[g] += taken
+        if unsure:
+            undecided[g] = 1
 
 
 @_jit
 def keep_ranks(groups, rank, low, high, start, stop, removed):
     """Keep the documents that a source ranks low…high; rank uint16, 0 = not found."""
     for g in range(start, stop):
-        at, first = groups.offsets[g], groups.first[g]
-        for i in range(groups.offsets[g + 1] - at):
-            if groups.allowed[at + i] and not low <= rank[first + i] <= high:
-                groups.allowed[at + i] = 0
-                removed[g] += 1
+        allowed = _flags(groups, g)
+        ranks, taken = rank[groups.first[g] : groups.first[g] + len(allowed)], 0
+        for i in range(len(allowed)):
+            was = allowed[i] != 0
+            kept = was & (ranks[i] >= low) & (ranks[i] <= high)
+            taken += was & (not kept)
+            allowed[i] = kept
+        removed[g] += taken
 
 
 @_jit

@@ -80,6 +80,36 @@ def uniform(state):
 
 
 @_jit
+def below(state, bound, left):
+    """Return the next whole number (uint64) below a bound of 2 … 2³²−1, as `integers` does.
+
+    `left` is 2³² modulo the bound, both uint64. Lemire's method: the upper half of the product of
+    32 bits and the bound, drawn again where the lower half is below `left` ("Fast random integer
+    generation in an interval", ACM TOMACS 2019).
+    """
+    product = next32(state) * bound
+    while product & _LOW < left:
+        product = next32(state) * bound
+    return product >> _32
+
+
+@_jit
+def count_draws(state, n, out):
+    """Count how often each of 0 … n−1 is drawn in n draws, as `integers(0, n, n)` makes them.
+
+    out uint16 [n] is overwritten; n < 2³².
+    """
+    out[:] = 0
+    if n == 1:  # nothing is drawn where there is no choice
+        out[0] = 1
+        return
+    bound = np.uint64(n)
+    left = (_LOW + _ONE) % bound
+    for _ in range(n):
+        out[np.int64(below(state, bound, left))] += 1
+
+
+@_jit
 def shuffle(state, items, n):
     """Put the first n items of an array in random order, as `permutation` does; n < 2³².
 

@@ -148,8 +148,9 @@ def study(
     """Run a recipe for every combination of the axes of its `[study]` (docs/studies.md).
 
     `overrides` are texts such as "train.documents=20000"; `to` is a folder for the report and every
-    number. The result has them as polars frames, `cells` and `queries`, and the findings:
-    `gains`, `effects`, `notes`. Raises UsageError, before any data is read, for what cannot work.
+    number. The result has them as polars frames, such as `cells`, `queries` and `worth`, and the
+    findings: `answer`, `gains`, `effects`, `notes`. Raises UsageError, before any data is read, for
+    what cannot work.
     """
     from rankmill.report.study_files import write_study
     from rankmill.study.grid import load_study, run_study

@@ -24,15 +24,30 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba_cache"))
 os.environ.setdefault("RANKMILL_TEST_NO_FSYNC", "1")  # a kill does not need fsync, a power cut does
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the processor alone
+
+# Many children and actors import torch and Ray. Where bytecode is not kept, as in many images, each
+# of them compiles what it imports: 6 s of processor time for torch alone, 2 s with it.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".pycache"))
+    sys.dont_write_bytecode = False
 
 import pytest  # noqa: E402  (after the environment)
 
 SHARED = ROOT.parent / "shared" / "data"
 
 
+PARALLEL = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: files are shared out to processes
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Forking tests first, while the process has no threads; the cluster's last, and after them
-    those that put clusters of their own in its place."""
+    those that put clusters of their own in its place.
+
+    In several processes a file is one piece of work, and so are all tests that share the cluster:
+    there is one, and its process, which these tests keep busy for longest, begins with them.
+    """
 
     def place(item: pytest.Item) -> int:
         if item.get_closest_marker("forks"):
@@ -41,7 +56,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             return 3
         return 2 if item.get_closest_marker("ray") else 1
 
-    items.sort(key=place)  # stable: files keep their order
+    def place_in_parallel(item: pytest.Item) -> int:
+        return place(item) - 4 * _needs_cluster(item)
+
+    items.sort(key=place_in_parallel if PARALLEL else place)  # stable: files keep their order
+    if PARALLEL:
+        for item in items:
+            group = "cluster" if _needs_cluster(item) else item.path.name
+            item.add_marker(pytest.mark.xdist_group(group))
+            if item.get_closest_marker("forks"):  # pytest-xdist has a thread for its messages
+                item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+
+
+def _needs_cluster(item: pytest.Item) -> bool:
+    wanted = getattr(item, "fixturenames", ())
+    return "ray_cluster" in wanted or item.path.name == "test_actors_nodes.py"
 
 
 @pytest.fixture(scope="session")

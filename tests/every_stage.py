@@ -33,6 +33,7 @@ from rankmill.mining.models.forward import Forward
 from rankmill.mining.store import Artifact
 from rankmill.mining.teachers import scores
 
+DEPENDENT = "thread-dependent"  # in the place of an executor
 TRAINING_THREADS = 2  # declared: training is the one place where the number of threads may matter
 
 
@@ -57,18 +58,21 @@ def make_models(folder: Path) -> None:
 class EveryStage:
     """All stages in one workspace by one executor."""
 
-    def __init__(self, place: Path, executor: Execution, given: argparse.Namespace):
+    def __init__(
+        self, place: Path, executor: Execution, given: argparse.Namespace, *, whole: bool = True
+    ):
+        place.mkdir(parents=True)
         self.place, self.models, self.executor = place, given.models, executor
         self.shuffled = random.Random(given.order) if given.order else None
         self.encoder = f"bi_encoder(model={self.models / 'encoder'},max_length=32,dtype=float32)"
         self.made: dict[str, Any] = {}
-        self.only_mining = given.thread_dependent
+        self.whole = whole
 
     def run(self) -> dict[str, str]:
-        """Do everything; returns the root hash of every artifact and the hash of every export."""
+        """Do everything, or mine only; returns root hashes of artifacts and hashes of exports."""
         self.collection = self._collect()
         self._mine()
-        exports = {} if self.only_mining else self._after_mining()
+        exports = self._after_mining() if self.whole else {}
         workspace = self.collection.artifact.workspace
         return exports | {f"{a.kind} {a.fingerprint}": a.root_hash for a in workspace.artifacts()}
 
@@ -244,18 +248,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--thread-dependent",
         action="store_true",
-        help="let vectors depend on the threads, and stop after mining: shows that this is found",
+        help="then mine once more, with vectors that depend on the threads: shows that it is found",
     )
     given = parser.parse_args(arguments)
     encoders._SHARD_TOKENS, scores._SHARD_WORK = 600, 2000  # several parts of everything
+    hashes = {}
+    for text in given.executors.split(","):
+        place, executor = given.folder / text, Execution(workers=int(text))
+        with cluster(executor.workers) if executor.workers else contextlib.nullcontext():
+            hashes[text] = EveryStage(place, executor, given).run()
     if given.thread_dependent:
         make_thread_dependent()
-    hashes = {}
-    for workers in (int(text) for text in given.executors.split(",")):
-        place = given.folder / str(workers)
-        place.mkdir(parents=True)
-        with cluster(workers) if workers else contextlib.nullcontext():
-            hashes[workers] = EveryStage(place, Execution(workers=workers), given).run()
+        place = given.folder / DEPENDENT
+        hashes[DEPENDENT] = EveryStage(place, Execution(), given, whole=False).run()
     print(json.dumps(hashes))
 
 

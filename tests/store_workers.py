@@ -56,14 +56,14 @@ class Squares:
             time.sleep((shard.number * 7 % 3) * 0.01)
 
 
-def squares(queries: int = 40, **options: str) -> Stage:
-    """Return a stage of `queries` keys in shards of ten."""
+def squares(queries: int = 40, size: int = 10, **options: str) -> Stage:
+    """Return a stage of `queries` keys in shards of `size`."""
     return Stage(
         kind="run",
         parameters={"queries": queries},
         inputs={},
         schema=RUN,
-        shards=lambda: split_by_work(np.ones(queries, dtype=np.int64), 10),
+        shards=lambda: split_by_work(np.ones(queries, dtype=np.int64), size),
         worker=Squares,
         options=options,
     )

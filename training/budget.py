@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..mining.groups.format import Groups
-from ..mining.pair_keys import pair_keys
+from ..mining.pair_keys import distinct, pair_keys
 from .blend import Blend
 from .stream import GroupStream
 
@@ -87,7 +87,7 @@ def _unique(stream: GroupStream, read: int, turn: int, slices: int) -> np.ndarra
         keys.append(pairs.reshape(-1))
         positives.append(pairs[rows.groups.grade[mine] >= least])
         queries.append(query)
-    found = (np.unique(np.concatenate(parts)).size for parts in (keys, positives, queries))
+    found = (distinct(np.concatenate(parts)).size for parts in (keys, positives, queries))
     return np.array(list(found))
 
 

@@ -6,7 +6,7 @@ because a suspicion about a label is settled by reading.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..collection.handles import Collection, Corpus, Queries
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups
-from ..pair_keys import docs_of, pair_keys, queries_of
+from ..pair_keys import distinct, docs_of, pair_keys, queries_of
 from ..runs.itself import itself
 from ..runs.pool import Pool
 from ..runs.run import Run
@@ -25,20 +25,23 @@ from ..store import Artifact, Workspace
 from ..text.copies import FoldedCopies, keys_of, keys_there
 from ..text.near_copies import near_pairs, shingled
 from .leakage import MOST_DOCUMENTS, Trained, equal_texts, leakage, named_split
+from .members import copies_of_positives, found_by, pairs_among
 
 CUTOFFS = (10, 100)
+_BLOCK = 100_000  # texts taken at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
     """Groups as arrays: query uint32 [n]; doc uint32, score float32, positive bool [n, k]; positive
-    is what is graded `min_grade` or more.
+    is what is graded `min_grade` or more. `docs` uint32: the distinct documents, ascending.
     """
 
     query: np.ndarray
     doc: np.ndarray
     score: np.ndarray
     positive: np.ndarray
+    docs: np.ndarray
     min_grade: int
     corpus: Corpus
     queries: Queries
@@ -81,8 +84,8 @@ def audit_groups(
     artifact = workspace.find(groups, "groups")
     audited = _read(artifact, collection)
     splits = [s for s in collection.splits if s != audited.split] if against is None else against
-    seen = np.unique(audited.query), np.unique(audited.doc)
-    trained = Trained(*seen, audited.queries, audited.corpus, collection)
+    seen = distinct(audited.query)
+    trained = Trained(seen, audited.docs, audited.queries, audited.corpus, collection)
     return {
         "must_be_zero": _must_be_zero(audited),
         "counts": _counts(audited),
@@ -125,6 +128,7 @@ def _read(artifact: Artifact, collection: Collection) -> Audited:
         doc=doc,
         score=score,
         positive=np.concatenate([groups.positive(part) for part in parts]),
+        docs=distinct(doc),
         min_grade=groups.min_grade,
         corpus=Corpus(artifact.input("corpus")),
         queries=Queries(artifact.input("queries")),
@@ -135,21 +139,21 @@ def _read(artifact: Artifact, collection: Collection) -> Audited:
 
 def _must_be_zero(groups: Audited) -> dict[str, int]:
     """Count what no group may hold."""
-    keys = pair_keys(groups.query[:, None], groups.doc)
-    positives = _judged(groups)
+    judged = pairs_among(groups.query, groups.doc, _judged(groups))
+    itself = pairs_among(groups.query, groups.doc, _itself(groups))
     ordered = np.sort(groups.doc, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]).sum()
-    negative = groups.negative & ~np.isin(keys, positives)
+    negative = groups.negative & ~judged
+    empty = np.zeros(len(groups.corpus), bool)
+    empty[groups.corpus.empty] = True
     return {
-        "positives_among_negatives": int((np.isin(keys, positives) & groups.negative).sum()),
+        "positives_among_negatives": int((judged & groups.negative).sum()),
         "copies_of_a_positive_among_negatives": int(
             (_copies_of_positives(groups) & negative).sum()
         ),
-        "negatives_that_are_the_query_itself": int(
-            (np.isin(keys, _itself(groups)) & negative).sum()
-        ),
+        "negatives_that_are_the_query_itself": int((itself & negative).sum()),
         "documents_twice_in_a_group": int(twice),
-        "empty_documents": int(np.isin(groups.doc, groups.corpus.empty).sum()),
+        "empty_documents": int(empty[groups.doc].sum()),
         "scores_not_finite": int((~np.isfinite(groups.score)).sum()),
     }
 
@@ -158,26 +162,29 @@ def _copies_of_positives(groups: Audited) -> np.ndarray:
     """bool [n, k]: a copy, as selection means it, of a positive of the group or of the query."""
     judged = _judged(groups)
     judged = judged[np.isin(queries_of(judged), groups.query)]
-    docs = np.union1d(groups.doc, docs_of(judged))
-    made = keys_there(groups.corpus.artifact.workspace, groups.corpus.artifact)
-    if made is not None:
-        keys = FoldedCopies(made).keys[docs]
-    else:
-        keys = keys_of(pa.array(groups.corpus.texts(docs), pa.large_string()))
-    own = keys[np.searchsorted(docs, groups.doc)]
-    # (query, key) of every positive; a key is numbered first, so that both fit into 64 bits
-    number = np.unique(keys, return_inverse=True)[1].astype(np.uint32)
-    at = number[np.searchsorted(docs, groups.doc)]
-    of_judged = number[np.searchsorted(docs, docs_of(judged))]
+    own, of_judged = _copy_keys(groups.corpus, groups.docs, [groups.doc, docs_of(judged)])
     positive = groups.positive.copy()
     positive[:, 0] = True
-    known = np.concatenate(
-        [
-            pair_keys(queries_of(judged), of_judged),
-            pair_keys(np.broadcast_to(groups.query[:, None], at.shape), at)[positive],
-        ]
-    )
-    return np.isin(pair_keys(groups.query[:, None], at), known) & (own != 0)
+    return copies_of_positives(groups.query, own, positive, judged, of_judged)
+
+
+def _copy_keys(
+    corpus: Corpus, docs: np.ndarray, asked: Sequence[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yield the keys (uint64) of the documents of each of `asked`; those of the first are docs."""
+    made = keys_there(corpus.artifact.workspace, corpus.artifact)
+    if made is not None:
+        keys = FoldedCopies(made).keys
+        yield from (keys[wanted] for wanted in asked)
+        return
+    known = distinct(np.concatenate([docs, *(wanted.reshape(-1) for wanted in asked[1:])]))
+    keys = np.empty(len(known), np.uint64)
+    for start, table in corpus.parts():
+        first, last = np.searchsorted(known, [start, start + len(table)])
+        for at in range(int(first), int(last), _BLOCK):
+            rows = known[at : min(at + _BLOCK, int(last))].astype(np.int64) - start
+            keys[at : at + len(rows)] = keys_of(table["text"].take(pa.array(rows)))
+    yield from (keys[np.searchsorted(known, wanted)] for wanted in asked)
 
 
 def _itself(groups: Audited) -> np.ndarray:
@@ -190,10 +197,10 @@ def _counts(groups: Audited) -> dict[str, int]:
     positives = groups.positive.sum(axis=1)
     return {
         "groups": len(groups.query),
-        "queries": len(np.unique(groups.query)),
+        "queries": len(distinct(groups.query)),
         "documents_seen": int(groups.doc.size),
-        "distinct_documents": len(np.unique(groups.doc)),
-        "distinct_pairs": len(np.unique(pair_keys(groups.query[:, None], groups.doc))),
+        "distinct_documents": len(groups.docs),
+        "distinct_pairs": len(distinct(pair_keys(groups.query[:, None], groups.doc))),
         "groups_without_a_positive": int((positives == 0).sum()),
         "groups_with_several_positives": int((positives > 1).sum()),
     }
@@ -231,16 +238,14 @@ def _largest(values: np.ndarray, number: int) -> np.ndarray:
 
 
 def _copies(groups: Audited, at_least: float, examples: int) -> dict[str, Any]:
-    docs = np.unique(groups.doc)
+    docs = groups.docs
     sample = len(docs) > MOST_DOCUMENTS
     if sample:
         docs = np.sort(generator(0, "audit").permutation(docs)[:MOST_DOCUMENTS])
     left, right, overlap = near_pairs(shingled(groups.corpus.texts(docs)), at_least)
     left, right = docs[left], docs[right]
-    near = np.unique(np.concatenate([pair_keys(left, right), pair_keys(right, left)]))
-    first = groups.doc[:, :1]
-    against = pair_keys(np.broadcast_to(first, groups.doc.shape), groups.doc)
-    bad = np.isin(against, near) & groups.negative
+    near = distinct(np.concatenate([pair_keys(left, right), pair_keys(right, left)]))
+    bad = pairs_among(groups.doc[:, 0], groups.doc, near) & groups.negative
     rows, places = np.nonzero(bad)
     equal = equal_texts(groups.corpus, left, groups.corpus, right)
     order = np.lexsort((-overlap, ~equal))[:examples]
@@ -280,7 +285,7 @@ def _coverage(groups: Audited, run: Run) -> dict[str, float]:
             where=run.artifact.path,
             do="name a run over the collection that the groups were made from",
         )
-    trained = np.unique(groups.doc)
+    trained = groups.docs
     expected = len(trained) / max(1, len(groups.corpus) - len(groups.corpus.empty))
     shares: dict[str, float] = {}
     for cutoff in CUTOFFS:
@@ -289,8 +294,8 @@ def _coverage(groups: Audited, run: Run) -> dict[str, float]:
             lengths = np.diff(part.offsets)
             rank = np.arange(len(part.doc)) - np.repeat(part.offsets[:-1], lengths)
             first.append(part.doc[rank < cutoff])
-        wanted = np.unique(np.concatenate(first))
-        share = len(np.intersect1d(wanted, trained)) / max(1, len(wanted))
+        wanted = distinct(np.concatenate(first))
+        share = len(np.intersect1d(wanted, trained, assume_unique=True)) / max(1, len(wanted))
         shares[f"at {cutoff}"] = share
         shares[f"at {cutoff}, ratio to random"] = share / expected
     return shares
@@ -300,7 +305,8 @@ def _overlap(groups: Artifact, other: Artifact) -> dict[str, float]:
     """Return the mean Jaccard overlap of the negatives over the queries that both groups have."""
     keys, others = _negatives(groups), _negatives(other)
     common = np.intersect1d(keys, others, assume_unique=True)
-    query = np.intersect1d(queries_of(keys), queries_of(others))
+    asked = distinct(queries_of(keys)), distinct(queries_of(others))
+    query = np.intersect1d(*asked, assume_unique=True)
     ours, theirs, both = (_per_query(pairs, query) for pairs in (keys, others, common))
     shares = both / (ours + theirs - both)
     summary = {"queries in both": float(len(shares))}
@@ -314,7 +320,7 @@ def _negatives(groups: Artifact) -> np.ndarray:
         negative = ~read.positive(part)
         negative[:, 0] = False
         keys.append(pair_keys(part.query[:, None], part.doc)[negative])
-    return np.unique(np.concatenate(keys))
+    return distinct(np.concatenate(keys))
 
 
 def _per_query(keys: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -328,12 +334,14 @@ def _imbalance(groups: Audited, artifact: Artifact) -> dict[str, Any]:
     positives, again = np.unique(groups.doc[:, 0], return_counts=True)
     most = int(np.argmax(uses)) if len(uses) else -1
     counts: dict[str, Any] = {
-        "seen_per_distinct_document": float(groups.doc.size / max(1, len(np.unique(groups.doc)))),
+        "seen_per_distinct_document": float(groups.doc.size / max(1, len(groups.docs))),
         "gini_of_negatives": gini(uses),
         "most_used_negative": groups.corpus.doc_id(int(negatives[most])) if most >= 0 else None,
         "most_used_negative_times": int(uses[most]) if most >= 0 else 0,
         "positives_used_more_than_once": int((again > 1).sum()),
-        "positives_that_are_negatives_elsewhere": len(np.intersect1d(positives, negatives)),
+        "positives_that_are_negatives_elsewhere": len(
+            np.intersect1d(positives, negatives, assume_unique=True)
+        ),
         "most_groups_of_one_query": int(np.unique(groups.query, return_counts=True)[1].max()),
     }
     if "pool" in artifact.inputs:
@@ -350,16 +358,8 @@ def gini(uses: np.ndarray) -> float:
 
 def _found_by(groups: Audited, pool: Pool) -> dict[str, float]:
     """Return the share of negatives that each source of the pool had found."""
-    wanted = np.unique(pair_keys(groups.query[:, None], groups.doc)[groups.negative])
-    hits = dict.fromkeys(pool.labels, 0)
-    for part in pool.parts():
-        keys = pair_keys(np.repeat(part.query, np.diff(part.offsets)), part.doc)
-        first, last = np.searchsorted(wanted, [keys[0], keys[-1]]) if len(keys) else (0, -1)
-        own = wanted[first : last + 1]  # both ascend: one search for each negative
-        place = np.minimum(np.searchsorted(keys, own), max(0, len(keys) - 1))
-        mine = place[keys[place] == own]
-        for label in pool.labels:
-            hits[label] += int((part.rank[label][mine] > 0).sum())
+    wanted = distinct(pair_keys(groups.query[:, None], groups.doc)[groups.negative])
+    hits = found_by(pool, wanted)
     return {label: count / max(1, len(wanted)) for label, count in hits.items()}
 
 

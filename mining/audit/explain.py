@@ -62,7 +62,7 @@ class Explanation:
 
 
 def explain_query(workspace: Workspace, groups: Artifact | str, query_id: str) -> Explanation:
-    """Replay the selection of one query.
+    """Replay the selection of one query. Only parts that hold something of it are read.
 
     `groups` may be cut or re-labelled ones; then what the first selection chose is explained, and a
     cut that dropped the query is named. Raises BadInput for a query that was never in the pool.
@@ -70,8 +70,8 @@ def explain_query(workspace: Workspace, groups: Artifact | str, query_id: str) -
     artifact = workspace.find(groups, "groups")
     selection = Selection(artifact)
     query = int(selection.reader.queries.ordinals([query_id])[0])
-    at = int(np.searchsorted(selection.query, query))
-    if at == len(selection.query) or selection.query[at] != query:
+    at = selection.reader.pool.row_of(query)
+    if at is None:
         raise BadInput(
             f"query {query_id!r} is not in the pool",
             where=selection.made.input("pool").path,

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ..collection.handles import Collection, Corpus, Queries
 from ..draws import generator
+from ..pair_keys import distinct
 from ..store import Workspace
 from ..text.near_copies import near_pairs, shingled
 
@@ -60,7 +61,7 @@ def leakage(
     """
     same = other.artifact.fingerprint == trained.collection.artifact.fingerprint
     asked, qrels = other.split_queries(split), other.qrels(split)
-    wanted = np.unique(qrels.doc[qrels.grade >= (min_grade if same else 1)])
+    wanted = distinct(qrels.doc[qrels.grade >= (min_grade if same else 1)])
     known_queries = _same_text(trained.queries, trained.query, other.queries, asked)
     known_docs = _same_text(trained.corpus, trained.doc, other.corpus, wanted)
     if same:
@@ -74,7 +75,7 @@ def leakage(
     return {
         "queries": len(asked),
         "queries_in_both": int(known_queries.sum()),
-        "queries_nearly_equal": len(np.unique(right[fresh])),
+        "queries_nearly_equal": len(distinct(right[fresh])),
         "positives": len(wanted),
         "positives_trained_on": int(known_docs.sum()),
         "positives_nearly_trained_on": _near_documents(
@@ -111,7 +112,7 @@ def _near_documents(trained: Trained, corpus: Corpus, fresh: np.ndarray, at_leas
     fresh, docs = _drawn(fresh), _drawn(trained.doc)
     sets = shingled([*trained.corpus.texts(docs), *corpus.texts(fresh)])
     side = np.arange(len(sets)) >= len(docs)
-    return len(np.unique(near_pairs(sets, at_least, side=side)[1]))
+    return len(distinct(near_pairs(sets, at_least, side=side)[1]))
 
 
 def _drawn(docs: np.ndarray) -> np.ndarray:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from ..actors import INLINE, Execution
 from ..errors import BadInput, UsageError
+from ..meter import postponing
 from ..names import nearest
-from ..store import Workspace
+from ..store import Artifact, Workspace
 from . import ingest
 from .base import Reader, open_reader, reader_kind
 from .handles import EVERY_QUERY, EXCLUDED, Collection, Corpus, Qrels, Queries
@@ -56,13 +57,32 @@ def collect(
         )
     parts = tuple(part.strip() for part in (fields or "").split(",") if part.strip())
     spec, reader = _opened(spec, policies_of(on), parts)
-    request = ingest.Request(spec, title, reader.facts(), reader, parts, excluded_grade)
-    splits = _chosen(splits, request.facts["qrels"])
+    with postponing() as charge:  # to the stage that looks, or to nobody's
+        facts = reader.facts()
+    try:
+        request = ingest.Request(spec, title, facts, reader, parts, excluded_grade)
+        artifact = _made(workspace, request, _chosen(splits, facts["qrels"]), charge, executor)
+    finally:
+        charge()
+    if name is not None:
+        workspace.alias(name, artifact)
+    return Collection(artifact)
+
+
+def _made(
+    workspace: Workspace,
+    request: ingest.Request,
+    splits: Sequence[str],
+    charge: Callable[[], None],
+    executor: Execution,
+) -> Artifact:
+    """Make what is not there yet; `charge` is called where the source is looked through."""
     has_queries = request.facts["queries"] is not None
 
     @cache
     def found() -> Survey:
-        return look_through(reader, splits, has_queries)
+        charge()
+        return look_through(request.reader, splits, has_queries)
 
     inline = Execution(progress=executor.progress)
     corpus = workspace.build(ingest.corpus_stage(request, found), inline)
@@ -72,11 +92,7 @@ def collect(
         for split in splits:
             stage = ingest.qrels_stage(request, split, corpus, queries, found)
             qrels[split] = workspace.build(stage, inline)
-    whole = ingest.collection_stage(request, corpus, queries, qrels)
-    artifact = workspace.build(whole, inline)
-    if name is not None:
-        workspace.alias(name, artifact)
-    return Collection(artifact)
+    return workspace.build(ingest.collection_stage(request, corpus, queries, qrels), inline)
 
 
 def _opened(spec: str | Tables, on: Policies, fields: Sequence[str]) -> tuple[str, Reader]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import UsageError
 from ..names import nearest
+from .handles import blank
 from .policies import Oddities, Policies
 
 Document = tuple[str, str, str]
@@ -67,28 +68,45 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a first look needs of a block: ids, and the bytes of each row (int64: id, title, text).
+    """What a first look needs of a block: 16 bytes a row, and the few rows that need a closer one.
 
-    `texts` makes the block itself, for a reader to which lengths are cheaper than texts.
+    `hashes`: of the ids, uint64; `sizes`: the bytes of each row, int64 (id, title, text). `odd`:
+    int64, rows that have no id, or that were looked for because they hold no visible text; `shown`:
+    those rows.
     """
 
-    ids: pa.StringArray
+    hashes: np.ndarray
     sizes: np.ndarray
-    texts: Callable[[], Texts]
+    odd: np.ndarray
+    shown: Texts
+
+    def __len__(self) -> int:
+        return len(self.hashes)
 
 
-def outlines(blocks: Iterable[Texts]) -> Iterator[Outline]:
-    """Yield the outlines of blocks that are there already."""
+def hashes_of(ids: pa.Array) -> np.ndarray:
+    """Return a 64-bit hash of each id: uint64 [ids]."""
+    series: pl.Series = pl.from_arrow(ids)  # type: ignore[assignment]
+    return series.hash(seed=0).to_numpy()
+
+
+def outlines(blocks: Iterable[Texts], empty: bool) -> Iterator[Outline]:
+    """Yield the outlines of blocks; `empty`: rows without visible text are looked for."""
     for block in blocks:
         columns = (block.ids, block.texts, *([] if block.titles is None else [block.titles]))
         sizes = np.zeros(len(block), dtype=np.int64)
         for column in columns:
             sizes += np.asarray(pc.binary_length(column), dtype=np.int64)
-        yield Outline(block.ids, sizes, partial(_itself, block))
+        odd = np.asarray(pc.binary_length(block.ids)) == 0
+        if empty:
+            odd |= without_text(block)
+        yield Outline(hashes_of(block.ids), sizes, np.flatnonzero(odd), block.filter(odd))
 
 
-def _itself(block: Texts) -> Texts:
-    return block
+def without_text(block: Texts) -> np.ndarray:
+    """Say which rows have no visible text, neither as title nor as text: bool [rows]."""
+    empty = np.asarray(blank(block.texts))
+    return empty if block.titles is None else empty & np.asarray(blank(block.titles))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..ahead import in_turn
 from ..errors import BadInput, UsageError
 from ..names import nearest
-from ..pair_keys import pair_keys
+from ..pair_keys import distinct, pair_keys
 from ..store import Artifact, Workspace, open_artifact
 
 EVERY_QUERY = "*"
@@ -59,9 +60,11 @@ class TextTable:
         return self._parts[number]
 
     def parts(self) -> Iterator[tuple[int, pa.Table]]:
-        """Yield (ordinal of the first row, table) of every part in order."""
-        for part in self.artifact.parts:
-            yield part.start, self.part(part.number)
+        """Yield (ordinal of the first row, table) of every part in order; the content of the next
+        ones is checked meanwhile."""
+        parts = self.artifact.parts
+        tables = in_turn(self.part, (part.number for part in parts))
+        yield from zip((part.start for part in parts), tables, strict=True)
 
     def text(self, row: int) -> str:
         """Return the text of one ordinal."""
@@ -191,7 +194,7 @@ class Qrels:
     @cached_property
     def queries(self) -> np.ndarray:
         """The judged queries: uint32, ascending."""
-        return np.unique(self.query)
+        return distinct(self.query)
 
     def of(self, query: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (docs, grades) judged for one query, by ascending document."""

@@ -90,7 +90,8 @@ class IrDatasetsReader:
 
     def outline(self, role: str) -> Iterator[Outline]:
         """Yield the outlines of the documents or queries."""
-        return outlines(self.documents() if role == "corpus" else self.queries())
+        blocks = self.documents() if role == "corpus" else self.queries()
+        return outlines(blocks, self.on.looks_for_empty(role))
 
     def odd(self, role: str, split: str = "") -> Oddities:
         """Return nothing: what is odd is refused."""

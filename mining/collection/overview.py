@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..pair_keys import distinct
 from ..store import Artifact
+from .base import hashes_of
 from .handles import Collection, Qrels, TextTable, blank
 from .policies import SHOWN
-from .survey import hashes_of
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SAMPLED = 5_000  # texts looked at for scripts, evenly spaced
@@ -73,7 +74,7 @@ def overview_of(collection: Collection) -> Overview:
         queries = _Texts(collection.queries)
         facts["queries"] = queries.facts(collection.queries)
         judged = [collection.qrels(split).queries for split in collection.splits]
-        ever = np.unique(np.concatenate(judged)) if judged else np.empty(0, np.uint32)
+        ever = distinct(np.concatenate(judged)) if judged else np.empty(0, np.uint32)
         facts["queries"]["not_judged"] = len(collection.queries) - len(ever)
         facts["queries_as_documents"] = _queries_as_documents(collection, documents, queries)
     else:
@@ -196,13 +197,14 @@ def _split(qrels: Qrels) -> dict[str, Any]:
 
 def _overlap(one: Qrels, other: Qrels, texts: np.ndarray) -> dict[str, int]:
     """Count what two splits share; `texts`: hash of every query's text."""
-    docs, others = (np.unique(q.doc[q.grade >= 1]) for q in (one, other))
-    said, also = (np.unique(texts[q.queries]) for q in (one, other))
-    return {
-        "queries": len(np.intersect1d(one.queries, other.queries)),
-        "query_texts": len(np.intersect1d(said, also)),
-        "positives": len(np.intersect1d(docs, others)),
+    docs, others = (distinct(q.doc[q.grade >= 1]) for q in (one, other))
+    said, also = (distinct(texts[q.queries]) for q in (one, other))
+    pairs = {
+        "queries": (one.queries, other.queries),
+        "query_texts": (said, also),
+        "positives": (docs, others),
     }
+    return {name: len(np.intersect1d(*pair, assume_unique=True)) for name, pair in pairs.items()}
 
 
 def _queries_as_documents(

@@ -60,6 +60,15 @@ class Policies:
     def __getitem__(self, kind: str) -> str:
         return self.chosen.get(kind, self.kinds[kind].actions[0])
 
+    @staticmethod
+    def of_empty(role: str) -> str:
+        """Return the kind that rows without visible text are of, in "corpus" or "queries"."""
+        return "empty_document" if role == "corpus" else "empty_query"
+
+    def looks_for_empty(self, role: str) -> bool:
+        """Say whether rows without visible text have to be found before anything is written."""
+        return self[self.of_empty(role)] != "keep"
+
     def identity(self, *kinds: str) -> dict[str, dict[str, str]]:
         """Return what of these kinds is not the default, as the parameters of a stage."""
         other = {k: self[k] for k in kinds if self[k] != self.kinds[k].actions[0]}

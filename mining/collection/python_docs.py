@@ -140,7 +140,8 @@ class PythonDocsReader:
 
     def outline(self, role: str) -> Iterator[Outline]:
         """Yield the outlines of the documents or queries."""
-        return outlines(self.documents() if role == "corpus" else self.queries())
+        blocks = self.documents() if role == "corpus" else self.queries()
+        return outlines(blocks, self.on.looks_for_empty(role))
 
     def odd(self, role: str, split: str = "") -> Oddities:
         """Return nothing: what is not usable is left out and counted."""

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from ..errors import BadInput
 from ..store import Shard
-from .base import Judged, Outline, Reader
-from .handles import blank, first_ten
+from .base import Judged, Outline, Reader, hashes_of, without_text
+from .handles import first_ten
 from .policies import Oddities, option
 
 PART_ROWS = 262_144
@@ -76,12 +76,6 @@ def blocks(items: Iterable[Item], size: int = _BLOCK) -> Iterator[list[Item]]:
     stream = iter(items)
     while block := list(islice(stream, size)):
         yield block
-
-
-def hashes_of(ids: pa.Array) -> np.ndarray:
-    """Return a 64-bit hash of each id: uint64 [ids]."""
-    series: pl.Series = pl.from_arrow(ids)  # type: ignore[assignment]
-    return series.hash(seed=0).to_numpy()
 
 
 # ---- judgements -------------------------------------------------------------------------------
@@ -219,10 +213,10 @@ def _rows(reader: Reader, role: str) -> Rows:
     total = 0
     for block in reader.outline(role):
         _refuse_unnamed(block, noun)
-        hashes.append(hashes_of(block.ids))
+        hashes.append(block.hashes)
         lengths.append(block.sizes)
         empty += _empty(reader, role, block, total)
-        total += len(block.ids)
+        total += len(block)
     if not total:
         raise BadInput(
             f"there are no {noun}: empty {role}", where=reader.place(role), do="check the file"
@@ -245,11 +239,11 @@ def _rows(reader: Reader, role: str) -> Rows:
 
 
 def _refuse_unnamed(block: Outline, noun: str) -> None:
-    bare = np.flatnonzero(np.asarray(pc.binary_length(block.ids)) == 0)
+    bare = np.flatnonzero(np.asarray(pc.binary_length(block.shown.ids)) == 0)
     if len(bare):
         raise BadInput(
             f"the id is empty ({len(bare):,} such {noun} nearby)",
-            where=block.texts().place(int(bare[0])),
+            where=block.shown.place(int(bare[0])),
             do="give every row an id, or take the line away",
         )
 
@@ -269,15 +263,11 @@ def plan_of(sizes: np.ndarray) -> list[Shard]:
 
 def _empty(reader: Reader, role: str, outline: Outline, before: int) -> list[tuple[int, str, str]]:
     """Return (row, id, id and place) of empty queries that are to be dropped, or refuse them."""
-    kind = "empty_document" if role == "corpus" else "empty_query"
-    action = reader.on[kind]
+    kind = reader.on.of_empty(role)
+    action, block = reader.on[kind], outline.shown
     if action == "keep":
         return []
-    block = outline.texts()
-    visible = ~np.asarray(blank(block.texts))
-    if block.titles is not None:
-        visible |= ~np.asarray(blank(block.titles))
-    rows = np.flatnonzero(~visible)
+    rows = np.flatnonzero(without_text(block))
     if len(rows) and action == "refuse":
         row = int(rows[0])
         raise BadInput(
@@ -285,8 +275,8 @@ def _empty(reader: Reader, role: str, outline: Outline, before: int) -> list[tup
             where=block.place(row),
             do=f"leave it out, or {option(kind, 'keep')}",
         )
-    named = ((r, block.ids[r].as_py()) for r in rows.tolist())
-    return [(before + r, row_id, f"{row_id} ({block.short(r)})") for r, row_id in named]
+    named = ((r, int(outline.odd[r]), block.ids[r].as_py()) for r in rows.tolist())
+    return [(before + row, row_id, f"{row_id} ({block.short(r)})") for r, row, row_id in named]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, RankmillError, UsageError
 from ..inputs import column_names as columns
 from ..inputs.blocks import COMPRESSED
 from ..inputs.row_shapes import Place
@@ -36,7 +36,7 @@ from .readers.judgement_files import (
 )
 from .readers.layouts import BEIR_DOCUMENTS, BEIR_QUERIES, DOCUMENTS, QUERIES, Layout
 from .readers.parquet_rows import parquet_names, parquet_texts
-from .readers.tsv_rows import quoted_fields, table_of, tsv_outlines, tsv_texts
+from .readers.tsv_rows import Look, look, quoted_fields, table_of, tsv_outlines, tsv_texts
 
 Row = tuple[int, dict[str, Any]]
 """(line or row number from 1, fields by name)."""
@@ -58,6 +58,8 @@ class TabularReader:
             self.layouts = self.layouts | {"corpus": corpus}
         self.qrels: dict[str, list[Path]] = {}
         self.files: dict[str, list[Path]] = {"corpus": [], "queries": []}
+        self._looks: dict[tuple[Path, bool], Look] = {}
+        self._hashed: dict[Path, tuple[int, int] | None] = {}
         self.find_at(path)
 
     def find_at(self, path: str) -> None:
@@ -175,17 +177,31 @@ class TabularReader:
 
     def _content(self, role: str) -> Any:
         reading: dict[str, str] = {}
+        hashes: list[str] = []
         for number, path in enumerate(self.files[role]):
+            self._hashed[path] = _state(path)
             if self._is_table(path):
                 _refuse_fields(path, self.layouts[role])
                 table = table_of(path, self.layouts[role])
                 if not table.plain:
                     reading[f"columns {number}"] = " ".join(map(str, table.order))
-                if self._marked(path, self.layouts[role]):
+                looked = self._look(role, path)
+                if looked.quoted:
                     reading[f"quoting {number}"] = "csv"
-            elif role == "corpus" and _passages(self.names_of(path)):
+                hashes.append(looked.sha256)
+                continue
+            if role == "corpus" and _passages(self.names_of(path)):
                 reading[f"ids {number}"] = "pid"
-        return fact([sha256_of(path) for path in self.files[role]], reading)
+            hashes.append(sha256_of(path))
+        return fact(hashes, reading)
+
+    def _look(self, role: str, path: Path) -> Look:
+        """Read a TSV file once, and keep its outlines for whoever asks for them next."""
+        quoting, empty = self.on["quoted_field"] != "keep", self.on.looks_for_empty(role)
+        looked = look(path, self.layouts[role], quoting, empty)
+        if not looked.quoted:
+            self._looks[path, empty] = looked
+        return looked
 
     def names_of(self, path: Path) -> list[str]:
         """Return the columns of a Parquet file, or the keys of the first JSON object."""
@@ -199,22 +215,36 @@ class TabularReader:
 
     def documents(self) -> Iterator[Texts]:
         """Yield every document; a missing title is empty."""
-        for path in self.files["corpus"]:
-            yield from self.texts("corpus", path)
+        yield from self._unchanged("corpus")
 
     def queries(self) -> Iterator[Texts]:
         """Yield every query."""
-        for path in self.files["queries"]:
-            yield from self.texts("queries", path)
+        yield from self._unchanged("queries")
+
+    def _unchanged(self, role: str) -> Iterator[Texts]:
+        """Yield the rows of a role; refuses a file that is not any more what was hashed."""
+        for path in self.files[role]:
+            hashed = self._hashed.get(path)
+            for block in self.texts(role, path):
+                if hashed not in (None, _state(path)):
+                    raise RankmillError(
+                        "the file changed while it was read", where=path, do="run the command again"
+                    )
+                yield block
 
     def outline(self, role: str) -> Iterator[Outline]:
         """Yield the outlines of documents or queries; of TSV files without copying the texts."""
-        layout = self.layouts[role]
+        layout, empty = self.layouts[role], self.on.looks_for_empty(role)
         for path in self.files[role]:
-            if self._is_table(path) and not self._marked(path, layout):
-                yield from tsv_outlines(path, layout)
+            looked = self._looks.pop((path, empty), None)
+            if looked is not None:
+                yield from looked.outlines
+                if looked.failed is not None:
+                    raise looked.failed
+            elif self._is_table(path) and not self._marked(path, layout):
+                yield from tsv_outlines(path, layout, empty)
             else:
-                yield from outlines(self.texts(role, path))
+                yield from outlines(self.texts(role, path), empty)
 
     def judgements(self, split: str) -> Judged:
         """Return the judgements of one split."""
@@ -324,6 +354,12 @@ def fact(hashes: list[str], reading: dict[str, str]) -> Any:
     if len(hashes) == 1 and not reading:
         return hashes[0]
     return {"files": hashes, **({"reading": reading} if reading else {})}
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of the last change of a file; None where there is none."""
+    about = path.stat() if path.is_file() else None
+    return None if about is None else (about.st_size, about.st_mtime_ns)
 
 
 def _passages(names: Sequence[str]) -> bool:

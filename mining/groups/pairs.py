@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..pair_keys import docs_of, pair_keys, queries_of
+from ..pair_keys import distinct, docs_of, pair_keys, queries_of
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import pool_schema
 from .derived import first_rows
@@ -49,7 +49,7 @@ class _Distinct:
     def __call__(self, shard: Shard) -> Output:
         """Return the documents of queries number start…stop−1."""
         groups = self.groups.rows(int(self.bounds[shard.start]), int(self.bounds[shard.stop]))
-        keys = np.unique(pair_keys(groups.query[:, None], groups.doc))
+        keys = distinct(pair_keys(groups.query[:, None], groups.doc))
         query, doc = queries_of(keys), docs_of(keys)
         queries, starts = np.unique(query, return_index=True)
         bounds = pa.array(np.append(starts, len(query)).astype(np.int32))

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
+from ...native.text_fields import find_byte
 from ..ahead import Ahead
 from ..errors import BadInput
 
@@ -57,14 +59,32 @@ class Block(NamedTuple):
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return where the lines begin and end (int64, without the line feed)."""
-        feeds = np.flatnonzero(self.data == _NEWLINE)
+        feeds = self.places(_NEWLINE)
         if not len(self.data) or self.data[-1] != _NEWLINE:
             feeds = np.append(feeds, len(self.data))
         return np.concatenate([[0], feeds[:-1] + 1]).astype(np.int64), feeds.astype(np.int64)
 
+    def places(self, byte: int) -> np.ndarray:
+        """Return where an ASCII character stands: int64, ascending."""
+        return places_of(self.data, byte)
+
     def where(self, line: int) -> str:
         """Name a line, counted from 0 within the block, for an error."""
         return f"{self.path}, line {self.first_line + line}"
+
+
+def places_of(data: np.ndarray, byte: int) -> np.ndarray:
+    """Return where a byte stands in `data` (uint8): int64, ascending."""
+    places = np.empty(np.count_nonzero(data == byte), dtype=np.int64)
+    find_byte(data, _words(data), byte, places)
+    return places
+
+
+def _words(data: np.ndarray) -> np.ndarray:
+    """Return the same memory as uint64, without what is left over at the end; nothing where it does
+    not begin at a whole word."""
+    whole = len(data) // 8 * 8 if data.ctypes.data % 8 == 0 else 0
+    return data[:whole].view(np.uint64)
 
 
 def read_blocks(
@@ -81,8 +101,8 @@ def read_blocks(
     small = path.exists() and path.stat().st_size < _SMALL
     for data, feeds in pieces() if small else Ahead(pieces, 1, "reader"):
         if line == 1 and not feeds:
-            refuse_returns(data, path)
-        block = Block(np.frombuffer(data, np.uint8), line, path)
+            refuse_returns(data.tobytes(), path)
+        block = Block(data, line, path)
         _check_utf8(block)
         yield block
         line += feeds
@@ -112,6 +132,8 @@ def open_text(path: Path, digest: Any = None) -> Iterator[IO[bytes]]:
             yield opened.enter_context(pa.CompressedInputStream(packed, "zstd"))
         else:
             yield source
+        while digest is not None and source.read(1 << 20):
+            pass  # what stands behind the last packed piece belongs to the file
 
 
 def _packing(start: bytes, path: Path) -> str:
@@ -168,38 +190,59 @@ def _damaged(path: Path, line: int, error: Exception) -> BadInput:
     )
 
 
-def _pieces_of(path: Path, digest: Any, size: int) -> Generator[tuple[bytes, int], None, None]:
+def _pieces_of(path: Path, digest: Any, size: int) -> Generator[tuple[np.ndarray, int], None, None]:
     with open_text(path, digest) as stream:
         yield from _pieces(stream, path, size)
 
 
-def _pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[tuple[bytes, int]]:
-    """Yield bytes that end with a line feed, but the last, and how many line feeds they hold;
-    nothing for an empty file."""
-    counted = [0]
+def _pieces(stream: Any, path: Path, size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield bytes (uint8, read-only) that end with a line feed, but the last, and how many line
+    feeds they hold; nothing for an empty file.
+
+    They are read to where they stay: what is large and fresh costs more than what is done with it.
+    """
+    counted, read = [0], 1
     with explained(path, counted):
-        head, rest = stream.read(len(_BOM)).removeprefix(_BOM), b""
-        while read := head + stream.read(size):
-            head = b""
-            cut = read.rfind(b"\n") + 1
-            if not cut:
-                rest += read
-                continue
-            feeds = read.count(b"\n")
+        rest = np.frombuffer(stream.read(len(_BOM)).removeprefix(_BOM), np.uint8)
+        while read:
+            data = np.empty(len(rest) + max(size, len(rest)), dtype=np.uint8)
+            data[: len(rest)] = rest
+            read = _fill(stream, data[len(rest) :])
+            data = data[: len(rest) + read]
+            data.flags.writeable = False
+            feeds = int(np.count_nonzero(data == _NEWLINE))
+            cut = _last_feed(data) + 1 if feeds else 0
+            rest = data[cut:].copy()
             counted[0] += feeds
-            yield b"".join((rest, memoryview(read)[:cut])), feeds
-            rest = read[cut:]
-    if rest:
+            if feeds:
+                yield data[:cut], feeds
+    if len(rest):
+        rest.flags.writeable = False
         yield rest, 0
 
 
+def _fill(stream: Any, room: np.ndarray) -> int:
+    """Read until `room` is full or the stream is at its end; returns how many bytes."""
+    view, done = memoryview(room), 0
+    while done < len(view) and (count := stream.readinto(view[done:])):
+        done += count
+    return done
+
+
+def _last_feed(data: np.ndarray) -> int:
+    """Return where the last line feed stands in bytes that hold one."""
+    width = 1 << 12
+    while not (found := np.flatnonzero(data[-width:] == _NEWLINE)).size:
+        width *= 2
+    return max(len(data) - width, 0) + int(found[-1])
+
+
 def _check_utf8(block: Block) -> None:
-    ends = np.array([0, len(block.data)], dtype=np.int64)
-    try:
-        pa.LargeStringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(block.data)).validate(
-            full=True
-        )
-    except pa.ArrowInvalid:
+    ends = pa.py_buffer(np.array([0, len(block.data)], dtype=np.int64))
+    whole = [None, ends, pa.py_buffer(block.data)]
+    try:  # polars looks at 32 bytes at a time, Arrow at one where it is no ASCII
+        pl.from_arrow(pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, whole)).cast(pl.String)  # type: ignore[union-attr]
+    except pl.exceptions.PolarsError:
         data = block.data.tobytes()
         try:
             data.decode()

@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from ...native.text_fields import copy_fields, cut_lines
+from ...native.text_fields import copy_fields, cut_at_blanks, cut_at_tabs
 from ..errors import BadInput
 from ..processors import in_threads
 from .blocks import Block
 
+_TAB = 9
 _LEAST_BYTES = 1 << 20  # what is worth a thread of its own
 
 
@@ -30,17 +31,16 @@ class Fields:
         widths = np.empty(len(starts), dtype=np.int32)
         begins, ends = np.zeros((2, len(starts), limit), dtype=np.int64)
 
+        tabs = None if at_blanks else block.places(_TAB)
+
         def cut(first: int, last: int) -> None:
             rows = slice(first, last)
-            cut_lines(
-                block.data,
-                starts[rows],
-                stops[rows],
-                at_blanks,
-                widths[rows],
-                begins[rows],
-                ends[rows],
-            )
+            lines, out = (starts[rows], stops[rows]), (widths[rows], begins[rows], ends[rows])
+            if tabs is None:
+                cut_at_blanks(block.data, *lines, *out)
+            elif first < last:
+                at, end = np.searchsorted(tabs, (starts[first], stops[last - 1]))
+                cut_at_tabs(block.data, *lines, tabs[at:end], *out)
 
         in_threads(cut, np.append(starts, len(block.data)), least=_LEAST_BYTES)
         kept = np.flatnonzero(widths)

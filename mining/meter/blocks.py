@@ -13,8 +13,9 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from . import accelerator, compiling, imports
@@ -117,6 +118,23 @@ class _Meter:
                 if around.own:
                     break
 
+    def account(self) -> Block | None:
+        """Return the innermost account."""
+        with self.guard:
+            return next((block for block in reversed(self.blocks) if block.own), None)
+
+    def take_over(self, cost: Cost, passed_in: Block | None) -> None:
+        """Charge the innermost block with what was measured in another account, or in this one."""
+        with self.guard:
+            if self.blocks:
+                self.blocks[-1].cost.add(cost)
+            seconds = cost.wall_s if self.account() is not passed_in else 0.0
+            for around in reversed(self.blocks):
+                around.elapsed_s += seconds
+                if around is passed_in:
+                    break
+                seconds = -seconds if around.own else seconds
+
 
 def _counters() -> dict[str, float]:
     """Return what only grows: seconds, and bytes where the kernel tells them."""
@@ -161,6 +179,16 @@ def measuring(gpus: int = 0) -> Iterator[Cost]:
         cost.add(block.take())
     finally:
         _meter.close(block)
+
+
+@contextlib.contextmanager
+def postponing() -> Iterator[Callable[[], None]]:
+    """Measure work that belongs to a block which is not open yet; what is yielded charges it, once,
+    to the block that is under way when it is called. Its seconds leave the account they passed in.
+    """
+    passed_in = _meter.account()
+    with measuring() as cost:
+        yield cache(lambda: _meter.take_over(cost, passed_in))
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from ..collection.handles import EVERY_QUERY, Collection, Corpus, Qrels, Queries
 from ..collection.id_index import IdIndex
 from ..errors import UsageError
 from ..names import nearest
-from ..pair_keys import docs_of, pair_keys, queries_of
+from ..pair_keys import distinct, docs_of, pair_keys, queries_of
 from ..store import open_artifact
 from ..text.analysis import text_buffers
 from .union import Lists
@@ -61,10 +61,11 @@ def itself(
     if rule == KEEP:
         return np.empty(0, dtype=np.uint64)
     by_text, by_id, by_both = _alike(str(corpus.artifact.path), str(queries.artifact.path))
-    pairs = by_id if rule == SAME_ID else np.union1d(by_text, by_both)
+    pairs = by_id if rule == SAME_ID else distinct(np.concatenate([by_text, by_both]))
     if not len(pairs):
         return pairs
-    return np.setdiff1d(pairs, np.concatenate([pairs[:0], *(q.positive_keys() for q in judged)]))
+    positives = distinct(np.concatenate([pairs[:0], *(q.positive_keys() for q in judged)]))
+    return np.setdiff1d(pairs, positives, assume_unique=True)
 
 
 def of_query(pairs: np.ndarray, query: int) -> np.ndarray:
@@ -116,7 +117,7 @@ def _alike(corpus: str, queries: str) -> tuple[np.ndarray, np.ndarray, np.ndarra
         ends = np.zeros(len(doc), dtype=bool)
         ends_of_rows(*text_buffers(table["text"]), doc, *tails, query, ends)
         by_both.append(pair_keys(query[ends], doc[ends] + start))
-    return tuple(np.unique(np.concatenate(one)) for one in (by_text, by_id, by_both))  # type: ignore[return-value]
+    return tuple(distinct(np.concatenate(one)) for one in (by_text, by_id, by_both))  # type: ignore[return-value]
 
 
 class _Texts:

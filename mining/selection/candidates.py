@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -17,11 +18,46 @@ from ..text.copies import FoldedCopies
 from .drawn import origins_of
 
 
+class QueryRows:
+    """Finds the row of a query in an artifact whose queries ascend, as they do in pools and scores.
+
+    By bisection over the parts: only those that are looked into are read, and each is compared with
+    its hash first.
+    """
+
+    def __init__(self, artifact: Artifact):
+        self.artifact = artifact
+        self._parts = [part for part in artifact.parts if part.rows]
+        self._queries: dict[int, np.ndarray] = {}
+
+    def find(self, query: int) -> tuple[int, int] | None:
+        """Return (number of the part, row within it); None for a query that is not there."""
+        number = next(self.parts_between(query, query), None)
+        if number is None:
+            return None
+        row = int(np.searchsorted(self.queries(number), query))
+        return (number, row) if self.queries(number)[row] == query else None
+
+    def parts_between(self, first: int, last: int) -> Iterator[int]:
+        """Yield the numbers of the parts that can hold a query from first to last."""
+        at = bisect_left(self._parts, first, key=lambda part: int(self.queries(part.number)[-1]))
+        for part in self._parts[at:]:
+            if self.queries(part.number)[0] > last:
+                return
+            yield part.number
+
+    def queries(self, number: int) -> np.ndarray:
+        """Return the queries (uint32, ascending) of one part."""
+        if number not in self._queries:
+            self._queries[number] = self.artifact.table(number)["query"].to_numpy()
+        return self._queries[number]
+
+
 class PoolRows:
     """Rows of a pool by global row number."""
 
     def __init__(self, artifact: Artifact):
-        self.pool = Pool(artifact)
+        self.pool, self._by_query = Pool(artifact), QueryRows(artifact)
         self.labels = self.pool.labels
         self._starts = np.array([part.start for part in artifact.parts], dtype=np.int64)
         self.origin = origins_of(artifact)
@@ -34,6 +70,11 @@ class PoolRows:
             if first < last:
                 found.append(np.diff(self.pool.part(part.number).offsets[first : last + 1]))
         return np.concatenate(found)
+
+    def row_of(self, query: int) -> int | None:
+        """Return the row of a query; None for one that is not in the pool."""
+        found = self._by_query.find(query)
+        return None if found is None else int(self._starts[found[0]]) + found[1]
 
     def row(self, row: int) -> tuple[int, np.ndarray, dict[str, np.ndarray]]:
         """Return (query, docs ascending, rank of each in every source)."""
@@ -50,10 +91,7 @@ class ScoreRows:
 
     def __init__(self, artifact: Artifact):
         self.artifact, self.kind = artifact, artifact.metadata["kind"]
-        self._tables = list(artifact.tables())
-        queries = [table["query"].to_numpy() for table in self._tables]
-        self._query = np.concatenate(queries) if queries else np.empty(0, np.uint32)
-        self._starts = np.array([part.start for part in artifact.parts], dtype=np.int64)
+        self._rows = QueryRows(artifact)
         self._lists: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def of(self, query: int, docs: np.ndarray) -> np.ndarray:
@@ -62,12 +100,11 @@ class ScoreRows:
         Raises BadInput for a stored score that is not finite, naming the document.
         """
         out = np.full(len(docs), np.nan)
-        row = int(np.searchsorted(self._query, query))
-        if row == len(self._query) or self._query[row] != query:
+        found = self._rows.find(query)
+        if found is None:
             return out
-        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        number, at = found
         offsets, doc, score = self._part(number)
-        at = row - int(self._starts[number])
         items = slice(int(offsets[at]), int(offsets[at + 1]))
         known, scores = doc[items], score[items]
         if not np.isfinite(scores).all():
@@ -86,17 +123,15 @@ class ScoreRows:
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Yield (query, offsets, doc, logit) of the parts that can hold any of ascending
         queries."""
-        stops = np.append(self._starts[1:], len(self._query))
-        for number, (start, stop) in enumerate(zip(self._starts, stops, strict=True)):
-            own = self._query[start:stop]
-            if len(own) and len(queries) and own[0] <= queries[-1] and own[-1] >= queries[0]:
-                offsets, doc, logit = self._part(number)
-                yield own, offsets, doc, logit
+        if len(queries):
+            for number in self._rows.parts_between(int(queries[0]), int(queries[-1])):
+                yield self._rows.queries(number), *self._part(number)
 
     def _part(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if number not in self._lists:
-            offsets, doc = list_values(self._tables[number]["doc"])
-            self._lists[number] = offsets, doc, list_values(self._tables[number]["logit"])[1]
+            table = self.artifact.table(number)
+            offsets, doc = list_values(table["doc"])
+            self._lists[number] = offsets, doc, list_values(table["logit"])[1]
         return self._lists[number]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..collection.handles import EVERY_QUERY, Collection
 from ..collection.lines import read_lines
 from ..errors import BadInput, RankmillError, UsageError
-from ..pair_keys import pair_keys, queries_of
+from ..pair_keys import distinct, pair_keys, queries_of
 from ..store.files import sha256_of
 
 JUDGED = ("positives", "positives(min_grade=N)", "judged")
@@ -165,7 +165,7 @@ def _excluded(
         left_out = qrels.grade >= _least_grade(limits.exclude)
         place, docs = np.searchsorted(queries, qrels.query[left_out]), qrels.doc[left_out]
     inside = place >= 0
-    return np.unique(pair_keys(place[inside], docs[inside]))
+    return distinct(pair_keys(place[inside], docs[inside]))
 
 
 def _least_grade(exclude: str) -> int | None:

@@ -286,7 +286,7 @@ def strata_of(
 
 class Selection:
     """How groups were selected, read back from their manifest and inputs: `made` is the artifact
-    that the strategy chose, `reader` gives its candidates, `query` the pool's queries by row.
+    that the strategy chose, `reader` gives its candidates.
     """
 
     def __init__(self, groups: Artifact):
@@ -319,8 +319,6 @@ class Selection:
         self.chooser = Chooser(
             given["strategy"], given["filters"], given["size"], given["when_short"]
         )
-        pool = made.input("pool")
-        self.query = np.concatenate([t["query"].to_numpy() for t in pool.tables()])
         self._redraws: dict[str, Redraws] = {}
 
     def redrawn(self, candidates: Candidates, query: int, draws: int) -> Estimate | None:
@@ -343,15 +341,20 @@ class Selection:
             urn = Urn(len(self.reader.corpus), self.reader.empty)
             run = next(run for run in runs if run.label == label)
             self._redraws[label] = Redraws(run, urn, pool.parameters["depth"])
-        at, wanted = int(np.searchsorted(self.query, query)), self.chooser.negatives(candidates)
+        at, wanted = self._row_of(query), self.chooser.negatives(candidates)
         return self._redraws[label].estimate(self.chooser.strategy, candidates, at, wanted, draws)
+
+    def _row_of(self, query: int) -> int:
+        at = self.reader.pool.row_of(query)
+        assert at is not None, "groups are made of queries of their pool"
+        return at
 
     def of(self, rows: Rows) -> Iterator[tuple[Candidates, np.ndarray, np.ndarray, float]]:
         """Yield (candidates, which may be negatives, π of each, π outside the pool) per group."""
         asked: Any = None
         for row in range(len(rows)):
             if asked is None or asked.query != rows.query[row]:
-                at = int(np.searchsorted(self.query, rows.query[row]))
+                at = self._row_of(int(rows.query[row]))
                 asked = next(iter(self.reader.rows(at, at + 1)))
             positive = rows.doc[rows.offsets[row]]
             candidates = next(c for c in asked.around if c.doc[c.positive] == positive)

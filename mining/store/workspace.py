@@ -69,6 +69,10 @@ class Workspace:
             if isinstance(one, Artifact):
                 yield one
 
+    def fingerprints(self) -> frozenset[str]:
+        """Return the fingerprints of all finished artifacts, none of which is opened."""
+        return frozenset(path.parent.name for path in self.root.glob("*/*/manifest.json"))
+
     def other_formats(self, kind: str | None = None) -> list[OtherFormat]:
         """Return, as the error that opening it raises, each artifact of another format version."""
         return [one for one in self._finished(kind) if isinstance(one, OtherFormat)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import unicodedata
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -140,11 +140,19 @@ def keys_there(workspace: Workspace, corpus: Artifact) -> Artifact | None:
 
 
 class FoldedCopies:
-    """Finds copies among documents by their keys: arrays alone, no text is read."""
+    """Finds copies among documents by their keys: arrays alone, no text is read.
+
+    `keys` uint64 by document; `digest` uint8: their lowest bytes.
+    """
 
     def __init__(self, keys: Artifact):
         parts = [table["key"].to_numpy() for table in keys.tables()]
         self.keys = parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @cached_property
+    def digest(self) -> np.ndarray:
+        """The lowest byte of every key: what differs there is no copy."""
+        return self.keys.astype(np.uint8)
 
     def among(self, docs: np.ndarray, originals: np.ndarray) -> np.ndarray:
         """Return bool [docs]: is a copy of one of the originals (itself included)."""

@@ -18,6 +18,7 @@ import pyarrow as pa
 from ...native import shingles as native
 from ..draws import generator
 from ..errors import UsageError
+from ..pair_keys import distinct
 from ..processors import in_threads
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def near_pairs(
         starts = np.flatnonzero(shared & ~np.append(False, follows[:-1]))
         stops = np.flatnonzero(shared & ~follows) + 1
         keys.append(_pairs_of_buckets(kept[order], starts, stops, side, len(sets)))
-    pairs = np.unique(np.concatenate(keys))
+    pairs = distinct(np.concatenate(keys))
     left, right = pairs // max(1, len(sets)), pairs % max(1, len(sets))
     overlap = sets.overlap(left, right, at_least)
     close = overlap >= at_least
@@ -164,7 +165,7 @@ def _pairs_of_buckets(
     right = left + 1 + np.arange(after.sum()) - np.repeat(np.cumsum(after) - after, after)
     one, other = members[left], members[right]
     asked = slice(None) if side is None else side[one] != side[other]
-    return np.unique(np.concatenate([one[asked] * n + other[asked], *keys]))
+    return distinct(np.concatenate([one[asked] * n + other[asked], *keys]))
 
 
 def _pairs_of(bucket: np.ndarray, side: np.ndarray | None, n: int) -> np.ndarray:

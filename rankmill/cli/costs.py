@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rankmill.cli import streams
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
 from rankmill.study import words
 
@@ -85,12 +86,7 @@ def cost(
         if json:
             here.emit(_facts(graph, due))
             return
-        from rich.console import Console
-
-        console = Console()
-        if not console.is_terminal:  # nothing is cut off in a file
-            console.width = max(console.width, 200)
-        console.print(_table(graph))
+        streams.print_whole(_table(graph))
         for note in notes:
             typer.echo(note)
         if to is not None:

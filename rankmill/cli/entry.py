@@ -67,6 +67,7 @@ def app_of(only: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
     )
     for name, (panel, help, make) in _commands().items():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rankmill.cli import streams
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
 from rankmill.cli.studies import RecipeArgument, SetOption
 from rankmill.study import words
@@ -63,12 +64,7 @@ def estimate(
 
 
 def _tell(made: Estimate) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:  # nothing is cut off in a file
-        console.width = max(console.width, 200)
-    console.print(_table(made))
+    streams.print_whole(_table(made))
     for line in made.lines():
         typer.echo(line)
 

@@ -128,6 +128,23 @@ def write_data(text: str) -> None:
         sys.stdout.buffer.write(text.encode("utf-8"))
 
 
+def print_whole(table: Any) -> None:
+    """Print a rich table of texts with nothing cut off: a file gets 200 columns, and a terminal
+    that is too narrow for the columns that do not wrap breaks the lines itself."""
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    console = Console()
+    least = 0
+    for column in table.columns:
+        texts = (
+            [str(text) for text in (column.header, *column.cells)] if column.no_wrap else [" " * 8]
+        )
+        least += 2 + max(cell_len(line) for text in texts for line in text.split("\n"))
+    console.width = max(console.width, least, 0 if console.is_terminal else 200)
+    console.print(table)
+
+
 def _holds_all() -> bool:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return encoding.lower().replace("_", "-").startswith("utf")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rankmill.cli import streams
 from rankmill.cli.books import in_words
 from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
@@ -118,9 +119,11 @@ def study(
         files = [] if to is None else write_study(outcome, to)
         if json:
             facts = {"plan": plan.as_json(), **outcome.as_json()}
-            here.emit(facts | {"files": [str(path) for path in files]})
+            facts |= {"files": [str(path) for path in files], "command": here.books.told()}
+            here.emit(facts)
             return
         _tell_lines(outcome)
+        typer.echo(in_words(here.books.told()))
         for path in files:
             typer.echo(str(path))
 
@@ -201,12 +204,7 @@ def tell_outcome(here: Session, outcome: Outcome) -> None:
     if here.as_json:
         here.emit(outcome.as_json() | {"command": here.books.told()})
         return
-    from rich.console import Console
-
-    table, console = outcome.table(), Console()
-    if not console.is_terminal:  # nothing is cut off in a file
-        console.width = max(console.width, 200)
-    console.print(table)
+    streams.print_whole(outcome.table())
     for line in outcome.lines():
         typer.echo(line)
     typer.echo(in_words(here.books.told()))

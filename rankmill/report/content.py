@@ -231,6 +231,56 @@ class Theory:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """A cell of a study: its cost, its gain with the interval; `color` and `mark` name the levels
+    by which it is drawn; `front`: on the frontier."""
+
+    name: str
+    cost: float
+    gain: Interval
+    color: str
+    mark: str
+    front: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CostPicture:
+    """Gain against cost: `cost` says what the cost is of, in `unit`; `over` what the gain is over.
+
+    `colors`, `marks`: what the two looks stand for, such as sampler and student.
+    """
+
+    title: str
+    measure: str
+    over: str
+    cost: str
+    unit: str
+    colors: str
+    marks: str
+    spots: Sequence[Spot]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Means of a measure over two crossed factors, by their levels (across, lines)."""
+
+    title: str
+    measure: str
+    across: str
+    lines: str
+    means: Mapping[tuple[str, str], Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class EffectBars:
+    """Effects by name, each with its interval around no effect, on one evaluation set."""
+
+    title: str
+    measure: str
+    effects: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
 class StageCost:
     """What one artifact cost to make. None = not measured (never 0).
 

@@ -4,13 +4,11 @@ Parquet and CSV."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankmill.report.page import tables
-from rankmill.report.page.frame import framed
-from rankmill.report.study_values import StudyReport, Table, report_of
+from rankmill.report.study_tables import Table
+from rankmill.report.study_values import StudyReport, report_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
 
 FILES = ("study-report.html", "study.md", "study.tex")
-DATA = ("cells", "queries")
+DATA = ("cells", "queries", "worth", "steps", "charges", "order")
 
 
 def write_study(outcome: StudyOutcome, folder: str | Path) -> list[Path]:
@@ -27,6 +25,7 @@ def write_study(outcome: StudyOutcome, folder: str | Path) -> list[Path]:
     Raises RankmillError (store/files.py) when the disk refuses.
     """
     from rankmill.mining.store import files
+    from rankmill.report.study_page import html  # matplotlib stays unloaded until a page is made
 
     place, report = files.make_folder(Path(folder)), report_of(outcome)
     paths = []
@@ -36,6 +35,8 @@ def write_study(outcome: StudyOutcome, folder: str | Path) -> list[Path]:
         paths.append(place / name)
     for name in DATA:
         table: pl.DataFrame = getattr(outcome, name)
+        if not table.width:  # nothing was ordered, or no cost is known
+            continue
         with files.replacing(place / f"{name}.parquet", text=False) as stream:
             table.write_parquet(stream)
         with files.replacing(place / f"{name}.csv", text=False) as stream:
@@ -53,37 +54,14 @@ def _flat(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(list(texts))
 
 
-def html(report: StudyReport) -> str:
-    """Return the page: one self-contained file without script."""
-    sections = "\n".join(_section(table) for table in report.tables)
-    environment = tables.environment(list(report.environment.items()))
-    body = f"""{sections}
-<section><h2>Notes</h2>
-{tables.notes(report.notes)}
-</section>
-<section><h2>Machine and software</h2>
-{environment}
-</section>"""
-    return framed(report.title, report.lead, body)
-
-
-def _section(table: Table) -> str:
-    head = _cells(table.columns, table.heads, "th")
-    rows = [f"<tr>{_cells(row, table.heads, 'td')}</tr>" for row in table.rows]
-    say = f'<p class="say">{escape(table.say)}</p>\n' if table.say else ""
-    body = tables.table(f"<tr>{head}</tr>", rows)
-    return f"<section><h2>{escape(table.title)}</h2>\n{say}{body}</section>"
-
-
-def _cells(texts: Sequence[str], heads: int, tag: str) -> str:
-    names = (f"<th>{escape(text)}</th>" for text in texts[:heads])
-    numbers = (f'<{tag} class="number">{escape(text)}</{tag}>' for text in texts[heads:])
-    return "".join((*names, *numbers))
-
-
 def markdown(report: StudyReport) -> str:
     """Return the same as Markdown, for a paper's appendix or an issue."""
-    lines = [f"# {report.title}", "", *report.lead, ""]
+    lines = [f"# {report.title}", ""]
+    lines += [report.question, ""] if report.question else []
+    lines += [*report.lead, ""]
+    if report.answer:
+        lines += ["## Answer", "", *(f"{n}. {text}" for n, text in enumerate(report.answer, 1)), ""]
+        lines += [*(f"- {text}" for text in report.caveats), ""]
     for table in report.tables:
         lines += [f"## {table.title}", ""]
         lines += [table.say, ""] if table.say else []
@@ -92,7 +70,10 @@ def markdown(report: StudyReport) -> str:
         lines += [_line(["---"] * table.heads + ["---:"] * others)]
         lines += [_line(row) for row in table.rows]
         lines.append("")
-    lines += ["## Notes", "", *(f"- {note}" for note in report.notes), ""]
+    if report.recipe:
+        fence = "~~~~" if "```" in report.recipe else "```"
+        lines += ["## Recipe", "", f"{fence}toml", report.recipe, fence, ""]
+    lines += ["## Limits", "", *(f"- {note}" for note in report.notes), ""]
     lines += ["## Machine and software", ""]
     lines += [f"- {name}: {value}" for name, value in report.environment.items()]
     return "\n".join(lines) + "\n"
@@ -141,6 +122,12 @@ _TEX = {
     "…": r"\dots{}",
     "–": "--",
     "’": "'",
+    "Δ": r"$\Delta$",
+    "κ": r"$\kappa$",
+    "τ": r"$\tau$",
+    "√": r"$\surd$",
+    "·": r"$\cdot$",
+    "₂": r"$_2$",
 }
 
 

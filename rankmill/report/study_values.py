@@ -9,87 +9,124 @@ from dataclasses import dataclass, field
 from importlib import metadata
 
 from rankmill.mining.processors import processors
-from rankmill.report.page.words import number, p_value, seconds, signed
+from rankmill.report import content
+from rankmill.report.page.words import number, p_value, signed
+from rankmill.report.study_answer import (
+    cost_pictures,
+    cost_tables,
+    crossings,
+    effect_bars,
+    order_tables,
+    worth_tables,
+)
+from rankmill.report.study_tables import Table, difference, interval, named
 from rankmill.study.grid.declared import COUNTED
-from rankmill.study.grid.design import Cell
-from rankmill.study.grid.outcome import CellGain, StudyOutcome
+from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel
 from rankmill.study.results import BM25, START
-from rankmill.training.comparison import Comparison
-from rankmill.training.significance import Interval, t_interval
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of texts; the first `heads` columns name a row, the others are numbers."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    heads: int = 1
-    say: str = ""
+from rankmill.training.significance import t_interval
 
 
 @dataclass(frozen=True, slots=True)
 class StudyReport:
-    """All that a study's report shows, in order."""
+    """All that a study's report shows, in order.
+
+    `question`: where the title asks none. `answer`: three sentences. `costs`: gain against cost,
+    the picture that goes with the answer first. `recipe`: its text.
+    """
 
     title: str
     lead: Sequence[str]
     tables: Sequence[Table]
     notes: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    question: str = ""
+    answer: Sequence[str] = ()
+    caveats: Sequence[str] = ()
+    costs: Sequence[content.CostPicture] = ()
+    crossings: Sequence[content.Crossing] = ()
+    effects: Sequence[content.EffectBars] = ()
+    recipe: str = ""
 
 
 def report_of(outcome: StudyOutcome) -> StudyReport:
     """Gather everything that the report of a study shows."""
-    study = outcome.study
-    axes = " × ".join(f"{len(levels)} {axis}" for axis, levels in study.levels.items())
-    count = len(study.cells)
-    lead = [
-        f"{count} cells ({axes}), {len(study.seeds)} training seeds each; {study.measures[0]} is "
-        "tested, paired over queries."
-    ]
+    study, answer = outcome.study, outcome.answer
     tables = [
-        *(_standing(outcome, panel) for panel in outcome.panels),
-        *(_gains(outcome, panel) for panel in outcome.panels),
+        *worth_tables(outcome),
         *_effects(outcome),
+        *(_standing(outcome, panel) for panel in outcome.panels),
+        *cost_tables(outcome),
+        *order_tables(outcome),
         _budgets(outcome),
         *_stopped(outcome),
         *_axes(outcome),
         _roots(outcome),
     ]
-    environment = {
-        "machine": f"{platform.machine()}, {processors()} cores",
+    return StudyReport(
+        title=study.title,
+        question=_question(outcome),
+        lead=[_said(outcome)],
+        tables=tables,
+        notes=outcome.notes,
+        environment=_environment(outcome),
+        answer=answer.sentences(signed),
+        caveats=answer.caveats,
+        costs=cost_pictures(outcome),
+        crossings=list(crossings(outcome)),
+        effects=list(effect_bars(outcome)),
+        recipe=study.text,
+    )
+
+
+def _question(outcome: StudyOutcome) -> str:
+    """Return the title where it asks, else what a study asks."""
+    study = outcome.study
+    if study.title.rstrip().endswith("?"):
+        return ""
+    return f"Which of these {len(study.cells)} cells gains most {study.measures[0]}, at what cost?"
+
+
+def _said(outcome: StudyOutcome) -> str:
+    study = outcome.study
+    axes = " × ".join(f"{len(levels)} {axis}" for axis, levels in study.levels.items())
+    seeds = f"{len(study.seeds)} training seed{'s' if len(study.seeds) > 1 else ''}"
+    return (
+        f"{len(study.cells)} cells ({axes}), {seeds} each; {study.measures[0]} is tested, paired "
+        "over queries."
+    )
+
+
+def _environment(outcome: StudyOutcome) -> dict[str, str]:
+    """Return where the study was carried out, by its ledgers, and where this was written."""
+    study = outcome.study
+    ledgers = [one.cost() for one in outcome.engine.tracks[0].students.values()]
+    hosts = dict.fromkeys(str(one["platform"]) for one in ledgers if "platform" in one)
+    versions = dict(item for one in ledgers for item in one.get("versions", {}).items())
+    facts = {
+        "students trained on": "; ".join(hosts),
+        "report written on": f"{platform.machine()}, {processors()} cores",
         "python": platform.python_version(),
         "rankmill": metadata.version("rankmill"),
+        "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "seed": str(study.variants[0].recipe.seed),
+        "training seeds": ", ".join(map(str, study.seeds)),
         "recipe": study.where,
     }
-    return StudyReport(study.title, lead, tables, outcome.notes, environment)
-
-
-def _levels(outcome: StudyOutcome) -> list[str]:
-    """Return the axes that have more than one level: a single one tells no row apart."""
-    several = [axis for axis, levels in outcome.study.levels.items() if len(levels) > 1]
-    return several or ["sampler"]
-
-
-def _named(outcome: StudyOutcome, cell: Cell) -> list[str]:
-    return [cell.levels[axis] for axis in _levels(outcome)]
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
-    measures, axes = outcome.study.measures, _levels(outcome)
+    measures, axes = outcome.study.measures, outcome.study.varied
     rows = []
     for cell in panel.cells:
         values = panel.values(cell, measures[0])
-        row = [*_named(outcome, cell), _interval(t_interval(values)), str(len(values))]
+        row = [*named(outcome.study, cell), interval(t_interval(values)), str(len(values))]
         for role in (START, BM25):
             compared = panel.against[cell.number].get(role)
-            row.append("–" if compared is None else _difference(compared))
+            row.append("–" if compared is None else difference(compared))
         below = panel.below_best.get(cell.number)
-        row.append("best" if below is None else _difference(below))
+        row.append("best" if below is None else difference(below))
         for measure in measures[1:]:
             mean = panel.mean(cell, measure)
             row.append("–" if mean is None else number(mean))
@@ -98,33 +135,11 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
     columns += ["against the best", *measures[1:]]
     say = (
         "Means with 95 % intervals; differences are paired over queries and seeds. p is after "
-        "Holm: those from the start and BM25 are one family, those from the best another."
+        "Holm: those from the start and BM25 are one family, all pairs of cells another, as the "
+        "best is named by the same values."
     )
-    return Table(f"{panel.title} ({panel.kind})", columns, rows, len(axes), say)
-
-
-def _gains(outcome: StudyOutcome, panel: Panel) -> Table:
-    axes = _levels(outcome)
-    columns = [*axes, "mining", "teacher", "groups", "training", "together", "gain over start"]
-    columns += ["gain per hour", "front", "verdict"]
-    mine = [g for g in outcome.gains if g.domain == panel.domain and g.cell in panel.cells]
-    rows = [[*_named(outcome, gain.cell), *_spent(gain)] for gain in mine]
-    say = (
-        "Cheapest first: what a student would have cost alone, one training, in seconds of "
-        "processor and accelerator. On the front is whom no cell beats for less or the same cost, "
-        "by the means; the verdict is the test’s."
-    )
-    return Table(f"Cost against gain, {panel.title}", columns, rows, len(axes), say)
-
-
-def _spent(gain: CellGain) -> Iterator[str]:
-    spent = gain.spent
-    for part in (spent.mining, spent.teacher, spent.groups, spent.training, spent.seconds):
-        yield seconds(part)
-    yield _difference(gain.gained)
-    yield number(gain.per_hour, 2)
-    yield "yes" if gain.front else ""
-    yield gain.verdict
+    title = f"{panel.title} ({panel.kind})"
+    return Table(title, columns, rows, len(axes), say, "How the cells stand")
 
 
 def _effects(outcome: StudyOutcome) -> Iterator[Table]:
@@ -132,7 +147,7 @@ def _effects(outcome: StudyOutcome) -> Iterator[Table]:
     for one in outcome.effects:
         others = ", ".join(f"{axis} {level}" for axis, level in one.others.items())
         for effect in one.effects:
-            said = _interval(effect.difference, sign=True)
+            said = interval(effect.difference, sign=True)
             rows.append(
                 [one.domain, others, effect.factor, effect.step, said, p_value(effect.p_adjusted)]
             )
@@ -140,7 +155,8 @@ def _effects(outcome: StudyOutcome) -> Iterator[Table]:
         columns = ["domain", "at", "factor", "step", "effect", "p (Holm)"]
         say = (
             "Queries and training seeds are random; a main effect is the mean over the other "
-            "factor, an interaction the difference of two such steps."
+            "factor, an interaction the difference of two such steps. p is after Holm over the "
+            "effects of one domain at one level of the other axes, not over the whole table."
         )
         yield Table("Main effects and interaction", columns, rows, 4, say)
 
@@ -150,8 +166,8 @@ def _budgets(outcome: StudyOutcome) -> Table:
     for cell in outcome.study.cells:
         seen = outcome.engine.seen[cell.number]
         counts = ([one[name] for one in seen] for name in COUNTED)
-        rows.append([*_named(outcome, cell), *(_range(every) for every in counts)])
-    axes = _levels(outcome)
+        rows.append([*named(outcome.study, cell), *(_range(every) for every in counts)])
+    axes = outcome.study.varied
     columns = [*axes, *(name.replace("_", " ") for name in COUNTED)]
     declared = outcome.study.budget.declared
     said = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in declared.items())
@@ -195,18 +211,7 @@ def _roots(outcome: StudyOutcome) -> Table:
             groups = " + ".join(one.root_hash[:16] for one in track.groups_of(cell, place))
             seed = str(track.recipe.seeds[place])
             hashes = (groups, student.root_hash[:16])
-            rows.append([*_named(outcome, cell), seed, *hashes])
-    axes = _levels(outcome)
+            rows.append([*named(outcome.study, cell), seed, *hashes])
+    axes = outcome.study.varied
     say = "Equal root hashes mean equal data, byte for byte; the whole ones are in cells.parquet."
     return Table("Root hashes", [*axes, "seed", "groups", "student"], rows, len(axes), say)
-
-
-def _interval(found: Interval, *, sign: bool = False) -> str:
-    write = signed if sign else number
-    if found.low is None or found.high is None:
-        return f"{write(found.mean)} ({found.reason})"
-    return f"{write(found.mean)} ({write(found.low)} … {write(found.high)})"
-
-
-def _difference(compared: Comparison) -> str:
-    return f"{_interval(compared.difference, sign=True)}, {p_value(compared.p_adjusted)}"

@@ -47,6 +47,7 @@ def _at(recipe: Recipe, key: str) -> Iterator[None]:
 
 
 _LETTERS = "use letters, digits, '.', '_', '-', '+', '@'"
+_ALIAS = 128  # characters, mining/store/workspace.py
 _SHORT = re.compile(r"\w[\w.+@-]*")  # what an alias may be made of
 
 
@@ -71,6 +72,40 @@ def _check_names(recipe: Recipe) -> None:
                     )
                 if not _SHORT.fullmatch(name):
                     raise UsageError(f"{name!r} is not a short name", do=_LETTERS)
+    _check_aliases(recipe)
+
+
+def _check_aliases(recipe: Recipe) -> None:
+    """Refuse names that make an alias too long, or the same for two results."""
+    aliases = [f"{recipe.name}-{end}" for end in _ends_of_aliases(recipe)]
+    longest = max(aliases, key=len)
+    with _at(recipe, "name"):
+        if len(longest) > _ALIAS:
+            raise UsageError(
+                f"the alias {longest!r} would have {len(longest)} characters",
+                do=f"aliases have at most {_ALIAS}: choose shorter names of the recipe, its "
+                "samplers and losses",
+            )
+        for alias in aliases:
+            if aliases.count(alias) > 1:
+                raise UsageError(
+                    f"two results would be called {alias!r}",
+                    do="choose another short name for a source, a sampler or a loss",
+                )
+
+
+def _ends_of_aliases(recipe: Recipe) -> Iterator[str]:
+    """Yield what the results of a recipe are called behind its name (rankmill/study/run.py)."""
+    yield from ("pool", "scores", *recipe.sources)
+    seeds = [f"-seed{seed}" for seed in recipe.seeds]
+    for sampler in recipe.samplers:
+        for redrawn in ("", *(seeds if recipe.redraw else ())):
+            yield f"{sampler}-stats{redrawn}"
+            yield f"{sampler}-groups{redrawn}"
+            yield f"{sampler}-groups{redrawn}-target"
+        for loss in recipe.losses:
+            trained = f"{sampler}-{loss}" if len(recipe.losses) > 1 else sampler
+            yield from (f"{trained}-student{seed}" for seed in ("", *seeds[1:]))
 
 
 def _check_sources(recipe: Recipe, known_run: Callable[[str], bool]) -> dict[str, str]:

@@ -2,12 +2,11 @@
 
 The pool and its scores are shared by all samplers. A sampler is charged for the runs that its
 strategy names, for the share of the teacher's pairs that those runs found, for its own groups and
-for its students; what was found in the workspace counts as if it had been made. Seconds are those
+for its students; what was found in the workspace counts as if it had been made. A blend is charged
+of what each of its parts costs the share of the examples that it gives; of groups of the workspace
+everything that they were made from. Seconds are those
 of the ledger (processor time of the machine that did the work, compiling and overhead apart;
 accelerators too), so they compare only within one machine.
-
-A blend is charged pro rata: of what each of its parts costs, the share of the examples that it
-gives; of groups of the workspace everything that they were made from.
 
 That is the price of a sampler alone. What the study cost is less, as its samplers share work:
 `charged` splits that (rankmill.study.charges).
@@ -16,7 +15,7 @@ That is the price of a sampler alone. What the study cost is less, as its sample
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,78 +109,139 @@ def seconds_of(artifact: Artifact) -> float:
     return float(cost["cpu_s"]) + float(cost["gpu_s"] or 0.0)
 
 
-def spent_on(
-    recipe: Recipe,
-    results: Results,
-    trained: Trained,
-    of: Callable[[Artifact], float] = seconds_of,
-) -> Spent:
-    """Return what the students of one sampler and loss would have cost alone; `of` says what of an
-    artifact's cost is summed."""
-    students = list(trained.seeds.values())
-    parts = [
-        (share, _spent_on_part(recipe, results, name, groups, of))
-        for (name, share), groups in _with_groups(recipe, trained, students[0])
-    ]
-    return Spent(
-        mining=sum(share * spent.mining for share, spent in parts),
-        teacher=sum(share * spent.teacher for share, spent in parts),
-        groups=sum(share * spent.groups for share, spent in parts),
-        training=sum(map(of, students)) / len(students),
-        pairs=round(sum(share * spent.pairs for share, spent in parts)),
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a sampler's way to its students is made of: by phase every artifact with the part of it
+    that one student needs; the students themselves, one by seed; pairs to be scored.
+
+    A part is 1, or of teacher scores the share of the pairs, times what finding some of them saved:
+    found work counts as if it had been made. In a blend it is times the share of the examples.
+    `uses`: by fingerprint, the weight of the use of all that comes before the students.
+    """
+
+    mining: Sequence[tuple[Artifact, float]]
+    teacher: Sequence[tuple[Artifact, float]]
+    groups: Sequence[tuple[Artifact, float]]
+    students: Sequence[Artifact]
+    pairs: int
+    uses: Mapping[str, float]
+
+
+def way_to(recipe: Recipe, results: Results, trained: Trained) -> Way:
+    """Return what the students of one sampler and loss need, had they been the only ones."""
+    students, named = list(trained.seeds.values()), recipe.parts(trained.sampler)
+    parts = []
+    for number, (name, share) in enumerate(named.items(), 1):
+        role = "groups" if number == 1 else f"groups[{number}]"
+        drawn = [student.input(role) for student in students]
+        parts.append((share, _way_of(recipe, results, name, drawn)))
+    uses: dict[str, float] = {}
+    for share, part in parts:
+        for key, weight in part.uses.items():
+            uses[key] = uses.get(key, 0.0) + share * weight
+
+    def shared(phase: str) -> list[tuple[Artifact, float]]:
+        return [(one, share * of) for share, part in parts for one, of in getattr(part, phase)]
+
+    return Way(
+        mining=shared("mining"),
+        teacher=shared("teacher"),
+        groups=shared("groups"),
+        students=students,
+        pairs=round(sum(share * part.pairs for share, part in parts)),
+        uses=uses,
     )
 
 
-def _with_groups(
-    recipe: Recipe, trained: Trained, student: Artifact
-) -> Iterable[tuple[tuple[str, float], Artifact]]:
-    """Return name and share of whatever a student is trained on, and the groups that it saw."""
-    parts = list(recipe.parts(trained.sampler).items())
-    roles = ["groups", *(f"groups[{number}]" for number in range(2, len(parts) + 1))]
-    return zip(parts, map(student.input, roles), strict=True)
-
-
-def _spent_on_part(
-    recipe: Recipe,
-    results: Results,
-    name: str,
-    groups: Artifact,
-    of: Callable[[Artifact], float],
-) -> Spent:
-    """Return what the groups of one sampler, or of the workspace, would have cost alone."""
+def _way_of(recipe: Recipe, results: Results, name: str, drawn: Sequence[Artifact]) -> Way:
+    """Return the way to the groups of one sampler, or to groups of the workspace; `drawn`: those
+    that each student saw."""
     if name not in recipe.strategies:
-        return _spent_on_borrowed(groups, of)
+        return _way_to_borrowed(results, drawn[0])
     assert results.pool is not None
     assert results.scores is not None
     runs = _runs_of(recipe, results, name)
-    mined = _behind(runs, stop=())
+    mined = behind(runs, stop=())
     pool, scores = results.pool, results.scores
-    encoded = _behind([scores], stop=(pool,))
+    encoded = behind([scores], stop=(pool,))
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
-    scoring = of(scores) * _reused(scores) * pairs / max(asked, 1)
-    return Spent(
-        mining=sum(map(of, mined.values())),
-        teacher=scoring + sum(of(a) for key, a in encoded.items() if key not in paid),
-        groups=of(results.groups[name]),
-        training=0.0,
+    scoring = (scores, reused(scores) * pairs / max(asked, 1))
+    groups = groups_needed(drawn, (pool, scores))
+    own = [pool, results.groups[name], *(one for one, _ in groups)]
+    if name in results.statistics:
+        own.append(results.statistics[name])
+    uses = dict.fromkeys([*mined, *encoded, *(one.fingerprint for one in own)], 1.0)
+    return Way(
+        mining=[(one, 1.0) for one in mined.values()],
+        teacher=[scoring, *((one, 1.0) for key, one in encoded.items() if key not in paid)],
+        groups=[(o, part) for o, part in groups if o.fingerprint not in {*paid, *encoded}],
+        students=(),
         pairs=pairs,
+        uses=uses | {scores.fingerprint: float(pairs)},
     )
 
 
-def _spent_on_borrowed(groups: Artifact, of: Callable[[Artifact], float]) -> Spent:
-    """Return what groups of the workspace cost with all that they were made from."""
-    mining = teacher = own = 0.0
-    pairs = 0
-    for one in _behind([groups], stop=()).values():
-        if one.kind == "scores":
-            pairs += int(one.counts.get("pairs", 0))
-            teacher += of(one) * _reused(one)
-        elif one.kind == "groups":
-            own += of(one)
-        else:
-            mining += of(one)
-    return Spent(mining, teacher, own, training=0.0, pairs=pairs)
+def groups_needed(
+    drawn: Sequence[Artifact], given: Sequence[Artifact]
+) -> list[tuple[Artifact, float]]:
+    """Return what the groups of students took, each artifact with the part of it that one student
+    needs: the groups, and from what is `given` on all that they were made of (groups before a cut,
+    what a target changed, vectors)."""
+    ways = [behind([groups], stop=given) for groups in drawn]
+    every = {key: one for way in ways for key, one in way.items()}
+    return [(one, sum(key in way for way in ways) / len(ways)) for key, one in every.items()]
+
+
+def _way_to_borrowed(results: Results, groups: Artifact) -> Way:
+    """Return all that groups of the workspace were made from."""
+    made = behind([groups], stop=())
+    phases: dict[str, list[tuple[Artifact, float]]] = {"mining": [], "teacher": [], "groups": []}
+    for one in made.values():
+        phase = {"scores": "teacher", "groups": "groups"}.get(one.kind, "mining")
+        phases[phase].append((one, reused(one) if phase == "teacher" else 1.0))
+    uses = dict.fromkeys(made, 1.0)
+    if results.scores is not None and results.scores.fingerprint in uses:
+        assert results.pool is not None
+        labels = [Run(run).label for run in results.runs.values()]
+        uses[results.scores.fingerprint] = float(_pairs(results.pool, labels)[0])
+    pairs = sum(int(one.counts.get("pairs", 0)) for one, _ in phases["teacher"])
+    return Way(**phases, students=(), pairs=pairs, uses=uses)
+
+
+def spent_on(recipe: Recipe, results: Results, trained: Trained) -> Spent:
+    """Return what the students of one sampler and loss would have cost alone, in seconds of
+    processor and accelerator."""
+    return spent_along(way_to(recipe, results, trained), seconds_of)
+
+
+def spent_along(way: Way, of: Callable[[Artifact], float]) -> Spent:
+    """Return what a way took; `of` says what of an artifact's cost is summed."""
+
+    def summed(parts: Sequence[tuple[Artifact, float]]) -> float:
+        return sum(of(one) * part for one, part in parts)
+
+    return Spent(
+        mining=summed(way.mining),
+        teacher=summed(way.teacher),
+        groups=summed(way.groups),
+        training=sum(map(of, way.students)) / len(way.students),
+        pairs=way.pairs,
+    )
+
+
+def drawn_for(
+    results: Results, trained: Trained, paid: Collection[str] = ()
+) -> list[tuple[Artifact, float]]:
+    """Return what the groups of a system's students took, each artifact with the part of it that
+    one student needs: the groups, and from the scored pool on all that they were made of (groups
+    before a cut, what a target changed, vectors), but for what is `paid` for already."""
+    assert results.pool is not None
+    assert results.scores is not None
+    given, students = (results.pool, results.scores), list(trained.seeds.values())
+    ways = [_behind([student.input("groups")], stop=given) for student in students]
+    every = {key: one for way in ways for key, one in way.items() if key not in paid}
+    return [(one, sum(key in way for way in ways) / len(ways)) for key, one in every.items()]
 
 
 def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> Charges:
@@ -195,52 +255,22 @@ def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> 
     for line in FIRST:
         costs[line] = {line: math.fsum(lines.pop(line, 0.0) for lines in costs.values())}
     if results.scores is not None:
-        found = seconds_of(results.scores) * (_reused(results.scores) - 1)
+        found = seconds_of(results.scores) * (reused(results.scores) - 1)
         costs.setdefault(results.scores.fingerprint, {})["found_s"] = found
     uses = {
         trained.system.name: {k: w for k, w in used.items() if k in costs}
         for trained in results.students.values()
-        for used in [_used_by(recipe, results, trained)]
+        for used in [used_by(way_to(recipe, results, trained), results, trained)]
     }
     return share_out(costs, uses)
 
 
-def _used_by(recipe: Recipe, results: Results, trained: Trained) -> dict[str, float]:
+def used_by(way: Way, results: Results, trained: Trained) -> dict[str, float]:
     """Return by fingerprint what the students of one system use, with the weight of that use."""
     judged = [one for one in results.judged if one.system == trained.system]
     own = [*trained.seeds.values(), *(one.evaluation for one in judged)]
     own += [one.run for one in judged]
-    by_part: dict[str, dict[str, float]] = {}
-    for student in trained.seeds.values():
-        for (name, _), groups in _with_groups(recipe, trained, student):
-            by_part.setdefault(name, _used_by_part(recipe, results, name, groups))
-            by_part[name][groups.fingerprint] = 1.0
-    used: dict[str, float] = {}
-    for name, share in recipe.parts(trained.sampler).items():
-        for key, weight in by_part[name].items():
-            used[key] = used.get(key, 0.0) + share * weight
-    return used | {one.fingerprint: 1.0 for one in own}
-
-
-def _used_by_part(
-    recipe: Recipe, results: Results, name: str, groups: Artifact
-) -> dict[str, float]:
-    """Return by fingerprint what the groups of one sampler, or of the workspace, use."""
-    assert results.pool is not None
-    assert results.scores is not None
-    pool, scores = results.pool, results.scores
-    if name not in recipe.strategies:
-        used = dict.fromkeys(_behind([groups], stop=()), 1.0)
-        pairs = _pairs(pool, [Run(run).label for run in results.runs.values()])[0]
-        return used | ({scores.fingerprint: float(pairs)} if scores.fingerprint in used else {})
-    runs = _runs_of(recipe, results, name)
-    used = dict.fromkeys(_behind(runs, stop=()), 1.0)
-    used |= dict.fromkeys(_behind([scores], stop=(pool,)), 1.0)
-    used |= {pool.fingerprint: 1.0, results.groups[name].fingerprint: 1.0}
-    if name in results.statistics:
-        used[results.statistics[name].fingerprint] = 1.0
-    pairs = _pairs(pool, [Run(run).label for run in runs])[1]
-    return used | {scores.fingerprint: float(pairs)}
+    return {**way.uses, **dict.fromkeys((one.fingerprint for one in own), 1.0)}
 
 
 def _runs_of(recipe: Recipe, results: Results, sampler: str) -> list[Artifact]:
@@ -259,7 +289,7 @@ def sources_of(strategy: str) -> set[str]:
     return {name for name in (*single, *several) if name}
 
 
-def _behind(artifacts: Iterable[Artifact], stop: Iterable[Artifact]) -> Mapping[str, Artifact]:
+def behind(artifacts: Iterable[Artifact], stop: Iterable[Artifact]) -> Mapping[str, Artifact]:
     """Return artifacts and all they were made of, but for what was given and what lies past
     `stop`."""
     seen: dict[str, Artifact] = {}
@@ -291,7 +321,7 @@ def _pairs(pool: Artifact, labels: list[str]) -> tuple[int, int]:
     return asked, found
 
 
-def _reused(scores: Artifact) -> float:
+def reused(scores: Artifact) -> float:
     """Return pairs asked / pairs scored: what finding some of them saved. 1 where less than half
     were scored, from which nothing can be told."""
     usage = scores.cost()["usage"]

@@ -7,7 +7,6 @@ are estimated from the declared watts of a busy core and of a device, and called
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +19,7 @@ from rankmill.study.toml_files import read_toml
 MEASURED = "measured"
 ESTIMATED = "estimated from declared watts"
 MIXED = "measured in part, the rest estimated from declared watts"
+MOST = 1e12  # of any currency, watts and grams: sums of more mean nothing, and products overflow
 _JOULES_PER_KWH = 3.6e6
 _CPU_LINES = ("cpu_s", "compile_s", "start_s", "overhead_s")
 
@@ -46,12 +46,12 @@ class Prices:
             if value is None:
                 continue
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or value < 0:
+            if not number or not 0 <= value <= MOST:
                 raise UsageError(
                     f"{name}={value!r} is no price"
                     if name.startswith("per")
                     else f"{name}={value!r} is no amount",
-                    do="write a number of at least 0, or leave it out",
+                    do=f"write a number from 0 to {MOST:.0e}, or leave it out",
                 )
         if not isinstance(self.currency, str):
             raise UsageError(f"currency={self.currency!r} is no text", do='write "EUR", say')

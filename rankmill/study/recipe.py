@@ -22,7 +22,7 @@ from rankmill.mining.errors import UsageError
 from rankmill.mining.options import Field, count_of, options_of
 from rankmill.stages import REQUESTS
 from rankmill.study.blends import BLENDS, SamplerBlend, is_blend
-from rankmill.study.toml_files import read_toml
+from rankmill.study.toml_files import read_toml, tables_in
 
 BM25_SOURCE = "bm25(k1=0.9,b=0.4)"
 STUDY = "study"  # the section of a recipe that says what is varied: rankmill/study/grid
@@ -399,7 +399,11 @@ def own_of(
         if known.kind is dict and key not in ("domains", "settings"):
             _texts(full, value, where)
         if known.kind is list and not all(type(v) is int for v in value):
-            raise UsageError(f"recipe key {full!r}: {value!r} is not a list of whole numbers")
+            raise UsageError(
+                f"recipe key {full!r}: {value!r} is not a list of whole numbers",
+                where=where,
+                do=known.help,
+            )
         made[key] = value
     return made
 
@@ -451,7 +455,7 @@ def _overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         known.add(key.strip())
         if not equals:
             raise UsageError(f"--set {text!r} has no '='", do="write --set train.documents=20000")
-        *tables, last = key.strip().split(".")
+        *tables, last = _dotted(key.strip())
         place = data
         for table in tables:
             place = place.setdefault(table, {})
@@ -461,11 +465,24 @@ def _overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
     return data
 
 
+def _dotted(key: str) -> list[str]:
+    """Return the parts of a dotted key; one in quotes has its dots: study.axes."train.lr"."""
+    parts: list[str] = []
+    try:
+        place: Any = tables_in(f"{key} = true")
+        while isinstance(place, dict):
+            ((part, place),) = place.items()
+            parts.append(part)
+    except (ValueError, RecursionError):  # no TOML, or not one key: `#x`
+        return key.split(".")
+    return parts
+
+
 def _toml_value(text: str) -> Any:
     """Read a value as TOML would; anything that is not TOML is a plain string."""
     try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+        return tables_in(f"x = {text}")["x"]
+    except (ValueError, RecursionError):
         return text
 
 

@@ -17,6 +17,7 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 
 from rankmill.cli import doctor
 from rankmill.mining.models import precision
+from rankmill.mining.teachers import scores
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +298,7 @@ def test_help_has_an_example_for_each_command(rankmill):
     for command in "collect mine pool score select stats train eval import run demo".split():
         assert f" {command} " in out
         assert "Example: rankmill" in rankmill(command, "--help")[1]
+    assert rankmill("study", "-h")[1] == rankmill("study", "--help")[1]
 
 
 def test_doctor_finds_what_is_installed(rankmill):
@@ -327,7 +329,7 @@ def test_doctor_names_instruction_sets(monkeypatch):
     assert "; AVX2, AVX-512, AMX BF16; " in doctor._processor().detail
 
 
-def test_kill_in_the_middle_of_scoring_then_the_same_root(place, tmp_path):
+def test_kill_in_the_middle_of_scoring_then_the_same_root(rankmill, place, tmp_path, monkeypatch):
     """`kill -9` while the score stage runs; the same command then gives the oracle's root hash."""
     slow = (
         "import time\n"
@@ -335,34 +337,32 @@ def test_kill_in_the_middle_of_scoring_then_the_same_root(place, tmp_path):
         "scores._SHARD_WORK = 400\n"
         "honest = scores.ScoreWorker.__call__\n"
         "def slowly(self, shard):\n"
-        "    time.sleep(PAUSE)\n"
+        "    time.sleep(0.3)\n"
         "    return honest(self, shard)\n"
         "scores.ScoreWorker.__call__ = slowly\n"
         "from rankmill.cli import main\n"
         "main()\n"
     )
-
-    def start(pause: float, work: Path, *arguments: str) -> subprocess.Popen:
-        code = f"PAUSE = {pause}\n" + slow
-        command = [sys.executable, "-c", code, *arguments, "--workspace", str(work)]
-        environment = os.environ | {"RANKMILL_TEST_NO_FSYNC": "1"}
-        return subprocess.Popen(
-            command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+    monkeypatch.setattr(scores, "_SHARD_WORK", 400)
 
     def finish(work: Path, *arguments: str) -> str:
-        process = start(0, work, *arguments)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err.decode()
-        return out.decode()
+        status, out, err = rankmill(*arguments, "--workspace", str(work))
+        assert status == 0, err
+        return out
 
     score = ("score", "cross_encoder(model=cross)", "--pool", "pool", "--name", "scores")
     for work in (tmp_path / "killed", tmp_path / "oracle"):
         finish(work, "collect", "beir:tiny", "--name", "tiny")
         finish(work, "mine", "random", "-c", "tiny", "--split", "train", "--depth", "9", "-n", "r")
         finish(work, "pool", "r", "--name", "pool")
-    victim = start(0.3, tmp_path / "killed", *score)
-    deadline = time.monotonic() + 60
+    victim = subprocess.Popen(
+        [sys.executable, "-c", slow, *score, "--workspace", str(tmp_path / "killed")],
+        cwd=place,
+        env=os.environ | {"RANKMILL_TEST_NO_FSYNC": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 300
     while len(list((tmp_path / "killed").glob("scores/*/part-*.json"))) < 2:
         assert victim.poll() is None, victim.communicate()
         assert time.monotonic() < deadline
@@ -376,7 +376,7 @@ def test_kill_in_the_middle_of_scoring_then_the_same_root(place, tmp_path):
     assert roots[0] == roots[1]
 
 
-def test_ctrl_c_ends_with_75_and_says_how_to_go_on(place, tmp_path):
+def test_ctrl_c_ends_with_75_and_says_how_to_go_on(rankmill, place, tmp_path):
     code = (
         "import os, signal, threading\n"
         "from rankmill.mining.sources import uniform\n"
@@ -389,9 +389,7 @@ def test_ctrl_c_ends_with_75_and_says_how_to_go_on(place, tmp_path):
         "main()\n"
     )
     work = ["--workspace", str(tmp_path / "work")]
-    collect = [sys.executable, "-m", "rankmill", "collect", "beir:tiny", "--name", "t", *work]
-    environment = os.environ | {"PYTHONSAFEPATH": "1"}
-    subprocess.run(collect, cwd=place, env=environment, check=True, capture_output=True)
+    assert rankmill("collect", "beir:tiny", "--name", "t", *work)[0] == 0
     mine = ["mine", "random", "-c", "t", "--split", "train", "--depth", "5", *work]
     ended = subprocess.run([sys.executable, "-c", code, *mine], cwd=place, capture_output=True)
     assert ended.returncode == 75, ended.stderr.decode()

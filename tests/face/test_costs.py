@@ -16,6 +16,8 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
 import rankmill as rm
+from rankmill.cli import streams
+from rankmill.cli.costs import _table
 from rankmill.mining.errors import BadInput
 from rankmill.provenance.drawing import drawn
 from rankmill.provenance.graph import graph_of
@@ -138,6 +140,23 @@ def test_a_picture_holds_every_node_and_edge_whatever_they_are_called():
     assert '"run\\n\\"a\\" <&>\\\\\\nno ledger"' in dot
     assert dot.count(" -> ") == 4
     assert drawn(graph_of([]), "nothing", ".svg").startswith("<svg")
+
+
+@pytest.mark.parametrize("terminal", ["", "1"])
+@pytest.mark.parametrize("columns", ["40", "80", "300"])
+def test_no_number_is_cut_off_whatever_the_width(monkeypatch, capsys, terminal, columns):
+    """A terminal of 40 columns breaks long lines itself; `1…` would say nothing."""
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("FORCE_COLOR", terminal)
+    chain = [(f"n{n}", [f"n{n - 1}"] if n else [], 1234.5 + n) for n in range(30)]
+    graph = graph_of([fake(chain).made["n29"]])
+    streams.print_whole(_table(graph))
+    out = capsys.readouterr().out
+    assert "…" not in out
+    for node in graph.nodes.values():
+        assert f"run {node.name}" in out
+        assert f"{graph.brought(node.key):.2f} s" in out
+    assert f"{graph.seconds:.2f} s" in out
 
 
 # ---- the command ---------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import rankmill as rm
 from rankmill.mining.actors import INLINE
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
+from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.study_values import report_of
@@ -30,6 +31,7 @@ from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
 from rankmill.study.run import Pipeline
 from rankmill.training.evaluation import Evaluation
+from rankmill.training.order import Order
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +100,54 @@ def test_values_of_queries_average_to_the_means(made):
     found = {tuple(row[k] for k in keys): row["value"] for row in means.to_dicts()}
     for row in made.cells.to_dicts():
         assert found[row["cell"], row["domain"], row["measure"]] == pytest.approx(row["mean"])
-    columns = {*made.cells.columns, *made.queries.columns}
+    columns = {*made.cells.columns, *made.queries.columns, *made.worth.columns}
     assert columns - {"train.student"} == RESERVED  # no axis may be called like one
     references = set(made.queries["system"]) - {"student"}
     assert references == {"first stage", "teacher", "untrained start"}
+
+
+def test_gains_follow_from_the_values_of_queries(made):
+    """The start of a cell is found by the levels that it shares with the cell."""
+    keys = ["domain", "measure", "train.student", "query_id"]
+    values = made.queries.filter(pl.col("measure") == made.study.measures[0])
+    assert values.select(*keys, "sampler", "loss", "training_seed", "system").is_unique().all()
+    start = values.filter(pl.col("system") == "untrained start").select(*keys, start="value")
+    students = values.filter(pl.col("system") == "student").join(start, on=keys)
+    by = ["domain", "train.student", "sampler", "loss"]
+    gains = students.group_by(by).agg((pl.col("value") - pl.col("start")).mean().alias("gain"))
+    found = {tuple(row[k] for k in by): row["gain"] for row in gains.to_dicts()}
+    rows = made.cells.filter(pl.col("measure") == made.study.measures[0]).to_dicts()
+    assert len(found) == len(rows) == 8
+    for row in rows:
+        assert row["against_start"] == pytest.approx(found[tuple(row[k] for k in by)])
+
+
+def test_what_students_see_is_counted_by_hand(made):
+    """Documents, pairs, positives and queries, from the groups that each seed is shown."""
+    for cell in made.study.cells:
+        track = made.engine.tracks[cell.variant]
+        for place, seed in enumerate(track.recipe.seeds):
+            groups = Groups(track.groups[cell.number, place])
+            rows = [
+                (int(query), docs.tolist(), grades.tolist())
+                for part in groups.parts()
+                for query, docs, grades in zip(part.query, part.doc, part.grade, strict=True)
+            ]
+            order = Order(len(rows), seed=seed)
+            shown = [rows[order.at(position)] for position in range(64 // 4)]
+            pairs = {(q, doc) for q, docs, _ in shown for doc in docs}
+            positives = {
+                (q, doc)
+                for q, docs, grades in shown
+                for doc, grade in zip(docs, grades, strict=True)
+                if grade >= groups.min_grade
+            }
+            assert made.engine.seen[cell.number][place] == {
+                "documents": 64,
+                "unique_pairs": len(pairs),
+                "positives": len(positives),
+                "queries": len({q for q, _, _ in shown}),
+            }
 
 
 def test_a_second_run_makes_nothing(made):
@@ -168,8 +214,171 @@ def test_files_hold_every_number_and_the_same_report_three_times(made):
             assert table.title in text
         assert all(len(row) == len(table.columns) for row in table.rows)
     assert "not distinguishable from the best" in texts[1]
-    assert "<script" not in texts[0]
+    assert texts[0].count("<script>") == 1  # it sorts tables, no more
     assert texts[2].count(r"\begin{tabular}") == texts[2].count(r"\end{tabular}")
+
+
+# ---- costs, and the answer -----------------------------------------------------------------------
+
+
+def ledgers(outcome: StudyOutcome) -> dict[str, dict]:
+    """Return the ledger of every artifact behind a study, each once."""
+    found: dict[str, dict] = {}
+
+    def visit(one) -> None:
+        if one.fingerprint not in found:
+            found[one.fingerprint] = one.cost()
+            for role in one.inputs:
+                visit(one.input(role))
+
+    for track in outcome.engine.tracks:
+        for judged in (*track.references["dev"], *track.references["test"]):
+            visit(judged.evaluation)
+        for one in (*track.students.values(), *track.results.statistics.values()):
+            visit(one)
+        for domains in track.judged.values():
+            for judged in (*domains["dev"], *domains["test"]):
+                visit(judged.evaluation)
+    return found
+
+
+def test_what_cells_are_charged_adds_up_to_what_all_of_it_cost(made):
+    costs, every = made.answer.costs, ledgers(made).values()
+    lines = ("cpu_s", "overhead_s", "compile_s", "start_s")
+    spent = sum(float(one.get(line) or 0.0) for one in every for line in lines)
+    assert costs.whole.cpu_s == pytest.approx(spent)
+    assert costs.whole.lines["wall_s"] == pytest.approx(sum(one["wall_s"] for one in every))
+    charged = made.cells.unique("cell")["charged_cpu_s"].sum()
+    assert charged == pytest.approx(spent)
+    for axis in made.study.levels:
+        rows = made.charges.filter(pl.col("axis") == axis)
+        assert rows["charged_cpu_s"].sum() == pytest.approx(spent)
+    for line, whole in costs.charges.whole.items():
+        assert sum(part[line] for part in costs.charges.of.values()) == whole
+
+
+def test_a_sampler_pays_for_its_own_runs_and_its_share_of_the_pairs(made):
+    track, uses = made.engine.tracks[0], made.answer.costs.uses
+    scores = track.results.scores.fingerprint
+    by_sampler = {cell.sampler: uses[cell.name] for cell in made.study.cells}
+    for sampler, other in (("random", "bm25"), ("bm25", "random")):
+        mine = track.results.runs[sampler].fingerprint
+        assert by_sampler[sampler][mine] == 1.0
+        assert mine not in by_sampler[other]
+        assert by_sampler[sampler][scores] > 1
+
+
+def test_alone_is_the_sum_of_the_phases(made):
+    for row in made.cells.to_dicts():
+        for unit in ("cpu_s", "gpu_s", "wall_s"):
+            phases = ("mining", "teacher", "groups", "training")
+            together = sum(row[f"{phase}_{unit}"] for phase in phases)
+            assert row[f"alone_{unit}"] == pytest.approx(together)
+
+
+def test_alone_is_what_one_way_to_one_student_took(made):
+    for cell in made.study.cells:
+        track = made.engine.tracks[cell.variant]
+        run = track.results.runs[cell.sampler]
+        label = Run(run).label
+        asked = found = 0
+        for table in track.results.pool.tables():
+            for row in table.to_pylist():
+                ranks = {name: row[name] for name in row if name.startswith("rank[")}
+                for place in range(len(ranks[f"rank[{label}]"])):
+                    by = [name for name, rank in ranks.items() if rank[place] > 0]
+                    asked += 1
+                    found += f"rank[{label}]" in by or not by
+        mined = sum(
+            one.cost()["cpu_s"]
+            for one in [run, *(run.input(role) for role in run.inputs)]
+            if one.kind not in ("corpus", "queries", "qrels", "collection")
+        )
+        students = [track.students[cell.number, place].cost()["cpu_s"] for place in (0, 1)]
+        scores = track.results.scores
+        by_hand = mined + scores.cost()["cpu_s"] * found / asked
+        by_hand += sum(  # the teacher's tokens, whole
+            one.cost()["cpu_s"] for one in map(scores.input, scores.inputs) if one.kind == "tokens"
+        )
+        by_hand += track.results.groups[cell.sampler].cost()["cpu_s"] + sum(students) / 2
+        row = made.cells.filter(pl.col("cell") == cell.name).to_dicts()[0]
+        assert row["alone_cpu_s"] == pytest.approx(by_hand)
+
+
+def test_found_work_would_have_cost_what_it_cost(made):
+    assert made.answer.costs.whole.lines.get("found_s", 0.0) == 0.0
+    whole = again().answer.costs.whole  # where everything is found
+    assert whole.lines["found_s"] == pytest.approx(whole.cpu_s + whole.gpu_s)
+
+
+def test_without_prices_there_is_no_money_and_with_them_there_is(made):
+    for name in ("alone_money", "charged_money", "currency"):
+        assert made.cells[name].null_count() == len(made.cells)
+    assert [unit.name for unit in made.answer.units][0] == "CPU-hour"
+    assert any("No prices are declared" in text for text in made.answer.caveats)
+    prices = "study.prices={per_cpu_hour=36, per_kwh=3.6, watts_per_cpu=10, currency='EUR'}"
+    priced = again(prices)
+    for row in priced.cells.to_dicts():
+        seconds = row["alone_cpu_s"]
+        if row["alone_energy"] == "estimated from declared watts":
+            assert row["alone_joules"] == pytest.approx(10 * seconds)
+            assert row["alone_money"] == pytest.approx(seconds * (0.01 + 1e-5))
+        assert row["alone_money"] > 0
+        assert row["currency"] == "EUR"
+    assert [unit.name for unit in priced.answer.units] == ["EUR", "CPU-hour", "kWh"]
+    assert "EUR" in priced.answer.sentences()[0]
+    with pytest.raises(UsageError, match="unknown price 'per_cpu'"):
+        load_study(Path("s.toml"), ["study.prices={per_cpu=1}"])
+
+
+def test_gain_per_cost_is_gain_over_cost_and_the_frontier_is_nobodys_inferior(made):
+    for row in made.worth.to_dicts():
+        assert row["per_unit"] == pytest.approx(row["gain"] / row["cost"])
+        assert row["unit"] == "CPU-hour"
+        if row["per_unit_low"] is None:
+            assert "spreads too much" in row["no_interval_because"]
+            continue
+        holds = row["per_unit_low"] <= 0 <= row["per_unit_high"]
+        assert holds == (row["gain_low"] <= 0 <= row["gain_high"])
+    for (_, _), rows in made.worth.group_by("domain", "against"):
+        points = [(row["cost"], row["gain"]) for row in rows.to_dicts()]
+        for (cost, gain), front in zip(points, rows["front"], strict=True):
+            assert front != any(c <= cost and g > gain for c, g in points)
+
+
+def test_steps_lead_along_the_frontier(made):
+    for (domain, against), steps in made.steps.group_by("domain", "against", maintain_order=True):
+        worth = made.worth.filter(
+            (pl.col("domain") == domain) & (pl.col("against") == against) & pl.col("front")
+        ).sort("cost")
+        assert steps["after"].to_list() == worth["cell"].to_list()
+        assert steps["before"].to_list() == [None, *worth["cell"].to_list()[:-1]]
+        assert steps["cost"].cum_sum().to_list() == pytest.approx(worth["cost"].to_list())
+        assert steps["gain"].cum_sum().to_list() == pytest.approx(worth["gain"].to_list())
+
+
+def test_development_chooses_and_the_test_judges(made):
+    answer = made.answer
+    assert (answer.chooser.domain, answer.judge.domain) == ("dev", "test")
+    dev = made.cells.filter((pl.col("domain") == "dev") & (pl.col("measure") == "nDCG@10"))
+    best = max(dev.to_dicts(), key=lambda row: row["mean"])["cell"]
+    assert answer.best.name == best
+    told = answer.sentences()
+    assert len(told) == 3
+    assert f"“{best.removesuffix(', kl')}”" in told[0]  # there is one loss
+    assert "best on dev" in told[0]
+    assert "on test it" in told[0]
+
+
+def test_the_page_asks_answers_and_shows_the_recipe(made):
+    page = Path("out/study-report.html").read_text()
+    assert page.index("A tiny study") < page.index("<ol>") < page.index("<nav>")
+    assert "Which of these 4 cells gains most nDCG@10, at what cost?" in page
+    assert "[study.budget]" in page
+    twin = Path("out/study.md").read_text()
+    assert all(title in twin for title in ("## Answer", "## Recipe", "## Limits"))
+    assert pl.read_parquet("out/worth.parquet").equals(made.worth)
+    assert len(pl.read_csv("out/charges.csv")) == len(made.charges)
 
 
 def test_a_race_stops_the_same_cells_again_and_says_why(made):
@@ -208,7 +417,9 @@ def test_a_budget_that_no_cell_meets_is_refused_before_training(made):
     assert "unique pairs 64, declared 1,000" in str(refused.value)
     assert "nothing was trained" in str(refused.value)
     within = again("study.budget.unique_pairs=65", "study.budget.tolerance=0.02")
-    assert "Every student saw 65 unique pairs, as declared." in within.notes
+    assert "Every student saw 64 unique pairs: within 2 % of the 65 that were declared." in (
+        within.notes
+    )
 
 
 def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
@@ -216,6 +427,48 @@ def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
     with pytest.raises(BadInput, match="no split 'tset'.*nothing was mined") as refused:
         run_study(study, Workspace(tmp_path / "work"), INLINE)
     assert "evaluate.domains.late" in str(refused.value)
+    assert not list((tmp_path / "work").glob("run/*"))
+
+
+OTHER = "study.axes={data={old={collection='beir:tiny'}, new={collection='beir:undeveloped'}}}"
+ONE_STUDENT = "train.student='bi_encoder(model=encoder,layers=1)'"
+UNFIT: list[tuple[list[str], str]] = [  # overrides, what is said
+    ([OTHER, ONE_STUDENT, "study.factors={}"], "no split 'dev'.*nothing was mined"),
+    (["mine.split='*'"], "no judgements of every query.*nothing was mined"),
+    (["evaluate.domains.few={split='one'}"], "'one' has 1 judged query: nothing was mined"),
+    (
+        ["evaluate.domains.mine={split='train',collection='beir:./tiny'}", "RACE=mine"],
+        "are in the split 'train', of the split that students are trained on",
+    ),
+    (
+        ["evaluate.domains.val={split='validation'}", "RACE=val"],
+        "3 of its 3 queries are in the split 'test', of the evaluation set 'test', which is for",
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), UNFIT, ids=[said for _, said in UNFIT])
+def test_queries_that_cannot_be_used_are_refused_before_mining(place, tmp_path, overrides, said):
+    """Whatever splits are called, and whichever collection of the study they are of."""
+    judged = place / "tiny" / "qrels"
+    test = (judged / "test.tsv").read_text().splitlines(keepends=True)
+    if not (place / "undeveloped").exists():
+        shutil.copytree(place / "tiny", place / "undeveloped")
+        (place / "undeveloped" / "qrels" / "dev.tsv").unlink()
+    queries = sorted({line.split("\t")[0] for line in test[1:]})
+    splits = {"one": queries[:1], "validation": queries[:3]}
+    for split, kept in splits.items():
+        mine = [line for line in test[1:] if line.split("\t")[0] in kept]
+        (judged / f"{split}.tsv").write_text(test[0] + "".join(mine))
+    try:
+        race = "study.race={{domain='{}', margin=0.01, after=1}}"
+        given = [race.format(o[5:]) if o.startswith("RACE=") else o for o in overrides]
+        study = load_study(Path("s.toml"), given)
+        with pytest.raises((BadInput, UsageError), match=said):
+            run_study(study, Workspace(tmp_path / "work"), INLINE)
+    finally:
+        for split in splits:
+            (judged / f"{split}.tsv").unlink()
     assert not list((tmp_path / "work").glob("run/*"))
 
 
@@ -297,4 +550,7 @@ def test_the_command_prints_the_plan_and_the_findings_as_json(made, capfd, monke
     told = json.loads(out)
     assert len(told["cells"]) == len(made.cells)
     assert told["plan"]["budget"] == {"documents": 64}
+    books = told["command"]
+    lines = (books["start"], books["artifacts"], books["outside"])
+    assert sum(line["wall_s"] for line in lines) == pytest.approx(books["wall_s"], rel=0.01)
     assert {g["verdict"] for g in told["gains"]} >= {"best"}

@@ -12,10 +12,13 @@ from tiny_study import RECIPE
 
 from rankmill.mining.collection import ingest
 from rankmill.mining.errors import RankmillError, UsageError
+from rankmill.study.grid import load_study
 from rankmill.study.grid.axes import axes_of, with_keys
+from rankmill.study.grid.budgets import met
 from rankmill.study.grid.declared import Race, for_choosing
 from rankmill.study.grid.design import Study, study_of
 from rankmill.study.grid.effects import effects_of
+from rankmill.study.grid.plan import StudyPlan
 from rankmill.study.grid.racing import stopped
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.recipe import load
@@ -56,6 +59,38 @@ BAD: list[tuple[str, Any, str]] = [  # key below [study], value, what is said
     ("axes", {"data": {"a": {"colection": "x"}, "b": {"collection": "y"}}}, "mean collection"),
     ("axes", {"train.lr": {"a" * 60: 0.1, "b" * 100: 0.2}}, "too long for aliases"),
     ("axes", {"domain": {"a": {"seed": 1}, "b": {"seed": 2}}}, "results have a column"),
+    ("axes", {"evaluate.margin": [0.01, 0.02]}, "all cells are tested alike"),
+    ("axes", {"rates": {"a": {"evaluate": {"alpha": 0.1}}, "b": {}}}, "alpha cannot be varied"),
+    ("axes", {"teacher.model": ["a", "b"]}, "no recipe key 'teacher.model'"),
+    ("axes", {"train.loss": ["kl", "lce"]}, "losses are an axis already"),
+    (
+        "axes",
+        {"train.lr": [0.1, 0.2], "data": {"a": {"train.lr": 0.3}, "b": {"seed": 4}}},
+        "the axes 'train.lr' and 'data' both set train.lr",
+    ),
+    (
+        "axes",
+        {"train.lr": [0.1, 0.2], "data": {"a": {"train": {"settings": {"lr": 0.3}}}, "b": {}}},
+        "both set train.lr and train.settings, which overlap",
+    ),
+    (
+        "axes",
+        {
+            "sets": {"a": {"evaluate.domains": {"test": {}}}, "b": {}},
+            "evaluate.domains.test.split": ["test", "late"],
+        },
+        "both set evaluate.domains and evaluate.domains.test.split",
+    ),
+    ("axes", {"rate": {"a": {"train.lr": 2e-3}, "b": {}}}, "rate=a and rate=b are the same recipe"),
+    ("axes", {"train.documents": {"a": "64", "b": 64}}, "are the same recipe"),
+    (
+        "axes",
+        {
+            "x": {"a": {"groups.size": 4}, "a-b": {"groups.size": 2}},
+            "y": {"b-c": {"train.lr": 0.1}, "c": {"train.lr": 0.2}},
+        },
+        "(a, b-c, random, kl) and (a-b, c, random, kl) would both be called t-a-b-c-random-kl",
+    ),
     ("only", {"sampler": "bm25"}, "is a list of tables"),
     ("only", [{"samplr": "bm25"}], "did you mean sampler"),
     ("without", [{"sampler": "bm52"}], "did you mean bm25"),
@@ -69,15 +104,37 @@ BAD: list[tuple[str, Any, str]] = [  # key below [study], value, what is said
     ("race", DEV | {"domain": "test"}, "test queries are never used to choose"),
     ("race", DEV | {"domain": "dve"}, "did you mean dev"),
     ("race", DEV | {"margin": -0.1}, "study.race.margin=-0.1"),
+    ("race", DEV | {"margin": float("inf")}, "study.race.margin=inf"),
     ("race", DEV | {"after": 2}, "after 2 seeds of 2 stops none"),
     ("race", DEV | {"after": 0}, "study.race.after=0"),
     ("race", DEV | {"level": 1.0}, "study.race.level=1.0"),
+    ("race", DEV | {"measure": "ndgc@10"}, "study.race.measure: unknown measure 'ndgc@10'"),
+    ("race", DEV | {"measure": ""}, "study.race.measure: no measure is named"),
     ("race", DEV | {"measure": "P@7"}, "race.measure=P@7 is not measured"),
     ("factors", {"sampler": ["random", "bm25"]}, "study.factors names 1: sampler"),
     ("factors", {"sampler": ["random"], "loss": ["kl"]}, "study.factors.sampler has one level"),
     ("factors", {"smpler": ["a", "b"], "loss": ["kl"]}, "did you mean sampler"),
     ("factors", {"sampler": ["random", "bm52"], "loss": ["kl"]}, "no cell has the sampler 'bm52'"),
     ("factors", CROSSED, "locality near with entropy high is no sampler"),
+    ("factors", [1], "is a table"),
+    ("factors", CROSSED | {"entropy": {"low": 3, "high": ["bm25"]}}, "low: 3 names no samplers"),
+    ("factors", CROSSED | {"entropy": {"low": [], "high": ["bm25"]}}, "low: [] names no samplers"),
+    ("factors", CROSSED | {"entropy": {"low": {}, "high": ["bm25"]}}, "low: {} names no samplers"),
+    (
+        "factors",
+        CROSSED | {"entropy": {"low": ["random", "bm25"], "high": ["bm25"]}},
+        "study.factors.entropy names bm25 twice",
+    ),
+    (
+        "factors",
+        {"sampler": ["random", "random", "bm25"], "train.student": ["small", "large"]},
+        "study.factors.sampler names random twice",
+    ),
+    (
+        "factors",
+        {"locality": {"all": ["random", "bm25"], "top": ["top"]}, "train.student": ["small"]},
+        "no cell has the sampler 'top'",
+    ),
 ]
 
 
@@ -111,6 +168,94 @@ def test_what_cannot_work_is_refused(key: str, value: Any, message: str) -> None
         study_with(key, value)
     assert message in str(refused.value)
     assert "s.toml" in str(refused.value) or "12Mx" in message
+
+
+def test_levels_of_several_samplers_cross_another_axis_in_no_design() -> None:
+    """Two cells would stand where one is compared: found out after all training before."""
+    data = tomllib.loads(RECIPE)
+    data["groups"]["samplers"]["top"] = "top(source=bm25)"
+    data["study"]["factors"] = {
+        "locality": {"far": ["random"], "near": ["bm25", "top"]},
+        "train.student": ["small", "large"],
+    }
+    with pytest.raises(UsageError, match="factors.locality near is bm25 and top"):
+        study_of(data, "s.toml")
+
+
+def test_a_name_too_long_for_an_alias_is_refused_before_any_work() -> None:
+    data = tomllib.loads(RECIPE)
+    data["study"] = {}
+    data["train"]["student"] = "bi_encoder(model=encoder,layers=1)"
+    data["groups"]["samplers"] = {"s" * 80: "uniform(source=bm25,last=20)"}
+    data["name"] = "n" * 40
+    with pytest.raises(UsageError, match="aliases have at most 128"):
+        check_study(study_of(data, "s.toml"))
+
+
+@pytest.mark.parametrize("name", ["pool", "scores", "bm25-groups"])
+def test_two_results_under_one_alias_are_refused(name) -> None:
+    data = tomllib.loads(RECIPE)
+    data["mine"]["sources"][name] = "bm25(k1=1.2,b=0.75)"
+    with pytest.raises(UsageError, match=f"two results would be called 't-small-{name}'"):
+        check_study(study_of(data, "s.toml"))
+
+
+def test_a_recipe_whose_table_is_none_is_refused_with_its_file() -> None:
+    data = tomllib.loads(RECIPE)
+    data["train"] = [{"loss": "kl"}]
+    with pytest.raises(UsageError, match=r"'train' is no table of the recipe\n  where: s\.toml"):
+        study_of(data, "s.toml")
+    data["train"] = {"seeds": [1.0, 2.0]}
+    with pytest.raises(UsageError, match=r"not a list of whole numbers\n  where: s\.toml"):
+        study_of(data, "s.toml")
+
+
+def test_a_tolerance_is_exact_in_the_decimals_that_were_written() -> None:
+    budget = study_with("budget", {"unique_pairs": 100, "tolerance": 0.29}).budget
+    assert budget.missed({"unique_pairs": 71}) == []
+    assert budget.missed({"unique_pairs": 129}) == []
+    assert budget.missed({"unique_pairs": 70})
+    assert (budget.within, study_with("budget", {"tolerance": 0.001}).budget.within) == (
+        "29 %",
+        "0.1 %",
+    )
+
+
+def test_what_students_saw_is_said_as_it_was_counted() -> None:
+    """A budget that was met within its tolerance is not called met."""
+    study = study_with("budget", {"unique_pairs": 65, "documents": 64, "tolerance": 0.02})
+    seen = {"documents": 64, "unique_pairs": 64, "positives": 9, "queries": 9}
+    assert list(met(study, {cell.number: [seen] for cell in study.cells})) == [
+        "every student saw 64 documents, as declared",
+        "every student saw 64 unique pairs: within 2 % of the 65 that were declared",
+    ]
+    other = seen | {"unique_pairs": 66}
+    said = list(met(study, {0: [seen], 1: [other], 2: [seen], 3: [seen]}))
+    assert "saw 64 to 66 unique pairs: within 2 %" in said[1]
+
+
+def test_the_plan_counts_the_cells_that_are_left() -> None:
+    study = study_with("without", [{"train.student": "large", "sampler": "bm25"}])
+    first = next(StudyPlan(study, ()).lines())
+    assert first.startswith("t: 3 cells (of 4: 2 train.student × 2 sampler × 1 loss), 2 seeds: 6")
+    one = study_with("only", [{"train.student": "large", "sampler": "bm25"}])
+    assert next(StudyPlan(one, ()).lines()).startswith("t: 1 cell (1 train.student")
+
+
+@pytest.mark.parametrize("digits", [20, 400, 5000])
+def test_a_whole_number_beyond_64_bits_is_no_toml(tmp_path, digits) -> None:
+    (tmp_path / "s.toml").write_text(
+        RECIPE.replace("documents = 64", f"documents = {'9' * digits}")
+    )
+    with pytest.raises(RankmillError, match="not valid TOML"):
+        load(tmp_path / "s.toml")
+
+
+def test_an_axis_can_be_set_from_the_command_line(tmp_path) -> None:
+    (tmp_path / "s.toml").write_text(RECIPE)
+    study = load_study(tmp_path / "s.toml", ['study.axes."train.lr"=[0.1, 0.2]', "groups.size=8"])
+    assert study.levels["train.lr"] == ["0.1", "0.2"]
+    assert study.variants[0].recipe.option("groups", "size") == 8
 
 
 def test_a_bad_value_says_which_level_it_is_of() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from rankmill.mining.audit.explain import explain_query
 from rankmill.mining.audit.leakage import Trained, equal_texts, leakage, named_split
 from rankmill.mining.collection import collect
 from rankmill.mining.derive import cut_groups
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import BadInput, Corrupt, UsageError
 from rankmill.mining.groups.format import GroupArrays, Groups, groups_table
 from rankmill.mining.runs.run import Run
+from rankmill.mining.selection.candidates import PoolRows, QueryRows
 from rankmill.mining.sources import mine
 from rankmill.mining.statistics import measure_groups
+from rankmill.mining.store.artifact import compared_parts
 from rankmill.mining.store.tables import groups_schema
 
 
@@ -89,6 +92,55 @@ def test_a_query_that_is_not_there(world):
     chosen = select(world, "top")
     with pytest.raises(BadInput, match="1 query ids are not in the collection: 'q99'"):
         explain_query(world["workspace"], chosen, "q99")
+
+
+def test_only_parts_that_hold_something_of_the_query_are_read(tmp_path, monkeypatch):
+    """A part of the pool for every query or two: bisection looks into a few. One that is damaged is
+    found if it is looked into, and only then."""
+    monkeypatch.setattr("rankmill.mining.runs.pool._SHARD_PAIRS", 60)
+    world = build_world(tmp_path)
+    workspace, pool = world["workspace"], world["pool"]
+    chosen = select(world, "top")
+    assert len(pool.parts) > 8
+
+    def explained():
+        monkeypatch.setattr("rankmill.mining.store.artifact._checked", set())
+        return explain_query(workspace, chosen, "q5")
+
+    found = explained()
+    read = {Path(path) for path, *_ in compared_parts() if Path(path).parent == pool.path}
+    assert 1 <= len(read) <= 4
+    assert {one.doc_id for one in found.groups[0].candidates if one.kept}
+    for part in pool.parts:
+        file = pool.path / part.file
+        whole = file.read_bytes()
+        file.chmod(0o644)
+        file.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+        if file in read:
+            with pytest.raises(Corrupt, match=f"pool part {part.number}: the file does not hold"):
+                explained()
+        else:
+            assert explained() == found
+        file.write_bytes(whole)
+    assert explained() == found
+
+
+def test_every_query_is_found_in_its_part(tmp_path, monkeypatch):
+    monkeypatch.setattr("rankmill.mining.runs.pool._SHARD_PAIRS", 60)
+    pool = build_world(tmp_path)["pool"]
+    rows = PoolRows(pool)
+    queries = np.concatenate([table["query"].to_numpy() for table in pool.tables()]).tolist()
+    assert [rows.row_of(query) for query in queries] == list(range(len(queries)))
+    assert [rows.row(row)[0] for row in range(len(queries))] == queries
+    assert rows.row_of(max(queries) + 1) is None
+    lists = QueryRows(pool)
+    for first, last in ((0, 3), (4, 4), (2, 11), (11, 40), (12, 40)):
+        parts = [
+            number
+            for number, table in enumerate(pool.tables())
+            if any(first <= query <= last for query in table["query"].to_pylist())
+        ]
+        assert list(lists.parts_between(first, last)) == parts
 
 
 # ---- audit ---------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from rankmill.mining.collection.id_index import IdIndex
 from rankmill.mining.errors import BadInput
-from rankmill.mining.inputs.blocks import read_blocks
+from rankmill.mining.inputs.blocks import places_of, read_blocks
 from rankmill.mining.inputs.fields import Fields
 
 
@@ -119,6 +119,39 @@ def test_the_threads_cut_a_large_block_as_one_does(tmp_path: Path) -> None:
         ]
         ids, docs, scores = ([x for block in columns for x in block[c]] for c in range(3))
         assert [f"{q}\t{d}\t{s}" for q, d, s in zip(ids, docs, scores, strict=True)] == lines
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=70), st.integers(0, 9), st.sampled_from([0, 9, 10, 127]))
+def test_places_of_a_byte(data: bytes, first: int, byte: int) -> None:
+    """Also where words hold several, and where the memory does not begin at a whole word."""
+    array = np.frombuffer(data * 3, np.uint8)[first:]
+    assert places_of(array, byte).tolist() == np.flatnonzero(array == byte).tolist()
+
+
+def test_a_line_longer_than_blocks_and_a_file_that_ends_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "long.tsv"
+    for length in (1, 2, 3, 4, 31, 32, 33, 1000):
+        for end in (b"", b"\n", b"\nx", b"\n\n"):
+            text = b"a\n" + b"y" * length + end
+            path.write_bytes(text)
+            found = list(read_blocks(path, size=16))
+            assert b"".join(block.data.tobytes() for block in found) == text
+            assert all(block.data.tobytes().endswith(b"\n") for block in found[:-1])
+            before = 0
+            for block in found:
+                assert block.first_line == 1 + text[:before].count(b"\n")
+                before += len(block.data)
+            assert not any(block.data.flags.writeable for block in found)
+
+
+def test_the_digest_counts_what_stands_behind_the_packed_text(tmp_path: Path) -> None:
+    path = tmp_path / "file.tsv.bz2"
+    path.write_bytes(bz2.compress(b"a\tb\n" * 9) + bytes(3 << 20))
+    digest = hashlib.sha256()
+    (block,) = read_blocks(path, digest=digest)
+    assert len(block.data) == 36
+    assert digest.hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("ending", PACKERS)

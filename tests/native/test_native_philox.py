@@ -30,6 +30,27 @@ def test_draws_are_those_of_numpy(key):
     assert items.tolist() == numpy.permutation(np.arange(100, 140)).tolist()
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 1_000, 1_023, 1_024, 1_025, 65_537])
+def test_counts_of_draws_are_those_of_numpy(n):
+    """One call after the other: an odd n leaves half a number for the next."""
+    key = key_of(n, "counts")
+    state, numpy = state_of(key), np.random.Generator(np.random.Philox(key=key))
+    out = np.full(n, 7, np.uint16)
+    for _ in range(4):
+        philox.count_draws(state, n, out)
+        assert (out == np.bincount(numpy.integers(0, n, n), minlength=n)).all()
+    assert philox.uniform(state) == numpy.random()
+
+
+@pytest.mark.parametrize("bound", [2, 3, 2**31 - 1, 2**31, 2**31 + 1, 3 * 2**30, 2**32 - 1])
+def test_what_falls_beyond_is_drawn_again_as_numpy_does(bound):
+    """Just above 2³¹ every second number is drawn again."""
+    state, numpy = state_of(5), np.random.Generator(np.random.Philox(key=5))
+    left = np.uint64(2**32 % bound)
+    found = [int(philox.below(state, np.uint64(bound), left)) for _ in range(500)]
+    assert found == numpy.integers(0, bound, 500).tolist()
+
+
 def test_a_query_draws_the_same_in_a_kernel_and_in_python():
     out = np.empty(50, np.int64)
     for query in ("q", "", "ü", "q\x001"):

@@ -52,6 +52,34 @@ def systematic(rng, draws, probability):
     return taken
 
 
+def swaps(rng, draws, score, positive, size, entropy, steps):
+    """A uniform group, then `steps` proposals to swap a random member for a random outsider; kept
+    when the mean pair entropy (bits) of positive and members comes strictly closer to `entropy`."""
+    n, others = len(score), np.delete(np.arange(len(score)), positive)
+    order = others[np.argsort(rng.random((draws, n - 1)), axis=1)]
+    members, outside = order[:, :size].copy(), order[:, size:].copy()
+    chance = 1 / (1 + np.exp(score[None, :] - score[:, None]))  # of the row's document to be first
+    bits = -(chance * np.log2(chance) + (1 - chance) * np.log2(1 - chance))
+    np.fill_diagonal(bits, 0.0)
+
+    def distance(members):
+        group = np.concatenate([np.full((draws, 1), positive), members], axis=1)
+        mean = bits[group[:, :, None], group[:, None, :]].sum((1, 2)) / (size * (size + 1))
+        return np.abs(mean - entropy)
+
+    row = np.arange(draws)
+    for _ in range(steps):
+        leaving, coming = rng.integers(size, size=draws), rng.integers(n - 1 - size, size=draws)
+        proposed = members.copy()
+        proposed[row, leaving] = outside[row, coming]
+        better = distance(proposed) < distance(members) - 1e-12
+        outside[row, coming] = np.where(better, members[row, leaving], outside[row, coming])
+        members = np.where(better[:, None], proposed, members)
+    taken = np.zeros((draws, n), dtype=bool)
+    np.put_along_axis(taken, members, True, axis=1)
+    return taken
+
+
 def smallest(keys, size):
     """The `size` smallest keys of each row."""
     chosen = np.argpartition(keys, size - 1, axis=1)[:, :size]

@@ -23,6 +23,7 @@ ONCE: dict[str, Any] = {
     "query_length": 8,
     "doc_length": 16,
     "lr": 1e-3,
+    "threads": 1,
 }
 # Each floor is a mean of at most 15 terms of at most 1 nat, or a sum of 6: float32 in the trainer.
 TOL = 16 * float(np.finfo(np.float32).eps)

@@ -72,7 +72,8 @@ class TableReader:
 
     def outline(self, role: str) -> Iterator[Outline]:
         """Yield the outlines of the documents or queries."""
-        return outlines(self.documents() if role == "corpus" else self.queries())
+        blocks = self.documents() if role == "corpus" else self.queries()
+        return outlines(blocks, self.on.looks_for_empty(role))
 
     def judgements(self, split: str) -> Judged:
         """Return the judgements of one split."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from ...errors import BadInput
 from ...inputs import column_names as columns
 from ...inputs.blocks import Block, read_blocks
 from ...inputs.fields import Fields
-from ..base import BLOCK_BYTES, Outline, Texts
+from ..base import BLOCK_BYTES, Outline, Texts, hashes_of, outlines
 from ..lines import read_lines
 from .layouts import Layout
 from .quoting import MARK, Evidence, unquoted, unquoted_column
@@ -32,18 +32,72 @@ def tsv_texts(path: Path, layout: Layout, unquote: bool) -> Iterator[Texts]:
     yield from filter(len, in_turn(read, read_blocks(path, size=BLOCK_BYTES)))
 
 
-def tsv_outlines(path: Path, layout: Layout) -> Iterator[Outline]:
-    """Yield the outlines of a file without quoting: ids, and lengths as the kernel found them."""
+def tsv_outlines(path: Path, layout: Layout, empty: bool) -> Iterator[Outline]:
+    """Yield the outlines of a file without quoting: lengths as the kernel found them, no texts.
+
+    `empty`: rows without visible text are looked for.
+    """
     table = table_of(path, layout)
-    places = [i for i in table.order if i is not None]
 
     def read(block: Block) -> Outline:
-        fields, rows = _cut(block, table)
-        sizes = sum((fields.sizes(i, rows) for i in places), np.zeros(len(rows), np.int64))
-        texts = partial(_texts, fields, rows, table, layout, False)
-        return Outline(fields.text(table.order[0], rows), sizes, texts)
+        return _outline(*_cut(block, table), table, layout, empty)
 
     yield from in_turn(read, read_blocks(path, size=BLOCK_BYTES))
+
+
+@dataclass(slots=True)
+class Look:
+    """What one pass over a file tells.
+
+    `sha256`: of the file as it lies. `quoted`: how many fields stand in csv's quotation marks.
+    `outlines`: of its rows as they are without quoting, up to the line that `failed` refuses.
+    """
+
+    sha256: str = ""
+    quoted: int = 0
+    outlines: list[Outline] = field(default_factory=list)
+    failed: BadInput | None = None
+
+
+def look(path: Path, layout: Layout, quoting: bool, empty: bool) -> Look:
+    """Read a file once; `quoting`: marks are looked for. Raises BadInput for what is no text; a
+    line with another number of columns is told, for others may have to be told first."""
+    table, found, digest = table_of(path, layout), Look(), hashlib.sha256()
+    marks = _Marks(path, table) if quoting else None
+
+    def read(block: Block) -> tuple[Fields, Outline | BadInput]:
+        fields = Fields(block, table.width)
+        try:
+            return fields, _outline(fields, _checked(fields, table), table, layout, empty)
+        except BadInput as error:
+            return fields, error
+
+    blocks = read_blocks(path, digest=digest, size=BLOCK_BYTES)
+    for fields, outline in in_turn(read, blocks):
+        if marks is not None:
+            marks.add(fields.block, fields)
+        if isinstance(outline, BadInput):
+            found.failed = found.failed or outline
+        elif found.failed is None:
+            found.outlines.append(outline)
+    found.sha256 = digest.hexdigest()
+    if marks is not None:
+        found.quoted = marks.keep()
+    return found
+
+
+def _outline(
+    fields: Fields, rows: np.ndarray, table: Table, layout: Layout, empty: bool
+) -> Outline:
+    ids = fields.text(table.order[0], rows)
+    places = [i for i in table.order if i is not None]
+    sizes = sum((fields.sizes(i, rows) for i in places), np.zeros(len(rows), np.int64))
+    if empty:
+        (whole,) = outlines([_texts(fields, rows, table, layout, False)], empty)
+        return whole
+    odd = np.flatnonzero(fields.sizes(table.order[0], rows) == 0)
+    shown = _texts(fields, rows[odd], table, layout, False)
+    return Outline(hashes_of(ids), sizes, odd, shown)
 
 
 def _cut(block: Block, table: Table) -> tuple[Fields, np.ndarray]:
@@ -155,20 +209,44 @@ def _refuse_unread_header(cells: list[str], layout: Layout, where: str) -> None:
 
 def quoted_fields(path: Path, table: Table) -> int:
     """Return how many fields stand in csv's quotation marks; 0 if the file is not written so."""
-    about = path.stat()
-    return _quoted(path, table.header, table.width, about.st_size, about.st_mtime_ns)
-
-
-@cache
-def _quoted(path: Path, header: int, width: int, size: int, changed: int) -> int:
-    evidence = Evidence(width)
+    marks = _Marks(path, table)
+    if marks.known is not None:
+        return marks.known
     for block in read_blocks(path, size=BLOCK_BYTES):
-        if block.first_line > max(header, 1) and not (block.data == ord(MARK)).any():
+        if not marks.add(block):
+            break
+    return marks.keep()
+
+
+_quoted: dict[tuple[Path, int, int, int, int], int] = {}  # of files as they were when looked at
+
+
+class _Marks:
+    """The evidence of a file's quotation marks, block by block; `known`: what was found before."""
+
+    def __init__(self, path: Path, table: Table):
+        about = path.stat()
+        self._key = (path, table.header, table.width, about.st_size, about.st_mtime_ns)
+        self._table, self._evidence, self._refuted = table, Evidence(table.width), False
+        self.known = _quoted.get(self._key)
+
+    def add(self, block: Block, fields: Fields | None = None) -> bool:
+        """Take in a block, and its fields if they are cut; False once csv did not write the
+        file."""
+        if self._refuted:
+            return False
+        table = self._table
+        if block.first_line > max(table.header, 1) and not (block.data == ord(MARK)).any():
             if (block.data > ord(" ")).any():
-                evidence.add_unmarked()
-            continue
-        fields = Fields(block, width)
-        rows = np.flatnonzero((fields.lines != header) & (fields.widths == width))
-        if not evidence.add([fields.text(i, rows) for i in range(width)]):
-            return 0
-    return evidence.fields if evidence.found else 0
+                self._evidence.add_unmarked()
+            return True
+        cut = Fields(block, table.width) if fields is None else fields
+        rows = np.flatnonzero((cut.lines != table.header) & (cut.widths == table.width))
+        columns = [cut.text(i, rows) for i in range(table.width)]
+        self._refuted = not self._evidence.add(columns)
+        return not self._refuted
+
+    def keep(self) -> int:
+        """Return how many fields stand in marks, and keep it for who asks for the same file."""
+        counted = self._evidence.found and not self._refuted
+        return _quoted.setdefault(self._key, self._evidence.fields if counted else 0)

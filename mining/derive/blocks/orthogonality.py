@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...errors import BadInput
-from ...pair_keys import pair_keys
+from ...pair_keys import distinct, pair_keys
 from ...statistics.summaries.summary import histogram
 from ...store import Artifact
 from ...store.tables import list_values
@@ -107,8 +107,8 @@ def _cell(table: pa.Table, near: int, sure: int) -> dict[str, Any]:
         "sure": sure,
         "groups": len(rows),
         "documents_seen": int(doc.size),
-        "distinct_pairs": len(np.unique(pairs)),
-        "distinct_documents": len(np.unique(doc)),
+        "distinct_pairs": len(distinct(pairs)),
+        "distinct_documents": len(distinct(doc)),
         "positives": int(rows["positives"].to_numpy().astype(np.int64).sum()),
     }
     for name in ("locality", "entropy"):

@@ -30,7 +30,7 @@ from ..quotas import Quotas
 from ..reader import CandidateReader
 from ..strategies import Random, Stratified, Top, Uniform
 from ..weighted import Softmax
-from .columns import Around, CandidateColumns, texts_of
+from .columns import EXCLUSIONS, Around, CandidateColumns, strings_of
 
 _MOST_BINS = 1024
 _MOST_RANK = 65535
@@ -111,8 +111,7 @@ class KernelChooser:
     def __call__(self, start: int, stop: int, seed: int) -> Made:
         """Choose the groups of pool rows start…stop−1."""
         columns = CandidateColumns(self.reader, start, stop)
-        ids = self.reader.queries.query_ids(columns.rows.query)
-        around = columns.around(ids, seed)
+        around = columns.around(seed)
         n = len(around)
         undecided, removed = np.zeros(n, np.uint8), {}
         for text, step in self.filters.items():
@@ -255,7 +254,11 @@ class KernelChooser:
     ) -> dict[str, int]:
         ours, marked = ~declined[around.row], columns.marked
         good = ours & (choice.status == native.CHOSEN)
-        counts = columns.excluded((marked.status == read.READY) & ~declined)
+        by_bit = np.zeros(8, np.int64)
+        counted = (marked.status == read.READY) & ~declined
+        read.count_marks(marked.marks, columns.rows.offsets, counted, by_bit)
+        counts = {name: int(by_bit[bit.bit_length() - 1]) for name, bit in EXCLUSIONS.items()}
+        counts |= columns.unscored(counted)
         counts |= {f"filtered:{text}": int(taken[ours].sum()) for text, taken in removed.items()}
         counts["groups_short"] = int((ours & (choice.status == native.SHORT)).sum())
         counts["filled"] = int(choice.filled[good].sum())
@@ -398,7 +401,7 @@ def _originals(columns: CandidateColumns, around: Around) -> near_texts.Original
     within = np.arange(len(docs)) - np.repeat(starts, lengths + 1) - 1
     docs[~own] = doc[(np.repeat(first[around.row], lengths + 1) + within)[~own]]
     known, number = np.unique(docs, return_inverse=True)
-    data, bounds = texts_of(columns.reader.corpus, known)
+    data, bounds = strings_of(columns.reader.corpus, "text", known)
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     sets = shingled(pa.Array.from_buffers(pa.large_string(), len(known), buffers))
     return near_texts.Originals(

@@ -5,7 +5,6 @@ Rows that only the reader can answer, since they end in an error of its own, are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,8 +13,8 @@ import pyarrow as pa
 
 from ....native import candidates as native
 from ....native import kept
-from ...collection.handles import Corpus
-from ...draws import key_of
+from ...collection.handles import TextTable
+from ...draws import key_of, keys_of
 from ...processors import in_threads
 from ...runs.itself import counts_of
 from ...text.copies import FoldedCopies
@@ -112,12 +111,15 @@ class CandidateColumns:
         """Return the rank (uint16) of every pair in a source's list."""
         return _joined([part.rank[label][items] for part, _, items in self._pieces], np.uint16)
 
-    def excluded(self, rows: np.ndarray) -> dict[str, int]:
-        """Count what can be no negative in some rows (bool [n]), by why."""
-        pairs, marks = np.repeat(rows, np.diff(self.rows.offsets)), self.marked.marks
-        counts = {name: int(((marks & bit > 0) & pairs).sum()) for name, bit in EXCLUSIONS.items()}
-        barred = marks & sum(EXCLUSIONS.values()) > 0
-        return counts | {UNSCORED: int((np.isnan(self.score) & ~barred & pairs).sum())}
+    def unscored(self, rows: np.ndarray) -> dict[str, int]:
+        """Count the candidates of some rows (bool [n]) that go for want of a score, where they
+        may."""
+        if self.reader.missing != "drop_doc":
+            return {}
+        lost = np.flatnonzero(np.isnan(self.score))
+        owner = np.searchsorted(self.rows.offsets, lost, side="right") - 1
+        barred = self.marked.marks[lost] & sum(EXCLUSIONS.values()) > 0
+        return {UNSCORED: int((rows[owner] & ~barred).sum())}
 
     @cached_property
     def alone(self) -> np.ndarray:
@@ -176,7 +178,9 @@ class CandidateColumns:
             originals = first, last, doc
 
             def work(start: int, stop: int) -> None:
-                native.mark_keys(self.rows, self.marked.marks, copies.keys, originals, start, stop)
+                native.mark_keys(
+                    self.rows, self.marked.marks, copies.keys, copies.digest, originals, start, stop
+                )
 
             in_threads(work, self.rows.offsets)
         elif isinstance(copies, TextCopies):
@@ -192,7 +196,7 @@ class CandidateColumns:
         np.add.at(inside, last, -1)
         asked = np.bincount(number, np.cumsum(inside)[:-1], minlength=len(known)) > 0
         chosen = np.flatnonzero(asked)
-        data, bounds = texts_of(self.reader.corpus, known[chosen])
+        data, bounds = strings_of(self.reader.corpus, "text", known[chosen])
         lengths = np.zeros(len(known), np.int64)
         lengths[chosen] = np.diff(bounds)
         texts = data, np.concatenate([[0], np.cumsum(lengths)])
@@ -206,7 +210,16 @@ class CandidateColumns:
 
             in_threads(work, self.rows.offsets)
 
-    def around(self, query_ids: Sequence[str], seed: int) -> Around:
+    def _keys(self, seed: int, row: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Return the key (uint64) of the draws of each group: of its query's id, and its number."""
+        data, bounds = strings_of(self.reader.queries, "query_id", self.rows.query)
+        keys = keys_of(seed, "select", data, bounds)[row]
+        for at in np.flatnonzero(number).tolist():
+            query_id = data[bounds[row[at]] : bounds[row[at] + 1]].tobytes().decode()
+            keys[at] = key_of(seed, "select", f"{query_id}\x00{number[at]}")
+        return keys
+
+    def around(self, seed: int) -> Around:
         """Return the groups to be made, in order, with what may become a negative."""
         made = np.where(self.marked.status == native.READY, self.marked.anchors, 0)
         together = self.reader.positives == "together"
@@ -219,10 +232,6 @@ class CandidateColumns:
         inside = step[None, :] < made[row][:, None]
         at = np.minimum(place[:, None] + step, max(0, len(self.marked.anchor) - 1))
         also = np.where(inside, self.marked.anchor[at], -1)
-        keys = [
-            key_of(seed, "select", query_ids[r] if not k else f"{query_ids[r]}\x00{k}")
-            for r, k in zip(row.tolist(), number.tolist(), strict=True)
-        ]
         lengths = np.diff(self.rows.offsets)[row]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         flags = kept.Groups(
@@ -237,8 +246,8 @@ class CandidateColumns:
 
         in_threads(work, offsets)
         wanted = self.reader.size - 1 - inside.sum(axis=1)
-        keys_ = np.array(keys, np.uint64)
-        return Around(row, number, flags.positive, also, wanted, keys_, flags)
+        keys = self._keys(seed, row, number)
+        return Around(row, number, flags.positive, also, wanted, keys, flags)
 
 
 def _pieces(reader: CandidateReader, start: int, stop: int):
@@ -260,14 +269,14 @@ def _offsets(lengths: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]))])
 
 
-def texts_of(corpus: Corpus, docs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the texts of ascending documents: data uint8, bounds int64 [documents+1]."""
+def strings_of(rows: TextTable, column: str, ordinals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the texts or ids of ascending ordinals: data uint8, bounds int64 [ordinals+1]."""
     pieces, lengths = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
-    for start, table in corpus.parts():
-        first, last = np.searchsorted(docs, [start, start + len(table)])
+    for start, table in rows.parts():
+        first, last = np.searchsorted(ordinals, [start, start + len(table)])
         if first == last:
             continue
-        taken = table["text"].take(pa.array(docs[first:last].astype(np.int64) - start))
+        taken = table[column].take(pa.array(ordinals[first:last].astype(np.int64) - start))
         text = pa.concat_arrays(taken.chunks).cast(pa.large_string())
         _, raw, data = text.buffers()
         bounds = np.frombuffer(raw, np.int64)[text.offset :][: len(text) + 1]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...draws import generator
+from ...draws import key_of
 from ...errors import BadInput, UsageError
 from ...ordered import least_squares, product
 from .resampling import weighted_sums
@@ -69,11 +69,11 @@ def fit_decay(
         raise BadInput(f"only {len(rank)} ranks between {first} and {last} have a score")
     y = np.log(_mean(used, np.ones(len(used))))
     line, residual = _least_squares(np.log(rank), y)
-    draws = generator(seed, "power_law.bootstrap")
+    key = key_of(seed, "power_law.bootstrap")
     alphas = []
     held = ~np.isnan(used)
     table = np.concatenate([np.where(held, used, 0.0), held], axis=1)
-    for _, sums in weighted_sums(table, draws, resamples):
+    for _, sums in weighted_sums(table, key, resamples):
         for total, number in zip(sums[:, : len(rank)], sums[:, len(rank) :], strict=True):
             known = total > 0  # a rank that no drawn query reaches has no mean
             if known.sum() >= 2:

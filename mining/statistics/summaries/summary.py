@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from ....native import resampled as native
-from ...draws import generator
+from ...draws import key_of
 from ...errors import BadInput
 from ...ordered import product
 from ...store import Artifact
@@ -195,7 +195,7 @@ def _resampled(
     `_pearson` with the weights of each resample is the oracle, and is asked where a column hardly
     varies in one: sums over standardised columns differ from it by rounding, below 1e-9.
     """
-    draws = generator(seed, "summary.bootstrap")
+    key = key_of(seed, "summary.bootstrap")
     width = next(iter(tables.values())).shape[1]
     each = width + width * (width + 1) // 2
     moments = np.zeros((groups, len(tables) * each + 1))
@@ -205,7 +205,7 @@ def _resampled(
         native.products(_standardised(table), owner, own)
     found = {kind: np.empty((resamples, width, width)) for kind in tables}
     start = 0
-    for weight, sums in weighted_sums(moments, draws, resamples):
+    for weight, sums in weighted_sums(moments, key, resamples):
         means = sums[:, :-1] / sums[:, -1:]
         for place, (kind, table) in enumerate(tables.items()):
             constant = table.min(axis=0) == table.max(axis=0)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ...errors import BadInput, UsageError
 from ...groups.format import Groups
 from ...names import nearest
-from ...pair_keys import pair_keys
+from ...pair_keys import distinct, pair_keys
 from ...store import Artifact
 from ..base import STATISTICS
 
@@ -222,6 +222,6 @@ def _amount(groups: Artifact, query: np.ndarray) -> dict[str, int]:
     """Count n in every way; `documents` are seen in one epoch, copies included."""
     read = Groups(groups)
     keys = [pair_keys(part.query[:, None], part.doc) for part in read.parts()]
-    pairs = len(np.unique(np.concatenate([k.reshape(-1) for k in keys]))) if keys else 0
-    counts = (len(np.unique(query)), len(query), len(query) * read.size, pairs)
+    pairs = len(distinct(np.concatenate([k.reshape(-1) for k in keys]))) if keys else 0
+    counts = (len(distinct(query)), len(query), len(query) * read.size, pairs)
     return dict(zip(AMOUNTS, counts, strict=True))

@@ -96,9 +96,18 @@ class Picture:
 
 @contextmanager
 def panel(
-    title: str, alternative: str, width: float = 4.6, height: float = 3.1
+    title: str,
+    alternative: str,
+    width: float = 4.6,
+    height: float = 3.1,
+    *,
+    adapts: bool = False,
 ) -> Iterator[tuple[Picture, Axes]]:
-    """Draw on fresh axes (inches); leaving the block renders them into the picture."""
+    """Draw on fresh axes (inches); leaving the block renders them into the picture.
+
+    `adapts`: ink, lines and paper are the page's own, light or dark; else the page puts a light
+    card below the picture in the dark.
+    """
     with matplotlib.rc_context(STYLE):
         layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03)
         figure = Figure(figsize=(width, height), layout=layout)
@@ -106,6 +115,8 @@ def panel(
         picture = Picture(title, alternative, narrow=width < 4)
         yield picture, axes
         picture.svg = render(figure, picture.alternative)
+        if adapts:
+            picture.svg = adapting(picture.svg)
 
 
 def render(figure: Figure, alternative: str) -> str:
@@ -126,6 +137,22 @@ def render(figure: Figure, alternative: str) -> str:
     head = f'<svg role="img" aria-label="{escape(alternative, quote=True)}"'
     svg = re.sub(r'^<svg[^>]*?viewBox="([^"]*)"[^>]*>', rf'{head} viewBox="\1">', svg, count=1)
     return re.sub(r"\n\s*", "\n", svg)
+
+
+_OF_THE_PAGE = {
+    INK: "var(--ink)",
+    SOFT: "var(--soft)",
+    GRID: "var(--grid)",
+    "#b6bcc8": "var(--rule)",
+    "#ffffff": "var(--paper)",
+}
+
+
+def adapting(svg: str) -> str:
+    """Return an SVG whose ink, lines and paper are those of the page it stands in."""
+    for color, own in _OF_THE_PAGE.items():
+        svg = svg.replace(color, own)
+    return svg.replace("<svg ", '<svg class="adapts" ', 1)
 
 
 def log_axis(axis: Axis, *, steps: tuple[float, ...] = (1.0,)) -> None:

@@ -8,8 +8,12 @@ from html import escape
 from .style import CSS
 
 
-def framed(title: str, lead: Sequence[str], body: str, *, below: str = "") -> str:
-    """Return an HTML document; `body` and `below` (what follows the lead) are HTML already."""
+def framed(title: str, lead: Sequence[str], body: str, *, below: str = "", script: str = "") -> str:
+    """Return an HTML document; `body` and `below` (what follows the lead) are HTML already.
+
+    `script`: what makes the page handier; it says everything without.
+    """
+    run = f"<script>\n{script}</script>\n" if script else ""
     said = "".join(f'<p class="lead">{escape(text)}</p>' for text in lead)
     return f"""<!doctype html>
 <html lang="en">
@@ -29,6 +33,6 @@ def framed(title: str, lead: Sequence[str], body: str, *, below: str = "") -> st
 {body}
 <footer>Made by rankmill. This file holds everything it shows; it loads nothing.</footer>
 </main>
-</body>
+{run}</body>
 </html>
 """

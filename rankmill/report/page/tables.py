@@ -14,12 +14,15 @@ _CELL = '<td class="number">'
 NOTABLE = 0.05  # a difference with a smaller p-value is coloured
 
 
-def table(head: str, rows: Sequence[str], caption: str = "") -> str:
-    """Return a table that scrolls sideways on a narrow screen."""
+def table(head: str, rows: Sequence[str], caption: str = "", *, sorts: bool = False) -> str:
+    """Return a table that scrolls sideways on a narrow screen; `sorts`: a click on a heading sorts
+    it where the page has the script (page/sorting.py)."""
     body = "\n".join(rows)
     titled = f"<caption>{escape(caption)}</caption>" if caption else ""
+    sorting = ' class="sorts"' if sorts else ""
     return (
-        f'<div class="wide"><table>{titled}\n<thead>{head}</thead>\n'
+        f'<div class="wide"><table{sorting}>{titled}\n'
+        f"<thead>{head}</thead>\n"
         f"<tbody>\n{body}\n</tbody></table></div>\n"
     )
 

@@ -23,6 +23,17 @@ def signed(value: float, digits: int = 3) -> str:
     return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
+def significant(value: float, digits: int = 3, *, sign: bool = False) -> str:
+    """Write with so many significant digits, as many as a rate of any size needs."""
+    if not math.isfinite(value):
+        return "–"
+    size = math.floor(math.log10(abs(value))) if value else 0
+    if size < -4:
+        text = f"{value:+.{digits - 1}e}" if sign else f"{value:.{digits - 1}e}"
+        return text.replace("-", MINUS)
+    return (signed if sign else number)(value, max(0, digits - 1 - size))
+
+
 def p_value(p: float) -> str:
     """Write a p-value; very small ones as a bound."""
     if not math.isfinite(p):

@@ -47,14 +47,14 @@ def estimate_recipe(
     from rankmill.study.estimate.ladder import Ladder
     from rankmill.study.estimate.machines import machine_of
     from rankmill.study.estimate.scratch import scratch_beside
-    from rankmill.study.prices import Prices, read_prices
+    from rankmill.study.prices import read_prices
 
     for name, value, least in (("sample", queries, 8), ("documents", documents, 100)):
         if type(value) is not int or value < least:
             raise UsageError(f"--{name} {value} is too small", do=f"give {least} or more")
     declared = None if machine is None else machine_of(machine, processors())
-    priced = Prices() if prices is None else read_prices(Path(prices))
     study = study_from(tables_of(Path(recipe), overrides), str(recipe))
+    priced = study.prices if prices is None else read_prices(Path(prices))
     check(study, workspace)
     with scratch_beside(workspace, scratch) as place:
         there = found(study, workspace)

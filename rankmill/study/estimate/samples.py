@@ -135,7 +135,7 @@ def _counted(reader: TabularReader) -> tuple[int, str]:
             looked_at = stream.read(_LOOKED_AT)
         lines = max(1, looked_at.count(b"\n"))
         return round(size / len(looked_at) * lines), f"estimated from {size / 1e6:,.0f} MB of file"
-    return sum(len(one.ids) for one in reader.outline("corpus")), "counted in the source"
+    return sum(len(one) for one in reader.outline("corpus")), "counted in the source"
 
 
 # ---- drawing -------------------------------------------------------------------------------------

@@ -22,9 +22,13 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
 
     Raises BadInput for a file that cannot be read and UsageError for a bad key or value.
     """
+    from dataclasses import replace
+
     from rankmill.study.grid.design import study_of
 
-    return study_of(tables_of(path, overrides), str(path))
+    study = study_of(tables_of(path, overrides), str(path))
+    said = [f"# set on the command line: {one}" for one in overrides]
+    return replace(study, text="\n".join([path.read_text(encoding="utf-8").rstrip(), *said]))
 
 
 def run_study(study: Study, workspace: Workspace, executor: Execution) -> StudyOutcome:

@@ -6,20 +6,26 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from rankmill.mining import names
 from rankmill.mining.errors import UsageError
 from rankmill.study.recipe import SECTIONS, TOP
 
+_ONE_TEST = "all cells are tested alike: write it into [evaluate]"
 IN_RECIPE = {  # varied by the recipe itself, so no keys of axes
     "groups.samplers": "samplers are an axis already: name them in [groups.samplers]",
     "train.losses": "losses are an axis already: name them in [train.losses]",
+    "train.loss": "losses are an axis already: name them in [train.losses], in the place of loss",
     "evaluate.domains": "every student is judged on all domains: name them in [evaluate.domains]",
 }
 NOT_VARIED = {
     "train.seeds": "seeds are an axis already, and one of the whole study: write train.seeds",
     "evaluate.measures": "all cells are measured alike: write evaluate.measures",
+    "evaluate.margin": _ONE_TEST,
+    "evaluate.alpha": _ONE_TEST,
+    "evaluate.draws": _ONE_TEST,
     "name": "the study names its variants itself",
     "title": "the title is that of the study",
 }
@@ -31,12 +37,19 @@ RESERVED = frozenset(  # columns of the results (outcome.py), which axes stand b
     documents_seen unique_pairs_seen positives_seen queries_seen
     mining_cpu_s mining_gpu_s mining_wall_s teacher_cpu_s teacher_gpu_s teacher_wall_s
     groups_cpu_s groups_gpu_s groups_wall_s training_cpu_s training_gpu_s training_wall_s
+    alone_cpu_s alone_gpu_s alone_wall_s alone_joules alone_energy alone_money alone_money_without
+    alone_grams_co2e charged_cpu_s charged_gpu_s charged_wall_s charged_joules charged_energy
+    charged_money charged_money_without charged_grams_co2e charged_first_s charged_overhead_s
+    charged_found_s charged_saved_s currency
+    against gain gain_low gain_high gain_p_holm unit cost per_unit per_unit_low per_unit_high
+    no_interval_because front verdict
     stopped stopped_after_seeds stopped_because groups_root student_root evaluation_root
     training_seed system query_id value
     """.split()
 )
 _SHORT = re.compile(r"\w[\w.+@-]*")
 _LONGEST = 40
+_SETTINGS = "train.settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,37 @@ class Axis:
 
 def axes_of(tables: Mapping[str, Any], where: str) -> list[Axis]:
     """Read `[study.axes]`; raises UsageError for a key, level or name that does not fit."""
-    return [_axis(name, given, f"{where}: study.axes.{name}") for name, given in tables.items()]
+    axes = [_axis(name, given, f"{where}: study.axes.{name}") for name, given in tables.items()]
+    for place, axis in enumerate(axes):
+        for other in axes[:place]:
+            _check_apart(other, axis, where)
+    return axes
+
+
+def _check_apart(one: Axis, other: Axis, where: str) -> None:
+    """Refuse two axes that set the same key: the last would decide, and the levels of the first say
+    what is not so."""
+    for key, same in product(_keys_of(one), _keys_of(other)):
+        if _within(_place(key), _place(same)) or _within(_place(same), _place(key)):
+            said = key if key == same else f"{key} and {same}, which overlap"
+            raise UsageError(
+                f"the axes {one.name!r} and {other.name!r} both set {said}",
+                where=f"{where}: study.axes",
+                do="let one axis set it: levels that are tables set several keys together",
+            )
+
+
+def _keys_of(axis: Axis) -> list[str]:
+    return list(dict.fromkeys(key for level in axis.levels.values() for key in level))
+
+
+def _place(key: str) -> str:
+    """Return where a key stands in a recipe: [train.settings] is a way to write [train]."""
+    return "train" + key.removeprefix(_SETTINGS) if _within(key, _SETTINGS) else key
+
+
+def _within(key: str, table: str) -> bool:
+    return f"{key}.".startswith(f"{table}.")
 
 
 def _axis(name: str, given: Any, where: str) -> Axis:
@@ -172,8 +215,11 @@ def _equal(name: str, texts: Sequence[str], where: str) -> UsageError:
     )
 
 
-def with_keys(data: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe's tables with other values under some dotted keys."""
+def with_keys(data: Mapping[str, Any], keys: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Return a recipe's tables with other values under some dotted keys.
+
+    Raises UsageError for a key below what is no table in the recipe.
+    """
     made: dict[str, Any] = deepcopy(dict(data))
     for key, value in keys.items():
         *tables, last = key.split(".")
@@ -181,7 +227,11 @@ def with_keys(data: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any
         for table in tables:
             place = place.setdefault(table, {})
             if not isinstance(place, dict):
-                raise UsageError(f"{key}: {table!r} is not a table of the recipe")
+                raise UsageError(
+                    f"{key} is to be varied, but {table!r} is no table of the recipe",
+                    where=where or None,
+                    do=f"write [{'.'.join(tables)}]",
+                )
         if tables == ["train"] and last in made["train"].get("settings", {}):
             del made["train"]["settings"][last]
         place[last] = deepcopy(value)

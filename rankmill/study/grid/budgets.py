@@ -41,6 +41,22 @@ def check_budgets(study: Study, seen: Mapping[int, Sequence[Seen]]) -> None:
         raise no_budget(missed, study.where)
 
 
+def met(study: Study, seen: Mapping[int, Sequence[Seen]]) -> Iterator[str]:
+    """Say of each declared budget what every student saw: it, or what lay within the tolerance."""
+    for name, wanted in study.budget.declared.items():
+        counts = [one[name] for seeds in seen.values() for one in seeds]
+        what = name.replace("_", " ")
+        if set(counts) == {wanted}:
+            yield f"every student saw {wanted:,} {what}, as declared"
+        else:
+            low, high = min(counts), max(counts)
+            saw = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            yield (
+                f"every student saw {saw} {what}: within {study.budget.within} of the "
+                f"{wanted:,} that were declared"
+            )
+
+
 def unequal(cells: Sequence[Cell], seen: Mapping[int, Sequence[Seen]]) -> Iterator[str]:
     """Say which of the budgets differ between the cells: such cells differ in more than their
     axes."""

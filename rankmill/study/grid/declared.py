@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,12 +46,17 @@ class Budget:
         counts = {name: getattr(self, name) for name in COUNTED}
         return {name: count for name, count in counts.items() if count is not None}
 
+    @property
+    def within(self) -> str:
+        """The tolerance for people: 2 %, 0.1 %."""
+        return f"{100 * self.tolerance:.6g} %"
+
     def missed(self, seen: Mapping[str, int]) -> list[str]:
         """Say which of the declared budgets what is seen does not meet; `seen` may lack some."""
         return [
             f"{name.replace('_', ' ')} {seen[name]:,}, declared {wanted:,}"
             for name, wanted in self.declared.items()
-            if name in seen and abs(seen[name] - wanted) > self.tolerance * wanted
+            if name in seen and abs(seen[name] - wanted) > round(self.tolerance * wanted, 6)
         ]
 
 
@@ -107,7 +113,7 @@ def race_of(said: Any, where: str) -> Race:
     refuse_unknown("study.race", table, list(RACE), where)
     race = Race(**own_of("study.race", RACE, table, where))
     for key, good, wanted in (
-        ("margin", race.margin >= 0, "0 or more, in units of the measure"),
+        ("margin", 0 <= race.margin < math.inf, "0 or more, in units of the measure"),
         ("after", race.after >= 1, "1 or more rounds of seeds"),
         ("level", 0 < race.level < 1, "between 0 and 1"),
     ):
@@ -116,7 +122,14 @@ def race_of(said: Any, where: str) -> Race:
                 f"study.race.{key}={getattr(race, key)}", where=where, do=f"give {wanted}"
             )
     if race.measure is not None:
-        parse_measures(race.measure)
+        try:
+            parse_measures(race.measure)
+        except UsageError as error:
+            raise UsageError(
+                f"study.race.measure: {error.what}",
+                where=where,
+                do="name one of evaluate.measures, such as nDCG@10",
+            ) from error
     return race
 
 
@@ -138,12 +151,16 @@ def factors_of(said: Any, levels: Mapping[str, Sequence[str]], where: str) -> li
     factors = [_factor(name, given, levels, where) for name, given in table.items()]
     if len(factors) == 2 and factors[0].axis == factors[1].axis:
         _check_crossed(factors[0], factors[1], where)
+    elif len(factors) == 2:
+        _check_single(factors, where)
     return factors
 
 
 def _factor(name: str, given: Any, levels: Mapping[str, Sequence[str]], where: str) -> Factor:
+    chosen: dict[str, list[str]]
     if isinstance(given, list):  # the name of an axis, and levels of it in order
         axis, chosen = name, {str(level): [str(level)] for level in given}
+        _check_once(name, [str(level) for level in given], where)
         if axis not in levels:
             raise UsageError(
                 f"study.factors.{name} is no axis",
@@ -152,9 +169,8 @@ def _factor(name: str, given: Any, levels: Mapping[str, Sequence[str]], where: s
                 "samplers",
             )
     elif isinstance(given, dict):
-        axis, chosen = "sampler", {}
-        for level, members in given.items():
-            chosen[level] = [members] if isinstance(members, str) else list(members)
+        axis, chosen = "sampler", {k: _members(name, k, v, where) for k, v in given.items()}
+        _check_once(name, [one for members in chosen.values() for one in members], where)
     else:
         raise UsageError(
             f"study.factors.{name}: {given!r}",
@@ -172,6 +188,43 @@ def _factor(name: str, given: Any, levels: Mapping[str, Sequence[str]], where: s
                 "study.without may have left it out",
             )
     return Factor(name, axis, chosen)
+
+
+def _members(name: str, level: str, given: Any, where: str) -> list[str]:
+    """Return the samplers of one level of a factor."""
+    members = [given] if isinstance(given, str) else given
+    named = isinstance(members, list) and all(isinstance(one, str) for one in members)
+    if not named or not members:
+        raise UsageError(
+            f"study.factors.{name}.{level}: {given!r} names no samplers",
+            where=where,
+            do=f'write {level} = ["bm25", "random"], the short names of samplers',
+        )
+    return list(members)
+
+
+def _check_once(name: str, members: Sequence[str], where: str) -> None:
+    twice = sorted({one for one in members if members.count(one) > 1})
+    if twice:
+        raise UsageError(
+            f"study.factors.{name} names {', '.join(twice)} twice",
+            where=where,
+            do="a cell has one level of a factor: name it once",
+        )
+
+
+def _check_single(factors: Sequence[Factor], where: str) -> None:
+    """See to it that a level of a factor is one level of its axis, where the other factor is
+    another axis: else two cells stand where one is compared."""
+    for factor in factors:
+        for level, members in factor.levels.items():
+            if len(members) > 1:
+                raise UsageError(
+                    f"study.factors.{factor.name} {level} is {' and '.join(members)}",
+                    where=where,
+                    do="name one sampler; several belong to a level only where both factors are "
+                    "of the samplers",
+                )
 
 
 def _check_crossed(a: Factor, b: Factor, where: str) -> None:

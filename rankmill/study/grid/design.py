@@ -23,9 +23,10 @@ from rankmill.study.grid.declared import (
     race_of,
     table_of,
 )
+from rankmill.study.prices import Prices, prices_of
 from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
 
-KEYS = ("axes", "only", "without", "budget", "race", "factors")
+KEYS = ("axes", "only", "without", "budget", "race", "factors", "prices")
 SAMPLER, LOSS = "sampler", "loss"  # the recipe's own axes
 _LONGEST = 90  # characters of a variant's name: aliases have 128
 
@@ -56,7 +57,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: `recipe` is the first variant's, which all share but for the keys of the axes."""
+    """A study: its variants share a recipe but for the keys of the axes. `text`: the recipe as it
+    was written, with what was set beside it."""
 
     where: str
     name: str
@@ -68,6 +70,8 @@ class Study:
     race: Race | None
     factors: Sequence[Factor]
     written: Mapping[str, Any]
+    prices: Prices = Prices()
+    text: str = ""
 
     @property
     def seeds(self) -> Sequence[int]:
@@ -82,6 +86,16 @@ class Study:
             for axis, level in cell.levels.items():
                 made.setdefault(axis, {})[level] = None
         return {axis: list(levels) for axis, levels in made.items()}
+
+    @property
+    def varied(self) -> list[str]:
+        """Axes that have more than one level: a single one tells no cell apart."""
+        several = [axis for axis, levels in self.levels.items() if len(levels) > 1]
+        return several or [SAMPLER]
+
+    def short(self, cell: Cell) -> str:
+        """Return a cell's name by the axes that are varied."""
+        return ", ".join(cell.levels[axis] for axis in self.varied)
 
     @property
     def measures(self) -> list[str]:
@@ -124,6 +138,8 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
     used = sorted({cell.variant for cell in cells})
     variants = [variants[number] for number in used]
     cells = [replace(cell, variant=used.index(cell.variant)) for cell in cells]
+    _check_different(variants, where)
+    _check_aliases(variants, cells, where)
     study = Study(
         where=where,
         name=str(data["name"]),
@@ -135,6 +151,7 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
         race=race_of(said["race"], where) if "race" in said else None,
         factors=[],
         written={**data, STUDY: said} if said else data,
+        prices=prices_of(said.get("prices", {}), f"{where}: study.prices"),
     )
     return replace(study, factors=factors_of(said.get("factors", {}), study.levels, where))
 
@@ -145,7 +162,7 @@ def _variant(
     """Make the recipe of one level of every axis, named after them."""
     made = dict(data)
     for axis, level in zip(axes, chosen, strict=True):
-        made = with_keys(made, axis.levels[level])
+        made = with_keys(made, axis.levels[level], where)
     said = ", ".join(f"{axis.name}={level}" for axis, level in zip(axes, chosen, strict=True))
     if isinstance(made.get("name"), str) and chosen:
         made["name"] = "-".join([made["name"], *chosen])
@@ -157,6 +174,37 @@ def _variant(
             )
     recipe = recipe_of(made, f"{where} with {said}" if said else where)
     return Variant(recipe, {a.name: level for a, level in zip(axes, chosen, strict=True)})
+
+
+def _check_different(variants: Sequence[Variant], where: str) -> None:
+    """Refuse levels that make the same recipe: a cell would be compared with itself."""
+    recipes: dict[str, Variant] = {}
+    for variant in variants:
+        nameless = replace(variant.recipe, where="", name="", title="", written={})
+        other = recipes.setdefault(repr(nameless), variant)
+        if other is not variant:
+            said = (
+                ", ".join(f"{a}={v}" for a, v in one.levels.items()) for one in (other, variant)
+            )
+            raise UsageError(
+                f"{' and '.join(said)} are the same recipe",
+                where=f"{where}: study.axes",
+                do="keep one of the two: a level that sets nothing has the recipe's own value",
+            )
+
+
+def _check_aliases(variants: Sequence[Variant], cells: Sequence[Cell], where: str) -> None:
+    """Refuse cells whose students would have the same alias."""
+    aliases: dict[str, Cell] = {}
+    for cell in cells:
+        alias = "-".join([variants[cell.variant].recipe.name, cell.sampler, cell.loss])
+        other = aliases.setdefault(alias, cell)
+        if other is not cell:
+            raise UsageError(
+                f"the cells ({other.name}) and ({cell.name}) would both be called {alias}",
+                where=where,
+                do="give levels, samplers or losses other short names: aliases join them with '-'",
+            )
 
 
 def _cells(variants: Sequence[Variant], said: Mapping[str, Any], where: str) -> list[Cell]:

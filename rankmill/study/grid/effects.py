@@ -4,7 +4,7 @@ alike."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -13,17 +13,19 @@ from rankmill.study.grid.declared import Factor
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.panels import Panel
 from rankmill.training.factorial import FactorEffect, two_factors
+from rankmill.training.significance import Interval, t_interval
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
     """The effects on one panel at one level of every other axis; none, with the `reason`, where
-    they cannot be estimated."""
+    they cannot be estimated. `means`: of the cells, by their levels of both factors."""
 
     domain: str
     others: Mapping[str, str]
     effects: tuple[FactorEffect, ...]
     reason: str | None = None
+    means: Mapping[tuple[str, str], Interval] = field(default_factory=dict)
 
 
 def effects_of(study: Study, panels: list[Panel]) -> Iterator[Effects]:
@@ -78,4 +80,10 @@ def _effects(
         ]
     )
     levels = list(a.levels), list(b.levels)
-    return Effects(panel.title, others, tuple(two_factors(table, (a.name, b.name), levels)))
+    found = tuple(two_factors(table, (a.name, b.name), levels))
+    means = {
+        (one, other): t_interval(table[i, j])
+        for i, one in enumerate(levels[0])
+        for j, other in enumerate(levels[1])
+    }
+    return Effects(panel.title, others, found, means=means)

@@ -17,7 +17,7 @@ from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.grid.budgets import Seen, check_budgets, seen_of
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.racing import Stopped, stopped
-from rankmill.study.grid.refusals import check_study
+from rankmill.study.grid.refusals import check_race_queries, check_study
 from rankmill.study.grid.side_by_side import train_side_by_side
 from rankmill.study.grid.steps import Track
 from rankmill.study.run import Opened
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Engine:
     """Carries out one study in one workspace.
 
-    After `run`: `tracks` by variant, `seen` and `stopped` by cell, and how many seeds each cell
-    has in `trained`.
+    After `run`: `tracks` by variant, `seen` and `stopped` by cell, how many seeds each cell has in
+    `trained`, and in `found` the fingerprints of artifacts that were there before.
     """
 
     def __init__(self, study: Study, workspace: Workspace, executor: Execution):
@@ -41,10 +41,15 @@ class Engine:
         self.seen: dict[int, list[Seen]] = {}
         self.stopped: dict[int, Stopped] = {}
         self.trained: dict[int, int] = {cell.number: 0 for cell in study.cells}
+        self.found: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Do, or find, everything; raises UsageError for budgets that cells do not meet."""
         check_study(self.study, lambda name: name in self.workspace.names())
+        self.found = self.workspace.fingerprints()
+        for track in self.tracks:  # all of them before the first is mined
+            track.open()
+        check_race_queries(self.study.race, self.tracks)
         for number, track in enumerate(self.tracks):
             track.prepare(self.study.of_variant(number))
         self._count_budgets()

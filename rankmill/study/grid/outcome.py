@@ -10,14 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rankmill.study import words
-from rankmill.study.gains import Spent, seconds_of, spent_on
-from rankmill.study.grid.budgets import unequal
+from rankmill.study.gains import Spent, seconds_of, spent_along
+from rankmill.study.grid.answer.answer import ROLES, Answer
+from rankmill.study.grid.answer.frames import (
+    AGAINST,
+    charged_columns,
+    charges_frame,
+    order_frame,
+    steps_frame,
+    worth_frame,
+)
+from rankmill.study.grid.answer.theory import Predicted, predicted_of
+from rankmill.study.grid.budgets import met, unequal
 from rankmill.study.grid.declared import COUNTED
-from rankmill.study.grid.design import Cell
+from rankmill.study.grid.design import LOSS, SAMPLER, Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
-from rankmill.study.results import BM25, START, Trained
+from rankmill.study.results import START
 from rankmill.training.comparison import Comparison
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval
@@ -29,7 +39,6 @@ if TYPE_CHECKING:
 
 PHASES = ("mining", "teacher", "groups", "training")
 UNITS = ("cpu_s", "gpu_s", "wall_s")
-AGAINST = {START: "start", BM25: "bm25"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +46,9 @@ class CellGain:
     """A cell on one domain: what its student would have cost alone, in processor and accelerator
     seconds, and what it gained over its untrained start.
 
-    `front`: no other cell of the domain has a larger mean gain for less or the same cost.
-    `below`: its difference from the best cell; None for the best.
+    `front`: no other cell of the domain gains more for less or the same cost, by the unit and the
+    baseline that decide (`Answer.shown`). `below`: its difference from the best cell; None for the
+    best.
     """
 
     cell: Cell
@@ -96,7 +106,11 @@ class StudyOutcome:
 
     @cached_property
     def queries(self) -> pl.DataFrame:
-        """One row per query, system, domain and measure; `training_seed` is that of students."""
+        """One row per query, system, domain and measure.
+
+        `training_seed` is that of students. What no student is stands once for every level of the
+        axes, without sampler and loss: the start of a cell is the row with its other levels.
+        """
         import polars as pl
 
         return pl.concat(list(self._per_query()))
@@ -149,8 +163,7 @@ class StudyOutcome:
         }
 
     def _per_query(self) -> Iterator[pl.DataFrame]:
-        done: set[str] = set()
-        axes = list(self.study.levels)
+        done: set[tuple[int, str]] = set()
         for panel in self.panels:
             for cell in panel.cells:
                 track = self.engine.tracks[cell.variant]
@@ -160,15 +173,13 @@ class StudyOutcome:
                         system = "student, full retrieval" if one.system.searches else "student"
                         told = {**cell.levels, "training_seed": one.seed, "system": system}
                         yield self._values(one.evaluation, held, panel.domain, told)
+                if (cell.variant, panel.domain) in done:
+                    continue
+                done.add((cell.variant, panel.domain))
+                levels = {**cell.levels, SAMPLER: None, LOSS: None}  # whatever the sampler
                 for one in track.references[panel.domain]:
-                    if one.evaluation.fingerprint not in done:
-                        done.add(one.evaluation.fingerprint)
-                        told = {
-                            **dict.fromkeys(axes),
-                            "training_seed": None,
-                            "system": one.system.name,
-                        }
-                        yield self._values(one.evaluation, held, panel.domain, told)
+                    told = {**levels, "training_seed": None, "system": one.system.name}
+                    yield self._values(one.evaluation, held, panel.domain, told)
 
     def _values(
         self, made: Artifact, held: Any, domain: str, told: Mapping[str, Any]
@@ -192,46 +203,71 @@ class StudyOutcome:
     # ---- cost ------------------------------------------------------------------------------------
 
     @cached_property
-    def costs(self) -> dict[int, dict[str, float]]:
-        """By cell the seconds of every phase and unit: its students alone, training per seed."""
-        return {
-            cell.number: {
-                f"{phase}_{unit}": getattr(self._spent(cell, unit), phase)
-                for phase in PHASES
-                for unit in UNITS
-            }
-            for cell in self.study.cells
-        }
+    def answer(self) -> Answer:
+        """Which cell to take, and the costs and gains that it rests on."""
+        return Answer(self.engine, self.panels)
 
-    def _spent(self, cell: Cell, unit: str | None = None) -> Spent:
+    @cached_property
+    def costs(self) -> dict[int, dict[str, Any]]:
+        """By cell the seconds of every phase and unit (its students alone, training per seed), then
+        what one student would have cost alone and what the cell is charged (docs/studies.md)."""
+        made, costs = {}, self.answer.costs
+        for cell in self.study.cells:
+            by_phase = {unit: self.spent(cell, unit) for unit in UNITS}
+            row = {f"{p}_{unit}": getattr(by_phase[unit], p) for p in PHASES for unit in UNITS}
+            row |= costs.alone[cell.number].columns("alone")
+            charged = charged_columns(costs.charged[cell.number], self.study.prices.currency)
+            made[cell.number] = row | charged
+        return made
+
+    def spent(self, cell: Cell, unit: str | None = None) -> Spent:
+        """Return what one student of a cell would have cost alone, by phase: seconds of processor
+        and accelerator, or of one line of the ledgers."""
+
         def of(artifact: Artifact) -> float:
             return float(artifact.cost()[unit] or 0.0) if unit else seconds_of(artifact)
 
-        track = self.engine.tracks[cell.variant]
-        seeds = range(self.engine.trained[cell.number])
-        students = {track.recipe.seeds[p]: track.students[cell.number, p] for p in seeds}
-        system = track.pipeline.system(cell.sampler, cell.loss)
-        trained = Trained(system, cell.sampler, cell.loss, students)
-        return spent_on(track.recipe, track.results, trained, of)
+        return spent_along(self.answer.costs.way(cell), of)
 
     @cached_property
     def gains(self) -> list[CellGain]:
         """Every cell on every domain, cheapest first within a domain's judgements."""
-        spent = {cell.number: self._spent(cell) for cell in self.study.cells}
         rows = []
         for panel in self.panels:
-            best = float("-inf")
-            gained = {c.number: panel.against[c.number][START] for c in panel.cells}
-            for cell in sorted(
-                panel.cells,
-                key=lambda c: (spent[c.number].seconds, -gained[c.number].difference.mean),  # noqa: B023
-            ):
-                mean = gained[cell.number].difference.mean
-                below = panel.below_best.get(cell.number)
-                told = (cell, panel.domain, spent[cell.number], gained[cell.number], below)
-                rows.append(CellGain(*told, front=mean > best))
-                best = max(best, mean)
+            shown = {one.cell.number: one for one in self.answer.shown(panel)}
+            cells = [one.cell for one in shown.values()] or panel.cells
+            for cell in cells:
+                gained, below = panel.against[cell.number][START], panel.below_best.get(cell.number)
+                front = cell.number in shown and shown[cell.number].front
+                told = (cell, panel.domain, self.spent(cell), gained, below)
+                rows.append(CellGain(*told, front=front))
         return rows
+
+    @cached_property
+    def worth(self) -> pl.DataFrame:
+        """One row per cell, domain, baseline and unit of cost: gain, cost, gain per unit."""
+        return worth_frame(self.answer)
+
+    @cached_property
+    def steps(self) -> pl.DataFrame:
+        """One row per step along each frontier."""
+        return steps_frame(self.answer)
+
+    @cached_property
+    def charges(self) -> pl.DataFrame:
+        """What the study cost: one row per level of every axis, and one for all of it."""
+        return charges_frame(self.answer)
+
+    @cached_property
+    def predicted(self) -> list[Predicted]:
+        """The order of the designs by Theorem 2.1's terms beside the order observed, where Δ and H
+        were measured."""
+        return list(predicted_of(self.engine, self.panels))
+
+    @cached_property
+    def order(self) -> pl.DataFrame:
+        """One row per design, domain, measure and prediction; no columns where none is ordered."""
+        return order_frame(self.predicted)
 
     # ---- words -----------------------------------------------------------------------------------
 
@@ -256,27 +292,43 @@ class StudyOutcome:
         said = []
         if seeds < 2:
             said.append(f"Intervals are over queries only; {words.ONE_SEED}.")
-        for line in unequal(self.study.cells, self.engine.seen):
+        for line in (
+            *unequal(self.study.cells, self.engine.seen),
+            *met(self.study, self.engine.seen),
+        ):
             said.append(line[0].upper() + line[1:] + ".")
-        for name, wanted in self.study.budget.declared.items():
-            said.append(f"Every student saw {wanted:,} {name.replace('_', ' ')}, as declared.")
         if self.engine.stopped:
             count = f"{len(self.engine.stopped)} of {len(self.study.cells)} cells"
             said.append(
                 f"{count} were stopped early on a development split; their rows rest on fewer "
-                "seeds."
+                "seeds, and intervals on that split do not know that it chose."
             )
         for one in self.effects:
             if one.reason is not None:
                 said.append(f"No effects of factors on {one.domain}: {one.reason}.")
         said.append(
-            "The best cell of a domain is named by the queries that judge it; p-values are after "
-            "Holm over all cells of a domain's judgements."
+            "The best cell of a domain is named by the queries that judge it: its own mean "
+            "flatters it, and p-values against it are after Holm over all pairs of a domain's "
+            "cells. Those against the start and BM25 are after Holm over all of its cells."
         )
-        return said
+        return [*said, *self._limits()]
+
+    def _limits(self) -> Iterator[str]:
+        """Say what nothing of this study shows."""
+        if len(self.panels) > 1:
+            yield f"Nothing is adjusted over the {len(self.panels)} evaluation sets."
+        recipes = [track.recipe for track in self.engine.tracks]
+        fixed = {
+            "teacher": {recipe.teacher for recipe in recipes},
+            "training collection": {recipe.collection for recipe in recipes},
+        }
+        single = [f"one {what}" for what, values in fixed.items() if len(values) == 1]
+        if single:
+            yield f"All cells have {' and '.join(single)}: nothing is shown of others."
 
     def lines(self) -> Iterator[str]:
-        """Yield what the command prints: cells by domain, cheapest first, then the notes."""
+        """Yield what the command prints: the answer, cells by domain, cheapest first, the notes."""
+        yield from self.answer.sentences()
         for panel in self.panels:
             yield f"{panel.title} ({panel.kind}), {self.study.measures[0]}, cheapest first:"
             mine = [g for g in self.gains if g.domain == panel.domain and g.cell in panel.cells]
@@ -300,14 +352,30 @@ class StudyOutcome:
         for number, stopped in self.engine.stopped.items():
             cell = self.study.cells[number]
             yield f"stopped after {stopped.after} seeds: {cell.name}; {self.why(cell)}"
-        for note in self.notes:
+        yield from self._rates()
+        for note in [*self.answer.caveats, *self.notes]:
             yield f"note: {note}"
+
+    def _rates(self) -> Iterator[str]:
+        """Yield gain per unit of cost, the cells of the frontier that decides."""
+        for panel in self.panels:
+            for one in (one for one in self.answer.shown(panel) if one.front):
+                yield (
+                    f"{panel.title}, frontier: {one.cell.name}, {one.unit.said(one.cost)}: "
+                    f"{one.rate.mean:+.4g} {self.study.measures[0]} per {one.unit.name} over "
+                    f"{ROLES[one.role]} ({words.between(one.rate, '+')}), {one.verdict}"
+                )
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
         return {
             "study": self.study.name,
             "seeds": list(self.study.seeds),
+            "answer": self.answer.as_json(),
+            "worth": self.worth.to_dicts(),
+            "steps": self.steps.to_dicts(),
+            "charges": self.charges.to_dicts(),
+            "predicted": [one.as_json() for one in self.predicted],
             "cells": self.cells.to_dicts(),
             "gains": [
                 {

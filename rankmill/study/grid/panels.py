@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from rankmill.study.grid.engine import Engine
 from rankmill.study.results import BM25, FIRST_STAGE, START, Judged, Role
 from rankmill.training.comparison import Comparison, compare
 from rankmill.training.evaluation import Evaluation, mean_of_defined
+from rankmill.training.significance import holm, paired_t
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,19 @@ class Panel:
     domain: str
     cells: tuple[Cell, ...]
 
-    @property
+    @cached_property
     def kind(self) -> str:
-        """Development, in-domain or out-of-domain."""
-        recipe = self.engine.tracks[self.cells[0].variant].recipe
-        if for_choosing(recipe.domains[self.domain].split):
+        """Training queries (of a cell, be the split called as it may), development, in-domain or
+        out-of-domain."""
+        tracks = [self.engine.tracks[number] for number in {c.variant for c in self.cells}]
+        held, split = tracks[0].judged_on(self.domain)
+        trained = [track.trained_on for track in tracks]
+        judged = held.qrels_artifact(split).fingerprint
+        if judged in {there.qrels_artifact(name).fingerprint for there, name in trained}:
+            return "training queries"
+        if for_choosing(split):
             return "development"
-        inside = all(
-            self.engine.tracks[c.variant].recipe.in_domain(self.domain) for c in self.cells
-        )
+        inside = {there.artifact.fingerprint for there, _ in trained} == {held.artifact.fingerprint}
         return "in-domain" if inside else "out-of-domain"
 
     @property
@@ -71,6 +77,14 @@ class Panel:
                 return None
         return by_role.get(role)
 
+    def differences(self, cell: Cell, role: Role) -> np.ndarray:
+        """Return what a cell's students have over a baseline in the first measure, float64 [seeds,
+        queries]; raises KeyError where the cell has no such baseline."""
+        judged, measure = self.reference(cell, role), self.engine.study.measures[0]
+        if judged is None:
+            raise KeyError(role)
+        return self.values(cell, measure) - _values(judged.evaluation, measure)
+
     @cached_property
     def against(self) -> dict[int, dict[Role, Comparison]]:
         """By cell the differences from its untrained start and from BM25, in the first measure;
@@ -87,7 +101,7 @@ class Panel:
                     pairs.append((f"cell {cell.number}", name))
                     roles.append((cell.number, role))
         made: dict[int, dict[Role, Comparison]] = {}
-        for (number, role), compared in zip(roles, self._compared(systems, pairs), strict=True):
+        for (number, role), compared in zip(roles, self.compared(systems, pairs), strict=True):
             made.setdefault(number, {})[role] = compared
         return made
 
@@ -101,7 +115,11 @@ class Panel:
 
     @cached_property
     def below_best(self) -> dict[int, Comparison]:
-        """By cell, but for the best, its difference from the best over the seeds that both have."""
+        """By cell, but for the best, its difference from the best over the seeds that both have.
+
+        Which cell is the best the same values say, so each of them might have been compared with
+        any other: p values are adjusted over all pairs of cells, not over those shown.
+        """
         measure, systems, pairs = self.engine.study.measures[0], {}, []
         best = self.values(self.best, measure)
         for cell in self.cells:
@@ -110,13 +128,41 @@ class Panel:
                 systems[f"best, {len(mine)} seeds"] = best[: len(mine)]
                 systems[f"cell {cell.number}"] = mine
                 pairs.append((f"cell {cell.number}", f"best, {len(mine)} seeds"))
-        compared = self._compared(systems, pairs)
+        compared = self.compared(systems, pairs)
         cells = [cell.number for cell in self.cells if cell.number != self.best.number]
-        return dict(zip(cells, compared, strict=True))
+        return dict(zip(cells, self._over_all_pairs(cells, compared), strict=True))
 
-    def _compared(
+    def _over_all_pairs(
+        self, cells: Sequence[int], compared: Sequence[Comparison]
+    ) -> list[Comparison]:
+        """Adjust comparisons of `cells` with the best as members of the family of all pairs: t by
+        Holm, randomisation by Bonferroni, which needs no test of the other pairs."""
+        measure = self.engine.study.measures[0]
+        values = {cell.number: self.values(cell, measure) for cell in self.cells}
+        pairs = list(combinations(values, 2))
+        p_values = []
+        for one, other in pairs:
+            seeds = min(len(values[one]), len(values[other]))
+            p_values.append(paired_t(values[one][:seeds] - values[other][:seeds]))
+        adjusted = {frozenset(p): value for p, value in zip(pairs, holm(p_values), strict=True)}
+        made = []
+        for number, row in zip(cells, compared, strict=True):
+            p = adjusted[frozenset((number, self.best.number))]
+            made.append(
+                replace(
+                    row,
+                    p_adjusted=p,
+                    p_randomisation_adjusted=min(1.0, row.p_randomisation * len(pairs)),
+                    equivalence=row.equivalence
+                    and row.equivalence.within_family(row.equivalence.p_adjusted, p),
+                )
+            )
+        return made
+
+    def compared(
         self, systems: Mapping[str, np.ndarray], pairs: list[tuple[str, str]]
     ) -> list[Comparison]:
+        """Compare pairs of systems, one family; their values are over the panel's queries."""
         if not pairs:
             return []
         recipe = self.engine.tracks[self.cells[0].variant].recipe

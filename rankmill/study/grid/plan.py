@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from rankmill.mining.actors import INLINE
 from rankmill.mining.store import Workspace
@@ -85,9 +86,12 @@ class StudyPlan:
         """Yield the plan as text."""
         study = self.study
         axes = " × ".join(f"{len(levels)} {axis}" for axis, levels in study.levels.items())
+        if (every := prod(map(len, study.levels.values()))) != len(study.cells):
+            axes = f"of {every}: {axes}"
         seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
         count = len(study.cells)
-        yield f"{study.name}: {count} cells ({axes}), {seeds}: {count * len(study.seeds)} students"
+        cells = f"{count} cell{'s' if count > 1 else ''}"
+        yield f"{study.name}: {cells} ({axes}), {seeds}: {count * len(study.seeds)} students"
         for axis, levels in study.levels.items():
             yield f"  {axis}: {', '.join(levels)}"
         yield f"{'stage':<11} requests  if nothing were shared  there  to be made"
@@ -97,7 +101,7 @@ class StudyPlan:
             yield f"{row['stage']:<11} {made:>8}  {alone:>22}  {there:>5}  {made - there:>10}"
         yield from self._said_of_new()
         for name, wanted in study.budget.declared.items():
-            within = f" within {study.budget.tolerance:.0%}" if study.budget.tolerance else ""
+            within = f" within {study.budget.within}" if study.budget.tolerance else ""
             yield f"budget: {name.replace('_', ' ')} {wanted:,}{within} for every student"
         if study.race is not None:
             race = study.race

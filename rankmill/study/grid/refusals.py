@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from rankmill.mining import names
 from rankmill.mining.errors import UsageError
@@ -12,6 +15,9 @@ from rankmill.study.grid.design import Study
 from rankmill.study.recipe import Recipe
 from rankmill.training.measures import parse_measures
 from rankmill.training.pair_risk import PairRisk
+
+if TYPE_CHECKING:
+    from rankmill.study.grid.steps import Track
 
 
 def check_study(study: Study, known: Callable[[str], bool] = lambda name: False) -> None:
@@ -50,6 +56,34 @@ def no_budget(missed: Mapping[str, Sequence[str]], where: str) -> UsageError:
         do="change train.documents, groups or the budget, allow study.budget.tolerance, or leave "
         "these cells out (study.without); nothing was trained",
     )
+
+
+def check_race_queries(race: Race | None, tracks: Sequence[Track]) -> None:
+    """Raise UsageError where the queries of a race, whatever their split is called, are queries
+    that students are trained on, or that a set for testing is judged by."""
+    if race is None:
+        return
+    tests = [
+        (f"the evaluation set {domain!r}, which is for testing", track.judged_on(domain))
+        for track in tracks
+        for domain in track.recipe.domains
+        if not for_choosing(track.recipe.domains[domain].split)
+    ]
+    for track in tracks:
+        held, split = track.judged_on(race.domain)
+        mine = held.qrels(split).queries
+        others = [("the split that students are trained on", track.trained_on), *tests]
+        for what, (other, name) in others:
+            if other.queries.artifact.fingerprint != held.queries.artifact.fingerprint:
+                continue
+            shared = len(np.intersect1d(mine, other.qrels(name).queries))
+            if shared:
+                raise UsageError(
+                    f"a race on the split {split!r}: {shared:,} of its {len(mine):,} queries are "
+                    f"in the split {name!r}, of {what}",
+                    where=f"{track.recipe.where}: study.race",
+                    do="race on queries of their own; nothing was mined or trained",
+                )
 
 
 def _check_race(race: Race, recipe: Recipe) -> None:

@@ -22,6 +22,7 @@ from rankmill.study.run import Opened, Pipeline
 
 if TYPE_CHECKING:
     from rankmill.mining.actors import Execution
+    from rankmill.mining.collection import Collection
     from rankmill.mining.store import Artifact, Workspace
 
 
@@ -67,6 +68,10 @@ class Track:
         self.groups: dict[tuple[str, int], Artifact] = {}
         self.students: dict[tuple[int, int], Artifact] = {}
         self.judged: dict[tuple[int, int], dict[str, list[Judged]]] = {}
+
+    def open(self) -> None:
+        """Read, or find, the collections, and refuse splits that cannot be trained or judged on."""
+        self._collect()
 
     def prepare(self, cells: Iterable[Cell]) -> None:
         """Make or find what some cells are trained on."""
@@ -211,25 +216,40 @@ class Track:
     def _collect(self) -> None:
         """Collect, and see to it that every split that will be asked for has judgements."""
         self.results = Results(self.pipeline.collect())
-        asked = [("mine.split", self.results.collection, self.recipe.option("mine", "split"))]
-        for domain, where in self.recipe.domains.items():
-            held = self.pipeline.judging.held(self.results, domain)
-            asked.append((f"evaluate.domains.{domain}", held, where.split))
-        for key, held, split in asked:
-            if split == "*" and key == "mine.split":
-                continue
-            try:
-                judged = held.qrels_artifact(split).rows
-            except BadInput as error:
-                raise BadInput(
-                    f"{error.what}: nothing can be judged on it, and nothing was mined or trained",
-                    where=f"{self.recipe.where}: {key}",
-                    do=error.do,
-                ) from error
-            if not judged:
-                raise BadInput(
-                    f"the split {split!r} has no judgements", where=f"{self.recipe.where}: {key}"
-                )
+        self._judged_queries("mine.split", *self.trained_on, least=1)
+        for domain in self.recipe.domains:
+            self._judged_queries(f"evaluate.domains.{domain}", *self.judged_on(domain), least=2)
+
+    @property
+    def trained_on(self) -> tuple[Collection, str]:
+        """The collection and the split that students are trained on."""
+        return self.results.collection, str(self.recipe.option("mine", "split"))
+
+    def judged_on(self, domain: str) -> tuple[Collection, str]:
+        """Return the collection and the split of a domain."""
+        held = self.pipeline.judging.held(self.results, domain)
+        return held, self.recipe.domains[domain].split
+
+    def _judged_queries(self, key: str, held: Collection, split: str, least: int) -> None:
+        """Raise BadInput for a split with fewer judged queries; two have a spread."""
+        where = f"{self.recipe.where}: {key}"
+        try:
+            judged = held.qrels_artifact(split)
+        except BadInput as error:
+            raise BadInput(
+                f"{error.what}: nothing can be judged on it, and nothing was mined or trained",
+                where=where,
+                do=error.do,
+            ) from error
+        count = len(held.qrels(split).queries) if judged.rows else 0
+        if count < least:
+            raise BadInput(
+                f"the split {split!r} has {f'{count} judged query' if count else 'no judgements'}: "
+                "nothing was mined or trained",
+                where=where,
+                do="judge more queries, or name another split"
+                + (": an interval needs two at least" if count else ""),
+            )
 
     def _mine(self, name: str) -> None:
         self.results.runs[name] = self.pipeline.mine(self.results, name)

@@ -1,0 +1,181 @@
+"""Pictures of a study: gain against cost, means over two crossed factors, effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from ..content import CostPicture, Crossing, EffectBars, Interval, Spot
+from .canvas import INK, OTHER, SOFT, Look, Picture, brief, log_axis, looks, panel, wrapped
+
+MARKS = ("o", "s", "D", "^", "v", "P", "X", "p")
+_SHAPES = {
+    "o": '<circle cx="6" cy="6" r="4.4"/>',
+    "s": '<path d="M2 2h8v8h-8z"/>',
+    "D": '<path d="M6 1l5 5l-5 5l-5-5z"/>',
+    "^": '<path d="M6 1.5l5 9h-10z"/>',
+    "v": '<path d="M6 10.5l5-9h-10z"/>',
+    "P": '<path d="M4 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z"/>',
+    "X": '<path d="M3 1l3 3l3-3l2 2l-3 3l3 3l-2 2l-3-3l-3 3l-2-2l3-3l-3-3z"/>',
+    "p": '<path d="M6 1l5 3.8l-1.9 6h-6.2l-1.9-6z"/>',
+}
+_WIDE = 12.0  # costs that differ by this factor or more stand on a logarithmic axis
+
+
+def cost_picture(shown: CostPicture, height: float = 3.5) -> Picture:
+    """Every cell at its cost and gain with the interval; the frontier is joined by steps."""
+    look, marks = _looks(shown)
+    front = [spot for spot in shown.spots if spot.front]
+    said = "; ".join(f"{s.name} {s.cost:.3g}, {s.gain.value:+.3f}" for s in shown.spots)
+    with panel(
+        shown.title,
+        f"Gain in {shown.measure} over {shown.over} against {shown.cost} in {shown.unit}: {said}.",
+        height=height,
+        adapts=True,
+    ) as (picture, axes):
+        axes.axhline(0, color=OTHER, lw=1, ls=(0, (4, 2)), zorder=1)
+        _frontier(axes, front)
+        for spot in shown.spots:
+            _spot(axes, spot, look[spot.color], marks[spot.mark])
+        _cost_axis(axes, [spot.cost for spot in shown.spots])
+        axes.margins(y=0.08)
+        axes.set_xlabel(wrapped(f"{shown.cost} of one student alone, {shown.unit}", 48))
+        axes.set_ylabel(wrapped(f"gain in {shown.measure} over {shown.over}"))
+    names = "; ".join(spot.name for spot in front)
+    picture.remark = (
+        "Bars: 95 % intervals. Dashed line: no gain. Grey steps join the frontier, cells that no "
+        f"other beats for less, by the means: {names}."
+    )
+    return picture
+
+
+def _frontier(axes: Axes, front: Sequence[Spot]) -> None:
+    x = [spot.cost for spot in front]
+    y = [spot.gain.value for spot in front]
+    if len(front) > 1:
+        axes.step(x, y, where="post", color=SOFT, lw=1.2, alpha=0.6, zorder=2)
+
+
+def _spot(axes: Axes, spot: Spot, look: Look, mark: str) -> None:
+    gain = spot.gain
+    if gain.low is not None and gain.high is not None:
+        axes.plot((spot.cost,) * 2, (gain.low, gain.high), color=look.color, lw=1.4, alpha=0.8)
+    fill = look.color if spot.front else "white"
+    axes.plot(
+        spot.cost, gain.value, mark, ms=7.5, mew=1.7, mec=look.color, mfc=fill, ls="", zorder=5
+    )
+
+
+def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
+    """Scale the axis of costs from 0, or by powers of ten where they differ widely."""
+    low, high = min(costs), max(costs)
+    if low > 0 and high / low >= _WIDE:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.4, high * 1.4)
+        log_axis(axes.xaxis, steps=(1.0, 2.0, 5.0) if high / low < 200 else (1.0,))
+        return
+    axes.set_xlim(0, 1.08 * high)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+
+
+def _looks(shown: CostPicture) -> tuple[dict[str, Look], dict[str, str]]:
+    colors = looks(tuple(dict.fromkeys(spot.color for spot in shown.spots)))
+    named = dict.fromkeys(spot.mark for spot in shown.spots)
+    return colors, {name: MARKS[place % len(MARKS)] for place, name in enumerate(named)}
+
+
+def cost_legend(shown: CostPicture) -> str:
+    """Return what colours and marks stand for, as HTML; filled marks are on the frontier."""
+    look, marks = _looks(shown)
+    entries: list[str] = []
+    if len(look) > 1 or len(marks) == 1:
+        entries += (_mark("o", style.color, name) for name, style in look.items())
+    if len(marks) > 1:
+        entries += (_mark(mark, "currentColor", name) for name, mark in marks.items())
+    entries.append(_mark("o", "currentColor", "on the frontier"))
+    entries.append(_mark("o", "currentColor", "beaten for less", hollow=True))
+    return f'<div class="legend marks">{"".join(entries)}</div>\n'
+
+
+def _mark(mark: str, color: str, name: str, *, hollow: bool = False) -> str:
+    fill = "none" if hollow else color
+    return (
+        f'<span><svg viewBox="0 0 12 12" aria-hidden="true" fill="{fill}" stroke="{color}" '
+        f'stroke-width="1.2">{_SHAPES[mark]}</svg>{escape(name)}</span>'
+    )
+
+
+def crossing_picture(shown: Crossing, lines: dict[str, Look]) -> Picture:
+    """Means with intervals at the levels of one factor, a line for each level of the other."""
+    across = list(dict.fromkeys(one for one, _ in shown.means))
+    said = "; ".join(f"{a}, {b} {m.value:.3f}" for (a, b), m in shown.means.items())
+    with panel(
+        shown.title,
+        f"{shown.measure} by {shown.across} and {shown.lines}: {said}.",
+        height=2.9,
+        adapts=True,
+    ) as (picture, axes):
+        for place, (name, look) in enumerate(lines.items()):
+            aside = 0.07 * (place - (len(lines) - 1) / 2)
+            means = [shown.means[level, name] for level in across]
+            x = [number + aside for number in range(len(across))]
+            axes.plot(x, [m.value for m in means], color=look.color, ls=look.dash, lw=1.6)
+            for at, mean in zip(x, means, strict=True):
+                _dot(axes, at, mean, look)
+        axes.set_xticks(range(len(across)), [brief(one, 14) for one in across], color=INK)
+        axes.set_xlim(-0.4, len(across) - 0.6)
+        axes.grid(axis="x", visible=False)
+        axes.set_xlabel(wrapped(shown.across))
+        axes.set_ylabel(wrapped(shown.measure))
+    picture.remark = f"Lines: {shown.lines}. Parallel lines: no interaction."
+    return picture
+
+
+def _dot(axes: Axes, x: float, mean: Interval, look: Look) -> None:
+    if mean.low is not None and mean.high is not None:
+        axes.plot((x, x), (mean.low, mean.high), color=look.color, lw=1.2, alpha=0.8)
+    axes.plot(x, mean.value, look.marker, ms=6, mec="white", mew=1, mfc=look.color, zorder=5)
+
+
+def effect_bars(shown: EffectBars) -> Picture:
+    """One row per effect: its value with the interval, beside no effect."""
+    said = "; ".join(f"{name} {e.value:+.3f}" for name, e in shown.effects.items())
+    rows = list(reversed(shown.effects.items()))
+    with panel(
+        shown.title,
+        f"Effects on {shown.measure}: {said}.",
+        height=0.75 + 0.42 * max(len(rows), 3),
+        adapts=True,
+    ) as (picture, axes):
+        axes.axvline(0, color=OTHER, lw=1, ls=(0, (4, 2)), zorder=1)
+        for row, (_, effect) in enumerate(rows):
+            if effect.low is not None and effect.high is not None:
+                axes.plot((effect.low, effect.high), (row, row), color=INK, lw=1.6)
+            axes.plot(effect.value, row, "o", ms=6, color=INK, zorder=5)
+        axes.set_yticks(range(len(rows)), [wrapped(name, 30) for name, _ in rows], color=INK)
+        axes.tick_params(axis="y", labelsize=8.5)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel(wrapped(f"difference in {shown.measure}"))
+    picture.remark = "Bars: 95 % intervals. Dashed line: no effect."
+    return picture
+
+
+def line_looks(crossings: Iterable[Crossing]) -> dict[str, Look]:
+    """Give every level of the factor that lines stand for its look, the same on all pictures."""
+    levels = dict.fromkeys(level for one in crossings for _, level in one.means)
+    return looks(tuple(levels))
+
+
+__all__ = [
+    "cost_legend",
+    "cost_picture",
+    "crossing_picture",
+    "effect_bars",
+    "line_looks",
+]

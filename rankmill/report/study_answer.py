@@ -1,0 +1,342 @@
+"""The answer of a study as plain values: its pictures and its tables of cost and gain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rankmill.report import content
+from rankmill.report.page.words import number, seconds, signed, significant
+from rankmill.report.study_tables import Shown, Table, difference, named
+from rankmill.study.grid.answer.amounts import Amount, Unit
+from rankmill.study.grid.answer.answer import ROLES, Answer
+from rankmill.study.grid.answer.worth import Worth
+from rankmill.study.grid.outcome import StudyOutcome
+from rankmill.study.grid.panels import Panel
+from rankmill.study.prices import amount, energy
+from rankmill.study.results import Role
+from rankmill.training.ordering import Terms
+from rankmill.training.significance import Interval
+
+UNKNOWN = "–"
+_WORTH, _COST = "Cost against gain", "What it cost"
+_ORDER = "The order that the theory predicts"
+_HOURS = {"gpu_hours": "GPU time", "cpu_hours": "CPU time"}
+
+
+# ---- pictures ------------------------------------------------------------------------------------
+
+
+def cost_pictures(outcome: StudyOutcome) -> list[content.CostPicture]:
+    """Return gain against cost, the panel that the answer is about first."""
+    answer = outcome.answer
+    panels = sorted(outcome.panels, key=lambda panel: panel is not answer.judge)
+    return [_picture(outcome, panel) for panel in panels if answer.shown(panel)]
+
+
+def _picture(outcome: StudyOutcome, panel: Panel) -> content.CostPicture:
+    shown = outcome.answer.shown(panel)
+    unit, role = shown[0].unit, shown[0].role
+    scale, name = _scaled(unit, max(one.cost for one in shown))
+    several = outcome.study.varied
+    colors = "sampler" if "sampler" in several else several[0]
+    others = [axis for axis in several if axis != colors]
+    spots = [
+        content.Spot(
+            outcome.study.short(one.cell),
+            scale * one.cost,
+            _of(one.gained.difference),
+            one.cell.levels[colors],
+            ", ".join(one.cell.levels[axis] for axis in others),
+            one.front,
+        )
+        for one in shown
+    ]
+    return content.CostPicture(
+        panel.title,
+        outcome.answer.measure,
+        ROLES[role],
+        _HOURS.get(unit.key, unit.title.partition(" ")[0]),
+        name,
+        colors,
+        ", ".join(others),
+        spots,
+    )
+
+
+def _scaled(unit: Unit, most: float) -> tuple[float, str]:
+    """Return by what amounts are multiplied on an axis, and what they then are in."""
+    if unit.key.endswith("hours"):
+        if most >= 2:
+            return 1.0, "hours"
+        return (60.0, "minutes") if 60 * most >= 2 else (3600.0, "seconds")
+    if unit.key == "kwh" and most < 1:
+        return 1000.0, "Wh"
+    return 1.0, unit.name
+
+
+def crossings(outcome: StudyOutcome) -> Iterator[content.Crossing]:
+    """Yield the means over the two declared factors, wherever their effects were estimated."""
+    factors = outcome.study.factors
+    for one in outcome.effects:
+        if one.effects:
+            means = {(b, a): _of(mean) for (a, b), mean in one.means.items()}
+            title = _at(outcome, one.domain, one.others)
+            yield content.Crossing(
+                title, outcome.answer.measure, factors[1].name, factors[0].name, means
+            )
+
+
+def effect_bars(outcome: StudyOutcome) -> Iterator[content.EffectBars]:
+    """Yield the effects that go with them."""
+    for one in outcome.effects:
+        if one.effects:
+            rows = {f"{e.factor}: {e.step}": _of(e.difference) for e in one.effects}
+            title = _at(outcome, one.domain, one.others)
+            yield content.EffectBars(title, outcome.answer.measure, rows)
+
+
+def _at(outcome: StudyOutcome, domain: str, others: Mapping[str, str]) -> str:
+    several = [level for axis, level in others.items() if axis in outcome.study.varied]
+    return ", ".join(dict.fromkeys([domain, *several]))
+
+
+def _of(found: Interval) -> content.Interval:
+    return content.Interval(found.mean, found.low, found.high, found.reason)
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def worth_tables(outcome: StudyOutcome) -> Iterator[Table]:
+    """Yield cost against gain, panel by panel and baseline by baseline: what decides first."""
+    answer = outcome.answer
+    if not answer.units:
+        return
+    for place, panel in enumerate(outcome.panels):
+        first = answer.role_of(panel)
+        for role in sorted(ROLES, key=lambda role: role != first):
+            if answer.worths[place, role, answer.units[0].key]:
+                yield _worth(outcome, place, role)
+        yield from _steps(answer, panel)
+
+
+def _worth(outcome: StudyOutcome, place: int, role: Role) -> Table:
+    answer, panel = outcome.answer, outcome.panels[place]
+    shown = answer.worths[place, role, answer.units[0].key]
+    rates = [
+        {one.cell.number: one for one in answer.worths[place, role, unit.key]}
+        for unit in answer.units
+    ]
+    axes = outcome.study.varied
+    columns = [*axes, *(unit.title for unit in answer.units), f"gain over {ROLES[role]}"]
+    columns += [f"gain per {unit.name}" for unit in answer.units]
+    columns += ["frontier", "the gain", "beside the best"]
+    by_cell = {g.cell.number: g for g in outcome.gains if g.cell in panel.cells}
+    rows = []
+    for one in shown:
+        mine = [rate[one.cell.number] for rate in rates]
+        row = [*named(outcome.study, one.cell), *(_cost(worth) for worth in mine)]
+        row += [difference(one.gained), *(_rate(worth.rate) for worth in mine)]
+        row += ["yes" if one.front else "", one.verdict, by_cell[one.cell.number].verdict]
+        rows.append(row)
+    say = (
+        "Cheapest first: what one student would have cost alone. Gain per unit of cost, its 95 % "
+        "interval holds 0 exactly where that of the gain does, and the spread of the seeds’ costs "
+        "is in it. On the frontier is whom no cell beats for less or the same cost, by the means; "
+        "what tests say stands beside it."
+    )
+    title = f"Cost against gain over {ROLES[role]}, {panel.title}"
+    return Table(title, columns, rows, len(axes), say, _WORTH)
+
+
+def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
+    steps = answer.stepped(panel)
+    if not steps:
+        return
+    unit, role = steps[0].unit, steps[0].role
+    columns = ["from", "to", f"{unit.title} more", "gain more", f"per {unit.name}", "verdict"]
+    rows = [
+        [
+            answer.study.short(one.before) if one.before else f"nothing: {ROLES[role]}",
+            answer.study.short(one.after),
+            Shown(unit.said(one.cost), one.cost),
+            difference(one.gained),
+            _rate(one.rate),
+            one.verdict,
+        ]
+        for one in steps
+    ]
+    say = (
+        "What each step to a dearer cell adds, and adds per unit of cost; paired over queries and "
+        "seeds, p after Holm over the steps. A step that is not distinguishable is not shown to be "
+        "worth its cost."
+    )
+    yield Table(f"Steps along the frontier, {panel.title}", columns, rows, 2, say, _WORTH)
+
+
+def _cost(one: Worth) -> str:
+    return Shown(one.unit.said(one.cost), one.cost)
+
+
+def _rate(rate: Interval) -> str:
+    def write(value: float) -> str:
+        return significant(value, sign=True)
+
+    if rate.low is None or rate.high is None:
+        return Shown(f"{write(rate.mean)} ({rate.reason})", rate.mean)
+    return Shown(f"{write(rate.mean)} ({write(rate.low)} … {write(rate.high)})", rate.mean)
+
+
+def cost_tables(outcome: StudyOutcome) -> Iterator[Table]:
+    """Yield what a student of every cell would have cost alone, and who pays for the study."""
+    yield _alone(outcome)
+    yield _charged(outcome)
+
+
+def _alone(outcome: StudyOutcome) -> Table:
+    costs, axes = outcome.answer.costs, outcome.study.varied
+    phases = ("mining", "teacher", "groups", "training")
+    found = _Columns(list(costs.alone.values()), outcome.study.prices.currency)
+    charged = _Columns(list(costs.charged.values()), outcome.study.prices.currency)
+    columns = [*axes, *phases, *found.names, "charged, all seeds"]
+    columns += ["money charged"] if charged.money else []
+    rows = []
+    for cell in outcome.study.cells:
+        spent = outcome.spent(cell)
+        row = [*named(outcome.study, cell)]
+        row += (_seconds(getattr(spent, phase)) for phase in phases)
+        row += found.of(costs.alone[cell.number])
+        due = costs.charged[cell.number]
+        row.append(_seconds(due.cpu_s + due.gpu_s))
+        row += [_money(due, outcome.study.prices.currency)] if charged.money else []
+        rows.append(row)
+    say = (
+        "What one student would have cost had its cell been the only one: found work counts as if "
+        "made, of the teacher’s pairs those that the sampler needs; phases in seconds of processor "
+        "and accelerator, without compiling, imports and overhead. Charged is the cell’s part of "
+        f"what the study cost, shared work split among its users. {found.say}"
+    )
+    title = "What a student of each cell costs alone"
+    return Table(title, columns, rows, len(axes), say.strip(), _COST)
+
+
+def _charged(outcome: StudyOutcome) -> Table:
+    costs, study = outcome.answer.costs, outcome.study
+    every = {
+        (axis, level): amount_
+        for axis in study.varied
+        for level, amount_ in costs.charged_to(axis).items()
+    }
+    every["all", "the study"] = costs.whole
+    found = _Columns(list(every.values()), study.prices.currency)
+    columns = ["axis", "level", *found.names, "compiling, imports", "overhead", "of it found"]
+    rows = []
+    for (axis, level), due in every.items():
+        parts = (_seconds(due.lines.get(f"{one}_s", 0.0)) for one in ("first", "overhead", "found"))
+        rows.append([axis, level, *found.of(due), *parts])
+    saved = costs.whole.lines.get("saved_s", 0.0)
+    more = f" Teacher scores found in other pools would have cost {seconds(saved)} more." * (
+        saved > 0
+    )
+    say = (
+        "Every artifact once, whenever it was made; shared work is split among those who use it, "
+        "teacher scores by the pairs that each needs, the rest equally. Compiling and importing "
+        "are shared by all. Found is what the workspace held before this command, and would have "
+        f"cost.{more} {found.say}"
+    )
+    title = "Who pays for what the study cost"
+    return Table(title, columns, rows, 2, say.strip(), _COST)
+
+
+class _Columns:
+    """The columns of amounts, without those of which nothing is known."""
+
+    def __init__(self, amounts: Sequence[Amount], currency: str):
+        self.currency = currency
+        self.gpu = any(one.gpu_s for one in amounts)
+        self.energy = any(one.joules is not None for one in amounts)
+        self.money = any(one.bill.money is not None for one in amounts)
+        self.grams = any(one.bill.grams is not None for one in amounts)
+        ways = dict.fromkeys(one.bill.how for one in amounts if one.bill.how)
+        lacking = dict.fromkeys(part for one in amounts for part in one.bill.without)
+        said = [f"Energy: {'; '.join(ways)}."] if ways else []
+        said += [f"Money is without {', '.join(lacking)}."] if lacking else []
+        self.say = " ".join(said)
+
+    @property
+    def names(self) -> list[str]:
+        """The headings."""
+        made = ["CPU time", *(["GPU time"] if self.gpu else []), "elapsed"]
+        made += ["energy"] if self.energy else []
+        made += [f"money{f' ({self.currency})' if self.currency else ''}"] if self.money else []
+        return made + (["CO₂e"] if self.grams else [])
+
+    def of(self, one: Amount) -> list[str]:
+        """Write one amount."""
+        made = [_seconds(one.cpu_s), *([_seconds(one.gpu_s)] if self.gpu else [])]
+        made.append(_seconds(one.lines.get("wall_s", 0.0)))
+        kwh, grams = one.bill.kwh, one.bill.grams
+        if self.energy:
+            made.append(UNKNOWN if kwh is None else Shown(energy(kwh), kwh))
+        made += [_money(one, self.currency)] if self.money else []
+        if self.grams:
+            made.append(UNKNOWN if grams is None else Shown(f"{amount(grams)} g", grams))
+        return made
+
+
+def _seconds(value: float) -> str:
+    return Shown(seconds(value), value)
+
+
+def _money(one: Amount, currency: str) -> str:
+    money = one.bill.money
+    return UNKNOWN if money is None else Shown(f"{amount(money)} {currency}".strip(), money)
+
+
+# ---- the order that the theory predicts ----------------------------------------------------------
+
+
+def order_tables(outcome: StudyOutcome) -> Iterator[Table]:
+    """Yield the terms of designs beside how their students did, and how far the orders agree."""
+    for one in outcome.predicted:
+        terms, observed = one.terms, one.terms.observed or {}
+        rows = []
+        for name, design in terms.designs.items():
+            row = [name, number(design.diameter.mean), number(design.entropy_bits.mean)]
+            row.append(f"{design.amount[terms.n]:,}")
+            for kind, values in {**terms.predicted, "observed": observed}.items():
+                rank = terms.orders[kind].index(name) + 1
+                row.append(Shown(f"{number(values[name])}, {rank}.", values[name]))
+            rows.append(row)
+        at = _at(outcome, one.domain, one.others)
+        title = f"{_ORDER}, {at}, {terms.measure}"
+        columns = ["groups of", "Δ", "H, bits", f"n, {terms.n}", *terms.predicted]
+        columns.append(str(terms.measure))
+        yield Table(title, columns, rows, 1, _agreement(terms), _ORDER)
+
+
+def _agreement(terms: Terms) -> str:
+    first = next(iter(terms.designs.values()))
+    said = (
+        f"Δ is the mean {first.diameter.column}, H the mean {first.entropy_bits.column} of the "
+        "groups; locality is Δ·√(ln n / n), entropy H/2, combined their sum: our reconstruction of "
+        "Theorem 2.1 without its unknown constants, an order and no bound. After the comma comes "
+        "the rank, 1. for the least risk."
+    )
+    parts = [
+        f"{kind}: Kendall τ {signed(found.kendall, 2)} ({signed(low, 2)} … {signed(high, 2)})"
+        for kind, found in (terms.agreement or {}).items()
+        if found.kendall is not None
+        and (low := found.kendall_low) is not None
+        and (high := found.kendall_high) is not None
+    ]
+    if parts:
+        said += (
+            f" Agreement with the students’ order, 95 % intervals over queries: {'; '.join(parts)}."
+        )
+    if terms.too_few and terms.chance is not None:
+        said += (
+            f" Too few designs: unrelated orders of {len(terms.designs)} agree or disagree wholly "
+            f"with probability {min(1.0, terms.chance):.2g}."
+        )
+    return said

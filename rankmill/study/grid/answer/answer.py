@@ -1,0 +1,285 @@
+"""The answer in words and numbers: which cell to take, what it costs and gains, and whether paying
+more is shown to gain more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rankmill.study.grid.answer.amounts import Amount, Unit, units_of
+from rankmill.study.grid.answer.costs import Costs
+from rankmill.study.grid.answer.worth import NOTABLE, Step, Worth, steps_of, worths_of
+from rankmill.study.grid.design import Cell, Study
+from rankmill.study.grid.engine import Engine
+from rankmill.study.grid.panels import Panel
+from rankmill.study.prices import ESTIMATED
+from rankmill.study.results import BM25, START, Role
+from rankmill.training.comparison import Comparison
+
+ROLES: dict[Role, str] = {START: "the untrained student", BM25: "BM25"}
+DEVELOPMENT = "development"
+Write = Callable[[float], str]
+
+
+def plain(value: float) -> str:
+    """Write a signed value for the terminal."""
+    return f"{value:+.4f}"
+
+
+class Answer:
+    """What a study that was carried out answers."""
+
+    def __init__(self, engine: Engine, panels: Sequence[Panel]):
+        self.engine, self.panels = engine, panels
+        self.study: Study = engine.study
+        self.costs = Costs(engine)
+
+    @property
+    def measure(self) -> str:
+        """What is gained."""
+        return self.study.measures[0]
+
+    # ---- cost against gain -----------------------------------------------------------------------
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """What gains are divided by; the first decides. Empty where no cost is known."""
+        every = [one for amounts in self.costs.by_seed.values() for one in amounts]
+        return units_of(every, self.study.prices)
+
+    @cached_property
+    def worths(self) -> dict[tuple[int, Role, str], list[Worth]]:
+        """By place of the panel, baseline and key of the unit: every cell, cheapest first."""
+        return {
+            (place, role, unit.key): worths_of(panel, role, unit, gains, self.costs.by_seed)
+            for (place, role), gains in self._gains.items()
+            for panel in [self.panels[place]]
+            for unit in self.units
+        }
+
+    @cached_property
+    def steps(self) -> dict[tuple[int, Role, str], list[Step]]:
+        """The steps along each frontier, by the same keys."""
+        return {
+            (place, role, key): list(
+                steps_of(self.panels[place], worths, self._gains[place, role], self.costs.by_seed)
+            )
+            for (place, role, key), worths in self.worths.items()
+        }
+
+    @cached_property
+    def _gains(self) -> dict[tuple[int, Role], dict[int, np.ndarray]]:
+        """By place of the panel and baseline what cells that have it gain, [seeds, queries]."""
+        return {
+            (place, role): {
+                cell.number: panel.differences(cell, role)
+                for cell in panel.cells
+                if role in panel.against[cell.number]
+            }
+            for place, panel in enumerate(self.panels)
+            for role in ROLES
+        }
+
+    def role_of(self, panel: Panel) -> Role:
+        """Return the baseline that decides on a panel: the untrained student where all cells have
+        the same one, else BM25, over which a gain means the same for all."""
+        for role in (START, BM25):
+            judged = [panel.reference(cell, role) for cell in panel.cells]
+            made = {one.evaluation.fingerprint for one in judged if one is not None}
+            if len(made) == 1 and None not in judged:
+                return role
+        return START
+
+    def shown(self, panel: Panel) -> list[Worth]:
+        """Return the cells of a panel by what decides, cheapest first."""
+        if not self.units:
+            return []
+        place = self.panels.index(panel)
+        return self.worths[place, self.role_of(panel), self.units[0].key]
+
+    def stepped(self, panel: Panel) -> list[Step]:
+        """Return the steps along the frontier that decides on a panel."""
+        if not self.units:
+            return []
+        place = self.panels.index(panel)
+        return self.steps[place, self.role_of(panel), self.units[0].key]
+
+    # ---- which to take ---------------------------------------------------------------------------
+
+    @cached_property
+    def judge(self) -> Panel:
+        """The panel that the answer is about: the first that is not for development."""
+        return next((p for p in self.panels if p.kind != DEVELOPMENT), self.panels[0])
+
+    @cached_property
+    def chooser(self) -> Panel:
+        """The panel that names the best: one for development with the same cells, else the judge
+        itself."""
+        same = (p for p in self.panels if p.kind == DEVELOPMENT and p.cells == self.judge.cells)
+        return next(same, self.judge)
+
+    @property
+    def best(self) -> Cell:
+        """The cell with the largest mean where it is chosen."""
+        return self.chooser.best
+
+    @cached_property
+    def ties(self) -> list[Cell]:
+        """The cells that the tests do not tell apart from the best where it is chosen, cheapest
+        first; the best is none of them."""
+        below = self.chooser.below_best
+        tied = [c for c in self.chooser.cells if c.number in below and not _told(below[c.number])]
+        return sorted(tied, key=lambda cell: self._cost(cell)) if self.units else tied
+
+    def _cost(self, cell: Cell) -> float:
+        return self.units[0].of(self.costs.alone[cell.number]) or 0.0
+
+    def cost_of(self, amount: Amount) -> str:
+        """Say an amount in the unit that decides, and in time where that is another."""
+        if not self.units:
+            return "an unknown cost"
+        first = self.units[0]
+        said = first.said(first.of(amount) or 0.0)
+        time = next((u for u in self.units[1:] if u.key.endswith("hours")), None)
+        return said if time is None else f"{said} ({time.said(time.of(amount) or 0.0)})"
+
+    def sentences(self, write: Write = plain) -> list[str]:
+        """Return the answer in three sentences; `write` writes a signed number."""
+        return [self._gain(write), self._cheapest(write), self._more(write)]
+
+    def name(self, cell: Cell) -> str:
+        """Return what sentences call a cell."""
+        return f"“{self.study.short(cell)}”"
+
+    def _gain(self, write: Write) -> str:
+        best, judge = self.best, self.judge
+        against = judge.against[best.number]
+        cost = self.cost_of(self.costs.alone[best.number])
+        named = {role: name for role, name in ROLES.items() if role in against}
+        told = {role: _difference(against[role], write) for role in named}
+        on = f"{self.name(best)} is best on {self.chooser.title}"
+        where = f"on {judge.title} it" if judge is not self.chooser else "it"
+        if _told(against[START]) and against[START].difference.mean > 0:
+            over = " and ".join(f"{told[role]} over {name}" for role, name in named.items())
+            return f"{on}: {where} gains {over} in {self.measure}; one student costs {cost}."
+        away = " and ".join(f"{told[role]} from {name}" for role, name in named.items())
+        return (
+            f"No gain is shown: {on}, but {where} differs by {away} in {self.measure}; one student "
+            f"costs {cost}."
+        )
+
+    def _cheapest(self, write: Write) -> str:
+        best, others = self.best, len(self.chooser.cells) - 1
+        if not others:
+            return "There is no other cell to compare it with."
+        if not self.ties:
+            said = "the other cell is" if others == 1 else f"all {others} other cells are"
+            return f"By the tests {said} below it."
+        tied = f"{len(self.ties)} of the {others} other cells" if others > 1 else "The other cell"
+        said, cheap = f"{tied} cannot be told apart from it", self.ties[0]
+        if not self.units or self._cost(cheap) >= self._cost(best):
+            return f"{said}, and {'is not' if others == 1 else 'none of them is'} cheaper."
+        cost = self.cost_of(self.costs.alone[cheap.number])
+        lead = self.name(cheap) if others == 1 else f"the cheapest, {self.name(cheap)},"
+        gained = _difference(self.judge.against[cheap.number][START], write)
+        share = self._cost(cheap) / self._cost(best)
+        return (
+            f"{said}; {lead} costs {cost}, {share:.0%} as much, and gains {gained} over "
+            f"{ROLES[START]}."
+        )
+
+    def _more(self, write: Write) -> str:
+        if not self.units:
+            return "No cost is known: ledgers of this study are missing."
+        steps = self.stepped(self.judge)
+        title, cheapest = self.judge.title, steps[0].after
+        if len(steps) == 1:
+            return f"No cell that costs more than {self.name(cheapest)} gains more on {title}."
+        further = steps[1:]
+        paid = [one for one in further if one.told_apart and one.gained.difference.mean > 0]
+        if not paid:
+            said = "one step" if len(further) == 1 else f"{len(further)} steps"
+            none = "which" if len(further) == 1 else "none of which"
+            apart = "is not" if len(further) == 1 else "is"
+            return (
+                f"Paying more than {self.name(cheapest)} is not shown to gain more on {title}: the "
+                f"frontier has {said} to dearer cells, {none} {apart} distinguishable."
+            )
+        last = paid[-1]
+        assert last.before is not None
+        return (
+            f"Paying more gains more on {title} in {len(paid)} of {len(further)} steps along the "
+            f"frontier; the last such, from {self.name(last.before)} to {self.name(last.after)}, "
+            f"adds {_difference(last.gained, write)} for {last.unit.said(last.cost)} more."
+        )
+
+    @cached_property
+    def caveats(self) -> list[str]:
+        """What the answer rests on, shortly."""
+        return list(self._caveats())
+
+    def _caveats(self) -> Iterator[str]:
+        seeds, judge = len(self.study.seeds), self.judge
+        queries = judge.values(self.best, self.measure).shape[1]
+        many = "one training seed" if seeds < 2 else f"{seeds} training seeds"
+        yield f"It rests on {queries:,} queries of {judge.title} and {many}." + (
+            " With one seed the intervals say nothing of a newly trained student."
+            if seeds < 2
+            else ""
+        )
+        if self.chooser is judge:
+            yield "The best cell is named by the queries that judge it, which flatters it."
+        yield "The frontier is drawn by the means of the queries that test its steps."
+        if self.role_of(judge) == BM25:
+            yield (
+                "Cells begin at different untrained students, so the frontier is that of the gain "
+                "over BM25, which is the same for all."
+            )
+        yield from self._of_costs()
+
+    def _of_costs(self) -> Iterator[str]:
+        amounts = list(self.costs.alone.values())
+        if not self.study.prices:
+            yield "No prices are declared ([study.prices]): costs are in hours, not in money."
+        elif any(one.bill.money is None for one in amounts):
+            yield "The declared prices give no money: costs are in hours."
+        lacking = dict.fromkeys(part for one in amounts for part in one.bill.without)
+        if lacking:
+            yield f"Money is without {', '.join(lacking)}: no price is declared for it."
+        ways = {one.bill.how for one in amounts}
+        if any(ESTIMATED in how for how in ways):
+            yield "Energy is estimated from declared watts where the hardware counts none."
+        elif not any(ways):
+            yield "No energy is known: the hardware counts none and no watts are declared."
+        yield (
+            "Costs were measured once, on the machines that did the work; an interval per unit of "
+            "cost knows how training costs vary over the seeds, nothing else."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as plain values."""
+        return {
+            "sentences": self.sentences(),
+            "caveats": self.caveats,
+            "best": self.best.name,
+            "chosen_on": self.chooser.title,
+            "judged_on": self.judge.title,
+            "not_distinguishable_from_the_best": [cell.name for cell in self.ties],
+            "units": [unit.name for unit in self.units],
+        }
+
+
+def _told(compared: Comparison) -> bool:
+    return compared.p_adjusted < NOTABLE
+
+
+def _difference(compared: Comparison, write: Write) -> str:
+    """Write a difference with its interval, and whether it is told apart from 0."""
+    d = compared.difference
+    if d.low is None or d.high is None:
+        return f"{write(d.mean)} ({d.reason})"
+    doubt = "" if _told(compared) else ", not distinguishable from 0 after Holm"
+    return f"{write(d.mean)} ({write(d.low)} to {write(d.high)}{doubt})"
