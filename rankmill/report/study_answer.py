@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rankmill.report import content
 from rankmill.report.page.words import number, seconds, signed, significant
-from rankmill.report.study_tables import Shown, Table, difference, named
+from rankmill.report.study_tables import Shown, Table, difference, named, tested
 from rankmill.study.grid.answer.amounts import Amount, Unit
 from rankmill.study.grid.answer.answer import ROLES, Answer
 from rankmill.study.grid.answer.worth import Worth
@@ -160,7 +160,7 @@ def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
             answer.study.short(one.before) if one.before else f"nothing: {ROLES[role]}",
             answer.study.short(one.after),
             Shown(unit.said(one.cost), one.cost),
-            difference(one.gained),
+            tested(one.gained, one.p_adjusted),
             _rate(one.rate),
             one.verdict,
         ]
@@ -168,7 +168,8 @@ def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
     ]
     say = (
         "What each step to a dearer cell adds, and adds per unit of cost; paired over queries and "
-        "seeds, p after Holm over the steps. A step that is not distinguishable is not shown to be "
+        "seeds. Which cells stand on the frontier the same values say, so p is after Holm over all "
+        "pairs of cells. A step that is not distinguishable is not shown to be "
         "worth its cost."
     )
     yield Table(f"Steps along the frontier, {panel.title}", columns, rows, 2, say, _WORTH)

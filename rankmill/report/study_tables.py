@@ -54,5 +54,9 @@ def interval(found: Interval, *, sign: bool = False) -> str:
 
 def difference(compared: Comparison) -> str:
     """Write a paired difference with its interval and its p-value after Holm."""
-    found = compared.difference
-    return Shown(f"{interval(found, sign=True)}, {p_value(compared.p_adjusted)}", found.mean)
+    return tested(compared.difference, compared.p_adjusted)
+
+
+def tested(found: Interval, p_adjusted: float) -> str:
+    """Write a difference with its interval and its p-value."""
+    return Shown(f"{interval(found, sign=True)}, {p_value(p_adjusted)}", found.mean)

@@ -15,7 +15,7 @@ That is the price of a sampler alone. What the study cost is less, as its sample
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -228,20 +228,6 @@ def spent_along(way: Way, of: Callable[[Artifact], float]) -> Spent:
         training=sum(map(of, way.students)) / len(way.students),
         pairs=way.pairs,
     )
-
-
-def drawn_for(
-    results: Results, trained: Trained, paid: Collection[str] = ()
-) -> list[tuple[Artifact, float]]:
-    """Return what the groups of a system's students took, each artifact with the part of it that
-    one student needs: the groups, and from the scored pool on all that they were made of (groups
-    before a cut, what a target changed, vectors), but for what is `paid` for already."""
-    assert results.pool is not None
-    assert results.scores is not None
-    given, students = (results.pool, results.scores), list(trained.seeds.values())
-    ways = [_behind([student.input("groups")], stop=given) for student in students]
-    every = {key: one for way in ways for key, one in way.items() if key not in paid}
-    return [(one, sum(key in way for way in ways) / len(ways)) for key, one in every.items()]
 
 
 def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> Charges:

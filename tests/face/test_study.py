@@ -127,7 +127,8 @@ def test_what_students_see_is_counted_by_hand(made):
     for cell in made.study.cells:
         track = made.engine.tracks[cell.variant]
         for place, seed in enumerate(track.recipe.seeds):
-            groups = Groups(track.groups[cell.number, place])
+            (shown,) = track.groups_of(cell, place)
+            groups = Groups(shown)
             rows = [
                 (int(query), docs.tolist(), grades.tolist())
                 for part in groups.parts()
@@ -300,7 +301,13 @@ def test_alone_is_what_one_way_to_one_student_took(made):
         by_hand += sum(  # the teacher's tokens, whole
             one.cost()["cpu_s"] for one in map(scores.input, scores.inputs) if one.kind == "tokens"
         )
-        by_hand += track.results.groups[cell.sampler].cost()["cpu_s"] + sum(students) / 2
+        shown = track.groups_of(cell, 0)[0]
+        by_hand += sum(  # the groups, and what they alone were made of
+            one.cost()["cpu_s"]
+            for one in (shown, *map(shown.input, shown.inputs))
+            if one.kind in ("groups", "copy-keys")
+        )
+        by_hand += sum(students) / 2
         row = made.cells.filter(pl.col("cell") == cell.name).to_dicts()[0]
         assert row["alone_cpu_s"] == pytest.approx(by_hand)
 

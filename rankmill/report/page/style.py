@@ -102,6 +102,6 @@ footer { margin-top: 64px; padding-top: 16px; border-top: 1px solid var(--line);
   figure, tr { break-inside: avoid; } nav { display: none; }
   .wide { overflow: visible; margin: 0 0 16px; padding: 0; }
   table { font-size: 10px; } th, td { padding: 4px 6px; } tbody th, td.made { min-width: 0; }
-  td.number { white-space: normal; }
+  td.number { white-space: normal; } thead th, td small, th small { font-size: 9px; }
 }
 """

@@ -101,7 +101,7 @@ class Panel:
                     pairs.append((f"cell {cell.number}", name))
                     roles.append((cell.number, role))
         made: dict[int, dict[Role, Comparison]] = {}
-        for (number, role), compared in zip(roles, self.compared(systems, pairs), strict=True):
+        for (number, role), compared in zip(roles, self._compared(systems, pairs), strict=True):
             made.setdefault(number, {})[role] = compared
         return made
 
@@ -128,7 +128,7 @@ class Panel:
                 systems[f"best, {len(mine)} seeds"] = best[: len(mine)]
                 systems[f"cell {cell.number}"] = mine
                 pairs.append((f"cell {cell.number}", f"best, {len(mine)} seeds"))
-        compared = self.compared(systems, pairs)
+        compared = self._compared(systems, pairs)
         cells = [cell.number for cell in self.cells if cell.number != self.best.number]
         return dict(zip(cells, self._over_all_pairs(cells, compared), strict=True))
 
@@ -159,10 +159,9 @@ class Panel:
             )
         return made
 
-    def compared(
+    def _compared(
         self, systems: Mapping[str, np.ndarray], pairs: list[tuple[str, str]]
     ) -> list[Comparison]:
-        """Compare pairs of systems, one family; their values are over the panel's queries."""
         if not pairs:
             return []
         recipe = self.engine.tracks[self.cells[0].variant].recipe

@@ -18,9 +18,10 @@ from rankmill.study.grid.panels import Panel
 from rankmill.study.prices import ESTIMATED
 from rankmill.study.results import BM25, START, Role
 from rankmill.training.comparison import Comparison
+from rankmill.training.significance import Interval
 
 ROLES: dict[Role, str] = {START: "the untrained student", BM25: "BM25"}
-DEVELOPMENT = "development"
+DEVELOPMENT, JUDGING = "development", ("in-domain", "out-of-domain")
 Write = Callable[[float], str]
 
 
@@ -64,9 +65,7 @@ class Answer:
     def steps(self) -> dict[tuple[int, Role, str], list[Step]]:
         """The steps along each frontier, by the same keys."""
         return {
-            (place, role, key): list(
-                steps_of(self.panels[place], worths, self._gains[place, role], self.costs.by_seed)
-            )
+            (place, role, key): list(steps_of(worths, self._gains[place, role], self.costs.by_seed))
             for (place, role, key), worths in self.worths.items()
         }
 
@@ -111,8 +110,8 @@ class Answer:
 
     @cached_property
     def judge(self) -> Panel:
-        """The panel that the answer is about: the first that is not for development."""
-        return next((p for p in self.panels if p.kind != DEVELOPMENT), self.panels[0])
+        """The panel that the answer is about: the first that is not for training or choosing."""
+        return next((p for p in self.panels if p.kind in JUDGING), self.panels[0])
 
     @cached_property
     def chooser(self) -> Panel:
@@ -199,7 +198,7 @@ class Answer:
         if len(steps) == 1:
             return f"No cell that costs more than {self.name(cheapest)} gains more on {title}."
         further = steps[1:]
-        paid = [one for one in further if one.told_apart and one.gained.difference.mean > 0]
+        paid = [one for one in further if one.told_apart and one.gained.mean > 0]
         if not paid:
             said = "one step" if len(further) == 1 else f"{len(further)} steps"
             none = "which" if len(further) == 1 else "none of which"
@@ -213,7 +212,7 @@ class Answer:
         return (
             f"Paying more gains more on {title} in {len(paid)} of {len(further)} steps along the "
             f"frontier; the last such, from {self.name(last.before)} to {self.name(last.after)}, "
-            f"adds {_difference(last.gained, write)} for {last.unit.said(last.cost)} more."
+            f"adds {_interval(last.gained, write, told=True)} for {last.unit.said(last.cost)} more."
         )
 
     @cached_property
@@ -232,7 +231,6 @@ class Answer:
         )
         if self.chooser is judge:
             yield "The best cell is named by the queries that judge it, which flatters it."
-        yield "The frontier is drawn by the means of the queries that test its steps."
         if self.role_of(judge) == BM25:
             yield (
                 "Cells begin at different untrained students, so the frontier is that of the gain "
@@ -278,8 +276,11 @@ def _told(compared: Comparison) -> bool:
 
 def _difference(compared: Comparison, write: Write) -> str:
     """Write a difference with its interval, and whether it is told apart from 0."""
-    d = compared.difference
-    if d.low is None or d.high is None:
-        return f"{write(d.mean)} ({d.reason})"
-    doubt = "" if _told(compared) else ", not distinguishable from 0 after Holm"
-    return f"{write(d.mean)} ({write(d.low)} to {write(d.high)}{doubt})"
+    return _interval(compared.difference, write, told=_told(compared))
+
+
+def _interval(found: Interval, write: Write, *, told: bool) -> str:
+    if found.low is None or found.high is None:
+        return f"{write(found.mean)} ({found.reason})"
+    doubt = "" if told else ", not distinguishable from 0 after Holm"
+    return f"{write(found.mean)} ({write(found.low)} to {write(found.high)}{doubt})"

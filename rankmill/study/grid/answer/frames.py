@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rankmill.study.grid.answer.amounts import Amount
     from rankmill.study.grid.answer.theory import Predicted
     from rankmill.study.grid.panels import Panel
-    from rankmill.training.comparison import Comparison
     from rankmill.training.significance import Interval
 
 AGAINST = {START: "start", BM25: "bm25"}
@@ -29,7 +28,7 @@ def worth_frame(answer: Answer) -> pl.DataFrame:
             **one.cell.levels,
             **_of_panel(answer, answer.panels[place]),
             "against": AGAINST[role],
-            **_compared(one.gained),
+            **_tested(one.gained.difference, one.gained.p_adjusted),
             "unit": one.unit.name,
             "cost": one.cost,
             **_rated(one.rate),
@@ -51,7 +50,7 @@ def steps_frame(answer: Answer) -> pl.DataFrame:
             "against": AGAINST[role],
             "before": one.before and one.before.name,
             "after": one.after.name,
-            **_compared(one.gained),
+            **_tested(one.gained, one.p_adjusted),
             "unit": one.unit.name,
             "cost": one.cost,
             **_rated(one.rate),
@@ -98,13 +97,12 @@ def _of_panel(answer: Answer, panel: Panel) -> dict[str, str]:
     return {"domain": panel.domain, "kind": panel.kind, "measure": answer.measure}
 
 
-def _compared(compared: Comparison) -> dict[str, float | None]:
-    d = compared.difference
+def _tested(gained: Interval, p_adjusted: float) -> dict[str, float | None]:
     return {
-        "gain": d.mean,
-        "gain_low": d.low,
-        "gain_high": d.high,
-        "gain_p_holm": compared.p_adjusted,
+        "gain": gained.mean,
+        "gain_low": gained.low,
+        "gain_high": gained.high,
+        "gain_p_holm": p_adjusted,
     }
 
 

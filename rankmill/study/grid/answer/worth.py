@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -14,13 +15,12 @@ from rankmill.study.grid.design import Cell
 from rankmill.study.grid.panels import Panel
 from rankmill.study.results import Role
 from rankmill.training.ratio import ratio_interval
+from rankmill.training.significance import Interval, holm, paired_t, t_interval
 
 if TYPE_CHECKING:
     from rankmill.training.comparison import Comparison
-    from rankmill.training.significance import Interval
 
 NOTABLE = 0.05
-_WITHOUT = "without"
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -59,8 +59,8 @@ class Worth:
 class Step:
     """A step along the frontier, from a cell (None: from doing without) to the next dearer one.
 
-    `gained`: their paired difference, tested in the family of the frontier's steps; `rate`: what is
-    gained more per unit that is paid more.
+    `gained`: their paired difference; `p_adjusted`: its p value after Holm; `rate`: what is gained
+    more per unit that is paid more.
     """
 
     role: Role
@@ -68,20 +68,21 @@ class Step:
     before: Cell | None
     after: Cell
     cost: float
-    gained: Comparison
+    gained: Interval
+    p_adjusted: float
     rate: Interval
 
     @property
     def told_apart(self) -> bool:
         """Whether the step is told apart from none, after Holm."""
-        return self.gained.p_adjusted < NOTABLE
+        return self.p_adjusted < NOTABLE
 
     @property
     def verdict(self) -> str:
         """What the test says of the step."""
         if not self.told_apart:
             return "not distinguishable"
-        return "more is gained" if self.gained.difference.mean > 0 else "less is gained"
+        return "more is gained" if self.gained.mean > 0 else "less is gained"
 
 
 def front_of(costs: Mapping[Key, float], gains: Mapping[Key, float]) -> list[Key]:
@@ -123,47 +124,58 @@ def worths_of(
 
 
 def steps_of(
-    panel: Panel,
     worths: Sequence[Worth],
     gains: Mapping[int, np.ndarray],
     by_seed: Mapping[int, Sequence[Amount]],
 ) -> Iterator[Step]:
     """Yield the steps along a frontier, the first from doing without; cells are paired over the
-    seeds that both have."""
+    seeds that both have.
+
+    Which cells stand on the frontier the same values say, so each might have stood beside any
+    other: p values are adjusted over all pairs of cells, and of cells with doing without.
+    """
     front = [one for one in worths if one.front]
-    if not front:
-        return
-    role, unit = front[0].role, front[0].unit
-    systems, pairs, tables = {}, [], []
-    spent_on = {one.cell.number: _costs(unit, by_seed[one.cell.number]) for one in front}
+    p_values = _all_pairs([one.cell.number for one in worths], gains)
     for place, one in enumerate(front):
-        after, cost = gains[one.cell.number], spent_on[one.cell.number]
-        before, less = np.zeros_like(after), np.zeros_like(cost)
-        if place:
-            number = front[place - 1].cell.number
-            before, less = gains[number], spent_on[number]
-        seeds = min(len(after), len(before))
-        name = f"{one.cell.number}"
-        systems |= {name: after[:seeds], f"{_WITHOUT} {name}": before[:seeds]}
-        pairs.append((name, f"{_WITHOUT} {name}"))
-        tables.append((after[:seeds] - before[:seeds], cost[:seeds] - less[:seeds]))
-    compared = panel.compared(systems, pairs)
-    for place, (one, (table, cost)) in enumerate(zip(front, tables, strict=True)):
+        before = front[place - 1].cell if place else None
+        number = None if before is None else before.number
+        table = _difference(gains, one.cell.number, number)
+        cost = _costs(one.unit, by_seed[one.cell.number])[: len(table)]
+        if number is not None:
+            cost = cost - _costs(one.unit, by_seed[number])[: len(table)]
         yield Step(
-            role,
-            unit,
-            front[place - 1].cell if place else None,
+            one.role,
+            one.unit,
+            before,
             one.cell,
             float(cost.mean()),
-            compared[place],
+            t_interval(table),
+            p_values[frozenset((one.cell.number, number))],
             _rate(table, cost),
         )
 
 
+def _all_pairs(
+    cells: Sequence[int], gains: Mapping[int, np.ndarray]
+) -> dict[frozenset[int | None], float]:
+    """Return by pair of cells (None: doing without) the p value of the paired t-test after Holm."""
+    pairs: list[tuple[int | None, int]] = [(None, cell) for cell in cells]
+    pairs += combinations(cells, 2)
+    raw = [paired_t(_difference(gains, after, before)) for before, after in pairs]
+    return {frozenset(pair): p for pair, p in zip(pairs, holm(raw), strict=True)}
+
+
+def _difference(gains: Mapping[int, np.ndarray], after: int, before: int | None) -> np.ndarray:
+    """Return what one cell gains more than another (None: than doing without), over the seeds that
+    both have."""
+    if before is None:
+        return gains[after]
+    seeds = min(len(gains[after]), len(gains[before]))
+    return gains[after][:seeds] - gains[before][:seeds]
+
+
 def _rate(table: np.ndarray, cost: np.ndarray) -> Interval:
     """Return the rate of a step; where seeds were left out, the costs of the rest may be equal."""
-    from rankmill.training.significance import Interval
-
     if cost.mean() > 0:
         return ratio_interval(table, cost)
     return Interval(float("nan"), None, None, reason="on the seeds that both have it costs no more")
