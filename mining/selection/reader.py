@@ -18,6 +18,8 @@ from ..text.near_copies import KeptShingles
 from .base import DRAWN, MIXED, Candidates
 from .candidates import EXACT, NotFinite, PoolRows, ScoreRows, TextCopies, finder_of
 
+UNSCORED = "excluded:unscored"  # candidates without a score, where the policy lets them go
+
 
 @dataclass(slots=True)
 class Asked:
@@ -114,7 +116,9 @@ class CandidateReader:
             return
         positives = asked.judged[good]
         barred = self._barred(docs, positives) | self._excluded(asked, docs)
-        allowed = ~barred & ~np.isnan(score)
+        unscored = ~barred & np.isnan(score)
+        self.count(UNSCORED, unscored.sum())
+        allowed = ~barred & ~unscored
         outside = self._outside(docs, np.concatenate([positives, asked.never]))
         place = np.searchsorted(docs, anchors)
         together = self.positives == "together"

@@ -85,6 +85,7 @@ def select_groups(
         **{"split": split, "size": size, "seed": seed, "min_grade": min_grade},
         **given,
         **barring(collection, split, copies, self_rule),
+        **books_of(missing),
     }
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
@@ -110,6 +111,15 @@ def barring(
     return unless_neutral(copies=(copies, EXACT), self_rule=(rule if len(found) else KEEP, KEEP))
 
 
+BOOKS = "unscored"
+
+
+def books_of(missing: str) -> dict[str, Any]:
+    """Return the parameter that says that candidates left out for want of a score are counted;
+    they were not always."""
+    return unless_neutral(**{BOOKS: ("counted" if missing == "drop_doc" else None, None)})
+
+
 def keys_for(
     workspace: Workspace, collection: Collection, copies: str, executor: Execution
 ) -> dict[str, Artifact]:
@@ -131,7 +141,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         worker=Selector,
         options={
             "paths": paths_of(inputs),
-            **{k: v for k, v in parameters.items() if k != "split"},
+            **{k: v for k, v in parameters.items() if k not in ("split", BOOKS)},
         },
         metadata={
             "kind": scores.metadata["kind"],

@@ -108,5 +108,5 @@ def test_the_commands_by_hand(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "missing" in done.stdout  # candidates that the published file has no score of
+    assert "excluded:unscored: " in done.stdout  # what the published file has no score of
     assert (tmp_path / "st-groups").is_dir()

@@ -206,8 +206,10 @@ def test_missing_scores_follow_the_declared_policy(world):
     negative = score(world["workspace"], world["pool"], hole=(2, 7))
     with pytest.raises(BadInput, match="document 'd7' has no teacher score"):
         select(world, "top", scores=negative)
-    kept = Groups(select(world, "top", scores=negative, missing="drop_doc"))
-    assert 7 not in kept[2].doc[0]
+    dropped = select(world, "top", scores=negative, missing="drop_doc")
+    assert 7 not in Groups(dropped)[2].doc[0]
+    assert dropped.counts["excluded:unscored"] == 1
+    assert "excluded:unscored" not in select(world, "top", missing="drop_doc").counts
 
 
 def test_a_score_that_is_not_finite_names_query_and_document(world):

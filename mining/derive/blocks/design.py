@@ -16,7 +16,9 @@ from ...runs.pool import Pool
 from ...selection.base import FILTERS, Filter
 from ...selection.reader import paths_of
 from ...selection.select import (
+    BOOKS,
     barring,
+    books_of,
     candidates_per_query,
     check_request,
     check_same_collection,
@@ -78,6 +80,7 @@ def cross_cells(
         "min_grade": min_grade,
         **given,
         **barring(collection, split, copies, self_rule),
+        **books_of(missing),
     }
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
@@ -104,7 +107,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         shards=lambda: split_by_work(candidates_per_query(inputs["pool"]), _SHARD_PAIRS),
         unit="candidates",
         worker=Blocker,
-        options={"paths": paths_of(inputs), **_without(parameters, "split")},
+        options={"paths": paths_of(inputs), **_without(parameters, "split", BOOKS)},
         metadata={
             "kind": scores.metadata["kind"],
             "teacher": scores.metadata.get("teacher", ""),
@@ -153,8 +156,8 @@ def cell_of(design: Artifact) -> BlockedCell:
     return value
 
 
-def _without(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in parameters.items() if key != name}
+def _without(parameters: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if key not in names}
 
 
 class CellReader:

@@ -258,6 +258,7 @@ class KernelChooser:
         counted = (marked.status == read.READY) & ~declined
         read.count_marks(marked.marks, columns.rows.offsets, counted, by_bit)
         counts = {name: int(by_bit[bit.bit_length() - 1]) for name, bit in EXCLUSIONS.items()}
+        counts |= columns.unscored(counted)
         counts |= {f"filtered:{text}": int(taken[ours].sum()) for text, taken in removed.items()}
         counts["groups_short"] = int((ours & (choice.status == native.SHORT)).sum())
         counts["filled"] = int(choice.filled[good].sum())

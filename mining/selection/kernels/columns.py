@@ -20,7 +20,7 @@ from ...runs.itself import counts_of
 from ...text.copies import FoldedCopies
 from ..base import DRAWN, FIXED
 from ..candidates import TextCopies
-from ..reader import CandidateReader
+from ..reader import UNSCORED, CandidateReader
 
 POSITIVES = {
     "first": native.FIRST,
@@ -110,6 +110,16 @@ class CandidateColumns:
     def rank(self, label: str) -> np.ndarray:
         """Return the rank (uint16) of every pair in a source's list."""
         return _joined([part.rank[label][items] for part, _, items in self._pieces], np.uint16)
+
+    def unscored(self, rows: np.ndarray) -> dict[str, int]:
+        """Count the candidates of some rows (bool [n]) that go for want of a score, where they
+        may."""
+        if self.reader.missing != "drop_doc":
+            return {}
+        lost = np.flatnonzero(np.isnan(self.score))
+        owner = np.searchsorted(self.rows.offsets, lost, side="right") - 1
+        barred = self.marked.marks[lost] & sum(EXCLUSIONS.values()) > 0
+        return {UNSCORED: int((rows[owner] & ~barred).sum())}
 
     @cached_property
     def alone(self) -> np.ndarray:

@@ -85,9 +85,9 @@ def import_scores(
     """Read a file of scores: one row for each of its queries, documents ascending.
 
     A pair may occur again with the same score, as in files of triples. Raises BadInput with the
-    line for a score that is not a finite number or lies outside the range of its kind, for a pair
-    with two scores, and with the first ten for ids that the collection lacks. A file that knows no
-    pair of the collection is refused too, unless it `may_be_empty`.
+    line for a score that is no finite number or outside the range of its kind, for a pair with two,
+    and with the first ten for ids that the collection lacks; also for a file that knows no pair of
+    it, unless it `may_be_empty`. What is odd is counted, and told in a warning (`contract`).
     """
     place = Path(path).expanduser().absolute()
     _check_file(kind, unknown, sign)
@@ -96,11 +96,10 @@ def import_scores(
     content = _content(sources)
     label = str(Call("imported", named=(("path", f"scores@{content[:8]}"), ("kind", kind))))
     inputs = {"corpus": corpus, "queries": queries}
+    about = {"teacher": label, "kind": kind, "format": named}
     parameters = {
-        "teacher": label,
-        "kind": kind,
+        **about,
         "content": content,
-        "format": named,
         "unknown": unknown,
         "sign": sign,
         "surveyed": 1,  # the manifest counts what is odd about lists and scores
@@ -115,13 +114,7 @@ def import_scores(
         shards=lambda: split_by_work(sorting.pairs_of_queries(scratch), _SHARD_PAIRS),
         worker=ScoreImporter,
         options={"folder": scratch, "kind": kind},
-        metadata={
-            "teacher": label,
-            "kind": kind,
-            "range": range_text(RANGES[kind]),
-            "revision": content,
-            "format": named,
-        },
+        metadata={**about, "range": range_text(RANGES[kind]), "revision": content},
         check=lambda: sorting.sort_scores(request, scratch),
         unit="pairs",
     )
