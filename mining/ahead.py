@@ -79,13 +79,15 @@ class Ahead(Generic[Item]):
                 return
 
 
-def in_turn(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_turn(
+    work: Callable[[Item], Result], items: Iterable[Item], most: int | None = None
+) -> Iterator[Result]:
     """Yield work(item) of every item in their order, as many worked on at once as there are
-    threads; one more is finished ahead. An error is raised in its turn.
+    threads, or `most`; one more is finished ahead. An error is raised in its turn.
 
     `items` are taken by the calling thread, and each is worked on by one thread alone (`alone`).
     """
-    count = threads()
+    count = most if most == 1 else min(threads(), most or threads())
     if count < 2:
         yield from map(work, items)
         return

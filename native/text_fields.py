@@ -16,8 +16,9 @@ _ONES = np.uint64(0x0101010101010101)
 
 
 @numba.njit(cache=True, nogil=True)
-def find_byte(data: np.ndarray, words: np.ndarray, byte: int, places: np.ndarray) -> None:
-    """Write where `data` (uint8) holds a byte: `places` int64, as many as there are, ascending.
+def find_byte(data: np.ndarray, words: np.ndarray, byte: int, places: np.ndarray) -> int:
+    """Write where `data` (uint8) holds a byte, ascending, as many as `places` (int64) has room for;
+    returns how many there are.
 
     `words` uint64: the same memory, without the last bytes that fill no word; it may be empty. A
     word that does not hold the byte is passed over whole (Warren, Hacker's Delight, section 6-1).
@@ -29,12 +30,15 @@ def find_byte(data: np.ndarray, words: np.ndarray, byte: int, places: np.ndarray
         if ((x & _SEVEN) + _SEVEN | x | _SEVEN) != ~np.uint64(0):
             for p in range(8 * w, 8 * w + 8):
                 if data[p] == byte:
-                    places[found] = p
+                    if found < places.size:
+                        places[found] = p
                     found += 1
     for p in range(bytes_of_words, data.size):
         if data[p] == byte:
-            places[found] = p
+            if found < places.size:
+                places[found] = p
             found += 1
+    return found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -47,19 +47,24 @@ _OTHERS = {
 
 _BOM = b"\xef\xbb\xbf"
 _NEWLINE = 10
+_APART = 24  # bytes from one end of a line or field to the next, on average or more
 _SMALL = 1 << 20  # bytes on disk: not worth a thread
 
 
 class Block(NamedTuple):
-    """Whole lines of a file: `data` uint8, valid UTF-8; the last line may lack its line end."""
+    """Whole lines of a file: `data` uint8, valid UTF-8; the last line may lack its line end.
+
+    `feeds` int64: where the line feeds stand, ascending.
+    """
 
     data: np.ndarray
     first_line: int  # counted from 1
     path: Path
+    feeds: np.ndarray
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return where the lines begin and end (int64, without the line feed)."""
-        feeds = self.places(_NEWLINE)
+        feeds = self.feeds
         if not len(self.data) or self.data[-1] != _NEWLINE:
             feeds = np.append(feeds, len(self.data))
         return np.concatenate([[0], feeds[:-1] + 1]).astype(np.int64), feeds.astype(np.int64)
@@ -75,9 +80,12 @@ class Block(NamedTuple):
 
 def places_of(data: np.ndarray, byte: int) -> np.ndarray:
     """Return where a byte stands in `data` (uint8): int64, ascending."""
-    places = np.empty(np.count_nonzero(data == byte), dtype=np.int64)
-    find_byte(data, _words(data), byte, places)
-    return places
+    words, places = _words(data), np.empty(len(data) // _APART + 1, dtype=np.int64)
+    found = find_byte(data, words, byte, places)
+    if found > len(places):
+        places = np.empty(found, dtype=np.int64)
+        find_byte(data, words, byte, places)
+    return places[:found]
 
 
 def _words(data: np.ndarray) -> np.ndarray:
@@ -100,12 +108,12 @@ def read_blocks(
     pieces = partial(_pieces_of, path, digest, size)
     small = path.exists() and path.stat().st_size < _SMALL
     for data, feeds in pieces() if small else Ahead(pieces, 1, "reader"):
-        if line == 1 and not feeds:
+        if line == 1 and not len(feeds):
             refuse_returns(data.tobytes(), path)
-        block = Block(data, line, path)
+        block = Block(data, line, path, feeds)
         _check_utf8(block)
         yield block
-        line += feeds
+        line += len(feeds)
 
 
 @contextlib.contextmanager
@@ -190,14 +198,17 @@ def _damaged(path: Path, line: int, error: Exception) -> BadInput:
     )
 
 
-def _pieces_of(path: Path, digest: Any, size: int) -> Generator[tuple[np.ndarray, int], None, None]:
+Piece = tuple[np.ndarray, np.ndarray]
+
+
+def _pieces_of(path: Path, digest: Any, size: int) -> Generator[Piece, None, None]:
     with open_text(path, digest) as stream:
         yield from _pieces(stream, path, size)
 
 
-def _pieces(stream: Any, path: Path, size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield bytes (uint8, read-only) that end with a line feed, but the last, and how many line
-    feeds they hold; nothing for an empty file.
+def _pieces(stream: Any, path: Path, size: int) -> Iterator[Piece]:
+    """Yield bytes (uint8, read-only) that end with a line feed, but the last, and where their line
+    feeds stand (int64); nothing for an empty file.
 
     They are read to where they stay: what is large and fresh costs more than what is done with it.
     """
@@ -210,15 +221,15 @@ def _pieces(stream: Any, path: Path, size: int) -> Iterator[tuple[np.ndarray, in
             read = _fill(stream, data[len(rest) :])
             data = data[: len(rest) + read]
             data.flags.writeable = False
-            feeds = int(np.count_nonzero(data == _NEWLINE))
-            cut = _last_feed(data) + 1 if feeds else 0
+            feeds = places_of(data, _NEWLINE)
+            cut = int(feeds[-1]) + 1 if len(feeds) else 0
             rest = data[cut:].copy()
-            counted[0] += feeds
-            if feeds:
+            counted[0] += len(feeds)
+            if cut:
                 yield data[:cut], feeds
     if len(rest):
         rest.flags.writeable = False
-        yield rest, 0
+        yield rest, np.empty(0, dtype=np.int64)
 
 
 def _fill(stream: Any, room: np.ndarray) -> int:
@@ -227,14 +238,6 @@ def _fill(stream: Any, room: np.ndarray) -> int:
     while done < len(view) and (count := stream.readinto(view[done:])):
         done += count
     return done
-
-
-def _last_feed(data: np.ndarray) -> int:
-    """Return where the last line feed stands in bytes that hold one."""
-    width = 1 << 12
-    while not (found := np.flatnonzero(data[-width:] == _NEWLINE)).size:
-        width *= 2
-    return max(len(data) - width, 0) + int(found[-1])
 
 
 def _check_utf8(block: Block) -> None:

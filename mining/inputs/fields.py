@@ -43,10 +43,12 @@ class Fields:
                 cut_at_tabs(block.data, *lines, tabs[at:end], *out)
 
         in_threads(cut, np.append(starts, len(block.data)), least=_LEAST_BYTES)
-        kept = np.flatnonzero(widths)
+        kept: Any = np.flatnonzero(widths)
         self.block = block
         self.lines = kept + block.first_line
-        self._stops = stops[kept] - _ends_with_return(block.data, starts[kept], stops[kept])
+        if len(kept) == len(widths):
+            kept = slice(None)  # nearly always: no copies
+        self._lines = starts[kept], stops[kept]
         self.widths, self._begins, self._ends = widths[kept], begins[kept], ends[kept]
 
     def __len__(self) -> int:
@@ -66,7 +68,9 @@ class Fields:
 
     def rest(self, column: int, rows: np.ndarray | None = None) -> pa.StringArray:
         """Return everything from one field to the end of the line."""
-        return self._strings(column, self._stops, rows)
+        starts, stops = self._lines
+        stops = stops - _ends_with_return(self.block.data, starts, stops)
+        return self._strings(column, stops, rows)
 
     def _strings(self, column: int, ends: np.ndarray, rows: np.ndarray | None) -> pa.StringArray:
         begins = self._begins[:, column]

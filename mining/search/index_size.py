@@ -11,13 +11,15 @@ import psutil
 from ..actors import Execution
 from ..collection.handles import Corpus
 from ..errors import BadInput
+from ..processors import threads
 
 # Measured with bench/scale.py and bench/bm25.py, see bench/NOTES.md: rounded to the safe side.
-_BYTES_PER_SECOND = 40e6  # of text, one process
+_BYTES_PER_SECOND = 40e6  # of text, one block at a time
 _DISK_PER_BYTE = 1.0  # of text; passages of natural language take a third of it
 _MEMORY_PER_BYTE = 12  # of a block's text, while it is inverted
 _MEMORY_OF_A_PROCESS = 300 << 20
-BLOCK_BYTES = 64 << 20  # of text: what a worker holds at once
+BLOCK_BYTES = 64 << 20  # of text: what a thread or a worker holds at once
+_SHARE = 4  # one part in four of free memory goes to blocks that are inverted abreast
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,33 @@ class Estimate:
         )
 
 
-def estimate(corpus: Corpus, workers: int) -> Estimate:
-    """Say what the index of a corpus will take with so many processes."""
-    text = sum(part.bytes for part in corpus.artifact.parts)
+def blocks_abreast(corpus: Corpus) -> int:
+    """Return how many blocks this process may invert at once: one a thread, as many as a quarter of
+    the free memory holds, at least one. It changes no byte."""
+    block = _MEMORY_PER_BYTE * max(1, min(_text_of(corpus), BLOCK_BYTES))
+    return max(1, min(threads(), psutil.virtual_memory().available // _SHARE // block))
+
+
+def estimate(corpus: Corpus, workers: int, abreast: int = 1) -> Estimate:
+    """Say what the index of a corpus will take with so many processes, and blocks in each."""
+    text = _text_of(corpus)
     block = min(text, BLOCK_BYTES)
-    memory = workers * (_MEMORY_OF_A_PROCESS + _MEMORY_PER_BYTE * block)
+    memory = workers * (_MEMORY_OF_A_PROCESS + abreast * _MEMORY_PER_BYTE * block)
     disk = int(_DISK_PER_BYTE * text)
-    return Estimate(text, memory, disk, text / (_BYTES_PER_SECOND * workers))
+    return Estimate(text, memory, disk, text / (_BYTES_PER_SECOND * workers * abreast))
 
 
-def check_fit(root: Path, corpus: Corpus, executor: Execution) -> None:
-    """Announce what the index will take; raises BadInput where memory or disk are too small."""
-    needs = estimate(corpus, max(executor.workers, 1))
+def _text_of(corpus: Corpus) -> int:
+    return sum(part.bytes for part in corpus.artifact.parts)
+
+
+def check_fit(root: Path, corpus: Corpus, executor: Execution, abreast: int) -> None:
+    """Announce what the index will take; raises BadInput where memory or disk are too small.
+
+    `abreast`: blocks that are inverted at once where everything runs in this process.
+    """
+    inline = executor.workers == 0 and executor.ray_address is None
+    needs = estimate(corpus, max(executor.workers, 1), abreast if inline else 1)
     executor.progress.announce(str(needs))
     memory, disk = psutil.virtual_memory().available, shutil.disk_usage(root).free
     if needs.memory > memory:

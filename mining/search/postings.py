@@ -22,7 +22,7 @@ from ..errors import UsageError
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import flat_lists
 from ..text.analysis import ANALYSER, analyse
-from .index_size import BLOCK_BYTES, check_fit
+from .index_size import BLOCK_BYTES, blocks_abreast, check_fit
 
 _PAIR = pa.struct([("doc", pa.uint16()), ("tf", pa.uint8())])
 POSTINGS = pa.schema([("term", pa.string()), ("postings", pa.list_(_PAIR))])
@@ -44,6 +44,7 @@ def postings_of(
             where=corpus.artifact.path,
             do=f"collect it with --title {KEPT_APART!r}",
         )
+    abreast = blocks_abreast(corpus)
     stage = Stage(
         kind="postings",
         parameters={"analyser": ANALYSER, "layout": _LAYOUT, "title": title},
@@ -54,7 +55,8 @@ def postings_of(
         options={"corpus": str(corpus.artifact.path), "title": title},
         metadata={"analyser": ANALYSER},
         unit="bytes",
-        check=lambda: check_fit(workspace.root, corpus, executor),
+        check=lambda: check_fit(workspace.root, corpus, executor, abreast),
+        abreast=abreast,
     )
     return workspace.build(stage, executor)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..ahead import in_turn
 from ..errors import RankmillError
 from ..meter import Cost, measuring
 from . import files, ledger
@@ -94,7 +95,8 @@ class Inline:
     progress: Progress = field(default_factory=Silent)
 
     def execute(self, job: Job, commit: Commit) -> None:
-        """Run the shards in plan order."""
+        """Run the shards in plan order, or as many abreast as the stage allows; what passes while
+        one is waited for is charged to it."""
         stage = job.stage
         work = sum(s.work for s in job.pending)
         self.progress.begin(stage.kind, stage.unit, len(job.pending), job.done, work)
@@ -102,9 +104,14 @@ class Inline:
             with measuring(stage.gpus) as making:
                 worker = stage.worker(**stage.options)
             ledger.note(job.folder, ledger.OUTSIDE, 1, making)
+            outputs = in_turn(worker, job.pending, stage.abreast)
             for shard in job.pending:
                 report = run_shard(
-                    worker, shard, stage.schema_of(shard), attempt_path(job, shard), stage.gpus
+                    lambda shard: next(outputs),
+                    shard,
+                    stage.schema_of(shard),
+                    attempt_path(job, shard),
+                    stage.gpus,
                 )
                 commit(report)
                 ledger.note(job.folder, shard.number, 1, report.cost)

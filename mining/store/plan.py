@@ -79,7 +79,9 @@ class Stage:
     tells what a shard works on, a range of documents say: an actor goes on with what it has open.
     `poisoned` writes, in the place of a worker that it killed three times, a shard of one key: it
     drops the key's query for one of the reasons in `quarantine`. `timed=False`: a shard may take as
-    long as it likes; others are taken for hanging after ten times what their peers took.
+    long as it likes; others are taken for hanging after ten times what their peers took. `abreast`:
+    how many shards the threads of one process may work on at once, for a worker that allows it;
+    parts are written in plan order all the same.
     """
 
     kind: str
@@ -98,6 +100,7 @@ class Stage:
     together: Callable[[Shard], object] | None = None
     poisoned: Worker | None = None
     timed: bool = True
+    abreast: int = 1
 
     def schema_of(self, shard: Shard) -> pa.Schema:
         """Return the schema that the shard's part must have."""

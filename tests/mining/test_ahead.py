@@ -140,6 +140,22 @@ def test_as_many_are_worked_on_at_once_as_there_are_threads_and_each_by_one(monk
     assert processors.threads() >= 1
 
 
+def test_no_more_are_worked_on_at_once_than_was_said(monkeypatch):
+    monkeypatch.setattr(ahead, "threads", lambda: 5)
+    at_once, most = [], []
+
+    def work(number: int) -> int:
+        at_once.append(number)
+        most.append(len(at_once))
+        time.sleep(0.01)
+        at_once.remove(number)
+        return number
+
+    assert list(in_turn(work, range(20), 2)) == list(range(20))
+    assert max(most) == 2
+    assert list(in_turn(work, range(3), 1)) == [0, 1, 2]
+
+
 def test_nothing_is_joined_when_work_in_turn_is_left(monkeypatch, no_join):
     monkeypatch.setattr(ahead, "threads", lambda: 2)
     left: Any = in_turn(slow_square, range(100))

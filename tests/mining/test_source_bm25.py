@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from oracles.analysis import analyse
 from oracles.bm25 import bm25
 from tiny_collection import tiny_beir
 
+from rankmill.mining import ahead
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import UsageError
 from rankmill.mining.runs.run import Run
-from rankmill.mining.search.postings import Postings
+from rankmill.mining.search.postings import Postings, postings_of
 from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.sources.bm25 import Bm25
-from rankmill.mining.store import Workspace
+from rankmill.mining.store import Workspace, files
 
 
 @pytest.fixture
@@ -71,6 +74,49 @@ def test_shards_do_not_change_the_lists(workspace, collection, tmp_path, monkeyp
     for row in range(len(whole)):
         for a, b in zip(whole.row(row)[1:], cut.row(row)[1:], strict=True):
             assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("size", [700, 4000, 1 << 20])
+def test_any_number_of_threads_writes_the_same_index(tmp_path, monkeypatch, size):
+    """Blocks that are inverted abreast come into their parts in order, also after a break."""
+    import rankmill.mining.search.index_size as index_size
+    import rankmill.mining.search.postings as postings
+
+    monkeypatch.setattr(postings, "BLOCK_BYTES", size)
+    beir, made = tiny_beir(tmp_path / "tiny"), {}
+    for count in (1, 2, 5):
+        for module in (ahead, index_size):
+            monkeypatch.setattr(module, "threads", lambda count=count: count)
+        found = collect(Workspace(tmp_path / f"{count}"), f"beir:{beir}")
+        made[count] = postings_of(found.artifact.workspace, found.corpus)
+    assert len({one.root_hash for one in made.values()}) == 1
+    assert (len(made[1].parts) == 1) == (size > 4000)
+    broken = collect(Workspace(tmp_path / "broken"), f"beir:{beir}")
+
+    def fail(step, path):
+        if step == "rename" and path.name == f"part-{len(made[1].parts) // 2:05d}.json":
+            raise KeyboardInterrupt("stop here")
+
+    monkeypatch.setattr(files, "fault", fail)
+    with pytest.raises(KeyboardInterrupt):
+        postings_of(broken.artifact.workspace, broken.corpus)
+    monkeypatch.setattr(files, "fault", None)
+    again = postings_of(broken.artifact.workspace, broken.corpus)
+    assert again.root_hash == made[1].root_hash
+
+
+def test_blocks_are_inverted_abreast_as_far_as_memory_goes(collection, monkeypatch):
+    import rankmill.mining.search.index_size as index_size
+
+    monkeypatch.setattr(index_size, "threads", lambda: 16)
+    monkeypatch.setattr(index_size, "BLOCK_BYTES", 1000)
+    needed = index_size._MEMORY_PER_BYTE * 1000
+    for free, abreast in ((0, 1), (3.9, 1), (12.1, 3), (1e6, 16)):
+        free = SimpleNamespace(available=int(free * needed))
+        monkeypatch.setattr(index_size.psutil, "virtual_memory", lambda free=free: free)
+        assert index_size.blocks_abreast(collection.corpus) == abreast
+    one, three = (index_size.estimate(collection.corpus, 1, n).memory for n in (1, 3))
+    assert three - one == 2 * needed
 
 
 @pytest.mark.ray
