@@ -55,11 +55,13 @@ class CellGain:
 
     @property
     def verdict(self) -> str:
-        """How it stands to the best cell of its domain, by the adjusted test."""
+        """How it stands to the best cell of its domain, by the adjusted test; one that was stopped
+        is never the best, and may stand above it over the seeds that it has."""
         if self.below is None:
             return "best"
         if self.below.p_adjusted < 0.05:
-            return "below the best"
+            lower = self.below.difference.mean < 0
+            return "below the best" if lower else "above the best over the seeds of both"
         return "not distinguishable from the best"
 
 
