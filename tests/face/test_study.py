@@ -445,7 +445,7 @@ UNFIT: list[tuple[list[str], str]] = [  # overrides, what is said
     (["evaluate.domains.few={split='one'}"], "'one' has 1 judged query: nothing was mined"),
     (
         ["evaluate.domains.mine={split='train',collection='beir:./tiny'}", "RACE=mine"],
-        "are in the split 'train', of the split that students are trained on",
+        "20 of its 20 queries are in the split 'train', on which students are trained",
     ),
     (
         ["evaluate.domains.val={split='validation'}", "RACE=val"],

@@ -14,6 +14,7 @@ from scipy import stats
 
 from rankmill.study.gains import groups_needed
 from rankmill.study.grid.design import Cell
+from rankmill.study.grid.outcome import CellGain
 from rankmill.study.grid.panels import Panel
 
 OPTIONS = {"margin": None, "alpha": 0.05, "draws": 1}
@@ -88,6 +89,24 @@ def test_a_cell_that_was_stopped_is_compared_over_the_seeds_that_both_have() -> 
     assert panel.below_best[0].seeds == 2
     assert panel.below_best[1].seeds == 3
     assert panel.below_best[0].difference.mean == pytest.approx((values[0] - values[2][:2]).mean())
+
+
+def test_a_stopped_cell_that_stands_above_the_best_is_not_called_below_it() -> None:
+    """It was stopped on a development split; on this one it is better over the seeds it has."""
+    random = np.random.Generator(np.random.PCG64(7))
+    query = random.normal(0.4, 0.1, 80)
+    values = {n: query + random.normal(0, 0.01, (2 + (n > 0), 80)) for n in range(3)}
+    values[0] += 0.2
+    values[1] -= 0.2
+    panel = panel_of(values)
+    nothing: Any = None
+    said = {
+        cell.number: CellGain(
+            cell, "test", nothing, nothing, panel.below_best.get(cell.number), front=False
+        ).verdict
+        for cell in panel.cells
+    }
+    assert said == {0: "above the best over the seeds of both", 1: "below the best", 2: "best"}
 
 
 class Made(SimpleNamespace):

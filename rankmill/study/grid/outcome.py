@@ -65,11 +65,13 @@ class CellGain:
 
     @property
     def verdict(self) -> str:
-        """How it stands to the best cell of its domain, by the adjusted test."""
+        """How it stands to the best cell of its domain, by the adjusted test; one that was stopped
+        is never the best, and may stand above it over the seeds that it has."""
         if self.below is None:
             return "best"
         if self.below.p_adjusted < 0.05:
-            return "below the best"
+            lower = self.below.difference.mean < 0
+            return "below the best" if lower else "above the best over the seeds of both"
         return "not distinguishable from the best"
 
 
@@ -412,20 +414,22 @@ class StudyOutcome:
                 }
                 for one in self.effects
             ],
-            "stopped": [
-                {
-                    "cell": self.study.cells[number].name,
-                    "after_seeds": one.after,
-                    "best": self.study.cells[one.best].name,
-                    "domain": one.domain,
-                    "measure": one.measure,
-                    "difference": one.difference.mean,
-                    **words.bounds(one.difference),
-                    "margin": one.margin,
-                }
-                for number, one in self.engine.stopped.items()
-            ],
+            "stopped": [self._stopped(number) for number in self.engine.stopped],
             "notes": self.notes,
+        }
+
+    def _stopped(self, number: int) -> dict[str, Any]:
+        """Return what stopped a cell, as plain values."""
+        one = self.engine.stopped[number]
+        return {
+            "cell": self.study.cells[number].name,
+            "after_seeds": one.after,
+            "best": self.study.cells[one.best].name,
+            "domain": one.domain,
+            "measure": one.measure,
+            "difference": one.difference.mean,
+            **words.bounds(one.difference),
+            "margin": one.margin,
         }
 
 

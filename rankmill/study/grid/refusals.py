@@ -64,7 +64,7 @@ def check_race_queries(race: Race | None, tracks: Sequence[Track]) -> None:
     if race is None:
         return
     tests = [
-        (f"the evaluation set {domain!r}, which is for testing", track.judged_on(domain))
+        (f"of the evaluation set {domain!r}, which is for testing", track.judged_on(domain))
         for track in tracks
         for domain in track.recipe.domains
         if not for_choosing(track.recipe.domains[domain].split)
@@ -72,7 +72,7 @@ def check_race_queries(race: Race | None, tracks: Sequence[Track]) -> None:
     for track in tracks:
         held, split = track.judged_on(race.domain)
         mine = held.qrels(split).queries
-        others = [("the split that students are trained on", track.trained_on), *tests]
+        others = [("on which students are trained", track.trained_on), *tests]
         for what, (other, name) in others:
             if other.queries.artifact.fingerprint != held.queries.artifact.fingerprint:
                 continue
@@ -80,7 +80,7 @@ def check_race_queries(race: Race | None, tracks: Sequence[Track]) -> None:
             if shared:
                 raise UsageError(
                     f"a race on the split {split!r}: {shared:,} of its {len(mine):,} queries are "
-                    f"in the split {name!r}, of {what}",
+                    f"in the split {name!r}, {what}",
                     where=f"{track.recipe.where}: study.race",
                     do="race on queries of their own; nothing was mined or trained",
                 )
