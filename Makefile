@@ -44,7 +44,7 @@ demo: $(VENV)/.ready-demo
 	$(BIN)/rankmill demo $(ARGS)
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 schedules: export RANKMILL_SCHEDULES := all
 schedules: $(VENV)/.ready-test

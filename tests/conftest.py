@@ -38,39 +38,35 @@ SHARED = ROOT.parent / "shared" / "data"
 
 
 PARALLEL = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: files are shared out to processes
+FORKS, PLAIN, CLUSTER, OWN_CLUSTER = range(4)
+TURNS = (FORKS, CLUSTER, PLAIN, OWN_CLUSTER)  # of files shared out: those that take longest early
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Forking tests first, while the process has no threads; the cluster's last, and after them
     those that put clusters of their own in its place.
 
-    In several processes a file is one piece of work, and so are all tests that share the cluster:
-    there is one, and its process, which these tests keep busy for longest, begins with them.
+    Where files are shared out they come whole, in the order of `TURNS`.
     """
-
-    def place(item: pytest.Item) -> int:
-        if item.get_closest_marker("forks"):
-            return 0
-        if item.path.name == "test_actors_nodes.py":
-            return 3
-        return 2 if item.get_closest_marker("ray") else 1
-
-    def place_in_parallel(item: pytest.Item) -> int:
-        return place(item) - 4 * _needs_cluster(item)
-
-    items.sort(key=place_in_parallel if PARALLEL else place)  # stable: files keep their order
-    if PARALLEL:
-        for item in items:
-            group = "cluster" if _needs_cluster(item) else item.path.name
-            item.add_marker(pytest.mark.xdist_group(group))
-            if item.get_closest_marker("forks"):  # pytest-xdist has a thread for its messages
-                item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+    if not PARALLEL:
+        items.sort(key=_place)  # stable: files keep their order
+        return
+    places: dict[Path, set[int]] = {}
+    for item in items:
+        places.setdefault(item.path, set()).add(_place(item))
+        if _place(item) == FORKS:  # pytest-xdist has a thread for its messages
+            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+    turn = {path: min(map(TURNS.index, found)) for path, found in places.items()}
+    files = sorted(places, key=lambda path: turn[path])
+    items.sort(key=lambda item: (files.index(item.path), _place(item)))
 
 
-def _needs_cluster(item: pytest.Item) -> bool:
-    wanted = getattr(item, "fixturenames", ())
-    return "ray_cluster" in wanted or item.path.name == "test_actors_nodes.py"
+def _place(item: pytest.Item) -> int:
+    if item.get_closest_marker("forks"):
+        return FORKS
+    if item.path.name == "test_actors_nodes.py":
+        return OWN_CLUSTER
+    return CLUSTER if item.get_closest_marker("ray") else PLAIN
 
 
 @pytest.fixture(scope="session")
