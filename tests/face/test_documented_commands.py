@@ -46,9 +46,8 @@ def shown() -> list[Any]:
         whole |= {span for row in rows for span in _SPAN.findall(row) if " -c " in span}
         spans = {span for span in _SPAN.findall(text) if " --" in span or " -c " in span}
         found |= {(path.name, line): line in whole for line in whole | spans}
-    return [
-        pytest.param(line, whole, id=f"{file}: {line}") for (file, line), whole in found.items()
-    ]
+    shown_lines = sorted(found.items())
+    return [pytest.param(line, whole, id=f"{file}: {line}") for (file, line), whole in shown_lines]
 
 
 @pytest.mark.parametrize(("line", "whole"), shown())
