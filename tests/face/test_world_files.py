@@ -93,7 +93,7 @@ SCORES = [
      b"9.25\t3.5\t10\t0\t1\r\n9.25\t-1.25\t10\t0\t4\r\n1.0\t2.0\t11\t2\t3\r\n", "logit",
      {"10": {"0": 9.25, "1": 3.5, "4": -1.25}, "11": {"2": 1.0, "3": 2.0}}),
     ("requests.jsonl", jsonl(RANK_LLM), "logit", {"10": {"0": 2.5}}),
-    ("scores.tsv.gz", gzip.compress(b"10\t0\t9.25\n"), "logit", {"10": {"0": 9.25}}),
+    ("scores.tsv.gz", gzip.compress(b"10\t0\t9.25\n", mtime=0), "logit", {"10": {"0": 9.25}}),
     ("scores.json", b'{"10": {"0": 9.25}, "11": {"2": -1}}', "logit",
      {"10": {"0": 9.25}, "11": {"2": -1.0}}),
     ("shards", LIGHTON, "logit",
@@ -144,7 +144,7 @@ def test_cross_encoder_pickles(rankmill, tmp_path):
 
 HARD = {"qid": 10, "pos": [0], "neg": {"bm25": [4, 0, 1], "other": [3]}}
 RUNS = [
-    ("hard.jsonl.gz", gzip.compress(jsonl(HARD)), "bm25", {"10": ["4", "1"]}),
+    ("hard.jsonl.gz", gzip.compress(jsonl(HARD), mtime=0), "bm25", {"10": ["4", "1"]}),
     ("qidpidtriples.train.tsv", b"10\t0\t4\n11\t2\t3\n10\t0\t1\n10\t1\t3\n10\t0\t4\n", "triples",
      {"10": ["4", "3"], "11": ["3"]}),
     ("rlhn.jsonl", jsonl(PASSAGES), "negative_passages", {"10": ["3", "1"]}),
