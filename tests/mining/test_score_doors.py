@@ -266,6 +266,7 @@ def test_pairs_in_order(pairs, docs):
     assert [np.signbit(s) for s in made.scores] == [np.signbit(found[k]) for k in sorted(found)]
 
 
+CUT = gzip.compress(b"q1\td1\t1\n" * 999, mtime=0)[:40]
 ODD = [
     # equal keys, at every depth
     ("a.json", '{"q1":{"d1":1},"q1":{"d4":2}}', "the key 'q1' stands twice"),
@@ -317,7 +318,7 @@ ODD = [
     ("a.run", "q1 Q0 d1 1 0.5\n", "5 columns, a TREC run has 6"),
     ("a.run", "q1 Q0 d1 1 inf t\n", "the score 'inf' is not a finite number"),
     ("a.tsv", b"q1\td1\t\xff\n", "invalid UTF-8"),
-    ("a.tsv.gz", gzip.compress(b"q1\td1\t1\n" * 999, mtime=0)[:40], "ends too early|damaged|bad compressed"),
+    ("a.tsv.gz", CUT, "ends too early|damaged|bad compressed"),
     ("a.tsv", "", "the file holds no score"),
     ("a.tsv", "\n \n", "the file holds no score"),
     ("a.tsv", "qid\tdocid\tscore\n", "the file holds no score"),
