@@ -18,7 +18,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from comparison import differences, expected
@@ -44,8 +45,11 @@ def main() -> int:
     rows = []
     for target in TARGETS:
         if not options.only or target.name in options.only:
-            rows += prove(target, groups, cache, clones)
-    report(rows)
+            for row in prove(target, groups, cache, clones):
+                rows.append(row)
+                tell(row)
+    counts = Counter(verdict for _, _, verdict, _ in rows)
+    print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())))
     return 1 if any(row[2] == "FAILED" for row in rows) else 0
 
 
@@ -93,26 +97,26 @@ def first_queries(cache: Path) -> Path:
 # ---- one target ----------------------------------------------------------------------------------
 
 
-def prove(target: Target, groups, cache: Path, clones: Path) -> list[tuple[str, str, str, str]]:
-    """Return (target, format, verdict, details) for each format."""
+def prove(target: Target, groups, cache: Path, clones: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (target, format, verdict, details) for each format."""
     clone = clones / target.repository.partition("/")[2]
     if target.repository and not clone.is_dir():
         reason = f"no package; clone github.com/{target.repository} to {clone}"
-        return [(target.name, form, "unproved", reason) for form in target.formats]
+        yield from ((target.name, form, "unproved", reason) for form in target.formats)
+        return
     python, reason = environment(target, cache / target.name)
     if python is None:
-        return [(target.name, form, "unproved", reason) for form in target.formats]
+        yield from ((target.name, form, "unproved", reason) for form in target.formats)
+        return
     versions = installed(python, target.packages)
     if target.repository:
         command = ["git", "-C", str(clone), "log", "-1", "--format=%h of %as"]
         commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
         versions = f"{target.repository} {commit}, {versions}"
     path = str(clone / target.source) if target.repository else ""
-    found = []
     for form in target.formats:
         verdict, details = load(target, form, python, groups, cache, path)
-        found.append((target.name, form, verdict, f"{versions}; {details}"))
-    return found
+        yield target.name, form, verdict, f"{versions}; {details}"
 
 
 def environment(target: Target, folder: Path) -> tuple[Path | None, str]:
@@ -167,7 +171,8 @@ def load(
         env=os.environ | quiet | {"HF_HOME": str(place / "hf"), "PYTHONPATH": path},
     )
     if done.returncode:
-        return "FAILED", done.stderr.strip().splitlines()[-1][:200]
+        said = done.stderr.strip() or f"the loader ended with {done.returncode} and no message"
+        return "FAILED", said.splitlines()[-1][:200]
     read = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     loss = json.loads(done.stdout.strip().splitlines()[-1])["loss"]
     wrong = differences(target, expected(target, groups, model), read)
@@ -181,14 +186,9 @@ def load(
     return "proved", f"{len(read)} groups equal{held}{stepped}, {took:.0f} s"
 
 
-def report(rows: list[tuple[str, str, str, str]]) -> None:
-    by_verdict = defaultdict(list)
-    for row in rows:
-        by_verdict[row[2]].append(row)
-    print()
-    for target, form, verdict, details in rows:
-        print(f"{verdict:9} {form:42} {target:22} {details}")
-    print(", ".join(f"{len(found)} {verdict}" for verdict, found in sorted(by_verdict.items())))
+def tell(row: tuple[str, str, str, str]) -> None:
+    target, form, verdict, details = row
+    print(f"{verdict:9} {form:42} {target:22} {details}", flush=True)
 
 
 if __name__ == "__main__":
