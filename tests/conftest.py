@@ -24,7 +24,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba_cache"))
 os.environ.setdefault("RANKMILL_TEST_NO_FSYNC", "1")  # a kill does not need fsync, a power cut does
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the processor alone
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait do not spin meanwhile
 
 # Many children and actors import torch and Ray. Where bytecode is not kept, as in many images, each
 # of them compiles what it imports: 6 s of processor time for torch alone, 2 s with it.
@@ -33,6 +33,11 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False
 
 import pytest  # noqa: E402  (after the environment)
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+# Nothing is timed in a test: an example may take longer where two processes share the processors.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 SHARED = ROOT.parent / "shared" / "data"
 
