@@ -227,12 +227,15 @@ def _rows(reader: Reader, role: str) -> Rows:
     emptied = [(row, row_id) for row, row_id, _ in empty]
     keep[[row for row, _ in emptied]] = False
     odd.add("empty_query", len(empty), (told for _, _, told in empty))
-    _see_to_duplicates(reader, role, every, keep, odd)
+    ordered = np.sort(every)
+    doubled = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if len(doubled):
+        _see_to_duplicates(reader, role, np.isin(every, doubled) & keep, keep, odd)
     whole = bool(keep.all())
     return Rows(
         plan_of(sizes if whole else sizes[keep]),
         None if whole else keep,
-        np.sort(every if whole else every[keep]),
+        ordered if whole else np.sort(every[keep]),
         odd,
         pa.array([row_id for _, row_id in emptied], pa.string()),
     )
@@ -290,14 +293,9 @@ class _Twice:
 
 
 def _see_to_duplicates(
-    reader: Reader, role: str, hashes: np.ndarray, keep: np.ndarray, odd: Oddities
+    reader: Reader, role: str, suspects: np.ndarray, keep: np.ndarray, odd: Oddities
 ) -> None:
-    """Clear `keep` for rows whose id stands twice: by 64-bit hash first, then by the ids alone."""
-    ordered = np.sort(hashes)
-    doubled = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(doubled):
-        return
-    suspects = np.isin(hashes, doubled) & keep
+    """Clear `keep` for rows whose id stands twice; `suspects`: whose hash does."""
     seen: dict[str, _Twice] = {}
     same: dict[str, str] = {}
     clash: dict[str, str] = {}
