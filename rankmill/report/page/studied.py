@@ -148,7 +148,7 @@ def _dot(axes: Axes, x: float, mean: Interval, look: Look) -> None:
 def effect_bars(shown: EffectBars) -> Picture:
     """One row per effect: its value with the interval, beside no effect."""
     said = "; ".join(f"{name} {e.value:+.3f}" for name, e in shown.effects.items())
-    rows = list(reversed(shown.effects.items()))
+    rows = list(shown.effects.items())[::-1]
     with panel(
         shown.title,
         f"Effects on {shown.measure}: {said}.",
