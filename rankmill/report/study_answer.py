@@ -9,7 +9,7 @@ from rankmill.report.page.words import number, seconds, signed, significant
 from rankmill.report.study_tables import Shown, Table, difference, named, tested
 from rankmill.study.grid.answer.amounts import Amount, Unit
 from rankmill.study.grid.answer.answer import ROLES, Answer
-from rankmill.study.grid.answer.worth import Worth
+from rankmill.study.grid.answer.worth import Step, Worth
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel
 from rankmill.study.prices import amount, energy
@@ -28,9 +28,12 @@ _HOURS = {"gpu_hours": "GPU time", "cpu_hours": "CPU time"}
 
 def cost_pictures(outcome: StudyOutcome) -> list[content.CostPicture]:
     """Return gain against cost, the panel that the answer is about first."""
-    answer = outcome.answer
-    panels = sorted(outcome.panels, key=lambda panel: panel is not answer.judge)
-    return [_picture(outcome, panel) for panel in panels if answer.shown(panel)]
+    shown = outcome.answer.shown
+    return [_picture(outcome, panel) for panel in _judge_first(outcome) if shown(panel)]
+
+
+def _judge_first(outcome: StudyOutcome) -> list[Panel]:
+    return sorted(outcome.panels, key=lambda panel: panel is not outcome.answer.judge)
 
 
 def _picture(outcome: StudyOutcome, panel: Panel) -> content.CostPicture:
@@ -112,8 +115,8 @@ def worth_tables(outcome: StudyOutcome) -> Iterator[Table]:
     answer = outcome.answer
     if not answer.units:
         return
-    for place, panel in enumerate(outcome.panels):
-        first = answer.role_of(panel)
+    for panel in _judge_first(outcome):
+        place, first = outcome.panels.index(panel), answer.role_of(panel)
         for role in sorted(ROLES, key=lambda role: role != first):
             if answer.worths[place, role, answer.units[0].key]:
                 yield _worth(outcome, place, role)
@@ -129,15 +132,15 @@ def _worth(outcome: StudyOutcome, place: int, role: Role) -> Table:
     ]
     axes = outcome.study.varied
     columns = [*axes, *(unit.title for unit in answer.units), f"gain over {ROLES[role]}"]
-    columns += [f"gain per {unit.name}" for unit in answer.units]
     columns += ["frontier", "the gain", "beside the best"]
+    columns += [f"gain per {unit.name}" for unit in answer.units]
     by_cell = {g.cell.number: g for g in outcome.gains if g.cell in panel.cells}
     rows = []
     for one in shown:
         mine = [rate[one.cell.number] for rate in rates]
         row = [*named(outcome.study, one.cell), *(_cost(worth) for worth in mine)]
-        row += [difference(one.gained), *(_rate(worth.rate) for worth in mine)]
-        row += ["yes" if one.front else "", one.verdict, by_cell[one.cell.number].verdict]
+        row += [difference(one.gained), "yes" if one.front else "", one.verdict]
+        row += [by_cell[one.cell.number].verdict, *(_rate(worth.rate) for worth in mine)]
         rows.append(row)
     say = (
         "Cheapest first: what one student would have cost alone. Gain per unit of cost, its 95 % "
@@ -159,7 +162,7 @@ def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
         [
             answer.study.short(one.before) if one.before else f"nothing: {ROLES[role]}",
             answer.study.short(one.after),
-            Shown(unit.said(one.cost), one.cost),
+            _cost(one),
             tested(one.gained, one.p_adjusted),
             _rate(one.rate),
             one.verdict,
@@ -175,7 +178,9 @@ def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
     yield Table(f"Steps along the frontier, {panel.title}", columns, rows, 2, say, _WORTH)
 
 
-def _cost(one: Worth) -> str:
+def _cost(one: Worth | Step) -> str:
+    if one.unit.key.endswith("hours"):
+        return Shown(seconds(3600 * one.cost), one.cost)
     return Shown(one.unit.said(one.cost), one.cost)
 
 

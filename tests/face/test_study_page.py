@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -113,6 +114,19 @@ def test_no_text_overlaps_and_axes_can_be_read(drawn, widely):  # noqa: F811
         check(figure)
 
 
+@pytest.mark.parametrize("scale", [2e-7, 1e-4, 0.3, 1.0, 40.0])
+@pytest.mark.parametrize("spread", [0.001, 0.2, 1.0])
+def test_costs_of_any_size_and_spread_can_be_read(drawn, scale, spread):  # noqa: F811
+    whole = synthetic_study.cost_picture("test")
+    middle = whole.spots[3].cost
+    spots = [
+        replace(one, cost=scale * (middle + spread * (one.cost - middle)) / 100)
+        for one in whole.spots
+    ]
+    cost_picture(replace(whole, spots=spots))
+    check(drawn[0])
+
+
 def check(figure: Figure) -> None:
     boxes = text_boxes(figure)
     for place, (text, box) in enumerate(boxes):
@@ -131,8 +145,7 @@ def check(figure: Figure) -> None:
 
 def test_one_cell_alone_is_a_picture():
     whole = synthetic_study.cost_picture("test")
-    one = type(whole)(*[getattr(whole, f) for f in whole.__dataclass_fields__ if f != "spots"],
-                      spots=whole.spots[:1])  # fmt: skip
+    one = replace(whole, spots=whole.spots[:1])
     assert "<svg" in cost_picture(one).svg
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..content import CostPicture, Crossing, EffectBars, Interval, Spot
-from .canvas import INK, OTHER, SOFT, Look, Picture, brief, log_axis, looks, panel, wrapped
+from .canvas import INK, OTHER, SOFT, Look, Picture, brief, log_axis, looks, panel, short, wrapped
 
 MARKS = ("o", "s", "D", "^", "v", "P", "X", "p")
 _SHAPES = {
@@ -22,6 +22,7 @@ _SHAPES = {
     "X": '<path d="M3 1l3 3l3-3l2 2l-3 3l3 3l-2 2l-3-3l-3 3l-2-2l3-3l-3-3z"/>',
     "p": '<path d="M6 1l5 3.8l-1.9 6h-6.2l-1.9-6z"/>',
 }
+_TINY = 1e-3  # below, ticks are powers of ten
 _WIDE = 12.0  # costs that differ by this factor or more stand on a logarithmic axis
 
 
@@ -77,8 +78,12 @@ def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
         axes.set_xlim(low / 1.4, high * 1.4)
         log_axis(axes.xaxis, steps=(1.0, 2.0, 5.0) if high / low < 200 else (1.0,))
         return
-    axes.set_xlim(0, 1.08 * high)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    room = max(0.5 * (high - low), 0.02 * high)
+    near = high >= _TINY and high - low < 0.25 * high  # from 0 on they would stand on each other
+    axes.set_xlim(low - room if near else 0, high + (room if near else 0.08 * high))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    if high < _TINY:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 
 
 def _looks(shown: CostPicture) -> tuple[dict[str, Look], dict[str, str]]:
@@ -143,7 +148,7 @@ def _dot(axes: Axes, x: float, mean: Interval, look: Look) -> None:
 def effect_bars(shown: EffectBars) -> Picture:
     """One row per effect: its value with the interval, beside no effect."""
     said = "; ".join(f"{name} {e.value:+.3f}" for name, e in shown.effects.items())
-    rows = list(reversed(shown.effects.items()))
+    rows = list(shown.effects.items())[::-1]
     with panel(
         shown.title,
         f"Effects on {shown.measure}: {said}.",

@@ -177,8 +177,11 @@ class Answer:
         if not self.ties:
             said = "the other cell is" if others == 1 else f"all {others} other cells are"
             return f"By the tests {said} below it."
-        tied = f"{len(self.ties)} of the {others} other cells" if others > 1 else "The other cell"
-        said, cheap = f"{tied} cannot be told apart from it", self.ties[0]
+        said, cheap = "The other cell cannot be told apart from it", self.ties[0]
+        if others > 1:
+            every = len(self.ties) == others
+            tied = "none can" if every else f"{len(self.ties)} cannot"
+            said = f"Of the {others} other cells {tied} be told apart from it"
         if not self.units or self._cost(cheap) >= self._cost(best):
             return f"{said}, and {'is not' if others == 1 else 'none of them is'} cheaper."
         cost = self.cost_of(self.costs.alone[cheap.number])
