@@ -246,11 +246,17 @@ def _is(declared: Any, kind: type) -> bool:
     return isinstance(origin, type) and issubclass(origin, kind)
 
 
+_DIGITS = 24  # of a count: a number of more than 308 has no float
+
+
 def count_of(text: str | int) -> int:
     """Read a count such as 50000, 100k or 1.5M."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmM]?)", str(text).strip().replace("_", ""))
     if not match:
         raise UsageError(f"{text!r} is not a count", do="write 50000, 100k or 1M")
+    if len(match[1]) > _DIGITS:
+        said = f"{match[1][:_DIGITS]}… of {len(match[1])} digits is more than can be counted"
+        raise UsageError(said, do="write 50000, 100k or 1M")
     return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
 
 

@@ -142,6 +142,8 @@ def _facts(graph: Graph, due: Bill) -> dict[str, Any]:
 def _table(graph: Graph) -> Any:
     from rich.table import Table
 
+    from rankmill.mining.store import ledger
+
     nodes = list(graph.nodes.values())
     lines = [line for line in _LINES if line not in ("start_s", "gpu_s") or graph.total(line)]
     peaks = [p for p in _PEAKS if p == "peak_rss_bytes" or graph.total(p)]
@@ -156,8 +158,11 @@ def _table(graph: Graph) -> Any:
             table.add_row(stem, *[""] * len(lines), f"{brings:.2f} s")
             continue
         node = graph.nodes[key]
-        known = [_seconds(node.cost.get(line)) for line in lines]
-        memory = [words.size(float(node.cost.get(p) or 0)) for p in peaks]
+        if node.state == ledger.WHOLE:
+            known = [_seconds(node.cost.get(line)) for line in lines]
+            memory = [words.size(float(node.cost.get(p) or 0)) for p in peaks]
+        else:  # not known, which is not 0
+            known, memory = ["–"] * len(lines), ["–"] * len(peaks)
         counted = ", ".join(_count(k, v) for k, v in node.cost.get("usage", {}).items())
         table.add_row(stem, *known, f"{brings:.2f} s", *memory, words.size(node.bytes), counted)
     table.add_section()

@@ -137,10 +137,9 @@ def print_whole(table: Any) -> None:
     console = Console()
     least = 0
     for column in table.columns:
-        texts = (
-            [str(text) for text in (column.header, *column.cells)] if column.no_wrap else [" " * 8]
-        )
-        least += 2 + max(cell_len(line) for text in texts for line in text.split("\n"))
+        head = str(column.header)
+        texts = [head, *map(str, column.cells)] if column.no_wrap else head.split()
+        least += 3 + max((cell_len(line) for text in texts for line in text.split("\n")), default=0)
     console.width = max(console.width, least, 0 if console.is_terminal else 200)
     console.print(table)
 

@@ -319,6 +319,8 @@ def test_ledgers_that_are_lost_or_damaged_are_named_and_in_no_sum(rankmill):
         status, out, _ = rankmill("cost", "t-pool", "--to", "lost.html")
         assert status == 0
         assert f"not in the sums: pool t-pool ({said})" in out
+        row = next(line for line in out.splitlines() if line.startswith("pool t-pool"))
+        assert [cell.strip() for cell in row.split("│")[1:4]] == ["–", "–", "–"]
         assert said in Path("lost.html").read_text()
         found = json.loads(rankmill("cost", "t-pool", "--json")[1])
         assert found["together"]["seconds"] < whole["together"]["seconds"]

@@ -251,6 +251,12 @@ def test_a_whole_number_beyond_64_bits_is_no_toml(tmp_path, digits) -> None:
         load(tmp_path / "s.toml")
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_count_of_too_many_digits_is_refused(digits) -> None:
+    with pytest.raises(UsageError, match=rf"9… of {digits} digits is more than can be counted"):
+        study_with("budget", {"documents": "9" * digits})
+
+
 def test_an_axis_can_be_set_from_the_command_line(tmp_path) -> None:
     (tmp_path / "s.toml").write_text(RECIPE)
     study = load_study(tmp_path / "s.toml", ['study.axes."train.lr"=[0.1, 0.2]', "groups.size=8"])
