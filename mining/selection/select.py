@@ -83,9 +83,8 @@ def select_groups(
         "strategy": str(bound),
         "filters": [FILTERS.text(FILTERS.parse(f)) for f in filters],
         **{"split": split, "size": size, "seed": seed, "min_grade": min_grade},
-        **given,
+        **given | books_of(missing),
         **barring(collection, split, copies, self_rule),
-        **books_of(missing),
     }
     inputs = {"corpus": collection.corpus.artifact, "queries": collection.queries.artifact}
     inputs |= {"qrels": collection.qrels_artifact(split), "pool": pool, "scores": scores}
