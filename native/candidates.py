@@ -232,11 +232,12 @@ def _keep_scored(rows, score, rules, r, out):
                 out.anchor[at + kept] = place
                 kept += 1
     else:
-        holes = False
+        missing, own = 0, score[first : rows.offsets[r + 1]]
+        for i in range(len(own)):
+            missing += own[i] != own[i]
         for k in range(wanted):
-            holes |= out.anchor[at + k] < 0
-        for i in range(first, rows.offsets[r + 1]):
-            holes |= math.isnan(score[i])
+            missing += out.anchor[at + k] < 0
+        holes = missing > 0
         if holes and rules.missing == ERROR:
             out.status[r] = DECLINED
         kept = 0 if holes else wanted
