@@ -176,7 +176,9 @@ class Answer:
             return "There is no other cell to compare it with."
         if not self.ties:
             said = "the other cell is" if others == 1 else f"all {others} other cells are"
-            return f"By the tests {said} below it."
+            # Only a cell that was stopped may lie above: over the seeds of both.
+            above = any(one.difference.mean > 0 for one in self.chooser.below_best.values())
+            return f"By the tests {said} {'told apart from' if above else 'below'} it."
         said, cheap = "The other cell cannot be told apart from it", self.ties[0]
         if others > 1:
             every = len(self.ties) == others
