@@ -234,7 +234,7 @@ def _pieces(stream: Any, path: Path, size: int) -> Iterator[Piece]:
 
 def _fill(stream: Any, room: np.ndarray) -> int:
     """Read until `room` is full or the stream is at its end; returns how many bytes."""
-    view, done = memoryview(room), 0
+    view, done = room.data, 0
     while done < len(view) and (count := stream.readinto(view[done:])):
         done += count
     return done
