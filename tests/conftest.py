@@ -126,3 +126,19 @@ def rankmill(place, capfd, monkeypatch):
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Keep the figures that are rendered."""
+    from rankmill.report.page import canvas
+
+    figures: list[Any] = []
+    render = canvas.render
+
+    def keep(figure: Any, alternative: str) -> str:
+        figures.append(figure)
+        return render(figure, alternative)
+
+    monkeypatch.setattr(canvas, "render", keep)
+    return figures

@@ -61,13 +61,14 @@ def survey(
         least, most = (of.reduceat(scores, starts) for of in (np.minimum, np.maximum))
         counts[CONSTANT] = int(((least == most) & several).sum())
     won = lost = 0
-    for low, high in zip(offsets[:-1], offsets[1:], strict=True) if positive is not None else ():
-        values, mine = scores[low:high], positive[low:high]
-        if high - low > 1 and mine.any():
-            others = np.sort(values[~mine])
-            below = np.searchsorted(others, values[mine], side="left")
-            above = len(others) - np.searchsorted(others, values[mine], side="right")
-            won, lost = won + int(below.sum()), lost + int(above.sum())
+    if positive is not None:
+        for low, high in zip(offsets[:-1], offsets[1:], strict=True):
+            values, mine = scores[low:high], positive[low:high]
+            if high - low > 1 and mine.any():
+                others = np.sort(values[~mine])
+                below = np.searchsorted(others, values[mine], side="left")
+                above = len(others) - np.searchsorted(others, values[mine], side="right")
+                won, lost = won + int(below.sum()), lost + int(above.sum())
     counts |= {"positives_won": won, "positives_lost": lost}
     return {name: count for name, count in counts.items() if count}
 

@@ -171,8 +171,8 @@ def load(
         env=os.environ | quiet | {"HF_HOME": str(place / "hf"), "PYTHONPATH": path},
     )
     if done.returncode:
-        said = done.stderr.strip() or f"the loader ended with {done.returncode} and no message"
-        return "FAILED", said.splitlines()[-1][:200]
+        last = done.stderr.strip() or f"the loader ended with {done.returncode} and no message"
+        return "FAILED", last.splitlines()[-1][:200]
     read = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     loss = json.loads(done.stdout.strip().splitlines()[-1])["loss"]
     wrong = differences(target, expected(target, groups, model), read)

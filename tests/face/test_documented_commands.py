@@ -38,7 +38,7 @@ def blocks(text: str) -> Iterator[str]:
 
 def shown() -> list[Any]:
     """Return the command lines with their file, and whether each stands there whole."""
-    found = {}
+    found: dict[tuple[str, str], bool] = {}
     for path in PLACES:
         text = path.read_text(encoding="utf-8")
         whole = set(blocks(text))

@@ -6,15 +6,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import synthetic_report
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from pictures import text_boxes
 
 from rankmill.mining.errors import UsageError
 from rankmill.report import content, write_report
@@ -142,22 +139,6 @@ def test_write_report(tmp_path: Path) -> None:
 # ---- what is drawn -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Keep the figures that are rendered."""
-    from rankmill.report.page import canvas
-
-    figures: list[Figure] = []
-    render = canvas.render
-
-    def keep(figure: Figure, alternative: str) -> str:
-        figures.append(figure)
-        return render(figure, alternative)
-
-    monkeypatch.setattr(canvas, "render", keep)
-    return figures
-
-
 @pytest.mark.parametrize(
     "samplers",
     [
@@ -188,25 +169,6 @@ def test_no_text_overlaps_or_leaves_its_picture(
             assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text
             for other, beside in boxes[:place]:
                 assert not box.overlaps(beside), f"{text!r} over {other!r}"
-
-
-def text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
-    """Where every text lies that is really drawn (ticks beyond the limits are not)."""
-    canvas = FigureCanvasAgg(figure)
-    texts: list[Text] = []
-    draw = Text.draw
-
-    def record(text: Text, renderer: Any, *args: Any, **options: Any) -> None:
-        texts.append(text)
-        draw(text, renderer, *args, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Text, "draw", record)
-        canvas.draw()
-    said = {text: text.get_text() for text in texts if text.get_visible()}
-    return [
-        (words, t.get_window_extent(canvas.get_renderer())) for t, words in said.items() if words
-    ]
 
 
 def test_every_picture_draws_something_of_every_sampler(drawn: list[Figure]) -> None:

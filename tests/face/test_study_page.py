@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 import synthetic_study
 from matplotlib.figure import Figure
-from test_report import drawn, text_boxes  # noqa: F401 (a fixture)
+from pictures import text_boxes
 
 from rankmill.report import study_files
 from rankmill.report.page.studied import cost_picture, crossing_picture, effect_bars, line_looks
@@ -99,12 +99,12 @@ def test_the_same_report_gives_the_same_bytes(page):
 def test_pictures_follow_the_page_into_the_dark(page):
     for svg in re.findall(r"<svg class=\"adapts\".*?</svg>", page, flags=re.S):
         assert "#1f2430" not in svg
-        assert "var(--ink)" in svg
+        assert "var(--soft)" in svg  # of labels and axes
     assert page.count('class="adapts"') == 6
 
 
 @pytest.mark.parametrize("widely", [False, True])
-def test_no_text_overlaps_and_axes_can_be_read(drawn, widely):  # noqa: F811
+def test_no_text_overlaps_and_axes_can_be_read(drawn, widely):
     crossings = [synthetic_study.crossing("a")]
     cost_picture(synthetic_study.cost_picture("test", widely=widely))
     crossing_picture(crossings[0], line_looks(crossings))
@@ -116,7 +116,7 @@ def test_no_text_overlaps_and_axes_can_be_read(drawn, widely):  # noqa: F811
 
 @pytest.mark.parametrize("scale", [2e-7, 1e-4, 0.3, 1.0, 40.0])
 @pytest.mark.parametrize("spread", [0.001, 0.2, 1.0])
-def test_costs_of_any_size_and_spread_can_be_read(drawn, scale, spread):  # noqa: F811
+def test_costs_of_any_size_and_spread_can_be_read(drawn, scale, spread):
     whole = synthetic_study.cost_picture("test")
     middle = whole.spots[3].cost
     spots = [

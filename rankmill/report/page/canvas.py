@@ -181,7 +181,7 @@ def short(value: float) -> str:
         return f"{value:.{max(0, -power)}f}" if power < 0 else f"{value:g}"
     mantissa = value / 10.0**power
     raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{raised}" if abs(mantissa - 1) < 1e-6 else f"{mantissa:.0f}·10{raised}"
+    return f"10{raised}" if abs(mantissa - 1) < 1e-6 else f"{mantissa:.3g}·10{raised}"
 
 
 def with_own_ids(svg: str, prefix: str) -> str:

@@ -80,10 +80,10 @@ def _effects(
         ]
     )
     levels = list(a.levels), list(b.levels)
-    found = tuple(two_factors(table, (a.name, b.name), levels))
+    effects = tuple(two_factors(table, (a.name, b.name), levels))
     means = {
         (one, other): t_interval(table[i, j])
         for i, one in enumerate(levels[0])
         for j, other in enumerate(levels[1])
     }
-    return Effects(panel.title, others, found, means=means)
+    return Effects(panel.title, others, effects, means=means)
