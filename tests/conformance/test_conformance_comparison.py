@@ -111,12 +111,12 @@ def test_what_cannot_be_installed_is_unproved_with_the_reason(runner, tmp_path, 
         return subprocess.CompletedProcess(command, 1, "", "noise\nERROR: no such package\n")
 
     monkeypatch.setattr(runner.subprocess, "run", fail)
-    rows = runner.prove(target(runner), None, tmp_path, tmp_path)
+    rows = list(runner.prove(target(runner), None, tmp_path, tmp_path))
     assert rows == [("t", "f", "unproved", "ERROR: no such package")]
 
 
 def test_a_repository_that_was_not_cloned_is_asked_for(runner, tmp_path):
-    rows = runner.prove(target(runner, repository="them/theirs"), None, tmp_path, tmp_path)
+    rows = list(runner.prove(target(runner, repository="them/theirs"), None, tmp_path, tmp_path))
     reason = f"no package; clone github.com/them/theirs to {tmp_path / 'theirs'}"
     assert rows == [("t", "f", "unproved", reason)]
 
