@@ -157,7 +157,7 @@ class Answer:
         best, judge = self.best, self.judge
         against = judge.against[best.number]
         cost = self.cost_of(self.costs.alone[best.number])
-        named = {role: name for role, name in ROLES.items() if role in against}
+        named: dict[Role, str] = {role: name for role, name in ROLES.items() if role in against}
         told = {role: _difference(against[role], write) for role in named}
         on = f"{self.name(best)} is best on {self.chooser.title}"
         where = f"on {judge.title} it" if judge is not self.chooser else "it"
