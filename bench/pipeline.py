@@ -8,7 +8,8 @@ three exports, verify. `all`: also the same collection from TSV, gzip, JSON Line
 scores from Parquet, TSV, JSON Lines and list columns; a TREC run; a pool as Parquet; summary,
 audit, explain. Text is that of bench/scale.py. Every command is a process of its own: its wall and
 processor seconds and its peak memory are the system's figures for that process and its children.
-With `--lists N` a folder of lists of N scores for every query is imported and selected from too.
+With `--lists N` a folder of lists of N scores for every query is imported and selected from too:
+the stored lists as candidates, pool, selection, statistics.
 With `--workers N` the whole way is done a second time by N Ray actors and the root hashes are
 compared. Default 8,841,823 documents and 502,939 queries; quick: 50,000 and 2,000.
 Everything is kept under `--data` (default ./rankmill-pipeline); what is there is not made again.
@@ -362,6 +363,18 @@ def of_lists(root: Path, work: Path, length: int) -> Steps:
     watcher.join()
     tell("import lists", spent["import lists"])
     print(f"  the disk held {(most[0] - before) / 1e9:.1f} GB of it at most")
+    asked = ["-c", "ms", "--split", "train", "--depth", str(length), "--name", "lists"]
+    both = ["--pool", "pool", "--scores", "scores", "--size", str(SIZE), "--name", "groups"]
+    chosen = ["select", f"uniform(last={length})", *both, "--filter", "margin(gap=0.5)"]
+    ways = {
+        "mine lists": ["mine", "stored(scores=scores)", *asked],
+        "pool lists": ["pool", "lists", "--name", "pool"],
+        "select of lists": [*chosen, "--missing", "drop_doc"],
+        "stats of lists": ["stats", "--groups", "groups", "--name", "stats"],
+    }
+    for name, words in ways.items():
+        spent[name] = command(place, *words)
+        tell(name, spent[name])
     return spent
 
 

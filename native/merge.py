@@ -10,7 +10,7 @@ MAX_RANK = 65_535
 
 
 @numba.njit(cache=True, nogil=True)
-def _sorted(keys: np.ndarray, spare: np.ndarray) -> np.ndarray:
+def merge_sorted(keys: np.ndarray, spare: np.ndarray) -> np.ndarray:
     """Merge sort from the bottom up; compiles and runs faster than numba's own sort here."""
     count, width = len(keys), 1
     while width < count:
@@ -70,7 +70,7 @@ def merge_lists(
                 if number < ranked:
                     keys[at] |= np.uint64(place)
                 at += 1
-        keys = _sorted(keys, np.empty(count, dtype=np.uint64))
+        keys = merge_sorted(keys, np.empty(count, dtype=np.uint64))
         for index in range(count):
             doc = np.uint32(keys[index] >> np.uint64(32))
             if total == out_offsets[query] or out_docs[total - 1] != doc:

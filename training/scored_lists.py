@@ -6,19 +6,15 @@ A judged document without a score has no place in that order, so what needs one 
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
 from ..mining.errors import BadInput
 from ..mining.names import Call, parse
+from ..mining.runs.by_score import ByScore, shards_of
 from ..mining.runs.run import build_run
-from ..mining.sources.rerank import RerankWorker
-from ..mining.store import Artifact, Workspace, split_by_work
-from ..mining.store.tables import list_values
+from ..mining.store import Artifact, Workspace
 
 FROM_SCORES = "from_scores"
-_SHARD_PAIRS = 1 << 20
 
 
 def run_of_scores(
@@ -39,14 +35,13 @@ def run_of_scores(
             where=scores.path,
             do="score a pool of that split: rankmill score TEACHER --pool POOL",
         )
-    asked = len(collection.split_queries(split))
-    if scores.rows != asked:
+    queries = collection.split_queries(split)
+    if scores.rows != len(queries):
         raise BadInput(
-            f"the scores answer {scores.rows:,} of the {asked:,} queries of {split}",
+            f"the scores answer {scores.rows:,} of the {len(queries):,} queries of {split}",
             where=scores.path,
             do="score the whole split, and none of its queries may be dropped",
         )
-    lengths = np.concatenate([np.diff(list_values(t["doc"])[0]) for t in scores.tables()])
     label = Call("scored", named=(("teacher", parse(scores.metadata["teacher"])),))
     return build_run(
         workspace,
@@ -54,9 +49,9 @@ def run_of_scores(
         collection,
         split,
         depth=None,
-        worker=RerankWorker,
-        options={"scores": str(scores.path), "depth": int(lengths.max(initial=0))},
-        shards=lambda: split_by_work(lengths, _SHARD_PAIRS),
+        worker=ByScore,
+        options={"scores": str(scores.path), "queries": queries, "depth": len(collection.corpus)},
+        shards=lambda: shards_of(scores, queries),
         inputs={"scores": scores},
         metadata={
             "teacher": scores.metadata["teacher"],

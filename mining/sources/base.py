@@ -23,6 +23,7 @@ SOURCES = Family(
         ".imported": "imported",
         ".neighbours": "neighbours",
         ".rerank": "rerank",
+        ".stored": "stored",
         ".uniform": "random",
     },
     group="rankmill.sources",

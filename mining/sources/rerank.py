@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import BadInput
 from ..names import Call, parse
-from ..runs.run import build_run, run_table
-from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
-from ..store.tables import list_values
+from ..runs.by_score import ByScore, shards_of
+from ..runs.run import build_run
+from ..store import Artifact, Workspace
 from ..teachers import score_pool
 from ..teachers.direction import check_choice
 from . import run_of
 from .base import SOURCES, mines
-
-_SHARD_PAIRS = 1 << 20
 
 
 @SOURCES.register("rerank")
@@ -67,6 +63,7 @@ def mine_rerank(
             where=scores.path,
             do="use missing=drop_doc, or a teacher that scores every pair",
         )
+    queries = collection.split_queries(split)
     label = Call(
         "rerank",
         named=(("teacher", parse(scores.metadata["teacher"])), ("of", parse(run.label))),
@@ -77,54 +74,10 @@ def mine_rerank(
         collection,
         split,
         depth=depth,
-        worker=RerankWorker,
-        options={"scores": str(scores.path), "depth": depth},
-        shards=lambda: split_by_work(_list_lengths(scores), _SHARD_PAIRS),
+        worker=ByScore,
+        options={"scores": str(scores.path), "queries": queries, "depth": depth},
+        shards=lambda: shards_of(scores, queries),
         inputs={"of": run.artifact, "scores": scores},
         metadata={"teacher": scores.metadata["teacher"], "kind": scores.metadata["kind"]},
         executor=executor,
     )
-
-
-def _list_lengths(scores: Artifact) -> np.ndarray:
-    return np.concatenate([np.diff(list_values(t["doc"])[0]) for t in scores.tables()])
-
-
-class RerankWorker:
-    """Sorts rows of a scores artifact by (−score, document) and cuts them."""
-
-    def __init__(self, scores: str, depth: int):
-        self.scores, self.depth = open_artifact(scores), depth
-
-    def __call__(self, shard: Shard) -> Output:
-        """Return the ranked lists of rows start…stop−1."""
-        pieces = [
-            self._ranked(part.number, max(shard.start, part.start) - part.start, stop - part.start)
-            for part in self.scores.parts
-            if max(shard.start, part.start) < (stop := min(shard.stop, part.start + part.rows))
-        ]
-        queries, lengths, docs, values = (
-            (np.concatenate(column) for column in zip(*pieces, strict=True))
-            if pieces
-            else (np.empty(0, np.uint32), np.empty(0, int), np.empty(0, np.uint32), np.empty(0))
-        )
-        return Output(run_table(queries, np.concatenate([[0], np.cumsum(lengths)]), docs, values))
-
-    def _ranked(self, number: int, low: int, high: int) -> tuple[np.ndarray, ...]:
-        """Return (queries, list lengths, docs, scores) of rows of one part, best first, cut."""
-        table = self.scores.table(number)
-        offsets, docs = list_values(table["doc"])
-        _, scores = list_values(table["logit"])
-        offsets = offsets[low : high + 1]
-        piece = slice(offsets[0], offsets[-1])
-        lengths = np.diff(offsets)
-        row = np.repeat(np.arange(high - low), lengths)
-        order = np.lexsort((docs[piece], -scores[piece], row))
-        place = np.arange(len(row)) - np.repeat(offsets[:-1] - offsets[0], lengths)
-        order = order[place < self.depth]
-        return (
-            table["query"].to_numpy()[low:high],
-            np.minimum(lengths, self.depth),
-            docs[piece][order],
-            scores[piece][order],
-        )
