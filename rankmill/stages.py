@@ -1179,7 +1179,7 @@ KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank
 
 @dataclass(frozen=True)
 class ImportRun(Request["Artifact"]):
-    """Read a TREC run, plain or compressed; with `system` a file of negatives without scores.
+    """Read a TREC run or Parquet of its columns; with `system` a file of negatives without scores.
 
     Lines of queries that the split or the collection lacks are left out and counted, and so are
     queries whose ranks say the opposite of their scores.

@@ -17,11 +17,11 @@ from ..errors import BadInput, RankmillError, UsageError
 from ..inputs import column_names as columns
 from ..inputs.blocks import COMPRESSED
 from ..inputs.row_shapes import Place
-from ..inputs.shards import Shard, in_order, shard_of
+from ..inputs.shards import Shard, in_order, shard_of, unpacked_name
 from ..inputs.strict_json import object_of
 from ..store.files import sha256_of
 from .base import Judged, Outline, Texts, outlines
-from .lines import missing, read_lines, unpacked_name
+from .lines import missing, read_lines
 from .policies import Oddities, Policies
 from .readers import ms_marco
 from .readers.hub_names import ROLES

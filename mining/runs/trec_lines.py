@@ -29,6 +29,7 @@ NO_RANK = np.iinfo(np.int32).max
 
 _COLUMNS = "query, Q0, document, rank, score, tag"
 TAGLESS = "; --tag NAME reads a file without a tag"
+SCORED = '; scores in TSV or JSON Lines: --as scores, then mine "stored(scores=NAME)"'
 _BLANKS = re.compile(r"[ \t\v\f\r]+")
 _WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 _TAB = 9
@@ -140,7 +141,7 @@ def columns_of(line: str, where: str, least: int = 6, tag: str = TAGLESS) -> lis
             f"{len(fields)} columns, a TREC run has 6: {_COLUMNS}",
             where=where,
             do="write one candidate per line, columns separated by blanks or tabs"
-            + (tag if len(fields) == 5 else ""),
+            + (tag if len(fields) == 5 else SCORED if tag else ""),
         )
     if len(fields) > 6 and not _WHOLE.fullmatch(fields[3]):
         raise BadInput(

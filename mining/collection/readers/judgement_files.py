@@ -19,9 +19,9 @@ from ...errors import BadInput
 from ...inputs import column_names as columns
 from ...inputs.blocks import read_blocks
 from ...inputs.fields import Fields
-from ...inputs.shards import in_order, shard_of
+from ...inputs.shards import in_order, shard_of, unpacked_name
 from ..base import BLOCK_BYTES, Judged, judged_of
-from ..lines import field, grade_of, read_lines, read_objects, unpacked_name
+from ..lines import field, grade_of, read_lines, read_objects
 from .parquet_rows import parquet_judgements, parquet_names
 from .quoting import MARK, Evidence, unquoted
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from ...ahead import in_turn
 from ...collection.handles import Corpus, Queries, TextTable, first_ten
-from ...collection.id_index import IdIndex
+from ...collection.id_index import IdIndex, NumberedIds
 from ...collection.policies import SHOWN
 from ...errors import BadInput, RankmillError
 from ...inputs.id_map import ID_MAP, read_id_map
@@ -171,18 +171,6 @@ def _counted(reader: _Reader, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
     return queries, pairs
 
 
-class _Numbered:
-    """Ordinals of the numbers that an export wrote in place of ids."""
-
-    def __init__(self, index: IdIndex, ours: dict[str, str]):
-        self._numbers = IdIndex([pa.array(list(ours), pa.string())])
-        self._ordinals = np.append(index.rows(pa.array(list(ours.values()), pa.string())), -1)
-
-    def rows(self, wanted: pa.Array) -> np.ndarray:
-        """Return the ordinal of each number, int64, −1 where there is none."""
-        return self._ordinals[self._numbers.rows(wanted)]
-
-
 class _Reader:
     """Reads files in ordinals, and keeps what is wrong with them until all are read."""
 
@@ -193,11 +181,11 @@ class _Reader:
             "doc": Corpus(request.corpus),
         }
         ours = read_id_map(request.sources[0].parent / ID_MAP)
-        self._indexes: dict[str, IdIndex | _Numbered] = {}
+        self._indexes: dict[str, IdIndex | NumberedIds] = {}
         for role, table in self.tables.items():
             index = IdIndex(part[table.id_column] for _, part in table.parts())
             names = ours.get({"query": "query", "doc": "document"}[role])
-            self._indexes[role] = index if names is None else _Numbered(index, names)
+            self._indexes[role] = index if names is None else NumberedIds(index, names)
         self._unknown: dict[str, dict[str, None]] = {role: {} for role in _ROLES}
         self.skipped: dict[str, dict[str, None]] = {}
         self._outside: tuple[float, str] | None = None
