@@ -334,7 +334,7 @@ def _refuse_unranked(rank: np.ndarray, lines: np.ndarray, file: str, reading: Re
     if len(unranked):
         raise BadInput(
             f"{len(unranked):,} lines have no whole number as their rank",
-            where=place_in(file, reading, lines[unranked[0]]),
+            where=place_in(file, reading, int(lines[unranked[0]])),
             do="read the file by its scores: order=score",
         )
 
@@ -344,7 +344,7 @@ def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str, reading: Read
     if len(large):
         raise BadInput(
             f"the score {score[large[0]]:g} lies beyond ±{_FLOAT32_MAX:.3g}, all that runs store",
-            where=place_in(file, reading, lines[large[0]]),
+            where=place_in(file, reading, int(lines[large[0]])),
             do="scale the scores, or let the ranks decide: order=rank",
         )
 
@@ -363,6 +363,6 @@ def _refuse_repeats(
     raise BadInput(
         f"document {whole.corpus.doc_id(int(found.doc[first]))!r} stands twice in the list of "
         f"query {query_id!r} ({len(again):,} such lines)",
-        where=place_in(file, reading, found.line[first]),
+        where=place_in(file, reading, int(found.line[first])),
         do="keep one line for each pair of query and document",
     )
