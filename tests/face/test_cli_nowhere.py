@@ -1,4 +1,4 @@
-"""What the command line says before there is anything: its version, and that no workspace is there."""
+"""The command line where nothing is there yet: its version, and the workspace that is missing."""
 
 from __future__ import annotations
 
