@@ -48,6 +48,16 @@ class Workspace:
 
     # ---- finding -------------------------------------------------------------------------------
 
+    def check_there(self) -> None:
+        """Raise BadInput where there is no such folder, so that nothing can be found in it."""
+        if not self.root.is_dir():
+            what = "this is no folder" if self.root.exists() else "there is no workspace here"
+            raise BadInput(
+                what,
+                where=self.root,
+                do="name the folder of one (--workspace DIR), or begin one: rankmill collect SPEC",
+            )
+
     def open(self, kind: str, fingerprint: str) -> Artifact:
         """Open a finished artifact; raises BadInput when it is not there."""
         return Artifact(self.folder(kind, fingerprint), self)
@@ -138,6 +148,7 @@ class Workspace:
         files.write_bytes(path, canonical_json(entry), mode=0o644)
 
     def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Any]) -> Artifact:
+        self.check_there()
         if _FINGERPRINT.fullmatch(name):
             manifests = sorted(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
             if len(manifests) == 1:
