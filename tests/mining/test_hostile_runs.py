@@ -223,7 +223,11 @@ REFUSED = {
     "UTF-16": ("q1 Q0 d7 1 2 t\n", {}, "UTF-16"),
     "no query known": ("zz Q0 d1 1 2 t\n", {}, "1 unknown queries: 'zz'"),
     "no tag": ("q1 Q0 d7 1 2\n", {}, r"5 columns, a TREC run has 6(.|\n)*line 1(.|\n)*--tag"),
-    "three columns": ("q1 d7 2\n", {"tag": "t"}, "3 columns(.|\n)*line 1(.|\n)*stored(.scores=NAME"),
+    "three columns": (
+        "q1 d7 2\n",
+        {"tag": "t"},
+        "3 columns(.|\n)*line 1(.|\n)*stored\\(scores=NAME",
+    ),
     "id with a blank": ("q1 Q0 two words 1 2 t\n", {}, "score '1' is not|rank 'words' is not"),
     "comma": ("q1 Q0 d7 1 3,5 t\n", {}, "score '3,5' is not a finite number(.|\n)*line 1"),
     "underscore": ("q1 Q0 d7 1 1_0 t\n", {}, "score '1_0' is not a finite number"),
