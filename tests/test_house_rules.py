@@ -47,6 +47,7 @@ SHIFTS_BY_32 = {
     "native/words.py": "a slot of a hash table: hash and number of a form",
     "native/merge.py": "document and place within one list",
     "native/blocks.py": "a product scaled to a bound",
+    "native/ranked.py": "a score's bits and its place, one key to sort by",
     "native/nearest.py": "a distance's bits and a document, one key to sort by",
     "native/gather.py": "mixing and scaling of hashes",
     "native/shingles.py": "the upper half of a hash",
@@ -321,6 +322,15 @@ def is_uint64(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and dotted(node.func) == "np.uint64" and bool(node.args)
 
 
+def parquet_elsewhere(module: Module) -> Iterator[tuple[int, str]]:
+    """Parquet files opened with Arrow's default, which holds a streamed file in memory."""
+    if module.name == "mining/inputs/parquet_rows.py" or not module.name.startswith("mining/"):
+        return
+    for node in module.nodes:
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "ParquetFile":
+            yield node.lineno, "streams of Parquet are opened by mining/inputs/parquet_rows.py"
+
+
 def wordless_errors(module: Module) -> Iterator[tuple[int, str]]:
     for node in module.nodes:
         if not isinstance(node, ast.Raise) or node.exc is None:
@@ -364,6 +374,7 @@ RULES = {
     "what catches every exception raises it again": broad_handlers,
     "only mining/processors.py counts processors": processors_elsewhere,
     "only mining/pair_keys.py makes keys of pairs": pair_keys_elsewhere,
+    "streams of Parquet are opened in one place": parquet_elsewhere,
     "every error raised says something": wordless_errors,
     "nothing is left for later in the code": unfinished,
     "functions stay short": sizes,
@@ -412,6 +423,7 @@ SAMPLES = [
     (processors_elsewhere, "training/x.py", "threads = len(os.sched_getaffinity(0))"),
     (pair_keys_elsewhere, "training/x.py", "key = query[:, None] << np.uint64(32) | doc"),
     (pair_keys_elsewhere, "mining/x.py", "query = (keys >> 32).astype(np.uint32)"),
+    (parquet_elsewhere, "mining/x.py", "with pq.ParquetFile(path) as file:\n    g(file)"),
     (wordless_errors, "mining/x.py", "raise ValueError"),
     (wordless_errors, "mining/x.py", "raise BadInput()"),
     (unfinished, "mining/x.py", "x = 1  # TO" + "DO later"),

@@ -325,6 +325,13 @@ def blank(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return pc.or_(pc.equal(pc.binary_length(texts), 0), pc.utf8_is_space(texts))
 
 
+def compared(unknown: Sequence[str]) -> str:
+    """Say how ids are compared, and of those in quotation marks that csv wrote them."""
+    quoted = bool(unknown) and all(len(i) > 1 and i[0] == i[-1] == '"' for i in unknown)
+    marks = "these stand in csv's quotation marks: write the file without; " if quoted else ""
+    return f"{marks}ids are compared byte for byte"
+
+
 def first_ten(ids: Sequence[str]) -> str:
     """Print up to ten ids for an error message."""
     shown = ", ".join(repr(i) for i in ids[:10])

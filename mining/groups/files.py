@@ -232,12 +232,13 @@ def _flag_embedding(path: Path) -> Iterator[GroupRow]:
         yield GroupRow(place, query, [*sides[0], *sides[1]], scores, len(sides[0]))
 
 
-def _trove(path: Path) -> Iterator[GroupRow]:
+def _trove(path: Path, kind: str) -> Iterator[GroupRow]:
     for place, row in read_rows(path):
-        query, docs, scores = (field(row, name, place, _DO) for name in ("qid", "docid", "score"))
+        query, docs = (field(row, name, place, _DO) for name in ("qid", "docid"))
+        score_name, own = scores_called(row, kind, place)
         docs = ids(docs, "docid", place)
-        scores = numbers(scores, "score", place, docs)
-        yield GroupRow(place, one_id(query, "qid", place), docs, scores)
+        scores = numbers(row[score_name], score_name, place, docs)
+        yield GroupRow(place, one_id(query, "qid", place), docs, scores, column=own)
 
 
 def _rankers(path: Path) -> Iterator[GroupRow]:
@@ -289,7 +290,7 @@ LAYOUTS = {
     "tevatron": Layout("train.jsonl", _tevatron),
     "tevatron-megatron": Layout("data-*.arrow", _megatron, by_text=True),
     "flag-embedding": Layout("train/train.jsonl", _flag_embedding, by_text=True),
-    "trove": Layout("train.jsonl", _trove),
+    "trove": Layout("train.jsonl", _trove, by_kind=True),
     "rankers": Layout("train.jsonl", _rankers),
     "flat": Layout("train.jsonl", _flat),
     "datasets": Layout("groups/train*.parquet", _triple, by_kind=True),

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ..actors import INLINE, Execution
 from ..ahead import in_turn
-from ..collection.handles import Collection, TextTable, first_ten
+from ..collection.handles import Collection, TextTable, compared, first_ten
 from ..collection.id_index import IdIndex, NumberedIds
 from ..collection.policies import SHOWN
 from ..errors import BadInput, UsageError
@@ -292,7 +292,7 @@ def _refuse_strange(
         raise BadInput(
             f"the run names {len(names):,}{more} unknown {refused}: {first_ten(names)}",
             where=file,
-            do=f"{do} ids are compared byte for byte",
+            do=f"{do} {compared(names[:11])}",
         )
 
 

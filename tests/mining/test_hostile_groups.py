@@ -194,6 +194,12 @@ NAMED = [
 ]
 
 
+def test_the_scores_of_trove_are_those_called_by_the_kind(collection, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(TROVE | {"logit": [7.0, 8.0]}) + "\n")
+    assert Groups(read(collection, path, "trove")).part(0).score.tolist() == [[7.0, 8.0]]
+
+
 @pytest.mark.parametrize(("more", "kind", "scores", "right"), NAMED)
 def test_the_scores_are_those_called_by_the_kind(collection, tmp_path, more, kind, scores, right):
     path = tmp_path / "train.parquet"

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...ahead import in_turn
-from ...collection.handles import Corpus, Queries, TextTable, first_ten
+from ...collection.handles import Corpus, Queries, TextTable, compared, first_ten
 from ...collection.id_index import IdIndex, NumberedIds
 from ...collection.policies import SHOWN
 from ...errors import BadInput, RankmillError
@@ -120,10 +120,11 @@ def _sort(request: Request, folder: Path) -> None:
 
 def knows_nothing(place: Path, shown: Iterable[Iterable[str]]) -> BadInput:
     """Return the error for a file that knows no pair of the collection; `shown`: ids of it."""
+    names = list(chain.from_iterable(shown))[:11]
     return BadInput(
-        f"every pair names unknown ids: {first_ten(list(chain.from_iterable(shown))[:11])}",
+        f"every pair names unknown ids: {first_ten(names)}",
         where=place,
-        do="is this the right collection? ids are compared byte for byte",
+        do=f"is this the right collection? {compared(names)}",
     )
 
 
@@ -266,7 +267,8 @@ class _Reader:
                     f"the file names {len(names):,} unknown {self.tables[role].plural}: "
                     f"{first_ten(list(names)[:11])}",
                     where=self.place,
-                    do="is this the right collection? to leave such pairs out say unknown=skip",
+                    do="is this the right collection? to leave such pairs out say unknown=skip; "
+                    + compared(list(names)[:11]),
                 )
 
     @property
