@@ -394,7 +394,7 @@ def own_of(
                 where=where,
                 do=known.help,
             )
-        if known.kind is dict and known.default is REQUIRED and not value:
+        if known.kind in (dict, list) and not value and key not in ("domains", "settings"):
             raise UsageError(f"recipe key {full!r} is empty", where=where, do=known.help)
         if known.kind is dict and key not in ("domains", "settings"):
             _texts(full, value, where)
