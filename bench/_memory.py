@@ -1,4 +1,4 @@
-"""How much memory a process takes while something runs: its own, which no mapped file gives back."""
+"""How much memory a process takes meanwhile: its own, which no mapped file gives back."""
 
 from __future__ import annotations
 
