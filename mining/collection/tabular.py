@@ -197,7 +197,7 @@ class TabularReader:
         return fact(hashes, reading)
 
     def _look(self, role: str, path: Path) -> Look:
-        """Read a TSV file once, and keep its outlines for whoever asks for them next."""
+        """Read a TSV file once, and keep its outlines for the next reader."""
         quoting, empty = self.on["quoted_field"] != "keep", self.on.looks_for_empty(role)
         looked = look(path, self.layouts[role], quoting, empty)
         if not looked.quoted:

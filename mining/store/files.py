@@ -353,6 +353,14 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def rename_folder(path: Path, target: Path) -> None:
+    """Give an unpublished folder another name, where there is nothing or an empty folder."""
+    with _explained(target, 0):
+        _step("rename", target)
+        os.replace(path, target)
+        _sync_folder(target.parent)
+
+
 def link_folder(path: Path, target: Path) -> None:
     """Let `path` be another name of a published folder, which is read through it and never written;
     removing the tree around it leaves the folder as it is."""

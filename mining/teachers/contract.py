@@ -2,7 +2,7 @@
 
 What a teacher declares is its kind and its range; what arrives, computed here or handed in, is
 surveyed part by part, so that the counts stand in the manifest. `told` says them in words, for the
-import that made them and for whoever looks at them later. Non-finite scores are no matter of this
+import that made them and for those who look at them later. Non-finite scores are no matter of this
 module: their queries are quarantined before.
 """
 

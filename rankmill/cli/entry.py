@@ -82,7 +82,7 @@ def _tell_version(asked: bool) -> None:
         import rankmill
 
         typer.echo(f"rankmill {rankmill.__version__}")
-        raise typer.Exit
+        raise typer.Exit(0)
 
 
 def _before_the_command(
