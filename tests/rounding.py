@@ -35,6 +35,12 @@ def sum_bound(terms: int, magnitude: Any, kind: str = "float32") -> Any:
     return each / (1 - each) * magnitude
 
 
+def stored_twice(terms: int, magnitude: Any, value: Any, kind: str = "float32") -> Any:
+    """Return how far apart two sums in float64 may be that add in different orders and are stored
+    in `kind`: one rounding each, and both sums' own."""
+    return 2 * sum_bound(terms, magnitude, "float64") + 2 * UNIT[kind] * np.abs(value)
+
+
 def share_bound(chance: Any, draws: int, error: float = 1e-9) -> Any:
     """Return how far the share of `draws` independent draws may be from `chance`: further with a
     probability of at most `error`, whatever `chance` is."""
