@@ -13,14 +13,13 @@ import argparse
 import json
 import shutil
 import tempfile
-import threading
 import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
+from _memory import Watch
 from _report import figure, finish
 
 from rankmill.mining.collection import Collection
@@ -129,29 +128,6 @@ def rows_with_json(setting, path: Path, texts: bool, sample: int) -> tuple[float
 
 
 # ---- ours ----------------------------------------------------------------------------------------
-
-
-class Watch:
-    """The most that the process holds of its own memory while the block runs, in bytes."""
-
-    def __enter__(self):
-        self.process, self.over = psutil.Process(), threading.Event()
-        self.base = self.most = self.own()
-        self.thread = threading.Thread(target=self.look, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
-
-    def own(self):
-        info = self.process.memory_info()
-        return info.rss - info.shared
-
-    def look(self):
-        while not self.over.wait(0.01):
-            self.most = max(self.most, self.own())
 
 
 def measured(form: str, setting, folder: Path) -> tuple[float, int, int]:

@@ -34,12 +34,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import scale
+from _memory import Watch
 from _report import figure, finish
 
 from rankmill.mining.store import Workspace
@@ -231,39 +231,17 @@ def command(workspace: Path, *arguments: str) -> Spent:
     before, began = size_of(workspace), time.perf_counter()
     words = [*RANKMILL, *arguments, "--workspace", str(workspace)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    peak, done = [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            peak[0] = max(peak[0], private_bytes(process.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     spent = os.times()
-    out, err = process.communicate()
+    with Watch(process.pid, children=True, every=0.1) as memory:
+        out, err = process.communicate()
     after = os.times()
-    done.set()
-    watcher.join()
     if process.returncode:
         raise SystemExit(f"{' '.join(words)}\nended with {process.returncode}:\n{err[-3000:]}")
     cpu = after.children_user + after.children_system - spent.children_user - spent.children_system
     wall = time.perf_counter() - began
     lines = out.strip().splitlines()
     told = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    return Spent(wall, cpu, peak[0], size_of(workspace) - before, told)
-
-
-def private_bytes(pid: int) -> int:
-    """Return the memory of a process and its children that no mapped file gives back."""
-    total = 0
-    try:
-        process = psutil.Process(pid)
-        for one in [process, *process.children(recursive=True)]:
-            memory = one.memory_info()
-            total += memory.rss - memory.shared
-    except psutil.Error:
-        return total  # it has just ended
-    return total
+    return Spent(wall, cpu, memory.most, size_of(workspace) - before, told)
 
 
 def whole(workspace: Path, source: str, scores: Callable[[], Path], workers: int) -> Steps:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import resource
 import time
 from functools import partial
 from itertools import product
@@ -26,6 +25,7 @@ import peers
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from _memory import Watch
 from _report import figure, finish
 
 from rankmill.mining.collection import Collection, collect
@@ -113,10 +113,6 @@ def write_queries(
     pq.write_table(pa.table(made), path)
 
 
-def peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
 def measure(root: Path, docs: int, sample: int) -> dict[str, Any]:
     """Write, collect, index and mine one size; return seconds, bytes and memory."""
     folder = root / f"collection-{docs}"
@@ -131,17 +127,19 @@ def measure(root: Path, docs: int, sample: int) -> dict[str, Any]:
     timed("write_s", lambda: write_collection(folder, docs, sample))
     workspace = Workspace(root / "work")
     collection: Collection = timed("collect_s", lambda: collect(workspace, f"parquet:{folder}"))
-    artifact = timed("index_s", lambda: postings_of(workspace, collection.corpus))
+    with Watch() as building:
+        artifact = timed("index_s", lambda: postings_of(workspace, collection.corpus))
     row["index_s"] = artifact.cost()["wall_s"]  # also where an earlier run has built it
-    row["index_gb"], row["build_peak_gb"] = artifact.bytes / 1e9, peak_gb()
+    row["index_gb"], row["build_peak_gb"] = artifact.bytes / 1e9, building.most / 1e9
     index = Postings(artifact)
     texts = pa.array(collection.queries.texts(range(sample)), pa.large_string())
-    searcher = timed("open_s", lambda: Searcher(index, Batch.of(analyse(texts)), 0.9, 0.4))
-    row["postings"] = float(searcher.postings_per_query().mean())
-    for k in (200, 1000):
-        if k <= docs:
-            timed(f"k{k}_s", lambda k=k: searcher.search(k))
-    row["peak_gb"] = peak_gb()
+    with Watch() as searching:
+        searcher = timed("open_s", lambda: Searcher(index, Batch.of(analyse(texts)), 0.9, 0.4))
+        row["postings"] = float(searcher.postings_per_query().mean())
+        for k in (200, 1000):
+            if k <= docs:
+                timed(f"k{k}_s", lambda k=k: searcher.search(k))
+    row["peak_gb"] = max(building.most, searching.most) / 1e9
     return row
 
 

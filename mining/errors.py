@@ -126,7 +126,7 @@ class Corrupt(RankmillError):
 
 
 class ReaderLeft(BrokenPipeError):
-    """Whoever read the pipe that an output goes to has gone, as `head` does: no failure."""
+    """The reader of the pipe that an output goes to has left, as `head` does: no failure."""
 
 
 class PluginError(RankmillError):

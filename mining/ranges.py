@@ -1,9 +1,9 @@
 """The range of every number that a value of rankmill's own families takes, by parameter name.
 
 A parameter of one name means one thing everywhere, `T` a temperature, `last` a rank; where it does
-not, the entry is `member.parameter`. `names.Family` refuses what is outside, whoever made the
-value; a test walks all families and finds no number without an entry. The outer bounds are those
-of sense: what lies beyond overflows a float32, an int32 or the machine.
+not, the entry is `member.parameter`. `names.Family` refuses what is outside, however a value is
+made; a test walks all families and finds no number without an entry. The outer bounds are those of
+sense: what lies beyond overflows a float32, an int32 or the machine.
 """
 
 from __future__ import annotations

@@ -75,3 +75,29 @@ def agreement_columns(values, offsets, first, positive, scale, margin, start, st
             out[r, 4], out[r, 5], out[r, 6] = least, centre, gap_squares / negatives
         else:
             status[r, 4] = status[r, 5] = status[r, 6] = NO_SUCH_PAIR
+
+
+@numba.njit(cache=True, nogil=True)
+def positives_won(values, offsets, positive, out):
+    """Count the pairs of a positive and another document of its row that the positive wins, loses.
+
+    values float32[n] finite; offsets int64[rows + 1] from 0 to n, a row may be empty; positive
+    bool[n]; out int64[2]: the pairs in which the positive scores higher, and lower. Equal scores
+    are neither, and a row without a positive or without another document has no pair. Each other
+    document is looked up among the sorted positives of its row.
+    """
+    mine = np.empty(longest_row(offsets, 0, len(offsets) - 1), values.dtype)
+    out[0] = out[1] = 0
+    for r in range(len(offsets) - 1):
+        count = 0
+        for i in range(offsets[r], offsets[r + 1]):
+            if positive[i]:
+                mine[count] = values[i]
+                count += 1
+        if count == 0:
+            continue
+        mine[:count].sort()
+        for i in range(offsets[r], offsets[r + 1]):
+            if not positive[i]:
+                out[0] += count - np.searchsorted(mine[:count], values[i], side="right")
+                out[1] += np.searchsorted(mine[:count], values[i], side="left")

@@ -18,13 +18,20 @@ def __getattr__(name: str) -> Any:
         from importlib import metadata
 
         return metadata.version("rankmill")
-    if not name.startswith("_"):
+    if not name.startswith("_") and not _is_module(name):
         from importlib import import_module
 
         api = import_module("rankmill.api")
         if name in api.__all__:
             return getattr(api, name)
     raise AttributeError(f"module 'rankmill' has no attribute {name!r}")
+
+
+def _is_module(name: str) -> bool:
+    """Say whether `from rankmill import name` means a file or folder: then no verb is loaded."""
+    from importlib import util
+
+    return name != "study" and util.find_spec(f"{__name__}.{name}") is not None  # a verb too
 
 
 def __dir__() -> list[str]:

@@ -45,10 +45,17 @@ SHIFTS_BY_32 = {
     "mining/exports/ranking/lightning_ir.py": "a score's bits and a document, one key to sort by",
     "mining/text/near_copies.py": "2³² is a bound of draws",
     "native/words.py": "a slot of a hash table: hash and number of a form",
+    "native/members.py": "keys of pairs in a kernel, which can import nothing of mining/",
+    "native/bm25_order.py": "a score and a candidate, a document and a place: keys to sort by",
+    "native/id_table.py": "a slot of a hash table: hash and row",
+    "native/folded.py": "mixing of hashes",
+    "native/blake2.py": "rotations of a hash",
+    "native/philox.py": "the upper half of a product",
     "native/merge.py": "document and place within one list",
     "native/blocks.py": "a product scaled to a bound",
     "native/nearest.py": "a distance's bits and a document, one key to sort by",
     "native/gather.py": "mixing and scaling of hashes",
+    "native/ranked.py": "a score's bits and a place in the list, one key to sort by",
     "native/shingles.py": "the upper half of a hash",
 }
 
@@ -307,18 +314,42 @@ def processors_elsewhere(module: Module) -> Iterator[tuple[int, str]]:
 
 
 def pair_keys_elsewhere(module: Module) -> Iterator[tuple[int, str]]:
-    """`query << 32 | doc` and its way back, written out."""
+    """`query << 32 | doc` and its way back, written out; 32 may have a name."""
     if module.name in SHIFTS_BY_32:
         return
+    named = {name for node in module.nodes for name, value in assigned(node) if is_32(value)}
     for node in module.nodes:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.LShift | ast.RShift):
-            by = node.right.args[0] if is_uint64(node.right) else node.right
-            if constant(by) == 32:
+            if is_32(node.right) or dotted(node.right) in named:
                 yield node.lineno, "pair keys are made and read by mining/pair_keys.py"
+
+
+def is_32(node: ast.AST) -> bool:
+    return constant(node.args[0] if is_uint64(node) else node) == 32
+
+
+def assigned(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Yield the names that a statement gives to values, one by one."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                for one, value in zip(target.elts, node.value.elts, strict=False):
+                    yield dotted(one), value
+            else:
+                yield dotted(target), node.value
 
 
 def is_uint64(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and dotted(node.func) == "np.uint64" and bool(node.args)
+
+
+def parquet_elsewhere(module: Module) -> Iterator[tuple[int, str]]:
+    """Parquet files opened with Arrow's default, which holds a streamed file in memory."""
+    if module.name == "mining/inputs/parquet_rows.py" or not module.name.startswith("mining/"):
+        return
+    for node in module.nodes:
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "ParquetFile":
+            yield node.lineno, "streams of Parquet are opened by mining/inputs/parquet_rows.py"
 
 
 def wordless_errors(module: Module) -> Iterator[tuple[int, str]]:
@@ -364,6 +395,7 @@ RULES = {
     "what catches every exception raises it again": broad_handlers,
     "only mining/processors.py counts processors": processors_elsewhere,
     "only mining/pair_keys.py makes keys of pairs": pair_keys_elsewhere,
+    "streams of Parquet are opened in one place": parquet_elsewhere,
     "every error raised says something": wordless_errors,
     "nothing is left for later in the code": unfinished,
     "functions stay short": sizes,
@@ -412,6 +444,9 @@ SAMPLES = [
     (processors_elsewhere, "training/x.py", "threads = len(os.sched_getaffinity(0))"),
     (pair_keys_elsewhere, "training/x.py", "key = query[:, None] << np.uint64(32) | doc"),
     (pair_keys_elsewhere, "mining/x.py", "query = (keys >> 32).astype(np.uint32)"),
+    (parquet_elsewhere, "mining/x.py", "with pq.ParquetFile(path) as file:\n    g(file)"),
+    (pair_keys_elsewhere, "mining/x.py", "_HALF = np.uint64(32)\nkey = query << _HALF | doc"),
+    (pair_keys_elsewhere, "training/x.py", "low, half = 3, 32\nquery = keys >> half"),
     (wordless_errors, "mining/x.py", "raise ValueError"),
     (wordless_errors, "mining/x.py", "raise BadInput()"),
     (unfinished, "mining/x.py", "x = 1  # TO" + "DO later"),

@@ -12,13 +12,22 @@ from ..meter import postponing
 from ..names import nearest
 from ..store import Artifact, Workspace
 from . import ingest
-from .base import Reader, open_reader, reader_kind
+from .base import Reader, check_spec, open_reader, reader_kind
 from .handles import EVERY_QUERY, EXCLUDED, Collection, Corpus, Qrels, Queries
 from .policies import Policies, policies_of
 from .readers.tables import TableReader, Tables
 from .survey import Survey, look_through
 
-__all__ = ["EVERY_QUERY", "Collection", "Corpus", "Qrels", "Queries", "Tables", "collect"]
+__all__ = [
+    "EVERY_QUERY",
+    "Collection",
+    "Corpus",
+    "Qrels",
+    "Queries",
+    "Tables",
+    "check_reading",
+    "collect",
+]
 
 
 def collect(
@@ -67,6 +76,14 @@ def collect(
     if name is not None:
         workspace.alias(name, artifact)
     return Collection(artifact)
+
+
+def check_reading(spec: str, *, title: str = "title text", on: Sequence[str] = ()) -> None:
+    """Raise UsageError for what `collect` refuses without looking for the collection: an unknown
+    way to read it, title policy, or kind of odd row."""
+    check_spec(spec)
+    ingest.check_title_policy(title)
+    policies_of(on)
 
 
 def _made(

@@ -241,12 +241,9 @@ _READERS = {  # prefix → (module, class); imported when asked for
 }
 
 
-def open_reader(spec: str, on: Policies | None = None, fields: Sequence[str] = ()) -> Reader:
-    """Return the reader that `beir:PATH`, `ir:ID`, … names; raises UsageError if unknown.
-
-    `on`: what is done with odd rows. `fields`: the fields that a document's text is made of, for
-    sources where documents have others than title and text.
-    """
+def check_spec(spec: str) -> None:
+    """Raise UsageError for a text that says no known way to read a collection, or nothing to
+    read."""
     kind, _, rest = spec.partition(":")
     if kind not in _READERS:
         raise UsageError(
@@ -255,6 +252,16 @@ def open_reader(spec: str, on: Policies | None = None, fields: Sequence[str] = (
         )
     if not rest and kind != "python-docs":
         raise UsageError(f"{spec!r} names nothing to read", do=f"write {kind}:PATH")
+
+
+def open_reader(spec: str, on: Policies | None = None, fields: Sequence[str] = ()) -> Reader:
+    """Return the reader that `beir:PATH`, `ir:ID`, … names; raises UsageError if unknown.
+
+    `on`: what is done with odd rows. `fields`: the fields that a document's text is made of, for
+    sources where documents have others than title and text.
+    """
+    check_spec(spec)
+    kind, _, rest = spec.partition(":")
     module, name = _READERS[kind]
     maker = getattr(import_module(f".{module}", __package__), name)
     if fields and kind == "python-docs":

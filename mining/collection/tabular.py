@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import BadInput, RankmillError, UsageError
 from ..inputs import column_names as columns
 from ..inputs.blocks import COMPRESSED
+from ..inputs.parquet_rows import parquet_file
 from ..inputs.row_shapes import Place
 from ..inputs.shards import Shard, in_order, shard_of, unpacked_name
 from ..inputs.strict_json import object_of
@@ -196,7 +197,7 @@ class TabularReader:
         return fact(hashes, reading)
 
     def _look(self, role: str, path: Path) -> Look:
-        """Read a TSV file once, and keep its outlines for whoever asks for them next."""
+        """Read a TSV file once, and keep its outlines for the next reader."""
         quoting, empty = self.on["quoted_field"] != "keep", self.on.looks_for_empty(role)
         looked = look(path, self.layouts[role], quoting, empty)
         if not looked.quoted:
@@ -330,11 +331,10 @@ class ParquetReader(TabularReader):
     def rows(self, path: Path, names: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
         """Yield the rows by column name; columns that mean nothing here are not read."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         wanted = {name for known in names for name in known}
         try:
-            with pq.ParquetFile(path) as file:
+            with parquet_file(path) as file:
                 found = [name for name in file.schema_arrow.names if name in wanted]
                 number = 0
                 for batch in file.iter_batches(8192, columns=found):

@@ -55,6 +55,10 @@ class Cell:
                 do=f"count from 0 to {self.bins - 1}",
             )
 
+    def reads(self) -> tuple[str, ...]:
+        """Return the statistics of rows and columns."""
+        return self.locality, self.entropy
+
     def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
         """Cut, then draw every cell down to what the smallest has of each kind of group."""
         values = [measured.column(name) for name in (self.locality, self.entropy)]

@@ -76,6 +76,10 @@ class Where:
         if not parsed.meta.root_names():
             raise UsageError(f"where: {self.expression!r} names no column")
 
+    def reads(self) -> tuple[str, ...]:
+        """Return the columns that the expression names."""
+        return tuple(self._parsed().meta.root_names())
+
     def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
         """Evaluate; raises UsageError for unknown columns and what is not true or false."""
         import polars as pl

@@ -51,6 +51,10 @@ class Measured:
 class Cut(Protocol):
     """Which groups are kept, judged by their statistics."""
 
+    def reads(self) -> tuple[str, ...]:
+        """Return the columns that it looks at."""
+        ...
+
     def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
         """Return (kept, defined), bool [rows] each; what is not defined is not kept."""
         ...
@@ -64,6 +68,10 @@ class _OfStatistic:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of", STATISTICS.text(STATISTICS.parse(self.of)))
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the statistic."""
+        return (self.of,)
 
     def keeps(self, values: np.ndarray) -> np.ndarray:
         """Return bool [n] for float64 [n] without NaN."""

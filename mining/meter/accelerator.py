@@ -30,7 +30,7 @@ def take() -> tuple[int, list[int]]:
 
 
 def take_peak(device: Any) -> int:
-    """Return the peak of one device since it was last read, for whoever logs it step by step, and
+    """Return the peak of one device since it was last read, for a log step by step, and
     start it anew; `take` still learns of it."""
     import torch
 

@@ -1,4 +1,4 @@
-"""Processor seconds that importing large packages takes: what starting costs, whoever is first.
+"""Processor seconds that importing large packages takes: what starting costs the first user.
 
 `watch` makes the import system tell when one of them, or a module of one, is being imported: a
 finder in front of the others finds nothing itself, but wraps what loads them. It is for processes

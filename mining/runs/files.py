@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,7 @@ from ..errors import BadInput, UsageError
 from ..inputs.id_map import ID_MAP, read_id_map
 from ..names import Call
 from ..pair_keys import pair_keys
-from ..store import Artifact, Output, Shard, Workspace, split_by_work
+from ..store import Artifact, Output, Shard, Workspace, files, split_by_work
 from .reading import (
     Reading,
     by_what_there_is,
@@ -42,7 +42,6 @@ AGAINST_SCORES = "queries_ranked_against_scores"
 _LEFT_OUT = ("unknown_queries", "unknown_documents", "empty_documents")
 _ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
-_UINT32_MAX = np.iinfo(np.uint32).max
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -152,26 +151,40 @@ def _read_run(file: str, content: str, collection: str, split: str, reading: Rea
     """Read and check the whole file; `content` is its hash, so that the cache knows its age."""
     whole = Collection.at(collection)
     asked = whole.split_queries(split)
-    found, counts, shown = _candidates(file, whole, asked, reading)
-    if (found.row[1:] < found.row[:-1]).any():
-        found = found.take(np.argsort(found.row, kind="stable"))
-    offsets = np.searchsorted(found.row, np.arange(len(asked) + 1))
-    docs = np.empty(len(found.row), dtype=np.uint32)
-    scores = np.empty(len(found.row), dtype=np.float32)
-    for slab in split_by_work(np.diff(offsets), _SHARD_PAIRS):
-        piece = slice(int(offsets[slab.start]), int(offsets[slab.stop]))
-        mine = found.take(piece)
-        _refuse_repeats(mine, whole, asked, file, reading)
-        order, score, against = _ordered(mine, reading, file)
-        docs[piece], scores[piece] = mine.doc[order], score
-        counts[AGAINST_SCORES] += against
-    return _RunFile(offsets, docs, scores, {name: n for name, n in counts.items() if n}, shown)
+    scratch = files.make_folder(whole.artifact.workspace.root / "tmp")
+    with (
+        files.Columns(scratch, **_Found.DTYPES) as read,
+        files.Columns(scratch, doc=np.uint32, score=np.float32) as lists,
+    ):
+        counts, shown = _candidates(file, whole, asked, reading, read)
+        found = _Found(**read.mapped())
+        lengths = np.bincount(found.row, minlength=len(asked))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        rises = not (found.row[1:] < found.row[:-1]).any()
+        by_row = None if rises else np.argsort(found.row, kind="stable")
+        for slab in split_by_work(lengths, _SHARD_PAIRS):
+            piece = slice(int(offsets[slab.start]), int(offsets[slab.stop]))
+            mine = found.take(piece if by_row is None else by_row[piece])
+            _refuse_repeats(mine, whole, asked, file, reading)
+            order, score, against = _ordered(mine, reading, file)
+            lists.append(doc=mine.doc[order], score=score)
+            counts[AGAINST_SCORES] += against
+        left_out = {name: n for name, n in counts.items() if n}
+        return _RunFile(offsets, *lists.mapped().values(), left_out, shown)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Candidates of the split's queries: row uint32 (place of the query in the split), doc uint32,
-    rank int32 (`NO_RANK`: none), score float64 (higher is better), line int64 or uint32."""
+    """Candidates of the split's queries: row (place of the query in the split), document, rank
+    (`NO_RANK`: none), score (higher is better), line."""
+
+    DTYPES: ClassVar[dict[str, type]] = {
+        "row": np.uint32,
+        "doc": np.uint32,
+        "rank": np.int32,
+        "score": np.float64,
+        "line": np.int64,
+    }
 
     row: np.ndarray
     doc: np.ndarray
@@ -181,7 +194,7 @@ class _Found:
 
     def take(self, which: np.ndarray | slice) -> _Found:
         """Return some of them."""
-        return _Found(*(getattr(self, name)[which] for name in self.__slots__))
+        return _Found(*(getattr(self, name)[which] for name in self.DTYPES))
 
 
 class _LookedUp(NamedTuple):
@@ -196,10 +209,11 @@ class _LookedUp(NamedTuple):
 
 
 def _candidates(
-    file: str, whole: Collection, asked: np.ndarray, reading: Reading
-) -> tuple[_Found, dict[str, int], dict[str, list[str]]]:
-    """Read a file by ordinals, block by block; returns what is kept, what is left out, and the
-    first ids of that."""
+    file: str, whole: Collection, asked: np.ndarray, reading: Reading, to: files.Columns
+) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Read a file by ordinals, block by block, and write what is kept to the columns of `_Found`,
+    so that memory does not grow with the file; returns what is left out, and the first ids of
+    that."""
     beside = sources_of(Path(file), reading)[0].parent / ID_MAP
     ours = {} if reading.system else read_id_map(beside)
     queries = _index(whole.queries, ours.get("query"))
@@ -211,8 +225,7 @@ def _candidates(
     counts: dict[str, int] = {"outside_split": 0, AGAINST_SCORES: 0}
     counts |= dict.fromkeys(_LEFT_OUT, 0)
     strange: dict[str, dict[str, None]] = {"queries": {}, "documents": {}}
-    pieces: list[_Found] = []
-    known = 0
+    read = known = 0
 
     def look_up(read: Callable[[], list[Lines]]) -> list[_LookedUp]:
         out = []
@@ -227,6 +240,7 @@ def _candidates(
         in_turn(look_up, unread(Path(file), reading))
     ):
         row = rows[query]
+        read += len(query)
         known += int((query >= 0).sum())
         strange["queries"] |= _names(lines.query_id, query < 0)
         counts["outside_split"] += int(((query >= 0) & (row < 0)).sum())
@@ -238,24 +252,20 @@ def _candidates(
         counts["empty_documents"] += int(empty[doc].sum())
         kept = (doc >= 0) & ~empty[doc]
         at = inside[kept]
-        pieces.append(
-            _Found(
-                row[at].astype(np.uint32),
-                doc[kept].astype(np.uint32),
-                lines.rank[at],
-                lines.score[at] * reading.sign,
-                lines.line[at].astype(np.uint32 if lines.line[-1] <= _UINT32_MAX else np.int64),
-            )
+        to.append(
+            row=row[at],
+            doc=doc[kept],
+            rank=lines.rank[at],
+            score=lines.score[at] * reading.sign,
+            line=lines.line[at],
         )
     counts["unknown_queries"] = len(strange["queries"])
     _refuse_strange(file, strange, known, reading)
     _refuse_other_split(file, known, counts["outside_split"])
-    if not pieces:
+    if not read:
         raise BadInput("the file holds no candidate", where=file, do="check how it was written")
-    names = _Found.__slots__
-    found = _Found(*(np.concatenate([getattr(p, name) for p in pieces]) for name in names))
     shown = {f"unknown_{role}": list(ids)[:SHOWN] for role, ids in strange.items() if ids}
-    return found, counts, shown
+    return counts, shown
 
 
 def _index(table: TextTable, ours: dict[str, str] | None) -> IdIndex | NumberedIds:

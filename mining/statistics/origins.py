@@ -4,7 +4,7 @@ took (docs/quantities.md §6, 15 and 16).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,10 @@ TEACHER = "teacher"
 _PROFILES = ("min", "mean", "median", "max")
 
 
-def _label(source: str, candidates: Candidates, what: str) -> str:
+def _label(source: str, labels: Iterable[str], what: str) -> str:
     from ..selection.base import label_of
 
-    return label_of(source, list(candidates.rank), what)
+    return label_of(source, list(labels), what)
 
 
 class _OnSelection:
@@ -68,11 +68,17 @@ class Overlap(_OnSelection):
         """A share."""
         return "share"
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """Return the columns of a pool that are needed; raises BadInput for a source it lacks."""
+        return frozenset(_label(source, labels, "overlap") for source in (self.a, self.b))
+
     def measure(self, rows: Rows) -> Column:
         """Return |A ∩ B| / |A ∪ B| of every row."""
         out = np.full(len(rows), np.nan)
         for row, candidates, _ in _each(rows):
-            ranks = [candidates.rank[_label(s, candidates, "overlap")] for s in (self.a, self.b)]
+            ranks = [
+                candidates.rank[_label(s, candidates.rank, "overlap")] for s in (self.a, self.b)
+            ]
             first, second = ((r > 0) & (r <= (self.last or 65535)) for r in ranks)
             either = int((first | second).sum())
             if either:
@@ -92,11 +98,15 @@ class FoundBy(_OnSelection):
         """A share."""
         return "share"
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """Return the columns of a pool that are needed; raises BadInput for a source it lacks."""
+        return frozenset({_label(self.source, labels, "found_by")})
+
     def measure(self, rows: Rows) -> Column:
         """Return the share of every row."""
         out = np.full(len(rows), np.nan)
         for row, candidates, negatives in _each(rows):
-            rank = candidates.rank[_label(self.source, candidates, "found_by")]
+            rank = candidates.rank[_label(self.source, candidates.rank, "found_by")]
             if len(negatives):
                 out[row] = (rank[negatives] > 0).mean()
         return out, _null_where(np.isnan(out))
@@ -123,6 +133,12 @@ class NegativeRank(_OnSelection):
         """A rank, 1 is best."""
         return "rank"
 
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """Return the columns of a pool that are needed; raises BadInput for a source it lacks."""
+        if self.source == TEACHER:
+            return frozenset()
+        return frozenset({_label(self.source, labels, "negative_rank")})
+
     def measure(self, rows: Rows) -> Column:
         """Return the profile of every row."""
         out = np.full(len(rows), np.nan)
@@ -134,7 +150,7 @@ class NegativeRank(_OnSelection):
 
     def _ranks(self, candidates: Candidates) -> np.ndarray:
         if self.source != TEACHER:
-            return candidates.rank[_label(self.source, candidates, "negative_rank")]
+            return candidates.rank[_label(self.source, candidates.rank, "negative_rank")]
         order = np.argsort(-np.nan_to_num(candidates.score, nan=-np.inf), kind="stable")
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(1, len(order) + 1)
@@ -151,6 +167,12 @@ class Removed(_OnSelection):
     """
 
     filter: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.filter is not None:
+            from ..selection import FILTERS
+
+            object.__setattr__(self, "filter", FILTERS.text(FILTERS.parse(self.filter)))
 
     @property
     def unit(self) -> str:

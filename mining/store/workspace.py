@@ -48,6 +48,16 @@ class Workspace:
 
     # ---- finding -------------------------------------------------------------------------------
 
+    def check_there(self) -> None:
+        """Raise BadInput where there is no such folder, so that nothing can be found in it."""
+        if not self.root.is_dir():
+            what = "this is no folder" if self.root.exists() else "there is no workspace here"
+            raise BadInput(
+                what,
+                where=self.root,
+                do="name the folder of one (--workspace DIR), or begin one: rankmill collect SPEC",
+            )
+
     def open(self, kind: str, fingerprint: str) -> Artifact:
         """Open a finished artifact; raises BadInput when it is not there."""
         return Artifact(self.folder(kind, fingerprint), self)
@@ -127,6 +137,10 @@ class Workspace:
             )
         return artifact
 
+    def knows(self, name: str) -> bool:
+        """Say whether `find` opens an artifact of this name."""
+        return name in self.names() or len(self._beginning_with(name, None)) == 1
+
     def alias(self, name: str, artifact: Artifact) -> None:
         """Let `name` stand for the artifact from now on."""
         if not _ALIAS.fullmatch(name):
@@ -138,20 +152,24 @@ class Workspace:
         files.write_bytes(path, canonical_json(entry), mode=0o644)
 
     def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Any]) -> Artifact:
-        if _FINGERPRINT.fullmatch(name):
-            manifests = sorted(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
-            if len(manifests) == 1:
-                return Artifact(manifests[0].parent, self)
-            if manifests:
-                raise BadInput(
-                    f"{len(manifests)} artifacts begin with {name}", do="give more digits"
-                )
+        self.check_there()
+        manifests = self._beginning_with(name, kind)
+        if len(manifests) == 1:
+            return Artifact(manifests[0].parent, self)
+        if manifests:
+            raise BadInput(f"{len(manifests)} artifacts begin with {name}", do="give more digits")
         wanted = [n for n, (k, _) in known.items() if kind in (None, k)]
         raise BadInput(
             f"there is no {kind or 'artifact'} called {name!r}",
             where=self.root,
             do=names.nearest(name, wanted),
         )
+
+    def _beginning_with(self, name: str, kind: str | None) -> list[Path]:
+        """Return the manifests of the finished artifacts whose fingerprint begins with `name`."""
+        if not _FINGERPRINT.fullmatch(name):
+            return []
+        return sorted(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
 
     # ---- building ------------------------------------------------------------------------------
 

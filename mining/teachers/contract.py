@@ -2,7 +2,7 @@
 
 What a teacher declares is its kind and its range; what arrives, computed here or handed in, is
 surveyed part by part, so that the counts stand in the manifest. `told` says them in words, for the
-import that made them and for whoever looks at them later. Non-finite scores are no matter of this
+import that made them and for those who look at them later. Non-finite scores are no matter of this
 module: their queries are quarantined before.
 """
 
@@ -13,6 +13,7 @@ import warnings
 
 import numpy as np
 
+from ...native.agreement import positives_won
 from ..errors import BadInput
 from ..score_kinds import RANK
 from ..store import Artifact
@@ -60,16 +61,10 @@ def survey(
     if len(starts):
         least, most = (of.reduceat(scores, starts) for of in (np.minimum, np.maximum))
         counts[CONSTANT] = int(((least == most) & several).sum())
-    won = lost = 0
     if positive is not None:
-        for low, high in zip(offsets[:-1], offsets[1:], strict=True):
-            values, mine = scores[low:high], positive[low:high]
-            if high - low > 1 and mine.any():
-                others = np.sort(values[~mine])
-                below = np.searchsorted(others, values[mine], side="left")
-                above = len(others) - np.searchsorted(others, values[mine], side="right")
-                won, lost = won + int(below.sum()), lost + int(above.sum())
-    counts |= {"positives_won": won, "positives_lost": lost}
+        pairs = np.zeros(2, np.int64)
+        positives_won(scores, np.asarray(offsets, np.int64), positive, pairs)
+        counts |= {"positives_won": int(pairs[0]), "positives_lost": int(pairs[1])}
     return {name: count for name, count in counts.items() if count}
 
 

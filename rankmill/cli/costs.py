@@ -75,6 +75,7 @@ def cost(
     if to is not None:
         check_place(to)
     with session(workspace, json=json) as here:
+        here.workspace.check_there()
         wanted = [here.workspace.find(n) for n in names or []] or list(here.workspace.artifacts())
         graph = graph_of(wanted)
         due = bill((node.cost for node in graph.nodes.values()), declared)

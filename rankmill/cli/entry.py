@@ -17,7 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -70,10 +70,30 @@ def app_of(only: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
     )
+    app.callback()(_before_the_command)
     for name, (panel, help, make) in _commands().items():
         command = make() if only in (None, name) else _named(name, help)
         app.command(name, rich_help_panel=panel, cls=_OnceEach)(command)
     return app
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        import rankmill
+
+        typer.echo(f"rankmill {rankmill.__version__}")
+        raise typer.Exit(0)
+
+
+def _before_the_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 class _OnceEach(TyperCommand):

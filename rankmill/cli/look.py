@@ -87,6 +87,7 @@ def verify(
     from rankmill.mining.errors import Corrupt
 
     with session(workspace, json=json) as here:
+        here.workspace.check_there()
         wanted = _with_inputs(here.workspace.find(n) for n in names or [])
         checked, broken = [], []
         for artifact in wanted or here.workspace.artifacts():
@@ -145,6 +146,7 @@ def list_(
     Example: rankmill list groups
     """
     with session(workspace, json=json) as here:
+        here.workspace.check_there()
         aliases: dict[str, list[str]] = {}
         for name, (_, fingerprint) in here.workspace.names().items():
             aliases.setdefault(fingerprint, []).append(name)

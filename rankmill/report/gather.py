@@ -219,7 +219,7 @@ def _notes(outcome: Outcome) -> list[str]:
         f"was there, or the pairs of samplers, on one domain. {_seeds_said(outcome)}",
         "The best student is named by the same queries that judge it.",
         "Peak memory is the most that the process held while a stage ran, what earlier stages left "
-        "in it included. Compiling kernels and importing packages fall to whoever is first, and "
+        "in it included. Compiling kernels and importing packages fall to the first user, and "
         "are a column of their own; so is the overhead of planning and publishing.",
     ]
     if recipe.trains:

@@ -18,16 +18,18 @@ from rankmill.study.blends import is_blend
 from rankmill.study.recipe import Recipe, with_labels
 from rankmill.study.results import RESERVED
 
+Known = Callable[[str], bool]
+"""known(name) says whether the workspace has an artifact of a name: sources may be made of its
+runs, blends of its groups, and scores stored there are a source and a teacher."""
 
-def check_recipe(recipe: Recipe, known: Callable[[str], bool] = lambda name: False) -> None:
-    """Raise UsageError for the first thing in a recipe that cannot work.
 
-    `known` says whether the workspace has an artifact of a name: sources may be made of its runs,
-    blends of its groups.
-    """
+def check_recipe(recipe: Recipe, known: Known = lambda name: False) -> None:
+    """Raise UsageError for the first thing in a recipe that cannot work."""
     _check_names(recipe)
+    _check_collections(recipe)
     labels = _check_sources(recipe, known)
-    _check_teacher(recipe)
+    with _at(recipe, "teacher"):
+        _check_teacher(recipe.teacher, known)
     _check_groups(recipe, labels)
     _check_blends(recipe, labels, known)
     _check_statistics(recipe, labels)
@@ -108,7 +110,23 @@ def _ends_of_aliases(recipe: Recipe) -> Iterator[str]:
             yield from (f"{trained}-student{seed}" for seed in ("", *seeds[1:]))
 
 
-def _check_sources(recipe: Recipe, known_run: Callable[[str], bool]) -> dict[str, str]:
+def _check_collections(recipe: Recipe) -> None:
+    """Check how collections are read; whether they are there, the first stage says."""
+    from rankmill.mining.collection import check_reading
+
+    specs = {"collection": recipe.collection}
+    for name, domain in recipe.domains.items():
+        if domain.collection is not None:
+            specs[f"evaluate.domains.{name}.collection"] = domain.collection
+    for key, spec in specs.items():
+        with _at(recipe, key):
+            check_reading(spec)
+    with _at(recipe, "collect"):
+        told = recipe.options["collect"]
+        check_reading(recipe.collection, title=told["title"], on=told["on"])
+
+
+def _check_sources(recipe: Recipe, known: Known) -> dict[str, str]:
     """Check the sources; return the text of each, which stands for its label until it is mined."""
     from rankmill.mining.sources import SOURCES
 
@@ -116,7 +134,7 @@ def _check_sources(recipe: Recipe, known_run: Callable[[str], bool]) -> dict[str
     for name in recipe.sources:
         with _at(recipe, f"mine.sources.{name}"):
             text = recipe.source(name)
-            _check_source(SOURCES, text, recipe, known_run)
+            _check_source(SOURCES, text, recipe, known)
             labels[name] = str(SOURCES.parse(text))
             same = [other for other, label in labels.items() if label == labels[name]]
             if len(same) > 1:
@@ -126,43 +144,55 @@ def _check_sources(recipe: Recipe, known_run: Callable[[str], bool]) -> dict[str
     return labels
 
 
-def _check_source(
-    family: names.Family, text: str, recipe: Recipe, known_run: Callable[[str], bool]
-) -> None:
+def _check_source(family: names.Family, text: str, recipe: Recipe, known: Known) -> None:
     value = family.parse(text)
+    _check_stored(value, known)
     parts = getattr(value, "of", None) or ()
     for part in (parts,) if isinstance(parts, str) else parts:
         word = str(part)
         if "(" in word or word in family.names():
-            _check_source(family, word, recipe, known_run)
-        elif not known_run(word):
+            _check_source(family, word, recipe, known)
+        elif not known(word):
             raise UsageError(
                 f"{word!r} is no source of the recipe, no source by itself, and no run",
                 do=names.nearest(word, [*recipe.sources, *family.names()]),
             )
     if teacher := getattr(value, "teacher", None):
-        _parse_teacher(str(teacher))
+        _check_teacher(str(teacher), known)
 
 
-def _parse_teacher(text: str) -> None:
+def _check_stored(value: Any, known: Known) -> None:
+    """Refuse stored scores, a source or a teacher, that the workspace does not have."""
+    if value.canonical_name == "stored" and not known(value.scores):
+        raise UsageError(
+            f"{value.scores!r} is nothing in the workspace",
+            do="name scores that are there: `rankmill list scores` shows them",
+        )
+
+
+def _check_teacher(text: str, known: Known) -> None:
     from rankmill.mining.teachers import TEACHERS
 
+    if not text.strip():
+        raise UsageError("no teacher is named", do="write cross_encoder(model=PATH), say")
     parsed = names.parse(text) if not Path(text).exists() else text
     if isinstance(parsed, names.Call):
         value = TEACHERS.parse(parsed)
+        _check_stored(value, known)
         for member in getattr(value, "of", None) or ():
-            _parse_teacher(str(member))
-    elif isinstance(parsed, str) and parsed in TEACHERS.names():
+            _check_teacher(str(member), known)
+    elif isinstance(parsed, str) and _is_name(parsed):
         TEACHERS.parse(parsed)  # says which parameter it needs
 
 
-def _check_teacher(recipe: Recipe) -> None:
-    with _at(recipe, "teacher"):
-        _parse_teacher(recipe.teacher)
+def _is_name(text: str) -> bool:
+    """Say whether a text is the bare name of a kind of model, and no folder of that name."""
+    from rankmill.mining.teachers import TEACHERS
+
+    return text in TEACHERS.names() and not Path(text).exists()
 
 
 def _check_groups(recipe: Recipe, labels: dict[str, str]) -> None:
-    from rankmill.mining.derive import CUTS
     from rankmill.mining.selection import FILTERS, STRATEGIES
 
     columns = list(labels.values())
@@ -179,14 +209,42 @@ def _check_groups(recipe: Recipe, labels: dict[str, str]) -> None:
     for text in recipe.option("groups", "filters"):
         with _at(recipe, "groups.filters"):
             FILTERS.parse(with_labels(text, FILTERS, labels)).reads(columns)
-    if recipe.cut is not None:
-        with _at(recipe, "groups.cut"):
-            CUTS.parse(recipe.cut)
+    with _at(recipe, "groups.cut"):
+        _check_cut(recipe, labels)
     with _at(recipe, "groups.encoder"):
         _check_encoder(recipe.option("groups", "encoder"))
 
 
-def _check_blends(recipe: Recipe, labels: dict[str, str], known: Callable[[str], bool]) -> None:
+def _check_cut(recipe: Recipe, labels: dict[str, str]) -> None:
+    """Refuse a cut by a statistic that the recipe does not measure."""
+    from rankmill.mining.derive import CUTS
+
+    if recipe.cut is None:
+        return
+    measured = _measured(recipe, labels)
+    for column in CUTS.parse(recipe.cut).reads():
+        if column not in measured:
+            raise UsageError(
+                f"{column} is not measured",
+                do=f"add it to statistics.statistics; {names.nearest(column, measured)}",
+            )
+
+
+def _measured(recipe: Recipe, labels: dict[str, str]) -> list[str]:
+    """Return the columns of the recipe's statistics: those named, or all that any kind of score
+    has by default."""
+    from rankmill.mining.statistics import STATISTICS, default_statistics
+    from rankmill.mining.teachers.contract import RANGES
+
+    named = recipe.option("statistics", "statistics")
+    if named is not None:
+        return [str(STATISTICS.parse(with_labels(text, STATISTICS, labels))) for text in named]
+    seen = recipe.option("statistics", "encoder") is not None
+    kinds = (default_statistics(kind, vectors=seen, query_vectors=seen) for kind in RANGES)
+    return list(dict.fromkeys(text for texts in kinds for text in texts))
+
+
+def _check_blends(recipe: Recipe, labels: dict[str, str], known: Known) -> None:
     """Check that blends are of samplers that draw different groups, or of the workspace's."""
     from rankmill.mining.selection import STRATEGIES
 
@@ -237,7 +295,7 @@ def encoder_of(recipe: Recipe) -> str | None:
 def _check_encoder(text: str | None) -> None:
     from rankmill.mining.teachers import TEACHERS
 
-    if text is not None and "(" in text:
+    if text is not None and ("(" in text or _is_name(text)):
         value = TEACHERS.parse(text)
         if value.canonical_name != "bi_encoder":
             raise UsageError(
@@ -246,14 +304,24 @@ def _check_encoder(text: str | None) -> None:
 
 
 def _check_statistics(recipe: Recipe, labels: dict[str, str]) -> None:
+    from rankmill.mining.selection import FILTERS
     from rankmill.mining.statistics import STATISTICS
 
     encoder = recipe.option("statistics", "encoder")
+    told = recipe.option("groups", "filters")
+    filters = [str(FILTERS.parse(with_labels(text, FILTERS, labels))) for text in told]
     for text in recipe.option("statistics", "statistics") or ():
         with _at(recipe, "statistics.statistics"):
             value = STATISTICS.parse(with_labels(text, STATISTICS, labels))
             if value.needs & {"vectors", "query_vectors"} and encoder is None:
                 raise UsageError(f"{value} needs vectors", do="name statistics.encoder")
+            if hasattr(value, "reads"):
+                value.reads(list(labels.values()))
+            if value.canonical_name == "removed" and value.filter not in (None, *filters):
+                raise UsageError(
+                    f"{value.filter} is no filter of the recipe",
+                    do=names.nearest(value.filter, filters),
+                )
     with _at(recipe, "statistics.encoder"):
         _check_encoder(encoder)
 
@@ -283,12 +351,14 @@ def _check_training(recipe: Recipe) -> None:
             Settings(seed=seed)
 
 
-def _check_evaluation(recipe: Recipe, known_run: Callable[[str], bool]) -> None:
+def _check_evaluation(recipe: Recipe, known: Known) -> None:
     from rankmill.mining.sources import SOURCES
     from rankmill.training.measures import parse_measures
     from rankmill.training.pair_risk import PairRisk
 
     with _at(recipe, "evaluate.measures"):
+        if not recipe.option("evaluate", "measures").split():
+            raise UsageError("evaluate.measures names no measure", do="write nDCG@10, say")
         first = parse_measures(recipe.measured)[0]
         if isinstance(first, PairRisk):
             raise UsageError(
@@ -297,7 +367,7 @@ def _check_evaluation(recipe: Recipe, known_run: Callable[[str], bool]) -> None:
             )
     for domain in recipe.domains:
         with _at(recipe, f"first stage of evaluate.domains.{domain}"):
-            _check_source(SOURCES, recipe.first_stage_of(domain), recipe, known_run)
+            _check_source(SOURCES, recipe.first_stage_of(domain), recipe, known)
     with _at(recipe, "evaluate.compute"):
         from rankmill.mining.models.precision import CHOICES
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rankmill.training.comparison import Comparison
 
 FIRST = ("compile_s", "start_s")
-"""Lines that whoever comes first pays for all: compiling kernels, importing packages."""
+"""Lines that the first user pays for all: compiling kernels, importing packages."""
 SECONDS = ("cpu_s", *FIRST, "overhead_s", "gpu_s")
 """The lines of a ledger that add up to what was spent; elapsed time is none of them."""
 _JOULES = ("cpu_joules", "gpu_joules")

@@ -13,9 +13,10 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
 from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.study.recipe import BM25_SOURCE, Recipe
+from rankmill.study.recipe import Recipe
 from rankmill.study.results import (
     BM25,
+    BM25_SOURCE,
     FIRST_STAGE,
     REFERENCES,
     START,

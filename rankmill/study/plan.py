@@ -36,7 +36,7 @@ def plan_of(recipe: Recipe, workspace: Workspace) -> list[Step]:
 
     Data is looked at only where the workspace holds a collection of the recipe's name.
     """
-    check_recipe(recipe, lambda name: name in workspace.names())
+    check_recipe(recipe, workspace.knows)
     steps = [Step(stage, name) for stage, name in _stages(recipe)]
     there = _there(recipe, workspace) if recipe.name in workspace.names() else {}
     return [Step(s.stage, s.name, there.get((s.stage, s.name))) for s in steps]

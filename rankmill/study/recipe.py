@@ -22,9 +22,9 @@ from rankmill.mining.errors import UsageError
 from rankmill.mining.options import Field, count_of, options_of
 from rankmill.stages import REQUESTS
 from rankmill.study.blends import BLENDS, SamplerBlend, is_blend
+from rankmill.study.results import BM25_SOURCE
 from rankmill.study.toml_files import read_toml, tables_in
 
-BM25_SOURCE = "bm25(k1=0.9,b=0.4)"
 STUDY = "study"  # the section of a recipe that says what is varied: rankmill/study/grid
 REQUIRED: Any = object()
 
@@ -394,7 +394,7 @@ def own_of(
                 where=where,
                 do=known.help,
             )
-        if known.kind is dict and known.default is REQUIRED and not value:
+        if known.kind in (dict, list) and not value and key not in ("domains", "settings"):
             raise UsageError(f"recipe key {full!r} is empty", where=where, do=known.help)
         if known.kind is dict and key not in ("domains", "settings"):
             _texts(full, value, where)

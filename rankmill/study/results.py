@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from rankmill.study.recipe import BM25_SOURCE
-
 if TYPE_CHECKING:
     from rankmill.mining.collection import Collection
     from rankmill.mining.store import Artifact
 
 __all__ = ["BM25_SOURCE", "Judged", "Results", "System", "Trained"]
 
+BM25_SOURCE = "bm25(k1=0.9,b=0.4)"
 Role = Literal["first stage", "BM25", "teacher", "untrained start", "student"]
 FIRST_STAGE: Role = "first stage"
 BM25: Role = "BM25"

@@ -44,7 +44,7 @@ class Pipeline:
 
     def run(self) -> Results:
         """Do, or find, every stage; the order is that of the data way."""
-        check_recipe(self.recipe, lambda name: name in self.workspace.names())
+        check_recipe(self.recipe, self.workspace.knows)
         results = Results(self.collect())
         for name in self.recipe.sources:
             results.runs[name] = self.mine(results, name)

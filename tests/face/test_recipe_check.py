@@ -68,6 +68,35 @@ BAD = [  # key, value, what is said
     ("groups.cut", "keep_bellow(q=0.5)", "did you mean keep_below"),
     ("statistics.statistics", ["pair_entrpy"], "did you mean pair_entropy"),
     ("statistics.encoder", "cross_encoder(model=x)", "is no encoder"),
+    ("statistics.encoder", "bi_encoder", "bi_encoder needs model"),
+    ("groups.encoder", "bi_encoder", "bi_encoder needs model"),
+    ("statistics.statistics", ["found_by(bm52)"], "the pool has no source 'bm52'"),
+    ("statistics.statistics", ["overlap(bm25,bm52)"], "the pool has no source 'bm52'"),
+    ("statistics.statistics", ["negative_rank(source=taecher)"], "has no source 'taecher'"),
+    ("statistics.statistics", ["removed(filter=margn(gap=1))"], "did you mean margin"),
+    ("statistics.statistics", ["removed(filter=margin(gap=1))"], "is no filter of the recipe"),
+    ("teacher", " ", "no teacher is named"),
+    ("groups.cut", "keep_below(of=list_entropy(T=1),q=0.5)", "list_entropy(T=1) is not measured"),
+    ("groups.cut", "where('\"tiess\" = 0')", "tiess is not measured"),
+    (
+        "groups.cut",
+        "cell(near=0,sure=0,locality=radius(of=max))",
+        "of=max,to=positive) is not measured",
+    ),
+    ("mine.sources.bm25", "stored(scores=nowhere)", "'nowhere' is nothing in the workspace"),
+    ("teacher", "stored(nowhere)", "'nowhere' is nothing in the workspace"),
+    ("teacher", "ensemble(of=[cross_encoder(model=a),stored(nowhere)])", "'nowhere' is nothing"),
+    ("evaluate.first_stage", "stored(nowhere)", "'nowhere' is nothing in the workspace"),
+    ("collection", "bier:nowhere", "did you mean beir"),
+    ("collection", "nowhere", "does not say how to read the collection"),
+    ("collection", "beir:", "names nothing to read"),
+    ("evaluate.domains", {"other": {"collection": "bier:x"}}, "did you mean beir"),
+    ("collect.title", "titel", "did you mean title"),
+    ("collect.on", ["dangling_qrle=drop"], "did you mean dangling_qrel"),
+    ("collect.on", ["dangling_qrel=dorp"], "did you mean drop"),
+    ("train.losses", {}, "'train.losses' is empty"),
+    ("train.seeds", [], "'train.seeds' is empty"),
+    ("evaluate.measures", "", "names no measure"),
     ("train.student", "bi_encodr(model=x)", "did you mean bi_encoder"),
     ("train.loss", "kll", "did you mean kl"),
     ("train.losses", {"a": "kl", "b": "margin_mes"}, "did you mean margin_mse"),
@@ -127,6 +156,18 @@ def test_what_can_work_is_let_through() -> None:
     check_recipe(builtin("demo"))
     with_run = recipe_with("mine.sources.fusion", "rrf(of=[bm25,their-run])")
     check_recipe(with_run, lambda name: name == "their-run")
+    for key in ("teacher", "mine.sources.theirs", "evaluate.first_stage"):
+        check_recipe(recipe_with(key, "stored(scores=theirs)"), lambda name: name == "theirs")
+    check_recipe(recipe_with("statistics.statistics", ["negative_rank", "overlap(bm25,near)"]))
+    own = "removed(filter=rank_window(source=bm25,last=50))"
+    check_recipe(recipe_with("statistics.statistics", ["removed", own]))
+    check_recipe(recipe_with("train.settings", {}))
+    for cut in (
+        "keep_below(of=pair_entropy,q=0.5)",
+        "where('\"pair_entropy(T=1)\" < 1')",
+        "cell(near=0,sure=0)",
+    ):
+        check_recipe(recipe_with("groups.cut", cut))
 
 
 def test_settings_are_read_in_either_table() -> None:

@@ -174,13 +174,6 @@ def test_a_verb_documents_its_options() -> None:
     )
 
 
-def test_help_loads_no_heavy_package() -> None:
-    heavy = ("numpy", "pyarrow", "torch", "numba", "polars", "ray", "scipy")
-    code = f"import sys, rankmill.cli; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 @pytest.mark.parametrize(
     ("verb", "given", "message"),
     [

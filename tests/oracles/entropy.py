@@ -122,3 +122,15 @@ def all_pair_columns(scores, positive, T: float = 1.0) -> dict[str, float]:
     return {  # numpy sums in pairs: 20 roundings for a million terms
         name: float(part.mean()) if len(part) else math.nan for name, part in parts.items()
     }
+
+
+def positives_won(scores, offsets, positive) -> list[int]:
+    """Count the pairs of a row, a positive and another document, that the positive wins, loses."""
+    won = lost = 0
+    for low, high in zip(offsets[:-1], offsets[1:], strict=True):
+        for mine in range(low, high):
+            for other in range(low, high):
+                if positive[mine] and not positive[other]:
+                    won += bool(scores[mine] > scores[other])
+                    lost += bool(scores[mine] < scores[other])
+    return [won, lost]

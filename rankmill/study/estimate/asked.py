@@ -66,11 +66,10 @@ def study_from(tables: Mapping[str, Any], where: str) -> Study:
 
 def check(study: Study, workspace: Workspace) -> None:
     """Raise UsageError for what `rankmill check` refuses."""
-    names = set(workspace.names())
     if all(variant.recipe.trains for variant in study.variants):
-        check_study(study, lambda name: name in names)
+        check_study(study, workspace.knows)
     for variant in study.variants:
-        check_recipe(variant.recipe, lambda name: name in names)
+        check_recipe(variant.recipe, workspace.knows)
 
 
 def requests(study: Study, tracks: Sequence[Track]) -> list[Asked]:

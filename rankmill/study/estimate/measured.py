@@ -141,5 +141,5 @@ def lines_of(made: Iterable[Made]) -> dict[str, float]:
 
 
 def first_use_of(cost: Mapping[str, Any]) -> float:
-    """Return the seconds of a ledger that whoever comes first pays for all."""
+    """Return the seconds of a ledger that the first user pays for all."""
     return sum(float(cost.get(line) or 0) for line in ("compile_s", "start_s"))

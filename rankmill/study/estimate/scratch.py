@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from rankmill.mining.errors import BadInput
 from rankmill.mining.store import Artifact, Stage, Workspace, files
 from rankmill.mining.store.execution import Executor
+from rankmill.mining.store.scratch import own_folder
 from rankmill.mining.store.workspace import fingerprint_of
 
 WHOLE, CORPUS, QUERIES = "whole", "corpus", "queries"
@@ -115,19 +115,18 @@ class Scratch(Recording):
 def scratch_beside(workspace: Workspace, place: Path | None = None) -> Iterator[Scratch]:
     """Open a scratch workspace beside a workspace, on the same disk, or in the folder `place`.
 
-    It is removed at the end, however that comes. Raises BadInput where no folder can be made.
+    It is removed at the end; after a kill, by the next one of this workspace. Raises BadInput where
+    no folder can be made.
     """
     above = workspace.root.parent if place is None else Path(place).absolute()
-    root = above / f".{workspace.root.name}-estimate-{os.getpid()}"
+    noun = f".{workspace.root.name}-estimate"
     try:
-        files.check_folder_place(root)
+        files.check_folder_place(above / noun, empty=False)
     except BadInput as error:
         raise BadInput(
             f"no sample can be measured here: {error.what}",
             where=error.where,
             do="name a folder that can be written to, on the disk of the workspace: --scratch DIR",
         ) from error
-    try:
-        yield Scratch(files.make_folder(root), workspace)
-    finally:
-        files.remove_tree(root)
+    with own_folder(above, noun) as root:
+        yield Scratch(root, workspace)

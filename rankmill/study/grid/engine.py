@@ -45,7 +45,7 @@ class Engine:
 
     def run(self) -> None:
         """Do, or find, everything; raises UsageError for budgets that cells do not meet."""
-        check_study(self.study, lambda name: name in self.workspace.names())
+        check_study(self.study, self.workspace.knows)
         self.found = self.workspace.fingerprints()
         for track in self.tracks:  # all of them before the first is mined
             track.open()

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rankmill.study import words
 from rankmill.study.gains import Spent, seconds_of, spent_along
-from rankmill.study.grid.answer.answer import ROLES, Answer
+from rankmill.study.grid.answer.answer import Answer
 from rankmill.study.grid.answer.frames import (
     AGAINST,
     charged_columns,
@@ -21,12 +20,12 @@ from rankmill.study.grid.answer.frames import (
     worth_frame,
 )
 from rankmill.study.grid.answer.theory import Predicted, predicted_of
-from rankmill.study.grid.budgets import met, unequal
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import LOSS, SAMPLER, Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
+from rankmill.study.grid.told import lines_of, notes_of, plain_of, why_stopped
 from rankmill.study.results import START
 from rankmill.training.comparison import Comparison
 from rankmill.training.evaluation import Evaluation
@@ -280,157 +279,20 @@ class StudyOutcome:
 
     def why(self, cell: Cell) -> str:
         """Say on what evidence a cell was stopped."""
-        one = self.engine.stopped[cell.number]
-        d = one.difference
-        return (
-            f"{one.measure} on {one.domain} {d.mean:+.4f} ({words.between(d, '+')} {d.scope}) "
-            f"against {self.study.cells[one.best].name}: below {-one.margin:g}"
-        )
+        return why_stopped(self.engine, cell)
 
     @cached_property
     def notes(self) -> list[str]:
         """What a reader must know of the numbers."""
-        seeds = len(self.study.seeds)
-        said = []
-        if seeds < 2:
-            said.append(f"Intervals are over queries only; {words.ONE_SEED}.")
-        for line in (
-            *unequal(self.study.cells, self.engine.seen),
-            *met(self.study, self.engine.seen),
-        ):
-            said.append(line[0].upper() + line[1:] + ".")
-        if self.engine.stopped:
-            count = f"{len(self.engine.stopped)} of {len(self.study.cells)} cells"
-            said.append(
-                f"{count} were stopped early on a development split; their rows rest on fewer "
-                "seeds, and intervals on that split do not know that it chose."
-            )
-        for one in self.effects:
-            if one.reason is not None:
-                said.append(f"No effects of factors on {one.domain}: {one.reason}.")
-        said.append(
-            "The best cell of a domain is named by the queries that judge it: its own mean "
-            "flatters it, and p-values against it are after Holm over all pairs of a domain's "
-            "cells. Those against the start and BM25 are after Holm over all of its cells."
-        )
-        return [*said, *self._limits()]
-
-    def _limits(self) -> Iterator[str]:
-        """Say what nothing of this study shows."""
-        if len(self.panels) > 1:
-            yield f"Nothing is adjusted over the {len(self.panels)} evaluation sets."
-        recipes = [track.recipe for track in self.engine.tracks]
-        fixed = {
-            "teacher": {recipe.teacher for recipe in recipes},
-            "training collection": {recipe.collection for recipe in recipes},
-        }
-        single = [f"one {what}" for what, values in fixed.items() if len(values) == 1]
-        if single:
-            yield f"All cells have {' and '.join(single)}: nothing is shown of others."
+        return list(notes_of(self))
 
     def lines(self) -> Iterator[str]:
         """Yield what the command prints: the answer, cells by domain, cheapest first, the notes."""
-        yield from self.answer.sentences()
-        for panel in self.panels:
-            yield f"{panel.title} ({panel.kind}), {self.study.measures[0]}, cheapest first:"
-            mine = [g for g in self.gains if g.domain == panel.domain and g.cell in panel.cells]
-            wide = max(len(g.cell.name) for g in mine)
-            for gain in mine:
-                values = panel.values(gain.cell, self.study.measures[0])
-                found, front = t_interval(values), ", on the front" if gain.front else ""
-                yield (
-                    f"  {gain.cell.name:<{wide}}  {found.mean:.4f} ({words.between(found)})  "
-                    f"over start {words.signed(gain.gained)}  "
-                    f"{words.duration(gain.spent.seconds)}  {gain.verdict}{front}"
-                )
-        for one in self.effects:
-            others = ", ".join(f"{k} {v}" for k, v in one.others.items())
-            for effect in one.effects:
-                d = effect.difference
-                yield (
-                    f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
-                    f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
-                )
-        for number, stopped in self.engine.stopped.items():
-            cell = self.study.cells[number]
-            yield f"stopped after {stopped.after} seeds: {cell.name}; {self.why(cell)}"
-        yield from self._rates()
-        for note in [*self.answer.caveats, *self.notes]:
-            yield f"note: {note}"
-
-    def _rates(self) -> Iterator[str]:
-        """Yield gain per unit of cost, the cells of the frontier that decides."""
-        for panel in self.panels:
-            for one in (one for one in self.answer.shown(panel) if one.front):
-                yield (
-                    f"{panel.title}, frontier: {one.cell.name}, {one.unit.said(one.cost)}: "
-                    f"{one.rate.mean:+.4g} {self.study.measures[0]} per {one.unit.name} over "
-                    f"{ROLES[one.role]} ({words.between(one.rate, '+')}), {one.verdict}"
-                )
+        return lines_of(self)
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
-        return {
-            "study": self.study.name,
-            "seeds": list(self.study.seeds),
-            "answer": self.answer.as_json(),
-            "worth": self.worth.to_dicts(),
-            "steps": self.steps.to_dicts(),
-            "charges": self.charges.to_dicts(),
-            "predicted": [one.as_json() for one in self.predicted],
-            "cells": self.cells.to_dicts(),
-            "gains": [
-                {
-                    "cell": g.cell.name,
-                    **g.cell.levels,
-                    "domain": g.domain,
-                    "seconds": g.spent.seconds,
-                    "pairs": g.spent.pairs,
-                    "gain": words.plain(g.gained),
-                    "below_best": None if g.below is None else words.plain(g.below),
-                    "verdict": g.verdict,
-                    "per_hour": g.per_hour,
-                    "front": g.front,
-                }
-                for g in self.gains
-            ],
-            "effects": [
-                {
-                    "domain": one.domain,
-                    **one.others,
-                    "reason": one.reason,
-                    "effects": [
-                        {
-                            "factor": e.factor,
-                            "step": e.step,
-                            "interaction": e.interaction,
-                            "effect": e.difference.mean,
-                            **words.bounds(e.difference),
-                            "p": e.p,
-                            "p_holm": e.p_adjusted,
-                        }
-                        for e in one.effects
-                    ],
-                }
-                for one in self.effects
-            ],
-            "stopped": [self._stopped(number) for number in self.engine.stopped],
-            "notes": self.notes,
-        }
-
-    def _stopped(self, number: int) -> dict[str, Any]:
-        """Return what stopped a cell, as plain values."""
-        one = self.engine.stopped[number]
-        return {
-            "cell": self.study.cells[number].name,
-            "after_seeds": one.after,
-            "best": self.study.cells[one.best].name,
-            "domain": one.domain,
-            "measure": one.measure,
-            "difference": one.difference.mean,
-            **words.bounds(one.difference),
-            "margin": one.margin,
-        }
+        return plain_of(self)
 
 
 _NOT_COMPARED: dict[str, float | None] = {

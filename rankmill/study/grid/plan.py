@@ -138,7 +138,7 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
 
     Data is looked at only where the workspace holds a collection.
     """
-    check_study(study, lambda name: name in workspace.names())
+    check_study(study, workspace.knows)
     looks = next(iter(workspace.artifacts("collection")), None) is not None
     steps: dict[str, Step] = {}
     cells: dict[str, set[int]] = {}

@@ -21,8 +21,9 @@ from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.errors import Locked
 from rankmill.mining.models.precision import device
 from rankmill.mining.processors import processors
-from rankmill.mining.store import Output, Shard, Stage, Workspace, files
+from rankmill.mining.store import Output, Shard, Stage, Workspace
 from rankmill.mining.store.execution import Job, Report
+from rankmill.mining.store.scratch import own_folder
 from rankmill.study.grid.design import Cell, Study, study_of
 from rankmill.study.grid.steps import Track
 from rankmill.study.run import Opened
@@ -36,7 +37,6 @@ def train_side_by_side(
 ) -> None:
     """Train and judge the students of one seed, several at a time; the cells are a plan's order."""
     shards = [Shard(number, number, number + 1) for number in range(len(cells))]
-    folder = files.make_folder(workspace.root / "tmp" / f"study-{os.getpid()}-{place}")
     on_gpu = device().type == "cuda"
     stage = Stage(
         kind="cell",
@@ -64,10 +64,8 @@ def train_side_by_side(
             f"{executor.workers} students at a time, {processors()} threads each: "
             "train.threads = 1 lets each have a processor of its own, and is another student"
         )
-    try:
+    with own_folder(workspace.root / "tmp", "study") as folder:
         executor.execute(Job(stage, shards, 0, folder, folder), _nothing)
-    finally:
-        files.remove_tree(folder)
 
 
 def _nothing(report: Report) -> None:

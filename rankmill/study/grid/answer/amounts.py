@@ -31,7 +31,7 @@ def overhead_of(cost: Mapping[str, Any]) -> dict[str, float]:
 
 
 def first_of(cost: Mapping[str, Any]) -> dict[str, float]:
-    """Return the lines of compiling and importing, which whoever comes first pays for all."""
+    """Return the lines of compiling and importing, which the first user pays for all."""
     return _parts(cost)[2]
 
 

@@ -1,7 +1,7 @@
 """What every cell of a study costs: alone, and its part of what the study cost.
 
 *Alone* is what one student would have cost had its cell been the only one: found work counts as if
-it had been made; compiling, importing and overhead are left out, for they fall to whoever is first.
+it had been made; compiling, importing and overhead are left out, for they fall to the first user.
 *Charged* is the cell's part of all that was spent, every artifact once: shared work is split among
 those whose way leads through it (teacher scores by the pairs that each needs), what nobody's way
 leads through among the cells of its recipe, compiling and importing among all. The parts add up to

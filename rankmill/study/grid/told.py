@@ -1,0 +1,172 @@
+"""What a study has found, in words for the terminal and the report, and as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rankmill.study import words
+from rankmill.study.grid.answer.answer import ROLES
+from rankmill.study.grid.budgets import met, unequal
+from rankmill.training.significance import t_interval
+
+if TYPE_CHECKING:
+    from rankmill.study.grid.design import Cell
+    from rankmill.study.grid.engine import Engine
+    from rankmill.study.grid.outcome import StudyOutcome
+
+
+def lines_of(outcome: StudyOutcome) -> Iterator[str]:
+    """Yield what the command prints: the answer, cells by domain, cheapest first, the notes."""
+    yield from outcome.answer.sentences()
+    for panel in outcome.panels:
+        yield f"{panel.title} ({panel.kind}), {outcome.study.measures[0]}, cheapest first:"
+        mine = [g for g in outcome.gains if g.domain == panel.domain and g.cell in panel.cells]
+        wide = max(len(g.cell.name) for g in mine)
+        for gain in mine:
+            values = panel.values(gain.cell, outcome.study.measures[0])
+            found, front = t_interval(values), ", on the front" if gain.front else ""
+            yield (
+                f"  {gain.cell.name:<{wide}}  {found.mean:.4f} ({words.between(found)})  "
+                f"over start {words.signed(gain.gained)}  "
+                f"{words.duration(gain.spent.seconds)}  {gain.verdict}{front}"
+            )
+    for one in outcome.effects:
+        others = ", ".join(f"{k} {v}" for k, v in one.others.items())
+        for effect in one.effects:
+            d = effect.difference
+            yield (
+                f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
+                f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
+            )
+    for number, stopped in outcome.engine.stopped.items():
+        cell = outcome.study.cells[number]
+        yield f"stopped after {stopped.after} seeds: {cell.name}; {outcome.why(cell)}"
+    yield from _rates(outcome)
+    for note in [*outcome.answer.caveats, *outcome.notes]:
+        yield f"note: {note}"
+
+
+def _rates(outcome: StudyOutcome) -> Iterator[str]:
+    """Yield gain per unit of cost, the cells of the frontier that decides."""
+    for panel in outcome.panels:
+        for one in (one for one in outcome.answer.shown(panel) if one.front):
+            yield (
+                f"{panel.title}, frontier: {one.cell.name}, {one.unit.said(one.cost)}: "
+                f"{one.rate.mean:+.4g} {outcome.study.measures[0]} per {one.unit.name} over "
+                f"{ROLES[one.role]} ({words.between(one.rate, '+')}), {one.verdict}"
+            )
+
+
+def why_stopped(engine: Engine, cell: Cell) -> str:
+    """Say on what evidence a cell was stopped."""
+    one = engine.stopped[cell.number]
+    d = one.difference
+    return (
+        f"{one.measure} on {one.domain} {d.mean:+.4f} ({words.between(d, '+')} {d.scope}) "
+        f"against {engine.study.cells[one.best].name}: below {-one.margin:g}"
+    )
+
+
+def notes_of(outcome: StudyOutcome) -> Iterator[str]:
+    """Yield what a reader must know of the numbers."""
+    if len(outcome.study.seeds) < 2:
+        yield f"Intervals are over queries only; {words.ONE_SEED}."
+    seen = outcome.engine.seen
+    for line in (*unequal(outcome.study.cells, seen), *met(outcome.study, seen)):
+        yield line[0].upper() + line[1:] + "."
+    if outcome.engine.stopped:
+        count = f"{len(outcome.engine.stopped)} of {len(outcome.study.cells)} cells"
+        yield (
+            f"{count} were stopped early on a development split; their rows rest on fewer "
+            "seeds, and intervals on that split do not know that it chose."
+        )
+    for one in outcome.effects:
+        if one.reason is not None:
+            yield f"No effects of factors on {one.domain}: {one.reason}."
+    yield (
+        "The best cell of a domain is named by the queries that judge it: its own mean "
+        "flatters it, and p-values against it are after Holm over all pairs of a domain's "
+        "cells. Those against the start and BM25 are after Holm over all of its cells."
+    )
+    yield from _limits(outcome)
+
+
+def _limits(outcome: StudyOutcome) -> Iterator[str]:
+    """Say what nothing of this study shows."""
+    if len(outcome.panels) > 1:
+        yield f"Nothing is adjusted over the {len(outcome.panels)} evaluation sets."
+    recipes = [track.recipe for track in outcome.engine.tracks]
+    fixed = {
+        "teacher": {recipe.teacher for recipe in recipes},
+        "training collection": {recipe.collection for recipe in recipes},
+    }
+    single = [f"one {what}" for what, values in fixed.items() if len(values) == 1]
+    if single:
+        yield f"All cells have {' and '.join(single)}: nothing is shown of others."
+
+
+def plain_of(outcome: StudyOutcome) -> dict[str, Any]:
+    """Return the outcome as plain values."""
+    return {
+        "study": outcome.study.name,
+        "seeds": list(outcome.study.seeds),
+        "answer": outcome.answer.as_json(),
+        "worth": outcome.worth.to_dicts(),
+        "steps": outcome.steps.to_dicts(),
+        "charges": outcome.charges.to_dicts(),
+        "predicted": [one.as_json() for one in outcome.predicted],
+        "cells": outcome.cells.to_dicts(),
+        "gains": [
+            {
+                "cell": g.cell.name,
+                **g.cell.levels,
+                "domain": g.domain,
+                "seconds": g.spent.seconds,
+                "pairs": g.spent.pairs,
+                "gain": words.plain(g.gained),
+                "below_best": None if g.below is None else words.plain(g.below),
+                "verdict": g.verdict,
+                "per_hour": g.per_hour,
+                "front": g.front,
+            }
+            for g in outcome.gains
+        ],
+        "effects": [
+            {
+                "domain": one.domain,
+                **one.others,
+                "reason": one.reason,
+                "effects": [
+                    {
+                        "factor": e.factor,
+                        "step": e.step,
+                        "interaction": e.interaction,
+                        "effect": e.difference.mean,
+                        **words.bounds(e.difference),
+                        "p": e.p,
+                        "p_holm": e.p_adjusted,
+                    }
+                    for e in one.effects
+                ],
+            }
+            for one in outcome.effects
+        ],
+        "stopped": [_stopped(outcome.engine, number) for number in outcome.engine.stopped],
+        "notes": outcome.notes,
+    }
+
+
+def _stopped(engine: Engine, number: int) -> dict[str, Any]:
+    """Return what stopped a cell, as plain values."""
+    one = engine.stopped[number]
+    return {
+        "cell": engine.study.cells[number].name,
+        "after_seeds": one.after,
+        "best": engine.study.cells[one.best].name,
+        "domain": one.domain,
+        "measure": one.measure,
+        "difference": one.difference.mean,
+        **words.bounds(one.difference),
+        "margin": one.margin,
+    }
