@@ -43,6 +43,7 @@ _LEFT_OUT = ("unknown_queries", "unknown_documents", "empty_documents")
 _ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+Index = IdIndex | NumberedIds
 
 
 def import_run(
@@ -214,10 +215,7 @@ def _candidates(
     """Read a file by ordinals, block by block, and write what is kept to the columns of `_Found`,
     so that memory does not grow with the file; returns what is left out, and the first ids of
     that."""
-    beside = sources_of(Path(file), reading)[0].parent / ID_MAP
-    ours = {} if reading.system else read_id_map(beside)
-    queries = _index(whole.queries, ours.get("query"))
-    docs = _index(whole.corpus, ours.get("document"))
+    queries, docs = _indexes(file, whole, reading)
     rows = np.full(len(whole.queries) + 1, -1, dtype=np.int64)  # the last: unknown queries
     rows[asked] = np.arange(len(asked))
     empty = np.zeros(len(whole.corpus) + 1, dtype=bool)
@@ -268,7 +266,14 @@ def _candidates(
     return counts, shown
 
 
-def _index(table: TextTable, ours: dict[str, str] | None) -> IdIndex | NumberedIds:
+def _indexes(file: str, whole: Collection, reading: Reading) -> tuple[Index, Index]:
+    """Return what finds queries and documents, by the numbers of an id map where there is one."""
+    beside = sources_of(Path(file), reading)[0].parent / ID_MAP
+    ours = {} if reading.system else read_id_map(beside)
+    return _index(whole.queries, ours.get("query")), _index(whole.corpus, ours.get("document"))
+
+
+def _index(table: TextTable, ours: dict[str, str] | None) -> Index:
     index = IdIndex(part[table.id_column] for _, part in table.parts())
     return index if ours is None else NumberedIds(index, ours)
 
