@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import existing, read_lines, read_rows
+from ..collection.lines import existing, missing, read_lines, read_rows
 from ..errors import BadInput, UsageError
 from ..inputs.column_names import (
     DOC_ID,
@@ -84,6 +84,8 @@ class Layout:
         Raises BadInput where there is none, and for tables beside shards that would not be read.
         """
         found = sorted(path.glob(self.file)) or self._shards(path) if path.is_dir() else [path]
+        if not path.exists():
+            raise missing(path)
         if not found or not found[0].is_file():
             place = path / self.file if path.is_dir() else path
             raise BadInput("there is no such file", where=place, do="give the file, or its folder")

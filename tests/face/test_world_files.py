@@ -190,6 +190,22 @@ def test_runs_as_tables(rankmill, tmp_path, name, data, expected):
     assert [json.loads(line) for line in again] == shown
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        ("scores", "--kind", "logit"),
+        ("run", "--split", "train"),
+        ("groups", "--format", "triple", "--kind", "logit"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "said"), [("hf:me/lists", "hf download OWNER/NAME"), ("nowhere", "no file nowhere")]
+)
+def test_what_is_not_there_is_said(rankmill, ask, path, said):
+    status, _, err = rankmill("import", path, "--as", *ask, "-c", "ms")
+    assert (status, said in err) == (4, True), err
+
+
 def test_published_lists_as_candidates(rankmill, tmp_path):
     write(tmp_path / "FOLDER", LIGHTON)
     ask = ("--as", "scores", "--kind", "logit", "-c", "ms", "--name", "theirs")

@@ -82,6 +82,8 @@ def format_of(path: Path, said: str | None = None) -> str:
             do=f"say --format: {', '.join(FORMATS)}",
         )
     form = _form(path)
+    if form is None and not path.is_file():
+        raise missing_file(path)
     if form is None:
         raise UsageError(
             f"the ending of {path.name} says no format", do=f"say --format: {', '.join(FORMATS)}"
