@@ -120,6 +120,12 @@ def _cast(texts: pa.Array, dtype: type[pl.DataType]) -> tuple[np.ndarray, np.nda
 
 def _row(line: str, where: str, tagged: bool) -> tuple[str, str, int, float]:
     """Return (query id, document id, rank, score) of one line."""
+    if line.lstrip()[:1] in ("{", "["):
+        raise BadInput(
+            "this is JSON, and no line of a TREC run",
+            where=where,
+            do=f"files of negatives need --system{SCORED}",
+        )
     query_id, _, doc_id, place, written = columns_of(line, where, 6 if tagged else 5)[:5]
     rank = int(float(place)) if _WHOLE.fullmatch(place) else NO_RANK
     score = spelled_number(written)

@@ -233,6 +233,25 @@ def test_a_gap_in_shards_is_named(collection, tmp_path):
         read(collection, tmp_path, "triple")
 
 
+@pytest.mark.parametrize(
+    ("form", "ending"), [("triple", "parquet"), ("trove", "jsonl"), ("trove", "parquet")]
+)
+def test_a_folder_of_shards_under_other_names_is_read(collection, tmp_path, form, ending):
+    """As the Hub converts data sets: `default/train/0000.parquet`."""
+    for number, query in enumerate(("q1", "q3")):
+        table = triple(query_id=[query]) if form == "triple" else None
+        table = pa.Table.from_pylist([TROVE | {"qid": query}]) if table is None else table
+        path = tmp_path / f"{number:04d}.{ending}"
+        if ending == "parquet":
+            pq.write_table(table, path)
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    assert len(Groups(read(collection, tmp_path, form))) == 2
+    (tmp_path / "more.tsv").write_text("x")
+    with pytest.raises(BadInput, match=r"more.tsv would not be read"):
+        read(collection, tmp_path, form)
+
+
 @pytest.mark.parametrize(("form", "row"), [("trove", TROVE), ("tevatron", TEVATRON)])
 @pytest.mark.parametrize("name", ["train.parquet", "train.ndjson", "train.JSONL"])
 def test_rows_of_parquet_are_read_as_lines_of_json(collection, tmp_path, form, row, name):
