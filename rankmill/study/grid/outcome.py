@@ -16,6 +16,7 @@ from rankmill.study.grid.answer.frames import (
     AGAINST,
     charged_columns,
     charges_frame,
+    designs_frame,
     order_frame,
     steps_frame,
     worth_frame,
@@ -73,6 +74,21 @@ class CellGain:
             lower = self.below.difference.mean < 0
             return "below the best" if lower else "above the best over the seeds of both"
         return "not distinguishable from the best"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "cell": self.cell.name,
+            **self.cell.levels,
+            "domain": self.domain,
+            "seconds": self.spent.seconds,
+            "pairs": self.spent.pairs,
+            "gain": words.plain(self.gained),
+            "below_best": None if self.below is None else words.plain(self.below),
+            "verdict": self.verdict,
+            "per_hour": self.per_hour,
+            "front": self.front,
+        }
 
 
 class StudyOutcome:
@@ -271,6 +287,11 @@ class StudyOutcome:
         """One row per design, domain, measure and prediction; no columns where none is ordered."""
         return order_frame(self.predicted)
 
+    @cached_property
+    def designs(self) -> pl.DataFrame:
+        """One row per design on a set of its own collection, as evidence for other collections."""
+        return designs_frame(self.answer)
+
     # ---- words -----------------------------------------------------------------------------------
 
     @cached_property
@@ -379,41 +400,8 @@ class StudyOutcome:
             "charges": self.charges.to_dicts(),
             "predicted": [one.as_json() for one in self.predicted],
             "cells": self.cells.to_dicts(),
-            "gains": [
-                {
-                    "cell": g.cell.name,
-                    **g.cell.levels,
-                    "domain": g.domain,
-                    "seconds": g.spent.seconds,
-                    "pairs": g.spent.pairs,
-                    "gain": words.plain(g.gained),
-                    "below_best": None if g.below is None else words.plain(g.below),
-                    "verdict": g.verdict,
-                    "per_hour": g.per_hour,
-                    "front": g.front,
-                }
-                for g in self.gains
-            ],
-            "effects": [
-                {
-                    "domain": one.domain,
-                    **one.others,
-                    "reason": one.reason,
-                    "effects": [
-                        {
-                            "factor": e.factor,
-                            "step": e.step,
-                            "interaction": e.interaction,
-                            "effect": e.difference.mean,
-                            **words.bounds(e.difference),
-                            "p": e.p,
-                            "p_holm": e.p_adjusted,
-                        }
-                        for e in one.effects
-                    ],
-                }
-                for one in self.effects
-            ],
+            "gains": [one.as_json() for one in self.gains],
+            "effects": [one.as_json() for one in self.effects],
             "stopped": [self._stopped(number) for number in self.engine.stopped],
             "notes": self.notes,
         }
