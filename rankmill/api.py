@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -215,6 +215,7 @@ def advise(
     student: str | None = None,
     dev: str | None = None,
     loss: str = "kl",
+    settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     executor: Execution | None = None,
 ) -> Advice:
@@ -224,9 +225,10 @@ def advise(
     other collections. `samplers`, `sizes`: the designs, default those of the pool's sources.
     `documents`: that a student will see. `budget`: seconds of processor and accelerator, "2h".
     `by`: "rate" (gain per cost) or "gain". `pilot`: train a `student` on so many documents of every
-    design, and judge it on the development split `dev`. The result has `designs` in order,
-    `sentences()`, `judgement`, `beats_bm25`, `notes` and `as_json()`. Raises UsageError for what
-    cannot be asked, BadInput for a folder without evidence and a pool without scores.
+    design, with other `settings` if need be, and judge it on the development split `dev`. The
+    result has `designs` in order, `sentences()`, `judgement`, `beats_bm25`, `notes` and
+    `as_json()`. Raises UsageError for what cannot be asked, BadInput for a folder without evidence
+    and a pool without scores.
     """
     from rankmill.study.advise import Question, advise_on
     from rankmill.study.advise.pilots import Asked
@@ -235,7 +237,7 @@ def advise(
         raise UsageError("a pilot needs pilot, student and dev", do="give all three, or none")
     asked = None
     if pilot is not None and student is not None and dev is not None:
-        asked = Asked(pilot, student, dev, loss)
+        asked = Asked(pilot, student, dev, loss, settings or {})
     question = Question(
         evidence=[Path(one) for one in evidence],
         samplers=samplers,

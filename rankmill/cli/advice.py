@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rankmill.cli import streams
+from rankmill.cli.commands import settings
 from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
     AddressOption,
@@ -56,6 +57,10 @@ def advise(
         str | None, typer.Option(help="Development split that judges pilots; never test.")
     ] = None,
     loss: Annotated[str, typer.Option(help="The pilots' loss.")] = "kl",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Of the pilots' training: doc_length=64; repeat."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
@@ -81,7 +86,7 @@ def advise(
             budget=budget,
             measure=measure,
             by=by,
-            pilots=_pilots(pilot, student, dev, loss),
+            pilots=_pilots(pilot, student, dev, loss, set_ or []),
             seed=seed,
         )
         named = None if scores is None else here.workspace.find(scores, "scores")
@@ -107,13 +112,16 @@ def _about(workspace: Workspace, name: str) -> Artifact:
     return found
 
 
-def _pilots(pilot: str | None, student: str | None, dev: str | None, loss: str) -> Asked | None:
+def _pilots(
+    pilot: str | None, student: str | None, dev: str | None, loss: str, said: list[str]
+) -> Asked | None:
     from rankmill.study.advise.pilots import Asked
 
     if pilot is None:
-        if student is not None or dev is not None:
+        if student is not None or dev is not None or said:
             raise UsageError(
-                "--student and --dev are of pilots, and none is asked for", do="add --pilot 4k"
+                "--student, --dev and --set are of pilots, and none is asked for",
+                do="add --pilot 4k",
             )
         return None
     if student is None or dev is None:
@@ -121,7 +129,7 @@ def _pilots(pilot: str | None, student: str | None, dev: str | None, loss: str) 
             "a pilot needs a student and development queries",
             do='add --student "bi_encoder(model=PATH)" --dev SPLIT',
         )
-    return Asked(count_of(pilot), student, dev, loss)
+    return Asked(count_of(pilot), student, dev, loss, settings(said))
 
 
 def _table(made: Advice) -> Any:

@@ -34,6 +34,7 @@ STUDY = [
     "study.budget.documents=16",
 ]
 ENCODER = "bi_encoder(model=encoder,max_length=32)"
+SHORT = {"doc_length": 40, "query_length": 20, "batch": 4, "threads": 1}
 SAMPLERS = [
     "uniform(source=bm25,last=20)",
     "uniform(source=random,last=20)",
@@ -224,7 +225,7 @@ def test_where_it_does_not_the_output_says_that_always_bm25_is_not_beaten(
     assert lines[0].startswith("First by predicted gain per cost: “")
     assert lines[1].startswith("Such advice does not beat «always BM25»: over 8 collections")
     assert "Nothing here speaks against “" in lines[1]
-    assert "Δ (diameter(q=1)) is not used: no encoder is named" in out
+    assert "is not used: no encoder is named (--encoder)" in out
     status, out, _ = rankmill("advise", "new-pool", *words, "--json")
     told = json.loads(out)
     assert told["beats_always_bm25"] is False
@@ -267,7 +268,7 @@ def test_a_budget_puts_what_does_not_fit_last(pool, made) -> None:
 
 def test_pilots_choose_on_development_queries(pool) -> None:
     student = "bi_encoder(model=encoder,layers=1)"
-    found = ask(pool, pilot=16, student=student, dev="dev", documents=64)
+    found = ask(pool, pilot=16, student=student, dev="dev", documents=64, settings=SHORT)
     assert found.ordered_by == PILOTS
     worths = [one.worth for one in found.designs]
     assert worths == sorted(worths, reverse=True)
@@ -295,6 +296,10 @@ def test_what_cannot_be_asked_is_refused(pool, made, tmp_path, rankmill) -> None
         ask(pool, **student, dev="train")
     with pytest.raises(BadInput, match="no split 'validation'"):
         ask(pool, **student, dev="validation")
+    with pytest.raises(UsageError, match="the pilots' documents is no setting"):
+        ask(pool, **student, dev="dev", settings={"documents": 3})
+    with pytest.raises(UsageError, match="there is no training setting 'doc_lenght'"):
+        ask(pool, **student, dev="dev", settings={"doc_lenght": 3})
     with pytest.raises(UsageError, match="needs pilot, student and dev"):
         ask(pool, **student)
     with pytest.raises(UsageError, match="budget 'soon' is not a time"):
@@ -324,7 +329,7 @@ def test_what_cannot_be_asked_is_refused(pool, made, tmp_path, rankmill) -> None
     assert "of kind scores, a pool or a collection was expected" in told
     status, _, told = rankmill("advise", "new-pool", "--dev", "dev", "--workspace", "new-work")
     assert status == 2
-    assert "--student and --dev are of pilots" in told
+    assert "--student, --dev and --set are of pilots" in told
     status, _, told = rankmill("advise", "new-pool", "--pilot", "4", "--workspace", "new-work")
     assert status == 2
     assert "a pilot needs a student and development queries" in told

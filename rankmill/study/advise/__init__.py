@@ -56,8 +56,6 @@ class Question:
             raise UsageError(f"by={self.by} is unknown", do=nearest(self.by, BY))
         if self.documents < 1:
             raise UsageError(f"documents={self.documents} must be at least 1")
-        if self.pilots is not None and self.pilots.documents < 1:
-            raise UsageError(f"pilot={self.pilots.documents} must be at least 1")
         if self.budget is not None:
             seconds_in(self.budget)
         parse_measures(self.measure)

@@ -169,8 +169,8 @@ class Advice:
         if rule is None or rule.behind is None:
             few = 0 if rule is None else rule.collections
             return (
-                f"Such advice does not beat «{BM25}», as far as is known: {few} of the {count} have "
-                f"such a design in every block, and {LEAST_COLLECTIONS} at least are needed."
+                f"Such advice does not beat «{BM25}», as far as is known: {few} of the {count} "
+                f"have such a design in every block, and {LEAST_COLLECTIONS} at least are needed."
             )
         facts = (
             f"over {count} the advice lost {_lost(own)} of {self._unit()} against the best design "

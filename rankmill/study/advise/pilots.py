@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -18,21 +19,38 @@ from rankmill.study.gains import seconds_of
 from rankmill.study.grid.declared import FOR_CHOOSING, for_choosing
 from rankmill.study.recipe import BM25_SOURCE
 from rankmill.training.evaluation import Evaluation
+from rankmill.training.settings import settings_from
 from rankmill.training.significance import Interval, holm, paired_t, t_interval
 from rankmill.training.start import untrained
 
 NOTABLE = 0.05
+_FLAGS = {"documents": "pilot", "seed": "seed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What pilots are: `documents` that each sees, the `student`, its `loss`, and the development
-    `split` whose queries judge it."""
+    """What pilots are: `documents` that each sees, the `student`, its `loss`, `settings` of its
+    training, and the development `split` whose queries judge it."""
 
     documents: int
     student: str
     split: str
     loss: str = "kl"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("documents", "seed"):
+            if name in self.settings:
+                raise UsageError(
+                    f"the pilots' {name} is no setting", do=f"say --{_FLAGS[name]} in its place"
+                )
+        settings_from({**self.settings, "documents": self.documents})
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The tokens that a student keeps of a query and of a document."""
+        made = settings_from(self.settings)
+        return {"query_length": made.query_length, "doc_length": made.doc_length}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +93,8 @@ def pilots_of(
     """Train and judge a pilot of every design; returns them by the design's name."""
     first = stages.Mine(BM25_SOURCE, collection, split=asked.split, executor=executor).make()
     where = first.workspace
-    start = _values(untrained(where, asked.student, seed=seed), first, measure, executor)
+    before = untrained(where, asked.student, seed=seed, **asked.lengths)
+    start = _values(before, first, measure, executor)
     gains: dict[str, np.ndarray] = {}
     spent: dict[str, float] = {}
     for number, one in enumerate(candidates, 1):
@@ -86,6 +105,7 @@ def pilots_of(
             loss=asked.loss,
             documents=asked.documents,
             seed=seed,
+            **asked.settings,
             executor=executor,
         ).make()
         gains[one.name] = _values(student, first, measure, executor) - start

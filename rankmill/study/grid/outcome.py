@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,18 @@ import numpy as np
 from rankmill.study import words
 from rankmill.study.gains import Spent, seconds_of, spent_along
 from rankmill.study.grid.answer.answer import ROLES, Answer
+from rankmill.study.grid.answer.cell_gain import CellGain
 from rankmill.study.grid.answer.frames import (
     AGAINST,
     charged_columns,
     charges_frame,
     designs_frame,
     order_frame,
+    partial_frame,
     steps_frame,
     worth_frame,
 )
+from rankmill.study.grid.answer.partial import Correlated, correlated_of
 from rankmill.study.grid.answer.theory import Predicted, predicted_of
 from rankmill.study.grid.budgets import met, unequal
 from rankmill.study.grid.declared import COUNTED
@@ -29,7 +31,6 @@ from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
 from rankmill.study.results import START
-from rankmill.training.comparison import Comparison
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval
 
@@ -40,55 +41,6 @@ if TYPE_CHECKING:
 
 PHASES = ("mining", "teacher", "groups", "training")
 UNITS = ("cpu_s", "gpu_s", "wall_s")
-
-
-@dataclass(frozen=True, slots=True)
-class CellGain:
-    """A cell on one domain: what its student would have cost alone, in processor and accelerator
-    seconds, and what it gained over its untrained start.
-
-    `front`: no other cell of the domain gains more for less or the same cost, by the unit and the
-    baseline that decide (`Answer.shown`). `below`: its difference from the best cell; None for the
-    best.
-    """
-
-    cell: Cell
-    domain: str
-    spent: Spent
-    gained: Comparison
-    below: Comparison | None
-    front: bool
-
-    @property
-    def per_hour(self) -> float:
-        """Mean gain per hour of processor and accelerator time."""
-        return 3600 * self.gained.difference.mean / max(self.spent.seconds, 1e-9)
-
-    @property
-    def verdict(self) -> str:
-        """How it stands to the best cell of its domain, by the adjusted test; one that was stopped
-        is never the best, and may stand above it over the seeds that it has."""
-        if self.below is None:
-            return "best"
-        if self.below.p_adjusted < 0.05:
-            lower = self.below.difference.mean < 0
-            return "below the best" if lower else "above the best over the seeds of both"
-        return "not distinguishable from the best"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {
-            "cell": self.cell.name,
-            **self.cell.levels,
-            "domain": self.domain,
-            "seconds": self.spent.seconds,
-            "pairs": self.spent.pairs,
-            "gain": words.plain(self.gained),
-            "below_best": None if self.below is None else words.plain(self.below),
-            "verdict": self.verdict,
-            "per_hour": self.per_hour,
-            "front": self.front,
-        }
 
 
 class StudyOutcome:
@@ -288,6 +240,16 @@ class StudyOutcome:
         return order_frame(self.predicted)
 
     @cached_property
+    def correlated(self) -> list[Correlated]:
+        """Partial correlations of gains with H, Δ and κ, where sets' queries have groups."""
+        return list(correlated_of(self.engine, self.panels))
+
+    @cached_property
+    def partial(self) -> pl.DataFrame:
+        """One row per set, way and statistic; no columns where none is correlated."""
+        return partial_frame(self.study.name, self.correlated)
+
+    @cached_property
     def designs(self) -> pl.DataFrame:
         """One row per design on a set of its own collection, as evidence for other collections."""
         return designs_frame(self.answer)
@@ -372,6 +334,8 @@ class StudyOutcome:
                     f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
                     f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
                 )
+        for told in self.correlated:
+            yield from told.lines()
         for number, stopped in self.engine.stopped.items():
             cell = self.study.cells[number]
             yield f"stopped after {stopped.after} seeds: {cell.name}; {self.why(cell)}"
@@ -402,6 +366,7 @@ class StudyOutcome:
             "cells": self.cells.to_dicts(),
             "gains": [one.as_json() for one in self.gains],
             "effects": [one.as_json() for one in self.effects],
+            "partial": [one.as_json() for one in self.correlated],
             "stopped": [self._stopped(number) for number in self.engine.stopped],
             "notes": self.notes,
         }
