@@ -27,40 +27,51 @@ if TYPE_CHECKING:
     from rankmill.study.advise.pilots import Asked
 
 
+EvidenceOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder that `study --to` wrote, of other collections; repeat."),
+]
+BudgetOption = Annotated[
+    str | None, typer.Option(help="Processor and accelerator time of a student: 45min, 2h.")
+]
+SamplerOption = Annotated[
+    list[str] | None, typer.Option(help="A strategy; repeat. Default: those of the sources.")
+]
+SizeOption = Annotated[list[int] | None, typer.Option(help="Documents per group; repeat.")]
+ScoresOption = Annotated[
+    str | None, typer.Option(help="Teacher scores, where the pool has several.")
+]
+EncoderOption = Annotated[
+    str | None, typer.Option(help="Model folder or bi_encoder(…), for locality.")
+]
+PilotOption = Annotated[
+    str | None, typer.Option(help="Train a pilot of so many documents on every design.")
+]
+DevOption = Annotated[
+    str | None, typer.Option(help="Development split that judges pilots; never test.")
+]
+SettingOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Of the pilots' training: doc_length=64; repeat."),
+]
+
+
 def advise(
     about: Annotated[str, typer.Argument(help="A pool, or a collection with one.")],
-    evidence: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder that `study --to` wrote, of other collections; repeat."),
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Processor and accelerator time of a student: 45min, 2h.")
-    ] = None,
-    sampler: Annotated[
-        list[str] | None, typer.Option(help="A strategy; repeat. Default: those of the sources.")
-    ] = None,
-    size: Annotated[list[int] | None, typer.Option(help="Documents per group; repeat.")] = None,
-    scores: Annotated[
-        str | None, typer.Option(help="Teacher scores, where the pool has several.")
-    ] = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="Model folder or bi_encoder(…), for locality.")
-    ] = None,
+    evidence: EvidenceOption = None,
+    budget: BudgetOption = None,
+    sampler: SamplerOption = None,
+    size: SizeOption = None,
+    scores: ScoresOption = None,
+    encoder: EncoderOption = None,
     documents: Annotated[str, typer.Option(help="Documents that a student will see.")] = "100k",
     by: Annotated[str, typer.Option(help="Order by rate (gain per cost) or gain.")] = "rate",
     measure: Annotated[str, typer.Option(help="What is gained.")] = "nDCG@10",
-    pilot: Annotated[
-        str | None, typer.Option(help="Train a pilot of so many documents on every design.")
-    ] = None,
+    pilot: PilotOption = None,
     student: Annotated[str | None, typer.Option(help="The pilots' student.")] = None,
-    dev: Annotated[
-        str | None, typer.Option(help="Development split that judges pilots; never test.")
-    ] = None,
+    dev: DevOption = None,
     loss: Annotated[str, typer.Option(help="The pilots' loss.")] = "kl",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Of the pilots' training: doc_length=64; repeat."),
-    ] = None,
+    set_: SettingOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,

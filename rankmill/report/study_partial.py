@@ -46,6 +46,7 @@ def _interval(
 def _say(outcome: StudyOutcome) -> str:
     measured = dict(item for one in outcome.correlated for item in one.columns.items())
     named = "; ".join(f"{symbol} is {column}" for symbol, column in measured.items())
+    named += "; of κ its logarithm" if "κ" in measured else ""
     left = sum(one.left_out for one in outcome.correlated) // 2  # both ways have the same rows
     said = dict.fromkeys(one.said for one in outcome.correlated if one.said)
     more = "".join(f" {text}." for text in said)
@@ -53,7 +54,7 @@ def _say(outcome: StudyOutcome) -> str:
     return (
         f"Partial correlations of the gain in {outcome.answer.measure} over the untrained student, "
         "a row per query and cell, seeds averaged, with the statistics of the group that the "
-        f"cell’s sampler draws for that query: {named}; of κ its logarithm. With the means of "
+        f"cell’s sampler draws for that query: {named}. With the means of "
         "cells taken out: on which queries more is gained. With those of queries: whether on one "
         "query cells gain more whose group has more of it. 95 % intervals over queries, each with "
         "all its rows; nothing is adjusted over the table, and no row is cause and effect." + more

@@ -243,9 +243,9 @@ def test_the_plan_and_the_estimate_know_them(made: StudyOutcome) -> None:
 
 def test_wrong_sets_are_refused() -> None:
     with pytest.raises(UsageError, match="study.correlate: 'tset' is no evaluation set"):
-        load_study(Path("s.toml"), ["study.correlate=['tset']"])
+        load_study(Path("s.toml"), [*MEASURED[:-1], "study.correlate=['tset']"])
     with pytest.raises(UsageError, match="study.correlate='test' is no list"):
-        load_study(Path("s.toml"), ["study.correlate='test'"])
+        load_study(Path("s.toml"), [*MEASURED[:-1], "study.correlate='test'"])
 
 
 def test_a_ratio_that_is_known_enters_by_its_logarithm_and_rows_without_it_are_counted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -148,8 +147,6 @@ def _advice(
     judgement, predictor = judge(known.records, used, question.by), None
     if judgement is not None:
         predictor = fit(known.records, used)
-        if not math.isfinite(predictor.strength):
-            notes.append("the statistics predict no differences: by λ = ∞ all designs are alike")
         reach = _reach(judgement.error, len(by_corpus(known.records)))
         gains = predictor.gains(records)
         designs = [

@@ -145,12 +145,22 @@ class Advice:
                 "needed to judge a prediction. Designs stand by known cost alone, their statistics "
                 f"beside it; cheapest: “{name}”, {cost}."
             )
+        if self.ordered_by == PREDICTED and not self._tells_apart:
+            return (
+                "The statistics predict no difference between these designs, so they stand by cost: "
+                f"“{name}”, {first.gain:+.4f} {self.measure} ({self._interval(first)}) over the "
+                f"untrained student as any other, {cost}."
+            )
         gain = "predicted" if self.ordered_by == PREDICTED else "pilot's"
         per = "gain" if self.by == "gain" else "gain per cost"
         return (
             f"First by {gain} {per}: “{name}”, {first.gain:+.4f} {self.measure} "
             f"({self._interval(first)}) over the untrained student, {cost}."
         )
+
+    @property
+    def _tells_apart(self) -> bool:
+        return self.predictor is not None and any(self.predictor.weights)
 
     def _interval(self, one: Design) -> str:
         if one.pilot is not None:

@@ -19,7 +19,7 @@ from rankmill.study.advise.predict import fit, squared_error
 from rankmill.study.advise.records import Record, blocks_of, by_corpus
 from rankmill.training.significance import Interval, holm, paired_t, t_interval
 
-LEAST_COLLECTIONS = 3
+LEAST_COLLECTIONS = _LEAST = 3
 ADVICE, BM25, CHANCE = "advice", "always BM25", "a design at random"
 FAMILIES = {BM25: "bm25", "always random": "random", "always anchors": "anchors"}
 THEORY = "Theorem 2.1"
@@ -111,7 +111,7 @@ def judge(records: Sequence[Record], features: Sequence[str], by: str = "rate") 
             if mean is not None:
                 lost.setdefault(name, {})[corpus] = mean
     made = _with_tests(lost)
-    rho = t_interval(np.array(agreed)) if len(agreed) >= LEAST_COLLECTIONS else None
+    rho = _within(t_interval(np.array(agreed)), -1.0, 1.0) if len(agreed) >= _LEAST else None
     collections = tuple(own[0].collection for own in every.values())
     return Judgement(collections, made, rho, math.sqrt(float(np.mean(errors))))
 
@@ -140,7 +140,7 @@ def _with_tests(lost: Mapping[str, Mapping[str, float]]) -> tuple[Rule, ...]:
         few = Interval(
             float(values.mean()), None, None, over="collections", reason="one collection"
         )
-        mean = replace(t_interval(values), over="collections") if several else few
+        mean = _within(t_interval(values), 0.0, math.inf) if several else few
         both = np.array([losses[key] - own[key] for key in losses])
         if name == ADVICE or len(both) < LEAST_COLLECTIONS:
             rules.append(Rule(name, len(losses), mean))
@@ -152,6 +152,14 @@ def _with_tests(lost: Mapping[str, Mapping[str, float]]) -> tuple[Rule, ...]:
     return tuple(
         rule if rule.behind is None else replace(rule, p_adjusted=next(adjusted)) for rule in rules
     )
+
+
+def _within(found: Interval, least: float, most: float) -> Interval:
+    """Return an interval over collections that ends where the quantity does."""
+    assert found.low is not None
+    assert found.high is not None
+    ends = max(least, found.low), min(most, found.high)
+    return replace(found, low=ends[0], high=ends[1], over="collections")
 
 
 # ---- what rules choose ---------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rankmill.mining import names
 from rankmill.mining.selection import STRATEGIES
@@ -70,7 +71,7 @@ def _row(answer: Answer, panel: Panel, cell: Cell, recipe: Recipe) -> dict[str, 
         "family": family_of(recipe.strategies[cell.sampler], recipe.sources),
         "sampler": recipe.strategies[cell.sampler],
         "size": recipe.option("groups", "size"),
-        "queries": answer.engine.seen[cell.number][0]["queries"],
+        "queries": queries_of(measured),
         "documents": answer.engine.seen[cell.number][0]["documents"],
         "seeds": answer.engine.trained[cell.number],
         "judged_queries": panel.values(cell, answer.measure).shape[1],
@@ -93,6 +94,12 @@ def design_axes(study: Study) -> set[str]:
         if keys and all(key.startswith("groups.") for key in keys):
             made.add(axis.name)
     return made
+
+
+def queries_of(statistics: Artifact) -> int:
+    """Return how many different queries the measured groups are of: n of Theorem 2.1."""
+    count: int = pc.count_distinct(pa.concat_tables(statistics.tables())["query"]).as_py()
+    return count
 
 
 def means_of(statistics: Artifact) -> dict[str, float]:
