@@ -250,7 +250,7 @@ def advise(
         pilots=asked,
         seed=seed,
     )
-    of: Artifact = getattr(about, "artifact", about)
+    of: Any = getattr(about, "artifact", None) or about
     return advise_on(of, question, of.workspace, scores, executor or Execution())
 
 

@@ -29,8 +29,8 @@ def _row(one: Correlated, partial: Partial) -> list[str]:
     said = f"{one.domain} ({one.kind})"
     row = [said, taken, partial.name, ", ".join(partial.given) or "–"]
     for kind in ("pearson", "spearman"):
-        ends = [getattr(partial, f"{kind}{end}") for end in ("", "_low", "_high")]
-        row.append(_interval(*ends, partial.reason))
+        value, low, high = (getattr(partial, f"{kind}{end}") for end in ("", "_low", "_high"))
+        row.append(_interval(value, low, high, partial.reason))
     counts = (one.queries, one.cells, one.rows)
     return [*row, *(Shown(f"{count:,}", count) for count in counts)]
 

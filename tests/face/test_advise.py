@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from tiny_collection import tiny_beir
 from tiny_study import study_place
@@ -126,9 +127,8 @@ def test_a_study_leaves_a_row_per_design_and_own_set(made: StudyOutcome) -> None
         assert row["queries"] == 20  # that groups are of: few documents do not reach all of them
         assert row["training_s"] == pytest.approx(cell["training_cpu_s"] + cell["training_gpu_s"])
         track = made.engine.tracks[0]
-        measured = pl.concat(
-            pl.from_arrow(one) for one in track.results.statistics[row["design"]].tables()
-        )
+        tables = track.results.statistics[row["design"]].tables()
+        measured = pl.DataFrame(pa.concat_tables(tables))
         for name in measured.columns[1:]:
             assert row[name] == pytest.approx(measured[name].drop_nulls().mean())
 

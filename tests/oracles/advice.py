@@ -13,15 +13,15 @@ Rows = list[dict[str, Any]]  # corpus, block, design, family, gain, cost, statis
 def ridge(rows: Rows, features: list[str], strength: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Return (weights, scale, level) by the normal equations."""
     corpora = sorted({row["corpus"] for row in rows})
-    x, g, w = [], [], []
+    rows_x, rows_g, shares = [], [], []
     for row in rows:
         same = [other for other in rows if other["block"] == row["block"]]
         own = [other for other in rows if other["corpus"] == row["corpus"]]
         means = [np.mean([other["statistics"][f] for other in same]) for f in features]
-        x.append([row["statistics"][f] - m for f, m in zip(features, means, strict=True)])
-        g.append(row["gain"] - np.mean([other["gain"] for other in same]))
-        w.append(1 / len(own))
-    x, g, w = np.array(x), np.array(g), np.diag(w)
+        rows_x.append([row["statistics"][f] - m for f, m in zip(features, means, strict=True)])
+        rows_g.append(row["gain"] - np.mean([other["gain"] for other in same]))
+        shares.append(1 / len(own))
+    x, g, w = np.array(rows_x), np.array(rows_g), np.diag(shares)
     scale = np.sqrt(np.diag(x.T @ w @ x) / len(corpora))
     z = x / scale
     level = np.mean([np.mean([r["gain"] for r in rows if r["corpus"] == c]) for c in corpora])
@@ -89,9 +89,8 @@ def losses(
                 told = [worth(g, c, costs, by) for g, c in zip(told, costs, strict=True)]
                 value = true[int(np.argmax(told))]
             else:
-                value = np.mean(
-                    [t for t, r in zip(true, block, strict=True) if r["family"] == family]
-                )
+                mine = [t for t, r in zip(true, block, strict=True) if r["family"] == family]
+                value = float(np.mean(mine))
             of_blocks.append(max(true) - value)
         lost[corpus] = float(np.mean(of_blocks))
     return lost

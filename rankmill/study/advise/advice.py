@@ -147,7 +147,7 @@ class Advice:
             )
         if self.ordered_by == PREDICTED and not self._tells_apart:
             return (
-                "The statistics predict no difference between these designs, so they stand by cost: "
+                "The statistics predict no difference between these designs; they stand by cost: "
                 f"“{name}”, {first.gain:+.4f} {self.measure} ({self._interval(first)}) over the "
                 f"untrained student as any other, {cost}."
             )

@@ -56,7 +56,7 @@ class Candidate:
 
     def record(self, cost: float) -> Record:
         """Return it as a design of a block of its own collection, its gain not known."""
-        told = self.statistics | {SIZE: math.log2(self.size)}
+        told = {**self.statistics, SIZE: math.log2(self.size)}
         return Record("", "", "", self.name, self.family, math.nan, cost, self.queries, told)
 
 

@@ -135,5 +135,6 @@ def family_of(strategy: str, sources: Mapping[str, str]) -> str:
     drawn = sources_of(strategy)
     if name not in _OF_ONE_SOURCE or len(drawn) != 1:
         return name
-    source = names.parse(sources.get(*drawn, *drawn))
+    (named,) = drawn
+    source = names.parse(sources.get(named, named))
     return source.name if isinstance(source, names.Call) else str(source)

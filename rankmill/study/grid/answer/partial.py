@@ -180,14 +180,13 @@ def _rows_of(engine: Engine, panel: Panel) -> _Rows | None:
         at = ", ".join(level for axis, level in cell.levels.items() if axis not in axes)
         block = np.full(len(query), blocks.setdefault(at, len(blocks)))
         parts.append([gain, query, np.full(len(query), cell.number), block, *values])
-    gain, query, number, block, *values = (
-        np.concatenate(part) for part in zip(*parts, strict=True)
-    )
+    joined = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    gain, query, number, block = joined[:4]
     symbols = [symbol for symbol, _ in chosen]
     held = engine.tracks[panel.cells[0].variant].judged_on(panel.domain)[0]
     return _Rows(
         gain,
-        dict(zip(symbols, values, strict=True)),
+        dict(zip(symbols, joined[4:], strict=True)),
         dict(chosen),
         query,
         number,
