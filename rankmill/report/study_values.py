@@ -19,6 +19,7 @@ from rankmill.report.study_answer import (
     order_tables,
     worth_tables,
 )
+from rankmill.report.study_partial import partial_tables
 from rankmill.report.study_tables import Table, difference, interval, named
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.outcome import StudyOutcome
@@ -55,6 +56,7 @@ def report_of(outcome: StudyOutcome) -> StudyReport:
     tables = [
         *worth_tables(outcome),
         *_effects(outcome),
+        *partial_tables(outcome),
         *(_standing(outcome, panel) for panel in outcome.panels),
         *cost_tables(outcome),
         *order_tables(outcome),

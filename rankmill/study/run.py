@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -171,6 +173,22 @@ class Pipeline:
             ]
         alias = name.replace("-groups", "-stats")
         return stages.Stats(groups, **options, **self._named(alias)).make()
+
+    def measured_on(self, results: Results, domain: str) -> dict[str, Artifact]:
+        """Return by sampler the statistics of groups that it draws for the queries of a domain.
+
+        They are mined, pooled and scored as the groups that students are trained on; nothing is
+        trained on them.
+        """
+        where, options = self.recipe.domains[domain], dict(self.recipe.options)
+        options["mine"] = {**options["mine"], "split": where.split}
+        there = copy(self)
+        there.recipe = replace(self.recipe, name=f"{self.recipe.name}-{domain}", options=options)
+        own = Results(self.judging.held(results, domain))
+        own.runs = {name: there.mine(own, name) for name in self.recipe.sources}
+        own.pool = there.pool(own)
+        own.scores = there.score(own)
+        return {sampler: there.select(own, sampler)[1] for sampler in self.recipe.strategies}
 
     def train(self, results: Results, sampler: str, loss: str) -> Trained:
         """Return the students of one sampler and loss, one per training seed."""

@@ -105,6 +105,9 @@ def every_step(study: Study, tracks: Sequence[Track]) -> Iterator[Asked]:
         for cell in study.cells:
             if tracks[cell.variant].recipe.trains:
                 yield from _trained(tracks[cell.variant], cell, place)
+    for number, track in enumerate(tracks):
+        for step in track.correlated(study.correlate):
+            yield Asked(step, number, _judged(track.recipe, step.name), step.key, True)
 
 
 def _trained(track: Track, cell: Cell, place: int) -> Iterator[Asked]:

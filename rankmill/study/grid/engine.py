@@ -57,6 +57,8 @@ class Engine:
             track.refer()
         for place in range(len(self.study.seeds)):
             self._round(place)
+        for track in self.tracks:
+            track.correlate(self.study.correlate)
 
     def _count_budgets(self) -> None:
         counted: dict[tuple[tuple[str, ...], int, str], Seen] = {}

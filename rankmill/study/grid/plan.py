@@ -16,6 +16,7 @@ from rankmill.study.grid.steps import Step, Track
 from rankmill.study.run import Opened
 
 STAGES = ("collect", "mine", "pool", "score", "select", "references", "train", "evaluate")
+BESIDE = "correlate"  # a stage of its own where `study.correlate` asks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class StudyPlan:
         """A row per stage: requests that differ, what they would be if no cell shared any, and how
         many are there."""
         rows = []
-        for stage in STAGES:
+        for stage in (*STAGES, *([BESIDE] if self.study.correlate else [])):
             mine = [r for r in self.requests if r.stage == stage]
             rows.append(
                 {
@@ -173,6 +174,8 @@ def _steps(study: Study, number: int, track: Track) -> Iterator[tuple[Step, list
         for place in range(len(study.seeds)):
             for step in track.trained(cell, place):
                 yield step, [cell.number]
+    for step in track.correlated(study.correlate):
+        yield step, everyone
 
 
 def _found(step: Step) -> bool:
