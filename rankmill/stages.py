@@ -140,6 +140,13 @@ class Collect(Request["Collection"]):
             most=0,
         ),
     ] = -100
+    divide: Annotated[
+        Names,
+        Option(
+            "New splits drawn from the judged queries of one, * for the rest; may be repeated.",
+            example="all=train:1000,dev:200,test:*",
+        ),
+    ] = ()
 
     def perform(self) -> Collection:
         """Read the collection, or find it."""

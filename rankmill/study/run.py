@@ -68,6 +68,8 @@ class Pipeline:
     def collect(self, spec: str | None = None) -> Collection:
         """Return the recipe's collection, or that of a domain."""
         what, options = spec or self.recipe.collection, self.recipe.options["collect"]
+        if what != self.recipe.collection:  # whose splits are others
+            options = {**options, "divide": ()}
         if spec is None:
             self._look_at_borrowed()
         key = what, str(options)
