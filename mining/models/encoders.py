@@ -7,6 +7,7 @@ request finds the same vectors.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,14 +144,15 @@ def encode(
     normalise: bool | None = None,
     prompt: str | None = None,
     dim: int | None = None,
+    rows: np.ndarray | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Encode every text of a corpus or queries artifact, or find its vectors.
 
     `compute`: precision of the forward pass, one of `precision.CHOICES`. `dtype`: of the stored
     vectors, float16 or float32. `prompt` None takes what the model declares for queries or
-    documents, "" takes none. Returns a "vectors" artifact, row = ordinal; empty texts have a row
-    too.
+    documents, "" takes none. `rows`: only these ordinals, ascending. Returns a "vectors" artifact,
+    row = ordinal, or place in `rows`; empty texts have a row too.
 
     Raises BadInput for an unusable model or setting, and when a vector is not finite.
     """
@@ -170,11 +172,13 @@ def encode(
             "dtype": dtype,
             "prompt": said,
             **settings.parameters(),
+            **({} if rows is None else {"rows": _named(rows)}),
         },
         inputs={"texts": texts, "tokens": tokens},
         schema=vectors_schema(settings.width, dtype),
         shards=lambda: split_by_work(
-            np.minimum(TokenStore(tokens).lengths, settings.max_length) + 2, _SHARD_TOKENS
+            np.minimum(_some(TokenStore(tokens).lengths, rows), settings.max_length) + 2,
+            _SHARD_TOKENS,
         ),
         worker=EncodeWorker,
         options={
@@ -184,6 +188,7 @@ def encode(
             "settings": settings,
             "compute": compute,
             "dtype": dtype,
+            "rows": rows,
         },
         metadata={"model": folder.tag},
         gpus=int(device().type == "cuda"),
@@ -198,6 +203,15 @@ def _check_dtype(dtype: str) -> None:
         raise BadInput(f"dtype={dtype} is not known", do=f"one of {', '.join(DTYPES)}")
 
 
+def _named(rows: np.ndarray) -> str:
+    """Return a hash of which texts are encoded."""
+    return hashlib.sha256(np.ascontiguousarray(rows, np.uint32).tobytes()).hexdigest()
+
+
+def _some(lengths: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    return lengths if rows is None else lengths[rows]
+
+
 class EncodeWorker:
     """Encodes rows of a token store."""
 
@@ -209,8 +223,10 @@ class EncodeWorker:
         settings: EncoderSettings,
         compute: str,
         dtype: str,
+        rows: np.ndarray | None = None,
     ):
         folder = unchanged(model, fingerprint)
+        self.rows = rows
         self.store = TokenStore(open_artifact(tokens))
         self.template = Template.of(folder.tokenizer(), pair=False)
         self.settings, self.dtype = settings, dtype
@@ -222,6 +238,7 @@ class EncodeWorker:
         """Return the vectors of texts start…stop−1."""
         work = Work()
         rows = np.arange(shard.start, shard.stop)
+        rows = rows if self.rows is None else self.rows[rows].astype(np.int64)
         texts = single_sequences(self.store.take(rows), self.template, self.settings.max_length)
         vectors = self.forward.run(texts, work).reshape(len(rows), -1)
         if not len(rows):
@@ -234,7 +251,7 @@ class EncodeWorker:
         if len(bad):
             raise BadInput(
                 f"the encoder gives vectors that are not finite for {len(bad)} texts, "
-                f"the first is text number {shard.start + bad[0]}",
+                f"the first is text number {rows[bad[0]]}",
                 where=self.store.artifact.path,
                 do="use dtype=float32 (float16 ends at 65504), or another checkpoint",
             )

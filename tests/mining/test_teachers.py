@@ -148,6 +148,25 @@ def test_a_bi_encoder_scores_with_its_vectors(
         assert score == pytest.approx(exact, rel=UNIT["float32"] * 1.01, abs=1e-12)  # one rounding
 
 
+def test_a_bi_encoder_may_encode_only_what_is_listed(
+    workspace: Workspace, collection: Collection, models: dict[str, Path]
+) -> None:
+    pool = make_pool(collection, ROWS)
+    whole = score_pool(workspace, BiEncoder(str(models["encoder"])), pool)
+    listed = score_pool(workspace, BiEncoder(str(models["encoder"]), encode="listed"), pool)
+    expected, found = pairs_of(whole), pairs_of(listed)
+    assert found.keys() == expected.keys()
+    for pair, score in found.items():  # float16 vectors, which other batches may round otherwise
+        assert score == pytest.approx(expected[pair], abs=2e-3)
+    docs = {doc for _, docs in ROWS for doc in docs}
+    assert listed.input("doc_vectors").rows == len(docs) < whole.input("doc_vectors").rows
+    assert "encode=" not in whole.metadata["teacher"]
+    assert "encode=listed" in listed.metadata["teacher"]
+    assert str(BiEncoder("x")) == str(BiEncoder("x", encode="corpus"))
+    with pytest.raises(UsageError, match="encode=some is not known"):
+        BiEncoder("x", encode="some")
+
+
 @pytest.mark.parametrize("name", ["one", "encoder"])
 def test_a_pair_is_scored_once(
     workspace: Workspace, collection: Collection, models: dict[str, Path], name: str, tmp_path: Path
