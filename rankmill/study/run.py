@@ -20,6 +20,7 @@ from rankmill.study.judge import Judging
 from rankmill.study.outcome import Outcome
 from rankmill.study.recipe import Recipe, with_labels
 from rankmill.study.results import STUDENT, Results, System, Trained
+from rankmill.study.students import refuse_lacking, with_folders
 from rankmill.training.blend import opened
 
 Opened = dict[tuple[str, str], Collection]  # by what is read, and how
@@ -39,12 +40,14 @@ class Pipeline:
         executor: Execution,
         opened: Opened | None = None,
     ):
-        self.recipe, self.workspace, self.executor = recipe, workspace, executor
+        self.recipe = with_folders(recipe, workspace)
+        self.workspace, self.executor = workspace, executor
         self.opened: Opened = {} if opened is None else opened
 
     def run(self) -> Results:
         """Do, or find, every stage; the order is that of the data way."""
         check_recipe(self.recipe, lambda name: name in self.workspace.names())
+        refuse_lacking(self.recipe, self.workspace)
         results = Results(self.collect())
         for name in self.recipe.sources:
             results.runs[name] = self.mine(results, name)

@@ -20,6 +20,7 @@ from rankmill.study.grid.design import Cell, Study, Variant, study_of
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.grid.steps import Step, Track, key_of
 from rankmill.study.recipe import Recipe, recipe_of
+from rankmill.study.students import refuse_lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def check(study: Study, workspace: Workspace) -> None:
         check_study(study, lambda name: name in names)
     for variant in study.variants:
         check_recipe(variant.recipe, lambda name: name in names)
+        refuse_lacking(variant.recipe, workspace)
 
 
 def requests(study: Study, tracks: Sequence[Track]) -> list[Asked]:
