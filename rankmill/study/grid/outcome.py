@@ -22,12 +22,13 @@ from rankmill.study.grid.answer.frames import (
 )
 from rankmill.study.grid.answer.theory import Predicted, predicted_of
 from rankmill.study.grid.budgets import met, unequal
+from rankmill.study.grid.claims.verdicts import Claims
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import LOSS, SAMPLER, Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
-from rankmill.study.results import START
+from rankmill.study.results import START, TEACHER
 from rankmill.training.comparison import Comparison
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval
@@ -147,8 +148,9 @@ class StudyOutcome:
 
     def _against(self, panel: Panel, cell: Cell) -> dict[str, Any]:
         row = dict(_NOT_COMPARED)
-        for role, compared in panel.against[cell.number].items():
-            name = f"against_{AGAINST[role]}"
+        teacher = panel.against_teacher.get(cell.number, {})
+        for role, compared in (panel.against[cell.number] | teacher).items():
+            name = f"against_{_COMPARED[role]}"
             d = compared.difference
             row |= {name: d.mean, f"{name}_low": d.low, f"{name}_high": d.high}
             row[f"{name}_p_holm"] = compared.p_adjusted
@@ -271,6 +273,16 @@ class StudyOutcome:
         """One row per design, domain, measure and prediction; no columns where none is ordered."""
         return order_frame(self.predicted)
 
+    @cached_property
+    def claims(self) -> Claims:
+        """The verdicts on what the recipe declares."""
+        return Claims(self.engine, self.panels)
+
+    @property
+    def hypotheses(self) -> pl.DataFrame:
+        """One row per declared claim and choice of analysis; no columns where none is declared."""
+        return self.claims.frame()
+
     # ---- words -----------------------------------------------------------------------------------
 
     @cached_property
@@ -351,6 +363,7 @@ class StudyOutcome:
                     f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
                     f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
                 )
+        yield from self.claims.lines()
         for number, stopped in self.engine.stopped.items():
             cell = self.study.cells[number]
             yield f"stopped after {stopped.after} seeds: {cell.name}; {self.why(cell)}"
@@ -378,6 +391,7 @@ class StudyOutcome:
             "steps": self.steps.to_dicts(),
             "charges": self.charges.to_dicts(),
             "predicted": [one.as_json() for one in self.predicted],
+            "hypotheses": self.hypotheses.to_dicts(),
             "cells": self.cells.to_dicts(),
             "gains": [
                 {
@@ -433,8 +447,9 @@ class StudyOutcome:
         }
 
 
+_COMPARED = {**AGAINST, TEACHER: "teacher"}
 _NOT_COMPARED: dict[str, float | None] = {
     f"against_{name}{end}": None
-    for name in AGAINST.values()
+    for name in _COMPARED.values()
     for end in ("", "_low", "_high", "_p_holm")
 }
