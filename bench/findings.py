@@ -1,11 +1,11 @@
-"""The tables of docs/findings.md from studies that were carried out: each claim of the paper and of
+"""The tables of the findings from studies that were carried out: each claim of the paper and of
 its reviews, one row, holds, fails or undecided; what other choices would have said; what was tried.
 
     python bench/findings.py results/paper-small results/crossed results/teacher-lce [--write]
 
 A folder is what `rankmill study RECIPE --to FOLDER` wrote. `--write` puts the tables into
-docs/findings.md, between its marks; the text round them is written by hand. Nothing here computes a
-result: every figure stands in the folders' hypotheses.parquet and cells.parquet.
+findings.md among the documents, between its marks; the text round them is written by hand. Nothing
+here computes a result: every figure stands in the folders' hypotheses.parquet and cells.parquet.
 """
 
 from __future__ import annotations
@@ -158,9 +158,9 @@ def choices_table(studies: Sequence[Study]) -> Iterator[str]:
             cells = [said_of(ours)]
             for choice in choices:
                 other = rows.get(choice)
-                moved = other is not None and other["verdict"] != ours["verdict"]
+                differs = other is not None and other["verdict"] != ours["verdict"]
                 text = "–" if other is None else said_of(other)
-                cells.append(f"{text} ←" if moved else text)
+                cells.append(f"{text} ←" if differs else text)
             yield f"| {ours['claim']} | {study.name} | " + " | ".join(cells) + " |"
     yield ""
     yield from moved(studies, choices)

@@ -7,7 +7,7 @@ request finds the same vectors.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import pyarrow as pa
 from ...native.vectors import normalise_rows
 from ..actors import INLINE, Execution
 from ..errors import BadInput
+from ..pair_keys import distinct
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
-from ..store.tables import vectors_schema
+from ..store.tables import list_values, vectors_schema
 from .folder import ModelFolder, resolve
 from .forward import Forward, Work
 from .matryoshka import cut_vectors
@@ -144,15 +145,15 @@ def encode(
     normalise: bool | None = None,
     prompt: str | None = None,
     dim: int | None = None,
-    rows: np.ndarray | None = None,
+    listed: Artifact | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Encode every text of a corpus or queries artifact, or find its vectors.
 
     `compute`: precision of the forward pass, one of `precision.CHOICES`. `dtype`: of the stored
     vectors, float16 or float32. `prompt` None takes what the model declares for queries or
-    documents, "" takes none. `rows`: only these ordinals, ascending. Returns a "vectors" artifact,
-    row = ordinal, or place in `rows`; empty texts have a row too.
+    documents, "" takes none. `listed`: only the documents of this pool or run. Returns a "vectors"
+    artifact, row = ordinal, or place among `docs_of(listed)`; empty texts have a row too.
 
     Raises BadInput for an unusable model or setting, and when a vector is not finite.
     """
@@ -164,7 +165,23 @@ def encode(
     tokens = tokens_of(
         workspace, texts, folder, max_length=settings.max_length, prompt=said, executor=executor
     )
-    stage = Stage(
+    tokenised = {"texts": texts, "tokens": tokens} | ({} if listed is None else {"listed": listed})
+    stage = _stage(folder, settings, tokenised, compute, dtype, said)
+    full = workspace.build(stage, executor)
+    return full if dim is None else cut_vectors(workspace, full, dim, executor=executor)
+
+
+def _stage(
+    folder: ModelFolder,
+    settings: EncoderSettings,
+    inputs: Mapping[str, Artifact],
+    compute: str,
+    dtype: str,
+    said: str,
+) -> Stage:
+    tokens, listed = inputs["tokens"], inputs.get("listed")
+    rows = None if listed is None else docs_of(listed)
+    return Stage(
         kind="vectors",
         parameters={
             "model": folder.fingerprint,
@@ -172,9 +189,8 @@ def encode(
             "dtype": dtype,
             "prompt": said,
             **settings.parameters(),
-            **({} if rows is None else {"rows": _named(rows)}),
         },
-        inputs={"texts": texts, "tokens": tokens},
+        inputs=inputs,
         schema=vectors_schema(settings.width, dtype),
         shards=lambda: split_by_work(
             np.minimum(_some(TokenStore(tokens).lengths, rows), settings.max_length) + 2,
@@ -194,8 +210,6 @@ def encode(
         gpus=int(device().type == "cuda"),
         unit="tokens",
     )
-    full = workspace.build(stage, executor)
-    return full if dim is None else cut_vectors(workspace, full, dim, executor=executor)
 
 
 def _check_dtype(dtype: str) -> None:
@@ -203,9 +217,10 @@ def _check_dtype(dtype: str) -> None:
         raise BadInput(f"dtype={dtype} is not known", do=f"one of {', '.join(DTYPES)}")
 
 
-def _named(rows: np.ndarray) -> str:
-    """Return a hash of which texts are encoded."""
-    return hashlib.sha256(np.ascontiguousarray(rows, np.uint32).tobytes()).hexdigest()
+def docs_of(pool: Artifact) -> np.ndarray:
+    """Return the documents of a pool or run, each once, uint32 ascending."""
+    lists = [list_values(table["doc"])[1] for table in pool.tables()]
+    return distinct(np.concatenate([np.empty(0, np.uint32), *lists]))
 
 
 def _some(lengths: np.ndarray, rows: np.ndarray | None) -> np.ndarray:

@@ -8,14 +8,12 @@ import numpy as np
 
 from ..actors import Execution
 from ..errors import UsageError
-from ..models.encoders import DTYPES, POOLINGS, encode
+from ..models.encoders import DTYPES, POOLINGS, docs_of, encode
 from ..models.folder import resolve
 from ..models.precision import CHOICES, settle_compute
 from ..models.vectors import Vectors, dots, same_width
 from ..names import neutral
-from ..pair_keys import distinct
 from ..store import Artifact, Workspace, open_artifact
-from ..store.tables import list_values
 from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, label_of, prepares
 
 ENCODED = ("corpus", "listed")
@@ -60,7 +58,7 @@ def prepare_bi_encoder(
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     model = resolve(teacher.model)
     asked = resolve(teacher.query_model) if teacher.query_model else model
-    listed = docs_of(pool) if teacher.encode == "listed" else None
+    listed = pool if teacher.encode == "listed" else None
     vectors = {
         role: encode(
             workspace,
@@ -72,7 +70,7 @@ def prepare_bi_encoder(
             pooling=teacher.pooling,
             normalise=teacher.normalise,
             dim=teacher.dim,
-            rows=listed if role == "corpus" else None,
+            listed=listed if role == "corpus" else None,
             executor=executor,
         )
         for role in ("queries", "corpus")
@@ -93,7 +91,7 @@ def prepare_bi_encoder(
         },
         make=BiEncoderScorer,
         options={role: str(artifact.path) for role, artifact in vectors.items()}
-        | {"listed": listed},
+        | {"listed": None if listed is None else docs_of(listed)},
         pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
         metadata={
             "model": model.tag,
@@ -107,12 +105,6 @@ def prepare_bi_encoder(
         span=(-1.0, 1.0) if vectors["corpus"].parameters["normalise"] else None,
         cuts=whole,
     )
-
-
-def docs_of(pool: Artifact) -> np.ndarray:
-    """Return the documents of a pool or run, each once, uint32 ascending."""
-    lists = [list_values(table["doc"])[1] for table in pool.tables()]
-    return distinct(np.concatenate([np.empty(0, np.uint32), *lists]))
 
 
 class BiEncoderScorer:

@@ -17,8 +17,7 @@ from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.check import check_recipe
 from rankmill.study.recipe import Recipe
 from rankmill.study.results import Results
-from rankmill.study.run import Pipeline
-from rankmill.study.students import lacking
+from rankmill.study.run import Pipeline, lacking
 
 Made = TypeVar("Made")
 

@@ -20,11 +20,13 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
 import rankmill as rm
+from rankmill.mining.collection.divisions import divisions_of
 from rankmill.study.grid import load_study
+from rankmill.study.grid.claims.verdicts import ONE_SEED
 from rankmill.study.grid.hypotheses import OF_TRAINING
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.refusals import check_study
-from rankmill.study.students import named_in
+from rankmill.study.run import named_in
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SPLITS = {  # of the real collections, as the recipes name them
@@ -133,6 +135,22 @@ def test_a_recipe_is_sound_as_it_stands(name: str) -> None:
         assert (not of_sets) or one.contrast.of not in OF_TRAINING
 
 
+def test_no_teacher_was_trained_on_queries_that_judge_its_students() -> None:
+    """Parts are drawn one after the other, so equal beginnings are equal queries."""
+    drawn: dict[tuple[str, str], set[str]] = {}
+    for recipe in ("teacher-lce", "crossed", "paper-small"):
+        for variant in load_study(RECIPES / f"{recipe}.toml").variants:
+            collection = variant.recipe.collection.partition("wiki30k")
+            name = collection[0] + collection[1]  # passages and leads have the same queries
+            for one in divisions_of(variant.recipe.option("collect", "divide")):
+                said = str(one).partition("=")[2]
+                before, learns, _ = said.partition("learn:")
+                drawn.setdefault((name, one.split), set()).add(before if learns else "no training")
+    trained = {key: found for key, found in drawn.items() if found != {"no training"}}
+    assert len(trained) == 3  # of NFCorpus, MedQuAD and FEVER
+    assert all(len(found) == 1 for found in trained.values()), trained
+
+
 def test_teachers_are_trained_and_stand_beside_the_bi_encoder(place: Path) -> None:
     changes = shrunken("teacher-lce", "train.seeds=[1,2]")
     outcome = rm.study(RECIPES / "teacher-lce.toml", overrides=changes, workspace="t", to="t-out")
@@ -164,6 +182,10 @@ def test_locality_and_entropy_are_crossed(place: Path) -> None:
         f'study.axes.data.nf."evaluate.domains"={domains}',
         'study.hypotheses.high-entropy-overfits.domains=["cranfield"]',
         "train.seeds=[1,2]",
+        "mine.depth=40",  # enough candidates that most queries have a group in all nine cells
+        "groups.size=6",
+        "train.documents=30",
+        "study.budget.documents=30",
     )
     outcome = rm.study(RECIPES / "crossed.toml", overrides=changes, workspace="c", to="c-out")
     assert len(verdicts(outcome, "c-out")) == 7
@@ -186,8 +208,9 @@ def test_the_papers_grid(place: Path) -> None:
         table["choice"]
     )
     assert len(outcome.study.cells) == 40
-    one_seed = table.filter(pl.col("reason").str.contains("one seed"))
-    assert set(one_seed["hypothesis"]) == {
+    without = table.filter(pl.col("effect").is_null() & (pl.col("choice") != "reversed test"))
+    assert set(without["reason"]) == {ONE_SEED}
+    assert set(without["hypothesis"]) == {
         "kl-settles-higher-for-random",
         "gradients-are-steadier-under-locality",
     }

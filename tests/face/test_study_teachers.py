@@ -17,7 +17,7 @@ from rankmill.mining.store import Workspace
 from rankmill.study.grid import load_study
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
-from rankmill.study.students import lacking, named_in
+from rankmill.study.run import lacking, named_in
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import paired_t, t_interval
 

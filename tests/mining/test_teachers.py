@@ -160,6 +160,7 @@ def test_a_bi_encoder_may_encode_only_what_is_listed(
         assert score == pytest.approx(expected[pair], abs=2e-3)
     docs = {doc for _, docs in ROWS for doc in docs}
     assert listed.input("doc_vectors").rows == len(docs) < whole.input("doc_vectors").rows
+    listed.input("doc_vectors").verify()
     assert "encode=" not in whole.metadata["teacher"]
     assert "encode=listed" in listed.metadata["teacher"]
     assert str(BiEncoder("x")) == str(BiEncoder("x", encode="corpus"))

@@ -20,7 +20,7 @@ from rankmill.study.grid.design import Cell, Study, Variant, study_of
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.grid.steps import Step, Track, key_of
 from rankmill.study.recipe import Recipe, recipe_of
-from rankmill.study.students import refuse_lacking
+from rankmill.study.run import refuse_lacking
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ from rankmill.study.grid.racing import Stopped, stopped
 from rankmill.study.grid.refusals import check_race_queries, check_study
 from rankmill.study.grid.side_by_side import train_side_by_side
 from rankmill.study.grid.steps import Track
-from rankmill.study.run import Opened
-from rankmill.study.students import refuse_lacking
+from rankmill.study.run import Opened, refuse_lacking
 from rankmill.training.evaluation import Evaluation
 
 if TYPE_CHECKING:

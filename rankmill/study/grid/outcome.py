@@ -77,7 +77,8 @@ class CellGain:
 
 
 class StudyOutcome:
-    """The results of a study with their statistics; nothing here computes a stage."""
+    """The results of a study with their statistics; nothing here computes a stage, but for the
+    statistics of groups that claims ask for."""
 
     def __init__(self, engine: Engine):
         self.engine, self.study = engine, engine.study

@@ -14,8 +14,7 @@ from rankmill.study.grid.design import Study
 from rankmill.study.grid.hypotheses import declared_hash
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.grid.steps import Step, Track
-from rankmill.study.run import Opened
-from rankmill.study.students import lacking
+from rankmill.study.run import Opened, lacking
 
 _NEED_STUDENTS = ("mine", "score", "references", "train")  # what a student may be named in
 STAGES = ("collect", "mine", "pool", "score", "select", "references", "train", "evaluate")

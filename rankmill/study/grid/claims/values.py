@@ -12,18 +12,22 @@ import pyarrow as pa
 
 from rankmill import stages
 from rankmill.mining.errors import UsageError
+from rankmill.mining.runs.run import Run
+from rankmill.mining.statistics import STATISTICS
 from rankmill.mining.statistics.compat import SWITCH
 from rankmill.mining.store import files
 from rankmill.study.grid.design import Cell
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.hypotheses import statistic_of
 from rankmill.study.grid.panels import Panel
+from rankmill.study.recipe import with_labels
 from rankmill.study.results import Role
 from rankmill.training.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
 
+_COMPAT = "_compat"  # how the names of the reference's statistics end
 _LAST = 0.1  # share of the steps that a figure of training is the mean of
 
 
@@ -103,6 +107,9 @@ def _per_query(engine: Engine, cell: Cell, text: str) -> pl.DataFrame:
     undefined for a group."""
     track, frames = engine.tracks[cell.variant], []
     encoder = track.pipeline.recipe.option("statistics", "encoder")
+    labels = {name: Run(run).label for name, run in track.results.runs.items()}
+    if not text.partition("(")[0].endswith(_COMPAT):
+        text = with_labels(text, STATISTICS, labels)
     for groups in track.groups_of(cell, 0):
         table = pl.from_arrow(pa.concat_tables(_measured(encoder, groups, text).tables()))
         assert isinstance(table, pl.DataFrame)
@@ -113,7 +120,7 @@ def _per_query(engine: Engine, cell: Cell, text: str) -> pl.DataFrame:
 
 
 def _measured(encoder: str | None, groups: Artifact, text: str) -> Artifact:
-    compat = SWITCH if text.partition("(")[0].endswith("_compat") else None
+    compat = SWITCH if text.partition("(")[0].endswith(_COMPAT) else None
     needs = statistic_of(text).needs & {"vectors", "query_vectors"}
     if needs and encoder is None:
         raise UsageError(f"{text} needs vectors", do="name statistics.encoder in the recipe")
