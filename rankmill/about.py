@@ -57,9 +57,9 @@ def vectors_of(
 
     text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"
     settings = asdict(TEACHERS.parse(text))
-    model, collection = settings.pop("model"), collection_of(about)
     if settings.pop("encode") != "corpus":
         raise UsageError("vectors are asked for of the whole corpus", do="leave out encode=listed")
+    model, collection = settings.pop("model"), collection_of(about)
     asked = settings.pop("query_model", None) or model
     return {
         role: encode(about.workspace, by, texts.artifact, executor=executor, **settings)

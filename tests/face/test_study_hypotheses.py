@@ -70,6 +70,9 @@ def test_a_claim_names_cells_and_a_margin():
         ({"a": '{ sampler = "bm25" }\ndomains = ["tset"]'}, "'tset' is no evaluation set"),
         ({"a": '{ sampler = "bm25" }\ndomains = ["dev"]'}, "'dev' is a set for choosing"),
         ({"a": '{ sampler = "bm25" }\nwithin = { loss = "lce" }'}, "no cell has the loss 'lce'"),
+        ({"a": '{ sampler = "bm25" }\ndomains = "test"'}, "is no list of evaluation sets"),
+        ({"a": '{ sampler = "bm25" }\nwithin = { sampler = "random" }'}, "no cell is 'a'"),
+        ({"a": '{ sampler = "bm25" }\nof = "diameter"'}, "there is no statistics.encoder"),
         ({"a": '{ sampler = "bm25" }\nhow = 1'}, r"unknown recipe key 'study\.hypotheses\.bm25"),
         (
             {"b": '{ sampler = "random" }\nagainst = "teacher"'},
@@ -86,6 +89,32 @@ def test_a_claim_names_cells_and_a_margin():
 def test_claims_that_cannot_be_judged_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         check_study(study(**changes))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('b = { sampler = "random" }', "", "does not say which cells are 'b'"),
+        (
+            'b = { sampler = "random" }',
+            'against = "teacher"\nof = "loss"',
+            "of='loss' is nothing that teacher has",
+        ),
+        (
+            'b = { sampler = "random" }',
+            'against = "teacher"\nwithin = { sampler = "random" }',
+            "no cell is 'a'",
+        ),
+        (
+            CLAIM,
+            f"{CLAIM}[study]\nwithout = [{{ sampler = 'bm25', 'train.student' = 'small' }}]",
+            "differ in more than it compares",
+        ),
+    ],
+)
+def test_sides_that_do_not_fit_are_refused(old, new, message):
+    with pytest.raises(UsageError, match=message):
+        check_study(study(claim=CLAIM.replace(old, new)))
 
 
 def test_a_claim_without_its_own_margin_has_that_of_the_tests():

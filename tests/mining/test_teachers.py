@@ -14,6 +14,7 @@ from rounding import UNIT, network_bound
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
+from rankmill.about import vectors_of
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
@@ -166,6 +167,8 @@ def test_a_bi_encoder_may_encode_only_what_is_listed(
     assert str(BiEncoder("x")) == str(BiEncoder("x", encode="corpus"))
     with pytest.raises(UsageError, match="encode=some is not known"):
         BiEncoder("x", encode="some")
+    with pytest.raises(UsageError, match="asked for of the whole corpus"):
+        vectors_of("bi_encoder(model=x,encode=listed)", pool)
 
 
 @pytest.mark.parametrize("name", ["one", "encoder"])

@@ -53,10 +53,13 @@ def _check_compared(one: Hypothesis, study: Study) -> None:
                 do=f"name a measure: {', '.join(study.measures)}",
             )
         try:
-            statistic_of(contrast.of)
+            needs = statistic_of(contrast.of).needs & {"vectors", "query_vectors"}
+            if needs and study.variants[0].recipe.option("statistics", "encoder") is None:
+                raise UsageError("it needs vectors, and there is no statistics.encoder")
         except UsageError as error:
             raise UsageError(
-                f"of={contrast.of!r} is no measure of the study and no statistic: {error.what}",
+                f"of={contrast.of!r} is no measure of the study and no statistic that can be had: "
+                f"{error.what}",
                 where=f"{study.where}: study.hypotheses.{one.name}",
                 do=f"name one of {', '.join((*study.measures, *OF_TRAINING))}, or a statistic",
             ) from error

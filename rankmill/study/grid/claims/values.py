@@ -11,7 +11,6 @@ import polars as pl
 import pyarrow as pa
 
 from rankmill import stages
-from rankmill.mining.errors import UsageError
 from rankmill.mining.runs.run import Run
 from rankmill.mining.statistics import STATISTICS
 from rankmill.mining.statistics.compat import SWITCH
@@ -122,8 +121,6 @@ def _per_query(engine: Engine, cell: Cell, text: str) -> pl.DataFrame:
 def _measured(encoder: str | None, groups: Artifact, text: str) -> Artifact:
     compat = SWITCH if text.partition("(")[0].endswith(_COMPAT) else None
     needs = statistic_of(text).needs & {"vectors", "query_vectors"}
-    if needs and encoder is None:
-        raise UsageError(f"{text} needs vectors", do="name statistics.encoder in the recipe")
     used = encoder if needs else None
     return stages.Stats(groups, statistics=[text], encoder=used, compat=compat).make()
 
