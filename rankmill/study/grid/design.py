@@ -24,10 +24,11 @@ from rankmill.study.grid.declared import (
     race_of,
     table_of,
 )
+from rankmill.study.grid.hypotheses import Hypothesis, hypotheses_of
 from rankmill.study.prices import Prices, prices_of
 from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
 
-KEYS = ("axes", "only", "without", "budget", "race", "factors", "correlate", "prices")
+KEYS = ("axes", "only", "without", "budget", "race", "factors", "correlate", "prices", "hypotheses")
 SAMPLER, LOSS = "sampler", "loss"  # the recipe's own axes
 _LONGEST = 90  # characters of a variant's name: aliases have 128
 
@@ -73,6 +74,7 @@ class Study:
     factors: Sequence[Factor]
     written: Mapping[str, Any]
     prices: Prices = Prices()
+    hypotheses: Sequence[Hypothesis] = ()
     text: str = ""
     correlate: Sequence[str] = ()
 
@@ -159,7 +161,16 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
             said.get("correlate", []), list(variants[0].recipe.domains), f"{where}: study.correlate"
         ),
     )
-    return replace(study, factors=factors_of(said.get("factors", {}), study.levels, where))
+    factors = factors_of(said.get("factors", {}), study.levels, where)
+    domains = {name: d for one in variants for name, d in one.recipe.domains.items()}
+    hypotheses = hypotheses_of(
+        said.get("hypotheses", {}),
+        [{axis: [level] for axis, level in cell.levels.items()} for cell in cells],
+        domains,
+        variants[0].recipe.option("evaluate", "margin"),
+        where,
+    )
+    return replace(study, factors=factors, hypotheses=hypotheses)
 
 
 def _variant(

@@ -23,13 +23,14 @@ from rankmill.study.grid.answer.frames import (
 )
 from rankmill.study.grid.answer.partial import Correlated, correlated_of
 from rankmill.study.grid.answer.theory import Predicted, predicted_of
+from rankmill.study.grid.claims.verdicts import Claims
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import LOSS, SAMPLER, Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
 from rankmill.study.grid.told import lines_of, notes_of, plain_of, why_stopped
-from rankmill.study.results import START
+from rankmill.study.results import START, TEACHER
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval
 
@@ -43,7 +44,8 @@ UNITS = ("cpu_s", "gpu_s", "wall_s")
 
 
 class StudyOutcome:
-    """The results of a study with their statistics; nothing here computes a stage."""
+    """The results of a study with their statistics; nothing here computes a stage, but for the
+    statistics of groups that claims ask for."""
 
     def __init__(self, engine: Engine):
         self.engine, self.study = engine, engine.study
@@ -114,8 +116,9 @@ class StudyOutcome:
 
     def _against(self, panel: Panel, cell: Cell) -> dict[str, Any]:
         row = dict(_NOT_COMPARED)
-        for role, compared in panel.against[cell.number].items():
-            name = f"against_{AGAINST[role]}"
+        teacher = panel.against_teacher.get(cell.number, {})
+        for role, compared in (panel.against[cell.number] | teacher).items():
+            name = f"against_{_COMPARED[role]}"
             d = compared.difference
             row |= {name: d.mean, f"{name}_low": d.low, f"{name}_high": d.high}
             row[f"{name}_p_holm"] = compared.p_adjusted
@@ -253,6 +256,16 @@ class StudyOutcome:
         """One row per design on a set of its own collection, as evidence for other collections."""
         return designs_frame(self.answer)
 
+    @cached_property
+    def claims(self) -> Claims:
+        """The verdicts on what the recipe declares."""
+        return Claims(self.engine, self.panels)
+
+    @property
+    def hypotheses(self) -> pl.DataFrame:
+        """One row per declared claim and choice of analysis; no columns where none is declared."""
+        return self.claims.frame()
+
     # ---- words -----------------------------------------------------------------------------------
 
     @cached_property
@@ -278,8 +291,9 @@ class StudyOutcome:
         return plain_of(self)
 
 
+_COMPARED = {**AGAINST, TEACHER: "teacher"}
 _NOT_COMPARED: dict[str, float | None] = {
     f"against_{name}{end}": None
-    for name in AGAINST.values()
+    for name in _COMPARED.values()
     for end in ("", "_low", "_high", "_p_holm")
 }

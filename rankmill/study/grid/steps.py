@@ -311,7 +311,7 @@ class Track:
         self.judged.setdefault((cell.number, place), {})[domain] = made
 
 
-_JUDGED_BY = {"ties", "depth", "compute"}
+_JUDGED_BY = {"ties", "depth", "compute", "encode"}
 
 
 def _make(steps: Iterable[Step]) -> None:

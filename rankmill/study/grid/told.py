@@ -41,6 +41,7 @@ def lines_of(outcome: StudyOutcome) -> Iterator[str]:
             )
     for told in outcome.correlated:
         yield from told.lines()
+    yield from outcome.claims.lines()
     for number, stopped in outcome.engine.stopped.items():
         cell = outcome.study.cells[number]
         yield f"stopped after {stopped.after} seeds: {cell.name}; {outcome.why(cell)}"
@@ -118,6 +119,7 @@ def plain_of(outcome: StudyOutcome) -> dict[str, Any]:
         "steps": outcome.steps.to_dicts(),
         "charges": outcome.charges.to_dicts(),
         "predicted": [one.as_json() for one in outcome.predicted],
+        "hypotheses": outcome.hypotheses.to_dicts(),
         "cells": outcome.cells.to_dicts(),
         "gains": [one.as_json() for one in outcome.gains],
         "effects": [one.as_json() for one in outcome.effects],
