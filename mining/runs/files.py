@@ -175,7 +175,8 @@ def _read_run(file: str, content: str, collection: str, split: str, reading: Rea
             lists.append(doc=doc, score=score)
             counts[AGAINST_SCORES] += against
         left_out = {name: n for name, n in counts.items() if n}
-        return _RunFile(offsets, *lists.mapped().values(), left_out, shown)
+        ordered = lists.mapped()
+        return _RunFile(offsets, ordered["doc"], ordered["score"], left_out, shown)
 
 
 @dataclass(frozen=True, slots=True)

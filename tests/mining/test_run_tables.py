@@ -102,7 +102,7 @@ SAME = {
     "ranks as floats": of_type("rank", [3.0, 1.0, 1.0, 2.0]),
     "a rank is null": of_type("rank", [3, None, 1, 2]),
     "whole scores": of_type("score", pa.array([2, 6, 1, 4], pa.int16())),
-    "float16": of_type("score", pa.array(np.float16([1, 3, 0.5, 2]))),
+    "float16": of_type("score", pa.array(np.array([1, 3, 0.5, 2], np.float16))),
     "large ids": of_type("doc_id", pa.array(PAIRS["doc_id"], pa.large_string())),
     "dictionaries": of_type("query_id", pa.array(PAIRS["query_id"]).dictionary_encode()),
 }
