@@ -42,6 +42,7 @@ AGAINST_SCORES = "queries_ranked_against_scores"
 _LEFT_OUT = ("unknown_queries", "unknown_documents", "empty_documents")
 _ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
+_SLAB = 1_000_000  # lines that are put in order at a time, on each core
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 Index = IdIndex | NumberedIds
 
@@ -163,15 +164,20 @@ def _read_run(file: str, content: str, collection: str, split: str, reading: Rea
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         rises = not (found.row[1:] < found.row[:-1]).any()
         by_row = None if rises else np.argsort(found.row, kind="stable")
-        for slab in split_by_work(lengths, _SHARD_PAIRS):
+
+        def best_first(slab: Shard) -> tuple[np.ndarray, np.ndarray, int]:
             piece = slice(int(offsets[slab.start]), int(offsets[slab.stop]))
             mine = found.take(piece if by_row is None else by_row[piece])
             _refuse_repeats(mine, whole, asked, file, reading)
             order, score, against = _ordered(mine, reading, file)
-            lists.append(doc=mine.doc[order], score=score)
+            return mine.doc[order], score, against
+
+        for doc, score, against in in_turn(best_first, split_by_work(lengths, _SLAB)):
+            lists.append(doc=doc, score=score)
             counts[AGAINST_SCORES] += against
         left_out = {name: n for name, n in counts.items() if n}
-        return _RunFile(offsets, *lists.mapped().values(), left_out, shown)
+        ordered = lists.mapped()
+        return _RunFile(offsets, ordered["doc"], ordered["score"], left_out, shown)
 
 
 @dataclass(frozen=True, slots=True)

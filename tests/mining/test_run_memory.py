@@ -34,7 +34,7 @@ def peak(workspace: Workspace, collection: Collection, path: Path, queries: int)
 def test_lines_are_not_held_in_memory(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_SHARD_PAIRS", 100_000)
+    monkeypatch.setattr(files, "_SLAB", 100_000)
     monkeypatch.setattr(trec_lines, "_BLOCK_BYTES", 1 << 20)
     folder = tmp_path / "many"
     (folder / "qrels").mkdir(parents=True)
