@@ -5,7 +5,8 @@ Every experiment draws differences [seeds, queries] of two systems whose true di
 four shapes of equal variance: normal, heavy tails (Student's t with 3 degrees of freedom), mostly 0
 (seven in ten, the others Laplace), skewed (four in ten gain, mean of all 0, skewness 1.5). Width:
 median, against the interval with known variances. TOST: rejections by one of its two
-tests where the true difference is the margin, which bounds how often both reject. Nothing is timed.
+tests where the true difference is the margin, which bounds how often both reject; beside it the
+same without the correction for skewness (Student's t alone). Nothing is timed.
 
     python bench/significance.py [--quick]
 """
@@ -20,7 +21,8 @@ from _report import figure, finish
 from scipy import stats
 
 from rankmill.mining.draws import generator
-from rankmill.training.random_effects import half_width, parts_of
+from rankmill.training.equivalence import reaches
+from rankmill.training.random_effects import half_width, parts_of, skew_of
 
 QUERY, REST = 0.07, 0.05  # standard deviations of a query's difference and of what is left
 QUERIES, SEEDS = (43, 100, 323, 1000), (1, 2, 3, 5)
@@ -45,7 +47,8 @@ def _skewed(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 SHAPES = {"normal": _normal, "heavy": _heavy, "zeros": _zeros, "skewed": _skewed}
-Found = tuple[float, float, float, float]  # covered, covered with seeds ignored, width, TOST
+# Covered, covered with seeds ignored, width, size of TOST, the same without correction.
+Found = tuple[float, float, float, float, float]
 
 
 def experiments(shape: str, queries: int, seeds: int, count: int) -> Iterator[tuple[float, Found]]:
@@ -62,22 +65,23 @@ def experiments(shape: str, queries: int, seeds: int, count: int) -> Iterator[tu
             found[spread].append(_judged(d + spread * of_seed))
         done += rows
     for spread, blocks in found.items():
-        covered, ignored, half, above, below = np.concatenate(blocks, axis=1)
+        covered, ignored, half, *sides = np.concatenate(blocks, axis=1)
         error = np.sqrt(QUERY**2 / queries + spread**2 / seeds + REST**2 / (queries * seeds))
         width = float(np.median(half) / (stats.norm.ppf(0.975) * error))
-        size = float(max(above.mean(), below.mean()))
-        yield spread, (float(covered.mean()), float(ignored.mean()), width, size)
+        below, above, t_below, t_above = (float(side.mean()) for side in sides)
+        sizes = max(below, above), max(t_below, t_above)
+        yield spread, (float(covered.mean()), float(ignored.mean()), width, *sizes)
 
 
 def _judged(d: np.ndarray) -> np.ndarray:
     """Return, of tables [n, seeds, queries], covered, covered with seeds ignored, half-width, and
-    whether the mean lies outside the 90 % interval, above and below: [5, n]."""
+    whether 0 lies beyond the lower and the upper bound of TOST, and of t alone: [7, n]."""
     mean, parts = d.mean(axis=(1, 2)), parts_of(d)
-    half, reach = half_width(parts, 0.95), half_width(parts, 0.90)
-    ignored = half_width(parts[:1], 0.95)
-    return np.stack(
-        [np.abs(mean) <= half, np.abs(mean) <= ignored, half, mean > reach, mean < -reach]
-    )
+    half, ignored = half_width(parts, 0.95), half_width(parts[:1], 0.95)
+    below, above = reaches(parts, skew_of(d), 0.05)
+    alone = half_width(parts, 0.90)
+    inside = [np.abs(mean) <= half, np.abs(mean) <= ignored, half]
+    return np.stack([*inside, mean > below, mean < -above, mean > alone, mean < -alone])
 
 
 def main() -> None:
@@ -86,23 +90,27 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     count = 500 if parser.parse_args().quick else 4000
     print("| queries | seeds | spread of a seed | covers 95 %: " + " | ".join(SHAPES), end="")
-    print(" | seeds ignored (lowest) | width, known = 1 | TOST at 5 % (largest) |")
-    print("|--:|--:|--:|" + "--:|" * (len(SHAPES) + 3))
+    print(" | seeds ignored (lowest) | width, known = 1 | TOST at 5 % (largest) | by t alone |")
+    print("|--:|--:|--:|" + "--:|" * (len(SHAPES) + 4))
     figures = {}
     for queries in QUERIES:
         for seeds in SEEDS:
             by_shape = [dict(experiments(shape, queries, seeds, count)) for shape in SHAPES]
             for spread in SPREADS:
                 found = np.array([of[spread] for of in by_shape])
-                covered, ignored, width, size = found.T
+                covered, ignored, width, size, alone = found.T
                 said = " | ".join(f"{share:.3f}" for share in covered)
                 print(f"| {queries} | {seeds} | {spread:g} | {said}", end="")
-                print(f" | {ignored.min():.3f} | {width.max():.2f} | {size.max():.3f} |")
+                print(f" | {ignored.min():.3f} | {width.max():.2f}", end="")
+                print(f" | {size.max():.3f} | {alone.max():.3f} |")
                 name = f"coverage_{queries}_queries_{seeds}_seeds_spread_{spread:g}"
                 lowest = float(covered.min())
                 peers = {"seeds ignored": float(ignored.min())}
                 ratio = lowest / peers["seeds ignored"]
                 figures[name] = figure(lowest, peers, ratio, 0.93, "share")
+                largest, by_t = float(size.max()), {"t alone": float(alone.max())}
+                name = name.replace("coverage", "size")
+                figures[name] = figure(largest, by_t, largest / by_t["t alone"], 0.06, "share")
     finish("significance", figures)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.collection import Collection
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.store import Artifact
 
 
@@ -57,6 +57,8 @@ def vectors_of(
 
     text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"
     settings = asdict(TEACHERS.parse(text))
+    if settings.pop("encode") != "corpus":
+        raise UsageError("vectors are asked for of the whole corpus", do="leave out encode=listed")
     model, collection = settings.pop("model"), collection_of(about)
     asked = settings.pop("query_model", None) or model
     return {

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -33,6 +33,9 @@ from rankmill.mining.store.artifact import ShowsRows, show_rows_by
 from rankmill.request import Request
 
 if TYPE_CHECKING:
+    from rankmill.mining.collection import Collection
+    from rankmill.mining.store import Artifact
+    from rankmill.study.advise.advice import Advice
     from rankmill.study.estimate.outcome import Estimate
     from rankmill.study.grid.outcome import StudyOutcome
 
@@ -196,6 +199,61 @@ def estimate(
     )
 
 
+def advise(
+    about: Artifact | Collection,
+    evidence: Sequence[str | Path] = (),
+    *,
+    scores: Artifact | None = None,
+    samplers: Sequence[str] = (),
+    sizes: Sequence[int] = (16,),
+    encoder: str | None = None,
+    documents: int = 100_000,
+    budget: str | None = None,
+    measure: str = "nDCG@10",
+    by: str = "rate",
+    pilot: int | None = None,
+    student: str | None = None,
+    dev: str | None = None,
+    loss: str = "kl",
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    executor: Execution | None = None,
+) -> Advice:
+    """Order the designs that a scored pool allows by predicted gain per cost (docs/advise.md).
+
+    `about`: a pool, or a collection that has one. `evidence`: folders that `study(to=…)` wrote, of
+    other collections. `samplers`, `sizes`: the designs, default those of the pool's sources.
+    `documents`: that a student will see. `budget`: seconds of processor and accelerator, "2h".
+    `by`: "rate" (gain per cost) or "gain". `pilot`: train a `student` on so many documents of every
+    design, with other `settings` if need be, and judge it on the development split `dev`. The
+    result has `designs` in order, `sentences()`, `judgement`, `beats_bm25`, `notes` and
+    `as_json()`. Raises UsageError for what cannot be asked, BadInput for a folder without evidence
+    and a pool without scores.
+    """
+    from rankmill.study.advise import Question, advise_on
+    from rankmill.study.advise.pilots import Asked
+
+    if (pilot is None, student is None, dev is None) not in ((True,) * 3, (False,) * 3):
+        raise UsageError("a pilot needs pilot, student and dev", do="give all three, or none")
+    asked = None
+    if pilot is not None and student is not None and dev is not None:
+        asked = Asked(pilot, student, dev, loss, settings or {})
+    question = Question(
+        evidence=[Path(one) for one in evidence],
+        samplers=samplers,
+        sizes=sizes,
+        encoder=encoder,
+        documents=documents,
+        budget=budget,
+        measure=measure,
+        by=by,
+        pilots=asked,
+        seed=seed,
+    )
+    of: Any = getattr(about, "artifact", None) or about
+    return advise_on(of, question, of.workspace, scores, executor or Execution())
+
+
 def _alone(name: str) -> Callable[..., Any]:
     """Make the function that measures a user's own score lists with one statistic."""
 
@@ -221,6 +279,7 @@ __all__ = [
     "Execution",
     "RankmillError",
     "Workspace",
+    "advise",
     "audit",
     "cells",
     "collect",

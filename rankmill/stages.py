@@ -65,6 +65,10 @@ COPIES = Option(
     "exact; or allowed.",
     choices=("folded", "exact", "allowed"),
 )
+ENCODE = Option(
+    "What a bi-encoder that re-ranks encodes: the whole corpus, or the documents that are listed.",
+    choices=("corpus", "listed"),
+)
 STUDENT = Option("A student's name, or a model folder.", of="student")
 
 Names = Sequence[str]
@@ -140,6 +144,13 @@ class Collect(Request["Collection"]):
             most=0,
         ),
     ] = -100
+    divide: Annotated[
+        Names,
+        Option(
+            "New splits drawn from the judged queries of one, * for the rest; may be repeated.",
+            example="all=train:1000,dev:200,test:*",
+        ),
+    ] = ()
 
     def perform(self) -> Collection:
         """Read the collection, or find it."""
@@ -771,6 +782,7 @@ class Rerank(Request["Artifact"]):
         int, Option("How many of each list are ordered anew.", unit="documents", least=1)
     ] = 100
     compute: Annotated[str, COMPUTE] = "float32"
+    encode: Annotated[str, ENCODE] = "corpus"
 
     def perform(self) -> Artifact:
         """Return the run in the student's order."""
@@ -838,6 +850,7 @@ class Evaluate(Request["Artifact"]):
         int,
         Option("How much of the first stage; or of a search.", unit="documents", least=1),
     ] = 100
+    encode: Annotated[str, ENCODE] = "corpus"
     measures: Annotated[str, Option("ir_measures names, PairRisk(…); the first is compared.")] = (
         MEASURES
     )
@@ -1179,7 +1192,7 @@ KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank
 
 @dataclass(frozen=True)
 class ImportRun(Request["Artifact"]):
-    """Read a TREC run, plain or compressed; with `system` a file of negatives without scores.
+    """Read a TREC run or Parquet of its columns; with `system` a file of negatives without scores.
 
     Lines of queries that the split or the collection lacks are left out and counted, and so are
     queries whose ranks say the opposite of their scores.

@@ -1,8 +1,15 @@
-"""Tolerances that follow from the arithmetic: terms of a sum × unit roundoff × magnitude.
+"""Tolerances that follow from the arithmetic, or from the number of draws; never from one machine.
 
-Source: Higham, Accuracy and Stability of Numerical Algorithms, §3.1: a sum of n products, in any
-order, has an error of at most γ_n·Σ|terms| with γ_n = n·u/(1 − n·u). So a tolerance made of it
-holds on every processor and for every library, whatever its kernels and their order of addition.
+Rounding: terms of a sum × unit roundoff × magnitude. Higham, Accuracy and Stability of Numerical
+Algorithms, §3.1: a sum of n products, in any order, has an error of at most γ_n·Σ|terms| with
+γ_n = n·u/(1 − n·u). So a tolerance made of it holds on every processor and for every library,
+whatever its kernels and their order of addition.
+
+Draws: Bernstein's inequality (Boucheron, Lugosi and Massart, Concentration Inequalities, §2.8).
+
+`pytest.approx` without numbers allows 10⁻⁶ of the value. That is 9·10⁹ roundings of float64 and 16
+of float32: good for sums of float64 whose terms do not cancel, and for nothing that is stored or
+computed in float32.
 """
 
 from __future__ import annotations
@@ -14,6 +21,9 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+# What docs/statistics.md states of every value, and of pair entropies, beside their formulas in
+# float64: the kernels' series are cut off for it, so it holds where sums of float32 allow.
+STATED, STATED_PAIRS = 1e-6, 1e-9
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 _DRAWS = 4
 _MASK = 1e30  # what is larger stands for minus infinity and is no number
@@ -26,6 +36,20 @@ def sum_bound(terms: int, magnitude: Any, kind: str = "float32") -> Any:
     """Return γ_n·magnitude: what a sum of `terms` may be off whose absolute terms add up to it."""
     each = terms * UNIT[kind]
     return each / (1 - each) * magnitude
+
+
+def stored_twice(terms: int, magnitude: Any, value: Any, kind: str = "float32") -> Any:
+    """Return how far apart two sums in float64 may be that add in different orders and are stored
+    in `kind`: one rounding each, and both sums' own."""
+    return 2 * sum_bound(terms, magnitude, "float64") + 2 * UNIT[kind] * np.abs(value)
+
+
+def share_bound(chance: Any, draws: int, error: float = 1e-9) -> Any:
+    """Return how far the share of `draws` independent draws may be from `chance`: further with a
+    probability of at most `error`, whatever `chance` is."""
+    log = np.log(2 / error)
+    spread = np.asarray(chance) * (1 - np.asarray(chance))
+    return log / (3 * draws) + np.sqrt((log / (3 * draws)) ** 2 + 2 * log * spread.clip(0) / draws)
 
 
 def network_bound(compute: Callable[[], Any], kind: str = "float32") -> float:

@@ -343,6 +343,15 @@ def is_uint64(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and dotted(node.func) == "np.uint64" and bool(node.args)
 
 
+def parquet_elsewhere(module: Module) -> Iterator[tuple[int, str]]:
+    """Parquet files opened with Arrow's default, which holds a streamed file in memory."""
+    if module.name == "mining/inputs/parquet_rows.py" or not module.name.startswith("mining/"):
+        return
+    for node in module.nodes:
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "ParquetFile":
+            yield node.lineno, "streams of Parquet are opened by mining/inputs/parquet_rows.py"
+
+
 def wordless_errors(module: Module) -> Iterator[tuple[int, str]]:
     for node in module.nodes:
         if not isinstance(node, ast.Raise) or node.exc is None:
@@ -386,6 +395,7 @@ RULES = {
     "what catches every exception raises it again": broad_handlers,
     "only mining/processors.py counts processors": processors_elsewhere,
     "only mining/pair_keys.py makes keys of pairs": pair_keys_elsewhere,
+    "streams of Parquet are opened in one place": parquet_elsewhere,
     "every error raised says something": wordless_errors,
     "nothing is left for later in the code": unfinished,
     "functions stay short": sizes,
@@ -434,6 +444,7 @@ SAMPLES = [
     (processors_elsewhere, "training/x.py", "threads = len(os.sched_getaffinity(0))"),
     (pair_keys_elsewhere, "training/x.py", "key = query[:, None] << np.uint64(32) | doc"),
     (pair_keys_elsewhere, "mining/x.py", "query = (keys >> 32).astype(np.uint32)"),
+    (parquet_elsewhere, "mining/x.py", "with pq.ParquetFile(path) as file:\n    g(file)"),
     (pair_keys_elsewhere, "mining/x.py", "_HALF = np.uint64(32)\nkey = query << _HALF | doc"),
     (pair_keys_elsewhere, "training/x.py", "low, half = 3, 32\nquery = keys >> half"),
     (wordless_errors, "mining/x.py", "raise ValueError"),

@@ -79,6 +79,8 @@ def numbers() -> Iterator[tuple[str, str]]:
     from rankmill.mining.statistics.neighbours import intrinsic_dimension
     from rankmill.mining.statistics.summaries.power_law import fit_decay
     from rankmill.mining.statistics.summaries.summary import _pearson
+    from rankmill.mining.statistics.summaries.terms import Sums
+    from rankmill.training.ordering import _agreements
 
     rng = np.random.Generator(np.random.Philox(11))
     yield "correlations", _hash(_pearson(rng.normal(size=(30_011, 7)), rng.random(30_011)))
@@ -86,6 +88,11 @@ def numbers() -> Iterator[tuple[str, str]]:
     yield "decay", _hash(repr(fit_decay(curves, 1, 5_003, resamples=5)))
     yield "dimension", _hash(repr(intrinsic_dimension(rng.normal(size=(1_501, 37)))))
     yield "product", _hash(product(rng.random((503, 323)), rng.random((323, 100))))
+    queries, ones = np.arange(20_011), np.ones(20_011)
+    sums = [Sums(queries, rng.random(20_011), ones, rng.random(20_011), ones, 1.0) for _ in "abc"]
+    yield "terms", _hash(repr([one.terms(rng.random(20_011)) for one in sums]))
+    risks = rng.random((3, 20_011))
+    yield "order of designs", _hash(repr(_agreements(sums, risks, (1.0, 1.0), 5, 1)))
 
 
 def _hash(value: Any) -> str:

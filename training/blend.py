@@ -183,6 +183,11 @@ class Blend:
         """Return the order in which they are seen."""
         return BlendedOrder(tuple(len(part) for part in self.parts), self.counts, seed, shuffle)
 
+    def least_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the least grade of a positive in each of these groups, that of its part."""
+        least = np.array([part.min_grade for part in self.parts], np.int64)
+        return least[np.searchsorted(self.starts, rows, side="right") - 1]
+
     def __len__(self) -> int:
         return int(self.starts[-1])
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ..mining.errors import BadInput, UsageError
 from ..mining.store import Artifact, Workspace, files
-from .equivalence import Equivalence, paired_tost
+from .equivalence import METHOD, Equivalence, paired_tost
 from .evaluation import Evaluation
 from .measures import parse_measures
 from .random_effects import Effects, effects
@@ -178,7 +178,7 @@ def compare_evaluations(
         "alpha": alpha,
         "draws": draws,
         "seed": seed,
-    }
+    } | ({} if margin is None else {"equivalence": METHOD})
     inputs = {f"{s}#{k}": a for s, made in systems.items() for k, a in enumerate(made)}
 
     def write(folder: Path, scratch: Path) -> None:

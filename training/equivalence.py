@@ -3,6 +3,12 @@
 "Not different" is not "equivalent": that needs both one-sided tests to reject, and a test that
 could have found equivalence in the first place. So the power stands beside every verdict, and
 below one half the word is never said.
+
+Student's t is bold on one side where few queries are skewed: a test at 5 % errs in 7 to 8 % of
+experiments with 43 queries of skewness 1. Johnson (JASA 73, 1978) moves both ends of the interval
+by κ₃/(6·s²·n)·(1 + 2t²), which mends that side, and makes the other bold where tails are heavy or
+most differences are 0. So an end moves outward only: each test asks for what t asks for, and for
+more where the skewness says that t is bold (docs/evaluation.md has what that gives).
 """
 
 from __future__ import annotations
@@ -11,13 +17,15 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from ..mining.errors import BadInput, UsageError
-from .random_effects import Uncertainty, uncertainty
+from .random_effects import Uncertainty, skew_of, squared_half_width, uncertainty
 from .significance import Interval, checked, paired_t, t_interval
 
 LEAST_POWER = 0.5  # below this, "equivalent" is never said
+METHOD = "johnson"  # part of the fingerprint: verdicts of another method are never taken for ours
+Parts = tuple[tuple[float, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,8 @@ class Equivalence:
 
     `p_low`, `p_high`: of the one-sided tests against −margin and +margin; `p_different`: of the
     paired t-test; `power`: of one test at level α and a true difference of 0. `interval` has level
-    1 − 2α: both tests pass exactly when it lies inside ±margin. `p_adjusted`: the larger of the
+    1 − 2α: both tests pass exactly when it lies inside ±margin; where differences are skewed it
+    reaches further to one side. `p_adjusted`: the larger of the
     two, after Holm over the family (alone: as it is). `outcome`: equivalent, different, undecided.
     """
 
@@ -54,21 +63,53 @@ class Equivalence:
 def paired_tost(d: np.ndarray, margin: float, *, alpha: float = 0.05) -> Equivalence:
     """Test whether two systems differ by less than ±margin (Schuirmann 1987), paired over queries.
 
-    d: differences [queries] or [seeds, queries]; each test is the one-sided half of `paired_t`, so
-    its size is at most `alpha` with two seeds too. Equivalent iff both one-sided tests reject at
+    d: differences [queries] or [seeds, queries]; each test is the one-sided half of `paired_t`,
+    corrected for skewness where that asks for more. Equivalent iff both one-sided tests reject at
     `alpha` and the test had a power of at least 0.5 with these queries, seeds and spread; different
     iff the paired t-test rejects and equivalence was not shown; else undecided. The margin must be
     declared before the data are seen.
     """
     d = checked(d)
     _check_margin(margin, alpha)
-    known, mean = uncertainty(d), float(d.mean())
-    p_low, p_high = known.below(mean + margin), known.below(margin - mean)
-    power, different = _power(known, margin, alpha), paired_t(d)
+    known, mean, skew = uncertainty(d), float(d.mean()), float(skew_of(d))
+    p_low = _one_sided(known, max(0.0, -skew), mean + margin)
+    p_high = _one_sided(known, max(0.0, skew), margin - mean)
+    power, different = _power(known, margin, alpha, skew), paired_t(d)
     p = max(p_low, p_high)
     outcome = _outcome(p, different, power, alpha)
-    interval = t_interval(d, 1 - 2 * alpha)
+    below, above = (float(reach) for reach in reaches(known.parts, skew, alpha))
+    level = 1 - 2 * alpha
+    interval = Interval(mean, mean - below, mean + above, level, t_interval(d, level).over)
     return Equivalence(margin, alpha, p_low, p_high, different, p, power, interval, outcome)
+
+
+def reaches(parts: Parts, skew: np.ndarray | float, p: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far the one-sided bounds at error `p` lie below and above the mean.
+
+    `parts`, `skew`: of `parts_of` and `skew_of`, floats or arrays.
+    """
+    half, moved = np.sqrt(squared_half_width(parts, 2 * p)), skew * _factor(parts, p)
+    return half + np.maximum(0.0, -moved), half + np.maximum(0.0, moved)
+
+
+def _factor(parts: Parts, p: float) -> float:
+    """Johnson's 1 + 2t², t the quantile of Student's t over the queries, which come first."""
+    return 1 + 2 * float(special.stdtrit(parts[0][1], p)) ** 2
+
+
+def _one_sided(known: Uncertainty, skew: float, distance: float) -> float:
+    """Return the p value of a bound that lies `distance` beyond the mean, `skew` ≥ 0 on its side:
+    the p at which the bound just reaches it."""
+    if skew == 0 or distance <= 0:
+        return known.below(distance)
+    if distance <= skew:
+        return 0.5
+    low, high = -300.0, math.log(0.5)  # ln p
+    for _ in range(64):
+        p = math.exp((low + high) / 2)
+        reached = float(reaches(known.parts, skew, p)[1]) >= distance
+        low, high = (math.log(p), high) if reached else (low, math.log(p))
+    return math.exp(high)
 
 
 def tost_power(n: int, sd: float, margin: float, *, alpha: float = 0.05) -> float:
@@ -83,15 +124,16 @@ def tost_power(n: int, sd: float, margin: float, *, alpha: float = 0.05) -> floa
     return _power(Uncertainty(error, ((error**2, n - 1),)), margin, alpha)
 
 
-def _power(known: Uncertainty, margin: float, alpha: float) -> float:
-    """E over the estimates of max(0, 2Φ((δ − h)/σ) − 1), σ the standard error of the mean and h the
-    half-width at level 1 − 2α.
+def _power(known: Uncertainty, margin: float, alpha: float, skew: float = 0.0) -> float:
+    """E over the estimates of max(0, Φ((δ − h)/σ) + Φ((δ − h − c)/σ) − 1), σ the standard error of
+    the mean, h the half-width at level 1 − 2α and c what skewness adds to it on one side.
 
     h² = Σ t²v·χ²_ν/ν over the parts, integrated by the midpoints of quantiles of each χ² (Phillips
     1990 gives the integral for one part).
     """
     if known.error == 0:
         return 1.0
+    added = abs(skew) * _factor(known.parts, alpha) / known.error
     count = 4000 if len(known.parts) == 1 else 500
     quantiles = (np.arange(count) + 0.5) / count
     squared = np.zeros(1)
@@ -100,7 +142,8 @@ def _power(known: Uncertainty, margin: float, alpha: float) -> float:
         reach = stats.t.ppf(1 - alpha, freedom) ** 2 * variance * drawn
         squared = (squared[:, None] + reach).ravel()
     inside = (margin - np.sqrt(squared)) / known.error
-    return float(np.maximum(0.0, 2 * stats.norm.cdf(inside) - 1).mean())
+    both = stats.norm.cdf(inside) + stats.norm.cdf(inside - added) - 1
+    return float(np.maximum(0.0, both).mean())
 
 
 def _outcome(p: float, p_different: float, power: float, alpha: float) -> str:

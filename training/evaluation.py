@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,15 +257,19 @@ def rerank_with(
     split: str,
     depth: int = 100,
     compute: str = "float32",
+    encode: str = "corpus",
     executor: Execution = INLINE,
 ) -> Artifact:
     """Order the first `depth` documents of each list of a run by a student's scores.
 
-    `student`: a student artifact, its name, or a model folder. Returns a run artifact.
+    `student`: a student artifact, its name, or a model folder. `encode`: of a bi-encoder the
+    vectors of the whole `corpus`, or of the documents that are `listed`. Returns a run artifact.
     """
     from ..mining.sources.rerank import Rerank
 
     teacher = student_as_teacher(workspace, student, compute)
+    if hasattr(teacher, "encode"):
+        teacher = replace(teacher, encode=encode)
     held = Collection.open(workspace, collection)
     artifact = workspace.find(run, "run")
     _same_texts(artifact, held)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..mining.draws import generator
 from ..mining.errors import BadInput, UsageError
+from ..mining.ordered import product
 from ..mining.statistics.summaries.terms import AMOUNTS, Design, Sums, columns_for, design_of
 from ..mining.store import Artifact
 from .evaluation import Evaluation
@@ -141,7 +142,7 @@ def _ordered(values: Mapping[str, float]) -> tuple[str, ...]:
 
 def _with_sum(rows: np.ndarray, weights: tuple[float, float]) -> np.ndarray:
     """Add the weighted sum as a third column: [designs, 3] as PREDICTIONS."""
-    return np.column_stack([rows, rows @ np.asarray(weights)])
+    return np.column_stack([rows, weights[0] * rows[:, 0] + weights[1] * rows[:, 1]])
 
 
 def _risks(
@@ -183,7 +184,7 @@ def _agreements(
 
     def correlated(train: np.ndarray, judged: np.ndarray) -> np.ndarray:
         rows = [s.terms(train[at]) for s, at in zip(sums, places, strict=True)]
-        observed = risks @ judged / judged.sum()
+        observed = product(risks, judged) / judged.sum()
         return _correlations(_with_sum(np.array(rows), weights), observed)
 
     draws = generator(seed, "terms.bootstrap")
@@ -224,8 +225,8 @@ def _signs(values: np.ndarray) -> np.ndarray:
 
 def _cosine(x: np.ndarray, y: np.ndarray) -> float:
     """Return ⟨x, y⟩/(‖x‖·‖y‖) of whole numbers; NaN where one is 0."""
-    size = math.sqrt(float(x @ x) * float(y @ y))
-    return float(x @ y) / size if size else math.nan
+    size = math.sqrt(float((x * x).sum()) * float((y * y).sum()))
+    return float((x * y).sum()) / size if size else math.nan
 
 
 def _interval(value: float, drawn: Sequence[float]) -> tuple[float | None, ...]:

@@ -49,7 +49,7 @@ class Passes:
         if self.settings.cache is None:
             with self.autocast():
                 f = self._scores(batch)
-            values = self.loss.values(f, g)
+            values = self.loss.values(self._judged(f, batch), g)
             self.scaler.scale(values.sum() / groups).backward()
         else:
             f, values = self._cached(batch, g, groups)
@@ -70,6 +70,14 @@ class Passes:
             return self.network.scores_in_batch(batch.texts, self.size, g.query, g.doc).float()
         return self.network.scores(batch.texts, self.size).float()
 
+    def _judged(self, f: Tensor, batch: Batch) -> Tensor:
+        """Take further positives out of the negatives of a loss that goes by labels."""
+        if not (self.loss.supervised and batch.further.any()):
+            return f
+        further = torch.from_numpy(batch.further).to(self.here)
+        others = torch.nn.functional.pad(further, (0, f.shape[1] - self.size))
+        return f.masked_fill(others, -math.inf)
+
     def _cached(self, batch: Batch, g: Tensor, groups: int) -> tuple[Tensor, Tensor]:
         network, seen = self.network, []
         if not isinstance(network, TowerNetwork):
@@ -78,7 +86,7 @@ class Passes:
         def finish(queries: Tensor, docs: Tensor) -> Tensor:
             own = batch.groups
             f = network.products_in_batch(queries, docs, self.size, own.query, own.doc).float()
-            values = self.loss.values(f, g)
+            values = self.loss.values(self._judged(f, batch), g)
             seen.extend([f, values])
             return self.scaler.scale(values.sum() / groups)
 

@@ -75,7 +75,7 @@ class Uncertainty:
         low, high = -300.0, 0.0  # ln p; at p = 1 the interval is the mean alone
         for _ in range(64):
             middle = (low + high) / 2
-            reached = _squared_half_width(self.parts, math.exp(middle)) >= distance**2
+            reached = squared_half_width(self.parts, math.exp(middle)) >= distance**2
             low, high = (middle, high) if reached else (low, middle)
         return math.exp(high)
 
@@ -110,12 +110,31 @@ def parts_of(table: np.ndarray) -> tuple[tuple[float, int], ...]:
     return (over_queries, queries - 1), (over_seeds, seeds - 1)
 
 
+def skew_of(table: np.ndarray) -> np.ndarray:
+    """Return κ₃/(6·s²·n) of a [seeds, queries] table, or of tables [..., seeds, queries]: how far
+    the skewness of n queries pulls Student's t, in the unit of the values (Johnson 1978).
+
+    κ₃ and s²: third cumulant and variance of the queries' means over seeds, estimated without bias.
+    0 for fewer than three queries, and where they do not spread.
+    """
+    y = np.asarray(table, np.float64)
+    queries = y.shape[-1]
+    if queries < 3:
+        return np.zeros(y.shape[:-2])
+    means = (y - y[..., :1, :1]).mean(axis=-2)
+    around = means - means.mean(axis=-1, keepdims=True)
+    squares, cubes = (around**2).sum(axis=-1), (around**3).sum(axis=-1)
+    spreads = squares > 0
+    return cubes * spreads / (6 * (queries - 2) * np.where(spreads, squares, 1.0))
+
+
 def half_width(parts: tuple[tuple[float, int], ...], level: float) -> np.ndarray:
     """Return √(Σ t²·variance) at a two-sided level; variances may be arrays."""
-    return np.sqrt(_squared_half_width(parts, 1 - level))
+    return np.sqrt(squared_half_width(parts, 1 - level))
 
 
-def _squared_half_width(parts: tuple[tuple[float, int], ...], p: float) -> np.ndarray:
+def squared_half_width(parts: tuple[tuple[float, int], ...], p: float) -> np.ndarray:
+    """Return Σ t²·variance at a two-sided p, as small as floats go; variances may be arrays."""
     reach = [special.stdtrit(freedom, p / 2) ** 2 * variance for variance, freedom in parts]
     return np.sum(reach, axis=0)
 

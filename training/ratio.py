@@ -48,13 +48,15 @@ def ratio_interval(gain: np.ndarray, cost: np.ndarray, level: float = 0.95) -> I
         return Interval(rate, found.low / unit, found.high / unit, level, found.over)
     over_queries, (_, freedom) = parts_of(table)
     reach = float(half_width(((1 / len(table), freedom),), level)) ** 2
-    spread = np.cov(by_seed, relative)
-    a = 1 - reach * spread[1, 1]
+    by_seed, relative = by_seed - by_seed.mean(), relative - relative.mean()
+    pairs = ((by_seed, by_seed), (by_seed, relative), (relative, relative))
+    s_gg, s_gc, s_cc = (float((x * y).sum()) / freedom for x, y in pairs)
+    a = 1 - reach * s_cc
     if a <= 0:
         reason = f"the cost of {len(table)} seeds spreads too much"
         return Interval(rate, None, None, level, found.over, reason)
-    b = found.mean - reach * spread[0, 1]
-    c = found.mean**2 - float(half_width((over_queries,), level)) ** 2 - reach * spread[0, 0]
+    b = found.mean - reach * s_gc
+    c = found.mean**2 - float(half_width((over_queries,), level)) ** 2 - reach * s_gg
     half = math.sqrt(max(0.0, b * b - a * c))
     low, high = ((b + sign * half) / a / unit for sign in (-1, 1))
     return Interval(rate, min(low, rate), max(high, rate), level, found.over)

@@ -36,14 +36,16 @@ class Packer(Protocol):
 class Batch:
     """Groups at positions start … stop−1 of the stream (of this process), and their texts.
 
-    `rows` int64 [n] are the groups' ordinals in the artifact; `groups` their arrays. Packed texts
-    live in buffers that are used again: keep nothing of a batch after asking for the next.
+    `rows` int64 [n] are the groups' ordinals in the artifact; `groups` their arrays; `further` bool
+    [n, k] the positives behind the first column: they are no negatives of it. Packed texts live in
+    buffers that are used again: keep nothing of a batch after asking for the next.
     """
 
     start: int
     stop: int
     rows: np.ndarray
     groups: GroupArrays
+    further: np.ndarray
     texts: dict[str, Packed] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -74,9 +76,9 @@ class GroupStream:
 
     `batch` groups per step over all processes; this process gets its `share`. The stream runs over
     epochs without a seam and ends at position `stop` (None: never); the last batch may be smaller.
-    `negatives`: how many of the k−1 negatives of a group are used, drawn anew each epoch by (seed,
-    epoch, query); their inclusion probabilities are lowered to match. `ahead` batches are made
-    before they are asked for (0: none, no thread).
+    `negatives`: how many negatives of a group are used, drawn anew each epoch by (seed, epoch,
+    query); their inclusion probabilities are lowered to match, and further positives of the group
+    are left out. `ahead` batches are made before they are asked for (0: none, no thread).
     """
 
     def __init__(
@@ -138,9 +140,12 @@ class GroupStream:
         first, last = share(start, stop, self.rank, self.world)
         rows = self.order.take(first, last)
         groups = self.groups.take(rows)
+        further = self.groups.least_of(rows)[:, None] <= groups.grade
+        further[:, 0] = False
         if self.negatives is not None:
-            groups = self._fewer(groups, first)
-        batch = Batch(first, last, rows, groups)
+            groups = self._fewer(groups, further, first)
+            further = np.zeros(groups.doc.shape, dtype=bool)
+        batch = Batch(first, last, rows, groups, further)
         if self.pack is not None and len(rows):
             batch.texts = self.pack(groups.query, groups.doc, self._buffers.next())
         return batch
@@ -177,9 +182,12 @@ class GroupStream:
         for start, stop in self.bounds():
             yield stop, self.batch_at(start, stop)
 
-    def _fewer(self, groups: GroupArrays, first: int) -> GroupArrays:
-        """Keep the positive and `negatives` drawn columns of each group."""
+    def _fewer(self, groups: GroupArrays, further: np.ndarray, first: int) -> GroupArrays:
+        """Keep the first column and `negatives` drawn ones of each group, none that is a further
+        positive."""
         wanted = self.negatives or 0
+        positives = 1 + further.sum(axis=1)
+        self._refuse_too_few(groups, positives)
         epochs = self.order.epochs(first, first + len(groups))
         keys = np.empty(len(groups), np.uint64)
         for epoch in np.unique(epochs):
@@ -187,15 +195,31 @@ class GroupStream:
             key = np.uint64(key_of(self.seed, "negatives", int(epoch)))
             keys[mine] = (groups.query[mine] * np.uint64(0x9E3779B97F4A7C15)) ^ key
         columns = np.zeros((len(groups), wanted + 1), np.int64)
-        drawn = np.empty((len(groups), wanted), np.int64)
-        draw_columns(keys, groups.size, drawn)
-        columns[:, 1:] = drawn
+        for number in np.unique(positives):
+            mine = np.flatnonzero(positives == number)
+            drawn = np.empty((len(mine), wanted), np.int64)
+            draw_columns(keys[mine], groups.size - int(number) + 1, drawn)
+            # The columns in their order, but the further positives before all others.
+            order = np.argsort(~further[mine, 1:], axis=1, kind="stable") + 1
+            columns[mine, 1:] = np.take_along_axis(order, drawn + int(number) - 2, axis=1)
         taken = {
             name: np.take_along_axis(getattr(groups, name), columns, axis=1)
             for name in ("doc", "score", "grade", "inclusion")
         }
-        taken["inclusion"][:, 1:] *= np.float32(wanted / (groups.size - 1))
+        shares = wanted / (groups.size - positives)
+        taken["inclusion"][:, 1:] *= shares[:, None].astype(np.float32)
         return replace(groups, **taken)
+
+    def _refuse_too_few(self, groups: GroupArrays, positives: np.ndarray) -> None:
+        few = np.flatnonzero(groups.size - positives < (self.negatives or 0))
+        if few.size:
+            query, number = int(groups.query[few[0]]), int(positives[few[0]])
+            raise BadInput(
+                f"a group of query {query} has {number} positives and {groups.size - number} "
+                f"negatives, and negatives={self.negatives}",
+                where=self.groups.artifact.path,
+                do="ask for fewer negatives, or select larger groups",
+            )
 
 
 class _Ring:

@@ -161,9 +161,13 @@ def parameters_of(run: Training) -> dict[str, Any]:
     Several processes add up their gradients in another order than one, and their in-batch
     negatives are those of a share: how many there are is part of the request.
     """
-    world = run.processes.world
+    world, drawn = run.processes.world, run.settings.negatives is not None
+    parts = run.groups.parts if isinstance(run.groups, Blend) else [run.groups]
+    together = any(part.positives == "together" for part in parts)
+    labels = together and (drawn or run.loss.supervised)  # what decides is which are negatives
     return {
         **({} if world == 1 else {"processes": world}),
+        **({"further_positives": "no negatives"} if labels else {}),
         **({"blend": list(run.groups.counts)} if isinstance(run.groups, Blend) else {}),
         **identity_of(run.student, run.model),
         "loss": str(run.loss),

@@ -13,6 +13,8 @@ from ..names import nearest
 from ..store import Artifact, Workspace
 from . import ingest
 from .base import Reader, check_spec, open_reader, reader_kind
+from .divisions import divide as divided
+from .divisions import divisions_of
 from .handles import EVERY_QUERY, EXCLUDED, Collection, Corpus, Qrels, Queries
 from .policies import Policies, policies_of
 from .readers.tables import TableReader, Tables
@@ -39,6 +41,7 @@ def collect(
     on: Sequence[str] | Mapping[str, str] = (),
     fields: str | None = None,
     excluded_grade: int = EXCLUDED,
+    divide: Sequence[str] = (),
     name: str | None = None,
     executor: Execution = INLINE,
 ) -> Collection:
@@ -52,8 +55,8 @@ def collect(
     (the same, and the title can be weighed), `text` or `title`. `splits`: only these; none means
     all. `on`: what is done with odd rows, `kind=action` or a mapping (`policies.KINDS`). `fields`:
     of `ir:`, the fields that a text is made of, parted by commas. `excluded_grade`: the grade of
-    documents that are neither positive nor negative for their query. `name`: an alias for the
-    collection.
+    documents that are neither positive nor negative for their query. `divide`: new splits drawn
+    from the judged queries of one, `all=train:1000,test:300`. `name`: an alias for the collection.
 
     Everything is read and checked before the first byte is written. Raises BadInput with file and
     line for what cannot be used, UsageError for an unknown kind of source or title policy. One
@@ -64,6 +67,7 @@ def collect(
         raise UsageError(
             f"excluded_grade={excluded_grade} would be a positive", do="give a grade below 1"
         )
+    divisions = divisions_of(divide)
     parts = tuple(part.strip() for part in (fields or "").split(",") if part.strip())
     spec, reader = _opened(spec, policies_of(on), parts)
     with postponing() as charge:  # to the stage that looks, or to nobody's
@@ -73,9 +77,12 @@ def collect(
         artifact = _made(workspace, request, _chosen(splits, facts["qrels"]), charge, executor)
     finally:
         charge()
+    made = Collection(artifact)
+    if divisions:
+        made = divided(workspace, made, divisions, executor=Execution(progress=executor.progress))
     if name is not None:
-        workspace.alias(name, artifact)
-    return Collection(artifact)
+        workspace.alias(name, made.artifact)
+    return made
 
 
 def check_reading(spec: str, *, title: str = "title text", on: Sequence[str] = ()) -> None:

@@ -325,7 +325,31 @@ def blank(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return pc.or_(pc.equal(pc.binary_length(texts), 0), pc.utf8_is_space(texts))
 
 
+def compared(unknown: Sequence[str]) -> str:
+    """Say how ids are compared, and of those in quotation marks that csv wrote them."""
+    quoted = bool(unknown) and all(len(i) > 1 and i[0] == i[-1] == '"' for i in unknown)
+    marks = "these stand in csv's quotation marks: write the file without; " if quoted else ""
+    return f"{marks}ids are compared byte for byte"
+
+
 def first_ten(ids: Sequence[str]) -> str:
     """Print up to ten ids for an error message."""
     shown = ", ".join(repr(i) for i in ids[:10])
     return shown + (", …" if len(ids) > 10 else "")
+
+
+def strings_of(rows: TextTable, column: str, ordinals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the texts or ids of ascending ordinals: data uint8, bounds int64 [ordinals+1]."""
+    pieces, lengths = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
+    for start, table in rows.parts():
+        first, last = np.searchsorted(ordinals, [start, start + len(table)])
+        if first == last:
+            continue
+        taken = table[column].take(pa.array(ordinals[first:last].astype(np.int64) - start))
+        text = pa.concat_arrays(taken.chunks).cast(pa.large_string())
+        _, raw, data = text.buffers()
+        bounds = np.frombuffer(raw, np.int64)[text.offset :][: len(text) + 1]
+        if data is not None:
+            pieces.append(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]])
+        lengths.append(np.diff(bounds))
+    return np.concatenate(pieces), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])

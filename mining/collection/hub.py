@@ -14,10 +14,11 @@ from typing import Any
 
 from ..errors import BadInput
 from ..inputs import column_names as columns
+from ..inputs.shards import unpacked_name
 from ..names import nearest
 from ..store.files import sha256_of
 from .base import Judged
-from .lines import read_lines, unpacked_name
+from .lines import read_lines
 from .policies import Oddities
 from .readers import hub_cache
 from .readers.hub_names import ENDINGS, ROLES, HubFile, of_subset, subsets

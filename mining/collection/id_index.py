@@ -7,7 +7,7 @@ the id itself beside it. For few ids `TextTable.ordinals` needs none of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -64,6 +64,18 @@ class IdIndex:
         if wanted.null_count:
             out[wanted.is_null().to_numpy(zero_copy_only=False)] = -1
         return out
+
+
+class NumberedIds:
+    """Where the ids stand that an export wrote numbers for; `ours`: the id of each number."""
+
+    def __init__(self, index: IdIndex, ours: Mapping[str, str]):
+        self._numbers = IdIndex([pa.array(list(ours), pa.string())])
+        self._ordinals = np.append(index.rows(pa.array(list(ours.values()), pa.string())), -1)
+
+    def rows(self, wanted: pa.Array) -> np.ndarray:
+        """Return the row of each number's id, int64; −1 where there is none."""
+        return self._ordinals[self._numbers.rows(wanted)]
 
 
 def _joined(columns: Iterable[pa.Array | pa.ChunkedArray]) -> tuple[np.ndarray, np.ndarray]:

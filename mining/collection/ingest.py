@@ -129,6 +129,7 @@ def queries_stage(request: Request, found: Callable[[], Survey]) -> Stage:
             "found": lambda: found().texts["queries"],
             "role": "queries",
         },
+        unit="queries",
         check=found,
     )
 

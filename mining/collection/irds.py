@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..inputs.column_names import QUERY_TEXT
 from ..names import nearest
 from ..store.files import sha256_of
 from .base import Document, Judged, Outline, Texts, judged_of, outlines, texts_of
@@ -181,7 +182,7 @@ class DocumentFields:
 
     def __init__(self, name: str, doc: Any, fields: Sequence[str]):
         self.name = name
-        known = tuple(getattr(doc, "_fields", ()))
+        known = self.known = tuple(getattr(doc, "_fields", ()))
         for one in fields:
             if one not in known:
                 raise BadInput(
@@ -219,23 +220,40 @@ class DocumentFields:
             return ""
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
-            return " ".join(value)
+        texts = _texts_in(value)
+        if texts is not None:
+            return " ".join(text for text in texts if text)
         raise BadInput(
             f"the field {field!r} is a {type(value).__name__}, not text",
             where=f"ir_datasets {self.name}, document {number}",
-            do="name other fields for the text: --fields title,text",
+            do=f"name other fields for the text by --fields; there are {', '.join(self.known)}",
         )
+
+
+def _texts_in(value: Any) -> list[str] | None:
+    """Return the texts of a list, of a section with a title, or of lists of them; None where
+    something else stands among them."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list | tuple):
+        return None
+    inner = [_texts_in(one) for one in value]
+    return None if None in inner else [text for one in inner if one for text in one]
 
 
 def query_text(name: str, query: Any) -> str:
-    """Return the text of a query; raises BadInput where it has none."""
-    known = ", ".join(getattr(query, "_fields", ()))
-    if not hasattr(query, "default_text"):
-        raise _refused(
-            name, f"has queries without a default text: their fields are {known}", _NO_TEXT
-        )
-    text = query.default_text()
+    """Return the text of a query: the library's default, else the field that is called one.
+
+    Raises BadInput where it has none.
+    """
+    fields = getattr(query, "_fields", ())
+    known, called = ", ".join(fields), next((one for one in QUERY_TEXT if one in fields), None)
+    if hasattr(query, "default_text"):
+        text = query.default_text()
+    elif called is not None:
+        text = getattr(query, called)
+    else:
+        raise _refused(name, f"has queries without a text: their fields are {known}", _NO_TEXT)
     if not isinstance(text, str):
         raise _refused(
             name,

@@ -28,12 +28,6 @@ def existing(folder: Path, *names: str) -> Path | None:
     return None
 
 
-def unpacked_name(name: str) -> str:
-    """Return a file's name without the ending of its compression."""
-    end = next((end for end in COMPRESSED if name.lower().endswith(end)), "")
-    return name[: len(name) - len(end)]
-
-
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) of a UTF-8 file, plain or compressed.
 
@@ -184,6 +178,10 @@ def missing(path: Path, do: str | None = None) -> BadInput:
         )
     if not folder.is_dir():
         return BadInput("there is no such folder", where=folder, do=do or "check the path")
+    if path.is_dir():
+        return BadInput(
+            "this is a folder, not a file", where=path, do=do or "name the file in it that is meant"
+        )
     there = sorted(p.name for p in folder.iterdir())[:10]
     return BadInput(
         f"there is no file {path.name}",

@@ -16,12 +16,13 @@ from typing import Any
 from ..errors import BadInput, RankmillError, UsageError
 from ..inputs import column_names as columns
 from ..inputs.blocks import COMPRESSED
+from ..inputs.parquet_rows import parquet_file
 from ..inputs.row_shapes import Place
-from ..inputs.shards import Shard, in_order, shard_of
+from ..inputs.shards import Shard, in_order, shard_of, unpacked_name
 from ..inputs.strict_json import object_of
 from ..store.files import sha256_of
 from .base import Judged, Outline, Texts, outlines
-from .lines import missing, read_lines, unpacked_name
+from .lines import missing, read_lines
 from .policies import Oddities, Policies
 from .readers import ms_marco
 from .readers.hub_names import ROLES
@@ -330,11 +331,10 @@ class ParquetReader(TabularReader):
     def rows(self, path: Path, names: tuple[tuple[str, ...], ...]) -> Iterator[Row]:
         """Yield the rows by column name; columns that mean nothing here are not read."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         wanted = {name for known in names for name in known}
         try:
-            with pq.ParquetFile(path) as file:
+            with parquet_file(path) as file:
                 found = [name for name in file.schema_arrow.names if name in wanted]
                 number = 0
                 for batch in file.iter_batches(8192, columns=found):

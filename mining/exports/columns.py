@@ -45,6 +45,16 @@ def one_line(texts: pa.Array) -> pa.Array:
     return texts_of(offsets, np.where(np.isin(data, _BREAKS), np.uint8(32), data))
 
 
+def csv_quoted(texts: pa.Array) -> pa.Array:
+    """Return fields as Python's csv writes them: one with a quotation mark stands in marks, and
+    those inside are doubled."""
+    marked = pc.match_substring(texts, '"')
+    if not pc.any(marked).as_py():
+        return texts
+    doubled = pc.replace_substring(texts, '"', '""')
+    return pc.if_else(marked, text('"', doubled, '"'), texts.cast(pa.large_string()))
+
+
 def quoted(texts: pa.Array) -> tuple[str | pa.Array, ...]:
     """Return the pieces, for `text`, that print texts as JSON strings."""
     if needs_escape(bytes_of(texts)[1]):

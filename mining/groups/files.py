@@ -51,7 +51,7 @@ from ..inputs.row_shapes import (
     one_text,
     texts,
 )
-from ..inputs.shards import in_order
+from ..inputs.shards import in_order, shards_in, unpacked_name
 from ..inputs.strict_json import parse_json
 from .rows import (
     GroupRow,
@@ -79,12 +79,30 @@ class Layout:
     by_kind: bool = False
 
     def files(self, path: Path) -> list[Path]:
-        """Return the file, or those of a folder by name; raises BadInput where there is none."""
-        found = sorted(path.glob(self.file)) if path.is_dir() else [path]
+        """Return the file, or those of a folder: by name, else all shards of its ending.
+
+        Raises BadInput where there is none, and for tables beside shards that would not be read.
+        """
+        found = sorted(path.glob(self.file)) or self._shards(path) if path.is_dir() else [path]
         if not found or not found[0].is_file():
             place = path / self.file if path.is_dir() else path
             raise BadInput("there is no such file", where=place, do="give the file, or its folder")
         return in_order(found)
+
+    def _shards(self, folder: Path) -> list[Path]:
+        """Return the files of the first ending of this layout that there is; Hub shards."""
+        own = Path(unpacked_name(self.file)).suffix
+        lines = (".jsonl", ".ndjson", ".parquet")
+        endings = {".jsonl": lines, ".*": (".parquet", *lines[:2])}.get(own, (own,))
+        there = {_ending(path) for path in folder.iterdir() if path.name[0] not in "._"}
+        ending = next((one for one in endings if one in there), None)
+        if ending is None:
+            return []
+        return shards_in(folder, ending, lambda path: _ending(path) == ending, "name the file")
+
+
+def _ending(path: Path) -> str:
+    return Path(unpacked_name(path.name)).suffix.lower() if path.is_file() else ""
 
 
 def layout_of(name: str) -> Layout:
@@ -232,12 +250,13 @@ def _flag_embedding(path: Path) -> Iterator[GroupRow]:
         yield GroupRow(place, query, [*sides[0], *sides[1]], scores, len(sides[0]))
 
 
-def _trove(path: Path) -> Iterator[GroupRow]:
+def _trove(path: Path, kind: str) -> Iterator[GroupRow]:
     for place, row in read_rows(path):
-        query, docs, scores = (field(row, name, place, _DO) for name in ("qid", "docid", "score"))
+        query, docs = (field(row, name, place, _DO) for name in ("qid", "docid"))
+        score_name, own = scores_called(row, kind, place)
         docs = ids(docs, "docid", place)
-        scores = numbers(scores, "score", place, docs)
-        yield GroupRow(place, one_id(query, "qid", place), docs, scores)
+        scores = numbers(row[score_name], score_name, place, docs)
+        yield GroupRow(place, one_id(query, "qid", place), docs, scores, column=own)
 
 
 def _rankers(path: Path) -> Iterator[GroupRow]:
@@ -289,7 +308,7 @@ LAYOUTS = {
     "tevatron": Layout("train.jsonl", _tevatron),
     "tevatron-megatron": Layout("data-*.arrow", _megatron, by_text=True),
     "flag-embedding": Layout("train/train.jsonl", _flag_embedding, by_text=True),
-    "trove": Layout("train.jsonl", _trove),
+    "trove": Layout("train.jsonl", _trove, by_kind=True),
     "rankers": Layout("train.jsonl", _rankers),
     "flat": Layout("train.jsonl", _flat),
     "datasets": Layout("groups/train*.parquet", _triple, by_kind=True),

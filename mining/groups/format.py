@@ -137,6 +137,10 @@ class Groups:
         """
         return groups.grade >= self.min_grade
 
+    def least_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the least grade of a positive in each of these groups: int64 [n]."""
+        return np.full(len(rows), self.min_grade, np.int64)
+
     def __getitem__(self, row: int) -> GroupArrays:
         """Return one group as arrays of length 1: views."""
         number, at = self.locate(row)

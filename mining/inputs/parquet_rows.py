@@ -59,14 +59,24 @@ def refuse_doubled(path: Path, there: Sequence[str], read: Sequence[str]) -> Non
 def opened(path: Path) -> Any:
     """Return an open `pyarrow.parquet.ParquetFile`; raises BadInput with the reason."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not path.is_file():
         raise BadInput("there is no such file", where=path, do="give the file, or its folder")
     try:
-        return pq.ParquetFile(path)
+        return parquet_file(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(path, error) from error
+
+
+def parquet_file(path: Path) -> Any:
+    """Return an open `ParquetFile` whose batches take memory one row group at a time.
+
+    What Arrow fetches ahead it keeps until the file is closed, so nothing is fetched ahead: a
+    streamed file would be in memory as a whole at its end. Raises what Arrow raises.
+    """
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path, pre_buffer=False)
 
 
 def unreadable(path: Path, error: Exception) -> BadInput:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
 from .blocks import COMPRESSED
+from .id_map import ID_MAP
 
+_TABLES = (".jsonl", ".ndjson", ".tsv", ".parquet", ".run", ".trec")
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.[^.]+)?")
 
 
@@ -21,10 +23,15 @@ class Shard(NamedTuple):
     of: int
 
 
+def unpacked_name(name: str) -> str:
+    """Return a file's name without the ending of its compression."""
+    end = next((end for end in COMPRESSED if name.lower().endswith(end)), "")
+    return name[: len(name) - len(end)]
+
+
 def shard_of(path: Path) -> Shard | None:
     """Return what a file's name says; None for a file that is no shard."""
-    packed = next((end for end in COMPRESSED if path.name.lower().endswith(end)), "")
-    match = _SHARD.fullmatch(path.name[: len(path.name) - len(packed)])
+    match = _SHARD.fullmatch(unpacked_name(path.name))
     return Shard(match[1], int(match[2]), int(match[3])) if match else None
 
 
@@ -57,3 +64,45 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
                 do="fetch the missing files",
             )
     return ordered
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """Return the files of a folder, and of those in it, that are tables by their endings.
+
+    JSON and plain text may be cards and licences, so they do not count; nor do hidden files.
+    """
+    ours = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
+    below = [file for path in ours if path.is_dir() for file in tables_in(path)]
+    return below + [
+        path
+        for path in ours
+        if path.is_file()
+        and path.name != ID_MAP
+        and Path(unpacked_name(path.name)).suffix.lower() in _TABLES
+    ]
+
+
+def shards_in(folder: Path, what: str, ours: Callable[[Path], bool], do: str) -> list[Path]:
+    """Return the files of a folder that are `ours`, in the order of their names.
+
+    Raises BadInput where there is none (`do`: what then), where a shard is missing, and for tables
+    in the folder that would not be read.
+    """
+    shards = [
+        file
+        for file in folder.iterdir()
+        if file.is_file()
+        and not file.name.startswith((".", "_"))
+        and file.name != ID_MAP
+        and ours(file)
+    ]
+    if not shards:
+        raise BadInput(f"the folder holds no {what} file", where=folder, do=do)
+    left = sorted(str(file.relative_to(folder)) for file in set(tables_in(folder)) - set(shards))
+    if left:
+        raise BadInput(
+            f"{left[0]} would not be read: it is no {what} file of this folder",
+            where=folder,
+            do="move it away, or name the file or the folder that is meant",
+        )
+    return in_order(shards)

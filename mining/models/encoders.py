@@ -7,6 +7,7 @@ request finds the same vectors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import pyarrow as pa
 from ...native.vectors import normalise_rows
 from ..actors import INLINE, Execution
 from ..errors import BadInput
+from ..pair_keys import distinct
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
-from ..store.tables import vectors_schema
+from ..store.tables import list_values, vectors_schema
 from .folder import ModelFolder, resolve
 from .forward import Forward, Work
 from .matryoshka import cut_vectors
@@ -143,14 +145,15 @@ def encode(
     normalise: bool | None = None,
     prompt: str | None = None,
     dim: int | None = None,
+    listed: Artifact | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Encode every text of a corpus or queries artifact, or find its vectors.
 
     `compute`: precision of the forward pass, one of `precision.CHOICES`. `dtype`: of the stored
     vectors, float16 or float32. `prompt` None takes what the model declares for queries or
-    documents, "" takes none. Returns a "vectors" artifact, row = ordinal; empty texts have a row
-    too.
+    documents, "" takes none. `listed`: only the documents of this pool or run. Returns a "vectors"
+    artifact, row = ordinal, or place among `docs_of(listed)`; empty texts have a row too.
 
     Raises BadInput for an unusable model or setting, and when a vector is not finite.
     """
@@ -162,7 +165,23 @@ def encode(
     tokens = tokens_of(
         workspace, texts, folder, max_length=settings.max_length, prompt=said, executor=executor
     )
-    stage = Stage(
+    tokenised = {"texts": texts, "tokens": tokens} | ({} if listed is None else {"listed": listed})
+    stage = _stage(folder, settings, tokenised, compute, dtype, said)
+    full = workspace.build(stage, executor)
+    return full if dim is None else cut_vectors(workspace, full, dim, executor=executor)
+
+
+def _stage(
+    folder: ModelFolder,
+    settings: EncoderSettings,
+    inputs: Mapping[str, Artifact],
+    compute: str,
+    dtype: str,
+    said: str,
+) -> Stage:
+    tokens, listed = inputs["tokens"], inputs.get("listed")
+    rows = None if listed is None else docs_of(listed)
+    return Stage(
         kind="vectors",
         parameters={
             "model": folder.fingerprint,
@@ -171,10 +190,11 @@ def encode(
             "prompt": said,
             **settings.parameters(),
         },
-        inputs={"texts": texts, "tokens": tokens},
+        inputs=inputs,
         schema=vectors_schema(settings.width, dtype),
         shards=lambda: split_by_work(
-            np.minimum(TokenStore(tokens).lengths, settings.max_length) + 2, _SHARD_TOKENS
+            np.minimum(_some(TokenStore(tokens).lengths, rows), settings.max_length) + 2,
+            _SHARD_TOKENS,
         ),
         worker=EncodeWorker,
         options={
@@ -184,18 +204,27 @@ def encode(
             "settings": settings,
             "compute": compute,
             "dtype": dtype,
+            "rows": rows,
         },
         metadata={"model": folder.tag},
         gpus=int(device().type == "cuda"),
         unit="tokens",
     )
-    full = workspace.build(stage, executor)
-    return full if dim is None else cut_vectors(workspace, full, dim, executor=executor)
 
 
 def _check_dtype(dtype: str) -> None:
     if dtype not in DTYPES:
         raise BadInput(f"dtype={dtype} is not known", do=f"one of {', '.join(DTYPES)}")
+
+
+def docs_of(pool: Artifact) -> np.ndarray:
+    """Return the documents of a pool or run, each once, uint32 ascending."""
+    lists = [list_values(table["doc"])[1] for table in pool.tables()]
+    return distinct(np.concatenate([np.empty(0, np.uint32), *lists]))
+
+
+def _some(lengths: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    return lengths if rows is None else lengths[rows]
 
 
 class EncodeWorker:
@@ -209,8 +238,10 @@ class EncodeWorker:
         settings: EncoderSettings,
         compute: str,
         dtype: str,
+        rows: np.ndarray | None = None,
     ):
         folder = unchanged(model, fingerprint)
+        self.rows = rows
         self.store = TokenStore(open_artifact(tokens))
         self.template = Template.of(folder.tokenizer(), pair=False)
         self.settings, self.dtype = settings, dtype
@@ -222,6 +253,7 @@ class EncodeWorker:
         """Return the vectors of texts start…stop−1."""
         work = Work()
         rows = np.arange(shard.start, shard.stop)
+        rows = rows if self.rows is None else self.rows[rows].astype(np.int64)
         texts = single_sequences(self.store.take(rows), self.template, self.settings.max_length)
         vectors = self.forward.run(texts, work).reshape(len(rows), -1)
         if not len(rows):
@@ -234,7 +266,7 @@ class EncodeWorker:
         if len(bad):
             raise BadInput(
                 f"the encoder gives vectors that are not finite for {len(bad)} texts, "
-                f"the first is text number {shard.start + bad[0]}",
+                f"the first is text number {rows[bad[0]]}",
                 where=self.store.artifact.path,
                 do="use dtype=float32 (float16 ends at 65504), or another checkpoint",
             )

@@ -46,20 +46,30 @@ def half_on_processor() -> bool:
 
 def has_tiles() -> bool:
     """Say whether this processor multiplies bfloat16 in tiles (AMX)."""
+    return _can("amx_bf16")
+
+
+def multiplies_bfloat16() -> bool:
+    """Say whether this processor multiplies bfloat16, in tiles or as dot products (AVX-512)."""
+    return has_tiles() or _can("avx512_bf16")
+
+
+def _can(instructions: str) -> bool:
     import torch
 
     if not hasattr(torch.cpu, "get_capabilities"):  # an older version
         return False
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return bool(torch.cpu.get_capabilities().get(instructions))
 
 
 def bfloat16_is_faster() -> bool:
     """Say whether models run faster in bfloat16 than in float32 on the device of this process.
 
     Told by what the device can do, never by a clock, so that a machine always answers alike: GPUs
-    and processors with AMX. Without AMX torch converts around each product (docs/inference.md).
+    and processors that multiply bfloat16. On others torch converts around each product
+    (docs/inference.md has what was measured).
     """
-    return device().type == "cuda" or has_tiles()
+    return device().type == "cuda" or multiplies_bfloat16()
 
 
 def settle_compute(compute: str, progress: Progress) -> str:
@@ -74,8 +84,8 @@ def settle_compute(compute: str, progress: Progress) -> str:
         progress.announce(f"compute=auto: {compute} is the faster one on this machine")
     elif compute == "bfloat16" and not bfloat16_is_faster():
         progress.announce(
-            "compute=bfloat16 is slower than float32 on this processor, which has no AMX "
-            f"({SLOWDOWN} times on AVX2); compute=auto takes the faster one"
+            "compute=bfloat16 is slower than float32 on this processor, which has neither AMX nor "
+            f"AVX-512 BF16 ({SLOWDOWN} times on AVX2); compute=auto takes the faster one"
         )
     return check_compute(compute)
 

@@ -1,4 +1,4 @@
-"""Runs that another tool wrote: TREC run files, plain or gzip, and hard-negatives files.
+"""Runs that another tool wrote: TREC run files, Parquet tables, and hard-negatives files.
 
 Whose word counts for the order of a TREC file, its scores' or its ranks', is declared (`order`).
 Scores stay float64 until the lists are in order; what is stored are float32 scores that fall.
@@ -6,80 +6,44 @@ Scores stay float64 until the lists are in order; what is stored are float32 sco
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
 from ..ahead import in_turn
-from ..collection.handles import Collection, TextTable, first_ten
-from ..collection.id_index import IdIndex
-from ..collection.lines import missing
+from ..collection.handles import Collection, TextTable, compared, first_ten
+from ..collection.id_index import IdIndex, NumberedIds
 from ..collection.policies import SHOWN
-from ..collection.survey import blocks
 from ..errors import BadInput, UsageError
-from ..names import Call, nearest, unless_neutral
+from ..inputs.id_map import ID_MAP, read_id_map
+from ..names import Call
 from ..pair_keys import pair_keys
-from ..store import Artifact, Output, Shard, Workspace, split_by_work
-from ..store.files import sha256_of
-from .negatives import Row, files_of, rows_of
+from ..store import Artifact, Output, Shard, Workspace, files, split_by_work
+from .reading import (
+    Reading,
+    by_what_there_is,
+    content_of,
+    place_in,
+    read_as_table,
+    sources_of,
+    unread,
+)
 from .run import build_run, run_table
-from .trec_lines import NO_RANK, Lines, first_tag, unread_lines
+from .trec_lines import NO_RANK, Lines, first_tag
 
-ORDERS = ("score", "rank")
-UNKNOWN = ("error", "skip")
 AGAINST_SCORES = "queries_ranked_against_scores"
 _LEFT_OUT = ("unknown_queries", "unknown_documents", "empty_documents")
 _ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
-_UINT32_MAX = np.iinfo(np.uint32).max
+_SLAB = 1_000_000  # lines that are put in order at a time, on each core
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a file is read.
-
-    `order="score"`: by falling score, read as float64; equal scores stay in the order of their
-    ranks, and without ranks in that of the file. `order="rank"`: by the rank column; the stored
-    score is then minus the place in the list. Queries where a lower rank has the lower score are
-    counted either way (`queries_ranked_against_scores`). `sign=-1`: lower scores are better.
-    Unknown documents are refused, or with `unknown="skip"` left out and counted
-    (`unknown_documents`). `tagged`: the file has a tag column. With `system` the file is one of
-    hard negatives, and this is the system whose lists are read.
-    """
-
-    system: str | None = None
-    order: str = "score"
-    sign: int = 1
-    unknown: str = "error"
-    tagged: bool = True
-
-    def __post_init__(self) -> None:
-        for name, known in (("order", ORDERS), ("unknown", UNKNOWN)):
-            value = getattr(self, name)
-            if value not in known:
-                raise UsageError(f"{name}={value} is not known", do=nearest(str(value), known))
-        if self.sign not in (1, -1):
-            raise UsageError(f"sign={self.sign}", do="1 where higher is better, -1 where lower is")
-        if self.system is not None and (self.order, self.sign) != ("score", 1):
-            raise UsageError(
-                "a hard-negatives file lists the best first: it has no ranks and no scores to turn",
-                do="leave order and sign out",
-            )
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What enters the fingerprint of the run."""
-        own = {"order": self.order} if self.system is None else {"system": self.system}
-        return own | unless_neutral(sign=(self.sign, 1), unknown=(self.unknown, "error"))
 
 
 def import_run(
@@ -97,8 +61,8 @@ def import_run(
     unknown: str = "error",
     executor: Execution = INLINE,
 ) -> Artifact:
-    """Read a TREC run file (`query_id Q0 doc_id rank score tag`) into a run artifact, as `Reading`
-    says: `system`, `order`, `sign`, `unknown`.
+    """Read a TREC run file (`query_id Q0 doc_id rank score tag`), or a Parquet file or folder with
+    these columns (`tables`), into a run artifact as `Reading` says.
 
     Queries of the split without lines get an empty list. Left out and counted: lines of queries
     outside the split (`outside_split`), queries that the collection lacks (`unknown_queries`) and
@@ -113,12 +77,14 @@ def import_run(
         raise UsageError(f"depth={depth} keeps nothing", do="say 1 or more, or leave it out")
     path = Path(path).expanduser().absolute()
     reading = Reading(system, order, sign, unknown, tagged=tag is None)
-    sources = files_of(path, system)
-    if not sources[0].is_file():
-        raise missing(path)
+    sources = sources_of(path, reading)
+    if read_as_table(path, reading):
+        reading = by_what_there_is(reading, sources)
+        called = tag or name or "run"
+    else:
+        called = tag or name or system or first_tag(path)
     file = str(path)
-    called = tag or name or system or first_tag(path)
-    content = _content(sources)
+    content = content_of(sources, reading)
     place = str(collection.artifact.path)
     known = (file, content, place, split, reading)
 
@@ -139,12 +105,6 @@ def import_run(
     if name is not None:
         workspace.alias(name, artifact)
     return artifact
-
-
-def _content(sources: list[Path]) -> str:
-    """Return the hash of a file; of several that of their hashes."""
-    hashes = [sha256_of(source) for source in sources]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 class Importer:
@@ -192,26 +152,45 @@ def _read_run(file: str, content: str, collection: str, split: str, reading: Rea
     """Read and check the whole file; `content` is its hash, so that the cache knows its age."""
     whole = Collection.at(collection)
     asked = whole.split_queries(split)
-    found, counts, shown = _candidates(file, whole, asked, reading)
-    if (found.row[1:] < found.row[:-1]).any():
-        found = found.take(np.argsort(found.row, kind="stable"))
-    offsets = np.searchsorted(found.row, np.arange(len(asked) + 1))
-    docs = np.empty(len(found.row), dtype=np.uint32)
-    scores = np.empty(len(found.row), dtype=np.float32)
-    for slab in split_by_work(np.diff(offsets), _SHARD_PAIRS):
-        piece = slice(int(offsets[slab.start]), int(offsets[slab.stop]))
-        mine = found.take(piece)
-        _refuse_repeats(mine, whole, asked, file)
-        order, score, against = _ordered(mine, reading, file)
-        docs[piece], scores[piece] = mine.doc[order], score
-        counts[AGAINST_SCORES] += against
-    return _RunFile(offsets, docs, scores, {name: n for name, n in counts.items() if n}, shown)
+    scratch = files.make_folder(whole.artifact.workspace.root / "tmp")
+    with (
+        files.Columns(scratch, **_Found.DTYPES) as read,
+        files.Columns(scratch, doc=np.uint32, score=np.float32) as lists,
+    ):
+        counts, shown = _candidates(file, whole, asked, reading, read)
+        found = _Found(**read.mapped())
+        lengths = np.bincount(found.row, minlength=len(asked))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        rises = not (found.row[1:] < found.row[:-1]).any()
+        by_row = None if rises else np.argsort(found.row, kind="stable")
+
+        def best_first(slab: Shard) -> tuple[np.ndarray, np.ndarray, int]:
+            piece = slice(int(offsets[slab.start]), int(offsets[slab.stop]))
+            mine = found.take(piece if by_row is None else by_row[piece])
+            _refuse_repeats(mine, whole, asked, file, reading)
+            order, score, against = _ordered(mine, reading, file)
+            return mine.doc[order], score, against
+
+        for doc, score, against in in_turn(best_first, split_by_work(lengths, _SLAB)):
+            lists.append(doc=doc, score=score)
+            counts[AGAINST_SCORES] += against
+        left_out = {name: n for name, n in counts.items() if n}
+        ordered = lists.mapped()
+        return _RunFile(offsets, ordered["doc"], ordered["score"], left_out, shown)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Candidates of the split's queries: row uint32 (place of the query in the split), doc uint32,
-    rank int32 (`NO_RANK`: none), score float64 (higher is better), line int64 or uint32."""
+    """Candidates of the split's queries: row (place of the query in the split), document, rank
+    (`NO_RANK`: none), score (higher is better), line."""
+
+    DTYPES: ClassVar[dict[str, type]] = {
+        "row": np.uint32,
+        "doc": np.uint32,
+        "rank": np.int32,
+        "score": np.float64,
+        "line": np.int64,
+    }
 
     row: np.ndarray
     doc: np.ndarray
@@ -221,7 +200,7 @@ class _Found:
 
     def take(self, which: np.ndarray | slice) -> _Found:
         """Return some of them."""
-        return _Found(*(getattr(self, name)[which] for name in self.__slots__))
+        return _Found(*(getattr(self, name)[which] for name in self.DTYPES))
 
 
 class _LookedUp(NamedTuple):
@@ -236,11 +215,15 @@ class _LookedUp(NamedTuple):
 
 
 def _candidates(
-    file: str, whole: Collection, asked: np.ndarray, reading: Reading
-) -> tuple[_Found, dict[str, int], dict[str, list[str]]]:
-    """Read a file by ordinals, block by block; returns what is kept, what is left out, and the
-    first ids of that."""
-    queries, docs = (_index(table) for table in (whole.queries, whole.corpus))
+    file: str, whole: Collection, asked: np.ndarray, reading: Reading, to: files.Columns
+) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Read a file by ordinals, block by block, and write what is kept to the columns of `_Found`,
+    so that memory does not grow with the file; returns what is left out, and the first ids of
+    that."""
+    beside = sources_of(Path(file), reading)[0].parent / ID_MAP
+    ours = {} if reading.system else read_id_map(beside)
+    queries = _index(whole.queries, ours.get("query"))
+    docs = _index(whole.corpus, ours.get("document"))
     rows = np.full(len(whole.queries) + 1, -1, dtype=np.int64)  # the last: unknown queries
     rows[asked] = np.arange(len(asked))
     empty = np.zeros(len(whole.corpus) + 1, dtype=bool)
@@ -248,8 +231,7 @@ def _candidates(
     counts: dict[str, int] = {"outside_split": 0, AGAINST_SCORES: 0}
     counts |= dict.fromkeys(_LEFT_OUT, 0)
     strange: dict[str, dict[str, None]] = {"queries": {}, "documents": {}}
-    pieces: list[_Found] = []
-    known = 0
+    read = known = 0
 
     def look_up(read: Callable[[], list[Lines]]) -> list[_LookedUp]:
         out = []
@@ -261,9 +243,10 @@ def _candidates(
         return out
 
     for lines, query, inside, mine, doc in chain.from_iterable(
-        in_turn(look_up, _unread(Path(file), reading))
+        in_turn(look_up, unread(Path(file), reading))
     ):
         row = rows[query]
+        read += len(query)
         known += int((query >= 0).sum())
         strange["queries"] |= _names(lines.query_id, query < 0)
         counts["outside_split"] += int(((query >= 0) & (row < 0)).sum())
@@ -275,28 +258,25 @@ def _candidates(
         counts["empty_documents"] += int(empty[doc].sum())
         kept = (doc >= 0) & ~empty[doc]
         at = inside[kept]
-        pieces.append(
-            _Found(
-                row[at].astype(np.uint32),
-                doc[kept].astype(np.uint32),
-                lines.rank[at],
-                lines.score[at] * reading.sign,
-                lines.line[at].astype(np.uint32 if lines.line[-1] <= _UINT32_MAX else np.int64),
-            )
+        to.append(
+            row=row[at],
+            doc=doc[kept],
+            rank=lines.rank[at],
+            score=lines.score[at] * reading.sign,
+            line=lines.line[at],
         )
     counts["unknown_queries"] = len(strange["queries"])
     _refuse_strange(file, strange, known, reading)
     _refuse_other_split(file, known, counts["outside_split"])
-    if not pieces:
+    if not read:
         raise BadInput("the file holds no candidate", where=file, do="check how it was written")
-    names = _Found.__slots__
-    found = _Found(*(np.concatenate([getattr(p, name) for p in pieces]) for name in names))
     shown = {f"unknown_{role}": list(ids)[:SHOWN] for role, ids in strange.items() if ids}
-    return found, counts, shown
+    return counts, shown
 
 
-def _index(table: TextTable) -> IdIndex:
-    return IdIndex(part[table.id_column] for _, part in table.parts())
+def _index(table: TextTable, ours: dict[str, str] | None) -> IdIndex | NumberedIds:
+    index = IdIndex(part[table.id_column] for _, part in table.parts())
+    return index if ours is None else NumberedIds(index, ours)
 
 
 def _names(ids: pa.Array, which: np.ndarray) -> dict[str, None]:
@@ -318,7 +298,7 @@ def _refuse_strange(
         raise BadInput(
             f"the run names {len(names):,}{more} unknown {refused}: {first_ten(names)}",
             where=file,
-            do=f"{do} ids are compared byte for byte",
+            do=f"{do} {compared(names[:11])}",
         )
 
 
@@ -336,9 +316,9 @@ def _ordered(found: _Found, reading: Reading, file: str) -> tuple[np.ndarray, np
     ranks and the scores order differently."""
     row, rank, score = found.row, found.rank, found.score
     if reading.order == "rank":
-        _refuse_unranked(rank, found.line, file)
+        _refuse_unranked(rank, found.line, file, reading)
     else:
-        _refuse_large(score, found.line, file)
+        _refuse_large(score, found.line, file, reading)
     same = row[1:] == row[:-1]
     identity = np.arange(len(row))
     # Lines stand in the order of the file and lexsort is stable; most files are in order already.
@@ -365,49 +345,29 @@ def _ranked_against(row: np.ndarray, rank: np.ndarray, score: np.ndarray) -> int
     return len(np.unique(row[1:][rises]))
 
 
-def _refuse_unranked(rank: np.ndarray, lines: np.ndarray, file: str) -> None:
+def _refuse_unranked(rank: np.ndarray, lines: np.ndarray, file: str, reading: Reading) -> None:
     unranked = np.flatnonzero(rank == NO_RANK)
     if len(unranked):
         raise BadInput(
             f"{len(unranked):,} lines have no whole number as their rank",
-            where=f"{file}, line {lines[unranked[0]]}",
+            where=place_in(file, reading, lines[unranked[0]]),
             do="read the file by its scores: order=score",
         )
 
 
-def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str) -> None:
+def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str, reading: Reading) -> None:
     large = np.flatnonzero(np.abs(score) > _FLOAT32_MAX)
     if len(large):
         raise BadInput(
             f"the score {score[large[0]]:g} lies beyond ±{_FLOAT32_MAX:.3g}, all that runs store",
-            where=f"{file}, line {lines[large[0]]}",
+            where=place_in(file, reading, lines[large[0]]),
             do="scale the scores, or let the ranks decide: order=rank",
         )
 
 
-def _unread(path: Path, reading: Reading) -> Iterator[Callable[[], list[Lines]]]:
-    """Yield functions that read the blocks of a file."""
-    if reading.system is None:
-        yield from unread_lines(path, tagged=reading.tagged)
-        return
-    for block in blocks(rows_of(path, reading.system), 65_536):
-        yield partial(_columns, block)
-
-
-def _columns(rows: list[Row]) -> list[Lines]:
-    line, query_id, doc_id, rank, score = zip(*rows, strict=True)
-    return [
-        Lines(
-            pa.array(query_id, pa.string()),
-            pa.array(doc_id, pa.string()),
-            np.array(rank, dtype=np.int32),
-            np.array(score, dtype=np.float64),
-            np.array(line, dtype=np.int64),
-        )
-    ]
-
-
-def _refuse_repeats(found: _Found, whole: Collection, asked: np.ndarray, file: str) -> None:
+def _refuse_repeats(
+    found: _Found, whole: Collection, asked: np.ndarray, file: str, reading: Reading
+) -> None:
     keys = pair_keys(found.row, found.doc)
     ordered = np.sort(keys)
     if not (ordered[1:] == ordered[:-1]).any():
@@ -419,6 +379,6 @@ def _refuse_repeats(found: _Found, whole: Collection, asked: np.ndarray, file: s
     raise BadInput(
         f"document {whole.corpus.doc_id(int(found.doc[first]))!r} stands twice in the list of "
         f"query {query_id!r} ({len(again):,} such lines)",
-        where=f"{file}, line {found.line[first]}",
+        where=place_in(file, reading, found.line[first]),
         do="keep one line for each pair of query and document",
     )

@@ -14,12 +14,14 @@ from typing import Any
 
 from ..collection.lines import read_rows
 from ..errors import BadInput
+from ..inputs.row_shapes import field
 from ..names import nearest
 
 Row = tuple[int, str, str, int, float]
 """(line, query id, document id, rank, score)"""
 
 _SHAPE = '{"qid": 10, "pos": [0], "neg": {"bm25": [1, 7]}}'
+_DO = f"expected {_SHAPE}"
 
 
 def rows_of(path: Path, system: str) -> Iterator[Row]:
@@ -31,7 +33,8 @@ def rows_of(path: Path, system: str) -> Iterator[Row]:
     seen: set[str] = set()
     for place, row in read_rows(path):
         where, number = str(place), place.number
-        query_id, systems = _id_of(row.get("qid"), "query: qid", where), row.get("neg")
+        query_id = _id_of(field(row, "qid", place, _DO), "query: qid", where)
+        systems = row.get("neg")
         if not isinstance(systems, dict):
             raise _refused("neg", "no object of lists", systems, where)
         if place.unit == "row":  # of Parquet: a struct has a null for what a row lacks

@@ -29,6 +29,7 @@ NO_RANK = np.iinfo(np.int32).max
 
 _COLUMNS = "query, Q0, document, rank, score, tag"
 TAGLESS = "; --tag NAME reads a file without a tag"
+SCORED = '; scores in TSV or JSON Lines: --as scores, then mine "stored(scores=NAME)"'
 _BLANKS = re.compile(r"[ \t\v\f\r]+")
 _WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 _TAB = 9
@@ -119,6 +120,12 @@ def _cast(texts: pa.Array, dtype: type[pl.DataType]) -> tuple[np.ndarray, np.nda
 
 def _row(line: str, where: str, tagged: bool) -> tuple[str, str, int, float]:
     """Return (query id, document id, rank, score) of one line."""
+    if line.lstrip()[:1] in ("{", "["):
+        raise BadInput(
+            "this is JSON, and no line of a TREC run",
+            where=where,
+            do=f"files of negatives need --system{SCORED}",
+        )
     query_id, _, doc_id, place, written = columns_of(line, where, 6 if tagged else 5)[:5]
     rank = int(float(place)) if _WHOLE.fullmatch(place) else NO_RANK
     score = spelled_number(written)
@@ -140,7 +147,7 @@ def columns_of(line: str, where: str, least: int = 6, tag: str = TAGLESS) -> lis
             f"{len(fields)} columns, a TREC run has 6: {_COLUMNS}",
             where=where,
             do="write one candidate per line, columns separated by blanks or tabs"
-            + (tag if len(fields) == 5 else ""),
+            + (tag if len(fields) == 5 else SCORED if tag else ""),
         )
     if len(fields) > 6 and not _WHOLE.fullmatch(fields[3]):
         raise BadInput(

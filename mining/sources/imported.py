@@ -8,7 +8,8 @@ from typing import Any
 from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
-from ..runs.files import Reading, import_run
+from ..runs.files import import_run
+from ..runs.reading import Reading
 from ..store import Artifact, Workspace
 from .base import SOURCES, mines
 

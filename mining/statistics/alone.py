@@ -39,7 +39,8 @@ def measure_scores(
 
     `scores`: a table (any that `collect` takes) of `query_id` and `score`, a row per document
     (`doc_id` tells copies apart) or a list per query; or plain lists of numbers, one per query.
-    A column `positive` (true, or a grade of 1 or more) marks positives for statistics of labels.
+    A column `positive` (true, or a grade of 1 or more; of lists, lists of them) marks positives for
+    statistics of labels.
     Queries stand in the order in which they first appear. `kind`: of the scores, logit, log-prob,
     probability, similarity or rank.
 
@@ -85,7 +86,9 @@ def _rows_of(scores: Any, kind: str) -> tuple[list[str] | None, Rows, bool]:
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
         if len(asked.unique()) < len(asked):
             raise BadInput("a query has two lists", where="scores", do="give one list per query")
-        return asked.to_pylist(), _built(*_flat(values), kind), False
+        flat, offsets = _flat(values)
+        marks = None if mark is None else _list_marks(table[mark], mark, offsets)
+        return asked.to_pylist(), _built(flat, offsets, kind, None, marks), mark is not None
     order, offsets, ids = _grouped(asked)
     docs = None if doc is None else _ordinals(_ids(table, doc))[order]
     marks = None if mark is None else _marks(table[mark].combine_chunks(), mark)[order]
@@ -104,7 +107,7 @@ def _named(names: list[str], known: Sequence[str], wanted: str) -> str:
         raise BadInput(
             f"there is no column {wanted!r}; the table has {', '.join(map(repr, names)) or 'none'}",
             where="scores",
-            do=f"call it one of: {', '.join(known)}",
+            do=f"call it one of: {', '.join(dict.fromkeys(known))}",
         )
     _refuse_doubled(names, found[0])
     return found[0]
@@ -145,6 +148,29 @@ def _marks(column: pa.Array, name: str) -> np.ndarray:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     return _numbers(column) >= 1
+
+
+def _list_marks(column: pa.ChunkedArray, name: str, offsets: np.ndarray) -> np.ndarray:
+    """Return which documents of the lists are positives, from lists as long as theirs."""
+    lists = column.combine_chunks()
+    if pa.types.is_fixed_size_list(lists.type):
+        lists = lists.cast(pa.large_list(lists.type.value_type))
+    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
+        raise BadInput(
+            f"{name!r} holds no lists, and the scores do",
+            where="scores",
+            do="give a list of true and false, or of grades, for every list of scores",
+        )
+    lengths = lists.value_lengths().fill_null(-1).to_numpy(zero_copy_only=False)
+    other = np.flatnonzero(lengths != np.diff(offsets))
+    if len(other):
+        raise BadInput(
+            f"{offsets[other[0] + 1] - offsets[other[0]]} scores and {max(lengths[other[0]], 0)} "
+            f"in {name!r}",
+            where=f"scores, list {other[0] + 1}",
+            do="give one for each score",
+        )
+    return _marks(lists.flatten(), name)
 
 
 def _grouped(asked: pa.Array) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -198,7 +224,8 @@ def _built(
     if not np.isfinite(small).all():
         at = int(np.flatnonzero(~np.isfinite(small))[0])
         raise BadInput(
-            f"a score is {scores[at]}, not a finite number of float32",
+            f"a score is {'missing or ' if np.isnan(scores[at]) else ''}{scores[at]}, not a finite "
+            "number of float32",
             where=f"scores, list {int(np.searchsorted(offsets, at, side='right'))}",
             do="leave the document out, or score it again",
         )

@@ -20,12 +20,14 @@ import shutil
 import socket
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput, Locked, RankmillError, ReaderLeft
@@ -102,6 +104,43 @@ def write_bytes(path: Path, data: bytes, mode: int = PUBLISHED) -> None:
             raw.write(data)
             _sync(raw, temp)
         _rename(temp, path, mode)
+
+
+class Columns:
+    """Columns of numbers that grow on the disk in files without a name: nothing of them stays when
+    the process ends, however it does, and no memory is held for what has been written.
+    """
+
+    def __init__(self, folder: Path, **dtypes: Any):
+        """Begin empty columns in an existing folder, each of the dtype that its name is given."""
+        self._folder = folder
+        self._dtypes = {name: np.dtype(dtype) for name, dtype in dtypes.items()}
+        with _explained(folder, 0):
+            self._files = {name: tempfile.TemporaryFile(dir=folder) for name in dtypes}
+
+    def __enter__(self) -> Columns:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for raw in self._files.values():
+            raw.close()  # what is mapped stays
+
+    def append(self, **arrays: np.ndarray) -> None:
+        """Write as many values to each column; dtypes are converted."""
+        for name, values in arrays.items():
+            data = np.ascontiguousarray(values, dtype=self._dtypes[name])
+            with _explained(self._folder, data.nbytes):
+                self._files[name].write(data.data)
+
+    def mapped(self) -> dict[str, np.ndarray]:
+        """Return what has been written, mapped and read-only; it outlives the columns."""
+        found: dict[str, np.ndarray] = {}
+        for name, raw in self._files.items():
+            with _explained(self._folder, 0):
+                raw.flush()
+            dtype = self._dtypes[name]
+            found[name] = np.memmap(raw, dtype, "r") if raw.tell() else np.empty(0, dtype)
+        return found
 
 
 def create_only(path: Path, data: bytes) -> None:

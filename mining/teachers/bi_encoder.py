@@ -8,12 +8,15 @@ import numpy as np
 
 from ..actors import Execution
 from ..errors import UsageError
-from ..models.encoders import DTYPES, POOLINGS, encode
+from ..models.encoders import DTYPES, POOLINGS, docs_of, encode
 from ..models.folder import resolve
 from ..models.precision import CHOICES, settle_compute
 from ..models.vectors import Vectors, dots, same_width
+from ..names import neutral
 from ..store import Artifact, Workspace, open_artifact
 from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, label_of, prepares
+
+ENCODED = ("corpus", "listed")
 
 
 @TEACHERS.register("bi_encoder")
@@ -22,7 +25,8 @@ class BiEncoder:
     """An encoder whose inner product is the score; a cosine where its vectors are normalised.
 
     Parameters left out are read from the model's files, see `rankmill.mining.models.encoders`.
-    `query_model`: an encoder of its own for queries (None: the same).
+    `query_model`: an encoder of its own for queries (None: the same). `encode=listed`: of the
+    corpus only the documents of the pairs; vectors of the whole corpus serve other pools too.
     """
 
     model: str
@@ -33,9 +37,11 @@ class BiEncoder:
     normalise: bool | None = None
     dim: int | None = None
     query_model: str | None = None
+    encode: str = neutral("corpus")
 
     def __post_init__(self) -> None:
-        for name, known in (("compute", CHOICES), ("dtype", DTYPES), ("pooling", POOLINGS)):
+        choices = {"compute": CHOICES, "dtype": DTYPES, "pooling": POOLINGS, "encode": ENCODED}
+        for name, known in choices.items():
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise UsageError(f"{name}={value} is not known", do=f"one of {', '.join(known)}")
@@ -52,6 +58,7 @@ def prepare_bi_encoder(
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     model = resolve(teacher.model)
     asked = resolve(teacher.query_model) if teacher.query_model else model
+    listed = pool if teacher.encode == "listed" else None
     vectors = {
         role: encode(
             workspace,
@@ -63,6 +70,7 @@ def prepare_bi_encoder(
             pooling=teacher.pooling,
             normalise=teacher.normalise,
             dim=teacher.dim,
+            listed=listed if role == "corpus" else None,
             executor=executor,
         )
         for role in ("queries", "corpus")
@@ -82,7 +90,8 @@ def prepare_bi_encoder(
             **({} if whole else CUTS_UNKNOWN),
         },
         make=BiEncoderScorer,
-        options={role: str(artifact.path) for role, artifact in vectors.items()},
+        options={role: str(artifact.path) for role, artifact in vectors.items()}
+        | {"listed": None if listed is None else docs_of(listed)},
         pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
         metadata={
             "model": model.tag,
@@ -101,12 +110,15 @@ def prepare_bi_encoder(
 class BiEncoderScorer:
     """Inner products over two vectors artifacts."""
 
-    def __init__(self, queries: str, corpus: str):
+    def __init__(self, queries: str, corpus: str, listed: np.ndarray | None = None):
         self.queries = Vectors(open_artifact(queries))
         self.docs = Vectors(open_artifact(corpus))
+        self.listed = listed
 
     def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return the inner product of each pair."""
+        if self.listed is not None:
+            doc = np.searchsorted(self.listed, doc).astype(np.uint32)
         return Scored(dots(self.queries, self.docs, query, doc))
 
     def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:

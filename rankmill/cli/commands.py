@@ -174,7 +174,7 @@ def _asked(here: Session, request: type[Request[Any]], said: Mapping[str, Any]) 
 
 def _read(here: Session, field: Field, value: Any) -> Any:
     if field.form == "mapping":
-        return _settings(value) if field.option.of is None else _labelled(here, field, value)
+        return settings(value) if field.option.of is None else _labelled(here, field, value)
     if field.form == "list" and field.type is float:
         return numbers(field.name, value)
     if field.type is tuple:
@@ -235,7 +235,8 @@ def _labelled(here: Session, field: Field, texts: Sequence[str]) -> dict[str, li
     return made
 
 
-def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+def settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read `key=value` pairs of --set."""
     from rankmill.mining.names import parse
 
     made = {}

@@ -23,7 +23,7 @@ import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from rankmill.cli import books, costs, estimates, look, streams, studies
+from rankmill.cli import advice, books, costs, estimates, look, streams, studies
 from rankmill.cli.stages import commands
 from rankmill.mining.errors import (
     BadInput,
@@ -40,6 +40,7 @@ WHOLE = (
     studies.study,
     studies.check,
     estimates.estimate,
+    advice.advise,
     studies.figures,
 )
 LOOK = (

@@ -59,7 +59,9 @@ class Meter:
         if not self.done and self.work:
             return f"{self.kind}: none of {self.work:,} {self.unit} yet, {duration(seconds)}"
         if self.done >= self.work:
-            return f"{self.kind}: {self.work:,} {self.unit} in {duration(seconds)}, {rate:,.0f}/s"
+            unit = self.unit.removesuffix("s") if self.work == 1 else self.unit
+            speed = f", {rate:,.0f}/s" if rate >= 1 else ""
+            return f"{self.kind}: {self.work:,} {unit} in {duration(seconds)}{speed}"
         left = duration((self.work - self.done) / rate)
         return (
             f"{self.kind}: {100 * self.done // self.work} % of {self.work:,} {self.unit}, "

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
 
 FILES = ("study-report.html", "study.md", "study.tex")
-DATA = ("cells", "queries", "worth", "steps", "charges", "order")
+DATA = (
+    "cells",
+    "queries",
+    "worth",
+    "steps",
+    "charges",
+    "order",
+    "partial",
+    "designs",
+    "hypotheses",
+)
 
 
 def write_study(outcome: StudyOutcome, folder: str | Path) -> list[Path]:

@@ -19,11 +19,13 @@ from rankmill.report.study_answer import (
     order_tables,
     worth_tables,
 )
+from rankmill.report.study_claims import claim_tables
+from rankmill.report.study_partial import partial_tables
 from rankmill.report.study_tables import Table, difference, interval, named
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel
-from rankmill.study.results import BM25, START
+from rankmill.study.results import BM25, START, TEACHER
 from rankmill.training.significance import t_interval
 
 
@@ -54,7 +56,9 @@ def report_of(outcome: StudyOutcome) -> StudyReport:
     study, answer = outcome.study, outcome.answer
     tables = [
         *worth_tables(outcome),
+        *claim_tables(outcome),
         *_effects(outcome),
+        *partial_tables(outcome),
         *(_standing(outcome, panel) for panel in outcome.panels),
         *cost_tables(outcome),
         *order_tables(outcome),
@@ -125,18 +129,27 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
         for role in (START, BM25):
             compared = panel.against[cell.number].get(role)
             row.append("–" if compared is None else difference(compared))
+        taught = panel.against_teacher.get(cell.number, {}).get(TEACHER)
+        row.append("–" if taught is None else difference(taught))
         below = panel.below_best.get(cell.number)
         row.append("best" if below is None else difference(below))
         for measure in measures[1:]:
             mean = panel.mean(cell, measure)
             row.append("–" if mean is None else number(mean))
         rows.append(row)
-    columns = [*axes, measures[0], "seeds", "against untrained start", "against BM25"]
+    columns = [
+        *axes,
+        measures[0],
+        "seeds",
+        "against untrained start",
+        "against BM25",
+        "against the teacher",
+    ]
     columns += ["against the best", *measures[1:]]
     say = (
         "Means with 95 % intervals; differences are paired over queries and seeds. p is after "
-        "Holm: those from the start and BM25 are one family, all pairs of cells another, as the "
-        "best is named by the same values."
+        "Holm: those from the start and BM25 are one family, those from the teacher another, all "
+        "pairs of cells a third, as the best is named by the same values."
     )
     title = f"{panel.title} ({panel.kind})"
     return Table(title, columns, rows, len(axes), say, "How the cells stand")

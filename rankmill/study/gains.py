@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -160,17 +160,26 @@ def _way_of(recipe: Recipe, results: Results, name: str, drawn: Sequence[Artifac
         return _way_to_borrowed(results, drawn[0])
     assert results.pool is not None
     assert results.scores is not None
-    runs = _runs_of(recipe, results, name)
+    way = way_through(results.pool, results.scores, _runs_of(recipe, results, name), drawn)
+    own = [results.groups[name]]
+    if name in results.statistics:
+        own.append(results.statistics[name])
+    uses = {**dict.fromkeys((one.fingerprint for one in own), 1.0), **way.uses}
+    return replace(way, uses=uses)
+
+
+def way_through(
+    pool: Artifact, scores: Artifact, runs: Sequence[Artifact], drawn: Sequence[Artifact]
+) -> Way:
+    """Return the way from some of a pool's runs to groups that were `drawn` from the pool, with the
+    share of the teacher's pairs that those runs found."""
     mined = behind(runs, stop=())
-    pool, scores = results.pool, results.scores
     encoded = behind([scores], stop=(pool,))
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
     scoring = (scores, reused(scores) * pairs / max(asked, 1))
     groups = groups_needed(drawn, (pool, scores))
-    own = [pool, results.groups[name], *(one for one, _ in groups)]
-    if name in results.statistics:
-        own.append(results.statistics[name])
+    own = [pool, *(one for one, _ in groups)]
     uses = dict.fromkeys([*mined, *encoded, *(one.fingerprint for one in own)], 1.0)
     return Way(
         mining=[(one, 1.0) for one in mined.values()],

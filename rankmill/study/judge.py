@@ -169,7 +169,7 @@ class Judging:
         return untrained(self.workspace, self.recipe.student, seed=self.recipe.seeds[0], **lengths)
 
     def _reranked(self, student: Artifact, first: Artifact) -> Artifact:
-        shared = {name: self._option(name) for name in ("depth", "compute")}
+        shared = {name: self._option(name) for name in ("depth", "compute", "encode")}
         return stages.Rerank(student, first, **shared, executor=self.executor).make()
 
     def _retrieved(self, student: Artifact, held: Collection, split: str) -> Artifact:

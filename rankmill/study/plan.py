@@ -17,7 +17,7 @@ from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.check import check_recipe
 from rankmill.study.recipe import Recipe
 from rankmill.study.results import Results
-from rankmill.study.run import Pipeline
+from rankmill.study.run import Pipeline, lacking
 
 Made = TypeVar("Made")
 
@@ -38,7 +38,8 @@ def plan_of(recipe: Recipe, workspace: Workspace) -> list[Step]:
     """
     check_recipe(recipe, workspace.knows)
     steps = [Step(stage, name) for stage, name in _stages(recipe)]
-    there = _there(recipe, workspace) if recipe.name in workspace.names() else {}
+    looks = recipe.name in workspace.names() and not lacking(recipe, workspace)
+    there = _there(recipe, workspace) if looks else {}
     return [Step(s.stage, s.name, there.get((s.stage, s.name))) for s in steps]
 
 

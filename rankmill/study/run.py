@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +14,7 @@ from rankmill import stages
 from rankmill.mining import names
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.runs.run import Run
 from rankmill.mining.selection import FILTERS, STRATEGIES
@@ -18,7 +23,7 @@ from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.check import check_recipe, encoder_of, looks_at_vectors
 from rankmill.study.judge import Judging
 from rankmill.study.outcome import Outcome
-from rankmill.study.recipe import Recipe, with_labels
+from rankmill.study.recipe import Domain, Recipe, with_labels
 from rankmill.study.results import STUDENT, Results, System, Trained
 from rankmill.training.blend import opened
 
@@ -39,12 +44,14 @@ class Pipeline:
         executor: Execution,
         opened: Opened | None = None,
     ):
-        self.recipe, self.workspace, self.executor = recipe, workspace, executor
+        self.recipe = with_folders(recipe, workspace)
+        self.workspace, self.executor = workspace, executor
         self.opened: Opened = {} if opened is None else opened
 
     def run(self) -> Results:
         """Do, or find, every stage; the order is that of the data way."""
         check_recipe(self.recipe, self.workspace.knows)
+        refuse_lacking(self.recipe, self.workspace)
         results = Results(self.collect())
         for name in self.recipe.sources:
             results.runs[name] = self.mine(results, name)
@@ -68,6 +75,8 @@ class Pipeline:
     def collect(self, spec: str | None = None) -> Collection:
         """Return the recipe's collection, or that of a domain."""
         what, options = spec or self.recipe.collection, self.recipe.options["collect"]
+        if what != self.recipe.collection:  # whose splits are others
+            options = {**options, "divide": ()}
         if spec is None:
             self._look_at_borrowed()
         key = what, str(options)
@@ -172,6 +181,22 @@ class Pipeline:
         alias = name.replace("-groups", "-stats")
         return stages.Stats(groups, **options, **self._named(alias)).make()
 
+    def measured_on(self, results: Results, domain: str) -> dict[str, Artifact]:
+        """Return by sampler the statistics of groups that it draws for the queries of a domain.
+
+        They are mined, pooled and scored as the groups that students are trained on; nothing is
+        trained on them.
+        """
+        where, options = self.recipe.domains[domain], dict(self.recipe.options)
+        options["mine"] = {**options["mine"], "split": where.split}
+        there = copy(self)
+        there.recipe = replace(self.recipe, name=f"{self.recipe.name}-{domain}", options=options)
+        own = Results(self.judging.held(results, domain))
+        own.runs = {name: there.mine(own, name) for name in self.recipe.sources}
+        own.pool = there.pool(own)
+        own.scores = there.score(own)
+        return {sampler: there.select(own, sampler)[1] for sampler in self.recipe.strategies}
+
     def train(self, results: Results, sampler: str, loss: str) -> Trained:
         """Return the students of one sampler and loss, one per training seed."""
         students = {s: self.student(results, sampler, loss, s) for s in self.recipe.seeds}
@@ -216,3 +241,77 @@ def run_recipe(recipe: Recipe, workspace: Workspace, executor: Execution) -> Out
     """Carry out a recipe; returns its outcome."""
     pipeline = Pipeline(recipe, workspace, executor)
     return Outcome(recipe, pipeline.run(), pipeline.temperature)
+
+
+# ---- students of the workspace in texts of a recipe: cross_encoder(model=student:NAME) -----------
+
+_NAMED = re.compile(r"student:([\w.+@-]+)")
+_PLAIN = re.compile(r"[\w./+@-]+")  # needs no quotes in a text
+
+
+def named_in(recipe: Recipe) -> list[str]:
+    """Return the students of the workspace that a recipe names, each once."""
+    found = (name for text in _texts(recipe) for name in _NAMED.findall(text))
+    return list(dict.fromkeys(found))
+
+
+def _texts(recipe: Recipe) -> Iterator[str]:
+    yield from (recipe.teacher, recipe.first_stage, *recipe.sources.values())
+    yield from (one.first_stage or "" for one in recipe.domains.values())
+    for section, key in _ENCODERS:
+        yield str(recipe.options.get(section, {}).get(key) or "")
+
+
+_ENCODERS = (("train", "student"), ("groups", "encoder"), ("statistics", "encoder"))
+
+
+def lacking(recipe: Recipe, workspace: Workspace) -> list[str]:
+    """Return the students that a recipe names and the workspace does not have."""
+    return [name for name in named_in(recipe) if _folder(workspace, name) is None]
+
+
+def refuse_lacking(recipe: Recipe, workspace: Workspace) -> None:
+    """Raise BadInput for a student that is named and not there, before any work."""
+    for name in named_in(recipe):
+        try:
+            workspace.find(name, "student")
+        except BadInput as error:
+            raise BadInput(
+                error.what,
+                where=f"{recipe.where}: student:{name}",
+                do="train it first, with the recipe that makes it and the same --workspace; "
+                "`rankmill list student` names those that are there",
+            ) from error
+
+
+def with_folders(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """Return the recipe with the folder of every student that is there in the place of its name."""
+    if not named_in(recipe):
+        return recipe
+
+    def written(text: str) -> str:
+        return _NAMED.sub(lambda found: _folder(workspace, found[1]) or found[0], text)
+
+    def domain(one: Domain) -> Domain:
+        return replace(one, first_stage=one.first_stage and written(one.first_stage))
+
+    options = {name: dict(table) for name, table in recipe.options.items()}
+    for section, key in _ENCODERS:
+        if options.get(section, {}).get(key):
+            options[section][key] = written(options[section][key])
+    return replace(
+        recipe,
+        teacher=written(recipe.teacher),
+        first_stage=written(recipe.first_stage),
+        sources={name: written(text) for name, text in recipe.sources.items()},
+        domains={name: domain(one) for name, one in recipe.domains.items()},
+        options=options,
+    )
+
+
+def _folder(workspace: Workspace, name: str) -> str | None:
+    try:
+        path = str(workspace.find(name, "student").path.absolute())
+    except BadInput:
+        return None
+    return path if _PLAIN.fullmatch(path) else json.dumps(path, ensure_ascii=False)

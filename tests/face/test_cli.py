@@ -315,12 +315,12 @@ def test_doctor_finds_what_is_installed(rankmill):
     assert "compute=auto takes" in told["bfloat16"]["detail"]
 
 
-@pytest.mark.parametrize(("tiles", "state"), [(True, "good"), (False, "lacks")])
-def test_doctor_says_what_bfloat16_is_worth(tiles, state, monkeypatch):
-    monkeypatch.setattr(precision, "has_tiles", lambda: tiles)
+@pytest.mark.parametrize(("fast", "state"), [(True, "good"), (False, "lacks")])
+def test_doctor_says_what_bfloat16_is_worth(fast, state, monkeypatch):
+    monkeypatch.setattr(precision, "bfloat16_is_faster", lambda: fast)
     found = {f.what: f for f in doctor.promises()}["bfloat16"]
     assert found.state == state
-    assert ("takes it" if tiles else "takes float32") in found.detail
+    assert ("takes it" if fast else "takes float32") in found.detail
 
 
 def test_doctor_names_instruction_sets(monkeypatch):

@@ -19,6 +19,14 @@ def test_facts_name_share_rate_and_time_left():
     assert meter.facts.startswith("vectors: 1,000 tokens in 10 s, 100/s")
 
 
+def test_one_slow_thing_has_no_plural_and_no_rate():
+    meter = Lines(io.StringIO())
+    meter.begin("qrels", "splits", 1, 0, 1)
+    meter.began -= 15
+    meter.advance(1, {})
+    assert meter.facts == "qrels: 1 split in 15 s"
+
+
 def test_lines_are_plain_and_short_stages_are_silent():
     stream = io.StringIO()
     meter = Lines(stream)

@@ -18,9 +18,9 @@ from rankmill.report.study_values import StudyReport
 from rankmill.study.gains import Spent
 from rankmill.study.grid.answer.amounts import Amount, amount_of, mean_of
 from rankmill.study.grid.answer.answer import Answer
+from rankmill.study.grid.answer.cell_gain import CellGain
 from rankmill.study.grid.answer.frames import charges_frame, steps_frame, worth_frame
 from rankmill.study.grid.design import Cell, Study, study_of
-from rankmill.study.grid.outcome import CellGain
 from rankmill.study.grid.panels import Panel
 from rankmill.study.prices import Prices
 from rankmill.study.results import BM25, START, Role

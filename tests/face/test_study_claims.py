@@ -13,8 +13,8 @@ import pytest
 from scipy import stats
 
 from rankmill.study.gains import groups_needed
+from rankmill.study.grid.answer.cell_gain import CellGain
 from rankmill.study.grid.design import Cell
-from rankmill.study.grid.outcome import CellGain
 from rankmill.study.grid.panels import Panel
 
 OPTIONS = {"margin": None, "alpha": 0.05, "draws": 1}

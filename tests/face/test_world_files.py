@@ -166,6 +166,43 @@ def test_negatives(rankmill, tmp_path, name, data, system, expected):
     assert {row["query_id"]: row["doc_id"] for row in shown if row["doc_id"]} == expected
 
 
+RUN_TABLES = [
+    ("run.parquet", table(qid=["10", "10"], docno=["0", "4"], rank=[1, 0], score=[2.5, 3.5]),
+     {"10": ["4", "0"]}),
+    ("ranks.parquet", table(qid=["10", "10"], docno=["0", "4"], rank=[1, 2]), {"10": ["0", "4"]}),
+    ("shards", LIGHTON, {"10": ["0", "1", "4"], "11": ["3", "2", "0"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "data", "expected"), RUN_TABLES)
+def test_runs_as_tables(rankmill, tmp_path, name, data, expected):
+    write(tmp_path / name, data)
+    made = rankmill("import", name, "--as", "run", "-c", "ms", "--split", "train", "--name", "r")
+    assert made[0] == 0, made
+    shown = [
+        json.loads(line) for line in rankmill("show", "r", "--format", "jsonl")[1].splitlines()
+    ]
+    assert {row["query_id"]: row["doc_id"] for row in shown if row["doc_id"]} == expected
+    assert rankmill("show", "r", "--rows", "0", "--format", "parquet", "--to", "r.parquet")[0] == 0
+    ask = ("--as", "run", "-c", "ms", "--split", "train", "--name", "s")
+    assert rankmill("import", "r.parquet", *ask)[0] == 0
+    again = rankmill("show", "s", "--format", "jsonl")[1].splitlines()
+    assert [json.loads(line) for line in again] == shown
+
+
+def test_published_lists_as_candidates(rankmill, tmp_path):
+    write(tmp_path / "FOLDER", LIGHTON)
+    ask = ("--as", "scores", "--kind", "logit", "-c", "ms", "--name", "theirs")
+    assert rankmill("import", "FOLDER", *ask)[0] == 0
+    ask = ("stored(scores=theirs)", "-c", "ms", "--split", "train", "--depth", "5", "--name", "r")
+    made = rankmill("mine", *ask)
+    assert made[0] == 0, made
+    shown = [
+        json.loads(line) for line in rankmill("show", "r", "--format", "jsonl")[1].splitlines()
+    ]
+    assert {row["query_id"]: row["doc_id"] for row in shown} == RUN_TABLES[2][2]
+
+
 @pytest.mark.parametrize(
     ("system", "text", "said"),
     [
@@ -213,5 +250,7 @@ def test_every_door_stands_in_the_document():
         assert f"rankmill import {name}" in text
     for _, _, system, _ in RUNS:
         assert f"--system {system}" in text
+    assert "rankmill import run.parquet" in text
+    assert "stored(scores=theirs)" in text
     for _, _, form, *_ in GROUPS:
         assert f"--format {form}" in text

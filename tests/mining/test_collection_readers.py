@@ -306,6 +306,9 @@ def register(monkeypatch, doc, query=None):
     ir_datasets.registry.register("odd", ir_datasets.Dataset(Docs(), Queries(), Qrels()))
 
 
+Section = namedtuple("Section", ["title", "text"])
+
+
 @pytest.mark.parametrize(
     ("values", "fields", "text"),
     [
@@ -317,6 +320,7 @@ def register(monkeypatch, doc, query=None):
         ({"title": "A", "body": "b", "url": "u"}, "title, body, url", "A b u"),
         ({"title": "A", "body": "b", "url": "u"}, "url", "u"),
         ({"title": "A", "text": "b", "keys": ("x", "y")}, "keys,text", "x y b"),
+        ({"title": "A", "body": (Section("s", "t"), Section("", "v"))}, None, "A s t v"),
     ],
 )
 def test_documents_of_any_type(workspace, monkeypatch, values, fields, text):
@@ -329,7 +333,7 @@ def test_documents_of_any_type(workspace, monkeypatch, values, fields, text):
     ("values", "fields", "said"),
     [
         ({"headline": "h"}, None, r"fields are doc_id, headline(.|\n)*--fields headline"),
-        ({"title": "A", "body": {"a": 1}}, None, r"'body' is a dict(.|\n)*document 1"),
+        ({"title": "A", "body": {"a": 1}}, None, r"'body' is a dict(.|\n)*document 1(.|\n)*title"),
         ({"title": [1], "text": "x"}, None, "'title' is a list"),
         ({"text": "x"}, "txt", r"no field 'txt'(.|\n)*did you mean text"),
     ],
@@ -350,8 +354,24 @@ class NoText(namedtuple("NoText", ["query_id", "text"])):
 @pytest.mark.parametrize("query", [NoText("q1", None), namedtuple("Q", ["query_id"])("q1")])
 def test_queries_without_text_are_refused(workspace, monkeypatch, query):
     register(monkeypatch, namedtuple("Doc", ["doc_id", "body"])("1", "x"), query)
-    with pytest.raises(BadInput, match="no text for query 'q1'|without a default text"):
+    with pytest.raises(BadInput, match="no text for query 'q1'|queries without a text"):
         collect(workspace, "ir:odd")
+
+
+@pytest.mark.parametrize("field", ["text", "query", "question"])
+def test_queries_whose_type_has_no_default_text(workspace, monkeypatch, field):
+    """As BRIGHT's, whose `default_text` the library left out."""
+    query = namedtuple("Q", ["query_id", field, "reasoning"])("q1", "red fox", "thoughts")
+    register(monkeypatch, namedtuple("Doc", ["doc_id", "body"])("1", "x"), query)
+    assert collect(workspace, "ir:odd").queries.texts([0]) == ["red fox"]
+
+
+def test_the_queries_of_bright(workspace, monkeypatch):
+    from ir_datasets.datasets.bright import BrightQuery
+
+    query = BrightQuery("q1", "red fox", *[""] * (len(BrightQuery._fields) - 2))
+    register(monkeypatch, namedtuple("Doc", ["doc_id", "body"])("1", "x"), query)
+    assert collect(workspace, "ir:odd").queries.texts([0]) == ["red fox"]
 
 
 MADE_OF = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 from dataclasses import replace
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from toy_groups import DOCS, PLAIN, QUERIES, json_lines, publish_arrays, random_toy, rows_of, toy
 
+from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
 from rankmill.mining.exports import EXPORTS, export_groups
 from rankmill.mining.groups.format import Groups
-from rankmill.mining.store import files
+from rankmill.mining.store import Workspace, files
 
 LOSSY = ("arctic-embed", "arctic-embed-batches", "beir", "gpl", "ms-swift", "nemo", "tevatron-ids")
 
@@ -121,6 +123,23 @@ def test_ids_with_blanks_have_no_place_in_a_run(tmp_path, form, message):
     with pytest.raises(BadInput, match=message):
         export_groups(form, groups, collection, tmp_path / "out", allow_lossy=True)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["beir", "gpl"])
+def test_marks_of_ids_are_written_as_beirs_reader_wants_them(tmp_path, form):
+    """BEIR reads judgements by `csv.reader` with its own quoting, and so do we."""
+    docs = {'"A"x': "alpha", 'b"': "beta", '""': "gamma", "d": "delta"}
+    groups = [('"q"', ['"A"x', "d", "d"], [2.0, 1.0, 0.5]), ("r", ['""', 'b"', "d"], [2.0, 1, 0])]
+    groups[0][1][2] = 'b"'
+    judged, collection = toy(tmp_path, docs, {'"q"': "what", "r": "who"}, groups)
+    out = export_groups(form, judged, collection, tmp_path / "out", allow_lossy=True).path
+    with open(out / "qrels" / "train.tsv", encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_MINIMAL))
+    assert rows[1:] == [['"q"', '"A"x', "1"], ["r", '""', "1"]]
+    back = collect(Workspace(tmp_path / "other"), f"beir:{out}")
+    qrels = back.qrels("train")
+    assert back.queries.ids(qrels.query) == ['"q"', "r"]
+    assert sorted(back.corpus.ids(qrels.doc)) == ['""', '"A"x']
 
 
 def test_ids_with_tabs_have_no_place_in_beir(tmp_path):

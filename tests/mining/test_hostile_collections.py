@@ -202,6 +202,14 @@ def refused(workspace: Workspace, spec: str, patterns: list[str], **options: Any
     assert not workspace.root.exists()
 
 
+def test_a_broken_link_beside_judgements_is_called_one(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    place = folder(tmp_path, {"qrels/test.tsv": "1\t5\t1\n"})
+    (place / "qrels" / "dev.tsv").symlink_to(tmp_path / "gone")
+    refused(workspace, f"beir:{place}", ["dev.tsv is a link to what is not there"])
+
+
 @pytest.mark.parametrize(
     "name", ["README.md", "test.csv", "test", "test.tsv~", ".tsv/x", "sub/test.tsv"]
 )

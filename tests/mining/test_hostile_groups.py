@@ -194,6 +194,12 @@ NAMED = [
 ]
 
 
+def test_the_scores_of_trove_are_those_called_by_the_kind(collection, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(TROVE | {"logit": [7.0, 8.0]}) + "\n")
+    assert Groups(read(collection, path, "trove")).part(0).score.tolist() == [[7.0, 8.0]]
+
+
 @pytest.mark.parametrize(("more", "kind", "scores", "right"), NAMED)
 def test_the_scores_are_those_called_by_the_kind(collection, tmp_path, more, kind, scores, right):
     path = tmp_path / "train.parquet"
@@ -225,6 +231,25 @@ def test_a_gap_in_shards_is_named(collection, tmp_path):
         pq.write_table(triple(), tmp_path / f"train-{number:05d}-of-00003.parquet")
     with pytest.raises(BadInput, match="number 00001 is missing"):
         read(collection, tmp_path, "triple")
+
+
+@pytest.mark.parametrize(
+    ("form", "ending"), [("triple", "parquet"), ("trove", "jsonl"), ("trove", "parquet")]
+)
+def test_a_folder_of_shards_under_other_names_is_read(collection, tmp_path, form, ending):
+    """As the Hub converts data sets: `default/train/0000.parquet`."""
+    for number, query in enumerate(("q1", "q3")):
+        table = triple(query_id=[query]) if form == "triple" else None
+        table = pa.Table.from_pylist([TROVE | {"qid": query}]) if table is None else table
+        path = tmp_path / f"{number:04d}.{ending}"
+        if ending == "parquet":
+            pq.write_table(table, path)
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    assert len(Groups(read(collection, tmp_path, form))) == 2
+    (tmp_path / "more.tsv").write_text("x")
+    with pytest.raises(BadInput, match=r"more.tsv would not be read"):
+        read(collection, tmp_path, form)
 
 
 @pytest.mark.parametrize(("form", "row"), [("trove", TROVE), ("tevatron", TEVATRON)])

@@ -217,13 +217,20 @@ def test_lines_that_name_what_is_not_there_are_counted(made, tmp_path):
 
 
 REFUSED = {
+    "ids quoted by csv": ('"zz"\tQ0\t"d1"\t1\t2\tt\n', {}, "csv's quotation marks: write the file"),
+    "JSON": (
+        '{"query_id":"q1","doc_id":"d1","score":1}\n',
+        {},
+        "this is JSON(.|\n)*line 1(.|\n)*stored",
+    ),
+    "JSON under a tag": ("[1, 2]\n", {"tag": "t"}, "this is JSON(.|\n)*--system"),
     "no query of the split": ("q5 Q0 d1 1 2 t\n", {}, r"none of the 1 lines(.|\n)*split '\*'"),
     "returns alone": ("q1 Q0 d7 1 2 t\rq1 Q0 d4 2 1 t\r", {}, "carriage returns alone"),
     "xz": ("\xfd7zXZ\0\0", {}, "packed by xz"),
     "UTF-16": ("q1 Q0 d7 1 2 t\n", {}, "UTF-16"),
     "no query known": ("zz Q0 d1 1 2 t\n", {}, "1 unknown queries: 'zz'"),
     "no tag": ("q1 Q0 d7 1 2\n", {}, r"5 columns, a TREC run has 6(.|\n)*line 1(.|\n)*--tag"),
-    "three columns": ("q1 d7 2\n", {"tag": "t"}, "3 columns(.|\n)*line 1"),
+    "three columns": ("q1 d7 2\n", {"tag": "t"}, r"3 columns(.|\n)*line 1(.|\n)*stored\(scores"),
     "id with a blank": ("q1 Q0 two words 1 2 t\n", {}, "score '1' is not|rank 'words' is not"),
     "comma": ("q1 Q0 d7 1 3,5 t\n", {}, "score '3,5' is not a finite number(.|\n)*line 1"),
     "underscore": ("q1 Q0 d7 1 1_0 t\n", {}, "score '1_0' is not a finite number"),

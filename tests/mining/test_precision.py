@@ -29,34 +29,46 @@ class Told(Silent):
         self.said.append(text)
 
 
-def test_auto_is_settled_by_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    for tiles, chosen in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(precision, "has_tiles", lambda tiles=tiles: tiles)
-        told = Told()
-        assert precision.settle_compute("auto", told) == chosen
-        assert told.said == [f"compute=auto: {chosen} is the faster one on this machine"]
+@pytest.mark.parametrize(
+    ("can", "chosen"),
+    [
+        ({"avx2": True, "avx512_f": True, "avx512_bf16": True, "amx_bf16": True}, "bfloat16"),
+        ({"avx2": True, "avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
+        ({"avx2": True, "avx512_f": True, "avx512_bf16": False}, "float32"),
+        ({"avx2": True}, "float32"),
+    ],
+)
+def test_auto_is_settled_by_the_device(
+    can: dict[str, bool], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: can)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    told = Told()
+    assert precision.settle_compute("auto", told) == chosen
+    assert told.said == [f"compute=auto: {chosen} is the faster one on this machine"]
 
 
 def test_what_is_named_is_obeyed_and_a_slow_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "has_tiles", lambda: False)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     told = Told()
     assert precision.settle_compute("bfloat16", told) == "bfloat16"
-    assert "slower than float32 on this processor, which has no AMX" in told.said[0]
+    assert "slower than float32 on this processor, which has neither AMX nor" in told.said[0]
     assert precision.settle_compute("float32", told) == "float32"
     assert len(told.said) == 1
-    monkeypatch.setattr(precision, "has_tiles", lambda: True)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
     assert precision.settle_compute("bfloat16", told) == "bfloat16"
     assert len(told.said) == 1
     with pytest.raises(BadInput, match="compute=int8 is not known"):
         precision.settle_compute("int8", told)
 
 
-@pytest.mark.parametrize(("tiles", "chosen"), [(True, "bfloat16"), (False, "float32")])
+@pytest.mark.parametrize(("fast", "chosen"), [(True, "bfloat16"), (False, "float32")])
 def test_the_settled_precision_is_the_declared_one(
-    tmp_path: Path, workspace: Workspace, tiles: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, workspace: Workspace, fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`auto` and the precision it stands for are one request: one artifact, one label."""
-    monkeypatch.setattr(precision, "has_tiles", lambda: tiles)
+    monkeypatch.setattr(precision, "bfloat16_is_faster", lambda: fast)
     collection = collect(workspace, f"beir:{tiny_beir(tmp_path / 'beir', docs=20, queries=4)}")
     encoder, cross = tiny_encoder(tmp_path / "encoder"), tiny_cross_encoder(tmp_path / "cross")
     executor = Execution(progress=Told())

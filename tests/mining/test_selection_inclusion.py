@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import draws as oracle
+from rounding import share_bound, sum_bound
 
 from rankmill.mining.selection import STRATEGIES, Candidates
 from rankmill.mining.selection.base import DRAWN, MIXED
@@ -28,6 +29,10 @@ RUNS = int(os.environ.get("RANKMILL_DRAWS", "2000"))
 N, DEPTH = 16, 10
 BM25 = np.array([0, 3, 1, 2, 5, 4, 7, 6, 0, 0, 0, 0, 8, 0, 0, 0])
 DENSE = np.array([1, 2, 0, 0, 0, 3, 0, 0, 4, 5, 6, 0, 0, 0, 7, 0])
+# At most 16 probabilities of a hypergeometric sum of 16 terms: the logarithms of its weights are
+# themselves sums of 16 terms, 10 at most, so a weight has some 200 roundings; 2,000 are enough for
+# the sum of all probabilities and quotients of them.
+SUM = sum_bound(2_000, 5.0, "float64")
 BARRED = np.isin(np.arange(N), [2, 9, 11])  # positives and copies: never negatives
 ALLOWED = ~BARRED
 SCORE = np.arange(N) % 5 / 2.0
@@ -190,6 +195,8 @@ DESIGNS = {
         ],
         [1, 1, 2],
     ),
+    "bands([1-4],[5-9],source=random)": shares([random(1, 4), random(5, 9)], [2, 2]),
+    "bands([2-3],[4-10],source=random,take=[1,3])": shares([random(2, 3), random(4, 10)], [1, 3]),
     "uniform(source=bm25,last=5)": Design(
         3, lambda rng: oracle.uniform(rng, DRAWS, window(BM25, 1, 5), 3)
     ),
@@ -206,9 +213,8 @@ def test_inclusion_is_that_of_200_000_draws_of_list_and_group(text):
     assert (taken.sum(axis=1) == design.size).all()
     given = candidates(np.arange(N - 1, N - 1 - DEPTH, -1))
     pi = recorded(text, design.size, given, FILLED.get(text, "drop_query"))
-    assert pi.sum() == pytest.approx(design.size, abs=1e-9)
-    error = np.sqrt(pi * (1 - pi).clip(0) / len(taken))  # of a binomial share
-    assert (np.abs(taken.mean(axis=0) - pi) <= 5 * error + 1e-12).all()
+    assert pi.sum() == pytest.approx(design.size, abs=SUM)
+    assert (np.abs(taken.mean(axis=0) - pi) <= share_bound(pi, len(taken))).all()
 
 
 @pytest.mark.parametrize("text", DESIGNS)
@@ -226,14 +232,13 @@ def test_the_code_draws_what_it_records_whatever_list_was_drawn(text):
             if choice is None:
                 continue
             docs = now.doc[choice[0]]
-            assert choice[1] == pytest.approx(pi[docs], abs=1e-12)
+            assert choice[1] == pytest.approx(pi[docs], abs=SUM)
         else:
             docs = now.doc[chooser.strategy.choose(now, reach, size, rng)]
         made += 1
         seen[docs] += 1
     assert made > RUNS / 3
-    error = np.sqrt(pi * (1 - pi).clip(0) / made)
-    assert (np.abs(seen / made - pi) <= 5 * error + 1e-12).all()
+    assert (np.abs(seen / made - pi) <= share_bound(pi, made)).all()
 
 
 # ---- the mixing guard ----------------------------------------------------------------------------
@@ -263,11 +268,11 @@ def test_no_density_ratio_of_a_mixture_is_above_its_guard(drawn):
         return  # no group
     allowed = given_now.allowed.copy()
     pi, beyond = Chooser(text, [], size + 1, "error").probabilities(given_now)
-    assert pi.sum() + beyond * given_now.outside == pytest.approx(size, abs=1e-9)
-    assert (pi <= 1 + 1e-12).all()
+    assert pi.sum() + beyond * given_now.outside == pytest.approx(size, abs=SUM)
+    assert (pi <= 1 + SUM).all()
     aim = ("corpus", None) if target == "random" else (target, last)
     strata = strata_of(given_now, allowed, pi, beyond, *aim)
-    assert strata.kappa() <= size / bound.number * (1 + 1e-9)
+    assert strata.kappa() <= size / bound.number * (1 + SUM)
 
 
 # ---- by hand -------------------------------------------------------------------------------------
@@ -335,6 +340,10 @@ def test_a_window_with_one_document_of_the_corpus_attains_its_guard():
         "top",  # the best of a pool that holds a drawn list
         "stratified(bins=2)",
         "stratified(bins=2,source=random)",
+        "anchors(top=1,count=4)",
+        "anchors(top=1,count=4,source=random)",
+        "bands([1-3],[4-8])",
+        "bands([1-3],[4-8],source=mixed)",
         "softmax(T=1)",
         "softmax(T=1,source=random)",
         "uniform(source=mixed,last=8)",

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from oracles.analysis import analyse
-from oracles.bm25 import bm25
+from oracles.bm25 import bm25, stored_off
 from tiny_collection import tiny_beir
 
 from rankmill.mining import ahead
@@ -33,10 +33,11 @@ def test_a_run_is_what_the_oracles_say(workspace, collection):
     asked = [analyse(text) for text in collection.queries.texts(queries)]
     assert len(run) == len(queries)
     for row, want in enumerate(bm25(docs, asked, 25, k1=1.2, b=0.75)):
+        most = max((stored_off(asked[row], s, len(docs)) for _, s in want), default=0.0)
         query, found, scores = run.row(row)
         assert query == queries[row]
         assert found.tolist() == [d for d, _ in want]
-        np.testing.assert_allclose(scores, [s for _, s in want], rtol=1e-5)
+        assert (np.abs(scores - [s for _, s in want]) <= most).all()
     run.artifact.verify()
 
 

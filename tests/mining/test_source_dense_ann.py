@@ -177,10 +177,12 @@ def test_matryoshka_keeps_the_first_components(
     full = encode(workspace, encoder, texts, dtype="float32", normalise=normalise)
     short = encode(workspace, encoder, texts, dtype="float32", normalise=normalise, dim=12)
     assert Vectors(short).width == 12
-    expected = Vectors(full).rows(np.arange(400))[:, :12]
-    if normalise:
+    expected = Vectors(full).rows(np.arange(400))[:, :12].astype(np.float64)
+    off = np.zeros_like(expected)
+    if normalise:  # the length of 12 components, a root, a quotient: in float32 at worst
         expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(Vectors(short).rows(np.arange(400)), expected, atol=1e-6)
+        off = sum_bound(12 + 2, np.abs(expected))
+    assert (np.abs(Vectors(short).rows(np.arange(400)) - expected) <= off).all()
     assert short.input("vectors").fingerprint == full.fingerprint  # nothing is encoded twice
     whole = encode(workspace, encoder, texts, dtype="float32", normalise=normalise, dim=32)
     assert whole.fingerprint == full.fingerprint

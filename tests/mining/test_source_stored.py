@@ -73,7 +73,7 @@ def test_the_kernel_equals_sorting_by_falling_score_and_document(seed: int) -> N
     scores = random.normal(0, 3, offsets[-1]).astype(np.float32)
     odd = [0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, 1.0, -1.0]
     some = random.random(len(scores)) < 0.5
-    scores[some] = random.choice(np.float32(odd), int(some.sum()))
+    scores[some] = random.choice(np.array(odd, np.float32), int(some.sum()))
     rows = np.where(random.random(30) < 0.2, -1, np.arange(30))
     room = np.where(rows < 0, 0, np.minimum(lengths, random.integers(1, 400)))
     bounds = np.concatenate([[0], np.cumsum(room)])
@@ -88,5 +88,6 @@ def test_the_kernel_equals_sorting_by_falling_score_and_document(seed: int) -> N
         wanted = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))[: room[i]]
         assert out_docs[here].tolist() == [d for _, d in wanted]
         assert (
-            out_bits[here].tolist() == np.float32([s for s, _ in wanted]).view(np.uint32).tolist()
+            out_bits[here].tolist()
+            == np.array([s for s, _ in wanted], np.float32).view(np.uint32).tolist()
         )

@@ -10,6 +10,7 @@ import pytest
 from group_makers import given, make_groups, make_scores, make_vectors
 from oracles import entropy as oracle
 from oracles import geometry
+from rounding import STATED, STATED_PAIRS
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import BadInput, UsageError
@@ -241,7 +242,7 @@ def test_groups_become_an_artifact(workspace):
     assert table["query"].to_pylist() == list(range(30))
     s = [[oracle.log_sigmoid(float(z)) for z in row] for row in scores]
     wanted = [oracle.pair_entropy(row) for row in s]
-    assert table["pair_entropy(T=1)"].to_pylist() == pytest.approx(wanted, rel=1e-9)
+    assert table["pair_entropy(T=1)"].to_pylist() == pytest.approx(wanted, rel=STATED_PAIRS)
     wanted = [oracle.agreement(row, [True] + [False] * 7, 0.5)["suspects"] for row in s]
     assert table["suspects(margin=0.5)"].to_pylist() == wanted
     assert measure_groups(workspace, groups).fingerprint == measured.fingerprint
@@ -277,13 +278,13 @@ def test_locality_reads_a_declared_encoder(workspace):
         for row in range(5):
             group = matrix[4 * row : 4 * row + 4]
             assert table["diameter(metric=euclidean,q=0.95)"][row].as_py() == pytest.approx(
-                geometry.diameter(group, 0.95), rel=1e-6
+                geometry.diameter(group, 0.95), rel=STATED
             )
             assert table["radius(metric=euclidean,of=max,to=positive)"][
                 row
-            ].as_py() == pytest.approx(geometry.radius(group[1:], group[0]).max(), rel=1e-6)
+            ].as_py() == pytest.approx(geometry.radius(group[1:], group[0]).max(), rel=STATED)
             assert table["radius(metric=euclidean,of=mean,to=query)"][row].as_py() == pytest.approx(
-                geometry.radius(group, queries[row]).mean(), rel=1e-6
+                geometry.radius(group, queries[row]).mean(), rel=STATED
             )
 
 
@@ -408,7 +409,7 @@ def test_the_radius_of_a_pool_is_taken_from_its_best_positive(workspace):
     )
     around = geometry.radius(vectors[[0, 1, 2, 3]], vectors[4])
     wanted = [around.mean(), around.max(), geometry.diameter(vectors)]
-    assert [table[i + 1][0].as_py() for i in range(3)] == pytest.approx(wanted, rel=1e-6)
+    assert [table[i + 1][0].as_py() for i in range(3)] == pytest.approx(wanted, rel=STATED)
     assert measured.counts["null[radius(metric=euclidean,of=mean,to=positive)]:no_positive"] == 1
 
 

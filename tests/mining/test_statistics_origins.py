@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from group_makers import make_groups, make_scores, make_vectors
+from rounding import STATED
 from selection_world import DOCS, build_world, select
 
 from rankmill.mining.errors import BadInput, UsageError
@@ -156,7 +157,9 @@ def test_two_nn_as_a_column_finds_the_dimension_of_a_sphere(workspace, dimension
     scores = make_scores(workspace, [[0.0] * 800])
     vectors = make_vectors(workspace, turned.astype(np.float32))
     made = measure_pool(workspace, scores, ["intrinsic_dim", "log_density(k=2)"], vectors=vectors)
-    assert made.table(0)["intrinsic_dim"][0].as_py() == pytest.approx(dimension, rel=0.12)
+    assert made.table(0)["intrinsic_dim"][0].as_py() == pytest.approx(
+        dimension, rel=5 / np.sqrt(800)
+    )
 
 
 def test_log_density_is_the_plain_formula_and_grows_where_it_is_tighter(workspace):
@@ -174,7 +177,7 @@ def test_log_density_is_the_plain_formula_and_grows_where_it_is_tighter(workspac
     np.fill_diagonal(distance, np.inf)
     near = np.sort(distance, axis=1)
     dimension = 1 / np.log(near[:, 1] / near[:, 0]).mean()
-    assert first == pytest.approx((-dimension * np.log(near[:, 2])).mean(), rel=1e-6)
+    assert first == pytest.approx((-dimension * np.log(near[:, 2])).mean(), rel=STATED)
 
 
 def test_a_power_law_of_known_exponent(workspace):
@@ -220,7 +223,7 @@ def test_the_dimension_of_a_space_of_vectors(workspace):
     turned = points @ np.linalg.qr(rng.normal(0, 1, (12, 12)))[0][:3]
     vectors = make_vectors(workspace, turned.astype(np.float32))
     found = describe_artifact(vectors)["intrinsic_dimension"]
-    assert found["value"] == pytest.approx(2.0, rel=0.1)  # directions in three dimensions
+    assert found["value"] == pytest.approx(2.0, rel=5 / np.sqrt(5000))  # directions in 3 dimensions
     assert (found["rows"], found["of"]) == (5000, 6000)
 
 

@@ -266,3 +266,17 @@ def test_a_mark_that_is_null_is_no_negative():
     table = {"query_id": ["a", "a"], "score": [1.0, 2.0], "positive": [True, None]}
     with pytest.raises(BadInput, match="'positive' is null"):
         rm.measure_scores(table, ["teacher_agrees"])
+
+
+def test_positives_of_lists_are_lists():
+    flat = {"query_id": ["a", "a", "b", "b"], "score": [1.0, 2.0, 3.0, 0.0]}
+    marks = [True, False, True, False]
+    lists = {"query_id": ["a", "b"], "scores": [[1.0, 2.0], [3.0, 0.0]]}
+    expected = rm.misorder(flat | {"positive": marks})
+    assert rm.misorder(lists | {"positive": [marks[:2], marks[2:]]}).equals(expected)
+    with pytest.raises(BadInput, match=r"2 scores and 1 in 'positive'(.|\n)*list 2"):
+        rm.misorder(lists | {"positive": [[1, 0], [1]]})
+    with pytest.raises(BadInput, match="'positive' holds no lists"):
+        rm.misorder(lists | {"positive": [1, 0]})
+    with pytest.raises(BadInput, match="'positive' is null"):
+        rm.misorder(lists | {"positive": [[1, 0], [1, None]]})

@@ -14,6 +14,7 @@ from rounding import UNIT, network_bound
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
+from rankmill.about import vectors_of
 from rankmill.mining.actors import Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
@@ -146,6 +147,28 @@ def test_a_bi_encoder_scores_with_its_vectors(
         q, d = queries.rows(np.asarray([query]))[0], docs.rows(np.asarray([doc]))[0]
         exact = float(q.astype(np.float64) @ d)
         assert score == pytest.approx(exact, rel=UNIT["float32"] * 1.01, abs=1e-12)  # one rounding
+
+
+def test_a_bi_encoder_may_encode_only_what_is_listed(
+    workspace: Workspace, collection: Collection, models: dict[str, Path]
+) -> None:
+    pool = make_pool(collection, ROWS)
+    whole = score_pool(workspace, BiEncoder(str(models["encoder"])), pool)
+    listed = score_pool(workspace, BiEncoder(str(models["encoder"]), encode="listed"), pool)
+    expected, found = pairs_of(whole), pairs_of(listed)
+    assert found.keys() == expected.keys()
+    for pair, score in found.items():  # float16 vectors, which other batches may round otherwise
+        assert score == pytest.approx(expected[pair], abs=2e-3)
+    docs = {doc for _, docs in ROWS for doc in docs}
+    assert listed.input("doc_vectors").rows == len(docs) < whole.input("doc_vectors").rows
+    listed.input("doc_vectors").verify()
+    assert "encode=" not in whole.metadata["teacher"]
+    assert "encode=listed" in listed.metadata["teacher"]
+    assert str(BiEncoder("x")) == str(BiEncoder("x", encode="corpus"))
+    with pytest.raises(UsageError, match="encode=some is not known"):
+        BiEncoder("x", encode="some")
+    with pytest.raises(UsageError, match="asked for of the whole corpus"):
+        vectors_of("bi_encoder(model=x,encode=listed)", pool)
 
 
 @pytest.mark.parametrize("name", ["one", "encoder"])

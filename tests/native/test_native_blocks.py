@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from oracles import blocks as oracle
+from rounding import STATED, STATED_PAIRS
 
 from rankmill.native import blocks as native
 
@@ -89,9 +90,9 @@ def test_the_kernel_finds_what_the_obvious_version_finds(case):
         )
         said, groups, near, sure = oracle.block(about, int(keys[row]), **settings)
         assert STATUS[int(status[row])] == said
-        assert levels[row, 0] == pytest.approx(near, abs=1e-6)  # distances are float32
+        assert levels[row, 0] == pytest.approx(near, abs=STATED)  # distances are float32
         if sure is not None:
-            assert levels[row, 1] == pytest.approx(sure, abs=1e-9)
+            assert levels[row, 1] == pytest.approx(sure, abs=STATED_PAIRS)
         if groups is not None:
             assert chosen[row].tolist() == groups
 
@@ -129,14 +130,14 @@ def test_levels_lie_inside_what_all_groups_of_a_tiny_pool_can_have():
         about = oracle.Row(score[items], vectors[index[items]], 1, 4)
         low, high = about.reach()
         step = levels[row, 0, 1] - levels[row, 0, 0]
-        assert step == pytest.approx(0.5 * (high - low), abs=1e-6)
+        assert step == pytest.approx(0.5 * (high - low), abs=STATED)
         ends = []
         for level in levels[row, 0]:
             near = [b for f, b in map(about.measure, about.every_group())
-                    if abs(f - level) <= 0.1 * step + 1e-6]  # fmt: skip
+                    if abs(f - level) <= 0.1 * step + STATED]  # fmt: skip
             ends.append((min(near), max(near)))
-        assert levels[row, 1, 0] >= max(low for low, _ in ends) - 1e-9
-        assert levels[row, 1, 1] <= min(high for _, high in ends) + 1e-9
+        assert levels[row, 1, 0] >= max(low for low, _ in ends) - STATED_PAIRS
+        assert levels[row, 1, 1] <= min(high for _, high in ends) + STATED_PAIRS
     assert (status == native.FOUND).any()
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import entropy as oracle
+from rounding import STATED, STATED_PAIRS
 
 from rankmill.native import agreement, entropy, scales, softmax
 
@@ -117,8 +118,10 @@ def test_golden_scales():
 def test_pair_entropy_equals_the_oracle(row, T):
     row = np.array(row, np.float32).tolist()
     out, _ = run(PAIRS, [row], 1.0 / T)
-    assert out["all"][0] == pytest.approx(oracle.pair_entropy(row, T), rel=1e-9, abs=1e-300)
-    assert out["misorder"][0] == pytest.approx(oracle.misorder(row, T), rel=1e-9, abs=1e-300)
+    assert out["all"][0] == pytest.approx(oracle.pair_entropy(row, T), rel=STATED_PAIRS, abs=1e-300)
+    assert out["misorder"][0] == pytest.approx(
+        oracle.misorder(row, T), rel=STATED_PAIRS, abs=1e-300
+    )
 
 
 @given(groups, st.data())
@@ -135,7 +138,7 @@ def test_the_split_equals_the_oracle_and_adds_up(row, data):
             assert status[name][0] == scales.NO_SUCH_PAIR
             continue
         assert out[name][0] == pytest.approx(
-            oracle.pair_entropy(row, 1.0, pairs), rel=1e-9, abs=1e-300
+            oracle.pair_entropy(row, 1.0, pairs), rel=STATED_PAIRS, abs=1e-300
         )
         total += out[name][0] * len(pairs)
     count = len(row) * (len(row) - 1) // 2
@@ -147,8 +150,8 @@ def test_the_split_equals_the_oracle_and_adds_up(row, data):
 def test_list_entropy_equals_the_oracle(row, T):
     row = np.array(row, np.float32).tolist()
     out, _ = run(LISTS, [row], 1.0 / T)
-    assert out["nats"][0] == pytest.approx(oracle.list_entropy(row, T), rel=1e-6, abs=1e-300)
-    assert out["effective_size"][0] == pytest.approx(oracle.effective_size(row, T), rel=1e-6)
+    assert out["nats"][0] == pytest.approx(oracle.list_entropy(row, T), rel=STATED, abs=1e-300)
+    assert out["effective_size"][0] == pytest.approx(oracle.effective_size(row, T), rel=STATED)
     assert 0.0 <= out["normalised"][0] <= 1.0 + 1e-12
 
 
@@ -158,7 +161,7 @@ def test_log_sigmoid_scale_equals_the_oracle(row):
     row = np.array(row, np.float32).tolist()
     out, _ = run(PAIRS, [row], 1.0, scale=scales.LOGIT_TO_LOGPROB)
     s = [oracle.log_sigmoid(z) for z in row]
-    assert out["all"][0] == pytest.approx(oracle.pair_entropy(s), rel=1e-9, abs=1e-300)
+    assert out["all"][0] == pytest.approx(oracle.pair_entropy(s), rel=STATED_PAIRS, abs=1e-300)
 
 
 @given(st.lists(st.floats(-8, 8, width=32), min_size=3, max_size=12), st.data())
@@ -171,7 +174,7 @@ def test_agreement_equals_the_oracle(row, data):
     marks[-1] = False
     out, _ = run(AGREE, [row], 0.5, positive=marks)
     for name, wanted in oracle.agreement(row, marks, 0.5).items():
-        assert out[name][0] == pytest.approx(wanted, rel=1e-9, abs=1e-9), name
+        assert out[name][0] == pytest.approx(wanted, rel=STATED_PAIRS, abs=1e-9), name
 
 
 @given(st.lists(st.integers(-64, 64), min_size=2, max_size=12), st.randoms(use_true_random=False))
@@ -182,18 +185,18 @@ def test_entropy_is_invariant_to_shift_and_order_and_rises_with_temperature(row,
     random.shuffle(moved)
     for kernel, name in ((PAIRS, "all"), (LISTS, "nats")):
         same = run(kernel, [row, moved], 1.0)[0][name]
-        assert same[0] == pytest.approx(same[1], rel=1e-9 if kernel is PAIRS else 1e-6)
+        assert same[0] == pytest.approx(same[1], rel=STATED_PAIRS if kernel is PAIRS else STATED)
         rising = [run(kernel, [row], 1.0 / T)[0][name][0] for T in (0.5, 1.0, 2.0, 8.0)]
-        assert all(a <= b * (1 + 1e-6) for a, b in zip(rising, rising[1:], strict=False))
+        assert all(a <= b * (1 + STATED) for a, b in zip(rising, rising[1:], strict=False))
     assert 0.0 <= run(PAIRS, [row], 1.0)[0]["all"][0] <= 1.0 + 1e-12
 
 
 @pytest.mark.parametrize("row", [[0.0, 3e4, -3e4, 1.0], [0.0, 700.0], [0.0, 30.0], [5.0, 5.0, 5.0]])
 def test_extreme_scores_stay_exact(row):
     out, _ = run(PAIRS, [row], 1.0)
-    assert out["all"][0] == pytest.approx(oracle.pair_entropy(row), rel=1e-9, abs=0.0)
+    assert out["all"][0] == pytest.approx(oracle.pair_entropy(row), rel=STATED_PAIRS, abs=0.0)
     listed, _ = run(LISTS, [row], 1.0)
-    assert listed["nats"][0] == pytest.approx(oracle.list_entropy(row), rel=1e-6, abs=1e-290)
+    assert listed["nats"][0] == pytest.approx(oracle.list_entropy(row), rel=STATED, abs=1e-290)
 
 
 def test_temperature_limits():
@@ -206,9 +209,11 @@ def test_many_pairs_do_not_underflow():
     row = np.random.Generator(np.random.Philox(1)).normal(0, 5, 1500).astype(np.float32).tolist()
     small = row[:300]
     out, _ = run(PAIRS, [small], 1.0)
-    assert out["all"][0] == pytest.approx(oracle.pair_entropy(small), rel=1e-9)
+    assert out["all"][0] == pytest.approx(oracle.pair_entropy(small), rel=STATED_PAIRS)
     assert np.isfinite(run(PAIRS, [row], 1.0)[0]["all"][0])
-    assert run(LISTS, [row], 1.0)[0]["nats"][0] == pytest.approx(oracle.list_entropy(row), rel=1e-6)
+    assert run(LISTS, [row], 1.0)[0]["nats"][0] == pytest.approx(
+        oracle.list_entropy(row), rel=STATED
+    )
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.3, -7e4, 3e5])
@@ -223,7 +228,7 @@ def test_list_entropy_in_single_precision_keeps_six_digits(count, T, shift):
         exact = row.astype(np.float64).tolist()
         wanted = oracle.list_entropy(exact, T), oracle.effective_size(exact, T)
         found = out["nats"][place], out["effective_size"][place]
-        assert found == pytest.approx(wanted, rel=1e-6, abs=1e-300)
+        assert found == pytest.approx(wanted, rel=STATED, abs=1e-300)
         assert out["nats"][place] <= math.log(count)
 
 
@@ -292,6 +297,6 @@ def test_list_entropy_far_from_zero(top, below):
     scores[-1] -= np.float32(below)
     exact = scores.astype(np.float64).tolist()
     out, _ = run(LISTS, [exact], 1.0)
-    assert out["nats"][0] == pytest.approx(oracle.list_entropy(exact), rel=1e-6)
+    assert out["nats"][0] == pytest.approx(oracle.list_entropy(exact), rel=STATED)
     wanted = oracle.effective_size(exact)
-    assert out["effective_size"][0] == pytest.approx(wanted, rel=1e-6)
+    assert out["effective_size"][0] == pytest.approx(wanted, rel=STATED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from oracles import geometry as oracle
+from rounding import STATED
 
 from rankmill.native import geometry, scales
 
@@ -63,15 +64,15 @@ def test_equals_the_oracle(size, width, dtype):
         wanted = [oracle.diameter(group, q) for q in quantiles]
         around = oracle.radius(group[1:], group[0])
         wanted += [around.mean(), around.max(), oracle.radius(group, query).mean()]
-        assert row == pytest.approx(wanted, rel=1e-6, abs=1e-6)
-        assert row[0] >= row[6] * (1 - 1e-6)  # diameter ≥ radius
+        assert row == pytest.approx(wanted, rel=STATED, abs=STATED)
+        assert row[0] >= row[6] * (1 - STATED)  # diameter ≥ radius
 
 
 def test_euclid_squared_is_twice_the_cosine_distance():
     rng = np.random.Generator(np.random.Philox(3))
     groups = [rng.normal(0, 1, (2, 32)) for _ in range(20)]
     assert run(groups)[0][:, 0] ** 2 == pytest.approx(
-        2 * run(groups, cosine=True)[0][:, 0], rel=1e-6
+        2 * run(groups, cosine=True)[0][:, 0], rel=STATED
     )
 
 
@@ -95,7 +96,7 @@ def test_groups_with_close_pairs_keep_six_digits(count, width):
     out, _ = run([group, group[:3], group], quantiles=quantiles)
     around = oracle.radius(group[1:], group[0])
     wanted = [oracle.diameter(group, q) for q in quantiles] + [around.mean(), around.max()]
-    assert out[0, :6] == pytest.approx(wanted, rel=1e-6)
+    assert out[0, :6] == pytest.approx(wanted, rel=STATED)
     assert out[2].tobytes() == out[0].tobytes()  # what lay in the scratch before does not matter
 
 

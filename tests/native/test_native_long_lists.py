@@ -14,6 +14,7 @@ import numba
 import numpy as np
 import pytest
 from oracles import entropy as oracle
+from rounding import STATED_PAIRS
 
 from rankmill.native import entropy, pool_entropy, scales
 
@@ -23,7 +24,7 @@ SIZES: tuple[int, ...] = (0, 1, 2, LONG - 2, LONG - 1, LONG, LONG + 1, LONG + 2,
 if not COMPILED:  # a pair takes microseconds in Python
     SIZES = (0, 2, LONG - 1, LONG)
 CELLS = 1e-12 / math.log(2.0)  # bits per pair
-DIRECT = 1e-9  # of the value
+DIRECT = STATED_PAIRS  # of the value
 ROLES = ("pos_pos", "pos_neg", "neg_neg")
 
 
@@ -176,7 +177,7 @@ def test_probabilities_of_logits():
     wanted = oracle.all_pair_columns(logarithms, marks)
     found = measured([(scores, marks)], scale=scales.LOGIT_TO_LOGPROB)[0]
     for name, value in wanted.items():  # log σ itself is within 1e-12 of its value, about 10
-        assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-11)
+        assert found[name] == pytest.approx(value, rel=STATED_PAIRS, abs=1e-11)
 
 
 def test_the_series_between_cells_is_within_its_bound():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from rounding import STATED_PAIRS
 
 from rankmill.native import entropy, pool_entropy, scales
 
@@ -39,16 +40,16 @@ def draw(spread, n, key=1):
 def test_long_lists_equal_all_their_pairs(spread, n):
     scores = draw(spread, n)
     found, (bits, misorder) = measured(scores), every_pair(scores)
-    assert found["all"] == pytest.approx(bits, rel=1e-9, abs=BOUND)
-    assert found["misorder"] == pytest.approx(misorder, rel=1e-9, abs=BOUND)
+    assert found["all"] == pytest.approx(bits, rel=STATED_PAIRS, abs=BOUND)
+    assert found["misorder"] == pytest.approx(misorder, rel=STATED_PAIRS, abs=BOUND)
 
 
 def test_the_split_of_a_long_list():
     scores = draw(3.0, 900)
     found = measured(scores, positives=300, inverse_t=0.5)
     pairs = {"pos_pos": 300 * 299 / 2, "pos_neg": 300 * 600, "neg_neg": 600 * 599 / 2}
-    assert found["pos_pos"] == pytest.approx(every_pair(scores[:300] / 2)[0], rel=1e-9)
-    assert found["neg_neg"] == pytest.approx(every_pair(scores[300:] / 2)[0], rel=1e-9)
+    assert found["pos_pos"] == pytest.approx(every_pair(scores[:300] / 2)[0], rel=STATED_PAIRS)
+    assert found["neg_neg"] == pytest.approx(every_pair(scores[300:] / 2)[0], rel=STATED_PAIRS)
     total = sum(found[name] * number for name, number in pairs.items())
     assert total / sum(pairs.values()) == pytest.approx(found["all"], rel=1e-12)
 
@@ -57,11 +58,11 @@ def test_entropies_too_small_for_the_bound_are_summed_exactly():
     scores = np.arange(300) * 1.875  # exact in float32
     bits, _ = every_pair(scores)
     assert bits < 1e-2
-    assert measured(scores)["all"] == pytest.approx(bits, rel=1e-9)
+    assert measured(scores)["all"] == pytest.approx(bits, rel=STATED_PAIRS)
     far = np.arange(300) * 40.0  # beyond the range of exp
-    assert measured(far)["all"] == pytest.approx(every_pair(far)[0], rel=1e-9, abs=0.0)
+    assert measured(far)["all"] == pytest.approx(every_pair(far)[0], rel=STATED_PAIRS, abs=0.0)
     near_zero = np.arange(256) * 2.25
-    assert measured(near_zero)["all"] == pytest.approx(every_pair(near_zero)[0], rel=1e-9)
+    assert measured(near_zero)["all"] == pytest.approx(every_pair(near_zero)[0], rel=STATED_PAIRS)
 
 
 def test_scores_on_cell_borders_and_copies():

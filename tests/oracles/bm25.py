@@ -5,8 +5,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 Scored = list[tuple[int, float]]
+
+
+def stored_off(query: Sequence[str], score: Any, documents: int) -> Any:
+    """How far a stored score may be from the exact one.
+
+    Impacts are multiples of 2⁻²⁴, rounded once for every time that their term stands in the query;
+    where the query's idf, at most ln(1 + N) a word, might not fit 2³¹ of them, bits of each term
+    are cut; and the sum is stored in float32.
+    """
+    words = len(query)
+    shift = max(0, math.ceil(math.log2(words * math.log(1 + documents) + 1)) - 7) if words else 0
+    cut = words * 2.0 ** (shift - 24) if shift else 0.0
+    return words * 2.0**-25 + cut + 1.01 * 2.0**-24 * score
 
 
 def bm25(

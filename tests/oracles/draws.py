@@ -5,6 +5,8 @@ Written from the descriptions of the strategies, with random keys in place of pe
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -38,6 +40,18 @@ def quotas(rng, draws, parts, numbers):
     for inside, number in zip(parts, numbers, strict=True):
         taken |= uniform(rng, draws, inside, number)
     return taken
+
+
+def clocks(weight, size):
+    """1 − exp(−τ·w), τ such that they sum to `size`: by bisection of τ in plain floats."""
+    low, high = 0.0, 1.0
+    while sum(-math.expm1(-high * w) for w in weight) < size:
+        high *= 2
+    for _ in range(200):
+        tau = (low + high) / 2
+        few = sum(-math.expm1(-tau * w) for w in weight) < size
+        low, high = (tau, high) if few else (low, tau)
+    return np.array([-math.expm1(-high * w) for w in weight])
 
 
 def systematic(rng, draws, probability):

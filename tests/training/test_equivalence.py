@@ -6,7 +6,7 @@ from scipy import stats
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.training.equivalence import _power, paired_tost, tost_power
-from rankmill.training.random_effects import Uncertainty, half_width, parts_of, uncertainty
+from rankmill.training.random_effects import Uncertainty, half_width, parts_of, skew_of, uncertainty
 
 
 def sample(n, mean=0.0, sd=0.07, key=0):
@@ -33,7 +33,8 @@ def test_power_table(n, sd, margin, power):
 
 
 def test_tost_is_two_one_sided_t_tests():
-    d = sample(400, 0.001)
+    half = np.abs(sample(200))
+    d = np.concatenate([half, -half]) + 0.001  # no skewness
     result = paired_tost(d, 0.02)
     low = stats.ttest_1samp(d, -0.02, alternative="greater").pvalue
     high = stats.ttest_1samp(d, 0.02, alternative="less").pvalue
@@ -42,6 +43,39 @@ def test_tost_is_two_one_sided_t_tests():
     assert result.power == pytest.approx(tost_power(400, d.std(ddof=1), 0.02))
     assert result.outcome == "equivalent"
     assert -0.02 < result.interval.low < result.interval.high < 0.02
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("n", [3, 8, 43])
+def test_skewed_differences_move_the_end_where_students_t_is_bold_outward(n, sign):
+    d = sign * np.random.Generator(np.random.PCG64(n)).exponential(1.0, n)
+    alpha, t = 0.05, stats.t.ppf(0.95, n - 1)
+    third, variance = stats.kstat(d, 3), stats.kstat(d, 2)  # without bias
+    half, moved = t * stats.sem(d), third / (6 * variance * n) * (1 + 2 * t**2)  # Johnson 1978
+    found = paired_tost(d, 0.5, alpha=alpha)
+    assert np.sign(moved) == sign
+    assert d.mean() - found.interval.low == pytest.approx(half + max(0, -moved))
+    assert found.interval.high - d.mean() == pytest.approx(half + max(0, moved))
+    at = paired_tost(d - d.mean(), half + abs(moved), alpha=alpha)  # the end is the margin
+    bold, other = (at.p_high, at.p_low) if sign > 0 else (at.p_low, at.p_high)
+    assert (bold, at.p) == (pytest.approx(alpha), bold)
+    assert other == pytest.approx(stats.t.sf((half + abs(moved)) / stats.sem(d), n - 1))
+    plain = Uncertainty(stats.sem(d), ((variance / n, n - 1),))
+    assert at.power < _power(plain, half + abs(moved), alpha)
+
+
+def test_queries_too_few_for_a_skewness_or_all_alike_have_none():
+    assert skew_of(np.array([[0.0, 1.0]])) == 0
+    assert skew_of(np.full((3, 9), 0.1)) == 0
+    assert skew_of(np.arange(4.0)[:, None] + np.zeros(5)) == 0  # seeds alone
+    tables = np.random.Generator(np.random.PCG64(1)).exponential(1, (4, 3, 9))
+    assert skew_of(tables).tolist() == [float(skew_of(one)) for one in tables]
+
+
+def test_a_p_value_far_out_is_no_floor_of_rounding():
+    d = np.random.Generator(np.random.PCG64(5)).exponential(0.01, 300)
+    found = paired_tost(d, 0.2)
+    assert 0 < found.p_high < 1e-40
 
 
 def test_equivalence_is_not_said_without_power():
@@ -69,7 +103,8 @@ def test_seeds_that_spread_take_the_power_away():
     assert spread.outcome == "undecided"
     assert spread.power < 0.2
     known = uncertainty(d + shifts[:, None])
-    assert spread.p_low == pytest.approx(known.p_value(0.02 + d.mean()) / 2)
+    assert skew_of(d + shifts[:, None]) < 0  # so the upper test is that of t
+    assert spread.p_high == pytest.approx(known.p_value(0.02 - d.mean()) / 2)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3])

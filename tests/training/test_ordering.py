@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from group_makers import Given, given, make_groups, make_scores, make_vectors
+from rounding import STATED, STATED_PAIRS
 from scipy.stats import kendalltau, spearmanr
 
 from rankmill.api import terms
@@ -57,11 +58,11 @@ def test_the_terms_of_one_design_by_hand(workspace):
     p = 1 / (1 + math.exp(-2.0))
     bits = -(p * math.log2(p) + (1 - p) * math.log2(1 - p))
     assert found.amount == {"queries": 6, "groups": 6, "documents": 12, "pairs": 12}
-    assert found.diameter.mean == pytest.approx(1.0, abs=1e-6)  # float32 vectors
-    assert found.entropy_bits.mean == pytest.approx(bits, rel=1e-9)
-    assert found.entropy_nats == pytest.approx(bits * math.log(2), rel=1e-9)
-    assert found.locality == pytest.approx(math.sqrt(math.log(12) / 12), abs=1e-6)
-    assert found.entropy == pytest.approx(bits / 2, rel=1e-9)
+    assert found.diameter.mean == pytest.approx(1.0, abs=STATED)  # float32 vectors
+    assert found.entropy_bits.mean == pytest.approx(bits, rel=STATED_PAIRS)
+    assert found.entropy_nats == pytest.approx(bits * math.log(2), rel=STATED_PAIRS)
+    assert found.locality == pytest.approx(math.sqrt(math.log(12) / 12), abs=STATED)
+    assert found.entropy == pytest.approx(bits / 2, rel=STATED_PAIRS)
     assert found.ratios == ()
     assert columns_for(made, None, None) == (DELTA, H)
 

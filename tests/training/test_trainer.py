@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rounding import UNIT
 from training_data import Setting, tiny_setting, write_groups
 
 from rankmill.mining.errors import RankmillError, UsageError
@@ -204,7 +205,9 @@ def test_both_libraries_load_the_student(setting):
     from rankmill.mining.models.vectors import Vectors
 
     ours = Vectors(encode(setting.workspace, folder, setting.collection.corpus.artifact))
-    assert ours.rows(np.arange(5)) == pytest.approx(theirs, abs=2e-3)
+    # Unit vectors stored in float16; theirs are of float32, some 10³ roundings of its own.
+    off = UNIT["float16"] + 1000 * UNIT["float32"]
+    assert ours.rows(np.arange(5)) == pytest.approx(theirs, abs=off)
 
 
 @pytest.mark.parametrize("labels", [1, 2])

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from ..lines import unpacked_name
+from ...inputs.shards import unpacked_name
 from .judgement_files import TABLES
 
 ENDINGS = (".parquet", ".jsonl", ".ndjson", ".tsv")  # best first

@@ -19,9 +19,9 @@ from ...errors import BadInput
 from ...inputs import column_names as columns
 from ...inputs.blocks import read_blocks
 from ...inputs.fields import Fields
-from ...inputs.shards import in_order, shard_of
+from ...inputs.shards import in_order, shard_of, unpacked_name
 from ..base import BLOCK_BYTES, Judged, judged_of
-from ..lines import field, grade_of, read_lines, read_objects, unpacked_name
+from ..lines import field, grade_of, read_lines, read_objects
 from .parquet_rows import parquet_judgements, parquet_names
 from .quoting import MARK, Evidence, unquoted
 
@@ -47,8 +47,12 @@ def qrels_files(folder: Path) -> dict[str, list[Path]]:
         if path.name.startswith("."):
             continue
         if ending is None or not path.is_file() or name.lower() == ending:
+            what = "is no judgement file that can be read"
+            if ending is not None and not path.is_file():
+                lost = path.is_symlink() and not path.exists()
+                what = "is a link to what is not there" if lost else "is no file"
             raise BadInput(
-                f"{path.name} is no judgement file that can be read",
+                f"{path.name} {what}",
                 where=folder,
                 do=f"a split is a file NAME{', NAME'.join(ENDINGS)}, plain or compressed; "
                 "move other files out of the folder",

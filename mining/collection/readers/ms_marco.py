@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 from ...errors import BadInput
-from ..lines import unpacked_name
+from ...inputs.shards import unpacked_name
 from .judgement_files import ENDINGS
 
 DOCUMENTS = ("collection", "msmarco-docs")

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ...errors import BadInput
 from ...inputs import column_names as columns
+from ...inputs.parquet_rows import parquet_file
 from ..base import BLOCK, Judged, Texts
 from ..lines import grade_of
 from .chosen_fields import TITLE, flat, joined_columns, places_of
@@ -102,7 +103,7 @@ def parquet_names(path: Path) -> list[str]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(path) as file:
+        with parquet_file(path) as file:
             yield file
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):

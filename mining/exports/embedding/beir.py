@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ...errors import BadInput
 from ..base import EXPORTS, Format
-from ..columns import numbers, one_line
+from ..columns import csv_quoted, numbers, one_line
 from ..folder import ExportFolder, write_tabbed
 from ..source import GroupSource
 from .trove import write_text_lines
@@ -33,7 +33,10 @@ class Beir(Format):
 
 
 def write_train_qrels(source: GroupSource, out: ExportFolder) -> None:
-    """Write `qrels/train.tsv`; raises BadInput for an id that would move its columns."""
+    """Write `qrels/train.tsv`; raises BadInput for an id that would move its columns.
+
+    BEIR reads and writes it by Python's csv, so an id with a quotation mark stands in marks.
+    """
     with out.stream("qrels/train.tsv") as stream:
         stream.write(b"query-id\tcorpus-id\tscore\n")
         for batch in source.by_query():
@@ -43,7 +46,7 @@ def write_train_qrels(source: GroupSource, out: ExportFolder) -> None:
                 source.query_ids(batch.query[batch.rows[kept]]),
                 source.doc_ids(batch.doc[kept]),
             )
-            columns = [_unbroken(column, source) for column in ids]
+            columns = [csv_quoted(_unbroken(column, source)) for column in ids]
             write_tabbed(stream, *columns, numbers(grade[kept]))
 
 

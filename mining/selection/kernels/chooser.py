@@ -18,6 +18,7 @@ import pyarrow as pa
 from ....native import candidates as read
 from ....native import choosing as native
 from ....native import kept, near_texts
+from ...collection.handles import strings_of
 from ...groups.format import GroupArrays
 from ...processors import in_threads
 from ...score_kinds import has_probability
@@ -30,7 +31,7 @@ from ..quotas import Quotas
 from ..reader import CandidateReader
 from ..strategies import Random, Stratified, Top, Uniform
 from ..weighted import Softmax
-from .columns import EXCLUSIONS, Around, CandidateColumns, strings_of
+from .columns import EXCLUSIONS, Around, CandidateColumns
 
 _MOST_BINS = 1024
 _MOST_RANK = 65535

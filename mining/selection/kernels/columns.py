@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 
 from ....native import candidates as native
 from ....native import kept
-from ...collection.handles import TextTable
+from ...collection.handles import strings_of
 from ...draws import key_of, keys_of
 from ...processors import in_threads
 from ...runs.itself import counts_of
@@ -267,20 +266,3 @@ def _joined(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
 
 def _offsets(lengths: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]))])
-
-
-def strings_of(rows: TextTable, column: str, ordinals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the texts or ids of ascending ordinals: data uint8, bounds int64 [ordinals+1]."""
-    pieces, lengths = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
-    for start, table in rows.parts():
-        first, last = np.searchsorted(ordinals, [start, start + len(table)])
-        if first == last:
-            continue
-        taken = table[column].take(pa.array(ordinals[first:last].astype(np.int64) - start))
-        text = pa.concat_arrays(taken.chunks).cast(pa.large_string())
-        _, raw, data = text.buffers()
-        bounds = np.frombuffer(raw, np.int64)[text.offset :][: len(text) + 1]
-        if data is not None:
-            pieces.append(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]])
-        lengths.append(np.diff(bounds))
-    return np.concatenate(pieces), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])

@@ -87,7 +87,7 @@ class Sums:
     def terms(self, weight: np.ndarray) -> tuple[float, float]:
         """Return (locality, entropy) with each query counted `weight` times."""
         parts = (self.diameter, self.diameters, self.entropy, self.entropies)
-        d, n_d, h, n_h = (float(part @ weight) for part in parts)
+        d, n_d, h, n_h = (float((part * weight).sum()) for part in parts)
         return (d / n_d * self.root if n_d else math.nan), (h / n_h / 2 if n_h else math.nan)
 
 

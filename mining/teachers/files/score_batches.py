@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ...collection.survey import blocks
 from ...errors import BadInput
+from ...inputs.arrow_columns import batch_rows, has_empty, id_texts, is_list, lengths_of, whole
 from ...inputs.blocks import Block, read_blocks
 from ...inputs.column_names import DOC_ID, QUERY_ID, canonical, first_named, named, score_names
 from ...inputs.fields import Fields
@@ -150,7 +150,7 @@ def _tab_block(block: Block, order: list[int], skip: int, kind: str) -> Iterator
         columns = [(2, 3, 0), (2, 4, 1)]
     values = [_floats(fields.text(column[2], rows), kind) for column in columns]
     ids = [fields.text(c, rows) for column in columns for c in column[:2]]
-    if not columns or any(v is None for v in values) or any(map(_has_empty, ids)):
+    if not columns or any(v is None for v in values) or any(map(has_empty, ids)):
         texts = fields.rest(0, rows).to_pylist()
         cells = zip(fields.lines[skip:].tolist(), texts, strict=True)
         exact = (
@@ -168,10 +168,6 @@ def _tab_block(block: Block, order: list[int], skip: int, kind: str) -> Iterator
     docs = pa.concat_arrays([ids[1], ids[3]]).take(pa.array(order_of))
     both = np.stack(values, axis=1).reshape(-1)  # type: ignore[arg-type]
     yield Batch(ids[0], np.full(len(rows), 2), docs, both, fields.lines[rows])
-
-
-def _has_empty(ids: pa.Array) -> bool:
-    return bool(pc.any(pc.equal(pc.binary_length(ids), 0)).as_py())
 
 
 def _all_numbers(texts: pa.Array) -> bool:
@@ -336,50 +332,23 @@ def _columns(table: pa.Table, lines: np.ndarray, kind: str) -> Batch | None:
 
 
 def _batch(chosen: list[pa.ChunkedArray], lines: np.ndarray) -> Batch | None:
-    query, doc, score = (_whole(column) for column in chosen)
+    query, doc, score = (whole(column) for column in chosen)
     lengths = None
-    listed = [_is_list(column) for column in (query, doc, score)]
+    listed = [is_list(column) for column in (query, doc, score)]
     if listed == [False, True, True]:
-        lengths, other = _lengths(doc), _lengths(score)
+        lengths, other = lengths_of(doc), lengths_of(score)
         if not np.array_equal(lengths, other):
             return None
         doc, score = doc.flatten(), score.flatten()
     elif any(listed):
         return None
-    ids = [_texts(column) for column in (query, doc)]
-    if any(each is None or _has_empty(each) for each in ids) or score.null_count:
+    ids = [id_texts(column) for column in (query, doc)]
+    if any(each is None or has_empty(each) for each in ids) or score.null_count:
         return None
     if not (pa.types.is_floating(score.type) or pa.types.is_integer(score.type)):
         return None
     values = score.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return Batch(ids[0], lengths, ids[1], values, lines)
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    one = column.combine_chunks()
-    return pa.concat_arrays(one.chunks) if isinstance(one, pa.ChunkedArray) else one
-
-
-def _is_list(column: pa.Array) -> bool:
-    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(is_kind(column.type) for is_kind in kinds)
-
-
-def _lengths(column: pa.Array) -> np.ndarray:
-    return pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _texts(column: pa.Array) -> pa.Array | None:
-    """Return ids as texts; None for nulls and for what is neither text nor whole numbers."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    text = any(
-        is_kind(column.type)
-        for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    )
-    if column.null_count or not (text or pa.types.is_integer(column.type)):
-        return None
-    return column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())
 
 
 # ---- Parquet ---------------------------------------------------------------------------------
@@ -388,7 +357,7 @@ def _texts(column: pa.Array) -> pa.Array | None:
 def _parquet(path: Path, kind: str) -> Unread:
     file = opened(path)
     names = _parquet_names(path, file.schema_arrow.names, kind)
-    rows, before = _batch_rows(file, names), 0
+    rows, before = batch_rows(file, names), 0
     batches = file.iter_batches(rows, columns=names)
     while True:
         try:
@@ -429,16 +398,3 @@ def _parquet_names(path: Path, there: list[str], kind: str) -> list[str]:
                 do=f"name it one of: {', '.join(dict.fromkeys(wanted))}",
             )
     return names
-
-
-def _batch_rows(file: Any, names: list[str]) -> int:
-    """Return how many rows have about a million values: those of lists are few."""
-    stored = file.metadata
-    columns = [
-        stored.row_group(group).column(at).num_values
-        for group in range(min(stored.num_row_groups, 1))
-        for at in range(stored.num_columns)
-        if stored.row_group(group).column(at).path_in_schema.split(".")[0] in names
-    ]
-    first = stored.row_group(0).num_rows if stored.num_row_groups else 1
-    return max(1, int((1 << 20) * first / max([first, *columns, 1])))

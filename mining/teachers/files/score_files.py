@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ...collection.lines import missing as missing_file
-from ...collection.lines import read_lines, unpacked_name
+from ...collection.lines import read_lines
 from ...errors import BadInput, UsageError
 from ...inputs.column_names import (
     DOC_ID,
@@ -37,9 +37,8 @@ from ...inputs.column_names import (
     names_of_kind,
     score_names,
 )
-from ...inputs.id_map import ID_MAP
 from ...inputs.row_shapes import Place, list_of, one_id, shown
-from ...inputs.shards import in_order
+from ...inputs.shards import shards_in, tables_in, unpacked_name
 from ...inputs.spelled_numbers import spelled_number
 from ...inputs.strict_json import parse_json
 from ...score_kinds import RANK
@@ -54,7 +53,6 @@ _ENDINGS = {
     ".trec": "trec",
     ".txt": "trec",
 }
-_PERHAPS = (".json", ".txt")  # in a folder: cards and licences, not only scores
 UNITS = {"json": "pair", "jsonl": "line", "tsv": "line", "parquet": "row", "trec": "line"}
 """Format → what is counted in it, for errors."""
 FORMATS = tuple(UNITS)
@@ -76,7 +74,7 @@ def format_of(path: Path, said: str | None = None) -> str:
             do="turn it into JSON Lines first: rankmill unsafe-convert-pickle FILE --to OUT.jsonl",
         )
     if path.is_dir():
-        forms = sorted({str(_form(file)) for file in _data_files(path)})
+        forms = sorted({str(_form(file)) for file in tables_in(path)})
         if len(forms) == 1:
             return forms[0]
         raise UsageError(
@@ -96,20 +94,6 @@ def _form(path: Path) -> str | None:
     return _ENDINGS.get(Path(unpacked_name(path.name)).suffix.lower())
 
 
-def _data_files(folder: Path) -> list[Path]:
-    """Return the files of a folder, and of those in it, that are tables by their endings."""
-    ours = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
-    below = [file for path in ours if path.is_dir() for file in _data_files(path)]
-    endings = set(_ENDINGS) - set(_PERHAPS)
-    return below + [
-        path
-        for path in ours
-        if path.is_file()
-        and path.name != ID_MAP
-        and Path(unpacked_name(path.name)).suffix.lower() in endings
-    ]
-
-
 def files_of(path: Path, form: str) -> list[Path]:
     """Return the files to read: the file, or the shards of a folder in the order of their names.
 
@@ -120,27 +104,7 @@ def files_of(path: Path, form: str) -> list[Path]:
         if not path.is_file():
             raise missing_file(path)
         return [path]
-    hidden = (".", "_")
-    shards = [
-        file
-        for file in path.iterdir()
-        if file.is_file()
-        and not file.name.startswith(hidden)
-        and file.name != ID_MAP
-        and _form(file) == form
-    ]
-    if not shards:
-        raise BadInput(
-            f"the folder holds no {form} file", where=path, do="name the file, or --format"
-        )
-    left = sorted(str(file.relative_to(path)) for file in set(_data_files(path)) - set(shards))
-    if left:
-        raise BadInput(
-            f"{left[0]} would not be read: it is no {form} file of this folder",
-            where=path,
-            do="move it away, or name the file or the folder that is meant",
-        )
-    return in_order(shards)
+    return shards_in(path, form, lambda file: _form(file) == form, "name the file, or --format")
 
 
 def json_scores(path: Path, kind: str) -> Iterator[ScoreRow]:

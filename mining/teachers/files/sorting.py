@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...ahead import in_turn
-from ...collection.handles import Corpus, Queries, TextTable, first_ten
-from ...collection.id_index import IdIndex
+from ...collection.handles import Corpus, Queries, TextTable, compared, first_ten
+from ...collection.id_index import IdIndex, NumberedIds
 from ...collection.policies import SHOWN
 from ...errors import BadInput, RankmillError
 from ...inputs.id_map import ID_MAP, read_id_map
@@ -120,10 +120,11 @@ def _sort(request: Request, folder: Path) -> None:
 
 def knows_nothing(place: Path, shown: Iterable[Iterable[str]]) -> BadInput:
     """Return the error for a file that knows no pair of the collection; `shown`: ids of it."""
+    names = list(chain.from_iterable(shown))[:11]
     return BadInput(
-        f"every pair names unknown ids: {first_ten(list(chain.from_iterable(shown))[:11])}",
+        f"every pair names unknown ids: {first_ten(names)}",
         where=place,
-        do="is this the right collection? ids are compared byte for byte",
+        do=f"is this the right collection? {compared(names)}",
     )
 
 
@@ -171,18 +172,6 @@ def _counted(reader: _Reader, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
     return queries, pairs
 
 
-class _Numbered:
-    """Ordinals of the numbers that an export wrote in place of ids."""
-
-    def __init__(self, index: IdIndex, ours: dict[str, str]):
-        self._numbers = IdIndex([pa.array(list(ours), pa.string())])
-        self._ordinals = np.append(index.rows(pa.array(list(ours.values()), pa.string())), -1)
-
-    def rows(self, wanted: pa.Array) -> np.ndarray:
-        """Return the ordinal of each number, int64, −1 where there is none."""
-        return self._ordinals[self._numbers.rows(wanted)]
-
-
 class _Reader:
     """Reads files in ordinals, and keeps what is wrong with them until all are read."""
 
@@ -193,11 +182,11 @@ class _Reader:
             "doc": Corpus(request.corpus),
         }
         ours = read_id_map(request.sources[0].parent / ID_MAP)
-        self._indexes: dict[str, IdIndex | _Numbered] = {}
+        self._indexes: dict[str, IdIndex | NumberedIds] = {}
         for role, table in self.tables.items():
             index = IdIndex(part[table.id_column] for _, part in table.parts())
             names = ours.get({"query": "query", "doc": "document"}[role])
-            self._indexes[role] = index if names is None else _Numbered(index, names)
+            self._indexes[role] = index if names is None else NumberedIds(index, names)
         self._unknown: dict[str, dict[str, None]] = {role: {} for role in _ROLES}
         self.skipped: dict[str, dict[str, None]] = {}
         self._outside: tuple[float, str] | None = None
@@ -278,7 +267,8 @@ class _Reader:
                     f"the file names {len(names):,} unknown {self.tables[role].plural}: "
                     f"{first_ten(list(names)[:11])}",
                     where=self.place,
-                    do="is this the right collection? to leave such pairs out say unknown=skip",
+                    do="is this the right collection? to leave such pairs out say unknown=skip; "
+                    + compared(list(names)[:11]),
                 )
 
     @property

@@ -20,6 +20,7 @@ from rankmill.study.grid.design import Cell, Study, Variant, study_of
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.grid.steps import Step, Track, key_of
 from rankmill.study.recipe import Recipe, recipe_of
+from rankmill.study.run import refuse_lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def check(study: Study, workspace: Workspace) -> None:
         check_study(study, workspace.knows)
     for variant in study.variants:
         check_recipe(variant.recipe, workspace.knows)
+        refuse_lacking(variant.recipe, workspace)
 
 
 def requests(study: Study, tracks: Sequence[Track]) -> list[Asked]:
@@ -105,6 +107,9 @@ def every_step(study: Study, tracks: Sequence[Track]) -> Iterator[Asked]:
         for cell in study.cells:
             if tracks[cell.variant].recipe.trains:
                 yield from _trained(tracks[cell.variant], cell, place)
+    for number, track in enumerate(tracks):
+        for step in track.correlated(study.correlate):
+            yield Asked(step, number, _judged(track.recipe, step.name), step.key, True)
 
 
 def _trained(track: Track, cell: Cell, place: int) -> Iterator[Asked]:

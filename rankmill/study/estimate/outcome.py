@@ -25,6 +25,7 @@ ADVICE = {
     "references": "use a smaller evaluate.depth or fewer --workers",
     "train": "use train.micro, a smaller train.batch, or a smaller train.student",
     "evaluate": "use a smaller evaluate.depth or fewer --workers",
+    "correlate": "name fewer sets in study.correlate, or use a smaller mine.depth",
 }
 
 

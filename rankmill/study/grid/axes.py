@@ -34,6 +34,7 @@ RESERVED = frozenset(  # columns of the results (outcome.py), which axes stand b
     study cell sampler loss domain kind measure mean low high over n_queries seeds by_seed
     against_start against_start_low against_start_high against_start_p_holm
     against_bm25 against_bm25_low against_bm25_high against_bm25_p_holm
+    against_teacher against_teacher_low against_teacher_high against_teacher_p_holm
     documents_seen unique_pairs_seen positives_seen queries_seen
     mining_cpu_s mining_gpu_s mining_wall_s teacher_cpu_s teacher_gpu_s teacher_wall_s
     groups_cpu_s groups_gpu_s groups_wall_s training_cpu_s training_gpu_s training_wall_s

@@ -139,6 +139,24 @@ def for_choosing(split: str) -> bool:
     return bool(words & FOR_CHOOSING) and "test" not in words
 
 
+def correlate_of(said: Any, domains: Sequence[str], where: str) -> list[str]:
+    """Read `study.correlate`: evaluation sets for whose queries groups are drawn and measured."""
+    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+        raise UsageError(
+            f"study.correlate={said!r} is no list of evaluation sets",
+            where=where,
+            do='write correlate = ["test"]',
+        )
+    for name in said:
+        if name not in domains:
+            raise UsageError(
+                f"study.correlate: {name!r} is no evaluation set",
+                where=where,
+                do=f"{names.nearest(name, list(domains))}; the sets are those of evaluate.domains",
+            )
+    return list(dict.fromkeys(said))
+
+
 def factors_of(said: Any, levels: Mapping[str, Sequence[str]], where: str) -> list[Factor]:
     """Read `[study.factors]`: `levels` are those of every axis, samplers and losses among them."""
     table = table_of("study.factors", said, where)

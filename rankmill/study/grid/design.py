@@ -19,14 +19,16 @@ from rankmill.study.grid.declared import (
     Factor,
     Race,
     budget_of,
+    correlate_of,
     factors_of,
     race_of,
     table_of,
 )
+from rankmill.study.grid.hypotheses import Hypothesis, hypotheses_of
 from rankmill.study.prices import Prices, prices_of
 from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
 
-KEYS = ("axes", "only", "without", "budget", "race", "factors", "prices")
+KEYS = ("axes", "only", "without", "budget", "race", "factors", "correlate", "prices", "hypotheses")
 SAMPLER, LOSS = "sampler", "loss"  # the recipe's own axes
 _LONGEST = 90  # characters of a variant's name: aliases have 128
 
@@ -57,8 +59,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: its variants share a recipe but for the keys of the axes. `text`: the recipe as it
-    was written, with what was set beside it."""
+    """A study: its variants share a recipe but for the keys of the axes. `correlate`: evaluation
+    sets whose queries' groups are measured, for partial correlations; `text`: the recipe as it was
+    written, with what was set beside it."""
 
     where: str
     name: str
@@ -71,7 +74,9 @@ class Study:
     factors: Sequence[Factor]
     written: Mapping[str, Any]
     prices: Prices = Prices()
+    hypotheses: Sequence[Hypothesis] = ()
     text: str = ""
+    correlate: Sequence[str] = ()
 
     @property
     def seeds(self) -> Sequence[int]:
@@ -152,8 +157,20 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
         factors=[],
         written={**data, STUDY: said} if said else data,
         prices=prices_of(said.get("prices", {}), f"{where}: study.prices"),
+        correlate=correlate_of(
+            said.get("correlate", []), list(variants[0].recipe.domains), f"{where}: study.correlate"
+        ),
     )
-    return replace(study, factors=factors_of(said.get("factors", {}), study.levels, where))
+    factors = factors_of(said.get("factors", {}), study.levels, where)
+    domains = {name: d for one in variants for name, d in one.recipe.domains.items()}
+    hypotheses = hypotheses_of(
+        said.get("hypotheses", {}),
+        [{axis: [level] for axis, level in cell.levels.items()} for cell in cells],
+        domains,
+        variants[0].recipe.option("evaluate", "margin"),
+        where,
+    )
+    return replace(study, factors=factors, hypotheses=hypotheses)
 
 
 def _variant(

@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import numpy as np
 
+from rankmill.study import words
 from rankmill.study.grid.declared import Factor
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.panels import Panel
@@ -26,6 +28,22 @@ class Effects:
     effects: tuple[FactorEffect, ...]
     reason: str | None = None
     means: Mapping[tuple[str, str], Interval] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them as plain values."""
+        effects = [
+            {
+                "factor": one.factor,
+                "step": one.step,
+                "interaction": one.interaction,
+                "effect": one.difference.mean,
+                **words.bounds(one.difference),
+                "p": one.p,
+                "p_holm": one.p_adjusted,
+            }
+            for one in self.effects
+        ]
+        return {"domain": self.domain, **self.others, "reason": self.reason, "effects": effects}
 
 
 def effects_of(study: Study, panels: list[Panel]) -> Iterator[Effects]:

@@ -20,7 +20,7 @@ from rankmill.study.grid.racing import Stopped, stopped
 from rankmill.study.grid.refusals import check_race_queries, check_study
 from rankmill.study.grid.side_by_side import train_side_by_side
 from rankmill.study.grid.steps import Track
-from rankmill.study.run import Opened
+from rankmill.study.run import Opened, refuse_lacking
 from rankmill.training.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Engine:
     def run(self) -> None:
         """Do, or find, everything; raises UsageError for budgets that cells do not meet."""
         check_study(self.study, self.workspace.knows)
+        for variant in self.study.variants:
+            refuse_lacking(variant.recipe, self.workspace)
         self.found = self.workspace.fingerprints()
         for track in self.tracks:  # all of them before the first is mined
             track.open()
@@ -57,6 +59,8 @@ class Engine:
             track.refer()
         for place in range(len(self.study.seeds)):
             self._round(place)
+        for track in self.tracks:
+            track.correlate(self.study.correlate)
 
     def _count_budgets(self) -> None:
         counted: dict[tuple[tuple[str, ...], int, str], Seen] = {}
@@ -95,7 +99,9 @@ class Engine:
         if place:
             cost = track.students[cell.number, place - 1].cost()
             return float(cost["cpu_s"]) + float(cost["gpu_s"] or 0.0)
-        return float(track.recipe.option("train", "documents") * layers_of(track.recipe.student))
+        return float(
+            track.recipe.option("train", "documents") * layers_of(track.pipeline.recipe.student)
+        )
 
     def _race(self, running: Sequence[Cell], seeds: int) -> None:
         race = self.study.race

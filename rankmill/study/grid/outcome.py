@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +10,27 @@ import numpy as np
 
 from rankmill.study.gains import Spent, seconds_of, spent_along
 from rankmill.study.grid.answer.answer import Answer
+from rankmill.study.grid.answer.cell_gain import CellGain
 from rankmill.study.grid.answer.frames import (
     AGAINST,
     charged_columns,
     charges_frame,
+    designs_frame,
     order_frame,
+    partial_frame,
     steps_frame,
     worth_frame,
 )
+from rankmill.study.grid.answer.partial import Correlated, correlated_of
 from rankmill.study.grid.answer.theory import Predicted, predicted_of
+from rankmill.study.grid.claims.verdicts import Claims
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import LOSS, SAMPLER, Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
 from rankmill.study.grid.told import lines_of, notes_of, plain_of, why_stopped
-from rankmill.study.results import START
-from rankmill.training.comparison import Comparison
+from rankmill.study.results import START, TEACHER
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval
 
@@ -40,42 +43,9 @@ PHASES = ("mining", "teacher", "groups", "training")
 UNITS = ("cpu_s", "gpu_s", "wall_s")
 
 
-@dataclass(frozen=True, slots=True)
-class CellGain:
-    """A cell on one domain: what its student would have cost alone, in processor and accelerator
-    seconds, and what it gained over its untrained start.
-
-    `front`: no other cell of the domain gains more for less or the same cost, by the unit and the
-    baseline that decide (`Answer.shown`). `below`: its difference from the best cell; None for the
-    best.
-    """
-
-    cell: Cell
-    domain: str
-    spent: Spent
-    gained: Comparison
-    below: Comparison | None
-    front: bool
-
-    @property
-    def per_hour(self) -> float:
-        """Mean gain per hour of processor and accelerator time."""
-        return 3600 * self.gained.difference.mean / max(self.spent.seconds, 1e-9)
-
-    @property
-    def verdict(self) -> str:
-        """How it stands to the best cell of its domain, by the adjusted test; one that was stopped
-        is never the best, and may stand above it over the seeds that it has."""
-        if self.below is None:
-            return "best"
-        if self.below.p_adjusted < 0.05:
-            lower = self.below.difference.mean < 0
-            return "below the best" if lower else "above the best over the seeds of both"
-        return "not distinguishable from the best"
-
-
 class StudyOutcome:
-    """The results of a study with their statistics; nothing here computes a stage."""
+    """The results of a study with their statistics; nothing here computes a stage, but for the
+    statistics of groups that claims ask for."""
 
     def __init__(self, engine: Engine):
         self.engine, self.study = engine, engine.study
@@ -146,8 +116,9 @@ class StudyOutcome:
 
     def _against(self, panel: Panel, cell: Cell) -> dict[str, Any]:
         row = dict(_NOT_COMPARED)
-        for role, compared in panel.against[cell.number].items():
-            name = f"against_{AGAINST[role]}"
+        teacher = panel.against_teacher.get(cell.number, {})
+        for role, compared in (panel.against[cell.number] | teacher).items():
+            name = f"against_{_COMPARED[role]}"
             d = compared.difference
             row |= {name: d.mean, f"{name}_low": d.low, f"{name}_high": d.high}
             row[f"{name}_p_holm"] = compared.p_adjusted
@@ -270,6 +241,31 @@ class StudyOutcome:
         """One row per design, domain, measure and prediction; no columns where none is ordered."""
         return order_frame(self.predicted)
 
+    @cached_property
+    def correlated(self) -> list[Correlated]:
+        """Partial correlations of gains with H, Δ and κ, where sets' queries have groups."""
+        return list(correlated_of(self.engine, self.panels))
+
+    @cached_property
+    def partial(self) -> pl.DataFrame:
+        """One row per set, way and statistic; no columns where none is correlated."""
+        return partial_frame(self.study.name, self.correlated)
+
+    @cached_property
+    def designs(self) -> pl.DataFrame:
+        """One row per design on a set of its own collection, as evidence for other collections."""
+        return designs_frame(self.answer)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """The verdicts on what the recipe declares."""
+        return Claims(self.engine, self.panels)
+
+    @property
+    def hypotheses(self) -> pl.DataFrame:
+        """One row per declared claim and choice of analysis; no columns where none is declared."""
+        return self.claims.frame()
+
     # ---- words -----------------------------------------------------------------------------------
 
     @cached_property
@@ -295,8 +291,9 @@ class StudyOutcome:
         return plain_of(self)
 
 
+_COMPARED = {**AGAINST, TEACHER: "teacher"}
 _NOT_COMPARED: dict[str, float | None] = {
     f"against_{name}{end}": None
-    for name in AGAINST.values()
+    for name in _COMPARED.values()
     for end in ("", "_low", "_high", "_p_holm")
 }

@@ -13,7 +13,7 @@ from rankmill.mining.store import Artifact
 from rankmill.study.grid.declared import for_choosing
 from rankmill.study.grid.design import Cell
 from rankmill.study.grid.engine import Engine
-from rankmill.study.results import BM25, FIRST_STAGE, START, Judged, Role
+from rankmill.study.results import BM25, FIRST_STAGE, START, TEACHER, Judged, Role
 from rankmill.training.comparison import Comparison, compare
 from rankmill.training.evaluation import Evaluation, mean_of_defined
 from rankmill.training.significance import holm, paired_t
@@ -89,11 +89,20 @@ class Panel:
     def against(self) -> dict[int, dict[Role, Comparison]]:
         """By cell the differences from its untrained start and from BM25, in the first measure;
         Holm over all of the panel."""
+        return self._against(START, BM25)
+
+    @cached_property
+    def against_teacher(self) -> dict[int, dict[Role, Comparison]]:
+        """By cell the difference from its teacher, likewise, a family of its own; none where the
+        teacher has no scores."""
+        return self._against(TEACHER)
+
+    def _against(self, *wanted: Role) -> dict[int, dict[Role, Comparison]]:
         measure = self.engine.study.measures[0]
         systems, pairs, roles = {}, [], []
         for cell in self.cells:
             systems[f"cell {cell.number}"] = self.values(cell, measure)
-            for role in (START, BM25):
+            for role in wanted:
                 judged = self.reference(cell, role)
                 if judged is not None:
                     name = judged.evaluation.fingerprint

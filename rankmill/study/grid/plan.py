@@ -11,11 +11,14 @@ from rankmill.mining.actors import INLINE
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.grid.design import Study
+from rankmill.study.grid.hypotheses import declared_hash
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.grid.steps import Step, Track
-from rankmill.study.run import Opened
+from rankmill.study.run import Opened, lacking
 
+_NEED_STUDENTS = ("mine", "score", "references", "train")  # what a student may be named in
 STAGES = ("collect", "mine", "pool", "score", "select", "references", "train", "evaluate")
+BESIDE = "correlate"  # a stage of its own where `study.correlate` asks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class StudyPlan:
         """A row per stage: requests that differ, what they would be if no cell shared any, and how
         many are there."""
         rows = []
-        for stage in STAGES:
+        for stage in (*STAGES, *([BESIDE] if self.study.correlate else [])):
             mine = [r for r in self.requests if r.stage == stage]
             rows.append(
                 {
@@ -109,6 +112,10 @@ class StudyPlan:
                 f"race on {race.domain}: after {race.after} seeds a cell is stopped whose "
                 f"{race.level:.0%} interval against the best lies wholly below {-race.margin:g}"
             )
+        if study.hypotheses:
+            claimed = ", ".join(one.name for one in study.hypotheses)
+            digest = declared_hash(study.hypotheses)[:16]
+            yield f"{len(study.hypotheses)} claims are declared, SHA-256 {digest}: {claimed}"
         if len(study.seeds) < 2:
             yield "one training seed: intervals are over queries only and say nothing of a new seed"
 
@@ -130,6 +137,8 @@ class StudyPlan:
             "stages": self.stages,
             "new": self.new,
             "budget": self.study.budget.declared,
+            "hypotheses": {h.name: h.claim for h in self.study.hypotheses},
+            "hypotheses_sha256": declared_hash(self.study.hypotheses),
         }
 
 
@@ -146,10 +155,12 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
     found, opened = FoundOnly(workspace.root), Opened()
     for number, variant in enumerate(study.variants):
         track = Track(variant, found, INLINE, opened)
+        unknown = _NEED_STUDENTS if lacking(variant.recipe, workspace) else ()
         for step, used_by in _steps(study, number, track):
             steps.setdefault(step.key, step)
             cells.setdefault(step.key, set()).update(used_by)
-            if looks and there.issuperset(step.needs) and _found(step):
+            known = step.stage not in unknown and there.issuperset(step.needs)
+            if looks and known and _found(step):
                 there.add(step.key)
     requests = (
         Planned(step.stage, step.name, frozenset(cells[key]), key in there)
@@ -173,6 +184,8 @@ def _steps(study: Study, number: int, track: Track) -> Iterator[tuple[Step, list
         for place in range(len(study.seeds)):
             for step in track.trained(cell, place):
                 yield step, [cell.number]
+    for step in track.correlated(study.correlate):
+        yield step, everyone
 
 
 def _found(step: Step) -> bool:

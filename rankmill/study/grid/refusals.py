@@ -12,6 +12,7 @@ from rankmill.mining.errors import UsageError
 from rankmill.study.check import check_recipe
 from rankmill.study.grid.declared import Race, for_choosing
 from rankmill.study.grid.design import Study
+from rankmill.study.grid.hypotheses import OF_TRAINING, Hypothesis, statistic_of
 from rankmill.study.recipe import Recipe
 from rankmill.training.measures import parse_measures
 from rankmill.training.pair_risk import PairRisk
@@ -32,9 +33,36 @@ def check_study(study: Study, known: Callable[[str], bool] = lambda name: False)
             missed[cell.name] = lacking
     if missed:
         raise no_budget(missed, study.where)
+    for one in study.hypotheses:
+        _check_compared(one, study)
     if study.race is not None:
         for variant in study.variants:
             _check_race(study.race, variant.recipe)
+
+
+def _check_compared(one: Hypothesis, study: Study) -> None:
+    """Refuse a claim about what is no measure, no statistic of groups and no figure of training."""
+    for contrast in (one.contrast, *one.instead.values()):
+        measured = contrast.of in ("", *study.measures)
+        if measured or (contrast.of in OF_TRAINING and contrast.against is None):
+            continue
+        if contrast.against is not None:
+            raise UsageError(
+                f"of={contrast.of!r} is nothing that {contrast.against} has",
+                where=f"{study.where}: study.hypotheses.{one.name}",
+                do=f"name a measure: {', '.join(study.measures)}",
+            )
+        try:
+            needs = statistic_of(contrast.of).needs & {"vectors", "query_vectors"}
+            if needs and study.variants[0].recipe.option("statistics", "encoder") is None:
+                raise UsageError("it needs vectors, and there is no statistics.encoder")
+        except UsageError as error:
+            raise UsageError(
+                f"of={contrast.of!r} is no measure of the study and no statistic that can be had: "
+                f"{error.what}",
+                where=f"{study.where}: study.hypotheses.{one.name}",
+                do=f"name one of {', '.join((*study.measures, *OF_TRAINING))}, or a statistic",
+            ) from error
 
 
 def documents_of(recipe: Recipe) -> int:

@@ -48,7 +48,8 @@ class Track:
     """One variant's way through its stages in one workspace, step by step.
 
     `opened`: the collections that the study has read, shared by its tracks.
-    `groups` holds what was drawn, by (sampler, place of the seed); `students` and `judged` what
+    `beside` holds, by domain and sampler, statistics of groups of the domain's queries;
+    `groups` what was drawn, by (sampler, place of the seed); `students` and `judged` what
     cells made, by (cell number, place of the seed); `results`, which the first step makes, what
     they share.
     """
@@ -66,6 +67,7 @@ class Track:
         self.pipeline = Pipeline(variant.recipe, workspace, executor, opened)
         self.references: dict[str, list[Judged]] = {}
         self.groups: dict[tuple[str, int], Artifact] = {}
+        self.beside: dict[str, dict[str, Artifact]] = {}
         self.students: dict[tuple[int, int], Artifact] = {}
         self.judged: dict[tuple[int, int], dict[str, list[Judged]]] = {}
 
@@ -82,6 +84,10 @@ class Track:
     def refer(self) -> None:
         """Judge, or find judged, what no student is."""
         _make(self.referred())
+
+    def correlate(self, domains: Iterable[str]) -> None:
+        """Measure, or find measured, what samplers draw for the queries of some domains."""
+        _make(self.correlated(domains))
 
     def one(self, cell: Cell, place: int) -> None:
         """Train and judge, or find, one student."""
@@ -130,6 +136,21 @@ class Track:
                 (self._collected,),
                 lambda domain=domain: self._refer(domain),  # type: ignore[misc]
             )
+
+    def correlated(self, domains: Iterable[str]) -> Iterator[Step]:
+        """Yield, for some domains, the groups that the samplers draw for the domain's queries, with
+        their statistics: measured beside gains, never trained on."""
+        for domain in domains:
+            if domain in self.recipe.domains:
+                said = [self._scored, self._of_domain(domain), dict(self.recipe.strategies)]
+                said += [self.recipe.options["groups"], self.recipe.options["statistics"]]
+                yield Step(
+                    "correlate",
+                    domain,
+                    key_of("correlate", *said),
+                    (self._collected,),
+                    lambda domain=domain: self._correlate(domain),  # type: ignore[misc]
+                )
 
     # ---- one student of a cell -------------------------------------------------------------------
 
@@ -271,6 +292,9 @@ class Track:
     def _refer(self, domain: str) -> None:
         self.references[domain] = self.pipeline.judging.references(self.results, domain)
 
+    def _correlate(self, domain: str) -> None:
+        self.beside[domain] = self.pipeline.measured_on(self.results, domain)
+
     def _train(self, cell: Cell, place: int) -> None:
         seed = self.recipe.seeds[place]
         made = self.pipeline.student(self.results, cell.sampler, cell.loss, seed)
@@ -287,7 +311,7 @@ class Track:
         self.judged.setdefault((cell.number, place), {})[domain] = made
 
 
-_JUDGED_BY = {"ties", "depth", "compute"}
+_JUDGED_BY = {"ties", "depth", "compute", "encode"}
 
 
 def _make(steps: Iterable[Step]) -> None:

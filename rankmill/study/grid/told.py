@@ -39,6 +39,9 @@ def lines_of(outcome: StudyOutcome) -> Iterator[str]:
                 f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
                 f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
             )
+    for told in outcome.correlated:
+        yield from told.lines()
+    yield from outcome.claims.lines()
     for number, stopped in outcome.engine.stopped.items():
         cell = outcome.study.cells[number]
         yield f"stopped after {stopped.after} seeds: {cell.name}; {outcome.why(cell)}"
@@ -116,42 +119,11 @@ def plain_of(outcome: StudyOutcome) -> dict[str, Any]:
         "steps": outcome.steps.to_dicts(),
         "charges": outcome.charges.to_dicts(),
         "predicted": [one.as_json() for one in outcome.predicted],
+        "hypotheses": outcome.hypotheses.to_dicts(),
         "cells": outcome.cells.to_dicts(),
-        "gains": [
-            {
-                "cell": g.cell.name,
-                **g.cell.levels,
-                "domain": g.domain,
-                "seconds": g.spent.seconds,
-                "pairs": g.spent.pairs,
-                "gain": words.plain(g.gained),
-                "below_best": None if g.below is None else words.plain(g.below),
-                "verdict": g.verdict,
-                "per_hour": g.per_hour,
-                "front": g.front,
-            }
-            for g in outcome.gains
-        ],
-        "effects": [
-            {
-                "domain": one.domain,
-                **one.others,
-                "reason": one.reason,
-                "effects": [
-                    {
-                        "factor": e.factor,
-                        "step": e.step,
-                        "interaction": e.interaction,
-                        "effect": e.difference.mean,
-                        **words.bounds(e.difference),
-                        "p": e.p,
-                        "p_holm": e.p_adjusted,
-                    }
-                    for e in one.effects
-                ],
-            }
-            for one in outcome.effects
-        ],
+        "gains": [one.as_json() for one in outcome.gains],
+        "effects": [one.as_json() for one in outcome.effects],
+        "partial": [one.as_json() for one in outcome.correlated],
         "stopped": [_stopped(outcome.engine, number) for number in outcome.engine.stopped],
         "notes": outcome.notes,
     }

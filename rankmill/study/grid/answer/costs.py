@@ -200,6 +200,7 @@ class Costs:
         last += [*results.statistics.values(), *self._trained(cell).seeds.values()]
         last += [one.evaluation for one in self._judged(cell)]
         last += [one.evaluation for made in track.references.values() for one in made]
+        last += [one for made in track.beside.values() for one in made.values()]
         found = (a for one in last if one is not None for a in ancestry(one))
         return {one.fingerprint: one for one in found}.values()
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rankmill.study.grid.answer.answer import Answer
+from rankmill.study.grid.answer.evidence import evidence_rows
 from rankmill.study.results import BM25, START
 
 if TYPE_CHECKING:
     import polars as pl
 
     from rankmill.study.grid.answer.amounts import Amount
+    from rankmill.study.grid.answer.partial import Correlated
     from rankmill.study.grid.answer.theory import Predicted
     from rankmill.study.grid.panels import Panel
     from rankmill.training.significance import Interval
@@ -82,6 +84,17 @@ def order_frame(predicted: Sequence[Predicted]) -> pl.DataFrame:
     """Return a row per design, domain, measure and prediction: its term, how its students did, how
     far the two orders agree; no columns where nothing could be ordered."""
     return _frame(row for one in predicted for row in one.rows())
+
+
+def partial_frame(study: str, correlated: Sequence[Correlated]) -> pl.DataFrame:
+    """Return a row per set, way and statistic; no columns where nothing could be correlated."""
+    return _frame(row for one in correlated for row in one.frame_rows(study))
+
+
+def designs_frame(answer: Answer) -> pl.DataFrame:
+    """Return a row per design and set of its own collection: gain, cost and the means of its
+    statistics, null where one was not measured or is infinite; what `rankmill advise` reads."""
+    return _frame(evidence_rows(answer))
 
 
 def charged_columns(amount: Amount, currency: str) -> dict[str, Any]:

@@ -1,0 +1,220 @@
+"""How well predictions did so far: every collection left out once, its best design looked for.
+
+A rule chooses one design in every block of the collection that was left out; its *loss* is what the
+chosen one is worth less than the best there, averaged over the blocks of a collection. Collections
+are the unit: intervals and tests are over them. What a design is worth is its gain, or its gain per
+cost (`by`): costs are divided by their geometric mean in the block, since machines and budgets
+differ; a gain that is not above 0 is no better for being cheap, and stands as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rankmill.study.advise.predict import fit, squared_error
+from rankmill.study.advise.records import Record, blocks_of, by_corpus
+from rankmill.training.significance import Interval, holm, paired_t, t_interval
+
+LEAST_COLLECTIONS = _LEAST = 3
+ADVICE, BM25, CHANCE = "advice", "always BM25", "a design at random"
+FAMILIES = {BM25: "bm25", "always random": "random", "always anchors": "anchors"}
+THEORY = "Theorem 2.1"
+NOTABLE = 0.05
+BY = ("rate", "gain")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a rule lost, in the unit of `by`, over the collections in which it had a design.
+
+    `behind`: how much more it lost than the advice did, on the same collections; None for the
+    advice itself, and where fewer than three have both. `p_adjusted`: after Holm over the rules.
+    """
+
+    name: str
+    collections: int
+    lost: Interval
+    behind: Interval | None = None
+    p_adjusted: float | None = None
+
+    @property
+    def beaten(self) -> bool:
+        """Whether the advice is shown to lose less."""
+        return (
+            self.behind is not None
+            and self.p_adjusted is not None
+            and self.p_adjusted < NOTABLE
+            and self.behind.mean > 0
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How predictions did on collections left out one by one.
+
+    `rules`: the advice first. `correlation`: Spearman's ρ of predicted with observed worth over the
+    designs of a block, blocks of three designs or more; equal predictions count 0. `error`: root
+    mean squared error of predicted differences from a block's mean gain.
+    """
+
+    collections: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    correlation: Interval | None
+    error: float
+
+    @property
+    def against_bm25(self) -> Rule | None:
+        """The rule that the advice must beat to be worth following; None where no block has it."""
+        return next((rule for rule in self.rules if rule.name == BM25), None)
+
+    @property
+    def beats_bm25(self) -> bool:
+        """Whether the advice is shown to lose less than «always BM25»."""
+        return self.against_bm25 is not None and self.against_bm25.beaten
+
+
+def judge(records: Sequence[Record], features: Sequence[str], by: str = "rate") -> Judgement | None:
+    """Judge predictions from `features`; None with fewer than three collections."""
+    every = by_corpus(records)
+    if len(every) < LEAST_COLLECTIONS:
+        return None
+    lost: dict[str, dict[str, float]] = {}
+    agreed, errors = [], []
+    for corpus, own in every.items():
+        found = fit([one for one in records if one.corpus != corpus], features)
+        errors.append(squared_error(found, own))
+        blocks = list(blocks_of(own).values())
+        rhos = []
+        for block in blocks:
+            predicted = worths(block, found.gains(block), by)
+            if len(block) >= LEAST_COLLECTIONS:
+                rhos.append(spearman(predicted, worths(block, _gains(block), by)))
+        if rhos:
+            agreed.append(float(np.mean(rhos)))
+        rules: dict[str, Callable[[Sequence[Record]], float | None]] = {
+            ADVICE: lambda block, found=found: _value(  # type: ignore[misc]
+                block, chosen(block, worths(block, found.gains(block), by)), by
+            ),
+            **{
+                name: lambda block, family=family: _of_family(block, family, by)  # type: ignore[misc]
+                for name, family in FAMILIES.items()
+            },
+            THEORY: lambda block: _by_theory(block, features, by),
+            CHANCE: lambda block: float(worths(block, _gains(block), by).mean()),
+        }
+        for name, rule in rules.items():
+            mean = _mean_loss(blocks, rule, by)
+            if mean is not None:
+                lost.setdefault(name, {})[corpus] = mean
+    made = _with_tests(lost)
+    rho = _within(t_interval(np.array(agreed)), -1.0, 1.0) if len(agreed) >= _LEAST else None
+    collections = tuple(own[0].collection for own in every.values())
+    return Judgement(collections, made, rho, math.sqrt(float(np.mean(errors))))
+
+
+def _mean_loss(
+    blocks: Sequence[Sequence[Record]],
+    rule: Callable[[Sequence[Record]], float | None],
+    by: str,
+) -> float | None:
+    """Return what a rule loses over the blocks of a collection; None where one lacks its design."""
+    losses = []
+    for block in blocks:
+        value = rule(block)
+        if value is None:
+            return None
+        losses.append(float(worths(block, _gains(block), by).max()) - value)
+    return float(np.mean(losses))
+
+
+def _with_tests(lost: Mapping[str, Mapping[str, float]]) -> tuple[Rule, ...]:
+    own, rules = lost[ADVICE], []
+    p_values: list[float] = []
+    for name, losses in lost.items():
+        several = len(losses) >= 2
+        values = np.array(list(losses.values()))
+        few = Interval(
+            float(values.mean()), None, None, over="collections", reason="one collection"
+        )
+        mean = _within(t_interval(values), 0.0, math.inf) if several else few
+        both = np.array([losses[key] - own[key] for key in losses])
+        if name == ADVICE or len(both) < LEAST_COLLECTIONS:
+            rules.append(Rule(name, len(losses), mean))
+            continue
+        p_values.append(paired_t(both))
+        behind = replace(t_interval(both), over="collections")
+        rules.append(Rule(name, len(losses), mean, behind))
+    adjusted = iter(holm(p_values))
+    return tuple(
+        rule if rule.behind is None else replace(rule, p_adjusted=next(adjusted)) for rule in rules
+    )
+
+
+def _within(found: Interval, least: float, most: float) -> Interval:
+    """Return an interval over collections that ends where the quantity does."""
+    assert found.low is not None
+    assert found.high is not None
+    ends = max(least, found.low), min(most, found.high)
+    return replace(found, low=ends[0], high=ends[1], over="collections")
+
+
+# ---- what rules choose ---------------------------------------------------------------------------
+
+
+def worths(block: Sequence[Record], gains: np.ndarray, by: str) -> np.ndarray:
+    """Return what designs with these gains are worth, float64 [designs]."""
+    if by == "gain":
+        return gains
+    cost = np.array([one.cost for one in block])
+    relative = cost / np.exp(np.log(cost).mean())
+    return np.where(gains > 0, gains / relative, gains)
+
+
+def chosen(block: Sequence[Record], predicted: np.ndarray) -> int:
+    """Return the place of the design that is chosen: of equal ones the cheapest, then by name."""
+    places = range(len(block))
+    return min(places, key=lambda at: (-predicted[at], block[at].cost, block[at].design))
+
+
+def spearman(one: np.ndarray, other: np.ndarray) -> float:
+    """Return Spearman's ρ with mean ranks for ties; 0 where a side does not vary."""
+    x, y = (np.sign(side[:, None] - side[None, :]).sum(axis=1) for side in (one, other))
+    size = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / size if size else 0.0
+
+
+def theory_term(one: Record, features: Sequence[str]) -> float:
+    """Return the sum of Theorem 2.1's terms, Δ·√(ln n/n) + H/2 (docs/quantities.md §5); NaN where
+    Δ, H or n is not known."""
+    entropy = next((f for f in features if f.startswith("pair_entropy(")), "")
+    locality = next((f for f in features if f.partition("(")[0] in ("diameter", "radius")), "")
+    h, d = one.statistics.get(entropy, math.nan), one.statistics.get(locality, math.nan)
+    if not one.queries > 0:
+        return math.nan
+    return d * math.sqrt(math.log(one.queries) / one.queries) + h / 2
+
+
+def _gains(block: Sequence[Record]) -> np.ndarray:
+    return np.array([one.gain for one in block])
+
+
+def _value(block: Sequence[Record], at: int, by: str) -> float:
+    return float(worths(block, _gains(block), by)[at])
+
+
+def _of_family(block: Sequence[Record], family: str, by: str) -> float | None:
+    """Return the mean worth of a family's designs: the rule does not say which of them."""
+    values = worths(block, _gains(block), by)
+    mine = [float(values[at]) for at, one in enumerate(block) if one.family == family]
+    return float(np.mean(mine)) if mine else None
+
+
+def _by_theory(block: Sequence[Record], features: Sequence[str], by: str) -> float | None:
+    terms = np.array([theory_term(one, features) for one in block])
+    if np.isnan(terms).any():
+        return None
+    return _value(block, chosen(block, -terms), by)

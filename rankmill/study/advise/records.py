@@ -1,0 +1,165 @@
+"""What finished studies know of designs: gain, cost and statistics, collection by collection.
+
+A record is one design (a sampler with its size) in one study, on one evaluation set of the
+collection that its students were trained on. Designs are compared within a *block*: one study, set,
+and level of everything that is no design (student, loss, teacher).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rankmill.mining.errors import BadInput
+from rankmill.study.grid.answer.evidence import ABOUT
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FILE = "designs.parquet"
+KINDS = ("in-domain", "development")
+"""What may be learned from: queries that no student was trained on, the judging set before the one
+that chose."""
+SIZE = "log2 size"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One design in one block. `corpus` tells collections apart, `collection` names them for
+    people; `cost`: seconds of processor and accelerator that one student takes alone, `training`
+    those of its training, `queries`: n of Theorem 2.1; `statistics`: means over groups by column,
+    and the logarithm of the size."""
+
+    corpus: str
+    collection: str
+    block: str
+    design: str
+    family: str
+    gain: float
+    cost: float
+    queries: float = math.nan
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    documents: float = math.nan
+    training: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The records of some studies, and what was left out of them, in words."""
+
+    records: Sequence[Record]
+    folders: Sequence[str]
+    left_out: Sequence[str]
+
+    @property
+    def collections(self) -> list[str]:
+        """The names of the collections, each once."""
+        return list(dict.fromkeys(one.collection for one in self.records))
+
+
+def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidence:
+    """Read the `designs.parquet` of studies; rows in another measure, and of the collection with
+    this `corpus`, for which advice is asked, are left out and said.
+
+    Raises BadInput for a folder without the file, or with another file of that name.
+    """
+    records: dict[tuple[str, str], Record] = {}
+    read, left_out = [], []
+    for folder in folders:
+        rows = _read(folder).to_dicts()
+        read.append(str(folder))
+        of_measure = [row for row in rows if row["measure"] == measure]
+        if len(of_measure) < len(rows):
+            other = sorted({row["measure"] for row in rows} - {measure})
+            count = len(rows) - len(of_measure)
+            left_out.append(f"{count} rows of {folder} are in {', '.join(other)}, not {measure}")
+        own = [row for row in of_measure if row["corpus"] == corpus]
+        if own:
+            left_out.append(
+                f"{len(own)} rows of {folder} are of this collection: its study knows them, they "
+                "predict nothing"
+            )
+        others = [row for row in of_measure if row["corpus"] != corpus]
+        for row in _judging(others):
+            made = _record(row)
+            records[made.block, made.design] = made  # a folder named twice counts once
+    return Evidence(list(records.values()), read, left_out)
+
+
+def _read(folder: Path) -> pl.DataFrame:
+    import polars as pl
+
+    path = folder / FILE
+    if not path.is_file():
+        raise BadInput(
+            f"there is no {FILE}",
+            where=folder,
+            do="name a folder that `rankmill study RECIPE --to FOLDER` wrote",
+        )
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        do = "write it again: `rankmill study RECIPE --to FOLDER`"
+        raise BadInput(f"this is no Parquet file: {error}", where=path, do=do) from error
+    missing = [name for name in ABOUT if name not in table.columns]
+    if missing:
+        raise BadInput(
+            f"the table has no column {missing[0]!r}",
+            where=path,
+            do="write it again: `rankmill study RECIPE --to FOLDER`",
+        )
+    return table
+
+
+def _judging(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of the sets that judge; those for choosing where a study has no other."""
+    by_study: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        kinds = by_study.setdefault((row["study"], row["corpus"]), {})
+        kinds.setdefault(row["kind"], []).append(row)
+    kept: list[Mapping[str, Any]] = []
+    for kinds in by_study.values():
+        kept += next((kinds[kind] for kind in KINDS if kind in kinds), [])
+    return kept
+
+
+def _record(row: Mapping[str, Any]) -> Record:
+    statistics = {
+        name: float(value)
+        for name, value in row.items()
+        if name not in ABOUT and value is not None and math.isfinite(value)
+    }
+    said = (row["study"], row["corpus"], row["domain"], row["at"])
+    return Record(
+        corpus=row["corpus"],
+        collection=row["collection"],
+        block="\n".join(said),
+        design=row["design"],
+        family=row["family"],
+        gain=row["gain"],
+        cost=row["cost_s"],
+        queries=float(row["queries"]),
+        statistics=statistics | {SIZE: math.log2(row["size"])},
+        documents=float(row["documents"]),
+        training=row["training_s"],
+    )
+
+
+def blocks_of(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return the records by block; one of a single design compares nothing and is left out."""
+    made: dict[str, list[Record]] = {}
+    for one in records:
+        made.setdefault(one.block, []).append(one)
+    return {name: several for name, several in made.items() if len(several) > 1}
+
+
+def by_corpus(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return the records by collection, those that can be compared."""
+    made: dict[str, list[Record]] = {}
+    for several in blocks_of(records).values():
+        for one in several:
+            made.setdefault(one.corpus, []).append(one)
+    return made

@@ -1,0 +1,1 @@
+"""Declared claims about the cells of a study, tested."""

@@ -1,0 +1,366 @@
+"""Claims about cells: declared, refused, and judged on values whose answer is known."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from tiny_study import RECIPE, study_place
+
+import rankmill as rm
+from rankmill.mining.errors import UsageError
+from rankmill.mining.groups.format import Groups
+from rankmill.mining.store import files
+from rankmill.study.grid.claims.verdicts import MICRO, OURS, REVERSED, Claims
+from rankmill.study.grid.design import Cell, study_of
+from rankmill.study.grid.hypotheses import declared_hash, hypotheses_of
+from rankmill.study.grid.panels import Panel
+from rankmill.study.grid.refusals import check_study
+from rankmill.training.evaluation import Evaluation
+from rankmill.training.significance import t_interval
+
+CLAIM = """
+[study.hypotheses.bm25-gains]
+claim = "BM25 negatives teach more than random ones"
+source = "a reviewer"
+expect = "more"
+margin = 0.02
+a = { sampler = "bm25" }
+b = { sampler = "random" }
+"""
+
+
+def study(*changes: str, claim: str = CLAIM, **replaced: str) -> Any:
+    for old, new in replaced.items():
+        claim = claim.replace(f"{old} =", f"{old} = {new} #")
+    return study_of(tomllib.loads("\n".join([RECIPE, claim, *changes])), "t.toml")
+
+
+# ---- declared ------------------------------------------------------------------------------------
+
+
+def test_a_claim_names_cells_and_a_margin():
+    (one,) = study().hypotheses
+    assert (one.expect, one.margin, one.source) == ("more", 0.02, "a reviewer")
+    assert one.contrast.a == {"sampler": ["bm25"]}
+    whole = declared_hash(study().hypotheses)
+    assert declared_hash(study().hypotheses) == whole
+    assert declared_hash(study(margin="0.03").hypotheses) != whole
+    turned = study(a='{ sampler = "random" }', b='{ sampler = "bm25" }')
+    assert declared_hash(turned.hypotheses) != whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"expect": '"better"'}, "expect='better' is no expectation"),
+        ({"margin": "0.0"}, r"the claim has the margin 0\.0"),
+        ({"margin": '"x"'}, "is not a number"),
+        ({"a": '{ sampler = "bm52" }'}, "a: no cell has the sampler 'bm52'"),
+        ({"a": '{ samplers = "bm25" }'}, "a: 'samplers' is no axis"),
+        ({"a": '{ sampler = ["bm25", "random"] }'}, "a cell is on both sides"),
+        ({"a": '{ sampler = "bm25", "train.student" = "small" }'}, "student is named on one side"),
+        ({"a": '{ sampler = "bm25" }\ndomains = ["tset"]'}, "'tset' is no evaluation set"),
+        ({"a": '{ sampler = "bm25" }\ndomains = ["dev"]'}, "'dev' is a set for choosing"),
+        ({"a": '{ sampler = "bm25" }\nwithin = { loss = "lce" }'}, "no cell has the loss 'lce'"),
+        ({"a": '{ sampler = "bm25" }\ndomains = "test"'}, "is no list of evaluation sets"),
+        ({"a": '{ sampler = "bm25" }\nwithin = { sampler = "random" }'}, "no cell is 'a'"),
+        ({"a": '{ sampler = "bm25" }\nof = "diameter"'}, "there is no statistics.encoder"),
+        ({"a": '{ sampler = "bm25" }\nhow = 1'}, r"unknown recipe key 'study\.hypotheses\.bm25"),
+        (
+            {"b": '{ sampler = "random" }\nagainst = "teacher"'},
+            "names both b and against='teacher'",
+        ),
+        ({"a": '{ sampler = "bm25" }\nagainst = "BM52"'}, "against='BM52' is nothing that"),
+        ({"a": '{ sampler = "bm25" }\nof = "diamter"'}, "of='diamter' is no measure of the study"),
+        (
+            {"a": '{ sampler = "bm25" }\ninstead.x = { c = 1 }'},
+            r"unknown recipe key 'instead\.x\.c'",
+        ),
+    ],
+)
+def test_claims_that_cannot_be_judged_are_refused(changes, message):
+    with pytest.raises(UsageError, match=message):
+        check_study(study(**changes))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('b = { sampler = "random" }', "", "does not say which cells are 'b'"),
+        (
+            'b = { sampler = "random" }',
+            'against = "teacher"\nof = "loss"',
+            "of='loss' is nothing that teacher has",
+        ),
+        (
+            'b = { sampler = "random" }',
+            'against = "teacher"\nwithin = { sampler = "random" }',
+            "no cell is 'a'",
+        ),
+        (
+            CLAIM,
+            f"{CLAIM}[study]\nwithout = [{{ sampler = 'bm25', 'train.student' = 'small' }}]",
+            "differ in more than it compares",
+        ),
+    ],
+)
+def test_sides_that_do_not_fit_are_refused(old, new, message):
+    with pytest.raises(UsageError, match=message):
+        check_study(study(claim=CLAIM.replace(old, new)))
+
+
+def test_a_claim_without_its_own_margin_has_that_of_the_tests():
+    without = CLAIM.replace("margin = 0.02\n", "")
+    with pytest.raises(UsageError, match="the claim has the margin None"):
+        study(claim=without)
+    changed = RECIPE.replace("[evaluate]", "[evaluate]\nmargin = 0.01")
+    (one,) = study_of(tomllib.loads(changed + without), "t.toml").hypotheses
+    assert one.margin == 0.01
+
+
+# ---- judged --------------------------------------------------------------------------------------
+
+
+class Given(Panel):
+    """A panel whose cells have given values [seeds, queries]."""
+
+    table: Mapping[int, np.ndarray]
+    kind = "in-domain"
+
+    def values(self, cell: Cell, measure: str) -> np.ndarray:
+        return self.table[cell.number]
+
+    @property
+    def title(self) -> str:
+        return self.domain
+
+
+def judged(claims: str, *sets: Mapping[str, np.ndarray]) -> list[Any]:
+    """Return the verdicts on claims about samplers, from values by sampler on one or more sets."""
+    names = list(sets[0])
+    cells = [Cell(n, 0, s, "kl", {"sampler": s, "loss": "kl"}) for n, s in enumerate(names)]
+    levels = [{k: [v] for k, v in cell.levels.items()} for cell in cells]
+    declared = hypotheses_of(tomllib.loads(claims), levels, {}, 0.02, "t.toml")
+    options = {"alpha": 0.05}
+    recipe = SimpleNamespace(option=lambda section, name: options[name])
+    study = SimpleNamespace(
+        name="s",
+        cells=cells,
+        measures=["nDCG@10"],
+        hypotheses=declared,
+        variants=[SimpleNamespace(recipe=recipe)],
+    )
+    engine: Any = SimpleNamespace(
+        study=study, trained={c.number: len(sets[0][c.sampler]) for c in cells}
+    )
+    panels = []
+    for place, values in enumerate(sets):
+        panel = Given(engine, f"set{place}", tuple(cells))
+        object.__setattr__(panel, "table", {c.number: values[c.sampler] for c in cells})
+        panels.append(panel)
+    return Claims(engine, panels).verdicts
+
+
+def values(seed: int, *means: float, queries: int = 200, spread: float = 0.03) -> list[np.ndarray]:
+    """Return [3 seeds, queries] for every mean: the same queries."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    query = random.normal(0.4, 0.2, queries)
+    return [query + m + random.normal(0, spread, (3, queries)) for m in means]
+
+
+def one(expect: str, extra: str = "") -> str:
+    return f"""
+[c]
+claim = "c"
+expect = "{expect}"
+a = {{ sampler = "a" }}
+b = {{ sampler = "b" }}
+{extra}"""
+
+
+@pytest.mark.parametrize(
+    ("expect", "gain", "verdict"),
+    [
+        ("equivalent", 0.0, "holds"),
+        ("equivalent", 0.1, "fails"),
+        ("more", 0.1, "holds"),
+        ("more", 0.0, "fails"),
+        ("less", -0.1, "holds"),
+        ("less", 0.1, "fails"),
+        ("not_less", 0.0, "holds"),
+        ("not_less", -0.1, "fails"),
+    ],
+)
+def test_a_known_difference_has_its_verdict(expect, gain, verdict):
+    a, b = values(3, gain, 0.0)
+    ours = judged(one(expect), {"a": a, "b": b})[0]
+    assert (ours.choice, ours.verdict) == (OURS, verdict)
+    found = t_interval(a - b)
+    assert ours.effect.mean == pytest.approx((a - b).mean())
+    assert (ours.interval.low, ours.interval.high) == pytest.approx((found.low, found.high))
+    assert (ours.cells, ours.students, ours.sets) == ((1, 1), 6, ["set0"])
+
+
+@pytest.mark.parametrize("expect", ["equivalent", "more", "less", "not_less"])
+def test_too_little_data_is_undecided_and_its_power_is_small(expect):
+    a, b = values(4, 0.003, 0.0, queries=12, spread=0.3)
+    ours = judged(one(expect), {"a": a, "b": b})[0]
+    assert ours.verdict == "undecided"
+    assert ours.judgement.power < 0.5
+
+
+def test_the_reference_would_have_called_it_equivalent_all_the_same():
+    a, b = values(4, 0.003, 0.0, queries=12, spread=0.3)
+    by_choice = {v.choice: v for v in judged(one("equivalent"), {"a": a, "b": b})}
+    assert by_choice[OURS].verdict == "undecided"
+    assert by_choice[REVERSED].verdict == "holds"
+
+
+def test_a_large_set_decides_the_micro_mean_alone():
+    large, small = values(5, 0.1, 0.0, queries=900), values(6, -0.1, 0.0, queries=30)
+    sets = [{"a": one_[0], "b": one_[1]} for one_ in (large, small)]
+    by_choice = {v.choice: v for v in judged(one("more"), *sets)}
+    assert by_choice[OURS].effect.mean == pytest.approx(0.0, abs=0.02)
+    assert by_choice[MICRO].effect.mean > 0.08
+    assert by_choice[OURS].verdict != "holds"
+    assert by_choice[MICRO].verdict == "holds"
+
+
+def test_a_declared_change_is_judged_beside_it():
+    a, b, hard = values(7, 0.1, 0.0, 0.0)
+    extra = 'instead."hard RankNet" = { a = { sampler = "hard" } }'
+    by_choice = {v.choice: v for v in judged(one("more", extra), {"a": a, "b": b, "hard": hard})}
+    assert by_choice[OURS].verdict == "holds"
+    assert by_choice["hard RankNet"].verdict == "fails"
+
+
+def test_verdicts_are_after_holm_over_the_claims_of_the_study():
+    a, b = values(8, 0.0065, 0.0, spread=0.03)
+    alone = judged(one("more"), {"a": a, "b": b})[0]
+    many = "".join(one("more").replace("[c]", f"[c{n}]") for n in range(400))
+    family = judged(many, {"a": a, "b": b})[0]
+    assert alone.verdict == "holds"
+    assert family.judgement.p_holds == pytest.approx(min(1.0, 400 * alone.judgement.p_holds))
+
+
+def test_sides_are_means_over_their_cells_and_sets_that_lack_one_are_left_out():
+    a, b, c = values(9, 0.1, 0.0, 0.2)
+    claim = one("more").replace('a = { sampler = "a" }', 'a = { sampler = ["a", "c"] }')
+    ours = judged(claim, {"a": a, "b": b, "c": c})[0]
+    assert ours.effect.mean == pytest.approx(((a + c) / 2 - b).mean())
+    assert ours.cells == (2, 1)
+
+
+# ---- of a study that was carried out -------------------------------------------------------------
+
+DECLARED = f"""{CLAIM}
+[study.hypotheses.random-is-nearer]
+claim = "the positive stands further up among random documents"
+margin = 0.02
+expect = "less"
+of = "positive_rank"
+a = {{ sampler = "random" }}
+b = {{ sampler = "bm25" }}
+[study.hypotheses.loss-is-higher]
+claim = "the loss of BM25 negatives ends higher"
+margin = 0.02
+expect = "more"
+of = "excess"
+a = {{ sampler = "bm25" }}
+b = {{ sampler = "random" }}
+[study.hypotheses.above-the-teacher]
+claim = "students pass their teacher"
+expect = "more"
+margin = 0.02
+against = "teacher"
+a = {{ sampler = "bm25" }}
+[study.hypotheses.sure]
+claim = "the reference's ratio is no larger"
+margin = 0.02
+expect = "not_less"
+of = "density_ratio_compat"
+a = {{ sampler = "bm25" }}
+b = {{ sampler = "random" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    root = study_place(tmp_path_factory.mktemp("claims"))
+    (root / "c.toml").write_text(RECIPE + DECLARED)
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        outcome = rm.study("c.toml", workspace="work", to="out")
+        table = pl.read_parquet(root / "out" / "hypotheses.parquet")
+        text = (root / "out" / "study.md").read_text()
+        return outcome, table, text
+    finally:
+        os.chdir(before)
+
+
+def test_what_a_study_says_of_its_claims(made):
+    outcome, table, text = made
+    ours = {row["hypothesis"]: row for row in table.filter(pl.col("choice") == "").to_dicts()}
+    assert list(ours) == [
+        "bm25-gains",
+        "random-is-nearer",
+        "loss-is-higher",
+        "above-the-teacher",
+        "sure",
+    ]
+    (panel,) = (p for p in outcome.panels if p.domain == "test")  # dev chooses, test judges
+    by_sampler = {
+        s: np.mean([panel.values(c, "nDCG@10") for c in panel.cells if c.sampler == s], axis=0)
+        for s in ("bm25", "random")
+    }
+    assert ours["bm25-gains"]["effect"] == pytest.approx(
+        (by_sampler["bm25"] - by_sampler["random"]).mean()
+    )
+    assert ours["bm25-gains"]["students"] == 8
+    teacher = panel.reference(panel.cells[0], "teacher")
+    above = by_sampler["bm25"].mean() - Evaluation(teacher.evaluation).values("nDCG@10").mean()
+    assert ours["above-the-teacher"]["effect"] == pytest.approx(above)
+    assert set(table["choice"]) == {"", "micro mean", "reversed test"}
+    assert "What was claimed" in text
+    assert declared_hash(outcome.study.hypotheses)[:16] in text
+    assert any(line.startswith("claim bm25-gains: ") for line in outcome.lines())
+
+
+def test_statistics_are_compared_query_by_query_and_training_by_seed(made):
+    outcome, table, _ = made
+    ours = {row["hypothesis"]: row for row in table.filter(pl.col("choice") == "").to_dicts()}
+    track = outcome.engine.tracks[0]
+    ranks: dict[str, dict[int, float]] = {}
+    for sampler in ("random", "bm25"):
+        groups = Groups(track.results.groups[sampler])
+        ranks[sampler] = {
+            int(q): float(1 + (s[1:] > s[0]).sum())
+            for part in groups.parts()
+            for q, s in zip(part.query, part.score, strict=True)
+        }
+    shared = sorted(ranks["random"].keys() & ranks["bm25"].keys())
+    by_hand = np.mean([ranks["random"][q] - ranks["bm25"][q] for q in shared])
+    assert ours["random-is-nearer"]["effect"] == pytest.approx(by_hand)
+    assert ours["random-is-nearer"]["queries"] == len(shared)
+    last = {}
+    for cell in outcome.study.cells:
+        track = outcome.engine.tracks[cell.variant]
+        for place in (0, 1):
+            log = track.students[cell.number, place].file("telemetry.arrow")
+            excess = files.read_arrow(log)["excess"].to_numpy()
+            tenth = excess[-max(1, round(len(excess) / 10)) :]
+            last.setdefault(cell.sampler, []).append(tenth.mean())
+    assert ours["loss-is-higher"]["effect"] == pytest.approx(
+        np.mean(last["bm25"]) - np.mean(last["random"])
+    )
+    assert ours["loss-is-higher"]["over"] == "over 2 seeds"
+    assert ours["sure"]["effect"] is not None
