@@ -20,7 +20,7 @@ import rankmill as rm
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.study.advise import seconds_in
 from rankmill.study.advise.advice import COST, PILOTS, PREDICTED
-from rankmill.study.advise.records import SIZE, read_evidence
+from rankmill.study.advise.records import SIZE, blocks_of, read_evidence
 from rankmill.study.gains import seconds_of
 from rankmill.study.grid.answer.evidence import ABOUT, family_of
 from rankmill.study.grid.outcome import StudyOutcome
@@ -142,6 +142,11 @@ def test_the_set_that_judges_is_learned_from_and_ones_own_collection_is_not(made
     assert len(others.records) == 8
     assert {one.block.split("\n")[2] for one in others.records} == {"test"}
     assert all(one.statistics[SIZE] == 2.0 for one in others.records)
+    Path("later").mkdir()  # another study of that name: other rows, compared among themselves
+    table = pl.read_parquet("out/designs.parquet").with_columns(pl.col("gain") + 1)
+    table.write_parquet("later/designs.parquet")
+    two = read_evidence([Path("out"), Path("later")], made.study.measures[0], "another")
+    assert [len(block) for block in blocks_of(two.records).values()] == [4] * 4
     none = read_evidence([Path("out")], "AP", "another")
     assert none.records == []
     assert "16 rows of out are in nDCG@10, not AP" in none.left_out[0]

@@ -66,7 +66,8 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
 
     Raises BadInput for a folder without the file, or with another file of that name.
     """
-    records: dict[tuple[str, str], Record] = {}
+    records: list[Record] = []
+    known: set[str] = set()
     read, left_out = [], []
     for folder in folders:
         rows = _read(folder).to_dicts()
@@ -84,9 +85,10 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
             )
         others = [row for row in of_measure if row["corpus"] != corpus]
         for row in _judging(others):
-            made = _record(row)
-            records[made.block, made.design] = made  # a folder named twice counts once
-    return Evidence(list(records.values()), read, left_out)
+            if (said := repr(row)) not in known:  # the same row twice, of a copied folder, is one
+                known.add(said)
+                records.append(_record(row, str(folder)))
+    return Evidence(records, read, left_out)
 
 
 def _read(folder: Path) -> pl.DataFrame:
@@ -126,13 +128,13 @@ def _judging(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return kept
 
 
-def _record(row: Mapping[str, Any]) -> Record:
+def _record(row: Mapping[str, Any], folder: str) -> Record:
     statistics = {
         name: float(value)
         for name, value in row.items()
         if name not in ABOUT and value is not None and math.isfinite(value)
     }
-    said = (row["study"], row["corpus"], row["domain"], row["at"])
+    said = (row["study"], row["corpus"], row["domain"], row["at"], folder)
     return Record(
         corpus=row["corpus"],
         collection=row["collection"],
