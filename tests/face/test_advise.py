@@ -286,9 +286,50 @@ def test_pilots_choose_on_development_queries(pool) -> None:
     said = list(found.sentences())
     assert "one seed" in said[0]
     assert "is not judged" in said[1]
+    assert found.beats_bm25 is None
     dev = pool.workspace.find("new").inputs["qrels[dev]"]
     judged = {one.inputs["qrels"] for one in pool.workspace.artifacts("evaluation")}
     assert judged == {dev}
+
+
+def test_pilots_of_studies_that_vary_the_documents_judge_pilots(pool, made, tmp_path) -> None:
+    """The students of 16 documents on dev are pilots of those of 64 on test."""
+    folders = []
+    for number in range(4):
+        level = pl.when(pl.col("at").str.contains("small")).then(16).otherwise(64)
+        table = made.designs.with_columns(
+            documents=level.cast(pl.Int64),
+            at=pl.format("train.documents {}, loss kl", level),
+            collection=pl.lit(f"other{number}"),
+            corpus=pl.lit(f"{number:064x}"),
+        )
+        assert set(table["at"]) == {"train.documents 16, loss kl", "train.documents 64, loss kl"}
+        folders.append(tmp_path / str(number))
+        folders[-1].mkdir()
+        table.write_parquet(folders[-1] / "designs.parquet")
+    known = read_evidence(folders, "nDCG@10", "another")
+    assert len(known.piloted) == 4
+    small = table.filter((pl.col("documents") == 16) & (pl.col("kind") == "development"))
+    large = table.filter((pl.col("documents") == 64) & (pl.col("kind") == "in-domain"))
+    for one in known.piloted:
+        assert [record.design for record in one.block] == large["design"].to_list()
+        assert [record.gain for record in one.block] == large["gain"].to_list()
+        told = dict(zip(small["design"], small["gain"], strict=True))
+        assert list(one.gains) == [told[record.design] for record in one.block]
+    found = ask(
+        pool,
+        folders,
+        pilot=16,
+        student="bi_encoder(model=encoder,layers=1)",
+        dev="dev",
+        settings=SHORT,
+    )
+    assert found.of_pilots is not None
+    assert found.beats_bm25 is found.of_pilots.beats_bm25
+    said = list(found.sentences())
+    assert "«always BM25»: over 4 collections the advice lost" in said[1]
+    assert any(line.startswith("pilots, judged by the students of more") for line in found.lines())
+    assert found.as_json()["judgement_of_pilots"]["collections"] == [f"other{n}" for n in range(4)]
 
 
 # ---- what is refused -----------------------------------------------------------------------------
