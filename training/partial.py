@@ -146,7 +146,7 @@ def _moments(
         for cell in range(int(place.max()) + 1):
             mine = place == cell
             parts += [np.bincount(owner[mine], c, queries) for c in table[mine].T]
-            parts.append(np.bincount(owner[mine], minlength=queries).astype(np.float64))
+            parts.append(np.bincount(owner[mine], minlength=queries))
     return np.ascontiguousarray(np.column_stack(parts)), width
 
 
