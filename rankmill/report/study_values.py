@@ -19,12 +19,13 @@ from rankmill.report.study_answer import (
     order_tables,
     worth_tables,
 )
-from rankmill.report.study_partial import partial_tables
-from rankmill.report.study_tables import Table, difference, interval, named
+from rankmill.report.study_tables import Shown, Table, difference, interval, named
+from rankmill.study.grid.answer.partial import Correlated
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel
 from rankmill.study.results import BM25, START
+from rankmill.training.partial import Partial
 from rankmill.training.significance import t_interval
 
 
@@ -161,6 +162,52 @@ def _effects(outcome: StudyOutcome) -> Iterator[Table]:
             "effects of one domain at one level of the other axes, not over the whole table."
         )
         yield Table("Main effects and interaction", columns, rows, 4, say)
+
+
+def partial_tables(outcome: StudyOutcome) -> Iterator[Table]:
+    """Yield one table of all sets; none where no set's queries have groups."""
+    correlated = outcome.correlated
+    rows = [_partial(one, partial) for one in correlated for partial in one.partials]
+    if not rows:
+        return
+    columns = ["set", "means taken out", "gain with", "given", "Pearson", "Spearman"]
+    columns += ["queries", "cells", "rows"]
+    yield Table("Gains with H, Δ and κ", columns, rows, 4, _say_partial(outcome))
+
+
+def _partial(one: Correlated, partial: Partial) -> list[str]:
+    taken = "of cells" if one.way.startswith("between") else "of queries"
+    said = f"{one.domain} ({one.kind})"
+    row = [said, taken, partial.name, ", ".join(partial.given) or "–"]
+    for kind in ("pearson", "spearman"):
+        value, low, high = (getattr(partial, f"{kind}{end}") for end in ("", "_low", "_high"))
+        row.append(_ends(value, low, high, partial.reason))
+    counts = (one.queries, one.cells, one.rows)
+    return [*row, *(Shown(f"{count:,}", count) for count in counts)]
+
+
+def _ends(value: float | None, low: float | None, high: float | None, reason: str | None) -> str:
+    if value is None or low is None or high is None:
+        return f"– ({reason or 'not defined'})"
+    return Shown(f"{signed(value, 2)} ({signed(low, 2)} … {signed(high, 2)})", value)
+
+
+def _say_partial(outcome: StudyOutcome) -> str:
+    measured = dict(item for one in outcome.correlated for item in one.columns.items())
+    named = "; ".join(f"{symbol} is {column}" for symbol, column in measured.items())
+    named += "; of κ its logarithm" if "κ" in measured else ""
+    left = sum(one.left_out for one in outcome.correlated) // 2  # both ways have the same rows
+    said = dict.fromkeys(one.said for one in outcome.correlated if one.said)
+    more = "".join(f" {text}." for text in said)
+    more += f" {left:,} rows lack a value and are left out." if left else ""
+    return (
+        f"Partial correlations of the gain in {outcome.answer.measure} over the untrained student, "
+        "a row per query and cell, seeds averaged, with the statistics of the group that the "
+        f"cell’s sampler draws for that query: {named}. With the means of "
+        "cells taken out: on which queries more is gained. With those of queries: whether on one "
+        "query cells gain more whose group has more of it. 95 % intervals over queries, each with "
+        "all its rows; nothing is adjusted over the table, and no row is cause and effect." + more
+    )
 
 
 def _budgets(outcome: StudyOutcome) -> Table:
