@@ -192,7 +192,8 @@ class Advice:
         facts = (
             f"over {count} the advice lost {_lost(own)} of {self._unit()} against the best design "
             f"there, «{BM25}» {_lost(rule)}; difference {rule.behind.mean:+.4f} "
-            f"({words.between(rule.behind, '+')}, p {words.p_value(rule.p_adjusted or 0.0)})"
+            f"({words.between(rule.behind, '+')}, p {words.p_value(rule.p_adjusted or 0.0)} after "
+            "Holm)"
         )
         if judged.beats_bm25:
             return f"Such advice beats «{BM25}»: {facts}."
@@ -229,7 +230,7 @@ class Advice:
             return
         blocks = len({one.block for one in evidence.records})
         yield (
-            f"evidence: {len(evidence.records)} designs in {blocks} blocks of "
+            f"evidence: {len(evidence.records)} designs in {blocks} block{'s' * (blocks != 1)} of "
             f"{', '.join(evidence.collections) or 'no other collection'}, from "
             f"{', '.join(evidence.folders)}"
         )
