@@ -13,6 +13,7 @@ MAY_MULTIPLY = {
     "mining/search/torch_product.py": "proposals: float64 sums in one order decide",
     "mining/statistics/neighbours.py": "proposals: distances are measured again",
     "native/pool_entropy.py": "tables of 10 × 10, made when the module is loaded",
+    "training/partial.py": "whether statistics depend on each other, decided far above rounding",
     "training/networks.py": "training, whose number of threads is declared",
 }
 CALLS = {"dot", "vdot", "matmul", "inner", "tensordot", "einsum", "cov", "corrcoef", "polyfit"}
