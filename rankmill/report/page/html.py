@@ -83,8 +83,8 @@ def _gains(report: Report) -> str:
     say = (
         "What a student would have cost had its sampler been the only one: the runs it draws from, "
         "their share of the teacher’s pairs, its groups and one training, in seconds of processor "
-        "and accelerator. Gain: over the untrained start. On the front is whom no student beats "
-        "for less or the same cost, by the means."
+        "and accelerator. Gain: over the untrained start. A student is on the front when none "
+        "that costs the same or less has a higher mean."
     )
     return _say(say) + tables.gains(report)
 

@@ -143,10 +143,10 @@ def _worth(outcome: StudyOutcome, place: int, role: Role) -> Table:
         row += [by_cell[one.cell.number].verdict, *(_rate(worth.rate) for worth in mine)]
         rows.append(row)
     say = (
-        "Cheapest first: what one student would have cost alone. Gain per unit of cost, its 95 % "
-        "interval holds 0 exactly where that of the gain does, and the spread of the seeds’ costs "
-        "is in it. On the frontier is whom no cell beats for less or the same cost, by the means; "
-        "what tests say stands beside it."
+        "Cheapest first: what one student would have cost alone. The 95 % interval of the gain per "
+        "unit of cost includes the spread of the seeds’ costs, and holds 0 exactly where that of "
+        "the gain does. A cell is on the frontier when none that costs the same or less has a "
+        "higher mean; the tests’ verdicts stand beside it."
     )
     title = f"Cost against gain over {ROLES[role]}, {panel.title}"
     return Table(title, columns, rows, len(axes), say, _WORTH)
