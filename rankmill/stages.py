@@ -758,6 +758,11 @@ class Train(Settings, Request["Artifact"]):
         several = self.groups if isinstance(self.groups, Sequence) else [self.groups]
         if not several:
             raise UsageError("a blend of no groups", do="name one or more")
+        if len(several) == 1 and self.weights is not None:
+            raise UsageError(
+                "weights of a single groups artifact, which is no blend",
+                do="name several, --groups a,b, or leave weights out",
+            )
         made = train_student(
             several[0].workspace,
             **self.given("to"),

@@ -151,7 +151,7 @@ class Towers:
         _check_tokenizer(model, queries, docs)
         self.template = Template.of(model.tokenizer(), pair=False)
         self.pad = int(model.config.get("pad_token_id") or 0)
-        _check_room(model, max(limits.query_length, limits.doc_length), self.template)
+        room_for(model, max(limits.query_length, limits.doc_length), self.template)
 
     def __call__(self, query: np.ndarray, doc: np.ndarray, allocate: Allocate) -> dict[str, Packed]:
         """Pack queries uint32 [n] and documents uint32 [n, k]; returns sides "queries", "docs"."""
@@ -192,7 +192,7 @@ class Pairs:
         _check_tokenizer(model, queries, docs)
         self.template = Template.of(model.tokenizer(), pair=True)
         self.pad = int(model.config.get("pad_token_id") or 0)
-        _check_room(model, limits.query_length + limits.doc_length, self.template)
+        room_for(model, limits.query_length + limits.doc_length, self.template)
 
     def __call__(self, query: np.ndarray, doc: np.ndarray, allocate: Allocate) -> dict[str, Packed]:
         """Pack queries uint32 [n] with their documents uint32 [n, k]; returns the side "pairs"."""
@@ -257,14 +257,20 @@ def _frame(
     return Piece(ids, mask, types)
 
 
-def _check_room(model: ModelFolder, text: int, template: Template) -> None:
-    needed = text + template.special.size
+def room_for(model: ModelFolder, text: int, template: Template) -> int:
+    """Return the length of a row of `text` tokens with its special ones; refuse what has no room.
+
+    Raises UsageError where the model has fewer positions.
+    """
+    needed = text + int(template.special.size)
     if needed > model.max_positions:
         raise UsageError(
-            f"a row of {needed} tokens does not fit {model.max_positions} positions",
+            f"a row of {needed} tokens, {needed - text} of them special, does not fit "
+            f"{model.max_positions} positions",
             where=model.path,
             do="lower query_length or doc_length, or take a model with longer texts",
         )
+    return needed
 
 
 def _check_tokenizer(model: ModelFolder, *stores: TokenColumns) -> None:

@@ -18,7 +18,7 @@ from ..mining.models.folder import ModelFolder, resolve
 from ..mining.models.sequences import Template
 from ..mining.names import Family
 from .networks import JointNetwork, Network, TowerNetwork, load
-from .packing import Limits, Pairs, TokenColumns, Towers
+from .packing import Limits, Pairs, TokenColumns, Towers, room_for
 
 STUDENTS = Family("student")
 NORMALISED_SCALE = 20.0  # what sentence-transformers multiplies cosines with
@@ -81,8 +81,8 @@ class BiEncoder:
 
     def max_length(self, model: ModelFolder, limits: Limits) -> int:
         """Return the longest row that training makes, special tokens included."""
-        special = Template.of(model.tokenizer(), pair=False).special.size
-        return max(limits.query_length, limits.doc_length) + int(special)
+        text = max(limits.query_length, limits.doc_length)
+        return room_for(model, text, Template.of(model.tokenizer(), pair=False))
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""
@@ -153,8 +153,8 @@ class CrossEncoder:
 
     def max_length(self, model: ModelFolder, limits: Limits) -> int:
         """Return the longest row that training makes, special tokens included."""
-        special = Template.of(model.tokenizer(), pair=True).special.size
-        return limits.query_length + limits.doc_length + int(special)
+        text = limits.query_length + limits.doc_length
+        return room_for(model, text, Template.of(model.tokenizer(), pair=True))
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""

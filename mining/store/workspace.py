@@ -131,7 +131,9 @@ class Workspace:
                 artifact = self._by_fingerprint(name, kind, known)
         if kind is not None and artifact.kind != kind:
             raise BadInput(
-                f"{name} is of kind {artifact.kind}, a {kind} was expected", where=artifact.path
+                f"{name} is of kind {artifact.kind}, one of kind {kind} was expected",
+                where=artifact.path,
+                do=f"`rankmill list {kind}` shows those that are there",
             )
         return artifact
 
@@ -160,7 +162,7 @@ class Workspace:
             raise BadInput(f"{len(manifests)} artifacts begin with {name}", do="give more digits")
         wanted = [n for n, (k, _) in known.items() if kind in (None, k)]
         raise BadInput(
-            f"there is no {kind or 'artifact'} called {name!r}",
+            f"nothing{f' of kind {kind}' if kind else ''} is called {name!r}",
             where=self.root,
             do=names.nearest(name, wanted),
         )

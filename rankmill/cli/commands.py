@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,13 @@ Tell = Callable[..., None]
 """tell(session, request, result, **the command's own options): print what came out"""
 
 Variants = Mapping[str, type[Request[Any]]]
+
+_TAG = re.compile(r"\[(?=[a-z#/@])")  # where rich takes a square bracket for markup
+
+
+def as_written(help: str) -> str:
+    """Return a help text of which every square bracket is printed."""
+    return _TAG.sub(r"\\[", help)
 
 
 def command_of(
@@ -104,6 +112,7 @@ def _parameter(field: Field, *, shared: bool = False) -> inspect.Parameter:
         help += f" One of {', '.join(option.choices)}."
     if field.required and not option.argument and not shared:
         help += " (required)"
+    help = as_written(help)
     if option.argument:
         argument = typer.Argument(help=help, metavar=field.name.upper())
         default = inspect.Parameter.empty if field.required else default

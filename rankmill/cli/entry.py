@@ -24,6 +24,7 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies
+from rankmill.cli.commands import as_written
 from rankmill.cli.stages import commands
 from rankmill.mining.errors import (
     BadInput,
@@ -74,7 +75,8 @@ def app_of(only: str | None = None) -> typer.Typer:
     app.callback()(_before_the_command)
     for name, (panel, help, make) in _commands().items():
         command = make() if only in (None, name) else _named(name, help)
-        app.command(name, rich_help_panel=panel, cls=_OnceEach)(command)
+        said = as_written(help)
+        app.command(name, help=said, rich_help_panel=panel, cls=_OnceEach)(command)
     return app
 
 

@@ -74,7 +74,8 @@ class Session:
             f"{words.size(artifact.bytes)}  {words.duration(seconds)}"
         )
         for reason, queries in artifact.dropped.items():
-            typer.echo(f"  dropped {len(queries):,} queries: {reason}")
+            count = len(queries)
+            typer.echo(f"  dropped {count:,} {'query' if count == 1 else 'queries'}: {reason}")
         for line in counted(artifact):
             typer.echo(f"  {line}")
         typer.echo(f"  root {artifact.root_hash}")

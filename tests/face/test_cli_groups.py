@@ -143,7 +143,11 @@ def test_summary_explain_and_audit(made):
         ("audit --groups groups --against dev", 4, "no split 'dev'"),
         ("audit --groups groups --overlap 0.1", 2, "overlap=0.1 must be at least 0.7"),
         ("cut where('nope=1') --groups groups --statistics stats", 2, "'nope' was not measured"),
-        ("cut keep_below --groups groups --statistics pool", 4, "a statistics was expected"),
+        (
+            "cut keep_below --groups groups --statistics pool",
+            4,
+            "one of kind statistics was expected",
+        ),
         ("select shell --pool pool --scores scores", 2, "shell.* needs vectors"),
         ("select blocked_cell(0,1) --pool pool --scores scores", 2, "name an encoder for locality"),
         (
@@ -152,7 +156,11 @@ def test_summary_explain_and_audit(made):
             "span=2.0 must be at most 1",
         ),
         ("cross --pool pool --scores scores --encoder encoder --locality ties", 2, "aimed at"),
-        ("cross --pool groups --scores scores --encoder encoder", 4, "a pool was expected"),
+        (
+            "cross --pool groups --scores scores --encoder encoder",
+            4,
+            "one of kind pool was expected",
+        ),
         ("rewrite none.tsv -c tiny --split train", 4, "none.tsv"),
         ("summary groups", 4, "a groups is not statistics"),
     ],

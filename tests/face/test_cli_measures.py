@@ -164,7 +164,7 @@ def test_terms_order_designs(rankmill):
         (("eval", "--run", "first", "--measures", "PairRisk(mu=all)"), 2, "mu=all is unknown"),
         (("eval", "--run", "scores", "--measures", "PairRisk"), 4, "judged documents have no"),
         (("summary", "diagnosis", "--beside", "s-random"), 4, "are of other groups"),
-        (("summary", "scores", "--beside", "s-random"), 4, "a statistics was expected"),
+        (("summary", "scores", "--beside", "s-random"), 4, "one of kind statistics was expected"),
     ],
 )
 def test_wrong_arguments_say_what_and_what_to_do(rankmill, arguments, status, message):

@@ -92,7 +92,7 @@ def test_a_file_is_no_workspace(tmp_path: Path) -> None:
 
 def test_an_empty_workspace_holds_nothing(rankmill, tmp_path) -> None:
     assert rankmill("list", "--workspace", str(tmp_path)) == (0, "", "")
-    with pytest.raises(BadInput, match="there is no artifact called 'it'"):
+    with pytest.raises(BadInput, match="nothing is called 'it'"):
         Workspace(tmp_path).find("it")
 
 

@@ -17,6 +17,7 @@ from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.figures import numbers
 from rankmill.report.gather import report_of
+from rankmill.report.study_files import write_study
 from rankmill.study.check import check_recipe
 from rankmill.study.gains import SECONDS, charged, spent_on
 from rankmill.study.grid import load_study, run_study
@@ -201,7 +202,7 @@ def test_groups_of_another_collection_are_a_part(made, place, tmp_path, monkeypa
     with pytest.raises(UsageError, match="groups of 3 documents cannot be blended with those of 4"):
         run_recipe(recipe_with("blend(of=[bm25,other-3])", tmp_path), work, INLINE)
     work.alias("other-scores", scores)
-    with pytest.raises(BadInput, match="of kind scores, a groups was expected"):
+    with pytest.raises(BadInput, match="of kind scores, one of kind groups was expected"):
         run_recipe(recipe_with("blend(of=[bm25,other-scores])", tmp_path), work, INLINE)
 
 
@@ -222,3 +223,16 @@ def test_a_study_trains_on_blends_too(made):
         0.75 * small["random"]["groups_cpu_s"] + 0.25 * small["bm25"]["groups_cpu_s"]
     )
     assert {one.factor for effect in outcome.effects for one in effect.effects} >= {"sampler"}
+
+
+def test_a_study_of_blends_orders_the_designs_that_are_measured(made, tmp_path):
+    """A blend has no statistics of its own: it stands in no order of the terms, the others do."""
+    said = ["statistics.encoder='bi_encoder(model=encoder)'"]
+    said += ["statistics.statistics=['pair_entropy','diameter']", "name='m'"]
+    outcome = run_study(load_study(Path("b.toml"), said), Workspace("work"), INLINE)
+    orders = outcome.predicted
+    assert {one.domain for one in orders} == {"dev", "test"}
+    assert all(set(one.terms.designs) == {"random", "bm25"} for one in orders)
+    written = {path.name for path in write_study(outcome, tmp_path / "out")}
+    assert {"study-report.html", "order.parquet", "designs.parquet"} <= written
+    assert set(outcome.designs["design"]) == {"random", "bm25"}

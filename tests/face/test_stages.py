@@ -13,7 +13,7 @@ import pytest
 
 import rankmill as rm
 from rankmill import cli, stages
-from rankmill.cli.commands import flag_of
+from rankmill.cli.commands import as_written, flag_of
 from rankmill.mining.errors import UsageError
 from rankmill.mining.options import Field, options_of
 from rankmill.stages import REQUESTS
@@ -57,7 +57,7 @@ def test_every_option_is_on_the_command_line_and_a_keyword(verb: str, field: Fie
     command = inspect.signature(COMMANDS[MADE.get(verb, verb)]).parameters[field.name]
     keyword = inspect.signature(getattr(rm, verb)).parameters[field.name]
     said = command.annotation.__metadata__[0]
-    assert field.option.help in said.help
+    assert as_written(field.option.help) in said.help
     if not field.required:
         assert keyword.default == field.default
         shown = None if field.default == () else field.default
@@ -198,6 +198,19 @@ def test_a_call_that_does_not_fit_is_said_in_the_verbs_own_words() -> None:
         rm.mine("random", Thing("collection"), split="test", depht=8)  # type: ignore[call-arg,arg-type]
     with pytest.raises(UsageError, match=r"mine\(\): missing a required"):
         rm.mine("random")  # type: ignore[call-arg]
+
+
+def test_help_is_printed_as_it_is_written() -> None:
+    """Square brackets in a help text are no markup: `[study]` is printed."""
+    from rich.text import Text
+
+    for command in cli.app_of().registered_commands:
+        assert command.callback is not None
+        said = [command.help or ""]
+        for parameter in inspect.signature(command.callback).parameters.values():
+            said += [one.help or "" for one in getattr(parameter.annotation, "__metadata__", ())]
+        for text in said:
+            assert Text.from_markup(text).plain == text.replace("\\[", "["), command.name
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])

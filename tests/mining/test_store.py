@@ -78,9 +78,9 @@ def test_names_and_first_digits_find_an_artifact(workspace):
     assert workspace.find("my-run").fingerprint == artifact.fingerprint
     assert workspace.find(artifact.fingerprint[:9], "run").fingerprint == artifact.fingerprint
     assert open_artifact(artifact.path).root_hash == artifact.root_hash
-    with pytest.raises(BadInput, match=r"no artifact called 'my-rum'[\s\S]*did you mean my-run"):
+    with pytest.raises(BadInput, match=r"nothing is called 'my-rum'[\s\S]*did you mean my-run"):
         workspace.find("my-rum")
-    with pytest.raises(BadInput, match="is of kind run, a pool was expected"):
+    with pytest.raises(BadInput, match="is of kind run, one of kind pool was expected"):
         workspace.find("my-run", "pool")
     with pytest.raises(UsageError, match="cannot be a name"):
         workspace.alias("../x", artifact)

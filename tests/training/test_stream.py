@@ -182,7 +182,9 @@ def test_refusals(setting, tmp_path):
         GroupStream(groups, batch=4, negatives=6)
     with pytest.raises(UsageError, match="batch=1 for 2 processes"):
         GroupStream(groups, batch=1, world=2)
-    with pytest.raises(UsageError, match="a row of 131 tokens does not fit 128 positions"):
+    with pytest.raises(
+        UsageError, match="a row of 131 tokens, 3 of them special, does not fit 128"
+    ):
         packer(setting, Pairs, limits=Limits(64, 64))
     with pytest.raises(UsageError, match="query_length=0"):
         Limits(0, 5)

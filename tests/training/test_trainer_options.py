@@ -17,6 +17,7 @@ from rankmill.training.losses import LOSSES
 from rankmill.training.packing import Limits, TokenColumns
 from rankmill.training.passes import Passes
 from rankmill.training.settings import Settings, settings_from
+from rankmill.training.start import untrained
 from rankmill.training.stream import Batch, GroupStream
 from rankmill.training.students import parse_student
 from rankmill.training.trainer import train_student
@@ -252,3 +253,12 @@ def test_refusals(setting):
     cross = f'cross_encoder(model="{setting.model.path}")'
     with pytest.raises(UsageError, match="cache is for bi-encoders"):
         train(setting, cross, loss="infonce", cache=2)
+
+
+@pytest.mark.parametrize(("student", "special"), [("bi_encoder", 2), ("cross_encoder", 3)])
+def test_an_untrained_student_has_room_for_its_texts(setting, student, special):
+    """It is made before any training: what training would refuse is refused there already."""
+    said = f"a row of .* tokens, {special} of them special, does not fit 128 positions"
+    with pytest.raises(UsageError, match=said) as refused:
+        untrained(setting.workspace, f'{student}(model="{setting.model.path}")', doc_length=128)
+    assert "lower query_length or doc_length" in str(refused.value)

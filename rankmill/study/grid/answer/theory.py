@@ -65,14 +65,15 @@ class Predicted:
 
 def predicted_of(engine: Engine, panels: Sequence[Panel]) -> Iterator[Predicted]:
     """Yield the orders, panel by panel, for every measure that is a risk and for the first one;
-    nothing where Δ or H were not measured, or a panel has one design."""
+    nothing where Δ or H were not measured, or a panel has one design. Blends stand in none."""
     for panel in panels:
-        made = {cell.number: _statistics(engine, cell) for cell in panel.cells}
+        made = dict(_statistics(engine, panel.cells))
         columns = {measurable(one) for one in made.values()}
-        if len(columns) > 1 or None in columns:
+        if len(columns) != 1 or None in columns:
             continue
-        axes = _design_axes(panel.cells, made)
-        for others, cells in _by_other_axes(panel.cells, axes).items():
+        ordered = [cell for cell in panel.cells if cell.number in made]
+        axes = _design_axes(ordered, made)
+        for others, cells in _by_other_axes(ordered, axes).items():
             designs = {_named(cell, axes): cell for cell in cells}
             if len(designs) > 1:
                 for measure in _measures(engine):
@@ -85,8 +86,12 @@ def predicted_of(engine: Engine, panels: Sequence[Panel]) -> Iterator[Predicted]
                     yield Predicted(panel.title, dict(others), terms)
 
 
-def _statistics(engine: Engine, cell: Cell) -> Artifact:
-    return engine.tracks[cell.variant].results.statistics[cell.sampler]
+def _statistics(engine: Engine, cells: Sequence[Cell]) -> Iterator[tuple[int, Artifact]]:
+    """Yield the statistics of every cell's groups by its number; a blend has none of its own."""
+    for cell in cells:
+        statistics = engine.tracks[cell.variant].results.statistics
+        if cell.sampler in statistics:
+            yield cell.number, statistics[cell.sampler]
 
 
 def _evaluations(panel: Panel, cell: Cell) -> list[Artifact]:
