@@ -91,6 +91,7 @@ def worlds(made: StudyOutcome, count: int, slope: float, noise: float) -> list[P
         table = table.with_columns(
             pl.Series(entropy, h),
             pl.Series("gain", gain),
+            cost_s=2 * pl.col("training_s").max(),  # seconds of a busy machine decide nothing here
             collection=pl.lit(f"other{number}"),
             corpus=pl.lit(f"{number:064x}"),
         )

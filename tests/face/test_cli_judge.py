@@ -311,7 +311,7 @@ def test_compare_names_evaluations_and_seeds(rankmill):
     )
     assert status == 0, err
     assert out.startswith("drawn − e-b: -0.")
-    assert "; equivalent (margin ±0.9, p = 0.001, power 1.00)" in out
+    assert "; equivalent (margin ±0.9, p = 0.003, power 1.00)" in out
     assert "of 3 seeds" in out
     assert "over queries and 3 seeds, p" in out
     found = json.loads(rankmill("compare", "e-r", "e-r2", "e-b", "--pair", "e-b:e-r", "--json")[1])

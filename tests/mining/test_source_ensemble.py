@@ -199,7 +199,7 @@ def test_the_public_hard_negatives_are_a_source(
     ("line", "said"),
     [
         ('{"qid": "q0"}', "neg is no object of lists but None"),
-        ('{"neg": {"bm25": ["d1"]}}', "None names no query: qid"),
+        ('{"neg": {"bm25": ["d1"]}}', "'qid' is missing; there are 'neg'"),
         ('{"qid": "q0", "neg": {"bm25": [1.5]}}', "1.5 names no document"),
         ('{"qid": "q0", "neg": {"bm25": [{"score": 2}]}}', r"\{'score': 2\} names no document"),
         ('{"qid": "q0", "neg": {"bm25": ["ghost"]}}', "unknown documents: 'ghost'"),
