@@ -211,7 +211,7 @@ class Advice:
                 yield f"  {rule.name:<20} {_rule(rule)}"
             rho = self.judgement.correlation
             if rho is not None:
-                said = f"{rho.mean:+.2f} ({words.between(rho, '+')})"
+                said = f"{rho.mean:+.2f} ({words.between(rho, '+', '.2f')})"
                 yield f"  Spearman's ρ of predicted with observed order, over collections: {said}"
         for note in self.notes:
             yield f"note: {note}"
@@ -223,7 +223,7 @@ class Advice:
             return
         blocks = len({one.block for one in evidence.records})
         yield (
-            f"evidence: {len(evidence.records)} designs in {blocks} blocks of "
+            f"evidence: {len(evidence.records)} rows of designs in {blocks} blocks of "
             f"{', '.join(evidence.collections) or 'no other collection'}, from "
             f"{', '.join(evidence.folders)}"
         )
