@@ -52,11 +52,11 @@ def bounds(found: Interval, *, trained: bool = True) -> Mapping[str, Any]:
     return plain
 
 
-def between(found: Interval, sign: str = "") -> str:
+def between(found: Interval, sign: str = "", form: str = ".4f") -> str:
     """Write the ends of an interval, or the reason why it has none."""
     if found.low is None or found.high is None:
         return str(found.reason)
-    return f"{found.low:{sign}.4f} to {found.high:{sign}.4f}"
+    return f"{found.low:{sign}{form}} to {found.high:{sign}{form}}"
 
 
 def against(compared: Comparison, name: str) -> str:

@@ -100,6 +100,17 @@ def test_losses_are_those_of_collections_left_out_by_hand(by: str) -> None:
     assert found.collections == tuple(f"collection {c}" for c in range(5))
 
 
+def test_the_error_is_that_of_gains_and_not_of_differences_alone() -> None:
+    """Designs that differ exactly as predicted, in collections that gain unequally: what is wrong
+    of a predicted gain is the level."""
+    records = world(4, slope=0.0, noise=0.0)
+    levels = [np.mean([one.gain for one in records if one.corpus == f"c{c}"]) for c in range(4)]
+    missed = [own - np.mean(levels[:c] + levels[c + 1 :]) for c, own in enumerate(levels)]
+    found = judge(records, FEATURES)
+    assert found is not None
+    assert found.error == pytest.approx(math.sqrt(np.mean(np.square(missed))))
+
+
 def test_where_statistics_predict_the_advice_beats_always_bm25() -> None:
     found = judge(world(10, slope=0.2), FEATURES)
     assert found is not None

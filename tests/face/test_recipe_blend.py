@@ -21,6 +21,7 @@ from rankmill.report.study_files import write_study
 from rankmill.study.check import check_recipe
 from rankmill.study.gains import SECONDS, charged, spent_on
 from rankmill.study.grid import load_study, run_study
+from rankmill.study.grid.refusals import check_study
 from rankmill.study.outcome import Outcome
 from rankmill.study.plan import plan_of
 from rankmill.study.recipe import Recipe, load
@@ -223,6 +224,19 @@ def test_a_study_trains_on_blends_too(made):
         0.75 * small["random"]["groups_cpu_s"] + 0.25 * small["bm25"]["groups_cpu_s"]
     )
     assert {one.factor for effect in outcome.effects for one in effect.effects} >= {"sampler"}
+
+
+def test_a_claim_about_a_statistic_of_a_blend_is_refused():
+    """Parts may be of other collections, and their groups are seen by shares."""
+    claim = 'claim="c",expect="less",margin=0.1,a={sampler="mixed"},b={sampler="random"}'
+    for of, refused in (("pair_entropy", True), ("loss", False), ("AP", False)):
+        said = [f'study.hypotheses.c={{{claim},of="{of}"}}', "evaluate.measures='nDCG@10 AP'"]
+        study = load_study(Path("b.toml"), said)
+        if not refused:
+            check_study(study)
+            continue
+        with pytest.raises(UsageError, match="the blend 'mixed' has none of its own"):
+            check_study(study)
 
 
 def test_a_study_of_blends_orders_the_designs_that_are_measured(made, tmp_path):

@@ -230,6 +230,8 @@ def test_a_large_set_decides_the_micro_mean_alone():
     by_choice = {v.choice: v for v in judged(one("more"), *sets)}
     assert by_choice[OURS].effect.mean == pytest.approx(0.0, abs=0.02)
     assert by_choice[MICRO].effect.mean > 0.08
+    assert (by_choice[MICRO].cells, by_choice[MICRO].students) == ((1, 1), 6)
+    assert (by_choice[REVERSED].cells, by_choice[REVERSED].students) == ((1, 1), 2)  # one seed
     assert by_choice[OURS].verdict != "holds"
     assert by_choice[MICRO].verdict == "holds"
 
@@ -338,6 +340,7 @@ def test_what_a_study_says_of_its_claims(made):
 def test_statistics_are_compared_query_by_query_and_training_by_seed(made):
     outcome, table, _ = made
     ours = {row["hypothesis"]: row for row in table.filter(pl.col("choice") == "").to_dicts()}
+    assert ours["random-is-nearer"]["over"] == "over queries"  # groups have no training seeds
     track = outcome.engine.tracks[0]
     ranks: dict[str, dict[int, float]] = {}
     for sampler in ("random", "bm25"):

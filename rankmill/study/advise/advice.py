@@ -230,7 +230,8 @@ class Advice:
             return
         blocks = len({one.block for one in evidence.records})
         yield (
-            f"evidence: {len(evidence.records)} designs in {blocks} block{'s' * (blocks != 1)} of "
+            f"evidence: {len(evidence.records)} rows of designs in {blocks} "
+            f"block{'s' * (blocks != 1)} of "
             f"{', '.join(evidence.collections) or 'no other collection'}, from "
             f"{', '.join(evidence.folders)}"
         )
@@ -273,7 +274,7 @@ def _judged(judged: Judgement) -> Iterator[str]:
         yield f"  {rule.name:<20} {_rule(rule)}"
     rho = judged.correlation
     if rho is not None:
-        said = f"{rho.mean:+.2f} ({words.between(rho, '+')})"
+        said = f"{rho.mean:+.2f} ({words.between(rho, '+', '.2f')})"
         yield f"  Spearman's ρ of predicted with observed order, over collections: {said}"
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rankmill.study.advise.predict import fit, squared_error
+from rankmill.study.advise.predict import fit, gain_error
 from rankmill.study.advise.records import Piloted, Record, blocks_of, by_corpus
 from rankmill.training.significance import Interval, holm, paired_t, t_interval
 
@@ -58,7 +58,7 @@ class Judgement:
 
     `rules`: the advice first. `correlation`: Spearman's ρ of predicted with observed worth over the
     designs of a block, blocks of three designs or more; equal predictions count 0. `error`: root
-    mean squared error of predicted differences from a block's mean gain.
+    mean squared error of predicted gains.
     """
 
     collections: tuple[str, ...]
@@ -89,7 +89,7 @@ def judge(records: Sequence[Record], features: Sequence[str], by: str = "rate") 
     errors = []
     for corpus, own in every.items():
         found = fit([one for one in records if one.corpus != corpus], features)
-        errors.append(squared_error(found, own))
+        errors.append(gain_error(found, own))
         told[corpus] = [(block, found.gains(block)) for block in blocks_of(own).values()]
     return _judged(told, features, by, math.sqrt(float(np.mean(errors))))
 

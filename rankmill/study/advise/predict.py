@@ -80,6 +80,15 @@ def squared_error(found: Predictor, own: Sequence[Record]) -> float:
     return float(np.mean(np.concatenate(errors) ** 2))
 
 
+def gain_error(found: Predictor, own: Sequence[Record]) -> float:
+    """Return the mean squared error of a collection's predicted gains, their level included."""
+    errors = [
+        np.array([one.gain for one in block]) - found.gains(block)
+        for block in blocks_of(own).values()
+    ]
+    return float(np.mean(np.concatenate(errors) ** 2))
+
+
 def _fitted(records: Sequence[Record], features: tuple[str, ...], strength: float) -> Predictor:
     rows, gains, counts = [], [], []
     means = []

@@ -12,7 +12,13 @@ from rankmill.mining.errors import UsageError
 from rankmill.study.check import check_recipe
 from rankmill.study.grid.declared import Race, for_choosing
 from rankmill.study.grid.design import Study
-from rankmill.study.grid.hypotheses import OF_TRAINING, Hypothesis, statistic_of
+from rankmill.study.grid.hypotheses import (
+    OF_TRAINING,
+    Contrast,
+    Hypothesis,
+    members,
+    statistic_of,
+)
 from rankmill.study.recipe import Recipe
 from rankmill.training.measures import parse_measures
 from rankmill.training.pair_risk import PairRisk
@@ -63,6 +69,21 @@ def _check_compared(one: Hypothesis, study: Study) -> None:
                 where=f"{study.where}: study.hypotheses.{one.name}",
                 do=f"name one of {', '.join((*study.measures, *OF_TRAINING))}, or a statistic",
             ) from error
+        if blends := _blends_in(contrast, study):
+            raise UsageError(
+                f"of={contrast.of!r} is a statistic of groups, and the blend {blends[0]!r} has "
+                "none of its own",
+                where=f"{study.where}: study.hypotheses.{one.name}",
+                do="name the samplers that it blends, or a measure",
+            )
+
+
+def _blends_in(contrast: Contrast, study: Study) -> list[str]:
+    """Return the samplers of the cells on both sides that are blends."""
+    levels = [{k: [v] for k, v in cell.levels.items()} for cell in study.cells]
+    cells = [study.cells[place] for side in members(contrast, levels) for place in side]
+    blend_of = {c.sampler: study.variants[c.variant].recipe.blend(c.sampler) for c in cells}
+    return [sampler for sampler, blend in blend_of.items() if blend is not None]
 
 
 def documents_of(recipe: Recipe) -> int:

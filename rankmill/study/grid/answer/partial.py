@@ -65,7 +65,7 @@ class Correlated:
         yield (
             f"{self.domain} ({self.kind}), gain {self.way}, each given the others: "
             f"{', '.join(said) or f'no partial correlation: {reason}'} "
-            f"({self.queries} queries, {self.cells} cells)"
+            f"({self.queries} queries, {self.cells} cells){f'; {self.said}' if self.said else ''}"
         )
 
     def frame_rows(self, study: str) -> Iterator[dict[str, Any]]:

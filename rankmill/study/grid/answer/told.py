@@ -57,7 +57,7 @@ def _rates(outcome: StudyOutcome) -> Iterator[str]:
             yield (
                 f"{panel.title}, frontier: {one.cell.name}, {one.unit.said(one.cost)}: "
                 f"{one.rate.mean:+.4g} {outcome.study.measures[0]} per {one.unit.name} over "
-                f"{ROLES[one.role]} ({words.between(one.rate, '+')}), {one.verdict}"
+                f"{ROLES[one.role]} ({words.between(one.rate, '+', '.4g')}), {one.verdict}"
             )
 
 

@@ -49,6 +49,7 @@ class Verdict:
 
     `effect` is a − b; None, with the `reason`, where there is none. `judgement`: after Holm over
     the declared choices of all claims; other choices are not adjusted. `interval`: of level 1 − α.
+    `of_groups`: compared is a statistic of the groups.
     """
 
     hypothesis: Hypothesis
@@ -62,6 +63,7 @@ class Verdict:
     cells: tuple[int, int] = (0, 0)
     students: int = 0
     reason: str | None = None
+    of_groups: bool = False
 
 
 class Claims:
@@ -120,6 +122,7 @@ class Claims:
             "students": sum(self.engine.trained[cell.number] for cell in (*a, *b)),
             "sets": [side.set for side in sides],
             "left_out": sum(side.left_out for side in sides),
+            "of_groups": contrast.of not in (*self.study.measures, *OF_TRAINING, None, ""),
         }
         effect, reason = self._effect(sides, contrast)
         if effect is None:
@@ -152,8 +155,12 @@ class Claims:
         if one.contrast.of in self.study.measures or not one.contrast.of:
             sides = self._sides(one, one.contrast)
             if sides:
-                yield self._micro(one, sides)
-                yield self._reversed(one, sides)
+                a, b = self._cells(one.contrast)
+                cells = (*a, *b)
+                trained = [self.engine.trained[cell.number] for cell in cells]
+                counts = len(a), len(b)
+                yield replace(self._micro(one, sides), cells=counts, students=sum(trained))
+                yield replace(self._reversed(one, sides), cells=counts, students=len(cells))
 
     def _micro(self, one: Hypothesis, sides: Sequence[Sides]) -> Verdict:
         """Judge the mean over all queries of all sets, as the reference aggregates."""
@@ -198,10 +205,15 @@ def said(one: Verdict) -> str:
         return one.reason or "the reference's own test"
     i = one.interval
     return (
-        f"{one.effect.mean:+.4f} ({i.low:+.4f} to {i.high:+.4f} {i.scope}), expected "
+        f"{one.effect.mean:+.4f} ({i.low:+.4f} to {i.high:+.4f} {_scope(one, i)}), expected "
         f"{one.hypothesis.expect.replace('_', ' ')}, margin {one.hypothesis.margin:g}, power "
         f"{one.judgement.power:.2f}"
     )
+
+
+def _scope(one: Verdict, interval: Interval) -> str:
+    """Say what an interval is about; a statistic of groups has no training seeds to lack."""
+    return "over queries" if one.of_groups else interval.scope
 
 
 def _row(study: str, one: Verdict) -> Mapping[str, Any]:
@@ -220,7 +232,7 @@ def _row(study: str, one: Verdict) -> Mapping[str, Any]:
         "low": None if interval is None else interval.low,
         "high": None if interval is None else interval.high,
         "level": None if interval is None else interval.level,
-        "over": None if interval is None else interval.scope,
+        "over": None if interval is None else _scope(one, interval),
         "p_holds": None if tested is None else tested.p_holds,
         "p_fails": None if tested is None else tested.p_fails,
         "power": None if tested is None else tested.power,
