@@ -24,6 +24,11 @@ KINDS = ("in-domain", "development")
 """What may be learned from: queries that no student was trained on, the judging set before the one
 that chose."""
 SIZE = "log2 size"
+_TEXTS = (
+    *("study", "collection", "corpus", "domain", "kind", "at", "measure"),
+    *("design", "family", "sampler"),
+)
+_LEAST = dict(size=1, queries=0, documents=0, gain=-math.inf, cost_s=0, training_s=0)  # never null
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
     """Read the `designs.parquet` of studies; rows in another measure, and of the collection with
     this `corpus`, for which advice is asked, are left out and said.
 
-    Raises BadInput for a folder without the file, or with another file of that name.
+    Raises BadInput for a folder without the file or with another file of that name, for values that
+    no study writes, and for two results of one design.
     """
     records: dict[tuple[str, str], Record] = {}
     read, left_out = [], []
@@ -85,7 +91,13 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
         others = [row for row in of_measure if row["corpus"] != corpus]
         for row in _judging(others):
             made = _record(row)
-            records[made.block, made.design] = made  # a folder named twice counts once
+            if records.setdefault((made.block, made.design), made) != made:
+                raise BadInput(
+                    f"the study {row['study']!r} has two results of “{made.design}” on "
+                    f"{made.collection}",
+                    where=folder / FILE,
+                    do="name the folder of one of them, or give the studies names of their own",
+                )
     return Evidence(list(records.values()), read, left_out)
 
 
@@ -111,7 +123,33 @@ def _read(folder: Path) -> pl.DataFrame:
             where=path,
             do="write it again: `rankmill study RECIPE --to FOLDER`",
         )
+    _check_values(table, path)
     return table
+
+
+def _check_values(table: pl.DataFrame, path: Path) -> None:
+    """Raise BadInput for the first column or value that no study writes."""
+    import polars as pl
+
+    do = "write it again: `rankmill study RECIPE --to FOLDER`"
+    for name, kind in table.schema.items():
+        text = name in _TEXTS
+        if not (kind == pl.String if text else kind.is_numeric() or kind == pl.Null):
+            wanted = "texts" if text else "numbers"
+            raise BadInput(f"the column {name!r} holds {kind}, not {wanted}", where=path, do=do)
+    good = {name: pl.col(name).is_not_null() for name in _TEXTS}
+    good["kind"] &= pl.col("kind").is_in(KINDS)
+    for name, least in _LEAST.items():
+        value = pl.col(name).cast(pl.Float64)
+        good[name] = value.is_finite() & (value >= least)
+    good["cost_s"] &= pl.col("cost_s").cast(pl.Float64) > 0
+    for name, fits in good.items():
+        wrong = table.select((~fits).fill_null(value=True).arg_true())
+        if len(wrong):
+            row = int(wrong.item(0, 0))
+            value = table[row, name]
+            said = "null" if value is None else repr(value)
+            raise BadInput(f"{name!r} is {said}", where=f"{path}, row {row + 1}", do=do)
 
 
 def _judging(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
