@@ -353,6 +353,22 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def sweep(path: Path) -> None:
+    """Remove attempts of a run that ended between publishing and removing them, where we may; of
+    what is published nobody makes attempts any more, another process may only be sweeping too."""
+    if path.is_dir():
+        _step("sweep", path)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Say whether a file is there and holds just these bytes."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
+
+
 def rename_folder(path: Path, target: Path) -> None:
     """Give an unpublished folder another name, where there is nothing or an empty folder."""
     with _explained(target, 0):
@@ -545,6 +561,12 @@ def _explained(path: Path, needed: int) -> Iterator[None]:
         if error.errno not in _DISK_ERRORS:
             raise
         place = next(p for p in [path, *path.parents] if p.exists())
+        if error.errno == errno.EROFS:
+            raise BadInput(
+                f"cannot write: the file system of {place} is read-only",
+                where=path,
+                do="choose another place, or make it writable, then run it again: a stage resumes",
+            ) from error
         free = shutil.disk_usage(place).free
         known = f"{needed:,} bytes needed, " if needed else ""  # of a stream it is not known
         raise RankmillError(

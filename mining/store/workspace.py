@@ -148,8 +148,10 @@ class Workspace:
                 f"{name!r} cannot be a name", do="use letters, digits, '.', '_', '-', '+', '@'"
             )
         entry = {"kind": artifact.kind, "fingerprint": artifact.fingerprint}
-        path = files.make_folder(self.root / "names") / f"{name}.json"
-        files.write_bytes(path, canonical_json(entry), mode=0o644)
+        path, data = self.root / "names" / f"{name}.json", canonical_json(entry)
+        if not files.holds(path, data):  # a finished study is shown where nothing can be written
+            files.make_folder(path.parent)
+            files.write_bytes(path, data, mode=0o644)
 
     def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Any]) -> Artifact:
         self.check_there()
@@ -185,6 +187,7 @@ class Workspace:
         fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
         check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
+            files.sweep(self._attempts(fingerprint))
             return self._found_made(stage.kind, fingerprint)
         with ledger.keeping() as books:
             return self._build(stage, fingerprint, executor or Inline(), books)
@@ -258,6 +261,7 @@ class Workspace:
         frame = _Frame(parameters, inputs)
         check_declared(kind, fingerprint, frame, metadata or {})
         if self.has(kind, fingerprint):
+            files.sweep(self._attempts(fingerprint))
             return self.open(kind, fingerprint)
         folder = self.folder(kind, fingerprint)
         with ledger.keeping() as books, files.lock(folder / "LOCK"):
@@ -278,10 +282,13 @@ class Workspace:
             self._publish(folder, manifest, attempt, books)
         return self.open(kind, fingerprint)
 
+    def _attempts(self, fingerprint: str) -> Path:
+        return self.root / "tmp" / fingerprint
+
     def _fresh_attempts(self, fingerprint: str) -> Path:
         """Remove attempts of dead runs (we hold the lock, so they are dead) and make a folder for
         ours."""
-        place = self.root / "tmp" / fingerprint
+        place = self._attempts(fingerprint)
         for old in place.glob("run-*"):
             files.remove_tree(old)
         return files.make_folder(place / f"run-{os.getpid()}")
