@@ -24,7 +24,9 @@ from .handles import Collection, Qrels, strings_of
 from .ingest import SPLITS, SplitsWriter
 
 REST = "*"
-_FORM = re.compile(r"([^=:,\s]+)=([^=:,\s]+:(?:\d+|\*)(?:,[^=:,\s]+:(?:\d+|\*))*)")
+_FORM = re.compile(
+    r"([^=:,\s]+)=([^=:,\s]+:(?:\d{1,12}|\*)(?:,[^=:,\s]+:(?:\d{1,12}|\*))*)", re.ASCII
+)
 _EXAMPLE = "write all=train:1000,dev:200,test:300, or * for all that are left"
 
 
@@ -42,8 +44,15 @@ class Division:
 
 def divisions_of(texts: Sequence[str]) -> list[Division]:
     """Read divisions; raises UsageError for one that is not understood, and for a split that two
-    of them make."""
+    of them make, or that two divide: both would take the same queries, the first of one order."""
     made = [_parsed(text) for text in texts]
+    divided = [one.split for one in made]
+    for split in divided:
+        if divided.count(split) > 1:
+            raise UsageError(
+                f"divide names the split {split!r} twice: parts of both would be the same queries",
+                do=f"name all its parts in one: {split}=train:1000,dev:200",
+            )
     new = [name for one in made for name in one.parts]
     for name in new:
         if new.count(name) > 1:
@@ -55,6 +64,8 @@ def _parsed(text: str) -> Division:
     found = _FORM.fullmatch(text)
     if found is None:
         raise UsageError(f"divide={text!r} is no division", do=_EXAMPLE)
+    if not text.isprintable():
+        raise UsageError(f"divide={text!r} names a split that cannot be printed", do=_EXAMPLE)
     pairs = [part.rpartition(":") for part in found[2].split(",")]
     if len({name for name, _, _ in pairs}) < len(pairs):
         raise UsageError(f"divide={text!r} names a part twice", do="name each part once")

@@ -75,6 +75,11 @@ def test_a_collection_that_is_not_divided_is_the_one_it_was(workspace, place):
         (["train=a:*,b:2"], r"nothing is left after \*"),
         (["train=a:1,a:2"], "names a part twice"),
         (["train=a:1", "test=a:1"], "makes the split 'a' twice"),
+        (["train=a:1", "train=b:1"], "names the split 'train' twice"),
+        (["train=a:" + "9" * 5000], "is no division"),
+        (["train=a:٣"], "is no division"),
+        (["train=\x1b[31m:3"], "names a split that cannot be printed"),
+        (["train=\u202ea:3"], "names a split that cannot be printed"),
     ],
 )
 def test_divisions_that_are_not_understood(texts, message):
