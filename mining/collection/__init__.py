@@ -15,7 +15,15 @@ from . import ingest
 from .base import Reader, check_spec, open_reader, reader_kind
 from .divisions import divide as divided
 from .divisions import divisions_of
-from .handles import EVERY_QUERY, EXCLUDED, Collection, Corpus, Qrels, Queries
+from .handles import (
+    EVERY_QUERY,
+    EXCLUDED,
+    Collection,
+    Corpus,
+    Qrels,
+    Queries,
+    shared_queries,
+)
 from .policies import Policies, policies_of
 from .readers.tables import TableReader, Tables
 from .survey import Survey, look_through
@@ -29,6 +37,7 @@ __all__ = [
     "Tables",
     "check_reading",
     "collect",
+    "shared_queries",
 ]
 
 

@@ -353,3 +353,11 @@ def strings_of(rows: TextTable, column: str, ordinals: np.ndarray) -> tuple[np.n
             pieces.append(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]])
         lengths.append(np.diff(bounds))
     return np.concatenate(pieces), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+
+
+def shared_queries(one: Collection, split: str, other: Collection, name: str) -> int:
+    """Return how many judged queries of a split are judged in another one too, of the same
+    collection or of one with the same queries; of copies of them elsewhere nothing is known."""
+    if one.queries.artifact.fingerprint != other.queries.artifact.fingerprint:
+        return 0
+    return len(np.intersect1d(one.qrels(split).queries, other.qrels(name).queries))

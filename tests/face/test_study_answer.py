@@ -49,6 +49,13 @@ class Given(Panel):
     def kind(self) -> str:  # type: ignore[override]
         return self.said
 
+    @property
+    def trained(self) -> int:  # type: ignore[override]
+        return 0
+
+    def shares(self, other: Panel) -> bool:
+        return False
+
     def values(self, cell: Cell, measure: str) -> np.ndarray:
         return self.table[cell.number]
 

@@ -18,6 +18,7 @@ import rankmill as rm
 from rankmill.mining.errors import UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.store import files
+from rankmill.study.grid.claims import values as claimed
 from rankmill.study.grid.claims.verdicts import MICRO, OURS, REVERSED, Claims
 from rankmill.study.grid.design import Cell, study_of
 from rankmill.study.grid.hypotheses import declared_hash, hypotheses_of
@@ -367,3 +368,28 @@ def test_statistics_are_compared_query_by_query_and_training_by_seed(made):
     )
     assert ours["loss-is-higher"]["over"] == "over 2 seeds"
     assert ours["sure"]["effect"] is not None
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_where_too_few_queries_have_a_value_nothing_is_decided_by_any_choice(known):
+    a, b = values(1, 0.1, 0.0, queries=5)
+    a[:, known:] = np.nan
+    made = judged(one("more"), {"a": a, "b": b})
+    assert {v.choice: v.verdict for v in made} == {
+        "": "undecided",
+        "micro mean": "undecided",
+        "reversed test": "undecided",
+    }
+    assert made[0].reason == f"set0: {known} queries have a value on both sides"
+    assert made[1].reason == f"all sets: {known} queries have a value on both sides"
+
+
+def test_a_figure_that_not_every_student_has_decides_nothing(monkeypatch):
+    """Such as one that the loss has no floor for."""
+    figures = {0: 0.1, 1: float("nan")}
+    monkeypatch.setattr(claimed, "_last", lambda engine, cell, place, what: figures[cell.number])
+    a, b = values(1, 0.1, 0.0, queries=5)
+    made = judged(one("more", 'of = "excess"'), {"a": a, "b": b})
+    assert [(v.verdict, v.reason) for v in made] == [
+        ("undecided", "not every student has a figure of excess")
+    ]

@@ -185,8 +185,9 @@ def test_a_file_size_limit_is_reported_like_a_full_disk(tmp_path):
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
     try:
-        with pytest.raises(RankmillError, match="cannot write: File too large"):
+        with pytest.raises(RankmillError, match="cannot write: File too large") as refused:
             files.write_bytes(tmp_path / "big", b"x" * 100_000)
+        assert "ulimit -f" in str(refused.value.do)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert not (tmp_path / "big").exists()

@@ -73,11 +73,13 @@ def check_pilots(asked: Asked, collection: Collection, pool: Artifact) -> None:
             f"pilots judged on the split {asked.split!r} would choose by queries that judge",
             do=f"name a split for choosing ({', '.join(sorted(FOR_CHOOSING))}): --dev dev",
         )
-    judged = collection.qrels_artifact(asked.split)
-    if judged.fingerprint == pool.inputs.get("qrels"):
+    judged = collection.qrels(asked.split).queries
+    own = np.concatenate([table["query"].to_numpy() for table in pool.tables()])
+    shared = len(np.intersect1d(judged, own))
+    if shared:
         raise UsageError(
-            f"the pool is of the split {asked.split!r}: pilots would be judged on the queries that "
-            "they are trained on",
+            f"{shared:,} of the {len(judged):,} queries of the split {asked.split!r} are queries "
+            "of the pool: pilots would be judged on the queries that they are trained on",
             do="name other development queries: --dev SPLIT",
         )
 

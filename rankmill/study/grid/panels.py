@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
+from rankmill.mining.collection import Collection, shared_queries
 from rankmill.mining.store import Artifact
 from rankmill.study.grid.declared import for_choosing
 from rankmill.study.grid.design import Cell
@@ -29,18 +30,33 @@ class Panel:
 
     @cached_property
     def kind(self) -> str:
-        """Training queries (of a cell, be the split called as it may), development, in-domain or
+        """Training queries (some are, be the split called as it may), development, in-domain or
         out-of-domain."""
-        tracks = [self.engine.tracks[number] for number in {c.variant for c in self.cells}]
-        held, split = tracks[0].judged_on(self.domain)
-        trained = [track.trained_on for track in tracks]
-        judged = held.qrels_artifact(split).fingerprint
-        if judged in {there.qrels_artifact(name).fingerprint for there, name in trained}:
+        held, split = self.judged_by
+        if self.trained:
             return "training queries"
         if for_choosing(split):
             return "development"
-        inside = {there.artifact.fingerprint for there, _ in trained} == {held.artifact.fingerprint}
-        return "in-domain" if inside else "out-of-domain"
+        there = {on.artifact.fingerprint for on, _ in self._trained_on}
+        return "in-domain" if there == {held.artifact.fingerprint} else "out-of-domain"
+
+    @property
+    def judged_by(self) -> tuple[Collection, str]:
+        """The collection and the split whose queries judge."""
+        return self.engine.tracks[self.cells[0].variant].judged_on(self.domain)
+
+    @property
+    def _trained_on(self) -> list[tuple[Collection, str]]:
+        return [self.engine.tracks[n].trained_on for n in {c.variant for c in self.cells}]
+
+    @cached_property
+    def trained(self) -> int:
+        """How many of its queries students of its cells are trained on: splits may overlap."""
+        return max(shared_queries(*self.judged_by, *one) for one in self._trained_on)
+
+    def shares(self, other: Panel) -> bool:
+        """Say whether a query is judged here and there."""
+        return shared_queries(*self.judged_by, *other.judged_by) > 0
 
     @property
     def title(self) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rankmill.mining import names
+from rankmill.mining.collection import shared_queries
 from rankmill.mining.errors import UsageError
 from rankmill.study.check import check_recipe
 from rankmill.study.grid.declared import Race, for_choosing
@@ -120,15 +119,13 @@ def check_race_queries(race: Race | None, tracks: Sequence[Track]) -> None:
     ]
     for track in tracks:
         held, split = track.judged_on(race.domain)
-        mine = held.qrels(split).queries
+        count = len(held.qrels(split).queries)
         others = [("on which students are trained", track.trained_on), *tests]
         for what, (other, name) in others:
-            if other.queries.artifact.fingerprint != held.queries.artifact.fingerprint:
-                continue
-            shared = len(np.intersect1d(mine, other.qrels(name).queries))
+            shared = shared_queries(held, split, other, name)
             if shared:
                 raise UsageError(
-                    f"a race on the split {split!r}: {shared:,} of its {len(mine):,} queries are "
+                    f"a race on the split {split!r}: {shared:,} of its {count:,} queries are "
                     f"in the split {name!r}, {what}",
                     where=f"{track.recipe.where}: study.race",
                     do="race on queries of their own; nothing was mined or trained",

@@ -115,10 +115,11 @@ class Answer:
 
     @cached_property
     def chooser(self) -> Panel:
-        """The panel that names the best: one for development with the same cells, else the judge
-        itself."""
-        same = (p for p in self.panels if p.kind == DEVELOPMENT and p.cells == self.judge.cells)
-        return next(same, self.judge)
+        """The panel that names the best: one for development with the same cells, none of whose
+        queries judge, else the judge itself."""
+        judge, ours = self.judge, (p for p in self.panels if p.kind == DEVELOPMENT)
+        same = (p for p in ours if p.cells == judge.cells and not p.shares(judge))
+        return next(same, judge)
 
     @property
     def best(self) -> Cell:

@@ -84,6 +84,12 @@ def notes_of(outcome: StudyOutcome) -> Iterator[str]:
             f"{count} were stopped early on a development split; their rows rest on fewer "
             "seeds, and intervals on that split do not know that it chose."
         )
+    for panel in (one for one in outcome.panels if one.trained):
+        held, split = panel.judged_by
+        yield (
+            f"{panel.trained:,} of the {len(held.qrels(split).queries):,} queries of {panel.title} "
+            "are queries that students are trained on: it judges nothing."
+        )
     for one in outcome.effects:
         if one.reason is not None:
             yield f"No effects of factors on {one.domain}: {one.reason}."

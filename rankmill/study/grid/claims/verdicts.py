@@ -142,9 +142,12 @@ class Claims:
             (side,) = sides
             if len(side.a) < 2:
                 return None, ONE_SEED
-            return over_seeds((side.a - side.b)[:, 0]), None
+            differences = (side.a - side.b)[:, 0]
+            if not np.isfinite(differences).all():
+                return None, f"not every student has a figure of {contrast.of}"
+            return over_seeds(differences), None
         if short := next((side for side in sides if side.a.shape[1] < 2), None):
-            return None, f"{short.set}: {short.a.shape[1]} queries have a value on both sides"
+            return None, _few(short.set, short.a.shape[1])
         seeds = min(len(side.a) for side in sides)
         return over_sets([(side.a - side.b)[:seeds] for side in sides]), None
 
@@ -154,6 +157,7 @@ class Claims:
             yield self._verdict(one, choice, contrast)
         if one.contrast.of in self.study.measures or not one.contrast.of:
             sides = self._sides(one, one.contrast)
+<<<<<<< HEAD
             if sides:
                 a, b = self._cells(one.contrast)
                 cells = (*a, *b)
@@ -161,6 +165,17 @@ class Claims:
                 counts = len(a), len(b)
                 yield replace(self._micro(one, sides), cells=counts, students=sum(trained))
                 yield replace(self._reversed(one, sides), cells=counts, students=len(cells))
+=======
+            pooled = sum(side.a.shape[1] for side in sides)
+            if sides and pooled < 2:  # no spread, so no test of either kind
+                sets = [side.set for side in sides]
+                for choice in (MICRO, REVERSED):
+                    reason = _few("all sets", pooled)
+                    yield Verdict(one, choice, "undecided", sets=sets, reason=reason)
+            elif sides:
+                yield self._micro(one, sides)
+                yield self._reversed(one, sides)
+>>>>>>> eyes2
 
     def _micro(self, one: Hypothesis, sides: Sequence[Sides]) -> Verdict:
         """Judge the mean over all queries of all sets, as the reference aggregates."""
@@ -197,6 +212,10 @@ class Claims:
         for one in self.verdicts:
             if one.choice == OURS:
                 yield f"claim {one.hypothesis.name}: {one.verdict}; {said(one)}"
+
+
+def _few(where: str, count: int) -> str:
+    return f"{where}: {count} queries have a value on both sides"
 
 
 def said(one: Verdict) -> str:
