@@ -567,12 +567,9 @@ def _explained(path: Path, needed: int) -> Iterator[None]:
                 where=path,
                 do="choose another place, or make it writable, then run it again: a stage resumes",
             ) from error
-<<<<<<< HEAD
-=======
         do = "free some space or choose another place"
         if error.errno == errno.EFBIG:
             do = "raise the limit on the size of files (ulimit -f), or choose another place"
->>>>>>> eyes2
         free = shutil.disk_usage(place).free
         known = f"{needed:,} bytes needed, " if needed else ""  # of a stream it is not known
         raise RankmillError(

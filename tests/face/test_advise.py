@@ -216,7 +216,8 @@ def test_where_entropy_predicts_the_design_with_most_of_it_comes_first(pool, mad
     h = [one.candidate.statistics[entropy] for one in found.designs]
     assert h == sorted(h, reverse=True)
     assert found.designs[0].predicted > found.designs[-1].predicted
-    assert all(one.reach < 0.02 for one in found.designs)
+    spread = 0.3 * (0.6 - 0.2)  # of gains, by the slope; levels of blocks differ too
+    assert all(one.reach < spread / 3 for one in found.designs)
 
 
 def test_where_it_does_not_the_output_says_that_always_bm25_is_not_beaten(

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Evidence that `rankmill advise` is handed: what is no row of a study is refused by its place."""
-=======
 """Evidence handed to `rankmill advise`: what no study writes is refused with its place."""
->>>>>>> eyes2
 
 from __future__ import annotations
 
@@ -94,13 +90,8 @@ def test_one_design_with_two_results_is_refused_and_a_copy_counts_once(tmp_path:
     copy = folder_of(tmp_path, "copy", {}, {})
     other = folder_of(tmp_path, "other", {}, {"gain": 0.3})
     assert len(read_evidence([first, copy], "nDCG@10", "mine").records) == 2
-<<<<<<< HEAD
     apart = read_evidence([first, other], "nDCG@10", "mine").records  # two studies of one name
     assert len({(one.block, one.design) for one in apart}) == 3
-=======
-    with pytest.raises(BadInput, match="the study 's' has two results of “design 1” on other"):
-        read_evidence([first, other], "nDCG@10", "mine")
->>>>>>> eyes2
     twice = folder_of(tmp_path, "twice", {"design": "d"}, {"design": "d", "cost_s": 9.0})
     with pytest.raises(BadInput, match="two results of “d”"):
         read_evidence([twice], "nDCG@10", "mine")

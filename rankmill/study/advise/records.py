@@ -24,10 +24,7 @@ KINDS = ("in-domain", "development")
 """What may be learned from: queries that no student was trained on, the judging set before the one
 that chose."""
 SIZE = "log2 size"
-<<<<<<< HEAD
 _DOCUMENTS = "train.documents "
-=======
->>>>>>> eyes2
 _TEXTS = (
     *("study", "collection", "corpus", "domain", "kind", "at", "measure"),
     *("design", "family", "sampler"),
@@ -84,11 +81,7 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
     this `corpus`, for which advice is asked, are left out and said.
 
     Raises BadInput for a folder without the file or with another file of that name, for values that
-<<<<<<< HEAD
     no study writes, and for two results of one design in a folder.
-=======
-    no study writes, and for two results of one design.
->>>>>>> eyes2
     """
     records: list[Record] = []
     known: set[str] = set()
@@ -111,29 +104,18 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
         piloted += _piloted(others, str(folder))
         own_results: dict[tuple[str, str], Record] = {}
         for row in _judging(others):
-<<<<<<< HEAD
             made = _record(row, str(folder))
             if own_results.setdefault((made.block, made.design), made) != made:
-=======
-            made = _record(row)
-            if records.setdefault((made.block, made.design), made) != made:
->>>>>>> eyes2
                 raise BadInput(
                     f"the study {row['study']!r} has two results of “{made.design}” on "
                     f"{made.collection}",
                     where=folder / FILE,
-<<<<<<< HEAD
                     do="write it again: `rankmill study RECIPE --to FOLDER`",
                 )
             if (said := repr(row)) not in known:  # the same row twice, of a copied folder, is one
                 known.add(said)
                 records.append(made)
     return Evidence(records, read, left_out, piloted)
-=======
-                    do="name the folder of one of them, or give the studies names of their own",
-                )
-    return Evidence(list(records.values()), read, left_out)
->>>>>>> eyes2
 
 
 def _read(folder: Path) -> pl.DataFrame:

@@ -157,15 +157,6 @@ class Claims:
             yield self._verdict(one, choice, contrast)
         if one.contrast.of in self.study.measures or not one.contrast.of:
             sides = self._sides(one, one.contrast)
-<<<<<<< HEAD
-            if sides:
-                a, b = self._cells(one.contrast)
-                cells = (*a, *b)
-                trained = [self.engine.trained[cell.number] for cell in cells]
-                counts = len(a), len(b)
-                yield replace(self._micro(one, sides), cells=counts, students=sum(trained))
-                yield replace(self._reversed(one, sides), cells=counts, students=len(cells))
-=======
             pooled = sum(side.a.shape[1] for side in sides)
             if sides and pooled < 2:  # no spread, so no test of either kind
                 sets = [side.set for side in sides]
@@ -173,9 +164,12 @@ class Claims:
                     reason = _few("all sets", pooled)
                     yield Verdict(one, choice, "undecided", sets=sets, reason=reason)
             elif sides:
-                yield self._micro(one, sides)
-                yield self._reversed(one, sides)
->>>>>>> eyes2
+                a, b = self._cells(one.contrast)
+                cells = (*a, *b)
+                trained = [self.engine.trained[cell.number] for cell in cells]
+                counts = len(a), len(b)
+                yield replace(self._micro(one, sides), cells=counts, students=sum(trained))
+                yield replace(self._reversed(one, sides), cells=counts, students=len(cells))
 
     def _micro(self, one: Hypothesis, sides: Sequence[Sides]) -> Verdict:
         """Judge the mean over all queries of all sets, as the reference aggregates."""
