@@ -17,7 +17,7 @@ from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.figures import numbers
 from rankmill.report.gather import report_of
-from rankmill.report.study_files import write_study
+from rankmill.report.study.files import write_study
 from rankmill.study.check import check_recipe
 from rankmill.study.gains import SECONDS, charged, spent_on
 from rankmill.study.grid import load_study, run_study
