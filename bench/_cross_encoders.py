@@ -184,18 +184,18 @@ def compare(
     starts = [checkpoint(folder, seed) for seed in range(seeds)]
     assert len({resolve(start).fingerprint for start in starts}) == seeds
     chosen = fastest_pairs(world, starts[0], 3) if pairs is None else pairs
-    found: dict[str, list[Curve]] = {"ours": [], "theirs": []}
+    by_side: dict[str, list[Curve]] = {"ours": [], "theirs": []}
     for seed, start in enumerate(starts):
         jobs = [
             ("ours", lambda s=start, n=seed: train_ours(world, s, steps, n)),
             ("theirs", lambda s=start, n=seed: train_theirs(world, s, steps, n, chosen)),
         ]
         for name, job in jobs[:: 1 - 2 * (seed % 2)]:  # the second goes first next time
-            found[name].append(job())
-    curves = {name: np.array([curve for curve, _ in runs]) for name, runs in found.items()}
+            by_side[name].append(job())
+    curves = {name: np.array([curve for curve, _ in runs]) for name, runs in by_side.items()}
     step = {
         name: float(np.median([s for _, seconds in runs for s in seconds[WARM:]]))
-        for name, runs in found.items()
+        for name, runs in by_side.items()
     }
     return {"step_s": step, "pairs": chosen, "curves": curves}
 

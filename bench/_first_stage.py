@@ -51,14 +51,14 @@ def first_stage(data: Path, folder: Path | None) -> str:
 
 def scores_of(data: Path, run: str) -> list[np.ndarray]:
     """Return each query's scores, best first, at most DEPTH."""
-    found: dict[str, list[float]] = defaultdict(list)
+    by_query: dict[str, list[float]] = defaultdict(list)
     for split in SPLITS:
         path = data / "trec/runs/rank_llm/retrieve" / run / f"trec_results_{split}.txt.gz"
         with gzip.open(path, "rt") as stream:
             for line in stream:
                 query, _, _, _, score, _ = line.split()
-                found[query].append(float(score))
-    return [np.sort(np.array(s))[::-1][:DEPTH] for _, s in sorted(found.items())]
+                by_query[query].append(float(score))
+    return [np.sort(np.array(s))[::-1][:DEPTH] for _, s in sorted(by_query.items())]
 
 
 def relative(scores: list[np.ndarray]) -> np.ndarray:

@@ -16,12 +16,12 @@ from rankmill.mining.processors import processors
 
 def best_of(times: int, work: Callable[[], Any]) -> float:
     """Return the shortest wall time of several runs, in seconds."""
-    found = []
+    seconds = []
     for _ in range(times):
         began = time.perf_counter()
         work()
-        found.append(time.perf_counter() - began)
-    return min(found)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def figure(
@@ -59,5 +59,5 @@ def commit() -> str:
     """Return the checked-out commit, short."""
     place = Path(__file__).parent
     command = ["git", "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
-    return found.stdout.strip()
+    process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
+    return process.stdout.strip()

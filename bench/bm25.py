@@ -137,14 +137,14 @@ def main() -> None:
     start = time.perf_counter()
     index = Index(texts)
     built = time.perf_counter() - start
-    found = analyse(pa.array(asked, pa.large_string()))
-    batch = Batch.of(found)
+    analysed = analyse(pa.array(asked, pa.large_string()))
+    batch = Batch.of(analysed)
     searcher = Searcher(cast(Any, index), batch, K1, B)
     postings = float(searcher.postings_per_query().mean())
     print(f"{len(texts):,} documents, {len(asked):,} queries, {postings:,.0f} postings a query")
     print(f"first call (compiling or loading the cache) {compiled:.1f} s, index {built:.1f} s")
 
-    terms = found.rows()
+    terms = analysed.rows()
     figures: dict[str, Any] = {}
     add(figures, "first_call", {"ours": compiled}, 15, "s")
     seconds, bm25s = bm25s_engine(index, terms)

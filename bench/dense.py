@@ -74,16 +74,16 @@ def search(workspace: Workspace, queries: int, turns: int, figures: dict[str, An
     vectors = ours.queries.rows(everyone)
     block = Shard(0, 0, queries)
 
-    found = ours(block).table  # warm-up
+    table = ours(block).table  # warm-up
     _, theirs = index.search(vectors, DEPTH)
-    mine = found["doc"].combine_chunks().flatten().to_numpy().reshape(queries, DEPTH)
+    mine = table["doc"].combine_chunks().flatten().to_numpy().reshape(queries, DEPTH)
     same = np.mean([len(np.intersect1d(a, b)) == DEPTH for a, b in zip(mine, theirs, strict=True)])
     assert same > 0.99, same  # FAISS rounds: near-equal scores at the cut may change places
     seconds: dict[str, list[float]] = {"ours": [], "faiss": []}
     for _ in range(turns):
         seconds["faiss"].append(best_of(1, partial(index.search, vectors, DEPTH)))
         seconds["ours"].append(best_of(1, partial(ours, block)))
-    rate = {name: queries / min(found) for name, found in seconds.items()}
+    rate = {name: queries / min(times) for name, times in seconds.items()}
     ratio = rate["ours"] / rate["faiss"]
     print(f"search of {DOCS:,} x {WIDTH}, k={DEPTH}: same sets for {same:.2%} of queries")
     print(f"  FAISS IndexFlatIP {rate['faiss']:8.0f} queries/s")

@@ -63,9 +63,9 @@ split = "{test}"
 
 def splits_of(folder: Path) -> tuple[str, str]:
     """Return the splits to train and to judge on: the only one, where there is one."""
-    found = sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))
-    train = "train" if "train" in found else found[0]
-    return train, "test" if "test" in found else found[-1]
+    splits = sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))
+    train = "train" if "train" in splits else splits[0]
+    return train, "test" if "test" in splits else splits[-1]
 
 
 def ran(recipe: Path, place: Path) -> list[dict[str, float]]:

@@ -77,7 +77,7 @@ class Draws:
 
 def make(workspace: Workspace, groups: int, docs: int):
     """Write a collection and groups; returns the groups and the collection."""
-    found = {}
+    artifacts = {}
     for kind, n, words, schema in (
         ("corpus", docs, WORDS, CORPUS),
         ("queries", groups, 8, QUERIES),
@@ -91,12 +91,12 @@ def make(workspace: Workspace, groups: int, docs: int):
             worker=Texts,
             options={"words": words},
         )
-        found[kind] = workspace.build(stage)
-    whole = workspace.build_folder("collection", {"bench": groups}, found, lambda *_: None)
+        artifacts[kind] = workspace.build(stage)
+    whole = workspace.build_folder("collection", {"bench": groups}, artifacts, lambda *_: None)
     stage = Stage(
         kind="groups",
         parameters={"size": SIZE, "bench": groups, "docs": docs},
-        inputs=found,
+        inputs=artifacts,
         schema=groups_schema(SIZE),
         shards=lambda: split_by_work(np.ones(groups), 500_000),
         worker=Draws,
@@ -158,9 +158,9 @@ def check(setting, folder: Path) -> None:
                 by_id = form == "trove"
                 query = (queries.query_id if by_id else queries.text)(int(group.query[0]))
                 docs = (texts.doc_ids if by_id else texts.texts)(group.doc[0])
-                found = read(json.loads(line))
-                assert found[:2] == (query, docs)
-                scores = np.array(found[2], np.float32)
+                row = read(json.loads(line))
+                assert row[:2] == (query, docs)
+                scores = np.array(row[2], np.float32)
                 assert (scores == group.score[0][: len(scores)]).all()
 
 

@@ -119,11 +119,11 @@ def claims_table(studies: Sequence[Study]) -> Iterator[str]:
     """Yield a row per claim and study, those of the paper first, then the studies' own."""
     yield "| claim | who says so | here | effect | expected of a − b | power | rests on | command |"
     yield "|---|---|---|--:|---|--:|---|---|"
-    found: dict[str, list[tuple[Study, dict[str, Any]]]] = {name: [] for name in CLAIMS}
+    by_claim: dict[str, list[tuple[Study, dict[str, Any]]]] = {name: [] for name in CLAIMS}
     for study in studies:
         for row in study.claims.filter(pl.col("choice") == DECLARED).to_dicts():
-            found.setdefault(row["hypothesis"], []).append((study, row))
-    for name, rows in found.items():
+            by_claim.setdefault(row["hypothesis"], []).append((study, row))
+    for name, rows in by_claim.items():
         if not rows:
             said, source = CLAIMS[name]
             yield f"| {said} | {source} | {NOT_TRIED} | – | – | – | – | – |"

@@ -206,11 +206,11 @@ def teacher(place: Path, encoder: Path, sizes: Sizes, figures: dict[str, Any]) -
         peer.predict, activation_fn=torch.nn.Identity(), batch_size=256, show_progress_bar=False
     )
     expected = np.asarray(plain(texts), dtype=np.float32).ravel()
-    found = {name: one.score(query, doc).scores for name, one in scorers.items()}
-    worst = {name: float(np.abs(scores - expected).max()) for name, scores in found.items()}
+    logits = {name: one.score(query, doc).scores for name, one in scorers.items()}
+    worst = {name: float(np.abs(scores - expected).max()) for name, scores in logits.items()}
     again = scorers["float32"].score(query[::-1].copy(), doc[::-1].copy()).scores[::-1]
     print(f"{len(texts):,} pairs; logits differ from the peer's by {worst}")
-    print(f"the other way round {int((again != found['float32']).sum())} float32 scores differ")
+    print(f"the other way round {int((again != logits['float32']).sum())} float32 scores differ")
     assert worst["float32"] < 1e-4, worst
     assert worst["bfloat16"] < 0.3, worst
     assert worst["float16"] < 0.1, worst
@@ -273,14 +273,14 @@ def search(place: Path, sizes: Sizes, rates: dict[str, float], figures: dict[str
     asked = Vectors(build(workspace, "vectors", schema, sizes.asked, DrawnVectors, seed=2))
     queries = asked.rows(np.arange(sizes.asked))
     some = 64
-    _, found = nearest_torch(queries[:some], stored, DEPTH, device)
+    _, nearest = nearest_torch(queries[:some], stored, DEPTH, device)
     exact = np.empty((some, docs), dtype=np.float64)
     for part, low, high in stored.blocks(1 << 16):
         rows = stored.part(part)[low:high].astype(np.float64)
         exact[:, low:high] = queries[:some].astype(np.float64) @ rows.T
     least = np.partition(exact, -DEPTH, axis=1)[:, -DEPTH]
     bound = 1e-5
-    assert (np.take_along_axis(exact, found, 1) >= least[:, None] - bound).all()
+    assert (np.take_along_axis(exact, nearest, 1) >= least[:, None] - bound).all()
     took = seconds(partial(nearest_torch, queries, stored, DEPTH, device), min(sizes.times, 2))
     share = 2 * len(queries) * docs * WIDTH / took / rates["bf16"]
     of_own = 2 * len(queries) * docs * WIDTH / took / rates["fp32"]

@@ -63,10 +63,10 @@ def reference_diameters(vectors, docs):
     """get_supremum.py: look up each document, divide by the norms (of columns), pdist, quantile."""
     out = np.empty(len(docs))
     for row, group in enumerate(docs):
-        found = np.array([vectors[doc] for doc in group]).astype("float32")
-        norms = np.linalg.norm(found, axis=0, keepdims=True)
-        found = found / np.clip(norms, a_min=1e-9, a_max=None)
-        out[row] = float(np.quantile(pdist(found, metric="euclidean"), 0.99))
+        points = np.array([vectors[doc] for doc in group]).astype("float32")
+        norms = np.linalg.norm(points, axis=0, keepdims=True)
+        points = points / np.clip(norms, a_min=1e-9, a_max=None)
+        out[row] = float(np.quantile(pdist(points, metric="euclidean"), 0.99))
     return out
 
 
@@ -97,8 +97,8 @@ def loop_diameters(vectors, docs):
     """Diameter and two quantiles of unit rows."""
     out = np.empty((len(docs), 3))
     for row, group in enumerate(docs):
-        found = vectors[group].astype(np.float64)
-        distances = pdist(found / np.linalg.norm(found, axis=1, keepdims=True))
+        points = vectors[group].astype(np.float64)
+        distances = pdist(points / np.linalg.norm(points, axis=1, keepdims=True))
         out[row] = np.quantile(distances, [1.0, 0.99, 0.95])
     return out
 

@@ -98,7 +98,7 @@ Columns = dict[str, np.ndarray]
 
 def measure(subject: Subject, data: Path, workspace: Workspace, most: int | None) -> Made:
     """Return the statistics of every sampler and draw, made or found."""
-    found: Made = {name: {draw: [] for draw in DRAWS} for name in SAMPLERS}
+    statistics: Made = {name: {draw: [] for draw in DRAWS} for name in SAMPLERS}
     for split in subject.splits:
         queries = most or subject.queries
         place = workspace.root / "sampled" / f"{subject.name}-{split}-{queries or 'all'}"
@@ -106,9 +106,9 @@ def measure(subject: Subject, data: Path, workspace: Workspace, most: int | None
         collection = rm.collect(f"beir:{folder}", workspace=workspace)
         for draw in DRAWS:
             for name, artifact in of_split(collection, split, draw).items():
-                found[name][draw].append(artifact)
+                statistics[name][draw].append(artifact)
                 say(f"{subject.name} {split}, draw {draw}: {name}, {artifact.rows:,} groups")
-    return found
+    return statistics
 
 
 def of_split(collection: Collection, split: str, draw: int) -> dict[str, Artifact]:
@@ -119,11 +119,11 @@ def of_split(collection: Collection, split: str, draw: int) -> dict[str, Artifac
     ]
     pool = rm.pool(runs)
     scores = rm.score(ENCODER, pool)
-    found = {}
+    measured = {}
     for name, (_, strategy) in SAMPLERS.items():
         groups = rm.select(strategy, pool, scores, size=SIZE, seed=draw)
-        found[name] = rm.stats(groups, statistics=list(COLUMNS.values()), encoder=ENCODER)
-    return found
+        measured[name] = rm.stats(groups, statistics=list(COLUMNS.values()), encoder=ENCODER)
+    return measured
 
 
 def table_of(draws: dict[int, list[Artifact]]) -> Columns:
@@ -146,13 +146,13 @@ def one_draw(artifacts: list[Artifact]) -> Columns:
     return {"query": np.concatenate(query), **columns}
 
 
-def draw_rows(found: Made) -> list[str]:
+def draw_rows(statistics: Made) -> list[str]:
     """Return by how much the mean of a column differs between the draws, at most."""
     shown = [f"H{part}{mark}" for mark in TEMPERATURES for part in ("", " pos–neg")]
     shown += ["Δ", "radius"]
     lines = ["| draws apart, at most | " + " | ".join(shown) + " |"]
     lines.append("|---|" + "--:|" * len(shown))
-    for name, draws in found.items():
+    for name, draws in statistics.items():
         tables = [one_draw(artifacts) for artifacts in draws.values()]
         means = {c: [float(np.nanmean(t[c])) for t in tables] for c in shown}
         cells = [f"{max(means[c]) - min(means[c]):.4f}" for c in shown]
@@ -223,21 +223,23 @@ def correlation_rows(tables: dict[str, Columns]) -> list[str]:
     whole = {key: np.concatenate([t[key] for t in tables.values()]) for key in ("query", *names)}
     for name, table in [*tables.items(), ("all five", whole)]:
         columns = {column: table[column] for column in names}
-        found = correlation(columns, table["query"], seed=SEED, resamples=RESAMPLES)
+        correlations = correlation(columns, table["query"], seed=SEED, resamples=RESAMPLES)
         cells = []
         for a, b in shown:
             i, j = names.index(a), names.index(b)
-            value, low, high = (found[f"spearman{end}"][i][j] for end in ("", "_low", "_high"))
+            value, low, high = (
+                correlations[f"spearman{end}"][i][j] for end in ("", "_low", "_high")
+            )
             cells.append(f"{value:+.2f} [{low:+.2f}, {high:+.2f}]")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 
 
-def section(found: Made) -> str:
+def section(statistics: Made) -> str:
     """Return the Markdown of one collection."""
-    tables = {name: table_of(draws) for name, draws in found.items()}
+    tables = {name: table_of(draws) for name, draws in statistics.items()}
     parts = [sampler_rows(tables), difference_rows(tables)]
-    parts += [draw_rows(found), correlation_rows(tables)]
+    parts += [draw_rows(statistics), correlation_rows(tables)]
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
@@ -267,9 +269,9 @@ def main() -> None:
     bodies: dict[str, str] = {}
     for subject in SUBJECTS:
         if given.only in (None, subject.name) and (not given.quick or subject.name == QUICK):
-            found = measure(subject, given.data, workspace, 50 if given.quick else None)
-            bodies[subject.name] = section(found)
-            groups = {n: sum(a.rows for a in made[DRAWS[0]]) for n, made in found.items()}
+            statistics = measure(subject, given.data, workspace, 50 if given.quick else None)
+            bodies[subject.name] = section(statistics)
+            groups = {n: sum(a.rows for a in made[DRAWS[0]]) for n, made in statistics.items()}
             figures[subject.name] = {"groups": groups}
     if given.only in (None, "runs"):
         from _first_stage import first_stage

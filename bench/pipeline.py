@@ -282,11 +282,11 @@ def tell(name: str, spent: Spent) -> None:
 
 def hashes(workspace: Path) -> dict[str, str]:
     names = ("ms", "bm25", "random", "pool", "scores", "groups", "stats")
-    found = {}
+    roots = {}
     for name in names:
         words = [*RANKMILL, "hash", name, "--workspace", str(workspace)]
-        found[name] = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    return found
+        roots[name] = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return roots
 
 
 def doors(root: Path, folders: dict[str, Path], files: dict[str, Path]) -> Steps:

@@ -106,12 +106,12 @@ class Lists:
 
 def make(workspace: Workspace, queries: int, docs: int) -> dict[str, str]:
     """Write everything that a selection reads; returns the folders by role."""
-    found = {}
+    artifacts = {}
     for role, rows, words, schema in (
         ("corpus", docs, WORDS, CORPUS),
         ("queries", queries, 8, QUERIES),
     ):
-        found[role] = workspace.build(
+        artifacts[role] = workspace.build(
             Stage(
                 kind=role,
                 parameters={"bench": "select", "rows": rows},
@@ -124,11 +124,11 @@ def make(workspace: Workspace, queries: int, docs: int) -> dict[str, str]:
         )
     schemas = {"qrels": QRELS, "pool": pool_schema(SOURCES), "scores": SCORES}
     for role, schema in schemas.items():
-        found[role] = workspace.build(
+        artifacts[role] = workspace.build(
             Stage(
                 kind=role,
                 parameters={"bench": "select", "queries": queries, "docs": docs},
-                inputs={k: found[k] for k in ("corpus", "queries")},
+                inputs={k: artifacts[k] for k in ("corpus", "queries")},
                 schema=schema,
                 shards=partial(split_by_work, np.full(queries, CANDIDATES), 4_000_000),
                 worker=Lists,
@@ -136,7 +136,7 @@ def make(workspace: Workspace, queries: int, docs: int) -> dict[str, str]:
                 metadata={"kind": "logit", "split": "train"},
             )
         )
-    return paths_of(found)
+    return paths_of(artifacts)
 
 
 # ---- measuring -----------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ Found = tuple[float, float, float, float, float]
 def experiments(shape: str, queries: int, seeds: int, count: int) -> Iterator[tuple[float, Found]]:
     """Yield (spread of a seed, what was found) of `count` experiments, the same for each spread."""
     draw = generator(1, f"significance.{shape}.{queries}", seeds)
-    found: dict[float, list[np.ndarray]] = {spread: [] for spread in SPREADS}
+    judged: dict[float, list[np.ndarray]] = {spread: [] for spread in SPREADS}
     done = 0
     while done < count:
         rows = min(count - done, max(1, BLOCK // (queries * seeds)))
@@ -62,9 +62,9 @@ def experiments(shape: str, queries: int, seeds: int, count: int) -> Iterator[tu
         d = d + REST * SHAPES[shape](draw, (rows, seeds, queries))
         of_seed = draw.normal(0, 1, (rows, seeds, 1))
         for spread in SPREADS:
-            found[spread].append(_judged(d + spread * of_seed))
+            judged[spread].append(_judged(d + spread * of_seed))
         done += rows
-    for spread, blocks in found.items():
+    for spread, blocks in judged.items():
         covered, ignored, half, *sides = np.concatenate(blocks, axis=1)
         error = np.sqrt(QUERY**2 / queries + spread**2 / seeds + REST**2 / (queries * seeds))
         width = float(np.median(half) / (stats.norm.ppf(0.975) * error))
@@ -97,8 +97,8 @@ def main() -> None:
         for seeds in SEEDS:
             by_shape = [dict(experiments(shape, queries, seeds, count)) for shape in SHAPES]
             for spread in SPREADS:
-                found = np.array([of[spread] for of in by_shape])
-                covered, ignored, width, size, alone = found.T
+                rates = np.array([of[spread] for of in by_shape])
+                covered, ignored, width, size, alone = rates.T
                 said = " | ".join(f"{share:.3f}" for share in covered)
                 print(f"| {queries} | {seeds} | {spread:g} | {said}", end="")
                 print(f" | {ignored.min():.3f} | {width.max():.2f}", end="")

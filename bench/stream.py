@@ -81,18 +81,18 @@ def read_ours(paths: Paths, seconds: float) -> dict[str, float]:
     own, mapped = memory()
     began = time.perf_counter()
     next(iter(open_stream(paths, seed=2)))
-    found = {"first_batch_s": time.perf_counter() - began, "own_mb": 0.0, "mapped_mb": 0.0}
+    figures = {"first_batch_s": time.perf_counter() - began, "own_mb": 0.0, "mapped_mb": 0.0}
     rates: dict[bool, list[float]] = {False: [], True: []}
     for turn in range(6):
         stream = open_stream(paths, seed=turn // 2, shuffle=bool(turn % 2))
         rates[bool(turn % 2)].append(rate(stream, seconds / 6))
         now = memory()
-        found["own_mb"] = max(found["own_mb"], now[0] - own)
-        found["mapped_mb"] = max(found["mapped_mb"], now[1] - mapped)
+        figures["own_mb"] = max(figures["own_mb"], now[0] - own)
+        figures["mapped_mb"] = max(figures["mapped_mb"], now[1] - mapped)
     sequential, shuffled = (float(np.median(rates[order])) for order in (False, True))
     numbers = GroupStream(Groups(open_artifact(paths["groups"])), batch=BATCH, seed=9)
     plain = rate(numbers, seconds / 6)
-    return found | {"sequential": sequential, "shuffled": shuffled, "without_texts": plain}
+    return figures | {"sequential": sequential, "shuffled": shuffled, "without_texts": plain}
 
 
 # ---- the peer ------------------------------------------------------------------------------------
@@ -145,8 +145,8 @@ def read_peer(paths: Paths, seconds: float) -> dict[str, float]:
     loader = DataLoader(rows.shuffle(seed=1, keep_in_memory=True), BATCH, collate_fn=collate)
     next(iter(loader))
     first = time.perf_counter() - began
-    found = rate(loader, seconds, lambda batch: len(batch["score"]))
-    return {"rate": found, "first_batch_s": first, "own_mb": memory()[0] - own}
+    groups_per_s = rate(loader, seconds, lambda batch: len(batch["score"]))
+    return {"rate": groups_per_s, "first_batch_s": first, "own_mb": memory()[0] - own}
 
 
 # ---- a student that waits for data ---------------------------------------------------------------
@@ -271,8 +271,8 @@ def report(ours: dict[str, float], peer: dict[str, float], wait: float) -> None:
     }
     figures = {}
     for key, (value, peers, times, goal, unit) in rows.items():
-        found = {"ours": value, "peers": peers, "ratio": times, "goal": goal, "unit": unit}
-        figures[key] = {k: v for k, v in found.items() if v is not None}
+        figure = {"ours": value, "peers": peers, "ratio": times, "goal": goal, "unit": unit}
+        figures[key] = {k: v for k, v in figure.items() if v is not None}
         beside = ", ".join(f"{k} {v:,}" for k, v in peers.items())
         wanted = "" if goal is None else f"goal {goal}"
         print(f"{key:28} {value:>12,} {wanted:10} {unit}  {beside}")

@@ -111,7 +111,7 @@ def report(
     agree: dict[str, float],
 ) -> None:
     """Print the table and the JSON line."""
-    rate = {name: pairs / min(found) for name, found in seconds.items()}
+    rate = {name: pairs / min(times) for name, times in seconds.items()}
     whole = {n: pairs / (min(seconds[n]) + tokenising) for n in ("float32", "bfloat16")}
     peers = {"CrossEncoder.predict float32": rate["peer"]}
     print(f"{'':34}{'pairs/s':>10}{'ratio':>8}{'goal':>6}")
@@ -155,13 +155,13 @@ def compare(
     """Return the largest difference per precision, and the mean Kendall tau of bfloat16."""
     from scipy.stats import kendalltau
 
-    found = {n: float(np.abs(v - expected.ravel()).max()) for n, v in logits.items()}
+    apart = {n: float(np.abs(v - expected.ravel()).max()) for n, v in logits.items()}
     taus = [
         kendalltau(logits["bfloat16"][query == q], logits["float32"][query == q]).statistic
         for q in np.unique(query)
         if (query == q).sum() > 1
     ]
-    return found | {"tau": float(np.mean(taus))}
+    return apart | {"tau": float(np.mean(taus))}
 
 
 def packing_rate(

@@ -117,11 +117,11 @@ def cross_encoders(world: World, folder: Path, quick: bool) -> dict[str, Any]:
     from _cross_encoders import apart, compare
 
     steps, seeds = (5, 2) if quick else (40, 3)
-    found = compare(world, folder, steps, seeds, None if not quick else 32)
-    pairs = {name: BATCH * SIZE / s for name, s in found["step_s"].items()}
-    same_seed, between, learnt = apart(found["curves"])
+    race = compare(world, folder, steps, seeds, None if not quick else 32)
+    pairs = {name: BATCH * SIZE / s for name, s in race["step_s"].items()}
+    same_seed, between, learnt = apart(race["curves"])
     print(
-        f"CrossEncoderTrainer: {found['pairs']} pairs per forward pass (−1: all), {seeds} seeds of "
+        f"CrossEncoderTrainer: {race['pairs']} pairs per forward pass (−1: all), {seeds} seeds of "
         f"{steps} steps; the loss falls by {learnt:.1%}"
     )
     ratio = pairs["ours"] / pairs["theirs"]
@@ -176,11 +176,11 @@ def main() -> None:
         },
         "data_wait": {"ours": round(wait, 5), "peers": {}, "goal": 0.01, "unit": "share of step"},
     }
-    for key, found in figures.items():
-        peers = ", ".join(f"{k} {v:,}" for k, v in found["peers"].items())
-        beside = found.get("ratio", "")
-        goal = f"goal {found['goal']}" if "goal" in found else ""
-        print(f"{key:16} {found['ours']:>9,} {beside:>7} {goal:10} {found['unit']}  {peers}")
+    for key, row in figures.items():
+        peers = ", ".join(f"{k} {v:,}" for k, v in row["peers"].items())
+        beside = row.get("ratio", "")
+        goal = f"goal {row['goal']}" if "goal" in row else ""
+        print(f"{key:16} {row['ours']:>9,} {beside:>7} {goal:10} {row['unit']}  {peers}")
     finish("trainer", figures)
 
 

@@ -149,17 +149,17 @@ def _measure_distances(half, single, index, begin, end, cosine, diameter, vector
 @numba.njit(cache=True, nogil=True)
 def _locality(order, size, count, far, kind):
     """Locality of the group order[:size]; item 0 of the row is order[0]."""
-    found = 0.0
+    locality = 0.0
     if kind == DIAMETER:
         for a in range(size):
             for b in range(a + 1, size):
                 i, j = min(order[a], order[b]), max(order[a], order[b])
-                found = max(found, far[i * (2 * count - i - 1) // 2 + j - i - 1])
-        return found
+                locality = max(locality, far[i * (2 * count - i - 1) // 2 + j - i - 1])
+        return locality
     for a in range(1, size):
         d = far[order[a]]
-        found = max(found, d) if kind == MAX_RADIUS else found + d
-    return found if kind == MAX_RADIUS else found / (size - 1)
+        locality = max(locality, d) if kind == MAX_RADIUS else locality + d
+    return locality if kind == MAX_RADIUS else locality / (size - 1)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -101,7 +101,7 @@ def join_scores(rows, stored, value, start, stop, out, status):
         known = stored.doc[stored.offsets[s] : stored.offsets[s + 1]]
         scores = value[stored.offsets[s] : stored.offsets[s + 1]]
         docs = rows.doc[rows.offsets[r] : rows.offsets[r + 1]]
-        found = out[rows.offsets[r] : rows.offsets[r + 1]]
+        joined = out[rows.offsets[r] : rows.offsets[r + 1]]
         finite, same = 0, 0
         for j in range(len(scores)):
             finite += abs(scores[j]) < np.inf
@@ -112,9 +112,9 @@ def join_scores(rows, stored, value, start, stop, out, status):
                 same += known[i] == docs[i]
         if same == len(docs):
             for i in range(len(docs)):
-                found[i] = scores[i]
+                joined[i] = scores[i]
         else:
-            _merge(docs, known, scores, found)
+            _merge(docs, known, scores, joined)
 
 
 @_jit

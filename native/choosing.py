@@ -324,7 +324,7 @@ def _quotas(groups, columns, plan, g, size, population, state, scratch, out):
     """So many from each source; a document belongs to the first of them that found it."""
     place, order = scratch
     first, at, sources = groups.first[g], groups.offsets[g], len(plan.quota)
-    found, take = np.zeros(sources, np.int64), np.empty(sources, np.int64)
+    available, take = np.zeros(sources, np.int64), np.empty(sources, np.int64)
     for k in range(sources):  # evenly, the first ones named take what is left over
         given = plan.quota[plan.turn[k], 1]
         take[plan.turn[k]] = given if given >= 0 else size // sources + (k < size % sources)
@@ -335,18 +335,18 @@ def _quotas(groups, columns, plan, g, size, population, state, scratch, out):
         for s in range(sources):
             rank = columns.rank[plan.quota[s, 0], first + i]
             if groups.allowed[at + i] and 1 <= rank <= plan.last:
-                place[s, found[s]] = i
-                found[s] += 1
+                place[s, available[s]] = i
+                available[s] += 1
                 break
     short, free, drawn, mixed = False, population, 0, False
     for s in range(sources):
-        short |= found[s] < take[s]
+        short |= available[s] < take[s]
         if plan.quota[s, 2] == _FIXED:
-            free -= found[s]
+            free -= available[s]
         else:
             drawn += take[s]
             mixed |= plan.quota[s, 2] != _DRAWN
-    out.reach[g] = 0 if short else found.sum()
+    out.reach[g] = 0 if short else available.sum()
     if short:
         _short(groups, columns, plan, g, size, order, 0, (order, state), out)
         return
@@ -356,10 +356,10 @@ def _quotas(groups, columns, plan, g, size, population, state, scratch, out):
     chosen, chance = np.empty(size, np.int64), np.empty(size)
     k = 0
     for turn in plan.turn:
-        philox.permutation(state, found[turn], order)
+        philox.permutation(state, available[turn], order)
         for j in range(take[turn]):
             chosen[k] = place[turn, order[j]]
-            chance[k] = take[turn] / max(1, found[turn])
+            chance[k] = take[turn] / max(1, available[turn])
             if plan.quota[turn, 2] != _FIXED:
                 chance[k] = np.nan if mixed else drawn / free
             k += 1

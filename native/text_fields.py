@@ -24,21 +24,21 @@ def find_byte(data: np.ndarray, words: np.ndarray, byte: int, places: np.ndarray
     word that does not hold the byte is passed over whole (Warren, Hacker's Delight, section 6-1).
     """
     pattern = _ONES * np.uint64(byte)
-    found, bytes_of_words = 0, 8 * words.size
+    count, bytes_of_words = 0, 8 * words.size
     for w in range(words.size):
         x = words[w] ^ pattern  # a byte of it is 0 where data has the one that is wanted
         if ((x & _SEVEN) + _SEVEN | x | _SEVEN) != ~np.uint64(0):
             for p in range(8 * w, 8 * w + 8):
                 if data[p] == byte:
-                    if found < places.size:
-                        places[found] = p
-                    found += 1
+                    if count < places.size:
+                        places[count] = p
+                    count += 1
     for p in range(bytes_of_words, data.size):
         if data[p] == byte:
-            if found < places.size:
-                places[found] = p
-            found += 1
-    return found
+            if count < places.size:
+                places[count] = p
+            count += 1
+    return count
 
 
 @numba.njit(cache=True, nogil=True)

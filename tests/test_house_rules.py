@@ -58,6 +58,15 @@ SHIFTS_BY_32 = {
     "native/ranked.py": "a score's bits and a place in the list, one key to sort by",
     "native/shingles.py": "the upper half of a hash",
 }
+MAY_SAY_FOUND = {
+    "rankmill/study/gains.py": "pairs that some runs found, of all that a teacher was asked",
+    "rankmill/study/grid/engine.py": "artifacts that were there before the study, not made by it",
+    "mining/audit/explain.py": "where the sources found a document",
+    "mining/runs/pool.py": "pairs that a source found, not positives that were added",
+    "mining/search/bm25.py": "how many candidates the search found",
+    "native/bm25.py": "likewise",
+    "native/bm25_order.py": "likewise",
+}
 
 # Calls that change the disk. `os.open` and `open` are judged by their mode.
 WRITING_OS = {
@@ -343,6 +352,21 @@ def is_uint64(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and dotted(node.func) == "np.uint64" and bool(node.args)
 
 
+def found_by_habit(module: Module) -> Iterator[tuple[int, str]]:
+    """Variables, parameters and attributes called `found`: the word does not say what they hold."""
+    if module.name in MAY_SAY_FOUND:
+        return
+    for node in module.nodes:
+        if isinstance(node, ast.arg):
+            name = node.arg
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            name = dotted(node).rpartition(".")[2]
+        else:
+            continue
+        if name == "found":
+            yield node.lineno, "found: call it by what it holds"
+
+
 def parquet_elsewhere(module: Module) -> Iterator[tuple[int, str]]:
     """Parquet files opened with Arrow's default, which holds a streamed file in memory."""
     if module.name == "mining/inputs/parquet_rows.py" or not module.name.startswith("mining/"):
@@ -396,6 +420,7 @@ RULES = {
     "only mining/processors.py counts processors": processors_elsewhere,
     "only mining/pair_keys.py makes keys of pairs": pair_keys_elsewhere,
     "streams of Parquet are opened in one place": parquet_elsewhere,
+    "a variable says what it holds, not that it was found": found_by_habit,
     "every error raised says something": wordless_errors,
     "nothing is left for later in the code": unfinished,
     "functions stay short": sizes,
@@ -447,6 +472,11 @@ SAMPLES = [
     (parquet_elsewhere, "mining/x.py", "with pq.ParquetFile(path) as file:\n    g(file)"),
     (pair_keys_elsewhere, "mining/x.py", "_HALF = np.uint64(32)\nkey = query << _HALF | doc"),
     (pair_keys_elsewhere, "training/x.py", "low, half = 3, 32\nquery = keys >> half"),
+    (found_by_habit, "mining/x.py", "found = {}\nfound['a'] = len(found)"),
+    (found_by_habit, "training/x.py", "def f(found: Interval):\n    return found.low"),
+    (found_by_habit, "rankmill/x.py", "low = {a: found.low for a, found in rows.items()}"),
+    (found_by_habit, "native/x.py", "class Lists(NamedTuple):\n    found: np.ndarray"),
+    (found_by_habit, "mining/x.py", "self.found, self.queries = read(path)"),
     (wordless_errors, "mining/x.py", "raise ValueError"),
     (wordless_errors, "mining/x.py", "raise BadInput()"),
     (unfinished, "mining/x.py", "x = 1  # TO" + "DO later"),
@@ -466,6 +496,8 @@ ALLOWED = [
     (broad_handlers, "mining/x.py", "try:\n    f()\nexcept Exception:\n    g()\n    raise"),
     (broad_handlers, "rankmill/x.py", "try:\n    f()\nexcept Exception as e:\n    say(e)"),
     (pair_keys_elsewhere, "mining/x.py", "half = x >> np.uint64(17)"),
+    (found_by_habit, "mining/search/bm25.py", "found = state.lists.found"),
+    (found_by_habit, "mining/x.py", "count = lists.found.sum()\nassert f(found=count)"),
     (prints, "rankmill/cli.py", "print('done')"),
     (wordless_errors, "mining/x.py", "try:\n    f()\nexcept OSError as error:\n    raise"),
 ]
@@ -486,6 +518,13 @@ def test_rule_finds(rule: Callable, name: str, text: str) -> None:
 @pytest.mark.parametrize(("rule", "name", "text"), ALLOWED)
 def test_rule_lets_pass(rule: Callable, name: str, text: str) -> None:
     assert list(rule(sample(name, text))) == []
+
+
+def test_benches_say_what_a_variable_holds():
+    """The word says as little in a script that measures as it does in a room."""
+    benches = [Module(path) for path in sorted((ROOT / "bench").glob("*.py"))]
+    places = [f"{m.name}:{line}" for m in benches for line, _ in found_by_habit(m)]
+    assert places == []
 
 
 def test_no_script_hides_a_module_of_the_standard_library():

@@ -233,7 +233,7 @@ def _refuse_unlike(parts: Sequence[Groups]) -> None:
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
         raise UsageError(f"groups {twice[:12]} are named twice", do="give them a larger weight")
-    for what, found, do in (
+    for what, of_parts, do in (
         (
             "sizes",
             [part.size for part in parts],
@@ -241,8 +241,10 @@ def _refuse_unlike(parts: Sequence[Groups]) -> None:
         ),
         ("kinds of score", [part.kind for part in parts], "retarget those of another kind first"),
     ):
-        if len(set(found)) > 1:
-            said = ", ".join(f"{name[:12]}: {one}" for name, one in zip(names, found, strict=True))
+        if len(set(of_parts)) > 1:
+            said = ", ".join(
+                f"{name[:12]}: {one}" for name, one in zip(names, of_parts, strict=True)
+            )
             raise UsageError(f"groups of several {what} cannot be blended: {said}", do=do)
 
 

@@ -87,8 +87,8 @@ def _unique(stream: GroupStream, read: int, turn: int, slices: int) -> np.ndarra
         keys.append(pairs.reshape(-1))
         positives.append(pairs[rows.groups.grade[mine] >= least])
         queries.append(query)
-    found = (distinct(np.concatenate(parts)).size for parts in (keys, positives, queries))
-    return np.array(list(found))
+    counts = (distinct(np.concatenate(parts)).size for parts in (keys, positives, queries))
+    return np.array(list(counts))
 
 
 def _least_positive(groups: Groups | Blend) -> int:

@@ -187,9 +187,9 @@ class EvaluationWorker:
             names = self._names(docs[counts])
             qrels[str(query)] = dict(zip(names, grades[counts].tolist(), strict=True))
             if row < len(self.queries) and self.queries[row] == query:
-                found, scores = self._list(row, gone)
-                ranked = scores if self.ties == "trec" else np.arange(len(found), 0, -1)
-                run[str(query)] = dict(zip(self._names(found), ranked.tolist(), strict=True))
+                listed, scores = self._list(row, gone)
+                ranked = scores if self.ties == "trec" else np.arange(len(listed), 0, -1)
+                run[str(query)] = dict(zip(self._names(listed), ranked.tolist(), strict=True))
         values = per_query(self.measures, qrels, run) if self.measures else {}
         columns = {
             name: pa.array([values[name][str(q)] for q in judged.tolist()], pa.float64())
@@ -208,11 +208,11 @@ class EvaluationWorker:
         own = np.isin(self.qrels.query, judged)
         known = Judgements(self.qrels.query[own], self.qrels.doc[own], self.qrels.grade[own])
         there = rows[np.isin(judged, self.queries)]
-        found = [self._list(int(row)) for row in there]
+        ranked_lists = [self._list(int(row)) for row in there]
         lists = Lists(
-            np.repeat(self.queries[there], [len(docs) for docs, _ in found]),
-            np.concatenate([np.empty(0, np.uint32), *(docs for docs, _ in found)]),
-            np.concatenate([np.empty(0, np.float32), *(scores for _, scores in found)]),
+            np.repeat(self.queries[there], [len(docs) for docs, _ in ranked_lists]),
+            np.concatenate([np.empty(0, np.uint32), *(docs for docs, _ in ranked_lists)]),
+            np.concatenate([np.empty(0, np.float32), *(scores for _, scores in ranked_lists)]),
         )
         counts: dict[str, int] = {}
         for risk in self.risks:

@@ -92,8 +92,8 @@ def order_designs(
     first = next(iter(statistics.values()))
     chosen = columns_for(first, locality, entropy)
     made = {
-        name: design_of(found, locality=chosen[0], entropy=chosen[1], n=n)
-        for name, found in statistics.items()
+        name: design_of(artifact, locality=chosen[0], entropy=chosen[1], n=n)
+        for name, artifact in statistics.items()
     }
     designs = {name: design for name, (design, _) in made.items()}
     rows = np.array([[d.locality, d.entropy] for d in designs.values()])

@@ -71,14 +71,14 @@ class PairRisk:
                 raise UsageError(f"{name}={value} is unknown", do=nearest(str(value), known))
 
     def per_query(
-        self, queries: np.ndarray, judged: Judgements, found: Lists
+        self, queries: np.ndarray, judged: Judgements, lists: Lists
     ) -> tuple[np.ndarray, int]:
         """Return the risk of each query and the number of judged documents that have no score.
 
         `queries` uint32 [n] ascending; float64 [n], NaN for a query without a pair that counts. The
         second number is that of the documents that `mu=judged` put below the others, else 0.
         """
-        keys, f, y, missing = self._documents(judged.of(queries), found.of(queries))
+        keys, f, y, missing = self._documents(judged.of(queries), lists.of(queries))
         query = queries_of(keys)
         starts = np.searchsorted(query, queries)
         ends = np.searchsorted(query, queries, side="right")
@@ -94,14 +94,14 @@ class PairRisk:
         return risk, missing
 
     def _documents(
-        self, judged: Judgements, found: Lists
+        self, judged: Judgements, lists: Lists
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Return keys (ascending), f, y of the documents that μ is over, and how many had no f."""
         excluded = judged.grade < 0
         known = pair_keys(judged.query, judged.doc)
-        scored = pair_keys(found.query, found.doc)
+        scored = pair_keys(lists.query, lists.doc)
         order = np.argsort(scored, kind="stable")
-        scored, score = scored[order], found.score[order].astype(np.float64)
+        scored, score = scored[order], lists.score[order].astype(np.float64)
         if self.mu == "list":
             y = _looked_up(scored, known, judged.grade.astype(np.float64), 0.0)
             kept = y >= 0

@@ -75,7 +75,7 @@ def partial_correlations(
         place = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
     table = np.column_stack([gain, *statistics.values()])
     reason = _unfit(table, owner, place, way)
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    estimates: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     if reason is None:
         for kind, values in (("pearson", table), ("spearman", rankdata(table, axis=0))):
             moments, width = _moments(_scaled(values), owner, place, way)
@@ -85,12 +85,12 @@ def partial_correlations(
                 for _, sums in weighted_sums(moments, key, resamples)
             ]
             point = _partials(_covariance(moments.sum(axis=0)[None], width, way))[0]
-            found[kind] = point, np.concatenate(drawn)
+            estimates[kind] = point, np.concatenate(drawn)
     rows = []
     for k, name in enumerate(names):
         given = tuple(other for other in names if other != name)
         ends: dict[str, float | None] = {}
-        for kind, (point, draws) in found.items():
+        for kind, (point, draws) in estimates.items():
             value, low, high = _interval(float(point[k]), draws[:, k])
             ends |= {kind: value, f"{kind}_low": low, f"{kind}_high": high}
         rows.append(Partial(name, given, reason=reason, **ends))  # type: ignore[arg-type]

@@ -39,13 +39,13 @@ def ratio_interval(gain: np.ndarray, cost: np.ndarray, level: float = 0.95) -> I
             do="give one finite cost per seed, more than 0 in the mean",
         )
     unit = float(spent.mean())
-    found = t_interval(table, level)
-    rate = found.mean / unit
+    interval = t_interval(table, level)
+    rate = interval.mean / unit
     by_seed, relative = table.mean(axis=1), spent / unit
     if len(table) == 1 or not np.ptp(relative):
-        assert found.low is not None
-        assert found.high is not None
-        return Interval(rate, found.low / unit, found.high / unit, level, found.over)
+        assert interval.low is not None
+        assert interval.high is not None
+        return Interval(rate, interval.low / unit, interval.high / unit, level, interval.over)
     over_queries, (_, freedom) = parts_of(table)
     reach = float(half_width(((1 / len(table), freedom),), level)) ** 2
     by_seed, relative = by_seed - by_seed.mean(), relative - relative.mean()
@@ -54,9 +54,9 @@ def ratio_interval(gain: np.ndarray, cost: np.ndarray, level: float = 0.95) -> I
     a = 1 - reach * s_cc
     if a <= 0:
         reason = f"the cost of {len(table)} seeds spreads too much"
-        return Interval(rate, None, None, level, found.over, reason)
-    b = found.mean - reach * s_gc
-    c = found.mean**2 - float(half_width((over_queries,), level)) ** 2 - reach * s_gg
+        return Interval(rate, None, None, level, interval.over, reason)
+    b = interval.mean - reach * s_gc
+    c = interval.mean**2 - float(half_width((over_queries,), level)) ** 2 - reach * s_gg
     half = math.sqrt(max(0.0, b * b - a * c))
     low, high = ((b + sign * half) / a / unit for sign in (-1, 1))
-    return Interval(rate, min(low, rate), max(high, rate), level, found.over)
+    return Interval(rate, min(low, rate), max(high, rate), level, interval.over)

@@ -382,10 +382,10 @@ def _document(groups: Audited, doc: int, name: str) -> dict[str, str]:
     return {f"{name}_id": groups.corpus.doc_id(doc), name: groups.corpus.text(doc)}
 
 
-def verdict(found: dict[str, Any]) -> list[str]:
+def verdict(audit: dict[str, Any]) -> list[str]:
     """Return what must not be there and is, as sentences; empty when the groups are sound."""
     return [
         f"{count:,} {name.replace('_', ' ')}"
-        for name, count in found["must_be_zero"].items()
+        for name, count in audit["must_be_zero"].items()
         if count
     ]

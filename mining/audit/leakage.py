@@ -139,13 +139,13 @@ def _same_text(
     """Say which of their texts is one of ours; empty texts are never the same. `mine` ascends."""
     wanted = pa.array(theirs.texts(asked), pa.large_string())
     distinct = wanted.unique()
-    found = np.zeros(len(distinct), bool)
+    same = np.zeros(len(distinct), bool)
     for start, table in ours.parts():
         first, last = np.searchsorted(mine, [start, start + len(table)])
         for at in range(int(first), int(last), _BLOCK):
             rows = mine[at : min(at + _BLOCK, int(last))].astype(np.int64) - start
             texts = table["text"].take(pa.array(rows)).cast(pa.large_string())
             places = pc.index_in(texts, value_set=distinct).drop_null().to_numpy()
-            found[places] = True
+            same[places] = True
     filled = pc.greater(pc.binary_length(wanted), 0).to_numpy(zero_copy_only=False)
-    return found[pc.index_in(wanted, value_set=distinct).to_numpy()] & filled
+    return same[pc.index_in(wanted, value_set=distinct).to_numpy()] & filled

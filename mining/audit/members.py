@@ -21,15 +21,15 @@ def pairs_among(owner: np.ndarray, doc: np.ndarray, keys: np.ndarray) -> np.ndar
     owner uint32 [n], doc uint32 [n, k]. Owners are queries, or whatever the keys pair documents
     with.
     """
-    found = np.zeros(doc.shape, bool)
+    among = np.zeros(doc.shape, bool)
     if len(keys):
         owner = np.ascontiguousarray(owner)
 
         def work(start: int, stop: int) -> None:
-            native.pairs_among(owner, doc, keys, start, stop, found)
+            native.pairs_among(owner, doc, keys, start, stop, among)
 
         in_threads(work, np.arange(len(doc) + 1), least=_groups_worth(doc.shape[1]))
-    return found
+    return among
 
 
 def copies_of_positives(

@@ -113,17 +113,17 @@ def _made(
     has_queries = request.facts["queries"] is not None
 
     @cache
-    def found() -> Survey:
+    def surveyed() -> Survey:
         charge()
         return look_through(request.reader, splits, has_queries)
 
     inline = Execution(progress=executor.progress)
-    corpus = workspace.build(ingest.corpus_stage(request, found), inline)
+    corpus = workspace.build(ingest.corpus_stage(request, surveyed), inline)
     queries, qrels = None, {}
     if has_queries:
-        queries = workspace.build(ingest.queries_stage(request, found), inline)
+        queries = workspace.build(ingest.queries_stage(request, surveyed), inline)
         for split in splits:
-            stage = ingest.qrels_stage(request, split, corpus, queries, found)
+            stage = ingest.qrels_stage(request, split, corpus, queries, surveyed)
             qrels[split] = workspace.build(stage, inline)
     return workspace.build(ingest.collection_stage(request, corpus, queries, qrels), inline)
 

@@ -61,12 +61,12 @@ def divisions_of(texts: Sequence[str]) -> list[Division]:
 
 
 def _parsed(text: str) -> Division:
-    found = _FORM.fullmatch(text)
-    if found is None:
+    match = _FORM.fullmatch(text)
+    if match is None:
         raise UsageError(f"divide={text!r} is no division", do=_EXAMPLE)
     if not text.isprintable():
         raise UsageError(f"divide={text!r} names a split that cannot be printed", do=_EXAMPLE)
-    pairs = [part.rpartition(":") for part in found[2].split(",")]
+    pairs = [part.rpartition(":") for part in match[2].split(",")]
     if len({name for name, _, _ in pairs}) < len(pairs):
         raise UsageError(f"divide={text!r} names a part twice", do="name each part once")
     parts = {name: None if count == REST else int(count) for name, _, count in pairs}
@@ -74,7 +74,7 @@ def _parsed(text: str) -> Division:
         raise UsageError(f"divide={text!r}: nothing is left after {REST}", do=f"put {REST} last")
     if 0 in parts.values():
         raise UsageError(f"divide={text!r} has a part without queries", do=_EXAMPLE)
-    return Division(found[1], parts)
+    return Division(match[1], parts)
 
 
 def divide(

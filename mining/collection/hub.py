@@ -44,8 +44,8 @@ class HubReader(TabularReader):
         files: list[HubFile] = []
         there: list[str] = []
         for repository in repositories:
-            found, names = hub_cache.files_of(repository, self.subset, self._to_fetch)
-            files += found
+            listed, names = hub_cache.files_of(repository, self.subset, self._to_fetch)
+            files += listed
             there += [f"{repository.name}/{name}" for name in names]
         self.names = there
         roles = self._chosen(files)
@@ -64,10 +64,10 @@ class HubReader(TabularReader):
         self.names = [one.shown for one in files]
         if not self.subset:
             return [one for chosen in self._chosen(files).values() for one in chosen]
-        found = of_subset(files, self.subset) + [one for one in files if not one.subset]
-        if not found:
+        to_fetch = of_subset(files, self.subset) + [one for one in files if not one.subset]
+        if not to_fetch:
             raise self._no_config(files)
-        return found
+        return to_fetch
 
     def _chosen(self, files: list[HubFile]) -> Roles:
         """Return the files of the subset, by role; raises BadInput where it is not clear which."""
@@ -97,9 +97,9 @@ class HubReader(TabularReader):
         judged = role in ("queries", "qrels")
         if not wanted:
             return [one for one in files if one.subset not in known] if judged else plain
-        found = of_subset(files, wanted) or plain
-        if found or not judged or not files:
-            return found
+        chosen = of_subset(files, wanted) or plain
+        if chosen or not judged or not files:
+            return chosen
         if not self.subset:  # the documents alone have a name of their own
             return files
         raise self._refused(
@@ -137,15 +137,15 @@ class HubReader(TabularReader):
             chosen = set(self.files["queries"])
             files = [one for one in roles["queries"] if one.path in chosen]
             files = [one for one in files if one.ending == ".parquet" and has_lists(one.path)]
-        found: dict[str, list[HubFile]] = {}
+        by_split: dict[str, list[HubFile]] = {}
         configs = {one.subset for one in roles["corpus"]} | {self.subset}
         for one in files:
             config = one.subset in configs or (
                 bool(self.subset) and bool(of_subset([one], self.subset))
             )
             parts = [part for part in ("" if config else one.subset, one.split) if part]
-            found.setdefault("-".join(parts).replace("/", "-") or "all", []).append(one)
-        return {s: self._complete(_one_format(ones)) for s, ones in sorted(found.items())}
+            by_split.setdefault("-".join(parts).replace("/", "-") or "all", []).append(one)
+        return {s: self._complete(_one_format(ones)) for s, ones in sorted(by_split.items())}
 
     def _complete(self, files: list[HubFile]) -> list[Path]:
         """Return the places of files in order of name; refuses sets of shards with gaps."""

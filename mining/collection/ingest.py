@@ -91,7 +91,7 @@ class Request:
         return {"reader": reader_kind(self.spec), "content": content, **more}
 
 
-def corpus_stage(request: Request, found: Callable[[], Survey]) -> Stage:
+def corpus_stage(request: Request, surveyed: Callable[[], Survey]) -> Stage:
     """Return the stage that writes the documents."""
     return Stage(
         kind="corpus",
@@ -100,21 +100,21 @@ def corpus_stage(request: Request, found: Callable[[], Survey]) -> Stage:
         | unless_neutral(fields=(request.fields, ())),
         inputs={},
         schema=corpus_schema(request.title),
-        shards=lambda: found().texts["corpus"].plan,
+        shards=lambda: surveyed().texts["corpus"].plan,
         worker=TextWriter,
         options={
             "reader": request.reader,
-            "found": lambda: found().texts["corpus"],
+            "rows": lambda: surveyed().texts["corpus"],
             "role": "corpus",
             "title": request.title,
         },
         metadata={"title": request.title},
         unit="documents",
-        check=found,
+        check=surveyed,
     )
 
 
-def queries_stage(request: Request, found: Callable[[], Survey]) -> Stage:
+def queries_stage(request: Request, surveyed: Callable[[], Survey]) -> Stage:
     """Return the stage that writes the queries."""
     return Stage(
         kind="queries",
@@ -122,15 +122,15 @@ def queries_stage(request: Request, found: Callable[[], Survey]) -> Stage:
         | request.on.identity("duplicate_row", "conflicting_row", "empty_query", "quoted_field"),
         inputs={},
         schema=QUERIES,
-        shards=lambda: found().texts["queries"].plan,
+        shards=lambda: surveyed().texts["queries"].plan,
         worker=TextWriter,
         options={
             "reader": request.reader,
-            "found": lambda: found().texts["queries"],
+            "rows": lambda: surveyed().texts["queries"],
             "role": "queries",
         },
         unit="queries",
-        check=found,
+        check=surveyed,
     )
 
 
@@ -139,7 +139,7 @@ def qrels_stage(
     split: str,
     corpus: Artifact,
     queries: Artifact,
-    found: Callable[[], Survey],
+    surveyed: Callable[[], Survey],
 ) -> Stage:
     """Return the stage that writes the judgements of one split."""
     return Stage(
@@ -152,14 +152,14 @@ def qrels_stage(
         shards=lambda: [Shard(0, 0, 1)],
         worker=QrelsWriter,
         options={
-            "found": found,
+            "surveyed": surveyed,
             "split": split,
             "corpus": str(corpus.path),
             "queries": str(queries.path),
         },
         metadata={"split": split} | {k: str(v) for k, v in request.excluding.items()},
         unit="splits",
-        check=found,
+        check=surveyed,
     )
 
 
@@ -190,9 +190,9 @@ class TextWriter:
     The source is read on while a part is written.
     """
 
-    def __init__(self, reader: Reader, found: Callable[[], Rows], role: str, title: str = "text"):
+    def __init__(self, reader: Reader, rows: Callable[[], Rows], role: str, title: str = "text"):
         self.reader, self.role, self.title = reader, role, title
-        self.rows = found()
+        self.rows = rows()
         self._blocks: Iterator[Texts] = iter(())
         self._left: Texts | None = None
         self._at: int | None = None
@@ -252,8 +252,8 @@ class TextWriter:
 class QrelsWriter:
     """Writes the judgements of one split by ordinals, sorted by (query, doc), each pair once."""
 
-    def __init__(self, found: Callable[[], Survey], split: str, corpus: str, queries: str):
-        survey = found()
+    def __init__(self, surveyed: Callable[[], Survey], split: str, corpus: str, queries: str):
+        survey = surveyed()
         self.judged, self.odd = survey.judged[split], survey.odd[split]
         self.corpus = Corpus(open_artifact(corpus))
         self.queries = Queries(open_artifact(queries))

@@ -92,7 +92,7 @@ def overview_of(collection: Collection) -> Overview:
 
 def oddities_of(collection: Collection) -> dict[str, dict[str, Any]]:
     """Return per role what was odd when it was read: kind → count and the first ten."""
-    found: dict[str, dict[str, Any]] = {}
+    oddities: dict[str, dict[str, Any]] = {}
     inputs = collection.artifact.inputs
     for role in sorted(inputs, key=lambda r: (not r.startswith(("corpus", "queries")), r)):
         artifact: Artifact = collection.artifact.input(role)
@@ -102,8 +102,8 @@ def oddities_of(collection: Collection) -> dict[str, dict[str, Any]]:
             if kind not in _NOT_ODD
         }
         if kinds:
-            found[role] = kinds
-    return found
+            oddities[role] = kinds
+    return oddities
 
 
 class _Texts:
@@ -143,8 +143,8 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
     """Return the least, the largest and quantiles between, of those that occur (inverted CDF)."""
     if not len(values):
         return {}
-    found = np.quantile(values, QUANTILES, method="inverted_cdf")
-    return {f"{q:g}": float(v) for q, v in zip(QUANTILES, found, strict=True)}
+    points = np.quantile(values, QUANTILES, method="inverted_cdf")
+    return {f"{q:g}": float(v) for q, v in zip(QUANTILES, points, strict=True)}
 
 
 def _sample(table: TextTable) -> list[str]:
@@ -255,11 +255,11 @@ def _split_lines(split: str, facts: dict[str, Any]) -> Iterator[str]:
         yield f"  {facts['excluded']:,} judgements exclude their document"
 
 
-def _spread(found: dict[str, float]) -> str:
-    if not found:
+def _spread(spread: dict[str, float]) -> str:
+    if not spread:
         return "none"
     said = {"0": "least", "0.5": "median", "1": "most"}
-    return ", ".join(f"{said.get(q, f'{100 * float(q):g} %')} {v:,.0f}" for q, v in found.items())
+    return ", ".join(f"{said.get(q, f'{100 * float(q):g} %')} {v:,.0f}" for q, v in spread.items())
 
 
 def _ids(first: list[str], count: int) -> str:

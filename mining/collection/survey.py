@@ -301,25 +301,25 @@ def _see_to_duplicates(
     clash: dict[str, str] = {}
     again = {"duplicate_row": 0, "conflicting_row": 0}
     places: dict[str, str] = {}
-    for row_id, found in _suspects(reader, role, suspects):
-        first = seen.setdefault(row_id, found)
-        if first is found:
+    for row_id, suspect in _suspects(reader, role, suspects):
+        first = seen.setdefault(row_id, suspect)
+        if first is suspect:
             continue
         kind, told = (
             ("duplicate_row", same)
-            if first.content == found.content
+            if first.content == suspect.content
             else (
                 "conflicting_row",
                 clash,
             )
         )
-        told.setdefault(row_id, f"{row_id} ({first.short} and {found.short})")
-        places.setdefault(kind, f"{first.place} and {found.place}")
+        told.setdefault(row_id, f"{row_id} ({first.short} and {suspect.short})")
+        places.setdefault(kind, f"{first.place} and {suspect.place}")
         again[kind] += 1
         if kind == "conflicting_row" and reader.on[kind] == "keep_last":
-            keep[first.row], seen[row_id] = False, found
+            keep[first.row], seen[row_id] = False, suspect
         else:
-            keep[found.row] = False
+            keep[suspect.row] = False
     noun = "document" if role == "corpus" else "query"
     if clash and reader.on["conflicting_row"] == "refuse":
         raise BadInput(

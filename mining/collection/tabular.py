@@ -112,33 +112,33 @@ class TabularReader:
 
     def files_of(self, place: Path, role: str) -> list[Path]:
         """Return the files of a role: one, numbered shards, or a folder of them in name order."""
-        found: list[list[Path]] = []
+        sets: list[list[Path]] = []
         for name in self.called[role]:
             alone = _named(place, (name,), (self.ending,))[:1]
             folder = _all_in(place / name, self.ending) if (place / name).is_dir() else []
-            found += [one for one in (alone, _shards(place, self.ending, name), folder) if one]
-        if len(found) > 1:
-            shown = [str(ones[0].relative_to(place)) for ones in found]
+            sets += [one for one in (alone, _shards(place, self.ending, name), folder) if one]
+        if len(sets) > 1:
+            shown = [str(ones[0].relative_to(place)) for ones in sets]
             noun = "documents" if role == "corpus" else role
             raise BadInput(
                 f"the {noun} stand there more than once: {', '.join(shown)}",
                 where=place,
                 do="move all but one away; shards stand in one folder, or beside each other",
             )
-        return found[0] if found else []
+        return sets[0] if sets else []
 
     def _train(self, place: Path) -> list[Path]:
         """Return the shards `train-…` of a folder that holds no other split of documents."""
-        found = _shards(place, self.ending, "train")
+        shards = _shards(place, self.ending, "train")
         known = ("train", *self.called["queries"], "qrels")
         left = [p.name for p, shard in _numbered(place, self.ending) if shard.name not in known]
-        if found and left:
+        if shards and left:
             raise BadInput(
-                f"beside {found[0].name} stands {left[0]}, which would not be read",
+                f"beside {shards[0].name} stands {left[0]}, which would not be read",
                 where=place,
                 do="put all that are documents into a folder documents/, or move the others away",
             )
-        return found
+        return shards
 
     def texts(self, role: str, path: Path) -> Iterator[Texts]:
         """Yield the rows of one file."""
@@ -335,9 +335,9 @@ class ParquetReader(TabularReader):
         wanted = {name for known in names for name in known}
         try:
             with parquet_file(path) as file:
-                found = [name for name in file.schema_arrow.names if name in wanted]
+                read = [name for name in file.schema_arrow.names if name in wanted]
                 number = 0
-                for batch in file.iter_batches(8192, columns=found):
+                for batch in file.iter_batches(8192, columns=read):
                     for row in batch.to_pylist():
                         number += 1
                         yield number, {k: v for k, v in row.items() if v is not None}
@@ -392,8 +392,8 @@ def _named(place: Path, names: Sequence[str], endings: Sequence[str]) -> list[Pa
 
 def _shards(place: Path, ending: str, name: str) -> list[Path]:
     """Return `NAME-00000-of-00002.ending`, … of a folder in order; refuses a set with gaps."""
-    found = [path for path, shard in _numbered(place, ending) if shard.name == name]
-    return in_order(found)
+    shards = [path for path, shard in _numbered(place, ending) if shard.name == name]
+    return in_order(shards)
 
 
 def _numbered(place: Path, ending: str) -> list[tuple[Path, Shard]]:

@@ -119,7 +119,7 @@ def sidecar(format: Format, source: GroupSource, notes: Mapping[str, object]) ->
         "min_grade": source.groups.min_grade,
         "unjudged_first": source.unjudged,
         "dropped_groups": {"missing_score": source.dropped} if source.dropped else {},
-        "dropped_queries": {reason: len(found) for reason, found in groups.dropped.items()},
+        "dropped_queries": {reason: len(queries) for reason, queries in groups.dropped.items()},
         "breaks_in_texts": format.breaks if format.texts else None,
         "ids": "strings",
         "inputs": {"groups": groups.root_hash}

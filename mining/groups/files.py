@@ -83,15 +83,15 @@ class Layout:
 
         Raises BadInput where there is none, and for tables beside shards that would not be read.
         """
-        found = [path]
+        paths = [path]
         if path.is_dir():
-            found = sorted(path.glob(self.file)) or self._shards(table_folder(path))
+            paths = sorted(path.glob(self.file)) or self._shards(table_folder(path))
         if not path.exists():
             raise missing(path)
-        if not found or not found[0].is_file():
+        if not paths or not paths[0].is_file():
             place = path / self.file if path.is_dir() else path
             raise BadInput("there is no such file", where=place, do="give the file, or its folder")
-        return in_order(found)
+        return in_order(paths)
 
     def _shards(self, folder: Path) -> list[Path]:
         """Return the files of the first ending of this layout that there is; Hub shards."""
@@ -274,8 +274,8 @@ def _rankers(path: Path) -> Iterator[GroupRow]:
         docs = [one_id(first, "doc_id_a", place), *_several(others, "doc_id_b", place)]
         at = f"{teacher}, query {query} of {place}"
         given = field(scores, query, at, do)
-        found = [one_number(field(given, doc, at, do), doc, at) for doc in docs]
-        yield GroupRow(place, query, docs, found)
+        teacher_scores = [one_number(field(given, doc, at, do), doc, at) for doc in docs]
+        yield GroupRow(place, query, docs, teacher_scores)
 
 
 def _flat(path: Path) -> Iterator[GroupRow]:

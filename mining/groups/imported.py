@@ -169,21 +169,21 @@ class _Importer:
     """Hands out the groups of a range of the file's queries."""
 
     def __init__(self, request: tuple[Any, ...]):
-        self.found = _read(*request)
-        self.queries = self.found.queries
+        self.file = _read(*request)
+        self.queries = self.file.queries
 
     def __call__(self, shard: Shard) -> Output:
         queries = self.queries[shard.start : shard.stop]
-        low, high = np.searchsorted(self.found.arrays.query, [queries[0], queries[-1] + 1])
+        low, high = np.searchsorted(self.file.arrays.query, [queries[0], queries[-1] + 1])
         without = {
-            reason: np.intersect1d(queries, lost) for reason, lost in self.found.dropped.items()
+            reason: np.intersect1d(queries, lost) for reason, lost in self.file.dropped.items()
         }
         first = shard.number == 0
         return Output(
-            groups_table(self.found.arrays[int(low) : int(high)]),
+            groups_table(self.file.arrays[int(low) : int(high)]),
             dropped={reason: lost.tolist() for reason, lost in without.items() if len(lost)},
-            counts=self.found.counts if first else {},
-            examples=self.found.examples if first else {},
+            counts=self.file.counts if first else {},
+            examples=self.file.examples if first else {},
         )
 
 
@@ -228,12 +228,12 @@ def _read(
     order = np.argsort(query[place], kind="stable")
     place, doc = place[order], doc[order]
     arrays = _arrays([odd.rows[at] for at in place], query[place], doc, wanted)
-    for found, why in (
+    for refused, why in (
         (_excluded(arrays, whole), EXCLUDED),
         (twice(arrays), AGAIN),
         (of_two_scores(arrays), CLASH),
     ):
-        odd.judge(place[found], why)
+        odd.judge(place[refused], why)
     stays = odd.reasons[place] == ""
     _refuse_nothing(odd, file)
     arrays = arrays[stays]
@@ -267,15 +267,15 @@ def _refuse_nothing(odd: OddGroups, file: str, wanted: int = 0) -> None:
 def _judge_unknown(
     odd: OddGroups,
     place: np.ndarray,
-    found: np.ndarray,
+    ordinals: np.ndarray,
     names: list[str],
     table: TextTable,
     by_text: bool,
     file: str,
 ) -> None:
     """Refuse, or leave out, the groups at some rows with a name that was not found: a row of
-    `found` for each."""
-    lost = np.flatnonzero(found.reshape(-1) < 0)
+    `ordinals` for each."""
+    lost = np.flatnonzero(ordinals.reshape(-1) < 0)
     if len(lost) and odd.on[UNKNOWN] == "refuse":
         unknown = list(dict.fromkeys(names[int(i)] for i in lost))
         what = "texts" if by_text else "ids"
@@ -286,7 +286,7 @@ def _judge_unknown(
             do=f"is this the right collection? {what} are compared byte for byte; "
             f"{option(UNKNOWN, 'drop')} leaves such groups out",
         )
-    odd.leave_out(place[np.unique(lost // (found.size // len(found)))], UNKNOWN)
+    odd.leave_out(place[np.unique(lost // (ordinals.size // len(ordinals)))], UNKNOWN)
 
 
 def _documents(

@@ -56,7 +56,7 @@ class OddGroups:
     rows: list[GroupRow] = field(default_factory=list)
     reasons: np.ndarray = field(default_factory=lambda: np.empty(0, object))
     files: dict[Path | str, int] = field(default_factory=dict)
-    found: Oddities = field(default_factory=Oddities)
+    oddities: Oddities = field(default_factory=Oddities)
 
     @classmethod
     def of(cls, rows: Iterable[GroupRow], on: Policies) -> OddGroups:
@@ -69,7 +69,7 @@ class OddGroups:
                 repeated.append(len(odd.rows))
             elif again and on[REPEATED] == "keep_first":
                 told = (f"{odd.said(row)}, document {shown(row.docs[at])}" for at in sorted(again))
-                odd.found.add(REPEATED, len(again), told)
+                odd.oddities.add(REPEATED, len(again), told)
                 row = _without(row, again)
             odd.rows.append(row)
         odd.reasons = np.full(len(odd.rows), "", object)
@@ -85,7 +85,7 @@ class OddGroups:
         """Leave rows out for a reason that was not there yet, and count them."""
         mine = [int(at) for at in rows if self.reasons[at] == ""]
         self.reasons[mine] = kind
-        self.found.add(DROPPED + kind, len(mine), (self.said(self.rows[at]) for at in mine))
+        self.oddities.add(DROPPED + kind, len(mine), (self.said(self.rows[at]) for at in mine))
 
     def judge(self, rows: Iterable[int], kind: str) -> None:
         """Do with odd rows what is to be done with their kind: refuse the first of them, leave
@@ -104,7 +104,7 @@ class OddGroups:
         if action in ("drop", "keep_first"):
             self.leave_out(mine, kind)
         else:
-            self.found.add(kind, len(mine), (self.said(self.rows[at]) for at in mine))
+            self.oddities.add(kind, len(mine), (self.said(self.rows[at]) for at in mine))
 
     def said(self, row: GroupRow) -> str:
         """Say where a group stands, whatever the files are called: number of the file where it is
@@ -116,12 +116,12 @@ class OddGroups:
     @property
     def counts(self) -> dict[str, int]:
         """How many of each kind."""
-        return dict(sorted(self.found.counts.items()))
+        return dict(sorted(self.oddities.counts.items()))
 
     @property
     def examples(self) -> dict[str, list[str]]:
         """The first ten of each kind."""
-        return dict(sorted(self.found.first.items()))
+        return dict(sorted(self.oddities.first.items()))
 
 
 def _places_again(docs: list[str]) -> Iterator[int]:

@@ -81,11 +81,11 @@ class Block(NamedTuple):
 def places_of(data: np.ndarray, byte: int) -> np.ndarray:
     """Return where a byte stands in `data` (uint8): int64, ascending."""
     words, places = _words(data), np.empty(len(data) // _APART + 1, dtype=np.int64)
-    found = find_byte(data, words, byte, places)
-    if found > len(places):
-        places = np.empty(found, dtype=np.int64)
+    count = find_byte(data, words, byte, places)
+    if count > len(places):
+        places = np.empty(count, dtype=np.int64)
         find_byte(data, words, byte, places)
-    return places[:found]
+    return places[:count]
 
 
 def _words(data: np.ndarray) -> np.ndarray:

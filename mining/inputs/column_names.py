@@ -107,17 +107,17 @@ def header(cells: Sequence[str], *roles: Names) -> list[int | None] | None:
     ValueError for a name that stands twice.
     """
     names = [canonical(cell) for cell in cells]
-    found: list[int | None] = []
+    columns: list[int | None] = []
     for role in roles:
-        taken = set(found)
+        taken = set(columns)
         places = [i for name in role for i, cell in enumerate(names) if cell == name]
-        found.append(next((i for i in places if i not in taken), None))
-    if found[0] is None or sum(place is not None for place in found) < min(2, len(roles)):
+        columns.append(next((i for i in places if i not in taken), None))
+    if columns[0] is None or sum(place is not None for place in columns) < min(2, len(roles)):
         return None
-    doubled = [cells[i] for i in found if i is not None and names.count(names[i]) > 1]
+    doubled = [cells[i] for i in columns if i is not None and names.count(names[i]) > 1]
     if doubled:
         raise ValueError(f"the column {doubled[0]!r} stands twice in the header")
-    return found
+    return columns
 
 
 def looks_like_names(cells: Sequence[str], *roles: Names) -> bool:

@@ -54,9 +54,9 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
                 where=path.parent,
                 do="move the files of one of the two sets away",
             )
-    for name, found in sets.items():
+    for name, numbers in sets.items():
         of, first = sizes[name]
-        absent = next((number for number in range(of) if number not in found), None)
+        absent = next((number for number in range(of) if number not in numbers), None)
         if absent is not None:
             raise BadInput(
                 f"the shards {name}-…-of-{of:05d} are not complete: number {absent:05d} is missing",

@@ -119,10 +119,10 @@ def resolve(model: str | Path | ModelFolder) -> ModelFolder:
 
 
 @lru_cache(maxsize=64)
-def _resolved(path: Path, found: tuple[Path, ...], stamps: tuple[Any, ...]) -> ModelFolder:
+def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> ModelFolder:
     config = _read_json(path / "config.json")
     digest = hashlib.sha256()
-    for file in found:
+    for file in paths:
         name = file.relative_to(path).as_posix()
         digest.update(f"{name}\0{_content_hash(file)}\n".encode())
     fingerprint = digest.hexdigest()

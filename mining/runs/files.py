@@ -155,19 +155,19 @@ def _read_run(file: str, content: str, collection: str, split: str, reading: Rea
     asked = whole.split_queries(split)
     scratch = files.make_folder(whole.artifact.workspace.root / "tmp")
     with (
-        files.Columns(scratch, **_Found.DTYPES) as read,
+        files.Columns(scratch, **_Entries.DTYPES) as read,
         files.Columns(scratch, doc=np.uint32, score=np.float32) as lists,
     ):
         counts, shown = _candidates(file, whole, asked, reading, read)
-        found = _Found(**read.mapped())
-        lengths = np.bincount(found.row, minlength=len(asked))
+        entries = _Entries(**read.mapped())
+        lengths = np.bincount(entries.row, minlength=len(asked))
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        rises = not (found.row[1:] < found.row[:-1]).any()
-        by_row = None if rises else np.argsort(found.row, kind="stable")
+        rises = not (entries.row[1:] < entries.row[:-1]).any()
+        by_row = None if rises else np.argsort(entries.row, kind="stable")
 
         def best_first(slab: Shard) -> tuple[np.ndarray, np.ndarray, int]:
             piece = slice(int(offsets[slab.start]), int(offsets[slab.stop]))
-            mine = found.take(piece if by_row is None else by_row[piece])
+            mine = entries.take(piece if by_row is None else by_row[piece])
             _refuse_repeats(mine, whole, asked, file, reading)
             order, score, against = _ordered(mine, reading, file)
             return mine.doc[order], score, against
@@ -181,7 +181,7 @@ def _read_run(file: str, content: str, collection: str, split: str, reading: Rea
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Entries:
     """Candidates of the split's queries: row (place of the query in the split), document, rank
     (`NO_RANK`: none), score (higher is better), line."""
 
@@ -199,9 +199,9 @@ class _Found:
     score: np.ndarray
     line: np.ndarray
 
-    def take(self, which: np.ndarray | slice) -> _Found:
+    def take(self, which: np.ndarray | slice) -> _Entries:
         """Return some of them."""
-        return _Found(*(getattr(self, name)[which] for name in self.DTYPES))
+        return _Entries(*(getattr(self, name)[which] for name in self.DTYPES))
 
 
 class _LookedUp(NamedTuple):
@@ -218,7 +218,7 @@ class _LookedUp(NamedTuple):
 def _candidates(
     file: str, whole: Collection, asked: np.ndarray, reading: Reading, to: files.Columns
 ) -> tuple[dict[str, int], dict[str, list[str]]]:
-    """Read a file by ordinals, block by block, and write what is kept to the columns of `_Found`,
+    """Read a file by ordinals, block by block, and write what is kept to the columns of `_Entries`,
     so that memory does not grow with the file; returns what is left out, and the first ids of
     that."""
     queries, docs = _indexes(file, whole, reading)
@@ -316,14 +316,14 @@ def _refuse_other_split(file: str, known: int, outside: int) -> None:
         )
 
 
-def _ordered(found: _Found, reading: Reading, file: str) -> tuple[np.ndarray, np.ndarray, int]:
+def _ordered(entries: _Entries, reading: Reading, file: str) -> tuple[np.ndarray, np.ndarray, int]:
     """Return the order of whole lists, their scores (float32) in it, and how many queries the
     ranks and the scores order differently."""
-    row, rank, score = found.row, found.rank, found.score
+    row, rank, score = entries.row, entries.rank, entries.score
     if reading.order == "rank":
-        _refuse_unranked(rank, found.line, file, reading)
+        _refuse_unranked(rank, entries.line, file, reading)
     else:
-        _refuse_large(score, found.line, file, reading)
+        _refuse_large(score, entries.line, file, reading)
     same = row[1:] == row[:-1]
     identity = np.arange(len(row))
     # Lines stand in the order of the file and lexsort is stable; most files are in order already.
@@ -371,19 +371,19 @@ def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str, reading: Read
 
 
 def _refuse_repeats(
-    found: _Found, whole: Collection, asked: np.ndarray, file: str, reading: Reading
+    entries: _Entries, whole: Collection, asked: np.ndarray, file: str, reading: Reading
 ) -> None:
-    keys = pair_keys(found.row, found.doc)
+    keys = pair_keys(entries.row, entries.doc)
     ordered = np.sort(keys)
     if not (ordered[1:] == ordered[:-1]).any():
         return
     order = np.argsort(keys, kind="stable")
     again = order[1:][keys[order[1:]] == keys[order[:-1]]]
-    first = int(again[np.argmin(found.line[again])])
-    query_id = whole.queries.query_id(int(asked[found.row[first]]))
+    first = int(again[np.argmin(entries.line[again])])
+    query_id = whole.queries.query_id(int(asked[entries.row[first]]))
     raise BadInput(
-        f"document {whole.corpus.doc_id(int(found.doc[first]))!r} stands twice in the list of "
+        f"document {whole.corpus.doc_id(int(entries.doc[first]))!r} stands twice in the list of "
         f"query {query_id!r} ({len(again):,} such lines)",
-        where=place_in(file, reading, int(found.line[first])),
+        where=place_in(file, reading, int(entries.line[first])),
         do="keep one line for each pair of query and document",
     )

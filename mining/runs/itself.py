@@ -142,10 +142,10 @@ class _Texts:
         lengths = pc.binary_length(texts).to_numpy()
         rows = np.flatnonzero(self.lengths[np.minimum(lengths, len(self.lengths) - 1)])
         taken = texts.take(pa.array(rows))
-        found = pc.fill_null(pc.index_in(taken, value_set=self.distinct), -1).to_numpy()
-        rows, found = rows[found >= 0], found[found >= 0]
-        rows, found = rows[~self.blank[found]], found[~self.blank[found]]
-        several = self.starts[found + 1] - self.starts[found]
-        first = np.repeat(self.starts[found], several)
+        place = pc.fill_null(pc.index_in(taken, value_set=self.distinct), -1).to_numpy()
+        rows, place = rows[place >= 0], place[place >= 0]
+        rows, place = rows[~self.blank[place]], place[~self.blank[place]]
+        several = self.starts[place + 1] - self.starts[place]
+        first = np.repeat(self.starts[place], several)
         within = np.arange(len(first)) - np.repeat(np.cumsum(several) - several, several)
         return self.order[first + within], np.repeat(rows, several)

@@ -69,14 +69,14 @@ def files_of(path: Path, system: str | None) -> list[Path]:
     """Return the files that a run is read from: those of batches in a folder, else the one."""
     if system != RELATIONS:
         return [path]
-    found = sorted(path.glob("data/batch_*/relations.parquet"))
-    if not found or not (path / ID_MAP).is_file():
+    relations = sorted(path.glob("data/batch_*/relations.parquet"))
+    if not relations or not (path / ID_MAP).is_file():
         raise BadInput(
             f"there are no data/batch_…/relations.parquet beside {ID_MAP}",
             where=path,
             do="give the folder that was exported as arctic-embed-batches",
         )
-    return [*found, path / ID_MAP]
+    return [*relations, path / ID_MAP]
 
 
 def _relations(path: Path) -> Iterator[Sides]:

@@ -74,17 +74,17 @@ def files_of_table(path: Path) -> list[Path]:
 def columns_of(sources: list[Path]) -> list[Columns]:
     """Return the columns of each file; raises BadInput where one is missing, or may be another, and
     where the files do not have the same of rank and score."""
-    found = [_columns_of(path, opened(path).schema_arrow.names) for path in sources]
-    for path, one in zip(sources, found, strict=True):
+    columns = [_columns_of(path, opened(path).schema_arrow.names) for path in sources]
+    for path, one in zip(sources, columns, strict=True):
         for role in ("rank", "score"):
-            if (getattr(one, role) is None) != (getattr(found[0], role) is None):
+            if (getattr(one, role) is None) != (getattr(columns[0], role) is None):
                 raise BadInput(
                     f"the files of one run have the same columns; {path.name} and "
                     f"{sources[0].name} differ in the {role}",
                     where=path.parent,
                     do="import them one by one, or write them alike",
                 )
-    return found
+    return columns
 
 
 def _columns_of(path: Path, there: list[str]) -> Columns:

@@ -102,8 +102,8 @@ class DenseWorker:
         while len(pending) and self.depth:
             width = min(width, len(self.docs))
             vectors = self.queries.rows(query[pending])
-            near, found = self._propose(vectors, width)
-            exact, ranked = self.rank(vectors, found)
+            near, proposed = self._propose(vectors, width)
+            exact, ranked = self.rank(vectors, proposed)
             docs[pending] = ranked[:, : self.depth]
             scores[pending] = exact[:, : self.depth]
             searched += len(pending)
@@ -135,16 +135,16 @@ class DenseWorker:
             best, spare = spare, best
         return best
 
-    def rank(self, vectors: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def rank(self, vectors: np.ndarray, proposed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Score proposals canonically and sort by (−score, document); empty documents go last."""
-        row = np.repeat(np.arange(len(found)), found.shape[1])
-        places = np.maximum(found, 0).ravel()
-        exact = products(vectors, row, self.docs, places).reshape(found.shape)
-        exact[found < 0] = -np.inf
+        row = np.repeat(np.arange(len(proposed)), proposed.shape[1])
+        places = np.maximum(proposed, 0).ravel()
+        exact = products(vectors, row, self.docs, places).reshape(proposed.shape)
+        exact[proposed < 0] = -np.inf
         if len(self.empty):
-            exact[np.isin(found, self.empty)] = -np.inf
-        order = np.lexsort((found, -exact), axis=1)
-        return np.take_along_axis(exact, order, 1), np.take_along_axis(found, order, 1)
+            exact[np.isin(proposed, self.empty)] = -np.inf
+        order = np.lexsort((proposed, -exact), axis=1)
+        return np.take_along_axis(exact, order, 1), np.take_along_axis(proposed, order, 1)
 
     def _rounding(self, vectors: np.ndarray) -> np.ndarray:
         """Bound |search score − canonical score| per query: width · 2⁻²³ · ‖q‖ · max ‖d‖.

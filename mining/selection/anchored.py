@@ -151,8 +151,8 @@ class Bands(FromScores):
     @property
     def windows(self) -> list[tuple[int, int]]:
         """First and last rank of every band; (0, 0) for what is not written as one."""
-        found = [_BAND.fullmatch(text) for text in self.ranks]
-        return [(int(m[1]), int(m[2])) if m else (0, 0) for m in found]
+        matches = [_BAND.fullmatch(text) for text in self.ranks]
+        return [(int(m[1]), int(m[2])) if m else (0, 0) for m in matches]
 
     def bind(self, labels: Sequence[str]) -> Bands:
         """Name the source in full, if there is one."""

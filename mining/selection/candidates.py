@@ -64,17 +64,17 @@ class PoolRows:
 
     def lengths(self, start: int, stop: int) -> np.ndarray:
         """Return how many documents each of the rows start…stop−1 has."""
-        found = [np.empty(0, np.int64)]
+        counts = [np.empty(0, np.int64)]
         for part in self.pool.artifact.parts:
             first, last = max(start - part.start, 0), min(stop - part.start, part.rows)
             if first < last:
-                found.append(np.diff(self.pool.part(part.number).offsets[first : last + 1]))
-        return np.concatenate(found)
+                counts.append(np.diff(self.pool.part(part.number).offsets[first : last + 1]))
+        return np.concatenate(counts)
 
     def row_of(self, query: int) -> int | None:
         """Return the row of a query; None for one that is not in the pool."""
-        found = self._by_query.find(query)
-        return None if found is None else int(self._starts[found[0]]) + found[1]
+        place = self._by_query.find(query)
+        return None if place is None else int(self._starts[place[0]]) + place[1]
 
     def row(self, row: int) -> tuple[int, np.ndarray, dict[str, np.ndarray]]:
         """Return (query, docs ascending, rank of each in every source)."""
@@ -100,10 +100,10 @@ class ScoreRows:
         Raises BadInput for a stored score that is not finite, naming the document.
         """
         out = np.full(len(docs), np.nan)
-        found = self._rows.find(query)
-        if found is None:
+        stored = self._rows.find(query)
+        if stored is None:
             return out
-        number, at = found
+        number, at = stored
         offsets, doc, score = self._part(number)
         items = slice(int(offsets[at]), int(offsets[at + 1]))
         known, scores = doc[items], score[items]

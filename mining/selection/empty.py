@@ -20,19 +20,21 @@ def no_group(selector: Selector, nothing: NothingMade) -> NothingMade:
 
     `nothing` itself where it is not candidates that are too few.
     """
-    found: list[int] = []  # per query, the largest group around one of its positives
+    largest: list[int] = []  # per query, the largest group around one of its positives
     dropped: Counter[str] = Counter()
     rows = min(_LOOKED_AT, selector.reader.pool.pool.artifact.rows)
     for asked in selector.reader.rows(0, rows):
         sizes = [_largest(selector.chooser, candidates) for candidates in asked.around]
         if sizes:
-            found.append(max(sizes))
+            largest.append(max(sizes))
         else:
             dropped[str(asked.reason)] += 1
-    if not found:
+    if not largest:
         return nothing
-    most = max(found)
-    told = [f"{number:,} with {size - 1}" for size, number in sorted(Counter(found).items())[::-1]]
+    most = max(largest)
+    told = [
+        f"{number:,} with {size - 1}" for size, number in sorted(Counter(largest).items())[::-1]
+    ]
     more = ", …" if len(told) > _SHOWN else ""
     others = "".join(f", {number:,} {reason}" for reason, number in sorted(dropped.items()))
     first = "first " if rows < selector.reader.pool.pool.artifact.rows else ""

@@ -221,9 +221,9 @@ class CandidateReader:
 
         @cache
         def distance() -> np.ndarray:
-            found = vectors.rows(docs).astype(np.float64)
-            norm = np.sqrt((found * found).sum(axis=1, keepdims=True))
-            unit = np.divide(found, norm, out=np.full_like(found, np.nan), where=norm > 0)
+            points = vectors.rows(docs).astype(np.float64)
+            norm = np.sqrt((points * points).sum(axis=1, keepdims=True))
+            unit = np.divide(points, norm, out=np.full_like(points, np.nan), where=norm > 0)
             return np.sqrt(((unit - unit[positive]) ** 2).sum(axis=1))
 
         return distance

@@ -106,8 +106,8 @@ def barring(
 ) -> dict[str, Any]:
     """Return the parameters that say what can be no negative, as far as they change anything."""
     rule = collection.self_rule if self_rule is None else self_rule
-    found = pairs_of_split(collection, split, rule)
-    return unless_neutral(copies=(copies, EXACT), self_rule=(rule if len(found) else KEEP, KEEP))
+    pairs = pairs_of_split(collection, split, rule)
+    return unless_neutral(copies=(copies, EXACT), self_rule=(rule if len(pairs) else KEEP, KEEP))
 
 
 BOOKS = "unscored"

@@ -52,8 +52,8 @@ def mine(
     if not len(pairs):
         return miner(workspace, value, held, split, depth, seed, executor)
     own_depths = getattr(value, "depths", None) is not None  # then the file says how deep
-    found = depth if own_depths else deeper(held, pairs, depth)
-    whole = miner(workspace, value, held, split, found, seed, executor)
+    enough = depth if own_depths else deeper(held, pairs, depth)
+    whole = miner(workspace, value, held, split, enough, seed, executor)
     return cleared_run(
         workspace,
         whole,

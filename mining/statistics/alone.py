@@ -102,15 +102,15 @@ def _is_lists(scores: Any) -> bool:
 
 
 def _named(names: list[str], known: Sequence[str], wanted: str) -> str:
-    found = named(names, known)
-    if not found:
+    matching = named(names, known)
+    if not matching:
         raise BadInput(
             f"there is no column {wanted!r}; the table has {', '.join(map(repr, names)) or 'none'}",
             where="scores",
             do=f"call it one of: {', '.join(dict.fromkeys(known))}",
         )
-    _refuse_doubled(names, found[0])
-    return found[0]
+    _refuse_doubled(names, matching[0])
+    return matching[0]
 
 
 def _refuse_doubled(names: list[str], name: str) -> None:
@@ -121,10 +121,10 @@ def _refuse_doubled(names: list[str], name: str) -> None:
 def _score_of(names: list[str], kind: str) -> str:
     """Return the column of scores; of several the one that is called by their kind."""
     own = named(names, names_of_kind(kind))
-    found = named(names, (*SCORE, *names_of_kind(kind)))
-    if len(set(found)) > 1 and len(set(own)) != 1:
+    columns = named(names, (*SCORE, *names_of_kind(kind)))
+    if len(set(columns)) > 1 and len(set(own)) != 1:
         raise BadInput(
-            f"several columns may be the scores: {', '.join(map(repr, dict.fromkeys(found)))}",
+            f"several columns may be the scores: {', '.join(map(repr, dict.fromkeys(columns)))}",
             where="scores",
             do=f"leave one, or call the one to read {names_of_kind(kind)[0]!r}",
         )

@@ -71,9 +71,9 @@ class Strata:
 
 def selected(rows: Rows) -> list[tuple[Candidates, np.ndarray, np.ndarray, float]]:
     """Return what `Selection.of` says of every group, read once."""
-    found: list[tuple[Candidates, np.ndarray, np.ndarray, float]]
-    found = rows.once("selected", lambda: list(rows.selection.of(rows)))
-    return found
+    groups: list[tuple[Candidates, np.ndarray, np.ndarray, float]]
+    groups = rows.once("selected", lambda: list(rows.selection.of(rows)))
+    return groups
 
 
 def importance_ess(weight: np.ndarray) -> float:

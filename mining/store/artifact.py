@@ -187,16 +187,16 @@ class Artifact:
     def _check_input(self, role: str) -> None:
         made_from = self.manifest["inputs"][role]["root"]
         try:
-            found = self.input(role).root_hash
+            root = self.input(role).root_hash
         except RankmillError as error:
             raise Corrupt(
                 f"its input {role!r} cannot be opened: {error.what}",
                 where=self.path,
                 do="run the command that made that input again",
             ) from error
-        if found != made_from:
+        if root != made_from:
             raise Corrupt(
-                f"its input {role!r} has the root hash {found[:12]}, but it was made from "
+                f"its input {role!r} has the root hash {root[:12]}, but it was made from "
                 f"{made_from[:12]}",
                 where=self.input(role).path / "manifest.json",
                 do="that manifest is damaged, or the input was made again with another result: "

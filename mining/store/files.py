@@ -134,13 +134,13 @@ class Columns:
 
     def mapped(self) -> dict[str, np.ndarray]:
         """Return what has been written, mapped and read-only; it outlives the columns."""
-        found: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {}
         for name, raw in self._files.items():
             with _explained(self._folder, 0):
                 raw.flush()
             dtype = self._dtypes[name]
-            found[name] = np.memmap(raw, dtype, "r") if raw.tell() else np.empty(0, dtype)
-        return found
+            arrays[name] = np.memmap(raw, dtype, "r") if raw.tell() else np.empty(0, dtype)
+        return arrays
 
 
 def create_only(path: Path, data: bytes) -> None:

@@ -88,8 +88,8 @@ class Workspace:
     def stray(self) -> list[Stray]:
         """Return, as errors to tell, what lies in the workspace and cannot be read: files in
         `names/` that are no aliases, manifests that are damaged or not ours."""
-        found = [one for one in self._finished(None) if isinstance(one, Stray)]
-        return [*found, *self._aliases()[1].values()]
+        stray = [one for one in self._finished(None) if isinstance(one, Stray)]
+        return [*stray, *self._aliases()[1].values()]
 
     def _finished(self, kind: str | None) -> Iterator[Artifact | OtherFormat | Stray]:
         for manifest in sorted(self.root.glob(f"{kind or '*'}/*/manifest.json")):

@@ -134,20 +134,20 @@ def check_direction(
     _say(evidence, against, executor)
 
 
-def _say(found: Evidence, against: list[str], executor: Execution) -> None:
+def _say(evidence: Evidence, against: list[str], executor: Execution) -> None:
     if against:
-        _warn(f"the scores run against the order of {_named(found.order, against)}")
-    if found.drawn.leans:
-        _warn(f"judged positives score lower than random documents in {found.drawn}")
-    if not found.chosen.leans:
+        _warn(f"the scores run against the order of {_named(evidence.order, against)}")
+    if evidence.drawn.leans:
+        _warn(f"judged positives score lower than random documents in {evidence.drawn}")
+    if not evidence.chosen.leans:
         return
-    said = f"judged positives score lower than other candidates in {found.chosen}"
-    alike = [label for label, votes in found.order.items() if votes.agrees]
-    if found.drawn.agrees:
+    said = f"judged positives score lower than other candidates in {evidence.chosen}"
+    alike = [label for label, votes in evidence.order.items() if votes.agrees]
+    if evidence.drawn.agrees:
         executor.progress.announce(
             f"note: {said}, but higher than random documents in "
-            f"{Votes(found.drawn.lost, found.drawn.won)}: hard candidates or sparse judgements, "
-            "not a wrong sign"
+            f"{Votes(evidence.drawn.lost, evidence.drawn.won)}: hard candidates or sparse "
+            "judgements, not a wrong sign"
         )
     elif alike:
         executor.progress.announce(
@@ -204,7 +204,7 @@ def evidence_of(scores: Artifact, pool: Artifact) -> Evidence:
     return Evidence(
         drawn=votes(values, row, positive, drawn & other),
         chosen=votes(values, row, positive, ranked & other),
-        order={label: found for label, found in order.items() if found.won + found.lost},
+        order={label: tally for label, tally in order.items() if tally.won + tally.lost},
     )
 
 

@@ -122,10 +122,10 @@ def prepare_ensemble(
     )
 
 
-def _can_become(found: str, kind: str, scales: tuple[float, ...] | None, number: int) -> bool:
+def _can_become(own: str, kind: str, scales: tuple[float, ...] | None, number: int) -> bool:
     if kind != "logit":
         return False
-    return found != "similarity" or (scales is not None and scales[number] != 1)
+    return own != "similarity" or (scales is not None and scales[number] != 1)
 
 
 class EnsembleScorer:

@@ -101,8 +101,8 @@ def advise(
             seed=seed,
         )
         named = None if scores is None else here.workspace.find(scores, "scores")
-        found = _about(here.workspace, about)
-        made = advise_on(found, asked, here.workspace, named, here.executor)
+        artifact = _about(here.workspace, about)
+        made = advise_on(artifact, asked, here.workspace, named, here.executor)
         if json:
             here.emit(made.as_json() | {"command": here.books.told()})
             return
@@ -115,12 +115,13 @@ def advise(
 
 def _about(workspace: Workspace, name: str) -> Artifact:
     """Return the pool or the collection of a name."""
-    found = workspace.find(name)
-    if found.kind not in ("pool", "collection"):
+    artifact = workspace.find(name)
+    if artifact.kind not in ("pool", "collection"):
         raise BadInput(
-            f"{name} is of kind {found.kind}, a pool or a collection was expected", where=found.path
+            f"{name} is of kind {artifact.kind}, a pool or a collection was expected",
+            where=artifact.path,
         )
-    return found
+    return artifact
 
 
 def _pilots(

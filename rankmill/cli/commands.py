@@ -213,14 +213,15 @@ def _handle(here: Session, field: Field, text: str) -> Any:
 
 def _named(here: Session, field: Field, text: str) -> Artifact:
     """Return the artifact of an alias; raises UsageError where a file has that name too."""
-    found = here.workspace.find(text)
+    artifact = here.workspace.find(text)
     if Path(text).exists():
         raise UsageError(
-            f"{flag_of(field)} {text!r} means two things: the {found.kind} of that name in "
+            f"{flag_of(field)} {text!r} means two things: the {artifact.kind} of that name in "
             f"{here.workspace.root}, and {Path(text).absolute()}",
-            do=f"write ./{text} for the file, or {found.fingerprint[:12]} for the {found.kind}",
+            do=f"write ./{text} for the file, or {artifact.fingerprint[:12]} for the "
+            f"{artifact.kind}",
         )
-    return found
+    return artifact
 
 
 def _find(here: Session, field: Field, text: str) -> Artifact:

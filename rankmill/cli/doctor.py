@@ -90,14 +90,16 @@ def of_scores(scores: Artifact) -> list[Finding]:
     pairs, lists = amounts(scores)
     kind, teacher = (scores.metadata.get(key, "unknown") for key in ("kind", "teacher"))
     about = f"{scores.kind} {scores.fingerprint[:12]}"
-    found = [Finding(about, "good", f"{pairs:,} scores, {lists:,} lists, {kind}, by {teacher}")]
+    findings = [Finding(about, "good", f"{pairs:,} scores, {lists:,} lists, {kind}, by {teacher}")]
     handed_in = "pool" not in scores.inputs and scores.kind == "scores"
     if handed_in and "surveyed" not in scores.parameters:
         said = "imported by a version that did not count: import the file again"
-        found.append(Finding("what is odd", "lacks", said))
-    found += [Finding(name.replace("_", " "), "odd", said) for name, said in told(scores).items()]
+        findings.append(Finding("what is odd", "lacks", said))
+    findings += [
+        Finding(name.replace("_", " "), "odd", said) for name, said in told(scores).items()
+    ]
     sources = [scores.input(role) for role in scores.inputs]
-    return found + [
+    return findings + [
         f for one in sources if one.kind in ("scores", "groups") for f in of_scores(one)
     ]
 
@@ -127,11 +129,11 @@ def _package(name: str, least: str) -> Finding:
         module = importlib.import_module(name)
     except ImportError as error:
         return Finding(name, "bad", f"cannot be imported ({error}): pip install -e .")
-    found = _version(name) or str(getattr(module, "__version__", "unknown version"))
-    numbers = tuple(int(n) for n in found.split("+")[0].split(".")[:3] if n.isdigit())
+    version = _version(name) or str(getattr(module, "__version__", "unknown version"))
+    numbers = tuple(int(n) for n in version.split("+")[0].split(".")[:3] if n.isdigit())
     enough = numbers >= tuple(int(n) for n in least.split("."))
     return Finding(
-        name, "good" if enough else "bad", found if enough else f"{found}, needs {least}"
+        name, "good" if enough else "bad", version if enough else f"{version}, needs {least}"
     )
 
 
@@ -154,12 +156,12 @@ def _faiss() -> Finding:
         return Finding("faiss", "lacks", why)
     import faiss
 
-    found = [f"{name} {version}" for name in _FAISS if (version := _version(name))]
-    if len(found) > 1:
-        both = f"{' and '.join(found)} overwrite each other: pip uninstall both, install one"
+    packages = [f"{name} {version}" for name in _FAISS if (version := _version(name))]
+    if len(packages) > 1:
+        both = f"{' and '.join(packages)} overwrite each other: pip uninstall both, install one"
         return Finding("faiss", "bad", both)
     gpus = getattr(faiss, "get_num_gpus", lambda: 0)()
-    detail = found[0] if found else str(faiss.__version__)
+    detail = packages[0] if packages else str(faiss.__version__)
     return Finding("faiss", "good", f"{detail}; searches on {gpus or 'no'} GPUs")
 
 
@@ -182,8 +184,8 @@ def _processor() -> Finding:
 
 def _processor_name() -> str:
     told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
+    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def _instructions() -> list[str]:

@@ -109,8 +109,10 @@ def _cells(row: Row, made: Estimate, seconds: list[str], money: list[str]) -> li
     priced = row.priced(made.prices)
     for name in money:
         times = 1000 if name == "kwh" else 1
-        found = priced.get(name)
-        cells.append("–" if found is None else _range(found.times(times, times, times), _number))
+        interval = priced.get(name)
+        cells.append(
+            "–" if interval is None else _range(interval.times(times, times, times), _number)
+        )
     return cells
 
 
@@ -118,5 +120,5 @@ def _number(value: float) -> str:
     return f"{value:,.3g}"
 
 
-def _range(found: Interval, write: Any) -> str:
-    return f"{write(found.point)} ({write(found.low)} – {write(found.high)})"
+def _range(interval: Interval, write: Any) -> str:
+    return f"{write(interval.point)} ({write(interval.low)} – {write(interval.high)})"

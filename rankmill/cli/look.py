@@ -150,13 +150,13 @@ def list_(
         aliases: dict[str, list[str]] = {}
         for name, (_, fingerprint) in here.workspace.names().items():
             aliases.setdefault(fingerprint, []).append(name)
-        found = list(here.workspace.artifacts(kind))
+        artifacts = list(here.workspace.artifacts(kind))
         if json:
-            here.emit({"artifacts": [facts_of(a) for a in found]})
+            here.emit({"artifacts": [facts_of(a) for a in artifacts]})
             return
         for error in [*here.workspace.other_formats(kind), *here.workspace.stray()]:
             streams.say(f"rankmill: {error}")
-        for artifact in found:
+        for artifact in artifacts:
             known = ", ".join(aliases.get(artifact.fingerprint, []))
             typer.echo(
                 f"{artifact.kind:<12} {artifact.fingerprint[:12]}  {artifact.rows:>10,} rows  "

@@ -250,8 +250,8 @@ def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> 
     for line in FIRST:
         costs[line] = {line: math.fsum(lines.pop(line, 0.0) for lines in costs.values())}
     if results.scores is not None:
-        found = seconds_of(results.scores) * (reused(results.scores) - 1)
-        costs.setdefault(results.scores.fingerprint, {})["found_s"] = found
+        saved = seconds_of(results.scores) * (reused(results.scores) - 1)
+        costs.setdefault(results.scores.fingerprint, {})["found_s"] = saved
     uses = {
         trained.system.name: {k: w for k, w in used.items() if k in costs}
         for trained in results.students.values()

@@ -251,8 +251,8 @@ _PLAIN = re.compile(r"[\w./+@-]+")  # needs no quotes in a text
 
 def named_in(recipe: Recipe) -> list[str]:
     """Return the students of the workspace that a recipe names, each once."""
-    found = (name for text in _texts(recipe) for name in _NAMED.findall(text))
-    return list(dict.fromkeys(found))
+    called = (name for text in _texts(recipe) for name in _NAMED.findall(text))
+    return list(dict.fromkeys(called))
 
 
 def _texts(recipe: Recipe) -> Iterator[str]:
@@ -290,7 +290,7 @@ def with_folders(recipe: Recipe, workspace: Workspace) -> Recipe:
         return recipe
 
     def written(text: str) -> str:
-        return _NAMED.sub(lambda found: _folder(workspace, found[1]) or found[0], text)
+        return _NAMED.sub(lambda match: _folder(workspace, match[1]) or match[0], text)
 
     def domain(one: Domain) -> Domain:
         return replace(one, first_stage=one.first_stage and written(one.first_stage))

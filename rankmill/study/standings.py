@@ -84,9 +84,9 @@ class Standings:
                 domain,
                 t_interval(values),
                 {
-                    m: mean_of_defined(found[system])
-                    for m, found in by_measure.items()
-                    if not np.isnan(found[system]).all()
+                    m: mean_of_defined(by_system[system])
+                    for m, by_system in by_measure.items()
+                    if not np.isnan(by_system[system]).all()
                 },
                 seeds=len(values),
                 against=against.get(system, {}),

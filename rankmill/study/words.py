@@ -41,22 +41,22 @@ def plain(compared: Comparison) -> Mapping[str, Any]:
     return plain
 
 
-def bounds(found: Interval, *, trained: bool = True) -> Mapping[str, Any]:
+def bounds(interval: Interval, *, trained: bool = True) -> Mapping[str, Any]:
     """Return an interval for machines: low and high (null, with the reason, where there is none),
     and what it is over; of a system trained with one seed also that there is none for a new one."""
-    plain: dict[str, Any] = {"low": found.low, "high": found.high, "over": found.over}
-    if found.reason is not None:
-        plain["reason"] = found.reason
-    elif trained and found.over == "queries":
+    plain: dict[str, Any] = {"low": interval.low, "high": interval.high, "over": interval.over}
+    if interval.reason is not None:
+        plain["reason"] = interval.reason
+    elif trained and interval.over == "queries":
         plain |= {"with_a_new_seed": None, "reason": ONE_SEED}
     return plain
 
 
-def between(found: Interval, sign: str = "", form: str = ".4f") -> str:
+def between(interval: Interval, sign: str = "", form: str = ".4f") -> str:
     """Write the ends of an interval, or the reason why it has none."""
-    if found.low is None or found.high is None:
-        return str(found.reason)
-    return f"{found.low:{sign}{form}} to {found.high:{sign}{form}}"
+    if interval.low is None or interval.high is None:
+        return str(interval.reason)
+    return f"{interval.low:{sign}{form}} to {interval.high:{sign}{form}}"
 
 
 def against(compared: Comparison, name: str) -> str:

@@ -22,7 +22,7 @@ TITLE = "title"
 
 def places_of(path: Path | str, there: Sequence[str], fields: Sequence[str]) -> list[str]:
     """Return the fields as a file writes them; raises BadInput for one that it has not."""
-    found = []
+    places = []
     for field in fields:
         name = columns.first_named(there, (columns.canonical(field),))
         if name is None:
@@ -31,8 +31,8 @@ def places_of(path: Path | str, there: Sequence[str], fields: Sequence[str]) -> 
                 where=path,
                 do=nearest(field, there),
             )
-        found.append(name)
-    return found
+        places.append(name)
+    return places
 
 
 def joined_columns(texts: Sequence[pa.Array]) -> pa.LargeStringArray:

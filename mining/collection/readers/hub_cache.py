@@ -45,19 +45,19 @@ def repositories(spec: str) -> tuple[list[Repository], str]:
 
     A subset that is given for one of them holds for all. Raises UsageError for other texts.
     """
-    found, subsets = [], set()
+    named, subsets = [], set()
     for one in _BETWEEN.split(spec.removeprefix("//").removeprefix("datasets/")):
         match = _ONE.fullmatch(one)
         if match is None or ".." in one:
             raise UsageError(f"hf:{spec}: {one!r} names no data set", do=f"write {_SHAPE}")
-        found.append(Repository(match["name"], match["revision"] or "main"))
+        named.append(Repository(match["name"], match["revision"] or "main"))
         subsets |= {match["subset"]} - {None, "default"}
     if len(subsets) > 1:
         raise UsageError(
             f"hf:{spec}: two configs: {' and '.join(sorted(subsets))}",
             do="one collection has one config; collect the other one by itself",
         )
-    return found, next(iter(subsets), "")
+    return named, next(iter(subsets), "")
 
 
 def cache_folder() -> Path:
@@ -98,13 +98,13 @@ def files_of(
 
 def listed(repository: Repository, names: Iterable[str]) -> list[HubFile]:
     """Return the files that hold rows, sorted by name; of a file also compressed the plain one."""
-    found: dict[str, HubFile] = {}
+    files: dict[str, HubFile] = {}
     for name in sorted(names):
         one = hub_file(repository.name, name)
         if one is not None:
             plain = next((name[: -len(end)] for end in COMPRESSED if name.endswith(end)), name)
-            found.setdefault(plain, one)
-    return list(found.values())
+            files.setdefault(plain, one)
+    return list(files.values())
 
 
 def _cached(repository: Repository, subset: str, wanted: Wanted) -> Path | None:

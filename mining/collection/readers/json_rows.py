@@ -149,8 +149,8 @@ class _Parser:
             return None
         titles = None
         if self.layout.title:
-            found = _first_of(table, self.titles) if self.titles else pa.repeat("", lines)
-            titles = pc.fill_null(found, "").cast(pa.large_string())
+            column = _first_of(table, self.titles) if self.titles else pa.repeat("", lines)
+            titles = pc.fill_null(column, "").cast(pa.large_string())
         numbers = block.first_line + np.arange(lines, dtype=np.int64)
         return Texts(
             ids.cast(pa.string()), titles, texts.cast(pa.large_string()), str(block.path), numbers
@@ -181,5 +181,5 @@ def _an_object_a_line(block: Block, starts: np.ndarray, stops: np.ndarray) -> bo
 def _first_of(table: pa.Table, names: list[str]) -> pa.Array:
     """Return per row the first value that is not null."""
     held = [name for name in names if table[name].null_count < table.num_rows] or names[:1]
-    found = [table[name].combine_chunks() for name in held]
-    return found[0] if len(found) == 1 else pc.coalesce(*found)
+    arrays = [table[name].combine_chunks() for name in held]
+    return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)

@@ -265,9 +265,9 @@ def _table(path: Path) -> Iterator[Row]:
         cells = [clean(cell) for cell in _cells(line, width)]
         where = f"{path}, line {number}"
         if len(cells) not in (3, 4) and len(cells) != table.width:
-            found = len(cells) if "\t" in line else len(_BLANKS.split(line.strip(" ")))
+            count = len(cells) if "\t" in line else len(_BLANKS.split(line.strip(" ")))
             raise BadInput(
-                f"{found} columns, expected 3: query id, document id, grade",
+                f"{count} columns, expected 3: query id, document id, grade",
                 where=where,
                 do=DO,
             )

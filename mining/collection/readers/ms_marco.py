@@ -35,7 +35,7 @@ def query_files(folder: Path) -> list[Path]:
 def split_files(folder: Path) -> dict[str, Path]:
     """Return split → file of judgements; raises BadInput for one that cannot be read or stands
     twice."""
-    found: dict[str, Path] = {}
+    by_split: dict[str, Path] = {}
     for name, path in _files(folder).items():
         split = _split_of(name)
         if split is None and name.startswith("qrels.") and name[5:] not in ENDINGS:
@@ -47,10 +47,10 @@ def split_files(folder: Path) -> dict[str, Path]:
             )
         if split is None:
             continue
-        if split in found:
-            raise two_files(folder, split, found[split], path)
-        found[split] = path
-    return found
+        if split in by_split:
+            raise two_files(folder, split, by_split[split], path)
+        by_split[split] = path
+    return by_split
 
 
 def two_files(folder: Path, split: str, first: Path, second: Path) -> BadInput:
@@ -72,7 +72,7 @@ def _split_of(name: str) -> str | None:
 def _files(folder: Path) -> dict[str, Path]:
     """Return the files of a folder by their names unpacked, sorted; plain before compressed."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in paths:  # `x.tsv` sorts before `x.tsv.gz`
-        found.setdefault(unpacked_name(path.name), path)
-    return dict(sorted(found.items()))
+        by_name.setdefault(unpacked_name(path.name), path)
+    return dict(sorted(by_name.items()))

@@ -124,21 +124,21 @@ def judged_columns(path: Path | str, names: list[str]) -> tuple[str, str, str]:
 
 def wanted(path: Path | str, names: list[str], known: columns.Names, but: str = "") -> str:
     """Return the column with one of the names; raises BadInput with those that the file has."""
-    found = [name for name in columns.named(names, known) if name != but]
-    if not found:
+    matching = [name for name in columns.named(names, known) if name != but]
+    if not matching:
         raise BadInput(
             f"there is no column {known[0]!r}; the file has "
             f"{', '.join(map(repr, names)) or 'none'}",
             where=path,
             do=f"call it one of: {', '.join(known)}",
         )
-    if names.count(found[0]) > 1:
+    if names.count(matching[0]) > 1:
         raise BadInput(
-            f"the column {found[0]!r} stands twice",
+            f"the column {matching[0]!r} stands twice",
             where=path,
             do="keep one of the two, or give each a name of its own",
         )
-    return found[0]
+    return matching[0]
 
 
 def ids_of(path: Path | str, batch: pa.RecordBatch, name: str, before: int) -> pa.StringArray:

@@ -62,7 +62,7 @@ class Look:
 def look(path: Path, layout: Layout, quoting: bool, empty: bool) -> Look:
     """Read a file once; `quoting`: marks are looked for. Raises BadInput for what is no text; a
     line with another number of columns is told, for others may have to be told first."""
-    table, found, digest = table_of(path, layout), Look(), hashlib.sha256()
+    table, seen, digest = table_of(path, layout), Look(), hashlib.sha256()
     marks = _Marks(path, table) if quoting else None
 
     def read(block: Block) -> tuple[Fields, Outline | BadInput]:
@@ -77,13 +77,13 @@ def look(path: Path, layout: Layout, quoting: bool, empty: bool) -> Look:
         if marks is not None:
             marks.add(fields.block, fields)
         if isinstance(outline, BadInput):
-            found.failed = found.failed or outline
-        elif found.failed is None:
-            found.outlines.append(outline)
-    found.sha256 = digest.hexdigest()
+            seen.failed = seen.failed or outline
+        elif seen.failed is None:
+            seen.outlines.append(outline)
+    seen.sha256 = digest.hexdigest()
     if marks is not None:
-        found.quoted = marks.keep()
-    return found
+        seen.quoted = marks.keep()
+    return seen
 
 
 def _outline(

@@ -47,10 +47,10 @@ class Rankers(Format):
                 query = quoted(source.query_ids(batch.query))
                 _add_scores(scores, query, source.doc_ids(batch.doc), batch)
         for of, name in (("queries", "queries.json"), ("docs", "documents.json")):
-            with JsonObject(out, name) as found:
+            with JsonObject(out, name) as file:
                 for _, table in source.texts_of(of):
                     ids, texts = (c.combine_chunks() for c in table.columns)
-                    found.add(*quoted(ids), ":", *quoted(texts))
+                    file.add(*quoted(ids), ":", *quoted(texts))
         return {"corpus": "documents.json, queries.json"}
 
 

@@ -126,11 +126,11 @@ class CandidateColumns:
         drawn, fixed = (np.zeros(len(self.rows.doc), bool) for _ in range(2))
         for label, origin in self.reader.origin.items():
             if origin in (FIXED, DRAWN):
-                found = self.rank(label) > 0
+                listed = self.rank(label) > 0
                 if origin == FIXED:
-                    fixed |= found
+                    fixed |= listed
                 else:
-                    drawn |= found
+                    drawn |= listed
         return (drawn & ~fixed).astype(np.uint8)
 
     def _join_scores(self, status: np.ndarray) -> None:

@@ -203,7 +203,7 @@ def _resampled(
     for place, table in enumerate(tables.values()):
         own = moments[:, place * each : (place + 1) * each]
         native.products(_standardised(table), owner, own)
-    found = {kind: np.empty((resamples, width, width)) for kind in tables}
+    drawn = {kind: np.empty((resamples, width, width)) for kind in tables}
     start = 0
     for weight, sums in weighted_sums(moments, key, resamples):
         means = sums[:, :-1] / sums[:, -1:]
@@ -213,9 +213,9 @@ def _resampled(
             matrices, sure = _correlations(own, constant)
             for unsure in np.flatnonzero(~sure).tolist():
                 matrices[unsure] = _pearson(table, weight[unsure][owner])
-            found[kind][start : start + len(weight)] = matrices
+            drawn[kind][start : start + len(weight)] = matrices
         start += len(weight)
-    return found
+    return drawn
 
 
 def _standardised(table: np.ndarray) -> np.ndarray:
@@ -290,8 +290,8 @@ def _floats(column: pa.ChunkedArray) -> np.ndarray:
     return column.to_numpy().astype(np.float64)
 
 
-def _matrix(found: np.ndarray) -> list[list[float | None]]:
-    return [_plain(row) for row in found]
+def _matrix(matrix: np.ndarray) -> list[list[float | None]]:
+    return [_plain(row) for row in matrix]
 
 
 def _plain(values: Any) -> list[Any]:

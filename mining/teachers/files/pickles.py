@@ -109,10 +109,10 @@ class _Window:
             self._fill(_AHEAD)
         data = np.frombuffer(self._data, np.uint8)
         count, self._at = read_items(data, self._at, self._keys, self._bits)
-        found: list[Any] = [None] * (2 * count)
-        found[::2] = self._keys[:count].tolist()
-        found[1::2] = self._bits[:count].view(np.float64).tolist()
-        return found
+        items: list[Any] = [None] * (2 * count)
+        items[::2] = self._keys[:count].tolist()
+        items[1::2] = self._bits[:count].view(np.float64).tolist()
+        return items
 
     def _fill(self, least: int) -> bool:
         """Read on; says whether there was more."""

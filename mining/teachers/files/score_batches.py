@@ -252,10 +252,10 @@ def _json_schema(line: bytes, kind: str) -> pa.Schema | None:
         return None
     if not isinstance(row, dict):
         return None
-    found = {name: _json_type(row[name]) for name in named(row, _known(kind))}
-    if not found or None in found.values():
+    types = {name: _json_type(row[name]) for name in named(row, _known(kind))}
+    if not types or None in types.values():
         return None
-    fields = [_ids_whole(pa.field(name, kind_of)) for name, kind_of in found.items()]
+    fields = [_ids_whole(pa.field(name, kind_of)) for name, kind_of in types.items()]
     return pa.schema(fields)
 
 
@@ -377,9 +377,9 @@ def _parquet_rows(part: pa.RecordBatch, first: int, path: Path, kind: str) -> It
         yield batch
         return
     exact = (
-        found
+        scored
         for line, row in zip(lines.tolist(), part.to_pylist(), strict=True)
-        for found in rows_of_object(row, Place(path, line, "row"), kind)
+        for scored in rows_of_object(row, Place(path, line, "row"), kind)
     )
     yield from _from_rows(exact, path, kind, "row")
 

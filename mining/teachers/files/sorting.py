@@ -165,8 +165,8 @@ def _counted(reader: _Reader, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
             merged = runs.between(int(queries[rows][0]), int(queries[rows][-1]))
         except Clash as clash:
             raise reader.explained(clash) from clash
-        found = queries_of(merged.keys)
-        pairs[rows] = np.diff(np.append(np.searchsorted(found, queries[rows]), len(found)))
+        of_pairs = queries_of(merged.keys)
+        pairs[rows] = np.diff(np.append(np.searchsorted(of_pairs, queries[rows]), len(of_pairs)))
         if ranks:
             reader.refuse_shared(merged)
     return queries, pairs
@@ -311,7 +311,7 @@ class _Reader:
     def _lines(self, keys: list[int], scores: tuple[float, ...]) -> tuple[str, str]:
         """Return the places where the pairs stand first, or a pair with each of two scores."""
         unit = UNITS[self.request.form]
-        found: dict[float, tuple[Path, int]] = {}
+        places: dict[float, tuple[Path, int]] = {}
         for source in self.request.sources:
             for batch in read_batches(source, self.request.form, self.request.kind):
                 query = self._indexes["query"].rows(batch.query)
@@ -323,14 +323,14 @@ class _Reader:
                 lines, values = batch.lines(), self._scores(batch.score)
                 for at in hits.tolist():
                     what = float(values[at]) if scores else float(doc[at])
-                    found.setdefault(what, (source, int(lines[at])))
-                if len(found) > 1:
-                    (first, one), (second, two) = sorted(found.values(), key=_by_place)[:2]
+                    places.setdefault(what, (source, int(lines[at])))
+                if len(places) > 1:
+                    (first, one), (second, two) = sorted(places.values(), key=_by_place)[:2]
                     if first == second:
                         return f"{first}, {unit}s {one}", str(two)
                     return f"{first}, {unit} {one}", f"{second}, {unit} {two}"
         return str(self.place), "the same"
 
 
-def _by_place(found: tuple[Path, int]) -> tuple[str, int]:
-    return str(found[0]), found[1]
+def _by_place(place: tuple[Path, int]) -> tuple[str, int]:
+    return str(place[0]), place[1]

@@ -46,11 +46,11 @@ def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -
 def odd_lines(odd: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each kind of odd row: how many, and the first of them."""
     for role, kinds in odd.items():
-        for kind, found in kinds.items():
-            shown = "; ".join(found["first"][:3])
-            more = ", …" if found["first"] and found["count"] > 3 else ""
+        for kind, rows in kinds.items():
+            shown = "; ".join(rows["first"][:3])
+            more = ", …" if rows["first"] and rows["count"] > 3 else ""
             told = f": {shown}{more}" if shown else ""
-            yield f"  {role}: {found['count']:,} {kind.replace('_', ' ')}{told}"
+            yield f"  {role}: {rows['count']:,} {kind.replace('_', ' ')}{told}"
 
 
 def tell_overview(here: Session, asked: SurveyCollection, made: Overview) -> None:

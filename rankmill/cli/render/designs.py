@@ -46,14 +46,14 @@ def tell_design(here: Session, asked: Cross, made: Any) -> None:
     from rankmill import designs
 
     against, why = _unblocked(made, here)
-    found = designs.orthogonality(made, against) | ({"no_unblocked": why} if why else {})
+    facts = designs.orthogonality(made, against) | ({"no_unblocked": why} if why else {})
     if here.as_json:
-        here.emit(_facts(made, found))
+        here.emit(_facts(made, facts))
         return
     here.tell(designs.design_of(made), asked.name)
     for (near, sure), artifact in made.items():
         here.tell(artifact, f"{asked.name}-near{near}-sure{sure}" if asked.name else None)
-    _print(found)
+    _print(facts)
 
 
 def _unblocked(made: Any, here: Session) -> tuple[Any, str | None]:
@@ -67,35 +67,35 @@ def _unblocked(made: Any, here: Session) -> tuple[Any, str | None]:
         return None, str(error)
 
 
-def _facts(made: Any, found: dict[str, Any]) -> dict[str, Any]:
+def _facts(made: Any, facts: dict[str, Any]) -> dict[str, Any]:
     from rankmill.mining.derive.blocks.confounding import label_of_cell
 
     cells = {
         label_of_cell(*place): {"root": artifact.root_hash, "rows": artifact.rows}
         for place, artifact in made.items()
     }
-    return {"groups": cells, **found}
+    return {"groups": cells, **facts}
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(facts: dict[str, Any]) -> None:
     """Print blocks, cells, correlations, and what cells of other queries would confound."""
-    typer.echo(f"queries in all cells: {found['blocks']:,} of {found['asked']:,}")
-    if not found["blocks"]:
+    typer.echo(f"queries in all cells: {facts['blocks']:,} of {facts['asked']:,}")
+    if not facts["blocks"]:
         return
     typer.echo("cell          groups  distinct pairs  documents  locality ± sd    entropy ± sd")
-    for cell in found["cells"]:
+    for cell in facts["cells"]:
         typer.echo(
             f"near{cell['near']}-sure{cell['sure']}  {cell['groups']:8,}  "
             f"{cell['distinct_pairs']:14,}  {cell['distinct_documents']:9,}  "
             f"{cell['locality']:.3f} ± {cell['locality_sd']:.3f}   "
             f"{cell['entropy']:.3f} ± {cell['entropy_sd']:.3f}"
         )
-    said = {name: _number(value) for name, value in found["correlation"].items()}
+    said = {name: _number(value) for name, value in facts["correlation"].items()}
     typer.echo(
         f"locality with entropy: Pearson {said['pearson']}, Spearman {said['spearman']}; "
         f"within queries {said['within_pearson']}, {said['within_spearman']}"
     )
-    overlap = {n: " ".join(f"{v:.2f}" for v in values) for n, values in found["overlap"].items()}
+    overlap = {n: " ".join(f"{v:.2f}" for v in values) for n, values in facts["overlap"].items()}
     typer.echo(
         "overlap of neighbouring levels (0 apart, 1 alike): "
         f"locality {overlap['locality_between_locality_levels']} between its own levels, "
@@ -104,16 +104,16 @@ def _print(found: dict[str, Any]) -> None:
         f"{overlap['entropy_between_locality_levels']}"
     )
     typer.echo(
-        f"ordered as intended: {found['ordered']:.1%} of the blocks; two cells of a query share "
-        f"{found['shared_negatives']:.1%} of their negatives"
+        f"ordered as intended: {facts['ordered']:.1%} of the blocks; two cells of a query share "
+        f"{facts['shared_negatives']:.1%} of their negatives"
     )
-    _print_confounding(found)
+    _print_confounding(facts)
 
 
-def _print_confounding(found: dict[str, Any]) -> None:
-    other = found.get("against")
+def _print_confounding(facts: dict[str, Any]) -> None:
+    other = facts.get("against")
     if other is None:
-        typer.echo(f"no unblocked cells to compare with: {found.get('no_unblocked')}")
+        typer.echo(f"no unblocked cells to compare with: {facts.get('no_unblocked')}")
         return
     typer.echo(
         f"unblocked cells of the same pool: {other['queries_in_all_cells']:,} of "
@@ -122,7 +122,7 @@ def _print_confounding(found: dict[str, Any]) -> None:
     for name, apart in other["covariates"].items():
         if "spread" not in apart:
             continue
-        own = found["confounding"]["covariates"][name]
+        own = facts["confounding"]["covariates"][name]
         parts = [
             f"{word} {_number(apart[key])} ({_number(own.get(key))})"
             for key, word in (
@@ -139,19 +139,19 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{round(value, 3) + 0.0:.3f}"  # + 0: no minus zero
 
 
-def _print_terms(found: Terms) -> None:
-    for name, design in found.designs.items():
+def _print_terms(terms: Terms) -> None:
+    for name, design in terms.designs.items():
         typer.echo(f"{name}")
-        for line in _design_lines(design, found.n):
+        for line in _design_lines(design, terms.n):
             typer.echo(f"  {line}")
-    typer.echo(f"\norders, lowest predicted risk first (combined: weights {found.weights[0]:g} "
-               f"locality, {found.weights[1]:g} entropy, declared, not known)")  # fmt: skip
-    for kind, order in found.orders.items():
-        values = found.predicted[kind] if kind in found.predicted else found.observed or {}
+    typer.echo(f"\norders, lowest predicted risk first (combined: weights {terms.weights[0]:g} "
+               f"locality, {terms.weights[1]:g} entropy, declared, not known)")  # fmt: skip
+    for kind, order in terms.orders.items():
+        values = terms.predicted[kind] if kind in terms.predicted else terms.observed or {}
         said = " < ".join(f"{name} {values[name]:.4g}" for name in order)
-        label = f"{kind}, {found.measure}" if kind == "observed" else kind
+        label = f"{kind}, {terms.measure}" if kind == "observed" else kind
         typer.echo(f"  {label:<22} {said.replace(' < ', ', ') if kind == 'observed' else said}")
-    _print_agreement(found)
+    _print_agreement(terms)
     typer.echo("An order by our reconstruction of Theorem 2.1, not the value of a bound.")
 
 
@@ -175,16 +175,16 @@ def _design_lines(design: Design, n: str) -> list[str]:
     return lines
 
 
-def _print_agreement(found: Terms) -> None:
-    if found.chance is None or found.observed is None:
+def _print_agreement(terms: Terms) -> None:
+    if terms.chance is None or terms.observed is None:
         return
-    count = len(found.observed)
-    for kind, one in (found.agreement or {}).items():
+    count = len(terms.observed)
+    for kind, one in (terms.agreement or {}).items():
         typer.echo(f"  {kind:<22} {_correlation(one)}")
-    if found.too_few:
+    if terms.too_few:
         typer.echo(
             f"too few designs: {count} can be in the same or the opposite order by chance with "
-            f"probability {min(found.chance, 1.0):.3g}"
+            f"probability {min(terms.chance, 1.0):.3g}"
         )
 
 
@@ -198,11 +198,11 @@ def _correlation(one: Agreement) -> str:
     )
 
 
-def plain_terms(found: Terms) -> dict[str, Any]:
+def plain_terms(terms: Terms) -> dict[str, Any]:
     """Return the table as JSON values: null for what is undefined, "inf" for an infinite κ."""
     from dataclasses import asdict
 
-    plain: dict[str, Any] = _finite(asdict(found))
+    plain: dict[str, Any] = _finite(asdict(terms))
     return plain
 
 

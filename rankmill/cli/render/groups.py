@@ -47,18 +47,18 @@ def tell_summary(here: Session, made: dict[str, Any]) -> None:
             _print_values(part)
 
 
-def _print_explanation(found: Explanation, rows: int) -> None:
+def _print_explanation(explanation: Explanation, rows: int) -> None:
     from rankmill.mining.score_kinds import name_of
 
-    typer.echo(f"{found.query_id}  {found.text}")
-    typer.echo(f"strategy {found.strategy}")
-    for group in found.groups:
+    typer.echo(f"{explanation.query_id}  {explanation.text}")
+    typer.echo(f"strategy {explanation.strategy}")
+    for group in explanation.groups:
         typer.echo("")
         if group.dropped is not None:
             typer.echo(f"no group round {group.positive_id or 'any positive'}: {group.dropped}")
         for name, value in group.statistics.items():
             typer.echo(f"  {name:<48} {'undefined' if value is None else f'{value:.4f}'}")
-        _print_candidates(group, name_of(found.score_kind), rows)
+        _print_candidates(group, name_of(explanation.score_kind), rows)
 
 
 def _print_candidates(group: Explained, score: str, rows: int) -> None:
@@ -71,7 +71,7 @@ def _print_candidates(group: Explained, score: str, rows: int) -> None:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for one in group.candidates[: rows or None]:
-        found = ", ".join(
+        sources = ", ".join(
             f"{label.partition('(')[0]} #{rank} ({score:.4g})"
             for label, (rank, score) in one.found.items()
         )
@@ -83,7 +83,7 @@ def _print_candidates(group: Explained, score: str, rows: int) -> None:
             str(one.grade),
             "" if one.inclusion is None else f"{one.inclusion:.3g}",
             one.why,
-            found or "judgements only",
+            sources or "judgements only",
             text if len(text) <= _TEXT else text[: _TEXT - 1] + "…",
         )
         table.add_row(*(Text(cell) for cell in cells))
@@ -92,18 +92,18 @@ def _print_candidates(group: Explained, score: str, rows: int) -> None:
         typer.echo(f"{rows} of {len(group.candidates)} candidates")
 
 
-def _print_audit(found: dict[str, Any]) -> None:
+def _print_audit(audit: dict[str, Any]) -> None:
     typer.echo("must be zero")
-    for name, count in found["must_be_zero"].items():
+    for name, count in audit["must_be_zero"].items():
         typer.echo(f"  {'ok ' if not count else 'BAD'} {name.replace('_', ' '):<44} {count:>10,}")
     for section in ("counts", "suspects", "copies", "imbalance"):
         typer.echo(f"\n{section}")
-        _print_values(found[section])
+        _print_values(audit[section])
     for title in ("coverage of", "overlap with"):
-        for name, values in found[title.partition(" ")[0]].items():
+        for name, values in audit[title.partition(" ")[0]].items():
             typer.echo(f"\n{title} {name}")
             _print_values(values)
-    for split, values in found["leakage"].items():
+    for split, values in audit["leakage"].items():
         typer.echo(f"\nleakage into {split}")
         _print_values(values)
 
@@ -124,11 +124,11 @@ def _print_values(values: dict[str, Any]) -> None:
             typer.echo(f"  {label:<48} {_number(value):>10}")
 
 
-def _print_summary(found: dict[str, Any]) -> None:
-    typer.echo(f"{found['rows']:,} rows")
+def _print_summary(summary: dict[str, Any]) -> None:
+    typer.echo(f"{summary['rows']:,} rows")
     heads = ("n", "mean", "sd", "10 %", "median", "90 %", "unit")
     typer.echo(f"{'column':<50}" + "".join(f"{h:>10}" for h in heads))
-    for name, column in found["columns"].items():
+    for name, column in summary["columns"].items():
         if not column["n"]:
             typer.echo(f"{name:<50}{0:>10}")
         else:
@@ -141,7 +141,7 @@ def _print_summary(found: dict[str, Any]) -> None:
                 typer.echo(f"    infinite: {infinite:,}, not in mean and sd")
         for reason, count in column["nulls"].items():
             typer.echo(f"    undefined: {count:,} {reason}")
-    matrix = found["correlation"]
+    matrix = summary["correlation"]
     if "spearman" in matrix:
         typer.echo(f"\nSpearman over {matrix['rows']:,} rows, 95 % bootstrap over queries")
         for i, one in enumerate(matrix["names"]):

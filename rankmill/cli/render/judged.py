@@ -136,13 +136,13 @@ def risk_intervals(evaluation: Evaluation) -> dict[str, tuple[Interval, int]]:
     from rankmill.training.pair_risk import PairRisk
     from rankmill.training.significance import t_interval
 
-    found = {}
+    intervals = {}
     for measure in parse_measures(evaluation.measures):
         values = evaluation.values(str(measure))
         values = values[values == values]
         if isinstance(measure, PairRisk) and values.size > 1:
-            found[str(measure)] = t_interval(values), values.size
-    return found
+            intervals[str(measure)] = t_interval(values), values.size
+    return intervals
 
 
 def _means(evaluation: Evaluation) -> dict[str, float | None]:
@@ -206,12 +206,12 @@ def _tell_means(made: Artifact) -> None:
     """Print the mean of every column, and the collapse alarm as a warning."""
     from rankmill.mining.statistics import summarise
 
-    for column, found in summarise(made)["columns"].items():
-        mean = found.get("mean")
-        typer.echo(f"  {column}: {'–' if mean is None else f'{mean:.4f}'} {found['unit']}")
+    for column, summary in summarise(made)["columns"].items():
+        mean = summary.get("mean")
+        typer.echo(f"  {column}: {'–' if mean is None else f'{mean:.4f}'} {summary['unit']}")
         if column.startswith("student_collapsed(") and mean:
-            rows = round(mean * found["n"])
+            rows = round(mean * summary["n"])
             typer.echo(
-                f"  warning: the student collapsed in {rows:,} of {found['n']:,} rows: it scores "
+                f"  warning: the student collapsed in {rows:,} of {summary['n']:,} rows: it scores "
                 "their documents nearly alike"
             )

@@ -103,8 +103,8 @@ def _at(outcome: StudyOutcome, domain: str, others: Mapping[str, str]) -> str:
     return ", ".join(dict.fromkeys([domain, *several]))
 
 
-def _of(found: Interval) -> content.Interval:
-    return content.Interval(found.mean, found.low, found.high, found.reason)
+def _of(interval: Interval) -> content.Interval:
+    return content.Interval(interval.mean, interval.low, interval.high, interval.reason)
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -202,16 +202,16 @@ def cost_tables(outcome: StudyOutcome) -> Iterator[Table]:
 def _alone(outcome: StudyOutcome) -> Table:
     costs, axes = outcome.answer.costs, outcome.study.varied
     phases = ("mining", "teacher", "groups", "training")
-    found = _Columns(list(costs.alone.values()), outcome.study.prices.currency)
+    alone = _Columns(list(costs.alone.values()), outcome.study.prices.currency)
     charged = _Columns(list(costs.charged.values()), outcome.study.prices.currency)
-    columns = [*axes, *phases, *found.names, "charged, all seeds"]
+    columns = [*axes, *phases, *alone.names, "charged, all seeds"]
     columns += ["money charged"] if charged.money else []
     rows = []
     for cell in outcome.study.cells:
         spent = outcome.spent(cell)
         row = [*named(outcome.study, cell)]
         row += (_seconds(getattr(spent, phase)) for phase in phases)
-        row += found.of(costs.alone[cell.number])
+        row += alone.of(costs.alone[cell.number])
         due = costs.charged[cell.number]
         row.append(_seconds(due.cpu_s + due.gpu_s))
         row += [_money(due, outcome.study.prices.currency)] if charged.money else []
@@ -220,7 +220,7 @@ def _alone(outcome: StudyOutcome) -> Table:
         "What one student would have cost had its cell been the only one: found work counts as if "
         "made, of the teacher’s pairs those that the sampler needs; phases in seconds of processor "
         "and accelerator, without compiling, imports and overhead. Charged is the cell’s part of "
-        f"what the study cost, shared work split among its users. {found.say}"
+        f"what the study cost, shared work split among its users. {alone.say}"
     )
     title = "What a student of each cell costs alone"
     return Table(title, columns, rows, len(axes), say.strip(), _COST)
@@ -234,12 +234,12 @@ def _charged(outcome: StudyOutcome) -> Table:
         for level, amount_ in costs.charged_to(axis).items()
     }
     every["all", "the study"] = costs.whole
-    found = _Columns(list(every.values()), study.prices.currency)
-    columns = ["axis", "level", *found.names, "compiling, imports", "overhead", "of it found"]
+    charged = _Columns(list(every.values()), study.prices.currency)
+    columns = ["axis", "level", *charged.names, "compiling, imports", "overhead", "of it found"]
     rows = []
     for (axis, level), due in every.items():
         parts = (_seconds(due.lines.get(f"{one}_s", 0.0)) for one in ("first", "overhead", "found"))
-        rows.append([axis, level, *found.of(due), *parts])
+        rows.append([axis, level, *charged.of(due), *parts])
     saved = costs.whole.lines.get("saved_s", 0.0)
     more = f" Teacher scores found in other pools would have cost {seconds(saved)} more." * (
         saved > 0
@@ -248,7 +248,7 @@ def _charged(outcome: StudyOutcome) -> Table:
         "Every artifact once, whenever it was made; shared work is split among those who use it, "
         "teacher scores by the pairs that each needs, the rest equally. Compiling and importing "
         "are shared by all. Found is what the workspace held before this command, and would have "
-        f"cost.{more} {found.say}"
+        f"cost.{more} {charged.say}"
     )
     title = "Who pays for what the study cost"
     return Table(title, columns, rows, 2, say.strip(), _COST)
@@ -330,11 +330,11 @@ def _agreement(terms: Terms) -> str:
         "the rank, 1. for the least risk."
     )
     parts = [
-        f"{kind}: Kendall τ {signed(found.kendall, 2)} ({signed(low, 2)} … {signed(high, 2)})"
-        for kind, found in (terms.agreement or {}).items()
-        if found.kendall is not None
-        and (low := found.kendall_low) is not None
-        and (high := found.kendall_high) is not None
+        f"{kind}: Kendall τ {signed(correlation.kendall, 2)} ({signed(low, 2)} … {signed(high, 2)})"
+        for kind, correlation in (terms.agreement or {}).items()
+        if correlation.kendall is not None
+        and (low := correlation.kendall_low) is not None
+        and (high := correlation.kendall_high) is not None
     ]
     if parts:
         said += (

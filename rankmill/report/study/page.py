@@ -73,9 +73,9 @@ def _of_tables(report: StudyReport) -> list[tuple[str, str]]:
         more = [cost_picture(one) for one in report.costs[1:]]
         body = cost_legend(report.costs[1]) + panels("c", more)
         sections.append(("Gain against cost on the other sets", body))
-    for name, found in groupby(report.tables, key=lambda table: table.group or table.title):
+    for name, grouped in groupby(report.tables, key=lambda table: table.group or table.title):
         body, said = _effects(report) if name == _EFFECTS else "", ""
-        for table in found:
+        for table in grouped:
             body += f"<h3>{escape(table.title)}</h3>\n" if table.title != name else ""
             body += _table(table, say=table.say if table.say != said else "")
             said = table.say

@@ -44,12 +44,14 @@ def named(study: Study, cell: Cell) -> list[str]:
     return [cell.levels[axis] for axis in study.varied]
 
 
-def interval(found: Interval, *, sign: bool = False) -> str:
+def interval(estimate: Interval, *, sign: bool = False) -> str:
     """Write a mean with its interval, or the reason why it has none."""
     write = signed if sign else number
-    if found.low is None or found.high is None:
-        return Shown(f"{write(found.mean)} ({found.reason})", found.mean)
-    return Shown(f"{write(found.mean)} ({write(found.low)} … {write(found.high)})", found.mean)
+    if estimate.low is None or estimate.high is None:
+        return Shown(f"{write(estimate.mean)} ({estimate.reason})", estimate.mean)
+    return Shown(
+        f"{write(estimate.mean)} ({write(estimate.low)} … {write(estimate.high)})", estimate.mean
+    )
 
 
 def difference(compared: Comparison) -> str:
@@ -57,6 +59,6 @@ def difference(compared: Comparison) -> str:
     return tested(compared.difference, compared.p_adjusted)
 
 
-def tested(found: Interval, p_adjusted: float) -> str:
+def tested(effect: Interval, p_adjusted: float) -> str:
     """Write a difference with its interval and its p-value."""
-    return Shown(f"{interval(found, sign=True)}, {p_value(p_adjusted)}", found.mean)
+    return Shown(f"{interval(effect, sign=True)}, {p_value(p_adjusted)}", effect.mean)

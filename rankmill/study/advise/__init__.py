@@ -25,10 +25,10 @@ _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 def seconds_in(text: str) -> float:
     """Read a duration such as 90s, 45min, 2h or 1.5d; raises UsageError for another text."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|min|m|h|d)", text.strip())
-    if found is None or not float(found[1]) > 0:
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|min|m|h|d)", text.strip())
+    if match is None or not float(match[1]) > 0:
         raise UsageError(f"budget {text!r} is not a time", do="write 90s, 45min, 2h or 1.5d")
-    return float(found[1]) * _UNITS[found[2]]
+    return float(match[1]) * _UNITS[match[2]]
 
 
 @dataclass(frozen=True)

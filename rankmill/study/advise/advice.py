@@ -311,10 +311,10 @@ def _rule(rule: Rule) -> str:
     return f"{said}; {verdict} (p {words.p_value(rule.p_adjusted)} after Holm)"
 
 
-def _plain(found: Interval | None) -> dict[str, Any] | None:
-    if found is None:
+def _plain(interval: Interval | None) -> dict[str, Any] | None:
+    if interval is None:
         return None
-    return {"mean": found.mean, **words.bounds(found, trained=False)}
+    return {"mean": interval.mean, **words.bounds(interval, trained=False)}
 
 
 def _finite(told: dict[str, Any]) -> dict[str, Any]:

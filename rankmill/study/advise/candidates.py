@@ -136,17 +136,17 @@ def pooled_of(
 
 def _scores_of(pool: Artifact, workspace: Workspace) -> Artifact:
     every = workspace.artifacts("scores")
-    found = [one for one in every if one.inputs.get("pool") == pool.fingerprint]
-    if not found:
+    scores = [one for one in every if one.inputs.get("pool") == pool.fingerprint]
+    if not scores:
         raise BadInput(
             "the pool has no teacher scores, so no group can be drawn and measured",
             where=pool.path,
             do="score it: rankmill score TEACHER --pool NAME",
         )
-    if len(found) > 1:
-        said = ", ".join(_called(one, workspace) for one in found)
-        raise UsageError(f"the pool has {len(found)} scores", do=f"name one: --scores {said}")
-    return found[0]
+    if len(scores) > 1:
+        said = ", ".join(_called(one, workspace) for one in scores)
+        raise UsageError(f"the pool has {len(scores)} scores", do=f"name one: --scores {said}")
+    return scores[0]
 
 
 def _called(artifact: Artifact, workspace: Workspace) -> str:

@@ -88,9 +88,9 @@ def judge(records: Sequence[Record], features: Sequence[str], by: str = "rate") 
     told: dict[str, list[Predicted]] = {}
     errors = []
     for corpus, own in every.items():
-        found = fit([one for one in records if one.corpus != corpus], features)
-        errors.append(gain_error(found, own))
-        told[corpus] = [(block, found.gains(block)) for block in blocks_of(own).values()]
+        predictor = fit([one for one in records if one.corpus != corpus], features)
+        errors.append(gain_error(predictor, own))
+        told[corpus] = [(block, predictor.gains(block)) for block in blocks_of(own).values()]
     return _judged(told, features, by, math.sqrt(float(np.mean(errors))))
 
 
@@ -187,12 +187,12 @@ def _with_tests(lost: Mapping[str, Mapping[str, float]]) -> tuple[Rule, ...]:
     )
 
 
-def _within(found: Interval, least: float, most: float) -> Interval:
+def _within(interval: Interval, least: float, most: float) -> Interval:
     """Return an interval over collections that ends where the quantity does."""
-    assert found.low is not None
-    assert found.high is not None
-    ends = max(least, found.low), min(most, found.high)
-    return replace(found, low=ends[0], high=ends[1], over="collections")
+    assert interval.low is not None
+    assert interval.high is not None
+    ends = max(least, interval.low), min(most, interval.high)
+    return replace(interval, low=ends[0], high=ends[1], over="collections")
 
 
 # ---- what rules choose ---------------------------------------------------------------------------

@@ -64,17 +64,17 @@ def _chosen(records: Sequence[Record], features: Sequence[str]) -> float:
         error = 0.0
         for corpus, own in every.items():
             others = [one for one in records if one.corpus != corpus]
-            found = _fitted(others, tuple(features), strength)
-            error += squared_error(found, own)
+            predictor = _fitted(others, tuple(features), strength)
+            error += squared_error(predictor, own)
         if error < least:
             best, least = strength, error
     return best
 
 
-def squared_error(found: Predictor, own: Sequence[Record]) -> float:
+def squared_error(predictor: Predictor, own: Sequence[Record]) -> float:
     """Return the mean squared error of a collection's differences within blocks."""
     errors = [
-        _apart(np.array([one.gain for one in block])) - (found.gains(block) - found.level)
+        _apart(np.array([one.gain for one in block])) - (predictor.gains(block) - predictor.level)
         for block in blocks_of(own).values()
     ]
     return float(np.mean(np.concatenate(errors) ** 2))

@@ -67,5 +67,5 @@ def compute_of(recipe: Recipe, stage: str, name: str) -> str:
         section = "train" if stage == "train" else "evaluate"
         return str(recipe.option(section, "compute"))
     said = recipe.source(name) if stage == "mine" else recipe.teacher
-    found = _COMPUTE.search(said)
-    return found[1] if found else "float32"
+    match = _COMPUTE.search(said)
+    return match[1] if match else "float32"

@@ -25,18 +25,18 @@ def memory_limit(membership: Path = _MEMBERSHIP, mount: Path = _MOUNT) -> Limit:
     """Return the least of the machine's memory, the limits of our cgroups, and ulimit."""
     import psutil
 
-    found = [(float(psutil.virtual_memory().total), "the machine's memory")]
-    found += [(value, "the memory limit of the cgroup") for value in _cgroups(membership, mount)]
+    limits = [(float(psutil.virtual_memory().total), "the machine's memory")]
+    limits += [(value, "the memory limit of the cgroup") for value in _cgroups(membership, mount)]
     for name, said in (("RLIMIT_AS", "ulimit -v"), ("RLIMIT_DATA", "ulimit -d")):
         soft = resource.getrlimit(getattr(resource, name))[0]
         if soft != resource.RLIM_INFINITY:
-            found.append((float(soft), said))
-    return Limit(*min(found))
+            limits.append((float(soft), said))
+    return Limit(*min(limits))
 
 
 def _cgroups(membership: Path, mount: Path) -> list[float]:
     """Return the limits of the groups around this process, v2 and v1."""
-    found: list[float] = []
+    limits: list[float] = []
     for line in _text(membership).splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -50,8 +50,8 @@ def _cgroups(membership: Path, mount: Path) -> list[float]:
         for depth in range(len(steps), -1, -1):
             said = _text(root.joinpath(*steps[:depth]) / name).strip()
             if said.isdigit() and int(said) < _UNLIMITED:
-                found.append(float(said))
-    return found
+                limits.append(float(said))
+    return limits
 
 
 def _text(path: Path) -> str:

@@ -100,17 +100,17 @@ def machine_of(text: str, cores: int) -> Machine:
     """
     if text.endswith(".toml"):
         return read_machine(Path(text), cores)
-    found = _COUNTED.fullmatch(text.strip())
+    match = _COUNTED.fullmatch(text.strip())
     known = {name.lower(): name for name in KNOWN}
-    if found is None or found[2].lower() not in known or found[1] == "0":
-        named = found[2] if found else text
+    if match is None or match[2].lower() not in known or match[1] == "0":
+        named = match[2] if match else text
         near = nearest(named, list(KNOWN))
         raise UsageError(
             f"{text!r} is no machine that is known",
             do=f"write 8xH100, say, or FILE.toml (docs/estimate.md); {near}",
         )
-    count = int(found[1] or 1)
-    return _with_gpu(Machine(text.strip(), cores * count, gpus=count), known[found[2].lower()])
+    count = int(match[1] or 1)
+    return _with_gpu(Machine(text.strip(), cores * count, gpus=count), known[match[2].lower()])
 
 
 def _with_gpu(machine: Machine, name: str) -> Machine:

@@ -60,11 +60,11 @@ class Measured:
             for line, value in lines_of(self.whole).items():
                 parts.setdefault(line, []).append(known(value, kind_of(line)))
         for grows in self.points:
-            for line, found in self._fitted(grows, target, slices).items():
-                parts.setdefault(line, []).append(found)
+            for line, interval in self._fitted(grows, target, slices).items():
+                parts.setdefault(line, []).append(interval)
         return {
-            line: largest(found) if line in PEAKS else together(found)
-            for line, found in parts.items()
+            line: largest(intervals) if line in PEAKS else together(intervals)
+            for line, intervals in parts.items()
         }
 
     def _fitted(self, grows: str, target: Sizes, slices: float | None) -> dict[str, Interval]:
@@ -77,11 +77,11 @@ class Measured:
                 made[line] = _peak(observed, costs, grows, target)
                 continue
             fitted = fit([sizes[grows] for sizes, _ in observed], costs)
-            found = fitted.at(target[grows], kind)
+            interval = fitted.at(target[grows], kind)
             if grows == SEARCH and slices is not None:
                 flat = fitted.at(target[grows] * slices, kind)
-                found = Interval(found.point, min(found.low, flat.low), found.high)
-            made[line] = found
+                interval = Interval(interval.point, min(interval.low, flat.low), interval.high)
+            made[line] = interval
         return made
 
     @property

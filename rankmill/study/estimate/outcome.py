@@ -83,7 +83,7 @@ class Row:
             "counts": counts,
             **lines,
             "disk_peak_bytes": self.disk_peak.as_json(),
-            **{name: found.as_json() for name, found in self.priced(prices).items()},
+            **{name: interval.as_json() for name, interval in self.priced(prices).items()},
             "sampled": {k: list(v) for k, v in self.sampled.items()},
         }
 
@@ -146,9 +146,9 @@ class Estimate:
         }
         priced: dict[str, list[Interval]] = {}
         for row in self.rows:
-            for name, found in row.priced(self.prices).items():
-                priced.setdefault(name, []).append(found)
-        sums = {name: together(found) for name, found in priced.items()}
+            for name, interval in row.priced(self.prices).items():
+                priced.setdefault(name, []).append(interval)
+        sums = {name: together(intervals) for name, intervals in priced.items()}
         return {**summed, **peaks, "disk_peak_bytes": largest(self._disk()), **sums}
 
     def _disk(self) -> Iterator[Interval]:
@@ -230,7 +230,7 @@ class Estimate:
             "machine": self.machine,
             "level": 0.9,
             "stages": [row.as_json(self.prices) for row in self.rows],
-            "total": {name: found.as_json() for name, found in self.total.items()},
+            "total": {name: interval.as_json() for name, interval in self.total.items()},
             "first_use_s": self.first_use_s,
             "currency": self.prices.currency or None,
             "limits": {
@@ -266,6 +266,6 @@ def _number(value: float) -> str:
     return f"{value:,.2f}" if value >= 1 else f"{value:.3g}"
 
 
-def between(found: Interval, write: Any) -> str:
+def between(interval: Interval, write: Any) -> str:
     """Write a point with the ends of its interval."""
-    return f"{write(found.point)} ({write(found.low)} to {write(found.high)})"
+    return f"{write(interval.point)} ({write(interval.low)} to {write(interval.high)})"

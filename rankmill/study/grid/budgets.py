@@ -26,8 +26,8 @@ def seen_of(
 
     negatives = recipe.option("train", "negatives")
     stored = opened([Groups(one) for one in groups], weights)
-    found = planned(stored, recipe.option("train", "documents"), seed=seed, negatives=negatives)
-    return {name: getattr(found, name) for name in COUNTED}
+    plan = planned(stored, recipe.option("train", "documents"), seed=seed, negatives=negatives)
+    return {name: getattr(plan, name) for name in COUNTED}
 
 
 def check_budgets(study: Study, seen: Mapping[int, Sequence[Seen]]) -> None:

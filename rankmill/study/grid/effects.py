@@ -82,9 +82,9 @@ def _effects(
         placed.setdefault(both, []).append(cell)
     seeds = {panel.engine.trained[cell.number] for cell in cells}
     for pair in product(a.levels, b.levels):
-        found = placed.get(pair, [])
-        if len(found) != 1:
-            said = "no cell" if not found else f"{len(found)} cells"
+        alike = placed.get(pair, [])
+        if len(alike) != 1:
+            said = "no cell" if not alike else f"{len(alike)} cells"
             reason = f"{a.name} {pair[0]} with {b.name} {pair[1]} has {said} judged alike"
             return Effects(panel.title, others, (), reason)
     if len(seeds) > 1:

@@ -248,8 +248,8 @@ def _check_balanced(contrast: Contrast, cells: Sequence[Levels], where: str) -> 
     """See to it that both sides have cells, that no cell is on both, and that what is not compared
     is the same on both."""
     a, b = members(contrast, cells)
-    for side, found in (("a", a), ("b", b)):
-        if not found:
+    for side, places in (("a", a), ("b", b)):
+        if not places:
             raise UsageError(
                 f"no cell is {side!r}", where=where, do="look at the levels, at within and at only"
             )
@@ -265,9 +265,9 @@ def _check_balanced(contrast: Contrast, cells: Sequence[Levels], where: str) -> 
             do="name it on both sides, or in within",
         )
 
-    def others(found: Sequence[int]) -> dict[tuple[str, ...], int]:
+    def others(places: Sequence[int]) -> dict[tuple[str, ...], int]:
         counts: dict[tuple[str, ...], int] = {}
-        for place in found:
+        for place in places:
             key = tuple(v[0] for axis, v in cells[place].items() if axis not in compared)
             counts[key] = counts.get(key, 0) + 1
         return counts

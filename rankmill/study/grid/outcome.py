@@ -89,7 +89,7 @@ class StudyOutcome:
     def _row(self, panel: Panel, cell: Cell, measure: str) -> dict[str, Any]:
         values = panel.values(cell, measure)
         undefined = bool(np.isnan(values).any())
-        found = None if undefined else t_interval(values)
+        interval = None if undefined else t_interval(values)
         judged = panel.judged(cell)
         stopped = self.engine.stopped.get(cell.number)
         seeds = [int(one.seed) for one in judged if one.seed is not None]
@@ -97,9 +97,9 @@ class StudyOutcome:
         row |= {"domain": panel.domain, "kind": panel.kind, "measure": measure}
         row |= {
             "mean": mean_or_none(values),
-            "low": found and found.low,
-            "high": found and found.high,
-            "over": found.over if found else "no interval: undefined for some queries",
+            "low": interval and interval.low,
+            "high": interval and interval.high,
+            "over": interval.over if interval else "no interval: undefined for some queries",
             "n_queries": values.shape[1],
             "seeds": seeds,
             "by_seed": [mean_or_none(one) for one in values],

@@ -85,8 +85,8 @@ class Panel:
     def reference(self, cell: Cell, role: Role) -> Judged | None:
         """Return the untrained start, the first stage, BM25 or the teacher of a cell's variant."""
         track = self.engine.tracks[cell.variant]
-        found = [j for j in track.references[self.domain] if not j.system.searches]
-        by_role = {judged.system.role: judged for judged in found}
+        references = [j for j in track.references[self.domain] if not j.system.searches]
+        by_role = {judged.system.role: judged for judged in references}
         if role == BM25 and BM25 not in by_role:
             role = FIRST_STAGE  # which then is BM25
             if not track.recipe.first_stage_of(self.domain).startswith("bm25"):

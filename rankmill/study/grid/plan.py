@@ -152,9 +152,9 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
     steps: dict[str, Step] = {}
     cells: dict[str, set[int]] = {}
     there: set[str] = set()
-    found, opened = FoundOnly(workspace.root), Opened()
+    found_only, opened = FoundOnly(workspace.root), Opened()
     for number, variant in enumerate(study.variants):
-        track = Track(variant, found, INLINE, opened)
+        track = Track(variant, found_only, INLINE, opened)
         unknown = _NEED_STUDENTS if lacking(variant.recipe, workspace) else ()
         for step, used_by in _steps(study, number, track):
             steps.setdefault(step.key, step)

@@ -38,7 +38,7 @@ def stopped(
     `judged_by`: what judges a cell; only cells that are judged alike are compared. The best is the
     cell with the largest mean, of equal ones the first.
     """
-    found = []
+    behind = []
     for judge in dict.fromkeys(judged_by[cell] for cell in values):
         mine = [cell for cell in values if judged_by[cell] == judge]
         best = max(mine, key=lambda cell: values[cell].mean())
@@ -49,7 +49,7 @@ def stopped(
             assert difference.high is not None
             if difference.high < -race.margin:
                 seeds = len(values[cell])
-                found.append(
+                behind.append(
                     Stopped(cell, seeds, best, race.domain, measure, difference, race.margin)
                 )
-    return found
+    return behind

@@ -285,8 +285,8 @@ def _difference(compared: Comparison, write: Write) -> str:
     return _interval(compared.difference, write, told=_told(compared))
 
 
-def _interval(found: Interval, write: Write, *, told: bool) -> str:
-    if found.low is None or found.high is None:
-        return f"{write(found.mean)} ({found.reason})"
+def _interval(interval: Interval, write: Write, *, told: bool) -> str:
+    if interval.low is None or interval.high is None:
+        return f"{write(interval.mean)} ({interval.reason})"
     doubt = "" if told else ", not distinguishable from 0 after Holm"
-    return f"{write(found.mean)} ({write(found.low)} to {write(found.high)}{doubt})"
+    return f"{write(interval.mean)} ({write(interval.low)} to {write(interval.high)}{doubt})"

@@ -117,7 +117,7 @@ def _both(rows: _Rows, domain: str, kind: str, engine: Engine) -> Iterator[Corre
     table = np.column_stack([rows.gain, *statistics.values()])
     kept = np.isfinite(table).all(axis=1)
     for way in (BETWEEN, WITHIN):
-        found = partial_correlations(
+        correlations = partial_correlations(
             rows.gain[kept],
             {name: values[kept] for name, values in statistics.items()},
             rows.query[kept],
@@ -135,7 +135,7 @@ def _both(rows: _Rows, domain: str, kind: str, engine: Engine) -> Iterator[Corre
             int(kept.sum()),
             int((~kept).sum()),
             columns,
-            found,
+            correlations,
             said,
         )
 

@@ -111,15 +111,15 @@ def _design_axes(cells: Sequence[Cell], made: Mapping[int, Artifact]) -> list[st
     """Return the axes that change groups: two cells that differ in one of them alone have groups of
     other statistics."""
     axes = list(cells[0].levels)
-    found = []
+    changing = []
     for axis in axes:
         by_others: dict[tuple[str, ...], set[str]] = {}
         for cell in cells:
             others = tuple(level for name, level in cell.levels.items() if name != axis)
             by_others.setdefault(others, set()).add(made[cell.number].fingerprint)
         if any(len(several) > 1 for several in by_others.values()):
-            found.append(axis)
-    return found
+            changing.append(axis)
+    return changing
 
 
 def _by_other_axes(

@@ -25,9 +25,9 @@ def lines_of(outcome: StudyOutcome) -> Iterator[str]:
         wide = max(len(g.cell.name) for g in mine)
         for gain in mine:
             values = panel.values(gain.cell, outcome.study.measures[0])
-            found, front = t_interval(values), ", on the front" if gain.front else ""
+            interval, front = t_interval(values), ", on the front" if gain.front else ""
             yield (
-                f"  {gain.cell.name:<{wide}}  {found.mean:.4f} ({words.between(found)})  "
+                f"  {gain.cell.name:<{wide}}  {interval.mean:.4f} ({words.between(interval)})  "
                 f"over start {words.signed(gain.gained)}  "
                 f"{words.duration(gain.spent.seconds)}  {gain.verdict}{front}"
             )

@@ -64,13 +64,13 @@ def by_reference(
     it, in a measure."""
     for panel in panels:
         beside = {cell.number: panel.reference(cell, role) for cell in a if cell in panel.cells}
-        found = {number: one for number, one in beside.items() if one is not None}
-        cells = [cell for cell in a if cell.number in found]
+        references = {number: one for number, one in beside.items() if one is not None}
+        cells = [cell for cell in a if cell.number in references]
         if not cells:
             continue
         seeds = min(panel.engine.trained[cell.number] for cell in cells)
         mine = np.mean([panel.values(cell, measure)[:seeds] for cell in cells], axis=0)
-        theirs = [Evaluation(one.evaluation).values(measure) for one in found.values()]
+        theirs = [Evaluation(one.evaluation).values(measure) for one in references.values()]
         yield _both(panel.title, mine, np.broadcast_to(np.mean(theirs, axis=0), mine.shape))
 
 
