@@ -77,6 +77,13 @@ class Option:
         return MOST_MEASURED if self.count or isinstance(value, float) else MOST_COUNTED
 
 
+def _check_path(name: str, value: Any) -> None:
+    """Refuse a path that no system can open."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, str | Path) and "\0" in str(one):
+            raise UsageError(f"{name}={str(one)!r} is no path: it holds a NUL", do="leave it out")
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -123,6 +130,8 @@ class Field:
         """Refuse a value of another type, or outside the option's limits."""
         if value is None and self.optional:
             return
+        if self.path_too:
+            _check_path(self.name, value)
         if self.type is Handle and self.option.of is not None:
             self._check_handles(value)
             return

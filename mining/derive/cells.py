@@ -13,7 +13,8 @@ every cell are made from the pool: see `blocks`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,6 +59,10 @@ class Cell:
     def reads(self) -> tuple[str, ...]:
         """Return the statistics of rows and columns."""
         return self.locality, self.entropy
+
+    def renamed(self, change: Callable[[str], str]) -> Cell:
+        """Return the cell of two other statistics."""
+        return replace(self, locality=change(self.locality), entropy=change(self.entropy))
 
     def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
         """Cut, then draw every cell down to what the smallest has of each kind of group."""

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,11 @@ def _by_one_thread(frame: pl.DataFrame, expression: str) -> pl.Series:
     return pl.read_ipc(io.BytesIO(ended.stdout))["kept"]
 
 
+def _quoted(name: str) -> str:
+    """Return a column's name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 @CUTS.register("where")
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -79,6 +85,13 @@ class Where:
     def reads(self) -> tuple[str, ...]:
         """Return the columns that the expression names."""
         return tuple(self._parsed().meta.root_names())
+
+    def renamed(self, change: Callable[[str], str]) -> Where:
+        """Return the condition on other columns; those in double quotes change."""
+        text = self.expression
+        for name in self.reads():
+            text = text.replace(_quoted(name), _quoted(change(name)))
+        return Where(text)
 
     def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
         """Evaluate; raises UsageError for unknown columns and what is not true or false."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +56,10 @@ class Cut(Protocol):
         """Return the columns that it looks at."""
         ...
 
+    def renamed(self, change: Callable[[str], str]) -> Cut:
+        """Return the same cut with each column that it looks at under another name."""
+        ...
+
     def kept(self, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
         """Return (kept, defined), bool [rows] each; what is not defined is not kept."""
         ...
@@ -72,6 +77,10 @@ class _OfStatistic:
     def reads(self) -> tuple[str, ...]:
         """Return the statistic."""
         return (self.of,)
+
+    def renamed(self, change: Callable[[str], str]) -> Self:
+        """Return the cut by another statistic."""
+        return replace(self, of=change(self.of))  # type: ignore[type-var]
 
     def keeps(self, values: np.ndarray) -> np.ndarray:
         """Return bool [n] for float64 [n] without NaN."""

@@ -92,8 +92,8 @@ def table_folder(folder: Path) -> Path:
 def shards_in(folder: Path, what: str, ours: Callable[[Path], bool], do: str) -> list[Path]:
     """Return the files of a folder that are `ours`, in the order of their names.
 
-    Raises BadInput where there is none (`do`: what then), where a shard is missing, and for tables
-    in the folder that would not be read.
+    Raises BadInput where there is none (`do`: what then), where a shard is missing, for shards of
+    several tables, and for tables in the folder that would not be read.
     """
     shards = [
         file
@@ -115,4 +115,20 @@ def shards_in(folder: Path, what: str, ours: Callable[[Path], bool], do: str) ->
             where=folder,
             do="move it away, or name the file or the folder that is meant",
         )
+    _refuse_several(shards, folder)
     return in_order(shards)
+
+
+def _refuse_several(shards: list[Path], folder: Path) -> None:
+    """Refuse shards of different tables, `train-…` beside `test-…`, and a file beside shards."""
+    tables: dict[str, Path] = {}
+    for path in sorted(shards):
+        shard = shard_of(path)
+        tables.setdefault("" if shard is None else shard.name, path)
+    if len(tables) > 1:
+        said = " and ".join(path.name for path in tables.values())
+        raise BadInput(
+            f"the folder holds shards of one table and files of another: {said}",
+            where=folder,
+            do="name one file, or move those that are meant into a folder of their own",
+        )

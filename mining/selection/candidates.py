@@ -76,6 +76,17 @@ class PoolRows:
         place = self._by_query.find(query)
         return None if place is None else int(self._starts[place[0]]) + place[1]
 
+    def rows_of(self, queries: np.ndarray) -> np.ndarray:
+        """Return the row (int64) of each of many queries; −1 for one that is not in the pool."""
+        rows = np.full(len(queries), -1, np.int64)
+        if len(queries):
+            for number in self._by_query.parts_between(int(queries.min()), int(queries.max())):
+                known = self._by_query.queries(number)
+                place = np.minimum(np.searchsorted(known, queries), len(known) - 1)
+                there = known[place] == queries
+                rows[there] = self._starts[number] + place[there]
+        return rows
+
     def row(self, row: int) -> tuple[int, np.ndarray, dict[str, np.ndarray]]:
         """Return (query, docs ascending, rank of each in every source)."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1

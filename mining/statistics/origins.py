@@ -4,21 +4,26 @@ took (docs/quantities.md §6, 15 and 16).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...native import origins as native
 from ...native import scales
 from ..errors import UsageError
+from ..processors import in_threads
+from ..store import split_by_work
 from .base import NOT_FOUND, STATISTICS, Column, Rows
 
 if TYPE_CHECKING:
-    from ..selection.base import Candidates
+    from ..selection.kernels.columns import PoolColumns
 
 TEACHER = "teacher"
-_PROFILES = ("min", "mean", "median", "max")
+_PROFILES = {"min": native.MIN, "mean": native.MEAN, "median": native.MEDIAN, "max": native.MAX}
+_MOST_RANK = 65535
+_BLOCK_PAIRS = 4_000_000
 
 
 def _label(source: str, labels: Iterable[str], what: str) -> str:
@@ -38,13 +43,46 @@ class _OnSelection:
         return frozenset({"selection"})
 
 
-def _each(rows: Rows) -> Iterator[tuple[int, Candidates, np.ndarray]]:
-    """Yield (row, candidates, indices of its negatives among them)."""
-    selected = rows.once("selected", lambda: list(rows.selection.of(rows)))
-    for row, (candidates, _, _, _) in enumerate(selected):
-        items = slice(int(rows.offsets[row]) + 1, int(rows.offsets[row + 1]))
-        negatives = rows.doc[items][rows.positive[items] == 0]
-        yield row, candidates, np.searchsorted(candidates.doc, negatives)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Rows of the pool in columns, and which of them each group asks: `at` int64 [rows], −1 for a
+    group whose query stands elsewhere."""
+
+    columns: PoolColumns
+    at: np.ndarray
+
+
+def _asked(rows: Rows) -> Iterator[_Asked]:
+    """Yield the pool of all groups, some millions of pairs at once."""
+    from ..selection.kernels.columns import PoolColumns
+
+    reader = rows.selection.reader
+    at = rows.once("pool rows", lambda: reader.pool.rows_of(rows.query))
+    assert (at >= 0).all(), "groups are made of queries of their pool"
+    if not len(at):
+        return
+    start, stop = int(at.min()), int(at.max()) + 1
+    for cut in split_by_work(reader.pool.lengths(start, stop) + 1, _BLOCK_PAIRS):
+        first, last = start + cut.start, start + cut.stop
+        inside = (first <= at) & (at < last)
+        if inside.any():
+            columns = PoolColumns(reader, first, last)
+            yield _Asked(columns, np.where(inside, at - first, -1))
+
+
+def _negatives(rows: Rows, asked: _Asked) -> np.ndarray:
+    """Return where the negatives of the groups stand in the columns, −1 for all else."""
+    pool, doc = asked.columns.rows, _read_only(rows.doc)
+    place = np.full(len(doc), -1, np.int64)
+    given = (doc, rows.positive, rows.offsets, asked.at, pool.offsets, pool.doc)
+    in_threads(lambda a, b: native.places_of_negatives(*given, a, b, place), rows.offsets)
+    return place
+
+
+def _read_only(values: np.ndarray) -> np.ndarray:
+    view = values.view()
+    view.flags.writeable = False  # one compiled form for mapped files and arrays in memory
+    return view
 
 
 @STATISTICS.register("overlap")
@@ -75,14 +113,12 @@ class Overlap(_OnSelection):
     def measure(self, rows: Rows) -> Column:
         """Return |A ∩ B| / |A ∪ B| of every row."""
         out = np.full(len(rows), np.nan)
-        for row, candidates, _ in _each(rows):
-            ranks = [
-                candidates.rank[_label(s, candidates.rank, "overlap")] for s in (self.a, self.b)
-            ]
-            first, second = ((r > 0) & (r <= (self.last or 65535)) for r in ranks)
-            either = int((first | second).sum())
-            if either:
-                out[row] = (first & second).sum() / either
+        labels = rows.selection.reader.pool.labels
+        a, b = (_label(source, labels, "overlap") for source in (self.a, self.b))
+        for one in _asked(rows):
+            pool = one.columns
+            given = (pool.rank(a), pool.rank(b), one.at, pool.rows.offsets, self.last or _MOST_RANK)
+            _run(rows, native.overlap, given, out)
         return out, _null_where(np.isnan(out))
 
 
@@ -105,10 +141,11 @@ class FoundBy(_OnSelection):
     def measure(self, rows: Rows) -> Column:
         """Return the share of every row."""
         out = np.full(len(rows), np.nan)
-        for row, candidates, negatives in _each(rows):
-            rank = candidates.rank[_label(self.source, candidates.rank, "found_by")]
-            if len(negatives):
-                out[row] = (rank[negatives] > 0).mean()
+        label = _label(self.source, rows.selection.reader.pool.labels, "found_by")
+        for one in _asked(rows):
+            place = _negatives(rows, one)
+            given = (one.columns.rank(label), rows.positive, place, rows.offsets, one.at)
+            _run(rows, native.found_share, given, out)
         return out, _null_where(np.isnan(out))
 
 
@@ -142,19 +179,32 @@ class NegativeRank(_OnSelection):
     def measure(self, rows: Rows) -> Column:
         """Return the profile of every row."""
         out = np.full(len(rows), np.nan)
-        for row, candidates, negatives in _each(rows):
-            rank = self._ranks(candidates)[negatives].astype(np.float64)
-            if (rank > 0).any():
-                out[row] = getattr(np, self.of)(rank[rank > 0])
+        of = _PROFILES[self.of]
+        for one in _asked(rows):
+            place = _negatives(rows, one)
+            if self.source == TEACHER:
+                score = _scores(rows, one.columns)
+                given = (score, place, rows.offsets, one.at, one.columns.rows.offsets, of)
+                _run(rows, native.score_profile, given, out)
+            else:
+                labels = rows.selection.reader.pool.labels
+                rank = one.columns.rank(_label(self.source, labels, "negative_rank"))
+                _run(rows, native.rank_profile, (rank, place, rows.offsets, one.at, of), out)
         return out, _null_where(np.isnan(out))
 
-    def _ranks(self, candidates: Candidates) -> np.ndarray:
-        if self.source != TEACHER:
-            return candidates.rank[_label(self.source, candidates.rank, "negative_rank")]
-        order = np.argsort(-np.nan_to_num(candidates.score, nan=-np.inf), kind="stable")
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(1, len(order) + 1)
-        return np.where(np.isnan(candidates.score), 0, rank)
+
+def _run(rows: Rows, kernel: Callable[..., None], given: tuple[Any, ...], out: np.ndarray) -> None:
+    in_threads(lambda start, stop: kernel(*given, start, stop, out), rows.offsets)
+
+
+def _scores(rows: Rows, columns: PoolColumns) -> np.ndarray:
+    """Return the teacher's score of every pair; raises BadInput for one that is not finite."""
+    score, status = columns.joined_scores()
+    for row in np.flatnonzero(status)[:1].tolist():
+        at = rows.selection.reader.pool.row_of(int(columns.rows.query[row]))
+        for _ in rows.selection.reader.rows(at, at + 1):
+            pass  # it raises, and names query and document
+    return score
 
 
 @STATISTICS.register("removed")

@@ -206,9 +206,15 @@ def _handle(here: Session, field: Field, text: str) -> Any:
         return _find(here, field, text)
     if text in here.workspace.names():
         return _named(here, field, text)
-    if field.option.of == "student" or Path(text).is_file():
+    if field.option.of == "student" or _is_file_or_shards(here, text):
         return text
     return _find(here, field, text)
+
+
+def _is_file_or_shards(here: Session, text: str) -> bool:
+    """Say whether a text is the path of a file, or of a folder that has no fingerprint's name."""
+    path = Path(text)
+    return path.is_file() or (path.is_dir() and not here.workspace.knows(text))
 
 
 def _named(here: Session, field: Field, text: str) -> Artifact:

@@ -15,7 +15,7 @@ from typing import Any
 from rankmill.mining import names
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
 from rankmill.study.blends import is_blend
-from rankmill.study.recipe import Recipe, with_labels
+from rankmill.study.recipe import Recipe, cut_with_labels, with_labels
 from rankmill.study.results import RESERVED
 
 Known = Callable[[str], bool]
@@ -222,7 +222,7 @@ def _check_cut(recipe: Recipe, labels: dict[str, str]) -> None:
     if recipe.cut is None:
         return
     measured = _measured(recipe, labels)
-    for column in CUTS.parse(recipe.cut).reads():
+    for column in CUTS.parse(cut_with_labels(recipe.cut, labels)).reads():
         if column not in measured:
             raise UsageError(
                 f"{column} is not measured",

@@ -513,6 +513,23 @@ def with_labels(text: str, family: names.Family, labels: Mapping[str, str]) -> s
     return names.text_of(_with(parsed, family, DRAWN_FROM, lambda word: labels.get(word, word)))
 
 
+def cut_with_labels(text: str, labels: Mapping[str, str]) -> str:
+    """Return a cut's text with the labels of runs where its statistics name sources by the recipe's
+    short names."""
+    from rankmill.mining.derive import CUTS
+    from rankmill.mining.statistics import STATISTICS
+
+    def labelled(column: str) -> str:
+        if column.partition("(")[0] not in STATISTICS.names():
+            return column  # no statistic: nothing measures it
+        said = with_labels(column, STATISTICS, labels)
+        if said == with_labels(column, STATISTICS, {}):
+            return column
+        return STATISTICS.text(STATISTICS.parse(said))
+
+    return str(CUTS.parse(text).renamed(labelled))
+
+
 def _with(value: Any, family: names.Family, keys: frozenset[str], change: Any) -> Any:
     """Return a parsed value with the words under some parameters changed, positional ones too."""
     if not isinstance(value, names.Call):

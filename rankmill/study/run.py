@@ -23,7 +23,7 @@ from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.check import check_recipe, encoder_of, looks_at_vectors
 from rankmill.study.judge import Judging
 from rankmill.study.outcome import Outcome
-from rankmill.study.recipe import Domain, Recipe, with_labels
+from rankmill.study.recipe import Domain, Recipe, cut_with_labels, with_labels
 from rankmill.study.results import STUDENT, Results, System, Trained
 from rankmill.training.blend import opened
 
@@ -151,7 +151,8 @@ class Pipeline:
         ).make()
         statistics = self._measured(groups, name, labels)
         if self.recipe.cut is not None:
-            groups = stages.Cut(groups, statistics, self.recipe.cut, **self._named(name)).make()
+            cut = cut_with_labels(self.recipe.cut, labels)
+            groups = stages.Cut(groups, statistics, cut, **self._named(name)).make()
             statistics = self._measured(groups, name, labels)
         return groups, statistics
 

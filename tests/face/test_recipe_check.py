@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from rankmill.mining.collection import ingest
+from rankmill.mining.derive import CUTS
 from rankmill.mining.errors import UsageError
+from rankmill.mining.statistics import STATISTICS
 from rankmill.study.check import check_recipe
-from rankmill.study.recipe import SECTIONS, TOP, builtin, recipe_of
+from rankmill.study.recipe import SECTIONS, TOP, builtin, cut_with_labels, recipe_of
 
 GOOD = """
 name = "t"
@@ -168,6 +170,42 @@ def test_what_can_work_is_let_through() -> None:
         "cell(near=0,sure=0)",
     ):
         check_recipe(recipe_with("groups.cut", cut))
+
+
+@pytest.mark.parametrize(
+    ("cut", "written"),
+    [
+        ("keep_below(of=overlap(bm25,near),q=0.5)", "keep_below(of={over},q=0.5)"),
+        ("keep_above(of=found_by(source=near))", "keep_above(of={found},q=0.5)"),
+        ("keep_inside_fences(of=found_by(near))", "keep_inside_fences(of={found},k=1.5)"),
+        (
+            "cell(near=0,sure=1,locality=overlap(a=bm25,b=near),entropy=found_by(near))",
+            "cell(near=0,sure=1,locality={over},entropy={found},bins=2,seed=0)",
+        ),
+    ],
+)
+def test_a_cut_names_sources_by_their_short_names(cut: str, written: str) -> None:
+    """The recipe's short names become the labels of runs, as in samplers and statistics."""
+    labels = {"bm25": "bm25(k1=0.9,b=0.4)", "near": "dense(model=abc)"}
+    over = f"overlap(a={labels['bm25']},b={labels['near']})"
+    found = f"found_by(source={labels['near']})"
+    assert str(CUTS.parse(cut_with_labels(cut, labels))) == str(
+        CUTS.parse(written.format(over=repr(over), found=repr(found)))
+    )
+    data = tomllib.loads(GOOD)
+    data["statistics"]["statistics"] = ["overlap(bm25,near)", "found_by(near)"]
+    data["groups"]["cut"] = cut
+    check_recipe(recipe_of(data, "t.toml"))
+
+
+def test_an_expression_names_sources_by_their_short_names() -> None:
+    labels = {"near": 'dense(model="a b")'}
+    text = "where('\"found_by(near)\" < 0.5 AND ties = 0')"
+    cut = CUTS.parse(cut_with_labels(text, labels))
+    found = STATISTICS.text(STATISTICS.parse("found_by('dense(model=\"a b\")')"))
+    assert set(cut.reads()) == {found, "ties"}
+    same = "where('\"pair_entropy(T=1)\" < 1 AND tiess = 0')"
+    assert cut_with_labels(same, labels) == str(CUTS.parse(same))
 
 
 def test_settings_are_read_in_either_table() -> None:

@@ -58,8 +58,8 @@ class Around:
         return len(self.row)
 
 
-class CandidateColumns:
-    """Pool rows start…stop−1: documents, scores, marks, and the groups to be made around positives.
+class PoolColumns:
+    """Pool rows start…stop−1: documents, ranks, and the teacher's scores when they are joined.
 
     Arrays by pair are flat, row r at rows.offsets[r]…rows.offsets[r+1]−1.
     """
@@ -73,9 +73,35 @@ class CandidateColumns:
             _joined([part.doc[items] for part, _, items in pieces], np.uint32),
         )
         self._pieces = pieces
+
+    def __len__(self) -> int:
+        return len(self.rows.query)
+
+    def rank(self, label: str) -> np.ndarray:
+        """Return the rank (uint16) of every pair in a source's list."""
+        return _joined([part.rank[label][items] for part, _, items in self._pieces], np.uint16)
+
+    def joined_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the score (float64) of every pair, NaN where there is none, and a status (uint8):
+        DECLINED for a row with a score that is not finite."""
+        score, status = np.full(len(self.rows.doc), np.nan), np.zeros(len(self), np.uint8)
+        for query, offsets, doc, value in self.reader.scores.between(self.rows.query):
+            stored = native.Lists(query, offsets, doc)
+
+            def work(start: int, stop: int, stored=stored, value=value) -> None:
+                native.join_scores(self.rows, stored, value, start, stop, score, status)
+
+            in_threads(work, self.rows.offsets)
+        return score, status
+
+
+class CandidateColumns(PoolColumns):
+    """Pool rows start…stop−1 with scores, marks, and the groups to be made around positives."""
+
+    def __init__(self, reader: CandidateReader, start: int, stop: int):
+        super().__init__(reader, start, stop)
         pairs, n = len(self.rows.doc), len(self)
-        self.score, status = np.full(pairs, np.nan), np.zeros(n, np.uint8)
-        self._join_scores(status)
+        self.score, status = self.joined_scores()
         first, last = (
             np.searchsorted(reader.qrels.query, self.rows.query, side).astype(np.int64)
             for side in ("left", "right")
@@ -103,13 +129,6 @@ class CandidateColumns:
         self._mark()
         self._mark_copies()
 
-    def __len__(self) -> int:
-        return len(self.rows.query)
-
-    def rank(self, label: str) -> np.ndarray:
-        """Return the rank (uint16) of every pair in a source's list."""
-        return _joined([part.rank[label][items] for part, _, items in self._pieces], np.uint16)
-
     def unscored(self, rows: np.ndarray) -> dict[str, int]:
         """Count the candidates of some rows (bool [n]) that go for want of a score, where they
         may."""
@@ -132,15 +151,6 @@ class CandidateColumns:
                 else:
                     drawn |= listed
         return (drawn & ~fixed).astype(np.uint8)
-
-    def _join_scores(self, status: np.ndarray) -> None:
-        for query, offsets, doc, value in self.reader.scores.between(self.rows.query):
-            stored = native.Lists(query, offsets, doc)
-
-            def work(start: int, stop: int, stored=stored, value=value) -> None:
-                native.join_scores(self.rows, stored, value, start, stop, self.score, status)
-
-            in_threads(work, self.rows.offsets)
 
     def _mark(self) -> None:
         reader = self.reader
