@@ -155,7 +155,7 @@ def study(
     findings: `answer`, `gains`, `effects`, `notes`. Raises UsageError, before any data is read, for
     what cannot work.
     """
-    from rankmill.report.study_files import write_study
+    from rankmill.report.study.files import write_study
     from rankmill.study.grid import load_study, run_study
 
     asked = load_study(Path(recipe), overrides)

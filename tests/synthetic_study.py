@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rankmill.report import content
-from rankmill.report.study_tables import Shown, Table
-from rankmill.report.study_values import StudyReport
+from rankmill.report.study.tables import Shown, Table
+from rankmill.report.study.values import StudyReport
 
 SAMPLERS = ("near, sure", "near, unsure", "far, sure", "far, unsure")
 STUDENTS = ("small", "large <6 layers>")

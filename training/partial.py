@@ -140,12 +140,13 @@ def _moments(
     if way == WITHIN:  # a query brings all its rows, so its means are the same in every resample
         table = _apart(table, place)
     i, j = np.triu_indices(width)
-    parts = [np.bincount(owner, product, queries) for product in (table[:, i] * table[:, j]).T]
+    products = (table[:, i] * table[:, j]).T
+    parts: list[np.ndarray] = [np.bincount(owner, one, queries) for one in products]
     if way == BETWEEN:
         for cell in range(int(place.max()) + 1):
             mine = place == cell
             parts += [np.bincount(owner[mine], c, queries) for c in table[mine].T]
-            parts.append(np.bincount(owner[mine], minlength=queries).astype(np.float64))
+            parts.append(np.bincount(owner[mine], minlength=queries))
     return np.ascontiguousarray(np.column_stack(parts)), width
 
 

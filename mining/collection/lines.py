@@ -170,6 +170,12 @@ _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 def missing(path: Path, do: str | None = None) -> BadInput:
     """Return the error for a file that is not there, naming what its folder holds."""
     folder = path.parent
+    if any(part.startswith("hf:") for part in path.parts):
+        return BadInput(
+            "hf: is for collections; scores, runs and groups are read from files",
+            where=path,
+            do="hf download OWNER/NAME --repo-type dataset --local-dir FOLDER, then name FOLDER",
+        )
     if path.exists() and not path.is_dir():
         return BadInput(
             "this is a pipe or a device, not a file; it would have to be read more than once",

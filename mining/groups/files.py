@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import existing, read_lines, read_rows
+from ..collection.lines import existing, missing, read_lines, read_rows
 from ..errors import BadInput, UsageError
 from ..inputs.column_names import (
     DOC_ID,
@@ -51,7 +51,7 @@ from ..inputs.row_shapes import (
     one_text,
     texts,
 )
-from ..inputs.shards import in_order, shards_in, unpacked_name
+from ..inputs.shards import in_order, shards_in, table_folder, tables_in, unpacked_name
 from ..inputs.strict_json import parse_json
 from .rows import (
     GroupRow,
@@ -83,7 +83,11 @@ class Layout:
 
         Raises BadInput where there is none, and for tables beside shards that would not be read.
         """
-        found = sorted(path.glob(self.file)) or self._shards(path) if path.is_dir() else [path]
+        found = [path]
+        if path.is_dir():
+            found = sorted(path.glob(self.file)) or self._shards(table_folder(path))
+        if not path.exists():
+            raise missing(path)
         if not found or not found[0].is_file():
             place = path / self.file if path.is_dir() else path
             raise BadInput("there is no such file", where=place, do="give the file, or its folder")
@@ -95,8 +99,8 @@ class Layout:
         lines = (".jsonl", ".ndjson", ".parquet")
         endings = {".jsonl": lines, ".*": (".parquet", *lines[:2])}.get(own, (own,))
         there = {_ending(path) for path in folder.iterdir() if path.name[0] not in "._"}
-        ending = next((one for one in endings if one in there), None)
-        if ending is None:
+        ending = next((one for one in endings if one in there), endings[0])
+        if ending not in there and all(path.parent == folder for path in tables_in(folder)):
             return []
         return shards_in(folder, ending, lambda path: _ending(path) == ending, "name the file")
 

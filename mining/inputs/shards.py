@@ -82,6 +82,13 @@ def tables_in(folder: Path) -> list[Path]:
     ]
 
 
+def table_folder(folder: Path) -> Path:
+    """Return the folder itself; where all of its tables stand in one folder below it, that one, as
+    `data/` of what was fetched from the Hub."""
+    places = {file.parent for file in tables_in(folder)}
+    return places.pop() if len(places) == 1 else folder
+
+
 def shards_in(folder: Path, what: str, ours: Callable[[Path], bool], do: str) -> list[Path]:
     """Return the files of a folder that are `ours`, in the order of their names.
 
@@ -97,6 +104,9 @@ def shards_in(folder: Path, what: str, ours: Callable[[Path], bool], do: str) ->
         and ours(file)
     ]
     if not shards:
+        below = sorted({str(file.parent.relative_to(folder)) for file in tables_in(folder)} - {"."})
+        if below:
+            do = f"name the folder that is meant: {', '.join(below[:10])}"
         raise BadInput(f"the folder holds no {what} file", where=folder, do=do)
     left = sorted(str(file.relative_to(folder)) for file in set(tables_in(folder)) - set(shards))
     if left:

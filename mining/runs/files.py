@@ -44,6 +44,7 @@ _ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
 _SLAB = 1_000_000  # lines that are put in order at a time, on each core
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+Index = IdIndex | NumberedIds
 
 
 def import_run(
@@ -220,10 +221,7 @@ def _candidates(
     """Read a file by ordinals, block by block, and write what is kept to the columns of `_Found`,
     so that memory does not grow with the file; returns what is left out, and the first ids of
     that."""
-    beside = sources_of(Path(file), reading)[0].parent / ID_MAP
-    ours = {} if reading.system else read_id_map(beside)
-    queries = _index(whole.queries, ours.get("query"))
-    docs = _index(whole.corpus, ours.get("document"))
+    queries, docs = _indexes(file, whole, reading)
     rows = np.full(len(whole.queries) + 1, -1, dtype=np.int64)  # the last: unknown queries
     rows[asked] = np.arange(len(asked))
     empty = np.zeros(len(whole.corpus) + 1, dtype=bool)
@@ -274,7 +272,14 @@ def _candidates(
     return counts, shown
 
 
-def _index(table: TextTable, ours: dict[str, str] | None) -> IdIndex | NumberedIds:
+def _indexes(file: str, whole: Collection, reading: Reading) -> tuple[Index, Index]:
+    """Return what finds queries and documents, by the numbers of an id map where there is one."""
+    beside = sources_of(Path(file), reading)[0].parent / ID_MAP
+    ours = {} if reading.system else read_id_map(beside)
+    return _index(whole.queries, ours.get("query")), _index(whole.corpus, ours.get("document"))
+
+
+def _index(table: TextTable, ours: dict[str, str] | None) -> Index:
     index = IdIndex(part[table.id_column] for _, part in table.parts())
     return index if ours is None else NumberedIds(index, ours)
 
@@ -350,7 +355,7 @@ def _refuse_unranked(rank: np.ndarray, lines: np.ndarray, file: str, reading: Re
     if len(unranked):
         raise BadInput(
             f"{len(unranked):,} lines have no whole number as their rank",
-            where=place_in(file, reading, lines[unranked[0]]),
+            where=place_in(file, reading, int(lines[unranked[0]])),
             do="read the file by its scores: order=score",
         )
 
@@ -360,7 +365,7 @@ def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str, reading: Read
     if len(large):
         raise BadInput(
             f"the score {score[large[0]]:g} lies beyond ±{_FLOAT32_MAX:.3g}, all that runs store",
-            where=place_in(file, reading, lines[large[0]]),
+            where=place_in(file, reading, int(lines[large[0]])),
             do="scale the scores, or let the ranks decide: order=rank",
         )
 
@@ -379,6 +384,6 @@ def _refuse_repeats(
     raise BadInput(
         f"document {whole.corpus.doc_id(int(found.doc[first]))!r} stands twice in the list of "
         f"query {query_id!r} ({len(again):,} such lines)",
-        where=place_in(file, reading, found.line[first]),
+        where=place_in(file, reading, int(found.line[first])),
         do="keep one line for each pair of query and document",
     )

@@ -94,7 +94,7 @@ def by_what_there_is(reading: Reading, sources: list[Path]) -> Reading:
 def place_in(file: str, reading: Reading, number: int) -> str:
     """Name a line, or the row of a table."""
     if read_as_table(Path(file), reading):
-        return place_of(files_of_table(Path(file)), int(number))
+        return place_of(files_of_table(Path(file)), number)
     return f"{file}, line {number}"
 
 

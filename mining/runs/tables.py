@@ -31,7 +31,7 @@ from ..inputs.column_names import (
 )
 from ..inputs.parquet_rows import opened, refuse_doubled, unreadable
 from ..inputs.row_shapes import Place, list_of, one_id, one_number, shown
-from ..inputs.shards import shards_in
+from ..inputs.shards import shards_in, table_folder
 from .trec_lines import NO_RANK, Lines
 
 _MAGIC = b"PAR1"
@@ -67,7 +67,8 @@ def files_of_table(path: Path) -> list[Path]:
         return [path]
     there = ", ".join(sorted(file.name for file in path.iterdir())[:10])
     do = f"a folder is read as the shards of one table, a TREC run is one file; there are {there}"
-    return shards_in(path, "Parquet", lambda file: file.suffix.lower() == ".parquet", do)
+    folder = table_folder(path)
+    return shards_in(folder, "Parquet", lambda file: file.suffix.lower() == ".parquet", do)
 
 
 def columns_of(sources: list[Path]) -> list[Columns]:

@@ -34,6 +34,7 @@ from .base import (
 if TYPE_CHECKING:
     from ..selection.base import Candidates
     from ..selection.redrawn import Estimate, Redraws
+    from ..selection.select import Chooser
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,15 @@ class Strata:
 
     def kappa_covered(self) -> float:
         """max μ/ν where ν > 0; μ is not made to sum to 1 there, so this may be below 1."""
-        inside = (self.number > 0) & (self.mu > 0) & (self.nu > 0)
-        return float((self.mu[inside] / self.nu[inside]).max()) if inside.any() else float("nan")
+        at = self.tightest()
+        return float("nan") if at is None else float(self.mu[at] / self.nu[at])
+
+    def tightest(self) -> int | None:
+        """Return the stratum where μ/ν is largest among those with ν > 0."""
+        inside = np.flatnonzero((self.number > 0) & (self.mu > 0) & (self.nu > 0))
+        if not inside.size:
+            return None
+        return int(inside[np.argmax(self.mu[inside] / self.nu[inside])])
 
 
 def selected(rows: Rows) -> list[tuple[Candidates, np.ndarray, np.ndarray, float]]:
@@ -128,7 +136,9 @@ class _AgainstTarget:
                 continue
             values["kappa"][row], values["coverage"][row] = strata.kappa(), strata.coverage()
             values["kappa_covered"][row] = strata.kappa_covered()
-            values["error"][row] = 0.0
+            at, chooser = strata.tightest(), rows.selection.chooser
+            doubt = 0.0 if at is None else doubt_of(chooser, candidates, np.append(pi, beyond), at)
+            values["error"][row] = doubt * strata.kappa_covered() if doubt else 0.0
             items = slice(int(rows.offsets[row]) + 1, int(rows.offsets[row + 1]))
             chosen = rows.doc[items][rows.positive[items] == 0]
             place = np.searchsorted(candidates.doc, chosen)
@@ -158,8 +168,8 @@ class DensityRatio(_AgainstTarget):
     """κ = max μ/ν over the target's support: at least 1 where ν covers it, infinite where it does
     not.
 
-    `covered` restricts the maximum to documents that the sampler can reach. `error` gives the
-    standard error of κ instead, 0 where it has a closed form.
+    `covered` restricts the maximum to documents that the sampler can reach. `error` gives its
+    standard error instead, 0 where every π has a closed form.
     """
 
     covered: bool | None = None
@@ -282,6 +292,24 @@ def strata_of(
     if total == 0 or mass == 0:
         return None
     return Strata(number, inside / total, pi / mass)
+
+
+def doubt_of(chooser: Chooser, candidates: Candidates, pi: np.ndarray, at: int) -> float:
+    """Return the relative standard error of π of stratum `at`, 0 where π has a closed form.
+
+    `pi`: of the pool's documents, then of one outside. Estimated are the shares of repeated
+    searches (`entropy_target(draws)`), and how much filters leave outside of the pool
+    (docs/inclusion.md).
+    """
+    searches = getattr(chooser.strategy, "draws", None)
+    if searches is not None:
+        share = float(pi[min(at, len(pi) - 1)])
+        return float(np.sqrt((1 - share) / (share * (searches + 1))))
+    p = candidates.share_outside
+    if p == 1.0 or not chooser.by_draws(candidates):
+        return 0.0
+    seen = int((candidates.by_draw_alone & ~np.asarray(candidates.barred)).sum())
+    return float(candidates.outside / candidates.population * np.sqrt(p * (1 - p) / seen))
 
 
 class Selection:

@@ -4,7 +4,7 @@ process."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from ..ahead import in_turn
 from ..errors import RankmillError
+from ..foreign import Carried, is_foreign
 from ..meter import Cost, measuring
+from ..names import foreigners
 from . import files, ledger
 from .plan import Shard, Stage, Worker
 
@@ -37,13 +39,19 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Job:
     """The shards of a stage that still have to be done, and where their attempts and ledger lines
-    go."""
+    go. Its worker brings along the code of other people, if there is any."""
 
     stage: Stage
     pending: list[Shard]
     done: int
     attempts: Path
     folder: Path
+
+    def __post_init__(self) -> None:
+        members = foreigners()
+        if members or is_foreign(self.stage.worker):
+            carried = replace(self.stage, worker=Carried(self.stage.worker, members))
+            object.__setattr__(self, "stage", carried)
 
 
 Commit = Callable[[Report], None]

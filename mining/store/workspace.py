@@ -10,7 +10,6 @@ missing.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -21,7 +20,6 @@ from typing import Any
 
 from .. import names
 from ..errors import BadInput, BadPair, Corrupt, OtherFormat, RankmillError, UsageError
-from ..foreign import Carried, is_foreign
 from ..meter import measuring
 from . import files, ledger
 from .artifact import Artifact
@@ -216,7 +214,7 @@ class Workspace:
                     records[report.shard.number] = _commit(folder, stage, fingerprint, report)
 
             job = Job(
-                stage=_carried(stage),
+                stage=stage,
                 pending=[s for s in plan if s.number not in records],
                 done=len(records),
                 attempts=attempts,
@@ -357,14 +355,6 @@ class FoundOnly(Workspace):
         if not self.has(kind, fingerprint):
             raise NotThere(f"{kind} {fingerprint[:12]} is not there", where=self.root)
         return self.open(kind, fingerprint)
-
-
-def _carried(stage: Stage) -> Stage:
-    """Return the stage with a worker that brings along code of other people, if there is any."""
-    members = names.foreigners()
-    if not members and not is_foreign(stage.worker):
-        return stage
-    return dataclasses.replace(stage, worker=Carried(stage.worker, members))
 
 
 class _Frame:

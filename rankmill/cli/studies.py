@@ -100,7 +100,7 @@ def study(
     Example: rankmill study recipes/study.toml --to study
     """
     from rankmill.mining.store.files import check_folder_place
-    from rankmill.report.study_files import write_study
+    from rankmill.report.study.files import write_study
     from rankmill.study.grid import load_study, run_study
     from rankmill.study.grid.plan import plan_of
 

@@ -17,11 +17,12 @@ from rankmill.study.advise.judged import (
     THEORY,
     chosen,
     judge,
+    judge_pilots,
     spearman,
     worths,
 )
 from rankmill.study.advise.predict import STRENGTHS, fit
-from rankmill.study.advise.records import Record
+from rankmill.study.advise.records import Piloted, Record
 
 H, D = "pair_entropy(T=1)", "diameter(q=1)"
 FEATURES = (H, D)
@@ -205,6 +206,26 @@ def test_the_theorem_is_a_rule_where_its_terms_are_known() -> None:
     without = judge(records, (H,), "gain")
     assert without is not None
     assert THEORY not in {rule.name for rule in without.rules}
+
+
+def test_pilots_are_judged_by_the_students_they_stand_for() -> None:
+    records = world(10, slope=0.3, noise=0.02)
+    blocks = [[one for one in records if one.corpus == f"c{c}"] for c in range(10)]
+    rng = np.random.Generator(np.random.Philox(8))
+    good = [Piloted(block, [0.3 * one.gain for one in block]) for block in blocks]
+    idle = [Piloted(block, list(rng.normal(size=len(block)))) for block in blocks]
+    found, nothing = judge_pilots(good, "gain"), judge_pilots(idle, "gain")
+    assert found is not None
+    assert nothing is not None
+    assert found.rules[0].lost.mean == 0.0
+    assert found.beats_bm25
+    assert not nothing.beats_bm25
+    losses = []
+    for one in idle:
+        best = max(record.gain for record in one.block)
+        losses.append(best - one.block[int(np.argmax(one.gains))].gain)
+    assert nothing.rules[0].lost.mean == pytest.approx(np.mean(losses))
+    assert judge_pilots(good[:2]) is None
 
 
 def test_spearman_counts_ties_by_mean_ranks() -> None:

@@ -20,7 +20,7 @@ import rankmill as rm
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.study.advise import seconds_in
 from rankmill.study.advise.advice import COST, PILOTS, PREDICTED
-from rankmill.study.advise.records import SIZE, read_evidence
+from rankmill.study.advise.records import SIZE, blocks_of, read_evidence
 from rankmill.study.gains import seconds_of
 from rankmill.study.grid.answer.evidence import ABOUT, family_of
 from rankmill.study.grid.outcome import StudyOutcome
@@ -142,6 +142,11 @@ def test_the_set_that_judges_is_learned_from_and_ones_own_collection_is_not(made
     assert len(others.records) == 8
     assert {one.block.split("\n")[2] for one in others.records} == {"test"}
     assert all(one.statistics[SIZE] == 2.0 for one in others.records)
+    Path("later").mkdir()  # another study of that name: other rows, compared among themselves
+    table = pl.read_parquet("out/designs.parquet").with_columns(pl.col("gain") + 1)
+    table.write_parquet("later/designs.parquet")
+    two = read_evidence([Path("out"), Path("later")], made.study.measures[0], "another")
+    assert [len(block) for block in blocks_of(two.records).values()] == [4] * 4
     none = read_evidence([Path("out")], "AP", "another")
     assert none.records == []
     assert "16 rows of out are in nDCG@10, not AP" in none.left_out[0]
@@ -281,9 +286,50 @@ def test_pilots_choose_on_development_queries(pool) -> None:
     said = list(found.sentences())
     assert "one seed" in said[0]
     assert "is not judged" in said[1]
+    assert found.beats_bm25 is None
     dev = pool.workspace.find("new").inputs["qrels[dev]"]
     judged = {one.inputs["qrels"] for one in pool.workspace.artifacts("evaluation")}
     assert judged == {dev}
+
+
+def test_pilots_of_studies_that_vary_the_documents_judge_pilots(pool, made, tmp_path) -> None:
+    """The students of 16 documents on dev are pilots of those of 64 on test."""
+    folders = []
+    for number in range(4):
+        level = pl.when(pl.col("at").str.contains("small")).then(16).otherwise(64)
+        table = made.designs.with_columns(
+            documents=level.cast(pl.Int64),
+            at=pl.format("train.documents {}, loss kl", level),
+            collection=pl.lit(f"other{number}"),
+            corpus=pl.lit(f"{number:064x}"),
+        )
+        assert set(table["at"]) == {"train.documents 16, loss kl", "train.documents 64, loss kl"}
+        folders.append(tmp_path / str(number))
+        folders[-1].mkdir()
+        table.write_parquet(folders[-1] / "designs.parquet")
+    known = read_evidence(folders, "nDCG@10", "another")
+    assert len(known.piloted) == 4
+    small = table.filter((pl.col("documents") == 16) & (pl.col("kind") == "development"))
+    large = table.filter((pl.col("documents") == 64) & (pl.col("kind") == "in-domain"))
+    for one in known.piloted:
+        assert [record.design for record in one.block] == large["design"].to_list()
+        assert [record.gain for record in one.block] == large["gain"].to_list()
+        told = dict(zip(small["design"], small["gain"], strict=True))
+        assert list(one.gains) == [told[record.design] for record in one.block]
+    found = ask(
+        pool,
+        folders,
+        pilot=16,
+        student="bi_encoder(model=encoder,layers=1)",
+        dev="dev",
+        settings=SHORT,
+    )
+    assert found.of_pilots is not None
+    assert found.beats_bm25 is found.of_pilots.beats_bm25
+    said = list(found.sentences())
+    assert "«always BM25»: over 4 collections the advice lost" in said[1]
+    assert any(line.startswith("pilots, judged by the students of more") for line in found.lines())
+    assert found.as_json()["judgement_of_pilots"]["collections"] == [f"other{n}" for n in range(4)]
 
 
 # ---- what is refused -----------------------------------------------------------------------------

@@ -219,9 +219,9 @@ def test_numbers_are_finite(value: float) -> None:
         stages.Train("bi_encoder", Thing("groups"), lr=value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("command", ["--help", "list formats-that-are-not-there"])
-def test_a_reader_that_leaves_is_no_failure(command: str, tmp_path: Path) -> None:
-    line = f"{sys.executable} -m rankmill {command} | head -1; exit ${{PIPESTATUS[0]}}"
+def test_a_reader_that_leaves_is_no_failure(tmp_path: Path) -> None:
+    """Of more than a pipe holds, read by nobody: test_hostile_machine."""
+    line = f"{sys.executable} -m rankmill --help | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -24,7 +24,7 @@ from rankmill.mining.groups.format import Groups
 from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
-from rankmill.report.study_values import report_of
+from rankmill.report.study.values import report_of
 from rankmill.study.grid import load_study, run_study
 from rankmill.study.grid.axes import RESERVED
 from rankmill.study.grid.outcome import StudyOutcome

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tiny_study import RECIPE
 
-from rankmill.report.study_answer import cost_pictures, cost_tables, worth_tables
-from rankmill.report.study_page import html
-from rankmill.report.study_values import StudyReport
+from rankmill.report.study.answer import cost_pictures, cost_tables, worth_tables
+from rankmill.report.study.page import html
+from rankmill.report.study.values import StudyReport
 from rankmill.study.gains import Spent
 from rankmill.study.grid.answer.amounts import Amount, amount_of, mean_of
 from rankmill.study.grid.answer.answer import Answer

@@ -20,9 +20,9 @@ import rankmill as rm
 from rankmill.mining.errors import UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.models.vectors import Vectors
-from rankmill.report.study_answer import order_tables
-from rankmill.report.study_partial import partial_tables
-from rankmill.report.study_tables import Shown
+from rankmill.report.study.answer import order_tables
+from rankmill.report.study.partial import partial_tables
+from rankmill.report.study.tables import Shown
 from rankmill.study.estimate.asked import requests
 from rankmill.study.grid import load_study
 from rankmill.study.grid.answer.partial import POOLED, _both, _Rows

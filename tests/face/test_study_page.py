@@ -11,10 +11,10 @@ import synthetic_study
 from matplotlib.figure import Figure
 from pictures import text_boxes
 
-from rankmill.report import study_files
 from rankmill.report.page.studied import cost_picture, crossing_picture, effect_bars, line_looks
 from rankmill.report.page.words import significant
-from rankmill.report.study_page import html
+from rankmill.report.study import files as study_files
+from rankmill.report.study.page import html
 
 
 class Reader(HTMLParser):

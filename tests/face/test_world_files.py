@@ -190,6 +190,44 @@ def test_runs_as_tables(rankmill, tmp_path, name, data, expected):
     assert [json.loads(line) for line in again] == shown
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        ("scores", "--kind", "logit"),
+        ("run", "--split", "train"),
+        ("groups", "--format", "triple", "--kind", "logit"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "said"), [("hf:me/lists", "hf download OWNER/NAME"), ("nowhere", "no file nowhere")]
+)
+def test_what_is_not_there_is_said(rankmill, ask, path, said):
+    status, _, err = rankmill("import", path, "--as", *ask, "-c", "ms")
+    assert (status, said in err) == (4, True), err
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        ("scores", "--kind", "logit"),
+        ("run", "--split", "train"),
+        ("groups", "--format", "triple", "--kind", "logit"),
+    ],
+)
+def test_a_folder_as_the_hub_downloads_it(rankmill, tmp_path, ask):
+    """`hf download --local-dir`: a card, hidden files, and the shards in a folder below."""
+    place = tmp_path / "lists"
+    (place / ".cache").mkdir(parents=True)
+    (place / ".cache" / "x.parquet").write_bytes(b"PAR1")
+    (place / "README.md").write_text("a card")
+    write(place / "data", LIGHTON)
+    made = rankmill("import", "lists", "--as", *ask, "-c", "ms", "--name", "one")
+    assert made[0] == 0, made
+    write(place / "more", LIGHTON)
+    status, _, err = rankmill("import", "lists", "--as", *ask, "-c", "ms")
+    assert (status, "data, more" in err) == (4, True), err
+
+
 def test_published_lists_as_candidates(rankmill, tmp_path):
     write(tmp_path / "FOLDER", LIGHTON)
     ask = ("--as", "scores", "--kind", "logit", "-c", "ms", "--name", "theirs")

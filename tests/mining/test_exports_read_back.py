@@ -205,6 +205,20 @@ def as_run(way: Way, groups, collection, place: Path) -> None:
         assert found[query] == docs[1:]
 
 
+@pytest.mark.parametrize(
+    ("form", "file"), [("lightning-ir", "groups__rankmill.parquet"), ("trec", "run.trec")]
+)
+def test_scores_of_pairs_are_a_run_too(made, tmp_path, form, file):
+    groups, collection = made
+    folder = export_groups(form, groups, collection, tmp_path / "out", allow_lossy=True).path
+    back = import_run(collection.artifact.workspace, folder / file, collection, "*")
+    found = {r["query"]: (r["doc"], r["score"]) for t in back.tables() for r in t.to_pylist()}
+    ours = Groups(groups).part(0)
+    for query, docs, scores in zip(ours.query.tolist(), ours.doc, ours.score, strict=True):
+        order = np.argsort(-scores, kind="stable")
+        assert found[query] == (docs[order].tolist(), scores[order].tolist())
+
+
 def as_collection(way: Way, groups, collection, place: Path) -> None:
     back = collect(collection.artifact.workspace, f"beir:{place}")
     qrels = back.qrels("train")

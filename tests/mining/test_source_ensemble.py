@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rounding import sum_bound
 from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
@@ -128,9 +129,11 @@ def test_the_default_keeps_its_text() -> None:
 def test_units_are_differences_on_a_declared_scale() -> None:
     z = np.asarray([-3.0, 0.0, 4.0])
     p = 1 / (1 + np.exp(-z))
+    # A rounding of p or ln p moves the logit by up to 1/(1 − p) = e⁴ + 1 of them; ten of them.
+    off = sum_bound(10, 1 + np.exp(4.0), "float64")
     for score, kind in ((z, "logit"), (p, "probability"), (np.log(p), "log-prob")):
-        np.testing.assert_allclose(on_unit(score, kind, "logit"), z, rtol=1e-9)
-        np.testing.assert_allclose(on_unit(score, kind, "logprob"), np.log(p), rtol=1e-9)
+        np.testing.assert_allclose(on_unit(score, kind, "logit"), z, rtol=0, atol=off)
+        np.testing.assert_allclose(on_unit(score, kind, "logprob"), np.log(p), rtol=0, atol=off)
         assert on_unit(score, kind, "raw").tolist() == score.tolist()
 
 

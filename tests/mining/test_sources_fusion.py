@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from oracles import runs as oracle
+from rounding import UNIT, sum_bound
 from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import collect
@@ -58,12 +59,14 @@ def test_fusion_against_the_oracle(made, text, fuse, depth):
         total = fuse(lists_of(workspace, row))
         _, docs, scores = run.row(row)
         exact = np.asarray([total[doc] for doc in docs.tolist()])
-        np.testing.assert_allclose(scores, exact, rtol=1e-6, atol=1e-6)
+        # A sum of three in float64 over scores of up to 10, and one rounding where it is stored.
+        off = sum_bound(100, 10.0, "float64") + 1.01 * UNIT["float32"] * np.abs(exact)
+        assert (np.abs(scores - exact) <= off).all()
         keys = [(-s, d) for s, d in zip(scores.tolist(), docs.tolist(), strict=True)]
         assert keys == sorted(keys)
         assert len(docs) == min(depth, len(total))
         left = [total[doc] for doc in set(total) - set(docs.tolist())]
-        assert max(left, default=-np.inf) <= exact.min() + 1e-6
+        assert max(left, default=-np.inf) <= exact.min() + off.max()
     assert run.artifact.verify() == 1
 
 

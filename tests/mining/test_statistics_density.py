@@ -190,6 +190,36 @@ def test_a_strategy_without_closed_form_gives_null(world):
         assert found.counts["null[density_ratio(target=corpus)]:drawn_list"] == QUERIES - 1
 
 
+def test_what_repeated_searches_estimate_has_an_error_and_lies_within_it(world):
+    label, found = world["label"], {}
+    target = f'target="{label}",last=12'
+    for draws in (60, 4000):
+        text = f'entropy_target(H=0.9,steps=10,source="{label}",last=12,draws={draws})'
+        names = (f"density_ratio({target})", f"density_ratio({target},error=true)")
+        made = measured(world, text, *names, size=5)
+        found[draws] = [np.array(column(made, number)) for number in (1, 2)]
+    (kappa, error), (exact, small) = found[60], found[4000]
+    # Twelve ranks hold the positive, and d4 and d5, copies of each other, where it is one of them.
+    number = np.array([10, 10] + [11] * (QUERIES - 3))
+    # κ = (1/number)/(π/4) at the least probability, π a share of 60 searches and one more.
+    pi = 4 / number / kappa
+    assert error == pytest.approx(kappa * np.sqrt((1 - pi) / (pi * 61)))
+    assert (small < error / 5).all()  # √(4001/61) = 8.1, and π is not the same
+    assert (np.abs(kappa - exact) <= 5 * error).all()
+
+
+def test_what_filters_leave_outside_of_the_pool_has_an_error(world):
+    text = "uniform(source=random)"
+    names = ("density_ratio(covered=true)", "density_ratio(error=true)")
+    plain = measured(world, text, *names, size=4)
+    assert column(plain, 2) == [0.0] * (QUERIES - 1)
+    filters = ["between(high=5,score=raw)"]
+    found = measured(world, text, *names, size=4, filters=filters, when_short="drop_query")
+    kappa, error = (np.array(column(found, number)) for number in (1, 2))
+    assert (error[error > 0] < kappa[error > 0]).all()
+    assert (error > 0).any()
+
+
 def test_refusals(workspace):
     with pytest.raises(UsageError, match="target=corpus,last=5 is not a target"):
         STATISTICS.parse("coverage(target=corpus,last=5)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,8 @@ class Given:
 
 def through(loss: str, batch: Batch, f: torch.Tensor) -> torch.Tensor:
     settings = settings_from({"documents": 10, "batch": 2})
-    passes = Passes(Given(f), LOSSES.parse(loss), settings, 6, torch.device("cpu"))
+    network: Any = Given(f)
+    passes = Passes(network, LOSSES.parse(loss), settings, 6, torch.device("cpu"))
     values, _, own = passes(batch, len(batch))
     assert torch.equal(own, f.detach()[:, :6])
     return values

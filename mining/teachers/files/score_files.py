@@ -38,7 +38,7 @@ from ...inputs.column_names import (
     score_names,
 )
 from ...inputs.row_shapes import Place, list_of, one_id, shown
-from ...inputs.shards import shards_in, tables_in, unpacked_name
+from ...inputs.shards import shards_in, table_folder, tables_in, unpacked_name
 from ...inputs.spelled_numbers import spelled_number
 from ...inputs.strict_json import parse_json
 from ...score_kinds import RANK
@@ -82,6 +82,8 @@ def format_of(path: Path, said: str | None = None) -> str:
             do=f"say --format: {', '.join(FORMATS)}",
         )
     form = _form(path)
+    if form is None and not path.is_file():
+        raise missing_file(path)
     if form is None:
         raise UsageError(
             f"the ending of {path.name} says no format", do=f"say --format: {', '.join(FORMATS)}"
@@ -104,7 +106,8 @@ def files_of(path: Path, form: str) -> list[Path]:
         if not path.is_file():
             raise missing_file(path)
         return [path]
-    return shards_in(path, form, lambda file: _form(file) == form, "name the file, or --format")
+    ours, do = lambda file: _form(file) == form, "name the file, or --format"
+    return shards_in(table_folder(path), form, ours, do)
 
 
 def json_scores(path: Path, kind: str) -> Iterator[ScoreRow]:

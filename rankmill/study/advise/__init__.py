@@ -133,7 +133,7 @@ def _advice(
     notes: list[str],
 ) -> Advice:
     from rankmill.study.advise.advice import COST, PILOTS, PREDICTED, Advice, Design
-    from rankmill.study.advise.judged import judge
+    from rankmill.study.advise.judged import judge, judge_pilots
     from rankmill.study.advise.predict import fit
     from rankmill.study.advise.records import by_corpus
 
@@ -164,6 +164,7 @@ def _advice(
         features=used,
         predictor=predictor,
         judgement=judgement,
+        of_pilots=judge_pilots(known.piloted, question.by) if pilots else None,
         documents=question.documents,
         budget=None if question.budget is None else seconds_in(question.budget),
         pilots=question.pilots,

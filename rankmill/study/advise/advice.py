@@ -91,7 +91,8 @@ class Advice:
     """Designs in the order that is advised, with the evidence and the judgement of it.
 
     `ordered_by`: pilots, statistics or cost; `by`: rate or gain; `features`: the statistics that
-    predictions rest on; `judgement` None where fewer than three collections are known.
+    predictions rest on; `judgement` of these, `of_pilots` that of pilots: None where fewer than
+    three collections are known.
     """
 
     about: str
@@ -103,6 +104,7 @@ class Advice:
     features: Sequence[str]
     predictor: Predictor | None
     judgement: Judgement | None
+    of_pilots: Judgement | None
     documents: int
     budget: float | None
     pilots: Asked | None
@@ -115,21 +117,27 @@ class Advice:
 
     @property
     def beats_bm25(self) -> bool | None:
-        """Whether such predictions are shown to lose less than «always BM25»; None where they are
-        not judged, or the order rests on something else."""
-        if self.judgement is None or self.ordered_by != PREDICTED:
-            return None
-        return self.judgement.beats_bm25
+        """Whether such advice is shown to lose less than «always BM25»; None where it is not
+        judged."""
+        judged = self._of_order
+        return None if judged is None else judged.beats_bm25
+
+    @property
+    def _of_order(self) -> Judgement | None:
+        """The judgement of what the order rests on."""
+        return {PREDICTED: self.judgement, PILOTS: self.of_pilots}.get(self.ordered_by)
 
     def sentences(self) -> Iterator[str]:
         """Yield what is advised, and whether it deserves to be followed."""
         yield self._said_first()
-        if self.ordered_by == PREDICTED:
-            yield self._trusted()
+        judged = self._of_order
+        if judged is not None:
+            yield self._trusted(judged)
         elif self.ordered_by == PILOTS:
             yield (
-                "How well a pilot tells the student of a larger budget is not judged: no evidence "
-                "holds pilots beside students. Pilots were judged on development queries."
+                "How well a pilot tells the student of a larger budget is not judged: "
+                f"{LEAST_COLLECTIONS} collections at least whose study varies train.documents and "
+                "has a development set are needed. Pilots were judged on development queries."
             )
 
     def _said_first(self) -> str:
@@ -171,11 +179,10 @@ class Advice:
         said = f"{words.duration(one.cost)} of processor and accelerator"
         return said if one.training is not None else f"{said} without its training"
 
-    def _trusted(self) -> str:
-        judged = self.judgement
-        assert judged is not None
+    def _trusted(self, judged: Judgement) -> str:
         rule, own = judged.against_bm25, judged.rules[0]
-        count = f"{len(judged.collections)} collections left out one by one"
+        count = f"{len(judged.collections)} collections"
+        count += " left out one by one" if judged is self.judgement else ""
         if rule is None or rule.behind is None:
             few = 0 if rule is None else rule.collections
             return (
@@ -185,7 +192,8 @@ class Advice:
         facts = (
             f"over {count} the advice lost {_lost(own)} of {self._unit()} against the best design "
             f"there, «{BM25}» {_lost(rule)}; difference {rule.behind.mean:+.4f} "
-            f"({words.between(rule.behind, '+')}, p {words.p_value(rule.p_adjusted or 0.0)})"
+            f"({words.between(rule.behind, '+')}, p {words.p_value(rule.p_adjusted or 0.0)} after "
+            "Holm)"
         )
         if judged.beats_bm25:
             return f"Such advice beats «{BM25}»: {facts}."
@@ -205,14 +213,13 @@ class Advice:
     def lines(self) -> Iterator[str]:
         """Yield what stands below the table of designs: evidence, judgement, notes."""
         yield from self._of_evidence()
-        if self.judgement is not None:
-            yield f"judged on collections left out one by one, lost in {self._unit()}:"
-            for rule in self.judgement.rules:
-                yield f"  {rule.name:<20} {_rule(rule)}"
-            rho = self.judgement.correlation
-            if rho is not None:
-                said = f"{rho.mean:+.2f} ({words.between(rho, '+', '.2f')})"
-                yield f"  Spearman's ρ of predicted with observed order, over collections: {said}"
+        for judged, how in (
+            (self.judgement, "predictions, judged on collections left out one by one"),
+            (self.of_pilots, "pilots, judged by the students of more documents in the evidence"),
+        ):
+            if judged is not None:
+                yield f"{how}, lost in {self._unit()}:"
+                yield from _judged(judged)
         for note in self.notes:
             yield f"note: {note}"
 
@@ -223,7 +230,8 @@ class Advice:
             return
         blocks = len({one.block for one in evidence.records})
         yield (
-            f"evidence: {len(evidence.records)} rows of designs in {blocks} blocks of "
+            f"evidence: {len(evidence.records)} rows of designs in {blocks} "
+            f"block{'s' * (blocks != 1)} of "
             f"{', '.join(evidence.collections) or 'no other collection'}, from "
             f"{', '.join(evidence.folders)}"
         )
@@ -237,7 +245,6 @@ class Advice:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        judged = self.judgement
         return {
             "about": self.about,
             "measure": self.measure,
@@ -255,27 +262,41 @@ class Advice:
                 "features": list(self.features),
                 "predictor": None if self.predictor is None else _finite(asdict(self.predictor)),
             },
-            "judgement": None
-            if judged is None
-            else {
-                "collections": list(judged.collections),
-                "spearman": _plain(judged.correlation),
-                "error": judged.error,
-                "rules": [
-                    {
-                        "rule": rule.name,
-                        "collections": rule.collections,
-                        "lost": _plain(rule.lost),
-                        "more_than_advice": _plain(rule.behind),
-                        "p_holm": rule.p_adjusted,
-                        "beaten": None if rule.name == ADVICE else rule.beaten,
-                    }
-                    for rule in judged.rules
-                ],
-            },
+            "judgement": _as_json(self.judgement),
+            "judgement_of_pilots": _as_json(self.of_pilots),
             "pilots": None if self.pilots is None else asdict(self.pilots),
             "notes": list(self.notes),
         }
+
+
+def _judged(judged: Judgement) -> Iterator[str]:
+    for rule in judged.rules:
+        yield f"  {rule.name:<20} {_rule(rule)}"
+    rho = judged.correlation
+    if rho is not None:
+        said = f"{rho.mean:+.2f} ({words.between(rho, '+', '.2f')})"
+        yield f"  Spearman's ρ of predicted with observed order, over collections: {said}"
+
+
+def _as_json(judged: Judgement | None) -> dict[str, Any] | None:
+    if judged is None:
+        return None
+    return {
+        "collections": list(judged.collections),
+        "spearman": _plain(judged.correlation),
+        "error": judged.error,
+        "rules": [
+            {
+                "rule": rule.name,
+                "collections": rule.collections,
+                "lost": _plain(rule.lost),
+                "more_than_advice": _plain(rule.behind),
+                "p_holm": rule.p_adjusted,
+                "beaten": None if rule.name == ADVICE else rule.beaten,
+            }
+            for rule in judged.rules
+        ],
+    }
 
 
 def _lost(rule: Rule) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rankmill.study.advise.predict import fit, gain_error
-from rankmill.study.advise.records import Record, blocks_of, by_corpus
+from rankmill.study.advise.records import Piloted, Record, blocks_of, by_corpus
 from rankmill.training.significance import Interval, holm, paired_t, t_interval
 
 LEAST_COLLECTIONS = _LEAST = 3
@@ -58,7 +58,7 @@ class Judgement:
 
     `rules`: the advice first. `correlation`: Spearman's ρ of predicted with observed worth over the
     designs of a block, blocks of three designs or more; equal predictions count 0. `error`: root
-    mean squared error of predicted gains.
+    mean squared error of predicted gains; of pilots that of differences from a block's mean.
     """
 
     collections: tuple[str, ...]
@@ -77,54 +77,87 @@ class Judgement:
         return self.against_bm25 is not None and self.against_bm25.beaten
 
 
+Predicted = tuple[Sequence[Record], np.ndarray]  # a block and what is predicted of its designs
+
+
 def judge(records: Sequence[Record], features: Sequence[str], by: str = "rate") -> Judgement | None:
     """Judge predictions from `features`; None with fewer than three collections."""
     every = by_corpus(records)
     if len(every) < LEAST_COLLECTIONS:
         return None
-    lost: dict[str, dict[str, float]] = {}
-    agreed, errors = [], []
+    told: dict[str, list[Predicted]] = {}
+    errors = []
     for corpus, own in every.items():
         found = fit([one for one in records if one.corpus != corpus], features)
         errors.append(gain_error(found, own))
-        blocks = list(blocks_of(own).values())
-        rhos = []
-        for block in blocks:
-            predicted = worths(block, found.gains(block), by)
-            if len(block) >= LEAST_COLLECTIONS:
-                rhos.append(spearman(predicted, worths(block, _gains(block), by)))
+        told[corpus] = [(block, found.gains(block)) for block in blocks_of(own).values()]
+    return _judged(told, features, by, math.sqrt(float(np.mean(errors))))
+
+
+def judge_pilots(piloted: Sequence[Piloted], by: str = "rate") -> Judgement | None:
+    """Judge what pilots say of students of more documents; nothing is fitted, so nothing has to be
+    left out. None with fewer than three collections."""
+    told: dict[str, list[Predicted]] = {}
+    errors: dict[str, list[float]] = {}
+    for one in piloted:
+        corpus, gains = one.block[0].corpus, np.array(one.gains)
+        told.setdefault(corpus, []).append((one.block, gains))
+        wrong = (gains - gains.mean()) - (_gains(one.block) - _gains(one.block).mean())
+        errors.setdefault(corpus, []).append(float(np.mean(wrong**2)))
+    if len(told) < LEAST_COLLECTIONS:
+        return None
+    return _judged(told, (), by, math.sqrt(float(np.mean([np.mean(e) for e in errors.values()]))))
+
+
+def _judged(
+    told: Mapping[str, Sequence[Predicted]], features: Sequence[str], by: str, error: float
+) -> Judgement:
+    """Judge predictions of the blocks of every collection beside the other rules."""
+    lost: dict[str, dict[str, float]] = {}
+    agreed = []
+    for corpus, own in told.items():
+        rhos = [
+            spearman(worths(block, gains, by), worths(block, _gains(block), by))
+            for block, gains in own
+            if len(block) >= LEAST_COLLECTIONS
+        ]
         if rhos:
             agreed.append(float(np.mean(rhos)))
-        rules: dict[str, Callable[[Sequence[Record]], float | None]] = {
-            ADVICE: lambda block, found=found: _value(  # type: ignore[misc]
-                block, chosen(block, worths(block, found.gains(block), by)), by
-            ),
-            **{
-                name: lambda block, family=family: _of_family(block, family, by)  # type: ignore[misc]
-                for name, family in FAMILIES.items()
-            },
-            THEORY: lambda block: _by_theory(block, features, by),
-            CHANCE: lambda block: float(worths(block, _gains(block), by).mean()),
-        }
-        for name, rule in rules.items():
-            mean = _mean_loss(blocks, rule, by)
+        for name, rule in _rules(features, by).items():
+            mean = _mean_loss(own, rule, by)
             if mean is not None:
                 lost.setdefault(name, {})[corpus] = mean
-    made = _with_tests(lost)
     rho = _within(t_interval(np.array(agreed)), -1.0, 1.0) if len(agreed) >= _LEAST else None
-    collections = tuple(own[0].collection for own in every.values())
-    return Judgement(collections, made, rho, math.sqrt(float(np.mean(errors))))
+    collections = tuple(own[0][0][0].collection for own in told.values())
+    return Judgement(collections, _with_tests(lost), rho, error)
 
 
-def _mean_loss(
-    blocks: Sequence[Sequence[Record]],
-    rule: Callable[[Sequence[Record]], float | None],
-    by: str,
-) -> float | None:
+Chooses = Callable[[Sequence[Record], np.ndarray], float | None]
+
+
+def _rules(features: Sequence[str], by: str) -> dict[str, Chooses]:
+    """Return by name what gives the worth of the design that a rule takes of a block, the advice
+    first; None where the block has no such design."""
+
+    def advised(block: Sequence[Record], gains: np.ndarray) -> float | None:
+        return _value(block, chosen(block, worths(block, gains, by)), by)
+
+    def always(family: str) -> Chooses:
+        return lambda block, gains: _of_family(block, family, by)
+
+    return {
+        ADVICE: advised,
+        **{name: always(family) for name, family in FAMILIES.items()},
+        THEORY: lambda block, gains: _by_theory(block, features, by),
+        CHANCE: lambda block, gains: float(worths(block, _gains(block), by).mean()),
+    }
+
+
+def _mean_loss(own: Sequence[Predicted], rule: Chooses, by: str) -> float | None:
     """Return what a rule loses over the blocks of a collection; None where one lacks its design."""
     losses = []
-    for block in blocks:
-        value = rule(block)
+    for block, gains in own:
+        value = rule(block, gains)
         if value is None:
             return None
         losses.append(float(worths(block, _gains(block), by).max()) - value)

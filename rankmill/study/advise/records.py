@@ -24,6 +24,7 @@ KINDS = ("in-domain", "development")
 """What may be learned from: queries that no student was trained on, the judging set before the one
 that chose."""
 SIZE = "log2 size"
+_DOCUMENTS = "train.documents "
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,22 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Piloted:
+    """A block of students, and by design what students of fewer documents gained on development
+    queries: how a pilot would have told them."""
+
+    block: Sequence[Record]
+    gains: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """The records of some studies, and what was left out of them, in words."""
+    """The records of some studies, `piloted` blocks among them, and what was left out, in words."""
 
     records: Sequence[Record]
     folders: Sequence[str]
     left_out: Sequence[str]
+    piloted: Sequence[Piloted] = ()
 
     @property
     def collections(self) -> list[str]:
@@ -66,8 +77,9 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
 
     Raises BadInput for a folder without the file, or with another file of that name.
     """
-    records: dict[tuple[str, str], Record] = {}
-    read, left_out = [], []
+    records: list[Record] = []
+    known: set[str] = set()
+    read, left_out, piloted = [], [], list[Piloted]()
     for folder in folders:
         rows = _read(folder).to_dicts()
         read.append(str(folder))
@@ -83,10 +95,12 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
                 "predict nothing"
             )
         others = [row for row in of_measure if row["corpus"] != corpus]
+        piloted += _piloted(others, str(folder))
         for row in _judging(others):
-            made = _record(row)
-            records[made.block, made.design] = made  # a folder named twice counts once
-    return Evidence(list(records.values()), read, left_out)
+            if (said := repr(row)) not in known:  # the same row twice, of a copied folder, is one
+                known.add(said)
+                records.append(_record(row, str(folder)))
+    return Evidence(records, read, left_out, piloted)
 
 
 def _read(folder: Path) -> pl.DataFrame:
@@ -126,13 +140,40 @@ def _judging(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return kept
 
 
-def _record(row: Mapping[str, Any]) -> Record:
+def _piloted(rows: Sequence[Mapping[str, Any]], folder: str) -> list[Piloted]:
+    """Return the blocks whose designs have students of fewer documents, half at most, that were
+    judged on development queries: of a study that varies train.documents."""
+    made = []
+    by_rest: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        rest = (one for one in row["at"].split(", ") if not one.startswith(_DOCUMENTS))
+        by_rest.setdefault((row["study"], row["corpus"], *rest), []).append(row)
+    for several in by_rest.values():
+        least, most = (end(row["documents"] for row in several) for end in (min, max))
+        if 2 * least > most:
+            continue
+        small = {
+            row["design"]: row["gain"]
+            for row in several
+            if row["documents"] == least and row["kind"] == KINDS[1]
+        }
+        whole: dict[str, list[Record]] = {}
+        for row in several:
+            if row["documents"] == most and row["kind"] == KINDS[0] and row["design"] in small:
+                whole.setdefault(row["domain"], []).append(_record(row, folder))
+        for block in whole.values():
+            if len(block) > 1:
+                made.append(Piloted(block, [small[one.design] for one in block]))
+    return made
+
+
+def _record(row: Mapping[str, Any], folder: str) -> Record:
     statistics = {
         name: float(value)
         for name, value in row.items()
         if name not in ABOUT and value is not None and math.isfinite(value)
     }
-    said = (row["study"], row["corpus"], row["domain"], row["at"])
+    said = (row["study"], row["corpus"], row["domain"], row["at"], folder)
     return Record(
         corpus=row["corpus"],
         collection=row["collection"],

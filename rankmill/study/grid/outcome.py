@@ -23,13 +23,13 @@ from rankmill.study.grid.answer.frames import (
 )
 from rankmill.study.grid.answer.partial import Correlated, correlated_of
 from rankmill.study.grid.answer.theory import Predicted, predicted_of
+from rankmill.study.grid.answer.told import lines_of, notes_of, plain_of, why_stopped
 from rankmill.study.grid.claims.verdicts import Claims
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import LOSS, SAMPLER, Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
-from rankmill.study.grid.told import lines_of, notes_of, plain_of, why_stopped
 from rankmill.study.results import START, TEACHER
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rankmill.report.page.words import signed
-from rankmill.report.study_tables import Shown, Table
+from rankmill.report.study.tables import Shown, Table
 from rankmill.study.grid.answer.partial import Correlated
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.training.partial import Partial

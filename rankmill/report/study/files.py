@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankmill.report.study_tables import Table
-from rankmill.report.study_values import StudyReport, report_of
+from rankmill.report.study.tables import Table
+from rankmill.report.study.values import StudyReport, report_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +35,7 @@ def write_study(outcome: StudyOutcome, folder: str | Path) -> list[Path]:
     Raises RankmillError (store/files.py) when the disk refuses.
     """
     from rankmill.mining.store import files
-    from rankmill.report.study_page import html  # matplotlib stays unloaded until a page is made
+    from rankmill.report.study.page import html  # matplotlib stays unloaded until a page is made
 
     place, report = files.make_folder(Path(folder)), report_of(outcome)
     paths = []

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rankmill.report import content
 from rankmill.report.page.words import number, seconds, signed, significant
-from rankmill.report.study_tables import Shown, Table, difference, named, tested
+from rankmill.report.study.tables import Shown, Table, difference, named, tested
 from rankmill.study.grid.answer.amounts import Amount, Unit
 from rankmill.study.grid.answer.answer import ROLES, Answer
 from rankmill.study.grid.answer.worth import Step, Worth

@@ -11,7 +11,7 @@ from importlib import metadata
 from rankmill.mining.processors import processors
 from rankmill.report import content
 from rankmill.report.page.words import number, p_value, signed
-from rankmill.report.study_answer import (
+from rankmill.report.study.answer import (
     cost_pictures,
     cost_tables,
     crossings,
@@ -19,9 +19,9 @@ from rankmill.report.study_answer import (
     order_tables,
     worth_tables,
 )
-from rankmill.report.study_claims import claim_tables
-from rankmill.report.study_partial import partial_tables
-from rankmill.report.study_tables import Table, difference, interval, named
+from rankmill.report.study.claims import claim_tables
+from rankmill.report.study.partial import partial_tables
+from rankmill.report.study.tables import Table, difference, interval, named
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rankmill.report.page.words import p_value
-from rankmill.report.study_tables import Table, interval
+from rankmill.report.study.tables import Table, interval
 from rankmill.study.grid.claims.verdicts import OURS, Verdict
 from rankmill.study.grid.hypotheses import declared_hash
 from rankmill.study.grid.outcome import StudyOutcome

@@ -21,8 +21,8 @@ from rankmill.report.page.studied import (
     effect_bars,
     line_looks,
 )
-from rankmill.report.study_tables import Shown, Table
-from rankmill.report.study_values import StudyReport
+from rankmill.report.study.tables import Shown, Table
+from rankmill.report.study.values import StudyReport
 
 _EFFECTS = "Main effects and interaction"
 
