@@ -216,8 +216,8 @@ def chosen(block: Sequence[Record], predicted: np.ndarray) -> int:
 def spearman(one: np.ndarray, other: np.ndarray) -> float:
     """Return Spearman's ρ with mean ranks for ties; 0 where a side does not vary."""
     x, y = (np.sign(side[:, None] - side[None, :]).sum(axis=1) for side in (one, other))
-    size = math.sqrt(float(x @ x) * float(y @ y))
-    return float(x @ y) / size if size else 0.0
+    size = math.sqrt(float((x * x).sum()) * float((y * y).sum()))
+    return float((x * y).sum()) / size if size else 0.0
 
 
 def theory_term(one: Record, features: Sequence[str]) -> float:
