@@ -58,7 +58,7 @@ class Judgement:
 
     `rules`: the advice first. `correlation`: Spearman's ρ of predicted with observed worth over the
     designs of a block, blocks of three designs or more; equal predictions count 0. `error`: root
-    mean squared error of predicted gains.
+    mean squared error of predicted gains; of pilots that of differences from a block's mean.
     """
 
     collections: tuple[str, ...]
