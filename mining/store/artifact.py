@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -284,6 +285,7 @@ def take_over(compared: frozenset[Compared]) -> None:
     _checked.update(compared)
 
 
+_FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 _SAID = {"kind", "fingerprint", "parameters", "inputs", "metadata", "parts", "counts", "dropped"}
 
 
@@ -304,6 +306,10 @@ def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
         version = int(manifest["format"])
         if version == FORMAT_VERSION and not manifest.keys() >= _SAID:
             raise KeyError(*(_SAID - manifest.keys()))
+        if version == FORMAT_VERSION:
+            for one in (manifest, *manifest["inputs"].values()):
+                if not _FINGERPRINT.fullmatch(one["fingerprint"]):
+                    raise ValueError(f"{one['fingerprint']!r} is no fingerprint")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(
             "manifest.json is damaged",

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from store_workers import squares
+from store_workers import small_pipeline, squares
 
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, Corrupt
 from rankmill.mining.store import Workspace, files
 
 
@@ -67,3 +67,15 @@ def test_a_name_that_stands_for_something_else_is_given_anew(workspace):
     workspace.alias("mine", one)
     workspace.alias("mine", other)
     assert workspace.find("mine").fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("of_input", [False, True])
+def test_a_fingerprint_that_is_none_is_damage_of_the_manifest(workspace, of_input):
+    """Not an artifact that is not there: `#` for `c` is one bit."""
+    made = small_pipeline(workspace.root)[-1]
+    path = made.path / "manifest.json"
+    said = next(iter(made.inputs.values())) if of_input else made.fingerprint
+    path.chmod(0o644)
+    path.write_text(path.read_text().replace(said, "#" + said[1:]))
+    with pytest.raises(Corrupt, match=r"manifest\.json is damaged"):
+        Workspace(workspace.root).open(made.kind, made.path.name)
