@@ -62,12 +62,12 @@ def found_share(rank, positive, place, offsets, at, start, stop, out):
     for g in range(start, stop):
         if at[g] < 0:
             continue
-        found, count = 0, 0
+        hits, count = 0, 0
         for i in range(offsets[g], offsets[g + 1]):
             if not positive[i]:
                 count += 1
-                found += place[i] >= 0 and rank[place[i]] > 0
-        out[g] = found / count if count else np.nan
+                hits += place[i] >= 0 and rank[place[i]] > 0
+        out[g] = hits / count if count else np.nan
 
 
 @_jit

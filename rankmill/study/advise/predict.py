@@ -80,10 +80,10 @@ def squared_error(predictor: Predictor, own: Sequence[Record]) -> float:
     return float(np.mean(np.concatenate(errors) ** 2))
 
 
-def gain_error(found: Predictor, own: Sequence[Record]) -> float:
+def gain_error(predictor: Predictor, own: Sequence[Record]) -> float:
     """Return the mean squared error of a collection's predicted gains, their level included."""
     errors = [
-        np.array([one.gain for one in block]) - found.gains(block)
+        np.array([one.gain for one in block]) - predictor.gains(block)
         for block in blocks_of(own).values()
     ]
     return float(np.mean(np.concatenate(errors) ** 2))
