@@ -78,11 +78,7 @@ def mine_dense(
     source = replace(source, compute=settle_compute(source.compute, executor.progress))
     model = resolve(source.model)
     asked = resolve(source.query_model) if source.query_model else model
-    if source.index is not None:  # refused before anything is encoded
-        read = settings_of(
-            model, max_length=source.max_length, pooling=source.pooling, normalise=source.normalise
-        )
-        check_index(source.index, source.dim or read.width)
+    _check_fits(source, model)
     vectors = {
         "queries": vectors_by(workspace, source, asked, collection.queries.artifact, executor),
         "corpus": vectors_by(workspace, source, model, collection.corpus.artifact, executor),
@@ -125,6 +121,15 @@ def mine_dense(
         gpus=gpus,
         executor=executor,
     )
+
+
+def _check_fits(source: Dense, model: ModelFolder) -> None:
+    """Refuse an index that fits no vectors of the model, before anything is encoded."""
+    if source.index is not None:
+        read = settings_of(
+            model, max_length=source.max_length, pooling=source.pooling, normalise=source.normalise
+        )
+        check_index(source.index, source.dim or read.width)
 
 
 def _checked_index(workspace: Workspace, source: Dense, vectors: dict[str, Artifact]) -> Artifact:
