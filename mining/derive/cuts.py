@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +80,9 @@ class _OfStatistic:
 
     def renamed(self, change: Callable[[str], str]) -> Self:
         """Return the cut by another statistic."""
-        return replace(self, of=change(self.of))  # type: ignore[type-var]
+        value: Any = self  # a dataclass: those that take this class
+        renamed: Self = replace(value, of=change(self.of))
+        return renamed
 
     def keeps(self, values: np.ndarray) -> np.ndarray:
         """Return bool [n] for float64 [n] without NaN."""

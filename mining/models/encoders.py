@@ -23,7 +23,7 @@ from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, sp
 from ..store.tables import list_values, vectors_schema
 from .folder import ModelFolder, resolve
 from .forward import Forward, Work
-from .matryoshka import cut_vectors
+from .matryoshka import check_dim, cut_vectors
 from .precision import declared, device, settle_compute
 from .sequences import Template, single_sequences
 from .tokens import TokenStore, tokens_of
@@ -159,6 +159,8 @@ def encode(
     """
     folder = resolve(model)
     settings = settings_of(folder, max_length=max_length, pooling=pooling, normalise=normalise)
+    if dim is not None:
+        check_dim(dim, settings.width, folder.path)
     compute = settle_compute(compute, executor.progress)
     _check_dtype(dtype)
     said = settings.prompt_for(texts.kind) if prompt is None else prompt

@@ -7,6 +7,8 @@ Kusupati et al., Matryoshka Representation Learning, NeurIPS 2022.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
@@ -26,12 +28,7 @@ def cut_vectors(
     Raises BadInput unless 1 ≤ dim ≤ the width of the vectors; the whole width is `full` itself.
     """
     width = int(full.parameters["width"])
-    if not 1 <= dim <= width:
-        raise BadInput(
-            f"dim={dim}, the vectors have {width} components",
-            where=full.path,
-            do=f"give dim={width} or less",
-        )
+    check_dim(dim, width, full.path)
     if dim == width:
         return full
     stage = Stage(
@@ -46,6 +43,16 @@ def cut_vectors(
         unit="vectors",
     )
     return workspace.build(stage, executor)
+
+
+def check_dim(dim: int, width: int, where: Path) -> None:
+    """Refuse a width that vectors of `width` components cannot be cut to."""
+    if not 1 <= dim <= width:
+        raise BadInput(
+            f"dim={dim}, the vectors have {width} components",
+            where=where,
+            do=f"give dim={width} or less",
+        )
 
 
 class CutWorker:

@@ -7,6 +7,7 @@ thread: what several give depends on who comes first.
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from ..devices import on_every_core
 from ..draws import generator
 from ..errors import BadInput, MissingDependency, UsageError
 from ..models.vectors import Vectors
+from ..names import nearest
 from ..store import Artifact, Workspace, files
 
 _FILE = "index.faiss"
@@ -27,6 +29,44 @@ _BLOCK = 1 << 16
 _TRAINING = 1 << 18  # vectors that clusters and codes are learnt from, at most
 SEARCHED = 64  # queries that an index is searched for together
 GPU_DEPTH = 2048  # FAISS on a GPU returns no longer lists
+
+
+_PARTS = (
+    *("Flat", "FlatDedup", "HNSW", "IVF", "IMI", "LSH", "LSQ", "NNDescent", "NSG", "PLSQ", "PQ"),
+    *("PRQ", "RCQ", "RQ", "RaBitQ", "Residual", "SQ", "ZnLattice", "ITQ", "L2norm", "L2Norm"),
+    *("OPQ", "PCA", "PCAR", "PCAW", "PCAWR", "Pad", "RR", "IDMap", "IDMap2", "RFlat", "Refine"),
+)
+"""How the parts of an index-factory string begin, those that are misspelt most."""
+_PROBED = ("IVF", "IMI", "HNSW")
+
+
+def check_factory(factory: str, probe: int | None = None) -> None:
+    """Refuse a string with a part that is nearly one of FAISS, and a probe where nothing is probed.
+
+    Whether FAISS builds it for vectors of a width, `check_index` says.
+    """
+    for part in re.split(r",(?![^()]*\))", factory):
+        if not part.strip().startswith(_PARTS):
+            named = re.match(r"\s*([A-Za-z]*)", part)
+            word, folded = named[1] if named else "", {one.lower(): one for one in _PARTS}
+            close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
+            if word and not close:  # newer than this list, perhaps
+                continue
+            known = nearest(folded[close[0]] if close else word, _PARTS)
+            raise UsageError(
+                f"index={factory!r} is no FAISS index: {part.strip()!r} is none of its parts",
+                do=f"{known}; write for example IVF1024,Flat or IVF1024,PQ48 or HNSW32",
+            )
+    if probe is not None and not any(part in factory for part in _PROBED):
+        raise UsageError(
+            f"probe={probe}: {factory} has nothing to probe",
+            do="leave probe out; it is for IVF and HNSW",
+        )
+
+
+def check_index(factory: str, width: int) -> None:
+    """Refuse a string that gives no index for vectors of this width, before any vector is there."""
+    _empty(width, factory)
 
 
 def index_of(workspace: Workspace, vectors: Artifact, factory: str) -> Artifact:

@@ -8,7 +8,7 @@ from typing import Any
 from ..actors import Execution
 from ..collection.handles import Collection
 from ..foreign import guarded, is_foreign
-from ..names import Family
+from ..names import Call, Family, Identity
 from ..store import Artifact, Workspace
 
 SOURCES = Family(
@@ -44,3 +44,15 @@ def mines(source: type) -> Callable[[Miner], Miner]:
         return miner
 
     return add
+
+
+def check_written(member: Any) -> None:
+    """Refuse, before any run is mined, a member that is written as a source and cannot be one.
+
+    A plain word may be the name of a run; what was stored is let through.
+    """
+    written = isinstance(member, str) and not isinstance(member, Identity) and "(" in member
+    if isinstance(member, Call):
+        written = "version" not in dict(member.named)  # stored: the text of a plug-in's part
+    if written:
+        SOURCES.parse(member)

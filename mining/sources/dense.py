@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
-from ..models.encoders import DTYPES, POOLINGS, encode
+from ..models.encoders import DTYPES, POOLINGS, encode, settings_of
 from ..models.folder import ModelFolder, resolve
 from ..models.precision import CHOICES, device, settle_compute
 from ..models.vectors import Vectors, same_width
+from ..names import Identity, nearest
 from ..runs.run import build_run
 from ..search.dense import RECALL_SAMPLE, AnnWorker, DenseWorker, query_blocks
 from ..search.document_ranges import MergeWorker, Search, document_ranges, search_ranges
-from ..search.faiss_index import SEARCHED, index_of, load_index
+from ..search.faiss_index import SEARCHED, check_factory, check_index, index_of, load_index
 from ..store import Artifact, Workspace
 from .base import SOURCES, mines
 
@@ -50,12 +51,14 @@ class Dense:
         for name, known in (("compute", CHOICES), ("dtype", DTYPES), ("pooling", POOLINGS)):
             value = getattr(self, name)
             if value is not None and value not in known:
-                raise UsageError(f"{name}={value} is not known", do=f"one of {', '.join(known)}")
+                raise UsageError(f"{name}={value} is not known", do=nearest(str(value), known))
         if self.probe is not None and (self.index is None or self.probe < 1):
             raise UsageError(
                 f"probe={self.probe} needs an index, and must be at least 1",
                 do='write for example dense(model=M,index="IVF1024,Flat",probe=16)',
             )
+        if self.index is not None and not isinstance(self.index, Identity):
+            check_factory(self.index, self.probe)
 
 
 @mines(Dense)
@@ -75,6 +78,7 @@ def mine_dense(
     source = replace(source, compute=settle_compute(source.compute, executor.progress))
     model = resolve(source.model)
     asked = resolve(source.query_model) if source.query_model else model
+    _check_fits(source, model)
     vectors = {
         "queries": vectors_by(workspace, source, asked, collection.queries.artifact, executor),
         "corpus": vectors_by(workspace, source, model, collection.corpus.artifact, executor),
@@ -117,6 +121,15 @@ def mine_dense(
         gpus=gpus,
         executor=executor,
     )
+
+
+def _check_fits(source: Dense, model: ModelFolder) -> None:
+    """Refuse an index that fits no vectors of the model, before anything is encoded."""
+    if source.index is not None:
+        read = settings_of(
+            model, max_length=source.max_length, pooling=source.pooling, normalise=source.normalise
+        )
+        check_index(source.index, source.dim or read.width)
 
 
 def _checked_index(workspace: Workspace, source: Dense, vectors: dict[str, Artifact]) -> Artifact:

@@ -24,8 +24,9 @@ from ..score_kinds import has_probability
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values
 from ..teachers import score_pool
+from ..teachers.base import check_written as check_teacher
 from ..teachers.direction import check_choice
-from .base import SOURCES, mines
+from .base import SOURCES, check_written, mines
 
 UNITS = ("raw", "logit", "logprob")
 TAKES = ("first", "passing")
@@ -82,6 +83,9 @@ class Ensemble:
             raise UsageError(f"per_source={self.per_source} must be at least 1")
         if self.unit not in UNITS:
             raise UsageError(f"unit={self.unit} is not known", do=f"one of {', '.join(UNITS)}")
+        for member in self.of:
+            check_written(member)
+        check_teacher(self.teacher)
         if self.margin is not None and not abs(self.margin) < float("inf"):
             raise UsageError(f"margin={self.margin} is not a margin", do="give a number")
 

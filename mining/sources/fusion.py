@@ -12,11 +12,11 @@ import numpy as np
 from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
-from ..names import parse
+from ..names import nearest, parse
 from ..runs.run import Run, build_run, run_table
 from ..runs.union import Lists, Union, union_of
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
-from .base import SOURCES, mines
+from .base import SOURCES, check_written, mines
 
 _SHARD_PAIRS = 4_000_000
 _SCALINGS = ("min_max", "z", "raw")
@@ -93,7 +93,7 @@ class Linear:
 
 def _check_scaling(normalise: str | None) -> None:
     if normalise not in (None, *_SCALINGS):
-        raise UsageError(f"normalise={normalise} is not known", do=f"one of {', '.join(_SCALINGS)}")
+        raise UsageError(f"normalise={normalise} is not known", do=nearest(normalise, _SCALINGS))
 
 
 def _check_members(of: tuple[Any, ...]) -> None:
@@ -102,6 +102,8 @@ def _check_members(of: tuple[Any, ...]) -> None:
             f"fusion needs at least two runs, of={list(map(str, of))} names {len(of)}",
             do="write for example rrf(of=[my-bm25,my-dense])",
         )
+    for member in of:
+        check_written(member)
 
 
 @mines(Rrf)

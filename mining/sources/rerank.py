@@ -12,9 +12,10 @@ from ..runs.by_score import ByScore, shards_of
 from ..runs.run import build_run
 from ..store import Artifact, Workspace
 from ..teachers import score_pool
+from ..teachers.base import check_written as check_teacher
 from ..teachers.direction import check_choice
 from . import run_of
-from .base import SOURCES, mines
+from .base import SOURCES, check_written, mines
 
 
 @SOURCES.register("rerank")
@@ -31,6 +32,8 @@ class Rerank:
 
     def __post_init__(self) -> None:
         check_choice(self.direction)
+        check_written(self.of)
+        check_teacher(self.teacher)
 
 
 @mines(Rerank)

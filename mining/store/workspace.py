@@ -39,6 +39,10 @@ class Workspace:
     """A folder of artifacts. Making the object touches no disk."""
 
     def __init__(self, root: str | Path = "rankmill-work"):
+        if "\0" in str(root):
+            raise UsageError(
+                f"workspace={str(root)!r} is no path: it holds a NUL", do="name a folder"
+            )
         self.root = Path(root).absolute()
 
     def __repr__(self) -> str:

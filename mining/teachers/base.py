@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..actors import Execution
 from ..errors import UsageError
 from ..foreign import guarded, is_foreign
 from ..models.folder import ModelFolder
-from ..names import Family
+from ..names import Call, Family, Identity
 from ..store import Artifact, Workspace
 from .contract import RANGES, Range
 
@@ -123,6 +124,18 @@ def check_missing(missing: str) -> None:
     """Refuse a policy for missing scores that is not known; raises UsageError."""
     if missing not in MISSING:
         raise UsageError(f"missing={missing} is not known", do=f"one of {', '.join(MISSING)}")
+
+
+def check_written(teacher: Any) -> None:
+    """Refuse, before any work, a teacher that is written as a call and cannot be one.
+
+    What was stored, and paths of models, are let through.
+    """
+    written = isinstance(teacher, str) and not isinstance(teacher, Identity) and "(" in teacher
+    if isinstance(teacher, Call):
+        written = "version" not in dict(teacher.named)  # stored: the text of a plug-in's part
+    if written and not Path(str(teacher)).exists():
+        TEACHERS.parse(teacher)
 
 
 def label_of(teacher: Any, model: ModelFolder) -> str:

@@ -12,7 +12,7 @@ from ..models.encoders import DTYPES, POOLINGS, docs_of, encode
 from ..models.folder import resolve
 from ..models.precision import CHOICES, settle_compute
 from ..models.vectors import Vectors, dots, same_width
-from ..names import neutral
+from ..names import nearest, neutral
 from ..store import Artifact, Workspace, open_artifact
 from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, label_of, prepares
 
@@ -44,7 +44,7 @@ class BiEncoder:
         for name, known in choices.items():
             value = getattr(self, name)
             if value is not None and value not in known:
-                raise UsageError(f"{name}={value} is not known", do=f"one of {', '.join(known)}")
+                raise UsageError(f"{name}={value} is not known", do=nearest(str(value), known))
 
 
 @prepares(BiEncoder)

@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..names import Call, parse
 from ..score_kinds import SCORE_KINDS, refuse_ranks
 from ..store import Artifact, Workspace, open_artifact
-from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, check_missing, prepares
+from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, check_missing, check_written, prepares
 from .lookup import PairScores
 from .scores import score_pool
 
@@ -55,6 +55,8 @@ class Ensemble:
                 f"weights={list(self.weights)} must not be negative, nor all 0",
                 do="turn a teacher round with a negative scale",
             )
+        for member in self.of:
+            check_written(member)
         check_missing(self.missing)
         if self.kind is not None and self.kind not in SCORE_KINDS:
             raise UsageError(

@@ -156,7 +156,7 @@ def test_an_index_of_another_encoder_is_refused(
 def test_bad_indexes(collection: Collection, encoder: Path) -> None:
     workspace = collection.artifact.workspace
     for index, error, said in (
-        ("Pear", UsageError, "for vectors of 32 components: could not parse"),
+        ("Pear", UsageError, "'Pear' is none of its parts"),
         ("IVF4,PQ7", UsageError, "is no FAISS index|d % M"),
         ("IVF1024,Flat", BadInput, "400 vectors are too few to learn IVF1024,Flat from"),
     ):

@@ -100,7 +100,7 @@ def test_fusion_needs_two_runs_and_a_sensible_k(made):
 
 def test_normalisations_and_weights_are_checked(made):
     workspace, collection = made
-    with pytest.raises(UsageError, match="normalise=max is not known\n  do: one of min_max, z"):
+    with pytest.raises(UsageError, match="normalise=max is not known\n  do: did you mean min_max"):
         mine(workspace, "combmnz(of=[r1,r2],normalise=max)", collection, "test", depth=10)
     with pytest.raises(UsageError, match="1 weights for 2 runs"):
         mine(workspace, "linear(of=[r1,r2],weights=[1])", collection, "test", depth=10)
