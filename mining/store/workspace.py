@@ -166,7 +166,7 @@ class Workspace:
             raise BadInput(f"{len(manifests)} artifacts begin with {name}", do="give more digits")
         wanted = [n for n, (k, _) in known.items() if kind in (None, k)]
         raise BadInput(
-            f"nothing{f' of kind {kind}' if kind else ''} is called {name!r}",
+            f"no {kind} called {name!r}" if kind else f"nothing is called {name!r}",
             where=self.root,
             do=names.nearest(name, wanted),
         )

@@ -327,7 +327,7 @@ def test_compare_names_evaluations_and_seeds(rankmill):
     ("arguments", "status", "message"),
     [
         (("compare", "e-b"), 2, "there is no pair to compare"),
-        (("compare", "e-b", "e-x"), 4, "nothing of kind evaluation is called 'e-x'"),
+        (("compare", "e-b", "e-x"), 4, "no evaluation called 'e-x'"),
         (("compare", "e-b", "e-b"), 2, "'e-b' is named twice"),
         (("compare", "e-b", "e-r", "--pair", "e-b"), 2, "write --pair A:B"),
         (("compare", "e-b", "e-r", "--pair", "e-b:zz"), 2, "no system is called 'zz'"),

@@ -145,7 +145,7 @@ def test_refusals(world, workspace):
         rm.diagnose(encoder, student)
     with pytest.raises(BadInput, match="has no input 'corpus'"):
         rm.diagnose(encoder, make_groups(workspace, [[1.0, 2.0]]))
-    with pytest.raises(BadInput, match="nothing of kind student is called 'nobody'"):
+    with pytest.raises(BadInput, match="no student called 'nobody'"):
         rm.diagnose("nobody", groups)
 
 
