@@ -125,7 +125,9 @@ def _made(
         for split in splits:
             stage = ingest.qrels_stage(request, split, corpus, queries, surveyed)
             qrels[split] = workspace.build(stage, inline)
-    return workspace.build(ingest.collection_stage(request, corpus, queries, qrels), inline)
+    told = ingest.told_of(request)
+    stage = ingest.collection_stage(corpus, queries, qrels, request.excluding, told)
+    return workspace.build(stage, inline)
 
 
 def _opened(spec: str | Tables, on: Policies, fields: Sequence[str]) -> tuple[str, Reader]:

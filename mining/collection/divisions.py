@@ -21,7 +21,7 @@ from ..errors import BadInput, UsageError
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import QRELS
 from .handles import Collection, Qrels, strings_of
-from .ingest import SPLITS, SplitsWriter
+from .ingest import collection_stage
 
 REST = "*"
 _FORM = re.compile(
@@ -101,21 +101,7 @@ def divide(
             judged = collection.qrels_artifact(one.split)
             qrels[name] = workspace.build(_stage(judged, one, name, chosen), executor)
     corpus, queries = collection.corpus.artifact, collection.queries.artifact
-    stage = Stage(
-        kind="collection",
-        parameters=whole.parameters,
-        inputs={
-            "corpus": corpus,
-            "queries": queries,
-            **{f"qrels[{split}]": one for split, one in qrels.items()},
-        },
-        schema=SPLITS,
-        shards=lambda: [Shard(0, 0, len(qrels))],
-        worker=SplitsWriter,
-        options={"qrels": {split: str(one.path) for split, one in qrels.items()}},
-        metadata=dict(whole.metadata),
-        unit="splits",
-    )
+    stage = collection_stage(corpus, queries, qrels, whole.parameters, whole.metadata)
     return Collection(workspace.build(stage, executor))
 
 

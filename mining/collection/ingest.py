@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,24 +164,33 @@ def qrels_stage(
 
 
 def collection_stage(
-    request: Request, corpus: Artifact, queries: Artifact | None, qrels: dict[str, Artifact]
+    corpus: Artifact,
+    queries: Artifact | None,
+    qrels: Mapping[str, Artifact],
+    parameters: Mapping[str, Any],
+    metadata: Mapping[str, str],
 ) -> Stage:
-    """Return the stage that ties the artifacts of a collection together."""
+    """Return the stage that ties the artifacts of a collection together; `qrels` by split."""
     inputs = {"corpus": corpus}
     if queries is not None:
         inputs["queries"] = queries
     return Stage(
         kind="collection",
-        parameters=request.excluding,
+        parameters=parameters,
         inputs={**inputs, **{f"qrels[{split}]": a for split, a in qrels.items()}},
         schema=SPLITS,
         shards=lambda: [Shard(0, 0, len(qrels))],
         worker=SplitsWriter,
         options={"qrels": {split: str(a.path) for split, a in qrels.items()}},
-        metadata={"reader": reader_kind(request.spec), "title": request.title}
-        | {k: str(v) for k, v in request.excluding.items()},
+        metadata=metadata,
         unit="splits",
     )
+
+
+def told_of(request: Request) -> dict[str, str]:
+    """Return what the collection's manifest tells of a request."""
+    excluding = {k: str(v) for k, v in request.excluding.items()}
+    return {"reader": reader_kind(request.spec), "title": request.title, **excluding}
 
 
 class TextWriter:

@@ -19,7 +19,7 @@ from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.files import sha256_of
 from ..store.tables import QRELS, QUERIES
 from .handles import Collection, Qrels, Queries, first_ten
-from .ingest import SPLITS, SplitsWriter
+from .ingest import collection_stage
 from .lines import read_lines, read_objects
 
 MARK = "~"
@@ -61,22 +61,8 @@ def rewrite_queries(
     for one in collection.splits:
         stage = _qrels_stage(collection, one, queries, owners if one == split else owners[:0])
         qrels[one] = workspace.build(stage, executor)
-    corpus = collection.corpus.artifact
-    whole = Stage(
-        kind="collection",
-        parameters={},
-        inputs={
-            "corpus": corpus,
-            "queries": queries,
-            **{f"qrels[{one}]": artifact for one, artifact in qrels.items()},
-        },
-        schema=SPLITS,
-        shards=lambda: [Shard(0, 0, len(qrels))],
-        worker=SplitsWriter,
-        options={"qrels": {one: str(artifact.path) for one, artifact in qrels.items()}},
-        metadata={**collection.artifact.metadata, "rewrites": content},
-        unit="splits",
-    )
+    metadata = {**collection.artifact.metadata, "rewrites": content}
+    whole = collection_stage(collection.corpus.artifact, queries, qrels, {}, metadata)
     artifact = workspace.build(whole, executor)
     if name is not None:
         workspace.alias(name, artifact)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,16 +40,3 @@ def id_texts(column: pa.Array) -> pa.Array | None:
 def has_empty(ids: pa.Array) -> bool:
     """Say whether one of the texts is empty."""
     return bool(pc.any(pc.equal(pc.binary_length(ids), 0)).as_py())
-
-
-def batch_rows(file: Any, names: list[str]) -> int:
-    """Return how many rows have about a million values: those of lists are few."""
-    stored = file.metadata
-    columns = [
-        stored.row_group(group).column(at).num_values
-        for group in range(min(stored.num_row_groups, 1))
-        for at in range(stored.num_columns)
-        if stored.row_group(group).column(at).path_in_schema.split(".")[0] in names
-    ]
-    first = stored.row_group(0).num_rows if stored.num_row_groups else 1
-    return max(1, int((1 << 20) * first / max([first, *columns, 1])))

@@ -1,4 +1,5 @@
-"""Rows of a Parquet file as Python values, for small files; a refusal names file and row."""
+"""Parquet files as people bring them: rows as Python values, for small files, or batches of
+columns; a refusal names file and row."""
 
 from __future__ import annotations
 
@@ -77,6 +78,37 @@ def parquet_file(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(path, pre_buffer=False)
+
+
+def _batch_rows(file: Any, names: list[str]) -> int:
+    """Return how many rows have about a million values: those of lists are few."""
+    stored = file.metadata
+    columns = [
+        stored.row_group(group).column(at).num_values
+        for group in range(min(stored.num_row_groups, 1))
+        for at in range(stored.num_columns)
+        if stored.row_group(group).column(at).path_in_schema.split(".")[0] in names
+    ]
+    first = stored.row_group(0).num_rows if stored.num_row_groups else 1
+    return max(1, int((1 << 20) * first / max([first, *columns, 1])))
+
+
+def batches_of(path: Path, file: Any, columns: list[str]) -> Iterator[Any]:
+    """Yield an open file's record batches, about a million values in each.
+
+    Raises BadInput for what Arrow cannot read.
+    """
+    import pyarrow as pa
+
+    batches = file.iter_batches(_batch_rows(file, columns), columns=columns)
+    while True:
+        try:
+            part = next(batches, None)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise unreadable(path, error) from error
+        if part is None:
+            return
+        yield part
 
 
 def unreadable(path: Path, error: Exception) -> BadInput:

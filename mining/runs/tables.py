@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput
-from ..inputs.arrow_columns import batch_rows, has_empty, id_texts, is_list, lengths_of, whole
+from ..inputs.arrow_columns import has_empty, id_texts, is_list, lengths_of, whole
 from ..inputs.column_names import (
     DOC_ID,
     QUERY_ID,
@@ -29,7 +29,7 @@ from ..inputs.column_names import (
     named,
     score_names,
 )
-from ..inputs.parquet_rows import opened, refuse_doubled, unreadable
+from ..inputs.parquet_rows import batches_of, opened, refuse_doubled
 from ..inputs.row_shapes import Place, list_of, one_id, one_number, shown
 from ..inputs.shards import shards_in, table_folder
 from .trec_lines import NO_RANK, Lines
@@ -126,15 +126,8 @@ def unread_tables(sources: list[Path], by_rank: bool) -> Iterator[Callable[[], l
     before = 0
     for path, columns in zip(sources, columns_of(sources), strict=True):
         file = opened(path)
-        batches = file.iter_batches(batch_rows(file, columns.there()), columns=columns.there())
         first = 1
-        while True:
-            try:
-                part = next(batches, None)
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                raise unreadable(path, error) from error
-            if part is None:
-                break
+        for part in batches_of(path, file, columns.there()):
             yield partial(_Batch(path, first, before, columns, by_rank).read, part)
             first += part.num_rows
         before += first - 1

@@ -15,7 +15,7 @@ import pytest
 from rankmill.mining.collection import Collection, collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.exports.rows import write_parquet
-from rankmill.mining.runs import tables as tables_module
+from rankmill.mining.inputs import parquet_rows as parquet_module
 from rankmill.mining.runs.files import AGAINST_SCORES, import_run
 from rankmill.mining.runs.run import WITHOUT_CANDIDATES, Run
 from rankmill.mining.store import Workspace
@@ -181,7 +181,7 @@ def test_lists_without_numbers_are_best_first(reads: Reads) -> None:
 
 
 def test_a_batch_of_any_size_gives_the_same(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables_module, "batch_rows", lambda file, names: 1)
+    monkeypatch.setattr(parquet_module, "_batch_rows", lambda file, names: 1)
     assert reads(LISTS)[0] == OF_LISTS
     assert reads(PAIRS)[0] == BY_SCORE
 

@@ -20,11 +20,11 @@ import pyarrow as pa
 
 from ...collection.survey import blocks
 from ...errors import BadInput
-from ...inputs.arrow_columns import batch_rows, has_empty, id_texts, is_list, lengths_of, whole
+from ...inputs.arrow_columns import has_empty, id_texts, is_list, lengths_of, whole
 from ...inputs.blocks import Block, read_blocks
 from ...inputs.column_names import DOC_ID, QUERY_ID, canonical, first_named, named, score_names
 from ...inputs.fields import Fields
-from ...inputs.parquet_rows import opened, refuse_doubled, unreadable
+from ...inputs.parquet_rows import batches_of, opened, refuse_doubled
 from ...inputs.row_shapes import Place, shown
 from ...inputs.spelled_numbers import spelled_number
 from ...inputs.strict_json import object_of
@@ -357,15 +357,8 @@ def _batch(chosen: list[pa.ChunkedArray], lines: np.ndarray) -> Batch | None:
 def _parquet(path: Path, kind: str) -> Unread:
     file = opened(path)
     names = _parquet_names(path, file.schema_arrow.names, kind)
-    rows, before = batch_rows(file, names), 0
-    batches = file.iter_batches(rows, columns=names)
-    while True:
-        try:
-            part = next(batches, None)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise unreadable(path, error) from error
-        if part is None:
-            return
+    before = 0
+    for part in batches_of(path, file, names):
         yield partial(_parquet_rows, part, before + 1, path, kind)
         before += part.num_rows
 
