@@ -223,17 +223,17 @@ def summary(
 
 def unsafe_convert_pickle(
     path: Annotated[Path, typer.Argument(help="A score pickle of sentence-transformers.")],
-    to: Annotated[Path, typer.Option("--to", help="The JSON Lines file to write.")],
+    to: Annotated[Path, typer.Option("--to", help="FILE.parquet, or JSON Lines.")],
     trust: Annotated[
         bool, typer.Option("--i-trust-this-file", help="Needed: a pickle can hold code.")
     ] = False,
 ) -> None:
-    """UNSAFE INPUT: turn a pickle of scores into JSON Lines for `rankmill import --as scores`.
+    """UNSAFE INPUT: turn a pickle of scores into a table for `rankmill import --as scores`.
 
     A pickle can carry code. None of it is run here: the file is read as data, and refused where it
     holds anything but numbers, texts and dictionaries. No other command of rankmill reads pickles.
 
-    Example: rankmill unsafe-convert-pickle scores.pkl.gz --to scores.jsonl --i-trust-this-file
+    Example: rankmill unsafe-convert-pickle scores.pkl.gz --to scores.parquet --i-trust-this-file
     """
     from rankmill.mining.errors import BadInput, UsageError
     from rankmill.mining.store.files import check_place

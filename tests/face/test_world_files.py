@@ -136,9 +136,9 @@ def write(path: Path, data: Any) -> None:
 def test_cross_encoder_pickles(rankmill, tmp_path):
     scores = {10: {0: 9.25, 4: -1.25}, 11: {2: 1.0}}
     (tmp_path / "scores.pkl.gz").write_bytes(gzip.compress(pickle.dumps(scores)))
-    convert = ("unsafe-convert-pickle", "scores.pkl.gz", "--to", "scores.jsonl")
+    convert = ("unsafe-convert-pickle", "scores.pkl.gz", "--to", "scores.parquet")
     assert rankmill(*convert, "--i-trust-this-file")[0] == 0
-    made = rankmill("import", "scores.jsonl", "--as", "scores", "--kind", "logit", "-c", "ms")
+    made = rankmill("import", "scores.parquet", "--as", "scores", "--kind", "logit", "-c", "ms")
     assert (made[0], "pairs: 3" in made[1]) == (0, True)
 
 

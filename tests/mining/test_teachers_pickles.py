@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from rankmill.mining.errors import BadInput
@@ -176,3 +177,27 @@ def test_items_by_kernel_are_those_of_python(
             ]
             assert (tmp_path / "out.jsonl").read_text().splitlines() == expected
             assert pairs == len(expected)
+            for rows_of_a_group in (1 << 20, 100):
+                monkeypatch.setattr(pickles, "_GROUP_PAIRS", rows_of_a_group)
+                assert convert_score_pickle(path, tmp_path / "out.parquet") == pairs
+                table = pq.read_table(tmp_path / "out.parquet").to_pylist()
+                assert table == [json.loads(line) for line in expected]
+
+
+def test_columns_refuse_what_lines_refuse(tmp_path: Path) -> None:
+    path, to = tmp_path / "scores.pkl", tmp_path / "out.parquet"
+    for scores, said in (
+        ({1: {2: float("nan")}}, "the score nan"),
+        ({1: {2: float("inf"), 3: 1.0}}, "the score inf"),
+        ({1: {2: True}}, "the score True"),
+        ({1: {True: 1.0}}, "the id True"),
+        ({1: {"": 1.0}}, "the id ''"),
+        ({1: {"\ud800": 1.0}}, "UTF-8"),
+        ({"\ud800": {2: 1.0}}, "UTF-8"),
+        ({1: {}}, "it holds no score"),
+        ({1: 2.0}, "no dictionary"),
+    ):
+        path.write_bytes(pickle.dumps(scores))
+        with pytest.raises(BadInput, match=said):
+            convert_score_pickle(path, to)
+        assert not to.exists()

@@ -1,4 +1,5 @@
-"""Score pickles of sentence-transformers, `{query id: {document id: score}}`, as JSON Lines.
+"""Score pickles of sentence-transformers, `{query id: {document id: score}}`, as Parquet or JSON
+Lines.
 
 Nothing is unpickled: the opcodes are listed by the standard library, which runs none of them, and
 read by a small machine that knows dictionaries, numbers, texts and NumPy scalars. Whatever else a
@@ -12,12 +13,13 @@ import gzip
 import json
 import pickletools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
 
 from ....native.pickle_items import read_items
 from ...errors import BadInput
@@ -39,6 +41,11 @@ _AHEAD = 1 << 20  # bytes
 _MOST_ITEMS = 1 << 14  # that are taken at a time; Python writes a thousand to a mark
 
 
+_GROUP_PAIRS = 1 << 20
+_IN_64_BITS = range(-(1 << 63), 1 << 63)
+_COLUMNS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("score", pa.float64())])
+
+
 @dataclass(frozen=True, slots=True)
 class _Name:
     """A name that the pickle wants; it is never looked up."""
@@ -47,22 +54,72 @@ class _Name:
 
 
 def convert_score_pickle(path: Path, to: Path) -> int:
-    """Write the scores of a pickle (plain or gzip) as JSON Lines; returns the number of pairs.
+    """Write the scores of a pickle (plain or gzip) as Parquet where `to` ends in .parquet, else as
+    JSON Lines; returns the number of pairs.
 
     Raises BadInput for anything but nested dictionaries of finite numbers.
     """
-    pairs = 0
     with open(path, "rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if zipped else open(path, "rb") as source, replacing(to) as out:
-        for query_id, scores in _Machine(path).rows(source):
-            if not isinstance(scores, dict):
-                raise _strange(path, f"the value of query {query_id!r} is no dictionary")
-            out.write("".join(_lines(query_id, scores, path)))
-            pairs += len(scores)
+    columns = to.suffix == ".parquet"
+    with (
+        gzip.open(path) if zipped else open(path, "rb") as source,
+        replacing(to, text=not columns) as out,
+    ):
+        pairs = (_write_columns if columns else _write_lines)(_queries(source, path), path, out)
         if not pairs:
             raise _strange(path, "it holds no score")
     return pairs
+
+
+def _queries(source: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[tuple[Any, dict[Any, Any]]]:
+    for query_id, scores in _Machine(path).rows(source):
+        if not isinstance(scores, dict):
+            raise _strange(path, f"the value of query {query_id!r} is no dictionary")
+        yield query_id, scores
+
+
+def _write_lines(queries: Iterable[tuple[Any, dict[Any, Any]]], path: Path, out: IO[str]) -> int:
+    pairs = 0
+    for query_id, scores in queries:
+        out.write("".join(_lines(query_id, scores, path)))
+        pairs += len(scores)
+    return pairs
+
+
+def _write_columns(
+    queries: Iterable[tuple[Any, dict[Any, Any]]], path: Path, out: IO[bytes]
+) -> int:
+    """Write query_id, doc_id (text) and score (float64), about a million pairs to a row group."""
+    import pyarrow.parquet as pq
+
+    pairs, held, batches = 0, 0, []
+    with pq.ParquetWriter(out, _COLUMNS) as writer:
+        for query_id, scores in queries:
+            batches.append(_batch(query_id, scores, path))
+            pairs, held = pairs + len(scores), held + len(scores)
+            if held >= _GROUP_PAIRS:
+                writer.write_table(pa.Table.from_batches(batches))
+                batches, held = [], 0
+        if batches:
+            writer.write_table(pa.Table.from_batches(batches))
+    return pairs
+
+
+def _batch(query_id: Any, scores: dict[Any, Any], path: Path) -> pa.RecordBatch:
+    """Return the pairs of one query as columns."""
+    real = np.array(list(scores.values())) if set(map(type, scores.values())) == {float} else None
+    if real is None or not np.isfinite(real).all():
+        real = np.array([_real(one, path) for one in scores.values()], np.float64)
+    try:
+        if set(map(type, scores)) == {int} and all(map(_IN_64_BITS.__contains__, scores)):
+            docs = pa.array(list(scores), pa.int64()).cast(pa.string())
+        else:
+            docs = pa.array([_id(one, path) for one in scores], pa.string())
+        query = pa.repeat(pa.scalar(_id(query_id, path), pa.string()), len(scores))
+    except UnicodeEncodeError as error:
+        raise _strange(path, f"the id {error.object!r} is no text that UTF-8 can hold") from error
+    return pa.record_batch([query, docs, pa.array(real)], schema=_COLUMNS)
 
 
 def _lines(query_id: Any, scores: dict[Any, Any], path: Path) -> Iterator[str]:
