@@ -144,8 +144,9 @@ class Given(Panel):
         return self.domain
 
 
-def judged(claims: str, *sets: Mapping[str, np.ndarray]) -> list[Any]:
-    """Return the verdicts on claims about samplers, from values by sampler on one or more sets."""
+def judged(claims: str, *sets: Mapping[str, np.ndarray], elsewhere: int = 0) -> list[Any]:
+    """Return the verdicts on claims about samplers, from values by sampler on one or more sets;
+    `elsewhere`: how many claims other parts of the study judge."""
     names = list(sets[0])
     cells = [Cell(n, 0, s, "kl", {"sampler": s, "loss": "kl"}) for n, s in enumerate(names)]
     levels = [{k: [v] for k, v in cell.levels.items()} for cell in cells]
@@ -157,6 +158,7 @@ def judged(claims: str, *sets: Mapping[str, np.ndarray]) -> list[Any]:
         cells=cells,
         measures=["nDCG@10"],
         hypotheses=declared,
+        elsewhere=range(elsewhere),
         variants=[SimpleNamespace(recipe=recipe)],
     )
     engine: Any = SimpleNamespace(

@@ -80,7 +80,12 @@ class Claims:
         alpha = self.alpha
         raw = [self._verdict(one, OURS, one.contrast) for one in self.study.hypotheses]
         tested = [one.judgement for one in raw if one.judgement is not None]
-        holds, fails = (holm([getattr(t, name) for t in tested]) for name in ("p_holds", "p_fails"))
+        # those of other parts as if their p were 1: no p of theirs can ask for more than that
+        others = [1.0] * len(self.study.elsewhere)
+        holds, fails = (
+            holm([*(getattr(t, name) for t in tested), *others])[: len(tested)]
+            for name in ("p_holds", "p_fails")
+        )
         adjusted = iter(
             [replace(t, p_holds=h, p_fails=f) for t, h, f in zip(tested, holds, fails, strict=True)]
         )
