@@ -68,7 +68,7 @@ CLAIMS = {  # by the name that recipes give a claim: what it says, and who says 
         "caption of figure 3",
     ),
     "score-by-rank-is-a-power-law": (
-        "score against rank follows a power law, of teacher and students",
+        "score against rank follows a power law: of students",
         "captions of figures 2 and 4",
     ),
     "moderate-entropy-is-best": (
@@ -86,6 +86,10 @@ CLAIMS = {  # by the name that recipes give a claim: what it says, and who says 
     "balance-gains-in-domain": (
         "balancing entropy and locality gives stable gains in domain",
         "public summary",
+    ),
+    "score-by-rank-is-a-power-law-of-the-teacher": (
+        "score against rank follows a power law: of the teacher",
+        "captions of figures 2 and 4",
     ),
     "low-entropy-collapses": (
         "with too little entropy inside a group the student collapses to constants",
@@ -306,9 +310,11 @@ def effect_of(row: Mapping[str, Any]) -> str:
 
 
 def expected(row: Mapping[str, Any]) -> str:
-    """Write what was expected, and of what where it is no measure of the test."""
-    of = f" in {row['of']}" if row["of"] else ""
-    return row["expect"].replace("_", " ") + of
+    """Write what was expected, of what where it is no measure of the test, and of what system
+    where the two sides are no students."""
+    said = row["expect"].replace("_", " ") + (f" in {row['of']}" if row["of"] else "")
+    sides = {"a": row["system"], "b": row["against"]}
+    return ", ".join([said, *(f"{side}: {what}" for side, what in sides.items() if what)])
 
 
 def rests_on(row: Mapping[str, Any]) -> str:

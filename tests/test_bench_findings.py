@@ -47,6 +47,8 @@ def row(hypothesis: str, choice: str, verdict: str, effect: float | None) -> dic
         "source": "" if hypothesis == "our-own" else "somebody",
         "choice": choice,
         "of": "",
+        "against": None,
+        "system": None,
         "expect": "not_less",
         "margin": 0.02,
         "sets": "test",
@@ -130,6 +132,13 @@ def test_every_claim_of_the_paper_has_a_row_and_those_of_a_study_follow(folder):
     untried = [one for one in made if "| not tried |" in one]
     assert len(untried) == len(findings.CLAIMS) - 2
     assert any("power law" in one for one in untried)
+
+
+def test_what_is_compared_is_said_where_it_is_no_measure_of_students():
+    said = row("x", "", "holds", 0.1)
+    assert findings.expected(said) == "not less"
+    lead = said | {"of": "power_law_lead", "against": "zero", "system": "teacher"}
+    assert findings.expected(lead) == "not less in power_law_lead, a: teacher, b: zero"
 
 
 def test_what_other_choices_say_stands_beside_and_moves_are_counted(folder):

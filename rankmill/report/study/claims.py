@@ -58,6 +58,8 @@ def _row(one: Verdict) -> list[str]:
     expect = h.expect.replace("_", " ") + (f", {h.contrast.of}" if h.contrast.of else "")
     if h.contrast.against is not None:
         expect += f", b: {h.contrast.against}"
+    if h.contrast.system is not None:
+        expect += f", a: {h.contrast.system}"
     claim = f"{h.name}: {h.claim}" + (f" ({h.source})" if h.source else "")
     return [claim, expect, one.verdict, _effect(one), f"{h.margin:g}", *p, ", ".join(one.sets)]
 

@@ -247,6 +247,8 @@ def _row(study: str, one: Verdict) -> Mapping[str, Any]:
         "source": h.source,
         "choice": one.choice,
         "of": h.contrast.of,
+        "against": h.contrast.against,
+        "system": h.contrast.system,
         "expect": h.expect,
         "margin": h.margin,
         "sets": ", ".join(one.sets),
