@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rankmill.mining.processors import processors
+from rankmill.mining.processors import processor_name, processors
 
 
 def best_of(times: int, work: Callable[[], Any]) -> float:
@@ -45,11 +44,8 @@ def finish(bench: str, figures: dict[str, Any]) -> None:
 
 def machine() -> dict[str, Any]:
     """Say where this ran, and how busy that machine was."""
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text().splitlines() if known.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": processor_name(),
         "cores": processors(),
         "load": round(os.getloadavg()[0], 1),
     }

@@ -1,19 +1,26 @@
 """The tables of the findings from studies that were carried out: each claim of the paper and of
-its reviews, one row, holds, fails or undecided; what other choices would have said; what was tried.
+its reviews, one row, holds, fails or undecided; what other choices said; what was tried.
 
-    python bench/findings.py results/paper-small results/crossed results/teacher-lce [--write]
+    python bench/findings.py --keep results/teacher-lce  # into bench/results/findings/teacher-lce
+    python bench/findings.py [--write]                   # from all that is kept
+    python bench/findings.py results/paper-small         # from folders that are not kept
 
-A folder is what `rankmill study RECIPE --to FOLDER` wrote. `--write` puts the tables into
-findings.md among the documents, between its marks; the text round them is written by hand. Nothing
-here computes a result: every figure stands in the folders' hypotheses.parquet and cells.parquet.
+A folder is what `rankmill study RECIPE --to FOLDER` wrote. `--keep` copies what the tables and
+their readers need of it, so that studies of different days and machines stand side by side; parts
+of one study are folders of their own. `--write` puts the tables into findings.md among the
+documents, between its marks; the text round them is written by hand. Nothing here computes a
+result: every figure stands in the folders' hypotheses.parquet and cells.parquet.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +29,9 @@ from _report import finish
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "findings.md"
+KEPT = Path(__file__).resolve().parent / "results" / "findings"
+FACTS, CELLS, CLAIMED = "study.json", "cells.parquet", "hypotheses.parquet"
+NEEDED, WELCOME = (FACTS, CELLS), (CLAIMED, "study.md")  # a study may claim nothing
 DECLARED = ""  # the choice of a claim's own row
 NOT_TRIED = "not tried"
 CLAIMS = {  # by the name that recipes give a claim: what it says, and who says it
@@ -58,7 +68,7 @@ CLAIMS = {  # by the name that recipes give a claim: what it says, and who says 
         "caption of figure 3",
     ),
     "score-by-rank-is-a-power-law": (
-        "score against rank follows a power law, of teacher and students",
+        "score against rank follows a power law: of students",
         "captions of figures 2 and 4",
     ),
     "moderate-entropy-is-best": (
@@ -77,6 +87,10 @@ CLAIMS = {  # by the name that recipes give a claim: what it says, and who says 
         "balancing entropy and locality gives stable gains in domain",
         "public summary",
     ),
+    "score-by-rank-is-a-power-law-of-the-teacher": (
+        "score against rank follows a power law: of the teacher",
+        "captions of figures 2 and 4",
+    ),
     "low-entropy-collapses": (
         "with too little entropy inside a group the student collapses to constants",
         "a third-party user",
@@ -86,30 +100,98 @@ CLAIMS = {  # by the name that recipes give a claim: what it says, and who says 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One finished study: its folder, its name, and its two frames."""
+    """One finished study, or a part of it: its folder's name, what the folder says of itself, its
+    rows of claims (none where it claims nothing), and its cells."""
 
-    folder: Path
     name: str
-    claims: pl.DataFrame
+    facts: Mapping[str, Any]
+    claims: Sequence[Mapping[str, Any]]
     cells: pl.DataFrame
 
     @property
     def command(self) -> str:
         """The command that makes its figures."""
-        recipe = f"recipes/{self.name}.toml"
-        return f"rankmill study {recipe} --to {self.folder}"
+        sets = "".join(f" --set {shlex.quote(one)}" for one in self.facts["overrides"])
+        return f"rankmill study {self.facts['recipe']} --to results/{self.name}{sets}"
+
+    @property
+    def measured(self) -> str:
+        """On which processors, and when."""
+        said = []
+        for one in self.facts["machines"]:
+            days = " to ".join(dict.fromkeys(d for d in (one["first"], one["last"]) if d))
+            place = one["processor"] or f"{one['platform']}, processor not recorded"
+            said.append(f"{place}, {days}" if days else place)
+        return "; ".join(said)
+
+    def judged_as(self, choice: str) -> dict[str, Mapping[str, Any]]:
+        """Return the rows of one choice of analysis, by claim."""
+        return {row["hypothesis"]: row for row in self.claims if row["choice"] == choice}
 
 
 def read(folder: Path) -> Study:
-    """Read a study's folder; ends the command where it is none, or declares nothing."""
-    for name in ("hypotheses", "cells"):
-        if not (folder / f"{name}.parquet").exists():
+    """Read a study's folder; ends the command where it is none."""
+    for name in NEEDED:
+        if not (folder / name).exists():
             raise SystemExit(
-                f"{folder} has no {name}.parquet: give the folder that `rankmill study RECIPE "
-                "--to FOLDER` wrote, of a recipe with [study.hypotheses]"
+                f"{folder} has no {name}: give the folder that `rankmill study RECIPE --to FOLDER` "
+                "wrote; one of an earlier version is made again in seconds by the same command, "
+                "which finds all that was done"
             )
-    claims = pl.read_parquet(folder / "hypotheses.parquet")
-    return Study(folder, claims["study"][0], claims, pl.read_parquet(folder / "cells.parquet"))
+    facts = json.loads((folder / FACTS).read_text("utf-8"))
+    claimed = folder / CLAIMED
+    claims = pl.read_parquet(claimed).to_dicts() if claimed.exists() else []
+    return Study(folder.name, facts, claims, pl.read_parquet(folder / CELLS))
+
+
+def keep(folder: Path, place: Path) -> Path:
+    """Copy what the tables need of a study's folder into `place`, in the stead of what was kept
+    under its name; returns the folder. Ends the command where that was another study's."""
+    study, target = read(folder.resolve()), place / folder.resolve().name
+    if target.exists() and (other := read(target).facts["study"]) != study.facts["study"]:
+        raise SystemExit(
+            f"{target} keeps the study {other!r}, {folder} is {study.facts['study']!r}: "
+            "rename the folder"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (*NEEDED, *WELCOME):
+        (target / name).unlink(missing_ok=True)
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, target / name)
+            print(f"{target / name}: {(target / name).stat().st_size:,} bytes")
+    return target
+
+
+def merged(studies: Sequence[Study]) -> list[Study]:
+    """Return the studies without the rows of a part that a run with more of the study's cells
+    judges too. Ends the command where two parts of a study declare different claims."""
+    declared: dict[str, tuple[str, Study]] = {}
+    for one in studies:
+        if not one.claims:
+            continue
+        said = one.facts["hypotheses_sha256"]
+        before, other = declared.setdefault(one.facts["study"], (said, one))
+        if before != said:
+            raise SystemExit(
+                f"{other.name} and {one.name} are of one study, {one.facts['study']}, and declare "
+                f"different claims: SHA-256 {before[:16]} and {said[:16]}; make one of them again"
+            )
+    most: dict[tuple[str, str], int] = {}
+    for one in studies:
+        for name in one.judged_as(DECLARED):
+            key = one.facts["study"], name
+            most[key] = max(most.get(key, 0), one.facts["cells"])
+    return [
+        replace(
+            one,
+            claims=[
+                row
+                for row in one.claims
+                if most[one.facts["study"], row["hypothesis"]] == one.facts["cells"]
+            ],
+        )
+        for one in studies
+    ]
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -117,12 +199,12 @@ def read(folder: Path) -> Study:
 
 def claims_table(studies: Sequence[Study]) -> Iterator[str]:
     """Yield a row per claim and study, those of the paper first, then the studies' own."""
-    yield "| claim | who says so | here | effect | expected of a − b | power | rests on | command |"
+    yield "| claim | who says so | here | effect | expected of a − b | power | rests on | study |"
     yield "|---|---|---|--:|---|--:|---|---|"
-    by_claim: dict[str, list[tuple[Study, dict[str, Any]]]] = {name: [] for name in CLAIMS}
+    by_claim: dict[str, list[tuple[Study, Mapping[str, Any]]]] = {name: [] for name in CLAIMS}
     for study in studies:
-        for row in study.claims.filter(pl.col("choice") == DECLARED).to_dicts():
-            by_claim.setdefault(row["hypothesis"], []).append((study, row))
+        for name, row in study.judged_as(DECLARED).items():
+            by_claim.setdefault(name, []).append((study, row))
     for name, rows in by_claim.items():
         if not rows:
             said, source = CLAIMS[name]
@@ -137,21 +219,22 @@ def claims_table(studies: Sequence[Study]) -> Iterator[str]:
                 f"{expected(row)}, margin {row['margin']:g}",
                 power,
                 rests_on(row),
-                f"`{study.command}`",
+                study.name,
             )
             yield "| " + " | ".join(cells) + " |"
+    yield from where_measured(studies)
 
 
 def choices_table(studies: Sequence[Study]) -> Iterator[str]:
     """Yield, for every claim, our verdict beside that of every other choice of analysis; a verdict
     that moves is marked."""
-    every = pl.concat([study.claims for study in studies], how="vertical_relaxed")
-    choices = [one for one in every["choice"].unique(maintain_order=True) if one != DECLARED]
+    every = dict.fromkeys(row["choice"] for study in studies for row in study.claims)
+    choices = [choice for choice in every if choice != DECLARED]
     yield "| claim | study | ours | " + " | ".join(choices) + " |"
     yield "|---|---|---" + "|---" * len(choices) + "|"
     for study in studies:
-        by_claim: dict[str, dict[str, dict[str, Any]]] = {}
-        for row in study.claims.to_dicts():
+        by_claim: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for row in study.claims:
             by_claim.setdefault(row["hypothesis"], {})[row["choice"]] = row
         for rows in by_claim.values():
             ours = rows[DECLARED]
@@ -164,6 +247,7 @@ def choices_table(studies: Sequence[Study]) -> Iterator[str]:
             yield f"| {ours['claim']} | {study.name} | " + " | ".join(cells) + " |"
     yield ""
     yield from moved(studies, choices)
+    yield from where_measured(studies)
 
 
 def moved(studies: Sequence[Study], choices: Sequence[str]) -> Iterator[str]:
@@ -182,13 +266,10 @@ def moved(studies: Sequence[Study], choices: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _beside(study: Study, choice: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    ours = {
-        row["hypothesis"]: row
-        for row in study.claims.filter(pl.col("choice") == DECLARED).to_dicts()
-    }
-    for row in study.claims.filter(pl.col("choice") == choice).to_dicts():
-        yield ours[row["hypothesis"]], row
+def _beside(study: Study, choice: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    ours = study.judged_as(DECLARED)
+    for name, row in study.judged_as(choice).items():
+        yield ours[name], row
 
 
 def tried_table(studies: Sequence[Study]) -> Iterator[str]:
@@ -200,7 +281,7 @@ def tried_table(studies: Sequence[Study]) -> Iterator[str]:
         one = cells.unique("cell")
         students = int(one["seeds"].list.len().sum())
         seeds = int(one["seeds"].list.len().max())  # type: ignore[arg-type]
-        declared = study.claims.filter(pl.col("choice") == DECLARED).height
+        declared = len(study.judged_as(DECLARED))
         counts = (
             one.height,
             students,
@@ -208,25 +289,35 @@ def tried_table(studies: Sequence[Study]) -> Iterator[str]:
             study.cells["domain"].n_unique(),
             study.cells["measure"].n_unique(),
             declared,
-            study.claims.height - declared,
+            len(study.claims) - declared,
         )
         yield f"| {study.name} | " + " | ".join(f"{count:,}" for count in counts) + " |"
+    yield from where_measured(studies)
 
 
-def effect_of(row: dict[str, Any]) -> str:
+def where_measured(studies: Sequence[Study]) -> Iterator[str]:
+    """Yield below a table, for every study in it, its command, its machines and the days."""
+    yield ""
+    for study in studies:
+        yield f"- {study.name}: `{study.command}`, measured on {study.measured}"
+
+
+def effect_of(row: Mapping[str, Any]) -> str:
     """Write an effect with its interval, or why there is none."""
     if row["effect"] is None:
         return str(row["reason"] or "–")
     return f"{row['effect']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
 
 
-def expected(row: dict[str, Any]) -> str:
-    """Write what was expected, and of what where it is no measure of the test."""
-    of = f" in {row['of']}" if row["of"] else ""
-    return row["expect"].replace("_", " ") + of
+def expected(row: Mapping[str, Any]) -> str:
+    """Write what was expected, of what where it is no measure of the test, and of what system
+    where the two sides are no students."""
+    said = row["expect"].replace("_", " ") + (f" in {row['of']}" if row["of"] else "")
+    sides = {"a": row["system"], "b": row["against"]}
+    return ", ".join([said, *(f"{side}: {what}" for side, what in sides.items() if what)])
 
 
-def rests_on(row: dict[str, Any]) -> str:
+def rests_on(row: Mapping[str, Any]) -> str:
     """Write on how much a row rests."""
     counts = [f"{row['queries']:,} queries"] if row["queries"] else []
     counts += [f"{row['seeds']} seeds"] if row["seeds"] else []
@@ -234,7 +325,7 @@ def rests_on(row: dict[str, Any]) -> str:
     return ", ".join(one for one in counts if one)
 
 
-def said_of(row: dict[str, Any]) -> str:
+def said_of(row: Mapping[str, Any]) -> str:
     """Write a verdict, with the effect where there is one."""
     effect = "" if row["effect"] is None else f" ({row['effect']:+.4f})"
     return f"{row['verdict']}{effect}"
@@ -259,12 +350,22 @@ def written_into(text: str, studies: Sequence[Study]) -> str:
 
 
 def main() -> None:
-    """Print the tables, and write them where that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path, help="folders of finished studies")
+    """Keep studies, or print the tables, and write them where that is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    here = KEPT.relative_to(ROOT)
+    parser.add_argument("folders", nargs="*", type=Path, help=f"default: all in {here}")
+    parser.add_argument("--keep", action="store_true", help=f"copy the folders into {here}")
     parser.add_argument("--write", action="store_true", help=f"into {DOCUMENT.relative_to(ROOT)}")
     given = parser.parse_args()
-    studies = [read(folder) for folder in given.folders]
+    for one in given.folders if given.keep else ():
+        keep(one, KEPT)
+    kept = sorted(path.parent for path in KEPT.glob(f"*/{FACTS}"))
+    folders = kept if given.keep or not given.folders else given.folders
+    if not folders:
+        raise SystemExit(f"nothing is kept in {here}: give a study's folder, or --keep one")
+    studies = merged([read(folder) for folder in folders])
     for name, table in TABLES.items():
         print(f"{name}:", *table(studies), "", sep="\n")
     if given.write:
@@ -272,11 +373,7 @@ def main() -> None:
         there = DOCUMENT.exists()
         text = DOCUMENT.read_text("utf-8") if there else SKELETON.format(sections=marks)
         DOCUMENT.write_text(written_into(text, studies), "utf-8")
-    verdicts = [
-        row["verdict"]
-        for study in studies
-        for row in study.claims.filter(pl.col("choice") == DECLARED).to_dicts()
-    ]
+    verdicts = [row["verdict"] for study in studies for row in study.judged_as(DECLARED).values()]
     counts = {word: verdicts.count(word) for word in ("holds", "fails", "undecided")}
     finish("findings", counts)
 

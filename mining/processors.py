@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import platform
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,7 @@ import numpy as np
 
 _MEMBERSHIP = Path("/proc/self/cgroup")  # lines `0::/path` (v2) or `4:cpu,cpuacct:/path` (v1)
 _MOUNT = Path("/sys/fs/cgroup")
+_KINDS = Path("/proc/cpuinfo")
 
 
 def processors() -> int:
@@ -28,6 +31,12 @@ def processors() -> int:
     else:
         granted = os.cpu_count() or 1
     return max(1, min([granted, *(math.ceil(quota) for quota in _quotas())]))
+
+
+def processor_name() -> str:
+    """Return what the processor calls itself, else the kind of machine; never empty on Linux."""
+    said = re.search(r"^model name\s*:\s*(\S.*)$", _text(_KINDS), re.MULTILINE)
+    return said[1].strip() if said else platform.processor() or platform.machine()
 
 
 def _quotas() -> Iterator[float]:

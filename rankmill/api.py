@@ -155,10 +155,13 @@ def study(
     findings: `answer`, `gains`, `effects`, `notes`. Raises UsageError, before any data is read, for
     what cannot work.
     """
+    from rankmill.report.study.facts import check_study_place
     from rankmill.report.study.files import write_study
     from rankmill.study.grid import load_study, run_study
 
     asked = load_study(Path(recipe), overrides)
+    if to is not None:
+        check_study_place(to, asked.name)  # now, not after hours
     place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     outcome = run_study(asked, place, executor or Execution())
     if to is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,16 @@ KNOWN = (
 )
 
 
+EPYC = {
+    "processor": "AMD EPYC 7B13",
+    "platform": "Linux x86_64, 2 cores",
+    "students": 6,
+    "first": "2026-11-28",
+    "last": "2026-11-29",
+}
+XEON = EPYC | {"processor": "Xeon 8481C", "first": "2026-12-01", "last": "2026-12-01"}
+
+
 def row(hypothesis: str, choice: str, verdict: str, effect: float | None) -> dict[str, Any]:
     there = effect is not None
     return {
@@ -36,6 +47,8 @@ def row(hypothesis: str, choice: str, verdict: str, effect: float | None) -> dic
         "source": "" if hypothesis == "our-own" else "somebody",
         "choice": choice,
         "of": "",
+        "against": None,
+        "system": None,
         "expect": "not_less",
         "margin": 0.02,
         "sets": "test",
@@ -58,25 +71,50 @@ def row(hypothesis: str, choice: str, verdict: str, effect: float | None) -> dic
     }
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    place = tmp_path / "tiny"
-    place.mkdir()
-    pl.DataFrame([row(*one) for one in KNOWN], infer_schema_length=None).write_parquet(
-        place / "hypotheses.parquet"
-    )
-    cells = [
+def study_folder(
+    root: Path,
+    name: str = "tiny",
+    claims: Sequence[tuple[str, str, str, float | None]] = KNOWN,
+    cells: Sequence[str] = ("a", "b"),
+    **facts: Any,
+) -> Path:
+    """Write what `rankmill study --to` writes of a study with made-up results."""
+    place = root / name
+    place.mkdir(parents=True)
+    said = {
+        "study": "tiny",
+        "recipe": "recipes/tiny.toml",
+        "overrides": [],
+        "cells": len(cells),
+        "hypotheses_sha256": "c0ffee" * 10,
+        "machines": [EPYC],
+    }
+    (place / "study.json").write_text(json.dumps(said | facts))
+    if claims:
+        pl.DataFrame([row(*one) for one in claims], infer_schema_length=None).write_parquet(
+            place / "hypotheses.parquet"
+        )
+    judged = [
         {"cell": cell, "domain": domain, "measure": measure, "seeds": [1, 2, 3]}
-        for cell in ("a", "b")
+        for cell in cells
         for domain in ("dev", "test")
         for measure in ("nDCG@10", "AP")
     ]
-    pl.DataFrame(cells).write_parquet(place / "cells.parquet")
+    pl.DataFrame(judged).write_parquet(place / "cells.parquet")
+    for name in ("study.md", "queries.parquet", "study-report.html"):
+        (place / name).write_text(f"the {name}")
     return place
 
 
-def lines(table: Any, folder: Path) -> list[str]:
-    return list(table([findings.read(folder)]))
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return study_folder(tmp_path)
+
+
+def lines(table: Any, *folders: Path) -> list[str]:
+    """Return a table's lines without those below it that say where it was measured."""
+    made = list(table(findings.merged([findings.read(one) for one in folders])))
+    return made[: len(made) - 1 - len(folders)]
 
 
 def test_every_claim_of_the_paper_has_a_row_and_those_of_a_study_follow(folder):
@@ -88,12 +126,19 @@ def test_every_claim_of_the_paper_has_a_row_and_those_of_a_study_follow(folder):
         in held
     )
     assert "300 queries, 3 seeds, 12 students, test" in held
-    assert f"`rankmill study recipes/tiny.toml --to {folder}`" in held
+    assert held.endswith("| tiny |")
     assert "**fails**" in next(one for one in made if "ensemble-hurts" in one)
     assert made[-1].startswith("| what our-own says | ours | **undecided**")
     untried = [one for one in made if "| not tried |" in one]
     assert len(untried) == len(findings.CLAIMS) - 2
     assert any("power law" in one for one in untried)
+
+
+def test_what_is_compared_is_said_where_it_is_no_measure_of_students():
+    said = row("x", "", "holds", 0.1)
+    assert findings.expected(said) == "not less"
+    lead = said | {"of": "power_law_lead", "against": "zero", "system": "teacher"}
+    assert findings.expected(lead) == "not less in power_law_lead, a: teacher, b: zero"
 
 
 def test_what_other_choices_say_stands_beside_and_moves_are_counted(folder):
@@ -127,9 +172,94 @@ def test_the_tables_of_a_document_are_replaced_and_its_prose_stays(folder):
         findings.written_into("# Findings", [findings.read(folder)])
 
 
+def test_every_table_names_the_command_the_machine_and_the_days(tmp_path):
+    part = 'study.part=[{data="nf"}]'
+    old = EPYC | {"processor": None, "first": None, "last": None}
+    facts = {"overrides": [part], "machines": [EPYC, XEON, old]}
+    whole = [findings.read(study_folder(tmp_path, "tiny-nf", **facts))]
+    for table in findings.TABLES.values():
+        *_, blank, said = table(whole)
+        assert blank == ""
+        assert said == (
+            "- tiny-nf: `rankmill study recipes/tiny.toml --to results/tiny-nf --set "
+            f"'{part}'`, measured on AMD EPYC 7B13, 2026-11-28 to 2026-11-29; Xeon 8481C, "
+            "2026-12-01; Linux x86_64, 2 cores, processor not recorded"
+        )
+
+
+def test_parts_of_a_study_stand_together_under_each_claim(tmp_path):
+    nf = study_folder(tmp_path, "t-nf", [("ours-nf", "", "holds", 0.1)], ["a"])
+    med = study_folder(tmp_path, "t-med", [("ours-med", "", "fails", -0.1)], ["b"])
+    empty = study_folder(tmp_path, "t-wiki", [], ["c"], hypotheses_sha256="other")
+    made = lines(findings.claims_table, nf, med, empty)
+    assert [one.split(" | ")[-1].strip("| ") for one in made[-2:]] == ["t-nf", "t-med"]
+    assert "**holds**" in made[-2]
+    assert "**fails**" in made[-1]
+    assert lines(findings.tried_table, nf, med, empty)[-3:] == [
+        "| t-nf | 1 | 3 | 3 | 2 | 2 | 1 | 0 |",
+        "| t-med | 1 | 3 | 3 | 2 | 2 | 1 | 0 |",
+        "| t-wiki | 1 | 3 | 3 | 2 | 2 | 0 | 0 |",
+    ]
+    # the whole study judges the claim of a part again: among more claims, so its row stands
+    both = [("ours-nf", "", "undecided", 0.1), ("all", "", "holds", 0.2)]
+    whole = study_folder(tmp_path, "t", both, ["a", "b", "c"])
+    for order in ((nf, med, whole), (whole, med, nf)):
+        made = lines(findings.claims_table, *order)
+        rows = [one for one in made if "what ours-nf says" in one]
+        assert len(rows) == 1
+        assert "**undecided**" in rows[0]
+        assert sum("what ours-med says" in one for one in made) == 1
+
+
+def test_parts_that_declare_different_claims_are_refused(tmp_path):
+    nf = findings.read(study_folder(tmp_path, "t-nf"))
+    med = findings.read(study_folder(tmp_path, "t-med", hypotheses_sha256="decaf" * 10))
+    with pytest.raises(SystemExit, match="t-nf and t-med are of one study, tiny, and declare diff"):
+        findings.merged([nf, med])
+
+
+def test_what_is_kept_is_what_the_tables_need(folder, tmp_path):
+    place = tmp_path / "kept"
+    kept = findings.keep(folder, place)
+    assert {path.name for path in kept.iterdir()} == {
+        *("study.json", "cells.parquet", "hypotheses.parquet", "study.md")
+    }
+    for table in findings.TABLES.values():
+        assert list(table([findings.read(kept)])) == list(table([findings.read(folder)]))
+    # kept again, after a run that claims nothing, it holds nothing of before
+    (folder / "hypotheses.parquet").unlink()
+    findings.keep(folder, place)
+    assert findings.read(kept).claims == []
+    other = study_folder(tmp_path / "elsewhere", study="another")
+    with pytest.raises(SystemExit, match="keeps the study 'tiny', .* is 'another': rename"):
+        findings.keep(other, place)
+    assert findings.read(kept).facts["study"] == "tiny"
+
+
 def test_a_folder_that_holds_no_study_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match=r"has no hypotheses\.parquet: give the folder"):
+    with pytest.raises(SystemExit, match=r"has no study\.json: give the folder"):
         findings.read(tmp_path)
+
+
+def test_what_is_kept_is_read_where_no_folder_is_named(tmp_path, monkeypatch, capsys):
+    place = tmp_path / "bench" / "results" / "findings"
+    monkeypatch.setattr(findings, "ROOT", tmp_path)
+    monkeypatch.setattr(findings, "KEPT", place)
+    monkeypatch.setattr(findings, "DOCUMENT", tmp_path / "docs" / "findings.md")
+    monkeypatch.setattr(sys, "argv", ["findings.py"])
+    with pytest.raises(SystemExit, match="nothing is kept in bench/results/findings: give"):
+        findings.main()
+    (tmp_path / "docs").mkdir()
+    for name in ("t-nf", "t-med"):
+        folder = study_folder(tmp_path, name)
+        monkeypatch.setattr(sys, "argv", ["findings.py", "--keep", str(folder)])
+        findings.main()
+    assert "t-med/cells.parquet: " in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["findings.py", "--write"])
+    findings.main()
+    written = (tmp_path / "docs" / "findings.md").read_text()
+    assert "- t-nf: `rankmill study" in written
+    assert "- t-med: `rankmill study" in written
 
 
 def test_the_command_prints_the_tables_and_a_line_of_json_last(folder):

@@ -28,7 +28,7 @@ STATISTICS = Family(
         ".entropy": "effective_size list_entropy loss_floor misorder pair_entropy",
         ".hygiene": "hygiene",
         ".locality": "diameter radius",
-        ".origins": "found_by negative_rank overlap removed",
+        ".origins": "found_by negative_rank overlap removed source_entropy",
         ".shape": "intrinsic_dim log_density power_law",
         ".student": "student_collapsed student_kl student_tau student_variance",
     },

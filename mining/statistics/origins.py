@@ -1,5 +1,5 @@
 """Where a group's documents come from: overlap of sources, ranks of the negatives, what filters
-took (docs/quantities.md §6, 15 and 16).
+took; what a source's scores say (docs/quantities.md §6, 15 and 16).
 """
 
 from __future__ import annotations
@@ -205,6 +205,49 @@ def _scores(rows: Rows, columns: PoolColumns) -> np.ndarray:
         for _ in rows.selection.reader.rows(at, at + 1):
             pass  # it raises, and names query and document
     return score
+
+
+@STATISTICS.register("source_entropy")
+@dataclass(frozen=True, slots=True)
+class SourceEntropy(_OnSelection):
+    """−Σ w log₂ w with w = s/Σs over a source's list for the query, as deep as it was pooled, bits.
+
+    The authors' code cuts by it, of BM25: nobody's belief, and not the teacher's entropy. Null
+    where a score is negative or all are 0.
+    """
+
+    source: str
+
+    @property
+    def unit(self) -> str:
+        """Bits."""
+        return "bits"
+
+    def reads(self, labels: Sequence[str]) -> frozenset[str]:
+        """Return the columns of a pool that are needed; raises BadInput for a source it lacks."""
+        return frozenset({_label(self.source, labels, "source_entropy")})
+
+    def measure(self, rows: Rows) -> Column:
+        """Return the entropy of every row's query."""
+        out = np.full(len(rows), np.nan)
+        label = _label(self.source, rows.selection.reader.pool.labels, "source_entropy")
+        for one in _asked(rows):
+            pool, here = one.columns, one.at >= 0
+            listed = np.flatnonzero(pool.rank(label))
+            score = pool.source_score(label)[listed].astype(np.float64)
+            owner = np.searchsorted(pool.rows.offsets, listed, side="right") - 1
+            out[here] = _sum_entropy(score, owner, len(pool))[one.at[here]]
+        return out, _null_where(np.isnan(out))
+
+
+def _sum_entropy(score: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
+    """Return log₂ Σs − Σ s·log₂ s / Σs of the scores of every owner 0 … count − 1, float64; NaN
+    for one with a negative or unknown score, or none above 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = np.bincount(owner, score, count)
+        own = np.where(score == 0, 0.0, score * np.log2(score))  # NaN below 0
+        bits = np.log2(total) - np.bincount(owner, own, count) / total
+    return np.where(total > 0, np.maximum(bits, 0.0), np.nan)
 
 
 @STATISTICS.register("removed")

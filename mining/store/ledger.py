@@ -22,7 +22,7 @@ from typing import Any
 
 from ..meter import Block, Cost, account
 from ..meter.cost import OPTIONAL
-from ..processors import processors
+from ..processors import processor_name, processors
 from . import files
 
 ATTEMPTS = "attempts.jsonl"
@@ -142,6 +142,7 @@ def close(folder: Path, books: Books, stored_bytes: int) -> None:
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
         "platform": f"{platform.system()} {platform.machine()}, {processors()} cores",
+        "processor": processor_name(),
         "python": sys.version.split()[0],
         "versions": _versions(),
     }

@@ -6,8 +6,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
-import platform
-import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rankmill.mining.errors import UsageError
-from rankmill.mining.processors import processors
+from rankmill.mining.processors import processor_name, processors
 from rankmill.study.words import size
 
 if TYPE_CHECKING:
@@ -175,17 +173,11 @@ def _ray() -> Finding:
 def _processor() -> Finding:
     import numba
 
-    name = _processor_name()
+    name = processor_name()
     cores = processors()
     layer = numba.config.THREADING_LAYER
     has = ", ".join(_instructions()) or "no vector instructions read"
     return Finding("processor", "good", f"{name}; {cores} cores; {has}; numba layer {layer}")
-
-
-def _processor_name() -> str:
-    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    match = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
-    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def _instructions() -> list[str]:

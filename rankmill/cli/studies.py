@@ -99,14 +99,14 @@ def study(
     What cells share is made once; a study that was stopped goes on by being run again.
     Example: rankmill study recipes/study.toml --to study
     """
-    from rankmill.mining.store.files import check_folder_place
+    from rankmill.report.study.facts import check_study_place
     from rankmill.report.study.files import write_study
     from rankmill.study.grid import load_study, run_study
     from rankmill.study.grid.plan import plan_of
 
     loaded = load_study(recipe, set_ or [])
     if to is not None:
-        check_folder_place(to, empty=False)  # now, not after hours
+        check_study_place(to, loaded.name)  # now, not after hours
     with session(workspace, workers, ray_address, json) as here:
         plan = plan_of(loaded, here.workspace)
         if not json:

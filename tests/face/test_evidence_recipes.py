@@ -188,7 +188,7 @@ def test_locality_and_entropy_are_crossed(place: Path) -> None:
         "study.budget.documents=30",
     )
     outcome = rm.study(RECIPES / "crossed.toml", overrides=changes, workspace="c", to="c-out")
-    assert len(verdicts(outcome, "c-out")) == 7
+    assert len(verdicts(outcome, "c-out")) == 8
     assert len(outcome.study.cells) == 12 + 6
     effects = [one for one in outcome.effects if one.effects]
     assert {one.domain for one in effects} == {"dev", "test", "cranfield"}
@@ -196,18 +196,17 @@ def test_locality_and_entropy_are_crossed(place: Path) -> None:
     assert len({tuple(one) for one in seen}) == 1  # every query stands in every cell
 
 
-SMALL = ("train.seeds=[1]", "study.hypotheses={}", 'study.only=[{loss=["kl","lce"]}]')
+SMALL = ("train.seeds=[1]", "study.hypotheses={}", 'study.only=[{loss=["kl","lce"],cut="none"}]')
 
 
 def test_the_papers_grid(place: Path) -> None:
     changes = shrunken("paper-small", "train.seeds=[1]")
     outcome = rm.study(RECIPES / "paper-small.toml", overrides=changes, workspace="p", to="p-out")
     table = pl.read_parquet("p-out/hypotheses.parquet")
-    assert len(set(table["hypothesis"])) == 11
-    assert {"hard RankNet", "inverted κ", "their diameter", "micro mean", "reversed test"} <= set(
-        table["choice"]
-    )
-    assert len(outcome.study.cells) == 40
+    assert len(set(table["hypothesis"])) == 14
+    others = {"hard RankNet", "cuts by BM25's entropy", "inverted κ", "their diameter"}
+    assert {*others, "micro mean", "reversed test"} <= set(table["choice"])
+    assert len(outcome.study.cells) == 44
     without = table.filter(pl.col("effect").is_null() & (pl.col("choice") != "reversed test"))
     assert set(without["reason"]) == {ONE_SEED}
     assert set(without["hypothesis"]) == {

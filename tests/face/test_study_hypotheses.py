@@ -17,6 +17,7 @@ from tiny_study import RECIPE, study_place
 import rankmill as rm
 from rankmill.mining.errors import UsageError
 from rankmill.mining.groups.format import Groups
+from rankmill.mining.runs.run import Run
 from rankmill.mining.store import files
 from rankmill.study.grid.claims import values as claimed
 from rankmill.study.grid.claims.verdicts import MICRO, OURS, REVERSED, Claims
@@ -107,6 +108,26 @@ def test_claims_that_cannot_be_judged_are_refused(changes, message):
             "no cell is 'a'",
         ),
         (
+            'b = { sampler = "random" }',
+            'against = "zero"',
+            "of='' is compared with zero",
+        ),
+        (
+            'b = { sampler = "random" }',
+            'against = "teacher"\nof = "power_law_lead"',
+            "of='power_law_lead' is compared with teacher",
+        ),
+        (
+            'b = { sampler = "random" }',
+            'b = { sampler = "random" }\nof = "power_law_lead"\nsystem = "teacher"',
+            "system='teacher' stands beside no students here",
+        ),
+        (
+            'b = { sampler = "random" }',
+            'against = "zero"\nof = "power_law_lead"\nsystem = "BM25"',
+            "system='BM25' is nothing that students stand beside",
+        ),
+        (
             CLAIM,
             f"{CLAIM}[study]\nwithout = [{{ sampler = 'bm25', 'train.student' = 'small' }}]",
             "differ in more than it compares",
@@ -116,6 +137,12 @@ def test_claims_that_cannot_be_judged_are_refused(changes, message):
 def test_sides_that_do_not_fit_are_refused(old, new, message):
     with pytest.raises(UsageError, match=message):
         check_study(study(claim=CLAIM.replace(old, new)))
+
+
+def test_a_claim_about_the_shape_of_lists_too_short_for_one_is_refused():
+    short = RECIPE.replace("depth = 10", "depth = 5") + CLAIM + 'of = "power_law_lead"'
+    with pytest.raises(UsageError, match=r"evaluate\.depth=5: lists too short"):
+        check_study(study_of(tomllib.loads(short), "t.toml"))
 
 
 def test_a_claim_without_its_own_margin_has_that_of_the_tests():
@@ -144,8 +171,9 @@ class Given(Panel):
         return self.domain
 
 
-def judged(claims: str, *sets: Mapping[str, np.ndarray]) -> list[Any]:
-    """Return the verdicts on claims about samplers, from values by sampler on one or more sets."""
+def judged(claims: str, *sets: Mapping[str, np.ndarray], elsewhere: int = 0) -> list[Any]:
+    """Return the verdicts on claims about samplers, from values by sampler on one or more sets;
+    `elsewhere`: how many claims other parts of the study judge."""
     names = list(sets[0])
     cells = [Cell(n, 0, s, "kl", {"sampler": s, "loss": "kl"}) for n, s in enumerate(names)]
     levels = [{k: [v] for k, v in cell.levels.items()} for cell in cells]
@@ -157,6 +185,7 @@ def judged(claims: str, *sets: Mapping[str, np.ndarray]) -> list[Any]:
         cells=cells,
         measures=["nDCG@10"],
         hypotheses=declared,
+        elsewhere=range(elsewhere),
         variants=[SimpleNamespace(recipe=recipe)],
     )
     engine: Any = SimpleNamespace(
@@ -292,6 +321,35 @@ expect = "not_less"
 of = "density_ratio_compat"
 a = {{ sampler = "bm25" }}
 b = {{ sampler = "random" }}
+[study.hypotheses.power-law]
+claim = "students' scores fall as a power of the rank"
+margin = 2
+expect = "more"
+of = "power_law_lead"
+against = "zero"
+a = {{ sampler = "bm25" }}
+[study.hypotheses.power-law-of-the-teacher]
+claim = "so do the teacher's"
+margin = 2
+expect = "more"
+of = "power_law_lead"
+against = "zero"
+system = "teacher"
+a = {{ sampler = "bm25" }}
+[study.hypotheses.closer-to-a-power-law]
+claim = "BM25 negatives bring students closer to a power law"
+margin = 2
+expect = "more"
+of = "power_law_lead"
+a = {{ sampler = "bm25" }}
+b = {{ sampler = "random" }}
+[study.hypotheses.collapse]
+claim = "with random negatives the scores within a group collapse"
+margin = 1
+expect = "less"
+of = "score_spread"
+a = {{ sampler = "random" }}
+b = {{ sampler = "bm25" }}
 """
 
 
@@ -319,6 +377,10 @@ def test_what_a_study_says_of_its_claims(made):
         "loss-is-higher",
         "above-the-teacher",
         "sure",
+        "power-law",
+        "power-law-of-the-teacher",
+        "closer-to-a-power-law",
+        "collapse",
     ]
     (panel,) = (p for p in outcome.panels if p.domain == "test")  # dev chooses, test judges
     by_sampler = {
@@ -368,6 +430,83 @@ def test_statistics_are_compared_query_by_query_and_training_by_seed(made):
     )
     assert ours["loss-is-higher"]["over"] == "over 2 seeds"
     assert ours["sure"]["effect"] is not None
+
+
+def lead_by_hand(y: np.ndarray) -> float:
+    """Return by how much a power law fits log y better than the best of the other two, by BIC."""
+    n, bic = len(y), {}
+    rank = np.arange(1.0, n + 1)
+    for shape, x, degree in (
+        ("power", np.log(rank), 1),
+        ("exponential", rank, 1),
+        ("log-normal", np.log(rank), 2),
+    ):
+        residual = ((np.polyval(np.polyfit(x, y, degree), x) - y) ** 2).sum()
+        bic[shape] = n * np.log(residual / n) + (degree + 2) * np.log(n)
+    return min(bic["exponential"], bic["log-normal"]) - bic["power"]
+
+
+def test_the_shape_of_every_list_is_compared_with_zero_or_between_cells(made):
+    outcome, table, _ = made
+    ours = {row["hypothesis"]: row for row in table.filter(pl.col("choice") == "").to_dicts()}
+    (panel,) = (p for p in outcome.panels if p.domain == "test")
+
+    def leads(judged: Any) -> dict[int, float]:
+        run = Run(judged.run)
+        assert judged.run.metadata["kind"] == ("logit" if judged.seed is None else "similarity")
+        made = {}
+        for row in range(len(run)):
+            query, _, scores = run.row(row)
+            s = np.sort(scores.astype(np.float64))[::-1]
+            made[query] = lead_by_hand(-np.log1p(np.exp(-s)) if judged.seed is None else s)
+        return made
+
+    of_students: dict[str, list[dict[int, float]]] = {"bm25": [], "random": []}
+    for cell in panel.cells:
+        of_students[cell.sampler] += [leads(one) for one in panel.judged(cell)]
+    queries = Evaluation(panel.judged(panel.cells[0])[0].evaluation).query.tolist()
+    means = {
+        sampler: np.mean([[one[q] for q in queries] for one in every])
+        for sampler, every in of_students.items()
+    }
+    teacher = leads(panel.reference(panel.cells[0], "teacher"))
+    assert ours["power-law"]["effect"] == pytest.approx(means["bm25"], rel=1e-6)
+    assert ours["power-law"]["seeds"] == 2
+    assert ours["closer-to-a-power-law"]["effect"] == pytest.approx(
+        means["bm25"] - means["random"], rel=1e-6, abs=1e-6
+    )
+    taught = ours["power-law-of-the-teacher"]
+    assert taught["effect"] == pytest.approx(np.mean([teacher[q] for q in queries]), rel=1e-6)
+    assert taught["over"] == "over queries"  # no training seed changes a teacher
+
+
+def test_how_far_scores_collapsed_is_in_powers_of_ten(made):
+    outcome, table, _ = made
+    ours = {row["hypothesis"]: row for row in table.filter(pl.col("choice") == "").to_dicts()}
+    spread: dict[str, list[float]] = {"random": [], "bm25": []}
+    for cell in outcome.study.cells:
+        for place in (0, 1):
+            student = outcome.engine.tracks[cell.variant].students[cell.number, place]
+            rows = files.read_arrow(student.file("telemetry.arrow")).to_pylist()
+            tenth = max(1, round(len(rows) / 10))
+            first, last = (
+                sum(r["score_variance"] * r["groups"] for r in part)
+                / sum(r["groups"] for r in part)
+                for part in (rows[:tenth], rows[-tenth:])
+            )
+            spread[cell.sampler].append(np.log10(last / first))
+    assert ours["collapse"]["effect"] == pytest.approx(
+        np.mean(spread["random"]) - np.mean(spread["bm25"])
+    )
+    assert ours["collapse"]["seeds"] == 2
+
+
+def test_a_student_of_constants_has_lost_a_millionth_at_least():
+    groups = np.array([4, 4, 2])
+    spread = claimed._spread(np.array([1.0, 0.5, 1e-30]), groups, 1)
+    assert spread == -12
+    assert claimed._spread(np.array([1.0, 0.5, 1e-3]), groups, 1) == pytest.approx(-3)
+    assert np.isnan(claimed._spread(np.array([0.0, 0.0, 1.0]), groups, 1))
 
 
 @pytest.mark.parametrize("known", [0, 1])

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from group_makers import make_groups, make_scores, make_vectors
+from oracles import origins as oracle
 from rounding import STATED
 from selection_world import DOCS, build_world, select
 
@@ -15,6 +16,7 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.runs.pool import Pool
 from rankmill.mining.statistics import STATISTICS, measure_groups, measure_pool, summarise
+from rankmill.mining.statistics.origins import _sum_entropy
 from rankmill.mining.statistics.summaries.dataset import decay_of, describe_artifact
 
 
@@ -69,6 +71,38 @@ def test_ranks_of_the_negatives(world):
         assert share[i] == pytest.approx(len(ranks) / 7)
         assert mean[i] == (pytest.approx(np.mean(ranks)) if ranks else None)
         assert best[i] == min(found(world, query)[d] for d in negatives)
+
+
+def test_the_entropy_of_a_sources_scores_is_that_of_its_list(world):
+    """All groups of a query have the one of their query, by the list as deep as it was pooled."""
+    groups = select(world, "uniform(source=random,last=25)")
+    queries, values, made = column(world, groups, f'source_entropy("{world["label"]}")')
+    assert not made.counts
+    for value in values:  # every list has the scores 100, 99, … 71: tests/selection_world.py
+        by_hand = oracle.source_entropy(range(1, 31), [100.0 - step for step in range(30)])
+        assert value == pytest.approx(by_hand, rel=1e-12)
+    assert len(queries) > 5
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        [3.0, 0.0, 1.0],
+        [2.5],
+        [0.0, 0.0],
+        [],
+        [1.0, -0.5],
+        [1e-30, 1e30, 5.0],
+        [float("nan"), 1.0],
+    ],
+)
+def test_the_entropy_of_scores_is_the_formula(score):
+    """The sum in another order: relative 2⁻⁵³ a term, of at most log₂ 1e60 = 200 bits."""
+    own = _sum_entropy(np.array(score), np.full(len(score), 1), 3)
+    assert own[1] == pytest.approx(
+        oracle.source_entropy([1] * len(score), score), abs=1e-12, nan_ok=True
+    )
+    assert np.isnan(own[[0, 2]]).all()
 
 
 def test_ranks_under_the_teacher_count_all_candidates(world):

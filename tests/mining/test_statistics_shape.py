@@ -14,7 +14,7 @@ from rankmill.mining.statistics.neighbours import (
     nearest_distances,
     two_nn,
 )
-from rankmill.mining.statistics.summaries.power_law import fit_decay
+from rankmill.mining.statistics.summaries.power_law import fit_decay, power_law_leads
 
 
 def rng(key):
@@ -113,3 +113,35 @@ def test_refusals():
         fit_decay(np.ones((1, 5)), 2, 3)
     with pytest.raises(BadInput, match="only 2 ranks between 1 and 9 have a score"):
         fit_decay(np.array([[0.5, 0.4, np.nan, np.nan]]), 1, 9)
+
+
+def test_leads_are_those_of_the_fit_of_each_list_by_itself():
+    """`fit_decay` of one list is the same three fits; a scale and a summand of log y change
+    nothing, equal scores have no shape."""
+    rng = np.random.Generator(np.random.Philox(5))
+    rank = np.arange(1, 21)
+    curves = np.stack(
+        [
+            -1.5 * np.log(rank),
+            -0.3 * rank,
+            -(np.log(rank) ** 2),
+            *np.sort(rng.normal(size=(30, 20)), axis=1)[:, ::-1],
+        ]
+    )
+    noisy = curves + rng.normal(0, 0.02, curves.shape)
+    leads = power_law_leads(noisy)
+    for y, lead in zip(noisy, leads, strict=True):
+        bic = fit_decay(np.exp(y)[None], 1, 20, resamples=1).bic
+        # residuals agree to about 1e-12 of themselves, so 20·ln of them to 2e-11
+        assert lead == pytest.approx(
+            min(bic["exponential"], bic["log_normal"]) - bic["power_law"], abs=1e-9
+        )
+    assert leads[0] > 2  # at most ln 20 = 3.0 over the log-normal, which holds it
+    assert leads[1] < -2
+    assert leads[2] < -2
+    assert power_law_leads(7.0 * noisy + 3.0) == pytest.approx(leads, abs=1e-9)
+    assert np.isnan(power_law_leads(np.full((1, 6), 0.25))).all()
+    # exact shapes: bounded by the resolution of float64, never infinite
+    assert np.isfinite(power_law_leads(curves[:3])).all()
+    with pytest.raises(UsageError, match="5 ranks are too few to tell shapes apart"):
+        power_law_leads(np.zeros((1, 5)))

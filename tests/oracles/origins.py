@@ -32,3 +32,12 @@ def teacher_ranks(docs, score):
     known = [i for i in range(len(docs)) if not math.isnan(score[i])]
     order = sorted(known, key=lambda i: (-score[i], docs[i]))
     return [1 + order.index(i) if i in known else 0 for i in range(len(docs))]
+
+
+def source_entropy(rank, score):
+    """Return −Σ w log₂ w over what a list holds, w = s/Σs; NaN for a negative score or none."""
+    listed = [s for r, s in zip(rank, score, strict=True) if r > 0]
+    if not listed or not min(listed) >= 0 or sum(listed) == 0:
+        return math.nan
+    shares = [s / math.fsum(listed) for s in listed]
+    return -math.fsum(w * math.log2(w) for w in shares if w > 0)

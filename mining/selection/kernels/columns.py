@@ -81,6 +81,10 @@ class PoolColumns:
         """Return the rank (uint16) of every pair in a source's list."""
         return _joined([part.rank[label][items] for part, _, items in self._pieces], np.uint16)
 
+    def source_score(self, label: str) -> np.ndarray:
+        """Return the score (float32) of every pair in a source's list, NaN where it is not in."""
+        return _joined([part.score[label][items] for part, _, items in self._pieces], np.float32)
+
     def joined_scores(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the score (float64) of every pair, NaN where there is none, and a status (uint8):
         DECLINED for a row with a score that is not finite."""

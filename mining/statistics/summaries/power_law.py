@@ -7,6 +7,7 @@ fitted to the same points, and BIC says which of the three describes them best.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from ...ordered import least_squares, product
 from .resampling import weighted_sums
 
 SHAPES = ("power_law", "exponential", "log_normal")
+FEWEST_RANKS = 6  # to tell shapes of two and three coefficients apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,51 @@ def fit_decay(
         points=len(rank),
         queries=len(used),
         bic={
-            name: _bic(r, len(rank), 4 if name == "log_normal" else 3) for name, r in shapes.items()
+            name: float(_bic(np.float64(r), len(rank), 4 if name == "log_normal" else 3))
+            for name, r in shapes.items()
         },
     )
+
+
+def power_law_leads(curves: np.ndarray) -> np.ndarray:
+    """Return for every list by how much a power law describes it better than the best of the other
+    shapes: BIC of that shape less BIC of the power law, float64 [lists].
+
+    curves float64 [lists, ranks], log y from best to worst, six ranks or more. log y only up to a
+    factor and a summand: they change no lead. NaN where all of a list is equal: any shape fits.
+    Raises UsageError for fewer ranks: the log-normal has three coefficients.
+    """
+    y = np.atleast_2d(np.asarray(curves, dtype=np.float64))
+    points = y.shape[1]
+    if points < FEWEST_RANKS:
+        raise UsageError(f"{points} ranks are too few to tell shapes apart", do="give six or more")
+    y = y - y.mean(axis=1, keepdims=True)
+    spread = (y * y).sum(axis=1)
+    y = np.divide(y, np.sqrt(spread / points)[:, None], out=np.zeros_like(y), where=y != 0)
+    rank = np.arange(1, points + 1, dtype=np.float64)
+    columns = {
+        "power_law": [np.log(rank)],
+        "exponential": [rank],
+        "log_normal": [np.log(rank), np.log(rank) ** 2],
+    }
+    bic = {
+        shape: _bic(_residuals(powers, y), points, len(powers) + 2)
+        for shape, powers in columns.items()
+    }
+    lead = np.minimum(bic["exponential"], bic["log_normal"]) - bic["power_law"]
+    return np.where(spread > 0, lead, np.nan)
+
+
+def _residuals(columns: Sequence[np.ndarray], y: np.ndarray) -> np.ndarray:
+    """Return the residual sum of squares of every row of centred y, float64 [lists]."""
+    rest = y
+    basis: list[np.ndarray] = [np.ones(y.shape[1]) / np.sqrt(y.shape[1])]
+    for column in columns:
+        for one in basis:
+            column = column - (column * one).sum() * one
+        basis.append(column / np.sqrt((column * column).sum()))
+        rest = rest - product(rest, basis[-1])[:, None] * basis[-1]
+    return np.asarray((rest * rest).sum(axis=1), np.float64)
 
 
 def _mean(curves: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -114,8 +158,6 @@ def _least_squares(x: np.ndarray, y: np.ndarray, degree: int = 1) -> tuple[np.nd
     return least_squares([x**power for power in range(degree + 1)], y)
 
 
-def _bic(residual: float, points: int, parameters: int) -> float:
+def _bic(residual: np.ndarray, points: int, parameters: int) -> np.ndarray:
     """BIC of normal errors in log y; a perfect fit is bounded by the resolution of float64."""
-    return points * float(np.log(max(residual / points, 1e-30))) + parameters * float(
-        np.log(points)
-    )
+    return points * np.log(np.maximum(residual / points, 1e-30)) + parameters * np.log(points)

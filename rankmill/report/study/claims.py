@@ -21,11 +21,17 @@ def claim_tables(outcome: StudyOutcome) -> Iterator[Table]:
     ours = [one for one in verdicts if one.choice == OURS]
     say = (
         f"Declared before any run (SHA-256 of what was declared: "
-        f"{declared_hash(outcome.study.hypotheses)[:16]}). An effect is a − b, the mean over its "
+        f"{declared_hash(outcome.study.declared)[:16]}). An effect is a − b, the mean over its "
         "sets, with its interval over queries and seeds. p is after Holm over all claims of the "
         "study. Power: the chance that the test decides where the truth is on the claim’s side, "
         "with the spread at hand."
     )
+    if elsewhere := outcome.study.elsewhere:
+        names = ", ".join(one.name for one in elsewhere)
+        say += (
+            f" {len(elsewhere)} more were declared, of cells that this part of the study has not: "
+            f"{names}. They count as claims of a larger p."
+        )
     columns = ["claim", "expected of a − b", "verdict", "effect", "margin", "p: holds"]
     columns += ["p: fails", "power", "sets"]
     yield Table("What was claimed", columns, [_row(one) for one in ours], 3, say, _GROUP)
@@ -52,6 +58,8 @@ def _row(one: Verdict) -> list[str]:
     expect = h.expect.replace("_", " ") + (f", {h.contrast.of}" if h.contrast.of else "")
     if h.contrast.against is not None:
         expect += f", b: {h.contrast.against}"
+    if h.contrast.system is not None:
+        expect += f", a: {h.contrast.system}"
     claim = f"{h.name}: {h.claim}" + (f" ({h.source})" if h.source else "")
     return [claim, expect, one.verdict, _effect(one), f"{h.margin:g}", *p, ", ".join(one.sets)]
 

@@ -3,10 +3,13 @@ Parquet and CSV."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rankmill.report.study.facts import NAME as FACTS
+from rankmill.report.study.facts import facts_of
 from rankmill.report.study.tables import Table
 from rankmill.report.study.values import StudyReport, report_of
 
@@ -30,7 +33,8 @@ DATA = (
 
 
 def write_study(outcome: StudyOutcome, folder: str | Path) -> list[Path]:
-    """Write all files of a study's report into a folder; returns their paths.
+    """Write all files of a study's report into a folder; returns their paths. Tables of an earlier
+    run that this one has not are removed.
 
     Raises RankmillError (store/files.py) when the disk refuses.
     """
@@ -38,14 +42,18 @@ def write_study(outcome: StudyOutcome, folder: str | Path) -> list[Path]:
     from rankmill.report.study.page import html  # matplotlib stays unloaded until a page is made
 
     place, report = files.make_folder(Path(folder)), report_of(outcome)
-    paths = []
+    paths = [place / FACTS]
+    with files.replacing(paths[0]) as stream:
+        json.dump(facts_of(outcome), stream, indent=1, ensure_ascii=False)
     for name, write in zip(FILES, (html, markdown, latex), strict=True):
         with files.replacing(place / name) as stream:
             stream.write(write(report))
         paths.append(place / name)
     for name in DATA:
         table: pl.DataFrame = getattr(outcome, name)
-        if not table.width:  # nothing was ordered, or no cost is known
+        if not table.width:  # nothing was ordered, or no cost is known; nor left from before
+            for ending in ("parquet", "csv"):
+                files.remove_file(place / f"{name}.{ending}")
             continue
         with files.replacing(place / f"{name}.parquet", text=False) as stream:
             table.write_parquet(stream)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 
 from rankmill.mining.processors import processors
 from rankmill.report import content
@@ -20,6 +19,7 @@ from rankmill.report.study.answer import (
     worth_tables,
 )
 from rankmill.report.study.claims import claim_tables
+from rankmill.report.study.facts import machines_of, place_of, versions_of
 from rankmill.report.study.partial import partial_tables
 from rankmill.report.study.tables import Table, difference, interval, named
 from rankmill.study.grid.declared import COUNTED
@@ -104,14 +104,12 @@ def _said(outcome: StudyOutcome) -> str:
 def _environment(outcome: StudyOutcome) -> dict[str, str]:
     """Return where the study was carried out, by its ledgers, and where this was written."""
     study = outcome.study
-    ledgers = [one.cost() for one in outcome.engine.tracks[0].students.values()]
-    hosts = dict.fromkeys(str(one["platform"]) for one in ledgers if "platform" in one)
-    versions = dict(item for one in ledgers for item in one.get("versions", {}).items())
+    versions = versions_of(outcome)
     facts = {
-        "students trained on": "; ".join(hosts),
+        "students trained on": "; ".join(place_of(one) for one in machines_of(outcome)),
         "report written on": f"{platform.machine()}, {processors()} cores",
-        "python": platform.python_version(),
-        "rankmill": metadata.version("rankmill"),
+        "python": versions.pop("python"),
+        "rankmill": versions.pop("written by rankmill"),
         "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "seed": str(study.variants[0].recipe.seed),
         "training seeds": ", ".join(map(str, study.seeds)),

@@ -28,7 +28,8 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
 
     study = study_of(tables_of(path, overrides), str(path))
     said = [f"# set on the command line: {one}" for one in overrides]
-    return replace(study, text="\n".join([path.read_text(encoding="utf-8").rstrip(), *said]))
+    text = "\n".join([path.read_text(encoding="utf-8").rstrip(), *said])
+    return replace(study, text=text, overrides=tuple(overrides))
 
 
 def run_study(study: Study, workspace: Workspace, executor: Execution) -> StudyOutcome:

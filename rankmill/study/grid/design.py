@@ -24,11 +24,14 @@ from rankmill.study.grid.declared import (
     race_of,
     table_of,
 )
-from rankmill.study.grid.hypotheses import Hypothesis, hypotheses_of
+from rankmill.study.grid.hypotheses import Hypothesis, hypotheses_of, members
 from rankmill.study.prices import Prices, prices_of
 from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
 
-KEYS = ("axes", "only", "without", "budget", "race", "factors", "correlate", "prices", "hypotheses")
+KEYS = (
+    *("axes", "only", "without", "part", "budget", "race", "factors", "correlate", "prices"),
+    "hypotheses",
+)
 SAMPLER, LOSS = "sampler", "loss"  # the recipe's own axes
 _LONGEST = 90  # characters of a variant's name: aliases have 128
 
@@ -61,7 +64,8 @@ class Cell:
 class Study:
     """A study: its variants share a recipe but for the keys of the axes. `correlate`: evaluation
     sets whose queries' groups are measured, for partial correlations; `text`: the recipe as it was
-    written, with what was set beside it."""
+    written; `overrides`: what was set beside it. `hypotheses`: the declared claims whose cells are
+    all in this part of the study."""
 
     where: str
     name: str
@@ -77,6 +81,8 @@ class Study:
     hypotheses: Sequence[Hypothesis] = ()
     text: str = ""
     correlate: Sequence[str] = ()
+    declared: Sequence[Hypothesis] = ()
+    overrides: Sequence[str] = ()
 
     @property
     def seeds(self) -> Sequence[int]:
@@ -86,11 +92,12 @@ class Study:
     @property
     def levels(self) -> dict[str, list[str]]:
         """The levels that cells have, by axis, samplers and losses last."""
-        made: dict[str, dict[str, None]] = {}
-        for cell in self.cells:
-            for axis, level in cell.levels.items():
-                made.setdefault(axis, {})[level] = None
-        return {axis: list(levels) for axis, levels in made.items()}
+        return _levels_of(self.cells)
+
+    @property
+    def elsewhere(self) -> list[Hypothesis]:
+        """Claims about cells that this part of the study has not."""
+        return [one for one in self.declared if one not in self.hypotheses]
 
     @property
     def varied(self) -> list[str]:
@@ -139,7 +146,10 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
         raise UsageError("a study trains students", where=where, do="add [train] with a student")
     every = product(*(axis.levels for axis in axes))
     variants = [_variant(data, axes, chosen, where) for chosen in every]
-    cells = _cells(variants, said, where)
+    whole = _cells(variants, said, where)
+    claims = _claims(variants, whole, said.get("hypotheses", {}), where)
+    cells = _part(whole, said.get("part", []), where)
+    here = {cell.name for cell in cells}
     used = sorted({cell.variant for cell in cells})
     variants = [variants[number] for number in used]
     cells = [replace(cell, variant=used.index(cell.variant)) for cell in cells]
@@ -161,16 +171,43 @@ def study_of(data: Mapping[str, Any], where: str) -> Study:
             said.get("correlate", []), list(variants[0].recipe.domains), f"{where}: study.correlate"
         ),
     )
-    factors = factors_of(said.get("factors", {}), study.levels, where)
-    domains = {name: d for one in variants for name, d in one.recipe.domains.items()}
-    hypotheses = hypotheses_of(
-        said.get("hypotheses", {}),
-        [{axis: [level] for axis, level in cell.levels.items()} for cell in cells],
-        domains,
-        variants[0].recipe.option("evaluate", "margin"),
-        where,
+    factors = factors_of(said.get("factors", {}), _levels_of(whole), where)
+    return replace(
+        study,
+        factors=factors,
+        hypotheses=[one for one, of in claims if of <= here],
+        declared=[one for one, _ in claims],
     )
-    return replace(study, factors=factors, hypotheses=hypotheses)
+
+
+def _claims(
+    variants: Sequence[Variant], cells: Sequence[Cell], said: Any, where: str
+) -> list[tuple[Hypothesis, set[str]]]:
+    """Read the claims, each with the names of all cells that it, or a change of it, is about."""
+    levels = [{axis: [level] for axis, level in cell.levels.items()} for cell in cells]
+    used = [variants[number].recipe for number in sorted({cell.variant for cell in cells})]
+    domains = {name: domain for one in used for name, domain in one.domains.items()}
+    margin = used[0].option("evaluate", "margin")
+    return [
+        (
+            one,
+            {
+                cells[place].name
+                for contrast in (one.contrast, *one.instead.values())
+                for side in members(contrast, levels)
+                for place in side
+            },
+        )
+        for one in hypotheses_of(said, levels, domains, margin, where)
+    ]
+
+
+def _levels_of(cells: Sequence[Cell]) -> dict[str, list[str]]:
+    made: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for axis, level in cell.levels.items():
+            made.setdefault(axis, {})[level] = None
+    return {axis: list(levels) for axis, levels in made.items()}
 
 
 def _variant(
@@ -227,10 +264,7 @@ def _check_aliases(variants: Sequence[Variant], cells: Sequence[Cell], where: st
 def _cells(variants: Sequence[Variant], said: Mapping[str, Any], where: str) -> list[Cell]:
     """Return the cells that `only` and `without` leave."""
     every = list(_every_cell(variants))
-    levels: dict[str, set[str]] = {}
-    for cell in every:
-        for axis, level in cell.levels.items():
-            levels.setdefault(axis, set()).add(level)
+    levels = _levels_of(every)
     only, without = (
         _conditions(key, said.get(key, []), levels, where) for key in ("only", "without")
     )
@@ -244,6 +278,15 @@ def _cells(variants: Sequence[Variant], said: Mapping[str, Any], where: str) -> 
         raise UsageError(
             f"study.only and study.without leave none of {len(every)} cells", where=where
         )
+    return kept
+
+
+def _part(cells: Sequence[Cell], said: Any, where: str) -> list[Cell]:
+    """Return the cells of the part that is carried out now, numbered: all of them by default."""
+    wanted = _conditions("part", said, _levels_of(cells), where)
+    kept = [cell for cell in cells if not wanted or any(_fits(cell, one) for one in wanted)]
+    if not kept:
+        raise UsageError(f"study.part has none of the {len(cells)} cells of the study", where=where)
     return [replace(cell, number=number) for number, cell in enumerate(kept)]
 
 
@@ -257,7 +300,9 @@ def _every_cell(variants: Sequence[Variant]) -> Iterator[Cell]:
 Condition = Mapping[str, Sequence[str]]
 
 
-def _conditions(key: str, said: Any, levels: Mapping[str, set[str]], where: str) -> list[Condition]:
+def _conditions(
+    key: str, said: Any, levels: Mapping[str, Sequence[str]], where: str
+) -> list[Condition]:
     if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
         raise UsageError(
             f"study.{key} is a list of tables",

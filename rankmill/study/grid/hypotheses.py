@@ -7,16 +7,20 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from rankmill.mining import names
 from rankmill.mining.errors import UsageError
 from rankmill.study.grid.declared import for_choosing, table_of
 from rankmill.study.recipe import REQUIRED, Domain, Key, own_of, refuse_unknown
-from rankmill.study.results import REFERENCES, Role
+from rankmill.study.results import REFERENCES, START, TEACHER, Role
 from rankmill.training.strata import EXPECTED, Expect
 
-OF_TRAINING = ("loss", "excess", "gradient_norm", "gradient_norm_variance")  # telemetry
+SPREAD = "score_spread"
+OF_TRAINING = ("loss", "excess", "gradient_norm", "gradient_norm_variance", SPREAD)
+OF_RANKS = ("power_law_lead",)
+ZERO: Literal["zero"] = "zero"  # in the place of b: a itself
+SYSTEMS: tuple[Role, ...] = (TEACHER, START)  # whose lists a claim may be about, but for students
 SIDES = ("a", "b", "within")
 Levels = Mapping[str, Sequence[str]]
 
@@ -25,21 +29,24 @@ KEYS = {
     "source": Key(str, "", "Who makes it."),
     "expect": Key(str, REQUIRED, f"Of a − b: {', '.join(EXPECTED)}."),
     "margin": Key(float, None, "A difference that would not matter; default: evaluate.margin."),
-    "of": Key(str, None, "A measure (default: the first), a statistic of groups, or of training."),
-    "against": Key(str, None, f"In the place of b: {', '.join(REFERENCES)}."),
+    "of": Key(str, None, "A measure (default: the first), a statistic of groups, training, ranks."),
+    "against": Key(str, None, f"In the place of b: {', '.join((*REFERENCES, ZERO))}."),
+    "system": Key(str, None, f"Against zero: whose lists, for students': {', '.join(SYSTEMS)}."),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
     """The cells `a` and `b`, by levels of axes, among those `within`; `of`: what is compared, ""
-    for the first measure. `against`: in the place of b, what no student is: the teacher, BM25."""
+    for the first measure. `against`: in the place of b, what no student is: the teacher, BM25; or
+    zero. `system`: whose lists `of` looks at, in the place of those of the cells' students."""
 
     a: Levels
     b: Levels
     within: Levels
     of: str
-    against: Role | None = None
+    against: Role | Literal["zero"] | None = None
+    system: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,8 @@ def declared_hash(hypotheses: Sequence[Hypothesis]) -> str:
 
 def _said(one: Hypothesis) -> list[Any]:
     def of(c: Contrast) -> list[Any]:
-        return [dict(c.a), dict(c.b), dict(c.within), c.of, c.against]
+        system = [] if c.system is None else [c.system]
+        return [dict(c.a), dict(c.b), dict(c.within), c.of, c.against, *system]
 
     instead = {name: of(c) for name, c in one.instead.items()}
     told = [one.name, one.claim, one.expect, one.margin, list(one.domains)]
@@ -148,7 +156,7 @@ def _hypothesis(
 
 def _known(change: str, other: Any, where: str) -> Mapping[str, Any]:
     table = table_of(f"instead.{change}", other, where)
-    refuse_unknown(f"instead.{change}", table, [*SIDES, "of", "against"], where)
+    refuse_unknown(f"instead.{change}", table, [*SIDES, "of", "against", "system"], where)
     return table
 
 
@@ -175,8 +183,13 @@ def _contrast(
                 do=f'write {side} = {{ sampler = "bm25" }}',
             )
     said = table.get("of", of) if default is None else table.get("of", default.of)
-    role = table.get("against", None if default is None else default.against)
-    made = Contrast(sides["a"], sides["b"], sides["within"], str(said or ""), _role(role, where))
+    role, system = (
+        table.get(key, None if default is None else getattr(default, key))
+        for key in ("against", "system")
+    )
+    against = _role("against", role, (*REFERENCES, ZERO), where)
+    of_lists = cast("Role | None", _role("system", system, SYSTEMS, where))
+    made = Contrast(sides["a"], sides["b"], sides["within"], str(said or ""), against, of_lists)
     if made.against is None:
         _check_balanced(made, cells, where)
     else:
@@ -184,13 +197,13 @@ def _contrast(
     return made
 
 
-def _role(role: Any, where: str) -> Role | None:
-    if role is None or role in REFERENCES:
-        return cast("Role | None", role)
+def _role(key: str, role: Any, known: Sequence[str], where: str) -> Role | Literal["zero"] | None:
+    if role is None or role in known:
+        return cast("Role | Literal['zero'] | None", role)
     raise UsageError(
-        f"against={role!r} is nothing that students stand beside",
+        f"{key}={role!r} is nothing that students stand beside",
         where=where,
-        do=names.nearest(str(role), list(REFERENCES)),
+        do=names.nearest(str(role), list(known)),
     )
 
 

@@ -112,10 +112,13 @@ class StudyPlan:
                 f"race on {race.domain}: after {race.after} seeds a cell is stopped whose "
                 f"{race.level:.0%} interval against the best lies wholly below {-race.margin:g}"
             )
-        if study.hypotheses:
-            claimed = ", ".join(one.name for one in study.hypotheses)
-            digest = declared_hash(study.hypotheses)[:16]
-            yield f"{len(study.hypotheses)} claims are declared, SHA-256 {digest}: {claimed}"
+        if study.declared:
+            claimed = ", ".join(one.name for one in study.declared)
+            digest = declared_hash(study.declared)[:16]
+            yield f"{len(study.declared)} claims are declared, SHA-256 {digest}: {claimed}"
+        if study.elsewhere:
+            others = ", ".join(one.name for one in study.elsewhere)
+            yield f"not judged here, since this part lacks some of their cells: {others}"
         if len(study.seeds) < 2:
             yield "one training seed: intervals are over queries only and say nothing of a new seed"
 
@@ -138,7 +141,8 @@ class StudyPlan:
             "new": self.new,
             "budget": self.study.budget.declared,
             "hypotheses": {h.name: h.claim for h in self.study.hypotheses},
-            "hypotheses_sha256": declared_hash(self.study.hypotheses),
+            "hypotheses_elsewhere": [h.name for h in self.study.elsewhere],
+            "hypotheses_sha256": declared_hash(self.study.declared),
         }
 
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from rankmill.mining import names
 from rankmill.mining.collection import shared_queries
 from rankmill.mining.errors import UsageError
+from rankmill.mining.statistics.summaries.power_law import FEWEST_RANKS
 from rankmill.study.check import check_recipe
 from rankmill.study.grid.declared import Race, for_choosing
 from rankmill.study.grid.design import Study
 from rankmill.study.grid.hypotheses import (
+    OF_RANKS,
     OF_TRAINING,
+    ZERO,
     Contrast,
     Hypothesis,
     members,
@@ -48,7 +51,8 @@ def check_study(study: Study, known: Callable[[str], bool] = lambda name: False)
 def _check_compared(one: Hypothesis, study: Study) -> None:
     """Refuse a claim about what is no measure, no statistic of groups and no figure of training."""
     for contrast in (one.contrast, *one.instead.values()):
-        measured = contrast.of in ("", *study.measures)
+        _check_ranks(one, contrast, study)
+        measured = contrast.of in ("", *study.measures, *OF_RANKS)
         if measured or (contrast.of in OF_TRAINING and contrast.against is None):
             continue
         if contrast.against is not None:
@@ -66,7 +70,8 @@ def _check_compared(one: Hypothesis, study: Study) -> None:
                 f"of={contrast.of!r} is no measure of the study and no statistic that can be had: "
                 f"{error.what}",
                 where=f"{study.where}: study.hypotheses.{one.name}",
-                do=f"name one of {', '.join((*study.measures, *OF_TRAINING))}, or a statistic",
+                do=f"name one of {', '.join((*study.measures, *OF_TRAINING, *OF_RANKS))}, or a "
+                "statistic",
             ) from error
         if blends := _blends_in(contrast, study):
             raise UsageError(
@@ -75,6 +80,32 @@ def _check_compared(one: Hypothesis, study: Study) -> None:
                 where=f"{study.where}: study.hypotheses.{one.name}",
                 do="name the samplers that it blends, or a measure",
             )
+
+
+def _check_ranks(one: Hypothesis, contrast: Contrast, study: Study) -> None:
+    """Refuse zero, another system than students, and a baseline where they do not fit what is
+    compared, and lists that are too short to have a shape."""
+    where = f"{study.where}: study.hypotheses.{one.name}"
+    of_ranks, zero = contrast.of in OF_RANKS, contrast.against == ZERO
+    if of_ranks != zero and (zero or contrast.against is not None):
+        raise UsageError(
+            f"of={contrast.of!r} is compared with {contrast.against}",
+            where=where,
+            do=f'against = "{ZERO}" goes with of = "{OF_RANKS[0]}", which goes with it or with b',
+        )
+    if contrast.system is not None and not zero:
+        raise UsageError(
+            f"system={contrast.system!r} stands beside no students here",
+            where=where,
+            do=f'it goes with of = "{OF_RANKS[0]}" and against = "{ZERO}"',
+        )
+    depth = study.variants[0].recipe.option("evaluate", "depth")
+    if of_ranks and depth < FEWEST_RANKS:
+        raise UsageError(
+            f"evaluate.depth={depth}: lists too short to tell a power law from other shapes",
+            where=where,
+            do=f"write evaluate.depth = {FEWEST_RANKS} or more",
+        )
 
 
 def _blends_in(contrast: Contrast, study: Study) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from rankmill.mining.statistics.compat import SWITCH
 from rankmill.mining.store import files
 from rankmill.study.grid.design import Cell
 from rankmill.study.grid.engine import Engine
-from rankmill.study.grid.hypotheses import statistic_of
+from rankmill.study.grid.hypotheses import SPREAD, statistic_of
 from rankmill.study.grid.panels import Panel
 from rankmill.study.recipe import with_labels
 from rankmill.study.results import Role
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
 
 _COMPAT = "_compat"  # how the names of the reference's statistics end
+_EQUAL = 1e-12
 _LAST = 0.1  # share of the steps that a figure of training is the mean of
 
 
@@ -138,8 +140,22 @@ def by_training(engine: Engine, a: Sequence[Cell], b: Sequence[Cell], what: str)
 
 def _last(engine: Engine, cell: Cell, place: int, what: str) -> float:
     student = engine.tracks[cell.variant].students[cell.number, place]
-    column = files.read_arrow(student.file("telemetry.arrow"))[what].to_numpy()
-    return float(np.nanmean(column[-max(1, round(_LAST * len(column))) :]))
+    table = files.read_arrow(student.file("telemetry.arrow"))
+    tenth = max(1, round(_LAST * len(table)))
+    if what == SPREAD:
+        return _spread(table["score_variance"].to_numpy(), table["groups"].to_numpy(), tenth)
+    return float(np.nanmean(table[what].to_numpy()[-tenth:]))
+
+
+def _spread(variance: np.ndarray, groups: np.ndarray, tenth: int) -> float:
+    """Return log10 of the variance of the student's scores within groups in the last tenth of the
+    steps over that in the first; below −3 its card says collapsed (training/telemetry.py)."""
+    first, last = (
+        float(np.average(variance[part], weights=groups[part]))
+        for part in (slice(tenth), slice(-tenth, None))
+    )
+    # a millionth of the first deviation: what float32 can hardly tell from equal scores
+    return math.log10(max(last / first, _EQUAL)) if first > 0 else math.nan
 
 
 def _both(name: str, a: np.ndarray, b: np.ndarray) -> Sides:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rankmill.study.grid.claims.ranks import by_ranks
 from rankmill.study.grid.claims.values import (
     Sides,
     by_measure,
@@ -18,7 +19,7 @@ from rankmill.study.grid.claims.values import (
     by_training,
 )
 from rankmill.study.grid.design import Cell
-from rankmill.study.grid.hypotheses import OF_TRAINING, Contrast, Hypothesis, members
+from rankmill.study.grid.hypotheses import OF_RANKS, OF_TRAINING, Contrast, Hypothesis, members
 from rankmill.training.significance import Interval, holm
 from rankmill.training.strata import (
     FAILS,
@@ -49,7 +50,7 @@ class Verdict:
 
     `effect` is a − b; None, with the `reason`, where there is none. `judgement`: after Holm over
     the declared choices of all claims; other choices are not adjusted. `interval`: of level 1 − α.
-    `of_groups`: compared is a statistic of the groups.
+    `unseeded`: compared is what no training seed changes, a statistic of groups or the teacher.
     """
 
     hypothesis: Hypothesis
@@ -63,7 +64,7 @@ class Verdict:
     cells: tuple[int, int] = (0, 0)
     students: int = 0
     reason: str | None = None
-    of_groups: bool = False
+    unseeded: bool = False
 
 
 class Claims:
@@ -80,7 +81,12 @@ class Claims:
         alpha = self.alpha
         raw = [self._verdict(one, OURS, one.contrast) for one in self.study.hypotheses]
         tested = [one.judgement for one in raw if one.judgement is not None]
-        holds, fails = (holm([getattr(t, name) for t in tested]) for name in ("p_holds", "p_fails"))
+        # those of other parts as if their p were 1: no p of theirs can ask for more than that
+        others = [1.0] * len(self.study.elsewhere)
+        holds, fails = (
+            holm([*(getattr(t, name) for t in tested), *others])[: len(tested)]
+            for name in ("p_holds", "p_fails")
+        )
         adjusted = iter(
             [replace(t, p_holds=h, p_fails=f) for t, h, f in zip(tested, holds, fails, strict=True)]
         )
@@ -102,8 +108,10 @@ class Claims:
         if contrast.of in OF_TRAINING:
             return [by_training(self.engine, a, b, contrast.of)]
         measure = contrast.of or self.study.measures[0]
+        panels = [p for p in self.panels if not one.domains or p.domain in one.domains]
+        if contrast.of in OF_RANKS:
+            return list(by_ranks(panels, a, b, contrast))
         if measure in self.study.measures:
-            panels = [p for p in self.panels if not one.domains or p.domain in one.domains]
             if contrast.against is not None:
                 return list(by_reference(panels, a, contrast.against, measure))
             return list(by_measure(panels, a, b, measure))
@@ -122,7 +130,8 @@ class Claims:
             "students": sum(self.engine.trained[cell.number] for cell in (*a, *b)),
             "sets": [side.set for side in sides],
             "left_out": sum(side.left_out for side in sides),
-            "of_groups": contrast.of not in (*self.study.measures, *OF_TRAINING, None, ""),
+            "unseeded": contrast.system is not None
+            or contrast.of not in (*self.study.measures, *OF_TRAINING, *OF_RANKS, ""),
         }
         effect, reason = self._effect(sides, contrast)
         if effect is None:
@@ -225,8 +234,8 @@ def said(one: Verdict) -> str:
 
 
 def _scope(one: Verdict, interval: Interval) -> str:
-    """Say what an interval is about; a statistic of groups has no training seeds to lack."""
-    return "over queries" if one.of_groups else interval.scope
+    """Say what an interval is about; groups and the teacher have no training seeds to lack."""
+    return "over queries" if one.unseeded else interval.scope
 
 
 def _row(study: str, one: Verdict) -> Mapping[str, Any]:
@@ -238,6 +247,8 @@ def _row(study: str, one: Verdict) -> Mapping[str, Any]:
         "source": h.source,
         "choice": one.choice,
         "of": h.contrast.of,
+        "against": h.contrast.against,
+        "system": h.contrast.system,
         "expect": h.expect,
         "margin": h.margin,
         "sets": ", ".join(one.sets),
