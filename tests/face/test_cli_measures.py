@@ -136,9 +136,6 @@ def test_teachers_that_scored_the_same_pool_are_compared(rankmill):
     assert rankmill("stats", "--scores", "scores", *labelled)[0] == 0
     cut = ("cut", "where('kendall_tau < 1')", "--groups", "g-bm25", "--statistics", "s-other")
     assert rankmill(*cut, "--name", "g-disputed")[0] == 0
-    cells = ("cells", "--groups", "g-bm25", "--statistics", "s-other", "--name", "d")
-    factors = ("--locality", "kendall_tau", "--entropy", "jensen_shannon")
-    assert rankmill(*cells, *factors)[0] == 0
 
 
 def test_terms_order_designs(rankmill):

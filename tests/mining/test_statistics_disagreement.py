@@ -11,7 +11,7 @@ from group_makers import make_groups, make_scores
 from oracles import disagreement as oracle
 from oracles.pair_order import kendall_tau_b
 
-from rankmill.mining.derive import cut_groups
+from rankmill.mining.derive import crossed_cells, cut_groups
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.statistics import STATISTICS, measure_groups, measure_pool
@@ -184,6 +184,20 @@ def test_groups_are_cut_where_teachers_disagree(workspace):
     ]
     assert kept == wanted
     assert 0 < len(kept) < 30
+
+
+def test_cells_may_be_cut_by_disagreement(workspace):
+    x, y = drawn(80, 6, step=0.01), drawn(80, 6, seed=4, step=0.01)
+    groups = make_groups(workspace, x)
+    texts = ["kendall_tau", "pair_entropy"]
+    made = measure_groups(workspace, groups, texts, other=others(workspace, b=y))
+    cells = crossed_cells(workspace, groups, made, locality="kendall_tau")
+    assert len({cell.rows for cell in cells.values()}) == 1
+    tau = columns(made)["kendall_tau"]
+    near, far = (
+        [tau[row] for row in Groups(cells[bin_, 0]).rows(0, 3).query.tolist()] for bin_ in (0, 1)
+    )
+    assert max(near) < min(far)
 
 
 def test_what_cannot_be_compared_is_refused(workspace):
