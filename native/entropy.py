@@ -1,4 +1,4 @@
-"""Entropy of teacher scores per row over all pairs of a group (D3, D4).
+"""Entropy of teacher scores per row over all pairs of a group (D3, D4), and item by item.
 
 Every kernel handles rows [start, stop) of a list column given as (values, offsets), so the caller
 cuts the rows into ranges of equal work and runs one per thread; a row is summed in one fixed order,
@@ -17,7 +17,9 @@ from .scales import (
     DEFINED,
     FASTMATH,
     NO_SUCH_PAIR,
+    NOT_FINITE,
     TOO_SHORT,
+    convert,
     exp_of_negative,
     load_row,
     longest_row,
@@ -205,3 +207,26 @@ def pair_columns(values, offsets, positive, scale, inverse_t, start, stop, out, 
             all_wrong += wrong
         out[r, 0] = all_nats / (count * (count - 1) // 2) / _LN2
         out[r, 4] = all_wrong / (count * (count - 1) // 2)
+
+
+@numba.njit(cache=True, nogil=True)
+def item_entropy(values, offsets, scale, inverse_t, start, stop, out, status):
+    """Average h(σ(z/T)), the entropy of each score's own probability, over each row [start, stop).
+
+    Arrays as in `pair_columns`; scale: the code that reads a score as a logit z, or AS_STORED; out
+    float64[rows, 1]: nats in [0, ln 2], h(σ(z)) = log1p(e^−|z|) + |z|·e^−|z|/(1 + e^−|z|); a
+    probability of 0 or 1 has 0. status uint8[rows, 1]: an empty row is TOO_SHORT. Source:
+    docs/quantities.md §4, bce.
+    """
+    for r in range(start, stop):
+        total, finite = 0.0, True
+        for i in range(offsets[r], offsets[r + 1]):
+            finite &= abs(values[i]) < math.inf
+            a = abs(convert(np.float64(values[i]), scale)) * inverse_t
+            e = math.exp(-a)
+            total += math.log1p(e) + (a * e / (1.0 + e) if e > 0.0 else 0.0)
+        count = offsets[r + 1] - offsets[r]
+        state = DEFINED if count > 0 else TOO_SHORT
+        if not finite:
+            state = NOT_FINITE
+        out[r, 0], status[r, 0] = total / count if state == DEFINED else np.nan, state

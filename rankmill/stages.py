@@ -427,7 +427,7 @@ class Stats(Request["Artifact"]):
     """Measure every group, or every query's whole list: teacher entropy, locality, agreement.
 
     Example: rankmill stats --groups nf-groups --encoder PATH --name nf-stats        rankmill stats
-    --scores nf-scores
+    --scores nf-scores        rankmill stats --groups nf-groups --other nf-scores-of-another-teacher
     """
 
     verb: ClassVar[str] = "stats"
@@ -445,6 +445,14 @@ class Stats(Request["Artifact"]):
         Names | None, Option("One column; may be repeated.", flag="-s", example="pair_entropy(T=2)")
     ] = None
     encoder: Annotated[str | None, ENCODER] = None
+    other: Annotated[
+        Mapping[str, Artifact] | None,
+        Option(
+            "Another teacher's scores of the same documents, to compare with: NAME, or LABEL=NAME "
+            "for kendall_tau(other=LABEL); may be repeated.",
+            of="scores",
+        ),
+    ] = None
     compat: Annotated[str | None, Option("locality-and-entropy: the reference's variants.")] = None
     min_grade: Annotated[
         int | None,
@@ -462,6 +470,8 @@ class Stats(Request["Artifact"]):
         inputs: dict[str, Any] = {}
         if self.encoder:
             inputs |= vectors_of(self.encoder, measured, self.where)
+        if self.other:
+            inputs["other"] = _one_each(self.other, "a teacher has one of the documents")
         where = measured.workspace
         if measured is self.groups:
             if self.min_grade is not None:
@@ -1043,21 +1053,24 @@ class OrderDesigns(Request["Terms"]):
         """Return the terms of every design and the orders they give."""
         from rankmill.training.ordering import order_designs
 
-        one = {label: several[0] for label, several in _lists(self.designs, most=1).items()}
+        one = _one_each(self.designs, "a design has one")
         return order_designs(one, _lists(self.against or {}), **self.given("designs", "against"))
 
 
-def _lists(
-    given: Mapping[str, Artifact | Sequence[Artifact]], most: int | None = None
-) -> dict[str, list[Artifact]]:
-    """Return lists of artifacts by label; raises UsageError where one has more than `most`."""
-    lists = {
+def _one_each(given: Mapping[str, Artifact | Sequence[Artifact]], do: str) -> dict[str, Artifact]:
+    """Return one artifact by label; raises UsageError where a label has several."""
+    for label, several in (lists := _lists(given)).items():
+        if len(several) != 1:
+            kinds = " and ".join(dict.fromkeys(one.kind for one in several)) or "nothing"
+            raise UsageError(f"{label!r} names {len(several)} {kinds}", do=do)
+    return {label: several[0] for label, several in lists.items()}
+
+
+def _lists(given: Mapping[str, Artifact | Sequence[Artifact]]) -> dict[str, list[Artifact]]:
+    """Return lists of artifacts by label."""
+    return {
         label: list(one) if isinstance(one, Sequence) else [one] for label, one in given.items()
     }
-    for label, several in lists.items():
-        if most is not None and len(several) > most:
-            raise UsageError(f"{label!r} names {len(several)} statistics", do="a design has one")
-    return lists
 
 
 # ---- looking at groups -----------------------------------------------------------------------

@@ -23,7 +23,7 @@ from ..mining.errors import UsageError
 from ..mining.names import Family, nearest, neutral
 from ..mining.score_kinds import ADDITIVE, RETARGET, SCALE_OF, SCORE_KINDS, refuse_ranks
 
-LOSSES = Family("loss", group="rankmill.losses")
+LOSSES = Family("loss", __package__, {".pointwise": "bce mse"}, group="rankmill.losses")
 
 ANY = frozenset(SCORE_KINDS)
 
@@ -57,6 +57,10 @@ class Loss(ABC):
                 do=f"it takes {', '.join(sorted(self.kinds))}; score with raw logits, use lce, "
                 "or make groups on another scale: rankmill retarget logprob --groups NAME",
             )
+
+    def check_student(self, student: str, teacher: str | None) -> None:  # noqa: B027
+        """Refuse a student whose kind of scores this loss cannot train towards the teacher's kind
+        (None: not known yet); raises UsageError. Differences do with any."""
 
     @abstractmethod
     def _values(self, f: Tensor, g: Tensor) -> Tensor: ...

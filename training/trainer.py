@@ -61,6 +61,7 @@ def train_student(
     stored = opened([Groups.open(workspace, one) for one in several], weights)
     held_out = Groups.open(workspace, validation) if validation is not None else None
     objective.check(stored.kind)
+    objective.check_student(value.score_kind, stored.kind)
     texts = _texts(workspace, stored, collection)
     processes = Processes.here()
     run = Training(

@@ -25,6 +25,7 @@ STATISTICS = Family(
     {
         ".agreement": "margin positive_rank score_variance suspects teacher_agrees ties",
         ".density_ratio": "coverage density_ratio importance_ess mixing_guard",
+        ".disagreement": "inverted_pairs jensen_shannon kendall_tau",
         ".entropy": "effective_size list_entropy loss_floor misorder pair_entropy",
         ".hygiene": "hygiene",
         ".locality": "diameter radius",
@@ -98,7 +99,8 @@ class Rows:
     scores float32 [items], offsets int64 [n+1], positive uint8 [items], doc uint32 [items], query
     uint32 [n]; `kind` of the scores; `vectors` and `query_vectors` gather rows of an encoder's
     vectors, where declared; `selection` knows how the groups were selected, `texts` what is written
-    in their documents, `student` what a student scores them.
+    in their documents, `student` what a student scores them, `others` by label what
+    other teachers do.
 
     A group's positive is its first document. The lists of a pool (`pooled`) are in order of
     documents: theirs is the positive that the teacher scores highest, of equal scores the first.
@@ -116,6 +118,7 @@ class Rows:
     texts: Any = None
     pooled: bool = False
     student: Any = None
+    others: Any = None
     _known: dict[Hashable, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -188,6 +191,13 @@ class Rows:
         in_threads(work, self.offsets)
         self._refuse_not_finite(status[:, 0])
         return out, status
+
+    def check_finite(self) -> None:
+        """Raise BadInput for a NaN or infinite score, as kernels of scores have it done."""
+        wrong = np.flatnonzero(~np.isfinite(self.scores))
+        status = np.full(len(self), scales.DEFINED, np.uint8)
+        status[np.searchsorted(self.offsets, wrong, side="right") - 1] = scales.NOT_FINITE
+        self._refuse_not_finite(status)
 
     def _refuse_not_finite(self, status: np.ndarray) -> None:
         for row in np.flatnonzero(status == scales.NOT_FINITE)[:1]:

@@ -18,7 +18,7 @@ from .base import SCALE, STATISTICS, Column, Rows, checked_temperature, column
 
 _PAIRS = ("pos_pos", "pos_neg", "neg_neg")
 _BOUNDS = ("pinsker", "sharp", "upper")
-WITH_FLOOR = ("ranknet_soft", "listnet")
+WITH_FLOOR = ("ranknet_soft", "listnet", "bce")
 """The losses whose least value depends on the teacher; a test holds them against `training`."""
 
 
@@ -156,11 +156,12 @@ class EffectiveSize(_OnScores):
 @dataclass(frozen=True, slots=True)
 class LossFloor:
     """What a loss cannot go below on this group: of `ranknet_soft` the pair entropy, of `listnet`
-    the list entropy, in nats. All other losses have floor 0.
+    the list entropy, of `bce` the mean entropy of the documents, in nats. Others have floor 0.
 
     `score` is `raw` by default, the stored scores, for those are what losses read: the mean over
     groups is the floor that the trainer logs. `logprob` and `logit` tell what it would be after a
-    retarget to that scale. Probabilities as stored are refused, as the losses refuse them.
+    retarget to that scale. Probabilities as stored are refused, as the losses refuse them; `bce`
+    reads the same probability off every scale that has one.
     """
 
     loss: Call | str = "ranknet_soft"
@@ -174,7 +175,7 @@ class LossFloor:
 
     @property
     def unit(self) -> str:
-        """Nats, per pair or per list."""
+        """Nats, per pair, per list or per document."""
         return "nats"
 
     @property
@@ -184,14 +185,18 @@ class LossFloor:
 
     def check(self, kind: str) -> None:
         """Refuse scores of a kind on which no loss has this floor."""
-        if self.score == "raw":
+        assert isinstance(self.loss, Call)
+        if self.score == "raw" and self.loss.name != "bce":
             refuse_probabilities(kind, str(self))
 
     def measure(self, rows: Rows) -> Column:
         """Return the floor of every row."""
         self.check(rows.kind)
         assert isinstance(self.loss, Call)
-        on = _OnScores(float(dict(self.loss.named)["T"]), self.score)
+        T = float(dict(self.loss.named)["T"])
+        if self.loss.name == "bce":
+            return column(rows.run(native.item_entropy, 1, "logit", SCALE, 1.0 / T), 0)
+        on = _OnScores(T, self.score)
         if self.loss.name == "listnet":
             return on.list_column(rows, "nats")
         bits, status = on.pair_column(rows, "all")

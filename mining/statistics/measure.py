@@ -7,7 +7,7 @@ is null; the manifest counts the nulls of every column by reason under `null[<co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ from ..store.tables import list_values
 from .base import DUPLICATE_DOCUMENT, REASONS, STATISTICS, Rows, Statistic
 from .compat import COMPAT, compat_statistics
 from .density_ratio import Selection
+from .disagreement import check_other, default_disagreement, other_teacher, refuse_others
 from .entropy import LossFloor
 from .hygiene import GroupTexts
 from .locality import VectorRows
-from .student import StudentScores
+from .student import student_scores
 
 SIMILARITY_T = 0.05
 """Temperature at which cosine similarities are measured unless another is asked for: the scale of
@@ -43,7 +44,9 @@ _NEEDED = {
     "selection": "groups: a pool was not selected",
     "texts": "groups that name their corpus",
     "student": "a student's scores of the same documents (rankmill diagnose --student S)",
+    "others": "another teacher's scores of the same documents (other={LABEL: …}, --other NAME)",
 }
+_OTHER = "other[{}]"  # the role of another teacher's scores
 
 
 def default_statistics(
@@ -89,6 +92,7 @@ def measure_groups(
     vectors: Artifact | None = None,
     query_vectors: Artifact | None = None,
     student: Artifact | None = None,
+    other: Mapping[str, Artifact] | None = None,
     compat: str | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
@@ -96,12 +100,13 @@ def measure_groups(
 
     `statistics`: values or canonical texts, `default_statistics` if None. `vectors` and
     `query_vectors` are artifacts of kind "vectors" for documents and queries, by ordinal, `student`
-    a student's scores of the groups' documents. What is a positive was said when the groups were
-    selected (`Groups.min_grade`). Raises UsageError for an unknown statistic or one whose inputs
-    are not there, BadInput for a score that is not finite.
+    a student's scores of the groups' documents, `other` by label other teachers' scores of them.
+    What is a positive was said when the groups were selected (`Groups.min_grade`). Raises
+    UsageError for an unknown statistic or one whose inputs are not there, BadInput for a score that
+    is not finite and for a pair without a score of another teacher.
     """
     artifact = workspace.find(groups, "groups")
-    inputs = {"groups": artifact}
+    inputs = {"groups": artifact} | _others(artifact, other)
     inputs |= _optional(vectors=vectors, query_vectors=query_vectors, student=student)
     if compat is not None and statistics is None:
         statistics = compat_statistics(compat, vectors=vectors is not None)
@@ -128,13 +133,14 @@ def measure_pool(
     vectors: Artifact | None = None,
     query_vectors: Artifact | None = None,
     student: Artifact | None = None,
+    other: Mapping[str, Artifact] | None = None,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Measure every query's whole list of scored candidates: pool entropy, pool diameter.
 
     `qrels` (documents graded `min_grade` or more are positives) serves the split of the pair
     entropy by role and what compares with a positive: of several that is the one that the teacher
-    scores highest.
+    scores highest. `other`: see `measure_groups`.
     """
     artifact = workspace.find(scores, "scores")
     check_min_grade(min_grade)
@@ -143,7 +149,7 @@ def measure_pool(
             f"min_grade={min_grade} needs judgements",
             do="measure scores of a judged split, or leave it out",
         )
-    inputs = {"scores": artifact}
+    inputs = {"scores": artifact} | _others(artifact, other)
     given = {"vectors": vectors, "query_vectors": query_vectors, "student": student}
     inputs |= _optional(qrels=qrels, **given)
     labels = qrels is not None
@@ -162,6 +168,19 @@ def _optional(**artifacts: Artifact | None) -> dict[str, Artifact]:
     return {role: artifact for role, artifact in artifacts.items() if artifact is not None}
 
 
+def _others(measured: Artifact, other: Mapping[str, Artifact] | None) -> dict[str, Artifact]:
+    """Return other teachers' scores by role, in the order of their labels."""
+    others = dict(sorted((other or {}).items()))
+    refuse_others(measured, others)
+    return {_OTHER.format(label): artifact for label, artifact in others.items()}
+
+
+def _labels(roles: Iterable[str]) -> list[str]:
+    """Return the labels of other teachers among the roles of inputs."""
+    start, end = _OTHER.split("{}")
+    return [role[len(start) : -len(end)] for role in roles if role.startswith(start)]
+
+
 def _measure(
     workspace: Workspace,
     measured: Artifact,
@@ -176,19 +195,24 @@ def _measure(
     family = _family(compat)
     have: set[str] = {role for role in ("vectors", "query_vectors") if role in inputs}
     kind = measured.metadata["kind"]
+    others = frozenset(_labels(inputs))
     if statistics is None:
         statistics = default_statistics(kind, labels=labels, **dict.fromkeys(have, True))
+        statistics = (*statistics, *(default_disagreement(labels) if others else ()))
     texts = list(dict.fromkeys(str(family.parse(s)) for s in statistics))
     wanted = [family.parse(text) for text in texts]
     if not texts:
         raise UsageError("no statistic was asked for", do=f"known: {', '.join(family.names())}")
     have |= ({"labels"} if labels else set()) | ({"student"} & set(inputs))
-    have |= {"selection"} if measured.kind == "groups" else set()
+    have |= ({"selection"} if measured.kind == "groups" else set()) | (
+        {"others"} if others else set()
+    )
     have |= {"texts"} if measured.kind == "groups" and "corpus" in measured.inputs else set()
     _refuse_missing_inputs(wanted, have)
     for statistic in wanted:
         if isinstance(statistic, LossFloor):
             statistic.check(kind)  # before any work, not in a worker
+        check_other(statistic, others)
     scales_read = {text: scale for text in texts if (scale := scale_of(family.parse(text)))}
     stage = Stage(
         kind="statistics",
@@ -297,7 +321,10 @@ class Measure:
             if role in artifacts
         }
         if "student" in artifacts:
-            self.extra["student"] = StudentScores(artifacts["student"])
+            self.extra["student"] = student_scores(artifacts["student"])
+        self.extra["others"] = {
+            label: other_teacher(artifacts[_OTHER.format(label)], label) for label in _labels(paths)
+        }
         if any("selection" in statistic.needs for statistic in self.statistics):
             self.extra["selection"] = Selection(self.measured)
         if any("texts" in statistic.needs for statistic in self.statistics):

@@ -11,16 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ...native import divergence, pair_order, scales
-from ..errors import BadPair, UsageError
+from ...native import divergence
+from ..errors import UsageError
 from ..names import neutral
-from ..pair_keys import pair_keys
-from ..processors import in_threads
 from ..score_kinds import check_scale
 from ..store import Artifact
-from ..teachers.lookup import PairScores
 from .base import (
-    CONSTANT,
     NO_PROBABILITY,
     ORDER,
     SCALE,
@@ -31,45 +27,17 @@ from .base import (
     column,
     scale_code,
 )
+from .disagreement import ScoresBeside, kendall_tau_b
 
 
-class StudentScores:
-    """A student's scores artifact, looked up by pair; `kind` is that of its scores."""
-
-    def __init__(self, artifact: Artifact):
-        self.artifact, self.kind = artifact, str(artifact.metadata["kind"])
-        self.scores = PairScores(artifact)
-
-    def of(self, rows: Rows) -> np.ndarray:
-        """Return f of every item, float32 [items]; raises BadInput for a pair without one."""
-        query = np.repeat(rows.query, np.diff(rows.offsets))
-        order = np.argsort(pair_keys(query, rows.doc), kind="stable")
-        scores = np.full(len(order), np.nan, np.float32)
-        missing = np.ones(len(order), bool)
-        if len(order):
-            self.scores.fill(query[order], rows.doc[order], scores, missing)
-        if missing.any():
-            at = order[np.flatnonzero(missing)[0]]
-            raise BadPair(
-                f"{int(missing.sum()):,} pairs have no score of the student, the first is {{doc}}",
-                query=query[at],
-                doc=rows.doc[at],
-                within=self.artifact.path,
-                do="score the documents of these groups with the student: rankmill diagnose",
-            )
-        if not np.isfinite(scores).all():
-            at = order[np.flatnonzero(~np.isfinite(scores))[0]]
-            raise BadPair(
-                "the student's score of {doc} is not finite",
-                query=query[at],
-                doc=rows.doc[at],
-                within=self.artifact.path,
-                do="a student that gives NaN has nothing to diagnose: train it again",
-            )
-        out = np.empty_like(scores)
-        out[order] = scores
-        out.flags.writeable = False
-        return out
+def student_scores(artifact: Artifact) -> ScoresBeside:
+    """Return a student's scores, looked up by pair."""
+    return ScoresBeside(
+        artifact,
+        "the student",
+        "score the documents of these groups with the student: rankmill diagnose",
+        "a student that gives NaN has nothing to diagnose: train it again",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +51,7 @@ class _OfStudent:
 
     def compare(self, rows: Rows, name: str, **given: Any) -> Column:
         """Return one column of the kernel for T, score, scale and student (scale of f)."""
-        f = rows.once("student", lambda: rows.student.of(rows))
+        f = f_of(rows)
         own = scale_code(rows.student.kind, given.get("student") or "raw")
         if own is None:
             return _nothing(rows, NO_PROBABILITY)
@@ -92,6 +60,12 @@ class _OfStudent:
         score = given.get("score", ORDER)
         result = rows.run(divergence.student_columns, len(columns), score, *arguments)
         return column(result, columns.index(name))
+
+
+def f_of(rows: Rows) -> np.ndarray:
+    """Return the student's score of every item, float32 [items]."""
+    f: np.ndarray = rows.once("student", lambda: rows.student.of(rows))
+    return f
 
 
 def _nothing(rows: Rows, reason: int) -> Column:
@@ -150,35 +124,8 @@ class StudentTau(_OfStudent):
 
     def measure(self, rows: Rows) -> Column:
         """Return τ-b of every row."""
-        f = rows.once("student", lambda: rows.student.of(rows))
-        counts = np.empty((len(rows), len(pair_order.PAIR_COUNTS)), np.int64)
-        ours, theirs = f.astype(np.float64), rows.scores.astype(np.float64)
-        _refuse_not_finite(rows)
-        for array in (ours, theirs):
-            array.flags.writeable = False
-
-        def work(start: int, stop: int) -> None:
-            pair_order.count_pairs(ours, theirs, rows.offsets, start, stop, counts)
-
-        in_threads(work, rows.offsets)
-        tau = pair_order.kendall_tau_b(counts)
-        short = np.diff(rows.offsets) < 2
-        status = np.where(np.isnan(tau), CONSTANT, scales.DEFINED)
-        return tau, np.where(short, scales.TOO_SHORT, status).astype(np.uint8)
-
-
-def _refuse_not_finite(rows: Rows) -> None:
-    """Raise BadInput for a teacher's score that is NaN or infinite, as the kernels' runner does."""
-    rows.run(
-        divergence.student_columns,
-        len(divergence.STUDENT_COLUMNS),
-        ORDER,
-        rows.once("student", lambda: rows.student.of(rows)),
-        SCALE,
-        1.0,
-        scales.AS_STORED,
-        1.0,
-    )
+        rows.check_finite()
+        return kendall_tau_b(rows, f_of(rows), rows.scores)
 
 
 @STATISTICS.register("student_variance")

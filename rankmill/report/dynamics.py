@@ -77,7 +77,7 @@ def _training(trained: Trained, loss: str) -> content.Training:
         loss=log["loss"].to_numpy(),
         gradient_norm=log["gradient_norm"].to_numpy(),
         loss_name=trained.loss,
-        unit="squared score" if loss.startswith("margin_mse") else "nats",
+        unit="squared score" if loss.startswith(("margin_mse", "mse")) else "nats",
         floor=float(floor.mean()) if known else None,
         excess=log["excess"].to_numpy() if known else None,
         norm_variance=log["gradient_norm_variance"].to_numpy(),

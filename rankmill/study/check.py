@@ -337,7 +337,7 @@ def _check_training(recipe: Recipe) -> None:
             raise UsageError("a cross-encoder cannot search a corpus", do="drop evaluate.retrieve")
     for name, text in recipe.losses.items():
         with _at(recipe, f"train.losses.{name}"):
-            LOSSES.parse(text)
+            LOSSES.parse(text).check_student(student.score_kind, None)
     if recipe.target is not None:
         from rankmill.mining.derive import TARGETS
 

@@ -122,6 +122,22 @@ def test_diagnose_joins_the_statistics(rankmill):
     assert rankmill(*cut, "--name", "g-agreed")[0] == 0
 
 
+def test_teachers_that_scored_the_same_pool_are_compared(rankmill):
+    short = ENCODER.replace("32", "4")
+    assert rankmill("score", short, "--pool", "pool", "--name", "scores-4")[0] == 0
+    other = ("stats", "--groups", "g-bm25", "--other", "scores-4")
+    status, _, err = rankmill(*other, "--name", "s-other")
+    assert status == 0, err
+    said = json.loads(rankmill("summary", "s-other", "--json")[1])["columns"]
+    for column in ("kendall_tau", "jensen_shannon(T=1,score=zscore)", "inverted_pairs"):
+        assert said[column]["n"] == 20
+    assert said["kendall_tau"]["mean"] < 1
+    labelled = ("--other", "short=scores-4", "-s", "kendall_tau(other=short)")
+    assert rankmill("stats", "--scores", "scores", *labelled)[0] == 0
+    cut = ("cut", "where('kendall_tau < 1')", "--groups", "g-bm25", "--statistics", "s-other")
+    assert rankmill(*cut, "--name", "g-disputed")[0] == 0
+
+
 def test_terms_order_designs(rankmill):
     both = ("bm25=s-bm25", "random=s-random")
     status, out, err = rankmill("terms", *both)
@@ -158,6 +174,14 @@ def test_terms_order_designs(rankmill):
         (("diagnose", "--student", "nobody", "--groups", "g-bm25"), 4, "no student called"),
         (("terms", "s-bm25"), 2, "there is nothing to order"),
         (("terms", "a=s-bm25+s-random", "s-random"), 2, "'a' names 2 statistics"),
+        (("stats", "--groups", "g-bm25", "--other", "a=scores+s"), 4, "nothing called 's'"),
+        (("stats", "--groups", "g-bm25", "--other", "scores"), 2, "the same as those that are"),
+        (("stats", "--scores", "scores", "-s", "kendall_tau"), 2, "needs another teacher's scores"),
+        (
+            ("stats", "--groups", "g-bm25", "--other", "a=scores+scores-4"),
+            2,
+            "'a' names 2 scores",
+        ),
         (("terms", "s-bm25", "s-random", "--weights", "1"), 2, "is not 2 numbers"),
         (("terms", "s-bm25", "s-random", "--against", "x=e-student"), 2, "'x' is not a design"),
         (("terms", "s-bm25", "s-random", "--locality", "radius"), 4, "was not measured"),

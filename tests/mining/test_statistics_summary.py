@@ -67,6 +67,8 @@ def test_infinite_ratios_have_their_own_bin():
     assert found["histogram"]["infinite"] == 2
     assert sum(found["histogram"]["counts"]) == 4
     assert histogram("diameter(q=1)", np.array([2.0000001]))["counts"][-1] == 1
+    assert histogram("kendall_tau(other=b)", np.array([-1.0, 1.0]))["edges"][::50] == [-1.0, 1.0]
+    assert histogram("inverted_pairs", np.array([0.0]))["declared"] is True
     assert histogram("ties", np.array([3.0, 3.0]))["declared"] is False
 
 

@@ -55,8 +55,16 @@ def margin_mse_all(f: Scores, g: Scores) -> float:
     return mean([((f[i] - f[j]) - (g[i] - g[j])) ** 2 for i, j in pairs(f)])
 
 
+def mse(f: Scores, g: Scores) -> float:
+    return mean([(a - b) ** 2 for a, b in zip(f, g, strict=True)])
+
+
 def cross_entropy(p: float, q: float) -> float:
     return -p * math.log(q) - (1 - p) * math.log(1 - q)
+
+
+def bce(f: Scores, g: Scores) -> float:
+    return mean([cross_entropy(sigmoid(b), sigmoid(a)) for a, b in zip(f, g, strict=True)])
 
 
 def ranknet_soft(f: Scores, g: Scores) -> float:
@@ -94,6 +102,8 @@ LOSSES: dict[str, Callable[[Scores, Scores], float]] = {
     "jensen_shannon": jensen_shannon,
     "margin_mse": margin_mse,
     "margin_mse(pairs=all)": margin_mse_all,
+    "mse": mse,
+    "bce": bce,
     "ranknet_soft": ranknet_soft,
     "ranknet_hard": ranknet_hard,
     "listnet": listnet,

@@ -21,12 +21,16 @@ GOLDEN = {
     "ranknet_soft": 0.488699,
     "margin_mse": 9.473333,
     "kl": 0.262716,
+    "mse": 12.985,  # (1.2² + 1.5² + 3.5² + 6²)/4
     "listnet": 0.964489,  # list entropy .701773 + kl
     "listmle": 2.441685,  # lce + .680270 + .974077: the teacher's order is that of the columns
     "bregman": 0.262716,
     "bregman(phi=entropy,of=pairs)": 0.265148,
     "bregman(phi=squared,of=margins)": 9.473333,
 }
+
+
+POINTWISE = {"mse", "bce"}
 
 
 @pytest.mark.parametrize(("name", "value"), GOLDEN.items())
@@ -68,8 +72,9 @@ def test_every_loss_stays_above_its_floor_and_has_finite_gradients(name):
     assert (values.detach() >= loss.floor(g) - 1e-5).all()
     values.mean().backward()
     assert torch.isfinite(f.grad).all()
-    shifted = loss.values(f.detach() + 3.0, g)  # only differences within a group matter
-    assert torch.allclose(shifted, values.detach(), rtol=1e-3, atol=1e-4)
+    shifted = loss.values(f.detach() + 3.0, g)
+    same = torch.allclose(shifted, values.detach(), rtol=1e-3, atol=1e-4)
+    assert same == (name not in POINTWISE)  # of the others only differences within a group matter
 
 
 def drawn(groups: int, size: int) -> list[torch.Tensor]:
@@ -92,7 +97,14 @@ def test_every_loss_has_a_plain_formula():
     assert named | {"lambda_loss"} == set(LOSSES.names())  # its loop stands below
 
 
-EVERY = [*LOSSES.names(), "margin_mse(pairs=all)", "bregman(of=pairs)", "bregman(phi=burg)"]
+EVERY = [
+    *LOSSES.names(),
+    "mse(T=3)",
+    "bce(T=3)",
+    "margin_mse(pairs=all)",
+    "bregman(of=pairs)",
+    "bregman(phi=burg)",
+]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -112,7 +124,7 @@ def test_the_order_of_negatives_does_not_matter(name):
     assert torch.allclose(loss.floor(g), loss.floor(g[:, moved]))
 
 
-PERFECT = ["kl", "reverse_kl", "jensen_shannon", "margin_mse", "bregman(phi=burg)"]
+PERFECT = ["kl", "mse", "reverse_kl", "jensen_shannon", "margin_mse", "bregman(phi=burg)"]
 
 
 @pytest.mark.parametrize("name", PERFECT)

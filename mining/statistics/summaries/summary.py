@@ -2,13 +2,14 @@
 correlation.
 
 Histogram edges are fixed per statistic, so that two data sets can be laid over each other
-(docs/quantities.md §7): entropies and probabilities on [0, 1], distances on [0, 2], each in 50
-bins; ratios in powers of two with a bin for infinity; everything else in 50 bins over its own
-range, and said so.
+(docs/quantities.md §7): entropies and probabilities on [0, 1], distances on [0, 2], τ on [−1, 1],
+divergences of teachers on [0, ln 2], each in 50 bins; ratios in powers of two with a bin for
+infinity; everything else in 50 bins over its own range, and said so.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,11 +33,15 @@ _RANGES = {  # by the name before the bracket
     "diameter": (0.0, 2.0),
     "radius": (0.0, 2.0),
     "student_tau": (-1.0, 1.0),
+    "kendall_tau": (-1.0, 1.0),
+    "jensen_shannon": (0.0, math.log(2.0)),
+    "inverted_pairs": (0.0, 1.0),
 }
 _MEASURED = ("groups", "scores")  # the roles of what statistics are of
 _CORRELATED = {
     *("pair_entropy", "diameter", "radius", "density_ratio"),
     *("student_kl", "student_tau", "student_variance"),
+    *("kendall_tau", "jensen_shannon", "inverted_pairs"),
 }
 
 
@@ -51,9 +56,9 @@ def summarise(
 
     Per column: n, nulls (by reason), mean, variance (population), deciles (minimum, 10 %, …,
     maximum: 11 numbers), min, max, unit and a histogram {edges, counts, infinite}. `correlate`:
-    names of columns for `correlation`, by default the entropies, diameters, radii, density ratios
-    and a student's diagnostics; see there. `beside`: other statistics of the same groups, whose
-    columns are taken in.
+    names of columns for `correlation`, by default the entropies, diameters, radii, density ratios,
+    a student's diagnostics and how far teachers are apart; see there. `beside`: other statistics of
+    the same groups, whose columns are taken in.
 
     Raises BadInput for an artifact of another kind or other groups, and for unknown columns.
     """
