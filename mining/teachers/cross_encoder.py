@@ -16,8 +16,10 @@ from ..models.forward import PACKED, Forward, Work
 from ..models.precision import CHOICES, declared, device, settle_compute
 from ..models.sequences import Template, pair_sequences
 from ..models.tokens import TokenStore, tokens_of
+from ..names import neutral
 from ..store import Artifact, Workspace, open_artifact
 from .base import TEACHERS, Prepared, Scored, label_of, prepares
+from .prompt import fields_of
 
 _SPECIAL = 4  # at most, around a pair; only for sharing out the work
 
@@ -35,8 +37,11 @@ class CrossEncoder:
     model: str
     max_length: int | None = None
     compute: str = "float32"
+    prompt: str = neutral("")  # "" is what the tokenizer puts round a pair
 
     def __post_init__(self) -> None:
+        if self.prompt:
+            fields_of(self.prompt)
         if self.compute not in CHOICES:
             raise UsageError(
                 f"compute={self.compute} is not known", do=f"one of {', '.join(CHOICES)}"
