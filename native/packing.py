@@ -105,11 +105,12 @@ def fill_batches(lengths, capacity, slots, batch, offset):
 def fill_shared(order, group, shared, rest, capacity, slots, batch, offset, at):
     """Place sequences that share beginnings into batches of `capacity` tokens.
 
-    `order` int [n]: the sequences group by group, in each the longest first; `group` int [n]: their
-    groups; `shared` int [groups]: tokens that begin all sequences of a group; `rest` int [n]: what follows them. A batch holds the beginning of a group once and
-    behind it as many sequences of it as fit, the longest first, at most `slots` in all; then the
-    next group goes on in it. Writes the batch, the offset of the rest, and the offset `at` of its
-    beginning (int32 [n] each); returns the number of batches.
+    `order` int [n]: the sequences group by group, in each the longest first; `group` int [n]: the
+    group of each; `shared` int [groups]: tokens that all of a group begin with; `rest` int [n]:
+    what follows them, together at most `capacity`. A batch holds the beginning of a group once and
+    behind it as many of its sequences as fit, the longest first, at most `slots` of all groups;
+    then the next group goes on in it. Writes the batch, the offset of the rest, and the offset `at`
+    of its beginning (int32 [n] each); returns the number of batches.
     """
     n = len(order)
     taken = np.zeros(n, dtype=np.bool_)

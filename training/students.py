@@ -13,8 +13,9 @@ from typing import Any
 
 from ..mining.errors import UsageError
 from ..mining.models.classifiers import check_classifier
-from ..mining.models.encoders import POOLINGS, settings_of
+from ..mining.models.encoders import settings_of
 from ..mining.models.folder import ModelFolder, resolve
+from ..mining.models.pooling import POOLINGS
 from ..mining.models.sequences import Template
 from ..mining.names import Family
 from .networks import JointNetwork, Network, TowerNetwork, load

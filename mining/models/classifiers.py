@@ -88,6 +88,12 @@ def _looks_up(network: type[Any] | None) -> set[str]:
     return names & {"pad_token_id", "eos_token_id"}
 
 
+def reads_last_token(network: type[Any]) -> bool:
+    """Say whether a class of transformers scores a sequence by its last token, a place that it
+    tells by pad_token_id; such classes have their head in `score`."""
+    return _looks_up(network) == {"pad_token_id"}
+
+
 def check_padding(alone: np.ndarray, padded: np.ndarray, model: ModelFolder, compute: str) -> None:
     """Raise BadInput where a sequence scores otherwise in a padded row: float32 [labels] twice.
 

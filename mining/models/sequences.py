@@ -49,9 +49,7 @@ class Template:
         edge = self.prefix + self.middle
         before, after = slice(None, edge), slice(edge, None)
         return (
-            replace(
-                self, special=self.special[before], special_type=self.special_type[before]
-            ),
+            replace(self, special=self.special[before], special_type=self.special_type[before]),
             replace(
                 self,
                 special=self.special[after],

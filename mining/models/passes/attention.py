@@ -159,9 +159,7 @@ def _attend_run(
         for x in rows
     )
     if run.before:
-        k, v = (
-            torch.cat([_shared(x, run), own], dim=2) for x, own in zip(rows[1:], (k, v), strict=True)
-        )
+        k, v = (torch.cat([_shared(x, run), own], dim=2) for x, own in ((rows[1], k), (rows[2], v)))
     grouped = q.shape[1] != k.shape[1]
     mask = layout.mask(run, reach, q, written=softcap is not None)
     if softcap is not None:
@@ -173,14 +171,12 @@ def _attend_run(
 
 
 def _shared(rows: Any, run: Run) -> Any:
-    """Return what the sequences of a run see before their own tokens: [count, heads, before, size]."""
+    """Return what a run sees before its own tokens: [count, heads, before, size]."""
     shared = rows[run.at : run.at + run.before].transpose(0, 1)
     return shared[None].expand(run.count, -1, -1, -1)
 
 
-def _capped(
-    q: Any, k: Any, v: Any, mask: Any, scaling: float | None, cap: float
-) -> Iterator[Any]:
+def _capped(q: Any, k: Any, v: Any, mask: Any, scaling: float | None, cap: float) -> Iterator[Any]:
     """Yield softmax(cap·tanh(scale·q·k / cap) + mask)·v of each sequence, [1, heads, length, size].
 
     Written out (Gemma 2, section 2), for torch has no call with a cap; sequence by sequence, so

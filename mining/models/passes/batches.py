@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from ....native.packing import Side, Special, fill_batches, fill_shared, write_sequences
+from ..flops import Shape
 from ..sequences import Sequences
 from .attention import Layout
 
@@ -155,3 +156,13 @@ def write(sequences: Sequences, batch: Batch, first: int) -> np.ndarray:
         special = Special(t.special, t.special_type, t.prefix, t.middle)
         write_sequences(members, offset, one, two, special, positions, *out)
     return out
+
+
+def operations(shape: Shape, sequences: Sequences, batch: Batch) -> int:
+    """Return the operations that the texts of a batch take, shared beginnings counted once."""
+    lengths = sequences.lengths[batch.members].astype(np.int64)
+    if not len(batch.heads):
+        return shape.forward(lengths)
+    begin = sequences.beginnings[batch.heads].astype(np.int64)
+    rest = sequences.rests[batch.members].astype(np.int64)
+    return shape.forward_sums(batch.text, int((begin**2).sum() + (rest * lengths).sum()))
