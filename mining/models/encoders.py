@@ -24,6 +24,7 @@ from ..store.tables import list_values, vectors_schema
 from .folder import ModelFolder, resolve
 from .forward import Forward, Work
 from .matryoshka import check_dim, cut_vectors
+from .passes.families import declared_passes
 from .pooling import POOLINGS, pooling_of
 from .precision import declared, device, settle_compute
 from .sequences import Template, single_sequences
@@ -91,7 +92,7 @@ def settings_of(
         pooling=chosen,
         normalise=said_normalise if normalise is None else normalise,
         max_length=length,
-        width=int(model.config.get("hidden_size") or model.config["dim"]),
+        width=int(model.text_config.get("hidden_size") or model.text_config["dim"]),
         prompts=tuple(sorted((k, v) for k, v in prompts.items() if v)),
     )
 
@@ -169,6 +170,7 @@ def _stage(
         parameters={
             "model": folder.fingerprint,
             **declared(compute),
+            **declared_passes(folder.text_config),
             "dtype": dtype,
             "prompt": said,
             **settings.parameters(),

@@ -18,3 +18,9 @@ def is_causal(config: Mapping[str, Any]) -> bool:
     if config.get("model_type") not in DECODERS:
         return False
     return not config.get("use_bidirectional_attention") and config.get("is_causal") is not False
+
+
+def declared_passes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the bits of an architecture that was once run padded, or pair by pair."""
+    packed = config.get("model_type") in MODERN | DECODERS
+    return {"passes": "packed"} if packed else {}
