@@ -238,7 +238,7 @@ def test_a_chat_scores_as_transformers_does(
         model, dtype=torch.float64, attn_implementation="eager"
     ).eval()
     numbers = [tokenizer.encode(word)[0] for word in (*yes, *no)]
-    turns = 'system="Judge.",user="{instruction}\nQ: {query}\nD: {document}",instruction="Do."'
+    turns = 'system="Judge.",user="{instruction}\\nQ: {query}\\nD: {document}",instruction="Do."'
     scores = score_pool(pool.workspace, f"causal_lm(model={model},{turns},{words})", pool)
     assert "Judge.<|im_end|>" in scores.metadata["prompt"]
     texts = {
