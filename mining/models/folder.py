@@ -61,9 +61,14 @@ class ModelFolder:
     tokenizer_hash: str
 
     @property
+    def text_config(self) -> Mapping[str, Any]:
+        """What the config says of the layers that read text."""
+        return text_config(self.config)
+
+    @property
     def max_positions(self) -> int:
         """Tokens that fit, special tokens included; RoBERTa's table is longer than what fits."""
-        said = [self.config.get(k) for k in ("max_position_embeddings", "n_positions")]
+        said = [self.text_config.get(k) for k in ("max_position_embeddings", "n_positions")]
         table = int(next((n for n in said if n), 512))
         return table - position_start(self.config)
 
@@ -127,7 +132,11 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
         digest.update(f"{name}\0{_content_hash(file)}\n".encode())
     fingerprint = digest.hexdigest()
     kind = config.get("model_type", "model")
-    width = next((config[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in config), 0)
+    layers_said = text_config(config)
+    widths = (
+        layers_said[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in layers_said
+    )
+    width = next(widths, 0)
     layers = layers_of(config)
     return ModelFolder(
         path=path,
@@ -138,8 +147,16 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
     )
 
 
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a configuration says of the layers that read text: models that also see pictures
+    keep it one level down, as Gemma 3 does."""
+    nested = config.get("text_config")
+    return nested if isinstance(nested, Mapping) else config
+
+
 def layers_of(config: Mapping[str, Any]) -> int:
     """Return how many layers a checkpoint's configuration says it has; 0 where it says nothing."""
+    config = text_config(config)
     named = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
     return int(next((config[k] for k in named if k in config), 0))
 
@@ -180,7 +197,25 @@ def _deciding_files(path: Path) -> list[Path]:
                 do="use a checkpoint of an architecture that transformers itself ships",
             )
     named = [path / name for name in _DECIDING if (path / name).exists()]
-    return sorted([*named, *weights, *path.glob("*/config.json")])
+    return sorted([*named, *weights, *path.glob("*/config.json"), *_module_weights(path)])
+
+
+def _module_weights(path: Path) -> list[Path]:
+    """List the weights of modules that stand in folders of their own; refuses pickles."""
+    if not (path / "modules.json").exists():
+        return []
+    said = _read_json(path / "modules.json")
+    names = [str(module.get("path") or "") for module in said]
+    folders = [path / name for name in names if name and Path(name).name == name]
+    for folder in folders:
+        if (folder / "pytorch_model.bin").exists() and not (folder / "model.safetensors").exists():
+            raise BadInput(
+                "the weights of a module are pickles, which can run code when loaded",
+                where=folder / "pytorch_model.bin",
+                do="convert them to safetensors on a machine you trust",
+            )
+    weights = [folder / "model.safetensors" for folder in folders]
+    return [file for file in weights if file.exists()]
 
 
 def _content_hash(file: Path) -> str:
@@ -324,9 +359,10 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
             do=_WITHOUT_HEAD.get(head, "copy the checkpoint again"),
         )
     vocabulary = model.tokenizer().get_vocab_size(with_added_tokens=True)
-    if vocabulary > network.config.vocab_size:
+    embedded = network.config.get_text_config().vocab_size
+    if vocabulary > embedded:
         raise BadInput(
-            f"the tokenizer has {vocabulary} entries, the model embeds {network.config.vocab_size}",
+            f"the tokenizer has {vocabulary} entries, the model embeds {embedded}",
             where=model.path,
             do="put the tokenizer that the model was trained with into its folder",
         )

@@ -1,9 +1,10 @@
 """Log-odds of two words at the next place: language models as teachers.
 
 The score is z = logit(yes) − logit(no), so σ(z) is the probability of `yes` among the two (what
-monoT5 ranks by: Nogueira et al., Findings of EMNLP 2020). Each pair goes through the model alone
-and on its own length: no padding, no mask, and a score that depends on nothing but its pair. The
-output layer is kept for the two words only, in float32.
+monoT5 ranks by: Nogueira et al., Findings of EMNLP 2020). The decoders of
+`models.passes.families` run in packed batches. In other models each pair goes through the model
+alone and on its own length: no padding, no mask, and a score that depends on nothing but its pair.
+The output layer is kept for the words only, in float32.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from ..errors import BadInput, RankmillError, UsageError
 from ..models.encoders import unchanged
 from ..models.flops import shape_of
 from ..models.folder import load_model, resolve
+from ..models.passes.families import PACKED, declared_passes
 from ..models.precision import CHOICES, declared, device, settle_compute
 from ..models.sequences import Sequences
 from ..models.tokens import Ragged, TokenStore
 from ..store import Artifact, Workspace, open_artifact
 from .base import Prepared, Scored, label_of
-from .reading import ROOM, Reading
+from .reading import ROOM, PairScorer, Reading
 
 
 def check_options(teacher: Any) -> None:
@@ -61,6 +63,7 @@ def prepare_token_odds(
         "truncation": "document",
         "prompt": asked.text,
     }
+    packed = head == "causal_lm" and model.text_config.get("model_type") in PACKED
     return Prepared(
         label=label_of(teacher, model),
         kind="logit",
@@ -68,9 +71,10 @@ def prepare_token_odds(
             "model": model.fingerprint,
             "words": reading.words.tolist(),
             **declared(teacher.compute),
+            **declared_passes(model.text_config),
             **said,
         },
-        make=TokenOddsScorer,
+        make=PairScorer if packed else TokenOddsScorer,
         options={
             "model": str(model.path),
             "fingerprint": model.fingerprint,
@@ -78,7 +82,7 @@ def prepare_token_odds(
             "corpus": str(stores["corpus"].path),
             "reading": reading,
             "compute": teacher.compute,
-            "head": head,
+            **({"max_length": reading.max_length} if packed else {"head": head}),
         },
         pair_work=reading.work(TokenStore(stores["queries"]), TokenStore(stores["corpus"])),
         metadata={
@@ -93,7 +97,7 @@ def prepare_token_odds(
 
 
 class TokenOddsScorer:
-    """A loaded language model over two token stores."""
+    """A loaded language model over two token stores, one pair at a time."""
 
     def __init__(
         self,
