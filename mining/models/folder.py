@@ -56,9 +56,14 @@ class ModelFolder:
     origin: str | None = field(default=None, compare=False)
 
     @property
+    def text_config(self) -> Mapping[str, Any]:
+        """What the config says of the layers that read text."""
+        return text_config(self.config)
+
+    @property
     def max_positions(self) -> int:
         """Tokens that fit, special tokens included; RoBERTa's table is longer than what fits."""
-        said = [self.config.get(k) for k in ("max_position_embeddings", "n_positions")]
+        said = [self.text_config.get(k) for k in ("max_position_embeddings", "n_positions")]
         table = int(next((n for n in said if n), 512))
         return table - position_start(self.config)
 
@@ -153,7 +158,11 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
         digest.update(f"{name}\0{_content_hash(file)}\n".encode())
     fingerprint = digest.hexdigest()
     kind = config.get("model_type", "model")
-    width = next((config[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in config), 0)
+    layers_said = text_config(config)
+    widths = (
+        layers_said[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in layers_said
+    )
+    width = next(widths, 0)
     layers = layers_of(config)
     return ModelFolder(
         path=path,
@@ -164,8 +173,16 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
     )
 
 
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a configuration says of the layers that read text: models that also see pictures
+    keep it one level down, as Gemma 3 does."""
+    nested = config.get("text_config")
+    return nested if isinstance(nested, Mapping) else config
+
+
 def layers_of(config: Mapping[str, Any]) -> int:
     """Return how many layers a checkpoint's configuration says it has; 0 where it says nothing."""
+    config = text_config(config)
     named = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
     return int(next((config[k] for k in named if k in config), 0))
 
@@ -206,8 +223,8 @@ def _deciding_files(path: Path) -> list[Path]:
             do="use a checkpoint of an architecture that transformers itself ships",
         )
     named = [path / name for name in DECIDING if (path / name).exists()]
-    modules = [w for one in module_folders(path) for w in (path / one).glob("*.safetensors")]
-    return sorted([*named, *_loaded(path, weights), *modules, *path.glob("*/config.json")])
+    loaded = [*_loaded(path, weights), *_module_weights(path)]
+    return sorted([*named, *loaded, *path.glob("*/config.json")])
 
 
 def _loaded(path: Path, weights: list[Path]) -> list[Path]:
@@ -223,6 +240,19 @@ def _loaded(path: Path, weights: list[Path]) -> list[Path]:
             do="copy the model again, whole",
         )
     return shards or weights
+
+
+def _module_weights(path: Path) -> list[Path]:
+    """List the weights of modules that stand in folders of their own; refuses pickles."""
+    folders = [path / name for name in module_folders(path)]
+    for folder in folders:
+        if (folder / "pytorch_model.bin").exists() and not (folder / WEIGHTS).exists():
+            raise BadInput(
+                "the weights of a module are pickles, which can run code when loaded",
+                where=folder / "pytorch_model.bin",
+                do="convert them to safetensors on a machine you trust",
+            )
+    return [weights for folder in folders for weights in folder.glob("*.safetensors")]
 
 
 def _content_hash(file: Path) -> str:
@@ -357,9 +387,10 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
             do=_WITHOUT_HEAD.get(head, "copy the checkpoint again"),
         )
     vocabulary = model.tokenizer().get_vocab_size(with_added_tokens=True)
-    if vocabulary > network.config.vocab_size:
+    embedded = network.config.get_text_config().vocab_size
+    if vocabulary > embedded:
         raise BadInput(
-            f"the tokenizer has {vocabulary} entries, the model embeds {network.config.vocab_size}",
+            f"the tokenizer has {vocabulary} entries, the model embeds {embedded}",
             where=model.path,
             do="put the tokenizer that the model was trained with into its folder",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +44,21 @@ class Template:
             second_type=joined.type_ids[others[0]] if others else 0,
         )
 
+    def split(self) -> tuple[Template, Template]:
+        """Return what stands before a second text, and what stands behind it."""
+        edge = self.prefix + self.middle
+        before, after = slice(None, edge), slice(edge, None)
+        return (
+            replace(self, special=self.special[before], special_type=self.special_type[before]),
+            replace(
+                self,
+                special=self.special[after],
+                special_type=self.special_type[after],
+                prefix=0,
+                middle=0,
+            ),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
@@ -65,6 +80,25 @@ class Sequences:
     def lengths(self) -> np.ndarray:
         """Tokens of each sequence with its special tokens: int32 [n]."""
         return self.keep_first + self.keep_second + np.int32(len(self.template.special))
+
+    @property
+    def beginnings(self) -> np.ndarray:
+        """Tokens of each sequence before its second text: int32 [n]."""
+        return self.keep_first + np.int32(self.template.prefix + self.template.middle)
+
+    @property
+    def rests(self) -> np.ndarray:
+        """Tokens of each sequence from its second text on: int32 [n]."""
+        return self.lengths - self.beginnings
+
+    def split(self) -> tuple[Sequences, Sequences]:
+        """Return what stands before the second texts, and the rest, each as sequences."""
+        nothing = np.zeros_like(self.keep_first)
+        before, after = self.template.split()
+        return (
+            replace(self, keep_second=nothing, template=before),
+            replace(self, keep_first=nothing, template=after),
+        )
 
 
 def pair_sequences(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import UsageError
+from ..models.sequences import Template
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -82,12 +83,11 @@ class Prompt:
         """Ids that are not of a text."""
         return len(self.before) + len(self.between) + len(self.after)
 
-    def join(self, query: np.ndarray, document: np.ndarray) -> np.ndarray:
-        """Return the ids of a filled prompt: int64."""
-        texts = (query, document) if self.first == "query" else (document, query)
-        return np.concatenate(
-            [self.before, texts[0], self.between, texts[1], self.after], dtype=np.int64
-        )
+    @property
+    def template(self) -> Template:
+        """The literals in the place of special tokens, all of segment 0."""
+        ids = np.concatenate([self.before, self.between, self.after], dtype=np.int32)
+        return Template(ids, np.zeros_like(ids), len(self.before), len(self.between), 0, 0)
 
 
 def one_token(tokenizer: Tokenizer, word: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..actors import Execution
 from ..store import Artifact, Workspace
 from .base import TEACHERS, Prepared, prepares
+from .reading import Asked
 from .token_odds import check_options, prepare_token_odds
 
 
@@ -28,6 +29,10 @@ class Seq2Seq:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    def asked(self) -> Asked:
+        """Return what the model is asked."""
+        return Asked(self.prompt, (self.yes,), (self.no,), self.max_length, end=True)
 
 
 @prepares(Seq2Seq)

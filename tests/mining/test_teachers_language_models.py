@@ -150,9 +150,9 @@ def test_a_prompt_keeps_special_ids_and_the_order_of_its_fields(models: dict[str
     prompt = Prompt.of("Document: {document} Query: {query} x", tokenizer, end=True)
     assert prompt.first == "document"
     assert prompt.after[-1] == 1
-    joined = prompt.join(np.asarray([90]), np.asarray([80]))
-    assert joined.tolist().index(80) < joined.tolist().index(90)
-    assert len(joined) == prompt.fixed + 2
+    template = prompt.template
+    assert len(template.special) == prompt.fixed
+    assert (template.prefix, template.middle) == (len(prompt.before), len(prompt.between))
     assert fields_of("{document}{query}") == ("document", "query")
 
 

@@ -83,7 +83,7 @@ def test_pairs_are_cut_and_joined_as_the_tokenizers_library_does(
     special, kinds = np.asarray([2, 3, 3], np.int32), np.asarray([0, 0, 1], np.int32)
     sides = Side(q, q_offsets, zero, keep_q, 0), Side(d, d_offsets, zero, keep_d, 1)
     at = np.asarray([5], np.int32)
-    write_sequences(zero, at, *sides, Special(special, kinds, 1, 1), 2, *out)
+    write_sequences(zero, at, *sides, Special(special, kinds, 1, 1), np.asarray([2]), *out)
     written = slice(5, 5 + len(expected.ids))
     assert out[0, written].tolist() == expected.ids
     assert out[1, written].tolist() == expected.type_ids
