@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from ....native.packing import Side, Special, fill_batches, fill_shared, write_sequences
+from ...devices import HALVED
 from ..flops import Shape
 from ..sequences import Sequences
 from .attention import Layout
@@ -36,13 +37,14 @@ class Batch:
 
 @dataclass(slots=True)
 class Work:
-    """What a forward pass took: tokens computed, how many of them carried no text, and operations
-    (0 where they are not known)."""
+    """What a forward pass took: tokens computed, how many of them carried no text, operations (0
+    where they are not known), and how often the device had no memory for a batch."""
 
     tokens: int = 0
     padding: int = 0
     batches: int = 0
     flops: int = 0
+    halved: int = 0
 
     def add(self, batch: Batch) -> None:
         """Count one batch."""
@@ -54,6 +56,7 @@ class Work:
     def usage(self) -> dict[str, float]:
         """Return it for the ledger."""
         known: dict[str, float] = {"flops": self.flops} if self.flops else {}
+        known |= {HALVED: self.halved} if self.halved else {}
         return {"tokens": self.tokens, "padding": self.padding, **known}
 
 
