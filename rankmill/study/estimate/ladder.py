@@ -24,7 +24,7 @@ from rankmill.study.estimate import samples
 from rankmill.study.estimate.asked import Asked, Work, every_step, requests
 from rankmill.study.estimate.measured import SEARCH, Measured, first_use_of
 from rankmill.study.estimate.samples import Sample, Source
-from rankmill.study.estimate.scratch import CORPUS, QUERIES, WHOLE, Made, Scratch
+from rankmill.study.estimate.scratch import CORPUS, LISTED, QUERIES, WHOLE, Made, Scratch
 from rankmill.study.grid.design import Study
 from rankmill.study.grid.refusals import documents_of
 from rankmill.study.grid.steps import Track
@@ -186,13 +186,14 @@ class Ladder:
             measured.first_use_s += sum(first_use_of(one.cost) for one in made)
         sample = held[asked.work.spec]
         sizes = sizes_of(asked.work, sample.documents, sample.queries)
-        for grows in (CORPUS, QUERIES, SEARCH):
+        for grows in (CORPUS, QUERIES, LISTED, SEARCH):
             of = [one for one in made if _grows(one, sample) == grows]
             points = measured.points.setdefault(grows, [])
             if number == 1 and of:
                 points.clear()  # the sample that warmed up counts only where there is no other
             if of:
-                points.append((sizes, of))
+                lists = [one.lists.distinct for one in of if one.lists is not None]
+                points.append((sizes | {LISTED: float(sum(lists))}, of))
 
     def target(self, work: Work) -> dict[str, float]:
         """Return how large the whole is, by what costs grow with."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rankmill.study.estimate.distinct import distinct_at
 from rankmill.study.estimate.fit import (
     BYTES,
     COUNTS,
@@ -18,7 +19,7 @@ from rankmill.study.estimate.fit import (
     largest,
     together,
 )
-from rankmill.study.estimate.scratch import CORPUS, QUERIES, Made
+from rankmill.study.estimate.scratch import CORPUS, LISTED, QUERIES, Made
 
 SEARCH = "search"  # runs over slices of a corpus grow with queries and with documents
 SECONDS_OF = ("wall_s", "cpu_s", "gpu_s")
@@ -60,7 +61,11 @@ class Measured:
             for line, value in lines_of(self.whole).items():
                 parts.setdefault(line, []).append(known(value, kind_of(line)))
         for grows in self.points:
-            for line, interval in self._fitted(grows, target, slices).items():
+            if grows == LISTED:
+                fitted = self._of_lists(target, slices)
+            else:
+                fitted = self._fitted(grows, target, slices)
+            for line, interval in fitted.items():
                 parts.setdefault(line, []).append(interval)
         return {
             line: largest(intervals) if line in PEAKS else together(intervals)
@@ -83,6 +88,24 @@ class Measured:
                 interval = Interval(interval.point, min(interval.low, flat.low), interval.high)
             made[line] = interval
         return made
+
+    def _of_lists(self, target: Sizes, slices: float | None) -> dict[str, Interval]:
+        """Return what is made of the documents of lists: its ends are those of what the ends of
+        the number of different documents cost."""
+        samples = [
+            one.lists for _, made in self.points[LISTED] for one in made if one.lists is not None
+        ]
+        if not samples:
+            return {}
+        documents = distinct_at(samples, target[QUERIES], target[CORPUS], slices=slices is not None)
+        point, low, high = (
+            self._fitted(LISTED, {**target, LISTED: count}, slices)
+            for count in (documents.point, documents.low, documents.high)
+        )
+        return {
+            line: Interval(one.point, min(one.low, low[line].low), max(one.high, high[line].high))
+            for line, one in point.items()
+        }
 
     @property
     def sampled(self) -> dict[str, list[float]]:

@@ -8,26 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rankmill.mining.errors import BadInput
 from rankmill.mining.store import Artifact, Stage, Workspace, files
 from rankmill.mining.store.execution import Executor
 from rankmill.mining.store.scratch import own_folder
+from rankmill.mining.store.tables import list_values
 from rankmill.mining.store.workspace import fingerprint_of
+from rankmill.study.estimate.distinct import Lists, lists_of
 
-WHOLE, CORPUS, QUERIES = "whole", "corpus", "queries"
+WHOLE, CORPUS, QUERIES, LISTED = "whole", "corpus", "queries", "documents of lists"
 """What an artifact of a sample grows with; what is made of no sample is whole as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
     """One artifact that was made, not found: what it grows with, whether it is a run that searched
-    a corpus, and its ledger."""
+    a corpus, and its ledger; `lists`: of what is made of the documents of lists."""
 
     kind: str
     fingerprint: str
     grows: str
     searched: bool
     cost: Mapping[str, Any]
+    lists: Lists | None = None
 
 
 class Recording(Workspace):
@@ -65,19 +70,34 @@ class Recording(Workspace):
         return made if there else self._noted(made, inputs)
 
     def _noted(self, made: Artifact, inputs: Mapping[str, Artifact]) -> Artifact:
-        of = {self.grows.get(one.fingerprint, WHOLE) for one in inputs.values()}
-        grows = next((one for one in (QUERIES, CORPUS) if one in of), WHOLE)
+        of = {self.grows.get(one.fingerprint, WHOLE) for one in inputs.values()} - {WHOLE}
+        lists = _lists_of(made, inputs)
+        if lists is not None or of == {LISTED}:
+            grows = LISTED
+        else:
+            grows = QUERIES if of & {QUERIES, LISTED} else CORPUS if of else WHOLE
         if grows != WHOLE:
             self.grows[made.fingerprint] = grows
         ranked = {one.kind for one in inputs.values()} & {"run", "scores"}
         searched = made.kind == "run" and not ranked
-        self.made.append(Made(made.kind, made.fingerprint, grows, searched, made.cost()))
+        self.made.append(Made(made.kind, made.fingerprint, grows, searched, made.cost(), lists))
         return made
 
     def taken(self) -> list[Made]:
         """Return what was made since this was last asked."""
         made, self.made = self.made, []
         return made
+
+
+def _lists_of(made: Artifact, inputs: Mapping[str, Artifact]) -> Lists | None:
+    """Return what the lists hold that an artifact is made of; None where it is not made of the
+    documents of lists."""
+    if "listed" not in inputs:
+        return None
+    listed = inputs["listed"]
+    docs = [list_values(table["doc"])[1] for table in listed.tables()]
+    every = np.concatenate([np.empty(0, np.uint32), *docs])
+    return lists_of(every, listed.rows, inputs["texts"].rows)
 
 
 class Scratch(Recording):

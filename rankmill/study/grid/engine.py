@@ -7,7 +7,8 @@ killed goes on by being run again, and nothing else is remembered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.racing import Stopped, stopped
 from rankmill.study.grid.refusals import check_race_queries, check_study
 from rankmill.study.grid.side_by_side import train_side_by_side
-from rankmill.study.grid.steps import Track
+from rankmill.study.grid.steps import Track, patiently
 from rankmill.study.run import Opened, refuse_lacking
 from rankmill.training.evaluation import Evaluation
 
@@ -50,17 +51,21 @@ class Engine:
             refuse_lacking(variant.recipe, self.workspace)
         self.found = self.workspace.fingerprints()
         for track in self.tracks:  # all of them before the first is mined
-            track.open()
+            self._make(track.open)
         check_race_queries(self.study.race, self.tracks)
         for number, track in enumerate(self.tracks):
-            track.prepare(self.study.of_variant(number))
+            self._make(partial(track.prepare, self.study.of_variant(number)))
         self._count_budgets()
         for track in self.tracks:
-            track.refer()
+            self._make(track.refer)
         for place in range(len(self.study.seeds)):
             self._round(place)
         for track in self.tracks:
-            track.correlate(self.study.correlate)
+            self._make(partial(track.correlate, self.study.correlate))
+
+    def _make(self, make: Callable[[], object]) -> None:
+        """Make or find; what another study of the workspace is making is waited for."""
+        patiently(make, self.executor.progress.announce)
 
     def _count_budgets(self) -> None:
         counted: dict[tuple[tuple[str, ...], int, str], Seen] = {}
@@ -88,7 +93,7 @@ class Engine:
             train_side_by_side(self.study, self.workspace, self.executor, running, place)
         for number, cell in enumerate(running, 1):
             self.executor.progress.announce(f"{said}, cell {number} of {len(running)}: {cell.name}")
-            self.tracks[cell.variant].one(cell, place)
+            self._make(partial(self.tracks[cell.variant].one, cell, place))
             self.trained[cell.number] = place + 1
         self._race(running, place + 1)
 

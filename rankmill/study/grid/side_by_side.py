@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,15 @@ import pyarrow as pa
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.devices import Engine, check_engine
-from rankmill.mining.errors import Locked
 from rankmill.mining.processors import processors
 from rankmill.mining.store import Output, Shard, Stage, Workspace
 from rankmill.mining.store.execution import Job, Report
 from rankmill.mining.store.scratch import own_folder
 from rankmill.study.grid.design import Cell, Study, study_of
-from rankmill.study.grid.steps import Track
+from rankmill.study.grid.steps import Track, patiently
 from rankmill.study.run import Opened
 
 SCHEMA = pa.schema([("cell", pa.uint32())])
-_AGAIN_S = 0.5  # between looks at what another cell is making
 
 
 def train_side_by_side(
@@ -103,18 +100,7 @@ class CellWorker:
             if cell.variant not in self.tracks:
                 variant = self.study.variants[cell.variant]
                 track = Track(variant, self.workspace, INLINE, self.opened)
-                _patiently(lambda: track.prepare(self.study.of_variant(cell.variant)))
+                patiently(lambda: track.prepare(self.study.of_variant(cell.variant)))
                 self.tracks[cell.variant] = track
-            _patiently(lambda: self.tracks[cell.variant].one(cell, self.place))
+            patiently(lambda: self.tracks[cell.variant].one(cell, self.place))
         return Output(pa.table({"cell": [cell.number]}, schema=SCHEMA))
-
-
-def _patiently(make: Callable[[], object]) -> None:
-    """Do what finds or makes, again as long as another process is making a part of it."""
-    while True:
-        try:
-            make()
-        except Locked:
-            time.sleep(_AGAIN_S)
-        else:
-            return

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, Locked
 from rankmill.study.check import encoder_of
 from rankmill.study.grid.design import Cell, Variant
 from rankmill.study.results import Judged, Results
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from rankmill.mining.actors import Execution
     from rankmill.mining.collection import Collection
     from rankmill.mining.store import Artifact, Workspace
+
+T = TypeVar("T")
+_AGAIN_S = 0.5  # between looks at what another process is making
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,21 @@ def key_of(*said: Any) -> str:
     """Return the key of a request that is said by JSON values."""
     text = json.dumps(said, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def patiently(make: Callable[[], T], tell: Callable[[str], None] = lambda line: None) -> T:
+    """Do what finds or makes, again as long as another process is making a part of it: another
+    study that shares it, another cell, or what a killed run has left behind. `tell` is told once
+    for whom it waits."""
+    told = ""
+    while True:
+        try:
+            return make()
+        except Locked as locked:
+            if told != locked.what:
+                told = locked.what
+                tell(f"waiting: {told}")
+            time.sleep(_AGAIN_S)
 
 
 class Track:

@@ -20,6 +20,7 @@ from rankmill.study.grid.design import Cell
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.hypotheses import SPREAD, statistic_of
 from rankmill.study.grid.panels import Panel
+from rankmill.study.grid.steps import patiently
 from rankmill.study.recipe import with_labels
 from rankmill.study.results import Role
 from rankmill.training.evaluation import Evaluation
@@ -124,7 +125,7 @@ def _measured(encoder: str | None, groups: Artifact, text: str) -> Artifact:
     compat = SWITCH if text.partition("(")[0].endswith(_COMPAT) else None
     needs = statistic_of(text).needs & {"vectors", "query_vectors"}
     used = encoder if needs else None
-    return stages.Stats(groups, statistics=[text], encoder=used, compat=compat).make()
+    return patiently(stages.Stats(groups, statistics=[text], encoder=used, compat=compat).make)
 
 
 def by_training(engine: Engine, a: Sequence[Cell], b: Sequence[Cell], what: str) -> Sides:
