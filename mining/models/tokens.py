@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,14 @@ import pyarrow.compute as pc
 from ...native.packing import gather_rows
 from ..actors import INLINE, Execution
 from ..errors import BadInput
+from ..names import unless_neutral
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values, tokens_schema
 from .folder import ModelFolder, load_tokenizer
+from .specials import HOLDING, TOKENS, Specials, check_specials, tell_specials
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
 
 DEFAULT_CAP = 512
 _SHARD_BYTES = 16 << 20  # of text: some ten seconds of tokenising on one core
@@ -39,13 +44,19 @@ def tokens_of(
     *,
     max_length: int = DEFAULT_CAP,
     prompt: str = "",
+    specials: str = TOKENS,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Tokenise a corpus or queries artifact, or find its tokens.
 
     `max_length`: ids needed per text; the cap is the next power of two, at least 512, so that
     short and long requests share one artifact. `prompt` is put before each non-empty text.
+    `specials`: what becomes of `[SEP]` or `<|im_end|>` in a text where the tokenizer has such a
+    special token: that token (`tokens`, as transformers has it), or words (`text`: see
+    `Specials.spelled_out`; a prompt keeps its own). The ledger counts the texts that hold one
+    (`texts_with_specials`).
     """
+    check_specials(specials)
     cap = max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
     size = model.tokenizer().get_vocab_size(with_added_tokens=True)
     stage = Stage(
@@ -55,6 +66,7 @@ def tokens_of(
             "cap": cap,
             "prompt": prompt,
             "layout": _LAYOUT,
+            **unless_neutral(specials=(specials, TOKENS)),
         },
         inputs={"texts": texts},
         schema=tokens_schema(size),
@@ -65,19 +77,25 @@ def tokens_of(
             "model": str(model.path),
             "cap": cap,
             "prompt": prompt,
+            "specials": specials,
             "schema": tokens_schema(size),
         },
         unit="bytes",
     )
-    return workspace.build(stage, executor)
+    made = workspace.build(stage, executor)
+    tell_specials(made, specials, executor)
+    return made
 
 
 class TokenWorker:
     """Tokenises rows of a text artifact."""
 
-    def __init__(self, texts: str, model: str, cap: int, prompt: str, schema: pa.Schema):
+    def __init__(
+        self, texts: str, model: str, cap: int, prompt: str, specials: str, schema: pa.Schema
+    ):
         self.texts, self.cap, self.prompt = open_artifact(texts), cap, prompt
         self.tokenizer = load_tokenizer(Path(model))
+        self.specials, self.keep = Specials(self.tokenizer, prompt), specials == TOKENS
         self.schema = schema
 
     def __call__(self, shard: Shard) -> Output:
@@ -85,11 +103,19 @@ class TokenWorker:
         dtype = np.dtype(self.schema.field("ids").type.value_type.to_pandas_dtype())
         lengths: list[np.ndarray] = []
         ids: list[np.ndarray] = []
+        held = 0
         for texts in _text_batches(self.texts, shard.start, shard.stop):
             prompted = [self.prompt + t if t else t for t in texts]
             rows = _ids_of(self.tokenizer, prompted, self.cap)
-            lengths.append(np.fromiter((len(r) for r in rows), np.int64, len(rows)))
-            ids.append(np.fromiter((i for r in rows for i in r), dtype, int(lengths[-1].sum())))
+            flat, length = _flat(rows, dtype)
+            holding = self.specials.holding(flat, length)
+            if holding and not self.keep:
+                for row in holding:
+                    rows[row] = self._spelled_out(prompted[row])
+                flat, length = _flat(rows, dtype)
+            held += len(holding)
+            ids.append(flat)
+            lengths.append(length)
         each = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
         offsets = np.concatenate([[0], np.cumsum(each)])
         if offsets[-1] > np.iinfo(np.int32).max:  # cannot happen with shards of 16 MB of text
@@ -100,11 +126,22 @@ class TokenWorker:
         return Output(
             pa.Table.from_arrays([column], schema=self.schema),
             counts={"ids": int(offsets[-1]), "at_cap": full},
-            usage={"tokens": int(offsets[-1])},
+            usage={"tokens": int(offsets[-1])} | ({HOLDING: held} if held else {}),
         )
 
+    def _spelled_out(self, text: str) -> list[int]:
+        span = self.cap * _CHARACTERS_PER_ID
+        enough = partial(_enough, self.tokenizer, cap=self.cap, span=span)
+        return self.specials.spelled_out(text, enough)[: self.cap]
 
-def _ids_of(tokenizer: Any, texts: list[str], cap: int) -> list[list[int]]:
+
+def _flat(rows: list[list[int]], dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of all rows one after the other, and the length (int64) of each."""
+    lengths = np.fromiter((len(r) for r in rows), np.int64, len(rows))
+    return np.fromiter((i for r in rows for i in r), dtype, int(lengths.sum())), lengths
+
+
+def _ids_of(tokenizer: Tokenizer, texts: list[str], cap: int) -> list[list[int]]:
     """Tokenise, keeping at most `cap` ids of each text.
 
     A very long text is looked at from its beginning only: up to the first white space after
@@ -116,12 +153,20 @@ def _ids_of(tokenizer: Any, texts: list[str], cap: int) -> list[list[int]]:
     encodings = tokenizer.encode_batch_fast(heads, add_special_tokens=False)
     rows: list[list[int]] = [e.ids for e in encodings]
     for i, text in enumerate(texts):
-        reach = span
-        while len(heads[i]) < len(text) and len(rows[i]) < cap + _SURE:
-            reach *= 2
-            heads[i] = _head(text, reach)
-            rows[i] = tokenizer.encode(heads[i], add_special_tokens=False).ids
+        if len(heads[i]) < len(text) and len(rows[i]) < cap + _SURE:
+            rows[i] = _enough(tokenizer, text, cap=cap, span=2 * span).ids
     return [row[:cap] for row in rows]
+
+
+def _enough(tokenizer: Tokenizer, text: str, *, cap: int, span: int) -> Encoding:
+    """Tokenise as much of a text as the first `cap` ids need: `span` characters, or twice as far,
+    and so on."""
+    while True:
+        head = _head(text, span)
+        made = tokenizer.encode(head, add_special_tokens=False)
+        if len(head) == len(text) or len(made.ids) >= cap + _SURE:
+            return made
+        span *= 2
 
 
 def _head(text: str, span: int) -> str:
