@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import warnings
@@ -240,9 +241,8 @@ def test_scores_that_a_server_gave_are_counted_as_those_of_a_file(
 
 
 def test_what_a_file_held_is_told_of_all_that_was_taken_from_it(collection, tmp_path):
-    pairs = {
-        (f"q{q}", f"d{d}"): round((q + 3 * d) % 5 / 4, 2) for q in range(12) for d in range(10)
-    }
+    both = itertools.product(range(12), range(10))
+    pairs = {(f"q{q}", f"d{d}"): (q + 3 * d) % 5 / 4 for q, d in both}
     path = tsv(tmp_path / "a.tsv", pairs)
     run = mine(collection.artifact.workspace, "random", collection, "train", depth=15)
     with pytest.warns(RuntimeWarning, match="all 120 scores lie between 0 and 1"):
