@@ -28,6 +28,7 @@ from .passes.families import declared_passes
 from .pooling import POOLINGS, pooling_of
 from .precision import declared, device, settle_compute
 from .sequences import Template, single_sequences
+from .specials import TOKENS
 from .tokens import TokenStore, tokens_of
 
 DTYPES = ("float16", "float32")
@@ -128,14 +129,16 @@ def encode(
     prompt: str | None = None,
     dim: int | None = None,
     listed: Artifact | None = None,
+    specials: str = TOKENS,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Encode every text of a corpus or queries artifact, or find its vectors.
 
     `compute`: precision of the forward pass, one of `precision.CHOICES`. `dtype`: of the stored
     vectors, float16 or float32. `prompt` None takes what the model declares for queries or
-    documents, "" takes none. `listed`: only the documents of this pool or run. Returns a "vectors"
-    artifact, row = ordinal, or place among `docs_of(listed)`; empty texts have a row too.
+    documents, "" takes none. `listed`: only the documents of this pool or run. `specials`: see
+    `tokens_of`. Returns a "vectors" artifact, row = ordinal, or place among `docs_of(listed)`;
+    empty texts have a row too.
 
     Raises BadInput for an unusable model or setting, and when a vector is not finite.
     """
@@ -147,7 +150,13 @@ def encode(
     _check_dtype(dtype)
     said = settings.prompt_for(texts.kind) if prompt is None else prompt
     tokens = tokens_of(
-        workspace, texts, folder, max_length=settings.max_length, prompt=said, executor=executor
+        workspace,
+        texts,
+        folder,
+        max_length=settings.max_length,
+        prompt=said,
+        specials=specials,
+        executor=executor,
     )
     tokenised = {"texts": texts, "tokens": tokens} | ({} if listed is None else {"listed": listed})
     stage = _stage(folder, settings, tokenised, compute, dtype, said)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,10 @@ from ..names import unless_neutral
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values, tokens_schema
 from .folder import ModelFolder, load_tokenizer
+from .specials import HOLDING, TOKENS, Specials, check_specials, tell_specials
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
 
 DEFAULT_CAP = 512
 _SHARD_BYTES = 16 << 20  # of text: some ten seconds of tokenising on one core
@@ -41,17 +45,21 @@ def tokens_of(
     max_length: int = DEFAULT_CAP,
     prompt: str = "",
     suffix: str = "",
-    specials: str = "tokens",
+    specials: str = TOKENS,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Tokenise a corpus or queries artifact, or find its tokens.
 
     `max_length`: ids needed per text; the cap is the next power of two, at least 512, so that
     short and long requests share one artifact. `prompt` is put before each non-empty text, `suffix`
-    behind it (a text of `cap` ids or more is cut before its end). `specials`: strings of special
-    tokens in a text become those "tokens", or stay "text".
+    behind it (a text of `cap` ids or more is cut before its end).
+    `specials`: what becomes of `[SEP]` or `<|im_end|>` in a text where the tokenizer has such a
+    special token: that token (`tokens`, as transformers has it), or words (`text`: see
+    `Specials.spelled_out`; a prompt keeps its own). The ledger counts the texts that hold one
+    (`texts_with_specials`).
     """
-    cap = max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
+    check_specials(specials)
+    cap = _cap(max_length)
     size = model.tokenizer().get_vocab_size(with_added_tokens=True)
     stage = Stage(
         kind="tokens",
@@ -60,7 +68,7 @@ def tokens_of(
             "cap": cap,
             "prompt": prompt,
             "layout": _LAYOUT,
-            **unless_neutral(suffix=(suffix, ""), specials=(specials, "tokens")),
+            **unless_neutral(suffix=(suffix, ""), specials=(specials, TOKENS)),
         },
         inputs={"texts": texts},
         schema=tokens_schema(size),
@@ -76,7 +84,9 @@ def tokens_of(
         },
         unit="bytes",
     )
-    return workspace.build(stage, executor)
+    made = workspace.build(stage, executor)
+    tell_specials(made, specials, executor)
+    return made
 
 
 class TokenWorker:
@@ -91,9 +101,8 @@ class TokenWorker:
         specials: str,
         schema: pa.Schema,
     ):
-        self.texts, self.cap, self.around = open_artifact(texts), cap, around
-        self.tokenizer = load_tokenizer(Path(model))
-        self.tokenizer.encode_special_tokens = specials == "text"
+        self.texts, self.cap = open_artifact(texts), cap
+        self.ids = _Ids(Path(model), cap, around, specials)
         self.schema = schema
 
     def __call__(self, shard: Shard) -> Output:
@@ -101,10 +110,10 @@ class TokenWorker:
         dtype = np.dtype(self.schema.field("ids").type.value_type.to_pandas_dtype())
         lengths: list[np.ndarray] = []
         ids: list[np.ndarray] = []
+        held = 0
         for texts in _text_batches(self.texts, shard.start, shard.stop):
-            before, behind = self.around
-            prompted = [before + t + behind if t else t for t in texts]
-            rows = _ids_of(self.tokenizer, prompted, self.cap)
+            rows, holding = self.ids.of(texts)
+            held += holding
             lengths.append(np.fromiter((len(r) for r in rows), np.int64, len(rows)))
             ids.append(np.fromiter((i for r in rows for i in r), dtype, int(lengths[-1].sum())))
         each = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
@@ -117,11 +126,60 @@ class TokenWorker:
         return Output(
             pa.Table.from_arrays([column], schema=self.schema),
             counts={"ids": int(offsets[-1]), "at_cap": full},
-            usage={"tokens": int(offsets[-1])},
+            usage={"tokens": int(offsets[-1])} | ({HOLDING: held} if held else {}),
         )
 
 
-def _ids_of(tokenizer: Any, texts: list[str], cap: int) -> list[list[int]]:
+def tokens_at_hand(
+    texts: list[str],
+    model: ModelFolder,
+    *,
+    max_length: int = DEFAULT_CAP,
+    prompt: str = "",
+    suffix: str = "",
+    specials: str = TOKENS,
+) -> Ragged:
+    """Tokenise a few texts exactly as `tokens_of` does, without a store."""
+    rows, _ = _Ids(model.path, _cap(max_length), (prompt, suffix), specials).of(texts)
+    values = np.asarray([number for row in rows for number in row], dtype=np.int32)
+    return Ragged(values, np.cumsum([0, *map(len, rows)]))
+
+
+def _cap(max_length: int) -> int:
+    return max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
+
+
+class _Ids:
+    """What texts are as ids: dressed, cut to `cap`, special tokens in them kept or read as words.
+
+    Read as words they are what the tokenizer makes of their characters where it takes none for a
+    special token; where a prompt means some, or it finds them all the same, they are spelled out.
+    """
+
+    def __init__(self, model: Path, cap: int, around: tuple[str, str], specials: str):
+        self.cap, self.around, self.keep = cap, around, specials == TOKENS
+        self.tokenizer = load_tokenizer(model)
+        self.specials = Specials(self.tokenizer, around[0])
+        self.plain = load_tokenizer(model)
+        self.plain.encode_special_tokens = not self.specials.meant
+
+    def of(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        """Return the ids of each text, and how many texts hold special tokens."""
+        before, behind = self.around
+        dressed = [before + text + behind if text else text for text in texts]
+        rows = _ids_of(self.tokenizer, dressed, self.cap)
+        lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+        ids = np.fromiter((i for row in rows for i in row), np.int64, int(lengths.sum()))
+        holding = self.specials.holding(ids, lengths)
+        if not self.keep:
+            span = self.cap * _CHARACTERS_PER_ID
+            enough = partial(_enough, self.plain, cap=self.cap, span=span)
+            for row in holding:
+                rows[row] = self.specials.spelled_out(dressed[row], enough)[: self.cap]
+        return rows, len(holding)
+
+
+def _ids_of(tokenizer: Tokenizer, texts: list[str], cap: int) -> list[list[int]]:
     """Tokenise, keeping at most `cap` ids of each text.
 
     A very long text is looked at from its beginning only: up to the first white space after
@@ -133,12 +191,20 @@ def _ids_of(tokenizer: Any, texts: list[str], cap: int) -> list[list[int]]:
     encodings = tokenizer.encode_batch_fast(heads, add_special_tokens=False)
     rows: list[list[int]] = [e.ids for e in encodings]
     for i, text in enumerate(texts):
-        reach = span
-        while len(heads[i]) < len(text) and len(rows[i]) < cap + _SURE:
-            reach *= 2
-            heads[i] = _head(text, reach)
-            rows[i] = tokenizer.encode(heads[i], add_special_tokens=False).ids
+        if len(heads[i]) < len(text) and len(rows[i]) < cap + _SURE:
+            rows[i] = _enough(tokenizer, text, cap=cap, span=2 * span).ids
     return [row[:cap] for row in rows]
+
+
+def _enough(tokenizer: Tokenizer, text: str, *, cap: int, span: int) -> Encoding:
+    """Tokenise as much of a text as the first `cap` ids need: `span` characters, or twice as far,
+    and so on."""
+    while True:
+        head = _head(text, span)
+        made = tokenizer.encode(head, add_special_tokens=False)
+        if len(head) == len(text) or len(made.ids) >= cap + _SURE:
+            return made
+        span *= 2
 
 
 def _head(text: str, span: int) -> str:
@@ -182,6 +248,10 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         """Ids per row, int32."""
         return np.diff(self.offsets).astype(np.int32)
+
+    def row(self, at: int) -> np.ndarray:
+        """Return the ids of one row, as a view."""
+        return self.values[self.offsets[at] : self.offsets[at + 1]]
 
 
 NO_ROWS = Ragged(np.zeros(0, np.uint16), np.zeros(2, np.int64))

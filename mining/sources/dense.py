@@ -13,8 +13,9 @@ from ..models.encoders import DTYPES, encode, settings_of
 from ..models.folder import ModelFolder, resolve
 from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, device, settle_compute
+from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, same_width
-from ..names import Identity, nearest
+from ..names import Identity, nearest, neutral
 from ..runs.run import build_run
 from ..search.dense import RECALL_SAMPLE, AnnWorker, DenseWorker, query_blocks
 from ..search.document_ranges import MergeWorker, Search, document_ranges, search_ranges
@@ -34,7 +35,8 @@ class Dense:
     `dim` keeps the first components of every vector (Matryoshka). `index` searches approximately,
     by a FAISS index-factory string such as `IVF1024,Flat`, and `probe` says how far (nprobe of IVF,
     efSearch of HNSW); without `index` the search is exact. `query_model` encodes the queries
-    (None: `model` does).
+    (None: `model` does). `specials=text` reads special tokens that stand in a text, such as
+    `[SEP]`, as words.
     """
 
     model: str
@@ -47,8 +49,10 @@ class Dense:
     index: str | None = None
     probe: int | None = None
     query_model: str | None = None
+    specials: str = neutral(TOKENS)
 
     def __post_init__(self) -> None:
+        check_specials(self.specials)
         for name, known in (("compute", CHOICES), ("dtype", DTYPES), ("pooling", POOLINGS)):
             value = getattr(self, name)
             if value is not None and value not in known:
@@ -157,5 +161,6 @@ def vectors_by(
         pooling=source.pooling,
         normalise=source.normalise,
         dim=source.dim,
+        specials=source.specials,
         executor=executor,
     )

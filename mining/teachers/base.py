@@ -80,7 +80,9 @@ class Prepared:
     are scores among them whose direction is to be judged too. `span` is the declared range, by
     default that of the kind; `missing` what becomes of pairs without a score: "error", "drop_doc"
     or "drop_query". `cuts`: the scorer counts the pairs that it cuts (it is `Counting`); where it
-    does not, the scores say nothing about it, which is not the same as 0.
+    does not, the scores say nothing about it, which is not the same as 0. `given`: they come from
+    elsewhere, such as a server, so that logits which look like probabilities are counted too, and
+    what is odd is told in a warning.
     """
 
     label: str
@@ -96,6 +98,7 @@ class Prepared:
     span: Range | None = None
     missing: str = "error"
     cuts: bool = True
+    given: bool = False
 
     @property
     def limits(self) -> Range:

@@ -12,6 +12,7 @@ from ..models.encoders import DTYPES, docs_of, encode
 from ..models.folder import resolve
 from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, settle_compute
+from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, dots, same_width
 from ..names import nearest, neutral
 from ..store import Artifact, Workspace, open_artifact
@@ -28,6 +29,7 @@ class BiEncoder:
     Parameters left out are read from the model's files, see `rankmill.mining.models.encoders`.
     `query_model`: an encoder of its own for queries (None: the same). `encode=listed`: of the
     corpus only the documents of the pairs; vectors of the whole corpus serve other pools too.
+    `specials=text` reads special tokens that stand in a text, such as `[SEP]`, as words.
     """
 
     model: str
@@ -39,8 +41,10 @@ class BiEncoder:
     dim: int | None = None
     query_model: str | None = None
     encode: str = neutral("corpus")
+    specials: str = neutral(TOKENS)
 
     def __post_init__(self) -> None:
+        check_specials(self.specials)
         choices = {"compute": CHOICES, "dtype": DTYPES, "pooling": POOLINGS, "encode": ENCODED}
         for name, known in choices.items():
             value = getattr(self, name)
@@ -72,6 +76,7 @@ def prepare_bi_encoder(
             normalise=teacher.normalise,
             dim=teacher.dim,
             listed=listed if role == "corpus" else None,
+            specials=teacher.specials,
             executor=executor,
         )
         for role in ("queries", "corpus")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -74,12 +75,15 @@ def survey_given(scores: np.ndarray, offsets: np.ndarray, kind: str) -> dict[str
     Of logits that all lie in [0, 1], as probabilities do, also how many (`between_0_and_1`), and
     as `saturated` those of exactly 0 or 1. `scores`, `offsets`: see `survey`.
     """
-    counts = survey(scores, offsets, None, RANGES[kind])
-    if kind == "logit" and len(scores) and 0 <= scores.min() and scores.max() <= 1:
-        counts[IN_UNIT] = len(scores)
-        if ends := int(np.isin(scores, (0.0, 1.0)).sum()):
-            counts[SATURATED] = ends
-    return counts
+    return survey(scores, offsets, None, RANGES[kind]) | like_probabilities(scores, kind)
+
+
+def like_probabilities(scores: np.ndarray, kind: str) -> dict[str, int]:
+    """Count logits (float32 [n] finite) that all lie in [0, 1], and those of exactly 0 or 1."""
+    if kind != "logit" or not len(scores) or scores.min() < 0 or scores.max() > 1:
+        return {}
+    ends = int(np.isin(scores, (0.0, 1.0)).sum())
+    return {IN_UNIT: len(scores)} | ({SATURATED: ends} if ends else {})
 
 
 def told(scores: Artifact) -> dict[str, str]:
@@ -105,6 +109,15 @@ def told(scores: Artifact) -> dict[str, str]:
             "learns no order from them"
         )
     return said
+
+
+def told_of_all(scores: Artifact) -> Iterator[tuple[Artifact, dict[str, str]]]:
+    """Yield scores, or groups with scores, and those that they were taken from, each with what is
+    `told` of it."""
+    yield scores, told(scores)
+    for role in scores.inputs:
+        if (one := scores.input(role)).kind in ("scores", "groups"):
+            yield from told_of_all(one)
 
 
 def tell_arrival(scores: Artifact) -> None:
@@ -137,6 +150,8 @@ def check_arrival(scores: Artifact) -> None:
             where=scores.path,
             do="check prompt, words and checkpoint: it does not tell documents apart",
         )
+    if IN_UNIT in counts:  # 0 and 1 are no end of the range of a logit: see `told`
+        return
     if pairs >= _PAIRS and saturated > _MOST * pairs:
         raise BadInput(
             f"{saturated:,} of {pairs:,} scores stand at an end of their range "

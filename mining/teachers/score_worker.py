@@ -15,7 +15,7 @@ from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, open_artifact
 from ..store.tables import SCORES
 from .base import Counting, Scorer
-from .contract import Range, outside, survey
+from .contract import Range, like_probabilities, outside, survey
 from .lookup import PairLists, PairScores
 
 NOT_FINITE = "not_finite"
@@ -61,7 +61,10 @@ class Poisoned:
 
 
 class ScoreWorker:
-    """Scores rows of a pool; loads the teacher only when a pair is not in the store yet."""
+    """Scores rows of a pool; loads the teacher only when a pair is not in the store yet.
+
+    `given`: the kind of scores that come from elsewhere, None for those that are computed here.
+    """
 
     def __init__(
         self,
@@ -72,11 +75,12 @@ class ScoreWorker:
         limits: Range,
         missing: str,
         cuts: bool,
+        given: str | None = None,
     ):
         self.pool = PairLists(open_artifact(pool))
         self.make, self.options = make, scorer
         self.earlier = [PairScores(open_artifact(path)) for path in earlier]
-        self.limits, self.missing, self.cuts = limits, missing, cuts
+        self.limits, self.missing, self.cuts, self.given = limits, missing, cuts, given
         self._scorer: Scorer | None = None
         self._positives: np.ndarray | None = None
 
@@ -109,6 +113,8 @@ class ScoreWorker:
         if self.cuts:
             counts["truncated"] = self._truncated(pairs)
         counts |= survey(pairs.scores, bounds, self._positive(pairs), self.limits)
+        if self.given is not None:
+            counts |= like_probabilities(pairs.scores, self.given)
         edges = pa.array(bounds.astype(np.int32))
         lists = [pa.ListArray.from_arrays(edges, pa.array(v)) for v in (pairs.doc, pairs.scores)]
         return Output(

@@ -21,7 +21,7 @@ from ..names import Call, parse, unless_neutral
 from ..store import Artifact, Stage, Workspace, split_by_work
 from ..store.tables import SCORES
 from .base import CUTS_UNKNOWN, PREPARERS, TEACHERS, Prepared
-from .contract import check_arrival, range_text
+from .contract import check_arrival, range_text, tell_arrival
 from .direction import check_choice, check_direction
 from .lookup import PairLists
 from .pairs import prepare_pairs
@@ -91,6 +91,8 @@ def score_pool(
     prepared = prepare(workspace, value, pool, executor)
     scores = workspace.build(_stage(workspace, prepared, pool, allow), executor)
     if arrival:
+        if prepared.given:
+            tell_arrival(scores)
         check_arrival(scores)
         for made in (*prepared.members, scores):
             check_direction(made, pool, direction, executor)
@@ -114,6 +116,7 @@ def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int)
             "limits": prepared.limits,
             "missing": prepared.missing,
             "cuts": prepared.cuts,
+            "given": prepared.kind if prepared.given else None,
         },
         metadata={
             "teacher": prepared.label,

@@ -77,7 +77,7 @@ def examine(workspace: Path) -> list[Finding]:
 def of_scores(scores: Artifact) -> list[Finding]:
     """Say what is odd about scores, or about groups with scores, and about those that they were
     taken from; raises UsageError for an artifact of another kind."""
-    from rankmill.mining.teachers.contract import amounts, told
+    from rankmill.mining.teachers.contract import amounts, told_of_all
 
     if scores.kind not in ("scores", "groups"):
         raise UsageError(
@@ -85,21 +85,18 @@ def of_scores(scores: Artifact) -> list[Finding]:
             where=str(scores.path),
             do="name scores, or groups; `rankmill show` prints any artifact",
         )
-    pairs, lists = amounts(scores)
-    kind, teacher = (scores.metadata.get(key, "unknown") for key in ("kind", "teacher"))
-    about = f"{scores.kind} {scores.fingerprint[:12]}"
-    findings = [Finding(about, "good", f"{pairs:,} scores, {lists:,} lists, {kind}, by {teacher}")]
-    handed_in = "pool" not in scores.inputs and scores.kind == "scores"
-    if handed_in and "surveyed" not in scores.parameters:
-        said = "imported by a version that did not count: import the file again"
-        findings.append(Finding("what is odd", "lacks", said))
-    findings += [
-        Finding(name.replace("_", " "), "odd", said) for name, said in told(scores).items()
-    ]
-    sources = [scores.input(role) for role in scores.inputs]
-    return findings + [
-        f for one in sources if one.kind in ("scores", "groups") for f in of_scores(one)
-    ]
+    findings = []
+    for one, told in told_of_all(scores):
+        pairs, lists = amounts(one)
+        kind, teacher = (one.metadata.get(key, "unknown") for key in ("kind", "teacher"))
+        about = f"{one.kind} {one.fingerprint[:12]}"
+        detail = f"{pairs:,} scores, {lists:,} lists, {kind}, by {teacher}"
+        findings.append(Finding(about, "good", detail))
+        if "pool" not in one.inputs and one.kind == "scores" and "surveyed" not in one.parameters:
+            said = "imported by a version that did not count: import the file again"
+            findings.append(Finding("what is odd", "lacks", said))
+        findings += [Finding(name.replace("_", " "), "odd", said) for name, said in told.items()]
+    return findings
 
 
 def _plugins() -> list[Finding]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from rankmill.mining import names
 from rankmill.mining.processors import processors
 from rankmill.mining.runs.run import Run
-from rankmill.mining.teachers.contract import told
+from rankmill.mining.teachers.contract import told_of_all
 from rankmill.report import content, dynamics, effects, recall
 from rankmill.report.terms import theory_of
 from rankmill.study.gains import FIRST
@@ -231,5 +231,6 @@ def _notes(outcome: Outcome) -> list[str]:
         )
     notes += outcome.left_out()
     if outcome.results.scores is not None:
-        notes += [f"Teacher: {said}." for said in told(outcome.results.scores).values()]
+        said = (one for _, told in told_of_all(outcome.results.scores) for one in told.values())
+        notes += dict.fromkeys(f"Teacher: {one}." for one in said)
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import warnings
@@ -15,8 +16,13 @@ from tiny_collection import tiny_beir
 
 from rankmill.mining.collection import Collection, collect
 from rankmill.mining.groups.imported import import_groups
+from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.mining.teachers.contract import survey_given, told
+from rankmill.mining.teachers import score_pool
+from rankmill.mining.teachers import scores as score_module
+from rankmill.mining.teachers.base import PREPARERS, Prepared, Scored
+from rankmill.mining.teachers.contract import survey_given, told, told_of_all
+from rankmill.mining.teachers.cross_encoder import CrossEncoder
 from rankmill.mining.teachers.files.imported import import_scores
 
 Pairs = dict[tuple[str, str], float]
@@ -184,3 +190,70 @@ def test_groups_are_counted_likewise(collection, tmp_path):
 def test_edges(scores, offsets, kind, expected):
     found = survey_given(np.array(scores, np.float32), np.array(offsets), kind)
     assert found == expected
+
+
+class Served:
+    """A teacher whose scores come from a server: shares in quarters, so some are exactly 0 or 1."""
+
+    def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Answer by the ordinals."""
+        return Scored(((query.astype(np.int64) + 3 * doc) % 5 / 4).astype(np.float32))
+
+    score_again = score
+
+
+@pytest.mark.parametrize("kind", ["logit", "probability", "similarity"])
+@pytest.mark.parametrize("given", [True, False])
+def test_scores_that_a_server_gave_are_counted_as_those_of_a_file(
+    collection, monkeypatch, kind, given
+):
+    prepared = Prepared(
+        label=f"served({kind},{given})",
+        kind=kind,
+        parameters={},
+        make=Served,
+        options={},
+        pair_work=lambda query, doc: np.ones(len(query), np.int64),
+        cuts=False,
+        given=given,
+    )
+    monkeypatch.setitem(PREPARERS, CrossEncoder, lambda *_: prepared)
+    monkeypatch.setattr(score_module, "_SHARD_WORK", 40)
+    run = mine(collection.artifact.workspace, "random", collection, "train", depth=15)
+    asked = {"teacher": CrossEncoder("served"), "pool": run, "direction": "trusted"}
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        made = score_pool(collection.artifact.workspace, **asked)
+    assert len(made.parts) > 2
+    lists = [row for table in made.tables() for row in table["logit"].to_pylist()]
+    pairs = {(str(q), str(n)): s for q, row in enumerate(lists) for n, s in enumerate(row)}
+    wanted = counted(pairs, kind)
+    if not given:
+        wanted.pop("between_0_and_1", None)
+        if kind == "logit":
+            wanted.pop("saturated")
+    found = {name: made.counts[name] for name in ("lists", *wanted)}
+    assert found == wanted
+    assert ("between_0_and_1" in made.counts) == (given and kind == "logit")
+    odd = list(told(made).values())
+    assert bool(odd) == (kind == "probability" or (given and kind == "logit"))
+    assert [str(one.message) for one in warned] == (odd if given else [])
+
+
+def test_what_a_file_held_is_told_of_all_that_was_taken_from_it(collection, tmp_path):
+    both = itertools.product(range(12), range(10))
+    pairs = {(f"q{q}", f"d{d}"): (q + 3 * d) % 5 / 4 for q, d in both}
+    path = tsv(tmp_path / "a.tsv", pairs)
+    run = mine(collection.artifact.workspace, "random", collection, "train", depth=15)
+    with pytest.warns(RuntimeWarning, match="all 120 scores lie between 0 and 1"):
+        made = score_pool(
+            collection.artifact.workspace,
+            f"imported(path={path},kind=logit,missing=drop_doc)",
+            run,
+            direction="trusted",
+        )
+    (own, nothing), (file, said) = told_of_all(made)
+    assert own.path == made.path
+    assert nothing == {}
+    assert "all 120 scores lie between 0 and 1" in said["between_0_and_1"]
+    assert file.path == made.input("scores").path
