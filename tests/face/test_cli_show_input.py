@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,7 +86,9 @@ def test_a_terminal_obeys_nothing_of_a_text(run: Run) -> None:
 
 
 def test_what_is_cut_is_told(run: Run) -> None:
-    asked = 'causal_lm(model=qwen,prompt="Q {query}\\nD {document}\\nyes?",yes=yes,max_length=36)'
+    asked = (
+        'causal_lm(model=qwen,prompt="Q {query}\\nD {document}\\nyes?",yes=yes,no=no,max_length=36)'
+    )
     status, out, _ = run("score", asked, "--pool", "pool", "--show-input")
     assert status == 0
     assert "pair: 36 tokens of at most 36, the end of a text is cut" in out
@@ -95,11 +98,11 @@ def test_what_is_cut_is_told(run: Run) -> None:
 def test_encoders_show_what_their_tokenizer_puts_round_a_text(run: Run) -> None:
     status, out, _ = run("score", "cross_encoder(model=cross)", "--pool", "pool", "--show-input")
     assert status == 0
-    assert "[CLS] what is it" in out.lower().replace("[cls]", "[CLS]")
     assert "[CLS] × 1, [SEP] × 2" in out
+    assert re.search(r"----\n\[CLS\] .* \[SEP\] .* \[SEP\]\n----", out)
     status, out, _ = run("score", "bi_encoder(model=encoder)", "--pool", "pool", "--show-input")
     assert status == 0
-    assert out.count("[CLS] × 1, [SEP] × 1") == 2
+    assert out.count("[CLS] × 1") == out.count("[SEP] × 1") == 2
     assert "query:" in out
     assert "document:" in out
 
@@ -111,7 +114,7 @@ def test_encoders_show_what_their_tokenizer_puts_round_a_text(run: Run) -> None:
         (("stored(scores=a)",), 2, "reads no text by a model of its own"),
         (("teacher(qwen3-rerank,model=qwen)",), 2, "did you mean qwen3-reranker"),
         (("teacher(mxbai-rerank-v2,model=qwen)",), 4, "use the preset qwen3-reranker or zerank"),
-        (("causal_lm(model=cross,user={query}{document})",), 2, "expected"),
+        (("causal_lm(model=cross,user={query})",), 2, "names query"),
         (('causal_lm(model=cross,user="{query}{document}")',), 4, "no chat template"),
         (('causal_lm(model=qwen,yes="I think so")',), 2, "is 10 tokens for this model"),
         (('causal_lm(model=qwen,prompt="{query}")',), 2, "write {query} and {document} once each"),
