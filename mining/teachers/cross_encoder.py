@@ -30,14 +30,16 @@ class CrossEncoder:
     """A sequence-classification checkpoint with one or two labels.
 
     One logit is stored as it is; of two, the margin z = l1 − l0 (docs/quantities.md §2).
-    `max_length` None is what the model can read. `compute` bfloat16 or float16 runs the trunk in
+    `prompt`: the text that the model is shown, with {query} and {document}, where its tokenizer
+    does not join two texts (decoders). `max_length` None is what the model can read, with a prompt
+    at most 512. `compute` bfloat16 or float16 runs the trunk in
     it, the head in float32; what float16 cannot hold is scored once more in float32.
     """
 
     model: str
     max_length: int | None = None
     compute: str = "float32"
-    prompt: str = neutral("")  # "" is what the tokenizer puts round a pair
+    prompt: str = neutral("")
 
     def __post_init__(self) -> None:
         if self.prompt:
