@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -112,10 +112,10 @@ class TokenWorker:
         ids: list[np.ndarray] = []
         held = 0
         for texts in _text_batches(self.texts, shard.start, shard.stop):
-            rows, holding = self.ids.of(texts)
+            flat, length, holding = self.ids.of(texts)
+            ids.append(flat.astype(dtype))
+            lengths.append(length)
             held += holding
-            lengths.append(np.fromiter((len(r) for r in rows), np.int64, len(rows)))
-            ids.append(np.fromiter((i for r in rows for i in r), dtype, int(lengths[-1].sum())))
         each = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
         offsets = np.concatenate([[0], np.cumsum(each)])
         if offsets[-1] > np.iinfo(np.int32).max:  # cannot happen with shards of 16 MB of text
@@ -140,9 +140,8 @@ def tokens_at_hand(
     specials: str = TOKENS,
 ) -> Ragged:
     """Tokenise a few texts exactly as `tokens_of` does, without a store."""
-    rows, _ = _Ids(model.path, _cap(max_length), (prompt, suffix), specials).of(texts)
-    values = np.asarray([number for row in rows for number in row], dtype=np.int32)
-    return Ragged(values, np.cumsum([0, *map(len, rows)]))
+    ids, lengths, _ = _Ids(model.path, _cap(max_length), (prompt, suffix), specials).of(texts)
+    return Ragged(ids, np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def _cap(max_length: int) -> int:
@@ -157,26 +156,36 @@ class _Ids:
     """
 
     def __init__(self, model: Path, cap: int, around: tuple[str, str], specials: str):
-        self.cap, self.around, self.keep = cap, around, specials == TOKENS
+        self.model, self.cap, self.around, self.keep = model, cap, around, specials == TOKENS
         self.tokenizer = load_tokenizer(model)
         self.specials = Specials(self.tokenizer, around[0])
-        self.plain = load_tokenizer(model)
-        self.plain.encode_special_tokens = not self.specials.meant
 
-    def of(self, texts: list[str]) -> tuple[list[list[int]], int]:
-        """Return the ids of each text, and how many texts hold special tokens."""
+    @cached_property
+    def plain(self) -> Tokenizer:
+        """The tokenizer that takes no string for a special token, unless a prompt means some."""
+        tokenizer = load_tokenizer(self.model)
+        tokenizer.encode_special_tokens = not self.specials.meant
+        return tokenizer
+
+    def of(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return the ids of all texts one after the other (int32), the length of each (int64), and
+        how many texts hold special tokens."""
         before, behind = self.around
         dressed = [before + text + behind if text else text for text in texts]
         rows = _ids_of(self.tokenizer, dressed, self.cap)
-        lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
-        ids = np.fromiter((i for row in rows for i in row), np.int64, int(lengths.sum()))
+        ids, lengths = _flat(rows)
         holding = self.specials.holding(ids, lengths)
-        if not self.keep:
-            span = self.cap * _CHARACTERS_PER_ID
-            enough = partial(_enough, self.plain, cap=self.cap, span=span)
-            for row in holding:
-                rows[row] = self.specials.spelled_out(dressed[row], enough)[: self.cap]
-        return rows, len(holding)
+        if self.keep or not holding:
+            return ids, lengths, len(holding)
+        enough = partial(_enough, self.plain, cap=self.cap, span=self.cap * _CHARACTERS_PER_ID)
+        for row in holding:
+            rows[row] = self.specials.spelled_out(dressed[row], enough)[: self.cap]
+        return *_flat(rows), len(holding)
+
+
+def _flat(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+    return np.fromiter((i for row in rows for i in row), np.int32, int(lengths.sum())), lengths
 
 
 def _ids_of(tokenizer: Tokenizer, texts: list[str], cap: int) -> list[list[int]]:

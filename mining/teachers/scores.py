@@ -25,7 +25,7 @@ from .contract import check_arrival, range_text, tell_arrival
 from .direction import check_choice, check_direction
 from .lookup import PairLists
 from .pairs import prepare_pairs
-from .presets import Preset
+from .presets import PRESETS, Preset
 from .score_worker import KILLED, NOT_FINITE, Poisoned, ScoreWorker
 
 _SHARD_WORK = 1 << 19  # tokens: about a minute of a small cross-encoder on two cores
@@ -52,6 +52,11 @@ def teacher_of(text: Any) -> Any:
     if isinstance(parsed, Call) or parsed in TEACHERS.names():
         value = TEACHERS.parse(text)
         return value.plain() if isinstance(value, Preset) else value
+    if parsed in PRESETS and not Path(str(parsed)).exists():
+        raise UsageError(
+            f"{parsed} is a preset, and no model is named",
+            do=f"write teacher({parsed},model=PATH)",
+        )
     model = resolve(str(parsed))
     for ending, kind in _KINDS.items():
         if any(head.endswith(ending) for head in model.heads):

@@ -181,6 +181,19 @@ def test_wrong_requests_are_refused_by_parsing(text: str, said: str) -> None:
         TEACHERS.parse(text)
 
 
+def test_a_preset_alone_says_what_is_missing() -> None:
+    with pytest.raises(UsageError, match=r"(?s)no model is named.*teacher\(qwen3-reranker,model="):
+        teacher_of("qwen3-reranker")
+
+
+@pytest.mark.parametrize("kind", ["causal_lm", "seq2seq"])
+def test_a_classifier_is_no_language_model(folder: Path, pool: Artifact, kind: str) -> None:
+    """With a tied output layer it would load: each word's logit would be that of its embedding."""
+    claiming(folder, "Qwen3ForSequenceClassification")
+    with pytest.raises(BadInput, match=r"(?s)classifier \(Qwen3ForSeq.*write cross_encoder"):
+        score_pool(pool.workspace, f"{kind}(model={folder})", pool)
+
+
 # ---- scores --------------------------------------------------------------------------------------
 
 
