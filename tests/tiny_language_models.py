@@ -57,6 +57,11 @@ def tiny_decoder_classifier(
         "num_labels": 1,
         "pad_token_id": pad,
     } | config
+    if kind == "gemma3":  # nested: it also sees pictures
+        small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        vision = {**small, "intermediate_size": 64, "image_size": 16, "patch_size": 8}
+        text = {k: v for k, v in said.items() if k != "num_labels"}
+        said = {"text_config": text, "vision_config": vision, "num_labels": 1}
     made = AutoConfig.for_model(kind, **said)
     _save(AutoModelForSequenceClassification.from_config(made), folder, seed)
     _byte_tokenizer(folder)

@@ -33,6 +33,7 @@ from .tokens import NO_ROWS
 __all__ = ["PACKED", "Forward", "Work"]
 
 _SHORTEST = 8  # a batch has a slot for every 8 tokens
+_TRUNK = ("embeddings", "embeddings_project", "encoder", "transformer")
 
 
 class Forward:
@@ -189,7 +190,7 @@ class Forward:
         trunk = base.transformer if hasattr(base, "transformer") else base.encoder
         for module in (network, base):
             for name, child in module.named_children():
-                if child is not base and name not in {"embeddings", "encoder", "transformer"}:
+                if child is not base and name not in _TRUNK:
                     child.float()
         last = trunk.layer[-1].attention
         early = self.model.config["model_type"] != "distilbert"  # its layers are built otherwise

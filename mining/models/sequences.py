@@ -78,8 +78,12 @@ class Sequences:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each sequence with its special tokens: int32 [n]."""
-        return self.keep_first + self.keep_second + np.int32(len(self.template.special))
+        """Tokens of each sequence with its special tokens: int32 [n].
+
+        At least one: where there is no text, and the tokenizer puts nothing round it, id 0.
+        """
+        texts = self.keep_first + self.keep_second
+        return np.maximum(texts + np.int32(len(self.template.special)), np.int32(1))
 
     @property
     def beginnings(self) -> np.ndarray:

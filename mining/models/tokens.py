@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from ...native.packing import gather_rows
 from ..actors import INLINE, Execution
 from ..errors import BadInput
+from ..names import unless_neutral
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values, tokens_schema
 from .folder import ModelFolder, load_tokenizer
@@ -39,12 +40,16 @@ def tokens_of(
     *,
     max_length: int = DEFAULT_CAP,
     prompt: str = "",
+    suffix: str = "",
+    specials: str = "tokens",
     executor: Execution = INLINE,
 ) -> Artifact:
     """Tokenise a corpus or queries artifact, or find its tokens.
 
     `max_length`: ids needed per text; the cap is the next power of two, at least 512, so that
-    short and long requests share one artifact. `prompt` is put before each non-empty text.
+    short and long requests share one artifact. `prompt` is put before each non-empty text, `suffix`
+    behind it (a text of `cap` ids or more is cut before its end). `specials`: strings of special
+    tokens in a text become those "tokens", or stay "text".
     """
     cap = max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
     size = model.tokenizer().get_vocab_size(with_added_tokens=True)
@@ -55,6 +60,7 @@ def tokens_of(
             "cap": cap,
             "prompt": prompt,
             "layout": _LAYOUT,
+            **unless_neutral(suffix=(suffix, ""), specials=(specials, "tokens")),
         },
         inputs={"texts": texts},
         schema=tokens_schema(size),
@@ -64,7 +70,8 @@ def tokens_of(
             "texts": str(texts.path),
             "model": str(model.path),
             "cap": cap,
-            "prompt": prompt,
+            "around": (prompt, suffix),
+            "specials": specials,
             "schema": tokens_schema(size),
         },
         unit="bytes",
@@ -75,9 +82,18 @@ def tokens_of(
 class TokenWorker:
     """Tokenises rows of a text artifact."""
 
-    def __init__(self, texts: str, model: str, cap: int, prompt: str, schema: pa.Schema):
-        self.texts, self.cap, self.prompt = open_artifact(texts), cap, prompt
+    def __init__(
+        self,
+        texts: str,
+        model: str,
+        cap: int,
+        around: tuple[str, str],
+        specials: str,
+        schema: pa.Schema,
+    ):
+        self.texts, self.cap, self.around = open_artifact(texts), cap, around
         self.tokenizer = load_tokenizer(Path(model))
+        self.tokenizer.encode_special_tokens = specials == "text"
         self.schema = schema
 
     def __call__(self, shard: Shard) -> Output:
@@ -86,7 +102,8 @@ class TokenWorker:
         lengths: list[np.ndarray] = []
         ids: list[np.ndarray] = []
         for texts in _text_batches(self.texts, shard.start, shard.stop):
-            prompted = [self.prompt + t if t else t for t in texts]
+            before, behind = self.around
+            prompted = [before + t + behind if t else t for t in texts]
             rows = _ids_of(self.tokenizer, prompted, self.cap)
             lengths.append(np.fromiter((len(r) for r in rows), np.int64, len(rows)))
             ids.append(np.fromiter((i for r in rows for i in r), dtype, int(lengths[-1].sum())))

@@ -30,14 +30,16 @@ class CrossEncoder:
     """A sequence-classification checkpoint with one or two labels.
 
     One logit is stored as it is; of two, the margin z = l1 − l0 (docs/quantities.md §2).
-    `max_length` None is what the model can read. `compute` bfloat16 or float16 runs the trunk in
+    `prompt`: the text that the model is shown, with {query} and {document}, where its tokenizer
+    does not join two texts (decoders). `max_length` None is what the model can read, with a prompt
+    at most 512. `compute` bfloat16 or float16 runs the trunk in
     it, the head in float32; what float16 cannot hold is scored once more in float32.
     """
 
     model: str
     max_length: int | None = None
     compute: str = "float32"
-    prompt: str = neutral("")  # "" is what the tokenizer puts round a pair
+    prompt: str = neutral("")
 
     def __post_init__(self) -> None:
         if self.prompt:
@@ -69,34 +71,24 @@ def prepare_cross_encoder(
     model = resolve(teacher.model)
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     _check_head(model)
-    reading = None
-    if teacher.prompt:
-        encoder = model.text_config.get("model_type") not in DECODERS
-        reading = Reading.of(replace(teacher.asked(), end=encoder), model)
-    else:
-        check_template(model)
+    reading = _reading(teacher, model)
     max_length = reading.max_length if reading else _checked_length(teacher, model)
-    stores = {
-        role: tokens_of(
-            workspace,
-            pool.input(role),
-            model,
-            max_length=max_length,
-            prompt=reading.prompt.blank if reading else "",
-            executor=executor,
-        )
-        for role in ("queries", "corpus")
-    }
-    lengths = {role: TokenStore(tokens) for role, tokens in stores.items()}
+    if reading:
+        stores = reading.tokens(workspace, pool, model, executor)
+        said = {"max_length": max_length, "truncation": "document", "prompt": teacher.prompt}
+    else:
+        stores = {
+            role: tokens_of(
+                workspace, pool.input(role), model, max_length=max_length, executor=executor
+            )
+            for role in ("queries", "corpus")
+        }
+        said = {"max_length": max_length, "truncation": "longest_first"}
+    queries, docs = TokenStore(stores["queries"]), TokenStore(stores["corpus"])
 
     def pair_work(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
-        total = lengths["queries"].lengths[query] + lengths["corpus"].lengths[doc] + _SPECIAL
-        return np.minimum(total, max_length)
+        return np.minimum(queries.lengths[query] + docs.lengths[doc] + _SPECIAL, max_length)
 
-    said = {"max_length": max_length, "truncation": "longest_first"}
-    if reading:
-        said |= {"truncation": "document", "prompt": teacher.prompt}
-        pair_work = reading.work(lengths["queries"], lengths["corpus"])
     return Prepared(
         label=label_of(teacher, model),
         kind="logit",
@@ -116,7 +108,7 @@ def prepare_cross_encoder(
             "compute": teacher.compute,
             "reading": reading,
         },
-        pair_work=pair_work,
+        pair_work=reading.work(queries, docs) if reading else pair_work,
         metadata={
             "model": model.tag,
             "revision": model.fingerprint,
@@ -127,6 +119,15 @@ def prepare_cross_encoder(
         inputs={"query_tokens": stores["queries"], "doc_tokens": stores["corpus"]},
         gpus=int(device().type == "cuda"),
     )
+
+
+def _reading(teacher: CrossEncoder, model: ModelFolder) -> Reading | None:
+    """Return how the model reads a pair where a prompt says it; None as its tokenizer joins two."""
+    if not teacher.prompt:
+        check_template(model)
+        return None
+    encoder = model.text_config.get("model_type") not in DECODERS
+    return Reading.of(replace(teacher.asked(), end=encoder), model)
 
 
 def _check_head(model: ModelFolder) -> None:

@@ -28,21 +28,17 @@ from ..models.sequences import Sequences
 from ..models.tokens import Ragged, TokenStore
 from ..store import Artifact, Workspace, open_artifact
 from .base import Prepared, Scored, label_of
-from .prompt import fields_of
 from .reading import ROOM, PairScorer, Reading
 
 
 def check_options(teacher: Any) -> None:
-    """Refuse a prompt, precision or length that no model can use; raises UsageError."""
-    fields_of(teacher.prompt)
+    """Refuse a precision or length that no model can use; raises UsageError."""
     if teacher.compute not in CHOICES:
         raise UsageError(
             f"compute={teacher.compute} is not known", do=f"one of {', '.join(CHOICES)}"
         )
     if teacher.max_length is not None and teacher.max_length < 2 * ROOM:
         raise UsageError(f"max_length={teacher.max_length} is less than {2 * ROOM} tokens")
-    if teacher.yes == teacher.no:
-        raise UsageError(f"yes and no are the same word: {teacher.yes!r}")
 
 
 def prepare_token_odds(
@@ -59,13 +55,13 @@ def prepare_token_odds(
     """
     model = resolve(teacher.model)
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
-    asked = teacher.asked()
+    asked = teacher.asked(model)
     reading = Reading.of(asked, model)
     stores = reading.tokens(workspace, pool, model, executor)
     said = {
         "max_length": reading.max_length,
         "truncation": "document",
-        "prompt": asked.prompt,
+        "prompt": asked.text,
     }
     packed = head == "causal_lm" and model.text_config.get("model_type") in PACKED
     return Prepared(

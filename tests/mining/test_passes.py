@@ -21,7 +21,12 @@ from tiny_models import tiny_cross_encoder
 from rankmill.mining.models.folder import ModelFolder, resolve
 from rankmill.mining.models.forward import Forward, Work
 from rankmill.mining.models.passes.families import DECODERS
-from rankmill.mining.models.sequences import Sequences, Template, pair_sequences
+from rankmill.mining.models.sequences import (
+    Sequences,
+    Template,
+    pair_sequences,
+    single_sequences,
+)
 from rankmill.mining.models.tokens import Ragged
 
 LENGTH = 128
@@ -208,6 +213,40 @@ def test_a_beginning_is_computed_once_in_a_batch(tmp_path: Path, texts: Ragged) 
     weights, attention = forward.shape.weights, forward.shape.attention  # type: ignore[union-attr]
     seen = 52**2 + 32**2 + 5 * 4 * 56 + 18 * 70 + 18 * 50
     assert work.flops == 2 * weights * (work.tokens - work.padding) + 4 * attention * seen
+
+
+def test_a_decoder_that_is_not_packed_is_read_by_length(tmp_path: Path, texts: Ragged) -> None:
+    model = resolve(tiny_decoder_classifier(tmp_path / "gpt2", kind="gpt2", pad=5))
+    template = Template.of(model.tokenizer(), pair=True)
+    forward = Forward(model, head="logits", compute="float32", max_length=LENGTH)
+    assert not forward.packed
+    found = same_in_any_company(forward, texts, template)
+    for pair, logits in zip(PAIRS[:3], found, strict=False):
+        ids = plain_ids(texts, template, pair)
+        expected, bound = plain_logits(model, "AutoModelForSequenceClassification", ids)
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize(("kind", "pooling"), [("qwen3", "last"), ("llama", "mean")])
+def test_decoders_as_encoders(tmp_path: Path, texts: Ragged, kind: str, pooling: str) -> None:
+    """A text without a token, special ones included, is read as one of id 0."""
+    from transformers import AutoModel
+
+    model = resolve(tiny_causal_lm(tmp_path / kind, kind=kind, **KINDS[kind]))
+    bare = Template(np.empty(0, np.int32), np.empty(0, np.int32), 0, 0, 0, 0)
+    forward = Forward(model, head=pooling, compute="float32", max_length=LENGTH)
+    found = forward.run(single_sequences(texts, bare, LENGTH))
+    exact = {"dtype": torch.float64, "attn_implementation": "eager"}
+    network = AutoModel.from_pretrained(model.path, **exact).eval()
+    for at in range(len(SIZES)):
+        run = partial(pooled, network, torch.tensor([row(texts, at) or [0]]), pooling)
+        with torch.no_grad():
+            np.testing.assert_allclose(found[at], run().numpy(), rtol=0, atol=network_bound(run))
+
+
+def pooled(network: Any, ids: Any, pooling: str) -> Any:
+    hidden = network(input_ids=ids).last_hidden_state[0]
+    return hidden[-1] if pooling == "last" else hidden.mean(0)
 
 
 def test_every_packed_decoder_is_tested() -> None:
