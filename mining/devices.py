@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import BadInput, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -157,9 +157,8 @@ class Judging:
         return self.recipe.option("evaluate", name)
 
     def _mined(self, source: str, held: Collection, split: str) -> Artifact:
-        return stages.Mine(
-            source, held, split=split, depth=self._option("depth"), executor=self.executor
-        ).make()
+        shared = {name: self._option(name) for name in ("depth", *ENGINE)}
+        return stages.Mine(source, held, split=split, **shared, executor=self.executor).make()
 
     def _start(self) -> Artifact:
         """Return the student as it was before its first step."""

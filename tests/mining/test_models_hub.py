@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -324,6 +327,30 @@ def test_what_the_hub_refuses_is_explained(
     hub.repositories[CROSS] = Repository(files_in(cross), **answers)  # type: ignore[arg-type]
     with pytest.raises(RankmillError, match=said):
         resolve(CROSS)
+
+
+def test_the_endpoint_of_the_environment_is_asked_and_the_token_told_to_nobody(
+    hub: FakeHub, cross: Path, cache: Path
+) -> None:
+    """In a process of its own: the library reads its environment when it is imported."""
+    from huggingface_hub import constants
+
+    hub.repositories[CROSS] = Repository(files_in(cross), resolve=(403, "GatedRepo"))
+    line = f"from rankmill.mining.models.folder import resolve\nprint(resolve({CROSS!r}).origin)"
+    mine = {"HF_ENDPOINT": constants.ENDPOINT, "HF_HUB_CACHE": str(cache), "HF_TOKEN": "hf_secret"}
+    off = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    environment = {k: v for k, v in os.environ.items() if k not in off} | mine
+
+    def told() -> tuple[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", line], env=environment, capture_output=True, text=True
+        )
+        return done.stdout, done.stderr
+
+    said, error = told()
+    assert (said, "is gated" in error, "hf_secret" in error) == ("", True, False)
+    hub.repositories[CROSS].resolve = None
+    assert told()[0].strip() == f"{CROSS}@{COMMIT}"
 
 
 def test_a_page_in_place_of_the_hub_is_explained(hub: FakeHub) -> None:
