@@ -24,6 +24,8 @@ TEACHERS = Family(
         ".bi_encoder": "bi_encoder",
         ".causal_lm": "causal_lm",
         ".cross_encoder": "cross_encoder",
+        ".endpoint.listwise": "listwise",
+        ".endpoint.value": "endpoint",
         ".ensemble": "ensemble",
         ".files.imported": "imported stored",
         ".seq2seq": "seq2seq",
@@ -40,12 +42,13 @@ class Scored:
     """Scores of pairs: float32 [n] as asked, and what they cost.
 
     `absent` (bool [n], None = none) marks pairs that the teacher has no score for; what stands in
-    `scores` there is not read.
+    `scores` there is not read. `counts` of what was odd about its answers go into the manifest.
     """
 
     scores: np.ndarray
     usage: Mapping[str, float] = field(default_factory=dict)
     absent: np.ndarray | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Scorer(Protocol):
@@ -79,7 +82,8 @@ class Prepared:
     are scores among them whose direction is to be judged too. `span` is the declared range, by
     default that of the kind; `missing` what becomes of pairs without a score: "error", "drop_doc"
     or "drop_query". `cuts`: the scorer counts the pairs that it cuts (it is `Counting`); where it
-    does not, the scores say nothing about it, which is not the same as 0.
+    does not, the scores say nothing about it, which is not the same as 0. `timed=False`: a shard
+    may take as long as it likes, one that waits for a server that counts requests, say.
     """
 
     label: str
@@ -95,6 +99,7 @@ class Prepared:
     span: Range | None = None
     missing: str = "error"
     cuts: bool = True
+    timed: bool = True
 
     @property
     def limits(self) -> Range:
