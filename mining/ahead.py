@@ -142,8 +142,8 @@ def awaited(
             try:
                 ended.put((place, work(items[place])))
             except BaseException as error:
+                ended.put((place, _Failed(error)))  # before others end because of it
                 stop.set()
-                ended.put((place, _Failed(error)))
 
     results: list[Any] = [None] * len(items)
     try:

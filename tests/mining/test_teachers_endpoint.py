@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -353,6 +354,7 @@ def test_texts_go_into_a_prompt_as_they_are() -> None:
     [
         ("url=ftp://h,api=tei,model=m", "is no address of a server"),
         ("url=http://h:99999,api=tei,model=m", "is no address of a server"),
+        ("url='http://[h',api=tei,model=m", "is no address of a server"),
         ("url=http:///v1,api=tei,model=m", "is no address of a server"),
         ("url=http://h,api=tie,model=m", "did you mean tei"),
         ("url=http://h,api=vllm-score,model=m", "sigmoid by default"),
@@ -481,6 +483,21 @@ def test_the_manifest_says_that_a_second_run_may_differ(fake: FakeEndpoint, pool
     assert "127.0.0.1" not in json.dumps(metadata)
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_two_workers_give_the_bytes_of_one(
+    fake: FakeEndpoint,
+    made: Path,
+    pool: Artifact,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(score_module, "_SHARD_WORK", 1024 * 20)
+    other = even_pool(copy_of(made, tmp_path / "other"))
+    two = score("vllm-score", fake, other, executor=Execution(workers=2))
+    assert score("vllm-score", fake, pool).root_hash == two.root_hash
+
+
 # ---- stopped and resumed ------------------------------------------------------------------------
 
 
@@ -557,3 +574,10 @@ def test_killed_in_the_middle_and_run_again(
     with serving(FakeEndpoint()) as fresh:
         whole = copy_of(made, tmp_path / "other")
         assert score("openai", fresh, even_pool(whole)).root_hash == scores.root_hash
+
+
+def test_every_teacher_of_the_document_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "endpoint.md").read_text(encoding="utf-8")
+    shown = re.findall(r'^rankmill score "([^"]*)"', text, re.MULTILINE)
+    assert len(shown) == 8
+    assert {TEACHERS.parse(one).canonical_name for one in shown} == {"endpoint", "listwise"}

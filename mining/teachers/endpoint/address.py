@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ...errors import UsageError
 
@@ -37,7 +36,7 @@ class Address:
 
 def check_address(teacher: Address) -> None:
     """Refuse an address that cannot be asked, or that would store a secret; raises UsageError."""
-    parts = urlsplit(teacher.url)
+    parts = _split(teacher.url)
     if "@" in parts.netloc or parts.query or parts.fragment:  # not shown: it may be a secret
         raise UsageError(
             "the url holds a user name, a query or a fragment",
@@ -45,11 +44,8 @@ def check_address(teacher: Address) -> None:
             do="write the bare address, which is stored; a key goes into an environment variable "
             "that key_env=NAME names",
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _port_is_one(parts):
-        raise UsageError(
-            f"url={teacher.url} is no address of a server",
-            do="write http://HOST:PORT/… or https://HOST/…",
-        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _no_address()
     for name in ("model", "revision"):
         if getattr(teacher, name) is not None and not getattr(teacher, name).strip():
             raise UsageError(f"{name} is empty", do="write the name that the server knows it by")
@@ -60,11 +56,20 @@ def check_address(teacher: Address) -> None:
         )
 
 
-def _port_is_one(parts: Any) -> bool:
+def _split(url: str) -> SplitResult:
     try:
-        return parts.port != 0
-    except ValueError:
-        return False
+        parts = urlsplit(url)
+        if parts.port == 0:
+            raise _no_address()
+    except ValueError:  # of brackets, or of a port
+        raise _no_address() from None
+    return parts
+
+
+def _no_address() -> UsageError:
+    return UsageError(
+        "url is no address of a server", do="write http://HOST:PORT/… or https://HOST/…"
+    )
 
 
 def key_of(address: Address) -> str | None:
