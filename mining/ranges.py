@@ -114,6 +114,7 @@ RANGES = {
     "stride": Range(1, 1000),
     "passes": Range(1, 100),
     "passage_words": _COUNT,
+    "document_words": _COUNT,
     "answer_tokens": _COUNT,
 }
 

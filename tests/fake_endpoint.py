@@ -93,7 +93,7 @@ class FakeEndpoint:
         if "logprobs" not in body:
             return whole | {"choices": [{"index": 0, "message": {"content": self._order(text)}}]}
         asked = _ASKED.search(text)
-        tops = told(self._scores(*[asked[1], [asked[2]]])[0]) if asked else told(0.0)  # type: ignore[arg-type]
+        tops = told(self._scores(asked[1], [asked[2]])[0] if asked else 0.0)
         if chat:
             rows = [{"token": t, "logprob": p, "bytes": list(t.encode())} for t, p in tops.items()]
             logprobs: Any = {"content": [{"token": "Yes", "logprob": -1, "top_logprobs": rows}]}

@@ -6,6 +6,7 @@ it one that holds the locks of `threading` while it starts: a join there waits f
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -198,16 +199,22 @@ def test_what_is_awaited_is_left_when_interrupted(no_join, monkeypatch):
     """A signal comes while the thread waits: no answer is waited for."""
     stop, waiting = threading.Event(), threading.Event()
 
+    left = threading.Event()
+
     def work(item: int) -> None:
         waiting.set()
-        stop.wait(60)
+        left.wait(60)
 
-    class Cut(ahead.queue.SimpleQueue):
+    class Cut:
+        def put(self, item: Any) -> None:
+            raise AssertionError("nothing has ended")
+
         def get(self) -> Any:
             assert waiting.wait(30)
             raise KeyboardInterrupt("a signal")
 
-    monkeypatch.setattr(ahead.queue, "SimpleQueue", Cut)
+    monkeypatch.setattr(queue, "SimpleQueue", Cut)
     with pytest.raises(KeyboardInterrupt):
         awaited(work, range(5), 2, stop)
     assert stop.is_set()
+    left.set()

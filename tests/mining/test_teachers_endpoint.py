@@ -27,6 +27,7 @@ from rankmill.mining.teachers import TEACHERS, score_pool
 from rankmill.mining.teachers import scores as score_module
 from rankmill.mining.teachers.endpoint import client as client_module
 from rankmill.mining.teachers.endpoint.completions import Words, filled
+from rankmill.mining.teachers.endpoint.windows import first_words
 
 SPECS = {
     "openai": f'endpoint(url={{url}}/v1,api=openai,model=m,prompt="{PROMPT}"{{more}})',
@@ -343,6 +344,60 @@ def test_vllm_is_asked_for_the_kind_that_is_declared(kind: str, asked: bool | No
     right = {"model": "m", "text_1": "q", "text_2": ["a", "b"]}
     fields = {} if asked is None else {"activation": asked, "use_activation": asked}
     assert body == right | fields
+
+
+BODIES = [
+    (
+        "api=openai,prompt='{query}: {document}',system=Judge.",
+        ["d"],
+        "/chat/completions",
+        {
+            "messages": [
+                {"role": "system", "content": "Judge."},
+                {"role": "user", "content": "q: d"},
+            ],
+            **{"max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": 20},
+        },
+    ),
+    (
+        "api=openai,chat=false,prompt='{query}: {document}'",
+        ["d"],
+        "/completions",
+        {"prompt": "q: d", "max_tokens": 1, "temperature": 0, "logprobs": 20},
+    ),
+    (
+        "api=cohere,kind=probability",
+        ["a", "b"],
+        "/rerank",
+        {"query": "q", "documents": ["a", "b"], "top_n": 2},
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "docs", "route", "right"), BODIES)
+def test_what_is_posted_is_what_the_apis_document(
+    said: str, docs: list[str], route: str, right: dict[str, Any]
+) -> None:
+    api = TEACHERS.parse(f"endpoint(url=http://h:1/v1,model=m,{said})").protocol()
+    assert api.route == route
+    assert api.body("q", docs) == {"model": "m"} | right
+
+
+@pytest.mark.parametrize(("kind", "raw"), [("", True), (",kind=probability", False)])
+def test_text_embeddings_inference_gives_raw_scores_for_logits(kind: str, raw: bool) -> None:
+    api = TEACHERS.parse(f"endpoint(url=http://h:1,api=tei,model=m{kind})").protocol()
+    asked = {"query": "q", "texts": ["a", "b"], "raw_scores": raw}
+    assert api.body("q", ["a", "b"]) == asked | {"return_text": False, "truncate": True}
+
+
+def test_documents_are_cut_where_it_is_said(fake: FakeEndpoint, pool: Artifact) -> None:
+    scores = score("tei", fake, pool, ",document_words=3")
+    sent = [text for body in posts_of_pairs(fake) for text in body["texts"]]
+    assert max(len(text.split()) for text in sent) == 3
+    assert scores.counts["documents_cut"] == 60
+    assert first_words(" a  b\tc d", 3) == " a  b\tc"
+    assert first_words(" a  b\n", 2) == " a  b\n"
+    assert first_words("a", 2) == "a"
 
 
 def test_texts_go_into_a_prompt_as_they_are() -> None:

@@ -28,10 +28,17 @@ Score = float | None
 
 
 class Api(Protocol):
-    """One way to ask for scores. `info`: a route that says what is served."""
+    """One way to ask for scores."""
 
-    route: str
-    info: str
+    @property
+    def route(self) -> str:
+        """Where pairs are posted."""
+        ...
+
+    @property
+    def info(self) -> str:
+        """Where the server says what it serves."""
+        ...
 
     def body(self, query: str, docs: Sequence[str]) -> dict[str, Any]:
         """Return what is posted for some documents of one query."""

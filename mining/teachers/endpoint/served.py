@@ -22,8 +22,8 @@ from .client import Client, Tell
 
 _FILE = "served.json"
 _ANSWERS_AS = "answers_as"
-_TOLD = (  # of vLLM's and others' models; of Text Embeddings Inference
-    *("id", "root", "parent", "max_model_len"),
+_TOLD = (  # of vLLM's and others' models; of Text Embeddings Inference, which cuts long texts
+    *("id", "root", "parent"),
     *("model_id", "model_sha", "model_dtype", "max_input_length"),
 )
 _TRIES = 2  # after faults, before anything is begun: a wrong address should be told soon

@@ -21,6 +21,7 @@ from .client import Client, Tell
 from .completions import NO, PROMPT, YES, Words, check_words
 from .protocols import Api, Cohere, Completions, Score, Tei, VllmScore, in_batches
 from .served import Served, check_answers, check_same, read_served, served_by
+from .windows import first_words
 
 _KINDS = {  # what each API can give; the first where none needs to be declared
     "openai": ("logit", "log-prob"),
@@ -50,8 +51,9 @@ class Endpoint(Address):
     `missing` says what becomes of it. The other APIs get `batch` documents of a query at once and
     fill in the model's own template. `kind` says what their numbers are, and is required for
     vllm-score and cohere: vLLM's default is a sigmoid, a probability, and changes with flags and
-    versions. `system` is the first turn of a chat. A server's answers are not the same to the last
-    bit each time: such scores are made once and kept.
+    versions. `system` is the first turn of a chat; `document_words` cuts documents before they are
+    sent, for servers that refuse what is longer than their model reads. A server's answers are not
+    the same to the last bit each time: such scores are made once and kept.
     """
 
     api: str
@@ -61,6 +63,7 @@ class Endpoint(Address):
     chat: bool = True
     yes: str | tuple[str, ...] | None = None
     no: str | tuple[str, ...] | None = None
+    document_words: int | None = None
     batch: int | None = None
     missing: str = "error"
 
@@ -131,6 +134,7 @@ class Endpoint(Address):
         said: dict[str, Any] = {"api": self.api, "model": self.model}
         said |= {} if self.revision is None else {"revision": self.revision}
         said |= {"kind": self.settled_kind}
+        said |= {} if self.document_words is None else {"document_words": self.document_words}
         if self.api == "openai":
             said |= {"prompt": self.prompt or PROMPT, "chat": self.chat}
             said |= {} if self.system is None else {"system": self.system}
@@ -181,6 +185,7 @@ def prepare_endpoint(
             "address": address_of(teacher),
             "api": api,
             "batch": 1 if teacher.api == "openai" else teacher.batch or _BATCH,
+            "words": teacher.document_words,
             "served": served,
             "bounded": teacher.settled_kind == "logit" and teacher.api in _UNDECLARED,
             "tell": tell,
@@ -207,6 +212,7 @@ class EndpointScorer:
         address: Address,
         api: Api,
         batch: int,
+        words: int | None,
         served: Served,
         bounded: bool,
         tell: Tell | None,
@@ -214,7 +220,7 @@ class EndpointScorer:
         lists = open_artifact(pool)
         self.queries, self.corpus = Queries(lists.input("queries")), Corpus(lists.input("corpus"))
         self.client, self.api, self.batch = Client(address, tell), api, batch
-        self.served, self.bounded = served, bounded
+        self.words, self.served, self.bounded = words, served, bounded
 
     def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
         """Return a number for every pair, those that the server has none for marked as absent.
@@ -242,7 +248,8 @@ class EndpointScorer:
             return self._asked(query, doc)
 
     def _asked(self, query: np.ndarray, doc: np.ndarray) -> Scored:
-        asked, documents = self.queries.texts(query), self.corpus.texts(doc)
+        asked, whole = self.queries.texts(query), self.corpus.texts(doc)
+        documents = whole if self.words is None else [first_words(t, self.words) for t in whole]
 
         def answer(batch: tuple[int, int]) -> tuple[list[Score], float]:
             start, stop = batch
@@ -259,7 +266,9 @@ class EndpointScorer:
         usage = self.client.taken()
         if tokens := sum(each for _, each in answers):
             usage["tokens"] = tokens
-        return Scored(scores, usage, absent if absent.any() else None)
+        cut = sum(a != b for a, b in zip(documents, whole, strict=True))
+        counts = {"documents_cut": cut} if cut else {}
+        return Scored(scores, usage, absent if absent.any() else None, counts)
 
     def _read(self, answer: Any, batch: tuple[int, int]) -> tuple[list[Score], float]:
         check_answers(self.client, answer, self.served)

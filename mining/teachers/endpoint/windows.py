@@ -7,6 +7,7 @@ it names, and what it names again or does not exist is passed over. Each of thes
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +52,13 @@ def windows(count: int, window: int, stride: int) -> Iterator[tuple[int, int]]:
 def passage_of(text: str, words: int) -> str:
     """Return the first words of a text, in one line, without what looks like an identifier."""
     return _IDENTIFIER.sub(r"(\1)", " ".join(text.split()[:words]))
+
+
+def first_words(text: str, words: int) -> str:
+    """Return a text up to the end of a word, what is before it as it is."""
+    ends = (match.end() for match in re.finditer(r"\S+", text))
+    end = next(itertools.islice(ends, words - 1, None), len(text))
+    return text if text[end:].isspace() else text[:end]
 
 
 def listed(prompt: str, query: str, passages: Sequence[str]) -> str:
