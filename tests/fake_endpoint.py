@@ -35,6 +35,7 @@ class Fault:
     torn: bool = False
     reset: bool = False
     slow_s: float = 0.0
+    trickle_s: float = 0.0
     change: Callable[[Any], Any] | None = None
 
 
@@ -172,7 +173,22 @@ class _Handler(BaseHTTPRequestHandler):
             return
         answer = fake.answer(self.path, body)
         answer = fault.change(answer) if fault.change else answer
-        self._send(200, json.dumps(answer).encode(), torn=fault.torn)
+        data = json.dumps(answer).encode()
+        if fault.trickle_s:
+            self._trickle(data, fault.trickle_s)
+        else:
+            self._send(200, data, torn=fault.torn)
+
+    def _trickle(self, data: bytes, seconds: float) -> None:
+        """Send an answer in twelve pieces with a rest after each."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        size = -(-len(data) // 12)
+        for start in range(0, len(data), size):
+            self.wfile.write(data[start : start + size])
+            self.wfile.flush()
+            time.sleep(seconds)
 
     def _send(
         self, status: int, data: bytes, headers: dict[str, str] | None = None, torn: bool = False

@@ -191,8 +191,9 @@ def test_a_wrong_answer_is_refused_at_once_with_its_address(
         Fault(reset=True),
         Fault(body=b'{"data": [{"index"'),
         Fault(slow_s=0.6),
+        Fault(trickle_s=0.1),
     ],
-    ids=["429", "500", "503", "529", "torn", "reset", "half", "slow"],
+    ids=["429", "500", "503", "529", "torn", "reset", "half", "slow", "trickle"],
 )
 @pytest.mark.parametrize("api", ["openai", "tei"])
 def test_what_passes_is_outlasted(
@@ -201,7 +202,7 @@ def test_what_passes_is_outlasted(
     faults = {2, 3, 9, 12}
     plan = lambda number, path, body: fault if number in faults else None  # noqa: E731
     with serving(FakeEndpoint(plan)) as fake:
-        scores = score(api, fake, pool, ",timeout=0.4" if fault.slow_s else "")
+        scores = score(api, fake, pool, ",timeout=0.4" if fault.slow_s or fault.trickle_s else "")
     texts = {(q, d): (collection.queries.text(q), collection.corpus.text(d)) for q, d in
              scored_pairs(scores)}  # fmt: skip
     for pair, number in scored_pairs(scores).items():
@@ -218,6 +219,17 @@ def test_a_server_that_does_not_come_back_is_given_up(pool: Artifact) -> None:
     assert type(ended.value) is RankmillError  # exit status 1: nothing is wrong with the request
     assert "after 4 tries (retries=3): status 502" in str(ended.value)
     assert len(posts_of_pairs(fake)) == 4
+
+
+def test_an_answer_without_an_end_is_not_read(pool: Artifact, monkeypatch: Any) -> None:
+    monkeypatch.setattr(client_module, "MOST_BYTES", 1000)
+    plan = lambda number, path, body: Fault(body=b"[" * 2000) if number == 2 else None  # noqa: E731
+    with (
+        serving(FakeEndpoint(plan)) as fake,
+        pytest.raises(BadInput, match="the answer is longer than 1,000 bytes") as refused,
+    ):
+        score("tei", fake, pool)
+    assert len(str(refused.value)) < 600
 
 
 def test_nobody_listens(pool: Artifact) -> None:
@@ -410,6 +422,7 @@ def test_texts_go_into_a_prompt_as_they_are() -> None:
         ("url=ftp://h,api=tei,model=m", "is no address of a server"),
         ("url=http://h:99999,api=tei,model=m", "is no address of a server"),
         ("url='http://[h',api=tei,model=m", "is no address of a server"),
+        ("url='http://h /v1',api=tei,model=m", "is no address of a server"),
         ("url=http:///v1,api=tei,model=m", "is no address of a server"),
         ("url=http://h,api=tie,model=m", "did you mean tei"),
         ("url=http://h,api=vllm-score,model=m", "sigmoid by default"),
@@ -535,6 +548,8 @@ def test_the_manifest_says_that_a_second_run_may_differ(fake: FakeEndpoint, pool
     metadata = score("openai", fake, pool).metadata
     assert metadata["repeatable"].startswith("no")
     assert metadata["prompt"] == PROMPT
+    plain = TEACHERS.parse(f"endpoint(url={fake.url()}/v1,api=openai,model=m)")
+    assert "{document}" in plain.identity()["prompt"]  # also where it is the default
     assert "127.0.0.1" not in json.dumps(metadata)
 
 

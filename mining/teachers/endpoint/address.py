@@ -44,7 +44,8 @@ def check_address(teacher: Address) -> None:
             do="write the bare address, which is stored; a key goes into an environment variable "
             "that key_env=NAME names",
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    plain = teacher.url.isascii() and teacher.url.isprintable() and " " not in teacher.url
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
         raise _no_address()
     for name in ("model", "revision"):
         if getattr(teacher, name) is not None and not getattr(teacher, name).strip():

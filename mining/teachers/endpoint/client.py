@@ -156,6 +156,9 @@ class Client:
             status, headers, data = self._exchange(method, url, body)
         except httpx2.TimeoutException:
             return 0, _Fault(f"no whole answer within {self.address.timeout:g} s")
+        except httpx2.InvalidURL as error:
+            do = "write http://HOST:PORT/… or https://HOST/…"
+            raise BadInput(f"url is no address: {error}", where=url, do=do) from error
         except httpx2.RequestError as error:
             return 0, _Fault(f"{type(error).__name__}: {neutral(str(error), self._key)}")
         if status == 429:

@@ -191,7 +191,11 @@ def prepare_endpoint(
             "tell": tell,
         },
         pair_work=lambda query, doc: np.full(len(doc), _PAIR_WORK, np.int64),
-        metadata={**said_of(teacher, served), "api": teacher.api, "prompt": teacher.prompt or ""},
+        metadata={
+            **said_of(teacher, served),
+            "api": teacher.api,
+            "prompt": identity.get("prompt", ""),
+        },
         inputs={"endpoint": server},
         missing=teacher.missing,
         cuts=False,  # the server knows what it cuts, and does not say
