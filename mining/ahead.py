@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
@@ -118,3 +118,43 @@ def in_turn(
 def _by_itself(work: Callable[[Item], Result], item: Item) -> Result:
     with alone():
         return work(item)
+
+
+def awaited(
+    work: Callable[[Item], Result], items: Sequence[Item], count: int, stop: threading.Event
+) -> list[Result]:
+    """Return work(item) of every item in their order, `count` of them waited for at once.
+
+    For work that waits for others, servers say, and computes little. The first error ends it; then,
+    and when it is interrupted, `stop` is set: no further item is begun, and work that looks at it
+    may end early. Nothing is joined, so that an interrupted process waits for no answer.
+    """
+    places = iter(range(len(items)))
+    taking = threading.Lock()
+    ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+
+    def one_by_one() -> None:
+        while not stop.is_set():
+            with taking:
+                place = next(places, None)
+            if place is None:
+                return
+            try:
+                ended.put((place, work(items[place])))
+            except BaseException as error:
+                ended.put((place, _Failed(error)))  # before others end because of it
+                stop.set()
+
+    results: list[Any] = [None] * len(items)
+    try:
+        for number in range(min(count, len(items))):
+            threading.Thread(target=one_by_one, name=f"awaited-{number}", daemon=True).start()
+        for _ in items:
+            place, result = ended.get()
+            if isinstance(result, _Failed):
+                raise result.error
+            results[place] = result
+    except BaseException:
+        stop.set()
+        raise
+    return results

@@ -105,6 +105,17 @@ RANGES = {
     "queries": _COUNT,
     "length": _COUNT,
     "shard": _COUNT,
+    "concurrency": Range(1, 1024),
+    "timeout": Range(0.01, 86_400.0),  # seconds
+    "retries": Range(0, 10_000),
+    "patience": Range(0.0, 31 * 86_400.0),  # seconds
+    "batch": Range(1, 10_000),
+    "window": Range(2, 1000),
+    "stride": Range(1, 1000),
+    "passes": Range(1, 100),
+    "passage_words": _COUNT,
+    "document_words": _COUNT,
+    "answer_tokens": _COUNT,
 }
 
 

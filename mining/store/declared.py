@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from ..errors import RankmillError
 
-_said: dict[str, str] = {}  # fingerprint → what this process said of it first
+_said: dict[tuple[str, ...], str] = {}
+"""What this process said first, by fingerprint and root hashes of the inputs: an input need not be
+repeatable, as what a server says of itself is not."""
 
 
 def schema_lines(schema: pa.Schema | Mapping[str, pa.Schema]) -> dict[str, list[str]]:
@@ -27,11 +29,13 @@ def schema_lines(schema: pa.Schema | Mapping[str, pa.Schema]) -> dict[str, list[
 def check_declared(kind: str, fingerprint: str, frame: Any, metadata: Mapping[str, str]) -> None:
     """Compare schema and metadata of a request with what an equal request of this process said.
 
-    `frame` has the schema, if there is one. Raises RankmillError where the two differ.
+    `frame` has the schema, if there is one, and the inputs. Raises RankmillError where the two
+    differ.
     """
     said = {"schema": schema_lines(getattr(frame, "schema", {})), "metadata": dict(metadata)}
     text = json.dumps(said, sort_keys=True)
-    before = _said.setdefault(fingerprint, text)
+    roots = (one.root_hash for one in frame.inputs.values())
+    before = _said.setdefault((fingerprint, *roots), text)
     if before != text:
         raise RankmillError(
             f"two requests of one {kind} would write different manifests: {before} and {text}",

@@ -24,6 +24,8 @@ TEACHERS = Family(
         ".bi_encoder": "bi_encoder",
         ".causal_lm": "causal_lm",
         ".cross_encoder": "cross_encoder",
+        ".endpoint.listwise": "listwise",
+        ".endpoint.value": "endpoint",
         ".ensemble": "ensemble",
         ".files.imported": "imported stored",
         ".presets.value": "teacher",
@@ -41,12 +43,13 @@ class Scored:
     """Scores of pairs: float32 [n] as asked, and what they cost.
 
     `absent` (bool [n], None = none) marks pairs that the teacher has no score for; what stands in
-    `scores` there is not read.
+    `scores` there is not read. `counts` of what was odd about its answers go into the manifest.
     """
 
     scores: np.ndarray
     usage: Mapping[str, float] = field(default_factory=dict)
     absent: np.ndarray | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Scorer(Protocol):
@@ -82,7 +85,8 @@ class Prepared:
     or "drop_query". `cuts`: the scorer counts the pairs that it cuts (it is `Counting`); where it
     does not, the scores say nothing about it, which is not the same as 0. `given`: they come from
     elsewhere, such as a server, so that logits which look like probabilities are counted too, and
-    what is odd is told in a warning.
+    what is odd is told in a warning. `timed=False`: a shard may take as long as it likes, one that
+    waits for a server that counts requests, say.
     """
 
     label: str
@@ -99,6 +103,7 @@ class Prepared:
     missing: str = "error"
     cuts: bool = True
     given: bool = False
+    timed: bool = True
 
     @property
     def limits(self) -> Range:

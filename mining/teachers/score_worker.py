@@ -96,12 +96,13 @@ class ScoreWorker:
         queries, offsets, doc = self.pool.rows(shard.start, shard.stop)
         row = np.repeat(np.arange(len(queries)), np.diff(offsets))
         usage: dict[str, float] = {"pairs_asked": len(doc)}
-        pairs = self._scored(row, queries[row], doc, usage)
+        odd: dict[str, int] = {}
+        pairs = self._scored(row, queries[row], doc, usage, odd)
         self._check_range(pairs)
         bad = ~np.isfinite(pairs.scores) & ~pairs.absent
         notes = self._notes(pairs, bad)
         dropped = {NOT_FINITE: np.unique(pairs.row[bad])}
-        counts = {"pairs": 0, "missing": int(pairs.absent.sum())}
+        counts = {"pairs": 0, "missing": int(pairs.absent.sum()), **odd}
         out = np.isin(pairs.row, dropped[NOT_FINITE])
         if self.missing == "drop_query":
             dropped[MISSING] = np.setdiff1d(pairs.row[pairs.absent], dropped[NOT_FINITE])
@@ -132,7 +133,12 @@ class ScoreWorker:
         return cast("Counting", self.scorer).truncated(pairs.query, pairs.doc)
 
     def _scored(
-        self, row: np.ndarray, query: np.ndarray, doc: np.ndarray, usage: dict[str, float]
+        self,
+        row: np.ndarray,
+        query: np.ndarray,
+        doc: np.ndarray,
+        usage: dict[str, float],
+        odd: dict[str, int],
     ) -> _Pairs:
         """Look every pair up in the earlier artifacts, and let the teacher score the others."""
         scores = np.full(len(doc), np.nan, dtype=np.float32)
@@ -148,6 +154,7 @@ class ScoreWorker:
             if scored.absent is not None:
                 absent[unknown] = scored.absent
             usage |= scored.usage
+            odd |= scored.counts
             bad = unknown & ~absent & ~np.isfinite(scores)
             self._score_again(query, doc, scores, bad, usage)
         usage["pairs_reused"] = len(doc) - usage["pairs_scored"] - int(absent.sum())

@@ -133,6 +133,7 @@ def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int)
         quarantine=frozenset({NOT_FINITE, KILLED}),
         allow=allow,
         poisoned=Poisoned(pool, prepared.cuts),
+        timed=prepared.timed,
     )
 
 

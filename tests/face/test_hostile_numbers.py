@@ -32,6 +32,8 @@ NEEDED = {
     "sure": 0,
     "kind": "logit",
     "sources": ("bm25", "random"),
+    "url": "http://h",
+    "api": "tei",
 }
 ALSO = {"between": {"low": 0.0, "high": 1.0}, "bands": {"ranks": ("1-32", "100-200")}}
 

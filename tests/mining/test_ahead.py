@@ -6,6 +6,7 @@ it one that holds the locks of `threading` while it starts: a join there waits f
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from rankmill.mining import ahead, processors
-from rankmill.mining.ahead import Ahead, in_turn
+from rankmill.mining.ahead import Ahead, awaited, in_turn
 from rankmill.mining.devices import on_every_core
 from rankmill.mining.inputs import blocks
 
@@ -161,3 +162,59 @@ def test_nothing_is_joined_when_work_in_turn_is_left(monkeypatch, no_join):
     left: Any = in_turn(slow_square, range(100))
     assert next(left) == 0
     left.close()
+
+
+def test_what_is_awaited_comes_in_order_and_so_many_at_once(no_join):
+    """All of the first three must have begun before one of them ends."""
+    together = threading.Barrier(3, timeout=30)
+    stop = threading.Event()
+
+    def work(item: int) -> int:
+        together.wait()
+        return item * item
+
+    assert awaited(work, range(12), 3, stop) == [n * n for n in range(12)]
+    assert awaited(work, [], 3, stop) == []
+    assert not stop.is_set()
+
+
+def test_the_error_that_ends_what_is_awaited_is_the_first(no_join):
+    """Those that end because of it, when they see the mark, do not hide it; none is begun after."""
+    stop, begun = threading.Event(), []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if item == 2:
+            raise KeyError("the first")
+        assert stop.wait(30)
+        raise RuntimeError("stopped")
+
+    with pytest.raises(KeyError, match="the first"):
+        awaited(work, range(50), 4, stop)
+    assert stop.wait(30)
+    assert set(begun) <= set(range(7))  # others took at most one more each before the mark was set
+
+
+def test_what_is_awaited_is_left_when_interrupted(no_join, monkeypatch):
+    """A signal comes while the thread waits: no answer is waited for."""
+    stop, waiting = threading.Event(), threading.Event()
+
+    left = threading.Event()
+
+    def work(item: int) -> None:
+        waiting.set()
+        left.wait(60)
+
+    class Cut:
+        def put(self, item: Any) -> None:
+            raise AssertionError("nothing has ended")
+
+        def get(self) -> Any:
+            assert waiting.wait(30)
+            raise KeyboardInterrupt("a signal")
+
+    monkeypatch.setattr(queue, "SimpleQueue", Cut)
+    with pytest.raises(KeyboardInterrupt):
+        awaited(work, range(5), 2, stop)
+    assert stop.is_set()
+    left.set()

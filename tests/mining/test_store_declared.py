@@ -28,3 +28,18 @@ def test_a_folder_artifact_is_held_to_the_same(workspace):
     workspace.build_folder("thing", {"a": 13}, {}, write, metadata={"from": "one"})
     with pytest.raises(RankmillError, match="two requests of one thing would write"):
         workspace.build_folder("thing", {"a": 13}, {}, write, metadata={"from": "two"})
+
+
+def test_what_follows_from_an_input_that_differs_may_differ(tmp_path):
+    """One request in two workspaces, over an input that no two of them need have alike."""
+    said = []
+    for name in ("one", "two"):
+        place = Workspace(tmp_path / name)
+
+        def write(folder, scratch, name=name):
+            (folder / "file").write_text(name)
+
+        server = place.build_folder("server", {"model": 13}, {}, write)
+        stage = replace(squares(13), inputs={"server": server}, metadata={"served": name})
+        said.append(place.build(stage).metadata)
+    assert said == [{"served": "one"}, {"served": "two"}]

@@ -1,0 +1,1 @@
+"""Teachers behind an HTTP endpoint: scores of pairs, and orders of lists."""

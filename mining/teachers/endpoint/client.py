@@ -1,0 +1,275 @@
+"""Requests to one server: repeated after faults, held back after 429, never longer than declared.
+
+What a server says is shown in errors with its URL, status and first characters, without signs that
+a terminal would act on, and without the key, should it be echoed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import json
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+
+from ...draws import generator
+from ...errors import BadInput, RankmillError
+from .address import Address, key_of
+
+SHOWN = 200  # characters of an answer, in errors
+MOST_BYTES = 1 << 26  # of an answer
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0  # doubled from try to try
+_TELL_FROM_S, _TELL_EVERY_S = 2.0, 30.0
+_NOT_THERE = (400, 404, 405, 501)  # how servers say that they have no such route
+_DO = {
+    400: "check model, prompt and words; a text may be longer than the model reads",
+    401: "name the environment variable that holds the key: key_env=NAME",
+    403: "this key may not use this model: check key_env=NAME and model",
+    404: "check the url (the base: …/v1 for OpenAI-compatible servers) and the model's name",
+    405: "check the url and the api: this server has another route there",
+    413: "send less at once: a smaller batch, or a server that cuts long texts",
+    422: "check the api: the server wants another request than this one sends",
+}
+
+Tell = Callable[[str], None]
+
+
+class Misread(ValueError):
+    """An answer that is not what its API declares; says what is wrong with it."""
+
+
+class Stopped(RuntimeError):
+    """Another request has failed, or the run is interrupted: this one is not waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a request got no answer: `limited` by 429; `wait`: seconds that the server asks for."""
+
+    what: str
+    limited: bool = False
+    wait: float | None = None
+
+
+class Client:
+    """Asks one server from several threads, in a `connected` block.
+
+    `tell` is told what it waits for. `taken` counts requests, repeated ones and seconds held back.
+    """
+
+    def __init__(self, address: Address, tell: Tell | None = None):
+        self.address, self.tell = address, tell
+        self.stop = threading.Event()
+        self._key = key_of(address)
+        self._http: httpx2.Client | None = None
+        self._lock = threading.Lock()
+        self._counts: dict[str, float] = defaultdict(float)
+        self._open_at, self._told_at = 0.0, float("-inf")  # on the monotonic clock
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[None]:
+        """Keep connections open for the requests of a block."""
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        most = self.address.concurrency + 1
+        with httpx2.Client(
+            headers={"Accept": "application/json", **headers},
+            timeout=self.address.timeout,
+            limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
+            follow_redirects=False,  # the key would go wherever a server points
+        ) as self._http:
+            yield
+
+    def post(self, route: str, body: Any, key: str, read: Callable[[Any], Any]) -> Any:
+        """Return what `read` makes of the answer to a POST of JSON; `key` draws the jitter.
+
+        Raises BadInput for an answer that no repetition would mend, RankmillError where patience
+        or the tries are over.
+        """
+        url = self._url(route)
+        status, data = self._answered("POST", url, body, key)
+        return self._read(url, status, data, read)
+
+    def get(self, route: str) -> Any | None:
+        """Return the JSON object at a route; None where the server has nothing of the kind."""
+        url = self._url(route)
+        status, data = self._answered("GET", url, None, route, there=False)
+        try:
+            answer = json.loads(data) if status == 200 else None
+        except ValueError:  # a page for people
+            return None
+        return answer if isinstance(answer, dict) else None
+
+    def taken(self) -> dict[str, float]:
+        """Return the counts, and begin them anew."""
+        with self._lock:
+            counts, self._counts = self._counts, defaultdict(float)
+        return {name: round(count, 3) for name, count in sorted(counts.items())}
+
+    def refused(self, url: str, status: int, data: bytes, what: str, do: str) -> BadInput:
+        """Return the error about an answer: URL, status, and its beginning made harmless."""
+        said = neutral(data.decode("utf-8", "replace"), self._key)
+        return BadInput(what, where=f"{url}, status {status}: {said}", do=do)
+
+    def _url(self, route: str) -> str:
+        return self.address.url.rstrip("/") + route
+
+    def _read(self, url: str, status: int, data: bytes, read: Callable[[Any], Any]) -> Any:
+        try:
+            return read(json.loads(data))
+        except Misread as error:
+            do = "check api and model; nothing of this answer was taken"
+            raise self.refused(url, status, data, str(error), do) from error
+        except (ValueError, RecursionError) as error:
+            what = "the server answers with something else than JSON"
+            raise self.refused(
+                url, status, data, what, "check the url: a proxy or a web page answers there"
+            ) from error
+
+    def _answered(
+        self, method: str, url: str, body: Any, key: str, *, there: bool = True
+    ) -> tuple[int, bytes]:
+        """Send until an answer comes; `there=False` lets the caller see what is not there."""
+        since, faults, tried = time.monotonic(), 0, 0
+        while True:
+            self._held()
+            status, outcome = self._once(method, url, body, there)
+            if not isinstance(outcome, _Fault):
+                return status, outcome
+            faults += not outcome.limited
+            wait = self._wait(outcome, key, tried)
+            self._give_up(url, outcome, faults, time.monotonic() - since + wait)
+            self._hold(outcome, url, wait, faults)
+            tried += 1
+
+    def _once(self, method: str, url: str, body: Any, there: bool) -> tuple[int, bytes | _Fault]:
+        with self._lock:
+            self._counts["requests"] += 1
+        try:
+            status, headers, data = self._exchange(method, url, body)
+        except httpx2.TimeoutException:
+            return 0, _Fault(f"no whole answer within {self.address.timeout:g} s")
+        except httpx2.InvalidURL as error:
+            do = "write http://HOST:PORT/… or https://HOST/…"
+            raise BadInput(f"url is no address: {error}", where=url, do=do) from error
+        except httpx2.RequestError as error:
+            return 0, _Fault(f"{type(error).__name__}: {neutral(str(error), self._key)}")
+        if status == 429:
+            return status, _Fault("429 (too many requests)", True, _asked_to_wait(headers))
+        if not there and status in _NOT_THERE:
+            return status, data
+        if status >= 500 or status == 408:
+            said = neutral(data.decode("utf-8", "replace"), self._key)
+            return status, _Fault(f"status {status}: {said}", wait=_asked_to_wait(headers))
+        if status != 200:
+            do = _DO.get(status, "check the url; redirections are not followed, give the address")
+            raise self.refused(url, status, data, "the server refuses the request", do)
+        if there and _torn(data):
+            return status, _Fault("a torn answer")
+        return status, data
+
+    def _exchange(self, method: str, url: str, body: Any) -> tuple[int, Any, bytes]:
+        """Send once and read the whole answer, in `timeout` seconds and MOST_BYTES at most."""
+        until, data = time.monotonic() + self.address.timeout, bytearray()
+        assert self._http is not None, "outside a connected block"
+        with self._http.stream(method, url, json=body) as response:
+            for piece in response.iter_bytes():
+                data += piece
+                if time.monotonic() > until:
+                    raise httpx2.ReadTimeout("the answer trickles")
+                if len(data) > MOST_BYTES:
+                    do = "check the url and the api: no answer of theirs is as long"
+                    what = f"the answer is longer than {MOST_BYTES:,} bytes"
+                    raise self.refused(url, response.status_code, bytes(data[:1000]), what, do)
+            return response.status_code, response.headers, bytes(data)
+
+    # ---- waiting -------------------------------------------------------------------------------
+
+    def _wait(self, fault: _Fault, key: str, tried: int) -> float:
+        """Return how long to wait: what the server asks for, or twice as long as before; with
+        jitter, so that requests that failed together do not come back together."""
+        own = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(tried, 30))
+        jitter = float(generator(0, "endpoint", f"{key} {tried}").random())
+        return max(own * (0.5 + 0.5 * jitter), (fault.wait or 0.0) * (1 + 0.1 * jitter))
+
+    def _give_up(self, url: str, fault: _Fault, faults: int, waited: float) -> None:
+        """Raise RankmillError when the declared number of tries or the patience is used up."""
+        over = None
+        if faults > self.address.retries:
+            over = f"after {faults} tries (retries={self.address.retries})"
+        elif waited > self.address.patience:
+            over = f"it would take {waited:,.0f} s (patience={self.address.patience:g})"
+        if over is not None:
+            raise RankmillError(
+                f"no answer from the endpoint, {over}: {fault.what}",
+                where=url,
+                do="finished parts are kept: when the server answers again, run the same command; "
+                "retries=, patience= and timeout= say how long to wait",
+            )
+
+    def _hold(self, fault: _Fault, url: str, wait: float, faults: int) -> None:
+        """Wait out a fault; 429 holds back the requests of all threads."""
+        now = time.monotonic()
+        with self._lock:
+            self._counts["repeated"] += 1
+            self._counts["held_s"] += wait
+            if fault.limited:
+                self._open_at = max(self._open_at, now + wait)
+            telling = wait >= _TELL_FROM_S and now - self._told_at >= _TELL_EVERY_S
+            if telling:
+                self._told_at = now
+        if telling and self.tell is not None:
+            again = "" if fault.limited else f", try {faults} of {self.address.retries}"
+            self.tell(f"waiting {wait:,.0f} s for {url}: {fault.what}{again}")
+        if not fault.limited and self.stop.wait(wait):
+            raise Stopped("stopped while waiting")
+
+    def _held(self) -> None:
+        """Wait until requests are let through again."""
+        while True:
+            with self._lock:
+                left = self._open_at - time.monotonic()
+            if self.stop.wait(left) if left > 0 else self.stop.is_set():
+                raise Stopped("stopped while waiting")
+            if left <= 0:
+                return
+
+
+def neutral(text: str, key: str | None = None) -> str:
+    """Return the beginning of a text from outside in one line that no terminal acts on."""
+    if key:
+        text = text.replace(key, "[the key]")
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    plain = re.sub(r" +", " ", plain).strip()
+    return plain if len(plain) <= SHOWN else plain[:SHOWN] + "…"
+
+
+def _torn(data: bytes) -> bool:
+    """Say whether an answer begins as JSON and is none: a connection that broke off."""
+    if data.lstrip()[:1] not in (b"{", b"[", b""):
+        return False
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _asked_to_wait(headers: Any) -> float | None:
+    """Return the seconds of a Retry-After header, which may be a date; None without one."""
+    said = str(headers.get("retry-after", "")).strip()
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", said):
+        return float(said)
+    try:
+        at = email.utils.parsedate_to_datetime(said)
+    except (TypeError, ValueError):
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
