@@ -65,7 +65,8 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(arguments.threads)
-    turns, figures = 2 if arguments.quick else 3, {}
+    turns = 2 if arguments.quick else 3
+    figures: dict[str, Any] = {}
     for name in arguments.only:
         shape = SHAPES[name]
         queries = shape.queries[0 if arguments.quick else 1]

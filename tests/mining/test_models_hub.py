@@ -56,7 +56,8 @@ def sharded(folder: Path, target: Path) -> Path:
     shutil.copytree(folder, target)
     weights = load_file(target / "model.safetensors")
     (target / "model.safetensors").unlink()
-    names, placed = sorted(weights), {}
+    names = sorted(weights)
+    placed: dict[str, str] = {}
     for number in (1, 2):
         shard = f"model-{number:05d}-of-00002.safetensors"
         mine = {n: weights[n] for n in names[number - 1 :: 2]}

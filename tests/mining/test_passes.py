@@ -156,7 +156,8 @@ def test_words_of_language_models_are_those_of_the_plain_model(
     tmp_path: Path, texts: Ragged, kind: str
 ) -> None:
     capped = {"final_logit_softcapping": 3.0} if kind == "gemma2" else {}
-    model = resolve(tiny_causal_lm(tmp_path / kind, kind=kind, **KINDS[kind], **capped))
+    config: dict[str, Any] = {**KINDS[kind], **capped}
+    model = resolve(tiny_causal_lm(tmp_path / kind, kind=kind, **config))
     words = np.asarray([17, 200, 3], np.int32)
     forward = Forward(model, head="words", compute="float32", max_length=LENGTH, words=words)
     special, segments = np.asarray([0, 60, 61, 62, 63, 64], np.int32), np.zeros(6, np.int32)

@@ -99,5 +99,6 @@ def test_runs_are_neighbours_of_equal_shape() -> None:
     ]
     nothing = np.array([], np.int64)
     assert Layout(nothing, nothing, nothing, nothing, True).runs == []
-    empty = Layout(*(np.array(x) for x in ([0, 0, 3], [0, 3, 0], [0, 0, 0], [0, 0, 0])), False)
+    zeros = np.zeros(3, np.int64)
+    empty = Layout(np.array([0, 0, 3]), np.array([0, 3, 0]), zeros, zeros, False)
     assert empty.runs == [Run(0, 1, 3, 0, 0)]

@@ -174,9 +174,9 @@ def reads(model: ModelFolder, asked: Asked, pool: Artifact) -> tuple[Reading, li
     reading = Reading.of(asked, model)
     stores = reading.tokens(pool.workspace, pool, model, INLINE)
     every = [TokenStore(stores[role]) for role in ("queries", "corpus")]
-    rows = [store.take(np.arange(len(store))) for store in every]
+    queries, docs = (store.take(np.arange(len(store))) for store in every)
     q, d = (x.ravel() for x in np.indices((len(QUERIES), len(DOCS))))
-    return reading, sequence_ids(reading.sequences(*rows, q, d))
+    return reading, sequence_ids(reading.sequences(queries, docs, q, d))
 
 
 def plain(model: ModelFolder, text: str, *, special: bool = False) -> list[int]:
@@ -270,6 +270,7 @@ def test_a_beginning_that_the_tokenizer_adds_stands_there_once(
 ) -> None:
     model = resolve(chat_lm(tmp_path / "m", begins="<bos>"))
     bos = model.tokenizer().token_to_id("<bos>")
+    assert bos is not None
     plain_prompt = "A: {query}\nB: {document}\nIs it?"
     for prompt in (plain_prompt, "<bos>" + plain_prompt):
         _, found = reads(model, Asked(prompt, yes=("yes",), max_length=64, apart=True), pool)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,8 @@ from ...devices import engine
 ATTENTION = "rankmill_packed"
 
 
-class Run(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Run:
     """`count` neighbours of `length` tokens from `start` on, each behind the same `before` tokens
     that lie at `at`."""
 
@@ -240,5 +241,6 @@ def _attend_at_once(
         enable_gqa=queries.shape[1] != keys.shape[1],
         num_splits=1,
     )
+    assert not isinstance(attended, tuple)  # it is one where more is asked for
     out = torch.zeros_like(queries, memory_format=torch.contiguous_format)
     return out.index_copy_(0, whole, attended)

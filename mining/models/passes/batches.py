@@ -132,7 +132,8 @@ def layout_of(sequences: Sequences, batch: Batch, *, causal: bool) -> tuple[Layo
         )
     )
     order = np.lexsort((length, start))  # one without tokens stands before the one at its place
-    layout = Layout(*(x[order].astype(np.int64) for x in (start, length, at, before)), causal)
+    places = [x[order].astype(np.int64) for x in (start, length, at, before)]
+    layout = Layout(places[0], places[1], places[2], places[3], causal)
     last = np.where(rest[some] > 0, batch.at + rest[some], batch.behind + begin[some]) - 1
     return layout, last.astype(np.int64)
 

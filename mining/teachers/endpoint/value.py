@@ -284,4 +284,5 @@ def tokens_of(answer: Any) -> float:
     say."""
     usage = answer.get("usage") if isinstance(answer, dict) else None
     total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return float(total) if type(total) in (int, float) and 0 <= total < 1e12 else 0.0
+    known = isinstance(total, int | float) and not isinstance(total, bool) and 0 <= total < 1e12
+    return float(total) if known else 0.0

@@ -104,7 +104,7 @@ def _environment() -> SandboxedEnvironment:
     class Generation(Extension):
         """`{% generation %}` marks what a model is trained on; its text is kept."""
 
-        tags = frozenset({"generation"})
+        tags = {"generation"}  # noqa: RUF012 - the library declares a set
 
         def parse(self, parser: Any) -> list[nodes.Node]:
             next(parser.stream)

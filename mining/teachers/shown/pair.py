@@ -62,6 +62,7 @@ def show_first_pair(teacher: Any, pool: Artifact) -> ShownPair:
     query, doc = _first_pair(pool)
     queries, corpus = Queries(pool.input("queries")), Corpus(pool.input("corpus"))
     texts = {"queries": queries.text(query), "corpus": corpus.text(doc)}
+    shown: tuple[ShownText, ...]
     if isinstance(value, CausalLm | Seq2Seq):
         model = resolve(value.model)
         shown = (_read(Reading.of(value.asked(model), model), model, texts),)
