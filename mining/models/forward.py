@@ -26,13 +26,12 @@ from .passes.attention import register
 from .passes.batches import Batch, Work, layout_of, operations, pack, pack_shared, pad, write
 from .passes.families import DECODERS, ENCODERS, PACKED, is_causal
 from .passes.heads import read_with
-from .precision import device
+from .precision import batch_tokens, device
 from .sequences import Sequences
 from .tokens import NO_ROWS
 
 __all__ = ["PACKED", "Forward", "Work"]
 
-_TOKENS = {"cpu": 2048, "cuda": 32768}  # per batch: larger brought nothing on a processor
 _SHORTEST = 8  # a batch has a slot for every 8 tokens
 _TRUNK = ("embeddings", "embeddings_project", "encoder", "transformer")
 
@@ -63,7 +62,7 @@ class Forward:
         self.shape = shape_of(self.reader.trunk)
         self.device = device()
         self.halved = False
-        self._size(max(_TOKENS[self.device.type], _whole(max_length)))
+        self._size(max(batch_tokens(), _whole(max_length)))
         self.start = position_start(model.config)
         self.inputs = {"use_cache": False} if kind in DECODERS else {}
         self.typed = int(model.config.get("type_vocab_size") or 0) > 1
@@ -86,6 +85,8 @@ class Forward:
             if not out_of_memory(error):
                 raise
             self._halve(error)
+            if work is not None:
+                work.halved += 1
         if self.device.type == "cuda":
             import torch
 

@@ -14,7 +14,7 @@ import typer
 from rankmill.cli.session import COMMON, CONNECTIONS, Session, session
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.options import Field, Handle, count_of, options_of
-from rankmill.request import Request
+from rankmill.request import ENGINE, Request
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
@@ -68,7 +68,8 @@ def command_of(
                 return
             tell(here, asked, asked.make(), **mine)
 
-    parameters = [_parameter(o, shared=several) for o in fields.values() if o.name != "name"]
+    ordered = sorted(fields.values(), key=lambda o: o.name in ENGINE)
+    parameters = [_parameter(o, shared=several) for o in ordered if o.name != "name"]
     parameters += [_which(requests)] if several else []
     parameters += [*own, _parameter(fields["name"]), *COMMON.values()]
     parameters += CONNECTIONS.values() if sharded else ()

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...devices import engine
+
 ATTENTION = "rankmill_packed"
 
 
@@ -201,7 +203,8 @@ def _has_varlen(query: Any) -> bool:
     """Say whether torch attends to sequences of all lengths in one call: on a GPU, in 16 bits."""
     import torch
 
-    if query.device.type != "cuda" or query.dtype == torch.float32:
+    unfit = query.device.type != "cuda" or query.dtype == torch.float32
+    if unfit or engine().attention == "sdpa":
         return False
     return torch.cuda.get_device_capability(query.device) >= (8, 0) and query.shape[-1] <= 256
 

@@ -8,6 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from ....native.packing import Side, Special, fill_batches, fill_shared, write_sequences
+from ...devices import HALVED
+from ...pair_keys import pair_keys
 from ..flops import Shape
 from ..sequences import Sequences
 from .attention import Layout
@@ -36,13 +38,14 @@ class Batch:
 
 @dataclass(slots=True)
 class Work:
-    """What a forward pass took: tokens computed, how many of them carried no text, and operations
-    (0 where they are not known)."""
+    """What a forward pass took: tokens computed, how many of them carried no text, operations (0
+    where they are not known), and how often the device had no memory for a batch."""
 
     tokens: int = 0
     padding: int = 0
     batches: int = 0
     flops: int = 0
+    halved: int = 0
 
     def add(self, batch: Batch) -> None:
         """Count one batch."""
@@ -54,6 +57,7 @@ class Work:
     def usage(self) -> dict[str, float]:
         """Return it for the ledger."""
         known: dict[str, float] = {"flops": self.flops} if self.flops else {}
+        known |= {HALVED: self.halved} if self.halved else {}
         return {"tokens": self.tokens, "padding": self.padding, **known}
 
 
@@ -70,7 +74,7 @@ def pack(lengths: np.ndarray, tokens: int, slots: int) -> list[Batch]:
 def pack_shared(sequences: Sequences, tokens: int, slots: int) -> list[Batch]:
     """Lay pairs into batches that hold what all pairs of a query begin with once for the query."""
     begin, rest = sequences.beginnings, sequences.rests
-    key = sequences.first_row.astype(np.int64) << 32 | sequences.keep_first
+    key = pair_keys(sequences.first_row, sequences.keep_first)
     _, one_of, group = np.unique(key, return_index=True, return_inverse=True)
     order = np.lexsort((-rest.astype(np.int64), group))
     number, offset, at = (np.empty(len(begin), dtype=np.int32) for _ in range(3))
