@@ -125,8 +125,7 @@ def _place_of(model: str | Path) -> tuple[Path, str | None]:
         return _folder_here(model), None
     named = hub.hub_model(text)
     if named is None:
-        close = hub.nearest_models(text)
-        raise _no_folder(Path(text), f"did you mean {close}, of the Hub's cache? " if close else "")
+        raise _no_folder(Path(text), _meant(text))
     folder = hub.folder_of(named)
     return folder, f"{named.name}@{folder.name}"
 
@@ -138,6 +137,15 @@ def _folder_here(model: str | Path) -> Path:
     if isinstance(model, str):
         hub.tell_namesake(model)
     return path
+
+
+def _meant(text: str) -> str:
+    """Say what is there of nearly that name: a package, or models in the Hub's cache."""
+    with contextlib.suppress(metadata.PackageNotFoundError, ValueError):
+        metadata.distribution(text)
+        return f"did you mean {PACKAGE}{text}? "
+    close = hub.nearest_models(text)
+    return f"did you mean {close}, of the Hub's cache? " if close else ""
 
 
 def _no_folder(path: Path, meant: str = "") -> BadInput:

@@ -105,6 +105,7 @@ def declared(compute: str) -> dict[str, Any]:
     """
     chosen = engine()
     attention = chosen.attention if device().type != "cpu" else AUTO
-    return {"compute": compute, "threads": THREADS} | unless_neutral(
+    said: dict[str, Any] = {"compute": compute, "threads": THREADS}
+    return said | unless_neutral(
         batch_tokens=(chosen.batch_tokens, None), attention=(attention, AUTO)
     )

@@ -73,17 +73,12 @@ def prepare_cross_encoder(
     _check_head(model)
     reading = reading_of(teacher, model)
     max_length = reading.max_length if reading else checked_length(teacher, model)
+    said: dict[str, Any] = {"max_length": max_length, "truncation": "longest_first"}
     if reading:
+        said |= {"truncation": "document", "prompt": teacher.prompt}
         stores = reading.tokens(workspace, pool, model, executor)
-        said = {"max_length": max_length, "truncation": "document", "prompt": teacher.prompt}
     else:
-        stores = {
-            role: tokens_of(
-                workspace, pool.input(role), model, max_length=max_length, executor=executor
-            )
-            for role in ("queries", "corpus")
-        }
-        said = {"max_length": max_length, "truncation": "longest_first"}
+        stores = _tokens(workspace, pool, model, max_length, executor)
     queries, docs = TokenStore(stores["queries"]), TokenStore(stores["corpus"])
 
     def pair_work(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
@@ -119,6 +114,17 @@ def prepare_cross_encoder(
         inputs={"query_tokens": stores["queries"], "doc_tokens": stores["corpus"]},
         gpus=int(device().type == "cuda"),
     )
+
+
+def _tokens(
+    workspace: Workspace, pool: Artifact, model: ModelFolder, max_length: int, executor: Execution
+) -> dict[str, Artifact]:
+    return {
+        role: tokens_of(
+            workspace, pool.input(role), model, max_length=max_length, executor=executor
+        )
+        for role in ("queries", "corpus")
+    }
 
 
 def reading_of(teacher: CrossEncoder, model: ModelFolder) -> Reading | None:

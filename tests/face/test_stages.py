@@ -29,6 +29,7 @@ OWN = {  # options of the command line alone: where things are, and how they are
     "per_query",
     "alone",
     "rows",
+    "show_input",
     "as_",
 }
 BELOW = {  # verb → the function that performs it, whose own defaults must be the same

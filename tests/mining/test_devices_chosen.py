@@ -25,6 +25,7 @@ from rankmill.mining.models.folder import resolve
 from rankmill.mining.models.forward import Forward
 from rankmill.mining.models.passes import attention
 from rankmill.mining.models.precision import batch_tokens, declared, device
+from rankmill.mining.search.faiss_index import search_index
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace
 from rankmill.mining.store.execution import Silent
@@ -154,6 +155,26 @@ def test_sdpa_is_taken_where_one_call_could_do(monkeypatch: pytest.MonkeyPatch) 
     assert attention._has_varlen(Query())
     with using(Engine(attention="sdpa")):
         assert not attention._has_varlen(Query())
+
+
+def test_faiss_searches_where_models_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    faiss = pytest.importorskip("faiss")
+    index, sent = faiss.IndexFlatIP(4), list[list[int]]()
+    vectors = np.eye(4, dtype=np.float32)
+    index.add(vectors)
+
+    def to_gpus(index: Any, gpus: list[int]) -> Any:
+        sent.append(gpus)
+        return index
+
+    gpus(monkeypatch, 2)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 2, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpus_list", to_gpus)
+    for asked, used in (("cpu", []), ("cuda:1", [[1]]), ("cuda", [[0, 1]])):
+        sent.clear()
+        with using(Engine(device=asked)):
+            assert search_index(index, vectors, 1)[:, 0].tolist() == [0, 1, 2, 3]
+        assert sent == used
 
 
 # ---- workers in other processes ----------------------------------------------------------------

@@ -170,6 +170,11 @@ def test_a_name_that_is_nearly_right_gets_the_right_one(
         resolve(typed)
 
 
+def test_a_package_without_its_prefix_is_named(cache: Path) -> None:
+    with pytest.raises(BadInput, match=r"no model folder 'numpy'(.|\n)*mean package:numpy\?"):
+        resolve("numpy")
+
+
 @pytest.mark.parametrize(
     "lost",
     [
