@@ -42,8 +42,8 @@ MXBAI = (
     "For each query-document pair, carefully analyze the semantic relationship between them, then provide your binary "  # noqa: E501
     "relevance judgment (0 for not relevant, 1 for relevant).⏎Relevance:<|im_end|>⏎<|im_start|>assistant⏎"  # noqa: E501
 )
-BGE_GEMMA = (
-    "A: QUERY⏎B: DOC⏎Given a query A and a passage B, determine whether the passage contains an answer to the query "  # noqa: E501
+BGE_GEMMA = (  # <bos>: their code puts it there, whatever the tokenizer does
+    "<bos>A: QUERY⏎B: DOC⏎Given a query A and a passage B, determine whether the passage contains an answer to the query "  # noqa: E501
     "by providing a prediction of either 'Yes' or 'No'."
 )
 ZERANK = "<|im_start|>system⏎QUERY<|im_end|>⏎<|im_start|>user⏎DOC<|im_end|>⏎<|im_start|>assistant⏎"

@@ -33,8 +33,8 @@ _MXBAI = (
 )
 
 _BGE_GEMMA = (
-    "A: {query}\nB: {document}\nGiven a query A and a passage B, determine whether the passage "
-    "contains an answer to the query by providing a prediction of either 'Yes' or 'No'."
+    "<bos>A: {query}\nB: {document}\nGiven a query A and a passage B, determine whether the "
+    "passage contains an answer to the query by providing a prediction of either 'Yes' or 'No'."
 )
 
 _ZERANK_USER = "<|im_end|>\n<|im_start|>user\n{document}" + _CHATML_ANSWER
