@@ -112,7 +112,7 @@ def _activation(name: str, folder: Path) -> Step:
 
     import torch
 
-    kind = getattr(torch.nn, name.rpartition(".")[2], None)
+    kind: Any = getattr(torch.nn, name.rpartition(".")[2], None)
     own = getattr(kind, "__module__", "") == _ACTIVATIONS
     wanted = inspect.signature(kind).parameters.values() if own else ()
     settled = own and all(one.default is not one.empty for one in wanted)
