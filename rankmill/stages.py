@@ -321,7 +321,7 @@ class Score(RunsModels, Request["Artifact"]):
     teacher: Annotated[
         str,
         Option(
-            "cross_encoder(model=PATH), causal_lm(…), …",
+            "cross_encoder(model=PATH), teacher(qwen3-reranker,model=PATH), …",
             argument=True,
             example="cross_encoder(model=PATH)",
         ),

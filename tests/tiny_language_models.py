@@ -27,7 +27,8 @@ def tiny_causal_lm(folder: Path, *, seed: int = 0, kind: str = "llama", **config
         "pad_token_id": 1,
         "tie_word_embeddings": True,
     } | config
-    _save(AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **said)), folder, seed)
+    made = AutoConfig.for_model(kind, **(_nested(said) if kind == "gemma3" else said))
+    _save(AutoModelForCausalLM.from_config(made), folder, seed)
     _byte_tokenizer(folder)
     return folder
 
@@ -57,12 +58,7 @@ def tiny_decoder_classifier(
         "num_labels": 1,
         "pad_token_id": pad,
     } | config
-    if kind == "gemma3":  # nested: it also sees pictures
-        small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-        vision = {**small, "intermediate_size": 64, "image_size": 16, "patch_size": 8}
-        text = {k: v for k, v in said.items() if k != "num_labels"}
-        said = {"text_config": text, "vision_config": vision, "num_labels": 1}
-    made = AutoConfig.for_model(kind, **said)
+    made = AutoConfig.for_model(kind, **(_nested(said) if kind == "gemma3" else said))
     _save(AutoModelForSequenceClassification.from_config(made), folder, seed)
     _byte_tokenizer(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -92,6 +88,15 @@ def tiny_seq2seq(folder: Path, *, seed: int = 0, **config: Any) -> Path:
     _save(T5ForConditionalGeneration(T5Config(**said)), folder, seed)
     _piece_tokenizer(folder)
     return folder
+
+
+def _nested(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of a model that also sees pictures: that of the text one down."""
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = {**small, "intermediate_size": 64, "image_size": 16, "patch_size": 8}
+    above = {k: said[k] for k in ("num_labels", "tie_word_embeddings") if k in said}
+    text = {k: v for k, v in said.items() if k != "num_labels"}
+    return {"text_config": text, "vision_config": vision, **above}
 
 
 def _byte_tokenizer(folder: Path) -> None:

@@ -85,6 +85,15 @@ class Sequences:
         texts = self.keep_first + self.keep_second
         return np.maximum(texts + np.int32(len(self.template.special)), np.int32(1))
 
+    def ids(self, at: int) -> np.ndarray:
+        """Return the ids of one sequence, written out: int64."""
+        template = self.template
+        edges = [template.prefix, template.prefix + template.middle]
+        before, between, after = np.split(template.special, edges)
+        first = self.first.row(self.first_row[at])[: self.keep_first[at]]
+        second = self.second.row(self.second_row[at])[: self.keep_second[at]]
+        return np.concatenate([before, first, between, second, after], dtype=np.int64)
+
     @property
     def beginnings(self) -> np.ndarray:
         """Tokens of each sequence before its second text: int32 [n]."""

@@ -51,7 +51,7 @@ def tokens_of(
     behind it (a text of `cap` ids or more is cut before its end). `specials`: strings of special
     tokens in a text become those "tokens", or stay "text".
     """
-    cap = max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
+    cap = _cap(max_length)
     size = model.tokenizer().get_vocab_size(with_added_tokens=True)
     stage = Stage(
         kind="tokens",
@@ -102,9 +102,7 @@ class TokenWorker:
         lengths: list[np.ndarray] = []
         ids: list[np.ndarray] = []
         for texts in _text_batches(self.texts, shard.start, shard.stop):
-            before, behind = self.around
-            prompted = [before + t + behind if t else t for t in texts]
-            rows = _ids_of(self.tokenizer, prompted, self.cap)
+            rows = _ids_of(self.tokenizer, _dressed(texts, *self.around), self.cap)
             lengths.append(np.fromiter((len(r) for r in rows), np.int64, len(rows)))
             ids.append(np.fromiter((i for r in rows for i in r), dtype, int(lengths[-1].sum())))
         each = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
@@ -119,6 +117,31 @@ class TokenWorker:
             counts={"ids": int(offsets[-1]), "at_cap": full},
             usage={"tokens": int(offsets[-1])},
         )
+
+
+def tokens_at_hand(
+    texts: list[str],
+    model: ModelFolder,
+    *,
+    max_length: int = DEFAULT_CAP,
+    prompt: str = "",
+    suffix: str = "",
+    specials: str = "tokens",
+) -> Ragged:
+    """Tokenise a few texts exactly as `tokens_of` does, without a store."""
+    tokenizer = model.tokenizer()
+    tokenizer.encode_special_tokens = specials == "text"
+    rows = _ids_of(tokenizer, _dressed(texts, prompt, suffix), _cap(max_length))
+    values = np.asarray([number for row in rows for number in row], dtype=np.int32)
+    return Ragged(values, np.cumsum([0, *map(len, rows)]))
+
+
+def _cap(max_length: int) -> int:
+    return max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
+
+
+def _dressed(texts: list[str], before: str, behind: str) -> list[str]:
+    return [before + text + behind if text else text for text in texts]
 
 
 def _ids_of(tokenizer: Any, texts: list[str], cap: int) -> list[list[int]]:
@@ -182,6 +205,10 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         """Ids per row, int32."""
         return np.diff(self.offsets).astype(np.int32)
+
+    def row(self, at: int) -> np.ndarray:
+        """Return the ids of one row, as a view."""
+        return self.values[self.offsets[at] : self.offsets[at + 1]]
 
 
 NO_ROWS = Ragged(np.zeros(0, np.uint16), np.zeros(2, np.int64))

@@ -11,7 +11,7 @@ from ..store import Artifact, Workspace
 from .base import TEACHERS, Prepared, prepares
 from .reading import Asked
 from .reading.chat import Chat, check_turns
-from .reading.words import settle_words, spelled
+from .reading.words import check_speaks, settle_words, spelled
 from .token_odds import check_options, prepare_token_odds
 
 PROMPT = (
@@ -59,7 +59,9 @@ class CausalLm:
         check_options(self)
 
     def asked(self, model: ModelFolder) -> Asked:
-        """Return what the model is asked; raises BadInput where it has no chat template."""
+        """Return what the model is asked; raises BadInput for a classifier, and for turns of a chat
+        where the model has no chat template."""
+        check_speaks(model)
         if self.user is None:
             return self._asked(self._plain)
         chat = Chat(self.user, self.system or "", self.assistant or "", self.template)

@@ -71,19 +71,14 @@ def prepare_cross_encoder(
     model = resolve(teacher.model)
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     _check_head(model)
-    reading = _reading(teacher, model)
-    max_length = reading.max_length if reading else _checked_length(teacher, model)
+    reading = reading_of(teacher, model)
+    max_length = reading.max_length if reading else checked_length(teacher, model)
+    said: dict[str, Any] = {"max_length": max_length, "truncation": "longest_first"}
     if reading:
+        said |= {"truncation": "document", "prompt": teacher.prompt}
         stores = reading.tokens(workspace, pool, model, executor)
-        said = {"max_length": max_length, "truncation": "document", "prompt": teacher.prompt}
     else:
-        stores = {
-            role: tokens_of(
-                workspace, pool.input(role), model, max_length=max_length, executor=executor
-            )
-            for role in ("queries", "corpus")
-        }
-        said = {"max_length": max_length, "truncation": "longest_first"}
+        stores = _tokens(workspace, pool, model, max_length, executor)
     queries, docs = TokenStore(stores["queries"]), TokenStore(stores["corpus"])
 
     def pair_work(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
@@ -121,7 +116,18 @@ def prepare_cross_encoder(
     )
 
 
-def _reading(teacher: CrossEncoder, model: ModelFolder) -> Reading | None:
+def _tokens(
+    workspace: Workspace, pool: Artifact, model: ModelFolder, max_length: int, executor: Execution
+) -> dict[str, Artifact]:
+    return {
+        role: tokens_of(
+            workspace, pool.input(role), model, max_length=max_length, executor=executor
+        )
+        for role in ("queries", "corpus")
+    }
+
+
+def reading_of(teacher: CrossEncoder, model: ModelFolder) -> Reading | None:
     """Return how the model reads a pair where a prompt says it; None as its tokenizer joins two."""
     if not teacher.prompt:
         check_template(model)
@@ -144,7 +150,7 @@ def _check_head(model: ModelFolder) -> None:
         check_classifier(model)
 
 
-def _checked_length(teacher: CrossEncoder, model: ModelFolder) -> int:
+def checked_length(teacher: CrossEncoder, model: ModelFolder) -> int:
     """Return how many tokens of a pair are read."""
     max_length = teacher.max_length or model.max_positions
     if max_length > model.max_positions:

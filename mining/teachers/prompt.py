@@ -44,8 +44,8 @@ class Prompt:
 
     `first` says which field comes first; `blank` is what the token store puts before each text, and
     `tail` what it puts behind a query, whose ids alone are `tail_ids`. Where texts are tokenised
-    apart from the prompt, the last `label` ids of `before` belong to the first text, and
-    `uncounted` ids lie outside of both texts and their labels.
+    apart from the prompt, the last `label` ids of `before` belong to the first text (special ones
+    do not), and `uncounted` ids lie outside of both texts and their labels.
     """
 
     before: np.ndarray
@@ -106,7 +106,8 @@ class Prompt:
             np.asarray(piece, dtype=np.int32) for piece in (*pieces, ids(tail))
         )
         uncounted = len(ids(head)) + len(after) if label_at is not None else 0
-        return cls(before, between, after, first, blank, tail, behind, len(ids(label)), uncounted)
+        own = len(ids(label)) - _marks(tokenizer, ids(label))
+        return cls(before, between, after, first, blank, tail, behind, own, uncounted)
 
     @property
     def fixed(self) -> int:
@@ -127,6 +128,12 @@ def _dressing(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     opening = [number for number, mask in takewhile(lambda one: one[1], special)]
     closing = [number for number, mask in takewhile(lambda one: one[1], reversed(special))]
     return opening, closing[::-1]
+
+
+def _marks(tokenizer: Tokenizer, ids: list[int]) -> int:
+    """Return how many of the ids are special tokens."""
+    added = tokenizer.get_added_tokens_decoder()
+    return sum(number in added and added[number].special for number in ids)
 
 
 def one_token(tokenizer: Tokenizer, word: str) -> int:

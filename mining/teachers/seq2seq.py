@@ -10,7 +10,7 @@ from ..store import Artifact, Workspace
 from .base import TEACHERS, Prepared, prepares
 from .prompt import fields_of
 from .reading import Asked
-from .reading.words import settle_words, spelled
+from .reading.words import check_speaks, settle_words, spelled
 from .token_odds import check_options, prepare_token_odds
 
 
@@ -38,7 +38,8 @@ class Seq2Seq:
         fields_of(self.prompt)
 
     def asked(self, model: ModelFolder) -> Asked:
-        """Return what the model is asked."""
+        """Return what the model is asked; raises BadInput for a classifier."""
+        check_speaks(model)
         yes, no = spelled(self.yes), spelled(self.no)
         return Asked(self.prompt, yes=yes, no=no, max_length=self.max_length, end=True)
 

@@ -24,8 +24,7 @@ from ..models.flops import shape_of
 from ..models.folder import load_model, resolve
 from ..models.passes.families import PACKED, declared_passes
 from ..models.precision import CHOICES, declared, device, settle_compute
-from ..models.sequences import Sequences
-from ..models.tokens import Ragged, TokenStore
+from ..models.tokens import TokenStore
 from ..store import Artifact, Workspace, open_artifact
 from .base import Prepared, Scored, label_of
 from .reading import ROOM, PairScorer, Reading
@@ -158,7 +157,7 @@ class TokenOddsScorer:
         queries, docs = self.queries.take(q), self.docs.take(d)
 
         joined = self.reading.sequences(queries, docs, q_row, d_row)
-        sequences = _ids_of(joined)
+        sequences = [joined.ids(at) for at in range(len(joined))]
         compute_odds = partial(self._odds, network)
         logits = list(on_every_core(compute_odds, sequences, device=network.device.type))
         lengths, shape = joined.lengths, shape_of(network)
@@ -188,25 +187,6 @@ class TokenOddsScorer:
                 do="use compute=bfloat16, a smaller max_length, or a larger device",
             ) from error
         return list(logits)
-
-
-def _ids_of(sequences: Sequences) -> list[np.ndarray]:
-    """Return the ids of each sequence: int64."""
-    s, template = sequences, sequences.template
-    before, between, after = np.split(
-        template.special, [template.prefix, template.prefix + template.middle]
-    )
-
-    def ids(at: int) -> np.ndarray:
-        first = _row(s.first, s.first_row[at])[: s.keep_first[at]]
-        second = _row(s.second, s.second_row[at])[: s.keep_second[at]]
-        return np.concatenate([before, first, between, second, after], dtype=np.int64)
-
-    return [ids(at) for at in range(len(s))]
-
-
-def _row(rows: Ragged, at: int) -> np.ndarray:
-    return rows.values[rows.offsets[at] : rows.offsets[at + 1]]
 
 
 def _two_words(layer: Any, words: np.ndarray) -> Any:

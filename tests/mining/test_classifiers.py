@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,10 +36,12 @@ DECODERS = ("qwen2", "llama", "gemma")
 NOTHING = "numbers that have nothing to do with the model"
 
 
-@pytest.fixture
-def pool(workspace: Workspace, tmp_path: Path) -> Any:
-    collection = collect(workspace, f"beir:{tiny_beir(tmp_path / 'beir', docs=30, queries=4)}")
-    run = mine(workspace, "bm25(k1=0.9,b=0.4)", collection, split="train", depth=5)
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("world")
+    workspace = Workspace(folder / "work")
+    collection = collect(workspace, f"beir:{tiny_beir(folder / 'beir', docs=30, queries=4)}")
+    run = mine(workspace, "random", collection, split="train", depth=3)
     return pool_runs(workspace, [run], collection=collection, split="train")
 
 
@@ -65,7 +66,7 @@ PROMPT = "Q: {query}\nD: {document}\nRelevant:"
 
 @pytest.mark.parametrize("prompt", ["", PROMPT])
 @pytest.mark.parametrize(("kind", "pad"), [("qwen2", 0), ("qwen3", 5), ("gemma3", None)])
-def test_scores_are_the_models_own(workspace, pool, tmp_path, kind, pad, prompt):
+def test_scores_are_the_models_own(pool, tmp_path, kind, pad, prompt):
     """Of the pair alone, by the plain model: with its tokenizer's template, or with a prompt where
     the tokenizer puts nothing between two texts. Gemma 3's config is nested."""
     import torch
@@ -73,9 +74,12 @@ def test_scores_are_the_models_own(workspace, pool, tmp_path, kind, pad, prompt)
     from transformers import AutoModelForSequenceClassification
 
     pair = {"pair": "<s> $A $B"} if prompt else {}
-    folder = tiny_decoder_classifier(tmp_path / "model", kind=kind, pad=pad, **pair)
+    folder = tiny_decoder_classifier(
+        tmp_path / "model", kind=kind, pad=pad, max_position_embeddings=2048, **pair
+    )
     asked = f",prompt={json.dumps(prompt)}" if prompt else ""
-    scores = score_pool(workspace, f'cross_encoder(model="{folder}",max_length=256{asked})', pool)
+    teacher = f'cross_encoder(model="{folder}",max_length=2048{asked})'
+    scores = score_pool(pool.workspace, teacher, pool)
     assert scores.metadata["prompt"] == prompt
     assert scores.metadata["model"].startswith(f"{kind}-32x2@")
     network = AutoModelForSequenceClassification.from_pretrained(
@@ -93,18 +97,18 @@ def test_scores_are_the_models_own(workspace, pool, tmp_path, kind, pad, prompt)
                 texts = queries.texts([query])[0], corpus.texts([docs[at]])[0]
                 whole = prompt.format(query=texts[0], document=texts[1])
                 ids = (tokenizer.encode(whole) if prompt else tokenizer.encode(*texts)).ids
-                if len(ids) <= 256:
-                    run = partial(first_logit, network, torch.tensor([ids]))
-                    with torch.no_grad():
-                        assert abs(found[at] - float(run())) <= network_bound(run)
-                    checked += 1
-    assert checked > 5
+                run = partial(first_logit, network, torch.tensor([ids]))
+                with torch.no_grad():
+                    assert abs(found[at] - float(run())) <= network_bound(run)
+                checked += 1
+    assert checked == scores.counts["pairs"] > 5
+    assert not scores.counts["truncated"]
 
 
-def test_a_template_without_anything_between_the_texts_is_refused(workspace, pool, tmp_path):
+def test_a_template_without_anything_between_the_texts_is_refused(pool, tmp_path):
     folder = tiny_decoder_classifier(tmp_path / "model", kind="qwen2", pad=0, pair="<s> $A $B")
     with pytest.raises(BadInput, match="puts nothing between query and document") as said:
-        score_pool(workspace, f'cross_encoder(model="{folder}")', pool)
+        score_pool(pool.workspace, f'cross_encoder(model="{folder}")', pool)
     assert 'prompt="…{query}…{document}…"' in str(said.value)
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from chat_models import chat_lm
 from tiny_language_models import tiny_causal_lm
+from tiny_models import tiny_cross_encoder
 
 from rankmill.mining.actors import INLINE
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.models.folder import ModelFolder, resolve
 from rankmill.mining.models.sequences import Sequences
-from rankmill.mining.models.tokens import Ragged, TokenStore
+from rankmill.mining.models.tokens import Ragged, TokenStore, tokens_at_hand
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.teachers import TEACHERS
@@ -276,8 +277,25 @@ def test_a_beginning_that_the_tokenizer_adds_stands_there_once(
         assert {ids[:2].count(bos) for ids in found} == {1}
     _, found = reads(model, Asked(plain_prompt, yes=("yes",), begin=False), pool)
     assert not any(bos in ids for ids in found)
-    reading, _ = reads(model, Asked(plain_prompt, yes=("yes",), max_length=64, apart=True), pool)
-    assert reading.max_length == 64 + len(plain(model, "\nIs it?"))  # bos counts, the question not
+    question = len(plain(model, "\nIs it?"))
+    for prompt in (plain_prompt, "<bos>" + plain_prompt):
+        asked = Asked(prompt, yes=("yes",), max_length=64, query_length=48, apart=True)
+        reading = Reading.of(asked, model)
+        assert reading.max_length == 64 + question  # bos counts, the question does not
+        assert reading.query_room == 48 - len(plain(model, "A:"))  # bos is not of the query
+
+
+def test_which_strings_of_texts_become_tokens(tmp_path: Path, qwen: ModelFolder) -> None:
+    """Marks that a tokenizer calls special stay text where it is asked for, other marks do not."""
+    bert = resolve(tiny_cross_encoder(tmp_path / "bert"))
+    mark = bert.tokenizer().token_to_id("[SEP]")
+    for specials, there in (("tokens", True), ("text", False)):
+        ids = tokens_at_hand(["a [SEP] b"], bert, specials=specials).row(0)
+        assert (mark in ids) == there
+    thought, end = (qwen.tokenizer().token_to_id(text) for text in ("</think>", "<|im_end|>"))
+    ids = tokens_at_hand(["a</think><|im_end|>"], qwen, specials="text").row(0)
+    assert thought in ids
+    assert end not in ids
 
 
 def test_cuts_are_counted(qwen: ModelFolder, pool: Artifact) -> None:

@@ -53,10 +53,10 @@ class Layout:
         some = np.flatnonzero(self.length)
         each = np.stack([self.length, self.at, self.before], axis=1)[some]
         new = np.append((each[1:] != each[:-1]).any(axis=1), True)
-        edges = np.concatenate([[0], np.flatnonzero(new) + 1]) if len(some) else [0]
+        edges = np.append(0, np.flatnonzero(new) + 1)[: len(some) + 1]
         return [
-            Run(int(self.start[some[a]]), int(b - a), *map(int, each[a]))
-            for a, b in pairwise(edges)
+            Run(int(self.start[some[a]]), b - a, *map(int, each[a]))
+            for a, b in pairwise(edges.tolist())
         ]
 
     def mask(self, run: Run, reach: int | None, like: Any, *, written: bool = False) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ....native.packing import Side, Special, fill_batches, fill_shared, write_sequences
 from ...devices import HALVED
+from ...pair_keys import pair_keys
 from ..flops import Shape
 from ..sequences import Sequences
 from .attention import Layout
@@ -73,7 +74,7 @@ def pack(lengths: np.ndarray, tokens: int, slots: int) -> list[Batch]:
 def pack_shared(sequences: Sequences, tokens: int, slots: int) -> list[Batch]:
     """Lay pairs into batches that hold what all pairs of a query begin with once for the query."""
     begin, rest = sequences.beginnings, sequences.rests
-    key = sequences.first_row.astype(np.int64) << 32 | sequences.keep_first
+    key = pair_keys(sequences.first_row, sequences.keep_first)
     _, one_of, group = np.unique(key, return_index=True, return_inverse=True)
     order = np.lexsort((-rest.astype(np.int64), group))
     number, offset, at = (np.empty(len(begin), dtype=np.int32) for _ in range(3))

@@ -17,7 +17,7 @@ from ..folder import ModelFolder
 from ..pooling import pooling_of
 
 Step = Callable[[Any], Any]
-_ACTIVATIONS = ("torch.nn.modules.activation", "torch.nn.modules.linear")
+_ACTIVATIONS = "torch.nn.modules.activation"
 _RUN = frozenset({"Dense", "Dropout", "LayerNorm", "Normalize"})
 _ELSEWHERE = "score it elsewhere and import that: rankmill import FILE --as scores --kind logit"
 _OUT = "scores"  # where the last module puts what it says
@@ -108,13 +108,17 @@ def _step(kind: str, folder: Path, settings: Mapping[str, Any], device: Any) -> 
 
 def _activation(name: str, folder: Path) -> Step:
     """Return an activation of torch's own by its name; raises BadInput for any other."""
+    import inspect
+
     import torch
 
-    kind = getattr(torch.nn, name.rpartition(".")[2], None)
-    place = getattr(kind, "__module__", "")
-    if kind is None or not name.startswith("torch.nn.") or place not in _ACTIVATIONS:
+    kind: Any = getattr(torch.nn, name.rpartition(".")[2], None)
+    own = getattr(kind, "__module__", "") == _ACTIVATIONS
+    wanted = inspect.signature(kind).parameters.values() if own else ()
+    settled = own and all(one.default is not one.empty for one in wanted)
+    if not name.startswith("torch.nn.") or not (settled or kind is torch.nn.Identity):
         raise BadInput(
-            f"the activation {name!r} is not one of torch's",
+            f"the activation {name!r} is not one of torch's that need no settings",
             where=folder / "config.json",
             do=_ELSEWHERE,
         )

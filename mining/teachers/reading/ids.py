@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,17 +77,17 @@ class Reading:
     ) -> dict[str, Artifact]:
         """Tokenise "queries" and "corpus" of a pool as the prompt needs them, or find them."""
         return {
-            role: tokens_of(
-                workspace,
-                pool.input(role),
-                model,
-                max_length=self.max_length,
-                prompt=self.prompt.blank,
-                suffix=suffix,
-                specials="text",
-                executor=executor,
-            )
-            for role, suffix in (("queries", self.prompt.tail), ("corpus", ""))
+            role: tokens_of(workspace, pool.input(role), model, executor=executor, **self.way(role))
+            for role in ("queries", "corpus")
+        }
+
+    def way(self, role: str) -> dict[str, Any]:
+        """Return how "queries" or "corpus" is tokenised, as options of `tokens_of`."""
+        return {
+            "max_length": self.max_length,
+            "prompt": self.prompt.blank,
+            "suffix": self.prompt.tail if role == "queries" else "",
+            "specials": "text",
         }
 
     @property

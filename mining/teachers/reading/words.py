@@ -1,10 +1,11 @@
-"""The words of an answer: one spelling, or several whose probabilities add up."""
+"""The words of an answer: one spelling, or several whose probabilities add up; who can say them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ...errors import UsageError
+from ...errors import BadInput, UsageError
+from ...models.folder import ModelFolder
 
 
 def spelled(word: str | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -30,6 +31,19 @@ def settle_words(teacher: Any) -> None:
         object.__setattr__(teacher, name, one if words else None)
     if both := sorted({*yes} & {*no}):
         raise UsageError(f"yes and no are the same word: {both[0]!r}")
+
+
+def check_speaks(model: ModelFolder) -> None:
+    """Refuse a classifier as a language model; raises BadInput.
+
+    Its output layer may be tied to the embeddings: then it would load, and say nothing.
+    """
+    if model.is_classifier:
+        raise BadInput(
+            f"the checkpoint is a classifier ({', '.join(model.heads)}), which says no words",
+            where=model.path / "config.json",
+            do="write cross_encoder(model=…), with prompt=… where it was trained with one",
+        )
 
 
 def _tuple(word: Any) -> Any:
