@@ -98,7 +98,7 @@ def fit_decay(
         points=len(rank),
         queries=len(used),
         bic={
-            name: float(_bic(np.float64(r), len(rank), 4 if name == "log_normal" else 3))
+            name: float(_bic(np.asarray(r), len(rank), 4 if name == "log_normal" else 3))
             for name, r in shapes.items()
         },
     )
