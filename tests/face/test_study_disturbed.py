@@ -18,7 +18,7 @@ import pytest
 from tiny_study import RECIPE, study_place
 
 import rankmill as rm
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, Interrupted
 from rankmill.mining.store import files
 from rankmill.mining.store.execution import Silent
 from rankmill.study.grid.outcome import StudyOutcome
@@ -86,10 +86,9 @@ def stopped(workspace: str, students: int, by: signal.Signals, *more: str) -> tu
 @pytest.mark.forks
 def test_stopped_by_two_signals_and_resumed_to_the_same_root_hashes(whole: StudyOutcome) -> None:
     status, said = stopped("signals", 1, signal.SIGINT)
-    assert (status, "stopped by SIGINT" in said) == (128 + signal.SIGINT, True), said
+    assert (status, "stopped by SIGINT" in said) == (Interrupted.exit_status, True), said
     status, said = stopped("signals", 3, signal.SIGTERM)
-    assert status in (128 + signal.SIGTERM, -signal.SIGTERM), said
-    assert "Traceback" not in said
+    assert (status, "stopped by SIGTERM" in said) == (Interrupted.exit_status, True), said
     assert len(made_in("signals")) < len(made_in("work"))
     assert roots(rm.study("one.toml", workspace="signals")) == roots(whole)
 
@@ -136,9 +135,10 @@ def test_two_studies_of_one_workspace_share_what_is_equal(whole: StudyOutcome) -
     before = made_in("work")
     other = rm.study("other.toml", workspace="work")
     assert roots(other, "bm25") == roots(whole, "bm25")
-    new = {path.parent.name for path in made_in("work") - before}
-    assert new == {"groups", "student", "evaluation", "run", "scores", "tokens", "vectors"} & new
-    assert len([p for p in made_in("work") - before if p.parent.name == "student"]) == 2
+    new = [path.parent.name for path in made_in("work") - before]
+    assert new.count("student") == 2  # of the sampler that the first study has not
+    assert new.count("groups") == 1
+    assert not {"collection", "corpus", "queries", "qrels", "postings", "pool"} & set(new)
     assert roots(rm.study("one.toml", workspace="work")) == roots(whole)
 
 

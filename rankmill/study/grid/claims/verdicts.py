@@ -19,7 +19,14 @@ from rankmill.study.grid.claims.values import (
     by_training,
 )
 from rankmill.study.grid.design import Cell
-from rankmill.study.grid.hypotheses import OF_RANKS, OF_TRAINING, Contrast, Hypothesis, members
+from rankmill.study.grid.hypotheses import (
+    OF_RANKS,
+    OF_TRAINING,
+    ZERO,
+    Contrast,
+    Hypothesis,
+    members,
+)
 from rankmill.training.significance import Interval, holm
 from rankmill.training.strata import (
     FAILS,
@@ -112,7 +119,7 @@ class Claims:
         if contrast.of in OF_RANKS:
             return list(by_ranks(panels, a, b, contrast))
         if measure in self.study.measures:
-            if contrast.against is not None:
+            if contrast.against is not None and contrast.against != ZERO:
                 return list(by_reference(panels, a, contrast.against, measure))
             return list(by_measure(panels, a, b, measure))
         return list(by_statistic(self.engine, a, b, contrast.of))
