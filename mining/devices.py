@@ -1,23 +1,121 @@
-"""What forward passes do with the device: one batch per core, and what its errors mean.
+"""What forward passes do with the device: which it is, one batch per core, what its errors mean.
 
-An error of memory is answered once, with a smaller batch in the same process. Any other error of an
-accelerator leaves its context damaged: the process must end, and the shard goes elsewhere
-(docs/faults.md §2).
+`using` says for a block which device models run on and how; workers in other processes are told by
+the executor. An error of memory is answered once, with a smaller batch in the same process. Any
+other error of an accelerator leaves its context damaged: the process must end, and the shard goes
+elsewhere (docs/faults.md §2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
+from .errors import BadInput, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+AUTO = "auto"
+ATTENTIONS = (AUTO, "sdpa")
+HALVED = "batches_halved"  # of a ledger: how often a device had no memory for a batch
+_DEVICE = re.compile(r"auto|cpu|cuda(:(?P<number>\d{1,4}))?", re.ASCII)
 DAMAGED = 70  # exit status of an actor whose device context is of no more use
 _DAMAGE = ("CUDA error", "cuDNN error", "CUBLAS_STATUS_", "HIP error", "device-side assert")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where and how models run.
+
+    `device`: auto (the first GPU, else the processor), cpu, cuda or cuda:N. `batch_tokens`: of a
+    forward pass (None: what suits the device). `attention`: sdpa (a call for the texts of one
+    length), or auto: on GPUs in 16 bits one call for all texts, elsewhere sdpa. Results are not
+    named by the device; by the others they are, where those can change bits (`precision.declared`).
+    """
+
+    device: str = AUTO
+    batch_tokens: int | None = None
+    attention: str = AUTO
+
+    @property
+    def number(self) -> int | None:
+        """The number of the GPU that is named; None where none is."""
+        match = _DEVICE.fullmatch(self.device)
+        return None if match is None or match["number"] is None else int(match["number"])
+
+    @property
+    def place(self) -> str:
+        """The device, `auto` settled, as torch writes it."""
+        if self.device != AUTO:
+            return self.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+_engine: ContextVar[Engine] = ContextVar("engine", default=Engine())  # noqa: B039 (it is frozen)
+
+
+def engine() -> Engine:
+    """Return where and how models of this process run."""
+    return _engine.get()
+
+
+@contextlib.contextmanager
+def using(chosen: Engine) -> Iterator[None]:
+    """Let models run so inside the block; it is not checked, see `check_engine`."""
+    before = _engine.set(chosen)
+    try:
+        yield
+    finally:
+        _engine.reset(before)
+
+
+def check_engine(chosen: Engine, workers: int = 0) -> None:
+    """Refuse, before any work, a device that is not there.
+
+    `workers`: actors that share the GPUs. Raises UsageError for what is no device, BadInput for
+    one that this machine has not got.
+    """
+    if _DEVICE.fullmatch(chosen.device) is None:
+        raise UsageError(
+            f"device={chosen.device} is not known", do="write auto, cpu, cuda, or cuda:1 for one"
+        )
+    if chosen.number is not None and workers:
+        raise UsageError(
+            f"device={chosen.device} with {workers} workers, each of which is lent a GPU",
+            do="write device=cuda, and CUDA_VISIBLE_DEVICES=… for some of the GPUs; or workers=0",
+        )
+    if chosen.device.startswith("cuda"):
+        _check_gpu(chosen)
+
+
+def _check_gpu(chosen: Engine) -> None:
+    import torch
+
+    names = []
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    there = ", ".join(f"cuda:{number} ({name})" for number, name in enumerate(names))
+    if (chosen.number or 0) < len(names):
+        return
+    built = torch.version.cuda or torch.version.hip
+    none = "torch sees no GPU" if built else "this torch was built for processors alone"
+    raise BadInput(
+        f"there is no device {chosen.device}: {f'there are {there}' if names else none}",
+        do="name one of those, or device=auto, which takes the first"
+        if names
+        else "write device=cpu or auto; `rankmill doctor` shows what is there",
+    )
 
 
 def on_every_core(
@@ -66,6 +164,16 @@ def to_device(array: np.ndarray, device: Any) -> Any:
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def tell_halved(usage: Mapping[str, float], announce: Callable[[str], None]) -> None:
+    """Say of a shard whose device had no memory for a batch that batches are smaller from then
+    on."""
+    if usage.get(HALVED):
+        announce(
+            "the device had no memory for a batch: they are half as large from now on, which may "
+            "change last bits (docs/inference.md); --batch-tokens N fixes their size"
+        )
 
 
 def out_of_memory(error: BaseException) -> bool:

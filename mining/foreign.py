@@ -20,6 +20,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from . import devices
 from .errors import PluginError, RankmillError, UsageError
 
 if TYPE_CHECKING:
@@ -152,8 +153,6 @@ def guarded(function: Callable[..., Any], title: str, group: str | None) -> Call
         except (RankmillError, MemoryError):
             raise
         except Exception as error:
-            from . import devices  # numpy, which help and errors do without
-
             if isinstance(error, RuntimeError) and devices.damaged(error):
                 raise
             if isinstance(error, ValueError) and function.__name__ == "__post_init__":

@@ -102,11 +102,53 @@ def fill_batches(lengths, capacity, slots, batch, offset):
 
 
 @_jit
-def write_sequences(members, offset, first, second, special, position_start, ids, types, positions):
+def fill_shared(order, group, shared, rest, capacity, slots, batch, offset, at):
+    """Place sequences that share beginnings into batches of `capacity` tokens.
+
+    `order` int [n]: the sequences group by group, in each the longest first; `group` int [n]: the
+    group of each; `shared` int [groups]: tokens that all of a group begin with; `rest` int [n]:
+    what follows them, together at most `capacity`. A batch holds the beginning of a group once and
+    behind it as many of its sequences as fit, the longest first, at most `slots` of all groups;
+    then the next group goes on in it. Writes the batch, the offset of the rest, and the offset `at`
+    of its beginning (int32 [n] each); returns the number of batches.
+    """
+    n = len(order)
+    taken = np.zeros(n, dtype=np.bool_)
+    batches, room, free = 0, 0, 0
+    low = 0
+    while low < n:
+        one = group[order[low]]
+        high = low
+        while high < n and group[order[high]] == one:
+            high += 1
+        last = high - 1  # the shortest that is left
+        while last >= low:
+            if free == 0 or shared[one] + rest[order[last]] > room:
+                batches, room, free = batches + 1, capacity, slots
+            beginning = capacity - room
+            room -= shared[one]
+            for k in range(low, last + 1):
+                i = order[k]
+                if not taken[k] and rest[i] <= room and free > 0:
+                    taken[k] = True
+                    batch[i] = batches - 1
+                    offset[i] = capacity - room
+                    at[i] = beginning
+                    room -= rest[i]
+                    free -= 1
+            while last >= low and taken[last]:
+                last -= 1
+        low = high
+    return batches
+
+
+@_jit
+def write_sequences(members, offset, first, second, special, begin, ids, types, positions):
     """Write the sequences `members` (int [m]) of one batch at their offsets.
 
-    `first`, `second`: `Side`; `special`: `Special`. Writes `ids`, `types`, `positions` (int32
-    [capacity]); the rest is left as it is.
+    `first`, `second`: `Side`; `special`: `Special`; `begin` int [n]: the number of each sequence's
+    first position. Writes `ids`, `types`, `positions` (int32 [capacity]); the rest is left as it
+    is.
     """
     first_ids, first_offsets, first_row, keep_first, first_type = first
     second_ids, second_offsets, second_row, keep_second, second_type = second
@@ -138,7 +180,7 @@ def write_sequences(members, offset, first, second, special, position_start, ids
             types[at] = special_type[k]
             at += 1
         for k in range(start, at):
-            positions[k] = position_start + k - start
+            positions[k] = begin[i] + k - start
 
 
 @_jit

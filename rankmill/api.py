@@ -30,7 +30,7 @@ from rankmill.mining.statistics.alone import measure_scores
 from rankmill.mining.statistics.summaries.summary import summarise
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.artifact import ShowsRows, show_rows_by
-from rankmill.request import Request
+from rankmill.request import ENGINE, Request
 
 if TYPE_CHECKING:
     from rankmill.mining.collection import Collection
@@ -86,7 +86,7 @@ def _explained(error: TypeError, request: Any, args: Any, kwargs: Any) -> Except
 def _signature(request: Any) -> inspect.Signature:
     """Return the request's signature with plain types, the options of every stage last."""
     signature = inspect.signature(request)
-    last = ("name", "executor")
+    last = (*ENGINE, "name", "executor")
     ordered = sorted(signature.parameters.values(), key=lambda p: p.name in last)
     plain = [p.replace(annotation=_plain(p.annotation)) for p in ordered]
     return signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)

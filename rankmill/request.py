@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
 
 Made = TypeVar("Made")
+ENGINE = ("device", "batch_tokens", "attention")
+"""Options that say where and how models run; no stage is told them, see `OnDevice`."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Request(ABC, Generic[Made]):
     def perform(self) -> Made:
         """Return the result of the stage."""
 
+    def running(self) -> AbstractContextManager[None]:
+        """Return the block in which the stage is performed: where and how its models run."""
+        return nullcontext()
+
     def make(self) -> Made:
         """Perform the stage and give its result the alias asked for."""
         if self.name is not None and not self.stored:
@@ -55,7 +62,8 @@ class Request(ABC, Generic[Made]):
                 do="leave out name",
             )
         check_outputs(self)
-        made = self.perform()
+        with self.running():
+            made = self.perform()
         if self.name is not None:
             self.alias(made, self.name)
         return made
@@ -77,8 +85,9 @@ class Request(ABC, Generic[Made]):
         return INLINE if self.executor is None else self.executor
 
     def given(self, *without: str) -> dict[str, Any]:
-        """Return the options by name, but for `without`, the alias and the executor."""
-        left_out = {"name", "executor", *without}
+        """Return the options by name, but for `without`, the alias, the executor and those that
+        say where models run."""
+        left_out = {"name", "executor", *ENGINE, *without}
         names = [f.name for f in dataclasses.fields(self) if f.name not in left_out]
         return {name: getattr(self, name) for name in names}
 
@@ -86,6 +95,51 @@ class Request(ABC, Generic[Made]):
         """Return the options that another request has too, and the executor, as its keywords."""
         shared = {f.name for f in dataclasses.fields(other)} & set(self.given())
         return {name: getattr(self, name) for name in shared} | {"executor": self.executor}
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """The option of a request that runs a model: on which device."""
+
+    _: KW_ONLY
+    device: Annotated[
+        str, Option("Where models run: auto (a GPU if there is one), cpu, cuda, or cuda:1 for one.")
+    ] = "auto"
+
+    def running(self: Any) -> AbstractContextManager[None]:
+        """Return the block in which models run as asked; refuses a device that is not there.
+
+        A request that asks for nothing runs as the one that makes it.
+        """
+        from rankmill.mining.devices import Engine, check_engine, using
+
+        asked = Engine(**{name: getattr(self, name) for name in ENGINE if hasattr(self, name)})
+        if asked == Engine():
+            return nullcontext()
+        check_engine(asked, self.where.workers or int(self.where.ray_address is not None))
+        return using(asked)
+
+
+@dataclass(frozen=True)
+class RunsModels(OnDevice):
+    """The options of a request that runs a model forward: on which device, and how."""
+
+    _: KW_ONLY
+    batch_tokens: Annotated[
+        int | None,
+        Option(
+            "Of a forward pass; default: what suits the device. Another number, other last bits.",
+            unit="tokens",
+            least=64,
+        ),
+    ] = None
+    attention: Annotated[
+        str,
+        Option(
+            "auto: on a GPU in 16 bits one call for all texts; sdpa: one for each length.",
+            choices=("auto", "sdpa"),
+        ),
+    ] = "auto"
 
 
 def named_of(artifact: Artifact, name: str) -> Artifact:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.options import Option
-from rankmill.request import Request, named_of
+from rankmill.request import OnDevice, Request, RunsModels, named_of
 from rankmill.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ POOL = Option("Name of a pool.", of="pool")
 SCORES = Option("Name of teacher scores.", of="scores")
 STATISTICS = Option("Name of statistics of the groups.", of="statistics")
 ENCODER = Option(
-    "Model folder or bi_encoder(…), for locality.", example="bi_encoder(model=PATH,max_length=128)"
+    "Model folder, OWNER/NAME of the Hub, or bi_encoder(…); for locality.",
+    example="bi_encoder(model=PATH,max_length=128)",
 )
 FILTERS = Option("Such as margin(gap=0.5); may be repeated.", example="margin(gap=0.5)")
 GRADE = Option("Grade of a positive, in all that follows; default: the pool's.", least=1, most=127)
@@ -69,7 +70,7 @@ ENCODE = Option(
     "What a bi-encoder that re-ranks encodes: the whole corpus, or the documents that are listed.",
     choices=("corpus", "listed"),
 )
-STUDENT = Option("A student's name, or a model folder.", of="student")
+STUDENT = Option("A student's name, a model folder, or OWNER/NAME of the Hub.", of="student")
 
 Names = Sequence[str]
 Cells = dict[tuple[int, int], "Artifact"]
@@ -228,7 +229,7 @@ class Rewrite(Request["Collection"]):
 
 
 @dataclass(frozen=True)
-class Mine(Request["Artifact"]):
+class Mine(RunsModels, Request["Artifact"]):
     """Mine candidates for every query of a split.
 
     Example: rankmill mine "bm25(k1=0.9,b=0.4)" -c nf --split train --depth 200 --name nf-bm25
@@ -309,7 +310,7 @@ class Pool(Request["Artifact"]):
 
 
 @dataclass(frozen=True)
-class Score(Request["Artifact"]):
+class Score(RunsModels, Request["Artifact"]):
     """Score every pair of a pool with a teacher, each pair once.
 
     Example: rankmill score "cross_encoder(model=PATH)" --pool nf-pool --name nf-scores
@@ -356,7 +357,7 @@ class Score(Request["Artifact"]):
 
 
 @dataclass(frozen=True)
-class Select(Request["Artifact"]):
+class Select(RunsModels, Request["Artifact"]):
     """Choose a training group for every query, the positive first.
 
     Example: rankmill select "uniform(source=bm25,last=100)" --pool POOL --scores SCORES --filter
@@ -423,7 +424,7 @@ class Select(Request["Artifact"]):
 
 
 @dataclass(frozen=True)
-class Stats(Request["Artifact"]):
+class Stats(RunsModels, Request["Artifact"]):
     """Measure every group, or every query's whole list: teacher entropy, locality, agreement.
 
     Example: rankmill stats --groups nf-groups --encoder PATH --name nf-stats        rankmill stats
@@ -522,7 +523,7 @@ def _one_of(groups: Artifact | None, scores: Artifact | None, what: str) -> Arti
 
 
 @dataclass(frozen=True)
-class Cross(Request["Cells"]):
+class Cross(RunsModels, Request["Cells"]):
     """Give every query a group in each locality × entropy cell; compare with unblocked cells.
 
     Example: rankmill cross --pool P --scores S --encoder PATH --name nf makes the design nf and the
@@ -711,7 +712,7 @@ class Retarget(Request["Artifact"]):
 
 
 @dataclass(frozen=True)
-class Train(Settings, Request["Artifact"]):
+class Train(Settings, OnDevice, Request["Artifact"]):
     """Train a student on groups; killed, it resumes from its last checkpoint.
 
     Example: rankmill train "bi_encoder(model=PATH)" --groups nf-groups --loss kl --documents 1M
@@ -785,7 +786,7 @@ class Train(Settings, Request["Artifact"]):
 
 
 @dataclass(frozen=True)
-class Rerank(Request["Artifact"]):
+class Rerank(RunsModels, Request["Artifact"]):
     """Let a student order the first documents of a run anew; the result is a run."""
 
     verb: ClassVar[str] = "rerank"
@@ -814,7 +815,7 @@ class Rerank(Request["Artifact"]):
 
 
 @dataclass(frozen=True)
-class Retrieve(Request["Artifact"]):
+class Retrieve(RunsModels, Request["Artifact"]):
     """Let a bi-encoder student search the whole corpus; the result is a run."""
 
     verb: ClassVar[str] = "retrieve"
@@ -836,7 +837,7 @@ class Retrieve(Request["Artifact"]):
 
 
 @dataclass(frozen=True)
-class Evaluate(Request["Artifact"]):
+class Evaluate(RunsModels, Request["Artifact"]):
     """Evaluate a run, a student on a first stage, or a student's own search of the corpus.
 
     On the command line BM25 and the first stage stand beside, with paired differences in the first
@@ -978,7 +979,7 @@ class Compare(Request["Artifact"]):
 
 
 @dataclass(frozen=True)
-class Diagnose(Request["Artifact"]):
+class Diagnose(RunsModels, Request["Artifact"]):
     """Compare a student with the teacher group by group: KL, Kendall's τ, variance, collapse.
 
     Statistics like the others: show, summary (--beside other statistics) and cut read them.

@@ -8,6 +8,7 @@ import pytest
 from test_house_rules import MODULES, Module, dotted, sample
 
 MAY_MULTIPLY = {
+    "mining/models/passes/attention.py": "a forward pass: one thread alone computes a batch",
     "mining/search/dense.py": "einsum over one axis is a plain loop; it feeds a bound",
     "mining/search/tiles.py": "proposals: float64 sums in one order decide",
     "mining/search/torch_product.py": "proposals: float64 sums in one order decide",

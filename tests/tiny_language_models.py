@@ -33,7 +33,13 @@ def tiny_causal_lm(folder: Path, *, seed: int = 0, kind: str = "llama", **config
 
 
 def tiny_decoder_classifier(
-    folder: Path, *, kind: str, pad: int | None, pair: str = "<s> $A </s> $B </s>", seed: int = 0
+    folder: Path,
+    *,
+    kind: str,
+    pad: int | None,
+    pair: str = "<s> $A </s> $B </s>",
+    seed: int = 0,
+    **config: Any,
 ) -> Path:
     """Write a decoder-only sequence classifier over bytes, one label; `pair` joins two texts."""
     from tokenizers import Tokenizer, processors
@@ -50,9 +56,14 @@ def tiny_decoder_classifier(
         "max_position_embeddings": 256,
         "num_labels": 1,
         "pad_token_id": pad,
-    }
-    config = AutoConfig.for_model(kind, **said)
-    _save(AutoModelForSequenceClassification.from_config(config), folder, seed)
+    } | config
+    if kind == "gemma3":  # nested: it also sees pictures
+        small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        vision = {**small, "intermediate_size": 64, "image_size": 16, "patch_size": 8}
+        text = {k: v for k, v in said.items() if k != "num_labels"}
+        said = {"text_config": text, "vision_config": vision, "num_labels": 1}
+    made = AutoConfig.for_model(kind, **said)
+    _save(AutoModelForSequenceClassification.from_config(made), folder, seed)
     _byte_tokenizer(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -20,7 +20,7 @@ from ..mining.statistics import STATISTICS, Statistic, measure_groups, measure_p
 from ..mining.statistics.measure import SIMILARITY_T
 from ..mining.store import Artifact, Workspace
 from ..mining.teachers import score_pool
-from .evaluation import student_as_teacher, student_folder
+from .evaluation import names_a_model, student_as_teacher, student_folder
 from .losses import LOSSES
 from .students import NORMALISED_SCALE, STUDENTS
 
@@ -93,7 +93,7 @@ def default_diagnostics(
 
 def _card(workspace: Workspace, student: Artifact | str | Path) -> dict[str, Any] | None:
     """Return the card of a trained student; None for a model folder."""
-    if isinstance(student, str) and not Path(student).is_dir() and ":" not in student:
+    if isinstance(student, str) and not names_a_model(student):
         student = workspace.find(student, "student")
     if not isinstance(student, Artifact):
         return None

@@ -20,6 +20,7 @@ from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection, Corpus, Qrels
 from ..mining.errors import BadInput, UsageError
 from ..mining.models.folder import ModelFolder, resolve
+from ..mining.models.hub import hub_model
 from ..mining.runs.itself import COUNT, of_query, pairs_of_split
 from ..mining.runs.run import Run, build_run, run_table
 from ..mining.sources import mine
@@ -325,7 +326,7 @@ def student_folder(
     That is the `max_length` it was trained with and, of separate towers, the `query_model`; the
     folder is then that of the documents' tower.
     """
-    if isinstance(student, str) and not Path(student).is_dir() and ":" not in student:
+    if isinstance(student, str) and not names_a_model(student):
         student = workspace.find(student, "student")
     elif isinstance(student, str) and student in workspace.names():
         named = workspace.find(student).fingerprint[:12]
@@ -340,6 +341,12 @@ def student_folder(
     said = {"max_length": card.get("max_length")}
     folder, more = _towers(student.path / "model") or (resolve(student.path / "model"), {})
     return folder, said | more
+
+
+def names_a_model(student: str) -> bool:
+    """Say whether a text names a checkpoint, a folder, package:NAME or one of the Hub; else it is
+    the name of a student in the workspace."""
+    return Path(student).is_dir() or ":" in student or hub_model(student) is not None
 
 
 def _towers(folder: Path) -> tuple[ModelFolder, dict[str, Any]] | None:

@@ -15,6 +15,9 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed
 
+from ..mining.devices import engine
+from ..mining.errors import UsageError
+from ..mining.models.precision import device
 from ..mining.store import Artifact, Workspace, fingerprint_of
 
 Value = TypeVar("Value")
@@ -34,7 +37,12 @@ class Processes:
         if world == 1 or "RANK" not in os.environ:
             return cls()
         if not distributed.is_initialized():
-            gpu = torch.cuda.is_available()
+            gpu = device().type == "cuda"
+            if engine().number is not None:
+                raise UsageError(
+                    f"device={engine().device} under torchrun, which gives each process a GPU",
+                    do="write device=cuda, and CUDA_VISIBLE_DEVICES=… for some of the GPUs",
+                )
             if gpu:
                 torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
             distributed.init_process_group("nccl" if gpu else "gloo")

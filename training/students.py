@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..mining.errors import UsageError
-from ..mining.models.classifiers import check_classifier
-from ..mining.models.encoders import POOLINGS, settings_of
+from ..mining.models.classifiers import check_student
+from ..mining.models.encoders import settings_of
 from ..mining.models.folder import ModelFolder, resolve
+from ..mining.models.pooling import POOLINGS
 from ..mining.models.sequences import Template
 from ..mining.names import Family
 from .networks import JointNetwork, Network, TowerNetwork, load
@@ -136,7 +137,7 @@ class CrossEncoder:
 
         Raises BadInput for a classifier that padded batches would read at the wrong place.
         """
-        check_classifier(model)
+        check_student(model)
         own = len(model.config.get("id2label") or {}) if model.is_classifier else 0
         return replace(self, labels=self.labels or (own if own in (1, 2) else 1))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import BadInput
 from ..inputs import column_names as columns
+from ..inputs.hub_place import cache_folder
 from ..inputs.shards import unpacked_name
 from ..names import nearest
 from ..store.files import sha256_of
@@ -186,7 +187,7 @@ class HubReader(TabularReader):
         )
         return BadInput(
             f"{what}; the files are: {shown or 'none that are read'}",
-            where=f"{self.where}, cache {hub_cache.cache_folder()}",
+            where=f"{self.where}, cache {cache_folder()}",
             do=do or rule,
         )
 

@@ -1,10 +1,10 @@
-"""Which sequence classifiers may be run in padded batches: those that read a place of their own.
+"""Which sequence classifiers can be run in batches: those whose place of the score can be told.
 
 Encoders read their first token, or all that the attention mask leaves. Decoder-only classifiers of
 transformers look for the place of their score in the ids: the last token that is not
-`pad_token_id`. Batches here are filled up with token 0, so with any other padding token they read a
-place behind the text, and the number has nothing to do with the model. Encoder-decoders look for
-`eos_token_id`, which a batch must hold equally often in every row.
+`pad_token_id`. Scores are read by length instead, whatever that token is; but a student is trained
+by the classifier's own forward pass, in batches that are filled up with token 0. Encoder-decoders
+look for `eos_token_id`, which a batch must hold equally often in every row.
 """
 
 from __future__ import annotations
@@ -28,18 +28,26 @@ _OTHERWISE = (
 
 
 def check_classifier(model: ModelFolder) -> None:
-    """Raise BadInput where padded batches would give other scores than the model itself.
+    """Raise BadInput where a batch would give other scores than the model itself.
 
     Judged by the class that transformers loads for the config, not by its name: what its forward
-    pass looks up. A padding token 0 is allowed only where the tokenizer puts another special token
-    behind every pair; else a document that ends in token 0 would be read at another place.
+    pass looks up.
     """
-    network, config = _class_of(model)
-    sought = _looks_up(network)
-    if network is None or not sought:
-        return
-    if "eos_token_id" in sought:
+    network, _ = _class_of(model)
+    if network is not None and "eos_token_id" in _looks_up(network):
         _refuse(model, f"{network.__name__} finds the place of its score by eos_token_id")
+
+
+def check_student(model: ModelFolder) -> None:
+    """Raise BadInput where training would read the scores of padded batches at a wrong place.
+
+    A padding token 0 is allowed only where the tokenizer puts another special token behind every
+    pair; else a document that ends in token 0 would be read at another place.
+    """
+    check_classifier(model)
+    network, config = _class_of(model)
+    if network is None or not reads_last_token(network):
+        return
     reads = f"{network.__name__} reads its score at the last token that is not pad_token_id"
     pad = config.get_text_config().pad_token_id
     if pad is None:
@@ -52,6 +60,18 @@ def check_classifier(model: ModelFolder) -> None:
             model,
             f"{reads}={pad}, and its tokenizer puts no special token behind a pair: "
             f"a document that ends in token {FILLER} would be read too early",
+        )
+
+
+def check_template(model: ModelFolder) -> None:
+    """Raise BadInput where a tokenizer puts nothing between the two texts of a pair: the model was
+    trained on a prompt, which only its card knows."""
+    if not Template.of(model.tokenizer(), pair=True).middle:
+        raise BadInput(
+            "the tokenizer puts nothing between query and document, so the model would be shown "
+            "another text than it was trained on",
+            where=model.path,
+            do='say how it reads a pair, as its card does: prompt="…{query}…{document}…"',
         )
 
 
@@ -86,6 +106,12 @@ def _looks_up(network: type[Any] | None) -> set[str]:
         code = getattr(inspect.unwrap(forward), "__code__", None) if forward else None
         names |= set(code.co_names) if code else set()
     return names & {"pad_token_id", "eos_token_id"}
+
+
+def reads_last_token(network: type[Any]) -> bool:
+    """Say whether a class of transformers scores a sequence by its last token, a place that it
+    tells by pad_token_id; such classes have their head in `score`."""
+    return _looks_up(network) == {"pad_token_id"}
 
 
 def check_padding(alone: np.ndarray, padded: np.ndarray, model: ModelFolder, compute: str) -> None:

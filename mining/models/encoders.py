@@ -24,20 +24,16 @@ from ..store.tables import list_values, vectors_schema
 from .folder import ModelFolder, resolve
 from .forward import Forward, Work
 from .matryoshka import check_dim, cut_vectors
+from .passes.families import declared_passes
+from .pooling import POOLINGS, pooling_of
 from .precision import declared, device, settle_compute
 from .sequences import Template, single_sequences
 from .specials import TOKENS
 from .tokens import TokenStore, tokens_of
 
-POOLINGS = ("mean", "cls", "last")
 DTYPES = ("float16", "float32")
 _SHARD_TOKENS = 1 << 19  # about a minute on two cores in float32
 _ROLES = {"corpus": ("document", "passage", "corpus"), "queries": ("query",)}
-_FLAGS = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_lasttoken": "last",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ def settings_of(
         pooling=chosen,
         normalise=said_normalise if normalise is None else normalise,
         max_length=length,
-        width=int(model.config.get("hidden_size") or model.config["dim"]),
+        width=int(model.text_config.get("hidden_size") or model.text_config["dim"]),
         prompts=tuple(sorted((k, v) for k, v in prompts.items() if v)),
     )
 
@@ -108,7 +104,7 @@ def _modules(model: ModelFolder) -> tuple[str, bool]:
     for module in model.settings("modules.json") or ():
         kind = module["type"].rpartition(".")[2]
         if kind == "Pooling":
-            pooling = _pooling(model.settings(f"{module['path']}/config.json"), model)
+            pooling = pooling_of(model.settings(f"{module['path']}/config.json"), model)
         elif kind == "Normalize":
             normalise = True
         elif kind != "Transformer":
@@ -118,20 +114,6 @@ def _modules(model: ModelFolder) -> tuple[str, bool]:
                 do="use an encoder made of Transformer, Pooling and Normalize",
             )
     return pooling, normalise
-
-
-def _pooling(config: dict[str, Any], model: ModelFolder) -> str:
-    named = config.get("pooling_mode")
-    chosen = [named] if isinstance(named, str) else [k for k, on in config.items() if on is True]
-    chosen = [_FLAGS.get(c, c) for c in chosen if c != "include_prompt"]
-    chosen = ["last" if c == "lasttoken" else c for c in chosen]
-    if len(chosen) != 1 or chosen[0] not in POOLINGS:
-        raise BadInput(
-            f"the pooling {chosen} is not supported",
-            where=model.path,
-            do=f"name one of {', '.join(POOLINGS)} with pooling=…",
-        )
-    return chosen[0]
 
 
 def encode(
@@ -197,6 +179,7 @@ def _stage(
         parameters={
             "model": folder.fingerprint,
             **declared(compute),
+            **declared_passes(folder.text_config),
             "dtype": dtype,
             "prompt": said,
             **settings.parameters(),

@@ -1,8 +1,9 @@
 """Model folders: where a checkpoint lies, what identifies it, loading it without code of its own.
 
-A model is named by a local folder or by `package:NAME`, an installed package that carries weights.
-It is identified by the content of the files that decide its results, never by where it lies, so two
-copies of a checkpoint share every vector and every score. Weights are read from safetensors only.
+A model is named by a local folder, by `package:NAME`, an installed package that carries weights, or
+by `OWNER/NAME[@REVISION]`, a repository of the Hugging Face Hub (`hub.py`). It is identified by the
+content of the files that decide its results, never by where it lies, so two copies of a checkpoint
+share every vector and every score. Weights are read from safetensors only.
 """
 
 from __future__ import annotations
@@ -11,59 +12,58 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..store import files
+from ..store import files, ledger
+from . import hub
+from .checkpoint_files import (
+    BESIDE,
+    DECIDING,
+    TOKENIZERS,
+    WEIGHTS,
+    module_folders,
+    needs_code,
+    pickles_among,
+    read_json,
+    shards_of,
+)
 from .precision import device
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PACKAGE = "package:"
-_TOKENIZERS = ("tokenizer.json", "vocab.txt")  # the first that is there is read
-_DECIDING = (
-    "config.json",
-    "config_sentence_transformers.json",
-    "model.safetensors.index.json",
-    "modules.json",
-    "sentence_bert_config.json",
-    "tokenizer_config.json",
-    *_TOKENIZERS,
-)
-_BESIDE = (  # decide no score of ours, but a tokenizer that transformers loads and saves again
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "special_tokens_map.json",
-    "spiece.model",
-    "tokenizer.model",
-    "vocab.json",
-)
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A checkpoint that can be loaded. `tag` names it by content: `bert-384x6@1a2b3c4d`."""
+    """A checkpoint that can be loaded. `tag` names it by content: `bert-384x6@1a2b3c4d`.
+
+    `origin`: repository and commit, `OWNER/NAME@COMMIT`, of one that was named by the Hub; it
+    identifies nothing.
+    """
 
     path: Path
     fingerprint: str
     tag: str
     config: Mapping[str, Any]
     tokenizer_hash: str
+    origin: str | None = field(default=None, compare=False)
+
+    @property
+    def text_config(self) -> Mapping[str, Any]:
+        """What the config says of the layers that read text."""
+        return text_config(self.config)
 
     @property
     def max_positions(self) -> int:
         """Tokens that fit, special tokens included; RoBERTa's table is longer than what fits."""
-        said = [self.config.get(k) for k in ("max_position_embeddings", "n_positions")]
+        said = [self.text_config.get(k) for k in ("max_position_embeddings", "n_positions")]
         table = int(next((n for n in said if n), 512))
         return table - position_start(self.config)
 
@@ -85,7 +85,7 @@ class ModelFolder:
     def settings(self, name: str) -> Any:
         """Return one of the folder's JSON files, or an empty mapping where it has none."""
         path = self.path / name
-        return _read_json(path) if path.exists() else {}
+        return read_json(path) if path.exists() else {}
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer, without truncation and padding of its own."""
@@ -95,39 +95,82 @@ class ModelFolder:
 def resolve(model: str | Path | ModelFolder) -> ModelFolder:
     """Find a model folder and fingerprint it by content.
 
-    `model` is a folder, or `package:NAME` for an installed package that carries a checkpoint.
-    Raises BadInput when the folder, its config, weights or tokenizer are missing, when its weights
-    are pickles, or when it needs code of its own.
+    `model` is a folder, `package:NAME` for an installed package that carries a checkpoint, or
+    `OWNER/NAME[@REVISION]` of the Hub; where there is such a folder, it is taken. Raises BadInput
+    when the folder, its config, weights or tokenizer are missing, when its weights are pickles,
+    when it needs code of its own, or when the Hub has no such model or does not give it.
     """
     if isinstance(model, ModelFolder):
         return model
-    text = str(model)
-    path = _folder_in_package(text) if text.startswith(PACKAGE) else Path(text)
-    if not path.is_dir():
-        raise BadInput(
-            f"there is no model folder {text!r}",
-            where=path.absolute(),
-            do="give a folder with config.json, tokenizer.json and *.safetensors, or package:NAME",
-        )
+    path, origin = _place_of(model)
     if not (path / "config.json").exists() and (path / "model" / "config.json").exists():
         path = path / "model"  # the folder of a student, whose checkpoint stands one level down
     path = path.absolute()
     deciding = _deciding_files(path)
-    read = [*deciding, *(path / name for name in _BESIDE if (path / name).exists())]
+    read = [*deciding, *(path / name for name in BESIDE if (path / name).exists())]
     stamps = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in read)
-    return _resolved(path, tuple(deciding), stamps)
+    resolved = _resolved(path, tuple(deciding), stamps)
+    if origin is None:
+        return resolved
+    ledger.came_from(resolved.fingerprint, origin)
+    return replace(resolved, origin=origin)
+
+
+def _place_of(model: str | Path) -> tuple[Path, str | None]:
+    """Return the folder that a text names, and repository and commit of a model of the Hub."""
+    text = str(model)
+    if text.startswith(PACKAGE):
+        return _folder_in_package(text), None
+    if isinstance(model, Path) or Path(text).exists():
+        return _folder_here(model), None
+    named = hub.hub_model(text)
+    if named is None:
+        raise _no_folder(Path(text), _meant(text))
+    folder = hub.folder_of(named)
+    return folder, f"{named.name}@{folder.name}"
+
+
+def _folder_here(model: str | Path) -> Path:
+    path = Path(model)
+    if not path.is_dir():
+        raise _no_folder(path)
+    if isinstance(model, str):
+        hub.tell_namesake(model)
+    return path
+
+
+def _meant(text: str) -> str:
+    """Say what is there of nearly that name: a package, or models in the Hub's cache."""
+    with contextlib.suppress(metadata.PackageNotFoundError, ValueError):
+        metadata.distribution(text)
+        return f"did you mean {PACKAGE}{text}? "
+    close = hub.nearest_models(text)
+    return f"did you mean {close}, of the Hub's cache? " if close else ""
+
+
+def _no_folder(path: Path, meant: str = "") -> BadInput:
+    return BadInput(
+        f"there is no model folder {str(path)!r}",
+        where=path.absolute(),
+        do=f"{meant}give a folder with config.json, tokenizer.json and *.safetensors, "
+        "package:NAME, or OWNER/NAME of the Hub",
+    )
 
 
 @lru_cache(maxsize=64)
 def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> ModelFolder:
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json")
     digest = hashlib.sha256()
     for file in paths:
         name = file.relative_to(path).as_posix()
         digest.update(f"{name}\0{_content_hash(file)}\n".encode())
     fingerprint = digest.hexdigest()
     kind = config.get("model_type", "model")
-    width = next((config[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in config), 0)
+    layers_said = text_config(config)
+    widths = (
+        layers_said[k] for k in ("hidden_size", "dim", "d_model", "n_embd") if k in layers_said
+    )
+    width = next(widths, 0)
     layers = layers_of(config)
     return ModelFolder(
         path=path,
@@ -138,8 +181,16 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
     )
 
 
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a configuration says of the layers that read text: models that also see pictures
+    keep it one level down, as Gemma 3 does."""
+    nested = config.get("text_config")
+    return nested if isinstance(nested, Mapping) else config
+
+
 def layers_of(config: Mapping[str, Any]) -> int:
     """Return how many layers a checkpoint's configuration says it has; 0 where it says nothing."""
+    config = text_config(config)
     named = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
     return int(next((config[k] for k in named if k in config), 0))
 
@@ -153,7 +204,7 @@ def _deciding_files(path: Path) -> list[Path]:
             do="save the checkpoint with save_pretrained(), which writes one",
         )
     weights = sorted(path.glob("*.safetensors"))
-    pickles = sorted(p.name for pattern in _PICKLES for p in path.glob(pattern))
+    pickles = pickles_among([p.name for p in path.iterdir()])
     if not weights and pickles:
         raise BadInput(
             f"the weights are pickles ({', '.join(pickles[:3])}), which can run code when loaded",
@@ -166,28 +217,57 @@ def _deciding_files(path: Path) -> list[Path]:
             where=path,
             do="copy model.safetensors beside config.json",
         )
-    if not any((path / name).exists() for name in _TOKENIZERS):
+    if not any((path / name).exists() for name in TOKENIZERS):
         raise BadInput(
             "the model folder has no tokenizer (tokenizer.json or vocab.txt)",
             where=path,
             do="save it with AutoTokenizer.from_pretrained(…).save_pretrained(folder)",
         )
-    for name in ("config.json", "tokenizer_config.json"):
-        if (path / name).exists() and "auto_map" in _read_json(path / name):
+    said = needs_code(path)
+    if said is not None:
+        raise BadInput(
+            "the checkpoint needs code of its own (auto_map), which rankmill never runs",
+            where=said,
+            do="use a checkpoint of an architecture that transformers itself ships",
+        )
+    named = [path / name for name in DECIDING if (path / name).exists()]
+    loaded = [*_loaded(path, weights), *_module_weights(path)]
+    return sorted([*named, *loaded, *path.glob("*/config.json")])
+
+
+def _loaded(path: Path, weights: list[Path]) -> list[Path]:
+    """Return the weights that transformers loads; copies in another layout beside them do not
+    count, so that a model is the same however much of its repository was fetched."""
+    if path / WEIGHTS in weights:
+        return [path / WEIGHTS]
+    shards = [path / name for name in shards_of(path)]
+    if lost := [shard.name for shard in shards if shard not in weights]:
+        raise BadInput(
+            f"the model folder lacks {len(lost)} of {len(shards)} shards: {', '.join(lost[:3])}",
+            where=path,
+            do="copy the model again, whole",
+        )
+    return shards or weights
+
+
+def _module_weights(path: Path) -> list[Path]:
+    """List the weights of modules that stand in folders of their own; refuses pickles."""
+    folders = [path / name for name in module_folders(path)]
+    for folder in folders:
+        if (folder / "pytorch_model.bin").exists() and not (folder / WEIGHTS).exists():
             raise BadInput(
-                "the checkpoint needs code of its own (auto_map), which rankmill never runs",
-                where=path / name,
-                do="use a checkpoint of an architecture that transformers itself ships",
+                "the weights of a module are pickles, which can run code when loaded",
+                where=folder / "pytorch_model.bin",
+                do="convert them to safetensors on a machine you trust",
             )
-    named = [path / name for name in _DECIDING if (path / name).exists()]
-    return sorted([*named, *weights, *path.glob("*/config.json")])
+    return [weights for folder in folders for weights in folder.glob("*.safetensors")]
 
 
 def _content_hash(file: Path) -> str:
     """Hash a JSON file by what it says, anything else by its bytes."""
     if file.suffix != ".json":
         return files.sha256_of(file)
-    value = _read_json(file)
+    value = read_json(file)
     if file.name == "config.json":
         for key in ("_name_or_path", "transformers_version", "torch_dtype", "dtype"):
             value.pop(key, None)  # where it came from; it says nothing about results
@@ -198,31 +278,22 @@ def _tokenizer_hash(path: Path) -> str:
     """Identify the mapping from text to ids: not the special tokens around it, nor truncation."""
     if not (path / "tokenizer.json").exists():  # transformers makes one, of all that it finds
         config = path / "tokenizer_config.json"
-        said = _read_json(config) if config.exists() else {}
-        kind = _read_json(path / "config.json").get("model_type")
+        said = read_json(config) if config.exists() else {}
+        kind = read_json(path / "config.json").get("model_type")
         vocabulary = files.sha256_of(path / "vocab.txt")
         return _hash_of([vocabulary, said, kind, _hash_beside(path)])
-    value = _read_json(path / "tokenizer.json")
+    value = read_json(path / "tokenizer.json")
     parts = ("model", "normalizer", "pre_tokenizer", "added_tokens")
     return _hash_of({key: value.get(key) for key in parts})
 
 
 def _hash_beside(path: Path) -> str | None:
-    hashes = {name: _content_hash(path / name) for name in _BESIDE if (path / name).exists()}
+    hashes = {name: _content_hash(path / name) for name in BESIDE if (path / name).exists()}
     return _hash_of(hashes) if hashes else None
 
 
 def _hash_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise BadInput(
-            f"{path.name} is not valid JSON: {error}", where=path, do="copy the model again"
-        ) from error
 
 
 def _folder_in_package(text: str) -> Path:
@@ -324,9 +395,10 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
             do=_WITHOUT_HEAD.get(head, "copy the checkpoint again"),
         )
     vocabulary = model.tokenizer().get_vocab_size(with_added_tokens=True)
-    if vocabulary > network.config.vocab_size:
+    embedded = network.config.get_text_config().vocab_size
+    if vocabulary > embedded:
         raise BadInput(
-            f"the tokenizer has {vocabulary} entries, the model embeds {network.config.vocab_size}",
+            f"the tokenizer has {vocabulary} entries, the model embeds {embedded}",
             where=model.path,
             do="put the tokenizer that the model was trained with into its folder",
         )

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..devices import AUTO, engine
 from ..errors import BadInput
+from ..names import unless_neutral
 
 if TYPE_CHECKING:
     from ..store.execution import Progress
 
 COMPUTE = ("float32", "bfloat16", "float16")
-AUTO = "auto"  # the faster of float32 and bfloat16 on the device of this process
-CHOICES = (AUTO, *COMPUTE)
+CHOICES = (AUTO, *COMPUTE)  # auto: the faster of float32 and bfloat16 on the device
 THREADS = 1  # that share an operation of a forward pass, see `devices.on_every_core`
+BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # larger brought nothing on a processor
 SLOWDOWN = 6  # of bfloat16 on a processor with AVX2 alone, beside float32: docs/inference.md
 
 
 def device() -> Any:
-    """Return the device that models of this process run on: the first GPU, or the processor."""
+    """Return the device that models of this process run on: that of its `engine`."""
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(engine().place)
+
+
+def batch_tokens() -> int:
+    """Return the tokens of a forward pass: those asked for, else what suits the device."""
+    return engine().batch_tokens or BATCH_TOKENS[device().type]
 
 
 def check_compute(compute: str) -> str:
@@ -91,5 +98,14 @@ def settle_compute(compute: str, progress: Progress) -> str:
 
 
 def declared(compute: str) -> dict[str, Any]:
-    """Return what decides the bits of a forward pass besides model and text, as JSON values."""
-    return {"compute": compute, "threads": THREADS}
+    """Return what decides the bits of a forward pass besides model and text, as JSON values.
+
+    The tokens of a batch are the rows of its products, so another number may be another last bit.
+    Which attention is asked for decides on a GPU alone: a processor knows one.
+    """
+    chosen = engine()
+    attention = chosen.attention if device().type != "cpu" else AUTO
+    said: dict[str, Any] = {"compute": compute, "threads": THREADS}
+    return said | unless_neutral(
+        batch_tokens=(chosen.batch_tokens, None), attention=(attention, AUTO)
+    )

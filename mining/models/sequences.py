@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +44,21 @@ class Template:
             second_type=joined.type_ids[others[0]] if others else 0,
         )
 
+    def split(self) -> tuple[Template, Template]:
+        """Return what stands before a second text, and what stands behind it."""
+        edge = self.prefix + self.middle
+        before, after = slice(None, edge), slice(edge, None)
+        return (
+            replace(self, special=self.special[before], special_type=self.special_type[before]),
+            replace(
+                self,
+                special=self.special[after],
+                special_type=self.special_type[after],
+                prefix=0,
+                middle=0,
+            ),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
@@ -63,8 +78,40 @@ class Sequences:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each sequence with its special tokens: int32 [n]."""
-        return self.keep_first + self.keep_second + np.int32(len(self.template.special))
+        """Tokens of each sequence with its special tokens: int32 [n].
+
+        At least one: where there is no text, and the tokenizer puts nothing round it, id 0.
+        """
+        texts = self.keep_first + self.keep_second
+        return np.maximum(texts + np.int32(len(self.template.special)), np.int32(1))
+
+    def ids(self, at: int) -> np.ndarray:
+        """Return the ids of one sequence, written out: int64."""
+        template = self.template
+        edges = [template.prefix, template.prefix + template.middle]
+        before, between, after = np.split(template.special, edges)
+        first = self.first.row(self.first_row[at])[: self.keep_first[at]]
+        second = self.second.row(self.second_row[at])[: self.keep_second[at]]
+        return np.concatenate([before, first, between, second, after], dtype=np.int64)
+
+    @property
+    def beginnings(self) -> np.ndarray:
+        """Tokens of each sequence before its second text: int32 [n]."""
+        return self.keep_first + np.int32(self.template.prefix + self.template.middle)
+
+    @property
+    def rests(self) -> np.ndarray:
+        """Tokens of each sequence from its second text on: int32 [n]."""
+        return self.lengths - self.beginnings
+
+    def split(self) -> tuple[Sequences, Sequences]:
+        """Return what stands before the second texts, and the rest, each as sequences."""
+        nothing = np.zeros_like(self.keep_first)
+        before, after = self.template.split()
+        return (
+            replace(self, keep_second=nothing, template=before),
+            replace(self, keep_first=nothing, template=after),
+        )
 
 
 def pair_sequences(

@@ -44,21 +44,25 @@ def tokens_of(
     *,
     max_length: int = DEFAULT_CAP,
     prompt: str = "",
+    suffix: str = "",
     specials: str = TOKENS,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Tokenise a corpus or queries artifact, or find its tokens.
 
     `max_length`: ids needed per text; the cap is the next power of two, at least 512, so that
-    short and long requests share one artifact. `prompt` is put before each non-empty text.
-    `specials`: what becomes of `[SEP]` or `<|im_end|>` in a text where the tokenizer has such a
-    special token: that token (`tokens`, as transformers has it), or words (`text`: see
-    `Specials.spelled_out`; a prompt keeps its own). The ledger counts the texts that hold one
-    (`texts_with_specials`).
+    short and long requests share one artifact. `prompt` is put before each non-empty text, `suffix`
+    behind it (a text of `cap` ids or more is cut before its end). `specials`: what becomes of
+    `[SEP]` or `<|im_end|>` in a text where the tokenizer has such a special token: that token
+    (`tokens`, as transformers has it), or words (`text`: see `Specials`; prompt and suffix may hold
+    none then). The ledger counts the texts in which they became tokens (`texts_with_specials`), and
+    that is told.
     """
     check_specials(specials)
-    cap = max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
-    size = model.tokenizer().get_vocab_size(with_added_tokens=True)
+    cap = _cap(max_length)
+    tokenizer = model.tokenizer()
+    Specials(tokenizer, specials, (prompt, suffix))  # refuses before any work
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
     stage = Stage(
         kind="tokens",
         parameters={
@@ -66,7 +70,7 @@ def tokens_of(
             "cap": cap,
             "prompt": prompt,
             "layout": _LAYOUT,
-            **unless_neutral(specials=(specials, TOKENS)),
+            **unless_neutral(suffix=(suffix, ""), specials=(specials, TOKENS)),
         },
         inputs={"texts": texts},
         schema=tokens_schema(size),
@@ -76,14 +80,14 @@ def tokens_of(
             "texts": str(texts.path),
             "model": str(model.path),
             "cap": cap,
-            "prompt": prompt,
+            "around": (prompt, suffix),
             "specials": specials,
             "schema": tokens_schema(size),
         },
         unit="bytes",
     )
     made = workspace.build(stage, executor)
-    tell_specials(made, specials, executor)
+    tell_specials(made, executor)
     return made
 
 
@@ -91,11 +95,17 @@ class TokenWorker:
     """Tokenises rows of a text artifact."""
 
     def __init__(
-        self, texts: str, model: str, cap: int, prompt: str, specials: str, schema: pa.Schema
+        self,
+        texts: str,
+        model: str,
+        cap: int,
+        around: tuple[str, str],
+        specials: str,
+        schema: pa.Schema,
     ):
-        self.texts, self.cap, self.prompt = open_artifact(texts), cap, prompt
+        self.texts, self.cap, self.around = open_artifact(texts), cap, around
         self.tokenizer = load_tokenizer(Path(model))
-        self.specials, self.keep = Specials(self.tokenizer, prompt), specials == TOKENS
+        self.specials = Specials(self.tokenizer, specials, around)
         self.schema = schema
 
     def __call__(self, shard: Shard) -> Output:
@@ -105,23 +115,23 @@ class TokenWorker:
         ids: list[np.ndarray] = []
         held = 0
         for texts in _text_batches(self.texts, shard.start, shard.stop):
-            prompted = [self.prompt + t if t else t for t in texts]
-            rows = _ids_of(self.tokenizer, prompted, self.cap)
+            dressed = _dressed(texts, *self.around)
+            rows = _ids_of(self.tokenizer, dressed, self.cap)
             flat, length = _flat(rows, dtype)
             holding = self.specials.holding(flat, length)
-            if holding and not self.keep:
-                for row in holding:
-                    rows[row] = self._spelled_out(prompted[row])
+            if self.specials.keep:
+                held += len(holding)
+            elif holding:
+                _spell_out(self.specials, self.tokenizer, dressed, rows, holding, self.cap)
                 flat, length = _flat(rows, dtype)
-            held += len(holding)
             ids.append(flat)
             lengths.append(length)
         each = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
         offsets = np.concatenate([[0], np.cumsum(each)])
         if offsets[-1] > np.iinfo(np.int32).max:  # cannot happen with shards of 16 MB of text
             raise BadInput(f"shard {shard.number} holds {offsets[-1]:,} ids, a list column 2^31")
-        flat = pa.array(np.concatenate(ids) if ids else np.zeros(0, dtype))
-        column = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), flat)
+        values = pa.array(np.concatenate(ids) if ids else np.zeros(0, dtype))
+        column = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
         full = int((each == self.cap).sum())
         return Output(
             pa.Table.from_arrays([column], schema=self.schema),
@@ -129,16 +139,54 @@ class TokenWorker:
             usage={"tokens": int(offsets[-1])} | ({HOLDING: held} if held else {}),
         )
 
-    def _spelled_out(self, text: str) -> list[int]:
-        span = self.cap * _CHARACTERS_PER_ID
-        enough = partial(_enough, self.tokenizer, cap=self.cap, span=span)
-        return self.specials.spelled_out(text, enough)[: self.cap]
-
 
 def _flat(rows: list[list[int]], dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids of all rows one after the other, and the length (int64) of each."""
     lengths = np.fromiter((len(r) for r in rows), np.int64, len(rows))
     return np.fromiter((i for r in rows for i in r), dtype, int(lengths.sum())), lengths
+
+
+def _spell_out(
+    specials: Specials,
+    tokenizer: Tokenizer,
+    texts: list[str],
+    rows: list[list[int]],
+    holding: list[int],
+    cap: int,
+) -> None:
+    """Replace the rows whose texts hold special tokens by the ids of the texts spelled out."""
+    enough = partial(_enough, tokenizer, cap=cap, span=cap * _CHARACTERS_PER_ID)
+    for row in holding:
+        rows[row] = specials.spelled_out(texts[row], enough)[:cap]
+
+
+def tokens_at_hand(
+    texts: list[str],
+    model: ModelFolder,
+    *,
+    max_length: int = DEFAULT_CAP,
+    prompt: str = "",
+    suffix: str = "",
+    specials: str = TOKENS,
+) -> Ragged:
+    """Tokenise a few texts exactly as `tokens_of` does, without a store."""
+    tokenizer, cap = model.tokenizer(), _cap(max_length)
+    marks = Specials(tokenizer, specials, (prompt, suffix))
+    dressed = _dressed(texts, prompt, suffix)
+    rows = _ids_of(tokenizer, dressed, cap)
+    values, lengths = _flat(rows, np.dtype(np.int32))
+    if not marks.keep and (holding := marks.holding(values, lengths)):
+        _spell_out(marks, tokenizer, dressed, rows, holding, cap)
+        values, lengths = _flat(rows, np.dtype(np.int32))
+    return Ragged(values, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def _cap(max_length: int) -> int:
+    return max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
+
+
+def _dressed(texts: list[str], before: str, behind: str) -> list[str]:
+    return [before + text + behind if text else text for text in texts]
 
 
 def _ids_of(tokenizer: Tokenizer, texts: list[str], cap: int) -> list[list[int]]:
@@ -210,6 +258,10 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         """Ids per row, int32."""
         return np.diff(self.offsets).astype(np.int32)
+
+    def row(self, at: int) -> np.ndarray:
+        """Return the ids of one row, as a view."""
+        return self.values[self.offsets[at] : self.offsets[at + 1]]
 
 
 NO_ROWS = Ragged(np.zeros(0, np.uint16), np.zeros(2, np.int64))

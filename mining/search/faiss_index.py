@@ -20,6 +20,7 @@ import numpy as np
 from ..devices import on_every_core
 from ..draws import generator
 from ..errors import BadInput, MissingDependency, UsageError
+from ..models.precision import device
 from ..models.vectors import Vectors
 from ..names import nearest
 from ..store import Artifact, Workspace, files
@@ -126,14 +127,18 @@ def load_index(artifact: Artifact, docs: Vectors, probe: int | None) -> Any:
 def search_index(index: Any, vectors: np.ndarray, width: int) -> np.ndarray:
     """Return the proposed documents: int64 [n, width], −1 ends a list.
 
-    On a machine with GPUs the index is copied there, unless the lists are longer than FAISS makes
-    them on a GPU. Otherwise blocks of SEARCHED queries are shared out over the cores, each searched
-    by one thread: which clusters a query probes hangs on a product of the block's shape.
+    Where models run on a GPU and FAISS sees some, the index is copied to them (to the one that is
+    named), unless the lists are longer than FAISS makes them on a GPU. Otherwise blocks of SEARCHED
+    queries are shared out over the cores, each searched by one thread: which clusters a query
+    probes hangs on a product of the block's shape.
     """
     faiss = _faiss()
     vectors = np.ascontiguousarray(vectors)
-    if width <= GPU_DEPTH and getattr(faiss, "get_num_gpus", lambda: 0)():
-        return faiss.index_cpu_to_all_gpus(index).search(vectors, width)[1]
+    here = device()
+    seen = getattr(faiss, "get_num_gpus", lambda: 0)() if here.type == "cuda" else 0
+    if width <= GPU_DEPTH and seen:
+        gpus = range(seen) if here.index is None else [here.index]
+        return faiss.index_cpu_to_gpus_list(index, gpus=list(gpus)).search(vectors, width)[1]
     blocks = [vectors[at : at + SEARCHED] for at in range(0, len(vectors), SEARCHED)]
 
     def search(block: np.ndarray) -> np.ndarray:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
-from ..models.encoders import DTYPES, POOLINGS, encode, settings_of
+from ..models.encoders import DTYPES, encode, settings_of
 from ..models.folder import ModelFolder, resolve
+from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, device, settle_compute
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, same_width

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..ahead import in_turn
+from ..devices import tell_halved
 from ..errors import RankmillError
 from ..foreign import Carried, is_foreign
 from ..meter import Cost, measuring
@@ -124,6 +125,7 @@ class Inline:
                 commit(report)
                 ledger.note(job.folder, shard.number, 1, report.cost)
                 self.progress.advance(shard.work, report.cost.usage)
+                tell_halved(report.cost.usage, self.progress.announce)
         finally:
             self.progress.end()
 

@@ -14,6 +14,7 @@ import platform
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
@@ -60,6 +61,55 @@ class Spent:
 
 
 spent = Spent()
+
+
+_came_from: dict[str, str] = {}
+
+
+def came_from(content: str, origin: str) -> None:
+    """Keep in mind where the model of this content was found, repository and commit: ledgers of
+    what this process makes with it say so, fingerprints do not."""
+    _came_from[content] = origin
+
+
+def note_models(folder: Path, request: str) -> None:
+    """Append a line with the models of a known origin that a request names by content, and warn
+    where an artifact of this kind was made with another commit of one of them.
+
+    `request`: the parameters, as text.
+    """
+    models = {origin: content for content, origin in _came_from.items() if content in request}
+    if not models:
+        return
+    for path in sorted(folder.parent.glob(f"*/{ATTEMPTS}")):
+        for origin, content in models_of(path.parent).items():
+            _tell_moved(models, origin, content)
+    files.append_line(folder / ATTEMPTS, {"models": models})
+
+
+def _tell_moved(models: Mapping[str, str], origin: str, content: str) -> None:
+    name, _, commit = origin.rpartition("@")
+    for now, other in models.items():
+        if now.rpartition("@")[0] == name and other != content:
+            warnings.warn(
+                f"{name} is at commit {now.rpartition('@')[2][:12]} now; this workspace has work "
+                f"of its commit {commit[:12]}, whose files differ: nothing is shared with that, "
+                f"what is asked for is made anew. To keep to it: {name}@{commit}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def models_of(folder: Path) -> dict[str, str]:
+    """Return what `note_models` has noted for an artifact, finished or not."""
+    noted: dict[str, str] = {}
+    path = folder / ATTEMPTS
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        if line.startswith(b'{"models"'):
+            with contextlib.suppress(ValueError, RecursionError):  # a line torn by a kill
+                told = json.loads(line)["models"]
+                noted |= told if isinstance(told, dict) else {}
+    return noted
 
 
 def note(folder: Path, shard: int, attempt: int, cost: Cost | None, cause: str = "done") -> None:
@@ -144,6 +194,7 @@ def close(folder: Path, books: Books, stored_bytes: int) -> None:
         "platform": f"{platform.system()} {platform.machine()}, {processors()} cores",
         "python": sys.version.split()[0],
         "versions": _versions(),
+        **({"models": models} if (models := models_of(folder)) else {}),
     }
     data = json.dumps(total, indent=1, sort_keys=True).encode()
     files.write_bytes(folder / LEDGER, data, mode=0o644)

@@ -26,6 +26,7 @@ TEACHERS = Family(
         ".cross_encoder": "cross_encoder",
         ".ensemble": "ensemble",
         ".files.imported": "imported stored",
+        ".presets.value": "teacher",
         ".seq2seq": "seq2seq",
     },
     group="rankmill.teachers",

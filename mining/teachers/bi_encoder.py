@@ -8,8 +8,9 @@ import numpy as np
 
 from ..actors import Execution
 from ..errors import UsageError
-from ..models.encoders import DTYPES, POOLINGS, docs_of, encode
+from ..models.encoders import DTYPES, docs_of, encode
 from ..models.folder import resolve
+from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, settle_compute
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, dots, same_width

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..actors import Execution
+from ..models.folder import ModelFolder
+from ..names import neutral
 from ..store import Artifact, Workspace
 from .base import TEACHERS, Prepared, prepares
+from .reading import Asked
+from .reading.chat import Chat, check_turns
+from .reading.words import check_speaks, settle_words, spelled
 from .token_odds import check_options, prepare_token_odds
 
 PROMPT = (
@@ -18,21 +23,65 @@ PROMPT = (
 @TEACHERS.register("causal_lm")
 @dataclass(frozen=True, slots=True)
 class CausalLm:
-    """A language model asked whether the document is relevant; `yes` and `no` are one token each.
+    """A language model asked whether the document is relevant: log-odds of `yes` against `no`.
 
-    The document's end is cut where prompt, query and document exceed `max_length` tokens. `compute`
-    bfloat16 runs the trunk in bfloat16, the output layer in float32.
+    `yes`, `no`: a word of one token, or a list of spellings, whose probabilities add up; `no=none`:
+    the logit of yes alone. `prompt` is the whole text; or `system` and `user` are turns of the
+    model's own chat template (or of `template`, Jinja), and `assistant` begins its answer. Each of
+    {query} and {document} stands there once, and {instruction} where `instruction` is given.
+
+    The document's end is cut where all exceeds `max_length` tokens (None: 512, or what the model
+    can read), a query behind `query_length`. `apart`: texts are tokenised by themselves, and
+    `max_length` counts them and the labels on their lines alone, as FlagEmbedding and mxbai do.
+    `compute` bfloat16 runs the trunk in bfloat16, the output layer in float32.
     """
 
     model: str
-    prompt: str = PROMPT
-    yes: str = " yes"
-    no: str = " no"
-    max_length: int | None = None  # 512, or what the model can read
+    prompt: str | None = None
+    yes: str | tuple[str, ...] = " yes"
+    no: str | tuple[str, ...] | None = " no"
+    max_length: int | None = None
     compute: str = "float32"
+    instruction: str | None = None
+    system: str | None = None
+    user: str | None = None
+    assistant: str | None = None
+    template: str | None = None
+    query_length: int | None = None
+    apart: bool = neutral(False)
 
     def __post_init__(self) -> None:
+        settle_words(self)
+        more = {"system": self.system, "assistant": self.assistant, "template": self.template}
+        check_turns(self.prompt, self.user, more)
+        turns = f"{self.system or ''}{self.user}{self.assistant or ''}"
+        self._asked(self._plain if self.user is None else turns)
         check_options(self)
+
+    def asked(self, model: ModelFolder) -> Asked:
+        """Return what the model is asked; raises BadInput for a classifier, and for turns of a chat
+        where the model has no chat template."""
+        check_speaks(model)
+        if self.user is None:
+            return self._asked(self._plain)
+        chat = Chat(self.user, self.system or "", self.assistant or "", self.template)
+        return self._asked(chat.prompt(model), begin=False)
+
+    @property
+    def _plain(self) -> str:
+        return PROMPT if self.prompt is None else self.prompt
+
+    def _asked(self, prompt: str, begin: bool = True) -> Asked:
+        return Asked(
+            prompt,
+            instruction=self.instruction or "",
+            yes=spelled(self.yes),
+            no=spelled(self.no),
+            max_length=self.max_length,
+            query_length=self.query_length,
+            apart=self.apart,
+            begin=begin,
+        )
 
 
 @prepares(CausalLm)

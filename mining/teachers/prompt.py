@@ -1,19 +1,23 @@
 """Prompts: literal text round a query and a document, each piece tokenised once.
 
 Texts come from the token store, so the pieces are joined as ids. Blanks before a text are put where
-the joined ids are those of the joined text; a tokenizer that merges signs across a border (a full
-stop and a line end, say) may still give other ids there than for the whole string.
+the joined ids are those of the joined text, and a line end behind a query that comes first stays
+with it, since tokenizers merge a full stop and a line end; behind a document they may still give
+other ids than for the whole string. Strings of special tokens become special tokens in literals,
+never in texts.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import UsageError
+from ..models.sequences import Template
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -38,7 +42,10 @@ def fields_of(prompt: str) -> tuple[str, str]:
 class Prompt:
     """A prompt as ids: `before`, first text, `between`, second text, `after` (int32 each).
 
-    `first` says which field comes first; `blank` is what the token store puts before each text.
+    `first` says which field comes first; `blank` is what the token store puts before each text, and
+    `tail` what it puts behind a query, whose ids alone are `tail_ids`. Where texts are tokenised
+    apart from the prompt, the last `label` ids of `before` belong to the first text, and
+    `uncounted` ids lie outside of both texts and their labels.
     """
 
     before: np.ndarray
@@ -46,20 +53,36 @@ class Prompt:
     after: np.ndarray
     first: str
     blank: str
+    tail: str
+    tail_ids: np.ndarray
+    label: int
+    uncounted: int
 
     @classmethod
-    def of(cls, prompt: str, tokenizer: Tokenizer, *, end: bool) -> Prompt:
-        """Tokenise the literals; special ids that the tokenizer puts before a text stay, those
-        behind it only with `end` (an encoder's end of sequence)."""
+    def of(
+        cls,
+        prompt: str,
+        tokenizer: Tokenizer,
+        *,
+        begin: bool = True,
+        end: bool = False,
+        label_at: int | None = None,
+    ) -> Prompt:
+        """Tokenise the literals of a prompt.
+
+        Special ids that the tokenizer puts before a text stay with `begin`, unless the prompt
+        begins with them, those behind it with `end` (an encoder's end of sequence). `label_at`:
+        the texts are tokenised apart, and a piece begins at that character.
+        """
         first, second = fields_of(prompt)
         literals = _FIELD.split(prompt)[::2]
 
         def ids(text: str) -> list[int]:
             return tokenizer.encode(text, add_special_tokens=False).ids
 
-        bare, dressed = ids("a"), tokenizer.encode("a").ids
-        at = dressed.index(bare[0])
         whole = ids(_FIELD.sub(lambda m: _SAMPLE[m[1]], prompt))
+        line = re.match(r"[\r\n]*", literals[1])
+        tail = line[0] if line and first == "query" and label_at is None else ""
         ways = [(literals, "")]  # blanks in the literals, in front of the texts, or nowhere
         if all(part.endswith(" ") for part in literals[:2]):
             short = [literals[0][:-1], literals[1][:-1], literals[2]]
@@ -67,27 +90,43 @@ class Prompt:
 
         def joined(way: tuple[list[str], str]) -> list[int]:
             (a, b, c), blank = way
-            texts = [ids(blank + _SAMPLE[name]) for name in (first, second)]
-            return ids(a) + texts[0] + ids(b) + texts[1] + ids(c)
+            one, two = (blank + _SAMPLE[name] for name in (first, second))
+            return ids(a) + ids(one + tail) + ids(b.removeprefix(tail)) + ids(two) + ids(c)
 
         chosen, blank = next((way for way in ways if joined(way) == whole), ways[0])
-        pieces = [ids(part) for part in chosen]
-        pieces[0] = dressed[:at] + pieces[0]
-        pieces[2] = pieces[2] + (dressed[at + len(bare) :] if end else [])
-        before, between, after = (np.asarray(piece, dtype=np.int32) for piece in pieces)
-        return cls(before, between, after, first, blank)
+        opening, closing = _dressing(tokenizer)
+        head, label = chosen[0], ""
+        if label_at is not None:
+            head, label = head[:label_at], head[label_at:]
+        pieces = [ids(head) + ids(label), ids(chosen[1].removeprefix(tail)), ids(chosen[2])]
+        if begin and pieces[0][: len(opening)] != opening:
+            pieces[0] = opening + pieces[0]
+        pieces[2] += closing if end else []
+        before, between, after, behind = (
+            np.asarray(piece, dtype=np.int32) for piece in (*pieces, ids(tail))
+        )
+        uncounted = len(ids(head)) + len(after) if label_at is not None else 0
+        return cls(before, between, after, first, blank, tail, behind, len(ids(label)), uncounted)
 
     @property
     def fixed(self) -> int:
         """Ids that are not of a text."""
         return len(self.before) + len(self.between) + len(self.after)
 
-    def join(self, query: np.ndarray, document: np.ndarray) -> np.ndarray:
-        """Return the ids of a filled prompt: int64."""
-        texts = (query, document) if self.first == "query" else (document, query)
-        return np.concatenate(
-            [self.before, texts[0], self.between, texts[1], self.after], dtype=np.int64
-        )
+    @property
+    def template(self) -> Template:
+        """The literals in the place of special tokens, all of segment 0."""
+        ids = np.concatenate([self.before, self.between, self.after], dtype=np.int32)
+        return Template(ids, np.zeros_like(ids), len(self.before), len(self.between), 0, 0)
+
+
+def _dressing(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Return the special ids that a tokenizer puts before and behind a text."""
+    dressed = tokenizer.encode("a")
+    special = list(zip(dressed.ids, dressed.special_tokens_mask, strict=True))
+    opening = [number for number, mask in takewhile(lambda one: one[1], special)]
+    closing = [number for number, mask in takewhile(lambda one: one[1], reversed(special))]
+    return opening, closing[::-1]
 
 
 def one_token(tokenizer: Tokenizer, word: str) -> int:

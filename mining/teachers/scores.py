@@ -25,6 +25,7 @@ from .contract import check_arrival, range_text, tell_arrival
 from .direction import check_choice, check_direction
 from .lookup import PairLists
 from .pairs import prepare_pairs
+from .presets import PRESETS, Preset
 from .score_worker import KILLED, NOT_FINITE, Poisoned, ScoreWorker
 
 _SHARD_WORK = 1 << 19  # tokens: about a minute of a small cross-encoder on two cores
@@ -40,13 +41,22 @@ def teacher_of(text: Any) -> Any:
     """Return a teacher value from its canonical text, or from a model's path alone.
 
     A checkpoint with a classification head becomes a cross-encoder, a language model one that is
-    asked for yes or no, an encoder-decoder one for true or false, any other a bi-encoder.
+    asked for yes or no, an encoder-decoder one for true or false, any other a bi-encoder. A preset
+    becomes the value that it stands for.
     """
+    if isinstance(text, Preset):
+        return text.plain()
     if TEACHERS.owns(text):
         return text
     parsed = parse(text) if isinstance(text, str) and not Path(text).exists() else str(text)
     if isinstance(parsed, Call) or parsed in TEACHERS.names():
-        return TEACHERS.parse(text)
+        value = TEACHERS.parse(text)
+        return value.plain() if isinstance(value, Preset) else value
+    if parsed in PRESETS and not Path(str(parsed)).exists():
+        raise UsageError(
+            f"{parsed} is a preset, and no model is named",
+            do=f"write teacher({parsed},model=PATH)",
+        )
     model = resolve(str(parsed))
     for ending, kind in _KINDS.items():
         if any(head.endswith(ending) for head in model.heads):

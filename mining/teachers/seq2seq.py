@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..actors import Execution
+from ..models.folder import ModelFolder
 from ..store import Artifact, Workspace
 from .base import TEACHERS, Prepared, prepares
+from .prompt import fields_of
+from .reading import Asked
+from .reading.words import check_speaks, settle_words, spelled
 from .token_odds import check_options, prepare_token_odds
 
 
@@ -15,19 +19,29 @@ from .token_odds import check_options, prepare_token_odds
 class Seq2Seq:
     """A checkpoint trained to say `yes` or `no` (monoT5: true or false) after reading the prompt.
 
+    Either is one token, or a list of spellings, whose probabilities add up; `no=none` is the logit
+    of yes alone.
     Source: Nogueira, Jiang, Pradeep and Lin, Findings of EMNLP 2020, whose prompt and words are the
     defaults. The document's end is cut where all exceeds `max_length` tokens.
     """
 
     model: str
     prompt: str = "Query: {query} Document: {document} Relevant:"
-    yes: str = "true"
-    no: str = "false"
+    yes: str | tuple[str, ...] = "true"
+    no: str | tuple[str, ...] | None = "false"
     max_length: int | None = None  # 512, or what the model can read
     compute: str = "float32"
 
     def __post_init__(self) -> None:
+        settle_words(self)
         check_options(self)
+        fields_of(self.prompt)
+
+    def asked(self, model: ModelFolder) -> Asked:
+        """Return what the model is asked; raises BadInput for a classifier."""
+        check_speaks(model)
+        yes, no = spelled(self.yes), spelled(self.no)
+        return Asked(self.prompt, yes=yes, no=no, max_length=self.max_length, end=True)
 
 
 @prepares(Seq2Seq)

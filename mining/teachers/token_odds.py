@@ -1,15 +1,16 @@
 """Log-odds of two words at the next place: language models as teachers.
 
 The score is z = logit(yes) − logit(no), so σ(z) is the probability of `yes` among the two (what
-monoT5 ranks by: Nogueira et al., Findings of EMNLP 2020). Each pair goes through the model alone
-and on its own length: no padding, no mask, and a score that depends on nothing but its pair. The
-output layer is kept for the two words only, in float32.
+monoT5 ranks by: Nogueira et al., Findings of EMNLP 2020). The decoders of
+`models.passes.families` run in packed batches. In other models each pair goes through the model
+alone and on its own length: no padding, no mask, and a score that depends on nothing but its pair.
+The output layer is kept for the words only, in float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,68 +21,23 @@ from ..devices import on_every_core, out_of_memory
 from ..errors import BadInput, RankmillError, UsageError
 from ..models.encoders import unchanged
 from ..models.flops import shape_of
-from ..models.folder import ModelFolder, load_model, resolve
+from ..models.folder import load_model, resolve
+from ..models.passes.families import PACKED, declared_passes
 from ..models.precision import CHOICES, declared, device, settle_compute
-from ..models.tokens import Ragged, TokenStore, tokens_of
+from ..models.tokens import TokenStore
 from ..store import Artifact, Workspace, open_artifact
 from .base import Prepared, Scored, label_of
-from .prompt import Prompt, fields_of, one_token
-
-_LENGTH = 512  # tokens of a pair unless said otherwise
-_ROOM = 8  # the least number of tokens left to the texts
+from .reading import ROOM, PairScorer, Reading
 
 
 def check_options(teacher: Any) -> None:
-    """Refuse a prompt, precision or length that no model can use; raises UsageError."""
-    fields_of(teacher.prompt)
+    """Refuse a precision or length that no model can use; raises UsageError."""
     if teacher.compute not in CHOICES:
         raise UsageError(
             f"compute={teacher.compute} is not known", do=f"one of {', '.join(CHOICES)}"
         )
-    if teacher.max_length is not None and teacher.max_length < 2 * _ROOM:
-        raise UsageError(f"max_length={teacher.max_length} is less than {2 * _ROOM} tokens")
-    if teacher.yes == teacher.no:
-        raise UsageError(f"yes and no are the same word: {teacher.yes!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """How a model reads pairs: the prompt and the two words as ids, and the room for texts."""
-
-    prompt: Prompt
-    words: list[int]
-    max_length: int
-    room: int
-
-    @classmethod
-    def of(cls, teacher: Any, model: ModelFolder, head: str) -> _Reading:
-        """Tokenise prompt and words; raises BadInput or UsageError for what does not fit."""
-        max_length = teacher.max_length or min(_LENGTH, model.max_positions)
-        if max_length > model.max_positions:
-            raise BadInput(
-                f"max_length={max_length}, the model reads {model.max_positions} tokens",
-                where=model.path,
-                do=f"give max_length={model.max_positions} or less",
-            )
-        tokenizer = model.tokenizer()
-        prompt = Prompt.of(teacher.prompt, tokenizer, end=head == "seq2seq")
-        room = max_length - prompt.fixed
-        if room < _ROOM:
-            raise UsageError(
-                f"the prompt takes {prompt.fixed} of max_length={max_length} tokens",
-                do="give a larger max_length or a shorter prompt",
-            )
-        words = [one_token(tokenizer, word) for word in (teacher.yes, teacher.no)]
-        return cls(prompt, words, max_length, room)
-
-    def work(self, queries: TokenStore, docs: TokenStore) -> Callable[..., np.ndarray]:
-        """Return the function that says how many tokens each pair has."""
-
-        def pair_work(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
-            total = queries.lengths[query] + docs.lengths[doc]
-            return np.minimum(total, self.room) + self.prompt.fixed
-
-        return pair_work
+    if teacher.max_length is not None and teacher.max_length < 2 * ROOM:
+        raise UsageError(f"max_length={teacher.max_length} is less than {2 * ROOM} tokens")
 
 
 def prepare_token_odds(
@@ -98,33 +54,26 @@ def prepare_token_odds(
     """
     model = resolve(teacher.model)
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
-    reading = _Reading.of(teacher, model, head)
-    stores = {
-        role: tokens_of(
-            workspace,
-            pool.input(role),
-            model,
-            max_length=reading.max_length,
-            prompt=reading.prompt.blank,
-            executor=executor,
-        )
-        for role in ("queries", "corpus")
-    }
+    asked = teacher.asked(model)
+    reading = Reading.of(asked, model)
+    stores = reading.tokens(workspace, pool, model, executor)
     said = {
         "max_length": reading.max_length,
         "truncation": "document",
-        "prompt": teacher.prompt,
+        "prompt": asked.text,
     }
+    packed = head == "causal_lm" and model.text_config.get("model_type") in PACKED
     return Prepared(
         label=label_of(teacher, model),
         kind="logit",
         parameters={
             "model": model.fingerprint,
-            "words": reading.words,
+            "words": reading.words.tolist(),
             **declared(teacher.compute),
+            **declared_passes(model.text_config),
             **said,
         },
-        make=TokenOddsScorer,
+        make=PairScorer if packed else TokenOddsScorer,
         options={
             "model": str(model.path),
             "fingerprint": model.fingerprint,
@@ -132,7 +81,7 @@ def prepare_token_odds(
             "corpus": str(stores["corpus"].path),
             "reading": reading,
             "compute": teacher.compute,
-            "head": head,
+            **({"max_length": reading.max_length} if packed else {"head": head}),
         },
         pair_work=reading.work(TokenStore(stores["queries"]), TokenStore(stores["corpus"])),
         metadata={
@@ -147,7 +96,7 @@ def prepare_token_odds(
 
 
 class TokenOddsScorer:
-    """A loaded language model over two token stores."""
+    """A loaded language model over two token stores, one pair at a time."""
 
     def __init__(
         self,
@@ -155,7 +104,7 @@ class TokenOddsScorer:
         fingerprint: str,
         queries: str,
         corpus: str,
-        reading: _Reading,
+        reading: Reading,
         compute: str,
         head: str,
     ):
@@ -175,7 +124,7 @@ class TokenOddsScorer:
 
     def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
         """Count the pairs whose texts do not fit beside the prompt."""
-        return int((self.queries.lengths[query] + self.docs.lengths[doc] > self.reading.room).sum())
+        return self.reading.truncated(self.queries, self.docs, query, doc)
 
     @cached_property
     def _start(self) -> int:
@@ -207,23 +156,17 @@ class TokenOddsScorer:
         d, d_row = np.unique(doc, return_inverse=True)
         queries, docs = self.queries.take(q), self.docs.take(d)
 
-        prompt, room = self.reading.prompt, self.reading.room
-
-        def ids_of(at: int) -> np.ndarray:
-            asked = _row(queries, q_row[at])[:room]
-            return prompt.join(asked, _row(docs, d_row[at])[: room - len(asked)])
-
-        sequences = [ids_of(at) for at in range(len(query))]
-        odds = list(
-            on_every_core(partial(self._odds, network), sequences, device=network.device.type)
-        )
-        lengths, shape = np.array([len(ids) for ids in sequences]), shape_of(network)
+        joined = self.reading.sequences(queries, docs, q_row, d_row)
+        sequences = [joined.ids(at) for at in range(len(joined))]
+        compute_odds = partial(self._odds, network)
+        logits = list(on_every_core(compute_odds, sequences, device=network.device.type))
+        lengths, shape = joined.lengths, shape_of(network)
         usage: dict[str, float] = {"tokens": int(lengths.sum())}
         if shape is not None:
             usage["flops"] = shape.forward(lengths)
-        return Scored(np.asarray(odds, dtype=np.float32), usage)
+        return Scored(self.reading.margin(np.asarray(logits, dtype=np.float32)), usage)
 
-    def _odds(self, network: Any, ids: np.ndarray) -> float:
+    def _odds(self, network: Any, ids: np.ndarray) -> list[float]:
         import torch
 
         inputs: Mapping[str, Any] = {"input_ids": torch.from_numpy(ids)[None].to(network.device)}
@@ -234,7 +177,7 @@ class TokenOddsScorer:
             inputs = {**inputs, "logits_to_keep": 1}
         try:
             with torch.inference_mode():
-                yes, no = network(**inputs, use_cache=False).logits[0, -1].float().tolist()
+                logits = network(**inputs, use_cache=False).logits[0, -1].float().tolist()
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -243,23 +186,21 @@ class TokenOddsScorer:
                 where=self.model.path,
                 do="use compute=bfloat16, a smaller max_length, or a larger device",
             ) from error
-        return yes - no
+        return list(logits)
 
 
-def _row(rows: Ragged, at: int) -> np.ndarray:
-    return rows.values[rows.offsets[at] : rows.offsets[at + 1]]
-
-
-def _two_words(layer: Any, words: list[int]) -> Any:
+def _two_words(layer: Any, words: np.ndarray) -> Any:
     """Return the output layer for two words alone, in float32 whatever comes in."""
     import torch
+
+    chosen = torch.from_numpy(words.astype(np.int64))
 
     class TwoWords(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             bias = getattr(layer, "bias", None)
-            self.weight = torch.nn.Parameter(layer.weight[words].float(), requires_grad=False)
-            self.bias = None if bias is None else torch.nn.Parameter(bias[words].float())
+            self.weight = torch.nn.Parameter(layer.weight[chosen].float(), requires_grad=False)
+            self.bias = None if bias is None else torch.nn.Parameter(bias[chosen].float())
 
         def forward(self, hidden: Any) -> Any:
             return torch.nn.functional.linear(hidden.float(), self.weight, self.bias)

@@ -14,7 +14,7 @@ import typer
 from rankmill.cli.session import COMMON, CONNECTIONS, Session, session
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.options import Field, Handle, count_of, options_of
-from rankmill.request import Request
+from rankmill.request import ENGINE, Request
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
@@ -39,13 +39,15 @@ def command_of(
     *,
     own: Sequence[inspect.Parameter] = (),
     check: Callable[..., bool] | None = None,
+    look: Callable[..., bool] | None = None,
     help: str | None = None,
 ) -> Callable[..., None]:
     """Return the function of a command for typer.
 
     `requests`: one request, or several under the values of `--as`, whose options are united.
     `own`: options of the command line alone, handed to `tell`. `check(**said)`: called before any
-    work; True ends the command there.
+    work; True ends the command there, and so does `look(session, request, **own)`, which is called
+    when the inputs are there.
     """
     fields: dict[str, Field] = {}
     for request in requests.values():
@@ -62,9 +64,12 @@ def command_of(
         _refuse_missing(verb if not several else f"{verb} --as {kind}", request, said)
         with session(**common) as here:
             asked = _asked(here, request, said)
+            if look is not None and look(here, asked, **mine):
+                return
             tell(here, asked, asked.make(), **mine)
 
-    parameters = [_parameter(o, shared=several) for o in fields.values() if o.name != "name"]
+    ordered = sorted(fields.values(), key=lambda o: o.name in ENGINE)
+    parameters = [_parameter(o, shared=several) for o in ordered if o.name != "name"]
     parameters += [_which(requests)] if several else []
     parameters += [*own, _parameter(fields["name"]), *COMMON.values()]
     parameters += CONNECTIONS.values() if sharded else ()

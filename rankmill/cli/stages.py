@@ -13,7 +13,7 @@ import typer
 
 from rankmill import stages
 from rankmill.cli.commands import Tell, command_of
-from rankmill.cli.render import artifacts, designs, groups, judged
+from rankmill.cli.render import artifacts, designs, groups, inputs, judged
 
 Command = Callable[..., None]
 
@@ -37,6 +37,12 @@ ROWS = _own(
     int,
     typer.Option("--rows", help="Candidates shown of each group; 0 = all.", min=0),
     0,
+)
+SHOW_INPUT = _own(
+    "show_input",
+    bool,
+    typer.Option("--show-input", help="Print the first pair as the teacher reads it; score none."),
+    False,
 )
 
 
@@ -67,17 +73,20 @@ Example: rankmill import DIR --as groups --format colbert --kind logit -c nf --n
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a command does beside its request: how it prints, options of its own, a first check."""
+    """What a command does beside its request: how it prints, options of its own, a first check, a
+    look in place of the work."""
 
     tell: Tell
     own: tuple[inspect.Parameter, ...] = ()
     check: Callable[..., bool] | None = None
+    look: Callable[..., bool] | None = None
 
 
 SHOWN = {  # others print the artifact that was made
     "collect": Shown(artifacts.tell_collection),
     "survey": Shown(artifacts.tell_overview),
     "rewrite": Shown(artifacts.tell_collection),
+    "score": Shown(inputs.tell_scores, (SHOW_INPUT,), look=inputs.tell_input),
     "cross": Shown(designs.tell_design),
     "cells": Shown(designs.tell_cells),
     "terms": Shown(designs.tell_terms),
@@ -108,7 +117,7 @@ def commands() -> dict[str, tuple[str, str, Callable[[], Command]]]:
 def _command(name: str, verb: str) -> Command:
     shown = SHOWN.get(verb, Shown(artifacts.tell_artifact))
     requests = {name: stages.REQUESTS[verb]}
-    return command_of(name, requests, shown.tell, own=shown.own, check=shown.check)
+    return command_of(name, requests, shown.tell, own=shown.own, check=shown.check, look=shown.look)
 
 
 def _import() -> Command:

@@ -35,6 +35,7 @@ def check_recipe(recipe: Recipe, known: Known = lambda name: False) -> None:
     _check_statistics(recipe, labels)
     if recipe.trains:
         _check_training(recipe)
+    _check_devices(recipe)
     _check_evaluation(recipe, known)
 
 
@@ -364,6 +365,15 @@ def _check_training(recipe: Recipe) -> None:
     for seed in recipe.seeds:
         with _at(recipe, "train.seeds"):
             Settings(seed=seed)
+
+
+def _check_devices(recipe: Recipe) -> None:
+    """Refuse a device that is not here, which the last stages would meet after hours."""
+    from rankmill.mining.devices import Engine, check_engine
+
+    for section, options in recipe.options.items():
+        with _at(recipe, f"{section}.device"):
+            check_engine(Engine(device=options.get("device", "auto")))
 
 
 def _check_evaluation(recipe: Recipe, known: Known) -> None:

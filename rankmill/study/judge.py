@@ -13,6 +13,7 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.collection import Collection
 from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Artifact, Workspace
+from rankmill.request import ENGINE
 from rankmill.study.recipe import Recipe
 from rankmill.study.results import (
     BM25,
@@ -156,9 +157,8 @@ class Judging:
         return self.recipe.option("evaluate", name)
 
     def _mined(self, source: str, held: Collection, split: str) -> Artifact:
-        return stages.Mine(
-            source, held, split=split, depth=self._option("depth"), executor=self.executor
-        ).make()
+        shared = {name: self._option(name) for name in ("depth", *ENGINE)}
+        return stages.Mine(source, held, split=split, **shared, executor=self.executor).make()
 
     def _start(self) -> Artifact:
         """Return the student as it was before its first step."""
@@ -169,11 +169,11 @@ class Judging:
         return untrained(self.workspace, self.recipe.student, seed=self.recipe.seeds[0], **lengths)
 
     def _reranked(self, student: Artifact, first: Artifact) -> Artifact:
-        shared = {name: self._option(name) for name in ("depth", "compute", "encode")}
+        shared = {name: self._option(name) for name in ("depth", "compute", "encode", *ENGINE)}
         return stages.Rerank(student, first, **shared, executor=self.executor).make()
 
     def _retrieved(self, student: Artifact, held: Collection, split: str) -> Artifact:
-        shared = {name: self._option(name) for name in ("depth", "compute")}
+        shared = {name: self._option(name) for name in ("depth", "compute", *ENGINE)}
         return stages.Retrieve(student, held, split=split, **shared, executor=self.executor).make()
 
 

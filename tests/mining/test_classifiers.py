@@ -1,10 +1,10 @@
-"""Classifiers that padded batches would read at the wrong place are refused, the others are not."""
+"""Classifiers are read at the right place, whatever their padding token; others are refused."""
 
 from __future__ import annotations
 
 import inspect
+import json
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,16 @@ from tiny_language_models import tiny_causal_lm, tiny_decoder_classifier
 from tiny_models import tiny_cross_encoder, write_tokenizer
 
 from rankmill.mining.collection import collect
+from rankmill.mining.collection.handles import Corpus, Queries
 from rankmill.mining.errors import BadInput
-from rankmill.mining.models.classifiers import _looks_up, check_classifier, check_padding
+from rankmill.mining.models.classifiers import (
+    _looks_up,
+    check_classifier,
+    check_padding,
+    check_student,
+)
 from rankmill.mining.models.folder import resolve
 from rankmill.mining.models.forward import Forward
-from rankmill.mining.models.tokens import TokenStore
 from rankmill.mining.runs.pool import pool_runs
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
@@ -31,10 +36,12 @@ DECODERS = ("qwen2", "llama", "gemma")
 NOTHING = "numbers that have nothing to do with the model"
 
 
-@pytest.fixture
-def pool(workspace: Workspace, tmp_path: Path) -> Any:
-    collection = collect(workspace, f"beir:{tiny_beir(tmp_path / 'beir', docs=40, queries=8)}")
-    run = mine(workspace, "bm25(k1=0.9,b=0.4)", collection, split="train", depth=10)
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("world")
+    workspace = Workspace(folder / "work")
+    collection = collect(workspace, f"beir:{tiny_beir(folder / 'beir', docs=30, queries=4)}")
+    run = mine(workspace, "random", collection, split="train", depth=3)
     return pool_runs(workspace, [run], collection=collection, split="train")
 
 
@@ -46,50 +53,63 @@ def pool(workspace: Workspace, tmp_path: Path) -> Any:
         (None, "last token that is not pad_token_id, and its config has none"),
     ],
 )
-def test_decoder_classifiers_are_refused(workspace, pool, tmp_path, kind, pad, why):
+def test_decoder_classifiers_are_refused_as_students(tmp_path, kind, pad, why):
     folder = tiny_decoder_classifier(tmp_path / "model", kind=kind, pad=pad)
-    for refused in (
-        lambda: score_pool(workspace, f'cross_encoder(model="{folder}")', pool),
-        lambda: parse_student(f'cross_encoder(model="{folder}")'),
-    ):
-        with pytest.raises(BadInput, match=NOTHING) as said:
-            refused()
-        assert why in str(said.value)
-        assert "causal_lm(model=" in str(said.value)
-        assert str(folder) in str(said.value)
+    with pytest.raises(BadInput, match=NOTHING) as said:
+        parse_student(f'cross_encoder(model="{folder}")')
+    assert why in str(said.value)
+    assert str(folder) in str(said.value)
 
 
-@pytest.mark.parametrize("kind", DECODERS)
-def test_padding_token_0_is_right_where_a_pair_ends_in_another_special_token(
-    workspace, pool, tmp_path, kind
-):
-    """Every score equals the model's own for that pair alone."""
+PROMPT = "Q: {query}\nD: {document}\nRelevant:"
+
+
+@pytest.mark.parametrize("prompt", ["", PROMPT])
+@pytest.mark.parametrize(("kind", "pad"), [("qwen2", 0), ("qwen3", 5), ("gemma3", None)])
+def test_scores_are_the_models_own(pool, tmp_path, kind, pad, prompt):
+    """Of the pair alone, by the plain model: with its tokenizer's template, or with a prompt where
+    the tokenizer puts nothing between two texts. Gemma 3's config is nested."""
     import torch
+    from tokenizers import Tokenizer
     from transformers import AutoModelForSequenceClassification
 
-    folder = tiny_decoder_classifier(tmp_path / "model", kind=kind, pad=0)
-    scores = score_pool(workspace, f'cross_encoder(model="{folder}",max_length=256)', pool)
-    tokens = {role: TokenStore(scores.input(f"{role}_tokens")) for role in ("query", "doc")}
+    pair = {"pair": "<s> $A $B"} if prompt else {}
+    folder = tiny_decoder_classifier(
+        tmp_path / "model", kind=kind, pad=pad, max_position_embeddings=2048, **pair
+    )
+    asked = f",prompt={json.dumps(prompt)}" if prompt else ""
+    teacher = f'cross_encoder(model="{folder}",max_length=2048{asked})'
+    scores = score_pool(pool.workspace, teacher, pool)
+    assert scores.metadata["prompt"] == prompt
+    assert scores.metadata["model"].startswith(f"{kind}-32x2@")
     network = AutoModelForSequenceClassification.from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager"
     ).eval()
+    network.config.get_text_config().pad_token_id = None
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    queries, corpus = Queries(pool.input("queries")), Corpus(pool.input("corpus"))
     checked = 0
     for table in scores.tables():
         offsets, docs = list_values(table["doc"])
         found = list_values(table["logit"])[1]
         for row, query in enumerate(table["query"].to_pylist()):
             for at in range(offsets[row], offsets[row + 1]):
-                one, two = (
-                    tokens[role].take(np.array([i])).values.tolist()
-                    for role, i in (("query", query), ("doc", docs[at]))
-                )
-                ids = [0, *one, 1, *two, 1]
-                if len(ids) <= 256:
-                    run = partial(first_logit, network, torch.tensor([ids]))
-                    with torch.no_grad():
-                        assert abs(found[at] - float(run())) <= network_bound(run)
-                    checked += 1
-    assert checked > 10
+                texts = queries.texts([query])[0], corpus.texts([docs[at]])[0]
+                whole = prompt.format(query=texts[0], document=texts[1])
+                ids = (tokenizer.encode(whole) if prompt else tokenizer.encode(*texts)).ids
+                run = partial(first_logit, network, torch.tensor([ids]))
+                with torch.no_grad():
+                    assert abs(found[at] - float(run())) <= network_bound(run)
+                checked += 1
+    assert checked == scores.counts["pairs"] > 5
+    assert not scores.counts["truncated"]
+
+
+def test_a_template_without_anything_between_the_texts_is_refused(pool, tmp_path):
+    folder = tiny_decoder_classifier(tmp_path / "model", kind="qwen2", pad=0, pair="<s> $A $B")
+    with pytest.raises(BadInput, match="puts nothing between query and document") as said:
+        score_pool(pool.workspace, f'cross_encoder(model="{folder}")', pool)
+    assert 'prompt="…{query}…{document}…"' in str(said.value)
 
 
 def first_logit(network: Any, ids: Any) -> Any:
@@ -100,7 +120,7 @@ def first_logit(network: Any, ids: Any) -> Any:
 def test_padding_token_0_is_refused_where_text_may_end_in_it(tmp_path, pair):
     folder = tiny_decoder_classifier(tmp_path / "model", kind="gemma", pad=0, pair=pair)
     with pytest.raises(BadInput, match="puts no special token behind a pair"):
-        check_classifier(resolve(folder))
+        check_student(resolve(folder))
 
 
 def test_a_language_model_without_a_head_is_no_student(tmp_path):

@@ -20,7 +20,8 @@ from rankmill.mining.errors import BadInput
 from rankmill.mining.models import encoders
 from rankmill.mining.models.encoders import encode, settings_of
 from rankmill.mining.models.folder import ModelFolder, resolve
-from rankmill.mining.models.forward import PACKED, Forward, Work
+from rankmill.mining.models.forward import Forward, Work
+from rankmill.mining.models.passes.families import ENCODERS
 from rankmill.mining.models.sequences import Template, pair_sequences, single_sequences
 from rankmill.mining.models.tokens import Ragged
 from rankmill.mining.models.vectors import Vectors, dots
@@ -97,7 +98,7 @@ def test_logits_are_those_of_transformers(
     np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("kind", sorted(PACKED - {"bert"}) + ["mpnet", "deberta-v2"])
+@pytest.mark.parametrize("kind", [*sorted(ENCODERS - {"bert"}), "mpnet", "deberta-v2"])
 def test_logits_of_other_architectures(tmp_path: Path, kind: str) -> None:
     model = resolve(tiny_cross_encoder(tmp_path / kind, kind=kind))
     texts = ragged(np.asarray([3, 0, 50, 17, 30, 9]), 200)
@@ -105,7 +106,7 @@ def test_logits_of_other_architectures(tmp_path: Path, kind: str) -> None:
     template = Template.of(model.tokenizer(), pair=True)
     assert model.max_positions == 128
     forward = Forward(model, head="logits", compute="float32", max_length=128)
-    assert forward.packed is (kind in PACKED)
+    assert forward.packed is (kind in ENCODERS)
     rows = np.asarray(pairs)
     found = forward.run(pair_sequences(texts, texts, rows[:, 0], rows[:, 1], template, 128))
     expected, bound = expected_logits(model, texts, pairs)

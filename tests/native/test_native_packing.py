@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from rankmill.native.packing import (
     Side,
     Special,
     fill_batches,
+    fill_shared,
     gather_rows,
     shorten_pairs,
     write_sequences,
@@ -62,6 +64,41 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory):
     return Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), max_size=40),
+    st.lists(st.integers(0, 20), min_size=5, max_size=5),
+    st.integers(1, 12),
+)
+def test_sequences_that_share_beginnings(
+    pairs: list[tuple[int, int]], beginnings: list[int], slots: int
+) -> None:
+    """Every sequence lies in one batch, behind a beginning of its group that the batch holds once;
+    no two overlap, and none that the last batch of a group left out would have fitted."""
+    group = np.asarray([g for g, _ in pairs], np.int64)
+    rest = np.asarray([n for _, n in pairs], np.int32)
+    shared = np.asarray(beginnings, np.int32)
+    order = np.lexsort((-rest.astype(np.int64), group))
+    batch, offset, at = (np.full(len(pairs), -1, np.int32) for _ in range(3))
+    count = fill_shared(order, group, shared, rest, 50, slots, batch, offset, at)
+    assert sorted(set(batch.tolist())) == list(range(count))
+    for number in range(count):
+        inside = np.flatnonzero(batch == number)
+        assert len(inside) <= slots
+        begun = {(int(group[i]), int(at[i])) for i in inside}
+        assert len({g for g, _ in begun}) == len(begun)
+        spans = [(a, a + int(shared[g])) for g, a in begun]
+        spans += [(int(offset[i]), int(offset[i] + rest[i])) for i in inside]
+        filled = sorted(span for span in spans if span[0] < span[1])
+        assert all(a[1] == b[0] for a, b in pairwise(filled))  # no gap, no overlap
+        assert all(offset[i] >= at[i] + shared[group[i]] for i in inside)
+        used = filled[-1][1] if filled else 0
+        assert used <= 50
+        later = [i for i in range(len(pairs)) if batch[i] > number and group[i] in group[inside]]
+        if len(inside) < slots:
+            assert all(rest[i] > 50 - used for i in later)
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(5, 40))
 def test_pairs_are_cut_and_joined_as_the_tokenizers_library_does(
@@ -83,7 +120,7 @@ def test_pairs_are_cut_and_joined_as_the_tokenizers_library_does(
     special, kinds = np.asarray([2, 3, 3], np.int32), np.asarray([0, 0, 1], np.int32)
     sides = Side(q, q_offsets, zero, keep_q, 0), Side(d, d_offsets, zero, keep_d, 1)
     at = np.asarray([5], np.int32)
-    write_sequences(zero, at, *sides, Special(special, kinds, 1, 1), 2, *out)
+    write_sequences(zero, at, *sides, Special(special, kinds, 1, 1), np.asarray([2]), *out)
     written = slice(5, 5 + len(expected.ids))
     assert out[0, written].tolist() == expected.ids
     assert out[1, written].tolist() == expected.type_ids

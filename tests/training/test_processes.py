@@ -8,6 +8,8 @@ import pytest
 import torch
 from training_data import tiny_setting
 
+from rankmill.mining.devices import Engine, using
+from rankmill.mining.errors import UsageError
 from rankmill.mining.store import files
 from rankmill.training.processes import Processes
 from rankmill.training.trainer import train_student
@@ -81,3 +83,13 @@ def test_one_process_needs_no_group(monkeypatch):
     tensor = torch.ones(3)
     Processes().add_up([tensor])
     assert tensor.tolist() == [1, 1, 1]
+
+
+def test_torchrun_gives_each_process_a_gpu_so_none_is_named(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with (
+        using(Engine(device="cuda:1")),
+        pytest.raises(UsageError, match=r"cuda:1 under torchrun(.|\n)*CUDA_VISIBLE_DEVICES"),
+    ):
+        Processes.here()

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...errors import BadInput, UsageError
 from ...inputs.blocks import COMPRESSED
+from ...inputs.hub_place import (
+    cache_folder,
+    failures,
+    is_offline,
+    recorded_names,
+    revisions_held,
+)
 from .hub_names import HubFile, hub_file, of_subset, pattern_file
 
 _ONE = re.compile(
@@ -29,7 +34,6 @@ _SHAPE = "hf:OWNER/NAME, hf:OWNER/NAME:CONFIG, hf:OWNER/NAME@REVISION, several j
 _SHOWN = 20
 Wanted = Callable[[list[HubFile]], Iterable[HubFile]]
 """Which files of a listing are needed."""
-_ON = ("1", "true", "yes", "on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +62,6 @@ def repositories(spec: str) -> tuple[list[Repository], str]:
             do="one collection has one config; collect the other one by itself",
         )
     return named, next(iter(subsets), "")
-
-
-def cache_folder() -> Path:
-    """Return the cache as the environment names it now, else where the library keeps it."""
-    from huggingface_hub import constants
-
-    if given := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(given).expanduser().absolute()
-    if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser().absolute() / "hub"
-    return Path(constants.HF_HUB_CACHE)
-
-
-def is_offline() -> bool:
-    """Say whether the user forbids the network."""
-    from huggingface_hub import constants
-
-    return os.environ.get("HF_HUB_OFFLINE", "").lower() in _ON or bool(constants.HF_HUB_OFFLINE)
 
 
 def files_of(
@@ -126,31 +112,12 @@ def _cached(repository: Repository, subset: str, wanted: Wanted) -> Path | None:
         raise UsageError(f"hf:{repository.name}: {error}", do=f"write {_SHAPE}") from error
     except (EntryNotFoundError, FileNotFoundError):
         return None
-    snapshot, names = Path(str(folder)), _recorded(repository)
+    snapshot = Path(str(folder))
+    names = recorded_names(repository.name, repository.revision, "dataset")
     if names is None:
         return None if _lacks(snapshot, repository.name, subset) else snapshot
     needed = wanted(listed(repository, names))
     return snapshot if all((snapshot / one.name).is_file() for one in needed) else None
-
-
-def _recorded(repository: Repository) -> list[str] | None:
-    """Return all names of the repository as the cache has them since a download; None for none."""
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    recorded = getattr(huggingface_hub, "get_cached_repo_tree", None)  # since 2.0
-    if recorded is None:
-        return None
-    try:
-        files = recorded(
-            repository.name,
-            repo_type="dataset",
-            revision=repository.revision,
-            cache_dir=cache_folder(),
-        )
-    except errors.CachedRepoTreeNotFoundError:
-        return None
-    return [one.path for one in files]
 
 
 def _lacks(snapshot: Path, repo: str, subset: str) -> bool:
@@ -180,11 +147,7 @@ def _matches(name: str, pattern: str) -> bool:
 def _downloaded(repository: Repository, wanted: Wanted) -> Path:
     """Fetch the wanted files and the README into the cache; returns the snapshot."""
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
-    # The class below HfHubHTTPError is that of the library which speaks HTTP: failed connections.
-    connection: Any = HfHubHTTPError.__mro__[1]
-    failures: tuple[type[Exception], ...] = (HfHubHTTPError, connection, OSError)
     try:
         names = HfApi().list_repo_files(
             repository.name, repo_type="dataset", revision=repository.revision
@@ -199,7 +162,7 @@ def _downloaded(repository: Repository, wanted: Wanted) -> Path:
                 allow_patterns=[*map(glob.escape, files), "README.md"],
             )
         )
-    except failures as error:
+    except failures() as error:
         text = " ".join(str(error).split())[:200]
         raise _not_there(
             repository, f"and cannot be fetched: {type(error).__name__}: {text}"
@@ -207,8 +170,7 @@ def _downloaded(repository: Repository, wanted: Wanted) -> Path:
 
 
 def _not_there(repository: Repository, why: str) -> BadInput:
-    held = cache_folder() / f"datasets--{repository.name.replace('/', '--')}"
-    known = _names(held / "refs", nested=True) + _names(held / "snapshots")
+    known = revisions_held(repository.name, "dataset")
     there = f"the cache holds its revisions {', '.join(known[:_SHOWN])}; " if known else ""
     return BadInput(
         f"the data set {repository.name!r} is not (or not whole) in the Hub's cache at revision "
@@ -218,10 +180,3 @@ def _not_there(repository: Repository, why: str) -> BadInput:
         f"--revision {repository.revision}; then copy the cache, or set HF_HUB_CACHE to it; check "
         "the name, and HF_TOKEN where access is restricted",
     )
-
-
-def _names(folder: Path, nested: bool = False) -> list[str]:
-    if not folder.is_dir():
-        return []
-    paths = folder.rglob("*") if nested else folder.iterdir()
-    return sorted(p.relative_to(folder).as_posix() for p in paths if not nested or p.is_file())

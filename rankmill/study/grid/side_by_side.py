@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from rankmill.mining.actors import INLINE, Execution
+from rankmill.mining.devices import Engine, check_engine
 from rankmill.mining.errors import Locked
-from rankmill.mining.models.precision import device
 from rankmill.mining.processors import processors
 from rankmill.mining.store import Output, Shard, Stage, Workspace
 from rankmill.mining.store.execution import Job, Report
@@ -37,7 +37,12 @@ def train_side_by_side(
 ) -> None:
     """Train and judge the students of one seed, several at a time; the cells are a plan's order."""
     shards = [Shard(number, number, number + 1) for number in range(len(cells))]
-    on_gpu = device().type == "cuda"
+    options = study.variants[0].recipe.options
+    train, judged = options["train"], options["evaluate"]
+    devices = [Engine(device=each["device"]) for each in (train, judged)]
+    for one in devices:
+        check_engine(one, executor.workers)
+    on_gpu = devices[0].place != "cpu"
     stage = Stage(
         kind="cell",
         parameters={},
@@ -54,11 +59,10 @@ def train_side_by_side(
             "place": place,
             "threads": None if on_gpu else processors(),
         },
-        gpus=int(on_gpu),
+        gpus=int(any(one.place != "cpu" for one in devices)),
         unit="students",
         timed=False,
     )
-    train = study.variants[0].recipe.options["train"]
     if not on_gpu and executor.workers > 1 and train["threads"] is None:
         executor.progress.announce(
             f"{executor.workers} students at a time, {processors()} threads each: "

@@ -1,0 +1,152 @@
+"""Heads made of modules, as sentence-transformers saves them: pooling, dense, norm, dense.
+
+`modules.json` lists them in order, each with a folder for its settings and weights. Ettin rerankers
+are such models: an encoder without a head of its own, and a head in four modules behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from ...errors import BadInput
+from ..folder import ModelFolder
+from ..pooling import pooling_of
+
+Step = Callable[[Any], Any]
+_ACTIVATIONS = ("torch.nn.modules.activation", "torch.nn.modules.linear")
+_RUN = frozenset({"Dense", "Dropout", "LayerNorm", "Normalize"})
+_ELSEWHERE = "score it elsewhere and import that: rankmill import FILE --as scores --kind logit"
+_OUT = "scores"  # where the last module puts what it says
+
+
+@dataclass(frozen=True, slots=True)
+class ModularHead:
+    """What stands behind the trunk: the pooling, and (type, folder, settings) of each module."""
+
+    model: ModelFolder
+    pooling: str
+    modules: tuple[tuple[str, Path, Mapping[str, Any]], ...]
+
+    @property
+    def labels(self) -> int:
+        """How many numbers the head says of a pair."""
+        return int(self.modules[-1][2]["out_features"])
+
+    def load(self, device: Any) -> Step:
+        """Return the modules as one function of rows [n, width] in float32; raises BadInput for
+        what is missing."""
+        steps = [_step(*module, device) for module in self.modules if module[0] != "Dropout"]
+        return lambda rows: reduce(lambda done, step: step(done), steps, rows)
+
+
+def head_of(model: ModelFolder) -> ModularHead | None:
+    """Return the head that modules.json describes; None where it ends in no score.
+
+    Raises BadInput for a module, pooling or activation that cannot be run as it was trained.
+    """
+    said = model.settings("modules.json") or []
+    named = [(str(m["type"]).rpartition(".")[2], str(m["path"])) for m in said]
+    modules = [
+        (kind, model.path / path, model.settings(f"{path}/config.json")) for kind, path in named[1:]
+    ]
+    if not modules or modules[-1][0] != "Dense" or _outlet(modules[-1][2]) != _OUT:
+        return None
+    for _, path in named[1:]:
+        if Path(path).name != path:
+            raise _refused(model, f"it names a folder {path!r}")
+    kinds = [kind for kind, _ in named]
+    if kinds[:2] != ["Transformer", "Pooling"]:
+        raise _refused(model, f"its modules begin with {', '.join(kinds[:2])}")
+    inlet = "sentence_embedding"
+    for kind, folder, settings in modules[1:]:
+        if kind not in _RUN:
+            raise _refused(model, f"it has a module {kind!r}")
+        if settings.get("module_input_name", "sentence_embedding") != inlet:
+            raise _refused(model, f"{folder.name} reads {settings['module_input_name']!r}")
+        inlet = _outlet(settings)
+    return ModularHead(model, pooling_of(modules[0][2], model), tuple(modules[1:]))
+
+
+def _outlet(settings: Mapping[str, Any]) -> str:
+    names = ("module_output_name", "module_input_name")
+    return next((str(settings[n]) for n in names if settings.get(n)), "sentence_embedding")
+
+
+def _refused(model: ModelFolder, why: str) -> BadInput:
+    return BadInput(
+        f"the classification head cannot be run: {why}",
+        where=model.path / "modules.json",
+        do=f"use a head of Transformer, Pooling, Dense, LayerNorm, Normalize, or {_ELSEWHERE}",
+    )
+
+
+def _step(kind: str, folder: Path, settings: Mapping[str, Any], device: Any) -> Step:
+    import torch
+
+    if kind == "Normalize":
+        return lambda rows: torch.nn.functional.normalize(rows, dim=-1)
+    weights = _weights(folder)
+    if kind == "LayerNorm":
+        norm = torch.nn.LayerNorm(int(settings["dimension"]))
+        return _filled(norm, weights, "norm.", folder).to(device)
+    wide, narrow = int(settings["in_features"]), int(settings["out_features"])
+    linear = torch.nn.Linear(wide, narrow, bias=bool(settings.get("bias", True)))
+    linear = _filled(linear, weights, "linear.", folder).to(device)
+    act = _activation(str(settings.get("activation_function", "torch.nn.Tanh")), folder)
+    if not settings.get("use_residual"):
+        return lambda rows: act(linear(rows))
+    residual: Any = torch.nn.Identity()
+    if wide != narrow:
+        beside = torch.nn.Linear(wide, narrow, bias=False)
+        residual = _filled(beside, weights, "residual.", folder).to(device)
+    return lambda rows: act(linear(rows)) + residual(rows)
+
+
+def _activation(name: str, folder: Path) -> Step:
+    """Return an activation of torch's own by its name; raises BadInput for any other."""
+    import torch
+
+    kind = getattr(torch.nn, name.rpartition(".")[2], None)
+    place = getattr(kind, "__module__", "")
+    if kind is None or not name.startswith("torch.nn.") or place not in _ACTIVATIONS:
+        raise BadInput(
+            f"the activation {name!r} is not one of torch's",
+            where=folder / "config.json",
+            do=_ELSEWHERE,
+        )
+    activation: Step = kind()
+    return activation
+
+
+def _weights(folder: Path) -> Mapping[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / "model.safetensors"
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise BadInput(
+            f"the weights of a module of the head cannot be read: {error}",
+            where=path,
+            do="copy the checkpoint again, with the folders that modules.json names",
+        ) from error
+
+
+def _filled(layer: Any, weights: Mapping[str, Any], prefix: str, folder: Path) -> Any:
+    """Return a layer with its weights, in float32."""
+    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    try:
+        layer.load_state_dict(own)
+    except RuntimeError as error:
+        said = str(error).splitlines()[-1].strip()
+        raise BadInput(
+            f"a module of the head does not fit its settings: {said}",
+            where=folder,
+            do="copy the checkpoint again",
+        ) from error
+    return layer.float().requires_grad_(False)

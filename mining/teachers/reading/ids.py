@@ -1,0 +1,197 @@
+"""A prompt and its words as ids of one model: which sequence stands for a pair, and what is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...actors import Execution
+from ...errors import BadInput, UsageError
+from ...models.folder import ModelFolder
+from ...models.sequences import Sequences, Template
+from ...models.tokens import Ragged, TokenStore, tokens_of
+from ...store import Artifact, Workspace
+from ..prompt import Prompt, one_token
+from .text import ROOM, Asked
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_LENGTH = 512  # tokens of a pair unless said otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a model reads pairs.
+
+    `words` (int32 [w]): the ids of yes, `spellings` of them, then those of no; none for a
+    classifier. `max_length`: tokens of the longest sequence. `room`: those that are left to the two
+    texts, `query_room` of them to a query.
+    """
+
+    prompt: Prompt
+    words: np.ndarray
+    spellings: int
+    max_length: int
+    room: int
+    query_room: int
+
+    @classmethod
+    def of(cls, asked: Asked, model: ModelFolder) -> Reading:
+        """Tokenise prompt and words; raises BadInput or UsageError for what does not fit."""
+        tokenizer = model.tokenizer()
+        prompt = Prompt.of(
+            asked.text,
+            tokenizer,
+            begin=asked.begin,
+            end=asked.end,
+            label_at=asked.label_at if asked.apart else None,
+        )
+        uncounted = prompt.uncounted
+        longest = model.max_positions - uncounted
+        counted = asked.max_length or min(_LENGTH, longest)
+        if counted > longest:
+            raise BadInput(
+                f"max_length={counted}, the model reads {model.max_positions} tokens"
+                + (f", of which the prompt takes {uncounted}" if uncounted else ""),
+                where=model.path,
+                do=f"give max_length={longest} or less",
+            )
+        room = counted + uncounted - prompt.fixed
+        if room < ROOM + len(prompt.tail_ids):
+            raise UsageError(
+                f"the prompt takes {prompt.fixed} of max_length={counted} tokens",
+                do="give a larger max_length or a shorter prompt",
+            )
+        query_room = min(room, (asked.query_length or counted) - prompt.label, counted - 1)
+        if query_room < 1 + len(prompt.tail_ids):
+            raise UsageError(f"query_length={asked.query_length} leaves no token to a query")
+        words = _word_ids(tokenizer, asked)
+        return cls(prompt, words, len(asked.yes), counted + uncounted, room, query_room)
+
+    def tokens(
+        self, workspace: Workspace, pool: Artifact, model: ModelFolder, executor: Execution
+    ) -> dict[str, Artifact]:
+        """Tokenise "queries" and "corpus" of a pool as the prompt needs them, or find them."""
+        return {
+            role: tokens_of(workspace, pool.input(role), model, executor=executor, **self.way(role))
+            for role in ("queries", "corpus")
+        }
+
+    def way(self, role: str) -> dict[str, Any]:
+        """Return how "queries" or "corpus" is tokenised, as options of `tokens_of`."""
+        return {
+            "max_length": self.max_length,
+            "prompt": self.prompt.blank,
+            "suffix": self.prompt.tail if role == "queries" else "",
+            "specials": "text",
+        }
+
+    @property
+    def template(self) -> Template:
+        """The literals of the prompt in the place of special tokens."""
+        return self.prompt.template
+
+    def sequences(
+        self, queries: Ragged, docs: Ragged, query_row: np.ndarray, doc_row: np.ndarray
+    ) -> Sequences:
+        """Join rows of two token stores; where both do not fit, the document's end is cut.
+
+        `query_row`, `doc_row`: int [n], which row stands in which pair. Literals are never cut, and
+        a query only where it is longer than `query_room`.
+        """
+        asked, told = queries.lengths[query_row], docs.lengths[doc_row]
+        queries = _ended(queries, self.query_room, self.prompt.tail_ids)
+        keep_query, keep_doc = self._kept(asked, told)
+        cut = int(((asked > self.query_room) | (told > keep_doc)).sum())
+        sides = [(queries, query_row, keep_query), (docs, doc_row, keep_doc)]
+        if self.prompt.first == "document":
+            sides.reverse()
+        (first, first_row, keep_first), (second, second_row, keep_second) = sides
+        return Sequences(
+            first,
+            second,
+            first_row.astype(np.int64),
+            second_row.astype(np.int64),
+            keep_first,
+            keep_second,
+            self.template,
+            cut,
+        )
+
+    def margin(self, logits: np.ndarray) -> np.ndarray:
+        """Return one score a pair, float32 [n], from logits float32 [n, w] of the words.
+
+        ln Σ exp over the spellings of yes, less the same of no; without no the first alone. Of a
+        classifier's labels: one logit as it is, of two l1 − l0.
+        """
+        exact = logits.astype(np.float64)
+        if len(self.words):
+            yes, no = exact[:, : self.spellings], exact[:, self.spellings :]
+        else:
+            yes, no = exact[:, -1:], exact[:, :-1]
+        score = np.logaddexp.reduce(yes, axis=1)  # value by value: no bits of its neighbours
+        if no.shape[1]:
+            score -= np.logaddexp.reduce(no, axis=1)
+        return score.astype(np.float32)
+
+    def _kept(self, query: np.ndarray, doc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many ids of queries and of documents are read, from how many there are."""
+        least = len(self.prompt.tail_ids)  # of a query without text
+        keep_query = np.clip(query, least, self.query_room).astype(np.int32)
+        return keep_query, np.minimum(doc, self.room - keep_query).astype(np.int32)
+
+    def work(self, queries: TokenStore, docs: TokenStore) -> Callable[..., np.ndarray]:
+        """Return the function that says how many tokens each pair has."""
+
+        def pair_work(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
+            keep_query, keep_doc = self._kept(queries.lengths[query], docs.lengths[doc])
+            return keep_query + keep_doc + self.prompt.fixed
+
+        return pair_work
+
+    def truncated(
+        self, queries: TokenStore, docs: TokenStore, query: np.ndarray, doc: np.ndarray
+    ) -> int:
+        """Count the pairs whose texts do not fit beside the prompt."""
+        asked, told = queries.lengths[query], docs.lengths[doc]
+        keep_doc = self._kept(asked, told)[1]
+        return int(((asked > self.query_room) | (told > keep_doc)).sum())
+
+
+def _ended(rows: Ragged, room: int, tail: np.ndarray) -> Ragged:
+    """Return rows of at most `room` ids that end in `tail`, cut or empty as they may be.
+
+    Whole rows of the token store end in it already. Without a tail the rows stay as they are.
+    """
+    lengths = rows.lengths
+    lost = (lengths > room) | (lengths == 0)
+    if not len(tail) or not lost.any():
+        return rows
+    kept = np.where(lengths > room, room - len(tail), lengths)
+    size = kept + np.where(lost, len(tail), 0)
+    offsets = np.concatenate([[0], np.cumsum(size, dtype=np.int64)])
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], size)
+    behind = place - np.repeat(kept, size)
+    values = np.empty(len(place), dtype=rows.values.dtype)
+    own = behind < 0
+    values[own] = rows.values[(np.repeat(rows.offsets[:-1], size) + place)[own]]
+    values[~own] = tail[behind[~own]]
+    return Ragged(values, offsets)
+
+
+def _word_ids(tokenizer: Tokenizer, asked: Asked) -> np.ndarray:
+    """Return the id of each spelling, yes first: int32; refuses two spellings of one id."""
+    ids: dict[int, str] = {}
+    for word in (*asked.yes, *asked.no):
+        number = one_token(tokenizer, word)
+        if number in ids:
+            raise UsageError(
+                f"{ids[number]!r} and {word!r} are the same token for this model",
+                do="leave one of them out: a token counts once",
+            )
+        ids[number] = word
+    return np.fromiter(ids, np.int32, len(ids))

@@ -1,0 +1,87 @@
+"""Pairs through a model that reads query and document together, from two token stores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...models.encoders import unchanged
+from ...models.forward import Forward, Work
+from ...models.sequences import Sequences, Template, pair_sequences
+from ...models.tokens import TokenStore
+from ...store import open_artifact
+from ..base import Scored
+from .ids import Reading
+
+
+class PairScorer:
+    """A loaded cross-encoder or language model.
+
+    `reading` says how a pair is read, None as the tokenizer joins two texts. With words in it they
+    are the answers of a language model, else a classifier's labels are read: one logit, or the
+    margin of two.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        fingerprint: str,
+        queries: str,
+        corpus: str,
+        max_length: int,
+        compute: str,
+        reading: Reading | None = None,
+    ):
+        self.model = unchanged(model, fingerprint)
+        self.queries = TokenStore(open_artifact(queries))
+        self.docs = TokenStore(open_artifact(corpus))
+        self.max_length, self.compute, self.reading = max_length, compute, reading
+        self.template = Template.of(self.model.tokenizer(), pair=True)
+        self._forwards: dict[str, Forward] = {}
+
+    def score(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Return one score per pair."""
+        return self._run(query, doc, self.compute)
+
+    def score_again(self, query: np.ndarray, doc: np.ndarray) -> Scored:
+        """Return the same in float32, for pairs that came out as NaN or infinity."""
+        return self._run(query, doc, "float32")
+
+    def truncated(self, query: np.ndarray, doc: np.ndarray) -> int:
+        """Count the pairs that do not fit `max_length`."""
+        if self.reading is not None:
+            return self.reading.truncated(self.queries, self.docs, query, doc)
+        room = self.max_length - len(self.template.special)
+        total = self.queries.lengths[query] + self.docs.lengths[doc]
+        return int((total > room).sum())
+
+    def _forward(self, compute: str) -> Forward:
+        if compute not in self._forwards:
+            words = (
+                None if self.reading is None or not len(self.reading.words) else self.reading.words
+            )
+            self._forwards[compute] = Forward(
+                self.model,
+                head="logits" if words is None else "words",
+                compute=compute,
+                max_length=self.max_length,
+                words=words,
+            )
+        return self._forwards[compute]
+
+    def _sequences(self, query: np.ndarray, doc: np.ndarray) -> Sequences:
+        q, q_row = np.unique(query, return_inverse=True)
+        d, d_row = np.unique(doc, return_inverse=True)
+        texts = self.queries.take(q), self.docs.take(d)
+        if self.reading is not None:
+            return self.reading.sequences(*texts, q_row, d_row)
+        return pair_sequences(*texts, q_row, d_row, self.template, self.max_length)
+
+    def _run(self, query: np.ndarray, doc: np.ndarray, compute: str) -> Scored:
+        if not len(query):
+            return Scored(np.empty(0, dtype=np.float32))
+        work = Work()
+        logits = self._forward(compute).run(self._sequences(query, doc), work)
+        if self.reading is not None:
+            return Scored(self.reading.margin(logits), work.usage())
+        margin = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
+        return Scored(margin, work.usage())
