@@ -16,9 +16,10 @@ from rankmill.mining.models.encoders import encode
 from rankmill.mining.models.folder import ModelFolder, resolve
 from rankmill.mining.models.specials import STRINGS, Specials
 from rankmill.mining.models.tokens import TokenStore, tokens_at_hand, tokens_of
-from rankmill.mining.sources import SOURCES
+from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.statistics import STATISTICS, measure_groups
-from rankmill.mining.teachers import TEACHERS
+from rankmill.mining.teachers import TEACHERS, score_pool
+from rankmill.mining.teachers.shown import show_first_pair
 
 HOSTILE = {
     "0": "bade [SEP] fogi",
@@ -212,15 +213,43 @@ def test_only_a_changed_result_has_another_fingerprint(
     assert changed.tolist() == held
 
 
-@pytest.mark.parametrize("family", [TEACHERS, SOURCES])
-def test_encoders_take_the_option(family) -> None:
-    name = "bi_encoder" if family is TEACHERS else "dense"
+OPTED = [(TEACHERS, "bi_encoder"), (TEACHERS, "cross_encoder"), (SOURCES, "dense")]
+
+
+@pytest.mark.parametrize(("family", "name"), OPTED)
+def test_who_tokenises_takes_the_option(family, name: str) -> None:
     plain = family.parse(f"{name}(model=M)")
     assert plain.specials == "tokens"
     assert "specials" not in str(plain)
     assert "specials=text" in str(family.parse(f"{name}(model=M,specials=text)"))
     with pytest.raises(UsageError, match=r"specials=words is not known\n.*one of tokens, text"):
         family.parse(f"{name}(model=M,specials=words)")
+
+
+def test_a_cross_encoder_scores_words_in_place_of_special_tokens(
+    collection: Collection, tmp_path: Path
+) -> None:
+    from tiny_models import tiny_cross_encoder
+
+    model = tiny_cross_encoder(tmp_path / "cross")
+    run = mine(collection.artifact.workspace, "random", collection, "train", depth=7)
+    plain, spelled = (
+        score_pool(
+            collection.artifact.workspace,
+            f"cross_encoder(model={model}{option})",
+            run,
+            direction="trusted",
+            arrival=False,
+        )
+        for option in ("", ",specials=text")
+    )
+    assert plain.fingerprint != spelled.fingerprint
+    assert "specials" not in plain.metadata["teacher"]
+    # The query holds a [SEP] itself, so every pair is read otherwise.
+    rows = [scores.table()["logit"].to_pylist() for scores in (plain, spelled)]
+    assert all(a != b for row in zip(*rows, strict=True) for a, b in zip(*row, strict=True))
+    shown = show_first_pair(f"cross_encoder(model={model},specials=text)", run).sequences[0]
+    assert shown.special["[SEP]"] == 2  # the tokenizer's own
 
 
 def test_hygiene_counts_documents_with_special_strings(tmp_path: Path) -> None:
