@@ -84,10 +84,7 @@ def prepare_cross_encoder(
         stores = reading.tokens(workspace, pool, model, executor)
     else:
         way = {"max_length": max_length, "specials": teacher.specials}
-        stores = {
-            role: tokens_of(workspace, pool.input(role), model, **way, executor=executor)
-            for role in ("queries", "corpus")
-        }
+        stores = _tokens(workspace, pool, model, way, executor)
     queries, docs = TokenStore(stores["queries"]), TokenStore(stores["corpus"])
 
     def pair_work(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
@@ -123,6 +120,15 @@ def prepare_cross_encoder(
         inputs={"query_tokens": stores["queries"], "doc_tokens": stores["corpus"]},
         gpus=int(device().type == "cuda"),
     )
+
+
+def _tokens(
+    workspace: Workspace, pool: Artifact, model: ModelFolder, way: dict[str, Any], here: Execution
+) -> dict[str, Artifact]:
+    return {
+        role: tokens_of(workspace, pool.input(role), model, **way, executor=here)
+        for role in ("queries", "corpus")
+    }
 
 
 def reading_of(teacher: CrossEncoder, model: ModelFolder) -> Reading | None:
