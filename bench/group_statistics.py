@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from _report import best_of, figure, finish
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import jensenshannon, pdist
 from scipy.special import entr, expit
 from scipy.special import softmax as softmax_of
+from scipy.stats import kendalltau, zscore
 
 from rankmill.mining.processors import in_threads
-from rankmill.native import entropy, geometry, scales, softmax
+from rankmill.native import divergence, entropy, geometry, pair_order, scales, softmax
 
 SIZE, LIST, WIDTH = 16, 200, 384
 
@@ -70,6 +71,16 @@ def reference_diameters(vectors, docs):
     return out
 
 
+def reference_disagreement(x, y):
+    """SciPy's own functions for two teachers' scores of one list after the other."""
+    out = np.empty((len(x), 3))
+    for row, (a, b) in enumerate(zip(x.astype(np.float64), y.astype(np.float64), strict=True)):
+        p, q = softmax_of(zscore(a)), softmax_of(zscore(b))
+        opposite = np.sign(a[0] - a[1:]) * np.sign(b[0] - b[1:]) < 0
+        out[row] = kendalltau(a, b).statistic, jensenshannon(p, q) ** 2, opposite.mean()
+    return out + [2.0, 0.0, 1.0]  # no number near 0, as they are compared by quotients
+
+
 # ---- the shortest loops for our numbers ----------------------------------------------------------
 
 
@@ -91,6 +102,19 @@ def loop_lists(scores):
     for row, group in enumerate(scores):
         out[row] = entr(softmax_of(group.astype(np.float64))).sum()
     return out
+
+
+def loop_disagreement(x, y):
+    """τ of lists without ties by signs of all pairs, and the rest by NumPy."""
+    upper = np.triu_indices(x.shape[1], 1)
+    out = np.empty((len(x), 3))
+    for row, (a, b) in enumerate(zip(x.astype(np.float64), y.astype(np.float64), strict=True)):
+        order = np.sign(np.subtract.outer(a, a)[upper]) * np.sign(np.subtract.outer(b, b)[upper])
+        p, q = (np.exp(s - s.max()) for s in ((a - a.mean()) / a.std(), (b - b.mean()) / b.std()))
+        p, q = p / p.sum(), q / q.sum()
+        spread = entr((p + q) / 2).sum() - (entr(p).sum() + entr(q).sum()) / 2
+        out[row] = order.mean(), spread, (order[: x.shape[1] - 1] < 0).mean()
+    return out + [2.0, 0.0, 1.0]
 
 
 def loop_diameters(vectors, docs):
@@ -133,6 +157,26 @@ def lists(scores):
 
     in_threads(work, offsets)
     return out[:, 0]
+
+
+def disagreement(x, y):
+    n, size = x.shape
+    offsets = read_only(np.arange(n + 1, dtype=np.int64) * size)
+    positive = read_only(np.tile(np.arange(size) == 0, n).astype(np.uint8))
+    singles = [read_only(scores.reshape(-1).view()) for scores in (x, y)]
+    doubles = [read_only(scores.astype(np.float64)) for scores in singles]
+    counts, inverted = np.empty((n, 5), np.int64), np.empty((n, 2), np.int64)
+    spread, status = np.empty(n), np.empty(n, np.uint8)
+    fixed = (*singles, offsets, scales.AS_STORED, scales.AS_STORED, True, 1.0)
+
+    def work(start, stop):
+        pair_order.count_pairs(*doubles, offsets, start, stop, counts)
+        pair_order.count_inverted(*doubles, positive, offsets, start, stop, inverted)
+        divergence.jensen_shannon(*fixed, start, stop, spread, status)
+
+    in_threads(work, offsets)
+    share = inverted[:, 0] / inverted[:, 1]
+    return np.stack([pair_order.kendall_tau_b(counts) + 2.0, spread, share + 1.0], axis=1)
 
 
 def diameters(vectors, docs):
@@ -230,6 +274,8 @@ def main():
     figures["pair_entropy_split_k16"] = beside(mine, loops, "groups/s")
     figures["pair_entropy_500k_groups"] = figure(seconds, {}, 0.6 / seconds, 1, "s, at most 0.6")
 
+    figures |= disagreements(rng, n // 5)
+
     many = rng.normal(0, 4, (n, LIST)).astype(np.float32)
     asked = [dict(enumerate(row.tolist())) for row in many[:2000] - many[:2000].max()]
     mine, loops = compare(
@@ -277,6 +323,29 @@ def main():
     limits = {"matrix product": by_product, "gathering rows": by_reading}
     figures["diameters_share_of_limit"] = figure(mine, limits, mine / limit, 0.5, "groups/s")
     finish("group_statistics", figures)
+
+
+def disagreements(rng, n):
+    """Two teachers on groups of 16, and on lists of a thousand, where SciPy's own loop is the sort
+    of τ and no longer the calls of Python."""
+    figures = {}
+    for size, rows, goal in ((SIZE, n, 100), (1000, n // 100, 10)):
+        x, noise = rng.normal(0, 4, (2, rows, size))
+        both = tuple(s.astype(np.float32) for s in (x, x + noise))
+        few = min(rows, 500 if size == SIZE else 20)
+        mine, loops = compare(
+            f"disagreement of two, {size}",
+            disagreement,
+            loop_disagreement,
+            lambda both=both, few=few: reference_disagreement(*(s[:few] for s in both)),
+            both,
+            few,
+            2,
+            1e-6,
+        )
+        ratio = mine / loops["reference loop"]
+        figures[f"disagreement_k{size}"] = figure(mine, loops, ratio, goal, "lists/s")
+    return figures
 
 
 def beside(mine, loops, unit):

@@ -60,8 +60,7 @@ def train_student(
     several = [groups] if isinstance(groups, str | Artifact) else list(groups)
     stored = opened([Groups.open(workspace, one) for one in several], weights)
     held_out = Groups.open(workspace, validation) if validation is not None else None
-    objective.check(stored.kind)
-    objective.check_student(value.score_kind, stored.kind)
+    _check_loss(objective, stored.kind, value)
     texts = _texts(workspace, stored, collection)
     processes = Processes.here()
     run = Training(
@@ -88,6 +87,12 @@ def train_student(
         return usage
 
     return processes.build(workspace, "student", parameters, inputs, write, run.follow)
+
+
+def _check_loss(loss: Loss, teacher: str | None, student: Student) -> None:
+    """Refuse a loss that cannot read the teacher's scores, or not beside those of the student."""
+    loss.check(teacher)
+    loss.check_student(student.score_kind, teacher)
 
 
 def _texts(

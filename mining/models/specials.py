@@ -47,48 +47,56 @@ def check_specials(specials: str) -> None:
 class Specials:
     """The special tokens of a tokenizer, but for the unknown one, which any text may give.
 
-    Texts begin with `prompt`; special tokens that are written there are meant.
+    `specials`: how texts are read; with `text` the tokenizer is told to look for none, and keeps to
+    that. `around`: what is put before and behind a text. Raises UsageError where that holds special
+    tokens and texts are to hold none: they would become words too.
     """
 
-    def __init__(self, tokenizer: Tokenizer, prompt: str = ""):
+    def __init__(
+        self, tokenizer: Tokenizer, specials: str = TOKENS, around: tuple[str, str] = ("", "")
+    ):
         added = tokenizer.get_added_tokens_decoder()
         known = {number for number, token in added.items() if token.special}
-        self.ids = frozenset(known - {_unknown(tokenizer)})
+        self.ids, self.keep = frozenset(known - {_unknown(tokenizer)}), specials == TOKENS
         self._is_special = np.zeros(1 + max([0, *self.ids]), bool)
         self._is_special[list(self.ids)] = True
-        self._begin = len(prompt)
-        meant = tokenizer.encode(prompt, add_special_tokens=False).ids
-        self.meant = sum(number in self.ids for number in meant)
+        self._meant = 0
+        for part in around:
+            meant = tokenizer.encode(part, add_special_tokens=False).ids
+            self._meant += sum(number in self.ids for number in meant)
+        if self._meant and not self.keep:
+            raise UsageError(
+                f"specials={TEXT} reads special tokens as words, and {' … '.join(around)!r}, which "
+                "is put round every text, holds some",
+                do=f"leave out specials={TEXT}, or take them out of the prompt",
+            )
+        tokenizer.encode_special_tokens = not self.keep
 
     def holding(self, ids: np.ndarray, lengths: np.ndarray) -> list[int]:
-        """Return which rows hold special tokens beyond those of the prompt: `ids` of all rows one
-        after the other, whole numbers, `lengths` int64 [rows]."""
+        """Return which rows hold special tokens beyond those that are put round every text: `ids`
+        of all rows one after the other, whole numbers, `lengths` int64 [rows]."""
         flags = self._is_special[np.minimum(ids, len(self._is_special) - 1)]
         flags &= ids < len(self._is_special)
         if not flags.any():
             return []
         total = np.concatenate([[0], np.cumsum(flags)])
         ends = np.cumsum(lengths)
-        return np.flatnonzero(total[ends] - total[ends - lengths] > self.meant).tolist()
+        return np.flatnonzero(total[ends] - total[ends - lengths] > self._meant).tolist()
 
     def spelled_out(self, text: str, encode: Callable[[str], Encoding]) -> list[int]:
         """Return the ids of a text of which no word is a special token: a blank is put after the
-        first character of each, `[ SEP]`, until the tokenizer finds none.
+        first character of each, `< /s>`, until the tokenizer finds none.
 
-        Where words begin and end only the tokenizer knows: some read `</s>` in full-width letters
-        too, and some find it among their pieces even when told to look for no special tokens.
+        Where words begin and end only the tokenizer knows: some find `</s>` among their pieces even
+        when told to look for no special tokens, in full-width letters too.
         """
         for _ in range(_ROUNDS):
             made = encode(text)
-            spans = [
-                span
-                for number, span in zip(made.ids, made.offsets, strict=True)
-                if number in self.ids and span[1] > self._begin
-            ]
+            pairs = zip(made.ids, made.offsets, strict=True)
+            spans = [span for number, span in pairs if number in self.ids]
             if not spans:
                 return list(made.ids)
             for begin, end in reversed(spans):
-                begin = max(begin, self._begin)
                 begin += end - begin - len(text[begin:end].lstrip())  # some take blanks before them
                 rest = text[begin + 1 :] if end - begin > 1 else text[end:]
                 text = (text[: begin + 1] if end - begin > 1 else text[:begin]) + " " + rest
@@ -107,10 +115,10 @@ def _unknown(tokenizer: Tokenizer) -> int | None:
     return None if said is None else int(said)
 
 
-def tell_specials(tokens: Artifact, specials: str, executor: Execution) -> None:
+def tell_specials(tokens: Artifact, executor: Execution) -> None:
     """Say how many texts hold special tokens that the model will read as its own."""
     held = int(tokens.cost().get("usage", {}).get(HOLDING, 0))
-    if held and specials == TOKENS:
+    if held and tokens.parameters.get("specials", TOKENS) == TOKENS:
         executor.progress.announce(
             f"warning: {held:,} of {tokens.rows:,} texts hold special tokens of this tokenizer, "
             f"which the model reads as its own; specials={TEXT} reads them as words"

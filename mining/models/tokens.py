@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -52,15 +52,17 @@ def tokens_of(
 
     `max_length`: ids needed per text; the cap is the next power of two, at least 512, so that
     short and long requests share one artifact. `prompt` is put before each non-empty text, `suffix`
-    behind it (a text of `cap` ids or more is cut before its end).
-    `specials`: what becomes of `[SEP]` or `<|im_end|>` in a text where the tokenizer has such a
-    special token: that token (`tokens`, as transformers has it), or words (`text`: see
-    `Specials.spelled_out`; a prompt keeps its own). The ledger counts the texts that hold one
-    (`texts_with_specials`).
+    behind it (a text of `cap` ids or more is cut before its end). `specials`: what becomes of
+    `[SEP]` or `<|im_end|>` in a text where the tokenizer has such a special token: that token
+    (`tokens`, as transformers has it), or words (`text`: see `Specials`; prompt and suffix may hold
+    none then). The ledger counts the texts in which they became tokens (`texts_with_specials`), and
+    that is told.
     """
     check_specials(specials)
     cap = _cap(max_length)
-    size = model.tokenizer().get_vocab_size(with_added_tokens=True)
+    tokenizer = model.tokenizer()
+    Specials(tokenizer, specials, (prompt, suffix))  # refuses before any work
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
     stage = Stage(
         kind="tokens",
         parameters={
@@ -85,7 +87,7 @@ def tokens_of(
         unit="bytes",
     )
     made = workspace.build(stage, executor)
-    tell_specials(made, specials, executor)
+    tell_specials(made, executor)
     return made
 
 
@@ -101,8 +103,9 @@ class TokenWorker:
         specials: str,
         schema: pa.Schema,
     ):
-        self.texts, self.cap = open_artifact(texts), cap
-        self.ids = _Ids(Path(model), cap, around, specials)
+        self.texts, self.cap, self.around = open_artifact(texts), cap, around
+        self.tokenizer = load_tokenizer(Path(model))
+        self.specials = Specials(self.tokenizer, specials, around)
         self.schema = schema
 
     def __call__(self, shard: Shard) -> Output:
@@ -112,22 +115,49 @@ class TokenWorker:
         ids: list[np.ndarray] = []
         held = 0
         for texts in _text_batches(self.texts, shard.start, shard.stop):
-            flat, length, holding = self.ids.of(texts)
-            ids.append(flat.astype(dtype))
+            dressed = _dressed(texts, *self.around)
+            rows = _ids_of(self.tokenizer, dressed, self.cap)
+            flat, length = _flat(rows, dtype)
+            holding = self.specials.holding(flat, length)
+            if self.specials.keep:
+                held += len(holding)
+            elif holding:
+                _spell_out(self.specials, self.tokenizer, dressed, rows, holding, self.cap)
+                flat, length = _flat(rows, dtype)
+            ids.append(flat)
             lengths.append(length)
-            held += holding
         each = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
         offsets = np.concatenate([[0], np.cumsum(each)])
         if offsets[-1] > np.iinfo(np.int32).max:  # cannot happen with shards of 16 MB of text
             raise BadInput(f"shard {shard.number} holds {offsets[-1]:,} ids, a list column 2^31")
-        flat = pa.array(np.concatenate(ids) if ids else np.zeros(0, dtype))
-        column = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), flat)
+        values = pa.array(np.concatenate(ids) if ids else np.zeros(0, dtype))
+        column = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
         full = int((each == self.cap).sum())
         return Output(
             pa.Table.from_arrays([column], schema=self.schema),
             counts={"ids": int(offsets[-1]), "at_cap": full},
             usage={"tokens": int(offsets[-1])} | ({HOLDING: held} if held else {}),
         )
+
+
+def _flat(rows: list[list[int]], dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of all rows one after the other, and the length (int64) of each."""
+    lengths = np.fromiter((len(r) for r in rows), np.int64, len(rows))
+    return np.fromiter((i for r in rows for i in r), dtype, int(lengths.sum())), lengths
+
+
+def _spell_out(
+    specials: Specials,
+    tokenizer: Tokenizer,
+    texts: list[str],
+    rows: list[list[int]],
+    holding: list[int],
+    cap: int,
+) -> None:
+    """Replace the rows whose texts hold special tokens by the ids of the texts spelled out."""
+    enough = partial(_enough, tokenizer, cap=cap, span=cap * _CHARACTERS_PER_ID)
+    for row in holding:
+        rows[row] = specials.spelled_out(texts[row], enough)[:cap]
 
 
 def tokens_at_hand(
@@ -140,52 +170,23 @@ def tokens_at_hand(
     specials: str = TOKENS,
 ) -> Ragged:
     """Tokenise a few texts exactly as `tokens_of` does, without a store."""
-    ids, lengths, _ = _Ids(model.path, _cap(max_length), (prompt, suffix), specials).of(texts)
-    return Ragged(ids, np.concatenate([[0], np.cumsum(lengths)]))
+    tokenizer, cap = model.tokenizer(), _cap(max_length)
+    marks = Specials(tokenizer, specials, (prompt, suffix))
+    dressed = _dressed(texts, prompt, suffix)
+    rows = _ids_of(tokenizer, dressed, cap)
+    values, lengths = _flat(rows, np.dtype(np.int32))
+    if not marks.keep and (holding := marks.holding(values, lengths)):
+        _spell_out(marks, tokenizer, dressed, rows, holding, cap)
+        values, lengths = _flat(rows, np.dtype(np.int32))
+    return Ragged(values, np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def _cap(max_length: int) -> int:
     return max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
 
 
-class _Ids:
-    """What texts are as ids: dressed, cut to `cap`, special tokens in them kept or read as words.
-
-    Read as words they are what the tokenizer makes of their characters where it takes none for a
-    special token; where a prompt means some, or it finds them all the same, they are spelled out.
-    """
-
-    def __init__(self, model: Path, cap: int, around: tuple[str, str], specials: str):
-        self.model, self.cap, self.around, self.keep = model, cap, around, specials == TOKENS
-        self.tokenizer = load_tokenizer(model)
-        self.specials = Specials(self.tokenizer, around[0])
-
-    @cached_property
-    def plain(self) -> Tokenizer:
-        """The tokenizer that takes no string for a special token, unless a prompt means some."""
-        tokenizer = load_tokenizer(self.model)
-        tokenizer.encode_special_tokens = not self.specials.meant
-        return tokenizer
-
-    def of(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return the ids of all texts one after the other (int32), the length of each (int64), and
-        how many texts hold special tokens."""
-        before, behind = self.around
-        dressed = [before + text + behind if text else text for text in texts]
-        rows = _ids_of(self.tokenizer, dressed, self.cap)
-        ids, lengths = _flat(rows)
-        holding = self.specials.holding(ids, lengths)
-        if self.keep or not holding:
-            return ids, lengths, len(holding)
-        enough = partial(_enough, self.plain, cap=self.cap, span=self.cap * _CHARACTERS_PER_ID)
-        for row in holding:
-            rows[row] = self.specials.spelled_out(dressed[row], enough)[: self.cap]
-        return *_flat(rows), len(holding)
-
-
-def _flat(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
-    return np.fromiter((i for row in rows for i in row), np.int32, int(lengths.sum())), lengths
+def _dressed(texts: list[str], before: str, behind: str) -> list[str]:
+    return [before + text + behind if text else text for text in texts]
 
 
 def _ids_of(tokenizer: Tokenizer, texts: list[str], cap: int) -> list[list[int]]:

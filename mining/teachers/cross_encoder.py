@@ -14,6 +14,7 @@ from ..models.folder import ModelFolder, resolve
 from ..models.passes.families import DECODERS, PACKED, declared_passes
 from ..models.passes.modular import head_of
 from ..models.precision import CHOICES, declared, device, settle_compute
+from ..models.specials import TOKENS, check_specials
 from ..models.tokens import TokenStore, tokens_of
 from ..names import neutral
 from ..store import Artifact, Workspace
@@ -34,14 +35,18 @@ class CrossEncoder:
     does not join two texts (decoders). `max_length` None is what the model can read, with a prompt
     at most 512. `compute` bfloat16 or float16 runs the trunk in
     it, the head in float32; what float16 cannot hold is scored once more in float32.
+    `specials=text` reads special tokens that stand in a text, such as `[SEP]`, as words; with a
+    prompt they always are.
     """
 
     model: str
     max_length: int | None = None
     compute: str = "float32"
     prompt: str = neutral("")
+    specials: str = neutral(TOKENS)
 
     def __post_init__(self) -> None:
+        check_specials(self.specials)
         if self.prompt:
             fields_of(self.prompt)
         if self.compute not in CHOICES:
@@ -78,7 +83,8 @@ def prepare_cross_encoder(
         said |= {"truncation": "document", "prompt": teacher.prompt}
         stores = reading.tokens(workspace, pool, model, executor)
     else:
-        stores = _tokens(workspace, pool, model, max_length, executor)
+        way = {"max_length": max_length, "specials": teacher.specials}
+        stores = _tokens(workspace, pool, model, way, executor)
     queries, docs = TokenStore(stores["queries"]), TokenStore(stores["corpus"])
 
     def pair_work(query: np.ndarray, doc: np.ndarray) -> np.ndarray:
@@ -117,12 +123,10 @@ def prepare_cross_encoder(
 
 
 def _tokens(
-    workspace: Workspace, pool: Artifact, model: ModelFolder, max_length: int, executor: Execution
+    workspace: Workspace, pool: Artifact, model: ModelFolder, way: dict[str, Any], here: Execution
 ) -> dict[str, Artifact]:
     return {
-        role: tokens_of(
-            workspace, pool.input(role), model, max_length=max_length, executor=executor
-        )
+        role: tokens_of(workspace, pool.input(role), model, **way, executor=here)
         for role in ("queries", "corpus")
     }
 

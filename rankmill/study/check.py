@@ -316,6 +316,7 @@ def _check_statistics(recipe: Recipe, labels: dict[str, str]) -> None:
             value = STATISTICS.parse(with_labels(text, STATISTICS, labels))
             if value.needs & {"vectors", "query_vectors"} and encoder is None:
                 raise UsageError(f"{value} needs vectors", do="name statistics.encoder")
+            _refuse_other_scores(recipe, value)
             if hasattr(value, "reads"):
                 value.reads(list(labels.values()))
             if value.canonical_name == "removed" and value.filter not in (None, *filters):
@@ -325,6 +326,20 @@ def _check_statistics(recipe: Recipe, labels: dict[str, str]) -> None:
                 )
     with _at(recipe, "statistics.encoder"):
         _check_encoder(encoder)
+
+
+def _refuse_other_scores(recipe: Recipe, statistic: Any) -> None:
+    """Refuse what compares the teacher with somebody whom a recipe does not know."""
+    groups = f"--groups {recipe.name}-SAMPLER-groups"
+    for need, whose, do in (
+        ("student", "a student's scores", f"rankmill diagnose --student S {groups}"),
+        ("others", "another teacher's scores", f"rankmill stats {groups} --other NAME"),
+    ):
+        if need in statistic.needs:
+            raise UsageError(
+                f"{statistic} needs {whose}, and a recipe measures its own teacher's",
+                do=f"measure the groups when they are made: {do}",
+            )
 
 
 def _check_training(recipe: Recipe) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,9 @@ BAD = [  # key, value, what is said
     ("statistics.statistics", ["negative_rank(source=taecher)"], "has no source 'taecher'"),
     ("statistics.statistics", ["removed(filter=margn(gap=1))"], "did you mean margin"),
     ("statistics.statistics", ["removed(filter=margin(gap=1))"], "is no filter of the recipe"),
+    ("statistics.statistics", ["kendall_tau"], "needs another teacher's scores, and a recipe"),
+    ("statistics.statistics", ["student_tau"], "needs a student's scores, and a recipe"),
+    ("train.losses", {"a": "bce(score=raw)"}, "score=raw is not logit, logprob, probability"),
     ("teacher", " ", "no teacher is named"),
     ("groups.cut", "keep_below(of=list_entropy(T=1),q=0.5)", "list_entropy(T=1) is not measured"),
     ("groups.cut", "where('\"tiess\" = 0')", "tiess is not measured"),
@@ -214,6 +218,14 @@ def test_an_expression_names_sources_by_their_short_names() -> None:
 def test_settings_are_read_in_either_table() -> None:
     train = recipe_with().options["train"]
     assert (train["micro"], train["documents"], train["batch"]) == (4, 1000, 16)
+
+
+def test_a_pointwise_loss_needs_a_student_of_logits() -> None:
+    recipe = recipe_with("train.student", "cross_encoder(model=x,score=log-prob)")
+    check_recipe(recipe)
+    with pytest.raises(UsageError, match="bce.* and this one gives log-prob") as refused:
+        check_recipe(replace(recipe, losses={"a": "bce"}))
+    assert "train.losses.a" in str(refused.value)
 
 
 def test_a_strategy_that_looks_at_vectors_needs_an_encoder() -> None:

@@ -15,10 +15,11 @@ from rankmill.mining.errors import UsageError
 from rankmill.mining.models.encoders import encode
 from rankmill.mining.models.folder import ModelFolder, resolve
 from rankmill.mining.models.specials import STRINGS, Specials
-from rankmill.mining.models.tokens import TokenStore, tokens_of
-from rankmill.mining.sources import SOURCES
+from rankmill.mining.models.tokens import TokenStore, tokens_at_hand, tokens_of
+from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.statistics import STATISTICS, measure_groups
-from rankmill.mining.teachers import TEACHERS
+from rankmill.mining.teachers import TEACHERS, score_pool
+from rankmill.mining.teachers.shown import show_first_pair
 
 HOSTILE = {
     "0": "bade [SEP] fogi",
@@ -104,44 +105,58 @@ def test_a_text_has_special_tokens_where_it_is_read_as_tokens_and_none_as_text(
     assert not hostile[1]
     spelled = ids_of(collection, model, specials="text")
     assert not special & {number for row in spelled for number in row}
+    hostile[6] = spelled[6] != today[6]  # the unknown token is none of its own: either will do
     for row, before, odd in zip(spelled, today, hostile, strict=True):
         assert (row != before) == odd
 
 
-def test_what_is_spelled_out_says_the_same_letters(
+def read_as_text(model: ModelFolder, text: str) -> list[int]:
+    tokenizer = model.tokenizer()
+    tokenizer.encode_special_tokens = True
+    return tokenizer.encode(text, add_special_tokens=False).ids[:512]
+
+
+@pytest.mark.parametrize("tokenizer", [word_pieces, byte_pairs])
+def test_words_are_those_of_a_tokenizer_that_knows_no_special_tokens(
+    collection: Collection, encoder: Path, tmp_path: Path, tokenizer
+) -> None:
+    model = model_with(encoder, tmp_path / "model", tokenizer)
+    wanted = [read_as_text(model, text) for text in HOSTILE.values()]
+    assert ids_of(collection, model, specials="text") == wanted
+    assert tokens_at_hand([*HOSTILE.values()], model, specials="text").values.tolist() == [
+        number for row in wanted for number in row
+    ]
+
+
+def test_control_symbols_among_the_pieces_are_broken_by_a_blank(
     collection: Collection, encoder: Path, tmp_path: Path
 ) -> None:
-    loaded = resolve(encoder).tokenizer()
-    spelled = ids_of(collection, resolve(encoder), specials="text")
-    for row, wanted in (
-        (0, "bade [ SEP] fogi"),
-        (3, "[ SEP]" * 4),
-        (6, "[UNK] <unk> ba"),  # what the vocabulary lacks is no token of its own
+    model = model_with(encoder, tmp_path / "xlm", sentence_pieces)
+    changed = {"2": "< /s>[SEP]<|im_end|>", "4": "bade ＜ ／ｓ＞ < s>fogi   <mask>"}
+    wanted = [read_as_text(model, changed.get(name, text)) for name, text in HOSTILE.items()]
+    assert ids_of(collection, model, specials="text") == wanted
+    assert tokens_at_hand([*HOSTILE.values()], model, specials="text").values.tolist() == [
+        number for row in wanted for number in row
+    ]
+
+
+def test_a_prompt_with_special_tokens_is_meant_and_no_text_holds_it(
+    collection: Collection, encoder: Path
+) -> None:
+    workspace, texts = collection.artifact.workspace, collection.corpus.artifact
+    made = tokens_of(workspace, texts, resolve(encoder), prompt="[CLS] de ", suffix=" [SEP]")
+    assert made.cost()["usage"]["texts_with_specials"] == 4
+    with pytest.raises(
+        UsageError, match=r"'\[CLS\] de  …  \[SEP\]', which is put round every text"
     ):
-        assert spelled[row] == loaded.encode(wanted, add_special_tokens=False).ids
-    marks = model_with(encoder, tmp_path / "xlm", sentence_pieces)
-    wanted = "bade ＜ ／ｓ＞ < s>fogi   < mask>"
-    expected = marks.tokenizer().encode(wanted, add_special_tokens=False).ids
-    assert ids_of(collection, marks, specials="text")[4] == expected
-
-
-def test_long_texts_are_cut_as_ever(collection: Collection, encoder: Path) -> None:
-    model = resolve(encoder)
-    wanted = HOSTILE["7"].replace("[SEP]", "[ SEP]")
-    row = ids_of(collection, model, specials="text")[7]
-    assert row == model.tokenizer().encode(wanted, add_special_tokens=False).ids[:512]
-
-
-def test_a_prompt_keeps_its_own(collection: Collection, encoder: Path) -> None:
-    model = resolve(encoder)
-    loaded = model.tokenizer()
-    prompted = ids_of(collection, model, prompt="[CLS] de [SEP", specials="text")
-    rest = loaded.encode("[CLS] de [SEPbade [ SEP] fogi", add_special_tokens=False).ids
-    assert prompted[0] == rest
-    assert prompted[1] == loaded.encode("[CLS] de [SEPno such thing", add_special_tokens=False).ids
-    assert loaded.encode("[SEP] ]", add_special_tokens=False).ids[0] == 3
-    joined = ids_of(collection, model, prompt="[SE", specials="text")  # across the border, too
-    assert not Specials(loaded).ids & {number for row in joined for number in row}
+        tokens_of(
+            workspace,
+            texts,
+            resolve(encoder),
+            prompt="[CLS] de ",
+            suffix=" [SEP]",
+            specials="text",
+        )
 
 
 class _Told:
@@ -174,7 +189,7 @@ def test_texts_with_special_tokens_are_counted_and_told(
     spelled = tokens_of(
         workspace, texts, resolve(encoder), specials="text", executor=Execution(progress=told)
     )
-    assert spelled.cost()["usage"]["texts_with_specials"] == 4
+    assert "texts_with_specials" not in spelled.cost()["usage"]
     assert len(told.said) == 2
 
 
@@ -193,19 +208,48 @@ def test_only_a_changed_result_has_another_fingerprint(
     assert vectors[0].fingerprint != vectors[1].fingerprint
     read = [v.table()["vector"].combine_chunks().values.to_numpy().reshape(8, -1) for v in vectors]
     changed = (read[0] != read[1]).any(axis=1)
-    held = ["[SEP]" in collection.corpus.text(row)[:100] for row in range(8)]  # what is encoded
+    read_first = [collection.corpus.text(row)[:100] for row in range(8)]  # what is encoded
+    held = ["[SEP]" in text or "[UNK]" in text for text in read_first]
     assert changed.tolist() == held
 
 
-@pytest.mark.parametrize("family", [TEACHERS, SOURCES])
-def test_encoders_take_the_option(family) -> None:
-    name = "bi_encoder" if family is TEACHERS else "dense"
+OPTED = [(TEACHERS, "bi_encoder"), (TEACHERS, "cross_encoder"), (SOURCES, "dense")]
+
+
+@pytest.mark.parametrize(("family", "name"), OPTED)
+def test_who_tokenises_takes_the_option(family, name: str) -> None:
     plain = family.parse(f"{name}(model=M)")
     assert plain.specials == "tokens"
     assert "specials" not in str(plain)
     assert "specials=text" in str(family.parse(f"{name}(model=M,specials=text)"))
     with pytest.raises(UsageError, match=r"specials=words is not known\n.*one of tokens, text"):
         family.parse(f"{name}(model=M,specials=words)")
+
+
+def test_a_cross_encoder_scores_words_in_place_of_special_tokens(
+    collection: Collection, tmp_path: Path
+) -> None:
+    from tiny_models import tiny_cross_encoder
+
+    model = tiny_cross_encoder(tmp_path / "cross")
+    run = mine(collection.artifact.workspace, "random", collection, "train", depth=7)
+    plain, spelled = (
+        score_pool(
+            collection.artifact.workspace,
+            f"cross_encoder(model={model}{option})",
+            run,
+            direction="trusted",
+            arrival=False,
+        )
+        for option in ("", ",specials=text")
+    )
+    assert plain.fingerprint != spelled.fingerprint
+    assert "specials" not in plain.metadata["teacher"]
+    # The query holds a [SEP] itself, so every pair is read otherwise.
+    rows = [scores.table()["logit"].to_pylist() for scores in (plain, spelled)]
+    assert all(a != b for row in zip(*rows, strict=True) for a, b in zip(*row, strict=True))
+    shown = show_first_pair(f"cross_encoder(model={model},specials=text)", run).sequences[0]
+    assert shown.special["[SEP]"] == 2  # the tokenizer's own
 
 
 def test_hygiene_counts_documents_with_special_strings(tmp_path: Path) -> None:

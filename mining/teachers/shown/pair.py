@@ -103,7 +103,10 @@ def _read(reading: Reading, model: ModelFolder, texts: Mapping[str, str]) -> Sho
 def _joined(teacher: CrossEncoder, model: ModelFolder, texts: Mapping[str, str]) -> ShownText:
     """Show a pair as the tokenizer joins it."""
     most = checked_length(teacher, model)
-    query, doc = (tokens_at_hand([text], model, max_length=most) for text in texts.values())
+    query, doc = (
+        tokens_at_hand([text], model, max_length=most, specials=teacher.specials)
+        for text in texts.values()
+    )
     template = Template.of(model.tokenizer(), pair=True)
     return _shown("pair", pair_sequences(query, doc, _ONE, _ONE, template, most), model, most)
 
@@ -114,7 +117,9 @@ def _alone(teacher: BiEncoder, role: str, text: str) -> ShownText:
     settings = settings_of(model, max_length=teacher.max_length, pooling=teacher.pooling)
     most = settings.max_length
     prompt = settings.prompt_for(role)
-    tokens = tokens_at_hand([text], model, max_length=most, prompt=prompt)
+    tokens = tokens_at_hand(
+        [text], model, max_length=most, prompt=prompt, specials=teacher.specials
+    )
     template = Template.of(model.tokenizer(), pair=False)
     of = "query" if role == "queries" else "document"
     return _shown(of, single_sequences(tokens, template, most), model, most)
