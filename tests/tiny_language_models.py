@@ -94,7 +94,7 @@ def _nested(said: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of a model that also sees pictures: that of the text one down."""
     small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     vision = {**small, "intermediate_size": 64, "image_size": 16, "patch_size": 8}
-    above = {k: said[k] for k in ("num_labels", "tie_word_embeddings") if k in said}
+    above = {k: v for k, v in said.items() if k in {"num_labels", "tie_word_embeddings"}}
     text = {k: v for k, v in said.items() if k != "num_labels"}
     return {"text_config": text, "vision_config": vision, **above}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from test_study_hypotheses import judged, one, values
+from synthetic_claims import judged, one, values
 from tiny_study import RECIPE, study_place
 
 import rankmill as rm

@@ -284,5 +284,6 @@ def tokens_of(answer: Any) -> float:
     say."""
     usage = answer.get("usage") if isinstance(answer, dict) else None
     total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    known = isinstance(total, int | float) and not isinstance(total, bool) and 0 <= total < 1e12
-    return float(total) if known else 0.0
+    if not isinstance(total, int | float) or isinstance(total, bool) or not 0 <= total < 1e12:
+        return 0.0
+    return float(total)
