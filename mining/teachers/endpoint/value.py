@@ -199,6 +199,7 @@ def prepare_endpoint(
         inputs={"endpoint": server},
         missing=teacher.missing,
         cuts=False,  # the server knows what it cuts, and does not say
+        given=True,
         timed=False,
     )
 
