@@ -249,13 +249,13 @@ class JensenShannon(_AmongTeachers):
         return self.over_pairs(rows, self.other, partial(self._of, rows))
 
     def _of(self, rows: Rows, a: _Teacher, b: _Teacher) -> Column:
-        codes = [scale_code(one.kind, self._scale(one.kind)) for one in (a, b)]
+        x_scale, y_scale = (scale_code(one.kind, self._scale(one.kind)) for one in (a, b))
         out, status = np.full(len(rows), np.nan), np.empty(len(rows), np.uint8)
-        if None in codes:
+        if x_scale is None or y_scale is None:
             ranks = RANK in (a.kind, b.kind)
             return out, np.full(len(rows), ONLY_RANKS if ranks else NO_PROBABILITY, np.uint8)
         standardised = self.score == STANDARDISED
-        fixed = (a.scores, b.scores, rows.offsets, *codes, standardised, 1.0 / self.T)
+        fixed = (a.scores, b.scores, rows.offsets, x_scale, y_scale, standardised, 1.0 / self.T)
         in_threads(
             lambda *part: divergence.jensen_shannon(*fixed, *part, out, status), rows.offsets
         )
