@@ -318,9 +318,17 @@ def _folder_in_package(text: str) -> Path:
     return Path(str(metadata.distribution(name).locate_file(str(carrying[0]))))
 
 
+_COUNTS_FROM_PADDING = frozenset(
+    {
+        *("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "xlm-roberta-xl"),
+        *("mpnet", "longformer", "data2vec-text", "xmod", "ibert", "luke", "esm"),
+    }
+)
+
+
 def position_start(config: Mapping[str, Any]) -> int:
     """Return the number of a sequence's first position; RoBERTa counts from its padding id + 1."""
-    if config.get("model_type") in {"roberta", "xlm-roberta", "camembert"}:
+    if config.get("model_type") in _COUNTS_FROM_PADDING:
         pad = config.get("pad_token_id")
         return 1 + int(1 if pad is None else pad)
     return 0

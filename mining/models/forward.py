@@ -24,7 +24,7 @@ from .flops import shape_of
 from .folder import ModelFolder, position_start
 from .passes.attention import register
 from .passes.batches import Batch, Work, layout_of, operations, pack, pack_shared, pad, write
-from .passes.families import DECODERS, ENCODERS, PACKED, is_causal
+from .passes.families import DECODERS, ENCODERS, PACKED, check_positions, is_causal
 from .passes.heads import read_with
 from .precision import batch_tokens, device
 from .sequences import Sequences
@@ -56,6 +56,7 @@ class Forward:
         self.model, self.max_length = model, max_length
         kind = model.text_config.get("model_type")
         self.packed = kind in PACKED
+        check_positions(model, max_length)
         attention = register() if self.packed else None
         self.reader = read_with(model, head, compute, attention, words)
         self.causal = self.packed and is_causal(model.text_config)

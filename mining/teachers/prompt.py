@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import product, takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..models.sequences import Template
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_Opening = tuple[str, str]  # a literal, and the blank that goes with the text behind it
 _FIELD = re.compile(r"\{(query|document)\}")
 _SAMPLE = {"query": "how warm is it", "document": "It is 30 degrees warm"}
 
@@ -42,17 +43,19 @@ def fields_of(prompt: str) -> tuple[str, str]:
 class Prompt:
     """A prompt as ids: `before`, first text, `between`, second text, `after` (int32 each).
 
-    `first` says which field comes first; `blank` is what the token store puts before each text, and
-    `tail` what it puts behind a query, whose ids alone are `tail_ids`. Where texts are tokenised
-    apart from the prompt, the last `label` ids of `before` belong to the first text (special ones
-    do not), and `uncounted` ids lie outside of both texts and their labels.
+    `first` says which field comes first; `blanks` is what the token store puts before each query
+    and before each document, and `tail` what it puts behind a query, whose ids alone are
+    `tail_ids`. `whole`: the pieces joined are the ids of the whole text, tried on one pair. Where
+    texts are tokenised apart from the prompt, the last `label` ids of `before` belong to the first
+    text (special ones do not), and `uncounted` ids lie outside of both texts and their labels.
     """
 
     before: np.ndarray
     between: np.ndarray
     after: np.ndarray
     first: str
-    blank: str
+    blanks: tuple[str, str]
+    whole: bool
     tail: str
     tail_ids: np.ndarray
     label: int
@@ -83,17 +86,17 @@ class Prompt:
         whole = ids(_FIELD.sub(lambda m: _SAMPLE[m[1]], prompt))
         line = re.match(r"[\r\n]*", literals[1])
         tail = line[0] if line and first == "query" and label_at is None else ""
-        ways = [(literals, "")]  # blanks in the literals, in front of the texts, or nowhere
-        if all(part.endswith(" ") for part in literals[:2]):
-            short = [literals[0][:-1], literals[1][:-1], literals[2]]
-            ways = [(short, " "), (short, ""), *ways]
 
-        def joined(way: tuple[list[str], str]) -> list[int]:
-            (a, b, c), blank = way
-            one, two = (blank + _SAMPLE[name] for name in (first, second))
-            return ids(a) + ids(one + tail) + ids(b.removeprefix(tail)) + ids(two) + ids(c)
+        def joined(way: tuple[_Opening, _Opening]) -> list[int]:
+            (a, blank_a), (b, blank_b) = way
+            one, two = blank_a + _SAMPLE[first] + tail, blank_b + _SAMPLE[second]
+            return ids(a) + ids(one) + ids(b.removeprefix(tail)) + ids(two) + ids(literals[2])
 
-        chosen, blank = next((way for way in ways if joined(way) == whole), ways[0])
+        ways = _ways(literals)
+        equal = next((way for way in ways if joined(way) == whole), None)
+        (opens, blank), (goes_on, other) = equal or ways[0]
+        chosen = [opens, goes_on, literals[2]]
+        blanks = (blank, other) if first == "query" else (other, blank)
         opening, closing = _dressing(tokenizer)
         head, label = chosen[0], ""
         if label_at is not None:
@@ -107,7 +110,19 @@ class Prompt:
         )
         uncounted = len(ids(head)) + len(after) if label_at is not None else 0
         own = len(ids(label)) - _marks(tokenizer, ids(label))
-        return cls(before, between, after, first, blank, tail, behind, own, uncounted)
+        apart = label_at is not None
+        return cls(
+            before,
+            between,
+            after,
+            first,
+            blanks,
+            apart or equal is not None,
+            tail,
+            behind,
+            own,
+            uncounted,
+        )
 
     @property
     def fixed(self) -> int:
@@ -119,6 +134,17 @@ class Prompt:
         """The literals in the place of special tokens, all of segment 0."""
         ids = np.concatenate([self.before, self.between, self.after], dtype=np.int32)
         return Template(ids, np.zeros_like(ids), len(self.before), len(self.between), 0, 0)
+
+
+def _ways(literals: list[str]) -> list[tuple[_Opening, _Opening]]:
+    """Return the ways to cut the blanks before the two texts, those that cut both alike first: at
+    the text, nowhere (some tokenizers begin every text with one), or in the literal."""
+    each = [
+        [(part[:-1], " "), (part[:-1], ""), (part, "")] if part.endswith(" ") else [(part, "")]
+        for part in literals[:2]
+    ]
+    alike = list(zip(*each, strict=False))
+    return [*alike, *(way for way in product(*each) if way not in alike)]
 
 
 def _dressing(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

@@ -83,6 +83,19 @@ def test_a_package_that_carries_weights() -> None:
     assert not model.is_classifier
 
 
+@pytest.mark.parametrize("kind", ["roberta", "mpnet", "longformer", "data2vec-text", "luke"])
+def test_a_table_of_positions_that_counts_from_the_padding_is_longer_than_what_fits(
+    encoder: Path, tmp_path: Path, kind: str
+) -> None:
+    """Positions of such models run from pad_token_id + 1 on: so do those of transformers."""
+    copy(encoder, tmp_path / kind)
+    path = tmp_path / kind / "config.json"
+    said = json.loads(path.read_text())
+    said |= {"model_type": kind, "pad_token_id": 1, "max_position_embeddings": 130}
+    path.write_text(json.dumps(said))
+    assert resolve(tmp_path / kind).max_positions == 128
+
+
 def test_missing_things_are_named(encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no model folder .*nowhere(.|\n)*where: "):
         resolve(tmp_path / "nowhere")

@@ -18,6 +18,7 @@ from rounding import network_bound
 from tiny_language_models import tiny_causal_lm, tiny_decoder_classifier
 from tiny_models import tiny_cross_encoder
 
+from rankmill.mining.errors import BadInput
 from rankmill.mining.models.folder import ModelFolder, resolve
 from rankmill.mining.models.forward import Forward, Work
 from rankmill.mining.models.passes.families import DECODERS
@@ -250,6 +251,17 @@ def test_decoders_as_encoders(tmp_path: Path, texts: Ragged, kind: str, pooling:
 def pooled(network: Any, ids: Any, pooling: str) -> Any:
     hidden = network(input_ids=ids).last_hidden_state[0]
     return hidden[-1] if pooling == "last" else hidden.mean(0)
+
+
+def test_positions_that_depend_on_the_longest_text_of_a_batch(tmp_path: Path) -> None:
+    """Behind the positions of its training `longrope` turns all of a batch otherwise."""
+    factors = [1.0] * 4
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 64}
+    rope |= {"short_factor": factors, "long_factor": [8.0] * 4, "factor": 4.0}
+    model = classifier(tmp_path, "qwen2", rope_parameters=rope)
+    with pytest.raises(BadInput, match=r"longrope(.|\n)*give max_length=64 or less"):
+        Forward(model, head="logits", compute="float32", max_length=128)
+    Forward(model, head="logits", compute="float32", max_length=64)
 
 
 def test_every_packed_decoder_is_tested() -> None:

@@ -29,6 +29,10 @@ MARKED = (
     "{% endfor %}"
     "{{ {'a': 'é'} | tojson }}|{{ eos_token }}|"
 )
+OPTIONAL = (
+    "{% if tools is not none %}TOOLS{% endif %}{% if documents is not none %}DOCS{% endif %}"
+    "{{ cls_token }}|{{ sep_token }}|{{ messages[0].content }}"
+)
 DATED = "{{ strftime_now('%d %b %Y') }} {{ messages[0].content }}"
 DATED_OR_NOT = (
     "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}26 Jul 2024{% endif %}"
@@ -45,13 +49,21 @@ def model_with(folder: Path, template: str | None) -> ModelFolder:
     path = folder / "tokenizer_config.json"
     said = json.loads(path.read_text())
     said.pop("chat_template", None)
+    said |= {"cls_token": "<|im_start|>", "sep_token": "<|im_end|>"}
     path.write_text(json.dumps(said | ({"chat_template": template} if template else {})))
     return resolve(folder)
 
 
 @pytest.mark.parametrize(
     ("template", "system"),
-    [(CHATML, ""), (CHATML, "Judge {query}."), (GEMMA, ""), (MARKED, ""), (MARKED, "{query}")],
+    [
+        (CHATML, ""),
+        (CHATML, "Judge {query}."),
+        (GEMMA, ""),
+        (MARKED, ""),
+        (MARKED, "{query}"),
+        (OPTIONAL, ""),
+    ],
 )
 def test_turns_are_rendered_as_transformers_renders_them(
     folder: Path, template: str, system: str

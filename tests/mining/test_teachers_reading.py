@@ -15,7 +15,7 @@ from chat_models import chat_lm
 from tiny_language_models import tiny_causal_lm
 from tiny_models import tiny_cross_encoder
 
-from rankmill.mining.actors import INLINE
+from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.models.folder import ModelFolder, resolve
@@ -23,6 +23,7 @@ from rankmill.mining.models.sequences import Sequences
 from rankmill.mining.models.tokens import Ragged, TokenStore, tokens_at_hand
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
+from rankmill.mining.store.execution import Silent
 from rankmill.mining.teachers import TEACHERS
 from rankmill.mining.teachers.reading import Asked, Reading
 
@@ -206,6 +207,60 @@ def test_line_ends_are_merged_as_in_the_whole_prompt(qwen: ModelFolder, pool: Ar
     assert checked == 20
     apart = plain(qwen, QUERIES[0]) + plain(qwen, "\n")  # what the test would not tell apart
     assert plain(qwen, QUERIES[0] + "\n") != apart
+
+
+class Told(Silent):
+    """Progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def announce(self, text: str) -> None:
+        self.told.append(text)
+
+
+def at_hand(model: ModelFolder, asked: Asked, query: str, doc: str) -> tuple[Reading, list[int]]:
+    """Return the ids of one pair."""
+    reading, row = Reading.of(asked, model), np.zeros(1, int)
+    queries = tokens_at_hand([query], model, **reading.way("queries"))
+    docs = tokens_at_hand([doc], model, **reading.way("corpus"))
+    return reading, sequence_ids(reading.sequences(queries, docs, row, row))[0]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "{query}\nDocument: {document}<|im_end|>",
+        "Query: {query}\nDocument:\n\n{document}<|im_end|>",
+        "Query: {query}\nDocument: {document}<|im_end|>",
+        "{document} answers {query}<|im_end|>",
+        "D: {document}\n{query}<|im_end|>",
+    ],
+)
+def test_a_blank_before_either_field_goes_with_its_text(qwen: ModelFolder, prompt: str) -> None:
+    """Such a tokenizer has one token for a blank and the word behind it."""
+    for query, doc in [("yes", "yes"), ("what", "yes it is"), ("yes no", "what")]:
+        reading, ids = at_hand(qwen, Asked(prompt, yes=("yes",)), query, doc)
+        text = prompt.replace("{query}", query).replace("{document}", doc)
+        assert ids == plain(qwen, text, special=True), (query, doc)
+        assert reading.prompt.whole
+    assert plain(qwen, " yes") != plain(qwen, " ") + plain(qwen, "yes")  # what could go wrong
+
+
+def test_signs_that_a_tokenizer_joins_with_a_text_are_told(tmp_path: Path, pool: Artifact) -> None:
+    folder = chat_lm(tmp_path / "m")
+    said = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary, merges = said["model"]["vocab"], said["model"]["merges"]
+    vocabulary |= {"Ih": len(vocabulary)}  # "I" and the first letter of a query in lower case
+    merges.append(["I", "h"])
+    (folder / "tokenizer.json").write_text(json.dumps(said))
+    model = resolve(folder)
+    joined = Reading.of(Asked("I{query} {document}", yes=("yes",)), model)
+    assert not joined.prompt.whole
+    assert Reading.of(Asked("I {query} {document}", yes=("yes",)), model).prompt.whole
+    progress = Told()
+    joined.tokens(pool.workspace, pool, model, Execution(progress=progress))
+    assert "tokenised apart" in progress.told[0]
 
 
 def test_special_strings_in_texts_do_not_become_special_tokens(

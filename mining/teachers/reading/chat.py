@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 _CONFIG = "tokenizer_config.json"
-_SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
+_SPECIAL = tuple(f"{n}_token" for n in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,13 @@ class Chat:
             text = (
                 _environment()
                 .from_string(template)
-                .render(messages=turns, add_generation_prompt=True, **_special_tokens(model))
+                .render(
+                    messages=turns,
+                    tools=None,
+                    documents=None,
+                    add_generation_prompt=True,
+                    **_special_tokens(model),
+                )
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise BadInput(

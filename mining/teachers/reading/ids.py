@@ -76,6 +76,11 @@ class Reading:
         self, workspace: Workspace, pool: Artifact, model: ModelFolder, executor: Execution
     ) -> dict[str, Artifact]:
         """Tokenise "queries" and "corpus" of a pool as the prompt needs them, or find them."""
+        if not self.prompt.whole:
+            executor.progress.announce(
+                "warning: signs of the prompt that touch {query} or {document} are tokenised apart "
+                "from them, and this tokenizer would join them: put blanks or line ends there"
+            )
         return {
             role: tokens_of(workspace, pool.input(role), model, executor=executor, **self.way(role))
             for role in ("queries", "corpus")
@@ -85,7 +90,7 @@ class Reading:
         """Return how "queries" or "corpus" is tokenised, as options of `tokens_of`."""
         return {
             "max_length": self.max_length,
-            "prompt": self.prompt.blank,
+            "prompt": self.prompt.blanks[role != "queries"],
             "suffix": self.prompt.tail if role == "queries" else "",
             "specials": "text",
         }
