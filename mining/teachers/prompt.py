@@ -1,10 +1,10 @@
 """Prompts: literal text round a query and a document, each piece tokenised once.
 
-Texts come from the token store, so the pieces are joined as ids. Blanks before a text are put where
-the joined ids are those of the joined text, and a line end behind a query that comes first stays
-with it, since tokenizers merge a full stop and a line end; behind a document they may still give
-other ids than for the whole string. Strings of special tokens become special tokens in literals,
-never in texts.
+Texts come from the token store, so the pieces are joined as ids. A blank before a text goes with
+it, and so does a line end behind it, since tokenizers make one token of a blank and a word, or of a
+full stop and a line end: ids are then those of the whole text. Other signs that touch a text may
+still be joined with it there. Strings of special tokens become special tokens in literals, never
+in texts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from ..models.sequences import Template
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_Opening = tuple[str, str]  # a literal, and the blank that goes with the text behind it
+_Way = tuple[tuple[str, ...], tuple[tuple[str, str], tuple[str, str]]]
+"""Three literals, and what goes with the two texts before and behind them."""
 _FIELD = re.compile(r"\{(query|document)\}")
 _SAMPLE = {"query": "how warm is it", "document": "It is 30 degrees warm"}
 
@@ -40,24 +41,35 @@ def fields_of(prompt: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What goes with a text: the token store puts `blank` before it and `tail` behind it.
+
+    `tail_ids` is what a cut text ends in, `empty_ids` what stands for one without words: int32.
+    """
+
+    blank: str
+    tail: str
+    tail_ids: np.ndarray
+    empty_ids: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt as ids: `before`, first text, `between`, second text, `after` (int32 each).
 
-    `first` says which field comes first; `blanks` is what the token store puts before each query
-    and before each document, and `tail` what it puts behind a query, whose ids alone are
-    `tail_ids`. `whole`: the pieces joined are the ids of the whole text, tried on one pair. Where
-    texts are tokenised apart from the prompt, the last `label` ids of `before` belong to the first
-    text (special ones do not), and `uncounted` ids lie outside of both texts and their labels.
+    `first` says which field comes first; `query` and `document` what goes with them. `whole`: the
+    pieces joined are the ids of the whole text, tried on one pair. Where texts are tokenised apart
+    from the prompt, the last `label` ids of `before` belong to the first text (special ones do
+    not), and `uncounted` ids lie outside of both texts and their labels.
     """
 
     before: np.ndarray
     between: np.ndarray
     after: np.ndarray
     first: str
-    blanks: tuple[str, str]
+    query: Around
+    document: Around
     whole: bool
-    tail: str
-    tail_ids: np.ndarray
     label: int
     uncounted: int
 
@@ -84,45 +96,33 @@ class Prompt:
             return tokenizer.encode(text, add_special_tokens=False).ids
 
         whole = ids(_FIELD.sub(lambda m: _SAMPLE[m[1]], prompt))
-        line = re.match(r"[\r\n]*", literals[1])
-        tail = line[0] if line and first == "query" and label_at is None else ""
 
-        def joined(way: tuple[_Opening, _Opening]) -> list[int]:
-            (a, blank_a), (b, blank_b) = way
-            one, two = blank_a + _SAMPLE[first] + tail, blank_b + _SAMPLE[second]
-            return ids(a) + ids(one) + ids(b.removeprefix(tail)) + ids(two) + ids(literals[2])
+        def joined(way: _Way) -> list[int]:
+            (a, b, c), ((blank, tail), (other, end)) = way
+            one, two = blank + _SAMPLE[first] + tail, other + _SAMPLE[second] + end
+            return ids(a) + ids(one) + ids(b) + ids(two) + ids(c)
 
-        ways = _ways(literals)
+        ways = _ways(literals, lines=label_at is None)
         equal = next((way for way in ways if joined(way) == whole), None)
-        (opens, blank), (goes_on, other) = equal or ways[0]
-        chosen = [opens, goes_on, literals[2]]
-        blanks = (blank, other) if first == "query" else (other, blank)
+        chosen, dress = equal or ways[0]
+        around = [
+            Around(blank, tail, *(np.asarray(ids(x), np.int32) for x in (tail, blank + tail)))
+            for blank, tail in (dress if first == "query" else dress[::-1])
+        ]
         opening, closing = _dressing(tokenizer)
         head, label = chosen[0], ""
         if label_at is not None:
             head, label = head[:label_at], head[label_at:]
-        pieces = [ids(head) + ids(label), ids(chosen[1].removeprefix(tail)), ids(chosen[2])]
+        pieces = [ids(head) + ids(label), ids(chosen[1]), ids(chosen[2])]
         if begin and pieces[0][: len(opening)] != opening:
             pieces[0] = opening + pieces[0]
         pieces[2] += closing if end else []
-        before, between, after, behind = (
-            np.asarray(piece, dtype=np.int32) for piece in (*pieces, ids(tail))
-        )
-        uncounted = len(ids(head)) + len(after) if label_at is not None else 0
-        own = len(ids(label)) - _marks(tokenizer, ids(label))
+        before, between, after = (np.asarray(piece, dtype=np.int32) for piece in pieces)
         apart = label_at is not None
-        return cls(
-            before,
-            between,
-            after,
-            first,
-            blanks,
-            apart or equal is not None,
-            tail,
-            behind,
-            own,
-            uncounted,
-        )
+        uncounted = len(ids(head)) + len(after) if apart else 0
+        own = len(ids(label)) - _marks(tokenizer, ids(label))
+        whole_text = apart or equal is not None
+        return cls(before, between, after, first, *around, whole_text, own, uncounted)
 
     @property
     def fixed(self) -> int:
@@ -136,15 +136,25 @@ class Prompt:
         return Template(ids, np.zeros_like(ids), len(self.before), len(self.between), 0, 0)
 
 
-def _ways(literals: list[str]) -> list[tuple[_Opening, _Opening]]:
-    """Return the ways to cut the blanks before the two texts, those that cut both alike first: at
-    the text, nowhere (some tokenizers begin every text with one), or in the literal."""
-    each = [
+def _ways(literals: list[str], *, lines: bool) -> list[_Way]:
+    """Return the ways to cut a prompt, the likeliest first.
+
+    A blank before a text goes with it, or nowhere (some tokenizers begin every text with one), or
+    stays; with `lines`, line ends behind a text go with it, or stay.
+    """
+    openings = [
         [(part[:-1], " "), (part[:-1], ""), (part, "")] if part.endswith(" ") else [(part, "")]
         for part in literals[:2]
     ]
-    alike = list(zip(*each, strict=False))
-    return [*alike, *(way for way in product(*each) if way not in alike)]
+    alike = list(zip(*openings, strict=False))
+    ways: list[_Way] = []
+    for cut in (True, False) if lines else (False,):
+        for (a, one), (b, two) in [*alike, *(w for w in product(*openings) if w not in alike)]:
+            tails = [re.match(r"[\r\n]*", part if cut else "") for part in (b, literals[2])]
+            tail, end = (m[0] if m else "" for m in tails)
+            texts = (one, tail), (two, end)
+            ways.append(((a, b.removeprefix(tail), literals[2].removeprefix(end)), texts))
+    return ways
 
 
 def _dressing(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

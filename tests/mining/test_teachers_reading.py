@@ -247,6 +247,44 @@ def test_a_blank_before_either_field_goes_with_its_text(qwen: ModelFolder, promp
     assert plain(qwen, " yes") != plain(qwen, " ") + plain(qwen, "yes")  # what could go wrong
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Query: {query}\nDocument: {document}\nIs it? Answer:",
+        "Q: {query}\n\nD: {document}\n\nAnswer:",
+        "D: {document}\nQ: {query}\nAnswer:",
+    ],
+)
+def test_line_ends_behind_either_text_go_with_it(qwen: ModelFolder, prompt: str) -> None:
+    """Such a tokenizer has one token for a full stop and the line end behind it."""
+    asked = Asked(prompt, yes=("yes",), max_length=300)
+    for query, doc in [("what", "It is."), ("is it?", "yes."), ("", "yes."), ("is it?", "")]:
+        _, ids = at_hand(qwen, asked, query, doc)
+        text = prompt.replace("{query}", query).replace("{document}", doc)
+        assert ids == plain(qwen, text, special=True), (query, doc)
+    assert plain(qwen, ".\n") != plain(qwen, ".") + plain(qwen, "\n")  # what could go wrong
+
+
+def test_cut_texts_keep_the_line_end_behind_them(qwen: ModelFolder) -> None:
+    """Each is cut by itself: the same document beside a long query and beside a short one."""
+    prompt = "Q: {query}\nD: {document}\nA:"
+    reading = Reading.of(Asked(prompt, yes=("yes",), max_length=64), qwen)
+    way = {role: reading.way(role) for role in ("queries", "corpus")}
+    texts = ["q" * 5, "w" * 20], ["d" * 200, "", "e" * 10]
+    queries, docs = (
+        tokens_at_hand(some, qwen, **way[role]) for some, role in zip(texts, way, strict=True)
+    )
+    q, d = (x.ravel() for x in np.indices((2, 3)))
+    sequences = reading.sequences(queries, docs, q, d)
+    for at, ids in enumerate(sequence_ids(sequences)):
+        query, doc = texts[0][q[at]], texts[1][d[at]]
+        around = len(plain(qwen, "Q: \nD: \nA:"))
+        kept = doc[: 64 - around - len(query)]
+        assert ids == plain(qwen, prompt.replace("{query}", query).replace("{document}", kept))
+        assert len(ids) <= 64
+    assert sequences.cut == 2
+
+
 def test_signs_that_a_tokenizer_joins_with_a_text_are_told(tmp_path: Path, pool: Artifact) -> None:
     folder = chat_lm(tmp_path / "m")
     said = json.loads((folder / "tokenizer.json").read_text())

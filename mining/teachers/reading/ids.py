@@ -14,7 +14,7 @@ from ...models.folder import ModelFolder
 from ...models.sequences import Sequences, Template
 from ...models.tokens import Ragged, TokenStore, tokens_of
 from ...store import Artifact, Workspace
-from ..prompt import Prompt, one_token
+from ..prompt import Around, Prompt, one_token
 from .text import ROOM, Asked
 
 if TYPE_CHECKING:
@@ -61,13 +61,14 @@ class Reading:
                 do=f"give max_length={longest} or less",
             )
         room = counted + uncounted - prompt.fixed
-        if room < ROOM + len(prompt.tail_ids):
+        tail, end = len(prompt.query.tail_ids), len(prompt.document.tail_ids)
+        if room < ROOM + tail + end:
             raise UsageError(
                 f"the prompt takes {prompt.fixed} of max_length={counted} tokens",
                 do="give a larger max_length or a shorter prompt",
             )
-        query_room = min(room, (asked.query_length or counted) - prompt.label, counted - 1)
-        if query_room < 1 + len(prompt.tail_ids):
+        query_room = min(room - end, (asked.query_length or counted) - prompt.label, counted - 1)
+        if query_room < 1 + tail:
             raise UsageError(f"query_length={asked.query_length} leaves no token to a query")
         words = _word_ids(tokenizer, asked)
         return cls(prompt, words, len(asked.yes), counted + uncounted, room, query_room)
@@ -88,10 +89,11 @@ class Reading:
 
     def way(self, role: str) -> dict[str, Any]:
         """Return how "queries" or "corpus" is tokenised, as options of `tokens_of`."""
+        around = self.prompt.query if role == "queries" else self.prompt.document
         return {
             "max_length": self.max_length,
-            "prompt": self.prompt.blanks[role != "queries"],
-            "suffix": self.prompt.tail if role == "queries" else "",
+            "prompt": around.blank,
+            "suffix": around.tail,
             "specials": "text",
         }
 
@@ -109,18 +111,20 @@ class Reading:
         a query only where it is longer than `query_room`.
         """
         asked, told = queries.lengths[query_row], docs.lengths[doc_row]
-        queries = _ended(queries, self.query_room, self.prompt.tail_ids)
         keep_query, keep_doc = self._kept(asked, told)
-        cut = int(((asked > self.query_room) | (told > keep_doc)).sum())
-        sides = [(queries, query_row, keep_query), (docs, doc_row, keep_doc)]
+        cut = int(self._cut(asked, told, keep_doc).sum())
+        sides = [
+            (*_fitted(queries, query_row, keep_query, self.prompt.query), keep_query),
+            (*_fitted(docs, doc_row, keep_doc, self.prompt.document), keep_doc),
+        ]
         if self.prompt.first == "document":
             sides.reverse()
         (first, first_row, keep_first), (second, second_row, keep_second) = sides
         return Sequences(
             first,
             second,
-            first_row.astype(np.int64),
-            second_row.astype(np.int64),
+            first_row,
+            second_row,
             keep_first,
             keep_second,
             self.template,
@@ -145,9 +149,14 @@ class Reading:
 
     def _kept(self, query: np.ndarray, doc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how many ids of queries and of documents are read, from how many there are."""
-        least = len(self.prompt.tail_ids)  # of a query without text
-        keep_query = np.clip(query, least, self.query_room).astype(np.int32)
-        return keep_query, np.minimum(doc, self.room - keep_query).astype(np.int32)
+        asked = np.where(query == 0, len(self.prompt.query.empty_ids), query)
+        told = np.where(doc == 0, len(self.prompt.document.empty_ids), doc)
+        keep_query = np.minimum(asked, self.query_room).astype(np.int32)
+        return keep_query, np.minimum(told, self.room - keep_query).astype(np.int32)
+
+    def _cut(self, query: np.ndarray, doc: np.ndarray, keep_doc: np.ndarray) -> np.ndarray:
+        """Say of which pairs a text is cut, from how many ids there are and are read."""
+        return (query > self.query_room) | (doc > keep_doc)
 
     def work(self, queries: TokenStore, docs: TokenStore) -> Callable[..., np.ndarray]:
         """Return the function that says how many tokens each pair has."""
@@ -163,29 +172,40 @@ class Reading:
     ) -> int:
         """Count the pairs whose texts do not fit beside the prompt."""
         asked, told = queries.lengths[query], docs.lengths[doc]
-        keep_doc = self._kept(asked, told)[1]
-        return int(((asked > self.query_room) | (told > keep_doc)).sum())
+        return int(self._cut(asked, told, self._kept(asked, told)[1]).sum())
 
 
-def _ended(rows: Ragged, room: int, tail: np.ndarray) -> Ragged:
-    """Return rows of at most `room` ids that end in `tail`, cut or empty as they may be.
+def _fitted(
+    rows: Ragged, row: np.ndarray, keep: np.ndarray, around: Around
+) -> tuple[Ragged, np.ndarray]:
+    """Return rows that hold the texts as they are read, and which of them each pair reads: int64.
 
-    Whole rows of the token store end in it already. Without a tail the rows stay as they are.
+    A text that is cut ends in the tail, and one without words is what the prompt has there. They
+    are rows of their own, one for each text and length, behind the others. `keep`: int32 [n].
     """
-    lengths = rows.lengths
-    lost = (lengths > room) | (lengths == 0)
-    if not len(tail) or not lost.any():
-        return rows
-    kept = np.where(lengths > room, room - len(tail), lengths)
-    size = kept + np.where(lost, len(tail), 0)
-    offsets = np.concatenate([[0], np.cumsum(size, dtype=np.int64)])
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], size)
-    behind = place - np.repeat(kept, size)
-    values = np.empty(len(place), dtype=rows.values.dtype)
-    own = behind < 0
-    values[own] = rows.values[(np.repeat(rows.offsets[:-1], size) + place)[own]]
-    values[~own] = tail[behind[~own]]
-    return Ragged(values, offsets)
+    row = row.astype(np.int64)
+    length = rows.lengths[row]
+    own = np.flatnonzero(((length > keep) & (len(around.tail_ids) > 0)) | (length == 0))
+    if not len(own) or not len(around.empty_ids):
+        return rows, row
+    key, one_of, place = np.unique(
+        row[own] << 32 | keep[own], return_index=True, return_inverse=True
+    )
+    text, size = key >> 32, keep[own][one_of].astype(np.int64)
+    empty = rows.lengths[text] == 0
+    ends = np.where(empty, size, np.minimum(size, len(around.tail_ids)))
+    offsets = np.concatenate([[0], np.cumsum(size)])
+    inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], size)
+    behind = inside - np.repeat(size - ends, size)
+    values = np.empty(len(inside), dtype=rows.values.dtype)
+    words, nothing = behind < 0, np.repeat(empty, size)
+    values[words] = rows.values[(np.repeat(rows.offsets[text], size) + inside)[words]]
+    values[nothing] = around.empty_ids[behind[nothing]]
+    rest = ~words & ~nothing
+    values[rest] = around.tail_ids[behind[rest]]
+    row[own] = len(rows) + place
+    made = np.concatenate([rows.values, values])
+    return Ragged(made, np.concatenate([rows.offsets, len(rows.values) + offsets[1:]])), row
 
 
 def _word_ids(tokenizer: Tokenizer, asked: Asked) -> np.ndarray:
