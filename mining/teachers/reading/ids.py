@@ -13,6 +13,7 @@ from ...errors import BadInput, UsageError
 from ...models.folder import ModelFolder
 from ...models.sequences import Sequences, Template
 from ...models.tokens import Ragged, TokenStore, tokens_of
+from ...pair_keys import pair_keys
 from ...store import Artifact, Workspace
 from ..prompt import Around, Prompt, one_token
 from .text import ROOM, Asked
@@ -188,10 +189,9 @@ def _fitted(
     own = np.flatnonzero(((length > keep) & (len(around.tail_ids) > 0)) | (length == 0))
     if not len(own) or not len(around.empty_ids):
         return rows, row
-    key, one_of, place = np.unique(
-        row[own] << 32 | keep[own], return_index=True, return_inverse=True
-    )
-    text, size = key >> 32, keep[own][one_of].astype(np.int64)
+    key = pair_keys(row[own], keep[own])
+    _, one_of, place = np.unique(key, return_index=True, return_inverse=True)
+    text, size = row[own][one_of], keep[own][one_of].astype(np.int64)
     empty = rows.lengths[text] == 0
     ends = np.where(empty, size, np.minimum(size, len(around.tail_ids)))
     offsets = np.concatenate([[0], np.cumsum(size)])
