@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _DONE = object()
+_WAKES_S = 0.2
 
 
 class _Failed:
@@ -120,6 +121,14 @@ def _by_itself(work: Callable[[Item], Result], item: Item) -> Result:
         return work(item)
 
 
+def _woken(ended: queue.SimpleQueue[Item]) -> Item:
+    """Wait for an item, and wake in between: a signal that the system gave to another thread is
+    handled when this one runs."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return ended.get(timeout=_WAKES_S)
+
+
 def awaited(
     work: Callable[[Item], Result], items: Sequence[Item], count: int, stop: threading.Event
 ) -> list[Result]:
@@ -150,7 +159,7 @@ def awaited(
         for number in range(min(count, len(items))):
             threading.Thread(target=one_by_one, name=f"awaited-{number}", daemon=True).start()
         for _ in items:
-            place, result = ended.get()
+            place, result = _woken(ended)
             if isinstance(result, _Failed):
                 raise result.error
             results[place] = result

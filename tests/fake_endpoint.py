@@ -169,7 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(2)
             return
         if fault.status != 200 or fault.body is not None:
-            self._send(fault.status, fault.body or b'{"error":"no"}', fault.headers)
+            said = b'{"error":"no"}' if fault.body is None else fault.body
+            self._send(fault.status, said, fault.headers)
             return
         answer = fake.answer(self.path, body)
         answer = fault.change(answer) if fault.change else answer

@@ -232,6 +232,38 @@ def test_an_answer_without_an_end_is_not_read(pool: Artifact, monkeypatch: Any) 
     assert len(str(refused.value)) < 600
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", "an answer of 0 bytes"),
+        (b'{"a": "\xff\x1b[J"}', "\ufffd [J"),
+        (b"[" * 100_000, "[" * client_module.SHOWN + "\u2026"),
+        (b'{"index": ' + b"9" * 6000 + b"}", '{"index": 999'),
+        (json.dumps([{"index": 0, "score": 1.0}]).encode("utf-16-le"), "that is no whole JSON"),
+    ],
+    ids=["empty", "no UTF-8", "deep", "digits", "UTF-16"],
+)
+def test_an_answer_that_stays_torn_is_shown_after_three_tries(
+    body: bytes, shown: str, pool: Artifact
+) -> None:
+    plan = lambda number, path, sent: Fault(body=body) if number else None  # noqa: E731
+    with serving(FakeEndpoint(plan)) as fake, pytest.raises(RankmillError) as ended:
+        score("tei", fake, pool, ",concurrency=1")
+    assert "after 3 tries" in str(ended.value)
+    assert shown in str(ended.value)
+    assert "\x1b" not in str(ended.value)
+    assert len(posts_of_pairs(fake)) == 3
+
+
+@pytest.mark.parametrize("status", [204, 418, 451])
+def test_an_unusual_status_is_said_and_no_redirection(status: int, pool: Artifact) -> None:
+    plan = lambda number, path, sent: Fault(status=status) if number else None  # noqa: E731
+    with serving(FakeEndpoint(plan)) as fake, pytest.raises(BadInput) as refused:
+        score("tei", fake, pool, ",concurrency=1")
+    assert f"the server answered with status {status}" in str(refused.value)
+    assert "redirect" not in str(refused.value)
+
+
 def test_nobody_listens(pool: Artifact) -> None:
     with serving(FakeEndpoint()) as fake:
         url = fake.url()
@@ -521,6 +553,64 @@ def test_the_key_is_sent_and_kept_nowhere(
     assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
 
 
+def _escaped(text: str) -> bytes:
+    """Return an answer as JSON may write it too: slashes escaped, letters by their number."""
+    plain = text.replace("sk/-none", "\\u0073k\\/-\\u006E\\u006fne")
+    assert plain != text
+    return plain.encode()
+
+
+def test_a_key_is_known_in_every_way_that_json_writes_it() -> None:
+    key = 'a"b\\c/d.e'
+    echo = client_module._echo_of(key)
+    assert echo is not None
+    numbers = "".join(f"\\u{ord(c):04x}" for c in key)
+    for said in (json.dumps(key), json.dumps(key).replace("/", "\\/"), f'"{numbers.upper()}"'):
+        said = said.replace("\\U", "\\u")
+        assert json.loads(said) == key
+        assert echo.sub(b"", said.encode()) == b'""'
+    assert echo.search(json.dumps(key.replace(".", "-")).encode()) is None
+    assert client_module._echo_of("EMPTY") is None  # else "EMPTY" of other words would be cut
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_key_that_a_server_repeats_is_stored_and_shown_nowhere(
+    escaped: bool, pool: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In what it serves, as the model that answers, as a token, in an answer that is refused."""
+    key = SECRET.replace("-", "/-", 1)
+    monkeypatch.setenv("TEACHER_KEY", key)
+    row = {"id": "m", "root": f"org/{key}", "parent": key}
+    answer = {"model": f"m {key}", "choices": [{"text": key}]}
+    token = {"choices": [{"logprobs": {"top_logprobs": [{key: 5.0}]}}]}
+    more = ",key_env=TEACHER_KEY,concurrency=1"
+
+    def body(said: Any) -> bytes:
+        text = json.dumps(said)
+        return _escaped(text) if escaped else text.encode()
+
+    def plan(number: int, path: str, sent: Any) -> Fault | None:
+        if number == 0:
+            logprobs = {"top_logprobs": [{"yes": -1.0, "no": -1.0}]}
+            return Fault(body=body(answer | {"choices": [{"logprobs": logprobs}]}))
+        return Fault(body=body(token if number == 1 else answer))
+
+    with serving(FakeEndpoint(plan, models={"data": [row]})) as fake:
+        refusals = []
+        for _ in range(2):
+            with pytest.raises(BadInput) as refused:
+                score("text", fake, pool, more)
+            refusals.append(str(refused.value))
+    assert "the token '[the key]' is 5.0" in refusals[0]
+    for said in refusals:
+        assert key not in said
+        assert "none-of-your-business" not in said
+        assert "[the key]" in said
+    files = [path for path in pool.workspace.root.rglob("*") if path.is_file()]
+    assert [path for path in files if b"org/[the key]" in path.read_bytes()]
+    assert [path for path in files if b"none-of-your-business" in path.read_bytes()] == []
+
+
 def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(
     pool: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -644,6 +734,30 @@ def test_killed_in_the_middle_and_run_again(
     with serving(FakeEndpoint()) as fresh:
         whole = copy_of(made, tmp_path / "other")
         assert score("openai", fresh, even_pool(whole)).root_hash == scores.root_hash
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_interrupted_while_too_many_requests_hold_all_back(first: int, pool: Artifact) -> None:
+    """In a session of its own and with its own handling of the signal, as from a terminal."""
+    program = "from rankmill.cli import main\nmain()"
+    limit = Fault(status=429, headers={"Retry-After": "600"})
+    plan = lambda number, path, body: limit if number >= first else None  # noqa: E731
+    with serving(FakeEndpoint(plan)) as fake:
+        command = [sys.executable, "-c", program, "score", spec("openai", fake)]
+        command += ["--pool", pool.fingerprint, "-w", str(pool.workspace.root)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as child:
+            assert child.stderr is not None
+            line = child.stderr.readline()
+            while b"waiting" not in line:
+                assert line, "ended without waiting"
+                line = child.stderr.readline()
+            child.send_signal(signal.SIGINT)
+            try:
+                _, said = child.communicate(timeout=10)
+            finally:
+                child.kill()
+    assert child.returncode == 75, said
+    assert b"run the same command to resume" in said
 
 
 def test_every_teacher_of_the_document_is_one() -> None:

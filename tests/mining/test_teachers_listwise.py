@@ -136,6 +136,11 @@ def test_windows_reach_every_place_and_overlap() -> None:
         ("I cannot do that.", [0, 1, 2], {"windows_unread": 1}),
         ("", [0, 1, 2], {"windows_unread": 1}),
         ("[\u00b2] > [\u0663]", [0, 1, 2], {"windows_unread": 1}),
+        ("Here is the ranking of the 3 passages: [2] > [1] > [3]", [1, 0, 2], {}),
+        ("1. [3]\n2. [1]\n3. [2]", [2, 0, 1], {}),
+        ("3 > 1 > 2.\n", [2, 0, 1], {}),
+        ("I cannot rank these 3 passages.", [0, 1, 2], {"windows_unread": 1}),
+        ("Passage 3 of 3", [0, 1, 2], {"windows_unread": 1}),
     ],
 )
 def test_an_order_is_read_and_what_is_repaired_is_counted(

@@ -1,7 +1,8 @@
 """Requests to one server: repeated after faults, held back after 429, never longer than declared.
 
 What a server says is shown in errors with its URL, status and first characters, without signs that
-a terminal would act on, and without the key, should it be echoed.
+a terminal would act on. The key, should it be echoed, is taken out of an answer before anything
+reads it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ from .address import Address, key_of
 
 SHOWN = 200  # characters of an answer, in errors
 MOST_BYTES = 1 << 26  # of an answer
+_SECRET_FROM = 8  # characters; a shorter key (x, EMPTY) keeps no secret, and stands in other words
+_TORN_AGAIN = (
+    2  # times: a connection that broke off is soon mended, a server that writes no JSON not
+)
+_MASK = "[the key]"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0  # doubled from try to try
 _TELL_FROM_S, _TELL_EVERY_S = 2.0, 30.0
 _NOT_THERE = (400, 404, 405, 501)  # how servers say that they have no such route
@@ -52,11 +58,13 @@ class Stopped(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """Why a request got no answer: `limited` by 429; `wait`: seconds that the server asks for."""
+    """Why a request got no answer: `limited` by 429; `wait`: seconds that the server asks for;
+    `torn`: an answer that is no whole JSON."""
 
     what: str
     limited: bool = False
     wait: float | None = None
+    torn: bool = False
 
 
 class Client:
@@ -69,6 +77,7 @@ class Client:
         self.address, self.tell = address, tell
         self.stop = threading.Event()
         self._key = key_of(address)
+        self._echo = _echo_of(self._key or "")
         self._http: httpx2.Client | None = None
         self._lock = threading.Lock()
         self._counts: dict[str, float] = defaultdict(float)
@@ -102,8 +111,8 @@ class Client:
         url = self._url(route)
         status, data = self._answered("GET", url, None, route, there=False)
         try:
-            answer = json.loads(data) if status == 200 else None
-        except ValueError:  # a page for people
+            answer = _parsed(data) if status == 200 else None
+        except (ValueError, RecursionError):  # a page for people
             return None
         return answer if isinstance(answer, dict) else None
 
@@ -123,7 +132,7 @@ class Client:
 
     def _read(self, url: str, status: int, data: bytes, read: Callable[[Any], Any]) -> Any:
         try:
-            return read(json.loads(data))
+            return read(_parsed(data))
         except Misread as error:
             do = "check api and model; nothing of this answer was taken"
             raise self.refused(url, status, data, str(error), do) from error
@@ -137,13 +146,16 @@ class Client:
         self, method: str, url: str, body: Any, key: str, *, there: bool = True
     ) -> tuple[int, bytes]:
         """Send until an answer comes; `there=False` lets the caller see what is not there."""
-        since, faults, tried = time.monotonic(), 0, 0
+        since, faults, torn, tried = time.monotonic(), 0, 0, 0
         while True:
             self._held()
             status, outcome = self._once(method, url, body, there)
             if not isinstance(outcome, _Fault):
                 return status, outcome
             faults += not outcome.limited
+            torn += outcome.torn
+            if torn > _TORN_AGAIN:
+                raise self._ended(url, f"after {tried + 1} tries", outcome)
             wait = self._wait(outcome, key, tried)
             self._give_up(url, outcome, faults, time.monotonic() - since + wait)
             self._hold(outcome, url, wait, faults)
@@ -169,10 +181,13 @@ class Client:
             said = neutral(data.decode("utf-8", "replace"), self._key)
             return status, _Fault(f"status {status}: {said}", wait=_asked_to_wait(headers))
         if status != 200:
-            do = _DO.get(status, "check the url; redirections are not followed, give the address")
-            raise self.refused(url, status, data, "the server refuses the request", do)
+            raise self.refused(
+                url, status, data, "the server refuses the request", _do_after(status)
+            )
         if there and _torn(data):
-            return status, _Fault("a torn answer")
+            said = neutral(data.decode("utf-8", "replace"), self._key)
+            what = f"an answer of {len(data):,} bytes that is no whole JSON: {said}"
+            return status, _Fault(what, torn=True)
         return status, data
 
     def _exchange(self, method: str, url: str, body: Any) -> tuple[int, Any, bytes]:
@@ -187,8 +202,12 @@ class Client:
                 if len(data) > MOST_BYTES:
                     do = "check the url and the api: no answer of theirs is as long"
                     what = f"the answer is longer than {MOST_BYTES:,} bytes"
-                    raise self.refused(url, response.status_code, bytes(data[:1000]), what, do)
-            return response.status_code, response.headers, bytes(data)
+                    beginning = self._without_key(data)[:1000]
+                    raise self.refused(url, response.status_code, beginning, what, do)
+            return response.status_code, response.headers, self._without_key(data)
+
+    def _without_key(self, data: bytes | bytearray) -> bytes:
+        return bytes(data) if self._echo is None else self._echo.sub(_MASK.encode(), data)
 
     # ---- waiting -------------------------------------------------------------------------------
 
@@ -207,12 +226,20 @@ class Client:
         elif waited > self.address.patience:
             over = f"it would take {waited:,.0f} s (patience={self.address.patience:g})"
         if over is not None:
-            raise RankmillError(
-                f"no answer from the endpoint, {over}: {fault.what}",
-                where=url,
-                do="finished parts are kept: when the server answers again, run the same command; "
-                "retries=, patience= and timeout= say how long to wait",
-            )
+            raise self._ended(url, over, fault)
+
+    def _ended(self, url: str, over: str, fault: _Fault) -> RankmillError:
+        how = (
+            "check the url and what stands between here and the server"
+            if fault.torn
+            else "retries=, patience= and timeout= say how long to wait"
+        )
+        return RankmillError(
+            f"no answer from the endpoint, {over}: {fault.what}",
+            where=url,
+            do="finished parts are kept: when the server answers again, run the same command; "
+            + how,
+        )
 
     def _hold(self, fault: _Fault, url: str, wait: float, faults: int) -> None:
         """Wait out a fault; 429 holds back the requests of all threads."""
@@ -242,13 +269,35 @@ class Client:
                 return
 
 
+def _echo_of(key: str) -> re.Pattern[bytes] | None:
+    """Return what finds a key in JSON, its signs as they are, escaped or by their numbers."""
+    if len(key) < _SECRET_FROM:
+        return None
+    escaped = {sign: r"\\?" for sign in '"\\/'}
+    signs = (rf"(?:{escaped.get(c, '')}{re.escape(c)}|\\u(?i:{ord(c):04x}))" for c in key)
+    return re.compile("".join(signs).encode())
+
+
+def _do_after(status: int) -> str:
+    """Return what to do about a status that no repetition would mend."""
+    if 300 <= status < 400:
+        return "check the url; redirections are not followed, give the address"
+    said = f"the server answered with status {status}: its documentation or log says why"
+    return _DO.get(status, said)
+
+
 def neutral(text: str, key: str | None = None) -> str:
     """Return the beginning of a text from outside in one line that no terminal acts on."""
     if key:
-        text = text.replace(key, "[the key]")
+        text = text.replace(key, _MASK)
     plain = "".join(c if c.isprintable() else " " for c in text)
     plain = re.sub(r" +", " ", plain).strip()
     return plain if len(plain) <= SHOWN else plain[:SHOWN] + "…"
+
+
+def _parsed(data: bytes) -> Any:
+    """Return what JSON says, which is UTF-8: in another coding the key would not be known."""
+    return json.loads(data.decode("utf-8-sig"))
 
 
 def _torn(data: bytes) -> bool:
@@ -256,7 +305,7 @@ def _torn(data: bytes) -> bool:
     if data.lstrip()[:1] not in (b"{", b"[", b""):
         return False
     try:
-        json.loads(data)
+        _parsed(data)
     except (ValueError, RecursionError):
         return True
     return False

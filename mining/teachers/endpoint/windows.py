@@ -25,6 +25,7 @@ PROMPT = (
 """What RankZephyr and its relatives were trained on."""
 _FIELD = re.compile(r"\{(num|query|passages)\}")
 _IDENTIFIER = re.compile(r"\[([0-9]+)\]")
+_BARE = re.compile(r"[0-9>,.\s]*")
 _THOUGHT = "</think>"
 
 
@@ -75,10 +76,13 @@ def order_of(answer: str, count: int) -> tuple[list[int], dict[str, int]]:
     """Return the places 0…count−1 in the order that an answer says, and what had to be repaired.
 
     Thoughts are no order: what stands before `</think>` is not read, nor an answer that ends in
-    its thoughts. `windows_unread` counts 1 for an answer that names no passage.
+    its thoughts. Nor is a number in a sentence: `[1]` is read anywhere, 1 only where nothing but
+    numbers is said. `windows_unread` counts 1 for an answer that names no passage.
     """
-    said = "" if "<think>" in answer and _THOUGHT not in answer else answer
-    numbers = re.findall(r"[0-9]+", said.rpartition(_THOUGHT)[2])
+    whole = "" if "<think>" in answer and _THOUGHT not in answer else answer
+    said = whole.rpartition(_THOUGHT)[2]
+    bare = re.findall(r"[0-9]+", said) if _BARE.fullmatch(said) else []
+    numbers = _IDENTIFIER.findall(said) or bare
     known = [int(n) - 1 for n in numbers if len(n) < 9 and 1 <= int(n) <= count]
     named = list(dict.fromkeys(known))
     rest = sorted(set(range(count)) - set(named))
