@@ -149,7 +149,8 @@ def _connected(workers: int, address: str | None, *, keep: bool) -> Iterator[Any
     import ray
 
     outermost = _blocks == 0
-    connected = _connect(ray, workers, address, may_change=outermost)
+    with _signals_after():
+        connected = _connect(ray, workers, address, may_change=outermost)
     _blocks += 1
     try:
         yield ray
@@ -220,7 +221,8 @@ def _end(ray: Any) -> None:
     if here is None or not here.ours or here.process != os.getpid():
         return
     if ray.is_initialized() and ray.get_runtime_context().gcs_address == here.address:
-        ray.shutdown()
+        with _signals_after():
+            ray.shutdown()
     if here.place is not None:
         here.place.cleanup()
         atexit.unregister(_end)
@@ -253,6 +255,33 @@ def _put_back(handlers: Mapping[signal.Signals, Any]) -> None:
     for number, handler in handlers.items():
         if handler is not None:  # else it is not Python's
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _signals_after() -> Iterator[None]:
+    """Keep signals that this process handles until the block has ended, then call their handlers.
+
+    What a handler raises inside Ray's compiled code does not come out of it: that code goes on, or
+    ends by a SystemError of its own. A second signal ends the process at once.
+    """
+    arrived: list[tuple[int, FrameType | None]] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        arrived.append((number, frame))
+        signal.signal(number, signal.SIG_DFL)
+
+    handlers: dict[signal.Signals, Any] = {}
+    if _in_main_thread():
+        now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: handler for number, handler in now.items() if callable(handler)}
+    try:
+        for number in handlers:
+            signal.signal(number, keep)
+        yield
+    finally:
+        _put_back(handlers)
+        for number, frame in arrived:
+            handlers[signal.Signals(number)](number, frame)
 
 
 def _exit_on_sigterm() -> None:
@@ -534,20 +563,26 @@ class _Supervisor:
         self.progress.begin(stage.kind, stage.unit, len(pending), self.job.done, work)
         try:
             while self.queue or self.flights:
-                self._open_slots()
-                self._fill()
-                coming = [*self.flights, *self.starts]
-                if not coming:
-                    raise self._no_actor()
-                ready, _ = self.ray.wait(coming, num_returns=1, timeout=1.0)
-                for reference in ready:
-                    self._land(reference)
-                self._enforce_deadlines()
+                with _signals_after():
+                    self._step()
         finally:
-            self._release()
+            with _signals_after():
+                self._release()
             self.progress.end()
         if self.poison:
             raise poison_error(self.poison, self.job, TRIES)
+
+    def _step(self) -> None:
+        """Give out shards, and wait for what ends first, a second at most."""
+        self._open_slots()
+        self._fill()
+        coming = [*self.flights, *self.starts]
+        if not coming:
+            raise self._no_actor()
+        ready, _ = self.ray.wait(coming, num_returns=1, timeout=1.0)
+        for reference in ready:
+            self._land(reference)
+        self._enforce_deadlines()
 
     def _fill(self) -> None:
         loads = {slot: 0 for slot, actor in enumerate(self.slots) if actor is not None}

@@ -21,7 +21,14 @@ from torch.nn import functional as F
 
 from ..mining.errors import UsageError
 from ..mining.names import Family, nearest, neutral
-from ..mining.score_kinds import ADDITIVE, RETARGET, SCALE_OF, SCORE_KINDS, refuse_ranks
+from ..mining.score_kinds import (
+    ADDITIVE,
+    RETARGET,
+    SCALE_OF,
+    SCORE_KINDS,
+    has_probability,
+    refuse_ranks,
+)
 
 LOSSES = Family("loss", __package__, {".pointwise": "bce mse"}, group="rankmill.losses")
 
@@ -52,11 +59,12 @@ class Loss(ABC):
             raise UsageError(f"{self} needs teacher scores and the groups carry none", do="use lce")
         if kind not in self.kinds:
             refuse_ranks(kind, str(self))
-            raise UsageError(
-                f"{self} cannot use teacher scores of kind {kind!r}",
-                do=f"it takes {', '.join(sorted(self.kinds))}; score with raw logits, use lce, "
-                "or make groups on another scale: rankmill retarget logprob --groups NAME",
-            )
+            do = f"it takes {', '.join(sorted(self.kinds))}; score with raw logits, use lce, "
+            do += "or make groups on another scale: rankmill retarget logprob --groups NAME"
+            if not has_probability(kind):
+                do = f"a {kind} has no probability: take mse, kl or margin_mse, which read scores "
+                do += "as they are stored, or lce, which reads none"
+            raise UsageError(f"{self} cannot use teacher scores of kind {kind!r}", do=do)
 
     def check_student(self, student: str, teacher: str | None) -> None:  # noqa: B027
         """Refuse a student whose kind of scores this loss cannot train towards the teacher's kind

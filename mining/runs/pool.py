@@ -138,7 +138,9 @@ class Pooler:
             columns.append(pa.ListArray.from_arrays(bounds, pa.array(scores)))
         table = pa.Table.from_arrays(columns, schema=self.schema)
         found = union.ranks.max(axis=0, initial=0) > 0
-        counts = {"pairs": len(union.docs), "positives_not_found": int((~found).sum())}
+        counts = {"pairs": len(union.docs)}
+        if self.positives is not None:  # else nobody has looked
+            counts["positives_not_found"] = int((~found).sum())
         per_query = np.diff(np.concatenate([[0], np.cumsum(found)])[union.offsets])
         counts |= {COUNT: gone} if gone else {}
         return Output(table, counts=counts | unanswered(int((per_query == 0).sum())))

@@ -40,12 +40,16 @@ SIMILARITY_T = 0.05
 _NEEDED = {
     "vectors": "the vectors of an encoder (vectors=…, --encoder PATH)",
     "query_vectors": "an encoder's vectors of the queries (query_vectors=…)",
-    "labels": "judgements (qrels=…); groups carry their own",
+    "labels": "judgements, which these scores lack",
     "selection": "groups: a pool was not selected",
     "texts": "groups that name their corpus",
     "student": "a student's scores of the same documents (rankmill diagnose --student S)",
     "others": "another teacher's scores of the same documents (other={LABEL: …}, --other NAME)",
 }
+_JUDGED = (
+    "score a pool of one judged split (not of '*'), measure groups, which carry their own "
+    "(--groups NAME), give qrels=… in Python, or leave it out"
+)
 _OTHER = "other[{}]"  # the role of another teacher's scores
 
 
@@ -197,8 +201,9 @@ def _measure(
     kind = measured.metadata["kind"]
     others = frozenset(_labels(inputs))
     if statistics is None:
-        statistics = default_statistics(kind, labels=labels, **dict.fromkeys(have, True))
-        statistics = (*statistics, *(default_disagreement(labels) if others else ()))
+        statistics = _defaults(kind, have, labels, bool(others))
+        if not labels:
+            _tell_left_out(statistics, _defaults(kind, have, True, bool(others)), executor)
     texts = list(dict.fromkeys(str(family.parse(s)) for s in statistics))
     wanted = [family.parse(text) for text in texts]
     if not texts:
@@ -238,6 +243,19 @@ def _measure(
     return workspace.build(stage, executor)
 
 
+def _defaults(kind: str, have: set[str], labels: bool, others: bool) -> tuple[str, ...]:
+    own = default_statistics(kind, labels=labels, **dict.fromkeys(have, True))
+    return (*own, *(default_disagreement(labels) if others else ()))
+
+
+def _tell_left_out(chosen: Sequence[str], judged: Sequence[str], executor: Execution) -> None:
+    left_out = ", ".join(text for text in judged if text not in chosen)
+    executor.progress.announce(
+        f"without judgements of these scores, left out: {left_out}; "
+        "a pool of one judged split has them, and so have groups"
+    )
+
+
 def _family(compat: str | None) -> Family:
     """Return our statistics or, behind the switch, the reference's: never both in one table."""
     if compat is None:
@@ -249,7 +267,8 @@ def _family(compat: str | None) -> Family:
 def _refuse_missing_inputs(wanted: Sequence[Statistic], have: set[str]) -> None:
     for statistic in wanted:
         for need in sorted(statistic.needs - have):
-            raise UsageError(f"{statistic} needs {_NEEDED[need]}", do="declare it, or leave it out")
+            do = _JUDGED if need == "labels" else "declare it, or leave it out"
+            raise UsageError(f"{statistic} needs {_NEEDED[need]}", do=do)
 
 
 def scale_of(statistic: Statistic) -> str:

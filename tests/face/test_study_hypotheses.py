@@ -112,6 +112,11 @@ def test_claims_that_cannot_be_judged_are_refused(changes, message):
         ),
         (
             'b = { sampler = "random" }',
+            'against = "zero"\nof = "nDCG@10"',
+            "of='nDCG@10' is compared with zero",
+        ),
+        (
+            'b = { sampler = "random" }',
             'against = "teacher"\nof = "power_law_lead"',
             "of='power_law_lead' is compared with teacher",
         ),

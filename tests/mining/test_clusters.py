@@ -201,6 +201,78 @@ def test_a_signal_while_ray_starts_goes_to_the_handler_of_the_process(ray: FakeR
     assert signal.getsignal(signal.SIGTERM) is mine
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_handler_raises_after_compiled_code_has_ended(number: signal.Signals) -> None:
+    """Ray's compiled code makes a SystemError of what a handler raises inside it."""
+
+    class Stopped(BaseException):
+        pass
+
+    def mine(*_: Any) -> None:
+        raise Stopped
+
+    def compiled() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except Stopped as error:
+            raise SystemError("returned a result with an exception set") from error
+        ended.append(signal.getsignal(number))
+
+    ended: list[Any] = []
+    before = signal.signal(number, mine)
+    try:
+        with pytest.raises(Stopped), actors._signals_after():
+            compiled()
+        assert ended == [signal.SIG_DFL]  # a second one ends the process
+        assert signal.getsignal(number) is mine
+        with actors._signals_after():
+            pass
+        assert signal.getsignal(number) is mine
+    finally:
+        signal.signal(number, before)
+
+
+STOPPED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from store_workers import squares
+from rankmill.mining.actors import Execution
+from rankmill.mining.errors import Interrupted
+from rankmill.mining.store import Workspace
+
+def stop(number, frame):
+    raise Interrupted(f"stopped by {signal.Signals(number).name}")
+
+def send():
+    flag = Path(sys.argv[1], "flag")
+    while not flag.exists():
+        time.sleep(0.05)
+    time.sleep(0.5)  # the supervisor waits inside Ray by now
+    os.kill(os.getpid(), signal.SIGTERM)
+
+signal.signal(signal.SIGTERM, stop)
+threading.Thread(target=send, daemon=True).start()
+try:
+    stage = squares(20, mischief=f"hang once:{sys.argv[1]}/flag")
+    Workspace(Path(sys.argv[1], "work")).build(stage, Execution(workers=1))
+except Interrupted as error:
+    print(error, signal.getsignal(signal.SIGTERM) is stop)
+"""
+
+
+@pytest.mark.ray
+def test_a_signal_while_the_supervisor_waits(tmp_path: Path) -> None:
+    tests = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    ended = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(tmp_path)],
+        env=tests,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "stopped by SIGTERM True\n"), ended.stderr
+
+
 def test_an_unhandled_sigterm_ends_the_process_in_order(ray: FakeRay) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with cluster(2):

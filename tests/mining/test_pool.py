@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oracles import runs as oracle
 from tiny_collection import tiny_beir
 
-from rankmill.mining.collection import collect
+from rankmill.mining.collection import EVERY_QUERY, collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.runs import pool as pool_module
 from rankmill.mining.runs.pool import Pool, pool_runs
@@ -92,6 +92,16 @@ def test_positives_that_no_run_found_have_no_rank(made):
     rows = rows_of(Pool(artifact))
     alone = [doc for docs in rows.values() for doc, found in docs.items() if found == [None]]
     assert len(alone) == artifact.counts["positives_not_found"] > 0
+
+
+def test_without_judgements_nothing_is_said_about_positives(made):
+    workspace, collection, runs = made
+    run = mine(workspace, "random", collection, EVERY_QUERY, depth=5)
+    everyone = pool_runs(workspace, [run], collection=collection, split=EVERY_QUERY)
+    left_out = pool_runs(workspace, runs, collection=collection, split="test", positives=False)
+    for pool in (everyone, left_out):
+        assert "pairs" in pool.counts
+        assert "positives_not_found" not in pool.counts
 
 
 def test_an_empty_positive_is_not_pooled(tmp_path):

@@ -11,10 +11,12 @@ from group_makers import make_groups, make_scores
 from oracles import disagreement as oracle
 from oracles.pair_order import kendall_tau_b
 
+from rankmill.mining.actors import Execution
 from rankmill.mining.derive import crossed_cells, cut_groups
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.statistics import STATISTICS, measure_groups, measure_pool
+from rankmill.mining.store.execution import Silent
 
 DEFAULTS = ["kendall_tau", "jensen_shannon(T=1,score=zscore)", "inverted_pairs"]
 # Of float32 scores below 20 in lists of 8: ln softmax rounds them by some 2⁻⁵³ × 20 each.
@@ -116,6 +118,32 @@ def test_teachers_in_other_units_agree_where_scores_are_standardised(workspace):
     assert raw > 0.1
     assert lacking is None
     assert made.counts == {"null[jensen_shannon(T=1,score=logit)]:no_probability": 1}
+
+
+class Told(Silent):
+    def __init__(self):
+        self.said = []
+
+    def announce(self, text):
+        self.said.append(text)
+
+
+def test_what_unjudged_scores_leave_out_is_said(workspace):
+    scores = make_scores(workspace, [[1.0, 2.0, 3.0]])
+    beside = others(workspace, b=[[3.0, 2.0, 1.0]])
+    told = Told()
+    made = measure_pool(workspace, scores, other=beside, executor=Execution(progress=told))
+    assert "inverted_pairs" not in made.parameters["statistics"]
+    (said,) = told.said
+    assert said.startswith("without judgements of these scores, left out: ")
+    left_out = said.removesuffix("; a pool of one judged split has them, and so have groups")
+    assert {"inverted_pairs", "teacher_agrees"} <= set(left_out.partition(": ")[2].split(", "))
+    measure_pool(
+        workspace, scores, ["kendall_tau"], other=beside, executor=Execution(0, None, told)
+    )
+    assert len(told.said) == 1  # nothing that was asked for is missing
+    with pytest.raises(UsageError, match=r"needs judgements[^\n]*\n.*one judged split.*--groups"):
+        measure_pool(workspace, scores, ["inverted_pairs"], other=beside)
 
 
 def test_undefined_rows_say_why(workspace):

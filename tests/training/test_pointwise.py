@@ -77,7 +77,11 @@ def test_certain_teachers_have_no_entropy_and_finite_losses(score, ends):
         ("bce", "rank", "bce.* needs real scores; this teacher gives only ranks"),
         ("mse", "probability", "cannot use teacher scores of kind 'probability'"),
         ("mse(score=logit)", "log-prob", "reads the scale logit"),
-        ("bce", "similarity", "cannot use teacher scores of kind 'similarity'"),
+        (
+            "bce",
+            "similarity",
+            r"of kind 'similarity'\n.*has no probability: take mse, kl",
+        ),
         ("bce", "probability", r"reads score=logit.*'probability'\n.*write bce\(score=probab"),
         ("bce(score=probability)", "logit", r"reads score=probability.*'logit'\n.*write bce:"),
         ("bce(score=logprob)", "probability", "reads score=logprob"),
@@ -87,6 +91,15 @@ def test_certain_teachers_have_no_entropy_and_finite_losses(score, ends):
 def test_kinds_that_do_not_fit_are_refused(text, kind, message):
     with pytest.raises(UsageError, match=message):
         LOSSES.parse(text).check(kind)
+
+
+def test_what_is_advised_for_similarities_takes_them():
+    with pytest.raises(UsageError) as refused:
+        LOSSES.parse("bce").check("similarity")
+    assert "retarget" not in str(refused.value)
+    for name in ("mse", "kl", "margin_mse", "lce"):
+        assert name in str(refused.value)
+        LOSSES.parse(name).check("similarity")
 
 
 @pytest.mark.parametrize(
