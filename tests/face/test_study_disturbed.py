@@ -95,6 +95,14 @@ def test_stopped_by_two_signals_and_resumed_to_the_same_root_hashes(whole: Study
 
 @pytest.mark.forks
 @pytest.mark.ray
+def test_a_signal_stops_two_workers_as_it_stops_none() -> None:
+    status, said = stopped("workers", 1, signal.SIGTERM, "--workers", "2")
+    assert (status, "stopped by SIGTERM" in said) == (Interrupted.exit_status, True), said
+    assert "run the same command to resume" in said
+
+
+@pytest.mark.forks
+@pytest.mark.ray
 def test_the_driver_of_two_workers_is_killed_and_the_study_goes_on(whole: StudyOutcome) -> None:
     """Its actors may still be writing when the next run begins, which waits for them."""
     status, _ = stopped("driver", 1, signal.SIGKILL, "--workers", "2")
