@@ -280,8 +280,8 @@ def _signals_after() -> Iterator[None]:
         yield
     finally:
         _put_back(handlers)
-        for number, frame in arrived:
-            handlers[signal.Signals(number)](number, frame)
+        for sent, frame in arrived:
+            handlers[signal.Signals(sent)](sent, frame)
 
 
 def _exit_on_sigterm() -> None:

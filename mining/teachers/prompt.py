@@ -122,7 +122,7 @@ class Prompt:
         uncounted = len(ids(head)) + len(after) if apart else 0
         own = len(ids(label)) - _marks(tokenizer, ids(label))
         whole_text = apart or equal is not None
-        return cls(before, between, after, first, *around, whole_text, own, uncounted)
+        return cls(before, between, after, first, around[0], around[1], whole_text, own, uncounted)
 
     @property
     def fixed(self) -> int:

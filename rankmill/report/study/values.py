@@ -95,10 +95,8 @@ def _said(outcome: StudyOutcome) -> str:
     study = outcome.study
     axes = " × ".join(f"{len(levels)} {axis}" for axis, levels in study.levels.items())
     seeds = f"{len(study.seeds)} training seed{'s' if len(study.seeds) > 1 else ''}"
-    return (
-        f"{len(study.cells)} cells ({axes}), {seeds} each; {study.measures[0]} is tested, paired "
-        "over queries."
-    )
+    cells = f"{len(study.cells)} cell{'s' if len(study.cells) > 1 else ''}"
+    return f"{cells} ({axes}), {seeds} each; {study.measures[0]} is tested, paired over queries."
 
 
 def _environment(outcome: StudyOutcome) -> dict[str, str]:
