@@ -50,6 +50,7 @@ RANGES = {
     "title": Range(0, 64),
     "first_rank": _COUNT,
     "max_length": _COUNT,
+    "query_length": _COUNT,
     "dim": _COUNT,
     "probe": _COUNT,
     "per_source": _COUNT,

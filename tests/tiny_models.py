@@ -48,6 +48,8 @@ def tiny_cross_encoder(
         said |= {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4, "dropout": 0.0}
     if kind in {"roberta", "xlm-roberta", "camembert"}:
         said |= {"type_vocab_size": 1, "max_position_embeddings": 129}
+    if kind == "mpnet":
+        said |= {"max_position_embeddings": 130}  # its positions count from 2, always
     network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **said))
     _save(network, folder, seed)
     write_tokenizer(folder)

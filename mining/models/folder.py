@@ -329,7 +329,7 @@ _COUNTS_FROM_PADDING = frozenset(
 def position_start(config: Mapping[str, Any]) -> int:
     """Return the number of a sequence's first position; RoBERTa counts from its padding id + 1."""
     if config.get("model_type") in _COUNTS_FROM_PADDING:
-        pad = config.get("pad_token_id")
+        pad = None if config["model_type"] == "mpnet" else config.get("pad_token_id")  # always 1
         return 1 + int(1 if pad is None else pad)
     return 0
 

@@ -174,7 +174,7 @@ def test_terms_order_designs(rankmill):
         (("diagnose", "--student", "nobody", "--groups", "g-bm25"), 4, "no student called"),
         (("terms", "s-bm25"), 2, "there is nothing to order"),
         (("terms", "a=s-bm25+s-random", "s-random"), 2, "'a' names 2 statistics"),
-        (("stats", "--groups", "g-bm25", "--other", "a=scores+s"), 4, "nothing called 's'"),
+        (("stats", "--groups", "g-bm25", "--other", "a=scores+s"), 4, "no scores called 's'"),
         (("stats", "--groups", "g-bm25", "--other", "scores"), 2, "the same as those that are"),
         (("stats", "--scores", "scores", "-s", "kendall_tau"), 2, "needs another teacher's scores"),
         (

@@ -34,6 +34,7 @@ NEEDED = {
     "sources": ("bm25", "random"),
     "url": "http://h",
     "api": "tei",
+    "preset": "minilm",
 }
 ALSO = {"between": {"low": 0.0, "high": 1.0}, "bands": {"ranks": ("1-32", "100-200")}}
 
