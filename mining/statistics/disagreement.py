@@ -256,9 +256,8 @@ class JensenShannon(_AmongTeachers):
             return out, np.full(len(rows), ONLY_RANKS if ranks else NO_PROBABILITY, np.uint8)
         standardised = self.score == STANDARDISED
         fixed = (a.scores, b.scores, rows.offsets, x_scale, y_scale, standardised, 1.0 / self.T)
-        in_threads(
-            lambda *part: divergence.jensen_shannon(*fixed, *part, out, status), rows.offsets
-        )
+        compare = divergence.jensen_shannon
+        in_threads(lambda i, j: compare(*fixed, i, j, out, status), rows.offsets)
         if standardised:
             flat = (_flat(rows, a.scores) | _flat(rows, b.scores)) & (status == scales.DEFINED)
             status[flat] = CONSTANT
