@@ -203,7 +203,7 @@ def test_the_papers_grid(place: Path) -> None:
     changes = shrunken("paper-small", "train.seeds=[1]")
     outcome = rm.study(RECIPES / "paper-small.toml", overrides=changes, workspace="p", to="p-out")
     table = pl.read_parquet("p-out/hypotheses.parquet")
-    assert len(set(table["hypothesis"])) == 14
+    assert len(set(table["hypothesis"])) == 19
     others = {"hard RankNet", "cuts by BM25's entropy", "inverted κ", "their diameter"}
     assert {*others, "micro mean", "reversed test"} <= set(table["choice"])
     assert len(outcome.study.cells) == 44
@@ -212,6 +212,7 @@ def test_the_papers_grid(place: Path) -> None:
     assert set(without["hypothesis"]) == {
         "kl-settles-higher-for-random",
         "gradients-are-steadier-under-locality",
+        "gradients-are-steadier-under-locality-for-bi-encoders",
     }
 
 
