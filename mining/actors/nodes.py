@@ -51,10 +51,10 @@ def is_lost(ray: Any, node: str | None) -> bool:
     if node is None:
         return False
     known = {one["NodeID"]: one for one in ray.nodes()}
-    found = known.get(node)
-    if found is None or not found["Alive"]:
+    told = known.get(node)
+    if told is None or not told["Alive"]:
         return True
-    address = found.get("NodeManagerAddress"), found.get("NodeManagerPort")
+    address = told.get("NodeManagerAddress"), told.get("NodeManagerPort")
     if not all(address):
         return False
     try:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -62,6 +61,6 @@ def private_token() -> None:
     with contextlib.suppress(FileExistsError):
         made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(made, "w") as token:
-            token.write(secrets.token_hex(32))
+            token.write(os.urandom(32).hex())
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class Proof:
 
 def leave(folder: Path) -> Proof:
     """Write a token into a folder; returns what another machine needs to answer."""
-    token = secrets.token_hex(16)
+    token = os.urandom(16).hex()
     proof = Proof(folder / f"seen-{token[:8]}", token)
     files.write_bytes(proof.path, token.encode())
     return proof
