@@ -377,6 +377,7 @@ class Supervisor:
         lost = preempted or nodes.is_lost(self.ray, self.at.get(flight.slot))
         self._close(flight.slot)
         cause = f"lost with its machine: {cause}" if lost else cause
+        self.progress.failed(cause)
         ledger.note(self.job.folder, running.shard.number, running.attempt, None, cause)
         for _, other in held:
             if other is not running:

@@ -72,6 +72,9 @@ class Progress(Protocol):
     def advance(self, work: int, usage: Mapping[str, float]) -> None:
         """Say that a shard of this much work is committed."""
 
+    def failed(self, cause: str) -> None:
+        """Say that an attempt at a shard came to nothing, through no fault of its own so far."""
+
     def end(self) -> None:
         """Say that the stage is over, well or badly."""
 
@@ -93,6 +96,9 @@ class Silent:
         """Ignore."""
 
     def advance(self, work: int, usage: Mapping[str, float]) -> None:
+        """Ignore."""
+
+    def failed(self, cause: str) -> None:
         """Ignore."""
 
     def end(self) -> None:
