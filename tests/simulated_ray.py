@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from rankmill.mining.actors.nodes import Where
 from rankmill.mining.meter import Cost
 from rankmill.mining.store.execution import Report
 from rankmill.mining.store.files import Facts
@@ -34,9 +35,10 @@ class TaskError(Exception):
 
 @dataclass(frozen=True)
 class Dies:
-    """A call that ends its actor after so many seconds."""
+    """A call that ends its actor after so many seconds, or with it the whole `machine`."""
 
     after: float
+    machine: bool = False
 
 
 @dataclass(eq=False)
@@ -59,6 +61,7 @@ class Actor:
     number: int
     calls: list[Call] = field(default_factory=list)
     over: float = math.inf
+    node: str = "0"
 
     def __getattr__(self, method: str) -> Any:
         return SimpleNamespace(remote=lambda *arguments: self._call(method, arguments))
@@ -68,8 +71,12 @@ class Actor:
         takes = self.cluster.takes(self, method, arguments)
         if isinstance(takes, Dies):
             self.over = min(self.over, begins + takes.after)
+            if takes.machine:
+                self.cluster.lose(self.node, self.over)
             takes = takes.after
         call = Call(method, arguments, begins, begins + takes)
+        if method == "ready":
+            call.result = Where(self.node, self.number)
         if method == "run":
             shard = arguments[1]
             cost = Cost(wall_s=takes)
@@ -92,11 +99,21 @@ class Actor:
 class SimulatedRay:
     """The functions of `ray` that the supervisor calls, on a clock of its own.
 
-    `takes(actor, method, arguments)` gives the seconds of a call, or `Dies`.
+    `takes(actor, method, arguments)` gives the seconds of a call, or `Dies`. Actors go to so many
+    `machines` in turn, but not to those that are leaving or lost.
     """
 
-    def __init__(self, takes: Callable[[Actor, str, tuple[Any, ...]], Any], processors: int = 64):
+    def __init__(
+        self,
+        takes: Callable[[Actor, str, tuple[Any, ...]], Any],
+        processors: int = 64,
+        machines: int = 1,
+    ):
         self.takes, self.processors, self.now = takes, processors, 0.0
+        self.ends = {str(n): math.inf for n in range(machines)}
+        self.notices: dict[str, float] = {}  # when a machine is told to go
+        told = SimpleNamespace(get_draining_nodes=self._draining)
+        self._private = SimpleNamespace(state=SimpleNamespace(state=told))
         self.actors: list[Actor] = []
         names = ("OutOfMemoryError", "WorkerCrashedError", "NodeDiedError", "ObjectLostError")
         others = {name: type(name, (Exception,), {}) for name in names}
@@ -111,8 +128,22 @@ class SimulatedRay:
         return lambda _: SimpleNamespace(remote=self._actor)
 
     def _actor(self, *_: Any) -> Actor:
-        self.actors.append(Actor(self, len(self.actors)))
+        going = self._draining()
+        open_to = [n for n, end in self.ends.items() if end > self.now and n not in going]
+        number = len(self.actors)
+        self.actors.append(Actor(self, number, node=open_to[number % len(open_to)]))
         return self.actors[-1]
+
+    def _draining(self) -> dict[str, int]:
+        return {node: 0 for node, when in self.notices.items() if when <= self.now}
+
+    def lose(self, node: str, when: float) -> None:
+        """End a machine and all that runs there."""
+        self.ends[node] = min(self.ends[node], when)
+        for actor in self.actors:
+            if actor.node == node:
+                actor.over = min(actor.over, when)
+                actor._settle()
 
     def wait(self, calls: Iterable[Call], num_returns: int, timeout: float) -> tuple[Any, Any]:
         """Go on to the first end of a call, or as far as the timeout."""
@@ -138,8 +169,11 @@ class SimulatedRay:
         actor.end()
 
     def nodes(self) -> list[dict[str, Any]]:
-        """Return one node."""
-        return [{"Alive": True, "Resources": {"CPU": self.processors}}]
+        """Return the machines."""
+        return [
+            {"NodeID": n, "Alive": end > self.now, "Resources": {"CPU": self.processors}}
+            for n, end in self.ends.items()
+        ]
 
     def cluster_resources(self) -> dict[str, float]:
         """Return what there is."""

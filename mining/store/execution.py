@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from ..foreign import Carried, is_foreign
 from ..meter import Cost, measuring
 from ..names import foreigners
 from . import files, ledger
+from .patience import patiently
 from .plan import Shard, Stage, Worker
 
 
@@ -70,6 +72,9 @@ class Progress(Protocol):
     def advance(self, work: int, usage: Mapping[str, float]) -> None:
         """Say that a shard of this much work is committed."""
 
+    def failed(self, cause: str) -> None:
+        """Say that an attempt at a shard came to nothing, through no fault of its own so far."""
+
     def end(self) -> None:
         """Say that the stage is over, well or badly."""
 
@@ -93,6 +98,9 @@ class Silent:
     def advance(self, work: int, usage: Mapping[str, float]) -> None:
         """Ignore."""
 
+    def failed(self, cause: str) -> None:
+        """Ignore."""
+
     def end(self) -> None:
         """Ignore."""
 
@@ -113,7 +121,9 @@ class Inline:
             with measuring(stage.gpus) as making:
                 worker = stage.worker(**stage.options)
             ledger.note(job.folder, ledger.OUTSIDE, 1, making)
-            outputs = in_turn(worker, job.pending, stage.abreast)
+            outputs = in_turn(
+                lambda shard: patiently(partial(worker, shard)), job.pending, stage.abreast
+            )
             for shard in job.pending:
                 report = run_shard(
                     lambda shard: next(outputs),
@@ -150,7 +160,7 @@ def run_shard(worker: Worker, shard: Shard, schema: pa.Schema, path: Path, gpus:
                 where=f"shard {shard.number}, keys {shard.start} to {shard.stop}",
                 do=f"the stage declared {[f'{f.name}: {f.type}' for f in schema]}",
             )
-        facts = files.write_arrow(path, output.table)
+        facts = patiently(lambda: files.write_arrow(path, output.table))
     return Report(
         shard=shard,
         path=path,

@@ -392,6 +392,12 @@ def remove_file(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def remove_empty(folder: Path) -> None:
+    """Remove a folder if nothing is in it; another process may put something there just now."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
 def copy_tree(source: Path, target: Path) -> None:
     """Copy a published folder to a user's folder; the target appears whole or not at all.
 

@@ -23,7 +23,7 @@ import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from rankmill.cli import advice, books, costs, estimates, look, streams, studies
+from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
 from rankmill.cli.commands import as_written
 from rankmill.cli.stages import commands
 from rankmill.mining.errors import (
@@ -48,6 +48,7 @@ LOOK = (
     look.show,
     look.list_,
     look.verify,
+    watch.watch,
     costs.cost,
     look.hash_,
     look.summary,

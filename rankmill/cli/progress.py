@@ -47,6 +47,10 @@ class Meter:
         self.done += work
         self.moved()
 
+    def failed(self, cause: str) -> None:
+        """Say what an attempt at a shard came to; the shard is tried again elsewhere."""
+        self.announce(f"{self.kind}: {cause}; its shards go to another")
+
     def end(self) -> None:
         """Close the stage."""
         self.ended()

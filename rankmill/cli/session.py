@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rankmill.cli import progress, streams
+from rankmill.cli import progress, status, streams
 from rankmill.cli.books import CommandBooks, keeping_books
 from rankmill.stages import DEFAULT_WORKSPACE as WORKSPACE
 from rankmill.study import words
@@ -93,8 +93,10 @@ def session(
     from rankmill.mining.actors import Execution, cluster
     from rankmill.mining.store import Workspace
 
-    executor = Execution(workers, ray_address, progress.for_stream(sys.stderr))
+    told = status.Told(Path(workspace).absolute(), progress.for_stream(sys.stderr))
+    executor = Execution(workers, ray_address, told)
     with contextlib.ExitStack() as stack:
+        stack.callback(told.close)
         books = stack.enter_context(keeping_books())
         if workers or ray_address:
             stack.enter_context(cluster(max(workers, 1), ray_address))

@@ -12,9 +12,9 @@ from tiny_study import RECIPE, study_place
 
 import rankmill as rm
 from rankmill.mining.errors import BadInput, Interrupted, UsageError
+from rankmill.mining.limits import Limit
 from rankmill.study.estimate import limits, samples
 from rankmill.study.estimate.ladder import Ladder
-from rankmill.study.estimate.limits import Limit
 from rankmill.study.estimate.outcome import Estimate
 from rankmill.study.estimate.scratch import Recording
 

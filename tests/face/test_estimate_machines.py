@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.limits import Limit, disk_limit, memory_limit
 from rankmill.study.estimate.declared import carried_over
 from rankmill.study.estimate.fit import Interval
-from rankmill.study.estimate.limits import Limit, disk_limit, memory_limit
 from rankmill.study.estimate.machines import KNOWN, Machine, machine_of
 from rankmill.study.estimate.outcome import Estimate, Limits, Row
 from rankmill.study.prices import Prices

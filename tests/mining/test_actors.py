@@ -13,8 +13,7 @@ import psutil
 import pytest
 from store_workers import squares
 
-from rankmill.mining import actors
-from rankmill.mining.actors import Execution
+from rankmill.mining.actors import Execution, connection, decisions, supervisor
 from rankmill.mining.errors import BadInput, Incomplete, RankmillError, UsageError
 from rankmill.mining.store import Workspace
 
@@ -50,7 +49,7 @@ def test_a_killed_actor_loses_nothing(workspace, oracle, tmp_path):
 def test_a_hanging_actor_is_killed_and_its_shard_done_again(
     workspace, oracle, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(actors, "DEADLINE_S", 3.0)
+    monkeypatch.setattr(decisions, "DEADLINE_S", 3.0)
     stage = squares(mischief=f"hang once:{tmp_path / 'hung'}")
     artifact = workspace.build(stage, Execution(workers=2))
     assert artifact.root_hash == oracle
@@ -67,7 +66,7 @@ def test_a_query_that_kills_its_worker_is_found_and_the_rest_completes(workspace
 
 
 def test_halves_rejoin_to_the_same_part(workspace, oracle, tmp_path, monkeypatch):
-    monkeypatch.setattr(actors, "TRIES", 1)  # the first death halves the shard
+    monkeypatch.setattr(supervisor, "TRIES", 1)  # the first death halves the shard
     stage = squares(mischief=f"die once:{tmp_path / 'died'}")
     assert workspace.build(stage, Execution(workers=1)).root_hash == oracle
 
@@ -107,7 +106,7 @@ def test_a_cluster_that_is_not_there_is_refused_at_once():
         taken.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(BadInput, match=f"no Ray cluster answers[\\s\\S]*{address}"):
-            actors._reached(address)
+            connection._reached(address)
 
 
 def test_inline_never_imports_ray(tmp_path):

@@ -12,7 +12,10 @@ from store_workers import squares
 from tiny_collection import tiny_beir
 
 from rankmill.mining import actors
-from rankmill.mining.actors import Execution, threads_of_each
+from rankmill.mining.actors import Execution
+from rankmill.mining.actors.decisions import threads_of_each
+from rankmill.mining.actors.nodes import processors_of
+from rankmill.mining.actors.supervisor import Supervisor
 from rankmill.mining.collection import collect
 from rankmill.mining.sources import mine, uniform
 from rankmill.mining.store import Workspace
@@ -85,16 +88,16 @@ def test_a_node_is_lost_and_nothing_else(
 ) -> None:
     oracle = Workspace(tmp_path / "oracle").build(squares(200)).root_hash
     lost: list[int] = []
-    landed = actors._Supervisor._land
+    landed = Supervisor._land
 
     def land(self: Any, reference: Any) -> None:
         shard = reference in self.flights
         landed(self, reference)
         if shard and not lost:
-            lost.append(len(actors._processors(self.ray)))
+            lost.append(len(processors_of(self.ray)))
             nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
 
-    monkeypatch.setattr(actors._Supervisor, "_land", land)
+    monkeypatch.setattr(Supervisor, "_land", land)
     artifact = workspace.build(squares(200, mischief="delay:0"), Execution(7, nodes.address))
     assert lost == [3]
     assert artifact.root_hash == oracle

@@ -16,8 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from rankmill.mining import actors
-from rankmill.mining.actors import _connected, cluster
+from rankmill.mining.actors import cluster, connection, handlers
+from rankmill.mining.actors.connection import connected
+from rankmill.mining.errors import UsageError
+from rankmill.mining.limits import Limit
 
 
 class FakeRay:
@@ -55,21 +57,21 @@ class FakeRay:
 def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
     fake = FakeRay()
     monkeypatch.setitem(sys.modules, "ray", fake)
-    monkeypatch.setattr(actors, "_here", None)
-    monkeypatch.setattr(actors, "_blocks", 0)
-    monkeypatch.setattr(actors, "processors", lambda: 4)
+    monkeypatch.setattr(connection, "here", None)
+    monkeypatch.setattr(connection, "_blocks", 0)
+    monkeypatch.setattr(connection, "processors", lambda: 4)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield fake
-    actors._end(fake)
+    connection._end(fake)
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
 def call(workers: int = 2, address: str | None = None) -> None:
     """Do what `Execution.execute` does, and leave an actor waiting."""
-    with _connected(workers, address, keep=True):
-        assert actors._here is not None
-        actors._here.idle.setdefault((1, 0), []).append("actor")
+    with connected(workers, address, keep=True):
+        assert connection.here is not None
+        connection.here.idle.setdefault((1, 0), []).append("actor")
 
 
 # ---- which cluster -----------------------------------------------------------------------------
@@ -82,8 +84,8 @@ def test_calls_share_one_private_cluster_and_its_actors(ray: FakeRay) -> None:
     assert ray.started[0]["num_cpus"] == 4
     assert ray.is_initialized()
     assert ray.killed == []
-    assert actors._here is not None
-    assert actors._here.idle == {(1, 0): ["actor"] * 3}
+    assert connection.here is not None
+    assert connection.here.idle == {(1, 0): ["actor"] * 3}
 
 
 def test_more_workers_than_it_has_processors_need_a_larger_one(ray: FakeRay) -> None:
@@ -91,6 +93,17 @@ def test_more_workers_than_it_has_processors_need_a_larger_one(ray: FakeRay) -> 
     call(6)
     call(5)
     assert [options["num_cpus"] for options in ray.started] == [4, 6]
+
+
+def test_more_processes_than_memory_can_hold_are_refused(
+    ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "memory_limit", lambda: Limit(8 * 2.0**30, "the cgroup"))
+    call(48)
+    with pytest.raises(
+        UsageError, match=r"--workers 64 takes 10\.6 GiB .* there are 8\.0 \(the cg"
+    ):
+        call(64)
 
 
 def test_a_block_ends_the_cluster_it_uses(ray: FakeRay) -> None:
@@ -102,23 +115,23 @@ def test_a_block_ends_the_cluster_it_uses(ray: FakeRay) -> None:
         assert ray.is_initialized()
     assert len(ray.started) == 1
     assert not ray.is_initialized()
-    assert actors._here is None
+    assert connection.here is None
 
 
 def test_the_end_of_the_process_ends_it(ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
     at_exit: list[Any] = []
-    monkeypatch.setattr(actors.atexit, "register", lambda *given: at_exit.append(given))
+    monkeypatch.setattr(connection.atexit, "register", lambda *given: at_exit.append(given))
     call()
     place = Path(ray.started[0]["_temp_dir"])
-    here = actors._here
+    here = connection.here
     assert here is not None
     assert place.is_dir()
-    monkeypatch.setattr(actors.os, "getpid", lambda: -1)  # a fork of ours ends first
+    monkeypatch.setattr(connection.os, "getpid", lambda: -1)  # a fork of ours ends first
     for end, *given in at_exit:
         end(*given)
     assert ray.is_initialized()
-    actors._here = here
-    monkeypatch.setattr(actors.os, "getpid", lambda: here.process)
+    connection.here = here
+    monkeypatch.setattr(connection.os, "getpid", lambda: here.process)
     for end, *given in at_exit:
         end(*given)
     assert not ray.is_initialized()
@@ -141,7 +154,7 @@ def test_a_cluster_of_the_caller_keeps_nothing_of_ours(ray: FakeRay) -> None:
 def test_a_cluster_at_an_address_is_left_after_the_call(
     ray: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actors, "_reached", lambda _: None)
+    monkeypatch.setattr(connection, "_reached", lambda _: None)
     call()
     call(2, "somewhere:1")  # the private one is not what was asked for
     assert not ray.is_initialized()
@@ -221,11 +234,11 @@ def test_a_handler_raises_after_compiled_code_has_ended(number: signal.Signals) 
     ended: list[Any] = []
     before = signal.signal(number, mine)
     try:
-        with pytest.raises(Stopped), actors._signals_after():
+        with pytest.raises(Stopped), handlers.signals_after():
             compiled()
         assert ended == [signal.SIG_DFL]  # a second one ends the process
         assert signal.getsignal(number) is mine
-        with actors._signals_after():
+        with handlers.signals_after():
             pass
         assert signal.getsignal(number) is mine
     finally:
@@ -286,8 +299,7 @@ def test_an_unhandled_sigterm_ends_the_process_in_order(ray: FakeRay) -> None:
 SCRIPT = """
 import os, signal, sys, time
 from store_workers import squares
-from rankmill.mining import actors
-from rankmill.mining.actors import Execution
+from rankmill.mining.actors import Execution, connection
 from rankmill.mining.store import Workspace
 
 workspace, how = Workspace(sys.argv[1]), sys.argv[2]
@@ -296,12 +308,12 @@ handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
 found = []
 for queries in (20, 30):
     workspace.build(squares(queries), Execution(workers=1))
-    actor, = actors._here.idle[actors.processors(), 0]
+    actor, = connection.here.idle[connection.processors(), 0]
     import ray
-    found.append((actors._here.address, ray.get(actor.ready.remote())))
+    found.append((connection.here.address, ray.get(actor.ready.remote())))
 assert found[0] == found[1], found  # the same cluster, the same actor
 assert signal.getsignal(signal.SIGINT) is handlers[0]
-print(actors._here.place.name, flush=True)
+print(connection.here.place.path, flush=True)
 if how != "exit":
     time.sleep(600)
 """

@@ -13,8 +13,9 @@ import pytest
 from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
-from rankmill.mining import actors
-from rankmill.mining.actors import Execution, Waiting
+from rankmill.mining.actors import Execution
+from rankmill.mining.actors.decisions import Waiting
+from rankmill.mining.actors.supervisor import Supervisor
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.models import encoders
@@ -144,7 +145,7 @@ def test_a_range_whose_actor_dies_is_searched_again(
     for texts in (collection.corpus, collection.queries):
         encode(workspace, encoder, texts.artifact)
     killed: list[int] = []
-    landed = actors._Supervisor._land
+    landed = Supervisor._land
 
     def land(self: Any, reference: Any) -> None:
         shard = reference in self.flights
@@ -154,7 +155,7 @@ def test_a_range_whose_actor_dies_is_searched_again(
             killed.append(self.ray.get(alive[0].ready.remote()))
             os.kill(killed[0], signal.SIGKILL)
 
-    monkeypatch.setattr(actors._Supervisor, "_land", land)
+    monkeypatch.setattr(Supervisor, "_land", land)
     executor = Execution(workers=2)
     run = mine(workspace, Dense(str(encoder)), collection, "train", depth=9, executor=executor)
     assert killed

@@ -12,19 +12,28 @@ import pytest
 from simulated_ray import HANGS, Actor, Dies, SimulatedRay
 from store_workers import squares
 
-from rankmill.mining import actors
-from rankmill.mining.actors import Deadlines, _Cluster, _Supervisor, fill_order
+from rankmill.mining.actors import connection, supervisor
+from rankmill.mining.actors.connection import Cluster
+from rankmill.mining.actors.decisions import (
+    DEADLINE_S,
+    FIRST_DEADLINE_S,
+    Deadlines,
+    fill_order,
+)
+from rankmill.mining.actors.supervisor import Supervisor
 from rankmill.mining.errors import Incomplete, RankmillError
 from rankmill.mining.store import ledger
 from rankmill.mining.store.execution import Job, Report, Silent
 from rankmill.mining.store.plan import Shard
 
 UP, LOADS, SHARD = 5.0, 1.0, 2.0  # seconds
+PLACE: Any = object()  # a private cluster has one
 
 
 @pytest.fixture(autouse=True)
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(actors, "_here", _Cluster("simulated", ours=False))
+    monkeypatch.setattr(connection, "here", Cluster("simulated", True, PLACE))
+    monkeypatch.setattr(supervisor, "processors", lambda: 64)
 
 
 def job_of(tmp_path: Path, shards: int, work: int = 10) -> Job:
@@ -34,7 +43,12 @@ def job_of(tmp_path: Path, shards: int, work: int = 10) -> Job:
 
 
 def supervised(
-    tmp_path: Path, shards: int, workers: int, takes: Callable[..., Any] | None = None, **job: int
+    tmp_path: Path,
+    shards: int,
+    workers: int,
+    takes: Callable[..., Any] | None = None,
+    before: Callable[[SimulatedRay], None] = lambda _: None,
+    **cluster: int,
 ) -> tuple[SimulatedRay, list[Report]]:
     """Run a job; `takes` says which calls take other seconds than usual."""
 
@@ -43,10 +57,11 @@ def supervised(
         odd = takes(actor, method, arguments) if takes else None
         return usual if odd is None else odd
 
-    ray = SimulatedRay(seconds)
+    ray = SimulatedRay(seconds, **cluster)
+    before(ray)
     reports: list[Report] = []
-    supervisor = _Supervisor(
-        ray, job_of(tmp_path, shards, **job), workers, reports.append, Silent(), ray.clock
+    supervisor = Supervisor(
+        ray, job_of(tmp_path, shards), workers, reports.append, Silent(), ray.clock
     )
     supervisor.run()
     return ray, reports
@@ -135,7 +150,7 @@ def test_actors_of_an_earlier_stage_are_used_again_and_the_dead_replaced(tmp_pat
     ray, _ = supervised(tmp_path, 4, 2)
     first, second = ray.actors
     first.end()
-    supervisor = _Supervisor(ray, job_of(tmp_path, 4), 2, lambda _: None, Silent(), ray.clock)
+    supervisor = Supervisor(ray, job_of(tmp_path, 4), 2, lambda _: None, Silent(), ray.clock)
     supervisor.run()
     assert len(ray.actors) == 3
     assert len(shards_of(second)) + len(shards_of(ray.actors[2])) == 2 + 4
@@ -214,20 +229,111 @@ def test_a_waiting_shard_is_given_again_without_losing_a_try(tmp_path: Path) -> 
     assert [line["shard"] for line in ledger._attempts(tmp_path) if line["cause"] != "done"] == [2]
 
 
+# ---- machines come and go ----------------------------------------------------------------------
+
+
+def test_a_machine_that_is_lost_costs_no_shard_a_try(tmp_path: Path) -> None:
+    """Four machines go, each at the first shard of one of its actors: more than a shard's tries."""
+
+    def takes(actor: Actor, method: str, arguments: Any) -> Any:
+        lost = method == "run" and actor.node in {"0", "1", "2", "3"}
+        return Dies(1.0, machine=True) if lost else None
+
+    ray, reports = supervised(tmp_path, 12, 6, takes, machines=6)
+    assert sorted(report.shard.number for report in reports) == list(range(12))
+    assert {actor.node for actor in ray.actors if shards_of(actor)} == set("012345")
+    lines = ledger._attempts(tmp_path)
+    assert {line["attempt"] for line in lines if line["shard"] >= 0} == {1}
+    causes = [line["cause"] for line in lines if line["cause"] != "done"]
+    assert causes
+    assert all("lost with its machine" in cause for cause in causes)
+
+
+def test_a_query_that_ends_every_machine_is_found_at_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LOSSES", 2)
+
+    def takes(actor: Actor, method: str, arguments: Any) -> Any:
+        return Dies(1.0, machine=True) if method == "run" and arguments[1].start == 0 else None
+
+    with pytest.raises(Incomplete, match="1 keys of run killed their worker"):
+        supervised(tmp_path, 2, 1, takes, machines=99)
+
+
+def test_a_machine_with_notice_gets_no_new_shards(tmp_path: Path) -> None:
+    def started(ray: SimulatedRay) -> None:
+        ray.notices["1"] = UP + LOADS + 1.5 * SHARD
+
+    ray, reports = supervised(tmp_path, 30, 2, before=started, machines=2)
+    assert len(reports) == 30
+    gone = [actor for actor in ray.actors if actor.node == "1"]
+    assert len(gone) == 1
+    assert 1 <= len(shards_of(gone[0])) <= 3  # what it ran, what it had at hand, a second of delay
+    assert len(shards_of(ray.actors[0])) + len(shards_of(gone[0])) == 30
+    assert {line["cause"] for line in ledger._attempts(tmp_path)} == {"done"}
+
+
+def test_actors_without_a_place_are_waited_for_where_nodes_may_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On somebody else's cluster: a GPU node that an autoscaler brings takes ten minutes."""
+    monkeypatch.setattr(connection, "here", Cluster("simulated", ours=False))
+    monkeypatch.setattr(supervisor.nodes, "may_grow", lambda _: True)
+    monkeypatch.setattr(supervisor.visible, "leave", lambda _: None)
+    said: list[str] = []
+    monkeypatch.setattr(Silent, "announce", lambda _, text: said.append(text))
+
+    def late(actor: Actor, method: str, _: Any) -> Any:
+        return 600.0 + actor.number if method == "ready" else None
+
+    ray, reports = supervised(tmp_path, 8, 4, late)
+    assert len(reports) == 8
+    assert len(ray.actors) == 4
+    assert len(said) == 1
+    assert said[0].startswith("4 of 4 actors have no place on the cluster yet")
+
+
+def test_demand_may_exceed_what_is_alive_on_somebody_elses_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor.visible, "leave", lambda _: None)
+    ray, _ = supervised(tmp_path, 8, 8, processors=2)
+    assert len(ray.actors) == 2
+    monkeypatch.setattr(connection, "here", Cluster("simulated", ours=False))
+    ray, _ = supervised(tmp_path, 8, 8, processors=2)
+    assert len(ray.actors) == 8
+
+
+def test_what_no_node_will_ever_have_is_an_error_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "here", Cluster("simulated", ours=False))
+    monkeypatch.setattr(supervisor.visible, "leave", lambda _: None)
+    monkeypatch.setattr(supervisor.nodes, "may_grow", lambda _: False)
+    monkeypatch.setattr(supervisor.nodes, "fits_somewhere", lambda *_: False)
+
+    def stuck(actor: Actor, method: str, _: Any) -> Any:
+        return HANGS if method == "ready" else None
+
+    with pytest.raises(RankmillError, match="no actor came up within 120 s"):
+        supervised(tmp_path, 4, 2, stuck)
+
+
 # ---- deadlines ---------------------------------------------------------------------------------
 
 
 def test_deadlines() -> None:
     small, large = Shard(0, 0, 10, 10), Shard(1, 10, 11, 500)
     limits = Deadlines([])
-    assert limits.of(small, first=True) == actors.FIRST_DEADLINE_S
+    assert limits.of(small, first=True) == FIRST_DEADLINE_S
     for seconds in (40.0, 8.0, 10.0):  # the first one compiles
         limits.ended(small, seconds)
     assert limits.of(small, first=False) == 10 * 10
     assert limits.of(small, first=True) == 10 * 40
     assert limits.of(large, first=False) == 10 * 500  # 1 s a unit of work
     quick = Deadlines([0.5, 0.5])
-    assert quick.of(large, first=False) == actors.DEADLINE_S
+    assert quick.of(large, first=False) == DEADLINE_S
 
 
 def test_what_an_earlier_run_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from tiny_models import first_layers, tiny_cross_encoder, tiny_encoder
 
 from rankmill.mining import actors
 from rankmill.mining.actors import Execution
+from rankmill.mining.actors.supervisor import Supervisor
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
 from rankmill.mining.errors import Incomplete
@@ -108,7 +109,7 @@ def test_awkward_models_give_one_hash_for_any_number_of_workers_and_a_kill(
 def kill_one_of_three(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let one of three actors die while it scores; returns where its process id will stand."""
     killed: list[int] = []
-    landed = actors._Supervisor._land
+    landed = Supervisor._land
 
     def land(self: Any, reference: Any) -> None:
         shard = reference in self.flights
@@ -118,7 +119,7 @@ def kill_one_of_three(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             killed.append(self.ray.get(alive[0].ready.remote()))
             os.kill(killed[0], signal.SIGKILL)
 
-    monkeypatch.setattr(actors._Supervisor, "_land", land)
+    monkeypatch.setattr(Supervisor, "_land", land)
     return killed
 
 

@@ -129,7 +129,7 @@ def _said(ladder: Ladder, work: Work, stage: str) -> str:
 
 
 def _limits(workspace: Workspace, machine: Machine | None) -> Limits:
-    from rankmill.study.estimate.limits import disk_limit, gpu_limit, memory_limit
+    from rankmill.mining.limits import disk_limit, gpu_limit, memory_limit
     from rankmill.study.estimate.outcome import Limits
 
     if machine is not None:

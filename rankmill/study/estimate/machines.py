@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from rankmill.mining.errors import UsageError
+from rankmill.mining.limits import Limit
 from rankmill.mining.names import nearest
-from rankmill.study.estimate.limits import Limit
 from rankmill.study.toml_files import read_toml
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rankmill.mining.errors import BadInput
+from rankmill.mining.limits import Limit
 from rankmill.study import words
 from rankmill.study.estimate.fit import NOTHING, Interval, largest, together
-from rankmill.study.estimate.limits import Limit
 from rankmill.study.estimate.measured import COUNT
 from rankmill.study.prices import Prices, bill
 

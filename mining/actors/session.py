@@ -1,0 +1,66 @@
+"""The folder of a private cluster: nobody else may enter it, and the next driver sweeps what a
+killed one left."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_PREFIX = "rm-"
+_HELD, _SESSIONS = "held", "s"  # Ray's sockets lie below: their paths must stay under 107 bytes
+
+
+class SessionPlace:
+    """A folder of mode 0700 in the temporary folder, held by a lock until `end` or death.
+
+    Ray makes what it is given accessible to everyone, so it is given `inside`, a folder in it.
+    """
+
+    def __init__(self) -> None:
+        sweep_dead()
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self.inside = self.path / _SESSIONS
+        self.inside.mkdir()
+        self._lock = os.open(self.path / _HELD, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def end(self) -> None:
+        """Remove the folder with all that Ray has left in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def sweep_dead() -> None:
+    """Remove session folders of ours whose driver is dead: their lock is free."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        held = folder / _HELD
+        with contextlib.suppress(OSError):  # another user's, or swept by another process just now
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            lock = os.open(held, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def private_token() -> None:
+    """See to it that the token which opens clusters on this host is read by its owner alone.
+
+    Ray writes it with mode 0644, where it has none; a token given by the environment stays.
+    """
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(made, "w") as token:
+            token.write(os.urandom(32).hex())
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)

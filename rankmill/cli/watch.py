@@ -1,0 +1,81 @@
+"""`rankmill watch`: what runs in a workspace, on whichever machine, and how far it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from rankmill.cli import status, streams
+from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
+from rankmill.study.words import duration, size
+
+AGAIN_S = 2.0
+
+
+def watch(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    once: Annotated[bool, typer.Option("--once", help="Print once and end.")] = False,
+    prometheus: Annotated[
+        bool, typer.Option("--prometheus", help="Once, in the text format of Prometheus.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Say what runs in a workspace: stage, share done, rate, time left, failures.
+
+    On a terminal every two seconds until nothing runs; elsewhere once. Runs on other machines that
+    share the workspace are seen too.
+    Example: rankmill watch        rankmill watch --prometheus > rankmill.prom
+    """
+    with session(workspace, json=json) as here:
+        here.workspace.check_there()
+        if prometheus or json:
+            told = list(status.runs(here.workspace.root))
+            if prometheus:
+                for line in status.as_prometheus(told):
+                    streams.write_data(line)
+            else:
+                here.emit({"runs": [{**run.facts, "alive": run.alive} for run in told]})
+            return
+        while True:
+            told = list(status.runs(here.workspace.root))
+            for line in lines(told):
+                typer.echo(line)
+            if once or not sys.stdout.isatty() or not any(run.alive for run in told):
+                return
+            time.sleep(AGAIN_S)
+
+
+def lines(told: list[status.Run]) -> Iterator[str]:
+    """Yield what is said of runs."""
+    if not told:
+        yield "nothing runs here"
+    now = time.time()
+    for run in told:
+        facts = run.facts
+        state = f"for {_since(facts['began'], now)}"
+        if not run.alive:
+            state = f"ended without a word; its last was {_since(facts['updated'], now)} ago"
+        yield f"{facts['host']} process {int(facts['process'])}, {state}"
+        yield f"  rankmill {facts['command']}"
+        for stage in facts["stages"]:
+            yield f"  {_stage(stage)}"
+        written = size(int(facts["bytes_written"] or 0))
+        yield f"  {facts['stages_done']} stages done, {written} written"
+        if facts["failures"]:
+            yield f"  {facts['failures']} failed tries, the last: {facts['last_failure']}"
+
+
+def _since(moment: float, now: float) -> str:
+    return duration(max(now - moment, 0.0))
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    work, done, rate, left = (stage[name] for name in ("work", "work_done", "rate", "seconds_left"))
+    said = f"{stage['stage']}: {100 * done // work if work else 0} % of {work:,} {stage['unit']}"
+    if rate >= 1:
+        said += f", {rate:,.0f}/s"
+    return said if left is None else f"{said}, {duration(left)} left"

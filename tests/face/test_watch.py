@@ -1,0 +1,122 @@
+"""What runs tell while they run, and what `rankmill watch` makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from rankmill.cli import app_of, status
+from rankmill.cli.status import Told, as_prometheus, folder_of, runs
+from rankmill.mining.store.execution import Silent
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    return Told(tmp_path, Silent())
+
+
+def watched(place: Path, *words: str) -> str:
+    result = CliRunner().invoke(app_of("watch"), ["watch", "-w", str(place), *words])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_run_tells_stage_share_rate_and_failures(tmp_path: Path, told: Told) -> None:
+    told.begin("scores", "pairs", 4, 1, 4000)
+    told.written = 0.0  # as if it were two seconds ago
+    told.advance(1000, {})
+    told.failed("lost with its machine: it died")
+    (run,) = runs(tmp_path)
+    assert run.alive
+    assert run.facts["failures"] == 1
+    (stage,) = run.facts["stages"]
+    assert (stage["work_done"], stage["shards_done"], stage["shards_found"]) == (1000, 1, 1)
+    assert stage["seconds_left"] == pytest.approx(3 * stage["seconds"])
+    said = watched(tmp_path)
+    assert "scores: 25 % of 4,000 pairs" in said
+    assert "1 failed tries, the last: lost with its machine" in said
+    told.end()
+    (run,) = runs(tmp_path)
+    assert run.facts["stages"] == []
+    assert run.facts["stages_done"] == 1
+    told.close()
+    assert list(runs(tmp_path)) == []
+    assert not folder_of(tmp_path).exists()
+    assert watched(tmp_path) == "nothing runs here\n"
+
+
+def test_students_side_by_side_have_a_stage_each(tmp_path: Path, told: Told) -> None:
+    told.begin("student", "documents", 1, 0, 100)
+    other = threading.Thread(target=told.begin, args=("student", "documents", 1, 0, 50))
+    other.start()
+    other.join()
+    (run,) = runs(tmp_path)
+    assert sorted(stage["work"] for stage in run.facts["stages"]) == [50, 100]
+    told.close()
+
+
+def test_it_writes_seldom(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    told.begin("run", "queries", 1000, 0, 1000)
+    written: list[Any] = []
+    monkeypatch.setattr(status, "EVERY_S", 1e9)
+    monkeypatch.setattr(
+        "rankmill.mining.store.files.write_bytes", lambda *a, **_: written.append(a)
+    )
+    for _ in range(1000):
+        told.advance(1, {})
+    assert written == []
+
+
+def test_a_killed_run_is_told_and_swept_by_the_next(tmp_path: Path, told: Told) -> None:
+    script = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from rankmill.cli.status import Told\nfrom rankmill.mining.store.execution import Silent\n"
+        "Told(Path(sys.argv[1]), Silent()).begin('run', 'queries', 1, 0, 1)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    (run,) = runs(tmp_path)
+    assert not run.alive
+    assert "ended without a word; its last was" in watched(tmp_path)
+    told.begin("run", "queries", 1, 0, 1)
+    assert [run.facts["process"] for run in runs(tmp_path)] == [os.getpid()]
+    told.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "[" * 100_000, '{"command": 3}', '{"stages": [1]}', "\x00\xff"]
+)
+def test_what_is_no_status_is_passed_over(tmp_path: Path, told: Told, text: str) -> None:
+    told.begin("run", "queries", 1, 0, 1)
+    (folder_of(tmp_path) / "other.json").write_text(text)
+    assert len(list(runs(tmp_path))) == 1
+    assert watched(tmp_path).count("process") == 1
+    told.close()
+
+
+def test_the_text_format_of_prometheus(tmp_path: Path, told: Told) -> None:
+    told.begin('sc"ores\n', "pairs", 4, 1, 4000)
+    lines = list(as_prometheus(list(runs(tmp_path))))
+    sample = r'rankmill_\w+\{(\w+="(?:[^"\\\n]|\\.)*",?)+\} -?[\d.e+-]+'
+    for line in lines:
+        assert re.fullmatch(rf"# TYPE rankmill_\w+ gauge|{sample}", line), line
+    assert any(line.startswith("rankmill_stage_work{") and line.endswith(" 4000") for line in lines)
+    assert watched(tmp_path, "--prometheus").splitlines()
+    assert json.loads(watched(tmp_path, "--json"))["runs"][0]["alive"] is True
+    told.close()
+
+
+def test_a_command_leaves_no_file(tmp_path: Path) -> None:
+    words = ["collect", "python-docs", "--name", "d", "-w", str(tmp_path / "w")]
+    result = CliRunner().invoke(app_of("collect"), words)
+    assert result.exit_code == 0, result.output
+    assert not folder_of(tmp_path / "w").exists()
