@@ -48,6 +48,7 @@ LOOK = (
     look.show,
     look.list_,
     look.verify,
+    look.repair,
     costs.cost,
     look.hash_,
     look.summary,
