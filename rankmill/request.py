@@ -62,7 +62,10 @@ class Request(ABC, Generic[Made]):
                 do="leave out name",
             )
         check_outputs(self)
-        with self.running():
+        from rankmill.asked import kept
+        from rankmill.mining.store.ledger import asked_by
+
+        with self.running(), asked_by(kept(self)):
             made = self.perform()
         if self.name is not None:
             self.alias(made, self.name)

@@ -91,6 +91,14 @@ def workspace(tmp_path: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
+def every_kind(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return a workspace with an artifact of every kind, for tests that undo what they do to it."""
+    from every_kind import every_kind as make
+
+    return make(tmp_path_factory.mktemp("every-kind"))
+
+
+@pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """Start one local cluster with two slots that all tests of the session share."""
     from rankmill.mining.actors import cluster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from ..collection import Collection
 from ..errors import BadInput, UsageError
 from ..names import Call, parse
-from ..store import Artifact, files
+from ..store import Artifact, canonical_json, files
 from .base import EXPORTS, Format
 from .folder import ExportFolder
 from .source import GroupSource
@@ -70,8 +71,15 @@ def export_groups(
         out = ExportFolder(attempt)
         notes = chosen.write(source, out)
         facts = sidecar(chosen, source, notes) | {"files": dict(sorted(out.facts.items()))}
+        facts["sum"] = sum_of(facts)
         out.json(SIDECAR, facts)
     return Exported(target, facts)
+
+
+def sum_of(facts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a sidecar says besides this sum: no other file binds it."""
+    said = {key: value for key, value in facts.items() if key != "sum"}
+    return hashlib.sha256(canonical_json(said)).hexdigest()
 
 
 def format_of(text: str, settings: Mapping[str, Any]) -> Format:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from ..errors import BadInput, Corrupt, OtherFormat, RankmillError
+from ..errors import BadInput, Corrupt, RankmillError
 from . import files, ledger
-from .tables import FORMAT_VERSION, faults_of_meaning
+from .checks.faults import faults_of
+from .manifest import MANIFEST, damaged, made_again, parse_manifest, read_manifest
+from .tables import faults_of_meaning
 
 if TYPE_CHECKING:
     from .workspace import Workspace
@@ -50,8 +50,9 @@ class Artifact:
 
     def __init__(self, path: Path, workspace: Workspace):
         self.path, self.workspace = path, workspace
-        self._manifest_bytes = _read_manifest(path)
-        self.manifest: dict[str, Any] = _parse_manifest(self._manifest_bytes, path)
+        self._manifest_bytes = read_manifest(path)
+        self._refuse_unpublished()  # first: of another format version may be one flipped bit
+        self.manifest: dict[str, Any] = parse_manifest(self._manifest_bytes, path)
         self.kind: str = self.manifest["kind"]
         self.fingerprint: str = self.manifest["fingerprint"]
         self.parameters: dict[str, Any] = self.manifest["parameters"]
@@ -65,6 +66,16 @@ class Artifact:
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.fingerprint[:12]} {self.rows:,} rows>"
+
+    def _refuse_unpublished(self) -> None:
+        """Compare the manifest with the hash that the ledger beside it holds, if it is whole."""
+        sums = ledger.read(self.path).get("sums", {})
+        published = sums.get(MANIFEST, self.root_hash)
+        if published != self.root_hash:
+            raise damaged(
+                self.path,
+                f"has the root hash {self.root_hash[:12]}, {published[:12]} was published here",
+            )
 
     @property
     def root_hash(self) -> str:
@@ -176,33 +187,14 @@ class Artifact:
 
     def verify(self) -> int:
         """Read everything at level 3, and compare each input's root hash with the one that this
-        artifact was made from; returns the number of parts. Raises Corrupt."""
-        for role in self.inputs:
-            self._check_input(role)
-        for part in self.parts:
-            self.check(part, 2, afresh=True)
-            if part.file.endswith(".arrow"):
-                self.table(part.number, level=3)
+        artifact was made from; returns the number of parts. Raises Corrupt for the first fault."""
+        for fault in faults_of(self):
+            raise fault
         return len(self.parts)
 
-    def _check_input(self, role: str) -> None:
-        made_from = self.manifest["inputs"][role]["root"]
-        try:
-            root = self.input(role).root_hash
-        except RankmillError as error:
-            raise Corrupt(
-                f"its input {role!r} cannot be opened: {error.what}",
-                where=self.path,
-                do="run the command that made that input again",
-            ) from error
-        if root != made_from:
-            raise Corrupt(
-                f"its input {role!r} has the root hash {root[:12]}, but it was made from "
-                f"{made_from[:12]}",
-                where=self.input(role).path / "manifest.json",
-                do="that manifest is damaged, or the input was made again with another result: "
-                "delete both and run their commands again",
-            )
+    def faults(self) -> list[Corrupt]:
+        """Return everything that `verify` finds wrong, in order; empty when nothing is."""
+        return list(faults_of(self))
 
     def file(self, name: str, level: int = 2) -> Path:
         """Return the path of a named file of a folder artifact (a checkpoint), checked at
@@ -214,13 +206,26 @@ class Artifact:
         raise BadInput(f"{self.kind} has no file {name!r}", where=self.path)
 
     def input(self, role: str) -> Artifact:
-        """Open the input that this artifact was made from in the given role."""
+        """Open the input that this artifact was made from in the given role.
+
+        Raises Corrupt where it no longer has the root hash that it had then.
+        """
         if role not in self.inputs:
             raise BadInput(
                 f"{self.kind} {self.fingerprint[:12]} has no input {role!r}",
                 do=f"its inputs are: {', '.join(self.inputs) or 'none'}",
             )
-        return self.workspace.open(self.manifest["inputs"][role]["kind"], self.inputs[role])
+        said = self.manifest["inputs"][role]
+        made_from = self.workspace.open(said["kind"], said["fingerprint"])
+        if made_from.root_hash != said["root"]:
+            raise Corrupt(
+                f"its input {role!r} has the root hash {made_from.root_hash[:12]}, but it was made "
+                f"from {said['root'][:12]}",
+                where=made_from.path / MANIFEST,
+                do="that manifest is damaged, or the input was made again with another result: "
+                f"rankmill verify {self.fingerprint[:12]} says more",
+            )
+        return made_from
 
     def cost(self) -> dict[str, Any]:
         """What making it cost, from ledger.json: seconds, memory, bytes, usage, attempts, host."""
@@ -238,7 +243,7 @@ class Artifact:
         return Corrupt(
             f"{self.kind} part {part.number}: the file {what}",
             where=self.path / part.file,
-            do=f"delete {self.path} and run the command that made it again",
+            do=made_again(self.path),
         )
 
 
@@ -283,48 +288,3 @@ def compared_parts() -> frozenset[Compared]:
 def take_over(compared: frozenset[Compared]) -> None:
     """Believe what the process that started this one has compared: `compared_parts` of it."""
     _checked.update(compared)
-
-
-_FINGERPRINT = re.compile(r"[0-9a-f]{40}")
-_SAID = {"kind", "fingerprint", "parameters", "inputs", "metadata", "parts", "counts", "dropped"}
-
-
-def _read_manifest(path: Path) -> bytes:
-    try:
-        return (path / "manifest.json").read_bytes()
-    except FileNotFoundError as error:
-        raise BadInput(
-            "there is no finished artifact here (no manifest.json)",
-            where=path,
-            do="run the command that makes it; it resumes what is already there",
-        ) from error
-
-
-def _parse_manifest(data: bytes, path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(data)
-        version = int(manifest["format"])
-        if version == FORMAT_VERSION and not manifest.keys() >= _SAID:
-            raise KeyError(*(_SAID - manifest.keys()))
-        if version == FORMAT_VERSION:
-            for one in (manifest, *manifest["inputs"].values()):
-                if not _FINGERPRINT.fullmatch(one["fingerprint"]):
-                    raise ValueError(f"{one['fingerprint']!r} is no fingerprint")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Corrupt(
-            "manifest.json is damaged",
-            where=path / "manifest.json",
-            do=f"delete {path} and run the command that made it again",
-        ) from error
-    if version != FORMAT_VERSION:
-        newer = version > FORMAT_VERSION
-        raise OtherFormat(
-            f"format version {version} is {'newer' if newer else 'older'} than this rankmill "
-            f"reads ({FORMAT_VERSION})",
-            where=path,
-            do="install a newer rankmill"
-            if newer
-            else "make it again in a new workspace (--workspace DIR): nothing is lost, what is "
-            "here stays as it is",
-        )
-    return manifest

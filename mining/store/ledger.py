@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,8 @@ from ..meter import Block, Cost, account
 from ..meter.cost import OPTIONAL
 from ..processors import processor_name, processors
 from . import files
+from .manifest import MANIFEST
+from .sums import holds_sum, spelled, summed
 
 ATTEMPTS = "attempts.jsonl"
 LEDGER = "ledger.json"
@@ -61,6 +64,20 @@ class Spent:
 
 
 spent = Spent()
+
+
+_asked: ContextVar[Mapping[str, Any] | None] = ContextVar("asked", default=None)
+
+
+@contextlib.contextmanager
+def asked_by(request: Mapping[str, Any] | None) -> Iterator[None]:
+    """Let ledgers of what is made in the block say which request it answers, as JSON values, so
+    that a part can be computed again (`checks/redo.py`); None: it cannot be said."""
+    token = _asked.set(request)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 _came_from: dict[str, str] = {}
@@ -135,13 +152,14 @@ class Books:
 
 @contextlib.contextmanager
 def keeping() -> Iterator[Books]:
-    """Keep the books of one run; one that breaks off leaves what it spent in the attempts."""
+    """Keep the books of one run; one that breaks off before it has published leaves what it spent
+    in the attempts."""
     with account() as block:
         books = Books(block)
         try:
             yield books
         except BaseException as error:
-            if books.folder is not None:
+            if books.folder is not None and not (books.folder / MANIFEST).exists():
                 with contextlib.suppress(OSError):  # a full disk: the error itself says so
                     cause = f"broken off: {type(error).__name__}"
                     note(books.folder, _BROKEN_OFF, 1, block.take(), cause)
@@ -164,31 +182,19 @@ def seconds_here(folder: Path) -> list[float]:
     ]
 
 
-def close(folder: Path, books: Books, stored_bytes: int) -> None:
+def close(folder: Path, books: Books, stored_bytes: int, sums: Mapping[str, str]) -> None:
     """Sum the attempts, and the overhead of the last run, into ledger.json when the artifact is
     published.
 
     `wall_s` is the wall clock of the last run, overheads included; seconds of earlier, interrupted
     runs are in the sums because their attempts are. `attempts`: at shards; looking at input and
-    making workers are in the sums beside them.
+    making workers are in the sums beside them. `sums`: the SHA-256 of the manifest and of what
+    stands beside it, by file.
     """
-    attempts = _attempts(folder)
-    tries = [line for line in attempts if line["shard"] != _BROKEN_OFF]
-    shards = _sum(tries)
     overhead = books.block.take()
     spent.add(overhead, overhead=True)
-    overhead.add(_sum([line for line in attempts if line["shard"] == _BROKEN_OFF]))
-    whole = Cost()
-    whole.add(shards)
-    whole.add(overhead)
-    total = _lines(whole) | {
+    total = _sums_of(folder, overhead, stored_bytes) | {
         "wall_s": round(books.block.elapsed_s, 3),
-        "shard_wall_s": round(shards.wall_s, 3),
-        "cpu_s": round(shards.cpu_s, 3),
-        "overhead_s": round(overhead.cpu_s, 3),
-        "bytes": stored_bytes,
-        "attempts": sum(line["shard"] >= 0 for line in tries),
-        "failed_attempts": sum(line["cause"] != "done" for line in tries),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
         "platform": f"{platform.system()} {platform.machine()}, {processors()} cores",
@@ -196,9 +202,40 @@ def close(folder: Path, books: Books, stored_bytes: int) -> None:
         "python": sys.version.split()[0],
         "versions": _versions(),
         **({"models": models} if (models := models_of(folder)) else {}),
+        **({"request": request} if (request := _asked.get()) else {}),
+        "sums": dict(sums),
     }
-    data = json.dumps(total, indent=1, sort_keys=True).encode()
-    files.write_bytes(folder / LEDGER, data, mode=0o644)
+    files.write_bytes(folder / LEDGER, spelled(summed(total)), mode=0o644)
+
+
+def sum_up_again(folder: Path, stored_bytes: int, sums: Mapping[str, str]) -> None:
+    """Write the ledger of a finished artifact anew from its attempts, where it is damaged or gone.
+
+    What only it knew is lost: the wall clock and the overhead of the last run, and by which
+    request the artifact was made.
+    """
+    total = _sums_of(folder, Cost(), stored_bytes)
+    hosts = [line["host"] for line in _attempts(folder)]
+    told = total | {"wall_s": total["shard_wall_s"], "host": hosts[-1] if hosts else "unknown"}
+    files.write_bytes(folder / LEDGER, spelled(summed(told | {"sums": dict(sums)})), mode=0o644)
+
+
+def _sums_of(folder: Path, overhead: Cost, stored_bytes: int) -> dict[str, Any]:
+    """Return the lines that follow from the attempts; `overhead`: of the last run."""
+    attempts = _attempts(folder)
+    tries = [line for line in attempts if line["shard"] != _BROKEN_OFF]
+    shards, whole = _sum(tries), Cost()
+    overhead.add(_sum([line for line in attempts if line["shard"] == _BROKEN_OFF]))
+    whole.add(shards)
+    whole.add(overhead)
+    return _lines(whole) | {
+        "shard_wall_s": round(shards.wall_s, 3),
+        "cpu_s": round(shards.cpu_s, 3),
+        "overhead_s": round(overhead.cpu_s, 3),
+        "bytes": stored_bytes,
+        "attempts": sum(line["shard"] >= 0 for line in tries),
+        "failed_attempts": sum(line["cause"] != "done" for line in tries),
+    }
 
 
 def _lines(cost: Cost) -> dict[str, Any]:
@@ -230,12 +267,15 @@ def state(folder: Path) -> str:
 def _read(folder: Path) -> tuple[str, dict[str, Any]]:
     nothing = dict(_NOTHING, usage={})
     try:
-        told = json.loads((folder / LEDGER).read_bytes())
+        data = (folder / LEDGER).read_bytes()
+        told = json.loads(data)
     except FileNotFoundError:
         return MISSING, nothing
     except (ValueError, RecursionError, OSError):  # a damaged one is as good as none
         return DAMAGED, nothing
     if not isinstance(told, dict) or not told.keys() >= _NOTHING.keys() or _faulty(told):
+        return DAMAGED, nothing
+    if not holds_sum(told, data):
         return DAMAGED, nothing
     return WHOLE, told
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from .manifest import fingerprint_of
+
 if TYPE_CHECKING:
     from .artifact import Artifact
 
@@ -81,7 +83,9 @@ class Stage:
     drops the key's query for one of the reasons in `quarantine`. `timed=False`: a shard may take as
     long as it likes; others are taken for hanging after ten times what their peers took. `abreast`:
     how many shards the threads of one process may work on at once, for a worker that allows it;
-    parts are written in plan order all the same.
+    parts are written in plan order all the same. `algorithm`: the number of the way in which the
+    result is computed, 1 for the first; a release that gives other bytes for the same request
+    raises it, so that old artifacts are neither taken for new ones nor mixed with them.
     """
 
     kind: str
@@ -101,6 +105,12 @@ class Stage:
     poisoned: Worker | None = None
     timed: bool = True
     abreast: int = 1
+    algorithm: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity of what is asked for."""
+        return fingerprint_of(self.kind, self.parameters, self.inputs, self.algorithm)
 
     def schema_of(self, shard: Shard) -> pa.Schema:
         """Return the schema that the shard's part must have."""

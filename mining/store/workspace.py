@@ -10,7 +10,6 @@ missing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -22,16 +21,17 @@ from .. import names
 from ..errors import BadInput, BadPair, Corrupt, OtherFormat, RankmillError, UsageError
 from ..meter import measuring
 from . import files, ledger
+from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact
 from .declared import check_declared, schema_lines
 from .execution import Executor, Inline, Job, Report
+from .manifest import canonical_json, fingerprint_of
 from .naming import named
 from .plan import Shard, Stage
 from .quarantine import check_allowance, check_something_made, quarantined
+from .sums import sums_beside
 from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
 
-_ALIAS = re.compile(r"[\w][\w.+@-]{0,127}")
-_KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -93,7 +93,7 @@ class Workspace:
         """Return, as errors to tell, what lies in the workspace and cannot be read: files in
         `names/` that are no aliases, manifests that are damaged or not ours."""
         stray = [one for one in self._finished(None) if isinstance(one, Stray)]
-        return [*stray, *self._aliases()[1].values()]
+        return [*stray, *self.aliases()[1].values()]
 
     def _finished(self, kind: str | None) -> Iterator[Artifact | OtherFormat | Stray]:
         for manifest in sorted(self.root.glob(f"{kind or '*'}/*/manifest.json")):
@@ -106,31 +106,24 @@ class Workspace:
                     manifest, error, ours=bool(_FINGERPRINT.fullmatch(manifest.parent.name))
                 )
 
-    def names(self) -> dict[str, tuple[str, str]]:
-        """Return alias → (kind, fingerprint); other files among the aliases are passed over."""
-        return self._aliases()[0]
+    def names(self) -> dict[str, Alias]:
+        """Return what each alias stands for; other files among the aliases are passed over."""
+        return self.aliases()[0]
 
-    def _aliases(self) -> tuple[dict[str, tuple[str, str]], dict[str, Stray]]:
-        """Return the aliases, and by name the files that are none."""
-        aliases, stray = {}, {}
-        for path in sorted((self.root / "names").glob("*.json")):
-            name = path.name.removesuffix(".json")
-            try:
-                aliases[name] = _alias_of(path, name)
-            except (ValueError, OSError) as error:
-                stray[name] = Stray(path, error)
-        return aliases, stray
+    def aliases(self) -> tuple[dict[str, Alias], dict[str, Stray]]:
+        """Return what each alias stands for, and by name the files that are none of ours."""
+        return read_aliases(self.root)
 
     def find(self, name: str | Artifact, kind: str | None = None) -> Artifact:
         """Open an artifact by alias, or by the first 8 or more digits of its fingerprint."""
         if isinstance(name, Artifact):
             artifact = name
         else:
-            known, stray = self._aliases()
+            known, stray = self.aliases()
             if name in stray:
                 raise stray[name]
             if name in known:
-                artifact = self.open(*known[name])
+                artifact = self.open_named(name, known[name])
             else:
                 artifact = self._by_fingerprint(name, kind, known)
         if kind is not None and artifact.kind != kind:
@@ -141,30 +134,34 @@ class Workspace:
             )
         return artifact
 
+    def open_named(self, name: str, alias: Alias) -> Artifact:
+        """Open what an alias stands for; raises Corrupt where that is no longer what it was."""
+        artifact = self.open(alias.kind, alias.fingerprint)
+        if alias.root not in (None, artifact.root_hash):
+            raise Corrupt(
+                f"the name {name!r} was given to {alias.kind} {alias.fingerprint[:12]} when it had "
+                f"the root hash {str(alias.root)[:12]}; it has {artifact.root_hash[:12]} now",
+                where=self.root / NAMES / f"{name}.json",
+                do=f"rankmill verify {alias.fingerprint[:12]}; if that is good, give the name anew",
+            )
+        return artifact
+
     def knows(self, name: str) -> bool:
         """Say whether `find` opens an artifact of this name."""
         return name in self.names() or len(self._beginning_with(name, None)) == 1
 
     def alias(self, name: str, artifact: Artifact) -> None:
         """Let `name` stand for the artifact from now on."""
-        if not _ALIAS.fullmatch(name):
-            raise UsageError(
-                f"{name!r} cannot be a name", do="use letters, digits, '.', '_', '-', '+', '@'"
-            )
-        entry = {"kind": artifact.kind, "fingerprint": artifact.fingerprint}
-        path, data = self.root / "names" / f"{name}.json", canonical_json(entry)
-        if not files.holds(path, data):  # a finished study is shown where nothing can be written
-            files.make_folder(path.parent)
-            files.write_bytes(path, data, mode=0o644)
+        write_alias(self.root, name, artifact)
 
-    def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Any]) -> Artifact:
+    def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Alias]) -> Artifact:
         self.check_there()
         manifests = self._beginning_with(name, kind)
         if len(manifests) == 1:
             return Artifact(manifests[0].parent, self)
         if manifests:
             raise BadInput(f"{len(manifests)} artifacts begin with {name}", do="give more digits")
-        wanted = [n for n, (k, _) in known.items() if kind in (None, k)]
+        wanted = [n for n, alias in known.items() if kind in (None, alias.kind)]
         raise BadInput(
             f"no {kind} called {name!r}" if kind else f"nothing is called {name!r}",
             where=self.root,
@@ -188,7 +185,7 @@ class Workspace:
         and whatever the worker raises; parts committed before an error stay, and the same call
         resumes.
         """
-        fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
+        fingerprint = stage.fingerprint
         check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
             files.sweep(self._attempts(fingerprint))
@@ -255,6 +252,7 @@ class Workspace:
         inputs: Mapping[str, Artifact],
         write: Callable[[Path, Path], Mapping[str, Any] | None],
         metadata: Mapping[str, str] | None = None,
+        algorithm: int = 1,
     ) -> Artifact:
         """Return an artifact of arbitrary files, such as a student's checkpoint.
 
@@ -262,8 +260,8 @@ class Workspace:
         a kill, so a long computation keeps its own checkpoints there; it is removed when the
         artifact is published. What `write` returns is its usage for the ledger.
         """
-        fingerprint = fingerprint_of(kind, parameters, inputs)
-        frame = _Frame(parameters, inputs)
+        fingerprint = fingerprint_of(kind, parameters, inputs, algorithm)
+        frame = _Frame(parameters, inputs, algorithm)
         check_declared(kind, fingerprint, frame, metadata or {})
         if self.has(kind, fingerprint):
             files.sweep(self._attempts(fingerprint))
@@ -300,43 +298,12 @@ class Workspace:
         return files.make_folder(place / f"run-{os.getpid()}")
 
     def _publish(self, folder: Path, manifest: bytes, attempts: Path, books: ledger.Books) -> None:
-        stored = sum(p["bytes"] for p in json.loads(manifest)["parts"])
-        ledger.close(folder, books, stored)
+        parts = json.loads(manifest)["parts"]
+        ledger.close(
+            folder, books, sum(p["bytes"] for p in parts), sums_beside(folder, manifest, parts)
+        )
         files.create_only(folder / "manifest.json", manifest)
         files.remove_tree(attempts.parent)
-
-
-class Stray(Corrupt):
-    """A file in a workspace that is not what its place says; the rest of the workspace is used.
-
-    `ours`: it stands where an artifact of ours does, so something was lost.
-    """
-
-    def __init__(self, path: Path, error: Exception, *, ours: bool = False):
-        what = getattr(error, "what", None) or getattr(error, "strerror", None) or str(error)
-        super().__init__(
-            f"passed over: {what}",
-            where=path,
-            do="make it again under this name, or remove the file",
-        )
-        self.ours = ours
-
-
-def _alias_of(path: Path, name: str) -> tuple[str, str]:
-    """Return what an alias stands for; raises ValueError or OSError for what is no alias."""
-    if not _ALIAS.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be the name of an artifact")
-    try:
-        entry = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # also what is not UTF-8
-        raise ValueError("no alias: this is not JSON") from error
-    said = entry if isinstance(entry, dict) else {}
-    kind, fingerprint = said.get("kind"), said.get("fingerprint")
-    if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-        raise ValueError("no alias: it names no kind of artifact")
-    if not (isinstance(fingerprint, str) and _FINGERPRINT.fullmatch(fingerprint)):
-        raise ValueError("no alias: it names no fingerprint")
-    return kind, fingerprint
 
 
 class NotThere(RankmillError):
@@ -348,7 +315,7 @@ class FoundOnly(Workspace):
 
     def build(self, stage: Stage, executor: Executor | None = None) -> Artifact:
         """Return the stage's artifact if it is finished; raises NotThere."""
-        return self._found(stage.kind, fingerprint_of(stage.kind, stage.parameters, stage.inputs))
+        return self._found(stage.kind, stage.fingerprint)
 
     def build_folder(
         self,
@@ -357,9 +324,10 @@ class FoundOnly(Workspace):
         inputs: Mapping[str, Artifact],
         write: Callable[[Path, Path], Mapping[str, Any] | None],
         metadata: Mapping[str, str] | None = None,
+        algorithm: int = 1,
     ) -> Artifact:
         """Return the artifact if it is finished; raises NotThere."""
-        return self._found(kind, fingerprint_of(kind, parameters, inputs))
+        return self._found(kind, fingerprint_of(kind, parameters, inputs, algorithm))
 
     def alias(self, name: str, artifact: Artifact) -> None:
         """Name nothing."""
@@ -373,28 +341,10 @@ class FoundOnly(Workspace):
 class _Frame:
     """The identity of a folder artifact, in the shape that `_manifest` reads."""
 
-    def __init__(self, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]):
-        self.parameters, self.inputs = parameters, inputs
-
-
-def canonical_json(value: Any) -> bytes:
-    """Print JSON in the one spelling that hashes are taken of: sorted keys, no spaces, no NaN."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
-
-
-def fingerprint_of(kind: str, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]) -> str:
-    """Return the identity of a request: hash of kind, format version, parameters, inputs'
-    fingerprints."""
-    request = {
-        "kind": kind,
-        "format": FORMAT_VERSION,
-        "parameters": parameters,
-        "inputs": {role: [a.kind, a.fingerprint] for role, a in inputs.items()},
-    }
-    return hashlib.sha256(canonical_json(request)).hexdigest()[:40]
+    def __init__(
+        self, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact], algorithm: int
+    ):
+        self.parameters, self.inputs, self.algorithm = parameters, inputs, algorithm
 
 
 _RECORDED = {"number", "file", "rows", "bytes", "sha256", "fingerprint", "counts", "dropped"}
@@ -455,18 +405,24 @@ def _commit(folder: Path, stage: Stage, fingerprint: str, report: Report) -> dic
     _check_books(stage.kind, shard, report)
     name = f"part-{shard.number:05d}"
     files.publish(report.path, folder / f"{name}.arrow")
-    record = _record(
+    record = record_of(report, fingerprint)
+    files.write_bytes(folder / f"{name}.json", canonical_json(record))
+    return record
+
+
+def record_of(report: Report, fingerprint: str) -> dict[str, Any]:
+    """Return the completion record of a part: the sign that it is done, and what it holds."""
+    shard = report.shard
+    return _record(
         shard.number,
-        f"{name}.arrow",
+        f"part-{shard.number:05d}.arrow",
         shard.table,
-        facts,
+        report.facts,
         fingerprint,
         report.counts,
         report.dropped,
         report.examples,
     )
-    files.write_bytes(folder / f"{name}.json", canonical_json(record))
-    return record
 
 
 def _check_books(kind: str, shard: Shard, report: Report) -> None:
@@ -522,6 +478,8 @@ def _manifest(
         "counts": counts,
         "dropped": dropped,
     }
+    if frame.algorithm != 1:  # the neutral value is not said
+        manifest["algorithm"] = frame.algorithm
     if examples:  # the key is there only where there is something to show
         manifest["examples"] = examples
     return canonical_json(manifest)

@@ -49,6 +49,7 @@ LOOK = (
     look.list_,
     look.verify,
     watch.watch,
+    look.repair,
     costs.cost,
     look.hash_,
     look.summary,

@@ -1,9 +1,7 @@
-"""Commands that look at a workspace: show, list, verify, hash, summary, doctor."""
+"""Commands that look at a workspace: show, list, verify, repair, hash, summary, doctor."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +19,7 @@ from rankmill.cli.session import (
 from rankmill.study import words
 
 if TYPE_CHECKING:
+    from rankmill.mining.errors import Corrupt
     from rankmill.mining.store import Artifact
 
 NameArgument = Annotated[
@@ -75,56 +74,111 @@ def show(
 
 
 def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Artifacts, or folders of exports; none = all.")
+    ] = None,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Compute one part of each again, drawn by the seed."),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of --deep: which parts are drawn.", min=0)] = 0,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Read artifacts whole, with all that they were made from: manifests, hashes, order, ranges,
+    finite scores (level 3); tell everything that is wrong. An export, or a student's folder, by
+    its path.
+
+    Example: rankmill verify nf-groups        rankmill verify        rankmill verify DIR
+    """
+    from rankmill.mining.errors import Corrupt
+    from rankmill.mining.exports.verify import verify_written
+    from rankmill.mining.upkeep import verify as upkeep
+
+    good, faults = [], []
+    with session(workspace, json=json) as here:
+        written = [n for n in names or [] if Path(n).is_dir() and not here.workspace.knows(n)]
+        for name in written:
+            told = verify_written(Path(name), here.workspace)
+            faults += told
+            if not told and not json:
+                typer.echo(f"good  {name}")
+        asked = [n for n in names or [] if n not in written]
+        if asked or not names:
+            here.workspace.check_there()
+        whole = [] if names else upkeep.verify_workspace(here.workspace)
+        for checked in upkeep.verify_artifacts(here.workspace, asked) if asked else whole:
+            wrong, artifact, remark = list(checked.faults), checked.artifact, ""
+            if deep and artifact is not None and not wrong:
+                wrong, remark = _computed_again(artifact, seed)
+            faults += wrong
+            if artifact is not None and not wrong:
+                good.append(artifact)
+                if not json:
+                    typer.echo(f"good  {artifact.kind} {checked.path.name[:12]}{remark}")
+        strays = [] if names else upkeep.stray_files(here.workspace)
+        faults += [one for one in strays if one.ours]
+        for fault in [*faults, *(one for one in strays if not one.ours)]:
+            streams.say(f"rankmill: {fault}")
+        if json:
+            told = [{"what": f.what, "where": f.where, "do": f.do} for f in faults]
+            here.emit(
+                {
+                    "good": [facts_of(a) for a in good],
+                    "broken": [str(f) for f in faults],
+                    "faults": told,
+                }
+            )
+        if faults:
+            raise typer.Exit(Corrupt.exit_status)
+
+
+def _computed_again(artifact: Artifact, seed: int) -> tuple[list[Corrupt], str]:
+    """Compute one part of an artifact again; returns what is wrong, and a remark where it cannot
+    be done."""
+    from rankmill.mining.draws import generator
+    from rankmill.mining.upkeep.redo import faults_of_rows
+    from rankmill.replay import replay
+
+    draw = generator(seed, "verify", artifact.fingerprint)
+    faults, why = faults_of_rows(artifact, replay, lambda n: int(draw.integers(n)))
+    return faults, f"  (not computed again: {why})" if why else "  (a part computed again)"
+
+
+def repair(
     names: Annotated[list[str] | None, typer.Argument(help="Artifacts; none = all.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Read artifacts whole, with all that they were made from: hashes, order, ranges, finite
-    scores (level 3).
+    """Make damaged parts anew, with the bytes that were recorded or not at all; write damaged
+    ledgers, records, manifests and names anew. What is sound is not touched.
 
-    Example: rankmill verify nf-groups        rankmill verify
+    Example: rankmill repair nf-groups        rankmill repair
     """
     from rankmill.mining.errors import Corrupt
+    from rankmill.mining.upkeep.repair import repair_workspace
+    from rankmill.replay import replay
 
+    done, left = [], []
     with session(workspace, json=json) as here:
         here.workspace.check_there()
-        wanted = _with_inputs(here.workspace.find(n) for n in names or [])
-        checked, broken = [], []
-        for artifact in wanted or here.workspace.artifacts():
-            try:
-                artifact.verify()
-                checked.append(artifact)
-                if not json:
-                    typer.echo(f"good  {artifact.kind} {artifact.fingerprint[:12]}")
-            except Corrupt as error:
-                broken.append(error)
-                streams.say(f"rankmill: {error}")
-        if not wanted:
-            for stray in here.workspace.stray():
-                streams.say(f"rankmill: {stray}")
-                if isinstance(stray, Corrupt) and stray.ours:
-                    broken.append(stray)
+        for one in repair_workspace(here.workspace, names or [], replay):
+            (done if one.error is None else left).append(one)
+            if one.error is not None:
+                streams.say(f"rankmill: {one.what}: {one.error}")
+            elif not json:
+                typer.echo(f"{one.what}: {one.where}")
         if json:
-            here.emit({"good": [facts_of(a) for a in checked], "broken": [str(e) for e in broken]})
-        if broken:
+            here.emit(
+                {
+                    "repaired": [{"what": one.what, "where": str(one.where)} for one in done],
+                    "broken": [str(one.error) for one in left],
+                }
+            )
+        elif not done and not left:
+            typer.echo("nothing is damaged")
+        if left:
             raise typer.Exit(Corrupt.exit_status)
-
-
-def _with_inputs(artifacts: Iterable[Artifact]) -> list[Artifact]:
-    """Return artifacts after what they were made from, each once, as far as it can be opened."""
-    from rankmill.mining.errors import RankmillError
-
-    known: dict[str, Artifact] = {}
-
-    def visit(one: Artifact) -> None:
-        for role in one.inputs if one.fingerprint not in known else ():
-            with contextlib.suppress(RankmillError):  # said by `Artifact.verify` of this one
-                visit(one.input(role))
-        known.setdefault(one.fingerprint, one)
-
-    for artifact in artifacts:
-        visit(artifact)
-    return list(known.values())
 
 
 def hash_(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
@@ -148,8 +202,8 @@ def list_(
     with session(workspace, json=json) as here:
         here.workspace.check_there()
         aliases: dict[str, list[str]] = {}
-        for name, (_, fingerprint) in here.workspace.names().items():
-            aliases.setdefault(fingerprint, []).append(name)
+        for name, alias in here.workspace.names().items():
+            aliases.setdefault(alias.fingerprint, []).append(name)
         artifacts = list(here.workspace.artifacts(kind))
         if json:
             here.emit({"artifacts": [facts_of(a) for a in artifacts]})

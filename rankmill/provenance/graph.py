@@ -87,7 +87,7 @@ def graph_of(wanted: Sequence[Artifact]) -> Graph:
     """
     aliases: dict[str, str] = {}
     for one in wanted[:1]:
-        aliases = {key: alias for alias, (_, key) in one.workspace.names().items()}
+        aliases = {alias.fingerprint: name for name, alias in one.workspace.names().items()}
     nodes: dict[str, Node] = {}
     for artifact in wanted:
         _visit(artifact, nodes, aliases)

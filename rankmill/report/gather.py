@@ -180,9 +180,7 @@ def _provenance(artifact: Artifact, outcome: Outcome) -> content.Provenance:
 
 def _name(artifact: Artifact, outcome: Outcome) -> str:
     aliases = artifact.workspace.names()
-    known = [
-        name for name, (_, fingerprint) in aliases.items() if fingerprint == artifact.fingerprint
-    ]
+    known = [name for name, one in aliases.items() if one.fingerprint == artifact.fingerprint]
     return known[0] if known else artifact.fingerprint[:12]
 
 

@@ -261,6 +261,9 @@ def test_a_workspace_with_another_format_is_listed_without_it(workspace, version
     path = artifact.path / "manifest.json"
     path.chmod(0o644)
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"format": version}))
+    with pytest.raises(Corrupt, match="was published here"):  # not by another version
+        workspace.open("run", artifact.fingerprint)
+    (artifact.path / "ledger.json").unlink()
     assert [a.fingerprint for a in workspace.artifacts()] == [other.fingerprint]
     (error,) = workspace.other_formats("run")
     assert f"format version {version} is" in str(error)

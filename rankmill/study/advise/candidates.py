@@ -151,7 +151,8 @@ def _scores_of(pool: Artifact, workspace: Workspace) -> Artifact:
 
 def _called(artifact: Artifact, workspace: Workspace) -> str:
     """Return what an artifact is called, or the beginning of its fingerprint."""
-    names = (n for n, (_, known) in workspace.names().items() if known == artifact.fingerprint)
+    known = workspace.names().items()
+    names = (name for name, alias in known if alias.fingerprint == artifact.fingerprint)
     return next(names, artifact.fingerprint[:12])
 
 

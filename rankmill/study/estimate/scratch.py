@@ -52,7 +52,7 @@ class Recording(Workspace):
 
     def build(self, stage: Stage, executor: Executor | None = None) -> Artifact:
         """Return the stage's artifact; note it if it was made now."""
-        there = self.has(stage.kind, fingerprint_of(stage.kind, stage.parameters, stage.inputs))
+        there = self.has(stage.kind, stage.fingerprint)
         made = super().build(stage, executor)
         return made if there else self._noted(made, stage.inputs)
 
@@ -63,10 +63,11 @@ class Recording(Workspace):
         inputs: Mapping[str, Artifact],
         write: Callable[[Path, Path], Mapping[str, Any] | None],
         metadata: Mapping[str, str] | None = None,
+        algorithm: int = 1,
     ) -> Artifact:
         """Return the artifact; note it if it was made now."""
-        there = self.has(kind, fingerprint_of(kind, parameters, inputs))
-        made = super().build_folder(kind, parameters, inputs, write, metadata)
+        there = self.has(kind, fingerprint_of(kind, parameters, inputs, algorithm))
+        made = super().build_folder(kind, parameters, inputs, write, metadata, algorithm)
         return made if there else self._noted(made, inputs)
 
     def _noted(self, made: Artifact, inputs: Mapping[str, Artifact]) -> Artifact:

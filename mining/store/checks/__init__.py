@@ -1,0 +1,1 @@
+"""What is compared when an artifact is read, and when it is verified."""

@@ -1,0 +1,225 @@
+"""Repair: damaged parts are computed again, with the bytes that were recorded or not at all; what
+stands beside them is written anew from what is left. Nothing that is sound is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BadInput, Corrupt, OtherFormat, RankmillError
+from ..store import Artifact, Stage, Workspace, canonical_json, files
+from ..store import ledger as ledgers
+from ..store.checks.faults import parts_to_make_anew
+from ..store.execution import Executor
+from ..store.manifest import MANIFEST
+from ..store.sums import files_below, is_left, sums_beside
+from ..store.workspace import FoundOnly, record_of
+from .redo import NotRedone, Redone, Replay, redo
+from .verify import verify_artifacts, verify_workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What was done about a fault, or why nothing was: `error`."""
+
+    what: str
+    where: Path
+    error: RankmillError | None = None
+
+
+def repair_artifact(artifact: Artifact, replay: Replay) -> Iterator[Repaired]:
+    """Repair an artifact whose manifest can be opened; its root hash stays what it is.
+
+    A damaged part, or its record, is computed from the inputs by the request that the ledger keeps,
+    and put in place only if it has the hash that the manifest records. Files that cannot be made
+    again are told. The artifact's lock is held meanwhile: raises Locked.
+    """
+    with files.lock(artifact.path / "LOCK"):
+        broken = parts_to_make_anew(artifact)
+        if broken:
+            yield from _parts_anew(artifact, broken, replay)
+        for name in files_below(artifact.path):
+            if is_left(name):
+                files.remove_file(artifact.path / name)
+                yield Repaired("removed what a killed run had left", artifact.path / name)
+        yield from _ledger_anew(artifact)
+
+
+def _parts_anew(artifact: Artifact, numbers: list[int], replay: Replay) -> Iterator[Repaired]:
+    names = ", ".join(str(number) for number in numbers)
+    try:
+        with Redone(artifact, numbers) as into:
+            redo(artifact, numbers, replay, into)
+            for number in numbers:
+                yield _in_place(artifact, number, into)
+    except RankmillError as error:
+        yield Repaired(f"parts {names} are damaged and were not made anew", artifact.path, error)
+
+
+def _in_place(artifact: Artifact, number: int, into: Redone) -> Repaired:
+    part, report = artifact.parts[number], into.reports[number]
+    if report.facts.sha256 != part.sha256:
+        raise NotRedone(
+            f"part {number} came out with the SHA-256 {report.facts.sha256[:12]}, recorded "
+            f"{part.sha256[:12]}: {otherwise(artifact)}",
+            where=artifact.path / part.file,
+            do=f"delete {artifact.path}, and make it and what was made of it again",
+        )
+    path = artifact.path / part.file
+    files.publish(report.path, path)
+    record = record_of(report, artifact.fingerprint)
+    files.write_bytes(path.with_suffix(".json"), canonical_json(record))
+    return Repaired(f"made part {number} of {artifact.kind} anew, with the same bytes", path)
+
+
+def repair_manifest(workspace: Workspace, folder: Path, replay: Replay) -> Iterator[Repaired]:
+    """Write the manifest of an artifact anew, which cannot be opened, from its records and inputs.
+
+    Parts that their records vouch for are kept. If it cannot be written the damaged one stays.
+    """
+    path, told = folder / MANIFEST, ledgers.read(folder)
+    published = told.get("sums", {}).get(MANIFEST)
+    damaged = path.read_bytes()
+    try:
+        request = told.get("request")
+        if not isinstance(request, dict):
+            raise NotRedone("its ledger does not say by which command it was made", where=folder)
+        files.remove_file(path)
+        into = Rebuilding(workspace.root, folder.name)
+        with ledgers.asked_by(request):
+            replay(request, into)
+        made = workspace.open(folder.parent.name, folder.name)
+    except (RankmillError, OSError) as error:
+        if not path.exists():
+            files.create_only(path, damaged)
+        what = getattr(error, "what", str(error))
+        do = f"delete {folder} and run the command that made it again"
+        again = Corrupt(f"its manifest cannot be made anew: {what}", where=path, do=do)
+        yield Repaired("the manifest stays damaged", path, again)
+        return
+    if published in (None, made.root_hash):
+        yield Repaired("wrote the manifest anew, with the same root hash", path)
+        return
+    other = Corrupt(
+        f"the artifact came out with the root hash {made.root_hash[:12]}, {published[:12]} was "
+        f"published: {otherwise(made)}",
+        where=path,
+        do="verify the workspace: what was made of the old one is named, and has to be made again",
+    )
+    yield Repaired("made the artifact anew, with another result", path, other)
+
+
+class Rebuilding(FoundOnly):
+    """The same workspace, in which nothing is made but one artifact."""
+
+    def __init__(self, root: Path, wanted: str):
+        super().__init__(root)
+        self.wanted = wanted
+
+    def build(self, stage: Stage, executor: Executor | None = None) -> Artifact:
+        """Make the wanted artifact, and find all others; raises NotThere."""
+        if stage.fingerprint == self.wanted:
+            return Workspace.build(self, stage, executor)
+        return super().build(stage, executor)
+
+
+def otherwise(artifact: Artifact) -> str:
+    """Say why equal inputs may have given other bytes."""
+    made_on = artifact.cost().get("processor", "another")
+    return (
+        "an input is damaged, this is another version of rankmill, or a model's scores on another "
+        f"processor (it was made on {made_on})"
+    )
+
+
+def _ledger_anew(artifact: Artifact) -> Iterator[Repaired]:
+    """Sum the attempts up again where the ledger, or what it binds, is damaged."""
+    state, told = ledgers.state(artifact.path), ledgers.read(artifact.path)
+    manifest = (artifact.path / MANIFEST).read_bytes()
+    sums = sums_beside(artifact.path, manifest, artifact.manifest["parts"])
+    path = artifact.path / ledgers.LEDGER
+    if state != ledgers.WHOLE:
+        ledgers.sum_up_again(artifact.path, artifact.bytes, sums)
+        yield Repaired(f"summed the {state} ledger up from the attempts", path)
+    elif told.get("sums", sums) != sums:
+        gone = sorted(name for name in told["sums"] if told["sums"][name] != sums.get(name))
+        yield Repaired(
+            "files beside the parts are damaged and cannot be made again",
+            artifact.path,
+            Corrupt(
+                f"what they held is lost: {', '.join(gone)}",
+                where=artifact.path,
+                do=f"the data are sound; to have these too, delete {artifact.path} and run the "
+                "command that made it",
+            ),
+        )
+
+
+def repair_names(workspace: Workspace) -> Iterator[Repaired]:
+    """Give every damaged name anew to the artifact whose ledger says that it was made under it."""
+    wanted = {path.name.removesuffix(".json"): path for path in _damaged_names(workspace)}
+    if not wanted:
+        return
+    made: dict[str, list[tuple[str, Artifact]]] = {}
+    for artifact in workspace.artifacts():
+        told = artifact.cost()
+        name = (told.get("request") or {}).get("name")
+        if name in wanted:
+            made.setdefault(name, []).append((str(told.get("finished", "")), artifact))
+    for name, path in wanted.items():
+        if name not in made:
+            lost = BadInput(
+                "no artifact says that it was made under this name",
+                where=path,
+                do="give the name anew (--name), or remove the file",
+            )
+            yield Repaired(f"the name {name!r} stays damaged", path, lost)
+            continue
+        _, latest = max(made[name], key=lambda one: one[0])
+        workspace.alias(name, latest)
+        yield Repaired(f"the name {name!r} stands for {latest.kind} {latest.path.name[:12]}", path)
+
+
+def _damaged_names(workspace: Workspace) -> Iterator[Path]:
+    aliases, stray = workspace.aliases()
+    yield from (Path(str(one.where)) for one in stray.values() if one.ours)
+    for name, alias in aliases.items():
+        try:
+            workspace.open_named(name, alias)
+        except OtherFormat:
+            continue
+        except (RankmillError, OSError):
+            yield workspace.root / "names" / f"{name}.json"
+
+
+def repair_workspace(
+    workspace: Workspace, asked: Sequence[str], replay: Replay
+) -> Iterator[Repaired]:
+    """Repair what `verify` finds wrong, of some artifacts with all that they were made from or of
+    the whole workspace; inputs before what was made from them."""
+    whole = not asked
+    checked = list(verify_workspace(workspace) if whole else verify_artifacts(workspace, asked))
+    for one in sorted(checked, key=lambda one: _depth(one.artifact)):
+        if not one.faults:
+            continue
+        if one.artifact is not None:
+            yield from repair_artifact(one.artifact, replay)
+        elif (one.path / MANIFEST).exists():
+            yield from repair_manifest(workspace, one.path, replay)
+    if whole:
+        yield from repair_names(workspace)
+
+
+def _depth(artifact: Artifact | None) -> int:
+    """Return how many artifacts stand one on another below this one; −1 for one not opened."""
+    if artifact is None:
+        return -1
+    below = []
+    for role in artifact.inputs:
+        try:
+            below.append(_depth(artifact.input(role)))
+        except (RankmillError, OSError):  # it is repaired before this one
+            below.append(-1)
+    return 1 + max(below, default=-1)

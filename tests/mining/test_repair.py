@@ -1,0 +1,146 @@
+"""Parts that are computed again: `verify --deep` compares one, `repair` puts damaged ones back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from every_kind import KINDS, one_of_each
+
+from rankmill.mining.store import Workspace
+from rankmill.mining.store.manifest import canonical_json
+from rankmill.mining.upkeep.redo import faults_of_rows
+from rankmill.mining.upkeep.repair import repair_workspace
+from rankmill.mining.upkeep.verify import verify_workspace
+from rankmill.replay import replay
+
+FOLDERS = {"comparison", "index", "student"}  # artifacts of files: no part stands for itself
+
+
+@pytest.fixture(scope="module")
+def held(every_kind, tmp_path_factory):
+    """A copy of the workspace with every kind, which the tests damage and repair."""
+    place = tmp_path_factory.mktemp("held") / "work"
+    shutil.copytree(every_kind.root, place)
+    return Workspace(place)
+
+
+def faults(workspace: Workspace) -> list[str]:
+    return [str(fault) for one in verify_workspace(workspace) for fault in one.faults]
+
+
+def repaired(workspace: Workspace, *asked: str) -> list[str]:
+    return [
+        one.what if one.error is None else f"not: {one.error}"
+        for one in repair_workspace(workspace, asked, replay)
+    ]
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.unlink()  # as a rotten sector would: no process of ours wrote it
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS - FOLDERS))
+def test_a_damaged_part_is_made_anew_with_the_same_bytes(held, kind):
+    made = one_of_each(held)[kind]
+    path = made.path / made.parts[0].file
+    before, root = path.read_bytes(), made.root_hash
+    flip(path)
+    (made.path / "part-00000.json").unlink()
+    assert any(str(path) in fault for fault in faults(held))
+    assert repaired(held) == [f"made part 0 of {kind} anew, with the same bytes"]
+    assert path.read_bytes() == before
+    assert held.open(kind, made.fingerprint).root_hash == root
+    assert faults(held) == []
+
+
+@pytest.mark.parametrize("kind", ["pool", "groups", "collection"])
+def test_a_damaged_manifest_is_written_anew(held, kind):
+    made = one_of_each(held)[kind]
+    path = made.path / "manifest.json"
+    before = path.read_bytes()
+    flip(path)
+    assert repaired(held) == ["wrote the manifest anew, with the same root hash"]
+    assert path.read_bytes() == before
+    assert faults(held) == []
+
+
+def test_ledgers_and_names_are_written_anew(held):
+    pool, groups = held.find("pool"), held.find("groups")
+    cost = pool.cost()["cpu_s"]
+    (pool.path / "ledger.json").write_bytes(b"{}")
+    (held.root / "names" / "groups.json").write_bytes(b"\0")
+    assert repaired(held) == [
+        "summed the damaged ledger up from the attempts",
+        f"the name 'groups' stands for groups {groups.fingerprint[:12]}",
+    ]
+    assert held.find("groups").root_hash == groups.root_hash
+    assert pool.cost()["cpu_s"] == pytest.approx(cost, abs=0.5)
+    assert faults(held) == []
+
+
+def test_what_cannot_be_made_anew_is_told_and_left(held):
+    student = held.find("student")
+    weights = student.path / "model" / "model.safetensors"
+    before = weights.read_bytes()
+    flip(weights)
+    (told,) = repaired(held)
+    assert "not: student is a folder of files" in told
+    weights.write_bytes(before)
+    assert faults(held) == []
+
+
+def test_rows_that_do_not_follow_from_the_inputs_are_found(held, tmp_path):
+    """A part with other rows, whose record, manifest and ledger all were made to fit."""
+    from rankmill.mining.store import files
+
+    place = tmp_path / "work"
+    shutil.copytree(held.root, place)
+    run = Workspace(place).find("bm25")
+    table = files.read_arrow(run.path / "part-00000.arrow")
+    scores = [[score + 1 for score in row] for row in table["score"].to_pylist()]
+    table = pa.table({**table.to_pydict(), "score": scores}, schema=table.schema)
+    assert faults_of_rows(run, replay, lambda n: 0) == ([], "")
+    forge(run.path, table)
+    forged = Workspace(place).open("run", run.fingerprint)
+    assert forged.faults() == []
+    ((fault,), why) = faults_of_rows(forged, replay, lambda n: 0)
+    assert not why
+    assert "part 0 of run, computed again, has the SHA-256" in str(fault)
+
+
+def forge(folder: Path, table: object) -> None:
+    """Give part 0 other rows, and let everything beside it say so."""
+    from rankmill.mining.store import files, ledger
+    from rankmill.mining.store.sums import spelled, summed, sums_beside
+
+    facts = files.write_arrow(folder / "part-00000.arrow", table)
+    fresh = {"rows": facts.rows, "bytes": facts.bytes, "sha256": facts.sha256}
+    record = json.loads((folder / "part-00000.json").read_bytes()) | fresh
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest["parts"][0] |= fresh
+    told = ledger.read(folder)
+    for name, value in (("part-00000.json", record), ("manifest.json", manifest)):
+        (folder / name).unlink()
+        (folder / name).write_bytes(canonical_json(value))
+    data = (folder / "manifest.json").read_bytes()
+    told["sums"] = sums_beside(folder, data, manifest["parts"])
+    del told["sum"]
+    (folder / "ledger.json").write_bytes(spelled(summed(told)))
+
+
+def test_a_request_that_nobody_can_perform_again_is_told(held, tmp_path):
+    place = tmp_path / "work"
+    shutil.copytree(held.root, place)
+    run = Workspace(place).find("bm25")
+    (run.path / "ledger.json").unlink()
+    flip(run.path / "part-00000.arrow")
+    told = repaired(Workspace(place), "bm25")
+    assert "not: its ledger does not say by which command it was made" in told[0]
+    assert told[1:] == ["summed the missing ledger up from the attempts"]
