@@ -56,19 +56,17 @@ def show(
         artifact = here.workspace.find(name)
         if format == "parquet" and to is not None:
             written = shows.write_parquet(artifact, rows or None, to)
-            typer.echo(f"{to}: {written:,} of {artifact.rows:,} rows")
+            streams.tell(f"{to}: {written:,} of {artifact.rows:,} rows")
             return
         table = shows.first_rows(artifact, rows or None)
         if to is not None:
             shows.write(table, "csv" if format == "table" else format, to)
-            typer.echo(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
+            streams.tell(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
         elif format == "table":
-            from rich.console import Console
-
-            Console().print(shows.for_people(table))
-            typer.echo(f"{table.num_rows:,} of {artifact.rows:,} rows")
+            streams.print_table(shows.for_people(table))
+            streams.tell(f"{table.num_rows:,} of {artifact.rows:,} rows")
             for line in remarks(artifact):
-                typer.echo(line)
+                streams.tell(line)
         else:
             for line in shows.lines(table, format):
                 streams.write_data(line)
@@ -95,7 +93,7 @@ def verify(
                 artifact.verify()
                 checked.append(artifact)
                 if not json:
-                    typer.echo(f"good  {artifact.kind} {artifact.fingerprint[:12]}")
+                    streams.tell(f"good  {artifact.kind} {artifact.fingerprint[:12]}")
             except Corrupt as error:
                 broken.append(error)
                 streams.say(f"rankmill: {error}")
@@ -133,7 +131,7 @@ def hash_(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE) ->
     Example: rankmill hash nf-groups
     """
     with session(workspace) as here:
-        typer.echo(here.workspace.find(name).root_hash)
+        streams.tell(here.workspace.find(name).root_hash)
 
 
 def list_(
@@ -158,7 +156,7 @@ def list_(
             streams.say(f"rankmill: {error}")
         for artifact in artifacts:
             known = ", ".join(aliases.get(artifact.fingerprint, []))
-            typer.echo(
+            streams.tell(
                 f"{artifact.kind:<12} {artifact.fingerprint[:12]}  {artifact.rows:>10,} rows  "
                 f"{words.size(artifact.bytes):>9}  {known}"
             )
@@ -188,7 +186,7 @@ def doctor(
             here.emit({f.what: {"state": f.state, "detail": f.detail} for f in findings})
     else:
         for finding in findings:
-            typer.echo(f"{finding.state:<6} {finding.what:<22} {finding.detail}")
+            streams.tell(f"{finding.state:<6} {finding.what:<22} {finding.detail}")
     if any(f.state == "bad" for f in findings):
         raise typer.Exit(1)
 
@@ -249,4 +247,4 @@ def unsafe_convert_pickle(
         raise BadInput("there is no such file", where=path, do="check the path")
     through = check_place(to).through is not None  # then it may be standard output
     pairs = convert_score_pickle(path, to)
-    typer.echo(f"{to}: {pairs:,} scores", err=through)
+    streams.tell(f"{to}: {pairs:,} scores", err=through)
