@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+_LONGEST = 2000  # characters of each part of a message
+
 
 class Explained(BaseException):
     """What ends a run and says so: an error raised to users, or a signal. `exit_status` is what the
@@ -23,17 +25,26 @@ class Explained(BaseException):
         self.do = do
 
     def __str__(self) -> str:
-        lines = [self.what]
+        lines = [_short(self.what)]
         if self.where:
-            lines.append(f"  where: {self.where}")
+            lines.append(f"  where: {_short(self.where)}")
         if self.do:
-            lines.append(f"  do: {self.do}")
+            lines.append(f"  do: {_short(self.do)}")
         return "\n".join(lines)
 
     def __reduce__(
         self,
     ) -> tuple[Any, ...]:  # survives the way back from an actor with its keyword arguments
         return _rebuild, (type(self), self.what, self.where, self.do)
+
+
+def _short(text: str) -> str:
+    """Return a text with its middle left out where it is longer than anybody reads: an id or a
+    value from outside can be a whole file."""
+    if len(text) <= _LONGEST:
+        return text
+    left_out = len(text) - _LONGEST
+    return f"{text[: _LONGEST // 2]}… {left_out:,} characters …{text[-_LONGEST // 2 :]}"
 
 
 class RankmillError(Explained, Exception):

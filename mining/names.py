@@ -38,6 +38,7 @@ from .ranges import check_ranges
 Member = TypeVar("Member", bound=type)
 MOST_NESTED = 32
 MOST_CHARACTERS = 400  # of a number
+_AROUND = 120  # characters that are shown on either side of a fault
 _WORD = re.compile(r"[^\s()\[\],=\"']+")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$", re.ASCII)
 _DECIMAL = re.compile(r"-?((0|[1-9]\d*)(\.\d+)?|inf)$", re.ASCII)
@@ -660,5 +661,9 @@ class _Reader:
             self.at += 1
 
     def _error(self, what: str) -> UsageError:
-        pointer = f"{self.text}\n         {' ' * self.at}^"
+        begin = max(0, self.at - _AROUND)
+        seen, more = self.text[begin : self.at + _AROUND], len(self.text) - self.at > _AROUND
+        before = "…" if begin else ""
+        at = " " * (len(before) + self.at - begin)
+        pointer = f"{before}{seen}{'…' if more else ''}\n         {at}^"
         return UsageError(f"{what} at character {self.at + 1}", where=pointer)

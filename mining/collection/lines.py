@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..guards import LINE_BYTES, WHOLE_BYTES, shown
 from ..inputs.arrow_rows import arrow_rows
-from ..inputs.blocks import COMPRESSED, explained, open_text, refuse_returns
+from ..inputs.blocks import COMPRESSED, explained, line_too_long, open_text, refuse_returns
 from ..inputs.column_names import has_value, named
 from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import Place
@@ -43,8 +45,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         with open_text(path) as stream, explained(path, read):
             plain: Any = stream
             lines: Any = plain if plain.seekable() else io.BufferedReader(plain)  # zstd's
-            for number, raw in enumerate(lines, 1):
+            most = LINE_BYTES.most
+            for number, raw in enumerate(iter(partial(lines.readline, most + 2), b""), 1):
                 read[0] = number
+                if len(raw) > most + 1:
+                    raise line_too_long(path, number)
                 if number == 1:
                     refuse_returns(raw, path)
                 line = raw.removesuffix(b"\n").removesuffix(b"\r")
@@ -53,11 +58,40 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 if line:
                     yield number, line.decode()
     except UnicodeDecodeError as error:
-        raise BadInput(
-            f"invalid UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start + 1}",
-            where=f"{path}, line {number}",
-            do="convert the file to UTF-8, for example with iconv",
-        ) from error
+        byte = error.object[error.start]
+        raise _no_utf8(byte, error.start + 1, f"{path}, line {number}") from error
+
+
+def whole_text(path: Path) -> str:
+    """Return all of a UTF-8 file, plain or compressed: for formats that are one value.
+
+    Raises BadInput for what is no file, is damaged, or is larger than the bound for such files.
+    """
+    if not path.is_file():
+        raise missing(path)
+    most, data, read = WHOLE_BYTES.most, bytearray(), [0]
+    with open_text(path) as stream, explained(path, read):
+        while piece := stream.read(1 << 20):
+            data += piece
+            if len(data) > most:
+                raise WHOLE_BYTES.refused(f"the file has more than {most:,} bytes of text", path)
+            read[0] += bytes(piece).count(b"\n")
+    if data.startswith(_BOM):
+        del data[: len(_BOM)]
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        place = error.start - data.rfind(b"\n", 0, error.start)
+        raise _no_utf8(data[error.start], place, f"{path}, line {number}") from error
+
+
+def _no_utf8(byte: int, place: int, where: str) -> BadInput:
+    return BadInput(
+        f"invalid UTF-8: byte 0x{byte:02x} at position {place}",
+        where=where,
+        do="convert the file to UTF-8, for example with iconv",
+    )
 
 
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -144,7 +178,7 @@ def grade_of(text: Any, where: str) -> int:
         grade = 1 << 20
     if not -(1 << 15) <= grade < 1 << 15:
         raise BadInput(
-            f"the grade {text!r} is not a whole number between -32768 and 32767",
+            f"the grade {shown(text)} is not a whole number between -32768 and 32767",
             where=where,
             do="write grades such as 0, 1, 2; the columns are query id, document id, grade",
         )

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import existing, missing, read_lines, read_rows
+from ..collection.lines import existing, missing, read_lines, read_rows, whole_text
 from ..errors import BadInput, UsageError
 from ..inputs.column_names import (
     DOC_ID,
@@ -266,7 +266,7 @@ def _trove(path: Path, kind: str) -> Iterator[GroupRow]:
 def _rankers(path: Path) -> Iterator[GroupRow]:
     teacher = existing(path.parent, "teacher.json") or path.parent / "teacher.json"
     do = 'write {"query id": {"document id": 1.5}}'
-    whole = "\n".join(line for _, line in read_lines(teacher))
+    whole = whole_text(teacher)
     scores = parse_json(whole, teacher, "the file may be truncated", whole=True)
     for place, row in read_rows(path):
         query = one_id(field(row, "query_id", place, _DO), "query_id", place)

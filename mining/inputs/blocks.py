@@ -23,6 +23,7 @@ import pyarrow as pa
 from ...native.text_fields import find_byte
 from ..ahead import Ahead
 from ..errors import BadInput
+from ..guards import LINE_BYTES, refuse_unless_file
 
 BLOCK_BYTES = 32 << 20
 COMPRESSED = (".gz", ".zst", ".bz2")
@@ -121,10 +122,8 @@ def open_text(path: Path, digest: Any = None) -> Iterator[IO[bytes]]:
     """Open a file's bytes, decompressed by what it holds; raises BadInput where there is no such
     file. Reading may raise what `explained` turns into BadInput."""
     with contextlib.ExitStack() as opened:
-        try:
-            raw: Any = opened.enter_context(open(path, "rb", buffering=0))
-        except FileNotFoundError as error:
-            raise BadInput("there is no such file", where=path, do="check the path") from error
+        refuse_unless_file(path)
+        raw: Any = opened.enter_context(open(path, "rb", buffering=0))
         start = raw.read(8) or b""
         raw.seek(0)
         packed_as = _packing(start, path)
@@ -158,6 +157,12 @@ def _packing(start: bytes, path: Path) -> str:
         return held
     plain = len(start) == 8 and start.isascii() and not any(byte < 9 for byte in start)
     return "" if plain or path.suffix not in COMPRESSED else path.suffix
+
+
+def line_too_long(path: Path, line: int) -> BadInput:
+    """Return the refusal of a line that nobody wrote as one."""
+    what = f"the line has more than {LINE_BYTES.most:,} bytes"
+    return LINE_BYTES.refused(what, f"{path}, line {line}")
 
 
 def refuse_returns(first: bytes, path: Path) -> None:
@@ -225,6 +230,8 @@ def _pieces(stream: Any, path: Path, size: int) -> Iterator[Piece]:
             cut = int(feeds[-1]) + 1 if len(feeds) else 0
             rest = data[cut:].copy()
             counted[0] += len(feeds)
+            if len(rest) > LINE_BYTES.most:
+                raise line_too_long(path, counted[0] + 1)
             if cut:
                 yield data[:cut], feeds
     if len(rest):

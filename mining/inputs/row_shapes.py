@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..guards import shown
 from .spelled_numbers import spelled_number
 
 _FLOAT32_MAX = (2 - 2**-23) * 2.0**127
-_SHOWN = 60  # characters of a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,6 @@ def field(row: Any, name: str, where: object, do: str) -> Any:
         there = ", ".join(map(repr, row)) or "none"
         raise BadInput(f"{name!r} is missing; there are {there}", where=str(where), do=do)
     return row[name]
-
-
-def shown(value: Any) -> str:
-    """Print a value for a message: short, null and true as JSON has them."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def first_twice(values: Iterable[str]) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..guards import reason, shown
 from .row_shapes import Place, first_twice
 
 
@@ -32,7 +33,7 @@ def parse_json(
         return _DECODER.decode(text) if matters is None else _outermost(text, matters)
     except _Twice as error:
         raise BadInput(
-            f"the key {error.args[0]!r} stands twice in one object",
+            f"the key {shown(error.args[0])} stands twice in one object",
             where=str(where),
             do="keep one of the two; which of them counts is not for a reader to guess",
         ) from error
@@ -41,12 +42,8 @@ def parse_json(
         raise BadInput(
             f"invalid JSON: {error.msg} at {at}column {error.colno}", where=str(where), do=do
         ) from error
-    except RecursionError as error:
-        raise BadInput(
-            "the JSON is nested too deeply to be read", where=str(where), do=do
-        ) from error
-    except ValueError as error:  # a whole number of thousands of digits
-        raise BadInput(f"invalid JSON: {error}", where=str(where), do=do) from error
+    except (RecursionError, ValueError) as error:  # or a whole number of thousands of digits
+        raise BadInput(f"invalid JSON: {reason(error)}", where=str(where), do=do) from error
 
 
 def object_of(line: str, place: Place, matters: Container[str] | None = None) -> dict[str, Any]:

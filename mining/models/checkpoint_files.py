@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ..errors import BadInput
+from .checked import read_checked
 
 CONFIG = "config.json"
 MODULES = "modules.json"
@@ -35,16 +34,6 @@ BESIDE = (  # decide no score of ours, but a tokenizer that transformers loads a
     "vocab.json",
 )
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-
-
-def read_json(path: Path) -> Any:
-    """Return what a JSON file of a model holds; raises BadInput for a damaged one."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise BadInput(
-            f"{path.name} is not valid JSON: {error}", where=path, do="copy the model again"
-        ) from error
 
 
 def pickles_among(names: Collection[str]) -> list[str]:
@@ -82,7 +71,7 @@ def shards_of(folder: Path) -> list[str]:
     """Return the names of the shards that the index of a folder promises, sorted; none without."""
     if not (folder / INDEX).is_file():
         return []
-    index = read_json(folder / INDEX)
+    index = read_checked(folder / INDEX)
     promised = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(promised, dict) or not all(map(_is_shard, promised.values())):
         raise BadInput(
@@ -100,14 +89,8 @@ def _is_shard(name: object) -> bool:
 
 def module_folders(folder: Path) -> list[str]:
     """Return the folders of the modules that modules.json names behind the transformer."""
-    listed = read_json(folder / MODULES) if (folder / MODULES).is_file() else []
-    named = [one.get("path") for one in listed if isinstance(one, dict)]
-    return [path for path in named if isinstance(path, str) and path and _is_inside(path)]
-
-
-def _is_inside(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return ".." not in parts and not path.startswith("/")
+    listed = read_checked(folder / MODULES) if (folder / MODULES).is_file() else []
+    return [one["path"] for one in listed if one["path"]]
 
 
 def lacking(folder: Path, names: Collection[str] | None) -> list[str]:
@@ -138,7 +121,7 @@ def needs_code(folder: Path) -> Path | None:
     """Return the file that says that a checkpoint needs code of its own (auto_map), if one does."""
     for name in (CONFIG, "tokenizer_config.json"):
         path = folder / name
-        said = read_json(path) if path.is_file() else {}
+        said = read_checked(path) if path.is_file() else {}
         if isinstance(said, dict) and "auto_map" in said:
             return path
     return None

@@ -93,9 +93,22 @@ def settings_of(
         pooling=chosen,
         normalise=said_normalise if normalise is None else normalise,
         max_length=length,
-        width=int(model.text_config.get("hidden_size") or model.text_config["dim"]),
+        width=width_of(model),
         prompts=tuple(sorted((k, v) for k, v in prompts.items() if v)),
     )
+
+
+def width_of(model: ModelFolder) -> int:
+    """Return how many components the last layer has; raises BadInput where nothing says it."""
+    said = (model.text_config.get(key) for key in ("hidden_size", "dim", "d_model", "n_embd"))
+    width = next((n for n in said if n), None)
+    if width is None:
+        raise BadInput(
+            "the configuration does not say how wide the model is (hidden_size)",
+            where=model.path / "config.json",
+            do="copy the model again",
+        )
+    return int(width)
 
 
 def _modules(model: ModelFolder) -> tuple[str, bool]:

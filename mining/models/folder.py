@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadInput
 from ..store import files, ledger
 from . import hub
+from .checked import check_sizes, read_checked
 from .checkpoint_files import (
     BESIDE,
     DECIDING,
@@ -29,7 +30,6 @@ from .checkpoint_files import (
     module_folders,
     needs_code,
     pickles_among,
-    read_json,
     shards_of,
 )
 from .precision import device
@@ -85,7 +85,7 @@ class ModelFolder:
     def settings(self, name: str) -> Any:
         """Return one of the folder's JSON files, or an empty mapping where it has none."""
         path = self.path / name
-        return read_json(path) if path.exists() else {}
+        return read_checked(path) if path.exists() else {}
 
     def tokenizer(self) -> Tokenizer:
         """Load the tokenizer, without truncation and padding of its own."""
@@ -159,7 +159,12 @@ def _no_folder(path: Path, meant: str = "") -> BadInput:
 
 @lru_cache(maxsize=64)
 def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> ModelFolder:
-    config = read_json(path / "config.json")
+    config = read_checked(path / "config.json")
+    check_sizes(
+        config,
+        [p for p in paths if p.parent == path and p.suffix == ".safetensors"],
+        path / "config.json",
+    )
     digest = hashlib.sha256()
     for file in paths:
         name = file.relative_to(path).as_posix()
@@ -192,7 +197,7 @@ def layers_of(config: Mapping[str, Any]) -> int:
     """Return how many layers a checkpoint's configuration says it has; 0 where it says nothing."""
     config = text_config(config)
     named = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
-    return int(next((config[k] for k in named if k in config), 0))
+    return int(next((n for k in named if (n := config.get(k)) is not None), 0))
 
 
 def _deciding_files(path: Path) -> list[Path]:
@@ -267,7 +272,7 @@ def _content_hash(file: Path) -> str:
     """Hash a JSON file by what it says, anything else by its bytes."""
     if file.suffix != ".json":
         return files.sha256_of(file)
-    value = read_json(file)
+    value = read_checked(file)
     if file.name == "config.json":
         for key in ("_name_or_path", "transformers_version", "torch_dtype", "dtype"):
             value.pop(key, None)  # where it came from; it says nothing about results
@@ -278,11 +283,11 @@ def _tokenizer_hash(path: Path) -> str:
     """Identify the mapping from text to ids: not the special tokens around it, nor truncation."""
     if not (path / "tokenizer.json").exists():  # transformers makes one, of all that it finds
         config = path / "tokenizer_config.json"
-        said = read_json(config) if config.exists() else {}
-        kind = read_json(path / "config.json").get("model_type")
+        said = read_checked(config) if config.exists() else {}
+        kind = read_checked(path / "config.json").get("model_type")
         vocabulary = files.sha256_of(path / "vocab.txt")
         return _hash_of([vocabulary, said, kind, _hash_beside(path)])
-    value = read_json(path / "tokenizer.json")
+    value = read_checked(path / "tokenizer.json")
     parts = ("model", "normalizer", "pre_tokenizer", "added_tokens")
     return _hash_of({key: value.get(key) for key in parts})
 
@@ -348,7 +353,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
                 path, local_files_only=True, trust_remote_code=False
             )
             tokenizer = fast.backend_tokenizer
-    except Exception as error:  # the tokenizers library raises bare Exception
+        for pair in (None, "b"):
+            tokenizer.encode("a", pair)  # what is wrong with a vocabulary shows only here
+    except BaseException as error:  # the library raises bare Exception; its panics are none
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise BadInput(
             f"the tokenizer cannot be loaded: {error}",
             where=path,
@@ -378,7 +387,6 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
     """
     import torch
     import transformers
-    from safetensors import SafetensorError
 
     with quiet_transformers():
         try:
@@ -391,7 +399,9 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
                 use_safetensors=True,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        except Exception as error:  # whatever the library meets in files that it does not know
+            if isinstance(error, MemoryError):
+                raise
             raise BadInput(
                 f"the model cannot be loaded: {error}", where=model.path, do="copy it again"
             ) from error

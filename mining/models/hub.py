@@ -25,6 +25,7 @@ from ..inputs.hub_place import (
     recorded_names,
     revisions_held,
 )
+from .checked import read_checked
 from .checkpoint_files import (
     CONFIG,
     INDEX,
@@ -34,7 +35,6 @@ from .checkpoint_files import (
     lacking,
     needs_code,
     pickles_among,
-    read_json,
     settings_among,
     weights_among,
 )
@@ -173,7 +173,7 @@ def _modules_unknown(folder: Path) -> bool:
     noted = folder.parent.parent / ".no_exist" / folder.name / MODULES
     if (folder / MODULES).is_file() or noted.is_file():
         return False
-    heads = read_json(folder / CONFIG).get("architectures") or ()
+    heads = read_checked(folder / CONFIG).get("architectures") or ()
     return not any(str(head).endswith(_HEADS) for head in heads)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..collection.lines import read_lines, read_rows
+from ..collection.lines import read_lines, read_rows, whole_text
 from ..errors import BadInput
 from ..inputs.column_names import QUERY_ID, first_named
 from ..inputs.id_map import ID_MAP, read_id_map
@@ -102,7 +102,7 @@ def _nemo(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
     query is called `q#2` there."""
     rows: Iterator[tuple[Place, Any]] = read_rows(path)
     if path.name.endswith(".json"):
-        text = "\n".join(line for _, line in read_lines(path))
+        text = whole_text(path)
         whole = parse_json(text, path, "the file may be truncated", whole=True)
         data = list_of(field(whole, "data", path, _DO), "data", path, "rows")
         rows = ((Place(path, n, "row of data"), row) for n, row in enumerate(data, 1))

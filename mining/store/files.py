@@ -31,6 +31,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput, Locked, RankmillError, ReaderLeft
+from ..guards import refuse_unless_file
 
 PUBLISHED = 0o444
 _PAGE = 4096
@@ -471,7 +472,10 @@ def sync_tree(folder: Path) -> dict[str, Facts]:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal."""
+    """Return the SHA-256 of a regular file's content in hexadecimal; BadInput for what never ends
+    or would have to be read twice, a device or a pipe."""
+    if path.exists():
+        refuse_unless_file(path)
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -107,10 +107,10 @@ def advise(
             here.emit(made.as_json() | {"command": here.books.told()})
             return
         for sentence in made.sentences():
-            typer.echo(sentence)
+            streams.tell(sentence)
         streams.print_whole(_table(made))
         for line in made.lines():
-            typer.echo(line)
+            streams.tell(line)
 
 
 def _about(workspace: Workspace, name: str) -> Artifact:

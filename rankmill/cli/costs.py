@@ -89,9 +89,9 @@ def cost(
             return
         streams.print_whole(_table(graph))
         for note in notes:
-            typer.echo(note)
+            streams.tell(note)
         if to is not None:
-            typer.echo(str(to))
+            streams.tell(str(to))
 
 
 def _sums(graph: Graph) -> list[str]:

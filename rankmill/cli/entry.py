@@ -86,7 +86,7 @@ def _tell_version(asked: bool) -> None:
     if asked:
         import rankmill
 
-        typer.echo(f"rankmill {rankmill.__version__}")
+        streams.tell(f"rankmill {rankmill.__version__}")
         raise typer.Exit(0)
 
 
@@ -142,7 +142,7 @@ def _warned(message: Warning | str, category: type[Warning], *where: Any, **more
     if category is RuntimeWarning:
         streams.say(f"rankmill: warning: {message}")
     else:
-        _WARN(message, category, *where, **more)
+        _WARN(streams.harmless(str(message)), category, *where, **more)
 
 
 _WARN = warnings.showwarning
@@ -167,6 +167,8 @@ def main() -> NoReturn:
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
         if hasattr(error, "show"):
+            said = streams.harmless(error.format_message())
+            error.format_message = lambda: said  # type: ignore[method-assign]
             with contextlib.suppress(OSError):  # standard error is full, or its reader left
                 error.show()
         status = 2

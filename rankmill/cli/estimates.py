@@ -66,7 +66,7 @@ def estimate(
 def _tell(made: Estimate) -> None:
     streams.print_whole(_table(made))
     for line in made.lines():
-        typer.echo(line)
+        streams.tell(line)
 
 
 def _table(made: Estimate) -> Any:

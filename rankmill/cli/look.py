@@ -55,19 +55,17 @@ def show(
         artifact = here.workspace.find(name)
         if format == "parquet" and to is not None:
             written = shows.write_parquet(artifact, rows or None, to)
-            typer.echo(f"{to}: {written:,} of {artifact.rows:,} rows")
+            streams.tell(f"{to}: {written:,} of {artifact.rows:,} rows")
             return
         table = shows.first_rows(artifact, rows or None)
         if to is not None:
             shows.write(table, "csv" if format == "table" else format, to)
-            typer.echo(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
+            streams.tell(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
         elif format == "table":
-            from rich.console import Console
-
-            Console().print(shows.for_people(table))
-            typer.echo(f"{table.num_rows:,} of {artifact.rows:,} rows")
+            streams.print_table(shows.for_people(table))
+            streams.tell(f"{table.num_rows:,} of {artifact.rows:,} rows")
             for line in remarks(artifact):
-                typer.echo(line)
+                streams.tell(line)
         else:
             for line in shows.lines(table, format):
                 streams.write_data(line)
@@ -102,7 +100,7 @@ def verify(
             told = verify_written(Path(name), here.workspace)
             faults += told
             if not told and not json:
-                typer.echo(f"good  {name}")
+                streams.tell(f"good  {name}")
         asked = [n for n in names or [] if n not in written]
         if asked or not names:
             here.workspace.check_there()
@@ -115,7 +113,7 @@ def verify(
             if artifact is not None and not wrong:
                 good.append(artifact)
                 if not json:
-                    typer.echo(f"good  {artifact.kind} {checked.path.name[:12]}{remark}")
+                    streams.tell(f"good  {artifact.kind} {checked.path.name[:12]}{remark}")
         strays = [] if names else upkeep.stray_files(here.workspace)
         faults += [one for one in strays if one.ours]
         for fault in [*faults, *(one for one in strays if not one.ours)]:
@@ -167,7 +165,7 @@ def repair(
             if one.error is not None:
                 streams.say(f"rankmill: {one.what}: {one.error}")
             elif not json:
-                typer.echo(f"{one.what}: {one.where}")
+                streams.tell(f"{one.what}: {one.where}")
         if json:
             here.emit(
                 {
@@ -176,7 +174,7 @@ def repair(
                 }
             )
         elif not done and not left:
-            typer.echo("nothing is damaged")
+            streams.tell("nothing is damaged")
         if left:
             raise typer.Exit(Corrupt.exit_status)
 
@@ -187,7 +185,7 @@ def hash_(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE) ->
     Example: rankmill hash nf-groups
     """
     with session(workspace) as here:
-        typer.echo(here.workspace.find(name).root_hash)
+        streams.tell(here.workspace.find(name).root_hash)
 
 
 def list_(
@@ -212,7 +210,7 @@ def list_(
             streams.say(f"rankmill: {error}")
         for artifact in artifacts:
             known = ", ".join(aliases.get(artifact.fingerprint, []))
-            typer.echo(
+            streams.tell(
                 f"{artifact.kind:<12} {artifact.fingerprint[:12]}  {artifact.rows:>10,} rows  "
                 f"{words.size(artifact.bytes):>9}  {known}"
             )
@@ -242,7 +240,7 @@ def doctor(
             here.emit({f.what: {"state": f.state, "detail": f.detail} for f in findings})
     else:
         for finding in findings:
-            typer.echo(f"{finding.state:<6} {finding.what:<22} {finding.detail}")
+            streams.tell(f"{finding.state:<6} {finding.what:<22} {finding.detail}")
     if any(f.state == "bad" for f in findings):
         raise typer.Exit(1)
 
@@ -303,4 +301,4 @@ def unsafe_convert_pickle(
         raise BadInput("there is no such file", where=path, do="check the path")
     through = check_place(to).through is not None  # then it may be standard output
     pairs = convert_score_pickle(path, to)
-    typer.echo(f"{to}: {pairs:,} scores", err=through)
+    streams.tell(f"{to}: {pairs:,} scores", err=through)

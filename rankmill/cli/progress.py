@@ -106,6 +106,12 @@ class Lines(Meter):
             streams.say(self.facts, self.stream)
 
 
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(streams.harmless(text))
+
+
 class Bar(Meter):
     """A rich status line that disappears when the stage ends."""
 
@@ -118,19 +124,19 @@ class Bar(Meter):
 
     def announce(self, text: str) -> None:
         """Print the line; it stays."""
-        self.console.print(text, highlight=False)
+        self.console.print(_plain(text), highlight=False)
 
     def started(self, text: str) -> None:
         """Open the status line."""
-        self.status = self.console.status(text)
+        self.status = self.console.status(_plain(text))
         self.status.start()
 
     def moved(self) -> None:
         """Refresh the facts."""
-        self.status.update(self.facts)
+        self.status.update(_plain(self.facts))
 
     def ended(self) -> None:
         """Close the status line; keep one line of a stage that took noticeable time."""
         self.status.stop()
         if time.monotonic() - self.began >= 1.0:
-            self.console.print(self.facts, highlight=False)
+            self.console.print(_plain(self.facts), highlight=False)

@@ -69,20 +69,20 @@ class Session:
             self.emit(facts_of(artifact) | told | more)
             return
         label = f"{name} = " if name else ""
-        typer.echo(
+        streams.tell(
             f"{label}{artifact.kind} {artifact.fingerprint[:12]}  {artifact.rows:,} rows  "
             f"{words.size(artifact.bytes)}  {words.duration(seconds)}"
         )
         for reason, queries in artifact.dropped.items():
             count = len(queries)
-            typer.echo(f"  dropped {count:,} {'query' if count == 1 else 'queries'}: {reason}")
+            streams.tell(f"  dropped {count:,} {'query' if count == 1 else 'queries'}: {reason}")
         for line in counted(artifact):
-            typer.echo(f"  {line}")
-        typer.echo(f"  root {artifact.root_hash}")
+            streams.tell(f"  {line}")
+        streams.tell(f"  root {artifact.root_hash}")
 
     def emit(self, facts: dict[str, Any]) -> None:
         """Print one JSON object."""
-        typer.echo(streams.json_text(facts, allow_nan=False))
+        streams.tell(streams.json_text(facts, allow_nan=False))
 
 
 @contextlib.contextmanager
@@ -117,7 +117,7 @@ def counted(artifact: Artifact, *only: str) -> list[str]:
 
 def _first(artifact: Artifact, key: str) -> str:
     first = artifact.examples.get(key, [])
-    shown = "; ".join(first[:3]) + (", …" if len(first) > 3 else "")
+    shown = streams.on_one_line("; ".join(first[:3])) + (", …" if len(first) > 3 else "")
     return f": {shown}" if first else ""
 
 
@@ -129,7 +129,7 @@ def remarks(artifact: Artifact) -> Iterator[str]:
     for kind, first in artifact.examples.items():
         count = artifact.counts.get(kind)
         yield kind.replace("_", " ") + (", the first:" if count is None else f": {count:,}")
-        yield from (f"  {one}" for one in first)
+        yield from (f"  {streams.on_one_line(one)}" for one in first)
     if artifact.kind in ("scores", "groups"):
         yield from told(artifact).values()
 

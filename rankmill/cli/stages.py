@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from rankmill import stages
+from rankmill.cli import streams
 from rankmill.cli.commands import Tell, command_of
 from rankmill.cli.render import artifacts, designs, groups, inputs, judged
 
@@ -59,7 +60,7 @@ def _list_formats(*, format: str, **said: Any) -> bool:
     if format != "list":
         return False
     for line in artifacts.formats():
-        typer.echo(line)
+        streams.tell(line)
     return True
 
 

@@ -15,6 +15,8 @@ import select
 import sys
 from typing import Any, TextIO
 
+import typer
+
 TWINS = {
     "…": "...",
     "–": "-",
@@ -104,6 +106,39 @@ def _fill(number: int) -> None:
         os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
 
 
+def _acting() -> dict[int, str]:
+    controls = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
+    directions = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+    return {code: f"\\u{code:04x}" for code in controls | directions}
+
+
+_ACTING = _acting()
+_BREAKS = str.maketrans({"\n": "⏎", "\t": "⇥"})
+
+
+def harmless(text: str) -> str:
+    """Return a text with `\\u001b` for every character on which a terminal acts: escapes and other
+    controls, and those that turn the direction of what follows. Line feeds and tabs stay.
+
+    The spelling is JSON's, so JSON means the same as before.
+    """
+    return text.translate(_ACTING)
+
+
+def on_one_line(text: str) -> str:
+    """Return a text from outside as part of a line: its line feeds are shown, and end none."""
+    return harmless(text.translate(_BREAKS))
+
+
+def tell(text: object = "", *, err: bool = False) -> None:
+    """Print lines for people on standard output, or on standard error.
+
+    All that commands print passes here, through `say`, `write_data` or `print_table`: texts and ids
+    are other people's, and what they hold is shown, never done.
+    """
+    typer.echo(harmless(str(text)), err=err)
+
+
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line for people on standard error (or `stream`); one that cannot be told is not.
 
@@ -111,21 +146,44 @@ def say(text: str, stream: TextIO | None = None) -> None:
     """
     stream = sys.stderr if stream is None else stream
     with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
-        print(text, file=stream, flush=True)
+        print(harmless(text), file=stream, flush=True)
 
 
 def json_text(value: Any, **options: Any) -> str:
-    """Return JSON that the encoding of standard output can hold: escapes where it is not UTF."""
-    return json.dumps(value, ensure_ascii=not _holds_all(), **options)
+    """Return JSON that the encoding of standard output can hold: escapes where it is not UTF, and
+    for characters on which a terminal acts."""
+    return harmless(json.dumps(value, ensure_ascii=not _holds_all(), **options))
 
 
 def write_data(text: str) -> None:
-    """Write rows for other tools to standard output; they are UTF-8, as in a file."""
+    """Write rows for other tools to standard output; they are UTF-8, as in a file.
+
+    On a terminal, where a person reads them, they are harmless; a pipe or a file gets their bytes.
+    """
+    if sys.stdout.isatty():
+        text = harmless(text)
     if _holds_all() or not hasattr(sys.stdout, "buffer"):
         sys.stdout.write(text)
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode("utf-8"))
+
+
+def print_table(table: Any) -> None:
+    """Print a rich table of texts; nothing of them is taken for markup or for the terminal."""
+    from rich.console import Console
+
+    Console().print(_plain(table))
+
+
+def _plain(table: Any) -> Any:
+    """Make all cells and headings of a rich table harmless texts."""
+    from rich.text import Text
+
+    for column in table.columns:
+        column.header = Text(harmless(str(column.header)))
+        column._cells = [Text(harmless(str(cell))) for cell in column.cells]
+    return table
 
 
 def print_whole(table: Any) -> None:
@@ -134,7 +192,7 @@ def print_whole(table: Any) -> None:
     from rich.cells import cell_len
     from rich.console import Console
 
-    console = Console()
+    console, table = Console(), _plain(table)
     least = 0
     for column in table.columns:
         head = str(column.header)

@@ -123,14 +123,14 @@ def study(
             here.emit(facts)
             return
         _tell_lines(outcome)
-        typer.echo(in_words(here.books.told()))
+        streams.tell(in_words(here.books.told()))
         for path in files:
-            typer.echo(str(path))
+            streams.tell(str(path))
 
 
 def _tell_lines(told: StudyPlan | StudyOutcome) -> None:
     for line in told.lines():
-        typer.echo(line)
+        streams.tell(line)
 
 
 def check(
@@ -151,7 +151,7 @@ def check(
     if STUDY in tables:
         study(recipe, set_, dry_run=True, workspace=workspace, json=json)
         if not json:
-            typer.echo("the study is sound")
+            streams.tell("the study is sound")
         return
     loaded = recipe_of(tables, str(recipe))
     with session(workspace, json=json) as here:
@@ -162,9 +162,9 @@ def check(
         wide = max(len(step.name) for step in plan)
         for step in plan:
             state = f"there, {step.rows:,} rows" if step.rows is not None else "to be made"
-            typer.echo(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
+            streams.tell(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
         made = sum(step.rows is None for step in plan)
-        typer.echo(f"the recipe is sound: {len(plan)} stages, {made} of them to be made")
+        streams.tell(f"the recipe is sound: {len(plan)} stages, {made} of them to be made")
 
 
 def figures(
@@ -196,7 +196,7 @@ def figures(
             here.emit({"files": [str(path) for path in paths]})
             return
         for path in paths:
-            typer.echo(str(path))
+            streams.tell(str(path))
 
 
 def tell_outcome(here: Session, outcome: Outcome) -> None:
@@ -206,5 +206,5 @@ def tell_outcome(here: Session, outcome: Outcome) -> None:
         return
     streams.print_whole(outcome.table())
     for line in outcome.lines():
-        typer.echo(line)
-    typer.echo(in_words(here.books.told()))
+        streams.tell(line)
+    streams.tell(in_words(here.books.told()))

@@ -43,7 +43,7 @@ def watch(
         while True:
             told = list(status.runs(here.workspace.root))
             for line in lines(told):
-                typer.echo(line)
+                streams.tell(line)
             if once or not sys.stdout.isatty() or not any(run.alive for run in told):
                 return
             time.sleep(AGAIN_S)

@@ -19,11 +19,12 @@ from typing import Any
 
 from rankmill.mining import names
 from rankmill.mining.errors import UsageError
+from rankmill.mining.guards import shown
 from rankmill.mining.options import Field, count_of, options_of
 from rankmill.stages import REQUESTS
 from rankmill.study.blends import BLENDS, SamplerBlend, is_blend
 from rankmill.study.results import BM25_SOURCE
-from rankmill.study.toml_files import read_toml, tables_in
+from rankmill.study.toml_files import MOST_PARTS, read_toml, tables_in
 
 STUDY = "study"  # the section of a recipe that says what is varied: rankmill/study/grid
 REQUIRED: Any = object()
@@ -474,7 +475,12 @@ def _dotted(key: str) -> list[str]:
             ((part, place),) = place.items()
             parts.append(part)
     except (ValueError, RecursionError):  # no TOML, or not one key: `#x`
-        return key.split(".")
+        parts = key.split(".")
+    if len(parts) > MOST_PARTS:
+        raise UsageError(
+            f"--set: the key {shown(key)} has more than {MOST_PARTS} parts between dots",
+            do="write --set KEY=VALUE with a key of the recipe, such as train.lr",
+        )
     return parts
 
 

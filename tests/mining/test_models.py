@@ -137,8 +137,8 @@ def test_damaged_files_are_named(encoder: Path, tmp_path: Path) -> None:
     folder = copy(encoder, tmp_path / "w")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(BadInput, match="model cannot be loaded"):
-        load_model(resolve(folder), head="", compute="float32")
+    with pytest.raises(BadInput, match="the weights end before their arrays do"):
+        resolve(folder)
 
 
 def test_a_checkpoint_without_a_head_is_no_cross_encoder(encoder: Path) -> None:

@@ -34,7 +34,8 @@ class ModularHead:
     @property
     def labels(self) -> int:
         """How many numbers the head says of a pair."""
-        return int(self.modules[-1][2]["out_features"])
+        _, folder, settings = self.modules[-1]
+        return _size(settings, "out_features", folder)
 
     def load(self, device: Any) -> Step:
         """Return the modules as one function of rows [n, width] in float32; raises BadInput for
@@ -91,9 +92,9 @@ def _step(kind: str, folder: Path, settings: Mapping[str, Any], device: Any) -> 
         return lambda rows: torch.nn.functional.normalize(rows, dim=-1)
     weights = _weights(folder)
     if kind == "LayerNorm":
-        norm = torch.nn.LayerNorm(int(settings["dimension"]))
+        norm = torch.nn.LayerNorm(_size(settings, "dimension", folder))
         return _filled(norm, weights, "norm.", folder).to(device)
-    wide, narrow = int(settings["in_features"]), int(settings["out_features"])
+    wide, narrow = (_size(settings, name, folder) for name in ("in_features", "out_features"))
     linear = torch.nn.Linear(wide, narrow, bias=bool(settings.get("bias", True)))
     linear = _filled(linear, weights, "linear.", folder).to(device)
     act = _activation(str(settings.get("activation_function", "torch.nn.Tanh")), folder)
@@ -104,6 +105,16 @@ def _step(kind: str, folder: Path, settings: Mapping[str, Any], device: Any) -> 
         beside = torch.nn.Linear(wide, narrow, bias=False)
         residual = _filled(beside, weights, "residual.", folder).to(device)
     return lambda rows: act(linear(rows)) + residual(rows)
+
+
+def _size(settings: Mapping[str, Any], name: str, folder: Path) -> int:
+    if name not in settings:
+        raise BadInput(
+            f"the settings of a module of the head do not say {name}",
+            where=folder / "config.json",
+            do="copy the checkpoint again, with the folders that modules.json names",
+        )
+    return int(settings[name])
 
 
 def _activation(name: str, folder: Path) -> Step:

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from ....native.pickle_items import read_items
 from ...errors import BadInput
+from ...guards import LINE_BYTES, PICKLE_ITEMS, brief, reason, refuse_unless_file
 from ...store.files import replacing
 
 _VALUES = {
@@ -30,6 +31,7 @@ _VALUES = {
     "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "SHORT_BINBYTES", "BINBYTES",
     "SHORT_BINSTRING", "BINSTRING",
 }  # fmt: skip
+_SHOWN = 200  # characters of a name
 _SILENT = {"PROTO", "FRAME"}
 _NAMES = {
     "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
@@ -38,6 +40,8 @@ _NAMES = {
 _SCALARS = {"f2": "e", "f4": "f", "f8": "d", "i4": "i", "i8": "q"}
 _MARK = object()
 _AHEAD = 1 << 20  # bytes
+_LONGEST_ID = 1 << 12  # bits of a whole number
+_LARGEST = float(np.finfo(np.float64).max)
 _MOST_ITEMS = 1 << 14  # that are taken at a time; Python writes a thousand to a mark
 
 
@@ -59,6 +63,7 @@ def convert_score_pickle(path: Path, to: Path) -> int:
 
     Raises BadInput for anything but nested dictionaries of finite numbers.
     """
+    refuse_unless_file(path)
     with open(path, "rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
     columns = to.suffix == ".parquet"
@@ -75,7 +80,7 @@ def convert_score_pickle(path: Path, to: Path) -> int:
 def _queries(source: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[tuple[Any, dict[Any, Any]]]:
     for query_id, scores in _Machine(path).rows(source):
         if not isinstance(scores, dict):
-            raise _strange(path, f"the value of query {query_id!r} is no dictionary")
+            raise _strange(path, f"the value of query {brief(query_id)} is no dictionary")
         yield query_id, scores
 
 
@@ -118,7 +123,9 @@ def _batch(query_id: Any, scores: dict[Any, Any], path: Path) -> pa.RecordBatch:
             docs = pa.array([_id(one, path) for one in scores], pa.string())
         query = pa.repeat(pa.scalar(_id(query_id, path), pa.string()), len(scores))
     except UnicodeEncodeError as error:
-        raise _strange(path, f"the id {error.object!r} is no text that UTF-8 can hold") from error
+        raise _strange(
+            path, f"the id {brief(error.object)} is no text that UTF-8 can hold"
+        ) from error
     return pa.record_batch([query, docs, pa.array(real)], schema=_COLUMNS)
 
 
@@ -134,19 +141,24 @@ def _lines(query_id: Any, scores: dict[Any, Any], path: Path) -> Iterator[str]:
 def _id(value: Any, path: Path) -> str:
     """Return an id as text; nothing but texts and whole numbers are ids."""
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise _strange(path, f"the id {value!r} is neither text nor a whole number")
+        raise _strange(path, f"the id {brief(value)} is neither text nor a whole number")
+    if isinstance(value, int) and value.bit_length() > _LONGEST_ID:
+        raise _strange(path, f"the id {brief(value)} is no id")
     return str(value)
 
 
 class _Window:
     """A stream of bytes that is read ahead, so that a kernel can look at what follows."""
 
-    def __init__(self, stream: IO[bytes] | gzip.GzipFile):
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile, path: Path):
+        self._path = path
         self._stream, self._data, self._at = stream, b"", 0
         self._keys, self._bits = np.empty(_MOST_ITEMS, np.int64), np.empty(_MOST_ITEMS, np.uint64)
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, fewer at the end."""
+        if size > LINE_BYTES.most:
+            raise LINE_BYTES.refused(f"a value of {size:,} bytes", self._path)
         if self._at + size > len(self._data):
             self._fill(size)
         self._at += size
@@ -155,7 +167,10 @@ class _Window:
     def readline(self) -> bytes:
         """Return the rest of the line."""
         while (end := self._data.find(b"\n", self._at)) < 0 and self._fill(_AHEAD):
-            continue
+            if len(self._data) > LINE_BYTES.most + _AHEAD:
+                raise LINE_BYTES.refused(
+                    f"a line of more than {LINE_BYTES.most:,} bytes", self._path
+                )
         stop = len(self._data) if end < 0 else end + 1
         line, self._at = self._data[self._at : stop], stop
         return line
@@ -201,7 +216,7 @@ class _Machine:
             "TUPLE1": lambda _: self._tuple(1),
             "TUPLE2": lambda _: self._tuple(2),
             "TUPLE3": lambda _: self._tuple(3),
-            "TUPLE": lambda _: self.stack.append(tuple(self._since_mark())),
+            "TUPLE": lambda _: self._pushed(self._since_mark()),
             "REDUCE": lambda _: self._number(),
             "BUILD": lambda _: self.stack.pop(),  # the state of a NumPy dtype: its byte order
         }
@@ -209,7 +224,7 @@ class _Machine:
     def rows(self, stream: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[Any, Any]]:
         """Yield (query id, {document id: score}) as the pickle goes on."""
         try:
-            window = _Window(stream)
+            window, most = _Window(stream, self.path), PICKLE_ITEMS.most
             for opcode, argument, _ in pickletools.genops(window):  # type: ignore[arg-type]
                 name = opcode.name
                 if name in _VALUES:
@@ -231,12 +246,16 @@ class _Machine:
                     break
                 elif name not in _SILENT:
                     raise _strange(self.path, f"it uses the instruction {name}")
+                if len(self.stack) > most:
+                    raise PICKLE_ITEMS.refused(f"more than {most:,} values wait", self.path)
         except KeyError as error:
-            raise _strange(self.path, f"it refers to {error}, which it lacks") from error
+            raise _strange(
+                self.path, f"it refers to {brief(error.args[0])}, which it lacks"
+            ) from error
         except (
             ValueError, IndexError, EOFError, OSError, struct.error, AttributeError, TypeError,
         ) as error:  # fmt: skip
-            raise _strange(self.path, f"it cannot be read: {error}") from error
+            raise _strange(self.path, f"it cannot be read: {reason(error)[:300]}") from error
         if self.stack != [{}]:
             raise _strange(self.path, "it holds no dictionary of dictionaries")
 
@@ -262,9 +281,15 @@ class _Machine:
         return [key, value]
 
     def _tuple(self, size: int) -> None:
-        items = tuple(self.stack[-size:])
+        items = self.stack[-size:]
         del self.stack[-size:]
-        self.stack.append(items)
+        self._pushed(items)
+
+    def _pushed(self, items: list[Any]) -> None:
+        # Of tuples in tuples even the hash would go as deep as they do, without a bound.
+        if any(isinstance(one, tuple) for one in items):
+            raise _strange(self.path, "it holds tuples in tuples")
+        self.stack.append(tuple(items))
 
     def _remember(self, at: int) -> None:
         # Dictionaries are not kept, or memory would hold them all; nothing refers to them again.
@@ -278,7 +303,7 @@ class _Machine:
 
     def _name(self, text: str) -> None:
         if text not in _NAMES:
-            raise _strange(self.path, f"it wants to call {text}")
+            raise _strange(self.path, f"it wants to call {text[:_SHOWN]}")
         self.stack.append(_Name(text))
 
     def _stack_name(self) -> None:
@@ -300,8 +325,8 @@ class _Machine:
 
 
 def _real(value: Any, path: Path) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0:
-        raise _strange(path, f"the score {value!r} is not a finite number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        raise _strange(path, f"the score {brief(value)} is not a finite number")
     return float(value)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ...collection.lines import missing as missing_file
-from ...collection.lines import read_lines
+from ...collection.lines import whole_text
 from ...errors import BadInput, UsageError
 from ...inputs.column_names import (
     DOC_ID,
@@ -113,7 +113,7 @@ def files_of(path: Path, form: str) -> list[Path]:
 def json_scores(path: Path, kind: str) -> Iterator[ScoreRow]:
     """Yield every score of a JSON object, or every rank, as written; they are counted in place of
     lines."""
-    text = "\n".join(line for _, line in read_lines(path))
+    text = whole_text(path)
     do = "the file may be truncated; JSON Lines need the ending .jsonl"
     whole = parse_json(text, path, do, whole=True)
     do = 'write {"query id": {"document id": 1.5}}'

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from rankmill.cli import streams
 from rankmill.cli.session import Session
 from rankmill.request import Request
 from rankmill.study import words
@@ -35,19 +34,19 @@ def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -
     else:
         here.tell(made.artifact, asked.name)
         queries = made.artifact.input("queries").rows if "queries" in made.artifact.inputs else 0
-        typer.echo(
+        streams.tell(
             f"  {len(made.corpus):,} documents, {queries:,} queries, "
             f"splits: {', '.join(made.splits) or 'none'}"
         )
         for line in odd_lines(odd):
-            typer.echo(line)
+            streams.tell(line)
 
 
 def odd_lines(odd: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each kind of odd row: how many, and the first of them."""
     for role, kinds in odd.items():
         for kind, rows in kinds.items():
-            shown = "; ".join(rows["first"][:3])
+            shown = streams.on_one_line("; ".join(rows["first"][:3]))
             more = ", …" if rows["first"] and rows["count"] > 3 else ""
             told = f": {shown}{more}" if shown else ""
             yield f"  {role}: {rows['count']:,} {kind.replace('_', ' ')}{told}"
@@ -59,9 +58,9 @@ def tell_overview(here: Session, asked: SurveyCollection, made: Overview) -> Non
         here.emit(made.facts)
         return
     for line in made.lines():
-        typer.echo(line)
+        streams.tell(line)
     for line in odd_lines(made.facts["odd"]):
-        typer.echo(line)
+        streams.tell(line)
 
 
 def tell_export(here: Session, asked: Export, made: Exported) -> None:
@@ -82,13 +81,13 @@ def formats() -> list[str]:
 
 def _print_export(made: Exported) -> None:
     facts = made.facts
-    typer.echo(
+    streams.tell(
         f"{made.path}: {facts['format']}, {facts['groups']:,} groups of {facts['group_size']}, "
         f"{len(facts['files'])} files, {words.size(made.bytes)}"
     )
     if facts["scores"] != "raw":
-        typer.echo(f"  teacher scores: {facts['scores']}")
+        streams.tell(f"  teacher scores: {facts['scores']}")
     for reason, count in facts["dropped_groups"].items():
-        typer.echo(f"  dropped {count:,} groups: {reason}")
+        streams.tell(f"  dropped {count:,} groups: {reason}")
     if "id_map" in facts:
-        typer.echo(f"  ids renumbered: {facts['id_map']}")
+        streams.tell(f"  ids renumbered: {facts['id_map']}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from rankmill.cli import streams
 from rankmill.cli.session import Session
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def tell_cells(here: Session, asked: CutCells, made: Cells) -> None:
         return
     for (near, sure), artifact in made.items():
         here.tell(artifact, f"{asked.name}-near{near}-sure{sure}" if asked.name else None)
-    typer.echo(
+    streams.tell(
         f"{common:,} of {queries:,} queries are in all cells: the cells differ in their "
         "queries too; `rankmill cross` makes cells of the same queries"
     )
@@ -79,31 +78,31 @@ def _facts(made: Any, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _print(facts: dict[str, Any]) -> None:
     """Print blocks, cells, correlations, and what cells of other queries would confound."""
-    typer.echo(f"queries in all cells: {facts['blocks']:,} of {facts['asked']:,}")
+    streams.tell(f"queries in all cells: {facts['blocks']:,} of {facts['asked']:,}")
     if not facts["blocks"]:
         return
-    typer.echo("cell          groups  distinct pairs  documents  locality ± sd    entropy ± sd")
+    streams.tell("cell          groups  distinct pairs  documents  locality ± sd    entropy ± sd")
     for cell in facts["cells"]:
-        typer.echo(
+        streams.tell(
             f"near{cell['near']}-sure{cell['sure']}  {cell['groups']:8,}  "
             f"{cell['distinct_pairs']:14,}  {cell['distinct_documents']:9,}  "
             f"{cell['locality']:.3f} ± {cell['locality_sd']:.3f}   "
             f"{cell['entropy']:.3f} ± {cell['entropy_sd']:.3f}"
         )
     said = {name: _number(value) for name, value in facts["correlation"].items()}
-    typer.echo(
+    streams.tell(
         f"locality with entropy: Pearson {said['pearson']}, Spearman {said['spearman']}; "
         f"within queries {said['within_pearson']}, {said['within_spearman']}"
     )
     overlap = {n: " ".join(f"{v:.2f}" for v in values) for n, values in facts["overlap"].items()}
-    typer.echo(
+    streams.tell(
         "overlap of neighbouring levels (0 apart, 1 alike): "
         f"locality {overlap['locality_between_locality_levels']} between its own levels, "
         f"{overlap['locality_between_entropy_levels']} between those of entropy; "
         f"entropy {overlap['entropy_between_entropy_levels']} and "
         f"{overlap['entropy_between_locality_levels']}"
     )
-    typer.echo(
+    streams.tell(
         f"ordered as intended: {facts['ordered']:.1%} of the blocks; two cells of a query share "
         f"{facts['shared_negatives']:.1%} of their negatives"
     )
@@ -113,9 +112,9 @@ def _print(facts: dict[str, Any]) -> None:
 def _print_confounding(facts: dict[str, Any]) -> None:
     other = facts.get("against")
     if other is None:
-        typer.echo(f"no unblocked cells to compare with: {facts.get('no_unblocked')}")
+        streams.tell(f"no unblocked cells to compare with: {facts.get('no_unblocked')}")
         return
-    typer.echo(
+    streams.tell(
         f"unblocked cells of the same pool: {other['queries_in_all_cells']:,} of "
         f"{other['queries']:,} queries are in all; what they confound, blocks in brackets:"
     )
@@ -132,7 +131,7 @@ def _print_confounding(facts: dict[str, Any]) -> None:
                 ("eta2", "η²"),
             )
         ]
-        typer.echo(f"  {name}: {', '.join(parts)}; by chance η² {_number(apart['by_chance'])}")
+        streams.tell(f"  {name}: {', '.join(parts)}; by chance η² {_number(apart['by_chance'])}")
 
 
 def _number(value: float | None) -> str:
@@ -141,18 +140,18 @@ def _number(value: float | None) -> str:
 
 def _print_terms(terms: Terms) -> None:
     for name, design in terms.designs.items():
-        typer.echo(f"{name}")
+        streams.tell(f"{name}")
         for line in _design_lines(design, terms.n):
-            typer.echo(f"  {line}")
-    typer.echo(f"\norders, lowest predicted risk first (combined: weights {terms.weights[0]:g} "
+            streams.tell(f"  {line}")
+    streams.tell(f"\norders, lowest predicted risk first (combined: weights {terms.weights[0]:g} "
                f"locality, {terms.weights[1]:g} entropy, declared, not known)")  # fmt: skip
     for kind, order in terms.orders.items():
         values = terms.predicted[kind] if kind in terms.predicted else terms.observed or {}
         said = " < ".join(f"{name} {values[name]:.4g}" for name in order)
         label = f"{kind}, {terms.measure}" if kind == "observed" else kind
-        typer.echo(f"  {label:<22} {said.replace(' < ', ', ') if kind == 'observed' else said}")
+        streams.tell(f"  {label:<22} {said.replace(' < ', ', ') if kind == 'observed' else said}")
     _print_agreement(terms)
-    typer.echo("An order by our reconstruction of Theorem 2.1, not the value of a bound.")
+    streams.tell("An order by our reconstruction of Theorem 2.1, not the value of a bound.")
 
 
 def _design_lines(design: Design, n: str) -> list[str]:
@@ -180,9 +179,9 @@ def _print_agreement(terms: Terms) -> None:
         return
     count = len(terms.observed)
     for kind, one in (terms.agreement or {}).items():
-        typer.echo(f"  {kind:<22} {_correlation(one)}")
+        streams.tell(f"  {kind:<22} {_correlation(one)}")
     if terms.too_few:
-        typer.echo(
+        streams.tell(
             f"too few designs: {count} can be in the same or the opposite order by chance with "
             f"probability {min(terms.chance, 1.0):.3g}"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from rankmill.cli import streams
 from rankmill.cli.session import Session
 
 if TYPE_CHECKING:
@@ -50,19 +51,18 @@ def tell_summary(here: Session, made: dict[str, Any]) -> None:
 def _print_explanation(explanation: Explanation, rows: int) -> None:
     from rankmill.mining.score_kinds import name_of
 
-    typer.echo(f"{explanation.query_id}  {explanation.text}")
-    typer.echo(f"strategy {explanation.strategy}")
+    streams.tell(f"{explanation.query_id}  {streams.on_one_line(explanation.text)}")
+    streams.tell(f"strategy {explanation.strategy}")
     for group in explanation.groups:
-        typer.echo("")
+        streams.tell("")
         if group.dropped is not None:
-            typer.echo(f"no group round {group.positive_id or 'any positive'}: {group.dropped}")
+            streams.tell(f"no group round {group.positive_id or 'any positive'}: {group.dropped}")
         for name, value in group.statistics.items():
-            typer.echo(f"  {name:<48} {'undefined' if value is None else f'{value:.4f}'}")
+            streams.tell(f"  {name:<48} {'undefined' if value is None else f'{value:.4f}'}")
         _print_candidates(group, name_of(explanation.score_kind), rows)
 
 
 def _print_candidates(group: Explained, score: str, rows: int) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -87,24 +87,24 @@ def _print_candidates(group: Explained, score: str, rows: int) -> None:
             text if len(text) <= _TEXT else text[: _TEXT - 1] + "…",
         )
         table.add_row(*(Text(cell) for cell in cells))
-    Console().print(table)
+    streams.print_table(table)
     if rows and len(group.candidates) > rows:
-        typer.echo(f"{rows} of {len(group.candidates)} candidates")
+        streams.tell(f"{rows} of {len(group.candidates)} candidates")
 
 
 def _print_audit(audit: dict[str, Any]) -> None:
-    typer.echo("must be zero")
+    streams.tell("must be zero")
     for name, count in audit["must_be_zero"].items():
-        typer.echo(f"  {'ok ' if not count else 'BAD'} {name.replace('_', ' '):<44} {count:>10,}")
+        streams.tell(f"  {'ok ' if not count else 'BAD'} {name.replace('_', ' '):<44} {count:>10,}")
     for section in ("counts", "suspects", "copies", "imbalance"):
-        typer.echo(f"\n{section}")
+        streams.tell(f"\n{section}")
         _print_values(audit[section])
     for title in ("coverage of", "overlap with"):
         for name, values in audit[title.partition(" ")[0]].items():
-            typer.echo(f"\n{title} {name}")
+            streams.tell(f"\n{title} {name}")
             _print_values(values)
     for split, values in audit["leakage"].items():
-        typer.echo(f"\nleakage into {split}")
+        streams.tell(f"\nleakage into {split}")
         _print_values(values)
 
 
@@ -113,43 +113,43 @@ def _print_values(values: dict[str, Any]) -> None:
         label = name.replace("_", " ")
         if isinstance(value, list):
             for example in value:
-                typer.echo(f"  {label}:")
+                streams.tell(f"  {label}:")
                 for key, part in example.items():
                     text = f"{part:.4g}" if isinstance(part, float) else " ".join(part.split())
-                    typer.echo(f"    {key.replace('_', ' '):<18} {text[:160]}")
+                    streams.tell(f"    {key.replace('_', ' '):<18} {text[:160]}")
         elif isinstance(value, dict):
             for key, part in value.items():
-                typer.echo(f"  {label} {key:<{max(1, 47 - len(label))}} {part:>10.3f}")
+                streams.tell(f"  {label} {key:<{max(1, 47 - len(label))}} {part:>10.3f}")
         else:
-            typer.echo(f"  {label:<48} {_number(value):>10}")
+            streams.tell(f"  {label:<48} {_number(value):>10}")
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    typer.echo(f"{summary['rows']:,} rows")
+    streams.tell(f"{summary['rows']:,} rows")
     heads = ("n", "mean", "sd", "10 %", "median", "90 %", "unit")
-    typer.echo(f"{'column':<50}" + "".join(f"{h:>10}" for h in heads))
+    streams.tell(f"{'column':<50}" + "".join(f"{h:>10}" for h in heads))
     for name, column in summary["columns"].items():
         if not column["n"]:
-            typer.echo(f"{name:<50}{0:>10}")
+            streams.tell(f"{name:<50}{0:>10}")
         else:
             deciles = [column["deciles"][i] for i in (1, 5, 9)]
             spread = column.get("variance", float("nan")) ** 0.5
             cells = (column["n"], column.get("mean"), spread, *deciles)
             row = "".join(f"{_number(cell):>10}" for cell in cells)
-            typer.echo(f"{name:<50}{row}  {column['unit']}")
+            streams.tell(f"{name:<50}{row}  {column['unit']}")
             if infinite := column["histogram"]["infinite"]:
-                typer.echo(f"    infinite: {infinite:,}, not in mean and sd")
+                streams.tell(f"    infinite: {infinite:,}, not in mean and sd")
         for reason, count in column["nulls"].items():
-            typer.echo(f"    undefined: {count:,} {reason}")
+            streams.tell(f"    undefined: {count:,} {reason}")
     matrix = summary["correlation"]
     if "spearman" in matrix:
-        typer.echo(f"\nSpearman over {matrix['rows']:,} rows, 95 % bootstrap over queries")
+        streams.tell(f"\nSpearman over {matrix['rows']:,} rows, 95 % bootstrap over queries")
         for i, one in enumerate(matrix["names"]):
             for j, other in enumerate(matrix["names"][:i]):
                 ends = [matrix[f"spearman{end}"][i][j] for end in ("", "_low", "_high")]
                 if ends[0] is not None:
                     low, high = (_number(end) for end in ends[1:])
-                    typer.echo(f"  {_number(ends[0]):>8} [{low}, {high}]  {one} × {other}")
+                    streams.tell(f"  {_number(ends[0]):>8} [{low}, {high}]  {one} × {other}")
 
 
 def _number(value: Any) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import typer
-
+from rankmill.cli import streams
 from rankmill.cli.session import Session
 from rankmill.mining.errors import UsageError
 
@@ -35,13 +34,13 @@ def tell_input(here: Session, asked: Score, *, show_input: bool) -> bool:
     if here.as_json:
         here.emit(asdict(shown))
         return True
-    typer.echo(f"query {shown.query_id} with document {shown.doc_id}; nothing was scored")
+    streams.tell(f"query {shown.query_id} with document {shown.doc_id}; nothing was scored")
     for one in shown.sequences:
         counts = (f"{_visible(token)} × {n}" for token, n in one.special.items())
         cut = ", the end of a text is cut" if one.cut else ""
-        typer.echo(f"{one.of}: {one.tokens:,} tokens of at most {one.most:,}{cut}")
-        typer.echo(f"special tokens: {', '.join(counts) or 'none'}")
-        typer.echo(f"----\n{_visible(one.text)}\n----")
+        streams.tell(f"{one.of}: {one.tokens:,} tokens of at most {one.most:,}{cut}")
+        streams.tell(f"special tokens: {', '.join(counts) or 'none'}")
+        streams.tell(f"----\n{_visible(one.text)}\n----")
     return True
 
 

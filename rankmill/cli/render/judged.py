@@ -6,8 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from rankmill.cli import streams
 from rankmill.cli.session import Session, counted
 from rankmill.mining.errors import UsageError
 from rankmill.study import words
@@ -75,24 +74,26 @@ def tell_evaluations(here: Session, made: Runs) -> None:
         return
     width = max(len(name) for name in (*made, "queries"))
     wide = {m: max(len(m), 10) for m in measures}
-    typer.echo(" " * width + "".join(f"  {m:>{wide[m]}}" for m in measures))
+    streams.tell(" " * width + "".join(f"  {m:>{wide[m]}}" for m in measures))
     for name, one in read.items():
         means = {m: "–" if (v := one.mean(m)) != v else f"{v:.4f}" for m in measures}
-        typer.echo(f"{name:<{width}}" + "".join(f"  {means[m]:>{wide[m]}}" for m in measures))
-    typer.echo(f"{'queries':<{width}}  {evaluation.rows:>10,}")
+        streams.tell(f"{name:<{width}}" + "".join(f"  {means[m]:>{wide[m]}}" for m in measures))
+    streams.tell(f"{'queries':<{width}}  {evaluation.rows:>10,}")
     for line in _left_out(evaluation):
-        typer.echo(line)
+        streams.tell(line)
     for measure, (interval, queries) in intervals.items():
-        typer.echo(
+        streams.tell(
             f"{measure}: {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f} over the "
             f"{queries:,} queries that have a pair)"
         )
     if missing := evaluation.counts.get("judged_not_returned"):
-        typer.echo(f"{missing:,} judged documents were not returned: below all others, and tied")
+        streams.tell(f"{missing:,} judged documents were not returned: below all others, and tied")
     for row in compared:
-        typer.echo(f"{measures[0]} against {row.b}: {words.signed(row)}")
+        streams.tell(f"{measures[0]} against {row.b}: {words.signed(row)}")
     for other in unpaired:
-        typer.echo(f"{measures[0]} against {other}: not compared, it is defined for other queries")
+        streams.tell(
+            f"{measures[0]} against {other}: not compared, it is defined for other queries"
+        )
 
 
 def _left_out(evaluation: Artifact) -> list[str]:
@@ -184,15 +185,17 @@ def tell_comparison(here: Session, asked: Compare, made: Artifact) -> None:
         here.emit({"measure": made.parameters["measure"], "pairs": plain, "root": made.root_hash})
         return
     for row in rows:
-        typer.echo(f"{row.a} − {row.b}: {words.verdict(row)}")
-        typer.echo(f"  randomisation p {words.p_value(row.p_randomisation_adjusted)} (Holm)")
+        streams.tell(f"{row.a} − {row.b}: {words.verdict(row)}")
+        streams.tell(f"  randomisation p {words.p_value(row.p_randomisation_adjusted)} (Holm)")
         if (effects := row.effects) is not None:
-            typer.echo(
+            streams.tell(
                 f"  variance of queries {effects.queries:.3g}, of {row.seeds} seeds "
                 f"{effects.seeds:.3g}, of their interaction {effects.interaction:.3g}; "
                 f"{effects.seeds_share:.0%} of the error is due to seeds"
             )
-    typer.echo(f"{made.parameters['measure']}, {rows[0].queries:,} queries, root {made.root_hash}")
+    streams.tell(
+        f"{made.parameters['measure']}, {rows[0].queries:,} queries, root {made.root_hash}"
+    )
 
 
 def tell_diagnosis(here: Session, asked: Diagnose, made: Artifact) -> None:
@@ -208,10 +211,10 @@ def _tell_means(made: Artifact) -> None:
 
     for column, summary in summarise(made)["columns"].items():
         mean = summary.get("mean")
-        typer.echo(f"  {column}: {'–' if mean is None else f'{mean:.4f}'} {summary['unit']}")
+        streams.tell(f"  {column}: {'–' if mean is None else f'{mean:.4f}'} {summary['unit']}")
         if column.startswith("student_collapsed(") and mean:
             rows = round(mean * summary["n"])
-            typer.echo(
+            streams.tell(
                 f"  warning: the student collapsed in {rows:,} of {summary['n']:,} rows: it scores "
                 "their documents nearly alike"
             )
