@@ -481,9 +481,9 @@ def sha256_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive flock on `path`; raises Locked, naming the holder, when another process
-    has it.
+def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold an exclusive flock on `path`, or one that others may share; raises Locked, naming the
+    holder, when another process has it.
 
     The file is never unlinked (a second process could lock the old inode) and its descriptor is not
     inherited, so an orphaned worker cannot keep the lock.
@@ -491,7 +491,7 @@ def lock(path: Path) -> Iterator[None]:
     make_folder(path.parent)
     with open(path, "a+", encoding="utf-8") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             stream.seek(0)
             holder = stream.read().strip() or "an unknown process"

@@ -10,17 +10,29 @@ missing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import names
-from ..errors import BadInput, BadPair, Corrupt, OtherFormat, RankmillError, UsageError
+from ..errors import (
+    BadInput,
+    BadPair,
+    Corrupt,
+    Incomplete,
+    Locked,
+    OtherFormat,
+    RankmillError,
+    UsageError,
+)
 from ..meter import measuring
-from . import files, ledger
+from . import files, ledger, shares
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact
 from .declared import check_declared, schema_lines
@@ -33,6 +45,8 @@ from .sums import sums_beside
 from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
+_LOOK_S = 1.0  # between two looks for the parts of other shares
+_HURRY_S = 30.0  # for the last share to let go of what is complete
 
 
 class Workspace:
@@ -190,17 +204,61 @@ class Workspace:
         if self.has(stage.kind, fingerprint):
             files.sweep(self._attempts(fingerprint))
             return self._found_made(stage.kind, fingerprint)
+        share = shares.current()
         with ledger.keeping() as books:
-            return self._build(stage, fingerprint, executor or Inline(), books)
+            made = self._build(stage, fingerprint, executor or Inline(), books, share)
+        return made or self._after_share(stage, share)
+
+    def _after_share(self, stage: Stage, share: shares.Share | None) -> Artifact:
+        """Return the artifact once the parts of all shares are there: one of them publishes it.
+
+        Raises Elsewhere where some are missing and are not waited for.
+        """
+        assert share is not None  # else all of it was made
+        folder, until = self.folder(stage.kind, stage.fingerprint), time.monotonic() + _HURRY_S
+        while not self.has(stage.kind, stage.fingerprint):
+            missing = self._missing(stage)
+            if missing and not share.wait:
+                raise shares.Elsewhere(
+                    f"share {share.index} of {share.count} of {stage.kind} is made; "
+                    f"{len(missing)} parts of other shares are missing",
+                    where=folder,
+                    do="when they have ended, run the same command again; with --merge to see "
+                    "that nothing is left to make",
+                )
+            if not missing:
+                with contextlib.suppress(Locked), shares.using(shares.MERGE):
+                    return self.build(stage)
+                if not share.wait and time.monotonic() > until:
+                    raise shares.Elsewhere(
+                        f"all parts of {stage.kind} are there, and another run holds them",
+                        where=folder,
+                        do="run the same command again",
+                    )
+            time.sleep(_LOOK_S)
+        return self._found_made(stage.kind, stage.fingerprint)
+
+    def _missing(self, stage: Stage) -> list[int]:
+        """Return the numbers of the parts that have no record."""
+        folder = self.folder(stage.kind, stage.fingerprint)
+        return [
+            s.number for s in stage.shards() if not (folder / f"part-{s.number:05d}.json").exists()
+        ]
 
     def _build(
-        self, stage: Stage, fingerprint: str, executor: Executor, books: ledger.Books
-    ) -> Artifact:
+        self,
+        stage: Stage,
+        fingerprint: str,
+        executor: Executor,
+        books: ledger.Books,
+        share: shares.Share | None,
+    ) -> Artifact | None:
         folder = self.folder(stage.kind, fingerprint)
         with measuring() as checking:
             if stage.check is not None:
                 stage.check()
-        with files.lock(folder / "LOCK"):
+        partly = share is not None and not share.merges
+        with files.lock(folder / "LOCK", shared=partly):
             if self.has(stage.kind, fingerprint):
                 return self._found_made(stage.kind, fingerprint)
             books.folder = folder
@@ -208,7 +266,7 @@ class Workspace:
             if stage.check is not None:
                 ledger.note(folder, ledger.OUTSIDE, 1, checking)
             plan = list(stage.shards())
-            attempts = self._fresh_attempts(fingerprint)
+            attempts = self._fresh_attempts(fingerprint, share if partly else None)
             records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint))}
             held: list[Report] = []  # parts with quarantined queries, until all are known
 
@@ -220,16 +278,37 @@ class Workspace:
 
             job = Job(
                 stage=stage,
-                pending=[s for s in plan if s.number not in records],
+                pending=[
+                    s
+                    for s in plan
+                    if s.number not in records and (share is None or share.merges or share.takes(s))
+                ],
                 done=len(records),
                 attempts=attempts,
                 folder=folder,
             )
+            if job.pending and share is not None and share.merges:
+                raise Incomplete(
+                    f"{len(job.pending)} of {len(plan)} parts of {stage.kind} are missing: "
+                    + ", ".join(str(s.number) for s in job.pending[:10]),
+                    where=folder,
+                    do="run their --shard again, or the command without --merge, which makes them",
+                )
             if job.pending:
                 try:
                     executor.execute(job, commit)
                 except BadPair as error:
                     raise named(error, stage.inputs) from error
+            if partly:
+                files.remove_tree(attempts)
+                if held:
+                    raise Incomplete(
+                        f"{len(held)} parts of {stage.kind} hold queries without an answer",
+                        where=folder,
+                        do="run the command once without --shard: whether so many are allowed is "
+                        "decided over all parts",
+                    )
+                return None
             check_allowance(stage, held, folder)
             for report in held:
                 records[report.shard.number] = _commit(folder, stage, fingerprint, report)
@@ -267,6 +346,7 @@ class Workspace:
             files.sweep(self._attempts(fingerprint))
             return self.open(kind, fingerprint)
         folder = self.folder(kind, fingerprint)
+        self._await_first_share(kind, fingerprint)
         with ledger.keeping() as books, files.lock(folder / "LOCK"):
             if self.has(kind, fingerprint):
                 return self.open(kind, fingerprint)
@@ -286,13 +366,36 @@ class Workspace:
             self._publish(folder, manifest, attempt, books)
         return self.open(kind, fingerprint)
 
+    def _await_first_share(self, kind: str, fingerprint: str) -> None:
+        """What is made in one piece is the first share's: others wait for it, or end."""
+        share = shares.current()
+        if share is not None and share.merges and not self.has(kind, fingerprint):
+            raise Incomplete(
+                f"{kind} is missing",
+                where=self.folder(kind, fingerprint),
+                do="it is made in one piece, by --shard 0/N, or by the command without --merge",
+            )
+        if share is None or share.index == 0:
+            return
+        while not self.has(kind, fingerprint):
+            if not share.wait:
+                raise shares.Elsewhere(
+                    f"{kind} is made in one piece, by share 0 of {share.count}",
+                    where=self.folder(kind, fingerprint),
+                    do="when it has ended, run the same command again",
+                )
+            time.sleep(_LOOK_S)
+
     def _attempts(self, fingerprint: str) -> Path:
         return self.root / "tmp" / fingerprint
 
-    def _fresh_attempts(self, fingerprint: str) -> Path:
-        """Remove attempts of dead runs (we hold the lock, so they are dead) and make a folder for
-        ours."""
+    def _fresh_attempts(self, fingerprint: str, share: shares.Share | None = None) -> Path:
+        """Make a folder for our attempts. Without a `share` we hold the lock alone, so those of
+        others are of dead runs, and are removed."""
         place = self._attempts(fingerprint)
+        if share is not None:
+            ours = f"run-{share.index}-{socket.gethostname()}-{os.getpid()}"
+            return files.make_folder(place / ours)
         for old in place.glob("run-*"):
             files.remove_tree(old)
         return files.make_folder(place / f"run-{os.getpid()}")

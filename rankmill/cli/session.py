@@ -15,12 +15,14 @@ import typer
 
 from rankmill.cli import progress, status, streams
 from rankmill.cli.books import CommandBooks, keeping_books
+from rankmill.mining.errors import UsageError
 from rankmill.stages import DEFAULT_WORKSPACE as WORKSPACE
 from rankmill.study import words
 
 if TYPE_CHECKING:
     from rankmill.mining.actors import Execution
     from rankmill.mining.store import Artifact, Workspace
+    from rankmill.mining.store.shares import Share
 
 DEFAULT_WORKSPACE = Path(WORKSPACE)
 WorkspaceOption = Annotated[
@@ -32,6 +34,19 @@ WorkersOption = Annotated[
 ]
 AddressOption = Annotated[
     str | None, typer.Option("--ray-address", help="Use this existing Ray cluster.")
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="Make only share I of N of every stage, as I/N: for arrays of batch systems.",
+    ),
+]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="With --shard: wait for the other shares and go on.")
+]
+MergeOption = Annotated[
+    bool, typer.Option("--merge", help="Put the shares together; refuse to make anything.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
@@ -48,6 +63,9 @@ COMMON = {
 CONNECTIONS = {
     "workers": _option("workers", WorkersOption, 0),
     "ray_address": _option("ray_address", AddressOption, None),
+    "shard": _option("shard", ShardOption, None),
+    "wait": _option("wait", WaitOption, False),
+    "merge": _option("merge", MergeOption, False),
 }
 
 
@@ -87,20 +105,46 @@ class Session:
 
 @contextlib.contextmanager
 def session(
-    workspace: Path, workers: int = 0, ray_address: str | None = None, json: bool = False
+    workspace: Path,
+    workers: int = 0,
+    ray_address: str | None = None,
+    json: bool = False,
+    *,
+    shard: str | None = None,
+    wait: bool = False,
+    merge: bool = False,
 ) -> Iterator[Session]:
-    """Open the workspace; a Ray cluster asked for lives as long as the block."""
+    """Open the workspace; a Ray cluster asked for lives as long as the block.
+
+    `shard`, `wait`, `merge`: which share of every stage is made, see `mining.store.shares`.
+    """
     from rankmill.mining.actors import Execution, cluster
-    from rankmill.mining.store import Workspace
+    from rankmill.mining.store import Workspace, shares
 
     told = status.Told(Path(workspace).absolute(), progress.for_stream(sys.stderr))
     executor = Execution(workers, ray_address, told)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(shares.using(_share(shard, wait=wait, merge=merge)))
         stack.callback(told.close)
         books = stack.enter_context(keeping_books())
         if workers or ray_address:
             stack.enter_context(cluster(max(workers, 1), ray_address))
         yield Session(Workspace(workspace), executor, json, books)
+
+
+def _share(shard: str | None, *, wait: bool, merge: bool) -> Share | None:
+    """Return the share that options say; raises UsageError."""
+    from rankmill.mining.store import shares
+
+    if merge and shard is not None:
+        raise UsageError(
+            f"--merge puts shares together, --shard {shard} makes one", do="choose one of them"
+        )
+    if wait and shard is None:
+        raise UsageError("--wait is for --shard I/N", do="leave it out, or say which share")
+    if merge:
+        return shares.MERGE
+    return None if shard is None else shares.parse(shard, wait=wait)
 
 
 def counted(artifact: Artifact, *only: str) -> list[str]:

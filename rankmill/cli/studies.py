@@ -14,7 +14,10 @@ from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
     AddressOption,
     JsonOption,
+    MergeOption,
     Session,
+    ShardOption,
+    WaitOption,
     WorkersOption,
     WorkspaceOption,
     session,
@@ -61,6 +64,9 @@ def run(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
     ray_address: AddressOption = None,
+    shard: ShardOption = None,
+    wait: WaitOption = False,
+    merge: MergeOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run a recipe: collect, mine, pool, score, select, measure, train, evaluate, report.
@@ -75,7 +81,9 @@ def run(
     loaded = load(recipe, set_ or [])
     if report is not None:
         check_place(report)  # now, not after hours
-    with session(workspace, workers, ray_address, json) as here:
+    with session(
+        workspace, workers, ray_address, json, shard=shard, wait=wait, merge=merge
+    ) as here:
         outcome = run_recipe(loaded, here.workspace, here.executor)
         if report is not None:
             report_outcome(outcome, report)

@@ -1,0 +1,81 @@
+"""A stage made by several processes that know nothing of each other but the workspace: each makes
+its share of the parts, one publishes when all are there.
+
+For a batch system's arrays: no Ray, no port, no message between machines. Which parts are whose
+follows from the plan, which follows from the inputs; so the root hash is that of one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from ..errors import RankmillError, UsageError
+from .plan import Shard
+
+_WRITTEN = re.compile(r"(\d{1,6})/(\d{1,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Every `count`-th part of each stage, from number `index` on; `wait` for the others' parts
+    where a stage needs them, else end. `count=0`: no part, all have to be there."""
+
+    index: int
+    count: int
+    wait: bool = False
+
+    @property
+    def merges(self) -> bool:
+        """Whether parts are only put together, none is made."""
+        return self.count == 0
+
+    def takes(self, shard: Shard) -> bool:
+        """Whether a part is of this share."""
+        return not self.merges and shard.number % self.count == self.index
+
+
+MERGE = Share(0, 0)
+
+
+def parse(text: str, *, wait: bool = False) -> Share:
+    """Return the share that `I/N` says; raises UsageError."""
+    written = _WRITTEN.fullmatch(text.strip())
+    if written is None:
+        raise UsageError(
+            f"--shard {text!r} is no share", do="write I/N, such as 0/8: I from 0 to N-1"
+        )
+    index, count = int(written[1]), int(written[2])
+    if index >= count:
+        raise UsageError(
+            f"--shard {text}: of {count} shares the numbers go from 0 to {count - 1}",
+            do="in a SLURM array: --array=0-7 and --shard $SLURM_ARRAY_TASK_ID/8",
+        )
+    return Share(index, count, wait)
+
+
+class Elsewhere(RankmillError):
+    """This share is done, and others are not: nothing is wrong, nothing is published yet."""
+
+    exit_status = 0
+
+
+_share: ContextVar[Share | None] = ContextVar("share", default=None)
+
+
+@contextlib.contextmanager
+def using(share: Share | None) -> Iterator[None]:
+    """Build only this share of stages inside the block."""
+    before = _share.set(share)
+    try:
+        yield
+    finally:
+        _share.reset(before)
+
+
+def current() -> Share | None:
+    """Return the share that stages are built for; None: whole."""
+    return _share.get()

@@ -1,0 +1,131 @@
+"""One stage by several processes without Ray: shares of its parts, put together by the last."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+from store_workers import squares
+from typer.testing import CliRunner
+
+from rankmill.cli import app_of
+from rankmill.mining.errors import BadInput, Incomplete, Locked, UsageError
+from rankmill.mining.store import Workspace, files, shares
+from rankmill.mining.store.shares import MERGE, Elsewhere, Share, parse
+
+
+@pytest.fixture
+def oracle(tmp_path: Path) -> str:
+    return Workspace(tmp_path / "oracle").build(squares(200)).root_hash
+
+
+def made_by(workspace: Workspace, share: Share | None, mischief: str = "") -> str:
+    with shares.using(share):
+        return workspace.build(squares(200, mischief=mischief)).root_hash
+
+
+def test_the_last_share_publishes_what_one_process_would_have_made(
+    workspace: Workspace, oracle: str
+) -> None:
+    parts = len(squares(200).shards())
+    assert parts > 6
+    for index in (2, 0):
+        with pytest.raises(Elsewhere, match=rf"share {index} of 3 of run is made; \d+ parts"):
+            made_by(workspace, Share(index, 3))
+    assert made_by(workspace, Share(1, 3)) == oracle
+    for share in (Share(0, 3), MERGE, None):  # again: it is there
+        assert made_by(workspace, share) == oracle
+    assert not list((workspace.root / "tmp").glob("*/run-*"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 50])
+def test_shares_at_once_that_wait_for_each_other(
+    workspace: Workspace, oracle: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rankmill.mining.store.workspace._LOOK_S", 0.01)
+    some = [Share(index, count, wait=True) for index in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        assert set(pool.map(partial(made_by, workspace), some)) == {oracle}
+
+
+def test_a_share_that_failed_is_run_again(workspace: Workspace, oracle: str) -> None:
+    with pytest.raises(BadInput):
+        made_by(workspace, Share(0, 2), mischief="fail:4")
+    with pytest.raises(Elsewhere):
+        made_by(workspace, Share(1, 2))
+    with pytest.raises(Incomplete, match=r"parts of run are missing: 4") as told:
+        made_by(workspace, MERGE)
+    assert "run their --shard again" in str(told.value)
+    assert made_by(workspace, Share(0, 2)) == oracle
+
+
+def test_without_shards_the_command_makes_what_is_missing(
+    workspace: Workspace, oracle: str
+) -> None:
+    with pytest.raises(Elsewhere):
+        made_by(workspace, Share(3, 4))
+    assert made_by(workspace, None) == oracle
+
+
+def test_shares_and_a_whole_run_exclude_each_other(workspace: Workspace) -> None:
+    stage = squares(200)
+    place = workspace.folder(stage.kind, stage.fingerprint) / "LOCK"
+    with files.lock(place, shared=True):
+        with pytest.raises(Locked):
+            made_by(workspace, None)
+        with pytest.raises(Elsewhere):
+            made_by(workspace, Share(0, 2))
+    with files.lock(place), pytest.raises(Locked):
+        made_by(workspace, Share(1, 2))
+
+
+def test_what_is_made_in_one_piece_is_the_first_shares(workspace: Workspace) -> None:
+    def write(folder: Path, _: Path) -> None:
+        (folder / "weights").write_text("1")
+
+    build = partial(workspace.build_folder, "student", {"a": 1}, {}, write)
+    with shares.using(Share(1, 2)), pytest.raises(Elsewhere, match="made in one piece, by share 0"):
+        build()
+    with shares.using(MERGE), pytest.raises(Incomplete, match="student is missing"):
+        build()
+    roots: list[str] = []
+
+    def wait() -> None:
+        with shares.using(Share(1, 2, wait=True)):
+            roots.append(build().root_hash)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    with shares.using(Share(0, 2)):
+        root = build().root_hash
+    waiting.join(60)
+    assert roots == [root]
+
+
+@pytest.mark.parametrize("text", ["", "3", "1/", "-1/2", "2/2", "0/0", "a/b", "1/2/3", "1.0/2"])
+def test_a_share_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--shard"):
+        parse(text)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    place = str(tmp_path / "w")
+
+    def said(verb: str, *words: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app_of(verb), [verb, *words, "-w", place])
+        status = getattr(result.exception, "exit_status", result.exit_code)
+        return status, f"{result.output}{result.exception or ''}"
+
+    assert said("collect", "python-docs", "--name", "d")[0] == 0
+    mine = ("mine", "random", "-c", "d", "--split", "train", "--depth", "5", "--name", "r")
+    status, text = said(*mine, "--shard", "1/2")
+    assert status == 0
+    assert "share 1 of 2 of run is made; 1 parts of other shares are missing" in text
+    assert said(*mine, "--merge")[0] == 3
+    assert said(*mine, "--merge", "--shard", "0/2")[0] == 2
+    assert said(*mine, "--wait")[0] == 2
+    assert said(*mine, "--shard", "0/2")[0] == 0
+    assert said(*mine, "--merge")[0] == 0
