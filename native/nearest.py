@@ -22,7 +22,8 @@ _jit = numba.njit(cache=True, nogil=True)
 _one_exit = numba.njit(forceinline=True)
 _ROUNDING = 2.0**-8 * 1.05  # of a product to bfloat16's eight bits, relative to the result
 _PIECE, _CHUNK = 8, 128  # products looked at together
-LOWEST = -32768  # the floor that lets everything through
+LOWEST = -32768  # the floor that lets everything through, in keys of bfloat16
+LEAST = -(2**31)  # and in integers
 
 
 @_one_exit
@@ -73,7 +74,7 @@ def keep_near(product, base, allowed, depth, bound, floor, count, value, doc, ta
                 low = stop
                 continue
             if n + _CHUNK > room:
-                n = _tighten(depth, bound[q], n, floor, value, doc, q, tally)
+                n = tighten(depth, bound[q], n, floor, value, doc, q, tally)
                 least = floor[q]
                 if n + _CHUNK > room:
                     n = -1
@@ -94,19 +95,34 @@ def last_floors(depth, bound, floor, count, value, doc, tally):
     """Drop what the final floors rule out; arguments as `keep_near`."""
     for q in range(len(count)):
         if count[q] > depth:
-            count[q] = _tighten(depth, bound[q], count[q], floor, value, doc, q, tally)
+            count[q] = tighten(depth, bound[q], count[q], floor, value, doc, q, tally)
 
 
-@_jit
-def _tighten(depth, bound, n, floor, value, doc, q, tally):
-    """Raise the floor of query q by its `depth`-th largest product, drop what lies below it."""
-    if n < depth:
-        return n
-    product = _value_of(_select(value[q], n, depth, tally))
+@_one_exit
+def _floor_below(key, bound, size):
+    """The key of the floor that the k-th largest key and the bound on errors give.
+
+    `size` bytes of a key: 2 are a bfloat16 product with its own rounding, 4 an exact integer.
+    """
+    if size == 4:
+        return np.int64(max(np.floor(key - 2.0 * bound), np.float64(LEAST)))
+    product = _value_of(np.int16(key))
     least = product - bound - _ROUNDING * abs(product)  # L
     least -= bound + _ROUNDING * (abs(least) + bound)
     bits = np.int16(np.float32(least).view(np.uint32) >> np.uint32(16))
-    key = max(np.int64(_key(bits)) - 1, LOWEST)  # one step lower: cut towards 0, and −0 is below 0
+    return max(np.int64(_key(bits)) - 1, LOWEST)  # one lower: cut towards 0, and −0 is below 0
+
+
+@_jit
+def tighten(depth, bound, n, floor, value, doc, q, tally):
+    """Raise the floor of query q by its `depth`-th largest product, drop what lies below it.
+
+    Arguments as `keep_near`; `floor` and `value` are int16 keys of bfloat16 products, or int32
+    products. Returns how many of n documents are left.
+    """
+    if n < depth:
+        return n
+    key = _floor_below(_select(value[q], n, depth, tally), bound, value.itemsize)
     floor[q] = max(floor[q], key)
     kept = 0
     for i in range(n):
@@ -124,11 +140,15 @@ def _value_of(key):
 
 @_jit
 def _select(value, n, k, tally):
-    """Return the k-th largest of value[:n], by its upper byte and then its lower one."""
+    """Return the k-th largest of value[:n], by its upper byte and then the next one.
+
+    Of int32 the sixteen bits below those are taken as 0: that much lower than the k-th largest.
+    """
+    shift = 8 * (value.itemsize - 2)
     left, upper = k, 0
     tally[:] = 0
     for i in range(n):
-        tally[(np.int64(value[i]) >> 8) + 128] += 1
+        tally[(np.int64(value[i]) >> (shift + 8)) + 128] += 1
     for at in range(255, -1, -1):
         if tally[at] >= left:
             upper = at - 128
@@ -136,15 +156,15 @@ def _select(value, n, k, tally):
         left -= tally[at]
     tally[:] = 0
     for i in range(n):
-        if (np.int64(value[i]) >> 8) == upper:
-            tally[np.int64(value[i]) & 255] += 1
+        if (np.int64(value[i]) >> (shift + 8)) == upper:
+            tally[(np.int64(value[i]) >> shift) & 255] += 1
     value_of_rank = upper * 256
     for at in range(255, -1, -1):
         if tally[at] >= left:
             value_of_rank += at
             break
         left -= tally[at]
-    return np.int16(value_of_rank)
+    return np.int64(value_of_rank) << shift
 
 
 @_jit

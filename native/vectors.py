@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from .hardware import half_to_single
+
 _jit = numba.njit(cache=True, nogil=True)
 # Reassociation lets the compiler use its widest vectors; the order it picks is part of the build.
 _sums = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
@@ -53,3 +55,25 @@ def normalise_rows(rows):
             scale = 1.0 / np.sqrt(total)
             for k in range(rows.shape[1]):
                 rows[i, k] = np.float32(rows[i, k] * scale)
+
+
+@_sums
+def longest_row(half, single):
+    """Return the largest sum of squares of a row, in float64; 0 of no rows.
+
+    Rows are `half`, uint16 bits of float16 [n, d], or `single`, float32 [n, d]; the other has no
+    columns.
+    """
+    longest = 0.0
+    for i in range(max(half.shape[0], single.shape[0])):
+        total = 0.0
+        if half.shape[1] > 0:
+            for k in range(half.shape[1]):
+                x = np.float64(half_to_single(half[i, k]))
+                total += x * x
+        else:
+            for k in range(single.shape[1]):
+                x = np.float64(single[i, k])
+                total += x * x
+        longest = max(longest, total)
+    return longest

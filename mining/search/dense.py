@@ -3,14 +3,13 @@
 A search proposes a few more documents than asked for; their scores are computed again in one fixed
 order of summation, sorted by (−score, document) and cut. A bound on the rounding errors of the
 search proves for each query that nothing outside the proposal belongs into the list. Processors
-with matrix tiles search in bfloat16 (`tiles`), others with FAISS, block by block; where the bound
-proves nothing (many near-equal documents), the query is searched again, further.
+with matrix tiles search in bfloat16, others in 16-bit integers (`narrow`), those without vectors of
+them with FAISS, block by block; where the bound proves nothing (many near-equal documents), FAISS
+searches for the query, and again, further.
 So the run is exact, and the same bytes for any engine and any number of workers and threads.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -21,8 +20,10 @@ from ..models.precision import device, has_tiles
 from ..models.vectors import SomeParts, Vectors, products, same_width
 from ..runs.run import run_table
 from ..store import Output, Shard, open_artifact
+from .bfloat16 import BFloat16
 from .faiss_index import has_faiss, load_index, search_index
-from .tiles import NarrowSearch
+from .int16 import Int16, has_pairs
+from .narrow import NarrowSearch
 from .torch_product import nearest_torch
 
 Range = tuple[int, int]
@@ -32,6 +33,7 @@ _QUERY_BLOCK = 2048  # queries per shard: FAISS chooses its path by the size of 
 _DOC_BLOCK = 1 << 16
 _MARGIN = 32
 _WIDEN = 4
+_NARROW = {"tiles": BFloat16, "int16": Int16}
 RECALL_SAMPLE = 200  # queries of an approximate run that are searched exactly too
 
 
@@ -46,9 +48,13 @@ def query_blocks(queries: int) -> list[Shard]:
 def default_engine() -> str:
     """Return what searches fastest on this machine; the lists are the same bytes by any."""
     kind = device().type
-    if kind != "cpu" or not (has_tiles() or has_faiss()):
+    if kind != "cpu":
         return kind
-    return "tiles" if has_tiles() else "faiss"
+    if has_tiles():
+        return "tiles"
+    if has_pairs():
+        return "int16"
+    return "faiss" if has_faiss() else "cpu"
 
 
 class DenseWorker:
@@ -74,10 +80,10 @@ class DenseWorker:
         self.empty = empty[(empty >= 0) & (empty < some.rows)]
         self.depth = min(depth, len(self.docs) - len(self.empty))
         self.engine = engine or default_engine()
-        self._longest: float | None = None
         allowed = np.ones(len(self.docs), dtype=np.uint8)
         allowed[self.empty] = 0
-        self.narrow = NarrowSearch(self.docs, allowed, self.depth)
+        form = _NARROW.get(self.engine)
+        self.narrow = form and NarrowSearch(self.docs, allowed, self.depth, form)
 
     def __call__(self, shard: Shard) -> Output:
         """Return the ranked lists of split queries start…stop−1."""
@@ -95,7 +101,7 @@ class DenseWorker:
         docs = np.empty((len(query), self.depth), dtype=np.uint32)
         scores = np.empty((len(query), self.depth), dtype=np.float32)
         pending, searched = np.arange(len(query)), 0
-        if self.engine == "tiles" and self.depth:
+        if self.narrow and self.depth:
             docs, scores, done = self.narrow.nearest(self.queries.rows(query))
             pending, searched = np.flatnonzero(~done), len(query)
         width = self.depth + max(_MARGIN, self.depth // 8) + len(self.empty)
@@ -117,7 +123,7 @@ class DenseWorker:
 
     def _propose(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (scores float32, docs int64) [n, width], best first, from a search over blocks."""
-        if self.engine not in {"faiss", "tiles"}:
+        if self.engine not in {"faiss", *_NARROW}:
             return nearest_torch(vectors, self.docs, width, self.engine)
         if not has_faiss():
             return nearest_torch(vectors, self.docs, width, "cpu")
@@ -152,19 +158,8 @@ class DenseWorker:
         Source: Higham, Accuracy and Stability of Numerical Algorithms, §3.1: |error| ≤ γ_n |q|·|d|
         for sums in float32; the factor 2 covers the rounding of the canonical score.
         """
-        if self._longest is None:
-            parts = (self.docs.part(p.number) for p in self.docs.artifact.parts)
-            self._longest = max(_longest_row(part) for part in parts)
         lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1))
-        return (self.docs.width + 2) * 2.0**-23 * lengths * self._longest
-
-
-def _longest_row(part: Any) -> float:
-    longest = 0.0
-    for at in range(0, len(part), _DOC_BLOCK):
-        block = part[at : at + _DOC_BLOCK].astype(np.float32)
-        longest = max(longest, float(np.einsum("ij,ij->i", block, block).max(initial=0.0)))
-    return longest**0.5 * (1 + 1e-5)
+        return (self.docs.width + 2) * 2.0**-23 * lengths * self.docs.longest
 
 
 class AnnWorker:

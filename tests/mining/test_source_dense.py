@@ -20,7 +20,7 @@ from rankmill.mining.models.encoders import encode
 from rankmill.mining.models.vectors import Vectors
 from rankmill.mining.runs.run import Run
 from rankmill.mining.search import dense
-from rankmill.mining.search import tiles as narrow_search
+from rankmill.mining.search import narrow as narrow_search
 from rankmill.mining.sources import SOURCES, mine
 from rankmill.mining.sources.dense import Dense
 from rankmill.mining.store import Artifact, Workspace
@@ -81,7 +81,7 @@ def test_the_label_names_the_content_not_the_path(
     assert str(encoder) not in json.dumps(run.manifest)
 
 
-@pytest.mark.parametrize("engine", ["faiss", "tiles"])
+@pytest.mark.parametrize("engine", ["faiss", "tiles", "int16"])
 def test_many_equal_documents_are_still_cut_exactly(
     workspace: Workspace,
     encoder: Path,

@@ -68,10 +68,11 @@ def test_every_engine_gives_the_bytes_of_faiss(
             depth=depth,
             engine=engine,
         )(Shard(0, 0, 30)).table
-        for engine in ("faiss", "cpu", "tiles")
+        for engine in ("faiss", "cpu", "tiles", "int16")
     ]
     assert tables[0].equals(tables[1])
     assert tables[0].equals(tables[2])
+    assert tables[0].equals(tables[3])
 
 
 def test_the_torch_search_against_all_products(collection: Collection, encoder: Path) -> None:

@@ -20,6 +20,7 @@ from rankmill.mining.store import Workspace
 def test_exact_search_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, hashes = tiny_encoder(tmp_path / "encoder"), set()
     monkeypatch.setattr(dense, "has_tiles", lambda: False)
+    monkeypatch.setattr(dense, "has_pairs", lambda: False)
     for number, there in enumerate((True, False)):
         monkeypatch.setattr(dense, "has_faiss", lambda there=there: there)
         assert dense.default_engine() == ("faiss" if there else "cpu")
