@@ -41,12 +41,15 @@ from rankmill.training.students import parse_student
 BATCH = 8
 
 
-def bare_loop(batches: Any, network: Network, optimiser: Any, loss: Loss) -> list[float]:
+def bare_loop(
+    batches: Any, network: Network, optimiser: Any, loss: Loss, compute: str = "bfloat16"
+) -> list[float]:
     """Forward, backward, clip, step; returns seconds per step."""
+    cast = {"dtype": torch.bfloat16, "enabled": compute == "bfloat16"}
     seconds = []
     for texts, score in batches:
         began = time.perf_counter()
-        with torch.autocast(device().type, dtype=torch.bfloat16):
+        with torch.autocast(device().type, **cast):
             f = network.scores(texts, SIZE)
         loss.values(f.float(), score).mean().backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -164,6 +165,41 @@ def to_device(array: np.ndarray, device: Any) -> Any:
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def from_device(tensor: Any) -> Callable[[], np.ndarray]:
+    """Return the function that waits for a tensor's values and gives them as an array.
+
+    From a GPU they are copied to pinned memory as soon as they are computed, in the order of its
+    work, so what is asked of the GPU meanwhile need not be done first.
+    """
+    if tensor.device.type != "cuda":
+        values: np.ndarray = tensor.numpy()
+        return lambda: values
+    import torch
+
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    host.copy_(tensor, non_blocking=True)
+    done = torch.cuda.Event()
+    done.record(torch.cuda.current_stream(tensor.device))
+
+    def wait() -> np.ndarray:
+        done.synchronize()
+        copied: np.ndarray = host.numpy()
+        return copied
+
+    return wait
+
+
+def later(items: Iterable[Item], by: int) -> Iterator[Item]:
+    """Yield the items in order, each when `by` more were asked for: work that a device does on its
+    own goes on while what came out earlier is read."""
+    waiting: deque[Item] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > by:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def tell_halved(usage: Mapping[str, float], announce: Callable[[str], None]) -> None:

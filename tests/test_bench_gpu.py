@@ -7,41 +7,97 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[1] / "bench" / "gpu.py"
+BENCH = Path(__file__).resolve().parents[1] / "bench"
+TEACHERS = ("minilm-l6", "ettin-17m", "bge-reranker-v2-m3", "mxbai-rerank-base-v2", "qwen3-0.6b")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCH), *arguments]
+    command = [sys.executable, str(BENCH / "gpu.py"), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | environment
     )
 
 
+def line_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    line: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return line
+
+
 @pytest.mark.models
-def test_the_dry_run_checks_first_and_prints_every_figure() -> None:
+def test_the_dry_run_checks_first_and_prints_every_figure(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers", reason="the peer is in the extra bench")
-    done = run("--device", "cpu")
+    kept = tmp_path / "new" / "figures.json"
+    done = run("--device", "cpu", "--skip", "workers", "modernbert-base", "--to", str(kept))
     assert done.returncode == 0, done.stderr
-    line = json.loads(done.stdout.splitlines()[-1])
+    line = line_of(done)
     assert line["machine"]["dry"] is True
     assert line["machine"]["device"] == "processor"
-    precisions = ("float32", "bfloat16", "float16")
-    expected = {f"{kind}_{name}" for kind in ("pairs", "encode") for name in precisions}
-    expected |= {"copy", "matrix_fp32", "matrix_bf16", "utilisation", "search"}
-    assert set(line["figures"]) == expected
-    for said in ("copy ", "matrix products bf16", "logits differ", "12-layer", "exact search of"):
-        assert said in done.stdout
-    assert done.stdout.index("logits differ") < done.stdout.index("pairs/s")
+    assert line["failed"] == {}
+    figures = line["figures"]
+    for name in TEACHERS:
+        assert {f"{kind}_{name}" for kind in ("pairs", "stored", "differ")} <= set(figures)
+        assert figures[f"other_bits_{name}"]["ours"] == 0
+        assert done.stdout.index(f"{name}: float32 differs") < done.stdout.index(f"pairs_{name}")
+    published = {n: figures[f"published_{n}"] for n in TEACHERS if f"published_{n}" in figures}
+    assert {n: (*f["peers"].values(), f["goal"]) for n, f in published.items()} == {
+        "minilm-l6": (3817, 3.0),
+        "ettin-17m": (7517, 1.2),
+        "bge-reranker-v2-m3": (1569, 2.0),
+        "mxbai-rerank-base-v2": (809, 2.0),
+    }
+    others = {"copy", "matrix_fp32", "matrix_bf16", "utilisation", "attention_differs", "search"}
+    others |= {"search_share", "search_whole", "encode_float32", "encode_bfloat16"}
+    for student in ("bi_encoder", "cross_encoder"):
+        others |= {f"{kind}_{student}" for kind in ("steps", "tokens", "waiting", "stream")}
+    assert others <= set(figures)
+    assert json.loads(kept.read_text()) == line
 
 
-def test_without_a_gpu_it_says_so_and_a_dry_run_keeps_nothing(tmp_path: Path) -> None:
+@pytest.mark.models
+@pytest.mark.ray
+def test_workers_of_one_device_give_one_root_hash() -> None:
+    done = run("--device", "cpu", "--only", "workers")
+    assert done.returncode == 0, done.stderr
+    assert line_of(done)["figures"]["root_hashes"]["ours"] == 1
+
+
+def test_a_section_that_fails_or_is_late_leaves_the_others_their_figures(tmp_path: Path) -> None:
+    script = tmp_path / "broken.py"
+    script.write_text(
+        "import sys, time\n"
+        f"sys.path.insert(0, {str(BENCH)!r})\n"
+        "import gpu, _gpu_teachers\n"
+        "def breaks(bench):\n"
+        "    bench.add('half', 1.0, 'things')\n"
+        "    raise RuntimeError('CUDA error: it broke')\n"
+        "def hangs(bench):\n"
+        "    time.sleep(60)\n"
+        "sections = gpu.all_sections() | {'attention': breaks, 'search': hangs}\n"
+        "gpu.all_sections = lambda: sections\n"
+        "late = gpu.stopped_after\n"
+        "gpu.stopped_after = lambda seconds: late(min(seconds, 5.0))\n"
+        "gpu.main()\n"
+    )
+    kept = tmp_path / "figures.json"
+    only = ["--only", "rates", "attention", "search"]
+    command = [sys.executable, str(script), "--device", "cpu", *only, "--to", str(kept)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    line = line_of(done)
+    assert line["failed"] == {
+        "attention": "RuntimeError: CUDA error: it broke",
+        "search": "TimeoutError: ran past 5 s",
+    }
+    assert {"copy", "matrix_fp32", "half"} <= set(line["figures"])
+    assert json.loads(kept.read_text()) == line
+
+
+def test_without_a_gpu_it_says_so() -> None:
     refused = run(CUDA_VISIBLE_DEVICES="")
     assert refused.returncode == 2
     assert "bench/gpu.py needs a GPU" in refused.stderr
     assert "do: run it on a machine with one" in refused.stderr
-    kept = run("--device", "cpu", "--to", str(tmp_path / "figures.json"))
-    assert kept.returncode == 2
-    assert "a dry run measures nothing that is worth keeping" in kept.stderr

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..mining.devices import to_device
 from ..mining.draws import key_of
 from ..mining.errors import BadInput, UsageError
 from ..mining.models.folder import ModelFolder, quiet_transformers
@@ -74,7 +75,7 @@ class TowerNetwork(Network):
         # the group's own documents under another group.
         copies = (doc.reshape(1, -1, 1) == doc[:, None, :]).any(axis=2)
         barred = copies | np.repeat(query[:, None] == query[None, :], size, axis=1)
-        others = every.masked_fill(torch.from_numpy(barred).to(every.device), -torch.inf)
+        others = every.masked_fill(to_device(barred, every.device), -torch.inf)
         return torch.cat([every.gather(1, own), others], dim=1)
 
     def vectors(self, texts: dict[str, Packed]) -> tuple[Tensor, Tensor]:
@@ -93,7 +94,7 @@ class TowerNetwork(Network):
     def in_order(self, rows: list[Tensor], packed: Packed) -> Tensor:
         """Put the rows of all pieces together, in the order of the texts."""
         together = torch.cat(rows)
-        return together[torch.from_numpy(packed.place).to(together.device)]
+        return together[to_device(packed.place, together.device)]
 
     def _pool(self, tower: Any, piece: Piece) -> Tensor:
         inputs = _inputs(tower, piece)
@@ -172,7 +173,7 @@ class JointNetwork(Network):
         rows = [self.classifier(**_inputs(self.classifier, p)).logits for p in packed.pieces]
         logits = torch.cat(rows).float()
         z = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
-        z = z[torch.from_numpy(packed.place).to(z.device)].view(-1, size)
+        z = z[to_device(packed.place, z.device)].view(-1, size)
         return z if self.score == "logit" else F.logsigmoid(z)
 
     def save(self, folder: Path, model: ModelFolder, max_length: int) -> None:

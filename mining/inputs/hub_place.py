@@ -52,6 +52,12 @@ def revisions_held(name: str, kind: str) -> list[str]:
     return _names(held / "refs", nested=True) + _names(held / "snapshots")
 
 
+def models_in_cache() -> list[str]:
+    """Return the models that the cache holds something of, OWNER/NAME each."""
+    kept = (n for n in _names(cache_folder()) if n.startswith("models--"))
+    return [name.removeprefix("models--").replace("--", "/", 1) for name in kept]
+
+
 def failures() -> tuple[type[Exception], ...]:
     """Return what the library raises where something cannot be fetched."""
     from huggingface_hub.errors import HfHubHTTPError

@@ -12,12 +12,13 @@ padded way: rows of a length that is a multiple of 16, in batches of a fixed sha
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..devices import on_every_core, out_of_memory, to_device
+from ..devices import from_device, later, on_every_core, out_of_memory, to_device
 from ..errors import RankmillError
 from .classifiers import FILLER, check_padding
 from .flops import shape_of
@@ -32,6 +33,7 @@ from .tokens import NO_ROWS
 
 __all__ = ["PACKED", "Forward", "Work"]
 
+_AHEAD = {"cuda": 2}  # batches that a GPU is given before what came out of one is read
 _SHORTEST = 8  # a batch has a slot for every 8 tokens
 _TRUNK = ("embeddings", "embeddings_project", "encoder", "transformer")
 
@@ -120,7 +122,9 @@ class Forward:
         result: np.ndarray | None = None
         compute = partial(self._rows_of, sequences)
         computed = on_every_core(compute, batches, device=self.device.type)
-        for batch, rows in zip(batches, computed, strict=True):
+        behind = later(computed, _AHEAD.get(self.device.type, 0))
+        for batch, read in zip(batches, behind, strict=True):
+            rows = read()
             if result is None:
                 result = np.empty((len(sequences), rows.shape[1]), dtype=np.float32)
             result[batch.members] = rows
@@ -138,8 +142,8 @@ class Forward:
             return pack_shared(sequences, self.tokens, self.slots)
         return pack(lengths, self.tokens, self.slots)
 
-    def _rows_of(self, sequences: Sequences, batch: Batch) -> np.ndarray:
-        """Write one batch and run it; returns float32 [members, width]."""
+    def _rows_of(self, sequences: Sequences, batch: Batch) -> Callable[[], np.ndarray]:
+        """Write one batch and run it; returns what waits for float32 [members, width]."""
         import torch
 
         buffers = write(sequences, batch, self.start)
@@ -150,8 +154,7 @@ class Forward:
                 rows = self._padded_rows(buffers, sequences.lengths[batch.members], batch.height)
             if self.reader.head is not None:
                 rows = self.reader.head(rows)
-            done: np.ndarray = rows[: len(batch.members)].float().cpu().numpy()
-            return done
+            return from_device(rows[: len(batch.members)].float())
 
     # ---- packed --------------------------------------------------------------------------------
 
@@ -231,12 +234,10 @@ class Forward:
         """Run rows of one length; returns [height, width]."""
         import torch
 
-        ids, types, _ = (
-            torch.from_numpy(buffers.astype(np.int64)).to(self.device).view(3, height, -1)
-        )
+        ids, types, _ = to_device(buffers.astype(np.int64), self.device).view(3, height, -1)
         sizes = np.full(height, 1, dtype=np.int64)  # rows without a sequence see one token
         sizes[: len(lengths)] = lengths
-        mask = torch.from_numpy(np.arange(ids.shape[1]) < sizes[:, None]).to(self.device)
+        mask = to_device(np.arange(ids.shape[1]) < sizes[:, None], self.device)
         inputs = {"input_ids": ids, "attention_mask": mask.long()}
         if self.typed:
             inputs["token_type_ids"] = types
@@ -248,7 +249,7 @@ class Forward:
             weights = mask[:, :, None].float()
             return (hidden * weights).sum(1) / weights.sum(1)
         last = self.reader.pooling == "last"
-        at = torch.from_numpy(sizes - 1 if last else sizes * 0).to(self.device)
+        at = to_device(sizes - 1 if last else sizes * 0, self.device)
         return hidden[torch.arange(height, device=self.device), at]
 
 

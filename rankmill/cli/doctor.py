@@ -66,7 +66,8 @@ def examine(workspace: Path) -> list[Finding]:
         _ray(),
         _processor(),
         _memory(),
-        _gpu(),
+        *_gpus(),
+        *_models(),
         _shared_memory(),
         _disk(workspace),
         *_plugins(),
@@ -232,15 +233,57 @@ def _memory() -> Finding:
     return Finding("memory", "good", f"{size(memory.available)} free of {size(memory.total)}")
 
 
-def _gpu() -> Finding:
+def _gpus() -> list[Finding]:
+    """Say of each GPU what it is called, its memory, and which kernels it can run."""
     try:
         import torch
     except ImportError:
-        return Finding("gpu", "lacks", "torch cannot be imported")
+        return [Finding("gpu", "lacks", "torch cannot be imported")]
     if not torch.cuda.is_available():
-        return Finding("gpu", "lacks", "none seen by torch; everything runs on the processor")
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return Finding("gpu", "good", ", ".join(names))
+        return [Finding("gpu", "lacks", "none seen by torch; everything runs on the processor")]
+    findings = []
+    for number in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(number)
+        detail = (
+            f"{about.name}, {size(about.total_memory)}, compute capability "
+            f"{about.major}.{about.minor}"
+        )
+        findings.append(Finding(f"gpu cuda:{number}", "good", detail))
+    return findings
+
+
+def _models() -> list[Finding]:
+    """Say in which precision and by which attention models run here, and where the Hub's are."""
+    try:
+        import torch
+
+        from rankmill.mining.inputs.hub_place import cache_folder, is_offline, models_in_cache
+        from rankmill.mining.models import precision
+        from rankmill.mining.models.passes.varlen import lacking
+    except ImportError as error:
+        return [Finding("models", "bad", f"torch or transformers cannot be imported ({error})")]
+    on_gpu = precision.device().type == "cuda"
+    if on_gpu:
+        why = "a GPU multiplies it in matrix units"
+    elif precision.has_tiles():
+        why = "this processor multiplies bfloat16 in tiles (AMX)"
+    elif precision.multiplies_bfloat16():
+        why = "this processor multiplies bfloat16 (AVX-512 BF16)"
+    else:
+        why = "this processor has neither AMX nor AVX-512 BF16"
+    taken = "bfloat16" if precision.bfloat16_is_faster() else "float32"
+    attends = "sdpa, a call for the texts of each length"
+    if on_gpu:
+        here = torch.device("cuda", torch.cuda.current_device())
+        lacks = lacking(here, torch.bfloat16)
+        one = "one call for all texts of a batch in 16 bits (varlen_attn), sdpa in float32"
+        attends = one if lacks is None else f"{attends}: {lacks}"
+    held, network = len(models_in_cache()), "offline" if is_offline() else "downloads allowed"
+    return [
+        Finding("compute=auto", "good", f"takes {taken}: {why}"),
+        Finding("attention", "good", attends),
+        Finding("hub cache", "good", f"{cache_folder()}; {held} models; {network}"),
+    ]
 
 
 def _shared_memory() -> Finding:

@@ -17,6 +17,7 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 
 from rankmill.cli import doctor
 from rankmill.mining.models import precision
+from rankmill.mining.models.passes import varlen
 from rankmill.mining.teachers import scores
 
 
@@ -321,6 +322,40 @@ def test_doctor_says_what_bfloat16_is_worth(fast, state, monkeypatch):
     found = {f.what: f for f in doctor.promises()}["bfloat16"]
     assert found.state == state
     assert ("takes it" if fast else "takes float32") in found.detail
+
+
+def test_doctor_says_how_models_run_and_where_the_hubs_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for folder in ("models--BAAI--bge-m3", "models--gpt2", "datasets--a--b"):
+        (tmp_path / "hub" / folder).mkdir(parents=True)
+    cases = ((False, False, "float32: .*neither"), (True, True, r"bfloat16: .*\(AMX\)"))
+    for tiles, fast, said in cases:
+        monkeypatch.setattr(precision, "has_tiles", lambda so=tiles: so)
+        monkeypatch.setattr(precision, "multiplies_bfloat16", lambda so=fast: so)
+        told = {f.what: f.detail for f in doctor._models()}
+        assert re.match(f"takes {said}", told["compute=auto"])
+    assert told["attention"].startswith("sdpa")
+    assert told["hub cache"] == f"{tmp_path / 'hub'}; 2 models; offline"
+
+
+def test_doctor_describes_every_gpu(monkeypatch):
+    class Properties:
+        name, total_memory, major, minor = "H200", 150e9, 9, 0
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: Properties)
+    monkeypatch.setattr(varlen, "lacking", lambda device, dtype: None)
+    told = {f.what: f.detail for f in (*doctor._gpus(), *doctor._models())}
+    assert re.fullmatch(r"H200, \d+.*B, compute capability 9.0", told["gpu cuda:1"])
+    assert "gpu cuda:0" in told
+    assert told["compute=auto"].startswith("takes bfloat16: a GPU")
+    assert told["attention"].startswith("one call for all texts")
+    monkeypatch.setattr(varlen, "lacking", lambda device, dtype: "torch 2.10 has no varlen_attn")
+    told = {f.what: f.detail for f in doctor._models()}
+    assert told["attention"].endswith("each length: torch 2.10 has no varlen_attn")
 
 
 def test_doctor_names_instruction_sets(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,14 @@ from store_workers import squares
 from tiny_models import tiny_encoder
 
 from rankmill.mining.actors import Execution
-from rankmill.mining.devices import damaged, on_every_core, out_of_memory, to_device
+from rankmill.mining.devices import (
+    damaged,
+    from_device,
+    later,
+    on_every_core,
+    out_of_memory,
+    to_device,
+)
 from rankmill.mining.errors import RankmillError
 from rankmill.mining.models.folder import resolve
 from rankmill.mining.models.forward import Forward
@@ -148,6 +156,55 @@ def test_arrays_pass_pinned_memory_on_their_way_to_a_gpu(monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.Tensor, "to", sent)
     to_device(array, torch.device("cuda"))
     assert done == ["pinned", ("cuda", {"non_blocking": True})]
+
+
+def test_results_are_read_behind_the_work_that_was_asked_for_since() -> None:
+    asked: list[int] = []
+
+    def work() -> Iterator[int]:
+        for number in range(5):
+            asked.append(number)
+            yield number
+
+    read = []
+    for number in later(work(), 2):
+        read.append((number, len(asked)))
+    assert read == [(0, 3), (1, 4), (2, 5), (3, 5), (4, 5)]
+    assert list(later(range(3), 0)) == [0, 1, 2]
+    assert list(later(range(2), 7)) == [0, 1]
+
+
+def test_a_copy_from_a_gpu_is_waited_for_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Any] = []
+
+    class OnGpu:
+        device, shape, dtype = torch.device("cuda:1"), (2,), torch.float32
+
+    class Event:
+        def record(self, stream: Any) -> None:
+            done.append(("record", stream))
+
+        def synchronize(self) -> None:
+            done.append("wait")
+
+    class Pinned:
+        def copy_(self, tensor: Any, non_blocking: bool) -> None:
+            done.append(("copy", type(tensor), non_blocking))
+
+        def numpy(self) -> np.ndarray:
+            return np.ones(2)
+
+    def empty(shape: Any, dtype: Any, pin_memory: bool) -> Pinned:
+        assert pin_memory
+        return Pinned()
+
+    monkeypatch.setattr(torch, "empty", empty)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    read = from_device(OnGpu())
+    assert done == [("copy", OnGpu, True), ("record", "stream of cuda:1")]
+    assert read().tolist() == [1, 1]
+    assert done[2:] == ["wait"]
 
 
 @pytest.mark.ray

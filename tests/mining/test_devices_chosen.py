@@ -23,7 +23,7 @@ from rankmill.mining.devices import Engine, check_engine, engine, using
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.models.folder import resolve
 from rankmill.mining.models.forward import Forward
-from rankmill.mining.models.passes import attention
+from rankmill.mining.models.passes import varlen
 from rankmill.mining.models.precision import batch_tokens, declared, device
 from rankmill.mining.search.faiss_index import search_index
 from rankmill.mining.sources import mine
@@ -151,10 +151,10 @@ def test_sdpa_is_taken_where_one_call_could_do(monkeypatch: pytest.MonkeyPatch) 
     class Query:
         device, dtype, shape = torch.device("cuda"), torch.bfloat16, (1, 4, 8, 64)
 
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    assert attention._has_varlen(Query())
+    monkeypatch.setattr(varlen, "lacking", lambda device, dtype: None)
+    assert varlen.has_varlen(Query())
     with using(Engine(attention="sdpa")):
-        assert not attention._has_varlen(Query())
+        assert not varlen.has_varlen(Query())
 
 
 def test_faiss_searches_where_models_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,21 +58,28 @@ def test_every_engine_gives_the_bytes_of_faiss(
 ) -> None:
     monkeypatch.setitem(torch_search._QUERIES, "cpu", 7)
     monkeypatch.setitem(torch_search._DOCS, "cpu", 64)
+    monkeypatch.setattr(torch_search, "FIRST", 32)
     made = vectors_of(collection, encoder)
     paths: dict[str, Any] = {name: str(artifact.path) for name, artifact in made.items()}
-    tables = [
-        DenseWorker(
+    tables = []
+    engines = (
+        ("faiss", False),
+        ("cpu", False),
+        ("tiles", False),
+        ("int16", False),
+        ("cpu", True),
+    )
+    for engine, as_gpus_do in engines:
+        monkeypatch.setattr(torch_search, "_multiplies_bfloat16", lambda _, so=as_gpus_do: so)
+        worker = DenseWorker(
             **paths,
             corpus=str(collection.corpus.artifact.path),
             split_queries=collection.split_queries("train"),
             depth=depth,
             engine=engine,
-        )(Shard(0, 0, 30)).table
-        for engine in ("faiss", "cpu", "tiles", "int16")
-    ]
-    assert tables[0].equals(tables[1])
-    assert tables[0].equals(tables[2])
-    assert tables[0].equals(tables[3])
+        )
+        tables.append(worker(Shard(0, 0, 30)).table)
+    assert all(tables[0].equals(other) for other in tables[1:])
 
 
 def test_the_torch_search_against_all_products(collection: Collection, encoder: Path) -> None:

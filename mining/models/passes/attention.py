@@ -8,93 +8,14 @@ comes out for a sequence depends on its own tokens and those that it sees (tests
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
-from ...devices import engine
+from .layouts import Layout, Run
+from .varlen import attend_at_once, has_varlen
 
 ATTENTION = "rankmill_packed"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """`count` neighbours of `length` tokens from `start` on, each behind the same `before` tokens
-    that lie at `at`."""
-
-    start: int
-    count: int
-    length: int
-    at: int
-    before: int
-
-
-@dataclass
-class Layout:
-    """Where the sequences of a batch lie: int64 [n] each, in the order of their places.
-
-    `at`, `before`: tokens that a sequence sees besides its own, as if they stood before it; 0 of
-    them without shared beginnings. `causal`: no token sees one behind it.
-    """
-
-    start: np.ndarray
-    length: np.ndarray
-    at: np.ndarray
-    before: np.ndarray
-    causal: bool
-    _masks: dict[tuple[int, int, int | None, Any], Any] = field(default_factory=dict)
-
-    @cached_property
-    def runs(self) -> list[Run]:
-        """Neighbours of equal shape together; sequences without tokens are none."""
-        some = np.flatnonzero(self.length)
-        each = np.stack([self.length, self.at, self.before], axis=1)[some]
-        new = np.append((each[1:] != each[:-1]).any(axis=1), True)
-        edges = np.append(0, np.flatnonzero(new) + 1)[: len(some) + 1]
-        return [
-            Run(int(self.start[some[a]]), b - a, *map(int, each[a]))
-            for a, b in pairwise(edges.tolist())
-        ]
-
-    def mask(self, run: Run, reach: int | None, like: Any, *, written: bool = False) -> Any:
-        """Return what is added to the products of a run, [length, before + length]; None where
-        every token sees all of them, or, unless `written` out, all that stand before it."""
-        import torch
-
-        whole = run.before + run.length
-        if reach is not None and reach >= whole - 1:
-            reach = None  # the window holds all there is
-        if reach is None and not (self.causal and (run.before or written)):
-            return None
-        key = (run.length, run.before, reach, like.dtype)
-        if key not in self._masks:
-            asks = torch.arange(run.before, whole, device=like.device)[:, None]
-            ahead = torch.arange(whole, device=like.device) - asks
-            hidden = ahead > 0 if self.causal else torch.zeros_like(ahead, dtype=torch.bool)
-            if reach is not None:
-                hidden |= ahead.abs() > reach
-            mask = torch.zeros(hidden.shape, dtype=like.dtype, device=like.device)
-            self._masks[key] = mask.masked_fill_(hidden, -torch.inf)
-        return self._masks[key]
-
-    @cached_property
-    def ends(self) -> tuple[Any, Any, Any, int, int]:
-        """What one call for all sequences takes: int32 [n + 1] sums of the tokens that ask and of
-        those that are seen, the places of the latter (None where each sees its own alone), and the
-        most of both."""
-        seen = self.before + self.length
-        asked, summed = (np.concatenate([[0], np.cumsum(n)]) for n in (self.length, seen))
-        places = None
-        if self.before.any():
-            inside = np.arange(summed[-1]) - np.repeat(summed[:-1], seen)
-            before, at, own = (np.repeat(x, seen) for x in (self.before, self.at, self.start))
-            places = np.where(inside < before, at + inside, own + inside - before)
-        most = int(self.length.max(initial=0)), int(seen.max(initial=0))
-        return asked.astype(np.int32), summed.astype(np.int32), places, *most
 
 
 def register() -> str:
@@ -129,19 +50,33 @@ def attend(
 
     reach = None if sliding_window is None else sliding_window - 1
     rows = [x[0].transpose(0, 1) for x in (query, key, value)]
-    if softcap is None and _has_varlen(query):
-        return _attend_at_once(rows, layout, reach, scaling)[None], None
+    if softcap is None and has_varlen(query):
+        return attend_at_once(rows, layout, reach, scaling)[None], None
     tokens, heads, size = rows[0].shape
     out = torch.empty(tokens, heads, size, dtype=query.dtype, device=query.device)
     low = 0
-    for run in layout.runs:
-        high = run.start + run.count * run.length
-        out[low : run.start] = 0
-        attended = _attend_run(rows, run, layout, reach, scaling, softcap)
-        out[run.start : high] = attended.transpose(1, 2).reshape(-1, heads, size)
-        low = high
+    with _one_kernel(query.device):
+        for run in layout.runs:
+            high = run.start + run.count * run.length
+            out[low : run.start] = 0
+            attended = _attend_run(rows, run, layout, reach, scaling, softcap)
+            out[run.start : high] = attended.transpose(1, 2).reshape(-1, heads, size)
+            low = high
     out[low:] = 0
     return out[None], None
+
+
+def _one_kernel(device: Any) -> contextlib.AbstractContextManager[Any]:
+    """Let torch take the kernel, on a GPU, that gives a sequence the same bits in any company.
+
+    Its flash attention splits the keys by how many sequences there are; this one never does.
+    """
+    if device.type == "cpu":
+        return contextlib.nullcontext()
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    chosen = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    return sdpa_kernel(chosen, set_priority=True)
 
 
 def _attend_run(
@@ -168,6 +103,9 @@ def _attend_run(
     if softcap is not None:
         return torch.cat(list(_capped(q, k, v, mask, scaling, softcap)))
     causal = layout.causal and mask is None
+    if grouped and q.device.type != "cpu":  # the kernel of `_one_kernel` knows no groups of heads
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
+        grouped = False
     return scaled_dot_product_attention(
         q, k, v, mask, is_causal=causal, scale=scaling, enable_gqa=grouped
     )
@@ -195,52 +133,3 @@ def _capped(q: Any, k: Any, v: Any, mask: Any, scaling: float | None, cap: float
         if mask is not None:
             seen = seen + mask
         yield torch.bmm(seen.softmax(-1, dtype=torch.float32).to(values.dtype), values)[None]
-
-
-# ---- on a GPU, one call for all sequences --------------------------------------------------------
-
-
-def _has_varlen(query: Any) -> bool:
-    """Say whether torch attends to sequences of all lengths in one call: on a GPU, in 16 bits."""
-    import torch
-
-    unfit = query.device.type != "cuda" or query.dtype == torch.float32
-    if unfit or engine().attention == "sdpa":
-        return False
-    return torch.cuda.get_device_capability(query.device) >= (8, 0) and query.shape[-1] <= 256
-
-
-def _attend_at_once(
-    rows: list[Any], layout: Layout, reach: int | None, scaling: float | None
-) -> Any:
-    """Return [tokens, heads, size] by one call of torch, which aligns a causal mask to the end, as
-    shared beginnings need it. One split keeps the bits of a sequence free of its neighbours.
-
-    Tests form these arguments; it has not run on a GPU yet.
-    """
-    import torch
-    from torch.nn.attention.varlen import varlen_attn
-
-    device = rows[0].device
-    asked, summed, places, most, most_seen = layout.ends
-    queries, keys, values = rows
-    own = np.repeat(layout.start - asked[:-1], layout.length) + np.arange(asked[-1])
-    whole = torch.from_numpy(own).to(device)
-    seen = whole if places is None else torch.from_numpy(places).to(device)
-    wide = -1 if reach is None else reach
-    attended = varlen_attn(
-        queries.index_select(0, whole),
-        keys.index_select(0, seen),
-        values.index_select(0, seen),
-        torch.from_numpy(asked).to(device),
-        torch.from_numpy(summed).to(device),
-        most,
-        most_seen,
-        scale=scaling,
-        window_size=(wide, 0 if layout.causal else wide),
-        enable_gqa=queries.shape[1] != keys.shape[1],
-        num_splits=1,
-    )
-    assert not isinstance(attended, tuple)  # it is one where more is asked for
-    out = torch.zeros_like(queries, memory_format=torch.contiguous_format)
-    return out.index_copy_(0, whole, attended)

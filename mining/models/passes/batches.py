@@ -12,7 +12,7 @@ from ...devices import HALVED
 from ...pair_keys import pair_keys
 from ..flops import Shape
 from ..sequences import Sequences
-from .attention import Layout
+from .layouts import Layout
 
 _NONE = np.empty(0, dtype=np.int64)
 
