@@ -20,6 +20,7 @@ from typing import Any
 
 from .. import names
 from ..errors import BadInput, BadPair, Corrupt, OtherFormat, RankmillError, UsageError
+from ..given_paths import path_given
 from ..meter import measuring
 from . import files, ledger
 from .artifact import Artifact
@@ -43,7 +44,7 @@ class Workspace:
             raise UsageError(
                 f"workspace={str(root)!r} is no path: it holds a NUL", do="name a folder"
             )
-        self.root = Path(root).absolute()
+        self.root = path_given(root).absolute()
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"

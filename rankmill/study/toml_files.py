@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rankmill.mining.errors import BadInput
+from rankmill.mining.given_paths import path_given
 
 _WHOLE = 1 << 63  # TOML's whole numbers are of 64 bits: toml.io/en/v1.0.0#integer
 
@@ -18,7 +19,7 @@ def read_toml(path: Path, said: str, lacking: str, do: str = "check the path") -
     `said`: what the file is called in a message, with its verb: `the recipe is`.
     """
     try:
-        return tables_in(path.read_text(encoding="utf-8"))
+        return tables_in(path_given(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadInput(lacking, where=path, do=do) from error
     except (ValueError, RecursionError) as error:  # also what is not UTF-8
