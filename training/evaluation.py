@@ -19,6 +19,7 @@ import pyarrow as pa
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection, Corpus, Qrels
 from ..mining.errors import BadInput, UsageError
+from ..mining.given_paths import path_given
 from ..mining.models.folder import ModelFolder, resolve
 from ..mining.models.hub import hub_model
 from ..mining.runs.itself import COUNT, of_query, pairs_of_split
@@ -335,7 +336,7 @@ def student_folder(
             do=f"write ./{student} for the folder, or {named} for what has the name",
         )
     if not isinstance(student, Artifact):
-        return _towers(Path(student)) or (resolve(student), {})
+        return _towers(path_given(student)) or (resolve(student), {})
     student.check_content()
     card = json.loads(student.file("card.json").read_text())
     said = {"max_length": card.get("max_length")}
@@ -346,7 +347,7 @@ def student_folder(
 def names_a_model(student: str) -> bool:
     """Say whether a text names a checkpoint, a folder, package:NAME or one of the Hub; else it is
     the name of a student in the workspace."""
-    return Path(student).is_dir() or ":" in student or hub_model(student) is not None
+    return path_given(student).is_dir() or ":" in student or hub_model(student) is not None
 
 
 def _towers(folder: Path) -> tuple[ModelFolder, dict[str, Any]] | None:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ..mining.devices import to_device
 from ..mining.draws import key_of
 from ..mining.errors import BadInput, UsageError
+from ..mining.models.classifiers import reads_last_token
 from ..mining.models.folder import ModelFolder, quiet_transformers
 from ..mining.models.precision import device
 from ..mining.store import files
@@ -170,11 +171,23 @@ class JointNetwork(Network):
     def scores(self, texts: dict[str, Packed], size: int) -> Tensor:
         """Return logits z, or log σ(z)."""
         packed = texts["pairs"]
-        rows = [self.classifier(**_inputs(self.classifier, p)).logits for p in packed.pieces]
-        logits = torch.cat(rows).float()
+        logits = torch.cat([self._logits(piece) for piece in packed.pieces]).float()
         z = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
         z = z[to_device(packed.place, z.device)].view(-1, size)
         return z if self.score == "logit" else F.logsigmoid(z)
+
+    def _logits(self, piece: Piece) -> Tensor:
+        """Return the logits of one piece, [rows, labels]; a decoder's are those of the last token
+        by the row's length, where transformers looks for the last that is not a padding token."""
+        inputs, classifier = _inputs(self.classifier, piece), self.classifier
+        if not reads_last_token(type(classifier)):
+            own: Tensor = classifier(**inputs).logits
+            return own
+        whole: Any = classifier
+        hidden = whole.base_model(**inputs).last_hidden_state
+        every: Tensor = whole.score(hidden)
+        last = inputs["attention_mask"].sum(1) - 1
+        return every[torch.arange(len(last), device=last.device), last]
 
     def save(self, folder: Path, model: ModelFolder, max_length: int) -> None:
         """Write a classifier that CrossEncoder of sentence-transformers loads as well."""

@@ -150,7 +150,7 @@ class Towers:
         self.queries, self.docs, self.limits, self.pieces = queries, docs, limits, pieces
         _check_tokenizer(model, queries, docs)
         self.template = Template.of(model.tokenizer(), pair=False)
-        self.pad = int(model.config.get("pad_token_id") or 0)
+        self.pad = filler_of(model)
         room_for(model, max(limits.query_length, limits.doc_length), self.template)
 
     def __call__(self, query: np.ndarray, doc: np.ndarray, allocate: Allocate) -> dict[str, Packed]:
@@ -191,7 +191,7 @@ class Pairs:
         self.queries, self.docs, self.limits, self.pieces = queries, docs, limits, pieces
         _check_tokenizer(model, queries, docs)
         self.template = Template.of(model.tokenizer(), pair=True)
-        self.pad = int(model.config.get("pad_token_id") or 0)
+        self.pad = filler_of(model)
         room_for(model, limits.query_length + limits.doc_length, self.template)
 
     def __call__(self, query: np.ndarray, doc: np.ndarray, allocate: Allocate) -> dict[str, Packed]:
@@ -255,6 +255,13 @@ def _frame(
         types,
     )
     return Piece(ids, mask, types)
+
+
+def filler_of(model: ModelFolder) -> int:
+    """Return the token that rows are filled up with: any that the model embeds will do, as nothing
+    is read there. Some configs say −1."""
+    said = model.text_config.get("pad_token_id") or 0
+    return int(said) if 0 <= int(said) < int(model.text_config.get("vocab_size") or 1) else 0
 
 
 def room_for(model: ModelFolder, text: int, template: Template) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 from ..actors import INLINE, Execution
 from ..errors import BadInput, UsageError
+from ..given_paths import path_given
 from ..meter import postponing
 from ..names import nearest
 from ..store import Artifact, Workspace
@@ -159,5 +159,5 @@ def _absolute(spec: str) -> str:
     """Make the path of a file reader absolute, so that a worker elsewhere finds the same file."""
     kind = reader_kind(spec)
     if kind in ("beir", "tsv", "jsonl", "parquet") and ":" in spec:
-        return f"{kind}:{Path(spec[len(kind) + 1 :]).expanduser().absolute()}"
+        return f"{kind}:{path_given(spec[len(kind) + 1 :]).absolute()}"
     return spec

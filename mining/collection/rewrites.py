@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ..actors import INLINE, Execution
 from ..errors import BadInput
+from ..given_paths import path_given
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.files import sha256_of
 from ..store.tables import QRELS, QUERIES
@@ -40,7 +41,7 @@ def rewrite_queries(
     judged in `split` only, so that evaluation splits stay as they are. Raises BadInput with the
     line for an empty text, and for ids that the split does not hold.
     """
-    file = Path(path)
+    file = path_given(path)
     rows = list(_read(file))
     wanted = [query_id for query_id, _ in rows]
     if not rows:

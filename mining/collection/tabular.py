@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, RankmillError, UsageError
+from ..given_paths import path_given
 from ..inputs import column_names as columns
 from ..inputs.blocks import COMPRESSED
 from ..inputs.parquet_rows import parquet_file
@@ -65,7 +66,7 @@ class TabularReader:
 
     def find_at(self, path: str) -> None:
         """Find the files that the text after `KIND:` means."""
-        self.find(Path(path).expanduser().absolute())
+        self.find(path_given(path).absolute())
 
     def find(self, place: Path) -> None:
         """Find the files of a folder, or take one file as the documents."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..collection import Collection
 from ..errors import BadInput, UsageError
+from ..given_paths import path_given
 from ..names import Call, parse
 from ..store import Artifact, canonical_json, files
 from .base import EXPORTS, Format
@@ -55,7 +56,7 @@ def export_groups(
     missing scores.
     """
     chosen = format_of(format, settings or {})
-    target = Path(to).expanduser().absolute()
+    target = path_given(to).absolute()
     refuse_loss(chosen, allow_lossy)
     files.refuse_existing(target)
     source = GroupSource(groups, collection, size=size, seed=seed, missing=missing)

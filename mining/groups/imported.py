@@ -16,6 +16,7 @@ from ..actors import INLINE, Execution
 from ..collection.handles import Collection, TextTable, first_ten, resolve
 from ..collection.policies import Policies, option, policies_of
 from ..errors import BadInput, UsageError
+from ..given_paths import path_given
 from ..inputs.id_map import ID_MAP
 from ..inputs.row_shapes import first_twice, shown
 from ..names import Call, unless_neutral
@@ -97,7 +98,7 @@ def import_groups(
     """
     _check_request(kind, size)
     policies = policies_of(on, GROUP_KINDS)
-    place = Path(path).expanduser().absolute()
+    place = path_given(path).absolute()
     content = _content(place, form)
     chosen = tuple(sorted(policies.chosen.items()))
     request = (str(place), content, form, str(collection.artifact.path), size, kind, chosen)

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..given_paths import path_given
+
 _ON = ("1", "true", "yes", "on")
 
 
@@ -15,9 +17,9 @@ def cache_folder() -> Path:
     from huggingface_hub import constants
 
     if given := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(given).expanduser().absolute()
+        return path_given(given).absolute()
     if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser().absolute() / "hub"
+        return path_given(home).absolute() / "hub"
     return Path(constants.HF_HUB_CACHE)
 
 

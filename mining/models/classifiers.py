@@ -2,9 +2,9 @@
 
 Encoders read their first token, or all that the attention mask leaves. Decoder-only classifiers of
 transformers look for the place of their score in the ids: the last token that is not
-`pad_token_id`. Scores are read by length instead, whatever that token is; but a student is trained
-by the classifier's own forward pass, in batches that are filled up with token 0. Encoder-decoders
-look for `eos_token_id`, which a batch must hold equally often in every row.
+`pad_token_id`. Scores are read by length instead, whatever that token is, of teachers and of
+students. Encoder-decoders look for `eos_token_id`, which a batch must hold equally often in every
+row.
 """
 
 from __future__ import annotations
@@ -39,27 +39,19 @@ def check_classifier(model: ModelFolder) -> None:
 
 
 def check_student(model: ModelFolder) -> None:
-    """Raise BadInput where training would read the scores of padded batches at a wrong place.
-
-    A padding token 0 is allowed only where the tokenizer puts another special token behind every
-    pair; else a document that ends in token 0 would be read at another place.
-    """
+    """Raise BadInput where padded batches would be read at a wrong place, or where a decoder's
+    tokenizer does not tell the two texts of a pair apart: a student has no prompt that does."""
     check_classifier(model)
-    network, config = _class_of(model)
+    network, _ = _class_of(model)
     if network is None or not reads_last_token(network):
         return
-    reads = f"{network.__name__} reads its score at the last token that is not pad_token_id"
-    pad = config.get_text_config().pad_token_id
-    if pad is None:
-        _refuse(model, f"{reads}, and its config has none")
-    if pad != FILLER:
-        _refuse(model, f"{reads}={pad}, and batches are filled up with token {FILLER}")
-    special, inner = (t := Template.of(model.tokenizer(), pair=True)).special, t.prefix + t.middle
-    if len(special) == inner or special[-1] == FILLER:
-        _refuse(
-            model,
-            f"{reads}={pad}, and its tokenizer puts no special token behind a pair: "
-            f"a document that ends in token {FILLER} would be read too early",
+    if not Template.of(model.tokenizer(), pair=True).middle:
+        raise BadInput(
+            "the tokenizer puts nothing between query and document, and a student has no prompt",
+            where=model.path,
+            do="give its tokenizer.json a post_processor for pairs that puts a special token "
+            "between them (TemplateProcessing, such as $A <|im_end|> $B <|im_end|>), or train an "
+            "encoder; with prompts: rankmill export, and a trainer of language models",
         )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,19 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..store import files, ledger
+from ..given_paths import path_given
+from ..store import ledger
 from . import hub
 from .checked import check_sizes, read_checked
-from .checkpoint_files import (
-    BESIDE,
-    DECIDING,
-    TOKENIZERS,
-    WEIGHTS,
-    module_folders,
-    needs_code,
-    pickles_among,
-    shards_of,
-)
+from .checkpoint_files import BESIDE
+from .identity import content_hash, deciding_files, hash_beside, hash_of_tokenizer, refuse_gguf
 from .precision import device
 
 if TYPE_CHECKING:
@@ -80,7 +72,7 @@ class ModelFolder:
     @property
     def beside(self) -> str | None:
         """A hash of the files that a student saved from this one also shows; None without any."""
-        return _hash_beside(self.path)
+        return hash_beside(self.path)
 
     def settings(self, name: str) -> Any:
         """Return one of the folder's JSON files, or an empty mapping where it has none."""
@@ -106,7 +98,7 @@ def resolve(model: str | Path | ModelFolder) -> ModelFolder:
     if not (path / "config.json").exists() and (path / "model" / "config.json").exists():
         path = path / "model"  # the folder of a student, whose checkpoint stands one level down
     path = path.absolute()
-    deciding = _deciding_files(path)
+    deciding = deciding_files(path)
     read = [*deciding, *(path / name for name in BESIDE if (path / name).exists())]
     stamps = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in read)
     resolved = _resolved(path, tuple(deciding), stamps)
@@ -121,17 +113,19 @@ def _place_of(model: str | Path) -> tuple[Path, str | None]:
     text = str(model)
     if text.startswith(PACKAGE):
         return _folder_in_package(text), None
-    if isinstance(model, Path) or Path(text).exists():
+    if isinstance(model, Path) or path_given(text).exists():
         return _folder_here(model), None
     named = hub.hub_model(text)
     if named is None:
-        raise _no_folder(Path(text), _meant(text))
+        raise _no_folder(path_given(text), _meant(text))
     folder = hub.folder_of(named)
     return folder, f"{named.name}@{folder.name}"
 
 
 def _folder_here(model: str | Path) -> Path:
-    path = Path(model)
+    path = path_given(model)
+    if path.suffix == ".gguf" and path.is_file():
+        refuse_gguf([path.name], path.parent)
     if not path.is_dir():
         raise _no_folder(path)
     if isinstance(model, str):
@@ -168,7 +162,7 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
     digest = hashlib.sha256()
     for file in paths:
         name = file.relative_to(path).as_posix()
-        digest.update(f"{name}\0{_content_hash(file)}\n".encode())
+        digest.update(f"{name}\0{content_hash(file)}\n".encode())
     fingerprint = digest.hexdigest()
     kind = config.get("model_type", "model")
     layers_said = text_config(config)
@@ -182,7 +176,7 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
         fingerprint=fingerprint,
         tag=f"{kind}-{width}x{layers}@{fingerprint[:8]}",
         config=config,
-        tokenizer_hash=_tokenizer_hash(path),
+        tokenizer_hash=hash_of_tokenizer(path),
     )
 
 
@@ -200,107 +194,6 @@ def layers_of(config: Mapping[str, Any]) -> int:
     return int(next((n for k in named if (n := config.get(k)) is not None), 0))
 
 
-def _deciding_files(path: Path) -> list[Path]:
-    """List the files that decide results, sorted; refuses what cannot or must not be loaded."""
-    if not (path / "config.json").exists():
-        raise BadInput(
-            "the model folder has no config.json",
-            where=path,
-            do="save the checkpoint with save_pretrained(), which writes one",
-        )
-    weights = sorted(path.glob("*.safetensors"))
-    pickles = pickles_among([p.name for p in path.iterdir()])
-    if not weights and pickles:
-        raise BadInput(
-            f"the weights are pickles ({', '.join(pickles[:3])}), which can run code when loaded",
-            where=path,
-            do="convert them to safetensors on a machine you trust: save_pretrained() writes them",
-        )
-    if not weights:
-        raise BadInput(
-            "the model folder has no weights (*.safetensors)",
-            where=path,
-            do="copy model.safetensors beside config.json",
-        )
-    if not any((path / name).exists() for name in TOKENIZERS):
-        raise BadInput(
-            "the model folder has no tokenizer (tokenizer.json or vocab.txt)",
-            where=path,
-            do="save it with AutoTokenizer.from_pretrained(…).save_pretrained(folder)",
-        )
-    said = needs_code(path)
-    if said is not None:
-        raise BadInput(
-            "the checkpoint needs code of its own (auto_map), which rankmill never runs",
-            where=said,
-            do="use a checkpoint of an architecture that transformers itself ships",
-        )
-    named = [path / name for name in DECIDING if (path / name).exists()]
-    loaded = [*_loaded(path, weights), *_module_weights(path)]
-    return sorted([*named, *loaded, *path.glob("*/config.json")])
-
-
-def _loaded(path: Path, weights: list[Path]) -> list[Path]:
-    """Return the weights that transformers loads; copies in another layout beside them do not
-    count, so that a model is the same however much of its repository was fetched."""
-    if path / WEIGHTS in weights:
-        return [path / WEIGHTS]
-    shards = [path / name for name in shards_of(path)]
-    if lost := [shard.name for shard in shards if shard not in weights]:
-        raise BadInput(
-            f"the model folder lacks {len(lost)} of {len(shards)} shards: {', '.join(lost[:3])}",
-            where=path,
-            do="copy the model again, whole",
-        )
-    return shards or weights
-
-
-def _module_weights(path: Path) -> list[Path]:
-    """List the weights of modules that stand in folders of their own; refuses pickles."""
-    folders = [path / name for name in module_folders(path)]
-    for folder in folders:
-        if (folder / "pytorch_model.bin").exists() and not (folder / WEIGHTS).exists():
-            raise BadInput(
-                "the weights of a module are pickles, which can run code when loaded",
-                where=folder / "pytorch_model.bin",
-                do="convert them to safetensors on a machine you trust",
-            )
-    return [weights for folder in folders for weights in folder.glob("*.safetensors")]
-
-
-def _content_hash(file: Path) -> str:
-    """Hash a JSON file by what it says, anything else by its bytes."""
-    if file.suffix != ".json":
-        return files.sha256_of(file)
-    value = read_checked(file)
-    if file.name == "config.json":
-        for key in ("_name_or_path", "transformers_version", "torch_dtype", "dtype"):
-            value.pop(key, None)  # where it came from; it says nothing about results
-    return _hash_of(value)
-
-
-def _tokenizer_hash(path: Path) -> str:
-    """Identify the mapping from text to ids: not the special tokens around it, nor truncation."""
-    if not (path / "tokenizer.json").exists():  # transformers makes one, of all that it finds
-        config = path / "tokenizer_config.json"
-        said = read_checked(config) if config.exists() else {}
-        kind = read_checked(path / "config.json").get("model_type")
-        vocabulary = files.sha256_of(path / "vocab.txt")
-        return _hash_of([vocabulary, said, kind, _hash_beside(path)])
-    value = read_checked(path / "tokenizer.json")
-    parts = ("model", "normalizer", "pre_tokenizer", "added_tokens")
-    return _hash_of({key: value.get(key) for key in parts})
-
-
-def _hash_beside(path: Path) -> str | None:
-    hashes = {name: _content_hash(path / name) for name in BESIDE if (path / name).exists()}
-    return _hash_of(hashes) if hashes else None
-
-
-def _hash_of(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 def _folder_in_package(text: str) -> Path:
     """Find the folder with config.json and weights among the files of an installed package."""
     name = text.removeprefix(PACKAGE)
@@ -315,6 +208,7 @@ def _folder_in_package(text: str) -> Path:
         {f.parent for f in recorded if f.suffix == ".safetensors" and f.parent in folders}
     )
     if not carrying:
+        refuse_gguf(sorted(f.name for f in recorded if f.suffix == ".gguf"), text)
         raise BadInput(
             f"the package {name!r} carries no model (config.json beside *.safetensors)",
             where=text,

@@ -22,6 +22,7 @@ from ..collection.handles import Collection, TextTable, compared, first_ten
 from ..collection.id_index import IdIndex, NumberedIds
 from ..collection.policies import SHOWN
 from ..errors import BadInput, UsageError
+from ..given_paths import path_given
 from ..inputs.id_map import ID_MAP, read_id_map
 from ..names import Call
 from ..pair_keys import pair_keys
@@ -76,7 +77,7 @@ def import_run(
     """
     if depth is not None and depth < 1:
         raise UsageError(f"depth={depth} keeps nothing", do="say 1 or more, or leave it out")
-    path = Path(path).expanduser().absolute()
+    path = path_given(path).absolute()
     reading = Reading(system, order, sign, unknown, tagged=tag is None)
     sources = sources_of(path, reading)
     if read_as_table(path, reading):

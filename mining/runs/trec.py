@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..collection.handles import Corpus, Queries
 from ..errors import BadInput
+from ..given_paths import path_given
 from ..store import Artifact
 from ..store.files import replacing
 from .run import Run
@@ -21,7 +22,7 @@ def to_trec(run: Run | Artifact, path: str | Path, tag: str | None = None) -> Pa
     corpus = Corpus(run.artifact.input("corpus"))
     queries = Queries(run.artifact.input("queries"))
     tag = "".join((tag or run.label).split())
-    target = Path(path)
+    target = path_given(path)
     with replacing(target) as out:
         for part in run.parts():
             query_ids = queries.query_ids(part.query)

@@ -20,6 +20,7 @@ import numpy as np
 from ..collection.handles import EVERY_QUERY, Collection
 from ..collection.lines import read_lines
 from ..errors import BadInput, RankmillError, UsageError
+from ..given_paths import path_given
 from ..pair_keys import distinct, pair_keys, queries_of
 from ..store.files import sha256_of
 
@@ -45,7 +46,7 @@ class WrittenLimits:
         text = getattr(self, role)
         if text is None or (role == "exclude" and _least_grade(text) is not None):
             return None
-        path = Path(text).expanduser().absolute()
+        path = path_given(text).absolute()
         if not path.is_file():
             known = f"one of {', '.join(JUDGED)} or " if role == "exclude" else ""
             raise UsageError(f"{role}={text} is not a file", do=f"give {known}the path of a file")

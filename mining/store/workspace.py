@@ -31,6 +31,7 @@ from ..errors import (
     RankmillError,
     UsageError,
 )
+from ..given_paths import path_given
 from ..meter import measuring
 from . import files, ledger, shares
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
@@ -57,7 +58,7 @@ class Workspace:
             raise UsageError(
                 f"workspace={str(root)!r} is no path: it holds a NUL", do="name a folder"
             )
-        self.root = Path(root).absolute()
+        self.root = path_given(root).absolute()
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"

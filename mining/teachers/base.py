@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from ..actors import Execution
 from ..errors import UsageError
 from ..foreign import guarded, is_foreign
+from ..given_paths import path_given
 from ..models.folder import ModelFolder
 from ..names import Call, Family, Identity
 from ..store import Artifact, Workspace
@@ -143,7 +143,7 @@ def check_written(teacher: Any) -> None:
     written = isinstance(teacher, str) and not isinstance(teacher, Identity) and "(" in teacher
     if isinstance(teacher, Call):
         written = "version" not in dict(teacher.named)  # stored: the text of a plug-in's part
-    if written and not Path(str(teacher)).exists():
+    if written and not path_given(str(teacher)).exists():
         TEACHERS.parse(teacher)
 
 

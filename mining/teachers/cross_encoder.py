@@ -97,6 +97,7 @@ def prepare_cross_encoder(
             "model": model.fingerprint,
             **declared(teacher.compute),
             **declared_passes(model.text_config),
+            **(reading.declared if reading else {}),
             **said,
         },
         make=PairScorer,

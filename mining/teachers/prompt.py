@@ -10,7 +10,9 @@ in texts.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product, takewhile
 from typing import TYPE_CHECKING
 
@@ -22,10 +24,11 @@ from ..models.sequences import Template
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_Way = tuple[tuple[str, ...], tuple[tuple[str, str], tuple[str, str]]]
-"""Three literals, and what goes with the two texts before and behind them."""
+_Ids = Callable[[str], list[int]]
 _FIELD = re.compile(r"\{(query|document)\}")
-_SAMPLE = {"query": "how warm is it", "document": "It is 30 degrees warm"}
+_PLAIN = ("how warm is it", "It is 30 degrees warm", "is it?", "30 (or so)", "Warm.", "(né) 中文")
+_ODD = ("", " warm", "warm ", "warm\n", "is it? ", "warm  ", "\twarm \n", "warm.\n\n")
+_BEFORE = ","  # stands before a literal that is tokenised in its place
 
 
 def fields_of(prompt: str) -> tuple[str, str]:
@@ -58,9 +61,10 @@ class Prompt:
     """A prompt as ids: `before`, first text, `between`, second text, `after` (int32 each).
 
     `first` says which field comes first; `query` and `document` what goes with them. `whole`: the
-    pieces joined are the ids of the whole text, tried on one pair. Where texts are tokenised apart
-    from the prompt, the last `label` ids of `before` belong to the first text (special ones do
-    not), and `uncounted` ids lie outside of both texts and their labels.
+    pieces joined are the ids of the whole text, tried on a few pairs. `in_place`: literals are not
+    tokenised as if a text began with them. Where texts are tokenised apart from the prompt, the
+    last `label` ids of `before` belong to the first text (special ones do not), and `uncounted` ids
+    lie outside of both texts and their labels.
     """
 
     before: np.ndarray
@@ -70,6 +74,7 @@ class Prompt:
     query: Around
     document: Around
     whole: bool
+    in_place: bool
     label: int
     uncounted: int
 
@@ -92,19 +97,12 @@ class Prompt:
         first, second = fields_of(prompt)
         literals = _FIELD.split(prompt)[::2]
 
+        @cache
         def ids(text: str) -> list[int]:
             return tokenizer.encode(text, add_special_tokens=False).ids
 
-        whole = ids(_FIELD.sub(lambda m: _SAMPLE[m[1]], prompt))
-
-        def joined(way: _Way) -> list[int]:
-            (a, b, c), ((blank, tail), (other, end)) = way
-            one, two = blank + _SAMPLE[first] + tail, other + _SAMPLE[second] + end
-            return ids(a) + ids(one) + ids(b) + ids(two) + ids(c)
-
-        ways = _ways(literals, lines=label_at is None)
-        equal = next((way for way in ways if joined(way) == whole), None)
-        chosen, dress = equal or ways[0]
+        way, whole = _best_way(literals, ids, lines=label_at is None)
+        chosen, dress = way.literals, way.texts
         around = [
             Around(blank, tail, *(np.asarray(ids(x), np.int32) for x in (tail, blank + tail)))
             for blank, tail in (dress if first == "query" else dress[::-1])
@@ -113,16 +111,26 @@ class Prompt:
         head, label = chosen[0], ""
         if label_at is not None:
             head, label = head[:label_at], head[label_at:]
-        pieces = [ids(head) + ids(label), ids(chosen[1]), ids(chosen[2])]
+        pieces = [ids(head) + ids(label), *way.behind(ids)]
         if begin and pieces[0][: len(opening)] != opening:
             pieces[0] = opening + pieces[0]
-        pieces[2] += closing if end else []
+        pieces[2] = pieces[2] + (closing if end else [])
         before, between, after = (np.asarray(piece, dtype=np.int32) for piece in pieces)
         apart = label_at is not None
         uncounted = len(ids(head)) + len(after) if apart else 0
         own = len(ids(label)) - _marks(tokenizer, ids(label))
-        whole_text = apart or equal is not None
-        return cls(before, between, after, first, around[0], around[1], whole_text, own, uncounted)
+        return cls(
+            before,
+            between,
+            after,
+            first,
+            around[0],
+            around[1],
+            whole=apart or whole,
+            in_place=way.in_place,
+            label=own,
+            uncounted=uncounted,
+        )
 
     @property
     def fixed(self) -> int:
@@ -134,6 +142,59 @@ class Prompt:
         """The literals in the place of special tokens, all of segment 0."""
         ids = np.concatenate([self.before, self.between, self.after], dtype=np.int32)
         return Template(ids, np.zeros_like(ids), len(self.before), len(self.between), 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to cut a prompt: three literals, and what goes with the two texts before and behind
+    them. `in_place`: the ids of a literal are those that it has behind something."""
+
+    literals: tuple[str, str, str]
+    texts: tuple[tuple[str, str], tuple[str, str]]
+    in_place: bool = False
+
+    def behind(self, ids: _Ids) -> list[list[int]]:
+        """Return the ids of the literals behind the first and the second text."""
+        return [self._placed(text, ids) for text in self.literals[1:]]
+
+    def joined(self, first: str, second: str, ids: _Ids) -> list[int]:
+        """Return the ids of a pair, piece by piece."""
+        texts = zip((first, second), self.texts, strict=True)
+        one, two = (ids(blank + text + tail) for text, (blank, tail) in texts)
+        between, after = self.behind(ids)
+        return ids(self.literals[0]) + one + between + two + after
+
+    def _placed(self, text: str, ids: _Ids) -> list[int]:
+        lead = ids(_BEFORE)
+        both = ids(_BEFORE + text)
+        return both[len(lead) :] if self.in_place and both[: len(lead)] == lead else ids(text)
+
+
+def _best_way(literals: list[str], ids: _Ids, *, lines: bool) -> tuple[_Way, bool]:
+    """Return the way whose ids are those of the whole text for the most texts, the likeliest of
+    equals; and whether they are for all texts that do not begin or end oddly.
+
+    `lines`: texts and prompt are meant to be tokenised in one piece; last come the ways with
+    literals in their place, as some tokenizers put a blank before what a text begins with.
+    """
+    pairs = list(product(_PLAIN, repeat=2))
+    odd = [*product(_ODD, _PLAIN[:1]), *product(_PLAIN[:1], _ODD)] if lines else []
+    wanted = [ids(literals[0] + a + literals[1] + b + literals[2]) for a, b in (*pairs, *odd)]
+
+    def right(way: _Way) -> tuple[int, int]:
+        equal = [
+            way.joined(a, b, ids) == ids_
+            for (a, b), ids_ in zip((*pairs, *odd), wanted, strict=True)
+        ]
+        return sum(equal[: len(pairs)]), sum(equal[len(pairs) :])
+
+    ways = _ways(literals, lines=lines)
+    if lines:
+        ways += [replace(way, in_place=True) for way in ways]
+    counted = [right(way) for way in ways]
+    best = max(counted)
+    apart = literals[1] != ""  # else a text begins where the other ends: no sample tells all
+    return ways[counted.index(best)], best[0] == len(pairs) and apart
 
 
 def _ways(literals: list[str], *, lines: bool) -> list[_Way]:
@@ -152,8 +213,8 @@ def _ways(literals: list[str], *, lines: bool) -> list[_Way]:
         for (a, one), (b, two) in [*alike, *(w for w in product(*openings) if w not in alike)]:
             tails = [re.match(r"[\r\n]*", part if cut else "") for part in (b, literals[2])]
             tail, end = (m[0] if m else "" for m in tails)
-            texts = (one, tail), (two, end)
-            ways.append(((a, b.removeprefix(tail), literals[2].removeprefix(end)), texts))
+            left = a, b.removeprefix(tail), literals[2].removeprefix(end)
+            ways.append(_Way(left, ((one, tail), (two, end))))
     return ways
 
 

@@ -8,7 +8,6 @@ the bits that scoring again would give, and the artifact is the same either way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import BadInput, UsageError
+from ..given_paths import path_given
 from ..models.folder import resolve
 from ..names import Call, parse, unless_neutral
 from ..store import Artifact, Stage, Workspace, split_by_work
@@ -48,11 +48,11 @@ def teacher_of(text: Any) -> Any:
         return text.plain()
     if TEACHERS.owns(text):
         return text
-    parsed = parse(text) if isinstance(text, str) and not Path(text).exists() else str(text)
+    parsed = parse(text) if isinstance(text, str) and not path_given(text).exists() else str(text)
     if isinstance(parsed, Call) or parsed in TEACHERS.names():
         value = TEACHERS.parse(text)
         return value.plain() if isinstance(value, Preset) else value
-    if parsed in PRESETS and not Path(str(parsed)).exists():
+    if parsed in PRESETS and not path_given(str(parsed)).exists():
         raise UsageError(
             f"{parsed} is a preset, and no model is named",
             do=f"write teacher({parsed},model=PATH)",

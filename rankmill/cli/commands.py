@@ -13,6 +13,7 @@ import typer
 
 from rankmill.cli.session import COMMON, CONNECTIONS, Session, session
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.given_paths import path_given
 from rankmill.mining.options import Field, Handle, count_of, options_of
 from rankmill.request import ENGINE, Request
 
@@ -218,7 +219,7 @@ def _handle(here: Session, field: Field, text: str) -> Any:
 
 def _is_file_or_shards(here: Session, text: str) -> bool:
     """Say whether a text is the path of a file, or of a folder that has no fingerprint's name."""
-    path = Path(text)
+    path = path_given(text)
     return path.is_file() or (path.is_dir() and not here.workspace.knows(text))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rankmill.mining.given_paths import path_given
 from rankmill.report.content import Report
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def write_report(path: str | Path, report: Report) -> Path:
     from rankmill.report.page.html import page  # matplotlib stays unloaded until a page is made
 
     text = page(report)
-    with files.replacing(Path(path)) as stream:
+    place = path_given(path)
+    with files.replacing(place) as stream:
         stream.write(text)
-    return Path(path)
+    return place

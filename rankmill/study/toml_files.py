@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rankmill.mining.errors import BadInput
+from rankmill.mining.given_paths import path_given
 from rankmill.mining.guards import TOML_BYTES, read_whole, reason
 
 MOST_PARTS = 200
@@ -24,10 +25,10 @@ def read_toml(path: Path, said: str, lacking: str, do: str = "check the path") -
     `said`: what the file is called in a message, with its verb: `the recipe is`.
     """
     try:
-        path.lstat()
+        path_given(path).lstat()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(lacking, where=path, do=do) from error
-    data = read_whole(path, TOML_BYTES, do)
+    data = read_whole(path_given(path), TOML_BYTES, do)
     try:
         return tables_in(data.decode())
     except (ValueError, RecursionError) as error:  # also what is not UTF-8

@@ -125,6 +125,21 @@ def test_pickles_and_code_are_refused(encoder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_weights_of_llama_cpp_are_refused_with_the_way_to_convert_them(
+    encoder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "gguf"
+    folder.mkdir()
+    (folder / "m.Q4.gguf").write_bytes(b"GGUF")
+    for model in (folder, str(folder / "m.Q4.gguf")):
+        with pytest.raises(BadInput, match=r"the weights are GGUF \(m\.Q4\.gguf\)") as refused:
+            resolve(model)
+        assert 'gguf_file="m.Q4.gguf").save_pretrained(NEW)' in str(refused.value)
+    both = copy(encoder, tmp_path / "both")
+    (both / "m.gguf").write_bytes(b"GGUF")
+    assert resolve(both).fingerprint == resolve(encoder).fingerprint
+
+
 def test_damaged_files_are_named(encoder: Path, tmp_path: Path) -> None:
     folder = copy(encoder, tmp_path / "m")
     (folder / "config.json").write_text("{")

@@ -266,3 +266,22 @@ def test_positions_that_depend_on_the_longest_text_of_a_batch(tmp_path: Path) ->
 
 def test_every_packed_decoder_is_tested() -> None:
     assert set(KINDS) | {"gemma3"} == DECODERS
+
+
+@pytest.mark.parametrize("kind", ["roberta", "xlm-roberta", "camembert"])
+@pytest.mark.parametrize("pad", [1, 0, 6])
+def test_a_padding_token_in_a_text_takes_no_position(tmp_path: Path, kind: str, pad: int) -> None:
+    """RoBERTa and its kin number the tokens that are no padding; a text may hold its string."""
+    model = resolve(tiny_cross_encoder(tmp_path / kind, kind=kind, pad_token_id=pad))
+    rows = [[9, pad, 11], [pad, pad, 9, 12, pad], [30, 31], [pad], [8, 9, 10, pad, pad, 11, pad, 7]]
+    flat = np.asarray([i for row in rows for i in row], np.uint16)
+    texts = Ragged(flat, np.cumsum([0, *map(len, rows)]))
+    pairs = [(0, 1), (2, 0), (3, 4), (4, 2), (2, 2), (1, 3)]
+    template = Template.of(model.tokenizer(), pair=True)
+    forward = Forward(model, head="logits", compute="float32", max_length=LENGTH)
+    assert forward.packed
+    said = forward.run(paired(texts, template, pairs))
+    for pair, logits in zip(pairs, said, strict=True):
+        ids = plain_ids(texts, template, pair)
+        expected, bound = plain_logits(model, "AutoModelForSequenceClassification", ids)
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=bound)

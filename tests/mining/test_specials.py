@@ -284,3 +284,15 @@ def test_hygiene_counts_documents_with_special_strings(tmp_path: Path) -> None:
 def test_strings_that_make_no_sense_are_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         STATISTICS.parse(text)
+
+
+@pytest.mark.parametrize(("tokenizer", "pad"), [(word_pieces, "[PAD]"), (sentence_pieces, "<pad>")])
+def test_a_padding_token_is_words_too_where_special_tokens_are(
+    encoder: Path, tmp_path: Path, tokenizer, pad: str
+) -> None:
+    """As a token it would take no position in RoBERTa and its kin."""
+    model = model_with(encoder, tmp_path / "model", tokenizer)
+    number = model.tokenizer().token_to_id(pad)
+    text = f"ba {pad}de{pad}{pad} ba"
+    assert tokens_at_hand([text], model).values.tolist().count(number) == 3
+    assert number not in tokens_at_hand([text], model, specials="text").values

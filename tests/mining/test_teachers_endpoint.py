@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import numpy as np
 import pytest
@@ -560,17 +562,74 @@ def _escaped(text: str) -> bytes:
     return plain.encode()
 
 
-def test_a_key_is_known_in_every_way_that_json_writes_it() -> None:
-    key = 'a"b\\c/d.e'
-    echo = client_module._echo_of(key)
-    assert echo is not None
+@pytest.mark.parametrize("key", ['a"b\\c/d.e', "sk-short", "EMPTY", "abc", "sk+4/7=="])
+def test_a_key_is_known_in_every_way_that_texts_write_it(key: str) -> None:
+    """JSON with escapes, a URL, base64: alone or in an Authorization header of another kind."""
+    hidden = client_module._echo_of(key)
     numbers = "".join(f"\\u{ord(c):04x}" for c in key)
-    for said in (json.dumps(key), json.dumps(key).replace("/", "\\/"), f'"{numbers.upper()}"'):
-        said = said.replace("\\U", "\\u")
-        assert json.loads(said) == key
-        assert echo.sub(b"", said.encode()) == b'""'
-    assert echo.search(json.dumps(key.replace(".", "-")).encode()) is None
-    assert client_module._echo_of("EMPTY") is None  # else "EMPTY" of other words would be cut
+    percent = "".join(f"%{ord(c):02X}" for c in key)
+    for said in (
+        json.dumps(key),
+        json.dumps(key).replace("/", "\\/"),
+        f'"{numbers}"',
+        f'"{numbers.upper()}"'.replace("\\U", "\\u"),
+        f'"{quote(key, safe="")}"',
+        f'"{quote_plus(key)}"',
+        f'"{percent}"',
+        f'"{percent.lower()}"',
+    ):
+        assert hidden.sub("", said) == '""', said
+    plain = base64.b64encode(key.encode()).decode()
+    for said in (plain, base64.urlsafe_b64encode(key.encode()).decode(), plain.rstrip("=")):
+        left = hidden.sub("", said)
+        assert len(left.rstrip("=")) <= 1, said
+    if len(key) >= 8:
+        for user in ("", "u:", "us:", "use:"):
+            whole = base64.b64encode(f"{user}{key}:".encode()).decode()
+            left = hidden.sub("|", whole)
+            assert "|" in left
+            assert len(left) < len(whole) - len(key)
+    assert hidden.search(json.dumps(key[:-1] + "~")) is None
+
+
+def test_a_key_of_one_or_two_letters_is_hidden_where_it_is_a_word() -> None:
+    hidden = client_module._echo_of("x")
+    assert hidden.sub("|", 'key x is wrong, "x", (x), %78 but example, x1 and ax stay') == (
+        'key | is wrong, "|", (|), | but example, x1 and ax stay'
+    )
+    assert hidden.sub("|", '{"error": "no\\nx"}') == '{"error": "no\\n|"}'
+
+
+@pytest.mark.parametrize("key", ["EMPTY", "tok5", "x"])
+def test_a_short_key_is_shown_and_kept_nowhere(
+    key: str, pool: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In what a server serves, in answers that are refused, in faults; where words of the same
+    letters are read, they are read."""
+    monkeypatch.setenv("TEACHER_KEY", key)
+    row = {"id": "m", "root": f"org/{key}"}
+    token = {"choices": [{"logprobs": {"top_logprobs": [{key: 5.0}]}}]}
+    answer = {"model": f"m {key}", "choices": [{"logprobs": {"top_logprobs": [{"yes": -1.0}]}}]}
+
+    def plan(number: int, path: str, sent: Any) -> Fault | None:
+        if number == 2:
+            return Fault(status=403, body=json.dumps({"error": f"bad key {key}"}).encode())
+        return Fault(body=json.dumps(answer if number == 0 else token).encode())
+
+    with serving(FakeEndpoint(plan, models={"data": [row]})) as fake:
+        said = []
+        for _ in range(2):
+            with pytest.raises(BadInput) as refused:
+                score("text", fake, pool, ",key_env=TEACHER_KEY,concurrency=1")
+            said.append(str(refused.value))
+    assert "the token '[the key]' is 5.0" in said[0]
+    assert "bad key [the key]" in said[1]
+    shown = re.compile(rf"(?<![A-Za-z0-9]){key}(?![A-Za-z0-9])")
+    assert not [text for text in said if shown.search(text)]
+    files = [path for path in pool.workspace.root.rglob("served.json") if path.is_file()]
+    told = [path.read_text() for path in files]
+    assert [text for text in told if "org/[the key]" in text and "m [the key]" in text]
+    assert not [text for text in told if shown.search(text)]
 
 
 @pytest.mark.parametrize("escaped", [False, True])

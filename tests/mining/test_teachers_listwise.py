@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,8 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.runs.run import build_run, run_table
 from rankmill.mining.store import Artifact, Output, Shard
 from rankmill.mining.teachers import TEACHERS, score_pool
-from rankmill.mining.teachers.endpoint.windows import (
-    PROMPT,
-    listed,
-    order_of,
-    passage_of,
-    windows,
-)
+from rankmill.mining.teachers.endpoint.orders import Ambiguous, order_of
+from rankmill.mining.teachers.endpoint.windows import PROMPT, listed, passage_of, windows
 
 BM25, DENSE = "bm25(k1=1)", "dense(model=x)"
 
@@ -141,12 +138,84 @@ def test_windows_reach_every_place_and_overlap() -> None:
         ("3 > 1 > 2.\n", [2, 0, 1], {}),
         ("I cannot rank these 3 passages.", [0, 1, 2], {"windows_unread": 1}),
         ("Passage 3 of 3", [0, 1, 2], {"windows_unread": 1}),
+        # what RankVicuna, RankZephyr, GPT and reasoning models write besides
+        ("1. 3\n2. 1\n3. 2", [2, 0, 1], {}),
+        ("1) Passage 3\n2) Passage 1\n3) Passage 2", [2, 0, 1], {}),
+        ("1. [3] It is warm, see [1].\n\n2. [1] Cold.\n3. [2] Colder.", [2, 0, 1], {}),
+        ("Rank 1: [3]\nRank 2: [1]\nRank 3: [2]", [2, 0, 1], {}),
+        ("**[3] > [1] > [2]**", [2, 0, 1], {}),
+        ("```\n[3] > [1] > [2]\n```", [2, 0, 1], {}),
+        ("[3] >\n[1] >\n[2]", [2, 0, 1], {}),
+        ("[3]\n> [1]\n> [2]", [2, 0, 1], {}),
+        ("[3]\n[1]\n[2]", [2, 0, 1], {}),
+        ("- [3]\n- [1]\n- [2]", [2, 0, 1], {}),
+        ("[3], [1], [2]", [2, 0, 1], {}),
+        ("[3][1][2]", [2, 0, 1], {}),
+        ("[3, 1, 2]", [2, 0, 1], {}),
+        ("[3 > 1 > 2]", [2, 0, 1], {}),
+        ("Passage [3] > Passage [1] > Passage [2]", [2, 0, 1], {}),
+        ("Passage 3 > Passage 1 > Passage 2", [2, 0, 1], {}),
+        ("The final order is [3] > [1] > [2] (3 says it outright).", [2, 0, 1], {}),
+        ("[1] is about fish.\n[2] is about [3].\n\n[3] > [1] > [2]", [2, 0, 1], {}),
+        ("First [1], as it fits.\n[1] > [2]\nRanking: [3] > [1] > [2]", [2, 0, 1], {}),
+        ("[3] > [1] > [2]\n\nAnswer: [3] > [1] > [2]", [2, 0, 1], {}),
+        ("[3] > [1] > [", [2, 0, 1], {"ids_missing": 1}),  # its room has ended
+        ("[3] > [1] > [1", [2, 0, 1], {"ids_missing": 1}),  # it would have said 12
     ],
 )
 def test_an_order_is_read_and_what_is_repaired_is_counted(
     answer: str, places: list[int], odd: dict[str, int]
 ) -> None:
     assert order_of(answer, 3) == (places, odd)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("The best is [3], then [1], and [2].", "in sentences"),
+        ("The top passage of the 3 is [2].", "in sentences"),
+        ("[2] > [3], and [1] is irrelevant", "in sentences"),
+        ("- [1] says it.\n- [2] does not.\n- [3] neither.", "in sentences"),
+        ("[1] < [3] < [2]", "in sentences"),
+        ("[3] = [1] > [2]", "in sentences"),
+        ("[3] > [1] > [2]\n[1] > [2] > [3]", "several orders"),
+        ("[3] > [1]\n[1] > [2]", "several orders"),
+        ("2. [3]\n1. [1]", "place 1 is called 2"),
+        ("1. 3, 1, 2", "numbers"),
+    ],
+)
+def test_an_answer_that_is_no_order_is_read_as_none(answer: str, why: str) -> None:
+    with pytest.raises(Ambiguous, match=why):
+        order_of(answer, 3)
+
+
+def test_long_answers_are_read_in_no_time() -> None:
+    """Patterns over model text must not take quadratic time: 80,000 signs in a fraction of a
+    second of processor time."""
+    began = time.process_time()
+    for piece in ("1 ", "[1] > ", "a:", "passage ", "1, ", ": ", "\n", "[1", "1.\n"):
+        with contextlib.suppress(Ambiguous):
+            order_of(piece * 20_000 + "x", 3)
+    assert time.process_time() - began < 5
+
+
+def test_an_ambiguous_answer_is_an_error_that_names_it(fake: FakeEndpoint, pool: Artifact) -> None:
+    """Or, where that is declared, a window that stays as it was shown."""
+
+    def now_and_then(query: str, passages: list[str]) -> str:
+        long = len(passages) == 7
+        return "First [2], then\x1b[J [1]." if long else right_order(query, passages)
+
+    fake.order_of = now_and_then
+    said = r"an answer is no order \(passages named in sentences.*'First \[2\], then \[J \[1\]\.'"
+    with pytest.raises(BadInput, match=said) as refused:
+        order(fake, pool)
+    assert "ambiguous=as_shown" in str(refused.value)
+    scores = order(fake, pool, ",ambiguous=as_shown")
+    assert scores.counts["windows_ambiguous"] == scores.counts["windows_repaired"] == 1
+    assert ranked(scores)[3] == LISTS[3]
+    with pytest.raises(UsageError, match="ambiguous=guess is not known"):
+        TEACHERS.parse("listwise(url=http://h,model=m,ambiguous=guess)")
 
 
 def test_the_prompt_is_the_one_that_such_models_know() -> None:
@@ -182,7 +251,9 @@ def test_repairs_are_counted_in_the_manifest(fake: FakeEndpoint, pool: Artifact)
 
 def test_a_model_that_answers_with_no_order_is_refused(fake: FakeEndpoint, pool: Artifact) -> None:
     fake.order_of = lambda query, passages: "Sorry,\x1b[J no."
-    with pytest.raises(BadInput, match=r"4 of 4 answers name no passage: 'Sorry, \[J no\.'"):
+    with pytest.raises(
+        BadInput, match=r"4 of 4 answers name no passage, or no order: 'Sorry, \[J no\.'"
+    ):
         order(fake, pool)
 
 

@@ -405,6 +405,32 @@ def test_cuts_are_counted(qwen: ModelFolder, pool: Artifact) -> None:
     assert reading.work(queries, docs)(q, d).tolist() == [len(ids) for ids in found]
 
 
+def test_a_query_that_leaves_a_document_no_room_is_told(qwen: ModelFolder, pool: Artifact) -> None:
+    """One of the five takes 93 tokens; the prompt of 16 and the limit stand in what is said."""
+    prompt = "Q: {query}\nD: {document}\nA:"
+    around = len(plain(qwen, "Q: \nD: \nA:")) - len(plain(qwen, " \n")) - len(plain(qwen, " \n"))
+    for max_length, told in ((93, True), (120, False)):
+        reading, progress = (
+            Reading.of(Asked(prompt, yes=("yes",), max_length=max_length), qwen),
+            Told(),
+        )
+        reading.tokens(pool.workspace, pool, qwen, Execution(progress=progress))
+        assert bool(progress.told) == told
+        if told:
+            assert "1 of 5 queries leave a document fewer than 8 tokens" in progress.told[0]
+            assert f"prompt and query take {around} + " in progress.told[0]
+            assert "of 93 tokens" in progress.told[0]
+            _, found = reads(qwen, Asked(prompt, yes=("yes",), max_length=93), pool)
+            assert len({tuple(ids) for ids in found[-len(DOCS) :]}) < len(DOCS)  # what is told
+    reading = Reading.of(Asked(prompt, yes=("yes",), max_length=32), qwen)
+    with pytest.raises(BadInput, match="no query leaves a document a token, so all have one score"):
+        reading._tell_room(np.full(4, 90, np.int32), qwen, INLINE)
+    limited = Asked(prompt, yes=("yes",), max_length=93, query_length=40)
+    progress = Told()
+    Reading.of(limited, qwen).tokens(pool.workspace, pool, qwen, Execution(progress=progress))
+    assert not progress.told
+
+
 def test_two_spellings_of_one_token_are_refused(tmp_path: Path) -> None:
     folder = chat_lm(tmp_path / "m")
     from tokenizers import Tokenizer

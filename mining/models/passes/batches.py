@@ -141,7 +141,8 @@ def layout_of(sequences: Sequences, batch: Batch, *, causal: bool) -> tuple[Layo
 
 def write(sequences: Sequences, batch: Batch, first: int) -> np.ndarray:
     """Write a batch: ids, segments, positions, int32 [3, tokens]; positions count from `first`,
-    and any valid one will do where nothing is written."""
+    and any valid one will do where nothing is written. Where `first` is not 0, they count from the
+    padding token (RoBERTa), and one in a text takes none."""
     out = np.zeros((3, batch.height * batch.length), dtype=np.int32)
     out[2] = first
     begin = np.full(len(sequences), first, dtype=np.int32)
@@ -160,7 +161,22 @@ def write(sequences: Sequences, batch: Batch, first: int) -> np.ndarray:
         two = Side(s.second.values, s.second.offsets, s.second_row, s.keep_second, t.second_type)
         special = Special(t.special, t.special_type, t.prefix, t.middle)
         write_sequences(members, offset, one, two, special, positions, *out)
+    if first and (out[0] == first - 1).any():
+        _pass_over(out, batch.at, sequences.lengths[batch.members], first - 1)
     return out
+
+
+def _pass_over(out: np.ndarray, at: np.ndarray, lengths: np.ndarray, pad: int) -> None:
+    """Number the tokens of sequences at places `at` without those that are `pad`, which all get its
+    own number: so do RoBERTa and its kin, `padding_idx + cumsum(ids != padding_idx)`."""
+    before = np.concatenate([[0], np.cumsum(out[0] == pad)])  # padding tokens before each place
+    places = (
+        np.repeat(at, lengths)
+        + np.arange(lengths.sum())
+        - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    )
+    out[2, places] -= (before[places] - np.repeat(before[at], lengths)).astype(np.int32)
+    out[2, out[0] == pad] = pad
 
 
 def operations(shape: Shape, sequences: Sequences, batch: Batch) -> int:

@@ -2,11 +2,12 @@
 
 What a server says is shown in errors with its URL, status and first characters, without signs that
 a terminal would act on. The key, should it be echoed, is taken out of an answer before anything
-reads it.
+reads it; a short one, which other words may hold too, of what is shown or kept.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import email.utils
 import json
@@ -27,7 +28,8 @@ from .address import Address, key_of
 
 SHOWN = 200  # characters of an answer, in errors
 MOST_BYTES = 1 << 26  # of an answer
-_SECRET_FROM = 8  # characters; a shorter key (x, EMPTY) keeps no secret, and stands in other words
+_SECRET_FROM = 8  # characters; a shorter key (yes, EMPTY) may stand in answers that say it rightly
+_ANYWHERE_FROM = 3  # characters; a shorter key is shown nowhere as a word of its own
 _TORN_AGAIN = (
     2  # times: a connection that broke off is soon mended, a server that writes no JSON not
 )
@@ -77,7 +79,7 @@ class Client:
         self.address, self.tell = address, tell
         self.stop = threading.Event()
         self._key = key_of(address)
-        self._echo = _echo_of(self._key or "")
+        self._hidden = _echo_of(self._key) if self._key else None
         self._http: httpx2.Client | None = None
         self._lock = threading.Lock()
         self._counts: dict[str, float] = defaultdict(float)
@@ -124,8 +126,8 @@ class Client:
 
     def refused(self, url: str, status: int, data: bytes, what: str, do: str) -> BadInput:
         """Return the error about an answer: URL, status, and its beginning made harmless."""
-        said = neutral(data.decode("utf-8", "replace"), self._key)
-        return BadInput(what, where=f"{url}, status {status}: {said}", do=do)
+        said = self.shown(data.decode("utf-8", "replace"))
+        return BadInput(self.hidden(what), where=f"{url}, status {status}: {said}", do=do)
 
     def _url(self, route: str) -> str:
         return self.address.url.rstrip("/") + route
@@ -172,20 +174,20 @@ class Client:
             do = "write http://HOST:PORT/… or https://HOST/…"
             raise BadInput(f"url is no address: {error}", where=url, do=do) from error
         except httpx2.RequestError as error:
-            return 0, _Fault(f"{type(error).__name__}: {neutral(str(error), self._key)}")
+            return 0, _Fault(f"{type(error).__name__}: {self.shown(str(error))}")
         if status == 429:
             return status, _Fault("429 (too many requests)", True, _asked_to_wait(headers))
         if not there and status in _NOT_THERE:
             return status, data
         if status >= 500 or status == 408:
-            said = neutral(data.decode("utf-8", "replace"), self._key)
+            said = self.shown(data.decode("utf-8", "replace"))
             return status, _Fault(f"status {status}: {said}", wait=_asked_to_wait(headers))
         if status != 200:
             raise self.refused(
                 url, status, data, "the server refuses the request", _do_after(status)
             )
         if there and _torn(data):
-            said = neutral(data.decode("utf-8", "replace"), self._key)
+            said = self.shown(data.decode("utf-8", "replace"))
             what = f"an answer of {len(data):,} bytes that is no whole JSON: {said}"
             return status, _Fault(what, torn=True)
         return status, data
@@ -206,8 +208,18 @@ class Client:
                     raise self.refused(url, response.status_code, beginning, what, do)
             return response.status_code, response.headers, self._without_key(data)
 
+    def hidden(self, text: str) -> str:
+        """Return a text without the key, however it is written there."""
+        return text if self._hidden is None else self._hidden.sub(_MASK, text)
+
+    def shown(self, text: str) -> str:
+        """Return the beginning of a text from outside, without the key, for one line."""
+        return neutral(self.hidden(text))
+
     def _without_key(self, data: bytes | bytearray) -> bytes:
-        return bytes(data) if self._echo is None else self._echo.sub(_MASK.encode(), data)
+        if self._hidden is None or len(self._key or "") < _SECRET_FROM:
+            return bytes(data)
+        return re.sub(self._hidden.pattern.encode(), _MASK.encode(), data)
 
     # ---- waiting -------------------------------------------------------------------------------
 
@@ -269,13 +281,31 @@ class Client:
                 return
 
 
-def _echo_of(key: str) -> re.Pattern[bytes] | None:
-    """Return what finds a key in JSON, its signs as they are, escaped or by their numbers."""
-    if len(key) < _SECRET_FROM:
-        return None
+def _echo_of(key: str) -> re.Pattern[str]:
+    """Return what finds a key in any text: its signs as they are, escaped as in JSON, by their
+    numbers or as in a URL; and all of it in base64, by itself or among other bytes."""
     escaped = {sign: r"\\?" for sign in '"\\/'}
-    signs = (rf"(?:{escaped.get(c, '')}{re.escape(c)}|\\u(?i:{ord(c):04x}))" for c in key)
-    return re.compile("".join(signs).encode())
+    signs = (
+        rf"(?:{escaped.get(c, '')}{re.escape(c)}|\\u(?i:{ord(c):04x})|%(?i:{ord(c):02x}))"
+        for c in key
+    )
+    plain = "".join(signs)
+    if len(key) < _ANYWHERE_FROM:  # as a word: a letter of another word tells nothing
+        plain = rf"(?:(?<![0-9A-Za-z])|(?<=\\[bfnrt])){plain}(?![0-9A-Za-z])"
+    return re.compile("|".join([plain, *_in_base64(key)]))
+
+
+def _in_base64(key: str) -> list[str]:
+    """Return patterns of a key in base64, one for each place in a group of three bytes that it may
+    begin at, without the letters that its neighbours decide too; a short one by itself alone."""
+    made = []
+    for before in range(3 if len(key) >= _SECRET_FROM else 1):
+        whole = base64.b64encode(b"\0" * before + key.encode()).decode().rstrip("=")
+        own = whole[-(-before * 8 // 6) : (before + len(key)) * 8 // 6]
+        made.append(re.escape(own).replace(r"\+", r"[+\-]").replace("/", r"(?:\\?/|_)"))
+    return (
+        made if len(key) >= _ANYWHERE_FROM else [rf"(?<![0-9A-Za-z]){made[0]}[A-Za-z0-9]?={{1,2}}"]
+    )
 
 
 def _do_after(status: int) -> str:
@@ -286,10 +316,8 @@ def _do_after(status: int) -> str:
     return _DO.get(status, said)
 
 
-def neutral(text: str, key: str | None = None) -> str:
+def neutral(text: str) -> str:
     """Return the beginning of a text from outside in one line that no terminal acts on."""
-    if key:
-        text = text.replace(key, _MASK)
     plain = "".join(c if c.isprintable() else " " for c in text)
     plain = re.sub(r" +", " ", plain).strip()
     return plain if len(plain) <= SHOWN else plain[:SHOWN] + "…"

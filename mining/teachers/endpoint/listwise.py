@@ -24,13 +24,15 @@ from ...store import Artifact, Workspace, open_artifact
 from ...store.tables import list_values
 from ..base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, prepares
 from .address import Address, check_address
-from .client import Client, Tell, neutral
+from .client import Client, Tell
 from .completions import chat_body, choice_of
+from .orders import Ambiguous, order_of
 from .served import Served, check_answers, check_same, read_served, served_by
 from .value import address_of, said_of, tell_of, tokens_of
-from .windows import PROMPT, check_prompt, listed, order_of, passage_of, windows
+from .windows import PROMPT, check_prompt, listed, passage_of, windows
 
 ORDERS = ("best_first", "reversed")
+ERROR, AS_SHOWN = "error", "as_shown"  # what becomes of a window whose answer is ambiguous
 _ROUTE, _INFO = "/chat/completions", "/models"
 _PAIR_WORK = 160  # a shard is some 3,000 pairs: 32 lists of 100
 _TOKENS_EACH = 8  # of an answer, for a passage: "[20] > " is five
@@ -48,7 +50,8 @@ class Listwise(Address):
     the front each time, `passes` times over the list. `prompt` has {passages}, {query} and {num};
     a passage is cut to `passage_words` words. `answer_tokens`: room for an answer, 8 a passage
     unless said; models that think first need more. Ranks are stored, kind=rank. What an answer
-    leaves out, repeats or makes up is repaired and counted.
+    leaves out, repeats or makes up is repaired and counted. `ambiguous`: an answer that names
+    passages in no order, or in two, is an error, or leaves its window `as_shown` and is counted.
     """
 
     source: str | None = None
@@ -60,12 +63,17 @@ class Listwise(Address):
     system: str | None = None
     passage_words: int = 300
     answer_tokens: int | None = None
+    ambiguous: str = ERROR
 
     def __post_init__(self) -> None:
         check_address(self)
         check_prompt(self.prompt)
         if self.order not in ORDERS:
             raise UsageError(f"order={self.order} is not known", do=f"one of {', '.join(ORDERS)}")
+        if self.ambiguous not in (ERROR, AS_SHOWN):
+            raise UsageError(
+                f"ambiguous={self.ambiguous} is not known", do=f"one of {ERROR}, {AS_SHOWN}"
+            )
         if self.stride >= self.window:
             raise UsageError(
                 f"stride={self.stride} is not less than window={self.window}",
@@ -81,6 +89,7 @@ class Listwise(Address):
         said |= {"prompt": self.prompt, "passage_words": self.passage_words}
         said |= {} if self.system is None else {"system": self.system}
         said |= {} if self.answer_tokens is None else {"answer_tokens": self.answer_tokens}
+        said |= {} if self.ambiguous == ERROR else {"ambiguous": self.ambiguous}
         return said
 
 
@@ -216,17 +225,31 @@ class ListwiseScorer:
             return content if isinstance(content, str) else "", tokens_of(answer)
 
         said, tokens = self.client.post(_ROUTE, body, key, read)
-        places, repaired = order_of(said, count)
+        try:
+            places, repaired = order_of(said, count)
+        except Ambiguous as error:
+            if self.teacher.ambiguous == ERROR:
+                raise self._refused(said, error) from error
+            places, repaired = list(range(count)), {"windows_ambiguous": 1}
         odd.update({"windows": 1, "windows_repaired": int(bool(repaired)), **repaired})
         odd["tokens"] += int(tokens)
-        if "windows_unread" in repaired:
-            self.unread = neutral(said)
+        if repaired.keys() & {"windows_unread", "windows_ambiguous"}:
+            self.unread = self.client.shown(said)
         return places
 
+    def _refused(self, said: str, why: Ambiguous) -> BadInput:
+        return BadInput(
+            f"an answer is no order ({why}): {self.client.shown(said)!r}",
+            where=self.teacher.url,
+            do="let the prompt ask for the order alone, [2] > [1]; with ambiguous=as_shown such "
+            "windows keep the order in which they were shown, and are counted",
+        )
+
     def _check_read(self, odd: Counter[str]) -> None:
-        if odd["windows"] >= _FEW and 2 * odd["windows_unread"] > odd["windows"]:
+        unread = odd["windows_unread"] + odd["windows_ambiguous"]
+        if odd["windows"] >= _FEW and 2 * unread > odd["windows"]:
             raise BadInput(
-                f"{odd['windows_unread']:,} of {odd['windows']:,} answers name no passage: "
+                f"{unread:,} of {odd['windows']:,} answers name no passage, or no order: "
                 f"{self.unread!r}",
                 where=self.teacher.url,
                 do="this model does not answer with an order: check prompt and model; one that "

@@ -50,7 +50,7 @@ def served_by(
         route, body = first
         with client.connected():
             served = introduced(client, info)
-            said = client.post(route, body, "first", answers_as)
+            said = client.post(route, body, "first", lambda answer: answers_as(client, answer))
         served |= {_ANSWERS_AS: said} if said else {}
         data = json.dumps(served, sort_keys=True, ensure_ascii=False).encode()
         files.write_bytes(folder / _FILE, data)
@@ -78,9 +78,12 @@ def introduced(client: Client, info: str) -> dict[str, str]:
         if isinstance(row, dict) and address.model in (row.get("id"), row.get("name"))
     ]
     if named is not None and named != address.model:
-        raise _another(client, info, f"the model {named!r}", f"model={address.model}")
+        raise _another(
+            client, info, f"the model {client.hidden(str(named))!r}", f"model={address.model}"
+        )
     about = told if named is not None else mine[0] if mine else {}
-    served = {name: str(about[name]) for name in _TOLD if about.get(name) is not None}
+    told_of = {name: str(about[name]) for name in _TOLD if about.get(name) is not None}
+    served = {name: client.hidden(said) for name, said in told_of.items()}
     sha, declared = served.get("model_sha"), address.revision
     if sha is not None and declared is not None and not sha.startswith(declared):
         raise _another(client, info, f"the revision {sha}", f"revision={declared}")
@@ -102,15 +105,15 @@ def check_same(client: Client, info: str, before: Served) -> None:
 
 def check_answers(client: Client, answer: Any, before: Served) -> None:
     """Raise BadInput for an answer that names another model than the first answer did."""
-    now, then = answers_as(answer), before.get(_ANSWERS_AS)
+    now, then = answers_as(client, answer), before.get(_ANSWERS_AS)
     if now is not None and then is not None and now != then:
         raise changed(client.address, f"model {now}", f"model {then}")
 
 
-def answers_as(answer: Any) -> str | None:
-    """Return the model that an answer names."""
+def answers_as(client: Client, answer: Any) -> str | None:
+    """Return the model that an answer names, without the key."""
     said = answer.get("model") if isinstance(answer, dict) else None
-    return said if isinstance(said, str) else None
+    return client.hidden(said) if isinstance(said, str) else None
 
 
 def changed(address: Address, now: str, then: str) -> BadInput:

@@ -1,8 +1,6 @@
-"""Sliding windows over a list, and orders as language models write them: `[3] > [1] > [2]`.
+"""Sliding windows over a list, and how its passages are shown (Sun et al., EMNLP 2023, §3.2).
 
-Both as in RankGPT (Sun et al., EMNLP 2023, §3.2): windows from the end of the list to its
-beginning, so that the best move to the front; what an answer leaves out keeps its order behind what
-it names, and what it names again or does not exist is passed over. Each of these is counted.
+Windows go from the end of the list to its beginning, so that the best move to the front.
 """
 
 from __future__ import annotations
@@ -25,8 +23,6 @@ PROMPT = (
 """What RankZephyr and its relatives were trained on."""
 _FIELD = re.compile(r"\{(num|query|passages)\}")
 _IDENTIFIER = re.compile(r"\[([0-9]+)\]")
-_BARE = re.compile(r"[0-9>,.\s]*")
-_THOUGHT = "</think>"
 
 
 def check_prompt(prompt: str) -> None:
@@ -70,26 +66,3 @@ def listed(prompt: str, query: str, passages: Sequence[str]) -> str:
         "passages": "".join(f"[{n}] {passage}\n" for n, passage in enumerate(passages, 1)),
     }
     return _FIELD.sub(lambda match: texts[match[1]], prompt)
-
-
-def order_of(answer: str, count: int) -> tuple[list[int], dict[str, int]]:
-    """Return the places 0…count−1 in the order that an answer says, and what had to be repaired.
-
-    Thoughts are no order: what stands before `</think>` is not read, nor an answer that ends in
-    its thoughts. Nor is a number in a sentence: `[1]` is read anywhere, 1 only where nothing but
-    numbers is said. `windows_unread` counts 1 for an answer that names no passage.
-    """
-    whole = "" if "<think>" in answer and _THOUGHT not in answer else answer
-    said = whole.rpartition(_THOUGHT)[2]
-    bare = re.findall(r"[0-9]+", said) if _BARE.fullmatch(said) else []
-    numbers = _IDENTIFIER.findall(said) or bare
-    known = [int(n) - 1 for n in numbers if len(n) < 9 and 1 <= int(n) <= count]
-    named = list(dict.fromkeys(known))
-    rest = sorted(set(range(count)) - set(named))
-    odd = {
-        "ids_unknown": len(numbers) - len(known),
-        "ids_repeated": len(known) - len(named),
-        "ids_missing": len(rest) if named else 0,
-        "windows_unread": int(not named),
-    }
-    return named + rest, {name: n for name, n in odd.items() if n}

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...actors import INLINE, Execution
 from ...errors import BadInput, UsageError
+from ...given_paths import path_given
 from ...inputs.id_map import ID_MAP
 from ...names import Call, parse
 from ...score_kinds import RANK, SCORE_KINDS
@@ -89,7 +90,7 @@ def import_scores(
     and with the first ten for ids that the collection lacks; also for a file that knows no pair of
     it, unless it `may_be_empty`. What is odd is counted, and told in a warning (`contract`).
     """
-    place = Path(path).expanduser().absolute()
+    place = path_given(path).absolute()
     _check_file(kind, unknown, sign)
     named = format_of(place, form)
     sources = files_of(place, named)

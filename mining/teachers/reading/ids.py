@@ -83,10 +83,36 @@ class Reading:
                 "warning: signs of the prompt that touch {query} or {document} are tokenised apart "
                 "from them, and this tokenizer would join them: put blanks or line ends there"
             )
-        return {
+        stores = {
             role: tokens_of(workspace, pool.input(role), model, executor=executor, **self.way(role))
             for role in ("queries", "corpus")
         }
+        self._tell_room(TokenStore(stores["queries"]).lengths, model, executor)
+        return stores
+
+    def _tell_room(self, asked: np.ndarray, model: ModelFolder, executor: Execution) -> None:
+        """Say how many queries leave a document hardly a token, from their ids (int32 [n]): all
+        documents have one score then. Raises BadInput where every query leaves none."""
+        kept, _ = self._kept(asked, np.zeros_like(asked))
+        left = self.room - kept - len(self.prompt.document.tail_ids)
+        short = left < ROOM
+        if not short.any():
+            return
+        said = (
+            f"prompt and query take {self.prompt.fixed} + {int(kept[short].max())} of "
+            f"{self.max_length} tokens"
+        )
+        do = "give a larger max_length, or a limit for queries, query_length="
+        if (left < 1).all():
+            raise BadInput(
+                f"no query leaves a document a token, so all have one score: {said}",
+                where=model.path,
+                do=do,
+            )
+        executor.progress.announce(
+            f"warning: {int(short.sum()):,} of {len(asked):,} queries leave a document fewer than "
+            f"{ROOM} tokens, and such documents nearly one score: {said}; {do}"
+        )
 
     def way(self, role: str) -> dict[str, Any]:
         """Return how "queries" or "corpus" is tokenised, as options of `tokens_of`."""
@@ -97,6 +123,12 @@ class Reading:
             "suffix": around.tail,
             "specials": "text",
         }
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """What decides ids besides prompt and tokenizer; nothing where pieces are read by
+        themselves, as all once were."""
+        return {"literals": "in place"} if self.prompt.in_place else {}
 
     @property
     def template(self) -> Template:

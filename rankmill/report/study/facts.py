@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.given_paths import path_given
 from rankmill.mining.store.files import check_folder_place
 from rankmill.study.grid.hypotheses import declared_hash
 
@@ -89,7 +90,7 @@ def check_study_place(folder: str | Path, name: str) -> None:
     """Raise BadInput or UsageError, before any work, where a study's folder cannot be made, or
     holds the tables of another study."""
     check_folder_place(folder, empty=False)
-    path = Path(folder) / NAME
+    path = path_given(folder) / NAME
     if not path.exists():
         return
     try:

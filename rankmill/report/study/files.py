@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rankmill.mining.given_paths import path_given
 from rankmill.report.study.facts import NAME as FACTS
 from rankmill.report.study.facts import facts_of
 from rankmill.report.study.tables import Table
@@ -41,7 +42,7 @@ def write_study(outcome: StudyOutcome, folder: str | Path) -> list[Path]:
     from rankmill.mining.store import files
     from rankmill.report.study.page import html  # matplotlib stays unloaded until a page is made
 
-    place, report = files.make_folder(Path(folder)), report_of(outcome)
+    place, report = files.make_folder(path_given(folder)), report_of(outcome)
     paths = [place / FACTS]
     with files.replacing(paths[0]) as stream:
         json.dump(facts_of(outcome), stream, indent=1, ensure_ascii=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rankmill.mining.errors import UsageError
+from rankmill.mining.given_paths import path_given
 from rankmill.mining.limits import Limit
 from rankmill.mining.names import nearest
 from rankmill.study.toml_files import read_toml
@@ -99,7 +100,7 @@ def machine_of(text: str, cores: int) -> Machine:
     for a name that is not known and BadInput for a file that cannot be used.
     """
     if text.endswith(".toml"):
-        return read_machine(Path(text), cores)
+        return read_machine(path_given(text), cores)
     match = _COUNTED.fullmatch(text.strip())
     known = {name.lower(): name for name in KNOWN}
     if match is None or match[2].lower() not in known or match[1] == "0":

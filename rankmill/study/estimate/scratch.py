@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rankmill.mining.errors import BadInput
+from rankmill.mining.given_paths import path_given
 from rankmill.mining.store import Artifact, Stage, Workspace, files
 from rankmill.mining.store.execution import Executor
 from rankmill.mining.store.scratch import own_folder
@@ -139,7 +140,7 @@ def scratch_beside(workspace: Workspace, place: Path | None = None) -> Iterator[
     It is removed at the end; after a kill, by the next one of this workspace. Raises BadInput where
     no folder can be made.
     """
-    above = workspace.root.parent if place is None else Path(place).absolute()
+    above = workspace.root.parent if place is None else path_given(place).absolute()
     noun = f".{workspace.root.name}-estimate"
     try:
         files.check_folder_place(above / noun, empty=False)

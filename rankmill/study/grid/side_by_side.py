@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.devices import Engine, check_engine
+from rankmill.mining.given_paths import path_given
 from rankmill.mining.processors import processors
 from rankmill.mining.store import Output, Shard, Stage, Workspace
 from rankmill.mining.store.execution import Job, Report
@@ -88,7 +88,7 @@ class CellWorker:
     ):
         study = study_of(written, where)
         self.study = study if threads is None else study.with_threads(threads)
-        self.workspace, self.folder = Workspace(workspace), Path(folder)
+        self.workspace, self.folder = Workspace(workspace), path_given(folder)
         self.cells, self.place = cells, place
         self.opened: Opened = {}
         self.tracks: dict[int, Track] = {}
