@@ -17,7 +17,8 @@ from store_workers import small_pipeline, squares, write_folder
 
 from rankmill.mining.errors import BadInput, Corrupt, Locked, RankmillError, UsageError
 from rankmill.mining.store import Workspace, files, fingerprint_of, open_artifact, split_by_work
-from rankmill.mining.store.tables import faults_of_meaning, list_values
+from rankmill.mining.store.checks.meaning import faults_of_meaning
+from rankmill.mining.store.tables import list_values
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100))
