@@ -27,12 +27,13 @@ export NUMBA_CACHE_DIR := $(CURDIR)/.numba_cache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test schedules lint types format bench conformance wheel clean distclean
+.PHONY: help demo test schedules chaos lint types format bench conformance wheel clean distclean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       environment, then the whole way on the built-in collection; ends in report.html"
 	@echo "make test       environment, then the test suite          (ARGS='-k store' for a part of it)"
+	@echo "make chaos      100,000 parts that were changed behind matching hashes, read by every stage"
 	@echo "make schedules  every stage under all pairs of threads and workers: one hash (two of the twelve are in the suite)"
 	@echo "make lint       ruff, mypy and pyright"
 	@echo "make format     ruff's fixes and formatting, in place"
@@ -50,6 +51,10 @@ test: $(VENV)/.ready-test $(VENV)/.weights
 schedules: export RANKMILL_SCHEDULES := all
 schedules: $(VENV)/.ready-test
 	$(BIN)/python -m pytest tests/test_schedules.py $(ARGS)
+
+chaos: export RANKMILL_FUZZ := 100000
+chaos: $(VENV)/.ready-test
+	$(BIN)/python -m pytest tests/mining/test_hostile_parts.py $(ARGS)
 
 lint: $(VENV)/.ready-test $(VENV)/.ready-dev types
 	$(BIN)/ruff check .

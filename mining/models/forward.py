@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..devices import from_device, later, on_every_core, out_of_memory, to_device
-from ..errors import RankmillError
+from ..errors import Corrupt, RankmillError
 from .classifiers import FILLER, check_padding
 from .flops import shape_of
 from .folder import ModelFolder, position_start
@@ -69,6 +69,7 @@ class Forward:
         self.start = position_start(model.config)
         self.inputs = {"use_cache": False} if kind in DECODERS else {}
         self.typed = int(model.config.get("type_vocab_size") or 0) > 1
+        self.embedded = int(self.reader.trunk.get_input_embeddings().num_embeddings)
         self._of_thread = threading.local()  # the rows that the hooks choose, batch by batch
         self.first_only = self.packed and kind in ENCODERS and self.reader.pooling in {"own", "cls"}
         if self.first_only:
@@ -118,6 +119,7 @@ class Forward:
         self.tokens, self.slots = tokens, max(1, tokens // _SHORTEST)
 
     def _run(self, sequences: Sequences, work: Work | None) -> np.ndarray:
+        self._refuse_unknown(sequences)
         batches = self._plan(sequences)
         result: np.ndarray | None = None
         compute = partial(self._rows_of, sequences)
@@ -132,6 +134,17 @@ class Forward:
                 work.add(batch)
                 work.flops += 0 if self.shape is None else operations(self.shape, sequences, batch)
         return np.empty((0, 1), np.float32) if result is None else result
+
+    def _refuse_unknown(self, sequences: Sequences) -> None:
+        """Refuse ids beyond the embedding table, which on a GPU would damage the whole context."""
+        for side in (sequences.first, sequences.second):
+            largest = int(side.values.max(initial=0))
+            if largest >= self.embedded:
+                raise Corrupt(
+                    f"a text holds the token id {largest}, the model embeds {self.embedded} ids",
+                    where=self.model.path,
+                    do="the tokens are damaged, or another model's: rankmill verify names them",
+                )
 
     def _plan(self, sequences: Sequences) -> list[Batch]:
         lengths = sequences.lengths

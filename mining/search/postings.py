@@ -20,12 +20,11 @@ from ..collection.handles import Corpus
 from ..collection.ingest import KEPT_APART
 from ..errors import UsageError
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
-from ..store.tables import flat_lists
+from ..store.tables import POSTINGS, flat_lists
 from ..text.analysis import ANALYSER, analyse
 from .index_size import BLOCK_BYTES, blocks_abreast, check_fit
 
-_PAIR = pa.struct([("doc", pa.uint16()), ("tf", pa.uint8())])
-POSTINGS = pa.schema([("term", pa.string()), ("postings", pa.list_(_PAIR))])
+_PAIR = POSTINGS.field("postings").type.value_type
 _LAYOUT = 2  # of the table; part of the fingerprint
 
 

@@ -21,14 +21,16 @@ import pyarrow as pa
 from ..errors import BadInput, Corrupt, RankmillError
 from . import files, ledger
 from .checks.faults import faults_of
+from .checks.meaning import faults_of_meaning, faults_of_shape
 from .manifest import MANIFEST, damaged, made_again, parse_manifest, read_manifest
-from .tables import faults_of_meaning
 
 if TYPE_CHECKING:
     from .workspace import Workspace
 
+FaultsIn = Callable[[str, pa.Table, dict[str, int]], list[str]]
 Compared = tuple[str, int, int, int]  # path, inode, time of the last change, size
 _checked: set[Compared] = set()  # parts whose hash this process has compared
+_shaped: set[Compared] = set()  # parts whose shape it has checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +115,37 @@ class Artifact:
         return sum(part.bytes for part in self.parts)
 
     def table(self, number: int = 0, level: int = 2) -> pa.Table:
-        """Map part `number` at a validation level (0–3); raises Corrupt naming the file."""
+        """Map part `number` at a validation level (0–3); raises Corrupt naming the file.
+
+        At level 2 its shape is checked too, once per process: kernels index by what it holds.
+        """
         part = self.parts[number]
-        self.check(part, min(level, 2))
+        key = self.check(part, min(level, 2))
         try:
             table = files.read_arrow(self.path / part.file)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise self.corrupt(part, f"cannot be opened: {error}") from error
         if level >= 1 and table.num_rows != part.rows:
             raise self.corrupt(part, f"holds {table.num_rows} rows, recorded {part.rows}")
-        if level >= 3:
-            faults = faults_of_meaning(self.kind, table, self._limits())
-            if faults:
-                raise self.corrupt(part, "; ".join(faults))
+        if level >= 3 or (level == 2 and key not in _shaped):
+            self._refuse_shape(part, table, faults_of_meaning if level >= 3 else faults_of_shape)
+            _shaped.add(key)
         return table
+
+    def _refuse_shape(self, part: Part, table: pa.Table, faults_in: FaultsIn) -> None:
+        try:
+            faults = self._other_columns(part, table)
+            faults = faults or faults_in(self.kind, table, self._limits_of(part))
+        except (pa.ArrowException, ValueError) as error:  # names of columns that are no UTF-8
+            raise self.corrupt(part, f"cannot be read: {error}") from error
+        if faults:
+            raise self.corrupt(part, "; ".join(faults))
+
+    def _other_columns(self, part: Part, table: pa.Table) -> list[str]:
+        """Compare the columns with those that the manifest lists; a folder's tables have none."""
+        listed = self.manifest["schema"].get(part.table)
+        columns = [f"{field.name}: {field.type}" for field in table.schema]
+        return [] if listed in (None, columns) else [f"has the columns {columns}, not {listed}"]
 
     def tables(self, level: int = 2) -> Iterator[pa.Table]:
         """Map every part in order."""
@@ -161,8 +180,9 @@ class Artifact:
     def _repr_html_(self) -> str:
         return _shown().html(self)
 
-    def check(self, part: Part, level: int, *, afresh: bool = False) -> None:
-        """Compare a part's size (0) and content hash (2) with its record, once per process.
+    def check(self, part: Part, level: int, *, afresh: bool = False) -> Compared:
+        """Compare a part's size (0) and content hash (2) with its record, once per process; returns
+        the file as it is now.
 
         `afresh` trusts nothing that this process has compared before.
         """
@@ -178,6 +198,7 @@ class Artifact:
             if files.sha256_of(path) != part.sha256:
                 raise self.corrupt(part, "does not hold the bytes that were recorded (SHA-256)")
             _checked.add(key)
+        return key
 
     def check_content(self) -> Artifact:
         """Compare the content hash of every part, once per process; returns the artifact itself."""
@@ -231,11 +252,24 @@ class Artifact:
         """What making it cost, from ledger.json: seconds, memory, bytes, usage, attempts, host."""
         return ledger.read(self.path)
 
-    def _limits(self) -> dict[str, int]:
-        limits = {}
-        for role, name in (("queries", "query"), ("corpus", "doc")):
-            if role in self.inputs:
-                limits[name] = self.input(role).rows
+    def _limits_of(self, part: Part) -> dict[str, int]:
+        block = {"block": part.counts["documents"]} if "documents" in part.counts else {}
+        return self.limits | block
+
+    @cached_property
+    def limits(self) -> dict[str, int]:
+        """How many queries ("query") and documents ("doc") ordinals may name: from the inputs, or
+        theirs; what is no longer there bounds nothing."""
+        limits: dict[str, int] = {}
+        for role in self.inputs:
+            name = {"queries": "query", "corpus": "doc"}.get(role)
+            try:
+                if name is not None:
+                    limits[name] = self.input(role).rows
+                else:
+                    limits = self.input(role).limits | limits
+            except BadInput:  # it was deleted
+                continue
         return limits
 
     def corrupt(self, part: Part, what: str) -> Corrupt:

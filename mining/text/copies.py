@@ -21,13 +21,13 @@ from ...native.folded import DROPPED, MARK, UNSETTLED, folded_keys
 from ..actors import INLINE, Execution
 from ..processors import in_threads
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
+from ..store.tables import COPY_KEYS
 from ..store.workspace import FoundOnly, NotThere
 from .analysis import text_buffers
 
 _POINTS = 0x110000
 _LAST_CASED = 0x20000  # no letter beyond has case
 _SHARD_BYTES = 256 << 20
-_SCHEMA = pa.schema([("key", pa.uint64())])
 _FOLDING = f"nfkc-casefold-1, unicode {unicodedata.unidata_version}"
 
 
@@ -106,7 +106,7 @@ def copy_keys(workspace: Workspace, corpus: Artifact, executor: Execution = INLI
         kind="copy-keys",
         parameters={"folding": _FOLDING},
         inputs={"corpus": corpus},
-        schema=_SCHEMA,
+        schema=COPY_KEYS,
         shards=lambda: split_by_work(work + 1, _SHARD_BYTES),
         worker=KeyWorker,
         options={"corpus": str(corpus.path)},
@@ -129,7 +129,7 @@ class KeyWorker:
             if low < high:
                 texts = self.corpus.table(part.number)["text"]
                 keys.append(keys_of(texts.slice(low - part.start, high - low)))
-        return Output(pa.table({"key": np.concatenate(keys)}, schema=_SCHEMA))
+        return Output(pa.table({"key": np.concatenate(keys)}, schema=COPY_KEYS))
 
 
 def keys_there(workspace: Workspace, corpus: Artifact) -> Artifact | None:

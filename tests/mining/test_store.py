@@ -24,7 +24,8 @@ from rankmill.mining.store import (
     patience,
     split_by_work,
 )
-from rankmill.mining.store.tables import faults_of_meaning, list_values
+from rankmill.mining.store.checks.meaning import faults_of_meaning
+from rankmill.mining.store.tables import list_values
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100))

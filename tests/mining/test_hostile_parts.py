@@ -1,0 +1,190 @@
+"""Parts that hold what nobody wrote, behind matching hashes: kernels see only places that exist.
+
+RANKMILL_FUZZ says how many cases are run, 5,000 by default; `make chaos` runs 100,000.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from store_workers import squares
+
+from rankmill.mining.errors import Corrupt
+from rankmill.mining.store import Output, Shard, Stage, files, tables
+from rankmill.mining.store.checks.meaning import faults_of_shape
+
+CASES = int(os.environ.get("RANKMILL_FUZZ", "5000"))
+CHILDREN = 2
+FUZZ = Path(__file__).resolve().parents[1] / "fuzz_parts.py"
+
+
+def test_no_part_ends_a_process_or_holds_it_for_ever(every_kind, tmp_path):
+    """Two processes with limited memory; a signal, a hang and a foreign exception are faults."""
+    running = []
+    for child in range(CHILDREN):
+        place = tmp_path / str(child) / "work"
+        shutil.copytree(every_kind.root, place)
+        line = [sys.executable, str(FUZZ), str(place)]
+        line += ["--seed", str(child), "--count", str(CASES // CHILDREN)]
+        running.append((place, subprocess.Popen(line, stdout=subprocess.PIPE, text=True)))
+    total = 0
+    for place, process in running:
+        out, _ = process.communicate()
+        last = (place.parent / "case").read_text()
+        assert process.returncode == 0, f"ended by {process.returncode} at {last}"
+        outcomes = json.loads(out)
+        assert outcomes.keys() == {"read", "refused"}, outcomes
+        assert min(outcomes.values()) > 0  # neither is everything refused, nor nothing
+        total += sum(outcomes.values())
+    assert total == CASES // CHILDREN * CHILDREN
+
+
+# ---- one check per part, by the kind of its artifact ---------------------------------------------
+
+LISTS = pa.array([[0, 1], [2]], pa.list_(pa.uint32()))
+FLOATS = pa.array([[0.5, 0.25], [1.0]], pa.list_(pa.float32()))
+QUERY = pa.array([0, 1], pa.uint32())
+
+
+def lists(offsets: list[int], values: pa.Array) -> pa.Array:
+    """Lists whose offsets are as they are given, never compared with their values."""
+    data = pa.py_buffer(np.array(offsets, np.int32))
+    kind = pa.list_(values.type)
+    return pa.Array.from_buffers(kind, len(offsets) - 1, [None, data], children=[values])
+
+
+SCORED = {"query": QUERY, "doc": LISTS, "logit": FLOATS}
+FLAT = pa.array([0, 1, 2], pa.uint32())
+PAIRS = pa.array([[{"doc": 3, "tf": 1}]], tables.POSTINGS.field("postings").type)
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "said"),
+    [
+        ("scores", SCORED | {"doc": lists([0, 9, 3], FLAT)}, "Arrow: "),
+        ("scores", SCORED | {"doc": lists([0, -2, 3], FLAT)}, "Arrow: "),
+        ("scores", SCORED | {"doc": lists([2, 0, 3], FLAT)}, "Arrow: "),
+        ("scores", SCORED | {"query": pa.array([0, 9], pa.uint32())}, "names ordinal 9, only 5"),
+        (
+            "scores",
+            SCORED | {"doc": pa.array([[0, 7], [2]], LISTS.type)},
+            "names ordinal 7, only 6",
+        ),
+        ("scores", SCORED | {"doc": pa.array([[0], [2]], LISTS.type)}, "differ in length"),
+        ("scores", SCORED | {"query": pa.array([0, None], pa.uint32())}, "'query' holds nulls"),
+        ("scores", SCORED | {"doc": pa.array([[0, None], [2]], LISTS.type)}, "'doc' holds nulls"),
+        ("scores", {"query": QUERY, "doc": LISTS}, "has the columns query: uint32, doc: list"),
+        (
+            "scores",
+            SCORED | {"query": pa.array([0, 1], pa.int64())},
+            "columns query: int64",
+        ),
+        ("postings", {"term": pa.array(["a"]), "postings": PAIRS}, "names document 3 of its block"),
+        (
+            "corpus",
+            {
+                "doc_id": pa.array(["a"]),
+                "text": pa.array(["bc"], pa.large_string()),
+                "title_bytes": pa.array([3], pa.uint32()),
+            },
+            "a title is longer than the text",
+        ),
+        (
+            "statistics",
+            {"query": pa.array([8], pa.uint32()), "x": pa.array([None], pa.float64())},
+            "8",
+        ),
+        ("evaluation", {"query": pa.array([None], pa.uint32())}, "'query' holds nulls"),
+        ("tokens", {"ids": pa.array([[1]], pa.list_(pa.int32()))}, "has the columns ids: list"),
+        (
+            "vectors",
+            {"vector": pa.array([[1.0]], pa.list_(pa.float32()))},
+            "the columns vector",
+        ),
+    ],
+)
+def test_what_a_kernel_would_stumble_over_is_refused(kind, columns, said):
+    limits = {"query": 5, "doc": 6, "block": 3}
+    table = pa.Table.from_arrays(list(columns.values()), names=list(columns))
+    (fault,) = faults_of_shape(kind, table, limits)
+    assert said in fault
+
+
+def test_a_sound_part_is_not_refused():
+    assert faults_of_shape("scores", pa.table(SCORED), {"query": 2, "doc": 3}) == []
+    measured = {"query": QUERY, "x": pa.array([None, 1.0])}
+    assert faults_of_shape("statistics", pa.table(measured), {"query": 2}) == []
+
+
+class Wild:
+    """Names a document that its corpus does not have."""
+
+    def __call__(self, shard: Shard) -> Output:
+        table = pa.table({"query": QUERY, "doc": LISTS, "score": FLOATS}, schema=tables.RUN)
+        return Output(table)
+
+
+def test_a_stage_refuses_the_part_when_it_opens_it_and_names_the_file(workspace):
+    """At level 2, which all stages read at; a level below only compares sizes and rows."""
+    corpus = workspace.build(
+        Stage(
+            kind="corpus",
+            parameters={"rows": 2},
+            inputs={},
+            schema=tables.CORPUS,
+            shards=lambda: [Shard(0, 0, 2)],
+            worker=Two,
+        )
+    )
+    run = workspace.build(
+        Stage(
+            kind="run",
+            parameters={"wild": True},
+            inputs={"corpus": corpus},
+            schema=tables.RUN,
+            shards=lambda: [Shard(0, 0, 2)],
+            worker=Wild,
+        )
+    )
+    assert run.table(0, level=1).num_rows == 2
+    with pytest.raises(Corrupt, match=r"names ordinal 2, only 2 exist[\s\S]*part-00000\.arrow"):
+        run.table(0)
+
+
+class Two:
+    """A corpus of two documents."""
+
+    def __call__(self, shard: Shard) -> Output:
+        return Output(pa.table({"doc_id": ["a", "b"], "text": ["x", "y"]}, schema=tables.CORPUS))
+
+
+def test_columns_other_than_the_manifest_lists_are_refused(workspace):
+    run = workspace.build(squares(5))
+    run.manifest["schema"][""][0] = "query: uint64"
+    with pytest.raises(Corrupt, match="has the columns"):
+        run.table(0)
+
+
+def test_a_shape_is_checked_once_per_process(workspace, monkeypatch):
+    from rankmill.mining.store import artifact
+
+    calls = []
+    check = artifact.faults_of_shape
+    monkeypatch.setattr(artifact, "faults_of_shape", lambda *a: calls.append(a[0]) or check(*a))
+    run = workspace.build(squares())
+    for _ in range(3):
+        for again in (run, workspace.open("run", run.fingerprint)):
+            list(again.tables())
+    assert calls == ["run"] * 4  # four parts
+    path = run.path / "part-00001.arrow"
+    files.publish(shutil.copy(path, path.with_suffix(".new")) and path.with_suffix(".new"), path)
+    run.table(1)
+    assert calls == ["run"] * 5  # another file
