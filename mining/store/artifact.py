@@ -8,9 +8,11 @@ at level 2: a process hashes a part once, when it first touches it. `rankmill ve
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -290,8 +292,11 @@ _SAID = {"kind", "fingerprint", "parameters", "inputs", "metadata", "parts", "co
 
 
 def _read_manifest(path: Path) -> bytes:
+    manifest = path / "manifest.json"
     try:
-        return (path / "manifest.json").read_bytes()
+        if files.is_torn(manifest):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(manifest))
+        return manifest.read_bytes()
     except FileNotFoundError as error:
         raise BadInput(
             "there is no finished artifact here (no manifest.json)",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 from .. import names
 from ..errors import BadInput, BadPair, Corrupt, OtherFormat, RankmillError, UsageError
 from ..meter import measuring
-from . import files, ledger
+from . import attempts, files, ledger
 from .artifact import Artifact
 from .declared import check_declared, schema_lines
 from .execution import Executor, Inline, Job, Report
@@ -66,7 +65,8 @@ class Workspace:
 
     def has(self, kind: str, fingerprint: str) -> bool:
         """Say whether the artifact is finished."""
-        return (self.folder(kind, fingerprint) / "manifest.json").exists()
+        manifest = self.folder(kind, fingerprint) / "manifest.json"
+        return manifest.exists() and not files.is_torn(manifest)
 
     def folder(self, kind: str, fingerprint: str) -> Path:
         """Return where an artifact stands or will stand."""
@@ -97,6 +97,8 @@ class Workspace:
 
     def _finished(self, kind: str | None) -> Iterator[Artifact | OtherFormat | Stray]:
         for manifest in sorted(self.root.glob(f"{kind or '*'}/*/manifest.json")):
+            if files.is_torn(manifest):
+                continue
             try:
                 yield Artifact(manifest.parent, self)
             except OtherFormat as error:
@@ -155,6 +157,7 @@ class Workspace:
         path, data = self.root / "names" / f"{name}.json", canonical_json(entry)
         if not files.holds(path, data):  # a finished study is shown where nothing can be written
             files.make_folder(path.parent)
+            files.sweep_left(path.parent)
             files.write_bytes(path, data, mode=0o644)
 
     def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Any]) -> Artifact:
@@ -191,7 +194,7 @@ class Workspace:
         fingerprint = fingerprint_of(stage.kind, stage.parameters, stage.inputs)
         check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
-            files.sweep(self._attempts(fingerprint))
+            self._sweep(stage.kind, fingerprint)
             return self._found_made(stage.kind, fingerprint)
         with ledger.keeping() as books:
             return self._build(stage, fingerprint, executor or Inline(), books)
@@ -211,7 +214,7 @@ class Workspace:
             if stage.check is not None:
                 ledger.note(folder, ledger.OUTSIDE, 1, checking)
             plan = list(stage.shards())
-            attempts = self._fresh_attempts(fingerprint)
+            place = self._fresh_attempts(stage.kind, fingerprint)
             records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint))}
             held: list[Report] = []  # parts with quarantined queries, until all are known
 
@@ -225,7 +228,7 @@ class Workspace:
                 stage=stage,
                 pending=[s for s in plan if s.number not in records],
                 done=len(records),
-                attempts=attempts,
+                attempts=place,
                 folder=folder,
             )
             if job.pending:
@@ -239,7 +242,7 @@ class Workspace:
             parts = [records[s.number] for s in plan]
             manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
             check_something_made(json.loads(manifest), folder)
-            self._publish(folder, manifest, attempts, books)
+            self._publish(folder, manifest, place, books)
         return self.open(stage.kind, fingerprint)
 
     def _found_made(self, kind: str, fingerprint: str) -> Artifact:
@@ -266,7 +269,7 @@ class Workspace:
         frame = _Frame(parameters, inputs)
         check_declared(kind, fingerprint, frame, metadata or {})
         if self.has(kind, fingerprint):
-            files.sweep(self._attempts(fingerprint))
+            self._sweep(kind, fingerprint)
             return self.open(kind, fingerprint)
         folder = self.folder(kind, fingerprint)
         with ledger.keeping() as books, files.lock(folder / "LOCK"):
@@ -274,7 +277,7 @@ class Workspace:
                 return self.open(kind, fingerprint)
             books.folder = folder
             ledger.note_models(folder, canonical_json(parameters).decode())
-            attempt = self._fresh_attempts(fingerprint)
+            attempt = self._fresh_attempts(kind, fingerprint)
             scratch = files.make_folder(attempt.parent / "scratch")
             with measuring() as cost:
                 usage = write(attempt, scratch)
@@ -291,19 +294,33 @@ class Workspace:
     def _attempts(self, fingerprint: str) -> Path:
         return self.root / "tmp" / fingerprint
 
-    def _fresh_attempts(self, fingerprint: str) -> Path:
-        """Remove attempts of dead runs (we hold the lock, so they are dead) and make a folder for
-        ours."""
+    def _fresh_attempts(self, kind: str, fingerprint: str) -> Path:
+        """Remove attempts of runs of this host that have ended, and make a folder for ours.
+
+        We hold the lock, but another host may not see it: what it has begun stays.
+        """
+        files.sweep_left(self.folder(kind, fingerprint))
         place = self._attempts(fingerprint)
         for old in place.glob("run-*"):
-            files.remove_tree(old)
-        return files.make_folder(place / f"run-{os.getpid()}")
+            if attempts.is_over(old.name):
+                files.remove_tree(old)
+        return files.make_folder(place / f"run-{attempts.own()}")
 
-    def _publish(self, folder: Path, manifest: bytes, attempts: Path, books: ledger.Books) -> None:
+    def _sweep(self, kind: str, fingerprint: str) -> None:
+        """Remove what runs of this host that have ended left of a finished artifact."""
+        files.sweep_left(self.folder(kind, fingerprint))
+        place = self._attempts(fingerprint)
+        runs = list(place.glob("run-*"))
+        left = [run for run in runs if attempts.is_over(run.name)]
+        for one in left if len(left) < len(runs) else [place]:
+            files.sweep(one)
+
+    def _publish(self, folder: Path, manifest: bytes, ours: Path, books: ledger.Books) -> None:
         stored = sum(p["bytes"] for p in json.loads(manifest)["parts"])
         ledger.close(folder, books, stored)
         files.create_only(folder / "manifest.json", manifest)
-        files.remove_tree(attempts.parent)
+        others = [run for run in ours.parent.glob("run-*") if run != ours]
+        files.remove_tree(ours if others else ours.parent)
 
 
 class Stray(Corrupt):
