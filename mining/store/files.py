@@ -598,10 +598,11 @@ def lock(path: Path) -> Iterator[None]:
                 where=path.parent,
                 do="wait for it to end, or stop it, and run the same command again",
             ) from error
-        stream.truncate(0)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        stream.write(f"host {socket.gethostname()}, pid {os.getpid()}, since {started}")
-        stream.flush()
+        holder = f"host {socket.gethostname()}, pid {os.getpid()}, since {started}"
+        with _explained(path, len(holder)):
+            os.ftruncate(stream.fileno(), 0)
+            os.write(stream.fileno(), holder.encode())
         yield
 
 
