@@ -283,7 +283,7 @@ def _save_checkpoint(network: Any, folder: Path, model: ModelFolder) -> None:
     from transformers import AutoTokenizer
 
     files.make_folder(folder)
-    with quiet_transformers():
+    with quiet_transformers(), files.by_library(folder):
         network.save_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(
             model.path, local_files_only=True, trust_remote_code=False

@@ -104,13 +104,31 @@ def _tokenizer(value: dict[str, Any], path: Path) -> None:
     if not isinstance(model, dict) or not isinstance(added, list):
         raise _odd(path, "the file describes no tokenizer (model, added_tokens)")
     named = vocabulary if isinstance(vocabulary, dict) else {}
-    named = named | {t.get("content"): t.get("id") for t in added if isinstance(t, dict)}
-    if not all(type(number) is int for number in named.values()):
+    also = {t.get("content"): t.get("id") for t in added if isinstance(t, dict)}
+    numbers = [*named.values(), *also.values()]
+    if not all(type(number) is int for number in numbers):
         raise _odd(path, "an entry of the vocabulary has no whole number")
-    highest = max(named.values(), default=0)
-    if highest >= _IN_16_BITS and isinstance(vocabulary, dict) and len(named) <= _IN_16_BITS:
-        what = f"the vocabulary has {len(named):,} entries, with numbers up to {highest:,}"
+    entries, highest = len(named.keys() | also.keys()), max(numbers, default=0)
+    if highest >= _IN_16_BITS and isinstance(vocabulary, dict) and entries <= _IN_16_BITS:
+        what = f"the vocabulary has {entries:,} entries, with numbers up to {highest:,}"
         raise _odd(path, what)
+    _template(value.get("post_processor"), path)
+
+
+def _template(value: Any, path: Path) -> None:
+    """Check that a template explains each special token that it puts around a text: the library
+    ends its thread, not with an error, where one is missing."""
+    if not isinstance(value, dict):
+        return
+    for one in value.get("processors") or ():
+        _template(one, path)
+    known = value.get("special_tokens")
+    for side in ("single", "pair"):
+        for piece in value.get(side) or ():
+            token = piece.get("SpecialToken") if isinstance(piece, dict) else None
+            name = token.get("id") if isinstance(token, dict) else None
+            if name is not None and not (isinstance(known, dict) and name in known):
+                raise _odd(path, f"the template names the token {shown(name)} and no ids for it")
 
 
 def _nothing(value: dict[str, Any], path: Path) -> None:

@@ -10,7 +10,7 @@ import psutil
 
 from ..actors import Execution
 from ..collection.handles import Corpus
-from ..errors import BadInput
+from ..errors import RankmillError
 from ..processors import threads
 
 # Measured with bench/scale.py and bench/bm25.py, see bench/NOTES.md: rounded to the safe side.
@@ -59,7 +59,7 @@ def _text_of(corpus: Corpus) -> int:
 
 
 def check_fit(root: Path, corpus: Corpus, executor: Execution, abreast: int) -> None:
-    """Announce what the index will take; raises BadInput where memory or disk are too small.
+    """Announce what the index will take; raises RankmillError where memory or disk are too small.
 
     `abreast`: blocks that are inverted at once where everything runs in this process.
     """
@@ -68,14 +68,14 @@ def check_fit(root: Path, corpus: Corpus, executor: Execution, abreast: int) -> 
     executor.progress.announce(str(needs))
     memory, disk = psutil.virtual_memory().available, shutil.disk_usage(root).free
     if needs.memory > memory:
-        raise BadInput(
+        raise RankmillError(
             f"the {needs}; {memory / 1e9:.1f} GB of memory are free",
             where=corpus.artifact.path,
             do="use fewer workers, or free memory",
         )
     if needs.disk > disk:
-        raise BadInput(
-            f"the {needs}; {disk / 1e9:.1f} GB of disk are free",
+        raise RankmillError(
+            f"the {needs}; {disk:,} bytes of disk are free",
             where=root,
             do="free disk space, or put the workspace elsewhere with --workspace",
         )

@@ -87,6 +87,7 @@ def write_alias(root: Path, name: str, artifact: Artifact) -> None:
         )
     if not files.holds(path, data):  # a finished study is shown where nothing can be written
         files.make_folder(path.parent)
+        files.sweep_left(path.parent)
         files.write_bytes(path, data, mode=0o644)
 
 

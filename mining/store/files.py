@@ -32,10 +32,13 @@ import pyarrow as pa
 
 from ..errors import BadInput, Locked, RankmillError, ReaderLeft
 from ..guards import refuse_unless_file
+from . import attempts
 
 PUBLISHED = 0o444
+_TORN = 0o600  # until it is whole
 _PAGE = 4096
 _PUNCH_HOLE_AND_KEEP_SIZE = 0x02 | 0x01
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
 
 # Called with (step, path) before each step that changes the disk; tests raise or kill from it.
@@ -99,8 +102,7 @@ def give_back(path: Path, start: int, stop: int) -> None:
 
 def write_bytes(path: Path, data: bytes, mode: int = PUBLISHED) -> None:
     """Write or replace a small file atomically."""
-    temp = _beside(path)
-    with _explained(path, len(data)):
+    with _explained(path, len(data)), _attempt(path) as temp:
         with _created(temp) as raw:
             raw.write(data)
             _sync(raw, temp)
@@ -147,11 +149,11 @@ class Columns:
 def create_only(path: Path, data: bytes) -> None:
     """Publish a file that must not exist yet; an equal file already there is success.
 
-    A hard link fails when the target exists, so of two writers one wins. Raises RankmillError when
-    other bytes stand there already.
+    A hard link fails when the target exists, so of two writers one wins; where there are no hard
+    links, the file is created only if it is not there, and is `is_torn` until it is whole. Raises
+    RankmillError when other bytes stand there already.
     """
-    temp = _beside(path)
-    with _explained(path, len(data)):
+    with _explained(path, len(data)), _attempt(path) as temp:
         with _created(temp) as raw:
             raw.write(data)
             _sync(raw, temp)
@@ -160,7 +162,9 @@ def create_only(path: Path, data: bytes) -> None:
         try:
             os.link(temp, path)
         except OSError as error:  # also the unclear kind: read the target, delete nothing
-            if not path.exists():
+            if error.errno in _NO_LINKS:
+                _create_exclusively(path, data, temp)
+            elif not path.exists():
                 raise
             if path.read_bytes() != data:
                 raise RankmillError(
@@ -171,6 +175,37 @@ def create_only(path: Path, data: bytes) -> None:
         _step("unlink", temp)
         temp.unlink(missing_ok=True)
         _sync_folder(path.parent)
+
+
+def _create_exclusively(path: Path, data: bytes, temp: Path) -> None:
+    """Write a file under its own name, if there is none; one that is torn is replaced by `temp`."""
+    _step("create", path)
+    try:
+        raw = open(path, "xb", opener=lambda name, flags: os.open(name, flags, _TORN))
+    except FileExistsError:
+        if is_torn(path):
+            _rename(temp, path, PUBLISHED)
+        return
+    with raw:
+        raw.write(data)
+        _sync(raw, path)
+    _step("chmod", path)
+    path.chmod(PUBLISHED)
+
+
+def is_torn(path: Path) -> bool:
+    """Say whether a published JSON file is one that a kill left half written, where there are no
+    hard links: it has the mode of one that is being written, and does not parse. It counts as
+    absent."""
+    try:
+        if stat.S_IMODE(path.stat().st_mode) != _TORN:
+            return False
+        json.loads(path.read_bytes())
+    except OSError:
+        return False
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def publish(temp: Path, final: Path) -> None:
@@ -195,16 +230,14 @@ def replacing(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
                 yield stream
                 stream.flush()
             return
-        temp = _beside(place.path)
-        try:
+        sweep_left(place.path.parent, place.path.name)
+        with _attempt(place.path) as temp:
             with _created(temp) as raw:
                 stream = io.TextIOWrapper(raw, "utf-8", newline="") if text else raw
                 yield stream
                 stream.flush()
                 _sync(raw, temp)
             _rename(temp, place.path, 0o644)
-        finally:
-            temp.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,8 +355,48 @@ _LONGEST_NAME = 255  # bytes, on Linux's file systems
 
 def _beside(path: Path) -> Path:
     """Return the temporary name of an attempt at a file or folder, in the same folder."""
-    name = os.fsencode(path.name)[: _LONGEST_NAME - 24].decode("utf-8", "ignore")
-    return path.with_name(f".{name}.{os.getpid()}.tmp")
+    return path.with_name(f"{_beginning(path.name)}{attempts.own()}.tmp")
+
+
+def _beginning(name: str) -> str:
+    """Return how the temporary names of attempts at a file begin."""
+    return f".{os.fsencode(name)[: _LONGEST_NAME - 120].decode('utf-8', 'ignore')}."
+
+
+@contextlib.contextmanager
+def _attempt(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside a file; on an error nothing stays under it. What a kill leaves
+    there, `sweep_left` removes."""
+    temp = _beside(path)
+    try:
+        yield temp
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temp.unlink(missing_ok=True)
+        raise
+
+
+def sweep_left(folder: Path, name: str | None = None) -> None:
+    """Remove temporary files and folders (those of one file, or all) that ended processes of this
+    host left in a folder, where we may; what another host has begun stays."""
+    begin = "." if name is None else _beginning(name)
+    try:
+        left = [
+            one
+            for one in os.scandir(folder)
+            if one.name.startswith(begin)
+            and one.name.endswith(".tmp")
+            and attempts.is_left(one.name)
+        ]
+    except OSError:  # no such folder yet, or not ours to read
+        return
+    for one in left:
+        with contextlib.suppress(OSError):
+            _step("sweep", Path(one.path))
+            if one.is_dir(follow_symlinks=False):
+                shutil.rmtree(one.path, ignore_errors=True)
+            else:
+                os.unlink(one.path)
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
@@ -428,7 +501,7 @@ def building(target: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(target))  # a link stays one
     temp = _beside(target)
     with _explained(target, 0):
-        shutil.rmtree(temp, ignore_errors=True)
+        sweep_left(target.parent, target.name)
         try:
             make_folder(temp)
             yield temp
@@ -436,10 +509,41 @@ def building(target: Path) -> Iterator[Path]:
                 _sync_folder(folder)
             _sync_folder(temp)
             _step("rename", target)
-            os.replace(temp, target)
+            _take_name(temp, target)
             _sync_folder(target.parent)
         finally:
             shutil.rmtree(temp, ignore_errors=True)
+
+
+def _take_name(temp: Path, target: Path) -> None:
+    """Give a finished folder its name, where there is nothing or an empty folder: of two writers
+    one wins, the other raises Locked."""
+    try:
+        os.replace(temp, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise Locked(
+            "another process has filled this folder meanwhile; it was left as it is",
+            where=target,
+            do="look at what is there, or choose another folder",
+        ) from error
+
+
+@contextlib.contextmanager
+def by_library(folder: Path, needed: int = 0) -> Iterator[None]:
+    """Explain what a library raises that writes into `folder` itself: libraries in Rust tell a full
+    disk in an exception of their own, `… (os error 28)`."""
+    with _explained(folder, needed):
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:
+            told = re.search(r"\(os error (\d+)\)", str(error))
+            if told is None:
+                raise
+            raise OSError(int(told[1]), os.strerror(int(told[1])), str(folder)) from error
 
 
 @contextlib.contextmanager
@@ -500,10 +604,11 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
                 where=path.parent,
                 do="wait for it to end, or stop it, and run the same command again",
             ) from error
-        stream.truncate(0)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        stream.write(f"host {socket.gethostname()}, pid {os.getpid()}, since {started}")
-        stream.flush()
+        holder = f"host {socket.gethostname()}, pid {os.getpid()}, since {started}"
+        with _explained(path, len(holder)):
+            os.ftruncate(stream.fileno(), 0)
+            os.write(stream.fileno(), holder.encode())
         yield
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import BadInput, Corrupt, OtherFormat
+from . import files
 from .tables import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
@@ -68,6 +69,8 @@ def _fingerprint(
 def read_manifest(path: Path) -> bytes:
     """Return the manifest of the artifact in a folder; raises BadInput where there is none."""
     try:
+        if files.is_torn(path / MANIFEST):
+            raise FileNotFoundError(str(path / MANIFEST))
         return (path / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(

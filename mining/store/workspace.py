@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +31,7 @@ from ..errors import (
 )
 from ..given_paths import path_given
 from ..meter import measuring
-from . import files, ledger, shares
+from . import attempts, files, ledger, shares
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact
 from .declared import check_declared, schema_lines
@@ -81,7 +79,8 @@ class Workspace:
 
     def has(self, kind: str, fingerprint: str) -> bool:
         """Say whether the artifact is finished."""
-        return (self.folder(kind, fingerprint) / "manifest.json").exists()
+        manifest = self.folder(kind, fingerprint) / "manifest.json"
+        return manifest.exists() and not files.is_torn(manifest)
 
     def folder(self, kind: str, fingerprint: str) -> Path:
         """Return where an artifact stands or will stand."""
@@ -112,6 +111,8 @@ class Workspace:
 
     def _finished(self, kind: str | None) -> Iterator[Artifact | OtherFormat | Stray]:
         for manifest in sorted(self.root.glob(f"{kind or '*'}/*/manifest.json")):
+            if files.is_torn(manifest):
+                continue
             try:
                 yield Artifact(manifest.parent, self)
             except OtherFormat as error:
@@ -203,7 +204,7 @@ class Workspace:
         fingerprint = stage.fingerprint
         check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
-            files.sweep(self._attempts(fingerprint))
+            self._sweep(stage.kind, fingerprint)
             return self._found_made(stage.kind, fingerprint)
         share = shares.current()
         with ledger.keeping() as books:
@@ -267,7 +268,7 @@ class Workspace:
             if stage.check is not None:
                 ledger.note(folder, ledger.OUTSIDE, 1, checking)
             plan = list(stage.shards())
-            attempts = self._fresh_attempts(fingerprint, share if partly else None)
+            place = self._fresh_attempts(stage.kind, fingerprint, share if partly else None)
             records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint))}
             held: list[Report] = []  # parts with quarantined queries, until all are known
 
@@ -285,7 +286,7 @@ class Workspace:
                     if s.number not in records and (share is None or share.merges or share.takes(s))
                 ],
                 done=len(records),
-                attempts=attempts,
+                attempts=place,
                 folder=folder,
             )
             if job.pending and share is not None and share.merges:
@@ -301,7 +302,7 @@ class Workspace:
                 except BadPair as error:
                     raise named(error, stage.inputs) from error
             if partly:
-                files.remove_tree(attempts)
+                files.remove_tree(place)
                 if held:
                     raise Incomplete(
                         f"{len(held)} parts of {stage.kind} hold queries without an answer",
@@ -316,7 +317,7 @@ class Workspace:
             parts = [records[s.number] for s in plan]
             manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
             check_something_made(json.loads(manifest), folder)
-            self._publish(folder, manifest, attempts, books)
+            self._publish(folder, manifest, place, books)
         return self.open(stage.kind, fingerprint)
 
     def _found_made(self, kind: str, fingerprint: str) -> Artifact:
@@ -344,7 +345,7 @@ class Workspace:
         frame = _Frame(parameters, inputs, algorithm)
         check_declared(kind, fingerprint, frame, metadata or {})
         if self.has(kind, fingerprint):
-            files.sweep(self._attempts(fingerprint))
+            self._sweep(kind, fingerprint)
             return self.open(kind, fingerprint)
         folder = self.folder(kind, fingerprint)
         self._await_first_share(kind, fingerprint)
@@ -353,7 +354,7 @@ class Workspace:
                 return self.open(kind, fingerprint)
             books.folder = folder
             ledger.note_models(folder, canonical_json(parameters).decode())
-            attempt = self._fresh_attempts(fingerprint)
+            attempt = self._fresh_attempts(kind, fingerprint)
             scratch = files.make_folder(attempt.parent / "scratch")
             with measuring() as cost:
                 usage = write(attempt, scratch)
@@ -390,24 +391,38 @@ class Workspace:
     def _attempts(self, fingerprint: str) -> Path:
         return self.root / "tmp" / fingerprint
 
-    def _fresh_attempts(self, fingerprint: str, share: shares.Share | None = None) -> Path:
-        """Make a folder for our attempts. Without a `share` we hold the lock alone, so those of
-        others are of dead runs, and are removed."""
-        place = self._attempts(fingerprint)
-        if share is not None:
-            ours = f"run-{share.index}-{socket.gethostname()}-{os.getpid()}"
-            return files.make_folder(place / ours)
-        for old in place.glob("run-*"):
-            files.remove_tree(old)
-        return files.make_folder(place / f"run-{os.getpid()}")
+    def _fresh_attempts(
+        self, kind: str, fingerprint: str, share: shares.Share | None = None
+    ) -> Path:
+        """Remove attempts of runs of this host that have ended, and make a folder for ours.
 
-    def _publish(self, folder: Path, manifest: bytes, attempts: Path, books: ledger.Books) -> None:
+        Without a `share` we hold the lock alone, but another host may not see it: what it has begun
+        stays.
+        """
+        files.sweep_left(self.folder(kind, fingerprint))
+        place = self._attempts(fingerprint)
+        over = attempts.is_over if share is None else attempts.is_left
+        for old in place.glob("run-*"):
+            if over(old.name):
+                files.remove_tree(old)
+        return files.make_folder(place / f"run-{attempts.own()}")
+
+    def _sweep(self, kind: str, fingerprint: str) -> None:
+        """Remove what runs of this host that have ended left of a finished artifact."""
+        files.sweep_left(self.folder(kind, fingerprint))
+        place = self._attempts(fingerprint)
+        runs = list(place.glob("run-*"))
+        left = [run for run in runs if attempts.is_over(run.name)]
+        for one in left if len(left) < len(runs) else [place]:
+            files.sweep(one)
+
+    def _publish(self, folder: Path, manifest: bytes, ours: Path, books: ledger.Books) -> None:
         parts = json.loads(manifest)["parts"]
-        ledger.close(
-            folder, books, sum(p["bytes"] for p in parts), sums_beside(folder, manifest, parts)
-        )
+        stored = sum(p["bytes"] for p in parts)
+        ledger.close(folder, books, stored, sums_beside(folder, manifest, parts))
         files.create_only(folder / "manifest.json", manifest)
-        files.remove_tree(attempts.parent)
+        others = [run for run in ours.parent.glob("run-*") if run != ours]
+        files.remove_tree(ours if others else ours.parent)
 
 
 class NotThere(RankmillError):

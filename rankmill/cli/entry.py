@@ -198,8 +198,11 @@ def _of_the_system(error: OSError) -> RankmillError:
     return RankmillError(what, where=place, do="check the path, its permissions, and free space")
 
 
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM}
+
+
 def _status_of(error: OSError) -> int:
-    return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else BadInput.exit_status
+    return 1 if error.errno in _OF_THE_DISK else BadInput.exit_status
 
 
 def _report(error: BaseException, status: int, debug: bool) -> int:

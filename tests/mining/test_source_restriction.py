@@ -158,11 +158,11 @@ def test_an_index_is_announced_and_refused_where_it_cannot_fit(collection, monke
 
     workspace = collection.artifact.workspace
     monkeypatch.setattr(index_size, "_MEMORY_OF_A_PROCESS", 1 << 60)
-    with pytest.raises(BadInput, match=r"GB of memory are free"):
+    with pytest.raises(RankmillError, match=r"GB of memory are free"):
         postings_of(workspace, collection.corpus, INLINE)
     monkeypatch.setattr(index_size, "_MEMORY_OF_A_PROCESS", 0)
     monkeypatch.setattr(index_size, "_DISK_PER_BYTE", 1e15)
-    with pytest.raises(BadInput, match=r"GB of disk are free"):
+    with pytest.raises(RankmillError, match=r"bytes of disk are free"):
         postings_of(workspace, collection.corpus, INLINE)
     monkeypatch.setattr(index_size, "_DISK_PER_BYTE", 1)
     postings_of(workspace, collection.corpus, Execution(progress=Listening()))

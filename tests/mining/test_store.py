@@ -97,8 +97,11 @@ def test_names_and_first_digits_find_an_artifact(workspace):
 # ---- kills and disk faults -----------------------------------------------------------------------
 
 
-def _run_in_child(root: Path, fault: str, at: int) -> int:
-    """Fork; in the child fail at disk step `at`; return the exit status (0 = it never came)."""
+def _run_in_child(root: Path, fault: str, at: int, *, links: bool = True) -> int:
+    """Fork; in the child fail at disk step `at`; return the exit status (0 = it never came).
+
+    `links=False`: as on a file system without hard links.
+    """
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1]
@@ -114,6 +117,8 @@ def _run_in_child(root: Path, fault: str, at: int) -> int:
 
     files.fault = strike
     patience.PAUSES_S = (0.0,)
+    if not links:
+        os.link = no_links  # type: ignore[assignment]
     status = 0
     try:
         small_pipeline(root)
@@ -123,6 +128,36 @@ def _run_in_child(root: Path, fault: str, at: int) -> int:
     except OSError:
         status = 2  # a step outside the explained ones: still no wrong result may follow
     os._exit(status)
+
+
+def no_links(*_: object) -> None:
+    """Refuse a hard link as vfat, exFAT and some network file systems do."""
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def leftovers(root: Path) -> list[str]:
+    """Return the temporary files and attempts below a workspace."""
+    beside = [str(p) for p in root.rglob(".*.tmp")]
+    return beside + [str(p) for p in root.glob("tmp/*/*")]
+
+
+@pytest.mark.forks
+def test_where_there_are_no_hard_links_a_kill_leaves_the_right_result_too(tmp_path, monkeypatch):
+    """The manifest is then created under its own name: one that is torn counts as absent."""
+    oracle = [a.root_hash for a in small_pipeline(tmp_path / "oracle")]
+    monkeypatch.setattr(os, "link", no_links)
+    struck, at, torn = 0, 1, 0
+    while True:
+        root = tmp_path / f"kill-{at}"
+        status = _run_in_child(root, "kill", at, links=False)
+        torn += any(files.is_torn(path) for path in root.glob("*/*/manifest.json"))
+        assert [a.root_hash for a in small_pipeline(root)] == oracle, f"kill at step {at}"
+        assert leftovers(root) == []
+        if status == 0:
+            break
+        struck, at = struck + 1, at + 1
+    assert struck > 60
+    assert torn > 0
 
 
 @pytest.mark.forks
@@ -136,6 +171,7 @@ def test_a_fault_at_any_step_of_the_disk_leaves_the_right_result(tmp_path, fault
         status = _run_in_child(root, fault, at)
         resumed = [a.root_hash for a in small_pipeline(root)]
         assert resumed == oracle, f"{fault} at step {at}"
+        assert leftovers(root) == [], f"{fault} at step {at}"
         for artifact in Workspace(root).artifacts():
             artifact.verify()
         if status == 0:
