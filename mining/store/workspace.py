@@ -302,7 +302,7 @@ class Workspace:
                 except BadPair as error:
                     raise named(error, stage.inputs) from error
             if partly:
-                files.remove_tree(place)
+                files.sweep(place)
                 if held:
                     raise Incomplete(
                         f"{len(held)} parts of {stage.kind} hold queries without an answer",
@@ -422,7 +422,7 @@ class Workspace:
         ledger.close(folder, books, stored, sums_beside(folder, manifest, parts))
         files.create_only(folder / "manifest.json", manifest)
         others = [run for run in ours.parent.glob("run-*") if run != ours]
-        files.remove_tree(ours if others else ours.parent)
+        files.sweep(ours if others else ours.parent)  # a waiting share may sweep it just now
 
 
 class NotThere(RankmillError):
