@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...native.integer_tile import IN_VECTORS, PANEL, ROWS
-from ...native.integers import LENGTH, fill_panels, fill_rows, keep_whole
+from ...native.integers import LENGTH, Block, fill_panels, fill_rows, keep_whole
 from ...native.nearest import LEAST
 from ..models.vectors import Vectors, halves_and_singles
 from .narrow import MOST, Kept, Rounded
@@ -67,10 +67,7 @@ class Int16:
         """Multiply a chunk of queries with the first rows of a block; keep what may be listed."""
         keep_whole(
             kept.narrow,
-            docs[: -(-rows // PANEL)],
-            rows,
-            first,
-            allowed,
+            Block(docs[: -(-rows // PANEL)], rows, first, allowed),
             depth,
             kept.bound,
             kept.floor,
