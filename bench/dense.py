@@ -87,9 +87,9 @@ def search(workspace: Workspace, queries: int, turns: int, figures: dict[str, An
     ratio = rate["ours"] / rate["faiss"]
     print(f"search of {DOCS:,} x {WIDTH}, k={DEPTH}: same sets for {same:.2%} of queries")
     print(f"  FAISS IndexFlatIP {rate['faiss']:8.0f} queries/s")
-    print(f"  ours, exact       {rate['ours']:8.0f} queries/s, ratio {ratio:.2f} (goal 1)")
+    print(f"  ours, {ours.engine:12}{rate['ours']:8.0f} queries/s, ratio {ratio:.2f} (goal 1.2)")
     peers = {"IndexFlatIP": rate["faiss"]}
-    figures["search_100k_k200"] = figure(rate["ours"], peers, ratio, 1, "queries/s")
+    figures["search_100k_k200"] = figure(rate["ours"], peers, ratio, 1.2, "queries/s")
 
 
 def encoding(workspace: Workspace, rows: int, turns: int, figures: dict[str, Any]) -> None:

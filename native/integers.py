@@ -12,6 +12,8 @@ least k documents score p_k − E or more, so every document of the list has p �
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -21,6 +23,16 @@ from .nearest import tighten
 
 _jit = numba.njit(cache=True, nogil=True)
 LENGTH = 32000.0  # of a scaled vector; rounding adds √d/2 at most, which leaves room to 2^15
+
+
+class Block(NamedTuple):
+    """Documents base…base+rows−1: `panels` int16 as `fill_panels` wrote them, and `allowed` uint8
+    per document of the collection, 0 for those that no list may hold."""
+
+    panels: np.ndarray
+    rows: int
+    base: int
+    allowed: np.ndarray
 
 
 @_jit
@@ -68,15 +80,14 @@ def fill_rows(rows, scale, whole, norms):
 
 
 @_jit
-def keep_whole(
-    queries, panels, rows, base, allowed, depth, bound, floor, count, value, doc, tally, product
-):
-    """Multiply queries with documents base…base+rows−1; keep those that reach the query's floor.
+def keep_whole(queries, block, depth, bound, floor, count, value, doc, tally, product):
+    """Multiply queries with a block of documents; keep those that reach the query's floor.
 
-    `queries` int16 and `panels` int16 as `fill_rows` and `fill_panels` wrote them, the rows of
-    queries a multiple of ROWS; `product` int32 [rows of queries, PANEL] is scratch. Everything else
-    as `nearest.keep_near` has it, with `floor` int32 [n], `value` int32 [n, room] and `bound` E.
+    `queries` int16 as `fill_rows` wrote them, the rows a multiple of ROWS; `product` int32 [rows of
+    queries, PANEL] is scratch. Everything else as `nearest.keep_near` has it, with `floor` int32
+    [n], `value` int32 [n, room], room ≥ 2·depth + PANEL, and `bound` E.
     """
+    panels, rows, base, allowed = block
     room = value.shape[1] - PANEL
     full = np.minimum(np.maximum(count, depth) + depth, room)
     for panel in range(panels.shape[0]):

@@ -1,1 +1,1 @@
-"""Everything that searches: BM25 over postings, dense search by tiles, FAISS and torch."""
+"""Everything that searches: BM25 over postings, dense search by narrow numbers, FAISS and torch."""

@@ -1,8 +1,8 @@
 """Products of 16-bit integers for exact search: processors without matrix tiles.
 
-They have fifteen bits where bfloat16 has eight, and the instructions multiply as many pairs of them
-as of bfloat16 (vpdpwssd, vdpbf16ps), so it is int16 with and without AVX-512. Integers of eight
-bits would be multiplied twice as fast only where VNNI is, and keep ten times as many documents.
+They have fifteen bits where bfloat16 has eight, and one instruction multiplies as many of them as
+of bfloat16 (vpdpwssd, vdpbf16ps), so this is the form for AVX-512 with and without BF16 too. Eight
+bits are hardly faster with AVX2 alone, and keep eight times as many documents (bench/NOTES.md).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...native.integer_tile import IN_VECTORS, PANEL, ROWS
-from ...native.integers import LENGTH, fill_panels, fill_rows, keep_whole
+from ...native.integers import LENGTH, Block, fill_panels, fill_rows, keep_whole
 from ...native.nearest import LEAST
 from ..models.vectors import Vectors, halves_and_singles
 from .narrow import MOST, Kept, Rounded
@@ -67,10 +67,7 @@ class Int16:
         """Multiply a chunk of queries with the first rows of a block; keep what may be listed."""
         keep_whole(
             kept.narrow,
-            docs[: -(-rows // PANEL)],
-            rows,
-            first,
-            allowed,
+            Block(docs[: -(-rows // PANEL)], rows, first, allowed),
             depth,
             kept.bound,
             kept.floor,

@@ -196,7 +196,12 @@ def promises() -> list[Finding]:
     except ImportError as error:
         return [Finding("promises", "bad", f"torch or transformers cannot be imported ({error})")]
     kernels = torch.backends.cpu.get_cpu_capability()
-    searches = {"tiles": "bfloat16 tiles (AMX)", "faiss": "FAISS flat", "cuda": "torch on the GPU"}
+    searches = {
+        "tiles": "bfloat16 tiles (AMX)",
+        "int16": "16-bit integers",
+        "faiss": "FAISS flat",
+        "cuda": "torch on the GPU",
+    }
     slow = (
         f"slower than float32 without AMX or AVX-512 BF16 ({SLOWDOWN} times on AVX2): "
         "compute=auto takes float32"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rounding import sum_bound
 from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
@@ -17,6 +18,7 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.models.encoders import encode
 from rankmill.mining.models.vectors import Vectors
 from rankmill.mining.runs.run import Run
+from rankmill.mining.search import dense
 from rankmill.mining.search import torch_product as torch_search
 from rankmill.mining.search.dense import DenseWorker
 from rankmill.mining.search.faiss_index import index_of, load_index
@@ -209,3 +211,22 @@ def test_short_vectors_are_mined_and_score(collection: Collection, encoder: Path
             assert dict(zip(one["doc"], one["logit"], strict=True)) == dict(
                 zip(docs, found, strict=True)
             )
+
+
+@pytest.mark.parametrize(
+    ("tiles", "pairs", "faiss", "engine"),
+    [
+        (True, True, True, "tiles"),
+        (False, True, True, "int16"),
+        (False, True, False, "int16"),
+        (False, False, True, "faiss"),
+        (False, False, False, "cpu"),
+    ],
+)
+def test_the_engine_is_what_the_processor_has(
+    tiles: bool, pairs: bool, faiss: bool, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, there in (("has_tiles", tiles), ("has_pairs", pairs), ("has_faiss", faiss)):
+        monkeypatch.setattr(dense, name, lambda there=there: there)
+    monkeypatch.setattr(dense, "device", lambda: torch.device("cpu"))
+    assert dense.default_engine() == engine

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rankmill.native.integer_tile import PANEL, ROWS, first_bit, multiply_tile, reaching
-from rankmill.native.integers import LENGTH, fill_panels, fill_rows, keep_whole
+from rankmill.native.integers import LENGTH, Block, fill_panels, fill_rows, keep_whole
 from rankmill.native.nearest import LEAST, last_floors
 from rankmill.native.vectors import longest_row
 
@@ -49,7 +49,7 @@ def run_tiles(queries: np.ndarray, panels: np.ndarray, out: np.ndarray) -> None:
     allowed = np.ones(PANEL, np.uint8)
     for panel, product in zip(panels, out, strict=True):
         state = (bound, floor, count, room, room.copy(), tally)
-        keep_whole(queries, panel[None], PANEL, 0, allowed, 1, *state, product)
+        keep_whole(queries, Block(panel[None], PANEL, 0, allowed), 1, *state, product)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 31, 33, 384, 4096])
@@ -141,8 +141,8 @@ def test_nothing_that_belongs_to_a_list_is_dropped(depth: int, block: int) -> No
     step = -(-block // PANEL) * PANEL
     for at in range(0, docs, step):
         piece = rows[at : at + step].astype(np.float32)
-        given = (whole, panels_of(piece, 1.0), len(piece), at, allowed, depth)
-        keep_whole(*given, *state, tally, scratch)
+        given = Block(panels_of(piece, 1.0), len(piece), at, allowed)
+        keep_whole(whole, given, depth, *state, tally, scratch)
     last_floors(depth, *state, tally)
     assert (count < 0).tolist() == [q == 2 for q in range(queries)]
     for q in np.flatnonzero(count >= 0):
@@ -163,8 +163,8 @@ def test_fewer_documents_than_asked_for_are_all_kept() -> None:
     count, value = np.zeros(1, np.int32), np.empty((1, 300), np.int32)
     doc, floor = np.empty((1, 300), np.int32), np.full(1, LEAST, np.int32)
     state = (np.zeros(1), floor, count, value, doc, np.empty(256, np.int32))
-    given = (whole, panels_of(rows, 1.0), 30, 0, allowed, 50)
-    keep_whole(*given, *state, np.empty((ROWS, PANEL), np.int32))
+    given = Block(panels_of(rows, 1.0), 30, 0, allowed)
+    keep_whole(whole, given, 50, *state, np.empty((ROWS, PANEL), np.int32))
     assert doc[0, : count[0]].tolist() == sorted(set(range(30)) - {7})
 
 
