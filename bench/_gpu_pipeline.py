@@ -286,13 +286,17 @@ def workers(bench: Bench) -> None:
     os.environ["RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"] = "1"  # both see the one GPU
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     gpus = 2 if bench.device == "cuda" else 0
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # ports on loopback only
+    session = tempfile.TemporaryDirectory(prefix="rb-", ignore_cleanup_errors=True)
     ray.init(
+        address="local",
         num_cpus=max(2, (os.cpu_count() or 2) // 2),
         num_gpus=gpus,
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
         object_store_memory=200 * 1024**2,
+        _temp_dir=session.name,
     )
     hashes: dict[int, str] = {}
     try:
@@ -307,6 +311,7 @@ def workers(bench: Bench) -> None:
             print(f"  {number} workers: {len(scores.parts)} parts, {scores.root_hash[:16]}")
     finally:
         ray.shutdown()
+        session.cleanup()
     bench.add("root_hashes", len(set(hashes.values())), "by 0, 1 and 2 workers; 1 wanted", 1)
     assert len(set(hashes.values())) == 1, f"root hashes differ: {hashes}"
     assert len(scores.parts) > 1, "one shard only: nothing was shared out"

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from ..devices import to_device
 from ..models.vectors import Vectors
 
-_GROWTH = 3  # a block is at most so many times what came before it
+_GROWTH = 1  # a block is at most so many times what came before it: lists grow better step by step
 _SHARE = 2  # of the free memory, one part in so many
 _SUMS = 1 + 1e-9  # far above the rounding of lengths, which are summed in float64
 _kept: WeakKeyDictionary[Vectors, dict[tuple[str, bool], list[Block]]] = WeakKeyDictionary()
@@ -40,8 +40,8 @@ def blocks_of(
 ) -> Iterator[Block]:
     """Yield all documents in blocks of at most `most` rows; none reaches beyond a part.
 
-    The first has `first` rows, a later one at most three times those before it: what a search knows
-    of its lists grows with what it has seen.
+    The first has `first` rows, a later one at most as many as all before it: what a search knows of
+    its lists grows with what it has seen.
     """
     cuts = _cuts(docs, first, most)
     key = (f"{device} {first} {most}", narrow)

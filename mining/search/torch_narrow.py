@@ -17,11 +17,11 @@ from typing import Any
 
 from .torch_blocks import Block
 
-FIRST = 1 << 14  # documents that are scored in float32 before anything is ruled out
+FIRST = 1 << 15  # documents that are scored in float32 before anything is ruled out
 _TILE = 1 << 13  # documents of a product
 _GROUP = 32  # products of which the largest is looked at first
-_CLOSE = 64  # groups of a query and block, on average, that are looked into
-_ROOM = 8  # documents of a query and block, in widths of its list, that are scored
+_CLOSE = 4096  # groups of a query and block, on average, that are looked into
+_ROOM = 32  # documents of a query and block, in widths of its list, that are scored
 _PAIRS = 1 << 18  # scored at a time
 _ROUNDING = 2.0**-8 * 1.05  # of a product to bfloat16, relative to it
 _STEP = 2.0**-8 * 1.05  # a bfloat16 lower by at least the rounding of what it is made from

@@ -73,8 +73,9 @@ def test_nothing_that_belongs_to_a_list_is_ruled_out(
 
 
 def test_crowds_and_magnitudes_are_scored_whole(
-    workspace: Workspace, looked: dict[str, int]
+    workspace: Workspace, looked: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch_narrow, "_ROOM", 2)
     rng = np.random.Generator(np.random.Philox(8))
     crowd = np.repeat(rng.normal(size=(1, 32)), 3000, axis=0).astype(np.float32)
     crowd += rng.normal(size=crowd.shape).astype(np.float32) * 1e-6
@@ -103,7 +104,7 @@ def test_blocks_grow_and_hold_every_document_once(workspace: Workspace) -> None:
     blocks = list(blocks_of(docs, torch.device("cpu"), first=20, most=300, narrow=True))
     assert torch.cat([b.rows for b in blocks]).numpy().tolist() == rows.tolist()
     assert [b.first for b in blocks] == np.cumsum([0, *(len(b.rows) for b in blocks)])[:-1].tolist()
-    assert [len(b.rows) for b in blocks[:4]] == [20, 60, 240, 13]
+    assert [len(b.rows) for b in blocks[:6]] == [20, 20, 40, 80, 160, 13]
     assert max(len(b.rows) for b in blocks) == 300
     for block in blocks:
         length = np.linalg.norm(block.rows.double().numpy(), axis=1).max()
