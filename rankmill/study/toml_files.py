@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rankmill.mining.errors import BadInput
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 
 _WHOLE = 1 << 63  # TOML's whole numbers are of 64 bits: toml.io/en/v1.0.0#integer
 
