@@ -18,11 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..store import ledger
 from . import hub
-from .checkpoint_files import BESIDE, read_json
-from .identity import content_hash, deciding_files, hash_beside, hash_of_tokenizer, refuse_gguf
+from .checkpoint_files import (
+    BESIDE,
+    content_hash,
+    deciding_files,
+    hash_beside,
+    hash_of_tokenizer,
+    read_json,
+    refuse_gguf,
+)
 from .precision import device
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import Any
 
 from .. import names
 from ..errors import BadInput, BadPair, Corrupt, OtherFormat, RankmillError, UsageError
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..meter import measuring
 from . import files, ledger
 from .artifact import Artifact
