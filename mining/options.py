@@ -271,7 +271,7 @@ def count_of(text: str | int) -> int:
 
 def check_outputs(value: Any) -> None:
     """Refuse places where a request's outputs cannot be written; raises BadInput."""
-    from .given_paths import path_given
+    from .inputs.given_paths import path_given
     from .store.files import check_folder_place, check_place  # it needs Arrow, --help does not
 
     for field in options_of(type(value)):

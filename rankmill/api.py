@@ -24,6 +24,7 @@ from rankmill import stages
 from rankmill.designs import orthogonality
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError, UsageError
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.names import nearest
 from rankmill.mining.options import options_of
 from rankmill.mining.statistics.alone import measure_scores
@@ -242,7 +243,7 @@ def advise(
     if pilot is not None and student is not None and dev is not None:
         asked = Asked(pilot, student, dev, loss, settings or {})
     question = Question(
-        evidence=[Path(one) for one in evidence],
+        evidence=[path_given(one) for one in evidence],
         samplers=samplers,
         sizes=sizes,
         encoder=encoder,

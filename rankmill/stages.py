@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.options import Option
 from rankmill.request import OnDevice, Request, RunsModels, named_of
 from rankmill.training.settings import Settings

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection, Corpus, Qrels
 from ..mining.errors import BadInput, UsageError
-from ..mining.given_paths import path_given
+from ..mining.inputs.given_paths import path_given
 from ..mining.models.folder import ModelFolder, resolve
 from ..mining.models.hub import hub_model
 from ..mining.runs.itself import COUNT, of_query, pairs_of_split

@@ -7,7 +7,7 @@ from functools import cache
 
 from ..actors import INLINE, Execution
 from ..errors import BadInput, UsageError
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..meter import postponing
 from ..names import nearest
 from ..store import Artifact, Workspace

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ..actors import INLINE, Execution
 from ..errors import BadInput
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.files import sha256_of
 from ..store.tables import QRELS, QUERIES

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, RankmillError, UsageError
-from ..given_paths import path_given
 from ..inputs import column_names as columns
 from ..inputs.blocks import COMPRESSED
+from ..inputs.given_paths import path_given
 from ..inputs.parquet_rows import parquet_file
 from ..inputs.row_shapes import Place
 from ..inputs.shards import Shard, in_order, shard_of, unpacked_name

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..collection import Collection
 from ..errors import BadInput, UsageError
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..names import Call, parse
 from ..store import Artifact, canonical_json, files
 from .base import EXPORTS, Format

@@ -16,7 +16,7 @@ from ..actors import INLINE, Execution
 from ..collection.handles import Collection, TextTable, first_ten, resolve
 from ..collection.policies import Policies, option, policies_of
 from ..errors import BadInput, UsageError
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..inputs.id_map import ID_MAP
 from ..inputs.row_shapes import first_twice, shown
 from ..names import Call, unless_neutral

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..given_paths import path_given
+from .given_paths import path_given
 
 _ON = ("1", "true", "yes", "on")
 

@@ -18,12 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..store import ledger
 from . import hub
 from .checked import check_sizes, read_checked
-from .checkpoint_files import BESIDE
-from .identity import content_hash, deciding_files, hash_beside, hash_of_tokenizer, refuse_gguf
+from .checkpoint_files import (
+    BESIDE,
+    content_hash,
+    deciding_files,
+    hash_beside,
+    hash_of_tokenizer,
+    refuse_gguf,
+)
 from .precision import device
 
 if TYPE_CHECKING:

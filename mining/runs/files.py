@@ -22,7 +22,7 @@ from ..collection.handles import Collection, TextTable, compared, first_ten
 from ..collection.id_index import IdIndex, NumberedIds
 from ..collection.policies import SHOWN
 from ..errors import BadInput, UsageError
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..inputs.id_map import ID_MAP, read_id_map
 from ..names import Call
 from ..pair_keys import pair_keys

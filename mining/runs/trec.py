@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..collection.handles import Corpus, Queries
 from ..errors import BadInput
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..store import Artifact
 from ..store.files import replacing
 from .run import Run

@@ -20,7 +20,7 @@ import numpy as np
 from ..collection.handles import EVERY_QUERY, Collection
 from ..collection.lines import read_lines
 from ..errors import BadInput, RankmillError, UsageError
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..pair_keys import distinct, pair_keys, queries_of
 from ..store.files import sha256_of
 

@@ -29,7 +29,7 @@ from ..errors import (
     RankmillError,
     UsageError,
 )
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..meter import measuring
 from . import attempts, files, ledger, shares
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias

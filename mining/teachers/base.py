@@ -11,7 +11,7 @@ import numpy as np
 from ..actors import Execution
 from ..errors import UsageError
 from ..foreign import guarded, is_foreign
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..models.folder import ModelFolder
 from ..names import Call, Family, Identity
 from ..store import Artifact, Workspace

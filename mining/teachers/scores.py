@@ -15,7 +15,7 @@ import numpy as np
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import BadInput, UsageError
-from ..given_paths import path_given
+from ..inputs.given_paths import path_given
 from ..models.folder import resolve
 from ..names import Call, parse, unless_neutral
 from ..store import Artifact, Stage, Workspace, split_by_work

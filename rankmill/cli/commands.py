@@ -13,7 +13,7 @@ import typer
 
 from rankmill.cli.session import COMMON, CONNECTIONS, Session, session
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.options import Field, Handle, count_of, options_of
 from rankmill.request import ENGINE, Request
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.report.content import Report
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from rankmill.mining import names
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.study.blends import is_blend
 from rankmill.study.recipe import Recipe, cut_with_labels, with_labels
 from rankmill.study.results import RESERVED
@@ -30,6 +30,7 @@ def check_recipe(recipe: Recipe, known: Known = lambda name: False) -> None:
     labels = _check_sources(recipe, known)
     with _at(recipe, "teacher"):
         _check_teacher(recipe.teacher, known)
+    _check_others(recipe, known)
     _check_groups(recipe, labels)
     _check_blends(recipe, labels, known)
     _check_statistics(recipe, labels)
@@ -64,6 +65,7 @@ def _check_names(recipe: Recipe) -> None:
         ("train.losses", recipe.losses),
         ("mine.sources", recipe.sources),
         ("evaluate.domains", recipe.domains),
+        ("statistics.other", recipe.other),
     ):
         for name in table:
             with _at(recipe, f"{section}.{name}"):
@@ -93,13 +95,14 @@ def _check_aliases(recipe: Recipe) -> None:
             if aliases.count(alias) > 1:
                 raise UsageError(
                     f"two results would be called {alias!r}",
-                    do="choose another short name for a source, a sampler or a loss",
+                    do="choose another short name for a source, a sampler, a loss or a teacher",
                 )
 
 
 def _ends_of_aliases(recipe: Recipe) -> Iterator[str]:
     """Yield what the results of a recipe are called behind its name (rankmill/study/run.py)."""
     yield from ("pool", "scores", *recipe.sources)
+    yield from (f"{label}-scores" for label in recipe.other)
     seeds = [f"-seed{seed}" for seed in recipe.seeds]
     for sampler in recipe.samplers:
         for redrawn in ("", *(seeds if recipe.redraw else ())):
@@ -176,7 +179,7 @@ def _check_teacher(text: str, known: Known) -> None:
 
     if not text.strip():
         raise UsageError("no teacher is named", do="write cross_encoder(model=PATH), say")
-    parsed = names.parse(text) if not Path(text).exists() else text
+    parsed = names.parse(text) if not path_given(text).exists() else text
     if isinstance(parsed, names.Call):
         value = TEACHERS.parse(parsed)
         _check_stored(value, known)
@@ -186,11 +189,25 @@ def _check_teacher(text: str, known: Known) -> None:
         TEACHERS.parse(parsed)  # says which parameter it needs
 
 
+def _check_others(recipe: Recipe, known: Known) -> None:
+    """Check the teachers that statistics compare the recipe's with: each another one."""
+    seen = {recipe.teacher: "the recipe's own"}
+    for label, text in recipe.other.items():
+        with _at(recipe, f"statistics.other.{label}"):
+            _check_teacher(text, known)
+            if text in seen:
+                raise UsageError(
+                    f"this teacher is {seen[text]}: nobody disagrees with himself",
+                    do="name another teacher, or leave it out",
+                )
+            seen[text] = f"{label!r} too"
+
+
 def _is_name(text: str) -> bool:
     """Say whether a text is the bare name of a kind of model, and no folder of that name."""
     from rankmill.mining.teachers import TEACHERS
 
-    return text in TEACHERS.names() and not Path(text).exists()
+    return text in TEACHERS.names() and not path_given(text).exists()
 
 
 def _check_groups(recipe: Recipe, labels: dict[str, str]) -> None:
@@ -235,13 +252,15 @@ def _measured(recipe: Recipe, labels: dict[str, str]) -> list[str]:
     """Return the columns of the recipe's statistics: those named, or all that any kind of score
     has by default."""
     from rankmill.mining.statistics import STATISTICS, default_statistics
+    from rankmill.mining.statistics.disagreement import default_disagreement
     from rankmill.mining.teachers.contract import RANGES
 
     named = recipe.option("statistics", "statistics")
     if named is not None:
         return [str(STATISTICS.parse(with_labels(text, STATISTICS, labels))) for text in named]
     seen = recipe.option("statistics", "encoder") is not None
-    kinds = (default_statistics(kind, vectors=seen, query_vectors=seen) for kind in RANGES)
+    kinds = [default_statistics(kind, vectors=seen, query_vectors=seen) for kind in RANGES]
+    kinds += [default_disagreement(True)] if recipe.other else []
     return list(dict.fromkeys(text for texts in kinds for text in texts))
 
 
@@ -330,16 +349,20 @@ def _check_statistics(recipe: Recipe, labels: dict[str, str]) -> None:
 
 def _refuse_other_scores(recipe: Recipe, statistic: Any) -> None:
     """Refuse what compares the teacher with somebody whom a recipe does not know."""
-    groups = f"--groups {recipe.name}-SAMPLER-groups"
-    for need, whose, do in (
-        ("student", "a student's scores", f"rankmill diagnose --student S {groups}"),
-        ("others", "another teacher's scores", f"rankmill stats {groups} --other NAME"),
-    ):
-        if need in statistic.needs:
-            raise UsageError(
-                f"{statistic} needs {whose}, and a recipe measures its own teacher's",
-                do=f"measure the groups when they are made: {do}",
-            )
+    from rankmill.mining.statistics.disagreement import check_other
+
+    if "student" in statistic.needs:
+        raise UsageError(
+            f"{statistic} needs a student's scores, and a recipe measures its own teacher's",
+            do="measure the groups when they are made: "
+            f"rankmill diagnose --student S --groups {recipe.name}-SAMPLER-groups",
+        )
+    if "others" in statistic.needs and not recipe.other:
+        raise UsageError(
+            f"{statistic} needs another teacher's scores",
+            do="name that teacher in [statistics.other]: minilm = 'cross_encoder(model=PATH)'",
+        )
+    check_other(statistic, frozenset(recipe.other))
 
 
 def _check_training(recipe: Recipe) -> None:

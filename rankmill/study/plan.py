@@ -46,6 +46,7 @@ def plan_of(recipe: Recipe, workspace: Workspace) -> list[Step]:
 def _stages(recipe: Recipe) -> list[tuple[str, str]]:
     steps = [("collect", recipe.name), *(("mine", name) for name in recipe.sources)]
     steps += [("pool", "all sources"), ("score", recipe.teacher)]
+    steps += [("score", text) for text in recipe.other.values()]
     steps += [(stage, name) for name in recipe.strategies for stage in ("select", "stats")]
     if recipe.trains:
         steps += [("train", f"{s}, {loss}") for s in recipe.samplers for loss in recipe.losses]
@@ -83,6 +84,9 @@ class _Walk:
             raise NotThere("a run is missing")
         results.pool = self._noted("pool", "all sources", self.pipeline.pool(results))
         results.scores = self._noted("score", self.recipe.teacher, self.pipeline.score(results))
+        for label, text in self.recipe.other.items():
+            made = self.pipeline.score_other(results, label)
+            results.other[label] = self._noted("score", text, made)
 
     def groups(self) -> None:
         """Look for the groups and statistics of every sampler."""
@@ -104,7 +108,8 @@ class _Walk:
                 if trained is not None:
                     self.results.students[trained.system] = trained
                     self._noted("train", f"{name}, {loss}", trained.artifact)
-        if len(self.results.students) == len(self.recipe.samplers) * len(self.recipe.losses):
+        wanted = len(self.recipe.samplers) * len(self.recipe.losses) if self.recipe.trains else None
+        if len(self.results.students) == wanted:
             self.pipeline.judge(self.results)
             for judged in self.results.judged:
                 self._noted("evaluate", judged.domain, judged.evaluation)

@@ -97,7 +97,11 @@ SECTIONS = {
             "cut": Key(str, None, "Keep groups by their statistics: where('\"ties\" = 0')."),
         },
     ),
-    "statistics": Section(("stats",), frozenset({"min_grade", "compat"})),
+    "statistics": Section(
+        ("stats",),
+        frozenset({"min_grade", "compat"}),
+        own={"other": Key(dict, {}, "Other teachers by label: minilm = 'cross_encoder(model=…)'.")},
+    ),
     "train": Section(
         ("train",),
         frozenset({"to", "weights"}),
@@ -144,8 +148,9 @@ class Domain:
 class Recipe:
     """A study of samplers on one collection.
 
-    `options[section]` are the request's options as keywords; `trains` says whether students are
-    trained at all. `where` is the file that it was read from, for errors.
+    `options[section]` are the request's options as keywords; `other` holds by label the teachers
+    that statistics compare the teacher with; `trains` says whether students are trained at all.
+    `where` is the file that it was read from, for errors.
     """
 
     where: str
@@ -157,6 +162,7 @@ class Recipe:
     sources: Mapping[str, str]
     samplers: Mapping[str, str]
     cut: str | None
+    other: Mapping[str, str]
     trains: bool
     losses: Mapping[str, str]
     seeds: Sequence[int]
@@ -296,6 +302,7 @@ def recipe_of(data: Mapping[str, Any], where: str) -> Recipe:
         sources=own["mine"]["sources"],
         samplers=own["groups"]["samplers"],
         cut=own["groups"]["cut"],
+        other=own["statistics"]["other"],
         trains=trains,
         losses=(losses or {loss.partition("(")[0]: loss}) if trains else {},
         seeds=seeds or [top["seed"]],

@@ -90,6 +90,8 @@ class Judged:
 class Results:
     """Everything that a recipe made.
 
+    `other`: by label the scores of the teachers that statistics compare with.
+
     `comparisons`: by domain, the family of students against what was there before, and that of
     samplers against each other, where there are such pairs.
     """
@@ -98,6 +100,7 @@ class Results:
     runs: dict[str, Artifact] = field(default_factory=dict)
     pool: Artifact | None = None
     scores: Artifact | None = None
+    other: dict[str, Artifact] = field(default_factory=dict)
     groups: dict[str, Artifact] = field(default_factory=dict)
     statistics: dict[str, Artifact] = field(default_factory=dict)
     students: dict[System, Trained] = field(default_factory=dict)

@@ -57,6 +57,7 @@ class Pipeline:
             results.runs[name] = self.mine(results, name)
         results.pool = self.pool(results)
         results.scores = self.score(results)
+        results.other = {label: self.score_other(results, label) for label in self.recipe.other}
         for sampler in self.recipe.strategies:
             results.groups[sampler], results.statistics[sampler] = self.select(results, sampler)
         if self.recipe.trains:
@@ -125,10 +126,16 @@ class Pipeline:
 
     def score(self, results: Results) -> Artifact:
         """Return the teacher's scores of the pool."""
+        return self._scored(results, self.recipe.teacher, "scores")
+
+    def score_other(self, results: Results, label: str) -> Artifact:
+        """Return the scores of the pool by one of the other teachers."""
+        return self._scored(results, self.recipe.other[label], f"{label}-scores")
+
+    def _scored(self, results: Results, teacher: str, name: str) -> Artifact:
         assert results.pool is not None
         options = self.recipe.options["score"]
-        named = self._named("scores")
-        return stages.Score(self.recipe.teacher, results.pool, **options, **named).make()
+        return stages.Score(teacher, results.pool, **options, **self._named(name)).make()
 
     def select(self, results: Results, sampler: str) -> tuple[Artifact, Artifact]:
         """Return a sampler's groups and their statistics."""
@@ -149,11 +156,11 @@ class Pipeline:
         groups = stages.Select(
             strategy, results.pool, results.scores, **options, seed=seed, **self._named(name)
         ).make()
-        statistics = self._measured(groups, name, labels)
+        statistics = self._measured(results, groups, name, labels)
         if self.recipe.cut is not None:
             cut = cut_with_labels(self.recipe.cut, labels)
             groups = stages.Cut(groups, statistics, cut, **self._named(name)).make()
-            statistics = self._measured(groups, name, labels)
+            statistics = self._measured(results, groups, name, labels)
         return groups, statistics
 
     def trained_on(self, results: Results, sampler: str, seed: int) -> list[Artifact]:
@@ -173,14 +180,17 @@ class Pipeline:
             return groups
         return stages.Retarget(groups, self.recipe.target, **self._named(f"{name}-target")).make()
 
-    def _measured(self, groups: Artifact, name: str, labels: dict[str, str]) -> Artifact:
+    def _measured(
+        self, results: Results, groups: Artifact, name: str, labels: dict[str, str]
+    ) -> Artifact:
         options = dict(self.recipe.options["statistics"])
         if options["statistics"] is not None:
             options["statistics"] = [
                 with_labels(s, STATISTICS, labels) for s in options["statistics"]
             ]
         alias = name.replace("-groups", "-stats")
-        return stages.Stats(groups, **options, **self._named(alias)).make()
+        other = results.other or None
+        return stages.Stats(groups, other=other, **options, **self._named(alias)).make()
 
     def measured_on(self, results: Results, domain: str) -> dict[str, Artifact]:
         """Return by sampler the statistics of groups that it draws for the queries of a domain.
@@ -196,6 +206,7 @@ class Pipeline:
         own.runs = {name: there.mine(own, name) for name in self.recipe.sources}
         own.pool = there.pool(own)
         own.scores = there.score(own)
+        own.other = {label: there.score_other(own, label) for label in self.recipe.other}
         return {sampler: there.select(own, sampler)[1] for sampler in self.recipe.strategies}
 
     def train(self, results: Results, sampler: str, loss: str) -> Trained:
@@ -258,6 +269,7 @@ def named_in(recipe: Recipe) -> list[str]:
 
 def _texts(recipe: Recipe) -> Iterator[str]:
     yield from (recipe.teacher, recipe.first_stage, *recipe.sources.values())
+    yield from recipe.other.values()
     yield from (one.first_stage or "" for one in recipe.domains.values())
     for section, key in _ENCODERS:
         yield str(recipe.options.get(section, {}).get(key) or "")
@@ -305,6 +317,7 @@ def with_folders(recipe: Recipe, workspace: Workspace) -> Recipe:
         teacher=written(recipe.teacher),
         first_stage=written(recipe.first_stage),
         sources={name: written(text) for name, text in recipe.sources.items()},
+        other={label: written(text) for label, text in recipe.other.items()},
         domains={name: domain(one) for name, one in recipe.domains.items()},
         options=options,
     )

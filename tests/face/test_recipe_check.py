@@ -78,7 +78,7 @@ BAD = [  # key, value, what is said
     ("statistics.statistics", ["negative_rank(source=taecher)"], "has no source 'taecher'"),
     ("statistics.statistics", ["removed(filter=margn(gap=1))"], "did you mean margin"),
     ("statistics.statistics", ["removed(filter=margin(gap=1))"], "is no filter of the recipe"),
-    ("statistics.statistics", ["kendall_tau"], "needs another teacher's scores, and a recipe"),
+    ("statistics.statistics", ["kendall_tau"], "needs another teacher's scores"),
     ("statistics.statistics", ["student_tau"], "needs a student's scores, and a recipe"),
     ("train.losses", {"a": "bce(score=raw)"}, "score=raw is not logit, logprob, probability"),
     ("teacher", " ", "no teacher is named"),

@@ -12,7 +12,7 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 
 import rankmill as rm
 from rankmill.mining.errors import BadInput
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.models.folder import resolve
 from rankmill.mining.store import Workspace
 from rankmill.mining.teachers import teacher_of

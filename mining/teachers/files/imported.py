@@ -15,7 +15,7 @@ import numpy as np
 
 from ...actors import INLINE, Execution
 from ...errors import BadInput, UsageError
-from ...given_paths import path_given
+from ...inputs.given_paths import path_given
 from ...inputs.id_map import ID_MAP
 from ...names import Call, parse
 from ...score_kinds import RANK, SCORE_KINDS

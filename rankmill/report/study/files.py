@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.report.study.facts import NAME as FACTS
 from rankmill.report.study.facts import facts_of
 from rankmill.report.study.tables import Table

@@ -66,6 +66,7 @@ def compute_of(recipe: Recipe, stage: str, name: str) -> str:
     if stage in ("train", "evaluate", "references"):
         section = "train" if stage == "train" else "evaluate"
         return str(recipe.option(section, "compute"))
-    said = recipe.source(name) if stage == "mine" else recipe.teacher
+    other = name if name in recipe.other.values() else recipe.teacher
+    said = recipe.source(name) if stage == "mine" else other
     match = _COMPUTE.search(said)
     return match[1] if match else "float32"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rankmill.mining.errors import UsageError
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.limits import Limit
 from rankmill.mining.names import nearest
 from rankmill.study.toml_files import read_toml

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rankmill.mining.errors import BadInput
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.store import Artifact, Stage, Workspace, files
 from rankmill.mining.store.execution import Executor
 from rankmill.mining.store.scratch import own_folder

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.devices import Engine, check_engine
-from rankmill.mining.given_paths import path_given
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.processors import processors
 from rankmill.mining.store import Output, Shard, Stage, Workspace
 from rankmill.mining.store.execution import Job, Report

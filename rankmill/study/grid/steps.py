@@ -125,12 +125,21 @@ class Track:
         yield Step("pool", "all sources", self._pool, tuple(mined.values()), self._make_pool)
         scored = key_of("score", recipe.teacher, options["score"], self._pool)
         yield Step("score", recipe.teacher, scored, (self._pool,), self._score)
+        for label, key in self._others.items():
+            yield Step(
+                "score",
+                recipe.other[label],
+                key,
+                (self._pool,),
+                lambda label=label: self._score_other(label),  # type: ignore[misc]
+            )
 
     def drawn(self, cell: Cell) -> Iterator[Step]:
         """Yield the groups of a cell and their statistics, for every seed where seeds redraw; of a
         blend those of its parts."""
         for part in self.recipe.parts(cell.sampler):
-            needs = (self._scored,) if part in self.recipe.strategies else ()
+            drawn = part in self.recipe.strategies
+            needs = (self._scored, *self._others.values()) if drawn else ()
             for place in range(len(self.recipe.seeds)):
                 yield Step(
                     "select",
@@ -163,6 +172,7 @@ class Track:
             if domain in self.recipe.domains:
                 said = [self._scored, self._of_domain(domain), dict(self.recipe.strategies)]
                 said += [self.recipe.options["groups"], self.recipe.options["statistics"]]
+                said += [self._others] if self._others else []
                 yield Step(
                     "correlate",
                     domain,
@@ -215,6 +225,12 @@ class Track:
     def _scored(self) -> str:
         return key_of("score", self.recipe.teacher, self.recipe.options["score"], self._pool)
 
+    @property
+    def _others(self) -> dict[str, str]:
+        options = self.recipe.options["score"]
+        other = self.recipe.other.items()
+        return {label: key_of("score", text, options, self._pool) for label, text in other}
+
     def _groups(self, part: str, place: int) -> str:
         recipe = self.recipe
         if part not in recipe.strategies:  # groups of the workspace
@@ -229,6 +245,7 @@ class Track:
             encoder_of(recipe),
         ]
         said += [recipe.options["statistics"], recipe.cut, recipe.target, seed, self._scored]
+        said += [self._others] if self._others else []
         return key_of("select", *said)
 
     def _student(self, cell: Cell, place: int) -> str:
@@ -299,6 +316,9 @@ class Track:
 
     def _score(self) -> None:
         self.results.scores = self.pipeline.score(self.results)
+
+    def _score_other(self, label: str) -> None:
+        self.results.other[label] = self.pipeline.score_other(self.results, label)
 
     def _select(self, part: str, place: int) -> None:
         results = self.results
