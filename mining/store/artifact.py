@@ -259,7 +259,7 @@ class Artifact:
     @cached_property
     def limits(self) -> dict[str, int]:
         """How many queries ("query") and documents ("doc") ordinals may name: from the inputs, or
-        theirs; what is no longer there bounds nothing."""
+        theirs; what cannot be opened bounds nothing, and whoever needs it is told."""
         limits: dict[str, int] = {}
         for role in self.inputs:
             name = {"queries": "query", "corpus": "doc"}.get(role)
@@ -268,7 +268,7 @@ class Artifact:
                     limits[name] = self.input(role).rows
                 else:
                     limits = self.input(role).limits | limits
-            except BadInput:  # it was deleted
+            except (RankmillError, OSError):
                 continue
         return limits
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BadInput, Corrupt, OtherFormat, RankmillError
+from ..errors import BadInput, Corrupt, RankmillError
 from ..store import Artifact, Stage, Workspace, canonical_json, files
 from ..store import ledger as ledgers
 from ..store.checks.faults import parts_to_make_anew
@@ -17,7 +17,7 @@ from ..store.manifest import MANIFEST
 from ..store.sums import files_below, is_left, sums_beside
 from ..store.workspace import FoundOnly, record_of
 from .redo import NotRedone, Redone, Replay, redo
-from .verify import verify_artifacts, verify_workspace
+from .verify import stray_files, verify_artifacts, verify_folders, verify_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,33 +183,38 @@ def repair_names(workspace: Workspace) -> Iterator[Repaired]:
 
 
 def _damaged_names(workspace: Workspace) -> Iterator[Path]:
-    aliases, stray = workspace.aliases()
-    yield from (Path(str(one.where)) for one in stray.values() if one.ours)
-    for name, alias in aliases.items():
-        try:
-            workspace.open_named(name, alias)
-        except OtherFormat:
-            continue
-        except (RankmillError, OSError):
-            yield workspace.root / "names" / f"{name}.json"
+    yield from (Path(str(one.where)) for one in stray_files(workspace) if one.ours)
+    for checked in verify_names(workspace):
+        if checked.path.suffix == ".json":
+            yield checked.path
 
 
 def repair_workspace(
     workspace: Workspace, asked: Sequence[str], replay: Replay
 ) -> Iterator[Repaired]:
     """Repair what `verify` finds wrong, of some artifacts with all that they were made from or of
-    the whole workspace; inputs before what was made from them."""
-    whole = not asked
-    checked = list(verify_workspace(workspace) if whole else verify_artifacts(workspace, asked))
-    for one in sorted(checked, key=lambda one: _depth(one.artifact)):
-        if not one.faults:
-            continue
-        if one.artifact is not None:
-            yield from repair_artifact(one.artifact, replay)
-        elif (one.path / MANIFEST).exists():
-            yield from repair_manifest(workspace, one.path, replay)
-    if whole:
+    the whole workspace; inputs before what was made from them.
+
+    What cannot be repaired is tried again as long as something else could, which it may rest on.
+    """
+    while True:
+        tried = list(_one_round(workspace, asked, replay))
+        left = [one for one in tried if one.error is not None]
+        yield from (one for one in tried if one.error is None)
+        if not left or len(left) == len(tried):
+            yield from left
+            break
+    if not asked:
         yield from repair_names(workspace)
+
+
+def _one_round(workspace: Workspace, asked: Sequence[str], replay: Replay) -> Iterator[Repaired]:
+    checked = verify_artifacts(workspace, asked) if asked else verify_folders(workspace)
+    for one in sorted(checked, key=lambda one: _depth(one.artifact)):
+        if one.faults and one.artifact is not None:
+            yield from repair_artifact(one.artifact, replay)
+        elif one.faults and (one.path / MANIFEST).exists():
+            yield from repair_manifest(workspace, one.path, replay)
 
 
 def _depth(artifact: Artifact | None) -> int:

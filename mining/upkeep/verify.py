@@ -51,17 +51,22 @@ def _visit(artifact: Artifact, known: dict[Path, None]) -> None:
 
 
 def verify_workspace(workspace: Workspace) -> Iterator[Checked]:
-    """Verify every artifact and every name of a workspace.
-
-    Artifacts of another format version are passed over, and so are folders that are not ours.
-    """
+    """Verify every artifact and every name of a workspace."""
     workspace.check_there()
+    yield from verify_folders(workspace)
+    yield from verify_names(workspace)
+
+
+def verify_folders(workspace: Workspace) -> Iterator[Checked]:
+    """Verify every artifact of a workspace.
+
+    Those of another format version are passed over, and so are folders that are not ours.
+    """
     for manifest in sorted(workspace.root.glob(f"*/*/{MANIFEST}")):
         checked = verify_folder(workspace, manifest.parent)
         foreign = checked.artifact is None and not _is_ours(checked)
         if not foreign and not _other_format(checked):
             yield checked
-    yield from verify_names(workspace)
 
 
 def verify_folder(workspace: Workspace, path: Path) -> Checked:

@@ -93,19 +93,20 @@ def verify(
     from rankmill.mining.exports.verify import verify_written
     from rankmill.mining.upkeep import verify as upkeep
 
-    good, faults = [], []
+    good: list[Artifact] = []
+    faults: list[Corrupt] = []
     with session(workspace, json=json) as here:
         written = [n for n in names or [] if Path(n).is_dir() and not here.workspace.knows(n)]
         for name in written:
-            told = verify_written(Path(name), here.workspace)
-            faults += told
-            if not told and not json:
+            wrong = verify_written(Path(name), here.workspace)
+            faults += wrong
+            if not wrong and not json:
                 streams.tell(f"good  {name}")
         asked = [n for n in names or [] if n not in written]
         if asked or not names:
             here.workspace.check_there()
-        whole = [] if names else upkeep.verify_workspace(here.workspace)
-        for checked in upkeep.verify_artifacts(here.workspace, asked) if asked else whole:
+        every = upkeep.verify_artifacts(here.workspace, asked)
+        for checked in every if names else upkeep.verify_workspace(here.workspace):
             wrong, artifact, remark = list(checked.faults), checked.artifact, ""
             if deep and artifact is not None and not wrong:
                 wrong, remark = _computed_again(artifact, seed)

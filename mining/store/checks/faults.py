@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from ...errors import Corrupt, RankmillError
 from .. import files, ledger
 from ..manifest import MANIFEST, canonical_json, made_again
@@ -18,6 +20,19 @@ from ..tables import KEYED_BY_QUERY
 
 if TYPE_CHECKING:
     from ..artifact import Artifact, Part
+
+
+# What libraries make of bytes that nobody wrote.
+_OF_ODD_BYTES = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+)
 
 
 def faults_of(artifact: Artifact) -> Iterator[Corrupt]:
@@ -57,7 +72,7 @@ def fault_of_part(artifact: Artifact, part: Part) -> Corrupt | None:
             artifact.table(part.number, level=3)
     except Corrupt as error:
         return error
-    except Exception as error:  # whatever a library makes of bytes that nobody wrote
+    except _OF_ODD_BYTES as error:
         return artifact.corrupt(part, f"cannot be read: {type(error).__name__}: {error}")
     return None
 
