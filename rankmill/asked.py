@@ -6,6 +6,7 @@ again by anyone but its author.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,12 @@ def kept(request: Request[Any]) -> dict[str, Any] | None:
     if request.verb == "collect" and any(one is not None for one in tables):
         return None
     name = {"name": request.name} if request.name is not None else {}
-    return {"verb": request.verb, "options": options, "folder": _here(), **name}
+    told = {"verb": request.verb, "options": options, "folder": _here(), **name}
+    try:
+        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # a path whose bytes are no text
+        return None
+    return told
 
 
 def _here() -> str:

@@ -129,6 +129,25 @@ def models_of(folder: Path) -> dict[str, str]:
     return noted
 
 
+def note_request(folder: Path) -> None:
+    """Append a line with the request that is being answered, so that it outlives the ledger."""
+    request = _asked.get()
+    if request is not None:
+        files.append_line(folder / ATTEMPTS, {"request": request})
+
+
+def _request_of(folder: Path) -> Mapping[str, Any] | None:
+    """Return the last request that `note_request` has noted."""
+    noted: Mapping[str, Any] | None = None
+    path = folder / ATTEMPTS
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        if line.startswith(b'{"request"'):
+            with contextlib.suppress(ValueError, RecursionError):  # a line torn by a kill
+                told = json.loads(line)["request"]
+                noted = told if isinstance(told, dict) else noted
+    return noted
+
+
 def note(folder: Path, shard: int, attempt: int, cost: Cost | None, cause: str = "done") -> None:
     """Append one line for one attempt at a shard: who did it, how it ended, what it cost."""
     line: dict[str, Any] = {"shard": shard, "attempt": attempt, "cause": cause}
@@ -211,12 +230,12 @@ def close(folder: Path, books: Books, stored_bytes: int, sums: Mapping[str, str]
 def sum_up_again(folder: Path, stored_bytes: int, sums: Mapping[str, str]) -> None:
     """Write the ledger of a finished artifact anew from its attempts, where it is damaged or gone.
 
-    What only it knew is lost: the wall clock and the overhead of the last run, and by which
-    request the artifact was made.
+    What only it knew is lost: the wall clock and the overhead of the last run.
     """
     total = _sums_of(folder, Cost(), stored_bytes)
     hosts = [line["host"] for line in _attempts(folder)]
     told = total | {"wall_s": total["shard_wall_s"], "host": hosts[-1] if hosts else "unknown"}
+    told |= {"request": request} if (request := _request_of(folder)) else {}
     files.write_bytes(folder / LEDGER, spelled(summed(told | {"sums": dict(sums)})), mode=0o644)
 
 

@@ -264,6 +264,7 @@ class Workspace:
             if self.has(stage.kind, fingerprint):
                 return self._found_made(stage.kind, fingerprint)
             books.folder = folder
+            ledger.note_request(folder)
             ledger.note_models(folder, canonical_json(stage.parameters).decode())
             if stage.check is not None:
                 ledger.note(folder, ledger.OUTSIDE, 1, checking)
@@ -353,6 +354,7 @@ class Workspace:
             if self.has(kind, fingerprint):
                 return self.open(kind, fingerprint)
             books.folder = folder
+            ledger.note_request(folder)
             ledger.note_models(folder, canonical_json(parameters).decode())
             attempt = self._fresh_attempts(kind, fingerprint)
             scratch = files.make_folder(attempt.parent / "scratch")

@@ -64,7 +64,7 @@ def test_repair_ends_with_6_where_something_stays_damaged(rankmill, place):
 
 
 def test_verify_deep_says_what_was_computed_again(rankmill):
-    status, out, _ = rankmill("verify", "measured", "--deep", "--seed", "3")
+    status, out, _ = rankmill("verify", "measured", "--deep", "--seed", "3")  # scores too
     assert status == 0
     assert out.count("(a part computed again)") == len(out.splitlines())
 

@@ -254,7 +254,7 @@ def test_a_real_collection(shared, workspace):
 def test_looking_through_the_source_is_charged_to_the_corpus(collection):
     corpus = collection.corpus.artifact
     text = (corpus.path / "attempts.jsonl").read_text()
-    lines = [json.loads(line) for line in text.splitlines()]
+    lines = [line for line in map(json.loads, text.splitlines()) if "shard" in line]
     assert [line["shard"] for line in lines] == [-1, -1, 0]  # the look, the worker, the writing
     assert corpus.cost()["attempts"] == 1  # at shards
     assert corpus.cost()["shard_wall_s"] >= max(line["wall_s"] for line in lines)

@@ -73,7 +73,7 @@ def test_a_damaged_manifest_is_written_anew(held, kind):
 
 def test_ledgers_and_names_are_written_anew(held):
     pool, groups = held.find("pool"), held.find("groups")
-    cost = pool.cost()["cpu_s"]
+    cost, request = pool.cost()["cpu_s"], pool.cost()["request"]
     (pool.path / "ledger.json").write_bytes(b"{}")
     (held.root / "names" / "groups.json").write_bytes(b"\0")
     assert repaired(held) == [
@@ -82,6 +82,7 @@ def test_ledgers_and_names_are_written_anew(held):
     ]
     assert held.find("groups").root_hash == groups.root_hash
     assert pool.cost()["cpu_s"] == pytest.approx(cost, abs=0.5)
+    assert pool.cost()["request"] == request  # the attempts tell it too
     assert faults(held) == []
 
 
@@ -140,6 +141,7 @@ def test_a_request_that_nobody_can_perform_again_is_told(held, tmp_path):
     shutil.copytree(held.root, place)
     run = Workspace(place).find("bm25")
     (run.path / "ledger.json").unlink()
+    (run.path / "attempts.jsonl").unlink()
     flip(run.path / "part-00000.arrow")
     told = repaired(Workspace(place), "bm25")
     assert "not: its ledger does not say by which command it was made" in told[0]
