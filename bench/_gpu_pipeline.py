@@ -51,8 +51,8 @@ class OnDevice:
 
         generator = torch.Generator(self.device).manual_seed(self.seed)
         rows = torch.randn(shard.stop, WIDTH, generator=generator, device=self.device)
-        rows = torch.nn.functional.normalize(rows).half().cpu().numpy()
-        column = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), WIDTH)
+        halves = torch.nn.functional.normalize(rows).half().cpu().numpy()
+        column = pa.FixedSizeListArray.from_arrays(pa.array(halves.ravel()), WIDTH)
         return Output(pa.Table.from_arrays([column], schema=vectors_schema(WIDTH, "float16")))
 
 
@@ -180,7 +180,7 @@ def _encoder(bench: Bench) -> Path | str:
 def training(bench: Bench) -> None:
     """Two students beside a plain loop over the same batches; how fast a stream can feed them."""
     groups = bench.sizes.groups
-    words = {"doc_words": (4, 9)} if bench.sizes.dry else {}
+    words: dict[str, Any] = {"doc_words": (4, 9)} if bench.sizes.dry else {}
     world = make_world(Workspace(bench.place / "groups"), groups, 2 * groups, groups, **words)
     for kind, more in (("bi_encoder", ""), ("cross_encoder", ",labels=1")):
         _student(bench, world, kind, more)
@@ -243,7 +243,7 @@ def _loss(network: Any, batch: Any, loss: Any, compute: str, device: str) -> flo
     """Return the loss of a batch, by hand."""
     import torch
 
-    cast = {"dtype": torch.bfloat16, "enabled": compute == "bfloat16"}
+    cast: dict[str, Any] = {"dtype": torch.bfloat16, "enabled": compute == "bfloat16"}
     with torch.no_grad(), torch.autocast(device, **cast):
         f = network.scores(batch[0], SIZE)
     return float(loss.values(f.float(), batch[1]).mean())

@@ -70,9 +70,10 @@ def attention(bench: Bench) -> None:
 
         def attended(rows: Any, some: np.ndarray, how: Any = (causal, window, at, before)) -> Any:
             layout = Layout(start[some], length[some], how[2][some], how[3][some], how[0])
-            said = {"layout": layout, "scaling": 0.125, "sliding_window": how[1]}
+            said: dict[str, Any] = {"layout": layout, "scaling": 0.125, "sliding_window": how[1]}
             with torch.inference_mode():
-                return attend(None, *rows, None, **said)[0][0]
+                query, key, value = rows
+                return attend(None, query, key, value, None, **said)[0][0]
 
         every = np.arange(len(length))
         once = attended(drawn, every)

@@ -45,7 +45,7 @@ def bare_loop(
     batches: Any, network: Network, optimiser: Any, loss: Loss, compute: str = "bfloat16"
 ) -> list[float]:
     """Forward, backward, clip, step; returns seconds per step."""
-    cast = {"dtype": torch.bfloat16, "enabled": compute == "bfloat16"}
+    cast: dict[str, Any] = {"dtype": torch.bfloat16, "enabled": compute == "bfloat16"}
     seconds = []
     for texts, score in batches:
         began = time.perf_counter()

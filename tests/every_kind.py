@@ -38,7 +38,13 @@ def every_kind(place: Path) -> Workspace:
     measured = api.stats(groups, statistics=["pair_entropy(T=1)", "ties"], name="measured")
     api.cut(groups, measured, "keep_below(of=pair_entropy(T=1),q=0.75)", name="cut")
     student = f"bi_encoder(model={place / 'encoder'},layers=1)"
-    short = {"documents": 16, "batch": 2, "query_length": 8, "doc_length": 12, "threads": 1}
+    short: dict[str, Any] = {
+        "documents": 16,
+        "batch": 2,
+        "query_length": 8,
+        "doc_length": 12,
+        "threads": 1,
+    }
     api.train(student, groups, name="student", **short)
     tested = {
         name: api.evaluate(api.mine(source, nf, split="test", depth=10), name=f"{name}-judged")

@@ -64,11 +64,15 @@ def readers(workspace: Workspace) -> dict[Path, list[tuple[str, Reader]]]:
     """Return what reads each part of a workspace."""
     made: dict[Path, list[tuple[str, Reader]]] = collections.defaultdict(list)
     for one in workspace.artifacts():
-        _add(made, one, "rows", lambda one=one: reopened(one).to_arrow())
+        _add(made, one, "rows", _whole(one))
         if one.manifest["schema"]:
             for role in one.inputs:
                 _add(made, one.input(role), f"{one.kind} {one.fingerprint[:8]}", _again(one))
     return made
+
+
+def _whole(one: Artifact) -> Reader:
+    return lambda: reopened(one).to_arrow()
 
 
 def _again(one: Artifact) -> Reader:

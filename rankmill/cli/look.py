@@ -155,10 +155,11 @@ def repair(
     Example: rankmill repair nf-groups        rankmill repair
     """
     from rankmill.mining.errors import Corrupt
-    from rankmill.mining.upkeep.repair import repair_workspace
+    from rankmill.mining.upkeep.repair import Repaired, repair_workspace
     from rankmill.replay import replay
 
-    done, left = [], []
+    done: list[Repaired] = []
+    left: list[Repaired] = []
     with session(workspace, json=json) as here:
         here.workspace.check_there()
         for one in repair_workspace(here.workspace, names or [], replay):

@@ -11,9 +11,10 @@ import pytest
 from tiny_study import RECIPE, study_place
 
 import rankmill as rm
+from rankmill.mining import limits
 from rankmill.mining.errors import BadInput, Interrupted, UsageError
 from rankmill.mining.limits import Limit
-from rankmill.study.estimate import limits, samples
+from rankmill.study.estimate import samples
 from rankmill.study.estimate.ladder import Ladder
 from rankmill.study.estimate.outcome import Estimate
 from rankmill.study.estimate.scratch import Recording

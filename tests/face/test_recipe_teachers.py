@@ -110,13 +110,14 @@ def test_groups_are_cut_by_disagreement(tmp_path: Path, monkeypatch: pytest.Monk
     made = Pipeline(recipe, workspace, INLINE).run()
     assert workspace.find("t-near-scores").fingerprint == made.other["near"].fingerprint
     scored = [step for step in plan_of(recipe, workspace) if step.stage == "score"]
+    assert made.scores is not None
     assert [step.rows for step in scored] == [made.scores.rows] * 3
     assert None not in [step.rows for step in plan_of(recipe, workspace)]
 
+    assert made.pool is not None
     column = "kendall_tau(other=near)"
     whole = rm.select("uniform(source=random,last=12)", made.pool, made.scores, size=4)
-    named = {"statistics": ["kendall_tau(other=near)"], "other": made.other}
-    drawn = rm.stats(whole, **named)
+    drawn = rm.stats(whole, statistics=["kendall_tau(other=near)"], other=made.other)
     tau = np.concatenate([t[column].to_numpy() for t in drawn.tables()])
     kept = made.groups["drawn"]
     left = np.concatenate([t[column].to_numpy() for t in made.statistics["drawn"].tables()])

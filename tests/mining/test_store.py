@@ -116,7 +116,7 @@ def _run_in_child(root: Path, fault: str, at: int, *, links: bool = True) -> int
             raise OSError(getattr(errno, fault), os.strerror(getattr(errno, fault)))
 
     files.fault = strike
-    patience.PAUSES_S = (0.0,)
+    patience.PAUSES_S = (0.0, 0.0, 0.0, 0.0)
     if not links:
         os.link = no_links  # type: ignore[assignment]
     status = 0

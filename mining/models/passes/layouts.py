@@ -114,8 +114,10 @@ class Layout:
             shared, head, first = (np.repeat(x, seen) for x in (before, at, start))
             places = np.where(inside < shared, head + inside, first + inside - shared)
         return Ends(
-            *(to_device(x.astype(np.int32), device) for x in (asked, summed)),
-            *(None if x is None else to_device(x, device) for x in (own, places)),
+            to_device(asked.astype(np.int32), device),
+            to_device(summed.astype(np.int32), device),
+            None if own is None else to_device(own, device),
+            None if places is None else to_device(places, device),
             tokens=int(asked[-1]),
             most=int(length.max(initial=0)),
             most_seen=int(seen.max(initial=0)),
