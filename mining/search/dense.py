@@ -23,7 +23,7 @@ from ..store import Output, Shard, open_artifact
 from .bfloat16 import BFloat16
 from .faiss_index import has_faiss, load_index, search_index
 from .int16 import Int16, has_pairs
-from .narrow import NarrowSearch
+from .narrow import Form, NarrowSearch
 from .torch_product import nearest_torch
 
 Range = tuple[int, int]
@@ -33,7 +33,7 @@ _QUERY_BLOCK = 2048  # queries per shard: FAISS chooses its path by the size of 
 _DOC_BLOCK = 1 << 16
 _MARGIN = 32
 _WIDEN = 4
-_NARROW = {"tiles": BFloat16, "int16": Int16}
+_NARROW: dict[str, Callable[[Vectors], Form]] = {"tiles": BFloat16, "int16": Int16}
 RECALL_SAMPLE = 200  # queries of an approximate run that are searched exactly too
 
 

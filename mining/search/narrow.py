@@ -101,10 +101,7 @@ class NarrowSearch:
         done = np.zeros(len(vectors), dtype=bool)
         chunks = list(self._chunks(vectors))
         for first, rows, narrow in self._blocks():
-
-            def keep(chunk: Kept, block: Any = (narrow, rows, first)) -> None:
-                self.form.keep(*block, self.allowed, self.depth, chunk)
-
+            keep = partial(self.form.keep, narrow, rows, first, self.allowed, self.depth)
             list(on_every_core(keep, chunks, device="cpu"))
         rank = partial(self._rank, vectors, docs, scores, done)
         list(on_every_core(rank, chunks, device="cpu"))

@@ -16,7 +16,7 @@ from ..store.execution import Executor, Inline, Job, Report
 from ..store.scratch import own_folder
 from ..store.workspace import FoundOnly
 
-Replay = Callable[[Mapping[str, Any], "Redone"], object]
+Replay = Callable[[Mapping[str, Any], FoundOnly], object]
 """replay(request, workspace): perform a request, as the ledger recorded it, in a workspace"""
 
 

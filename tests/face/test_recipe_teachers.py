@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_recipe_check import GOOD
+from good_recipe import GOOD
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_narrow_search import vectors_of
+from stored_vectors import vectors_of
 
 from rankmill.mining.models.vectors import Vectors
 from rankmill.mining.search import torch_blocks, torch_narrow, torch_product

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from documented_teachers import KINDS, TEXT, VALUES
 
 from rankmill.mining.teachers import TEACHERS
 from rankmill.mining.teachers.presets import PRESETS
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "teachers.md").read_text(encoding="utf-8")
-KINDS = ("teacher", "cross_encoder", "causal_lm", "seq2seq", "bi_encoder")
-SPANS = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)))
-VALUES = sorted(span for span in SPANS if span.startswith(tuple(f"{kind}(" for kind in KINDS)))
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in TEXT.splitlines()

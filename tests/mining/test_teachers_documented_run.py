@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from test_teachers_documented import TEXT, VALUES
+from documented_teachers import TEXT, VALUES
 from tiny_collection import tiny_beir
 from tiny_language_models import tiny_causal_lm, tiny_decoder_classifier, tiny_seq2seq
 from tiny_models import tiny_cross_encoder
@@ -22,7 +23,7 @@ from rankmill.mining.teachers.presets import PRESETS
 OWN = TEXT.partition("## A prompt of your own")[2].partition("**What is cut.**")[0]
 PROMPTED = [text for text in VALUES if f"`{text}`" in OWN]
 ENCODERS = {"ModernBert": "modernbert", "XLMRoberta": "xlm-roberta", "DebertaV2": "deberta-v2"}
-SIZES = {"vocab_size": 49_152, "max_position_embeddings": 16_384}
+SIZES: dict[str, Any] = {"vocab_size": 49_152, "max_position_embeddings": 16_384}
 
 
 @pytest.fixture(scope="module")

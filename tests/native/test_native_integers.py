@@ -10,7 +10,10 @@ from rankmill.native.integers import LENGTH, Block, fill_panels, fill_rows, keep
 from rankmill.native.nearest import LEAST, last_floors
 from rankmill.native.vectors import longest_row
 
-NONE = {"half": np.empty((0, 0), np.uint16), "single": np.empty((0, 0), np.float32)}
+NONE: dict[str, np.ndarray] = {
+    "half": np.empty((0, 0), np.uint16),
+    "single": np.empty((0, 0), np.float32),
+}
 
 
 def read_only(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +84,7 @@ def test_sums_of_pairs_need_all_32_bits() -> None:
 @pytest.mark.parametrize(("rows", "width"), [(1, 1), (PANEL, 7), (PANEL + 3, 384)])
 def test_documents_are_rounded_and_laid_out(dtype: type, rows: int, width: int) -> None:
     rng = np.random.Generator(np.random.Philox([rows, width]))
-    stored = rng.normal(size=(rows, width)).astype(dtype)
+    stored: np.ndarray = rng.normal(size=(rows, width)).astype(dtype)
     if rows > 1:
         stored[0] *= dtype(1e-6)  # subnormal in float16
         stored[-1, 0] = 0.0
@@ -89,7 +92,7 @@ def test_documents_are_rounded_and_laid_out(dtype: type, rows: int, width: int) 
     longest = longest_row(*read_only(stored)) ** 0.5
     np.testing.assert_allclose(longest, lengths.max(), rtol=1e-12)
     scale = np.float32(LENGTH / longest)
-    laid = in_order(panels_of(stored, scale))
+    laid = in_order(panels_of(stored, float(scale)))
     wanted = np.zeros_like(laid)
     wanted[:rows, :width] = np.rint(stored.astype(np.float32) * scale)
     assert np.array_equal(laid, wanted)
@@ -139,7 +142,7 @@ def test_nothing_that_belongs_to_a_list_is_dropped(depth: int, block: int) -> No
     bounds = np.full(queries, bound)
     state = (bounds, floor, count, value, doc)
     step = -(-block // PANEL) * PANEL
-    for at in range(0, docs, step):
+    for at in range(0, docs, int(step)):
         piece = rows[at : at + step].astype(np.float32)
         given = Block(panels_of(piece, 1.0), len(piece), at, allowed)
         keep_whole(whole, given, depth, *state, tally, scratch)
