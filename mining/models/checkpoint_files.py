@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from ..errors import BadInput
-from .checked import read_checked
+from ..inputs.model_files import read_checked
 
 CONFIG = "config.json"
 MODULES = "modules.json"

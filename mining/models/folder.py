@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from ..inputs.model_files import check_sizes, read_checked
 from ..store import files, ledger
 from . import hub
-from .checked import check_sizes, read_checked
 from .checkpoint_files import (
     BESIDE,
     DECIDING,
