@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import BadInput
+from ..inputs.model_files import read_checked
 from ..store import files
-from .checked import read_checked
 
 CONFIG = "config.json"
 MODULES = "modules.json"

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..inputs.given_paths import path_given
+from ..inputs.model_files import check_sizes, read_checked
 from ..store import ledger
 from . import hub
-from .checked import check_sizes, read_checked
 from .checkpoint_files import (
     BESIDE,
     content_hash,

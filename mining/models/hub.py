@@ -25,7 +25,7 @@ from ..inputs.hub_place import (
     recorded_names,
     revisions_held,
 )
-from .checked import read_checked
+from ..inputs.model_files import read_checked
 from .checkpoint_files import (
     CONFIG,
     INDEX,

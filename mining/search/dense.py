@@ -11,6 +11,8 @@ So the run is exact, and the same bytes for any engine and any number of workers
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...native.topk import merge_ranked

@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput, Locked, RankmillError, ReaderLeft
-from ..guards import refuse_unless_file
+from ..inputs.guards import refuse_unless_file
 from . import attempts
 
 PUBLISHED = 0o444

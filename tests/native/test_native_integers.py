@@ -141,8 +141,8 @@ def test_nothing_that_belongs_to_a_list_is_dropped(depth: int, block: int) -> No
     tally, scratch = np.empty(256, np.int32), np.empty((len(whole), PANEL), np.int32)
     bounds = np.full(queries, bound)
     state = (bounds, floor, count, value, doc)
-    step = -(-block // PANEL) * PANEL
-    for at in range(0, docs, int(step)):
+    step = int(-(-block // PANEL) * PANEL)
+    for at in range(0, docs, step):
         piece = rows[at : at + step].astype(np.float32)
         given = Block(panels_of(piece, 1.0), len(piece), at, allowed)
         keep_whole(whole, given, depth, *state, tally, scratch)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import BadInput
-from ..guards import read_settings, reason, refuse_unless_file, shown
+from .guards import read_settings, reason, refuse_unless_file, shown
 
 _DO = "copy the model again"
 _LARGEST_SIZE = 1 << 31
