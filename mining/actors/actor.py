@@ -72,7 +72,7 @@ class ShardActor:
         assert job == self.job
         with _ended_by_damage(), devices.using(self.engine):
             return run_shard(
-                lambda one: patiently(partial(worker, one)), shard, schema, Path(path), gpus
+                lambda shard: patiently(partial(worker, shard)), shard, schema, Path(path), gpus
             )
 
 

@@ -148,7 +148,7 @@ def test_nothing_that_belongs_to_a_list_is_dropped(depth: int, block: int) -> No
         keep_whole(whole, given, depth, *state, tally, scratch)
     last_floors(depth, *state, tally)
     assert (count < 0).tolist() == [q == 2 for q in range(queries)]
-    for q in np.flatnonzero(count >= 0):
+    for q in np.flatnonzero(count >= 0).tolist():
         masked = np.where(allowed == 1, scores[q], -np.inf)
         belongs = set(np.flatnonzero(masked >= np.sort(masked)[::-1][depth - 1]).tolist())
         kept = doc[q, : count[q]].tolist()
