@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from .. import devices
 from ..meter import Cost, imports, measuring
-from ..store import visible
 from ..store.execution import Report, run_shard
-from ..store.patience import patiently
 from ..store.plan import Shard, Worker
+from ..store.together import visible
+from ..store.together.patience import patiently
 from .nodes import Where, this_node
 
 

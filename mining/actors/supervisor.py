@@ -21,9 +21,10 @@ from .. import devices
 from ..errors import RankmillError
 from ..meter import Cost
 from ..processors import processors
-from ..store import ledger, visible
+from ..store import ledger
 from ..store.execution import Commit, Job, Progress, Report, attempt_path, rejoin, run_shard
 from ..store.plan import Shard
+from ..store.together import visible
 from . import connection, nodes
 from .actor import ShardActor
 from .decisions import (

@@ -12,8 +12,8 @@ from typing import Any
 from ..errors import BadInput
 from ..inputs.arrow_rows import arrow_rows
 from ..inputs.blocks import COMPRESSED, explained, line_too_long, open_text, refuse_returns
+from ..inputs.bounds.guards import LINE_BYTES, WHOLE_BYTES, shown
 from ..inputs.column_names import has_value, named
-from ..inputs.guards import LINE_BYTES, WHOLE_BYTES, shown
 from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import Place
 from ..inputs.strict_json import object_of

@@ -23,7 +23,7 @@ import pyarrow as pa
 from ...native.text_fields import find_byte
 from ..ahead import Ahead
 from ..errors import BadInput
-from .guards import LINE_BYTES, refuse_unless_file
+from .bounds.guards import LINE_BYTES, refuse_unless_file
 
 BLOCK_BYTES = 32 << 20
 COMPRESSED = (".gz", ".zst", ".bz2")

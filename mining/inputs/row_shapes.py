@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .guards import shown
+from .bounds.guards import shown
 from .spelled_numbers import spelled_number
 
 _FLOAT32_MAX = (2 - 2**-23) * 2.0**127

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .guards import reason, shown
+from .bounds.guards import reason, shown
 from .row_shapes import Place, first_twice
 
 

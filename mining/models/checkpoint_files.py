@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import BadInput
-from ..inputs.model_files import read_checked
+from ..inputs.bounds.model_files import read_checked
 from ..store import files
 
 CONFIG = "config.json"

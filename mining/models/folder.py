@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from ..inputs.bounds.model_files import check_sizes, read_checked
 from ..inputs.given_paths import path_given
-from ..inputs.model_files import check_sizes, read_checked
 from ..store import ledger
 from . import hub
 from .checkpoint_files import (

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BadInput, RankmillError
+from ..inputs.bounds.model_files import read_checked
 from ..inputs.hub_place import (
     cache_folder,
     failures,
@@ -25,7 +26,6 @@ from ..inputs.hub_place import (
     recorded_names,
     revisions_held,
 )
-from ..inputs.model_files import read_checked
 from .checkpoint_files import (
     CONFIG,
     INDEX,

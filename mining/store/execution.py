@@ -19,8 +19,8 @@ from ..foreign import Carried, is_foreign
 from ..meter import Cost, measuring
 from ..names import foreigners
 from . import files, ledger
-from .patience import patiently
 from .plan import Shard, Stage, Worker
+from .together.patience import patiently
 
 
 @dataclass(frozen=True, slots=True)

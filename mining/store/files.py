@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput, Locked, RankmillError, ReaderLeft
-from ..inputs.guards import refuse_unless_file
+from ..inputs.bounds.guards import refuse_unless_file
 from . import attempts
 
 PUBLISHED = 0o444
@@ -541,9 +541,10 @@ def by_library(folder: Path, needed: int = 0) -> Iterator[None]:
             raise
         except Exception as error:
             told = re.search(r"\(os error (\d+)\)", str(error))
-            if told is None:
-                raise
-            raise OSError(int(told[1]), os.strerror(int(told[1])), str(folder)) from error
+            if told is not None:
+                number = int(told[1])
+                raise OSError(number, os.strerror(number), str(folder)) from error
+            raise
 
 
 @contextlib.contextmanager

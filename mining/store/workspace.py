@@ -31,17 +31,17 @@ from ..errors import (
 )
 from ..inputs.given_paths import path_given
 from ..meter import measuring
-from . import attempts, files, ledger, shares
+from . import attempts, files, ledger
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
-from .artifact import Artifact
+from .artifact import Artifact, named
 from .declared import check_declared, schema_lines
 from .execution import Executor, Inline, Job, Report
 from .manifest import canonical_json, fingerprint_of
-from .naming import named
 from .plan import Shard, Stage
 from .quarantine import check_allowance, check_something_made, quarantined
 from .sums import sums_beside
 from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
+from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 _LOOK_S = 1.0  # between two looks for the parts of other shares
@@ -281,22 +281,11 @@ class Workspace:
 
             job = Job(
                 stage=stage,
-                pending=[
-                    s
-                    for s in plan
-                    if s.number not in records and (share is None or share.merges or share.takes(s))
-                ],
+                pending=shares.pending(share, plan, records, folder),
                 done=len(records),
                 attempts=place,
                 folder=folder,
             )
-            if job.pending and share is not None and share.merges:
-                raise Incomplete(
-                    f"{len(job.pending)} of {len(plan)} parts of {stage.kind} are missing: "
-                    + ", ".join(str(s.number) for s in job.pending[:10]),
-                    where=folder,
-                    do="run their --shard again, or the command without --merge, which makes them",
-                )
             if job.pending:
                 try:
                     executor.execute(job, commit)
@@ -304,13 +293,7 @@ class Workspace:
                     raise named(error, stage.inputs) from error
             if partly:
                 files.sweep(place)
-                if held:
-                    raise Incomplete(
-                        f"{len(held)} parts of {stage.kind} hold queries without an answer",
-                        where=folder,
-                        do="run the command once without --shard: whether so many are allowed is "
-                        "decided over all parts",
-                    )
+                shares.refuse_held(held, folder)
                 return None
             check_allowance(stage, held, folder)
             for report in held:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rankmill.cli import progress, status, streams
+from rankmill.cli import streams
 from rankmill.cli.books import CommandBooks, keeping_books
+from rankmill.cli.runs import progress, status
 from rankmill.mining.errors import UsageError
 from rankmill.stages import DEFAULT_WORKSPACE as WORKSPACE
 from rankmill.study import words
@@ -22,7 +23,7 @@ from rankmill.study import words
 if TYPE_CHECKING:
     from rankmill.mining.actors import Execution
     from rankmill.mining.store import Artifact, Workspace
-    from rankmill.mining.store.shares import Share
+    from rankmill.mining.store.together.shares import Share
 
 DEFAULT_WORKSPACE = Path(WORKSPACE)
 WorkspaceOption = Annotated[
@@ -119,7 +120,8 @@ def session(
     `shard`, `wait`, `merge`: which share of every stage is made, see `mining.store.shares`.
     """
     from rankmill.mining.actors import Execution, cluster
-    from rankmill.mining.store import Workspace, shares
+    from rankmill.mining.store import Workspace
+    from rankmill.mining.store.together import shares
 
     told = status.Told(Path(workspace).absolute(), progress.for_stream(sys.stderr))
     executor = Execution(workers, ray_address, told)
@@ -134,7 +136,7 @@ def session(
 
 def _share(shard: str | None, *, wait: bool, merge: bool) -> Share | None:
     """Return the share that options say; raises UsageError."""
-    from rankmill.mining.store import shares
+    from rankmill.mining.store.together import shares
 
     if merge and shard is not None:
         raise UsageError(

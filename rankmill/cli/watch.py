@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rankmill.cli import status, streams
+from rankmill.cli import streams
+from rankmill.cli.runs import status
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
 from rankmill.study.words import duration, size
 

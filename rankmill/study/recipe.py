@@ -19,7 +19,7 @@ from typing import Any
 
 from rankmill.mining import names
 from rankmill.mining.errors import UsageError
-from rankmill.mining.inputs.guards import shown
+from rankmill.mining.inputs.bounds.guards import shown
 from rankmill.mining.options import Field, count_of, options_of
 from rankmill.stages import REQUESTS
 from rankmill.study.blends import BLENDS, SamplerBlend, is_blend

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rankmill.mining.errors import BadInput
+from rankmill.mining.inputs.bounds.guards import TOML_BYTES, read_whole, reason
 from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.inputs.guards import TOML_BYTES, read_whole, reason
 
 MOST_PARTS = 200
 _PART = r"""(?:"[^"\n]{0,200}"|'[^'\n]{0,200}'|[\w-]{1,200})"""

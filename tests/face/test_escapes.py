@@ -198,7 +198,7 @@ def test_a_terminal_is_safe_whatever_the_form(held, place, line):
 def test_a_bar_shows_no_markup_and_nothing_that_acts():
     import io
 
-    from rankmill.cli.progress import Bar
+    from rankmill.cli.runs.progress import Bar
 
     bar = Bar(io.StringIO())
     bar.announce(f"[red]{EVIL}[/nothing]")

@@ -29,9 +29,9 @@ from tiny_models import tiny_encoder
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.lines import read_lines, whole_text
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.inputs import guards
 from rankmill.mining.inputs.blocks import read_blocks
-from rankmill.mining.inputs.model_files import shapes_of
+from rankmill.mining.inputs.bounds import guards
+from rankmill.mining.inputs.bounds.model_files import shapes_of
 from rankmill.mining.store import Workspace
 from rankmill.mining.teachers.files.pickles import convert_score_pickle
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from rankmill.cli.progress import Lines
+from rankmill.cli.runs.progress import Lines
 from rankmill.study.words import duration, size
 
 

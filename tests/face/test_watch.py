@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from rankmill.cli import app_of, status
-from rankmill.cli.status import Told, as_prometheus, folder_of, runs
+from rankmill.cli import app_of
+from rankmill.cli.runs import status
+from rankmill.cli.runs.status import Told, as_prometheus, folder_of, runs
 from rankmill.mining.store.execution import Silent
 
 
@@ -79,7 +80,8 @@ def test_it_writes_seldom(tmp_path: Path, told: Told, monkeypatch: pytest.Monkey
 def test_a_killed_run_is_told_and_swept_by_the_next(tmp_path: Path, told: Told) -> None:
     script = (
         "import os, sys\nfrom pathlib import Path\n"
-        "from rankmill.cli.status import Told\nfrom rankmill.mining.store.execution import Silent\n"
+        "from rankmill.cli.runs.status import Told\n"
+        "from rankmill.mining.store.execution import Silent\n"
         "Told(Path(sys.argv[1]), Silent()).begin('run', 'queries', 1, 0, 1)\n"
         "os.kill(os.getpid(), 9)"
     )

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from rankmill.mining.errors import BadInput, RankmillError
-from rankmill.mining.store import patience
-from rankmill.mining.store.patience import patiently
+from rankmill.mining.store.together import patience
+from rankmill.mining.store.together.patience import patiently
 
 
 @pytest.fixture(autouse=True)

@@ -21,11 +21,11 @@ from rankmill.mining.store import (
     files,
     fingerprint_of,
     open_artifact,
-    patience,
     split_by_work,
 )
 from rankmill.mining.store.checks.meaning import faults_of_meaning
 from rankmill.mining.store.tables import list_values
+from rankmill.mining.store.together import patience
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rankmill.mining.errors import BadInput
-from rankmill.mining.store import visible
+from rankmill.mining.store.together import visible
 
 
 def test_both_read_what_the_other_wrote(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def lacking(device: Any, dtype: Any) -> str | None:
         return f"varlen_attn of torch {torch.__version__} takes no {', '.join(missing)}"
     try:
         _try_once(varlen_attn, device, dtype)
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:
         if damaged(error):
             raise
         return f"torch {torch.__version__} refuses it: {str(error).splitlines()[0]}"

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from ....native.pickle_items import read_items
 from ...errors import BadInput
-from ...inputs.guards import LINE_BYTES, PICKLE_ITEMS, brief, reason, refuse_unless_file
+from ...inputs.bounds.guards import LINE_BYTES, PICKLE_ITEMS, brief, reason, refuse_unless_file
 from ...store.files import replacing
 
 _VALUES = {

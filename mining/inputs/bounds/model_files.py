@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import BadInput
+from ...errors import BadInput
 from .guards import read_settings, reason, refuse_unless_file, shown
 
 _DO = "copy the model again"

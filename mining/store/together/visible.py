@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BadInput
-from . import files
+from ...errors import BadInput
+from .. import files
 
 PATIENCE_S = 60.0  # network file systems remember for so long that a file was not there
 _AGAIN_S = 0.5

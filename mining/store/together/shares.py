@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 
-from ..errors import RankmillError, UsageError
-from .plan import Shard
+from ...errors import Incomplete, RankmillError, UsageError
+from ..plan import Shard
 
 _WRITTEN = re.compile(r"(\d{1,6})/(\d{1,6})")
 
@@ -61,6 +62,37 @@ class Elsewhere(RankmillError):
     """This share is done, and others are not: nothing is wrong, nothing is published yet."""
 
     exit_status = 0
+
+
+def pending(
+    share: Share | None, plan: Sequence[Shard], done: Container[int], folder: Path
+) -> list[Shard]:
+    """Return the shards that are still to make, of all or of a share.
+
+    Raises Incomplete where parts are only put together and some are missing.
+    """
+    missing = [shard for shard in plan if shard.number not in done]
+    if share is None or not missing:
+        return missing
+    if share.merges:
+        raise Incomplete(
+            f"{len(missing)} of {len(plan)} parts are missing: "
+            + ", ".join(str(shard.number) for shard in missing[:10]),
+            where=folder,
+            do="run their --shard again, or the command without --merge, which makes them",
+        )
+    return [shard for shard in missing if share.takes(shard)]
+
+
+def refuse_held(held: Sequence[object], folder: Path) -> None:
+    """Raise Incomplete where parts of a share hold queries without an answer."""
+    if held:
+        raise Incomplete(
+            f"{len(held)} parts of this share hold queries without an answer",
+            where=folder,
+            do="run the command once without --shard: whether so many are allowed is decided over "
+            "all parts",
+        )
 
 
 _share: ContextVar[Share | None] = ContextVar("share", default=None)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, UsageError
+from ...errors import BadInput, UsageError
 
 DIGITS = 4300  # of a whole number: what Python's JSON and TOML read
 LONGEST_SHOWN = 60  # characters of a value from outside, in a message

@@ -1,0 +1,1 @@
+"""Bounds of what comes from outside, before anything is believed or allocated."""

@@ -1,0 +1,1 @@
+"""One workspace for several processes and machines: whose attempts, whose share, what both see."""

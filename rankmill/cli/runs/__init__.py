@@ -1,0 +1,1 @@
+"""How runs get on: shown on the terminal, and told to `rankmill watch`."""
