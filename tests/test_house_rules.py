@@ -33,7 +33,7 @@ KNOWN_WRITES = {
     ("rankmill/cli/streams.py", "os.open"): "/dev/null at the number of a closed stream",
     ("rankmill/cli/streams.py", "open"): "likewise: a standard stream",
 }
-MAY_ECHO = re.compile(r"rankmill/cli/(streams|progress)\.py")
+MAY_ECHO = re.compile(r"rankmill/cli/(streams|runs/progress)\.py")
 MAY_PRINT = re.compile(r"rankmill/(cli\w*\.py|cli/.*)")
 
 CATCH_ALL = {"Exception", "BaseException"}

@@ -255,7 +255,7 @@ def _pretrained(factory: Any, model: ModelFolder, options: dict[str, Any]) -> An
             output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise BadInput(
             f"the model cannot be loaded: {error}", where=model.path, do="copy it again"
         ) from error

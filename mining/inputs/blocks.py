@@ -217,7 +217,7 @@ def _pieces(stream: Any, path: Path, size: int) -> Iterator[Piece]:
 
     They are read to where they stay: what is large and fresh costs more than what is done with it.
     """
-    counted, read = [0], 1
+    counted, read, most = [0], 1, LINE_BYTES.most
     with explained(path, counted):
         rest = np.frombuffer(stream.read(len(_BOM)).removeprefix(_BOM), np.uint8)
         while read:
@@ -229,9 +229,11 @@ def _pieces(stream: Any, path: Path, size: int) -> Iterator[Piece]:
             feeds = places_of(data, _NEWLINE)
             cut = int(feeds[-1]) + 1 if len(feeds) else 0
             rest = data[cut:].copy()
+            if len(data) > most:
+                lengths = np.diff(np.concatenate([[-1], feeds, [len(data)]])) - 1
+                if lengths.max() > most:
+                    raise line_too_long(path, counted[0] + int(lengths.argmax()) + 1)
             counted[0] += len(feeds)
-            if len(rest) > LINE_BYTES.most:
-                raise line_too_long(path, counted[0] + 1)
             if cut:
                 yield data[:cut], feeds
     if len(rest):

@@ -540,11 +540,15 @@ def by_library(folder: Path, needed: int = 0) -> Iterator[None]:
         except OSError:
             raise
         except Exception as error:
-            told = re.search(r"\(os error (\d+)\)", str(error))
-            if told is not None:
-                number = int(told[1])
-                raise OSError(number, os.strerror(number), str(folder)) from error
+            _raise_as_told(error, folder)
             raise
+
+
+def _raise_as_told(error: Exception, folder: Path) -> None:
+    """Raise the error of the system that an exception tells of; return where it tells none."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    if told is not None:
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(folder)) from error
 
 
 @contextlib.contextmanager
