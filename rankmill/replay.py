@@ -20,10 +20,14 @@ def replay(told: Mapping[str, Any], workspace: Workspace) -> object:
 
     Raises Corrupt for what is no request, and whatever the request raises.
     """
+    from rankmill.mining.options import options_of
     from rankmill.stages import REQUESTS
 
     try:
         request = REQUESTS[told["verb"]]
+        writes = [f.name for f in options_of(request) if f.option.output is not None]
+        if beside := [name for name in writes if name in told["options"]]:
+            raise ValueError(f"{told['verb']} with {beside[0]} would write outside the workspace")
         options = {name: _read(value, workspace) for name, value in told["options"].items()}
         folder = str(told["folder"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:

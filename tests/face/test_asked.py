@@ -42,3 +42,13 @@ def test_artifacts_are_kept_by_kind_and_fingerprint(workspace):
 def test_a_ledger_that_names_no_request_of_ours_is_said(workspace, told):
     with pytest.raises(Corrupt, match="the ledger names no request of ours"):
         replay(told, workspace)
+
+
+@pytest.mark.parametrize("option", ["trec", "to"])
+def test_a_ledger_can_have_nothing_written_elsewhere(workspace, tmp_path, option):
+    """Whoever made a ledger may have written anything into it."""
+    verb = {"trec": "mine", "to": "export"}[option]
+    told = {"verb": verb, "options": {option: str(tmp_path / "out")}, "folder": "/"}
+    with pytest.raises(Corrupt, match=f"{verb} with {option} would write outside the workspace"):
+        replay(told, workspace)
+    assert not (tmp_path / "out").exists()
