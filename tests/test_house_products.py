@@ -10,6 +10,7 @@ from test_house_rules import MODULES, Module, dotted, sample
 MAY_MULTIPLY = {
     "mining/models/passes/attention.py": "a forward pass: one thread alone computes a batch",
     "mining/search/bfloat16.py": "proposals: float64 sums in one order decide",
+    "mining/search/torch_narrow.py": "proposals: float64 sums in one order decide",
     "mining/search/torch_product.py": "proposals: float64 sums in one order decide",
     "mining/statistics/neighbours.py": "proposals: distances are measured again",
     "native/pool_entropy.py": "tables of 10 × 10, made when the module is loaded",

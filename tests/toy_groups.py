@@ -75,7 +75,8 @@ def publish_arrays(
             )
             table = table.set_column(2, table.schema.field("score"), scores)
         again = len(piece) - len(np.unique(piece.query))
-        return Output(table, dropped={"again": [0] * again})
+        numbers = [10**6 + shard.start + row for row in range(again)]  # of no query
+        return Output(table, dropped={"again": numbers} if again else {})
 
     given = b"".join(getattr(arrays, n).tobytes() for n in ("query", "doc", "score", "grade"))
     stage = Stage(

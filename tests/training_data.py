@@ -73,7 +73,7 @@ def write_groups(
         worker=lambda: (
             lambda shard: Output(
                 groups_table(arrays[shard.start : shard.stop]),
-                dropped={"again": [0] * _again(arrays, shard)},
+                dropped=_again(arrays, shard),
             )
         ),
         metadata={"kind": kind},
@@ -86,10 +86,11 @@ def open_groups(setting: Setting) -> Groups:
     return Groups(setting.groups)
 
 
-def _again(arrays: GroupArrays, shard: Shard) -> int:
-    """Rows beyond the first of a query, so that the books of the store balance."""
+def _again(arrays: GroupArrays, shard: Shard) -> dict[str, list[int]]:
+    """Rows beyond the first of a query under numbers of no query, so that the books balance."""
     rows = arrays.query[shard.start : shard.stop]
-    return len(rows) - len(np.unique(rows))
+    count = len(rows) - len(np.unique(rows))
+    return {"again": [10**6 + shard.start + row for row in range(count)]} if count else {}
 
 
 def _groups(collection: Collection, size: int, repeat: int) -> GroupArrays:

@@ -162,12 +162,14 @@ def repair_names(workspace: Workspace) -> Iterator[Repaired]:
     wanted = {path.name.removesuffix(".json"): path for path in _damaged_names(workspace)}
     if not wanted:
         return
-    made: dict[str, list[tuple[str, Artifact]]] = {}
+    made: dict[str, list[tuple[str, int, Artifact]]] = {}
     for artifact in workspace.artifacts():
         told = artifact.cost()
         name = (told.get("request") or {}).get("name")
         if name in wanted:
-            made.setdefault(name, []).append((str(told.get("finished", "")), artifact))
+            # A request makes other artifacts on its way; the one that has its name comes last.
+            published = (artifact.path / MANIFEST).stat().st_mtime_ns
+            made.setdefault(name, []).append((str(told.get("finished", "")), published, artifact))
     for name, path in wanted.items():
         if name not in made:
             lost = BadInput(
@@ -177,7 +179,7 @@ def repair_names(workspace: Workspace) -> Iterator[Repaired]:
             )
             yield Repaired(f"the name {name!r} stays damaged", path, lost)
             continue
-        _, latest = max(made[name], key=lambda one: one[0])
+        *_, latest = max(made[name], key=lambda one: one[:2])
         workspace.alias(name, latest)
         yield Repaired(f"the name {name!r} stands for {latest.kind} {latest.path.name[:12]}", path)
 

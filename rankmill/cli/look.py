@@ -90,7 +90,6 @@ def verify(
     Example: rankmill verify nf-groups        rankmill verify        rankmill verify DIR
     """
     from rankmill.mining.errors import Corrupt
-    from rankmill.mining.exports.verify import verify_written
     from rankmill.mining.upkeep import verify as upkeep
 
     good: list[Artifact] = []
@@ -98,6 +97,8 @@ def verify(
     with session(workspace, json=json) as here:
         written = [n for n in names or [] if Path(n).is_dir() and not here.workspace.knows(n)]
         for name in written:
+            from rankmill.mining.exports.verify import verify_written
+
             wrong = verify_written(Path(name), here.workspace)
             faults += wrong
             if not wrong and not json:

@@ -26,7 +26,7 @@ def read_toml(path: Path, said: str, lacking: str, do: str = "check the path") -
     """
     try:
         path_given(path).lstat()
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise BadInput(lacking, where=path, do=do) from error
     data = read_whole(path_given(path), TOML_BYTES, do)
     try:

@@ -19,6 +19,7 @@ import rankmill as rm
 from rankmill.cli import streams
 from rankmill.cli.costs import _table
 from rankmill.mining.errors import BadInput
+from rankmill.mining.store.aliases import Alias
 from rankmill.provenance.drawing import drawn
 from rankmill.provenance.graph import graph_of
 from rankmill.provenance.layout import arrange
@@ -30,8 +31,8 @@ class FakeWorkspace:
     def __init__(self) -> None:
         self.made: dict[str, FakeArtifact] = {}
 
-    def names(self) -> dict[str, tuple[str, str]]:
-        return {f'"{key}" <&>\\': ("run", key) for key in list(self.made)[:1]}
+    def names(self) -> dict[str, Alias]:
+        return {f'"{key}" <&>\\': Alias("run", key) for key in list(self.made)[:1]}
 
 
 class FakeArtifact(SimpleNamespace):

@@ -21,7 +21,7 @@ def killed_at_removal(monkeypatch):
     """End a run just before it removes its attempts: what it made is published by then."""
 
     def stop(step: str, path: Path) -> None:
-        if step == "remove" and path.parent.name == "tmp":
+        if step == "sweep" and path.parent.name == "tmp":
             raise KeyboardInterrupt
 
     monkeypatch.setattr(files, "fault", stop)

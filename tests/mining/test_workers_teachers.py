@@ -12,8 +12,7 @@ from odd_teachers import odd_teacher
 from tiny_collection import tiny_beir
 from tiny_models import first_layers, tiny_cross_encoder, tiny_encoder
 
-from rankmill.mining import actors
-from rankmill.mining.actors import Execution
+from rankmill.mining.actors import Execution, supervisor
 from rankmill.mining.actors.supervisor import Supervisor
 from rankmill.mining.collection import collect
 from rankmill.mining.collection.handles import Collection
@@ -116,7 +115,7 @@ def kill_one_of_three(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         landed(self, reference)
         if shard and not killed and len(self.slots) == 3 and self.job.stage.kind == "scores":
             alive = [actor for actor in self.slots if actor is not None]
-            killed.append(self.ray.get(alive[0].ready.remote()))
+            killed.append(self.ray.get(alive[0].ready.remote()).process)
             os.kill(killed[0], signal.SIGKILL)
 
     monkeypatch.setattr(Supervisor, "_land", land)
@@ -136,7 +135,7 @@ def test_a_query_that_kills_its_worker_needs_leave(
     drawn: tuple[Collection, Artifact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(score_module, "_SHARD_WORK", 12)  # two queries
-    monkeypatch.setattr(actors, "TRIES", 1)  # three tell no more than one, but take longer
+    monkeypatch.setattr(supervisor, "TRIES", 1)  # three tell no more than one, but take longer
     collection, run = drawn
     workspace, rows = collection.artifact.workspace, run.table(0).to_pylist()
     deadly = next(

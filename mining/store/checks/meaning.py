@@ -1,5 +1,5 @@
 """What a part must be before a kernel sees it: the schema of its kind, offsets that rise within
-their values, no nulls, ordinals that exist; and what its rows must mean.
+their values, no nulls, ordinals that exist, queries that rise; and what its rows must mean.
 
 Kernels do not check bounds. So these are checked once per part and process, over whole columns, by
 the kind of the artifact and nowhere else (docs/faults.md §7).
@@ -177,10 +177,25 @@ def _levels_within_groups(table: pa.Table, _: Limits) -> Iterable[str]:
         yield f"a group of {size} has {most} positives"
 
 
+def _queries_rise(table: pa.Table, _: Limits) -> Iterable[str]:
+    """Lists of several artifacts are joined by searching in their queries."""
+    yield from _strictly_rising(table["query"].to_numpy(), "query")
+
+
+def _judged_queries_rise(table: pa.Table, _: Limits) -> Iterable[str]:
+    values = table["query"].to_numpy()
+    if not (values[:-1] <= values[1:]).all():
+        yield "query falls"
+
+
 _BOUNDED: dict[str, Callable[[pa.Table, Limits], Iterable[str]]] = {
     "corpus": _titles_within_texts,
     "design": _levels_within_groups,
+    "pool": _queries_rise,
     "postings": _postings_in_block,
+    "qrels": _judged_queries_rise,
+    "run": _queries_rise,
+    "scores": _queries_rise,
 }
 
 # ---- what rows must mean -----------------------------------------------------------------------
@@ -195,7 +210,6 @@ def _run_meaning(table: pa.Table) -> Iterable[str]:
     # Our own sources order equal scores by document; an imported run keeps the order of its file.
     if "inclusion" not in table.column_names and not (scores[:-1] >= scores[1:])[inner].all():
         yield "a run is not ordered by falling score"
-    yield from _strictly_rising(table["query"].to_numpy(), "query")
 
 
 def _ascending_docs(table: pa.Table) -> Iterable[str]:
@@ -204,7 +218,6 @@ def _ascending_docs(table: pa.Table) -> Iterable[str]:
     inner[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(docs))] - 1] = False
     if not (docs[:-1] < docs[1:])[inner].all():
         yield "documents of a row are not strictly ascending"
-    yield from _strictly_rising(table["query"].to_numpy(), "query")
 
 
 def _scores_meaning(table: pa.Table) -> Iterable[str]:
