@@ -187,7 +187,7 @@ def test_offsets_are_looked_at_before_a_kernel_sees_them(
         path.write_bytes(bytes(data))
         try:
             columns = TokenColumns(open_artifact(docs.path))
-            with pytest.raises(Corrupt, match="has offsets that point outside of its ids"):
+            with pytest.raises(Corrupt, match="(?i)offset"):
                 columns.keep(np.zeros(1, np.int64), 8)
         finally:
             path.write_bytes(whole)
