@@ -221,9 +221,13 @@ class Workspace:
         while not self.has(stage.kind, stage.fingerprint):
             missing = self._missing(stage)
             if missing and not share.wait:
+                some = (
+                    "1 part of another share is"
+                    if len(missing) == 1
+                    else (f"{len(missing)} parts of other shares are")
+                )
                 raise shares.Elsewhere(
-                    f"share {share.index} of {share.count} of {stage.kind} is made; "
-                    f"{len(missing)} parts of other shares are missing",
+                    f"share {share.index} of {share.count} of {stage.kind} is made; {some} missing",
                     where=folder,
                     do="when they have ended, run the same command again; with --merge to see "
                     "that nothing is left to make",

@@ -124,7 +124,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     mine = ("mine", "random", "-c", "d", "--split", "train", "--depth", "5", "--name", "r")
     status, text = said(*mine, "--shard", "1/2")
     assert status == 0
-    assert "share 1 of 2 of run is made; 1 parts of other shares are missing" in text
+    assert "share 1 of 2 of run is made; 1 part of another share is missing" in text
     assert said(*mine, "--merge")[0] == 3
     assert said(*mine, "--merge", "--shard", "0/2")[0] == 2
     assert said(*mine, "--wait")[0] == 2
