@@ -351,7 +351,8 @@ def test_actors_give_the_same_bytes(tmp_path, ray_cluster):
 
 def pool_table(workspace, lists, positives, statistics, **extra):
     """Measure lists with judged positives; (the artifact, its table)."""
-    judged = [(q, d, 1) for q, docs in enumerate(positives) for d in docs] + [(0, 99, 0)]
+    judged = [(q, d, 1) for q, docs in enumerate(positives) for d in docs]
+    judged = sorted([*judged, (0, 99, 0)])
     columns = [pa.array(c, f.type) for c, f in zip(zip(*judged, strict=True), QRELS, strict=True)]
     table = pa.Table.from_arrays(columns, schema=QRELS)
     qrels = given(workspace, "qrels", table, QRELS, {"judged": str(judged)})
