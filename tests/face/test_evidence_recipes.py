@@ -173,13 +173,14 @@ def test_teachers_are_trained_and_stand_beside_the_bi_encoder(place: Path) -> No
 
 
 def test_locality_and_entropy_are_crossed(place: Path) -> None:
-    cells = '{data="nf",temperature="own",loss="kl"}'
-    shells = '{data="nf",temperature=["sharp","soft"],loss="kl",sampler=["near","middle","far"]}'
-    domains = '{dev={split="dev"},test={split="test"},cranfield={collection="beir:cranfield"}}'
+    cells = '{data="medquad",temperature="own",loss="kl"}'
+    shells = '{data="medquad",temperature=["sharp","soft"],loss="kl",sampler="middle"}'
+    dev, test = '{split="choose-dev"}', '{split="judge"}'
+    domains = f'{{dev={dev},test={test},cranfield={{collection="beir:cranfield"}}}}'
     changes = shrunken(
         "crossed",
         f"study.only=[{cells},{shells}]",
-        f'study.axes.data.nf."evaluate.domains"={domains}',
+        f'study.axes.data.medquad."evaluate.domains"={domains}',
         'study.hypotheses.high-entropy-overfits.domains=["cranfield"]',
         "train.seeds=[1,2]",
         "mine.depth=40",  # enough candidates that most queries have a group in all nine cells
@@ -189,7 +190,7 @@ def test_locality_and_entropy_are_crossed(place: Path) -> None:
     )
     outcome = rm.study(RECIPES / "crossed.toml", overrides=changes, workspace="c", to="c-out")
     assert len(verdicts(outcome, "c-out")) == 8
-    assert len(outcome.study.cells) == 12 + 6
+    assert len(outcome.study.cells) == 9 + 1 + 2
     effects = [one for one in outcome.effects if one.effects]
     assert {one.domain for one in effects} == {"dev", "test", "cranfield"}
     seen = outcome.cells.filter(pl.col("sampler").str.contains("-"))["queries_seen"].to_list()
