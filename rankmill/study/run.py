@@ -74,10 +74,12 @@ class Pipeline:
         return {"name": f"{self.recipe.name}-{what}", "executor": self.executor}
 
     def collect(self, spec: str | None = None) -> Collection:
-        """Return the recipe's collection, or that of a domain."""
+        """Return the recipe's collection, or that of a domain with the splits that judge."""
         what, options = spec or self.recipe.collection, self.recipe.options["collect"]
         if what != self.recipe.collection:  # whose splits are others
-            options = {**options, "divide": ()}
+            domains = self.recipe.domains.values()
+            judging = {domain.split for domain in domains if domain.collection == what}
+            options = {**options, "divide": (), "splits": sorted(judging)}
         if spec is None:
             self._look_at_borrowed()
         key = what, str(options)

@@ -37,7 +37,7 @@ SPLITS = {  # of the real collections, as the recipes name them
     "cranfield": ("test",),
     "cisi": ("test",),
     "vaswani": ("test",),
-    "msmarco-dl-pool": ("dl19",),
+    "msmarco-dl-pool": ("dl19_in_pool",),
 }
 NUMBERS = {
     "mine.depth": 24,

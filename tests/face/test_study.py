@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tiny_collection import tiny_beir
 from tiny_study import study_place
 
 import rankmill as rm
@@ -440,6 +441,26 @@ def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):
         run_study(study, Workspace(tmp_path / "work"), INLINE)
     assert "evaluate.domains.late" in str(refused.value)
     assert not list((tmp_path / "work").glob("run/*"))
+
+
+def test_a_collection_is_read_with_the_splits_that_judge(place, tmp_path):
+    """Whatever is wrong with its other splits; a split that it lacks is named with its place."""
+    other = tiny_beir(tmp_path / "other", seed=3)
+    judged = other / "qrels"
+    wrong = (judged / "train.tsv").read_text() + "q1\tnowhere\t1\n"
+    (judged / "train.tsv").write_text(wrong)
+    for split, refused in (("test", None), ("tset", "tset")):
+        domain = f"evaluate.domains.out={{collection='beir:{other}',split='{split}'}}"
+        study = load_study(
+            Path("s.toml"), [domain, ONE_STUDENT, "study.axes={}", "study.factors={}"]
+        )
+        if refused is None:
+            outcome = run_study(study, Workspace(tmp_path / "work"), INLINE)
+            assert set(outcome.cells["domain"]) == {"dev", "test", "out"}
+        else:
+            with pytest.raises(BadInput, match=refused):
+                run_study(study, Workspace(tmp_path / "work2"), INLINE)
+            assert not list((tmp_path / "work2").glob("run/*"))
 
 
 OTHER = "study.axes={data={old={collection='beir:tiny'}, new={collection='beir:undeveloped'}}}"
