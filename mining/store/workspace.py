@@ -409,9 +409,13 @@ class Workspace:
         parts = json.loads(manifest)["parts"]
         stored = sum(p["bytes"] for p in parts)
         ledger.close(folder, books, stored, sums_beside(folder, manifest, parts))
-        files.create_only(folder / "manifest.json", manifest)
+        self._put(folder / "manifest.json", manifest)
         others = [run for run in ours.parent.glob("run-*") if run != ours]
         files.sweep(ours if others else ours.parent)  # a waiting share may sweep it just now
+
+    def _put(self, path: Path, manifest: bytes) -> None:
+        """Publish a manifest, where there is none."""
+        files.create_only(path, manifest)
 
 
 class NotThere(RankmillError):
@@ -488,9 +492,9 @@ def _finished(folder: Path, shard: Shard, fingerprint: str) -> dict[str, Any] | 
     if not path.exists():
         return None
     try:
-        record = json.loads(path.read_bytes())
-    except ValueError:
-        return None  # torn: counts as absent, the shard is done again
+        record = json.loads(files.read_small(path))
+    except (ValueError, RecursionError, OSError):
+        return None  # torn, or no file: counts as absent, the shard is done again
     if not isinstance(record, dict) or not record.keys() >= _RECORDED:
         return None  # not ours, likewise
     if record["fingerprint"] != fingerprint:
