@@ -86,6 +86,11 @@ class Workspace:
         """Return where an artifact stands or will stand."""
         return self.root / kind / fingerprint
 
+    def beside(self, kind: str, fingerprint: str) -> Path:
+        """Return where the writer of an artifact puts what stands beside its parts, such as times:
+        the folder of the artifact, which is there by then."""
+        return self.folder(kind, fingerprint)
+
     def artifacts(self, kind: str | None = None) -> Iterator[Artifact]:
         """Open every finished artifact (of one kind), in order of kind and fingerprint.
 

@@ -38,14 +38,15 @@ class Redone(FoundOnly):
     """The same workspace, in which nothing is made but parts of one artifact, in a scratch folder
     that goes with the block.
 
-    `made`: what came out, by the name of the file, once that artifact was asked for (`begun`).
+    `made`: what came out, by the name of the file, once that artifact was asked for (`begun`) and
+    is computed (`ended`).
     """
 
     def __init__(self, artifact: Artifact, numbers: Sequence[int]):
         super().__init__(artifact.workspace.root)
         self.wanted, self.numbers = artifact, sorted(set(numbers))
         self.made: dict[str, Made] = {}
-        self.begun = False
+        self.begun = self.ended = False
         self._open = ExitStack()
 
     def __enter__(self) -> Redone:
@@ -64,6 +65,10 @@ class Redone(FoundOnly):
         """Say whether an artifact is finished; the wanted one is not, until it was computed."""
         wanted = fingerprint == self.wanted.fingerprint
         return (self.begun or not wanted) and super().has(kind, fingerprint)
+
+    def beside(self, kind: str, fingerprint: str) -> Path:
+        """Return a place that goes with the block: what stands beside is not of the parts."""
+        return files.make_folder(self.scratch / "stands-beside")
 
     def build(self, stage: Stage, executor: Executor | None = None) -> Artifact:
         """Return what is there; raises NotThere. Of the wanted artifact, compute the parts."""
@@ -91,6 +96,7 @@ class Redone(FoundOnly):
         write(attempt, files.make_folder(self.scratch / "beside"))
         for name, facts in files.sync_tree(attempt).items():
             self.made[name] = Made(attempt / name, facts)
+        self.ended = True
         return self.wanted
 
     def _compute(self, stage: Stage) -> None:
@@ -113,6 +119,7 @@ class Redone(FoundOnly):
             folder=self.scratch,
         )
         Inline().execute(job, self._keep)
+        self.ended = True
 
     def _keep(self, report: Report) -> None:
         name = self.wanted.parts[report.shard.number].file
@@ -142,11 +149,12 @@ def redo(artifact: Artifact, numbers: Sequence[int], replay: Replay, into: Redon
     except NotRedone:
         raise
     except (RankmillError, OSError) as error:
-        raise NotRedone(
-            f"it cannot be computed again: {getattr(error, 'what', error)}",
-            where=getattr(error, "where", None) or artifact.path,
-            do=again,
-        ) from error
+        if not into.ended:  # else a later stage of the request met the damage that brought us here
+            raise NotRedone(
+                f"it cannot be computed again: {getattr(error, 'what', error)}",
+                where=getattr(error, "where", None) or artifact.path,
+                do=again,
+            ) from error
     if not into.begun:
         raise NotRedone(
             "the request that its ledger names makes something else now: a model or a file that "
