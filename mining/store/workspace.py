@@ -212,16 +212,39 @@ class Workspace:
             self._sweep(stage.kind, fingerprint)
             return self._found_made(stage.kind, fingerprint)
         share = shares.current()
+        if share is not None and not share.merges:
+            self._make_share(stage, fingerprint, executor or Inline(), share)
+            return self._after_share(stage, share)
         with ledger.keeping() as books:
             made = self._build(stage, fingerprint, executor or Inline(), books, share)
-        return made or self._after_share(stage, share)
+        assert made is not None
+        return made
 
-    def _after_share(self, stage: Stage, share: shares.Share | None) -> Artifact:
+    def _make_share(
+        self, stage: Stage, fingerprint: str, executor: Executor, share: shares.Share
+    ) -> None:
+        """Make the parts of a share. Where a run holds the whole artifact, it may be another share
+        that puts all together; else it is waited for, or Locked raised."""
+        waiting = shares.Waiting(share)
+        while not self.has(stage.kind, fingerprint):
+            try:
+                with ledger.keeping() as books:
+                    self._build(stage, fingerprint, executor, books, share)
+                return
+            except Locked:
+                missing = set(self._missing(stage))
+                if not any(share.takes(s) for s in stage.shards() if s.number in missing):
+                    return
+                if not share.wait:
+                    raise
+            waiting.look(f"{stage.kind}, which another run holds", _LOOK_S)
+
+    def _after_share(self, stage: Stage, share: shares.Share) -> Artifact:
         """Return the artifact once the parts of all shares are there: one of them publishes it.
 
         Raises Elsewhere where some are missing and are not waited for.
         """
-        assert share is not None  # else all of it was made
+        waiting = shares.Waiting(share)
         folder, until = self.folder(stage.kind, stage.fingerprint), time.monotonic() + _HURRY_S
         while not self.has(stage.kind, stage.fingerprint):
             missing = self._missing(stage)
@@ -246,7 +269,7 @@ class Workspace:
                         where=folder,
                         do="run the same command again",
                     )
-            time.sleep(_LOOK_S)
+            waiting.look(f"parts of {stage.kind}: {shares.numbers(missing)}", _LOOK_S)
         return self._found_made(stage.kind, stage.fingerprint)
 
     def _missing(self, stage: Stage) -> list[int]:
@@ -373,6 +396,7 @@ class Workspace:
             )
         if share is None or share.index == 0:
             return
+        waiting = shares.Waiting(share)
         while not self.has(kind, fingerprint):
             if not share.wait:
                 raise shares.Elsewhere(
@@ -380,7 +404,7 @@ class Workspace:
                     where=self.folder(kind, fingerprint),
                     do="when it has ended, run the same command again",
                 )
-            time.sleep(_LOOK_S)
+            waiting.look(f"{kind}, which share 0 makes in one piece", _LOOK_S)
 
     def _attempts(self, fingerprint: str) -> Path:
         return self.root / "tmp" / fingerprint
