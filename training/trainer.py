@@ -78,7 +78,7 @@ def train_student(
     inputs = _numbered([{"groups": one} for one in artifacts_of(stored)]) | _numbered(texts)
     inputs |= {"validation": held_out.artifact} if held_out is not None else {}
     parameters = parameters_of(run)
-    place = workspace.folder("student", fingerprint_of("student", parameters, inputs))
+    place = workspace.beside("student", fingerprint_of("student", parameters, inputs))
 
     def write(folder: Path, scratch: Path) -> Mapping[str, float]:
         usage = _run(run, scratch, executor)

@@ -95,7 +95,7 @@ def _alias_of(path: Path, name: str) -> Alias:
     """Return what an alias stands for; raises ValueError or OSError for what is no alias."""
     if not _ALIAS.fullmatch(name):
         raise ValueError(f"{name!r} cannot be the name of an artifact")
-    data = path.read_bytes()
+    data = files.read_small(path)
     try:
         entry = json.loads(data)
         ours = isinstance(entry, dict) and canonical_json(entry) == data

@@ -30,7 +30,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from ..errors import BadInput, Locked, RankmillError, ReaderLeft
+from ..errors import BadInput, Corrupt, Locked, RankmillError, ReaderLeft
 from ..inputs.bounds.guards import refuse_unless_file
 from . import attempts
 
@@ -146,6 +146,41 @@ class Columns:
         return arrays
 
 
+def read_small(path: Path) -> bytes:
+    """Return the bytes of a small file of a workspace; OSError also for what is no regular file: a
+    pipe would never be read to its end, and a device has none."""
+    with open(path, "rb", opener=_at_once) as raw:
+        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "this is no regular file", str(path))
+        return raw.read()
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _own_file(path: str, flags: int) -> int:
+    """Open a file that is written in place: never through a link, which may lead anywhere."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise _none_of_ours(path)
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise _none_of_ours(path) from error
+
+
+def _none_of_ours(path: str) -> Corrupt:
+    return Corrupt(
+        "this would be written to, and is a link, a pipe or a folder: none of ours",
+        where=path,
+        do="remove it: nothing that it holds is needed",
+    )
+
+
 def create_only(path: Path, data: bytes) -> None:
     """Publish a file that must not exist yet; an equal file already there is success.
 
@@ -166,7 +201,7 @@ def create_only(path: Path, data: bytes) -> None:
                 _create_exclusively(path, data, temp)
             elif not path.exists():
                 raise
-            if path.read_bytes() != data:
+            if read_small(path) != data:
                 raise RankmillError(
                     f"another run published a different {path.name}",
                     where=path,
@@ -200,7 +235,7 @@ def is_torn(path: Path) -> bool:
     try:
         if stat.S_IMODE(path.stat().st_mode) != _TORN:
             return False
-        json.loads(path.read_bytes())
+        json.loads(read_small(path))
     except OSError:
         return False
     except (ValueError, RecursionError):
@@ -403,7 +438,7 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
     """Append one JSON line; a torn last line after a kill is ignored by readers."""
     with _explained(path, 200):
         _step("append", path)
-        with open(path, "a", encoding="utf-8") as stream:
+        with open(path, "a", encoding="utf-8", opener=_own_file) as stream:
             stream.write(json.dumps(record, sort_keys=True) + "\n")
 
 
@@ -598,7 +633,7 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     inherited, so an orphaned worker cannot keep the lock.
     """
     make_folder(path.parent)
-    with open(path, "a+", encoding="utf-8") as stream:
+    with open(path, "a+", encoding="utf-8", opener=_own_file) as stream:
         try:
             fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:

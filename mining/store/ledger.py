@@ -72,7 +72,7 @@ _asked: ContextVar[Mapping[str, Any] | None] = ContextVar("asked", default=None)
 @contextlib.contextmanager
 def asked_by(request: Mapping[str, Any] | None) -> Iterator[None]:
     """Let ledgers of what is made in the block say which request it answers, as JSON values, so
-    that a part can be computed again (`checks/redo.py`); None: it cannot be said."""
+    that a part can be computed again (`upkeep/redo.py`); None: it cannot be said."""
     token = _asked.set(request)
     try:
         yield
@@ -120,8 +120,7 @@ def _tell_moved(models: Mapping[str, str], origin: str, content: str) -> None:
 def models_of(folder: Path) -> dict[str, str]:
     """Return what `note_models` has noted for an artifact, finished or not."""
     noted: dict[str, str] = {}
-    path = folder / ATTEMPTS
-    for line in path.read_bytes().splitlines() if path.exists() else []:
+    for line in _attempted(folder):
         if line.startswith(b'{"models"'):
             with contextlib.suppress(ValueError, RecursionError):  # a line torn by a kill
                 told = json.loads(line)["models"]
@@ -136,11 +135,14 @@ def note_request(folder: Path) -> None:
         files.append_line(folder / ATTEMPTS, {"request": request})
 
 
-def _request_of(folder: Path) -> Mapping[str, Any] | None:
-    """Return the last request that `note_request` has noted."""
+def request_of(folder: Path) -> Mapping[str, Any] | None:
+    """Return the request that an artifact answers, finished or not, as the ledger keeps it, or the
+    attempts where the ledger is damaged or gone; None: neither tells."""
+    kept = read(folder).get("request")
+    if isinstance(kept, dict):
+        return kept
     noted: Mapping[str, Any] | None = None
-    path = folder / ATTEMPTS
-    for line in path.read_bytes().splitlines() if path.exists() else []:
+    for line in _attempted(folder):
         if line.startswith(b'{"request"'):
             with contextlib.suppress(ValueError, RecursionError):  # a line torn by a kill
                 told = json.loads(line)["request"]
@@ -235,7 +237,7 @@ def sum_up_again(folder: Path, stored_bytes: int, sums: Mapping[str, str]) -> No
     total = _sums_of(folder, Cost(), stored_bytes)
     hosts = [line["host"] for line in _attempts(folder)]
     told = total | {"wall_s": total["shard_wall_s"], "host": hosts[-1] if hosts else "unknown"}
-    told |= {"request": request} if (request := _request_of(folder)) else {}
+    told |= {"request": request} if (request := request_of(folder)) else {}
     files.write_bytes(folder / LEDGER, spelled(summed(told | {"sums": dict(sums)})), mode=0o644)
 
 
@@ -286,7 +288,7 @@ def state(folder: Path) -> str:
 def _read(folder: Path) -> tuple[str, dict[str, Any]]:
     nothing = dict(_NOTHING, usage={})
     try:
-        data = (folder / LEDGER).read_bytes()
+        data = files.read_small(folder / LEDGER)
         told = json.loads(data)
     except FileNotFoundError:
         return MISSING, nothing
@@ -344,13 +346,19 @@ _OF_A_TRY = {"shard", "attempt", "cause", "host"}
 
 def _attempts(folder: Path) -> list[dict[str, Any]]:
     lines = []
-    path = folder / ATTEMPTS
-    for line in path.read_bytes().splitlines() if path.exists() else []:
+    for line in _attempted(folder):
         with contextlib.suppress(ValueError, RecursionError):  # a line torn by a kill
             told = json.loads(line)
             sound = isinstance(told, dict) and told.keys() >= _OF_A_TRY and not _faulty(told)
             lines += [told] if sound else []
     return lines
+
+
+def _attempted(folder: Path) -> list[bytes]:
+    """Return the lines of the attempts; none where there is no such file, or what is none."""
+    with contextlib.suppress(OSError):
+        return files.read_small(folder / ATTEMPTS).splitlines()
+    return []
 
 
 def _versions() -> dict[str, str]:

@@ -71,7 +71,7 @@ def read_manifest(path: Path) -> bytes:
     try:
         if files.is_torn(path / MANIFEST):
             raise FileNotFoundError(str(path / MANIFEST))
-        return (path / MANIFEST).read_bytes()
+        return files.read_small(path / MANIFEST)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(
             "there is no finished artifact here (no manifest.json)",

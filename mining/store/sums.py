@@ -19,7 +19,7 @@ from .manifest import MANIFEST, canonical_json
 LOCK = "LOCK"
 RECORD = re.compile(r"part-\d{5,}\.json")
 _LEDGER = "ledger.json"
-_LEFT_BY_A_KILL = re.compile(r"\..*\.\d+\.tmp")
+_LEFT_BY_A_KILL = re.compile(r"\..*\.(?:[\w.]+(?:\+[0-9a-f]+)?-\d+-)?\d+\.tmp")
 
 
 def sums_beside(
@@ -30,7 +30,8 @@ def sums_beside(
     sums = {MANIFEST: hashlib.sha256(manifest).hexdigest()}
     listed = {part["file"] for part in parts}
     for name in files_below(folder):
-        if name not in listed and not is_bound_otherwise(name):
+        regular = (folder / name).is_file()  # a pipe, a link to nowhere: none of ours
+        if name not in listed and regular and not is_bound_otherwise(name):
             sums[name] = files.sha256_of(folder / name)
     return sums
 

@@ -86,6 +86,11 @@ class Workspace:
         """Return where an artifact stands or will stand."""
         return self.root / kind / fingerprint
 
+    def beside(self, kind: str, fingerprint: str) -> Path:
+        """Return where the writer of an artifact puts what stands beside its parts, such as times:
+        the folder of the artifact, which is there by then."""
+        return self.folder(kind, fingerprint)
+
     def artifacts(self, kind: str | None = None) -> Iterator[Artifact]:
         """Open every finished artifact (of one kind), in order of kind and fingerprint.
 
@@ -207,16 +212,39 @@ class Workspace:
             self._sweep(stage.kind, fingerprint)
             return self._found_made(stage.kind, fingerprint)
         share = shares.current()
+        if share is not None and not share.merges:
+            self._make_share(stage, fingerprint, executor or Inline(), share)
+            return self._after_share(stage, share)
         with ledger.keeping() as books:
             made = self._build(stage, fingerprint, executor or Inline(), books, share)
-        return made or self._after_share(stage, share)
+        assert made is not None
+        return made
 
-    def _after_share(self, stage: Stage, share: shares.Share | None) -> Artifact:
+    def _make_share(
+        self, stage: Stage, fingerprint: str, executor: Executor, share: shares.Share
+    ) -> None:
+        """Make the parts of a share. Where a run holds the whole artifact, it may be another share
+        that puts all together; else it is waited for, or Locked raised."""
+        waiting = shares.Waiting(share)
+        while not self.has(stage.kind, fingerprint):
+            try:
+                with ledger.keeping() as books:
+                    self._build(stage, fingerprint, executor, books, share)
+                return
+            except Locked:
+                missing = set(self._missing(stage))
+                if not any(share.takes(s) for s in stage.shards() if s.number in missing):
+                    return
+                if not share.wait:
+                    raise
+            waiting.look(f"{stage.kind}, which another run holds", _LOOK_S)
+
+    def _after_share(self, stage: Stage, share: shares.Share) -> Artifact:
         """Return the artifact once the parts of all shares are there: one of them publishes it.
 
         Raises Elsewhere where some are missing and are not waited for.
         """
-        assert share is not None  # else all of it was made
+        waiting = shares.Waiting(share)
         folder, until = self.folder(stage.kind, stage.fingerprint), time.monotonic() + _HURRY_S
         while not self.has(stage.kind, stage.fingerprint):
             missing = self._missing(stage)
@@ -241,7 +269,7 @@ class Workspace:
                         where=folder,
                         do="run the same command again",
                     )
-            time.sleep(_LOOK_S)
+            waiting.look(f"parts of {stage.kind}: {shares.numbers(missing)}", _LOOK_S)
         return self._found_made(stage.kind, stage.fingerprint)
 
     def _missing(self, stage: Stage) -> list[int]:
@@ -368,6 +396,7 @@ class Workspace:
             )
         if share is None or share.index == 0:
             return
+        waiting = shares.Waiting(share)
         while not self.has(kind, fingerprint):
             if not share.wait:
                 raise shares.Elsewhere(
@@ -375,7 +404,7 @@ class Workspace:
                     where=self.folder(kind, fingerprint),
                     do="when it has ended, run the same command again",
                 )
-            time.sleep(_LOOK_S)
+            waiting.look(f"{kind}, which share 0 makes in one piece", _LOOK_S)
 
     def _attempts(self, fingerprint: str) -> Path:
         return self.root / "tmp" / fingerprint
@@ -409,9 +438,13 @@ class Workspace:
         parts = json.loads(manifest)["parts"]
         stored = sum(p["bytes"] for p in parts)
         ledger.close(folder, books, stored, sums_beside(folder, manifest, parts))
-        files.create_only(folder / "manifest.json", manifest)
+        self._put(folder / "manifest.json", manifest)
         others = [run for run in ours.parent.glob("run-*") if run != ours]
         files.sweep(ours if others else ours.parent)  # a waiting share may sweep it just now
+
+    def _put(self, path: Path, manifest: bytes) -> None:
+        """Publish a manifest, where there is none."""
+        files.create_only(path, manifest)
 
 
 class NotThere(RankmillError):
@@ -488,9 +521,9 @@ def _finished(folder: Path, shard: Shard, fingerprint: str) -> dict[str, Any] | 
     if not path.exists():
         return None
     try:
-        record = json.loads(path.read_bytes())
-    except ValueError:
-        return None  # torn: counts as absent, the shard is done again
+        record = json.loads(files.read_small(path))
+    except (ValueError, RecursionError, OSError):
+        return None  # torn, or no file: counts as absent, the shard is done again
     if not isinstance(record, dict) or not record.keys() >= _RECORDED:
         return None  # not ours, likewise
     if record["fingerprint"] != fingerprint:

@@ -4,20 +4,22 @@ stands beside them is written anew from what is left. Nothing that is sound is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import BadInput, Corrupt, RankmillError
-from ..store import Artifact, Stage, Workspace, canonical_json, files
+from ..store import Artifact, Stage, Workspace, attempts, canonical_json, files
 from ..store import ledger as ledgers
-from ..store.checks.faults import parts_to_make_anew
+from ..store.checks.faults import not_ours, parts_to_make_anew, unlisted
 from ..store.execution import Executor
-from ..store.manifest import MANIFEST
-from ..store.sums import files_below, is_left, sums_beside
+from ..store.manifest import MANIFEST, fingerprint_of
+from ..store.sums import LOCK, files_below, is_left, sums_beside
 from ..store.workspace import FoundOnly, record_of
 from .redo import NotRedone, Redone, Replay, redo
-from .verify import stray_files, verify_artifacts, verify_folders, verify_names
+from .verify import Checked, stray_files, verify_artifacts, verify_folders, verify_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,21 @@ def repair_artifact(artifact: Artifact, replay: Replay) -> Iterator[Repaired]:
     and put in place only if it has the hash that the manifest records. Files that cannot be made
     again are told. The artifact's lock is held meanwhile: raises Locked.
     """
-    with files.lock(artifact.path / "LOCK"):
+    lock = artifact.path / LOCK
+    if not_ours(lock) and not lock.is_dir():
+        files.remove_file(lock)
+        yield Repaired("removed what stood in the place of a lock", lock)
+    with files.lock(lock):
         broken = parts_to_make_anew(artifact)
         if broken:
             yield from _parts_anew(artifact, broken, replay)
         for name in files_below(artifact.path):
-            if is_left(name):
+            if is_left(name) and attempts.is_left(name):  # another host's may be in use
                 files.remove_file(artifact.path / name)
                 yield Repaired("removed what a killed run had left", artifact.path / name)
         yield from _ledger_anew(artifact)
+        for stray in unlisted(artifact):
+            yield Repaired("a file that is none of the artifact's stays", artifact.path, stray)
 
 
 def _parts_anew(artifact: Artifact, numbers: list[int], replay: Replay) -> Iterator[Repaired]:
@@ -59,45 +67,49 @@ def _parts_anew(artifact: Artifact, numbers: list[int], replay: Replay) -> Itera
 
 
 def _in_place(artifact: Artifact, number: int, into: Redone) -> Repaired:
-    part, report = artifact.parts[number], into.reports[number]
-    if report.facts.sha256 != part.sha256:
+    part = artifact.parts[number]
+    made = into.made.get(part.file)
+    if made is None or made.facts.sha256 != part.sha256:
+        came_out = "not at all" if made is None else f"with the SHA-256 {made.facts.sha256[:12]}"
         raise NotRedone(
-            f"part {number} came out with the SHA-256 {report.facts.sha256[:12]}, recorded "
-            f"{part.sha256[:12]}: {otherwise(artifact)}",
+            f"part {number} came out {came_out}, recorded {part.sha256[:12]}: "
+            f"{otherwise(artifact)}",
             where=artifact.path / part.file,
             do=f"delete {artifact.path}, and make it and what was made of it again",
         )
     path = artifact.path / part.file
-    files.publish(report.path, path)
-    record = record_of(report, artifact.fingerprint)
-    files.write_bytes(path.with_suffix(".json"), canonical_json(record))
+    files.make_folder(path.parent)
+    files.publish(made.path, path)
+    if made.report is not None:
+        record = record_of(made.report, artifact.fingerprint)
+        files.write_bytes(path.with_suffix(".json"), canonical_json(record))
     return Repaired(f"made part {number} of {artifact.kind} anew, with the same bytes", path)
 
 
 def repair_manifest(workspace: Workspace, folder: Path, replay: Replay) -> Iterator[Repaired]:
-    """Write the manifest of an artifact anew, which cannot be opened, from its records and inputs.
+    """Write the manifest of an artifact anew, which cannot be opened or is gone, from its records
+    and inputs.
 
-    Parts that their records vouch for are kept. If it cannot be written the damaged one stays.
+    Parts that their records vouch for are kept. Until the new one takes its place, whatever
+    happens, the damaged one stays.
     """
-    path, told = folder / MANIFEST, ledgers.read(folder)
-    published = told.get("sums", {}).get(MANIFEST)
-    damaged = path.read_bytes()
+    path, request = folder / MANIFEST, ledgers.request_of(folder)
+    published = ledgers.read(folder).get("sums", {}).get(MANIFEST)
+    state = "damaged" if os.path.lexists(path) else "missing"
     try:
-        request = told.get("request")
-        if not isinstance(request, dict):
+        if request is None:
             raise NotRedone("its ledger does not say by which command it was made", where=folder)
-        files.remove_file(path)
         into = Rebuilding(workspace.root, folder.name)
         with ledgers.asked_by(request):
             replay(request, into)
+        if not into.made:
+            raise NotRedone("the request that its ledger names makes something else", where=folder)
         made = workspace.open(folder.parent.name, folder.name)
     except (RankmillError, OSError) as error:
-        if not path.exists():
-            files.create_only(path, damaged)
         what = getattr(error, "what", str(error))
         do = f"delete {folder} and run the command that made it again"
         again = Corrupt(f"its manifest cannot be made anew: {what}", where=path, do=do)
-        yield Repaired("the manifest stays damaged", path, again)
+        yield Repaired(f"the manifest stays {state}", path, again)
         return
     if published in (None, made.root_hash):
         yield Repaired("wrote the manifest anew, with the same root hash", path)
@@ -116,13 +128,36 @@ class Rebuilding(FoundOnly):
 
     def __init__(self, root: Path, wanted: str):
         super().__init__(root)
-        self.wanted = wanted
+        self.wanted, self.made = wanted, False
+
+    def has(self, kind: str, fingerprint: str) -> bool:
+        """Say whether an artifact is finished; the wanted one is not, until it was made."""
+        return (self.made or fingerprint != self.wanted) and super().has(kind, fingerprint)
 
     def build(self, stage: Stage, executor: Executor | None = None) -> Artifact:
         """Make the wanted artifact, and find all others; raises NotThere."""
         if stage.fingerprint == self.wanted:
             return Workspace.build(self, stage, executor)
         return super().build(stage, executor)
+
+    def build_folder(
+        self,
+        kind: str,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Artifact],
+        write: Callable[[Path, Path], Mapping[str, Any] | None],
+        metadata: Mapping[str, str] | None = None,
+        algorithm: int = 1,
+    ) -> Artifact:
+        """Make the wanted artifact, and find all others; raises NotThere."""
+        wanted = fingerprint_of(kind, parameters, inputs, algorithm) == self.wanted
+        build = Workspace.build_folder if wanted else FoundOnly.build_folder
+        return build(self, kind, parameters, inputs, write, metadata, algorithm)
+
+    def _put(self, path: Path, manifest: bytes) -> None:
+        """Let the manifest take the place of the damaged one."""
+        files.write_bytes(path, manifest)
+        self.made = True
 
 
 def otherwise(artifact: Artifact) -> str:
@@ -145,6 +180,8 @@ def _ledger_anew(artifact: Artifact) -> Iterator[Repaired]:
         yield Repaired(f"summed the {state} ledger up from the attempts", path)
     elif told.get("sums", sums) != sums:
         gone = sorted(name for name in told["sums"] if told["sums"][name] != sums.get(name))
+        if not gone:
+            return
         yield Repaired(
             "files beside the parts are damaged and cannot be made again",
             artifact.path,
@@ -211,12 +248,48 @@ def repair_workspace(
 
 
 def _one_round(workspace: Workspace, asked: Sequence[str], replay: Replay) -> Iterator[Repaired]:
-    checked = verify_artifacts(workspace, asked) if asked else verify_folders(workspace)
+    checked = list(verify_artifacts(workspace, asked) if asked else verify_folders(workspace))
+    for path in _needed_and_gone(workspace, checked, names=not asked):
+        yield from _or_why_not(path, repair_manifest(workspace, path, replay))
     for one in sorted(checked, key=lambda one: _depth(one.artifact)):
         if one.faults and one.artifact is not None:
-            yield from repair_artifact(one.artifact, replay)
-        elif one.faults and (one.path / MANIFEST).exists():
-            yield from repair_manifest(workspace, one.path, replay)
+            yield from _or_why_not(one.path, repair_artifact(one.artifact, replay))
+        elif one.faults and os.path.lexists(one.path / MANIFEST):
+            yield from _or_why_not(one.path, repair_manifest(workspace, one.path, replay))
+
+
+def _or_why_not(path: Path, repairs: Iterator[Repaired]) -> Iterator[Repaired]:
+    """Yield what was repaired, and what stood in the way: others are repaired all the same."""
+    try:
+        yield from repairs
+    except RankmillError as error:
+        yield Repaired("was left as it is", path, error)
+    except OSError as error:
+        refused = Corrupt(
+            error.strerror or str(error),
+            where=error.filename2 or error.filename or path,
+            do="look what stands there, and whether it may be written",
+        )
+        yield Repaired("was left as it is", path, refused)
+
+
+def _needed_and_gone(
+    workspace: Workspace, checked: Sequence[Checked], *, names: bool
+) -> Iterator[Path]:
+    """Yield the folders without a manifest where an artifact stood that another was made from, or
+    that has a name."""
+    held = [one.artifact for one in checked if one.artifact is not None]
+    needed = {
+        workspace.folder(said["kind"], said["fingerprint"])
+        for artifact in held
+        for said in artifact.manifest["inputs"].values()
+    }
+    if names:
+        aliases = workspace.names().values()
+        needed |= {workspace.folder(one.kind, one.fingerprint) for one in aliases}
+    for path in sorted(needed - {one.path for one in checked}):
+        if not workspace.has(path.parent.name, path.name):
+            yield path
 
 
 def _depth(artifact: Artifact | None) -> int:

@@ -4,11 +4,11 @@ the first, whatever the files hold."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import Corrupt, OtherFormat, RankmillError
-from ..store import Artifact, Workspace
+from ..store import Artifact, Workspace, files
 from ..store.aliases import NAMES, Stray
 from ..store.manifest import MANIFEST
 
@@ -17,24 +17,29 @@ from ..store.manifest import MANIFEST
 class Checked:
     """A folder of the workspace that was read whole, and what is wrong in it.
 
-    `artifact`: None where its manifest cannot be read.
+    `artifact`: None where its manifest cannot be read. `named`: it was asked for itself, not for
+    what was made from it.
     """
 
     path: Path
     artifact: Artifact | None
     faults: tuple[Corrupt, ...]
+    named: bool = False
 
 
 def verify_artifacts(workspace: Workspace, asked: Iterable[str]) -> Iterator[Checked]:
     """Verify artifacts by name, each after what it was made from and each once."""
     known: dict[Path, None] = {}
+    named: set[Path] = set()
     for name in asked:
         try:
-            _visit(workspace.find(name), known)
+            one = workspace.find(name)
+            _visit(one, known)
+            named.add(one.path)
         except Corrupt as error:  # of this one alone: the others are read all the same
             yield Checked(Path(error.where or workspace.root), None, (error,))
     for path in known:
-        yield verify_folder(workspace, path)
+        yield replace(verify_folder(workspace, path), named=path in named)
 
 
 def _visit(artifact: Artifact, known: dict[Path, None]) -> None:
@@ -60,17 +65,20 @@ def verify_workspace(workspace: Workspace) -> Iterator[Checked]:
 def verify_folders(workspace: Workspace) -> Iterator[Checked]:
     """Verify every artifact of a workspace.
 
-    Those of another format version are passed over, and so are folders that are not ours.
+    Those of another format version are passed over, and so are folders that are not ours, or not
+    finished.
     """
     for manifest in sorted(workspace.root.glob(f"*/*/{MANIFEST}")):
         checked = verify_folder(workspace, manifest.parent)
         foreign = checked.artifact is None and not _is_ours(checked)
-        if not foreign and not _other_format(checked):
+        if not foreign and not _passed_over(checked):
             yield checked
 
 
 def verify_folder(workspace: Workspace, path: Path) -> Checked:
     """Verify the artifact in one folder."""
+    if files.is_torn(path / MANIFEST):  # it counts as absent: the command that makes it resumes
+        return Checked(path, None, ())
     try:
         artifact = Artifact(path, workspace)
     except OSError as error:
@@ -82,7 +90,8 @@ def verify_folder(workspace: Workspace, path: Path) -> Checked:
     return Checked(path, artifact, tuple(artifact.faults()))
 
 
-def _other_format(checked: Checked) -> bool:
+def _passed_over(checked: Checked) -> bool:
+    """Whether a folder holds no finished artifact that this version reads."""
     return checked.artifact is None and not checked.faults
 
 
@@ -94,6 +103,14 @@ def _is_ours(checked: Checked) -> bool:
 def verify_names(workspace: Workspace) -> Iterator[Checked]:
     """Compare every name with what it stands for; a foreign file among them is no fault."""
     folder = workspace.root / NAMES
+    if folder.exists() and not folder.is_dir():
+        none = Corrupt(
+            "this is no folder: nothing can be given a name",
+            where=folder,
+            do="remove it, and give the names anew",
+        )
+        yield Checked(folder, None, (none,))
+        return
     if folder.is_symlink():
         outside = Corrupt(
             f"the names stand outside the workspace: this is a link to {folder.readlink()}",

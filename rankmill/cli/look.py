@@ -77,7 +77,11 @@ def verify(
     ] = None,
     deep: Annotated[
         bool,
-        typer.Option("--deep", help="Compute one part of each again, drawn by the seed."),
+        typer.Option(
+            "--deep",
+            help="Compute one part of each again, drawn by the seed; of a folder of files all, "
+            "students only if named.",
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of --deep: which parts are drawn.", min=0)] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -110,7 +114,7 @@ def verify(
         for checked in every if names else upkeep.verify_workspace(here.workspace):
             wrong, artifact, remark = list(checked.faults), checked.artifact, ""
             if deep and artifact is not None and not wrong:
-                wrong, remark = _computed_again(artifact, seed)
+                wrong, remark = _computed_again(artifact, seed, train=checked.named)
             faults += wrong
             if artifact is not None and not wrong:
                 good.append(artifact)
@@ -133,16 +137,17 @@ def verify(
             raise typer.Exit(Corrupt.exit_status)
 
 
-def _computed_again(artifact: Artifact, seed: int) -> tuple[list[Corrupt], str]:
-    """Compute one part of an artifact again; returns what is wrong, and a remark where it cannot
-    be done."""
+def _computed_again(artifact: Artifact, seed: int, *, train: bool) -> tuple[list[Corrupt], str]:
+    """Compute one part of an artifact again, of a folder of files all; returns what is wrong, and a
+    remark where it cannot be done."""
     from rankmill.mining.draws import generator
     from rankmill.mining.upkeep.redo import faults_of_rows
     from rankmill.replay import replay
 
     draw = generator(seed, "verify", artifact.fingerprint)
-    faults, why = faults_of_rows(artifact, replay, lambda n: int(draw.integers(n)))
-    return faults, f"  (not computed again: {why})" if why else "  (a part computed again)"
+    faults, why = faults_of_rows(artifact, replay, lambda n: int(draw.integers(n)), train=train)
+    what = "a part" if artifact.manifest["schema"] else "all of it"
+    return faults, f"  (not computed again: {why})" if why else f"  ({what} computed again)"
 
 
 def repair(
@@ -155,7 +160,7 @@ def repair(
 
     Example: rankmill repair nf-groups        rankmill repair
     """
-    from rankmill.mining.errors import Corrupt
+    from rankmill.mining.errors import Corrupt, Locked
     from rankmill.mining.upkeep.repair import Repaired, repair_workspace
     from rankmill.replay import replay
 
@@ -179,7 +184,8 @@ def repair(
         elif not done and not left:
             streams.tell("nothing is damaged")
         if left:
-            raise typer.Exit(Corrupt.exit_status)
+            held = all(isinstance(one.error, Locked) for one in left)
+            raise typer.Exit(Locked.exit_status if held else Corrupt.exit_status)
 
 
 def hash_(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:

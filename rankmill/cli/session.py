@@ -126,7 +126,7 @@ def session(
     told = status.Told(Path(workspace).absolute(), progress.for_stream(sys.stderr))
     executor = Execution(workers, ray_address, told)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(shares.using(_share(shard, wait=wait, merge=merge)))
+        stack.enter_context(shares.using(_share(shard, told, wait=wait, merge=merge)))
         stack.callback(told.close)
         books = stack.enter_context(keeping_books())
         if workers or ray_address:
@@ -134,7 +134,7 @@ def session(
         yield Session(Workspace(workspace), executor, json, books)
 
 
-def _share(shard: str | None, *, wait: bool, merge: bool) -> Share | None:
+def _share(shard: str | None, told: status.Told, *, wait: bool, merge: bool) -> Share | None:
     """Return the share that options say; raises UsageError."""
     from rankmill.mining.store.together import shares
 
@@ -146,7 +146,7 @@ def _share(shard: str | None, *, wait: bool, merge: bool) -> Share | None:
         raise UsageError("--wait is for --shard I/N", do="leave it out, or say which share")
     if merge:
         return shares.MERGE
-    return None if shard is None else shares.parse(shard, wait=wait)
+    return None if shard is None else shares.parse(shard, wait=wait, tell=told.announce)
 
 
 def counted(artifact: Artifact, *only: str) -> list[str]:

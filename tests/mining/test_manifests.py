@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import attacks
@@ -13,9 +14,11 @@ from every_kind import KINDS, one_of_each
 from store_workers import small_pipeline, squares
 
 from rankmill.mining.errors import BadInput, Corrupt, RankmillError
-from rankmill.mining.store import Workspace, files
+from rankmill.mining.store import Workspace, attempts, files
 from rankmill.mining.store.manifest import canonical_json
+from rankmill.mining.upkeep.repair import repair_workspace
 from rankmill.mining.upkeep.verify import verify_artifacts, verify_folder, verify_workspace
+from rankmill.replay import replay
 
 EDITS, FLIPS = 40, 6  # of each file; all 6,500 edits of this workspace were found too
 
@@ -71,10 +74,84 @@ def test_a_file_that_is_missing_renamed_or_too_many_is_named(every_kind, kind):
             assert any(name in fault for fault in faults_of(every_kind, folder)), name
 
 
-def test_what_a_kill_leaves_beside_a_manifest_is_no_fault(workspace):
+@pytest.mark.parametrize("host", ["", f"{attempts.here()}-99999999-", "node-7.lan+f00d-4711-"])
+def test_what_a_kill_leaves_beside_a_manifest_is_no_fault(workspace, host):
     made = workspace.build(squares())
-    (made.path / ".manifest.json.4711.tmp").write_bytes(b"{}")
+    (made.path / f".manifest.json.{host}0.tmp").write_bytes(b"{}")
     assert made.faults() == []
+
+
+def test_a_manifest_that_a_kill_tore_counts_as_absent_and_stops_nothing(workspace):
+    run, *_ = small_pipeline(workspace.root)
+    path = run.path / "manifest.json"
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:20])
+    path.chmod(0o600)  # where there are no hard links it is written under its own name
+    (said,) = all_faults(workspace)  # of what was made from it, and of nothing else
+    assert "its input 'of' cannot be opened: there is no finished artifact here" in said
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _link_to_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def _endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("put", [_pipe, _link_to_itself, _endless, _folder])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "ledger.json", "attempts.jsonl", "part-00000.json", "LOCK"]
+)
+def test_what_is_no_file_is_told_and_blocks_nobody(workspace, name, put):
+    run, *_ = small_pipeline(workspace.root)
+    put(run.path / name)
+    assert any(str(run.path) in fault for fault in all_faults(workspace))
+    told = list(repair_workspace(workspace, [], replay))
+    assert any(str(run.path) in str(one.where) for one in told)
+    assert all(one.error is None or one.error.do for one in told)
+    if name == "LOCK" and put is not _folder:  # that may hold what is somebody's
+        assert all_faults(workspace) == []
+
+
+@pytest.mark.parametrize("put", [_pipe, _link_to_itself, _endless, _folder])
+def test_a_name_that_is_no_file_closes_nothing(workspace, put):
+    small_pipeline(workspace.root)
+    put(workspace.root / "names" / "last.json")
+    assert len(list(workspace.artifacts())) == 3
+    with pytest.raises(RankmillError):
+        workspace.find("last")
+
+
+@pytest.mark.parametrize("name", ["LOCK", "attempts.jsonl"])
+def test_nothing_is_written_through_a_link(workspace, tmp_path, name):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    stage = squares()
+    folder = files.make_folder(workspace.folder(stage.kind, stage.fingerprint))
+    (folder / name).symlink_to(precious)
+    with pytest.raises(Corrupt, match="none of ours"):
+        workspace.build(stage)
+    assert precious.read_text() == "precious"
+
+
+def test_names_that_are_no_folder_are_told(workspace):
+    workspace.build(squares())
+    (workspace.root / "names").write_text("")
+    assert any("this is no folder" in fault for fault in all_faults(workspace))
 
 
 def test_exchanged_files_are_found_in_both_places(every_kind):

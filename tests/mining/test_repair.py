@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 from every_kind import KINDS, one_of_each
 
-from rankmill.mining.store import Workspace
+from rankmill.mining.store import Workspace, files
 from rankmill.mining.store.manifest import canonical_json
 from rankmill.mining.upkeep.redo import faults_of_rows
 from rankmill.mining.upkeep.repair import repair_workspace
 from rankmill.mining.upkeep.verify import verify_workspace
 from rankmill.replay import replay
 
-FOLDERS = {"comparison", "index", "student"}  # artifacts of files: no part stands for itself
+FOLDERS = {"comparison", "index", "student"}  # artifacts of files, which are made together
 
 
 @pytest.fixture(scope="module")
@@ -86,21 +86,80 @@ def test_ledgers_and_names_are_written_anew(held):
     assert faults(held) == []
 
 
-def test_what_cannot_be_made_anew_is_told_and_left(held):
-    student = held.find("student")
-    weights = student.path / "model" / "model.safetensors"
-    before = weights.read_bytes()
-    flip(weights)
-    (told,) = repaired(held)
-    assert "not: student is a folder of files" in told
-    weights.write_bytes(before)
+@pytest.mark.parametrize("kind", sorted(FOLDERS))
+def test_damaged_files_of_a_folder_are_made_anew_with_the_same_bytes(held, kind):
+    made = one_of_each(held)[kind]
+    assert faults_of_rows(made, replay, lambda n: 0) == ([], "")
+    number = len(made.parts) - 1
+    path = made.path / made.parts[number].file
+    before = path.read_bytes()
+    flip(path)
+    assert repaired(held) == [f"made part {number} of {kind} anew, with the same bytes"]
+    assert path.read_bytes() == before
     assert faults(held) == []
+
+
+def test_a_student_is_trained_again_only_if_that_was_asked_for(held):
+    faults, why = faults_of_rows(held.find("student"), replay, lambda n: 0, train=False)
+    assert (faults, why) == ([], "that is to train it again: name it to have it done")
+
+
+def test_a_manifest_that_is_gone_is_made_anew_where_something_needs_it(held):
+    for name in ("pool", "student"):
+        made = held.find(name)
+        (made.path / "manifest.json").unlink()
+        assert any("cannot be opened" in fault for fault in faults(held))
+        assert repaired(held) == ["wrote the manifest anew, with the same root hash"]
+        assert held.find(name).root_hash == made.root_hash
+        assert faults(held) == []
+
+
+def test_a_repair_that_is_killed_leaves_the_damaged_manifest(held, monkeypatch):
+    """What has no manifest would be looked at no more."""
+    made = held.find("pool")
+    path = made.path / "manifest.json"
+    flip(path)
+    damaged = path.read_bytes()
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("rankmill.mining.store.ledger.close", killed)
+        with pytest.raises(Killed):
+            repaired(held)
+    assert path.read_bytes() == damaged
+    assert repaired(held) == ["wrote the manifest anew, with the same root hash"]
+    assert faults(held) == []
+
+
+def test_what_another_run_holds_is_told_and_the_rest_is_repaired(held):
+    pool, groups = held.find("pool"), held.find("groups")
+    for one in (pool, groups):
+        (one.path / "ledger.json").write_bytes(b"{}")
+    with files.lock(pool.path / "LOCK"):
+        told = repaired(held)
+    assert "summed the damaged ledger up from the attempts" in told
+    assert any("another run is writing this artifact" in one for one in told)
+    assert repaired(held) == ["summed the damaged ledger up from the attempts"]
+
+
+def test_a_server_is_not_asked_again(held, tmp_path):
+    here = Workspace(tmp_path / "work")
+    made = here.build_folder("endpoint", {}, {}, lambda folder, scratch: _answer(folder))
+    flip(made.path / "said.json")
+    assert any("what a server said when it was first asked" in one for one in repaired(here))
+
+
+def _answer(folder: Path) -> None:
+    (folder / "said.json").write_text("{}")
 
 
 def test_rows_that_do_not_follow_from_the_inputs_are_found(held, tmp_path):
     """A part with other rows, whose record, manifest and ledger all were made to fit."""
-    from rankmill.mining.store import files
-
     place = tmp_path / "work"
     shutil.copytree(held.root, place)
     run = Workspace(place).find("bm25")
@@ -118,7 +177,7 @@ def test_rows_that_do_not_follow_from_the_inputs_are_found(held, tmp_path):
 
 def forge(folder: Path, table: object) -> None:
     """Give part 0 other rows, and let everything beside it say so."""
-    from rankmill.mining.store import files, ledger
+    from rankmill.mining.store import ledger
     from rankmill.mining.store.sums import spelled, summed, sums_beside
 
     facts = files.write_arrow(folder / "part-00000.arrow", table)

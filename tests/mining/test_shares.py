@@ -83,6 +83,48 @@ def test_shares_and_a_whole_run_exclude_each_other(workspace: Workspace) -> None
         made_by(workspace, Share(1, 2))
 
 
+def test_a_share_without_a_part_to_make_is_not_in_the_way(workspace: Workspace) -> None:
+    """Another one puts all together just now: this one waits for it, or has nothing to do."""
+    stage = squares(200)
+    parts = len(stage.shards())
+    for index in range(parts - 1):
+        with pytest.raises(Elsewhere):
+            made_by(workspace, Share(index, parts))
+    place = workspace.folder(stage.kind, stage.fingerprint) / "LOCK"
+    with files.lock(place), pytest.raises(Elsewhere, match="1 part of another share is missing"):
+        made_by(workspace, Share(0, parts))
+
+
+def test_a_share_that_waits_waits_for_a_whole_run_too(
+    workspace: Workspace, oracle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rankmill.mining.store.workspace._LOOK_S", 0.01)
+    stage = squares(200)
+    place = workspace.folder(stage.kind, stage.fingerprint) / "LOCK"
+    share = Share(0, 1, wait=True)
+    with ThreadPoolExecutor(1) as pool:
+        with files.lock(place):
+            made = pool.submit(made_by, workspace, share)
+            with pytest.raises(TimeoutError):
+                made.result(0.3)
+        assert made.result(60) == oracle
+
+
+def test_what_a_share_waits_for_is_said_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds, said = [0.0], list[str]()
+    monkeypatch.setattr("rankmill.mining.store.together.shares.time.sleep", lambda s: None)
+    waiting = shares.Waiting(Share(1, 3, wait=True, tell=said.append), clock=lambda: seconds[0])
+    for now in range(0, 500, 10):
+        seconds[0] = float(now)
+        waiting.look(f"parts of run: {shares.numbers(list(range(2, 20)))}", 1.0)
+    assert [one.split(" s for")[0] for one in said] == [
+        f"share 1 of 3 has waited {now}" for now in (30, 60, 120, 240, 480)
+    ]
+    assert "parts of run: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …; see that all shares run" in said[0]
+
+
 def test_what_is_made_in_one_piece_is_the_first_shares(workspace: Workspace) -> None:
     def write(folder: Path, _: Path) -> None:
         (folder / "weights").write_text("1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -97,11 +98,19 @@ def _faults_beside(artifact: Artifact) -> Iterator[Corrupt]:
                 where=path,
                 do=f"{made_again(artifact.path)}; the data are as they were",
             )
-    yield from _unlisted(artifact, sums if state == ledger.WHOLE and sums else None)
+    yield from unlisted(artifact)
 
 
-def _unlisted(artifact: Artifact, sums: dict[str, str] | None) -> Iterator[Corrupt]:
+def unlisted(artifact: Artifact) -> Iterator[Corrupt]:
     """Yield files that nothing tells of; where there are no sums, files beside may be ours."""
+    known = ledger.state(artifact.path) == ledger.WHOLE
+    sums: dict[str, str] | None = (known and ledger.read(artifact.path).get("sums")) or None
+    if not_ours(artifact.path / LOCK):
+        yield Corrupt(
+            "what stands where runs lock the artifact is no file: it would be written through",
+            where=artifact.path / LOCK,
+            do=f"rankmill repair {artifact.fingerprint[:12]}, or remove it",
+        )
     listed = {part.file for part in artifact.parts}
     if artifact.manifest["schema"]:
         listed |= {_record_of(part) for part in artifact.parts}
@@ -116,6 +125,11 @@ def _unlisted(artifact: Artifact, sums: dict[str, str] | None) -> Iterator[Corru
             where=artifact.path / name,
             do="it is not read; move it elsewhere, or remove it",
         )
+
+
+def not_ours(path: Path) -> bool:
+    """Say whether something stands at a path that is no regular file."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
 
 
 # ---- completion records, and the books of the whole ----------------------------------------------
@@ -163,7 +177,7 @@ def _record(artifact: Artifact, part: Part) -> tuple[dict[str, Any] | None, Corr
     path = artifact.path / _record_of(part)
     of_part = artifact.manifest["parts"][part.number]
     try:
-        data = path.read_bytes()
+        data = files.read_small(path)
         record = json.loads(data)
         sound = isinstance(record, dict) and canonical_json(record) == data
         sound = sound and record.keys() - {"examples"} == of_part.keys() | {

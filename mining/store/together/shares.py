@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Container, Iterator, Sequence
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import Incomplete, RankmillError, UsageError
@@ -23,11 +24,13 @@ _WRITTEN = re.compile(r"(\d{1,6})/(\d{1,6})")
 @dataclass(frozen=True, slots=True)
 class Share:
     """Every `count`-th part of each stage, from number `index` on; `wait` for the others' parts
-    where a stage needs them, else end. `count=0`: no part, all have to be there."""
+    where a stage needs them, else end. `count=0`: no part, all have to be there. `tell` is told
+    what is waited for."""
 
     index: int
     count: int
     wait: bool = False
+    tell: Callable[[str], None] | None = field(default=None, compare=False)
 
     @property
     def merges(self) -> bool:
@@ -40,9 +43,37 @@ class Share:
 
 
 MERGE = Share(0, 0)
+SAY_S = 30.0  # of waiting, until it is said; then after twice as long each time
 
 
-def parse(text: str, *, wait: bool = False) -> Share:
+class Waiting:
+    """A share that waits for others: nobody tells it whether they come, so it says what it waits
+    for."""
+
+    def __init__(self, share: Share, clock: Callable[[], float] = time.monotonic):
+        self.share, self.clock = share, clock
+        self.began, self.next = clock(), SAY_S
+
+    def look(self, what: str, seconds: float) -> None:
+        """Sleep until the next look at `what`; now and then say that it is waited for."""
+        waited = self.clock() - self.began
+        if waited >= self.next and self.share.tell is not None:
+            self.next = 2 * waited
+            self.share.tell(
+                f"share {self.share.index} of {self.share.count} has waited {waited:,.0f} s for "
+                f"{what}; see that all shares run, 0 to {self.share.count - 1} and with one N"
+            )
+        time.sleep(seconds)
+
+
+def numbers(missing: Sequence[int]) -> str:
+    """Say which parts are missing, the first ten of many."""
+    if not missing:
+        return "all are there, another run puts them together"
+    return ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
+
+
+def parse(text: str, *, wait: bool = False, tell: Callable[[str], None] | None = None) -> Share:
     """Return the share that `I/N` says; raises UsageError."""
     written = _WRITTEN.fullmatch(text.strip())
     if written is None:
@@ -55,7 +86,7 @@ def parse(text: str, *, wait: bool = False) -> Share:
             f"--shard {text}: of {count} shares the numbers go from 0 to {count - 1}",
             do="in a SLURM array: --array=0-7 and --shard $SLURM_ARRAY_TASK_ID/8",
         )
-    return Share(index, count, wait)
+    return Share(index, count, wait, tell)
 
 
 class Elsewhere(RankmillError):
