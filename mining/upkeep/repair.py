@@ -71,6 +71,8 @@ def _in_place(artifact: Artifact, number: int, into: Redone) -> Repaired:
     files.publish(report.path, path)
     record = record_of(report, artifact.fingerprint)
     files.write_bytes(path.with_suffix(".json"), canonical_json(record))
+    if artifact.workspace.mirror is not None:
+        artifact.workspace.mirror.replace(artifact.path, part, canonical_json(record))
     return Repaired(f"made part {number} of {artifact.kind} anew, with the same bytes", path)
 
 
@@ -80,6 +82,15 @@ def repair_manifest(workspace: Workspace, folder: Path, replay: Replay) -> Itera
     Parts that their records vouch for are kept. If it cannot be written the damaged one stays.
     """
     path, told = folder / MANIFEST, ledgers.read(folder)
+    if workspace.mirror is not None:
+        below = f"{workspace.mirror.address}/{folder.relative_to(workspace.root).as_posix()}"
+        stays = Corrupt(
+            "a damaged manifest in an object store is not written anew: it is created once",
+            where=f"{below}/{MANIFEST}",
+            do=f"remove all below {below}, and run the command that made it again",
+        )
+        yield Repaired("the manifest stays damaged", path, stays)
+        return
     published = told.get("sums", {}).get(MANIFEST)
     damaged = path.read_bytes()
     try:
@@ -142,6 +153,8 @@ def _ledger_anew(artifact: Artifact) -> Iterator[Repaired]:
     path = artifact.path / ledgers.LEDGER
     if state != ledgers.WHOLE:
         ledgers.sum_up_again(artifact.path, artifact.bytes, sums)
+        if artifact.workspace.mirror is not None:
+            artifact.workspace.mirror.replace_ledger(artifact.path)
         yield Repaired(f"summed the {state} ledger up from the attempts", path)
     elif told.get("sums", sums) != sums:
         gone = sorted(name for name in told["sums"] if told["sums"][name] != sums.get(name))
