@@ -1,7 +1,8 @@
 """An S3-speaking server on loopback (moto), behind a proxy that does to requests what networks do.
 
-A fault is a word: "500", "503", "slow", "torn" (the connection is cut in the middle of the body of
-a request, or of an answer), "lost" (the request is carried out, its answer never comes).
+A fault is a word: "403", "500", "503", "unconditional" (of a put: it overwrites), "slow", "torn"
+(the connection is cut in the middle of the body of a request, or of an answer), "lost" (the request
+is carried out, its answer never comes).
 """
 
 from __future__ import annotations
@@ -72,11 +73,14 @@ def moto() -> Iterator[str]:
         for line in server.stdout:
             if told := re.search(r"http://127\.0\.0\.1:\d+", line):
                 break
-        threading.Thread(target=server.stdout.read, daemon=True).start()
+        rest = threading.Thread(target=server.stdout.read, daemon=True)
+        rest.start()
         yield told[0]
     finally:
         server.kill()
         server.wait()
+        rest.join()
+        server.stdout.close()
 
 
 @contextlib.contextmanager
@@ -119,10 +123,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = unquote(self.path)
         self.through.seen.append((self.command, path))
         fault = self.through.rule(self.command, path)
-        if fault in ("500", "503"):
+        if fault in ("403", "500", "503"):
             self.rfile.read(size)
-            self._answer(int(fault), [], b"<Error><Code>SlowDown</Code></Error>")
+            self._answer(int(fault), [], b"<Error><Code>Refused</Code></Error>")
             return
+        if fault == "unconditional":
+            del self.headers["If-None-Match"]
         if fault == "torn" and size:
             self.rfile.read(size // 2)
             self._cut()

@@ -666,6 +666,8 @@ def make_private(path: Path) -> Path:
         _step("mkdir", path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
     return path
 
 

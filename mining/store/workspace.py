@@ -242,7 +242,8 @@ class Workspace:
             self._sweep(stage.kind, fingerprint)
             return self._found_made(stage.kind, fingerprint)
         share = shares.current()
-        with ledger.keeping() as books:
+        noting = self._noting(self.folder(stage.kind, fingerprint))
+        with noting, ledger.keeping() as books:
             made = self._build(stage, fingerprint, executor or Inline(), books, share)
         return made or self._after_share(stage, share)
 
@@ -349,6 +350,16 @@ class Workspace:
             self._publish(folder, manifest, place, books)
         return self.open(stage.kind, fingerprint)
 
+    @contextlib.contextmanager
+    def _noting(self, folder: Path) -> Iterator[None]:
+        """Where a run ends before it has published, leave what it cost in the object store."""
+        try:
+            yield
+        finally:
+            if self.mirror is not None and not (folder / "manifest.json").exists():
+                with contextlib.suppress(RankmillError):  # what ended the run is told
+                    self.mirror.note(folder, last=True)
+
     def _check_mirror(self, inputs: Mapping[str, Artifact]) -> None:
         """Before any work: the object store takes what will be made, the cache what is read."""
         if self.mirror is None:
@@ -394,7 +405,11 @@ class Workspace:
             return self.open(kind, fingerprint)
         folder = self.folder(kind, fingerprint)
         self._await_first_share(kind, fingerprint)
-        with ledger.keeping() as books, files.lock(folder / "LOCK"):
+        with (
+            self._noting(folder),
+            ledger.keeping() as books,
+            files.lock(folder / "LOCK"),
+        ):
             if self.has(kind, fingerprint):
                 return self.open(kind, fingerprint)
             self._check_mirror(inputs)

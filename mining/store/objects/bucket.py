@@ -22,7 +22,9 @@ from .. import files
 from .address import Address
 
 T = TypeVar("T")
-PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+PAUSES_S = (0.5, 1.0, 2.0, 4.0)  # between our own tries
+RETRIES = 5  # of the library's, within each of them
+READ_S = 60.0  # without a byte
 _CHUNK = 16 << 20  # of an upload in several pieces
 _MOST_CHUNKS = 9_000  # stores take 10,000
 _ABREAST = 4
@@ -65,10 +67,10 @@ class Bucket:
             "client_options": {
                 "allow_http": self.address.plain_http(),
                 "timeout": timedelta(minutes=10),
-                "read_timeout": timedelta(seconds=_seconds("RANKMILL_STORE_TIMEOUT_S", 60)),
+                "read_timeout": timedelta(seconds=READ_S),
             },
             "retry_config": {
-                "max_retries": 5,
+                "max_retries": RETRIES,
                 "retry_timeout": timedelta(minutes=3),
                 "backoff": {
                     "init_backoff": timedelta(milliseconds=100),
@@ -247,7 +249,7 @@ class Bucket:
             except (BaseError, OSError, ValueError, Torn, _Again) as error:
                 if pause is None or not _may_pass(error):
                     self._raise(error, what, name)
-            time.sleep(pause * _seconds("RANKMILL_STORE_PAUSE", 1.0))
+            time.sleep(pause)
         raise AssertionError("the last try has returned or raised")
 
     def _refuse_no_bucket(self, error: Exception) -> None:
@@ -321,10 +323,3 @@ def _passing(error: Exception) -> bool:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300]
-
-
-def _seconds(name: str, default: float) -> float:
-    try:
-        return float(os.environ.get(name, default))
-    except ValueError:
-        return default

@@ -289,11 +289,11 @@ class Mirror:
             )
         return record if other is None else other
 
-    def note(self, folder: Path) -> None:
+    def note(self, folder: Path, *, last: bool = False) -> None:
         """Store what the parts of this artifact have cost so far, for who goes on with it; not
-        after each of many small parts."""
+        after each of many small parts, but after the `last` of a run."""
         path, now = folder / ATTEMPTS, time.monotonic()
-        if path.exists() and now - self._noted.get(folder, -_NOTE_S) >= _NOTE_S:
+        if path.exists() and (last or now - self._noted.get(folder, -_NOTE_S) >= _NOTE_S):
             self._noted[folder] = now
             name = f"attempts/{attempts.here()}-{os.getpid()}.jsonl"
             self.bucket.put(self._name(folder, name), path.read_bytes())
