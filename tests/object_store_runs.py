@@ -1,7 +1,7 @@
 """Runs on an object store that are killed at each of its calls, or race each other: in forks of a
 process that has not spoken to the store yet.
 
-    python tests/object_store_runs.py sweep|race ADDRESS CACHES [TIMES]
+    python tests/object_store_runs.py sweep|race|read ADDRESS CACHES [TIMES]
 """
 
 from __future__ import annotations
@@ -108,7 +108,25 @@ def race(address: str, caches: Path, times: int) -> dict[str, object]:
     return told
 
 
+def read(address: str, caches: Path, times: int) -> dict[str, object]:
+    """Let two processes read one artifact through one cache that is too small for it."""
+
+    def work() -> str:
+        rows = 0
+        for _ in range(times):
+            for made in Workspace(address).artifacts("run"):
+                rows += sum(table.num_rows for table in made.tables())
+        return str(rows)
+
+    pair = [forked(work, caches) for _ in range(2)]
+    return {"ends": [f"{status} {rows}" for status, rows in (ended(*one) for one in pair)]}
+
+
 if __name__ == "__main__":
     kind, where, place, *more = sys.argv[1:]
-    outcome = sweep(where, Path(place)) if kind == "sweep" else race(where, Path(place), int(*more))
+    caches = Path(place)
+    if kind == "sweep":
+        outcome = sweep(where, caches)
+    else:
+        outcome = (race if kind == "race" else read)(where, caches, int(*more))
     print(json.dumps(outcome))

@@ -71,6 +71,12 @@ class Workspace:
         """The object store that the folder mirrors; None where the folder is all there is."""
         return mirrors.mirror_at(self.root)
 
+    @property
+    def most_mapped(self) -> int | None:
+        """How many bytes of parts may be mapped at once: what the cache of an object store holds;
+        None for a folder."""
+        return None if self.mirror is None else self.mirror.cache.bound
+
     # ---- finding -------------------------------------------------------------------------------
 
     def check_there(self) -> None:

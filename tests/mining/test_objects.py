@@ -7,23 +7,28 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from object_store import ACCESS, BUCKET, Proxy, object_store
 from store_workers import squares, write_folder
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
+from toy_groups import publish_arrays
 
 from rankmill import api
 from rankmill.mining.errors import BadInput, Corrupt, Locked, RankmillError, UsageError
+from rankmill.mining.groups.format import GroupArrays, Groups
 from rankmill.mining.store import Artifact, Workspace, files
 from rankmill.mining.store.objects import address, bucket, mirrors
 from rankmill.mining.upkeep.repair import repair_workspace
 from rankmill.mining.upkeep.verify import verify_workspace
 from rankmill.replay import replay
+from rankmill.training.stream import GroupStream
 
 RACES = int(os.environ.get("RANKMILL_TEST_STORE_RACES", "50"))
 
@@ -225,33 +230,35 @@ def test_within_one_machine_the_second_is_told_who_works(machine: Elsewhere) -> 
 # ---- faults of the network -----------------------------------------------------------------------
 
 
+MET = [  # the requests of which the first one meets a fault
+    ("GET", r"manifest\.json"),
+    ("GET", r"prefix="),
+    ("PUT", r"part-00001\.arrow"),
+    ("PUT", r"part-00001\.json"),
+    ("PUT", r"attempts\.jsonl\."),
+    ("PUT", r"ledger\.json"),
+    ("PUT", r"manifest\.json"),
+    ("GET", r"part-00001\.arrow"),
+]
+
+
 @pytest.mark.parametrize("fault", ["500", "503", "slow", "torn", "lost"])
-@pytest.mark.parametrize(
-    "request_",
-    [
-        ("PUT", r"part-00001\.arrow"),
-        ("PUT", r"part-00001\.json"),
-        ("PUT", r"ledger\.json"),
-        ("PUT", r"manifest\.json"),
-        ("GET", r"prefix="),
-    ],
-    ids=lambda one: one[1],
-)
-def test_a_fault_changes_nothing(
-    fault: str, request_: tuple[str, str], store: Proxy, machine: Elsewhere, tmp_path: Path
+def test_faults_of_the_network_change_nothing(
+    fault: str, store: Proxy, machine: Elsewhere, tmp_path: Path
 ) -> None:
-    with store.doing(store.once(fault, *request_)):
+    rules = [store.once(fault, *met) for met in MET]
+    met: list[str] = []
+
+    def rule(method: str, path: str) -> str | None:
+        does = next((done for one in rules if (done := one(method, path))), None)
+        met.extend([path] if does else [])
+        return does
+
+    with store.doing(rule):
         made = machine().build(squares())
-    assert made.root_hash == on_disk(tmp_path).root_hash
-    assert machine().build(squares(mischief="fail:0")).faults() == []
-
-
-@pytest.mark.parametrize("fault", ["500", "torn", "lost", "slow"])
-def test_reading_through_faults(fault: str, store: Proxy, machine: Elsewhere) -> None:
-    made = machine().build(squares())
-    with store.doing(store.once(fault, "GET", r"part-0000\d\.arrow", times=2)):
-        there = machine().open("run", made.fingerprint)
-        assert sum(table.num_rows for table in there.tables()) == made.rows
+        assert made.root_hash == on_disk(tmp_path).root_hash
+        assert machine().open("run", made.fingerprint).verify() == 4
+    assert len(met) == len(MET)
 
 
 def test_what_does_not_pass_ends_within_bounds_and_resumes(
@@ -372,3 +379,60 @@ def test_two_machines_at_one_artifact(store: Proxy, tmp_path: Path) -> None:
     root = Workspace(tmp_path / "disk").build(squares(8, 8)).root_hash
     assert len(told) == RACES
     assert {end for ends in told.values() for end in ends} == {f"0 {root}"}
+
+
+def cached(workspace: Workspace) -> int:
+    """The bytes of the parts in a mirror."""
+    return sum(path.stat().st_size for path in workspace.root.glob("*/*/part-*.arrow"))
+
+
+def test_a_stream_over_more_than_the_cache_holds(
+    machine: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beir = tiny_beir(tmp_path / "beir", docs=20, queries=64)
+    query = np.arange(64, dtype=np.uint32)
+    doc = np.stack([(query + i) % 15 for i in range(4)], axis=1).astype(np.uint32)
+    score = (doc * 0.5).astype(np.float32)
+    grade = np.tile(np.arange(4) == 0, (64, 1)).astype(np.int8)
+    arrays = GroupArrays(query, doc, score, grade, np.ones(doc.shape, np.float32))
+
+    def batches(groups: Groups) -> list[list[int]]:
+        stream = GroupStream(groups, batch=8, seed=3, stop=128, ahead=0)
+        return [[*batch.groups.query.tolist(), *batch.rows.tolist()] for batch in stream]
+
+    disk = api.collect(f"beir:{beir}", workspace=Workspace(tmp_path / "disk"))
+    near = publish_arrays(disk, arrays, parts=8)
+    there = publish_arrays(api.collect(f"beir:{beir}", workspace=machine()), arrays, parts=8)
+    assert near.root_hash == there.root_hash
+    bound = 2 * near.parts[0].bytes + near.parts[0].bytes // 2
+    monkeypatch.setenv(address.CACHE_SIZE, str(bound))
+    here = machine()
+    groups = Groups(here.open("groups", near.fingerprint))
+    assert batches(groups) == batches(Groups(near))
+    assert 0 < cached(here) <= bound < near.bytes
+    assert sum(near.parts[number].bytes for number in groups._parts) <= bound
+
+
+def test_a_part_larger_than_the_cache_is_refused_before_work(
+    machine: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = machine().build(squares())
+    monkeypatch.setenv(address.CACHE_SIZE, "100")
+    here = machine()
+    after = replace(squares(20), inputs={"run": here.open("run", made.fingerprint)})
+    with pytest.raises(BadInput, match=r"the local cache may hold 100[\s\S]*--cache-size"):
+        here.build(after)
+    assert not any(here.root.glob("*/*/part-*"))
+    with pytest.raises(BadInput, match="the local cache may hold 100"):
+        here.open("run", made.fingerprint).table(0)
+
+
+def test_two_processes_with_one_cache(
+    store: Proxy, machine: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = machine()
+    made = here.build(squares())
+    monkeypatch.setenv(address.CACHE_SIZE, str(max(p.bytes for p in made.parts) * 2))
+    assert here.mirror is not None
+    told = runs(store, "read", str(here.mirror.address), str(tmp_path / "one"), "3")
+    assert told == {"ends": [f"0 {3 * made.rows}"] * 2}

@@ -212,6 +212,14 @@ class Mirror:
         for part in parts:
             self.bucket.send(folder / part.file, self._key(folder, part))
 
+    def send_from(self, path: Path, folder: Path, part: IsStored) -> None:
+        """Store a file as the data of a part."""
+        self.bucket.send(path, self._key(folder, part))
+
+    def bring_attempt(self, folder: Path, part: IsStored, path: Path) -> None:
+        """Write the data of a part to a path outside of the cache."""
+        self.bucket.fetch(self._key(folder, part), path, part.bytes, part.sha256)
+
     # ---- making ----------------------------------------------------------------------------------
 
     def check_writable(self) -> None:
