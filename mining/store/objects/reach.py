@@ -51,11 +51,12 @@ class Reach:
         mirror = self._mirror()
         if mirror.bucket.get(self._name(node)) != self.token.encode():
             raise self.refused(node, "has stored nothing that is found here")
-        mirror.bucket.remove([self._name(node)])
 
     def end(self) -> None:
-        """Remove the token."""
-        self._mirror().bucket.remove([self._name()])
+        """Remove the token and its answers."""
+        bucket = self._mirror().bucket
+        left = [one.name for one in bucket.below("tmp") if one.name.startswith(self._name())]
+        bucket.remove(left)
 
     def is_here(self) -> bool:
         """Whether the driver's mirror is before this machine too."""
