@@ -13,6 +13,7 @@ from typing import Any, cast
 from .. import devices
 from ..meter import Cost, imports, measuring
 from ..store.execution import Report, run_shard
+from ..store.objects.reach import Reach
 from ..store.plan import Shard, Worker
 from ..store.together import visible
 from ..store.together.patience import patiently
@@ -27,6 +28,7 @@ class ShardActor:
         self.job = -1
         self.worker: Worker | None = None
         self.engine = devices.Engine()
+        self.reach: Reach | None = None
         self.told = False  # what starting the process took
         imports.watch()
 
@@ -44,18 +46,20 @@ class ShardActor:
         make_worker: Any,
         options: Mapping[str, Any],
         engine: devices.Engine,
-        proof: visible.Proof | None,
+        proof: visible.Proof | Reach | None,
     ) -> Cost:
         """Make the worker of a job, which may load a model; returns what that took.
 
         `proof`: that this machine sees the workspace, where it may be another than the driver's.
+        Of an object store it also says where attempts go.
 
         `engine`: where and how its models run, as in the process that asked. The first job also
         pays for the start of the process and what it imports.
         """
         self.rest()  # before the next model is loaded
         if proof is not None:
-            visible.answer(proof, this_node())
+            proof.answer(this_node())
+        self.reach = proof if isinstance(proof, Reach) else None
         before = time.process_time()
         self.engine = engine
         with _ended_by_damage(), devices.using(engine), measuring() as cost:
@@ -72,7 +76,12 @@ class ShardActor:
         assert job == self.job
         with _ended_by_damage(), devices.using(self.engine):
             return run_shard(
-                lambda shard: patiently(partial(worker, shard)), shard, schema, Path(path), gpus
+                lambda shard: patiently(partial(worker, shard)),
+                shard,
+                schema,
+                Path(path),
+                gpus,
+                None if self.reach is None else self.reach.attempt,
             )
 
 

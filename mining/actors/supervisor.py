@@ -23,6 +23,7 @@ from ..meter import Cost
 from ..processors import processors
 from ..store import ledger
 from ..store.execution import Commit, Job, Progress, Report, attempt_path, rejoin, run_shard
+from ..store.objects import mirrors, reach
 from ..store.plan import Shard
 from ..store.together import visible
 from . import connection, nodes
@@ -103,7 +104,8 @@ class Supervisor:
         self.leaving: frozenset[str] = frozenset()
         self.looked, self.asked, self.said = -LOOK_S, clock(), False
         self.losses: dict[tuple[int, int, int], int] = {}
-        self.proof: visible.Proof | None = None
+        self.mirror = mirrors.mirror_at(job.folder.parent.parent)
+        self.proof: visible.Proof | reach.Reach | None = None
         self.proved: set[str] = set()  # the nodes that see the workspace
         self.last_up, self.failures = clock(), 0
         self.queue = Waiting(job.pending, job.stage.together)
@@ -131,7 +133,7 @@ class Supervisor:
                 f"{processors()} only wait for each other, and each takes memory"
             )
         if not self.private:
-            self.proof = visible.leave(self.job.attempts)
+            self.proof = self._left_proof()
         self.progress.begin(stage.kind, stage.unit, len(pending), self.job.done, work)
         try:
             while self.queue or self.flights:
@@ -140,6 +142,8 @@ class Supervisor:
         finally:
             with signals_after():
                 self._release()
+            if isinstance(self.proof, reach.Reach):
+                self.proof.end()
             self.progress.end()
         if self.poison:
             raise poison_error(self.poison, self.job, TRIES)
@@ -231,15 +235,22 @@ class Supervisor:
         start.up, start.since, self.last_up, self.said = True, self.clock(), self.clock(), False
         start.node = cost.node if isinstance(cost, nodes.Where) else None
         options = dict(stage.options)
-        proof = None if start.node in self.proved else self.proof
+        # Of an object store every process is told: it has a mirror of its own.
+        proof = self.proof if self.mirror or start.node not in self.proved else None
         made = start.actor.prepare.remote(self.number, stage.worker, options, self.engine, proof)
         self.starts[made] = start
+
+    def _left_proof(self) -> visible.Proof | reach.Reach:
+        """Leave a token by which other machines show that they have the same workspace."""
+        if self.mirror is None:
+            return visible.leave(self.job.attempts)
+        return reach.leave(self.mirror, self.job.folder, self.job.attempts)
 
     def _prove(self, node: str | None) -> None:
         """See that the driver sees what a node has written into the workspace."""
         if self.proof is None or node is None or node in self.proved:
             return
-        visible.check_answer(self.proof, node)
+        self.proof.check_answer(node)
         self.proved.add(node)
 
     def _start_failed(self, start: _Start, cause: str) -> None:
@@ -361,6 +372,8 @@ class Supervisor:
             in_order = [pieces[k] for k in sorted(pieces)]
             if sum(r.shard.stop - r.shard.start for r in in_order) < whole.stop - whole.start:
                 return
+            for half in in_order:
+                reach.bring(self.mirror, self.job.folder, half.path, shard.number, half.facts)
             report = rejoin(
                 in_order, whole, self.job.attempts / f"{whole.number:05d}-rejoined.arrow"
             )

@@ -99,6 +99,7 @@ class Groups:
         self.positives = str(_selected_with(artifact, "positives", "first"))
         self._starts = np.array([p.start for p in artifact.parts] + [artifact.rows], np.int64)
         self._parts: dict[int, GroupArrays] = {}
+        self._most = artifact.workspace.most_mapped
 
     @classmethod
     def open(cls, workspace: Workspace, name: str | Artifact, level: int = 2) -> Groups:
@@ -114,10 +115,23 @@ class Groups:
     def part(self, number: int) -> GroupArrays:
         """Return the arrays of one part: read-only views, zero copy."""
         if number not in self._parts:
+            self._let_go(self.artifact.parts[number].bytes)
             table = self.artifact.table(self.artifact.parts[number].number, self.level)
             lists = [list_values(table[name])[1].reshape(-1, self.size) for name in _COLUMNS]
             self._parts[number] = GroupArrays(table["query"].to_numpy(), *lists)
         return self._parts[number]
+
+    def _let_go(self, coming: int) -> None:
+        """Unmap the parts that were mapped first where a cache of an object store is bounded: what
+        is mapped takes room on the disk, whether it still has a name or not."""
+        if self._most is None:
+            return
+        mapped = sum(self.artifact.parts[number].bytes for number in self._parts)
+        for number in list(self._parts):
+            if mapped + coming <= self._most:
+                return
+            mapped -= self.artifact.parts[number].bytes
+            del self._parts[number]
 
     def parts(self) -> list[GroupArrays]:
         """Return the arrays of every part in order."""

@@ -62,8 +62,9 @@ def read_aliases(root: Path) -> tuple[dict[str, Alias], dict[str, Stray]]:
     return aliases, stray
 
 
-def write_alias(root: Path, name: str, artifact: Artifact) -> None:
+def write_alias(root: Path, name: str, artifact: Artifact) -> bool:
     """Let `name` stand for the artifact from now on; what has that name already is not touched.
+    Says whether anything was written.
 
     Raises UsageError for what cannot be a name, BadInput where `names` is a link.
     """
@@ -85,10 +86,12 @@ def write_alias(root: Path, name: str, artifact: Artifact) -> None:
             where=path.parent,
             do="replace the link by a folder with the files that it leads to",
         )
-    if not files.holds(path, data):  # a finished study is shown where nothing can be written
-        files.make_folder(path.parent)
-        files.sweep_left(path.parent)
-        files.write_bytes(path, data, mode=0o644)
+    if files.holds(path, data):  # a finished study is shown where nothing can be written
+        return False
+    files.make_folder(path.parent)
+    files.sweep_left(path.parent)
+    files.write_bytes(path, data, mode=0o644)
+    return True
 
 
 def _alias_of(path: Path, name: str) -> Alias:

@@ -8,6 +8,7 @@ at level 2: a process hashes a part once, when it first touches it. `rankmill ve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +53,7 @@ class Artifact:
 
     def __init__(self, path: Path, workspace: Workspace):
         self.path, self.workspace = path, workspace
+        workspace.bring(path)
         self._manifest_bytes = read_manifest(path)
         self._refuse_unpublished()  # first: of another format version may be one flipped bit
         self.manifest: dict[str, Any] = parse_manifest(self._manifest_bytes, path)
@@ -120,17 +122,29 @@ class Artifact:
         At level 2 its shape is checked too, once per process: kernels index by what it holds.
         """
         part = self.parts[number]
-        key = self.check(part, min(level, 2))
-        try:
-            table = files.read_arrow(self.path / part.file)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise self.corrupt(part, f"cannot be opened: {error}") from error
+        with self._here(part):
+            key = self.check(part, min(level, 2))
+            try:
+                table = files.read_arrow(self.path / part.file)
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise self.corrupt(part, f"cannot be opened: {error}") from error
         if level >= 1 and table.num_rows != part.rows:
             raise self.corrupt(part, f"holds {table.num_rows} rows, recorded {part.rows}")
         if level >= 3 or (level == 2 and key not in _shaped):
             self._refuse_shape(part, table, faults_of_meaning if level >= 3 else faults_of_shape)
             _shaped.add(key)
         return table
+
+    @contextlib.contextmanager
+    def _here(self, part: Part, *, afresh: bool = False) -> Iterator[None]:
+        """Let a part of an object store stand in its mirror for a block; brought once more where
+        nothing that is here is trusted."""
+        mirror = self.workspace.mirror
+        if mirror is None:
+            yield
+            return
+        with mirror.holding(self.path, part, afresh=afresh):
+            yield
 
     def _refuse_shape(self, part: Part, table: pa.Table, faults_in: FaultsIn) -> None:
         try:
@@ -186,6 +200,10 @@ class Artifact:
 
         `afresh` trusts nothing that this process has compared before.
         """
+        with self._here(part, afresh=afresh):
+            return self._compare(part, level, afresh=afresh)
+
+    def _compare(self, part: Part, level: int, *, afresh: bool) -> Compared:
         path = self.path / part.file
         try:
             stat = path.stat()
@@ -201,10 +219,19 @@ class Artifact:
         return key
 
     def check_content(self) -> Artifact:
-        """Compare the content hash of every part, once per process; returns the artifact itself."""
+        """Compare the content hash of every part, once per process; returns the artifact itself.
+
+        Files of a folder stay where they are as long as the process runs: libraries open them.
+        """
         for part in self.parts:
+            if not self.manifest["schema"]:
+                self._keep(part)
             self.check(part, 2)
         return self
+
+    def _keep(self, part: Part) -> None:
+        if self.workspace.mirror is not None:
+            self.workspace.mirror.keep(self.path, part)
 
     def verify(self) -> int:
         """Read everything at level 3, and compare each input's root hash with the one that this
@@ -222,6 +249,7 @@ class Artifact:
         `level`."""
         for part in self.parts:
             if part.file == name:
+                self._keep(part)
                 self.check(part, level)
                 return self.path / name
         raise BadInput(f"{self.kind} has no file {name!r}", where=self.path)

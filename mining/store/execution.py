@@ -146,9 +146,21 @@ def attempt_path(job: Job, shard: Shard, attempt: int = 1) -> Path:
     return job.attempts / name
 
 
-def run_shard(worker: Worker, shard: Shard, schema: pa.Schema, path: Path, gpus: int = 0) -> Report:
+Attempt = Callable[[Path, int, Callable[[Path], files.Facts]], files.Facts]
+"""attempt(path, number of the part, write): write where the driver finds what belongs at `path`"""
+
+
+def run_shard(
+    worker: Worker,
+    shard: Shard,
+    schema: pa.Schema,
+    path: Path,
+    gpus: int = 0,
+    attempt: Attempt | None = None,
+) -> Report:
     """Compute one shard and write it to `path`: the same function, and the same bytes, everywhere.
 
+    `attempt`: how it is written where `path` is one of another machine's; None: it is not.
     Raises RankmillError when the worker's table has another schema than the stage declared.
     """
     with measuring(gpus) as cost:
@@ -160,7 +172,11 @@ def run_shard(worker: Worker, shard: Shard, schema: pa.Schema, path: Path, gpus:
                 where=f"shard {shard.number}, keys {shard.start} to {shard.stop}",
                 do=f"the stage declared {[f'{f.name}: {f.type}' for f in schema]}",
             )
-        facts = patiently(lambda: files.write_arrow(path, output.table))
+
+        def write(to: Path) -> files.Facts:
+            return patiently(lambda: files.write_arrow(to, output.table))
+
+        facts = write(path) if attempt is None else attempt(path, shard.number, write)
     return Report(
         shard=shard,
         path=path,

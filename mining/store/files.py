@@ -652,6 +652,60 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait for an exclusive flock on `path`, and hold it for a block: what takes a moment only."""
+    make_folder(path.parent)
+    with open(path, "a+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def hold(path: Path) -> int:
+    """Open a file that `remove_unless_held` then leaves alone until the descriptor is closed, and
+    note that it was used now. Raises FileNotFoundError, also for one that is just being removed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        there = os.fstat(descriptor)
+        if not there.st_nlink:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        os.utime(descriptor, ns=(time.time_ns(), there.st_mtime_ns))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def remove_unless_held(path: Path) -> bool:
+    """Remove a file of a cache unless a process holds it; says whether it is gone. What is mapped
+    stays readable."""
+    _step("evict", path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def make_private(path: Path) -> Path:
+    """Create a folder that nobody else may enter, below folders that are made if need be."""
+    with _explained(path, 0):
+        _step("mkdir", path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    return path
+
+
 class HashingSink(io.RawIOBase):
     """A file that hashes what passes through: `digest` (SHA-256) and `count` of bytes."""
 

@@ -15,6 +15,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from .artifact import Artifact, named
 from .declared import check_declared, schema_lines
 from .execution import Executor, Inline, Job, Report
 from .manifest import canonical_json, fingerprint_of
+from .objects import mirrors
+from .objects.mirror import Mirror, Stored
 from .plan import Shard, Stage
 from .quarantine import check_allowance, check_something_made, quarantined
 from .sums import sums_beside
@@ -49,23 +52,43 @@ _HURRY_S = 30.0  # for the last share to let go of what is complete
 
 
 class Workspace:
-    """A folder of artifacts. Making the object touches no disk."""
+    """A folder of artifacts, or the mirror of an object store given by its URL. Making the object
+    touches no disk."""
 
     def __init__(self, root: str | Path = "rankmill-work"):
         if "\0" in str(root):
             raise UsageError(
                 f"workspace={str(root)!r} is no path: it holds a NUL", do="name a folder"
             )
-        self.root = path_given(root).absolute()
+        folder = mirrors.root_of(root) or path_given(root)
+        self.root = mirrors.here(folder.absolute())
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
+
+    @cached_property
+    def mirror(self) -> Mirror | None:
+        """The object store that the folder mirrors; None where the folder is all there is."""
+        return mirrors.mirror_at(self.root)
+
+    @property
+    def most_mapped(self) -> int | None:
+        """How many bytes of parts may be mapped at once: what the cache of an object store holds;
+        None for a folder."""
+        return None if self.mirror is None else self.mirror.cache.bound
 
     # ---- finding -------------------------------------------------------------------------------
 
     def check_there(self) -> None:
         """Raise BadInput where there is no such folder, so that nothing can be found in it."""
-        if not self.root.is_dir():
+        if self.mirror is not None:
+            if not self.mirror.bucket.holds_any():
+                raise BadInput(
+                    "there is no workspace here: nothing is stored below this address",
+                    where=str(self.mirror.address),
+                    do="check bucket and prefix, or begin one: rankmill collect SPEC",
+                )
+        elif not self.root.is_dir():
             what = "this is no folder" if self.root.exists() else "there is no workspace here"
             raise BadInput(
                 what,
@@ -80,6 +103,7 @@ class Workspace:
     def has(self, kind: str, fingerprint: str) -> bool:
         """Say whether the artifact is finished."""
         manifest = self.folder(kind, fingerprint) / "manifest.json"
+        self.bring(manifest.parent)
         return manifest.exists() and not files.is_torn(manifest)
 
     def folder(self, kind: str, fingerprint: str) -> Path:
@@ -90,6 +114,18 @@ class Workspace:
         """Return where the writer of an artifact puts what stands beside its parts, such as times:
         the folder of the artifact, which is there by then."""
         return self.folder(kind, fingerprint)
+
+    def bring(self, folder: Path) -> None:
+        """Where the folder of an artifact mirrors an object store, bring what makes it one."""
+        if self.mirror is not None and folder.is_relative_to(self.root):
+            self.mirror.pull(folder)
+
+    def manifests(self, kind: str | None = None) -> list[Path]:
+        """Return the manifest of every finished artifact (of one kind), in order; those of an
+        object store may not have been brought yet."""
+        if self.mirror is not None:
+            return self.mirror.manifests(kind)
+        return sorted(self.root.glob(f"{kind or '*'}/*/manifest.json"))
 
     def artifacts(self, kind: str | None = None) -> Iterator[Artifact]:
         """Open every finished artifact (of one kind), in order of kind and fingerprint.
@@ -102,7 +138,7 @@ class Workspace:
 
     def fingerprints(self) -> frozenset[str]:
         """Return the fingerprints of all finished artifacts, none of which is opened."""
-        return frozenset(path.parent.name for path in self.root.glob("*/*/manifest.json"))
+        return frozenset(path.parent.name for path in self.manifests())
 
     def other_formats(self, kind: str | None = None) -> list[OtherFormat]:
         """Return, as the error that opening it raises, each artifact of another format version."""
@@ -115,7 +151,7 @@ class Workspace:
         return [*stray, *self.aliases()[1].values()]
 
     def _finished(self, kind: str | None) -> Iterator[Artifact | OtherFormat | Stray]:
-        for manifest in sorted(self.root.glob(f"{kind or '*'}/*/manifest.json")):
+        for manifest in self.manifests(kind):
             if files.is_torn(manifest):
                 continue
             try:
@@ -133,6 +169,8 @@ class Workspace:
 
     def aliases(self) -> tuple[dict[str, Alias], dict[str, Stray]]:
         """Return what each alias stands for, and by name the files that are none of ours."""
+        if self.mirror is not None:
+            self.mirror.bring_names()
         return read_aliases(self.root)
 
     def find(self, name: str | Artifact, kind: str | None = None) -> Artifact:
@@ -173,7 +211,10 @@ class Workspace:
 
     def alias(self, name: str, artifact: Artifact) -> None:
         """Let `name` stand for the artifact from now on."""
-        write_alias(self.root, name, artifact)
+        if self.mirror is not None:
+            self.mirror.bring_names()
+        if write_alias(self.root, name, artifact) and self.mirror is not None:
+            self.mirror.send_name(name)
 
     def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Alias]) -> Artifact:
         self.check_there()
@@ -193,7 +234,7 @@ class Workspace:
         """Return the manifests of the finished artifacts whose fingerprint begins with `name`."""
         if not _FINGERPRINT.fullmatch(name):
             return []
-        return sorted(self.root.glob(f"{kind or '*'}/{name}*/manifest.json"))
+        return [one for one in self.manifests(kind) if one.parent.name.startswith(name)]
 
     # ---- building ------------------------------------------------------------------------------
 
@@ -215,7 +256,7 @@ class Workspace:
         if share is not None and not share.merges:
             self._make_share(stage, fingerprint, executor or Inline(), share)
             return self._after_share(stage, share)
-        with ledger.keeping() as books:
+        with self._noting(self.folder(stage.kind, fingerprint)), ledger.keeping() as books:
             made = self._build(stage, fingerprint, executor or Inline(), books, share)
         assert made is not None
         return made
@@ -228,7 +269,8 @@ class Workspace:
         waiting = shares.Waiting(share)
         while not self.has(stage.kind, fingerprint):
             try:
-                with ledger.keeping() as books:
+                noting = self._noting(self.folder(stage.kind, fingerprint))
+                with noting, ledger.keeping() as books:
                     self._build(stage, fingerprint, executor, books, share)
                 return
             except Locked:
@@ -275,6 +317,8 @@ class Workspace:
     def _missing(self, stage: Stage) -> list[int]:
         """Return the numbers of the parts that have no record."""
         folder = self.folder(stage.kind, stage.fingerprint)
+        if self.mirror is not None:
+            self.mirror.adopt(folder)
         return [
             s.number for s in stage.shards() if not (folder / f"part-{s.number:05d}.json").exists()
         ]
@@ -289,6 +333,7 @@ class Workspace:
     ) -> Artifact | None:
         folder = self.folder(stage.kind, fingerprint)
         with measuring() as checking:
+            self._check_mirror(stage.inputs)
             if stage.check is not None:
                 stage.check()
         partly = share is not None and not share.merges
@@ -302,14 +347,16 @@ class Workspace:
                 ledger.note(folder, ledger.OUTSIDE, 1, checking)
             plan = list(stage.shards())
             place = self._fresh_attempts(stage.kind, fingerprint, share if partly else None)
-            records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint))}
+            holds = self._holds(folder)
+            records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint, holds))}
             held: list[Report] = []  # parts with quarantined queries, until all are known
 
             def commit(report: Report) -> None:
                 if quarantined(stage, report):
                     held.append(report)
                 else:
-                    records[report.shard.number] = _commit(folder, stage, fingerprint, report)
+                    number = report.shard.number
+                    records[number] = _commit(folder, stage, fingerprint, report, self.mirror)
 
             job = Job(
                 stage=stage,
@@ -329,12 +376,39 @@ class Workspace:
                 return None
             check_allowance(stage, held, folder)
             for report in held:
-                records[report.shard.number] = _commit(folder, stage, fingerprint, report)
+                number = report.shard.number
+                records[number] = _commit(folder, stage, fingerprint, report, self.mirror)
             parts = [records[s.number] for s in plan]
             manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
             check_something_made(json.loads(manifest), folder)
             self._publish(folder, manifest, place, books)
         return self.open(stage.kind, fingerprint)
+
+    @contextlib.contextmanager
+    def _noting(self, folder: Path) -> Iterator[None]:
+        """Where a run ends before it has published, leave what it cost in the object store."""
+        try:
+            yield
+        finally:
+            if self.mirror is not None and not (folder / "manifest.json").exists():
+                with contextlib.suppress(RankmillError):  # what ended the run is told
+                    self.mirror.note(folder, last=True)
+
+    def _check_mirror(self, inputs: Mapping[str, Artifact]) -> None:
+        """Before any work: the object store takes what will be made, the cache what is read."""
+        if self.mirror is None:
+            return
+        self.mirror.check_writable()
+        for artifact in inputs.values():
+            for part in artifact.parts:
+                self.mirror.cache.check_fits(part.bytes, f"{artifact.kind} part {part.number}")
+
+    def _holds(self, folder: Path) -> Holds:
+        """Return what says whether the data of a record are whole: here, or in the store."""
+        if self.mirror is None:
+            return partial(_intact, folder)
+        sizes = self.mirror.adopt(folder)
+        return lambda record: sizes.get(f"{record['file']}.{record['sha256']}") == record["bytes"]
 
     def _found_made(self, kind: str, fingerprint: str) -> Artifact:
         """Open a finished artifact; raises NothingMade for one without a row."""
@@ -365,9 +439,14 @@ class Workspace:
             return self.open(kind, fingerprint)
         folder = self.folder(kind, fingerprint)
         self._await_first_share(kind, fingerprint)
-        with ledger.keeping() as books, files.lock(folder / "LOCK"):
+        with (
+            self._noting(folder),
+            ledger.keeping() as books,
+            files.lock(folder / "LOCK"),
+        ):
             if self.has(kind, fingerprint):
                 return self.open(kind, fingerprint)
+            self._check_mirror(inputs)
             books.folder = folder
             ledger.note_request(folder)
             ledger.note_models(folder, canonical_json(parameters).decode())
@@ -381,6 +460,8 @@ class Workspace:
                 files.make_folder((folder / name).parent)
                 files.publish(attempt / name, folder / name)
                 parts.append(_record(number, name, "", facts, fingerprint, {}, {}))
+            if self.mirror is not None:
+                self.mirror.send(folder, [Stored.of(part) for part in parts])
             manifest = _manifest(kind, fingerprint, frame, metadata or {}, parts)
             self._publish(folder, manifest, attempt, books)
         return self.open(kind, fingerprint)
@@ -438,6 +519,8 @@ class Workspace:
         parts = json.loads(manifest)["parts"]
         stored = sum(p["bytes"] for p in parts)
         ledger.close(folder, books, stored, sums_beside(folder, manifest, parts))
+        if self.mirror is not None:
+            self.mirror.publish(folder, manifest)
         self._put(folder / "manifest.json", manifest)
         others = [run for run in ours.parent.glob("run-*") if run != ours]
         files.sweep(ours if others else ours.parent)  # a waiting share may sweep it just now
@@ -515,8 +598,11 @@ def _record(
     return record | ({"examples": {k: list(v) for k, v in examples.items()}} if examples else {})
 
 
-def _finished(folder: Path, shard: Shard, fingerprint: str) -> dict[str, Any] | None:
-    """Return the shard's completion record if its part still holds what it says (level 2)."""
+Holds = Callable[[Mapping[str, Any]], bool]
+
+
+def _finished(folder: Path, shard: Shard, fingerprint: str, holds: Holds) -> dict[str, Any] | None:
+    """Return the shard's completion record if its part still `holds` what it says."""
     path = folder / f"part-{shard.number:05d}.json"
     if not path.exists():
         return None
@@ -532,22 +618,40 @@ def _finished(folder: Path, shard: Shard, fingerprint: str) -> dict[str, Any] | 
             where=path,
             do=f"delete {folder} and run the same command again",
         )
-    data = folder / record["file"]
-    intact = data.exists() and data.stat().st_size == record["bytes"]
-    return record if intact and files.sha256_of(data) == record["sha256"] else None
+    return record if holds(record) else None
 
 
-def _commit(folder: Path, stage: Stage, fingerprint: str, report: Report) -> dict[str, Any]:
-    """Check a finished attempt, give it its final name, then write the record that says so."""
+def _intact(folder: Path, record: Mapping[str, Any]) -> bool:
+    """Say whether the part of a record is here with the bytes that it says (level 2)."""
+    data = folder / str(record["file"])
+    same = data.exists() and data.stat().st_size == record["bytes"]
+    return same and files.sha256_of(data) == record["sha256"]
+
+
+def _commit(
+    folder: Path, stage: Stage, fingerprint: str, report: Report, mirror: Mirror | None
+) -> dict[str, Any]:
+    """Check a finished attempt, give it its final name, then write the record that says so.
+
+    Where the folder is a mirror, both go into the store first; returns the record that counts.
+    """
     shard, facts = report.shard, report.facts
-    actual = report.path.stat().st_size
+    here = mirror is None or report.path.exists()
+    actual = report.path.stat().st_size if here else facts.bytes
     if actual != facts.bytes:
         raise Corrupt(f"the attempt has {actual} bytes, reported {facts.bytes}", where=report.path)
     _check_books(stage.kind, shard, report)
-    name = f"part-{shard.number:05d}"
-    files.publish(report.path, folder / f"{name}.arrow")
     record = record_of(report, fingerprint)
-    files.write_bytes(folder / f"{name}.json", canonical_json(record))
+    counts, own = canonical_json(record), True  # own: its data stand here, too
+    if mirror is not None:
+        ours = counts
+        counts = mirror.commit(folder, report.path, Stored.of(record), ours)
+        record = json.loads(counts)
+        own = counts == ours and mirror.cache.make_room(facts.bytes)
+    name = f"part-{shard.number:05d}"
+    if here and own:
+        files.publish(report.path, folder / f"{name}.arrow")
+    files.write_bytes(folder / f"{name}.json", counts)
     return record
 
 
@@ -628,5 +732,5 @@ def _manifest(
 
 def open_artifact(path: str | Path) -> Artifact:
     """Open an artifact by its folder; what workers in other processes use."""
-    folder = Path(path)
+    folder = mirrors.here(Path(path))
     return Artifact(folder, Workspace(folder.parent.parent))

@@ -80,9 +80,12 @@ def _in_place(artifact: Artifact, number: int, into: Redone) -> Repaired:
     path = artifact.path / part.file
     files.make_folder(path.parent)
     files.publish(made.path, path)
+    record = None
     if made.report is not None:
-        record = record_of(made.report, artifact.fingerprint)
-        files.write_bytes(path.with_suffix(".json"), canonical_json(record))
+        record = canonical_json(record_of(made.report, artifact.fingerprint))
+        files.write_bytes(path.with_suffix(".json"), record)
+    if artifact.workspace.mirror is not None:
+        artifact.workspace.mirror.replace(artifact.path, part, record)
     return Repaired(f"made part {number} of {artifact.kind} anew, with the same bytes", path)
 
 
@@ -93,6 +96,15 @@ def repair_manifest(workspace: Workspace, folder: Path, replay: Replay) -> Itera
     Parts that their records vouch for are kept. Until the new one takes its place, whatever
     happens, the damaged one stays.
     """
+    if workspace.mirror is not None:
+        below = f"{workspace.mirror.address}/{folder.relative_to(workspace.root).as_posix()}"
+        stays = Corrupt(
+            "a damaged manifest in an object store is not written anew: it is created once",
+            where=f"{below}/{MANIFEST}",
+            do=f"remove all below {below}, and run the command that made it again",
+        )
+        yield Repaired("the manifest stays damaged", folder / MANIFEST, stays)
+        return
     path, request = folder / MANIFEST, ledgers.request_of(folder)
     published = ledgers.read(folder).get("sums", {}).get(MANIFEST)
     state = "damaged" if os.path.lexists(path) else "missing"
@@ -177,6 +189,8 @@ def _ledger_anew(artifact: Artifact) -> Iterator[Repaired]:
     path = artifact.path / ledgers.LEDGER
     if state != ledgers.WHOLE:
         ledgers.sum_up_again(artifact.path, artifact.bytes, sums)
+        if artifact.workspace.mirror is not None:
+            artifact.workspace.mirror.replace_ledger(artifact.path)
         yield Repaired(f"summed the {state} ledger up from the attempts", path)
     elif told.get("sums", sums) != sums:
         gone = sorted(name for name in told["sums"] if told["sums"][name] != sums.get(name))

@@ -68,7 +68,7 @@ def verify_folders(workspace: Workspace) -> Iterator[Checked]:
     Those of another format version are passed over, and so are folders that are not ours, or not
     finished.
     """
-    for manifest in sorted(workspace.root.glob(f"*/*/{MANIFEST}")):
+    for manifest in workspace.manifests():
         checked = verify_folder(workspace, manifest.parent)
         foreign = checked.artifact is None and not _is_ours(checked)
         if not foreign and not _passed_over(checked):

@@ -25,6 +25,7 @@ from typer.exceptions import TyperException
 
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
 from rankmill.cli.commands import as_written
+from rankmill.cli.session import cache_options
 from rankmill.cli.stages import commands
 from rankmill.mining.errors import (
     BadInput,
@@ -102,7 +103,14 @@ def _before_the_command(
 
 
 class _OnceEach(TyperCommand):
-    """A command that refuses an option given twice, unless it may be repeated."""
+    """A command that refuses an option given twice, unless it may be repeated; one that has a
+    workspace also takes where the parts of one on an object store are cached."""
+
+    def __init__(self, *args: Any, params: list[Any] | None = None, **more: Any):
+        params = list(params or [])
+        if any(one.name == "workspace" for one in params):
+            params += cache_options()
+        super().__init__(*args, params=params, **more)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the command line."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperOption
 
 from rankmill.cli import streams
 from rankmill.cli.books import CommandBooks, keeping_books
@@ -26,9 +29,25 @@ if TYPE_CHECKING:
     from rankmill.mining.store.together.shares import Share
 
 DEFAULT_WORKSPACE = Path(WORKSPACE)
+
+
+def _folder_of(given: str) -> Path:
+    """Return the folder of a workspace: of an object store, that of its mirror."""
+    from rankmill.mining.store.objects.mirrors import root_of
+
+    return root_of(given) or Path(given)
+
+
 WorkspaceOption = Annotated[
     Path,
-    typer.Option("--workspace", "-w", envvar="RANKMILL_WORKSPACE", help="Folder of artifacts."),
+    typer.Option(
+        "--workspace",
+        "-w",
+        envvar="RANKMILL_WORKSPACE",
+        help="Folder of artifacts, or s3://…, gs://…, az://… (docs/object-stores.md).",
+        parser=_folder_of,
+        metavar="FOLDER",
+    ),
 ]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=0, help="Ray actors; 0 = this process, every core.")
@@ -50,6 +69,37 @@ MergeOption = Annotated[
     bool, typer.Option("--merge", help="Put the shares together; refuse to make anything.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def cache_options() -> list[TyperOption]:
+    """Return the options that say where parts of an object store are cached, and how many: they go
+    into the environment, where child processes and actors on this machine find them."""
+    return [
+        TyperOption(
+            param_decls=[flag],
+            type=str,
+            is_eager=True,  # the place of the mirror follows from them
+            expose_value=False,
+            callback=partial(_keep, variable),
+            envvar=variable,
+            show_envvar=True,
+            help=help,
+        )
+        for flag, variable, help in (
+            ("--cache", "RANKMILL_CACHE", "Folder in which parts of an object store are cached."),
+            ("--cache-size", "RANKMILL_CACHE_SIZE", "The most it holds, such as 50GB."),
+        )
+    ]
+
+
+def _keep(variable: str, context: Any, parameter: Any, value: str | None) -> None:
+    from rankmill.mining.store.objects.address import CACHE_SIZE, parse_size
+
+    if value is None:
+        return
+    if variable == CACHE_SIZE:
+        parse_size(value)
+    os.environ[variable] = value
 
 
 def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import name_test_modules_to_actors
+from object_store import ACCESS, BUCKET, object_store
 from store_workers import squares
 from tiny_collection import tiny_beir
 
@@ -19,6 +20,7 @@ from rankmill.mining.actors.supervisor import Supervisor
 from rankmill.mining.collection import collect
 from rankmill.mining.sources import mine, uniform
 from rankmill.mining.store import Workspace
+from rankmill.mining.store.objects import reach
 
 pytestmark = pytest.mark.ray
 _NODE = {"num_cpus": 3, "object_store_memory": 80 * 1024**2}
@@ -30,7 +32,17 @@ _SOON = {  # that a node has gone is noticed within seconds
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Any]:
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the nodes, not the driver, cache what is on an object store; its credentials."""
+    place = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (ACCESS | {"RANKMILL_CACHE": str(place)}).items():
+            patch.setenv(name, value)
+        yield place
+
+
+@pytest.fixture(scope="module")
+def nodes(caches: Path) -> Iterator[Any]:
     """Three nodes of 1, 3 and 3 processors, in place of the session's own cluster: these tests are
     the last (conftest)."""
     import ray
@@ -81,6 +93,37 @@ def test_workers_on_several_nodes_give_the_bytes_of_one_process(
             assert len(run.parts) == 10
             hashes[workers] = run.root_hash
     assert len(set(hashes.values())) == 1, hashes
+
+
+def test_nodes_with_mirrors_of_their_own_give_the_bytes_of_a_folder(
+    nodes: Any, caches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*given: Any) -> reach.Reach:
+        left = leaving(*given)
+        left.path.unlink()  # so that nobody takes the driver's mirror for one of this machine
+        return left
+
+    leaving = reach.leave
+    monkeypatch.setattr(reach, "leave", leave)
+    monkeypatch.setenv("RANKMILL_CACHE", str(tmp_path / "driver"))
+    beir = tiny_beir(tmp_path / "beir", docs=40, queries=40)
+    monkeypatch.setattr(uniform, "_SHARD_PAIRS", 12)
+    roots, places = {}, {}
+    with object_store() as store, actors.cluster(1, nodes.address):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
+        for workers, place in ((0, tmp_path / "disk"), (3, f"s3://{BUCKET}/nodes")):
+            workspace = places[workers] = Workspace(place)
+            collection = collect(workspace, f"beir:{beir}")
+            executor = Execution(workers, nodes.address if workers else None)
+            run = mine(workspace, "random", collection, "train", depth=6, seed=3, executor=executor)
+            roots[workers] = run.root_hash
+        far = places[3].open("run", run.fingerprint)
+        assert not list(far.path.glob("*.arrow"))  # what nodes have made is in the store
+        assert far.verify() == 10
+        seen = [one.name for one in places[3].mirror.bucket.below("tmp")]
+    assert len(set(roots.values())) == 1
+    assert list(caches.glob("*/mirror.json"))
+    assert seen == []
 
 
 def test_a_node_is_lost_and_nothing_else(

@@ -25,6 +25,14 @@ class Proof:
         """The file by which a node answers."""
         return self.path.with_name(f"{self.path.name}-{node}")
 
+    def answer(self, node: str) -> None:
+        """On the other machine: see `answer` below."""
+        answer(self, node)
+
+    def check_answer(self, node: str) -> None:
+        """On the machine that asked: see `check_answer` below."""
+        check_answer(self, node)
+
 
 def leave(folder: Path) -> Proof:
     """Write a token into a folder; returns what another machine needs to answer."""

@@ -1,0 +1,444 @@
+"""A workspace on an object store, and its mirror on the local disk in which the engine works.
+
+<address>/<kind>/<fingerprint>/part-00042.arrow.<sha256>   the data of a part; no key ever gets
+                                                           other bytes, whoever puts them
+                               part-00042.json             its record, created once: the first wins
+                               attempts/<process>.jsonl    what unfinished parts cost so far
+                               <file>.<sha256>             files of a folder, and those beside parts
+                               ledger.json, manifest.json  created in this order, once
+<address>/names/<alias>.json                               as on disk
+
+What is published in the store never changes. The mirror holds the small files of what was opened,
+and of the parts as many as the cache may hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...errors import BadInput, Corrupt, RankmillError
+from .. import attempts, files
+from ..aliases import NAMES
+from ..ledger import ATTEMPTS, LEDGER
+from ..manifest import MANIFEST, canonical_json
+from ..sums import LOCK, RECORD
+from .address import Address
+from .bucket import Bucket, Torn
+from .cache import Cache
+
+MARKER = "mirror.json"
+_TAGS = "names.tags.json"
+_NOTE_S = 10.0  # between two notes of what parts have cost
+_TRIES = 5  # to open a file that another process's needs remove in the same moment
+_NO_KINDS = {NAMES, "tmp"}
+
+
+class IsStored(Protocol):
+    """A part as its manifest tells it."""
+
+    @property
+    def file(self) -> str:
+        """Its name within the artifact."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its content."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A part as its record tells it: a file, its size and its SHA-256."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Stored:
+        """Take from a completion record."""
+        return cls(record["file"], record["bytes"], record["sha256"])
+
+
+class Mirror:
+    """What a workspace asks of the object store behind it."""
+
+    def __init__(self, root: Path, address: Address):
+        self.root, self.address = root, address
+        self.bucket, self.cache = Bucket(address), Cache(root)
+        self._seen: set[Path] = set()  # artifacts that this process has compared with the store's
+        self._kept: dict[Path, int] = {}  # files that stay as long as the process does
+        self._noted: dict[Path, float] = {}
+        self._probed = False
+
+    def begin(self) -> None:
+        """Make the folder on the local disk; a later process knows it by the marker in it."""
+        if not (self.root / MARKER).exists():
+            files.make_private(self.root)
+            files.write_bytes(self.root / MARKER, marker_of(self.address), mode=0o600)
+
+    # ---- finished artifacts ----------------------------------------------------------------------
+
+    def pull(self, folder: Path, *, afresh: bool = False) -> None:
+        """Bring the small files of an artifact that is finished in the store, once per process.
+
+        One that is finished here alone was removed there, or made anew: what is here goes.
+        """
+        if folder in self._seen and not afresh:
+            return
+        self.begin()
+        there = self.bucket.get(self._name(folder, MANIFEST))
+        local = folder / MANIFEST
+        if local.exists() and (there is None or local.read_bytes() != there):
+            self._clear(folder, parts=True)
+        if there is None:
+            return
+        if afresh or not local.exists():
+            self._pull(folder, there)
+        self._seen.add(folder)
+
+    def _pull(self, folder: Path, manifest: bytes) -> None:
+        if not (folder / MANIFEST).exists():
+            self._clear(folder, parts=False)
+        files.make_folder(folder)
+        told = self.bucket.get(self._name(folder, LEDGER))
+        if told is not None:
+            self._bring_beside(folder, told)
+            files.write_bytes(folder / LEDGER, told, mode=0o644)
+        files.create_only(folder / MANIFEST, manifest)
+
+    def _bring_beside(self, folder: Path, told: bytes) -> None:
+        """Bring what the ledger binds: attempts, timings."""
+        for name, sha256 in _sums_of(told).items():
+            if name == MANIFEST or _holds(folder / name, sha256):
+                continue
+            data = self.bucket.get(self._name(folder, f"{name}.{sha256}"))
+            if data is not None:  # what is missing is told by whoever verifies
+                files.make_folder((folder / name).parent)
+                files.write_bytes(folder / name, data, mode=0o644)
+
+    def _clear(self, folder: Path, *, parts: bool) -> None:
+        """Remove what stands here of an artifact, its lock apart; parts and their records only on
+        demand."""
+        self._seen.discard(folder)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            staged = RECORD.fullmatch(path.with_suffix(".json").name) is not None
+            if path.name != LOCK and (parts or not staged):
+                files.remove_tree(path)
+
+    def manifests(self, kind: str | None = None) -> list[Path]:
+        """Return where the manifest of every finished artifact stands here, or will when opened."""
+        return [
+            self.root / one.name
+            for one in self.bucket.below(kind or "")
+            if one.name.count("/") == 2
+            and one.name.endswith(f"/{MANIFEST}")
+            and one.name.split("/")[0] not in _NO_KINDS
+        ]
+
+    def bring_records(self, folder: Path) -> None:
+        """Bring the completion records of a finished artifact, for `verify`."""
+        self._bring_records(folder, {one.name for one in self.bucket.below(self._name(folder))})
+
+    # ---- parts -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def holding(self, folder: Path, part: IsStored, *, afresh: bool = False) -> Iterator[None]:
+        """Bring a part into the cache unless it is there, and let nobody remove it in the block."""
+        descriptor = self._held(folder, part, afresh=afresh)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def keep(self, folder: Path, part: IsStored) -> None:
+        """Bring a file and let nobody remove it as long as this process runs: libraries open it."""
+        path = folder / part.file
+        if path not in self._kept:
+            self._kept[path] = self._held(folder, part)
+
+    def _held(self, folder: Path, part: IsStored, *, afresh: bool = False) -> int:
+        path = folder / part.file
+        if afresh:
+            self._fetch(folder, part)
+        for _ in range(_TRIES):
+            try:
+                return files.hold(path)
+            except FileNotFoundError:
+                self._fetch(folder, part)
+        return files.hold(path)
+
+    def _fetch(self, folder: Path, part: IsStored) -> None:
+        self.cache.check_fits(part.bytes, f"{self._name(folder, part.file)}")
+        self.cache.make_room(part.bytes)
+        place = files.make_folder(self.root / "tmp" / "fetched")
+        files.sweep_left(place)
+        temp = place / f".{part.sha256}.{attempts.own()}.tmp"
+        key = self._key(folder, part)
+        try:
+            self.bucket.fetch(key, temp, part.bytes, part.sha256)
+            files.make_folder((folder / part.file).parent)
+            files.publish(temp, folder / part.file)
+        except (FileNotFoundError, Torn) as error:
+            what = error.what if isinstance(error, Torn) else "it is missing"
+            raise Corrupt(
+                f"a part of {folder.parent.name} is not in the object store as it was stored: "
+                f"{what}",
+                where=f"{self.address}/{key}",
+                do=f"rankmill repair {folder.name[:12]}, or remove {self.address}/"
+                f"{self._name(folder)} and run the command that made it",
+            ) from error
+        finally:
+            files.remove_file(temp)
+
+    def send(self, folder: Path, parts: Sequence[IsStored]) -> None:
+        """Store files of an artifact that stand here under their own names."""
+        for part in parts:
+            self.bucket.send(folder / part.file, self._key(folder, part))
+
+    def send_from(self, path: Path, folder: Path, part: IsStored) -> None:
+        """Store a file as the data of a part."""
+        self.bucket.send(path, self._key(folder, part))
+
+    def bring_attempt(self, folder: Path, part: IsStored, path: Path) -> None:
+        """Write the data of a part to a path outside of the cache."""
+        self.bucket.fetch(self._key(folder, part), path, part.bytes, part.sha256)
+
+    # ---- making ----------------------------------------------------------------------------------
+
+    def check_writable(self) -> None:
+        """See, before the first artifact is made, that the store has a put that never overwrites.
+
+        Raises BadInput where a second one does.
+        """
+        if self._probed:
+            return
+        self.begin()
+        name = f"tmp/probe-{attempts.own()}"
+        first = self.bucket.create(name, b"first")
+        second = self.bucket.create(name, b"second")
+        self.bucket.remove([name])
+        if first is not None or second != b"first":
+            raise BadInput(
+                "this object store lets a second put replace what a first one has created, so two "
+                "machines could damage each other's work",
+                where=str(self.address),
+                do="use one that has conditional writes (If-None-Match: *): AWS S3, Google Cloud "
+                "Storage, Azure, MinIO, R2; or a shared folder",
+            )
+        self._probed = True
+
+    def adopt(self, folder: Path) -> Mapping[str, int]:
+        """Bring the records of parts that are done, on whichever machine, and what they cost.
+
+        Returns the size of every object of the artifact by its name within it. A part that is done
+        here alone is not: somebody has removed it there.
+        """
+        names = {one.name: one.size for one in self.bucket.below(self._name(folder))}
+        for path in sorted(folder.glob("part-*.json")):
+            if RECORD.fullmatch(path.name) and self._name(folder, path.name) not in names:
+                files.remove_file(path)
+        self._bring_records(folder, names.keys())
+        self._merge_attempts(folder, [n for n in names if "/attempts/" in n])
+        start = len(self._name(folder)) + 1
+        return {name[start:]: size for name, size in names.items()}
+
+    def _bring_records(self, folder: Path, names: Any) -> None:
+        for name in sorted(names):
+            path = self.root / name
+            if path.parent == folder and RECORD.fullmatch(path.name) and not path.exists():
+                data = self.bucket.get(name)
+                if data is not None:
+                    files.write_bytes(path, data)
+
+    def commit(self, folder: Path, path: Path, part: IsStored, record: bytes) -> bytes:
+        """Store the data of a finished attempt, then its record; returns the record that counts.
+
+        That is another machine's where it was first. An attempt that lies on another machine was
+        stored by that one: then its size is compared.
+        """
+        key = self._key(folder, part)
+        if path.exists():
+            self.bucket.send(path, key)
+        else:
+            stored = self.bucket.size_of(key)
+            if stored != part.bytes:
+                raise Corrupt(
+                    f"an attempt on another machine has stored {stored or 0:,} bytes, it reported "
+                    f"{part.bytes:,}",
+                    where=f"{self.address}/{key}",
+                    do="run the same command again",
+                )
+        record_name = Path(part.file).with_suffix(".json").name
+        other = self.bucket.create(self._name(folder, record_name), record)
+        self.note(folder)
+        if other is not None:
+            warnings.warn(
+                f"another machine has made {folder.parent.name} {part.file} with other bytes, and "
+                "was first: its part is used (models give other scores on another processor)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return record if other is None else other
+
+    def note(self, folder: Path, *, last: bool = False) -> None:
+        """Store what the parts of this artifact have cost so far, for who goes on with it; not
+        after each of many small parts, but after the `last` of a run."""
+        path, now = folder / ATTEMPTS, time.monotonic()
+        if path.exists() and (last or now - self._noted.get(folder, -_NOTE_S) >= _NOTE_S):
+            self._noted[folder] = now
+            name = f"attempts/{attempts.here()}-{os.getpid()}.jsonl"
+            self.bucket.put(self._name(folder, name), path.read_bytes())
+
+    def _merge_attempts(self, folder: Path, names: Sequence[str]) -> None:
+        path = folder / ATTEMPTS
+        known = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        lines = dict.fromkeys(known)
+        for name in names:
+            lines |= dict.fromkeys((self.bucket.get(name) or b"").splitlines(keepends=True))
+        if len(lines) > len(known):
+            files.make_folder(folder)
+            files.write_bytes(path, b"".join(lines), mode=0o644)
+
+    def publish(self, folder: Path, manifest: bytes) -> None:
+        """Store what stands beside the parts, the ledger, then the manifest, which makes it an
+        artifact. An equal manifest that is there is success, and then its ledger counts.
+
+        Raises RankmillError where another one is there; nothing is removed.
+        """
+        told = (folder / LEDGER).read_bytes()
+        sums = _sums_of(told)
+        for name in sums.keys() - {MANIFEST}:
+            self.bucket.send(folder / name, self._name(folder, f"{name}.{sums[name]}"))
+        other = self.bucket.create(self._name(folder, LEDGER), told)
+        fits = other is None or _sums_of(other).get(MANIFEST) == sums[MANIFEST]
+        if not fits and self.bucket.get(self._name(folder, MANIFEST)) is None:
+            self.bucket.put(self._name(folder, LEDGER), told)  # a killed run's, of other bytes
+            other = None
+        if self.bucket.create(self._name(folder, MANIFEST), manifest) is not None:
+            raise RankmillError(
+                f"another run published a different {MANIFEST}",
+                where=f"{self.address}/{self._name(folder, MANIFEST)}",
+                do="compare the two runs; this is a determinism alarm",
+            )
+        if other is not None:
+            self._bring_beside(folder, other)
+            files.write_bytes(folder / LEDGER, other, mode=0o644)
+        names = [one.name for one in self.bucket.below(self._name(folder, "attempts"))]
+        self.bucket.remove(names)  # all they say is in the ledger's attempts
+        self._seen.add(folder)
+
+    def replace(self, folder: Path, part: IsStored, record: bytes | None) -> None:
+        """Store a repaired part and its record, if it has one, again: the same bytes under the same
+        keys."""
+        self.bucket.send(folder / part.file, self._key(folder, part))
+        if record is None:
+            return
+        record_name = Path(part.file).with_suffix(".json").name
+        self.bucket.put(self._name(folder, record_name), record)
+
+    def replace_ledger(self, folder: Path) -> None:
+        """Store a repaired ledger, and what it binds."""
+        told = (folder / LEDGER).read_bytes()
+        sums = _sums_of(told)
+        for name in sums.keys() - {MANIFEST}:
+            self.bucket.send(folder / name, self._name(folder, f"{name}.{sums[name]}"))
+        self.bucket.put(self._name(folder, LEDGER), told)
+
+    # ---- names -----------------------------------------------------------------------------------
+
+    def bring_names(self) -> None:
+        """Let the names here be those of the store."""
+        self.begin()
+        listed = {one.name.removeprefix(f"{NAMES}/"): one.tag for one in self.bucket.below(NAMES)}
+        listed = {name: tag for name, tag in listed.items() if "/" not in name}
+        folder = self.root / NAMES
+        here = {path.name for path in folder.glob("*.json")}
+        known = _tags(self.root / _TAGS)
+        for name in here - listed.keys():
+            files.remove_file(folder / name)
+        for name, tag in listed.items():
+            if name in here and tag and known.get(name) == tag:
+                continue
+            data = self.bucket.get(f"{NAMES}/{name}")
+            if data is not None and Path(name).name == name and name.endswith(".json"):
+                files.make_folder(folder)
+                files.write_bytes(folder / name, data, mode=0o644)
+        if known != listed:
+            files.write_bytes(self.root / _TAGS, canonical_json(listed), mode=0o600)
+
+    def send_name(self, name: str) -> None:
+        """Store a name that was given here."""
+        self.bucket.put(f"{NAMES}/{name}.json", (self.root / NAMES / f"{name}.json").read_bytes())
+
+    # ---- keys ------------------------------------------------------------------------------------
+
+    def _name(self, folder: Path, file: str = "") -> str:
+        name = folder.relative_to(self.root).as_posix()
+        return f"{name}/{file}" if file else name
+
+    def _key(self, folder: Path, part: IsStored) -> str:
+        return self._name(folder, f"{part.file}.{part.sha256}")
+
+
+def marker_of(address: Address) -> bytes:
+    """Return the content of the file by which a folder says that it is a mirror."""
+    told = {name: getattr(address, name) for name in ("scheme", "bucket", "prefix", "endpoint")}
+    return canonical_json(told)
+
+
+def address_in(root: Path) -> Address | None:
+    """Return the address of which a folder is the mirror; None for any other folder."""
+    try:
+        told = json.loads((root / MARKER).read_bytes())
+        return Address(told["scheme"], told["bucket"], told["prefix"], told["endpoint"])
+    except (OSError, ValueError):
+        return None
+    except (KeyError, TypeError) as error:
+        raise Corrupt(
+            f"{MARKER} does not say of which object store this is the mirror",
+            where=root / MARKER,
+            do="remove this folder: all in it can be brought again",
+        ) from error
+
+
+def _sums_of(told: bytes) -> dict[str, str]:
+    try:
+        sums = json.loads(told)["sums"]
+        return {str(name): str(value) for name, value in sums.items() if _inside(str(name))}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}  # damaged: the ledger's own reader says so
+
+
+def _inside(name: str) -> bool:
+    pieces = name.split("/")
+    own = name in (LOCK, LEDGER) or RECORD.fullmatch(name) is not None
+    return not own and re.fullmatch(r"[\w.+@=/-]+", name) is not None and ".." not in pieces
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _tags(path: Path) -> dict[str, str]:
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -1,0 +1,183 @@
+"""An S3-speaking server on loopback (moto), behind a proxy that does to requests what networks do.
+
+A fault is a word: "403", "500", "503", "unconditional" (of a put: it overwrites), "slow", "torn"
+(the connection is cut in the middle of the body of a request, or of an answer), "lost" (the request
+is carried out, its answer never comes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.server
+import os
+import re
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+BUCKET = "bucket"
+Rule = Callable[[str, str], str | None]
+ACCESS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret-of-nobody"}
+
+
+@dataclass
+class Proxy:
+    """Where clients connect; `rule(method, path)` names the fault of a request, or None."""
+
+    url: str
+    backend: str
+    rule: Rule = lambda method, path: None
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def doing(self, rule: Rule) -> Iterator[list[tuple[str, str]]]:
+        """Apply a rule to all requests of a block; yields those that came."""
+        self.seen.clear()
+        self.rule = rule
+        try:
+            yield self.seen
+        finally:
+            self.rule = lambda method, path: None
+
+    def once(self, fault: str, method: str, pattern: str, times: int = 1) -> Rule:
+        """Return a rule that does a fault to the first requests that match."""
+        left = [times]
+
+        def rule(asked: str, path: str) -> str | None:
+            if left[0] and asked == method and re.search(pattern, path):
+                left[0] -= 1
+                return fault
+            return None
+
+        return rule
+
+
+@contextlib.contextmanager
+def moto() -> Iterator[str]:
+    """Run a moto server in a process of its own; yields its URL."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert server.stdout is not None
+    try:
+        for line in server.stdout:
+            if told := re.search(r"http://127\.0\.0\.1:\d+", line):
+                break
+        rest = threading.Thread(target=server.stdout.read, daemon=True)
+        rest.start()
+        yield told[0]
+    finally:
+        server.kill()
+        server.wait()
+        rest.join()
+        server.stdout.close()
+
+
+@contextlib.contextmanager
+def object_store() -> Iterator[Proxy]:
+    """Run server and proxy, with an empty bucket; yields the proxy."""
+    with moto() as backend:
+        _asked(backend, "PUT", f"/{BUCKET}")
+        proxy = Proxy("", backend)
+
+        class Handler(_Handler):
+            through = proxy
+
+        with _Server(("127.0.0.1", 0), Handler) as server:
+            proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            try:
+                yield proxy
+            finally:
+                server.shutdown()
+
+
+class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed is no error."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    through: Proxy
+
+    def log_message(self, *told: object) -> None:
+        """Say nothing."""
+
+    def _pass_on(self) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        path = unquote(self.path)
+        self.through.seen.append((self.command, path))
+        fault = self.through.rule(self.command, path)
+        if fault in ("403", "500", "503"):
+            self.rfile.read(size)
+            self._answer(int(fault), [], b"<Error><Code>Refused</Code></Error>")
+            return
+        if fault == "unconditional":
+            del self.headers["If-None-Match"]
+        if fault == "torn" and size:
+            self.rfile.read(size // 2)
+            self._cut()
+            return
+        if fault == "slow":
+            time.sleep(0.3)
+        status, headers, body = _asked(
+            self.through.backend, self.command, self.path, self.rfile.read(size), self.headers
+        )
+        if fault == "lost":
+            self._cut()
+            return
+        if fault == "torn":
+            self._answer(status, headers, body, body[: len(body) // 2])
+            self._cut()
+            return
+        self._answer(status, headers, body)
+
+    def _answer(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, sent: bytes | None = None
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                self.send_header(name, value)
+        told = dict(headers).get("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", told or str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body if sent is None else sent)
+        self.wfile.flush()
+
+    def _cut(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(2)
+
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _pass_on
+
+
+def _asked(
+    backend: str, method: str, path: str, body: bytes = b"", headers: object = ()
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Ask the server itself."""
+    connection = http.client.HTTPConnection(backend.removeprefix("http://"), timeout=60)
+    try:
+        kept = {k: v for k, v in dict(headers).items() if k.lower() not in ("connection",)}
+        connection.request(method, path, body, kept)
+        answer = connection.getresponse()
+        return answer.status, answer.getheaders(), answer.read()
+    finally:
+        connection.close()
