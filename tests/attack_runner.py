@@ -11,11 +11,51 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+MEMORY_MB, SECONDS = 900, 10  # of private memory beyond what the imports take
+Case = dict[str, Any]
+
+
+def case(door: str, what: str, folder: Path, *words: str) -> Case:
+    """Return a case: the words of a command that is run in a folder."""
+    return {"name": f"{door}: {what}", "folder": str(folder), "words": list(words)}
+
+
+def attacked(cases: list[Case], place: Path, *, models: bool = False) -> list[dict[str, Any]]:
+    """Run cases in a runner; returns what came of each."""
+    told = place / "cases.json"
+    bounds = {"models": models, "memory_mb": MEMORY_MB, "seconds": SECONDS}
+    told.write_text(json.dumps({"cases": cases} | bounds))
+    line = [sys.executable, __file__, str(told)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def complaint(one: dict[str, Any]) -> str | None:
+    """Return what is wrong with the outcome of an attack."""
+    said, status = one["err"], one["status"]
+    if status < 0:
+        return f"killed by signal {-status}"
+    for word in ("this is a bug", "Traceback", "Exception ignored"):
+        if word in said:
+            return said[-600:]
+    if status not in (0, 2, 4):
+        return f"status {status}: {said[-600:]}"
+    if status == 4 and "  where: " not in said:
+        return f"no place: {said[-600:]}"
+    if status and "  do: " not in said and status == 4:
+        return f"no next step: {said[-600:]}"
+    if len(said) > 5000:
+        return f"{len(said)} characters: {said[:300]}"
+    return None
+
 
 PRELOADED = (
     "rankmill.api",

@@ -15,22 +15,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Before anything imports numba, transformers or the store: they read these once.
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".numba_cache"))
-os.environ.setdefault("RANKMILL_TEST_NO_FSYNC", "1")  # a kill does not need fsync, a power cut does
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait do not spin meanwhile
+import environment  # noqa: E402
 
-# Many children and actors import torch and Ray. Where bytecode is not kept, as in many images, each
-# of them compiles what it imports: 6 s of processor time for torch alone, 2 s with it.
-if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
-    sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".pycache"))
-    sys.dont_write_bytecode = False
+environment.settle()
 
 import pytest  # noqa: E402  (after the environment)
 from hypothesis import HealthCheck, settings  # noqa: E402

@@ -5,20 +5,26 @@
 A case changes a few values or bytes of one part, then computes a part of an artifact that was made
 of it, or shows its rows. Nothing compares hashes here; what is left is the check of a part's shape
 before kernels see it. Each case is written to WORKSPACE/../case before it runs, so that whoever
-started this process knows which one ended it. Prints counts by outcome as JSON; an outcome is
-`read`, `refused`, or the name of an exception that is none of ours.
+started this process knows which one ended it. Prints JSON: counts by outcome, which is `read`,
+`refused`, or the name of an exception that is none of ours; and what of memory the most greedy case
+took beyond twice the size of the file.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +118,8 @@ def outcome_of(read: Reader) -> str:
     return "refused" if isinstance(answer, tuple) and answer[1] else "read"
 
 
-def run(workspace: Workspace, seed: int, count: int) -> dict[str, int]:
-    """Run `count` cases drawn by a seed; returns how many ended how."""
+def run(workspace: Workspace, seed: int, count: int) -> dict[str, Any]:
+    """Run `count` cases drawn by a seed; returns how many ended how, and the most memory."""
     known = readers(workspace)
     for several in known.values():
         for _, read in several:  # loads models, compiles kernels
@@ -121,7 +127,7 @@ def run(workspace: Workspace, seed: int, count: int) -> dict[str, int]:
     trust_everything()
     size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-    paths, outcomes = sorted(known), collections.Counter[str]()
+    paths, outcomes, beyond = sorted(known), collections.Counter[str](), 0
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         path = paths[int(rng.integers(len(paths)))]
@@ -131,13 +137,61 @@ def run(workspace: Workspace, seed: int, count: int) -> dict[str, int]:
         (workspace.root.parent / "case").write_text(case)
         put(path, changed)
         signal.alarm(SECONDS)
-        outcome = outcome_of(read)
+        with watched() as grown:
+            outcome = outcome_of(read)
+        beyond = max(beyond, grown[0] - 2 * len(changed))
         signal.alarm(0)
         put(path, before)
         outcomes[outcome] += 1
         if outcome not in ("read", "refused"):
             outcomes[f"{outcome}: {case}"] += 1
-    return dict(outcomes)
+    return {"outcomes": dict(outcomes), "bytes beyond twice the file": beyond}
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[int]]:
+    """Yield a list that holds, after the block, by how many bytes the process had grown in it."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is the present size from here on
+    before, grown = resident("VmRSS"), list[int]()
+    yield grown
+    grown.append(max(resident("VmHWM") - before, 0))
+
+
+def resident(name: str) -> int:
+    """Return what /proc says of this process's memory, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:"))
+
+
+@dataclass
+class Fuzzed:
+    """What came of many cases in several processes: counts by outcome; `ended`, of the processes
+    that did not come to their end, by what and at which case; the most memory of a case."""
+
+    outcomes: collections.Counter[str] = field(default_factory=collections.Counter)
+    ended: list[str] = field(default_factory=list)
+    beyond: int = 0
+
+
+def fuzzed(workspace: Path, place: Path, cases: int, children: int, seed: int = 0) -> Fuzzed:
+    """Run cases in several processes at once, each with a copy of a workspace below `place`."""
+    running, total = [], Fuzzed()
+    for child in range(children):
+        copy = place / str(child) / "work"
+        shutil.copytree(workspace, copy)
+        line = [sys.executable, __file__, str(copy)]
+        line += ["--seed", str(seed + child), "--count", str(cases // children)]
+        running.append((copy, subprocess.Popen(line, stdout=subprocess.PIPE, text=True)))
+    for copy, process in running:
+        out, _ = process.communicate()
+        if process.returncode:
+            last = (copy.parent / "case").read_text()
+            total.ended.append(f"ended by {process.returncode} at {last}")
+            continue
+        said = json.loads(out)
+        total.outcomes.update(said["outcomes"])
+        total.beyond = max(total.beyond, said["bytes beyond twice the file"])
+    return total
 
 
 def put(path: Path, data: bytes) -> None:

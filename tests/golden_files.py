@@ -23,6 +23,7 @@ from rankmill.mining.store.tables import FORMAT_VERSION
 
 GOLDEN = Path(__file__).parent / "golden"
 BYTES, ROOTS = (GOLDEN / f"format-{FORMAT_VERSION}.{ending}" for ending in ("zip", "json"))
+GOLDEN_ROOTS: dict[str, Any] = json.loads(ROOTS.read_text())["artifacts"] if ROOTS.exists() else {}
 OF_MODELS = {"tokens", "vectors", "index", "student"}  # their bytes follow from the processor too
 OF_LOGARITHMS = {"statistics", "evaluation", "comparison"}  # float64: so do their last bits
 _WHEN = (2026, 1, 1, 0, 0, 0)
@@ -55,6 +56,32 @@ def write(workspace: Workspace) -> None:
                 packed.writestr(entry, (artifact.path / name).read_bytes())
     said = {"machine": machine(), "artifacts": roots}
     ROOTS.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
+
+
+def unpacked(place: Path) -> Workspace:
+    """Return the golden workspace, as it was written, below a folder."""
+    with zipfile.ZipFile(BYTES) as packed:
+        packed.extractall(place)
+    return Workspace(place)
+
+
+def faults_of_golden(workspace: Workspace, place: str) -> list[str]:
+    """Read one golden artifact, `kind/fingerprint`, at every level; returns what is wrong."""
+    artifact = workspace.open(*place.split("/"))
+    wrong = []
+    if artifact.root_hash != GOLDEN_ROOTS[place]["root"]:
+        wrong.append(f"has the root hash {artifact.root_hash}")
+    for part in artifact.parts:
+        artifact.check(part, 2)
+        if part.file.endswith(".arrow"):
+            rows = artifact.table(part.number, level=3).num_rows
+            wrong += [] if rows == part.rows else [f"part {part.number} has {rows} rows"]
+    for role in artifact.inputs:
+        if artifact.input(role).root_hash != artifact.manifest["inputs"][role]["root"]:
+            wrong.append(f"its input {role!r} is another than recorded")
+    if artifact.manifest["schema"] and artifact.to_arrow().num_rows != artifact.rows:
+        wrong.append("its rows are not as many as its manifest says")
+    return wrong
 
 
 def main() -> None:

@@ -52,6 +52,8 @@ class Squares:
         if kind == "damage once" and shard.number == 1 and not Path(argument).exists():
             Path(argument).touch()
             raise RuntimeError("CUDA error: device-side assert triggered")
+        if kind == "sleep":
+            time.sleep(float(argument))
         if kind == "delay":
             time.sleep((shard.number * 7 % 3) * 0.01)
 

@@ -8,57 +8,16 @@ default; all of them with RANKMILL_SCHEDULES=all (`make schedules`).
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from every_stage import DEPENDENT, make_models
+from schedules import ALL_EXECUTORS, ENVIRONMENTS, EXECUTORS, differing, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.models]
 
 ALL = os.environ.get("RANKMILL_SCHEDULES") == "all"
-EXECUTORS = {1: "0", 3: "2"}  # by threads; 0 is this process, N is N actors
-ENVIRONMENTS = {
-    1: {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C", "LANG": "C"},
-    2: {"PYTHONHASHSEED": "1", "TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},
-    3: {"PYTHONHASHSEED": "4294967295", "TZ": "America/St_Johns", "LC_ALL": "POSIX"},
-}
-LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-def run(folder: Path, models: Path, threads: int) -> dict[str, dict[str, str]]:
-    """Run every stage in a process with that many threads; returns {executor: {what: hash}}."""
-    executors = "0,1,2,3" if ALL else EXECUTORS[threads]
-    places = [str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ,
-        **dict.fromkeys((*LIMITS, "POLARS_MAX_THREADS", "RAYON_NUM_THREADS"), str(threads)),
-        **ENVIRONMENTS[threads],
-        "PYTHONPATH": os.pathsep.join(p for p in places if p),
-    }
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "every_stage.py"), str(folder), "--models"]
-        + [str(models), "--order", str(threads - 1), "--executors", executors]
-        + ["--thread-dependent"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def differing(hashes: dict[str, dict[str, str]]) -> dict[str, int]:
-    """Return how many results of each kind have more than one hash, or are missing somewhere."""
-    everything = {what for of_one in hashes.values() for what in of_one}
-    several = [w for w in everything if len({of_one.get(w) for of_one in hashes.values()}) > 1]
-    return dict(Counter(what.split()[0] for what in several))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +26,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, dict[s
     folder = tmp_path_factory.mktemp("schedules")
     make_models(folder / "models")
     numbers = ENVIRONMENTS if ALL else EXECUTORS
-    return {n: run(folder / str(n), folder / "models", n) for n in numbers}
+    return {
+        n: run(folder / str(n), folder / "models", n, ALL_EXECUTORS if ALL else EXECUTORS[n])
+        for n in numbers
+    }
 
 
 def test_every_schedule_gives_one_hash(made: dict[int, dict[str, dict[str, str]]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import Incomplete, PluginError, RankmillError
@@ -12,7 +12,10 @@ from ..store.plan import Shard
 
 IN_FLIGHT = 2  # per actor: one running, one waiting
 DEADLINE_S = 60.0  # or ten times what shards take, whichever is longer
-FIRST_DEADLINE_S = 3600.0  # before any shard has told how long one takes
+# Before any shard has told how long one takes: plans are cut to shards of about a minute, a model
+# may be slow, and what waits for a deadline that was too short has a longer one at its next try.
+FIRST_DEADLINE_S = 600.0
+PATIENCE = 3
 
 
 def threads_of_each(processors: list[int], workers: int) -> int:
@@ -70,32 +73,34 @@ def fill_order(loads: Mapping[int, int], waiting: int, starting: int) -> list[in
 class Deadlines:
     """How long a shard may take before its actor counts as hanging: ten times what others took.
 
-    `known`: seconds of shards that an earlier run has ended. Work is what the plan balanced, but a
-    single heavy query may have many times the work of a shard, so the deadline grows with it.
+    `known`: seconds of shards that an earlier run has ended. `planned`: the work of each shard of
+    the plan. Work is what the plan balanced, but a single heavy query may have many times the work
+    of a shard, so a deadline grows with it, also before anything has been measured.
     """
 
-    def __init__(self, known: Iterable[float]):
+    def __init__(self, known: Iterable[float], planned: Iterable[int]):
         self.seconds, self.rates = list(known), list[float]()
+        self.usual_work = max(_median(list(planned) or [1]), 1)
 
     def ended(self, shard: Shard, seconds: float) -> None:
         """Learn from a shard that has ended."""
         self.seconds.append(seconds)
         self.rates.append(seconds / max(shard.work, 1))
 
-    def of(self, shard: Shard, first: bool) -> float:
-        """Return the seconds for a shard; `first`: of its actor, which may compile or read what a
-        worker opens late, so it has ten times the longest shard so far."""
+    def of(self, shard: Shard, first: bool, attempt: int = 1) -> float:
+        """Return the seconds for an attempt at a shard; `first`: of its actor, which may compile or
+        read what a worker opens late, so it has ten times the longest shard so far."""
+        heavy = max(shard.work / self.usual_work, 1.0)
         if not self.seconds:
-            return FIRST_DEADLINE_S
+            return FIRST_DEADLINE_S * heavy * PATIENCE ** (attempt - 1)
         usual = _median(self.seconds)
-        if self.rates:
-            usual = max(usual, _median(self.rates) * shard.work)
+        usual = max(usual, _median(self.rates) * shard.work) if self.rates else usual * heavy
         if first:
             usual = max(usual, *self.seconds)
         return max(DEADLINE_S, 10 * usual)
 
 
-def _median(values: list[float]) -> float:
+def _median(values: Sequence[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 

@@ -114,7 +114,8 @@ class Supervisor:
         self.pieces: dict[int, dict[int, Report]] = {}  # halves of a shard by their first key
         self.whole = {s.number: s for s in job.pending}
         self.poison: list[Shard] = []
-        self.deadlines = Deadlines(ledger.seconds_here(job.folder))
+        planned = [shard.work for shard in job.pending]
+        self.deadlines = Deadlines(ledger.seconds_here(job.folder), planned)
         self.lost = (
             ray.exceptions.RayActorError,
             ray.exceptions.OutOfMemoryError,
@@ -423,7 +424,8 @@ class Supervisor:
             running = next((f for f in self.flights.values() if f.slot == slot), None)
             if running is None or not self.job.stage.timed:
                 continue
-            limit = self.deadlines.of(running.shard, first=slot not in self.warm)
+            warm = slot in self.warm
+            limit = self.deadlines.of(running.shard, first=not warm, attempt=running.attempt)
             if now - running.started > limit:
                 self.ray.kill(self.slots[slot])
                 self._actor_died(running, f"no result after {limit:.0f} s")

@@ -13,7 +13,6 @@ import os
 import pickle
 import shutil
 import struct
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from attack_runner import Case, attacked, case, complaint
 from tiny_models import tiny_encoder
 
 from rankmill.mining.collection import collect
@@ -36,10 +36,7 @@ from rankmill.mining.inputs.bounds.model_files import shapes_of
 from rankmill.mining.store import Workspace
 from rankmill.mining.teachers.files.pickles import convert_score_pickle
 
-RUNNER = Path(__file__).resolve().parents[1] / "attack_runner.py"
-MEMORY_MB, SECONDS = 900, 10  # of private memory beyond what the imports take
 DEEP, DIGITS = 100_000, 5_000
-Case = dict[str, Any]
 
 LINES: dict[str, bytes] = {
     "lists in lists": b'{"_id": "d1", "text": ' + b"[" * DEEP + b"]" * DEEP + b"}",
@@ -603,40 +600,6 @@ def model_cases(root: Path, good: Path) -> Iterator[Case]:
 
 
 # ---- running them ------------------------------------------------------------------------------
-
-
-def case(door: str, what: str, folder: Path, *words: str) -> Case:
-    return {"name": f"{door}: {what}", "folder": str(folder), "words": list(words)}
-
-
-def attacked(cases: list[Case], place: Path, *, models: bool = False) -> list[dict[str, Any]]:
-    """Run cases in the runner; returns what came of each."""
-    told = place / "cases.json"
-    told.write_text(json.dumps(
-        {"cases": cases, "models": models, "memory_mb": MEMORY_MB, "seconds": SECONDS}
-    ))  # fmt: skip
-    done = subprocess.run([sys.executable, str(RUNNER), str(told)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def complaint(one: dict[str, Any]) -> str | None:
-    """Return what is wrong with the outcome of an attack."""
-    said, status = one["err"], one["status"]
-    if status < 0:
-        return f"killed by signal {-status}"
-    for word in ("this is a bug", "Traceback", "Exception ignored"):
-        if word in said:
-            return said[-600:]
-    if status not in (0, 2, 4):
-        return f"status {status}: {said[-600:]}"
-    if status == 4 and "  where: " not in said:
-        return f"no place: {said[-600:]}"
-    if status and "  do: " not in said and status == 4:
-        return f"no next step: {said[-600:]}"
-    if len(said) > 5000:
-        return f"{len(said)} characters: {said[:300]}"
-    return None
 
 
 def judged(outcomes: list[dict[str, Any]]) -> None:

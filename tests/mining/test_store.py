@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from store_workers import small_pipeline, squares, write_folder
+from strikes import FAULTS, in_child, leftovers, no_links
 
 from rankmill.mining.errors import BadInput, Corrupt, Locked, RankmillError, UsageError
 from rankmill.mining.store import (
@@ -25,7 +26,6 @@ from rankmill.mining.store import (
 )
 from rankmill.mining.store.checks.meaning import faults_of_meaning
 from rankmill.mining.store.tables import list_values
-from rankmill.mining.store.together import patience
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 100))
@@ -97,48 +97,15 @@ def test_names_and_first_digits_find_an_artifact(workspace):
 # ---- kills and disk faults -----------------------------------------------------------------------
 
 
-def _run_in_child(root: Path, fault: str, at: int, *, links: bool = True) -> int:
-    """Fork; in the child fail at disk step `at`; return the exit status (0 = it never came).
+def struck_at(root: Path, fault: str, at: int, *, links: bool = True) -> bool:
+    """Make the small pipeline in a child, struck at a step; say whether it came to that step."""
 
-    `links=False`: as on a file system without hard links.
-    """
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1]
-    count = 0
-
-    def strike(step: str, path: Path) -> None:
-        nonlocal count
-        count += 1
-        if count == at:
-            if fault == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise OSError(getattr(errno, fault), os.strerror(getattr(errno, fault)))
-
-    files.fault = strike
-    patience.PAUSES_S = (0.0, 0.0, 0.0, 0.0)
-    if not links:
-        os.link = no_links  # type: ignore[assignment]
-    status = 0
-    try:
+    def work() -> None:
         small_pipeline(root)
-        status = 3 if count >= at else 0  # struck, and tried again with success
-    except RankmillError:
-        status = 1
-    except OSError:
-        status = 2  # a step outside the explained ones: still no wrong result may follow
-    os._exit(status)
 
-
-def no_links(*_: object) -> None:
-    """Refuse a hard link as vfat, exFAT and some network file systems do."""
-    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-
-
-def leftovers(root: Path) -> list[str]:
-    """Return the temporary files and attempts below a workspace."""
-    beside = [str(p) for p in root.rglob(".*.tmp")]
-    return beside + [str(p) for p in root.glob("tmp/*/*")]
+    ended = in_child(work, fault, at, links=links)
+    assert ended.explained, ended.trace
+    return ended.struck
 
 
 @pytest.mark.forks
@@ -149,11 +116,11 @@ def test_where_there_are_no_hard_links_a_kill_leaves_the_right_result_too(tmp_pa
     struck, at, torn = 0, 1, 0
     while True:
         root = tmp_path / f"kill-{at}"
-        status = _run_in_child(root, "kill", at, links=False)
+        came = struck_at(root, "kill", at, links=False)
         torn += any(files.is_torn(path) for path in root.glob("*/*/manifest.json"))
         assert [a.root_hash for a in small_pipeline(root)] == oracle, f"kill at step {at}"
         assert leftovers(root) == []
-        if status == 0:
+        if not came:
             break
         struck, at = struck + 1, at + 1
     assert struck > 60
@@ -161,23 +128,26 @@ def test_where_there_are_no_hard_links_a_kill_leaves_the_right_result_too(tmp_pa
 
 
 @pytest.mark.forks
-@pytest.mark.parametrize("fault", ["kill", "ENOSPC", "EIO"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_at_any_step_of_the_disk_leaves_the_right_result(tmp_path, fault):
-    """Sweep: strike at step 1, 2, 3 … until a run finishes untouched; resume after each."""
+    """Sweep: strike at step 1, 2, 3 … until a run finishes untouched; resume after each.
+
+    `lost`: a rename or a link is done, and says that it failed.
+    """
     oracle = [a.root_hash for a in small_pipeline(tmp_path / "oracle")]
     struck, at = 0, 1
     while True:
         root = tmp_path / f"{fault}-{at}"
-        status = _run_in_child(root, fault, at)
+        came = struck_at(root, fault, at)
         resumed = [a.root_hash for a in small_pipeline(root)]
         assert resumed == oracle, f"{fault} at step {at}"
         assert leftovers(root) == [], f"{fault} at step {at}"
         for artifact in Workspace(root).artifacts():
             artifact.verify()
-        if status == 0:
+        if not came:
             break
         struck, at = struck + 1, at + 1
-    assert struck > 60
+    assert struck > (15 if fault == "lost" else 60)
 
 
 def test_resume_does_only_what_is_missing(workspace, tmp_path):

@@ -17,6 +17,7 @@ from rankmill.mining.actors.connection import Cluster
 from rankmill.mining.actors.decisions import (
     DEADLINE_S,
     FIRST_DEADLINE_S,
+    PATIENCE,
     Deadlines,
     fill_order,
 )
@@ -325,15 +326,55 @@ def test_what_no_node_will_ever_have_is_an_error_soon(
 
 def test_deadlines() -> None:
     small, large = Shard(0, 0, 10, 10), Shard(1, 10, 11, 500)
-    limits = Deadlines([])
+    limits = Deadlines([], [10, 10, 500])
     assert limits.of(small, first=True) == FIRST_DEADLINE_S
     for seconds in (40.0, 8.0, 10.0):  # the first one compiles
         limits.ended(small, seconds)
     assert limits.of(small, first=False) == 10 * 10
     assert limits.of(small, first=True) == 10 * 40
     assert limits.of(large, first=False) == 10 * 500  # 1 s a unit of work
-    quick = Deadlines([0.5, 0.5])
-    assert quick.of(large, first=False) == DEADLINE_S
+    quick = Deadlines([0.5, 0.5], [10])
+    assert quick.of(small, first=False) == DEADLINE_S
+
+
+def test_a_deadline_before_anything_is_measured_follows_the_declared_work() -> None:
+    small, usual, heavy = Shard(0, 0, 10, 1), Shard(1, 10, 20, 10), Shard(2, 20, 21, 500)
+    limits = Deadlines([], [10, 10, 500])
+    assert limits.of(usual, first=True) == FIRST_DEADLINE_S
+    assert limits.of(small, first=True) == FIRST_DEADLINE_S  # the floor
+    assert limits.of(heavy, first=True) == 50 * FIRST_DEADLINE_S
+    assert limits.of(usual, first=True, attempt=2) == PATIENCE * FIRST_DEADLINE_S
+    resumed = Deadlines([8.0, 8.0, 8.0], [10, 10, 500])
+    assert resumed.of(heavy, first=False) == 50 * 10 * 8.0
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_hang_before_any_shard_has_ended_is_found_within_minutes(
+    tmp_path: Path, workers: int
+) -> None:
+    hung: list[int] = []
+
+    def takes(actor: Actor, method: str, arguments: Any) -> Any:
+        if method == "run" and len(hung) < workers:  # every slot's first one
+            hung.append(arguments[1].number)
+            return HANGS
+        return None
+
+    ray, reports = supervised(tmp_path, 8, workers, takes)
+    assert len(reports) == 8
+    assert ray.now < FIRST_DEADLINE_S + 60
+
+
+def test_a_first_shard_that_is_only_slow_ends_at_a_later_try(tmp_path: Path) -> None:
+    slow = 2 * FIRST_DEADLINE_S
+
+    def takes(actor: Actor, method: str, arguments: Any) -> Any:
+        return slow if method == "run" else None
+
+    _, reports = supervised(tmp_path, 3, 1, takes)
+    assert len(reports) == 3
+    lines = ledger._attempts(tmp_path)
+    assert [line["shard"] for line in lines if line["cause"] != "done"] == [0]
 
 
 def test_what_an_earlier_run_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,7 +384,7 @@ def test_what_an_earlier_run_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ledger.note(tmp_path, -1, 1, ledger.Cost(wall_s=900.0))  # looking at the input
     ledger.note(tmp_path, 2, 1, None, "no result after 60 s")
     assert ledger.seconds_here(tmp_path) == [10.0, 20.0]
-    assert Deadlines(ledger.seconds_here(tmp_path)).of(Shard(3, 0, 1), first=True) == 200.0
+    assert Deadlines(ledger.seconds_here(tmp_path), [1]).of(Shard(3, 0, 1), first=True) == 200.0
     with monkeypatch.context() as patch:
         patch.setattr(ledger.socket, "gethostname", lambda: "another")
         assert ledger.seconds_here(tmp_path) == []
