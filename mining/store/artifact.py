@@ -32,6 +32,7 @@ FaultsIn = Callable[[str, pa.Table, dict[str, int]], list[str]]
 Compared = tuple[str, int, int, int]  # path, inode, time of the last change, size
 _checked: set[Compared] = set()  # parts whose hash this process has compared
 _shaped: set[Compared] = set()  # parts whose shape it has checked
+_limits: dict[tuple[str, str], dict[str, int]] = {}  # by folder and root hash, where complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,17 +289,32 @@ class Artifact:
     def limits(self) -> dict[str, int]:
         """How many queries ("query") and documents ("doc") ordinals may name: from the inputs, or
         theirs; what cannot be opened bounds nothing, and whoever needs it is told."""
+        return self._limits()[0]
+
+    def _limits(self) -> tuple[dict[str, int], bool]:
+        """Return the limits, and whether all inputs could be opened.
+
+        Complete ones follow from the root hash: a process walks up to the collection once for each
+        artifact, not once for each handle and each way through its ancestors.
+        """
+        key = (str(self.path), self.root_hash)
+        if key in _limits:
+            return dict(_limits[key]), True
         limits: dict[str, int] = {}
+        complete = True
         for role in self.inputs:
             name = {"queries": "query", "corpus": "doc"}.get(role)
             try:
                 if name is not None:
                     limits[name] = self.input(role).rows
                 else:
-                    limits = self.input(role).limits | limits
+                    theirs, whole = self.input(role)._limits()
+                    limits, complete = theirs | limits, complete and whole
             except (RankmillError, OSError):
-                continue
-        return limits
+                complete = False
+        if complete:
+            _limits[key] = dict(limits)
+        return limits, complete
 
     def corrupt(self, part: Part, what: str) -> Corrupt:
         """Return the error that says what is wrong with the file of a part."""

@@ -15,7 +15,7 @@ from fuzz_parts import fuzzed
 from store_workers import squares
 
 from rankmill.mining.errors import Corrupt
-from rankmill.mining.store import Output, Shard, Stage, files, tables
+from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace, artifact, files, tables
 from rankmill.mining.store.checks.meaning import faults_of_shape
 
 CASES = int(os.environ.get("RANKMILL_FUZZ", "5000"))
@@ -119,16 +119,7 @@ class Wild:
 
 def test_a_stage_refuses_the_part_when_it_opens_it_and_names_the_file(workspace):
     """At level 2, which all stages read at; a level below only compares sizes and rows."""
-    corpus = workspace.build(
-        Stage(
-            kind="corpus",
-            parameters={"rows": 2},
-            inputs={},
-            schema=tables.CORPUS,
-            shards=lambda: [Shard(0, 0, 2)],
-            worker=Two,
-        )
-    )
+    corpus = workspace.build(corpus_of_two())
     run = workspace.build(
         Stage(
             kind="run",
@@ -142,6 +133,17 @@ def test_a_stage_refuses_the_part_when_it_opens_it_and_names_the_file(workspace)
     assert run.table(0, level=1).num_rows == 2
     with pytest.raises(Corrupt, match=r"names ordinal 2, only 2 exist[\s\S]*part-00000\.arrow"):
         run.table(0)
+
+
+def corpus_of_two() -> Stage:
+    return Stage(
+        kind="corpus",
+        parameters={"rows": 2},
+        inputs={},
+        schema=tables.CORPUS,
+        shards=lambda: [Shard(0, 0, 2)],
+        worker=Two,
+    )
 
 
 class Two:
@@ -159,8 +161,6 @@ def test_columns_other_than_the_manifest_lists_are_refused(workspace):
 
 
 def test_a_shape_is_checked_once_per_process(workspace, monkeypatch):
-    from rankmill.mining.store import artifact
-
     calls = []
     check = artifact.faults_of_shape
     monkeypatch.setattr(artifact, "faults_of_shape", lambda *a: calls.append(a[0]) or check(*a))
@@ -173,3 +173,38 @@ def test_a_shape_is_checked_once_per_process(workspace, monkeypatch):
     files.publish(shutil.copy(path, path.with_suffix(".new")) and path.with_suffix(".new"), path)
     run.table(1)
     assert calls == ["run"] * 5  # another file
+
+
+def a_run(workspace: Workspace) -> Artifact:
+    """A run over a corpus of two documents and a pool of it: two ways up to the corpus."""
+    corpus = workspace.build(corpus_of_two())
+    shard = {"schema": tables.RUN, "shards": lambda: [Shard(0, 0, 2)], "worker": Wild}
+    below = workspace.build(
+        Stage(kind="run", parameters={"below": 1}, inputs={"corpus": corpus}, **shard)
+    )
+    inputs = {"run": below, "other": below}
+    return workspace.build(Stage(kind="run", parameters={"on": "top"}, inputs=inputs, **shard))
+
+
+def test_the_way_up_to_the_collection_is_walked_once(workspace, monkeypatch):
+    run = a_run(workspace)
+    artifact._limits.clear()
+    opened = []
+    handle = Workspace.open
+    monkeypatch.setattr(Workspace, "open", lambda *a: opened.append(a[1]) or handle(*a))
+    assert run.limits == {"doc": 2}
+    assert opened == ["run", "corpus", "run"]
+    again = handle(workspace, "run", run.fingerprint)
+    assert (again.limits, len(opened)) == ({"doc": 2}, 3)
+    again.limits["doc"] = 9  # a handle's own
+    assert handle(workspace, "run", run.fingerprint).limits == {"doc": 2}
+
+
+def test_limits_that_are_not_complete_are_asked_for_again(workspace):
+    run = a_run(workspace)
+    artifact._limits.clear()
+    corpus = next(workspace.artifacts("corpus")).path
+    corpus.rename(corpus.with_name("away"))
+    assert workspace.open("run", run.fingerprint).limits == {}
+    corpus.with_name("away").rename(corpus)
+    assert workspace.open("run", run.fingerprint).limits == {"doc": 2}
