@@ -22,12 +22,12 @@ from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace, art
 from rankmill.mining.store.checks.meaning import faults_of_shape
 
 CASES = int(os.environ.get("RANKMILL_FUZZ", "5000"))
-CHILDREN = 2
+CHILDREN = min(os.cpu_count() or 1, -(-CASES // 5000))  # each loads models and kernels first
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz_parts.py"
 
 
 def test_no_part_ends_a_process_or_holds_it_for_ever(every_kind, tmp_path):
-    """Two processes with limited memory; a signal, a hang and a foreign exception are faults."""
+    """Processes with limited memory; a signal, a hang and a foreign exception are faults."""
     running = []
     for child in range(CHILDREN):
         place = tmp_path / str(child) / "work"
