@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -193,7 +194,8 @@ def test_a_shape_is_checked_once_per_process(workspace, monkeypatch):
 def a_run(workspace: Workspace) -> Artifact:
     """A run over a corpus of two documents and a pool of it: two ways up to the corpus."""
     corpus = workspace.build(corpus_of_two())
-    shard = {"schema": tables.RUN, "shards": lambda: [Shard(0, 0, 2)], "worker": Wild}
+    shard: dict[str, Any] = {"schema": tables.RUN, "worker": Wild}
+    shard["shards"] = lambda: [Shard(0, 0, 2)]
     below = workspace.build(
         Stage(kind="run", parameters={"below": 1}, inputs={"corpus": corpus}, **shard)
     )
