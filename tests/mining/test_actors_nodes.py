@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import name_test_modules_to_actors
+from conftest import end_shared_cluster, name_test_modules_to_actors
 from store_workers import squares
 from tiny_collection import tiny_beir
 
@@ -31,12 +31,11 @@ _SOON = {  # that a node has gone is noticed within seconds
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    """Three nodes of 1, 3 and 3 processors, in place of the session's own cluster: these tests are
-    the last (conftest)."""
+    """Three nodes of 1, 3 and 3 processors, in place of the cluster that other tests share."""
     import ray
     from ray.cluster_utils import Cluster
 
-    ray.shutdown()
+    end_shared_cluster()
     name_test_modules_to_actors()
     head = _NODE | {"num_cpus": 1, "include_dashboard": False, "_system_config": _SOON}
     cluster = Cluster(initialize_head=True, head_node_args=head)
