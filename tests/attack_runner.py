@@ -6,6 +6,7 @@ imported once; every case is a fork of that, made while there are no threads.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -68,7 +69,15 @@ PRELOADED = (
     "rankmill.mining.teachers.files.imported",
     "rankmill.mining.teachers.files.pickles",
     "rankmill.mining.groups.imported",
+    "rankmill.asked",
+    "rankmill.mining.selection",
+    "rankmill.mining.sources",
+    "rankmill.study.charges",
+    "rankmill.study.check",
+    "rankmill.study.gains",
+    "rankmill.study.judge",
     "rankmill.study.recipe",
+    "rankmill.training.comparison",
     "pyarrow.parquet",
     "pyarrow.json",
     "polars",
@@ -91,6 +100,7 @@ def main() -> None:
     for name in (*PRELOADED, *(MODELS if told["models"] else ())):
         importlib.import_module(name)
     _warm()
+    gc.freeze()  # no collection in a fork walks, and so copies, what is imported
     for case in told["cases"]:
         print(json.dumps(_run(case, told["memory_mb"], told["seconds"])), flush=True)
 

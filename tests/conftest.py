@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +32,44 @@ SHARED = ROOT.parent / "shared" / "data"
 
 PARALLEL = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: files are shared out to processes
 FORKS, PLAIN, CLUSTER, OWN_CLUSTER = range(4)
-TURNS = (FORKS, CLUSTER, PLAIN, OWN_CLUSTER)  # of files shared out: those that take longest early
+# Of files shared out: those that take longest early; none of them alone at the end.
+TURNS = (FORKS, CLUSTER, OWN_CLUSTER, PLAIN)
+_needs_cluster: set[Path] = set()  # files with tests on the shared cluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Forking tests first, while the process has no threads; the cluster's last, and after them
     those that put clusters of their own in its place.
 
-    Where files are shared out they come whole, in the order of `TURNS`.
+    Where files are shared out they come whole, in the order of `TURNS`; of those that fork, the
+    ones that need the cluster come last, so that it runs from there to the last that does.
     """
+    _needs_cluster.update(i.path for i in items if "ray_cluster" in getattr(i, "fixturenames", ()))
     if not PARALLEL:
         items.sort(key=_place)  # stable: files keep their order
         return
-    places: dict[Path, set[int]] = {}
+    places: dict[Path, list[int]] = {}
     for item in items:
-        places.setdefault(item.path, set()).add(_place(item))
+        places.setdefault(item.path, []).append(_place(item))
         if _place(item) == FORKS:  # pytest-xdist has a thread for its messages
             item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
-    turn = {path: min(map(TURNS.index, found)) for path, found in places.items()}
-    files = sorted(places, key=lambda path: turn[path])
+    files = _dealt(places)
     items.sort(key=lambda item: (files.index(item.path), _place(item)))
+
+
+def _dealt(places: dict[Path, list[int]]) -> list[Path]:
+    """Return files in the order in which they are dealt out, given the places of their tests.
+
+    Those that fork alternate between studies, which compile nearly all kernels, and the others,
+    which compile none: else the first two processes would both compile the same ones.
+    """
+    turn = {path: min(map(TURNS.index, these)) for path, these in places.items()}
+    files = sorted(places, key=lambda path: (turn[path], path in _needs_cluster))
+    forking = [path for path in files if turn[path] == FORKS]
+    studies = [path for path in forking if path.parent.name == "face"]
+    others = sorted(set(forking) - set(studies), key=lambda path: -len(places[path]))
+    dealt = [path for pair in zip_longest(studies, others) for path in pair if path is not None]
+    return dealt + files[len(dealt) :]
 
 
 def _place(item: pytest.Item) -> int:
@@ -112,20 +131,41 @@ def every_kind(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return make(tmp_path_factory.mktemp("every-kind"))
 
 
-@pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """Start one local cluster with two slots that all tests of the session share."""
+_cluster = ExitStack()  # holds the shared cluster while it runs
+
+
+@pytest.fixture
+def ray_cluster() -> None:
+    """See to it that the local cluster with two slots runs which tests share."""
     from rankmill.mining.actors import cluster
 
-    name_test_modules_to_actors()
-    with cluster(2):
-        yield
+    ray = sys.modules.get("ray")  # `cluster` imports it, with what it reads from the environment
+    if ray is None or not ray.is_initialized():
+        end_shared_cluster()  # where somebody else has stopped it
+        name_test_modules_to_actors()
+        _cluster.enter_context(cluster(2))
+
+
+def end_shared_cluster() -> None:
+    """End the shared cluster, if it runs: its ten processes take a tenth of a processor idle."""
+    _cluster.close()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let no cluster run beside files that do not use it."""
+    if item.path not in _needs_cluster:
+        end_shared_cluster()
+
+
+def pytest_sessionfinish() -> None:
+    end_shared_cluster()
 
 
 def name_test_modules_to_actors() -> None:
     """Let actors import the workers that tests define."""
-    tests = str(ROOT / "tests")
-    os.environ["PYTHONPATH"] = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
+    tests, places = str(ROOT / "tests"), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if tests not in places:
+        os.environ["PYTHONPATH"] = os.pathsep.join([tests, *places])
 
 
 @pytest.fixture

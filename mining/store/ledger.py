@@ -8,6 +8,7 @@ A ledger balances: an artifact's lines are its shards, compiling and importing, 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -221,7 +222,7 @@ def close(folder: Path, books: Books, stored_bytes: int, sums: Mapping[str, str]
         "platform": f"{platform.system()} {platform.machine()}, {processors()} cores",
         "processor": processor_name(),
         "python": sys.version.split()[0],
-        "versions": _versions(),
+        "versions": dict(_versions()),
         **({"models": models} if (models := models_of(folder)) else {}),
         **({"request": request} if (request := _asked.get()) else {}),
         "sums": dict(sums),
@@ -361,7 +362,9 @@ def _attempted(folder: Path) -> list[bytes]:
     return []
 
 
-def _versions() -> dict[str, str]:
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    """Return the versions of what computes, read once: each stands in a file of its package."""
     versions = {}
     for name in (*_VERSIONS, *_FAISS):
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -16,7 +16,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -62,15 +62,23 @@ def lines_of(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
+@cache
+def packed(codec: str, inside: bytes) -> bytes:
+    """Return 16 MB of a byte in a few kB: every door has bombs, all of the same pieces."""
+    whole = inside * (1 << 24)
+    if codec == "gzip":
+        return gzip.compress(whole, 6, mtime=0)
+    return bytes(pa.compress(whole, codec=codec, asbytes=True))
+
+
 def gzip_bomb(path: Path, inside: bytes, before: bytes = b"", times: int = 64) -> None:
     """Write `before` and 16 MB of `inside` times over, one line, as gzip."""
-    member = gzip.compress(inside * (1 << 24), 6, mtime=0)
-    path.write_bytes(gzip.compress(before, mtime=0) + member * times)
+    path.write_bytes(gzip.compress(before, mtime=0) + packed("gzip", inside) * times)
 
 
 def zstd_bomb(path: Path, inside: bytes, before: bytes = b"", times: int = 64) -> None:
-    member = pa.compress(inside * (1 << 24), codec="zstd", asbytes=True)
-    path.write_bytes(pa.compress(before or b"x", codec="zstd", asbytes=True) + member * times)
+    first = pa.compress(before or b"x", codec="zstd", asbytes=True)
+    path.write_bytes(first + packed("zstd", inside) * times)
 
 
 def long_line(path: Path, before: bytes) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import name_test_modules_to_actors
+from conftest import end_shared_cluster, name_test_modules_to_actors
 from object_store import ACCESS, BUCKET, object_store
 from store_workers import squares
 from tiny_collection import tiny_beir
@@ -43,12 +43,11 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def nodes(caches: Path) -> Iterator[Any]:
-    """Three nodes of 1, 3 and 3 processors, in place of the session's own cluster: these tests are
-    the last (conftest)."""
+    """Three nodes of 1, 3 and 3 processors, in place of the cluster that other tests share."""
     import ray
     from ray.cluster_utils import Cluster
 
-    ray.shutdown()
+    end_shared_cluster()
     name_test_modules_to_actors()
     head = _NODE | {"num_cpus": 1, "include_dashboard": False, "_system_config": _SOON}
     cluster = Cluster(initialize_head=True, head_node_args=head)

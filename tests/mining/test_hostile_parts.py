@@ -19,7 +19,7 @@ from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace, art
 from rankmill.mining.store.checks.meaning import faults_of_shape
 
 CASES = int(os.environ.get("RANKMILL_FUZZ", "5000"))
-CHILDREN = 2
+CHILDREN = min(os.cpu_count() or 1, -(-CASES // 5000))  # each loads models and kernels first
 
 
 def test_no_part_ends_a_process_or_holds_it_for_ever(every_kind, tmp_path):
@@ -178,7 +178,8 @@ def test_a_shape_is_checked_once_per_process(workspace, monkeypatch):
 def a_run(workspace: Workspace) -> Artifact:
     """A run over a corpus of two documents and a pool of it: two ways up to the corpus."""
     corpus = workspace.build(corpus_of_two())
-    shard = {"schema": tables.RUN, "shards": lambda: [Shard(0, 0, 2)], "worker": Wild}
+    shard: dict[str, Any] = {"schema": tables.RUN, "worker": Wild}
+    shard["shards"] = lambda: [Shard(0, 0, 2)]
     below = workspace.build(
         Stage(kind="run", parameters={"below": 1}, inputs={"corpus": corpus}, **shard)
     )

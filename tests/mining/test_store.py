@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import multiprocessing
 import os
 import signal
 import stat
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -209,26 +211,29 @@ def test_a_file_size_limit_is_reported_like_a_full_disk(tmp_path):
     assert not (tmp_path / "big").exists()
 
 
-def _hold(root: str, ready: object, release: object) -> None:
+def _hold(root: str, caller: Connection) -> None:
+    """Hold the lock until the caller's end of the pipe is closed, by it or by its death."""
     workspace = Workspace(root)
     fingerprint = fingerprint_of("run", {"queries": 40}, {})
     with files.lock(workspace.folder("run", fingerprint) / "LOCK"):
-        ready.set()  # type: ignore[attr-defined]
-        release.wait(30)  # type: ignore[attr-defined]
+        caller.send("held")
+        with contextlib.suppress(EOFError):
+            caller.recv()
 
 
 def test_a_second_writer_is_told_who_holds_the_lock(workspace):
     context = multiprocessing.get_context("spawn")
-    ready, release = context.Event(), context.Event()
-    holder = context.Process(target=_hold, args=(str(workspace.root), ready, release))
+    here, there = context.Pipe()
+    holder = context.Process(target=_hold, args=(str(workspace.root), there))
     holder.start()
+    there.close()
     try:
-        assert ready.wait(60)
+        assert here.recv() == "held"  # however long its imports take; EOFError if it dies
         with pytest.raises(Locked, match=f"pid {holder.pid}, since"):
             workspace.build(squares())
     finally:
-        release.set()
-        holder.join(30)
+        here.close()
+        holder.join()
     assert workspace.build(squares()).rows == 35
 
 
