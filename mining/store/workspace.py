@@ -48,6 +48,7 @@ from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 _LOOK_S = 1.0  # between two looks for the parts of other shares
+_LOOK_AFAR_S = 5.0  # in an object store, where each look is some requests
 _HURRY_S = 30.0  # for the last share to let go of what is complete
 
 
@@ -283,7 +284,7 @@ class Workspace:
                         where=folder,
                         do="run the same command again",
                     )
-            time.sleep(_LOOK_S)
+            time.sleep(_LOOK_S if self.mirror is None else _LOOK_AFAR_S)
         return self._found_made(stage.kind, stage.fingerprint)
 
     def _missing(self, stage: Stage) -> list[int]:
@@ -456,7 +457,7 @@ class Workspace:
                     where=self.folder(kind, fingerprint),
                     do="when it has ended, run the same command again",
                 )
-            time.sleep(_LOOK_S)
+            time.sleep(_LOOK_S if self.mirror is None else _LOOK_AFAR_S)
 
     def _attempts(self, fingerprint: str) -> Path:
         return self.root / "tmp" / fingerprint
