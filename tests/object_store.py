@@ -1,8 +1,8 @@
 """An S3-speaking server on loopback (moto), behind a proxy that does to requests what networks do.
 
-A fault is a word: "403", "500", "503", "unconditional" (of a put: it overwrites), "slow", "torn"
-(the connection is cut in the middle of the body of a request, or of an answer), "lost" (the request
-is carried out, its answer never comes).
+A fault is a word: "403", "409", "500", "503", "slow", "torn" (the connection is cut in the middle of
+the body of a request, or of an answer), "lost" (the request is carried out, its answer never
+comes), "unconditional" (a put overwrites, whatever it asked for).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = unquote(self.path)
         self.through.seen.append((self.command, path))
         fault = self.through.rule(self.command, path)
-        if fault in ("403", "500", "503"):
+        if fault in ("403", "409", "500", "503"):
             self.rfile.read(size)
             self._answer(int(fault), [], b"<Error><Code>Refused</Code></Error>")
             return

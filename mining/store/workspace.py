@@ -209,6 +209,7 @@ class Workspace:
         """Let `name` stand for the artifact from now on."""
         if self.mirror is not None:
             self.mirror.bring_names()
+            self.mirror.change_name(name)
         if write_alias(self.root, name, artifact) and self.mirror is not None:
             self.mirror.send_name(name)
 

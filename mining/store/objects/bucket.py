@@ -296,14 +296,15 @@ class _Again(Exception):
 
 
 _OF_SETTINGS = {"UnknownConfigurationKeyError", "InvalidPathError", "NotSupportedError"}
-_OF_THE_LIBRARY = {"GenericError", "JoinError", "BaseError", "PreconditionError", "_Again"}
+_OF_CONFLICTS = {"AlreadyExistsError", "PreconditionError"}  # 409: two puts met; it passes
+_OF_THE_LIBRARY = {"GenericError", "JoinError", "BaseError", "_Again"} | _OF_CONFLICTS
 _PASSES = re.compile(
-    r"\b5\d\d\b|timed? ?out|connect|reset|closed|broken pipe|incomplete|error sending|request|"
-    r"decoding response body|error reading|unexpected eof|slow ?down",
+    r"\b5\d\d\b|\b4(08|09|29) [A-Z]|timed? ?out|connect|reset|closed|broken pipe|incomplete|error sending|"
+    r"request|decoding response body|error reading|unexpected eof|slow ?down",
     re.IGNORECASE,
 )
 _STAYS = re.compile(
-    r"\b4(0[0-79]|1\d) [A-Z]|\b501 [A-Z]|credential|missing region|invalid (uri|url)",
+    r"\b4(0[0-7]|1\d) [A-Z]|\b501 [A-Z]|credential|missing region|invalid (uri|url)",
     re.IGNORECASE,
 )
 
@@ -315,8 +316,10 @@ def _may_pass(error: Exception) -> bool:
 
 def _passing(error: Exception) -> bool:
     said = str(error)
-    return isinstance(error, _Again) or (
-        _PASSES.search(said) is not None and _STAYS.search(said) is None
+    return (
+        isinstance(error, _Again)
+        or type(error).__name__ in _OF_CONFLICTS
+        or (_PASSES.search(said) is not None and _STAYS.search(said) is None)
     )
 
 
