@@ -1,7 +1,7 @@
 """An S3-speaking server on loopback (moto), behind a proxy that does to requests what networks do.
 
-A fault is a word: "403", "409", "500", "503", "slow", "torn" (the connection is cut in the middle of
-the body of a request, or of an answer), "lost" (the request is carried out, its answer never
+A fault is a word: "403", "409", "500", "503", "slow", "torn" (the connection is cut in the middle
+of the body of a request, or of an answer), "lost" (the request is carried out, its answer never
 comes), "unconditional" (a put overwrites, whatever it asked for).
 """
 

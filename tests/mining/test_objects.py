@@ -461,7 +461,7 @@ def test_training_on_several_machines_is_refused(
 def test_the_commands_work_on_an_object_store(
     store: Proxy, machine: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    beir = tiny_beir(tmp_path / "beir", docs=40, queries=12)
+    beir = tiny_beir(tmp_path / "beir", docs=120, queries=12)
     encoder = tiny_encoder(tmp_path / "encoder", max_position_embeddings=256)
     where = f"s3://{BUCKET}/{machine.name}"
 

@@ -299,8 +299,8 @@ _OF_SETTINGS = {"UnknownConfigurationKeyError", "InvalidPathError", "NotSupporte
 _OF_CONFLICTS = {"AlreadyExistsError", "PreconditionError"}  # 409: two puts met; it passes
 _OF_THE_LIBRARY = {"GenericError", "JoinError", "BaseError", "_Again"} | _OF_CONFLICTS
 _PASSES = re.compile(
-    r"\b5\d\d\b|\b4(08|09|29) [A-Z]|timed? ?out|connect|reset|closed|broken pipe|incomplete|error sending|"
-    r"request|decoding response body|error reading|unexpected eof|slow ?down",
+    r"\b5\d\d\b|\b4(08|09|29) [A-Z]|timed? ?out|connect|reset|closed|broken pipe|incomplete|"
+    r"error sending request|decoding response body|error reading|unexpected eof|slow ?down",
     re.IGNORECASE,
 )
 _STAYS = re.compile(
