@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import ROOT
 from object_store import ACCESS, BUCKET, Proxy, object_store
@@ -26,7 +27,8 @@ from rankmill.cli.entry import app_of
 from rankmill.mining.errors import BadInput, Corrupt, Locked, RankmillError, UsageError
 from rankmill.mining.groups.format import GroupArrays, Groups
 from rankmill.mining.store import Artifact, Workspace, canonical_json, files
-from rankmill.mining.store.objects import address, bucket, mirrors
+from rankmill.mining.store.objects import address, bucket, mirrors, reach
+from rankmill.mining.store.objects.mirror import Stored
 from rankmill.mining.store.together import shares
 from rankmill.mining.store.together.shares import Elsewhere, Share
 from rankmill.mining.upkeep.repair import repair_workspace
@@ -453,6 +455,38 @@ def test_training_on_several_machines_is_refused(
     nothing: Any = None
     with pytest.raises(UsageError, match="4 processes on several machines"):
         Processes(1, 4).build(machine(), "student", {}, {}, nothing, nothing)
+
+
+def test_another_machine_stores_its_attempt_and_the_driver_brings_it(
+    machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirrors, "_elsewhere", {})
+    driver = machine()
+    assert driver.mirror is not None
+    driver.mirror.begin()
+    folder, attempts = driver.folder("run", "f" * 40), driver.root / "tmp" / "f"
+    left = reach.leave(driver.mirror, folder, files.make_folder(attempts))
+    assert left.is_here()
+    left.path.unlink()
+    there = machine()
+    left.answer("n1")
+    assert mirrors.here(attempts / "a") == there.root / "tmp" / "f" / "a"
+    facts = left.attempt(
+        attempts / "a.arrow", 3, lambda path: files.write_arrow(path, pa.table({"x": [1]}))
+    )
+    assert not (attempts / "a.arrow").exists()
+    monkeypatch.setattr(mirrors, "_elsewhere", {})  # the driver again
+    left.check_answer("n1")
+    with pytest.raises(BadInput, match="node n2 has stored nothing that is found here"):
+        left.check_answer("n2")
+    reach.bring(driver.mirror, folder, attempts / "a.arrow", 3, facts)
+    assert files.sha256_of(attempts / "a.arrow") == facts.sha256
+    part = Stored("part-00003.arrow", facts.bytes + 1, facts.sha256)
+    with pytest.raises(Corrupt, match="an attempt on another machine has stored"):
+        driver.mirror.commit(folder, attempts / "gone", part, b"{}")
+    left.end()
+    with pytest.raises(BadInput, match="node n1 does not find there what the driver has stored"):
+        left.answer("n1")
 
 
 # ---- the command line ----------------------------------------------------------------------------
