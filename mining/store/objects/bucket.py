@@ -6,7 +6,6 @@ again from the start here, and an answer that never came is looked up, not guess
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -179,18 +178,15 @@ class Bucket:
         def read() -> None:
             import obstore
 
-            digest, count = hashlib.sha256(), 0
             with files.writing(path) as sink:
                 answer = obstore.get(self._store, self.address.key(name))
                 for piece in answer.stream(min_chunk_size=_STREAM):
-                    view = memoryview(piece)
-                    digest.update(view)
-                    count += len(view)
-                    sink.write(view)
-            if count != size or digest.hexdigest() != sha256:
+                    sink.write(memoryview(piece))
+            came = sink.digest.hexdigest()
+            if sink.count != size or came != sha256:
                 raise Torn(
-                    f"{count:,} bytes with the SHA-256 {digest.hexdigest()[:12]} came, recorded "
-                    f"{size:,} with {sha256[:12]}",
+                    f"{sink.count:,} bytes with the SHA-256 {came[:12]} came, recorded {size:,} "
+                    f"with {sha256[:12]}",
                     where=f"{self.address}/{name}",
                 )
 
