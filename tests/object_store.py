@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+import pytest
+
 BUCKET = "bucket"
 Rule = Callable[[str, str], str | None]
 ACCESS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret-of-nobody"}
@@ -60,7 +62,9 @@ class Proxy:
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
-    """Run a moto server in a process of its own; yields its URL."""
+    """Run a moto server in a process of its own; yields its URL. Skips where it is not installed."""
+    for name in ("obstore", "moto"):
+        pytest.importorskip(name, reason="pip install -e '.[objects,objects-test]'")
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
         stdout=subprocess.PIPE,
