@@ -62,7 +62,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
-    """Run a moto server in a process of its own; yields its URL. Skips where it is not installed."""
+    """Run a moto server in a process of its own; yields its URL. Skips where there is none."""
     for name in ("obstore", "moto"):
         pytest.importorskip(name, reason="pip install -e '.[objects,objects-test]'")
     server = subprocess.Popen(
