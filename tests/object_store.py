@@ -1,8 +1,8 @@
 """An S3-speaking server on loopback (moto), behind a proxy that does to requests what networks do.
 
-A fault is a word: "403", "500", "503", "unconditional" (of a put: it overwrites), "slow", "torn"
-(the connection is cut in the middle of the body of a request, or of an answer), "lost" (the request
-is carried out, its answer never comes).
+A fault is a word: "403", "409", "500", "503", "slow", "torn" (the connection is cut in the middle
+of the body of a request, or of an answer), "lost" (the request is carried out, its answer never
+comes), "unconditional" (a put overwrites, whatever it asked for).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
+
+import pytest
 
 BUCKET = "bucket"
 Rule = Callable[[str, str], str | None]
@@ -60,7 +62,9 @@ class Proxy:
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
-    """Run a moto server in a process of its own; yields its URL."""
+    """Run a moto server in a process of its own; yields its URL. Skips where there is none."""
+    for name in ("obstore", "moto"):
+        pytest.importorskip(name, reason="pip install -e '.[objects,objects-test]'")
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
         stdout=subprocess.PIPE,
@@ -123,7 +127,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = unquote(self.path)
         self.through.seen.append((self.command, path))
         fault = self.through.rule(self.command, path)
-        if fault in ("403", "500", "503"):
+        if fault in ("403", "409", "500", "503"):
             self.rfile.read(size)
             self._answer(int(fault), [], b"<Error><Code>Refused</Code></Error>")
             return

@@ -24,6 +24,7 @@ MAX_PARAMETERS = 12  # of a kernel, all by place: more belong into named tuples
 
 KERNEL_IMPORTS = {"numpy", "numba", "math", "typing", "__future__"}
 KNOWS_RAY = "mining/actors/"
+KNOWS_OBJECT_STORES = "mining/store/objects/"
 MAY_WRITE = {
     "mining/store/files.py",
     "mining/actors/session.py",  # what a private cluster of Ray's needs: no data, none of it stays
@@ -194,6 +195,13 @@ def ray_imports(module: Module) -> Iterator[tuple[int, str]]:
         for line, path in module.imports():
             if path[0] == "ray":
                 yield line, "imports ray"
+
+
+def store_imports(module: Module) -> Iterator[tuple[int, str]]:
+    if not module.name.startswith(KNOWS_OBJECT_STORES):
+        for line, path in module.imports():
+            if path[0] == "obstore":
+                yield line, "imports obstore"
 
 
 def plotting_imports(module: Module) -> Iterator[tuple[int, str]]:
@@ -420,6 +428,7 @@ RULES = {
     "kernels import numpy, numba and math only": kernel_imports,
     "kernels take named tuples rather than many arguments": crowded_kernels,
     "only mining/actors knows Ray": ray_imports,
+    "only mining/store/objects knows object stores": store_imports,
     "only rankmill/report knows matplotlib": plotting_imports,
     "only mining/store/files.py changes the disk": writes,
     "nothing that was read is run: no pickle, eval, remote code": unsafe_loading,
@@ -453,6 +462,7 @@ SAMPLES = [
     (kernel_imports, "native/x.py", "import pyarrow as pa"),
     (crowded_kernels, "native/x.py", f"def f({', '.join(f'a{i}' for i in range(13))}):\n    g()"),
     (ray_imports, "mining/pool.py", "def f():\n    import ray"),
+    (store_imports, "mining/store/files.py", "from obstore import store"),
     (plotting_imports, "rankmill/demo.py", "from matplotlib.figure import Figure"),
     (unchecked_parts, "mining/x.py", "artifact.tables(level=1)"),
     (unchecked_parts, "training/x.py", "def f(artifact, level=1):\n    return 1"),

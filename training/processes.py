@@ -94,7 +94,18 @@ class Processes:
         write: Callable[[Path, Path], Mapping[str, float]],
         follow: Callable[[Path], None],
     ) -> Artifact:
-        """Build a folder artifact: process 0 writes it, the others `follow(scratch)` meanwhile."""
+        """Build a folder artifact: process 0 writes it, the others `follow(scratch)` meanwhile.
+
+        Raises UsageError where they are on several machines, whose scratch is not one folder.
+        """
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", self.world))
+        if workspace.mirror is not None and local < self.world:
+            raise UsageError(
+                f"{self.world} processes on several machines train together, and the workspace is "
+                f"on an object store: {workspace.mirror.address}",
+                do="they follow checkpoints that process 0 writes: give them a shared folder, or "
+                "train on one machine",
+            )
         fingerprint = fingerprint_of(kind, parameters, inputs)
         there = workspace.has(kind, fingerprint)
         if self.world > 1:

@@ -11,6 +11,7 @@ autoscaler works, that is what it acts on.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable
@@ -143,9 +144,10 @@ class Supervisor:
         finally:
             with signals_after():
                 self._release()
-            if isinstance(self.proof, reach.Reach):
-                self.proof.end()
             self.progress.end()
+            if isinstance(self.proof, reach.Reach):
+                with contextlib.suppress(RankmillError):  # a token that stays does no harm
+                    self.proof.end()
         if self.poison:
             raise poison_error(self.poison, self.job, TRIES)
 

@@ -48,6 +48,7 @@ from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 _LOOK_S = 1.0  # between two looks for the parts of other shares
+_LOOK_AFAR_S = 5.0  # in an object store, where each look is some requests
 _HURRY_S = 30.0  # for the last share to let go of what is complete
 
 
@@ -213,6 +214,7 @@ class Workspace:
         """Let `name` stand for the artifact from now on."""
         if self.mirror is not None:
             self.mirror.bring_names()
+            self.mirror.change_name(name)
         if write_alias(self.root, name, artifact) and self.mirror is not None:
             self.mirror.send_name(name)
 
@@ -279,7 +281,7 @@ class Workspace:
                     return
                 if not share.wait:
                     raise
-            waiting.look(f"{stage.kind}, which another run holds", _LOOK_S)
+            waiting.look(f"{stage.kind}, which another run holds", self._look_s)
 
     def _after_share(self, stage: Stage, share: shares.Share) -> Artifact:
         """Return the artifact once the parts of all shares are there: one of them publishes it.
@@ -311,7 +313,7 @@ class Workspace:
                         where=folder,
                         do="run the same command again",
                     )
-            waiting.look(f"parts of {stage.kind}: {shares.numbers(missing)}", _LOOK_S)
+            waiting.look(f"parts of {stage.kind}: {shares.numbers(missing)}", self._look_s)
         return self._found_made(stage.kind, stage.fingerprint)
 
     def _missing(self, stage: Stage) -> list[int]:
@@ -383,6 +385,10 @@ class Workspace:
             check_something_made(json.loads(manifest), folder)
             self._publish(folder, manifest, place, books)
         return self.open(stage.kind, fingerprint)
+
+    @property
+    def _look_s(self) -> float:
+        return _LOOK_S if self.mirror is None else _LOOK_AFAR_S
 
     @contextlib.contextmanager
     def _noting(self, folder: Path) -> Iterator[None]:
@@ -485,7 +491,7 @@ class Workspace:
                     where=self.folder(kind, fingerprint),
                     do="when it has ended, run the same command again",
                 )
-            waiting.look(f"{kind}, which share 0 makes in one piece", _LOOK_S)
+            waiting.look(f"{kind}, which share 0 makes in one piece", self._look_s)
 
     def _attempts(self, fingerprint: str) -> Path:
         return self.root / "tmp" / fingerprint

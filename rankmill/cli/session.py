@@ -86,7 +86,7 @@ def cache_options() -> list[TyperOption]:
             help=help,
         )
         for flag, variable, help in (
-            ("--cache", "RANKMILL_CACHE", "Folder in which parts of an object store are cached."),
+            ("--cache-dir", "RANKMILL_CACHE", "Folder for cached parts of an object store."),
             ("--cache-size", "RANKMILL_CACHE_SIZE", "The most it holds, such as 50GB."),
         )
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ CHILDREN = min(os.cpu_count() or 1, -(-CASES // 5000))  # each loads models and 
 
 
 def test_no_part_ends_a_process_or_holds_it_for_ever(every_kind, tmp_path):
-    """Two processes with limited memory; a signal, a hang and a foreign exception are faults."""
+    """Processes with limited memory; a signal, a hang and a foreign exception are faults."""
     told = fuzzed(every_kind.root, tmp_path, CASES, CHILDREN)
     assert told.ended == []
     assert told.outcomes.keys() == {"read", "refused"}, told.outcomes

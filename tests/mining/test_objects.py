@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import ROOT
 from object_store import ACCESS, BUCKET, Proxy, object_store
@@ -21,13 +23,18 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 from toy_groups import publish_arrays
 
 from rankmill import api
+from rankmill.cli.entry import app_of
 from rankmill.mining.errors import BadInput, Corrupt, Locked, RankmillError, UsageError
 from rankmill.mining.groups.format import GroupArrays, Groups
-from rankmill.mining.store import Artifact, Workspace, files
-from rankmill.mining.store.objects import address, bucket, mirrors
+from rankmill.mining.store import Artifact, Workspace, canonical_json, files
+from rankmill.mining.store.objects import address, bucket, mirrors, reach
+from rankmill.mining.store.objects.mirror import Stored
+from rankmill.mining.store.together import shares
+from rankmill.mining.store.together.shares import Elsewhere, Share
 from rankmill.mining.upkeep.repair import repair_workspace
 from rankmill.mining.upkeep.verify import verify_workspace
 from rankmill.replay import replay
+from rankmill.training.processes import Processes
 from rankmill.training.stream import GroupStream
 
 RACES = int(os.environ.get("RANKMILL_TEST_STORE_RACES", "50"))
@@ -50,7 +57,7 @@ def store(server: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pro
     return server
 
 
-class Elsewhere:
+class Machines:
     """One workspace as several machines see it: each call is another cache."""
 
     def __init__(self, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -65,8 +72,8 @@ class Elsewhere:
 @pytest.fixture
 def machine(
     store: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any
-) -> Elsewhere:
-    return Elsewhere(f"t/{request.node.name.split('[')[0]}/{tmp_path.name}", tmp_path, monkeypatch)
+) -> Machines:
+    return Machines(f"t/{request.node.name.split('[')[0]}/{tmp_path.name}", tmp_path, monkeypatch)
 
 
 def on_disk(tmp_path: Path, queries: int = 40) -> Artifact:
@@ -123,7 +130,7 @@ def test_a_size_is_read(text: str, size: float) -> None:
 
 
 def test_a_missing_package_is_told_in_a_sentence(
-    machine: Elsewhere, monkeypatch: pytest.MonkeyPatch
+    machine: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(RankmillError, match=r"'obstore' is not installed[\s\S]*rankmill\[objects]"):
@@ -133,7 +140,7 @@ def test_a_missing_package_is_told_in_a_sentence(
 # ---- the same artifacts --------------------------------------------------------------------------
 
 
-def test_a_pipeline_has_the_roots_that_it_has_on_disk(machine: Elsewhere, tmp_path: Path) -> None:
+def test_a_pipeline_has_the_roots_that_it_has_on_disk(machine: Machines, tmp_path: Path) -> None:
     beir = tiny_beir(tmp_path / "beir", docs=60, queries=16)
     cross = tiny_cross_encoder(tmp_path / "cross", seed=3)
     encoder = tiny_encoder(tmp_path / "encoder", max_position_embeddings=256)
@@ -159,7 +166,7 @@ def test_a_pipeline_has_the_roots_that_it_has_on_disk(machine: Elsewhere, tmp_pa
     assert all(not one.faults for one in verify_workspace(other))
 
 
-def test_another_machine_finds_and_resumes(machine: Elsewhere, tmp_path: Path) -> None:
+def test_another_machine_finds_and_resumes(machine: Machines, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     with pytest.raises(BadInput, match="a bad query"):
         machine().build(squares(mischief="fail:2"))
@@ -172,7 +179,7 @@ def test_another_machine_finds_and_resumes(machine: Elsewhere, tmp_path: Path) -
     assert again.other_formats() == again.stray() == []
 
 
-def test_a_folder_of_files_and_names(machine: Elsewhere, tmp_path: Path) -> None:
+def test_a_folder_of_files_and_names(machine: Machines, tmp_path: Path) -> None:
     first = machine()
     student = first.build_folder("student", {}, {}, write_folder)
     first.alias("mine", student)
@@ -185,7 +192,7 @@ def test_a_folder_of_files_and_names(machine: Elsewhere, tmp_path: Path) -> None
     assert (first.root.stat().st_mode & 0o777) == 0o700
 
 
-def test_what_was_removed_from_the_store_is_made_again(machine: Elsewhere) -> None:
+def test_what_was_removed_from_the_store_is_made_again(machine: Machines) -> None:
     here = machine()
     made = here.build(squares())
     assert here.mirror is not None
@@ -195,7 +202,7 @@ def test_what_was_removed_from_the_store_is_made_again(machine: Elsewhere) -> No
     assert not (made.path / "manifest.json").exists()
 
 
-def test_no_workspace_no_bucket_no_right(store: Proxy, machine: Elsewhere) -> None:
+def test_no_workspace_no_bucket_no_right(store: Proxy, machine: Machines) -> None:
     with pytest.raises(BadInput, match="nothing is stored below this address"):
         machine().check_there()
     for ask in (Workspace.check_there, lambda w: w.build(squares())):
@@ -210,7 +217,7 @@ def test_no_workspace_no_bucket_no_right(store: Proxy, machine: Elsewhere) -> No
 
 
 def test_a_store_that_overwrites_is_refused_before_any_work(
-    store: Proxy, machine: Elsewhere
+    store: Proxy, machine: Machines
 ) -> None:
     with (
         store.doing(lambda method, path: "unconditional"),
@@ -220,7 +227,7 @@ def test_a_store_that_overwrites_is_refused_before_any_work(
     assert not any("/run/" in path for method, path in store.seen if method == "PUT")
 
 
-def test_within_one_machine_the_second_is_told_who_works(machine: Elsewhere) -> None:
+def test_within_one_machine_the_second_is_told_who_works(machine: Machines) -> None:
     here = machine()
     folder = here.folder("run", squares().fingerprint)
     with files.lock(folder / "LOCK"), pytest.raises(Locked, match="another run is writing"):
@@ -242,9 +249,9 @@ MET = [  # the requests of which the first one meets a fault
 ]
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "slow", "torn", "lost"])
+@pytest.mark.parametrize("fault", ["409", "500", "503", "slow", "torn", "lost"])
 def test_faults_of_the_network_change_nothing(
-    fault: str, store: Proxy, machine: Elsewhere, tmp_path: Path
+    fault: str, store: Proxy, machine: Machines, tmp_path: Path
 ) -> None:
     rules = [store.once(fault, *met) for met in MET]
     met: list[str] = []
@@ -262,7 +269,7 @@ def test_faults_of_the_network_change_nothing(
 
 
 def test_what_does_not_pass_ends_within_bounds_and_resumes(
-    store: Proxy, machine: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Proxy, machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket, "RETRIES", 1)
     rule = store.once("503", "PUT", r"part-00002\.arrow", times=10**6)
@@ -275,7 +282,7 @@ def test_what_does_not_pass_ends_within_bounds_and_resumes(
     assert machine().build(squares()).root_hash == on_disk(tmp_path).root_hash
 
 
-def test_another_manifest_is_a_conflict_and_nothing_is_removed(machine: Elsewhere) -> None:
+def test_another_manifest_is_a_conflict_and_nothing_is_removed(machine: Machines) -> None:
     first = machine().build_folder("student", {}, {}, write_folder)
 
     def otherwise(folder: Path, scratch: Path) -> dict[str, float]:
@@ -289,45 +296,36 @@ def test_another_manifest_is_a_conflict_and_nothing_is_removed(machine: Elsewher
     assert machine().open("student", first.fingerprint).faults() == []
 
 
-def test_the_part_that_was_first_is_adopted(machine: Elsewhere) -> None:
-    def records(workspace: Workspace) -> Any:
-        assert workspace.mirror is not None
-        return workspace.mirror
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_part_that_was_first_is_adopted_if_it_is_whole(
+    whole: bool, machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, here = on_disk(tmp_path), machine()
+    table = near.table(1).replace_schema_metadata({"made": "on another processor"})
+    facts = files.write_arrow(tmp_path / "theirs.arrow", table)
+    record = json.loads((near.path / "part-00001.json").read_bytes())
+    theirs = canonical_json(record | {"bytes": facts.bytes, "sha256": facts.sha256})
+    sent = bucket.Bucket.send
 
-    first, second = machine(), machine()
-    with pytest.raises(BadInput, match="a bad query"):
-        first.build(squares(mischief="fail:1"))
-    folder = f"run/{squares().fingerprint}"
-    ours = json.loads(records(first).bucket.get(f"{folder}/part-00000.json"))
-    theirs = ours | {"sha256": "0" * 64}
-    records(second).bucket.put(f"{folder}/part-00001.json", json.dumps(theirs).encode())
-    stored = mirrors.Mirror.adopt
-    part = mirrors.Mirror.commit
-    path = second.folder("run", squares().fingerprint) / "none"
-    with pytest.warns(RuntimeWarning, match="with other bytes, and was first"):
-        counts = part(
-            records(second),
-            second.folder("run", squares().fingerprint),
-            _written(path),
-            _Part("part-00001.arrow", 3, "1" * 64),
-            b"{}",
-        )
-    assert json.loads(counts)["sha256"] == "0" * 64
-    assert stored(records(second), second.folder("run", squares().fingerprint))
+    def send(self: bucket.Bucket, path: Path, name: str) -> None:
+        """Store ours, just after another machine has stored its own."""
+        if "part-00001.arrow" in name:
+            folder = name.rpartition("/")[0]
+            if whole:
+                sent(self, tmp_path / "theirs.arrow", f"{folder}/part-00001.arrow.{facts.sha256}")
+            self.put(f"{folder}/part-00001.json", theirs)
+        sent(self, path, name)
 
-
-class _Part:
-    def __init__(self, file: str, size: int, sha256: str):
-        self.file, self.bytes, self.sha256 = file, size, sha256
+    monkeypatch.setattr(bucket.Bucket, "send", send)
+    told = pytest.warns(RuntimeWarning, match="with other bytes, and was first")
+    with told if whole else contextlib.nullcontext():
+        made = here.build(squares())
+    assert made.parts[1].sha256 == (facts.sha256 if whole else near.parts[1].sha256)
+    assert (made.root_hash == near.root_hash) != whole
+    assert machine().open("run", made.fingerprint).check_content()
 
 
-def _written(path: Path) -> Path:
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"abc")
-    return path
-
-
-def test_damage_in_the_store_is_told_and_repaired(machine: Elsewhere) -> None:
+def test_damage_in_the_store_is_told_and_repaired(machine: Machines) -> None:
     made = machine().build(squares())
     other = machine()
     assert other.mirror is not None
@@ -387,7 +385,7 @@ def cached(workspace: Workspace) -> int:
 
 
 def test_a_stream_over_more_than_the_cache_holds(
-    machine: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beir = tiny_beir(tmp_path / "beir", docs=20, queries=64)
     query = np.arange(64, dtype=np.uint32)
@@ -414,7 +412,7 @@ def test_a_stream_over_more_than_the_cache_holds(
 
 
 def test_a_part_larger_than_the_cache_is_refused_before_work(
-    machine: Elsewhere, monkeypatch: pytest.MonkeyPatch
+    machine: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = machine().build(squares())
     monkeypatch.setenv(address.CACHE_SIZE, "100")
@@ -428,7 +426,7 @@ def test_a_part_larger_than_the_cache_is_refused_before_work(
 
 
 def test_two_processes_with_one_cache(
-    store: Proxy, machine: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Proxy, machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = machine()
     made = here.build(squares())
@@ -436,3 +434,100 @@ def test_two_processes_with_one_cache(
     assert here.mirror is not None
     told = runs(store, "read", str(here.mirror.address), str(tmp_path / "one"), "3")
     assert told == {"ends": [f"0 {3 * made.rows}"] * 2}
+
+
+def test_shares_on_two_machines_meet_in_the_store(machine: Machines, tmp_path: Path) -> None:
+    first, second = machine(), machine()
+    with shares.using(Share(0, 2)), pytest.raises(Elsewhere, match="2 parts of other shares"):
+        first.build(squares())
+    with shares.using(Share(1, 2)):
+        made = second.build(squares())
+    with shares.using(shares.MERGE):
+        assert first.build(squares()).root_hash == made.root_hash
+    assert made.root_hash == on_disk(tmp_path).root_hash
+    assert made.cost()["attempts"] == 4
+
+
+def test_training_on_several_machines_is_refused(
+    machine: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    nothing: Any = None
+    with pytest.raises(UsageError, match="4 processes on several machines"):
+        Processes(1, 4).build(machine(), "student", {}, {}, nothing, nothing)
+
+
+def test_another_machine_stores_its_attempt_and_the_driver_brings_it(
+    machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirrors, "_elsewhere", {})
+    driver = machine()
+    assert driver.mirror is not None
+    driver.mirror.begin()
+    folder, attempts = driver.folder("run", "f" * 40), driver.root / "tmp" / "f"
+    left = reach.leave(driver.mirror, folder, files.make_folder(attempts))
+    assert left.is_here()
+    left.path.unlink()
+    there = machine()
+    left.answer("n1")
+    assert mirrors.here(attempts / "a") == there.root / "tmp" / "f" / "a"
+    facts = left.attempt(
+        attempts / "a.arrow", 3, lambda path: files.write_arrow(path, pa.table({"x": [1]}))
+    )
+    assert not (attempts / "a.arrow").exists()
+    monkeypatch.setattr(mirrors, "_elsewhere", {})  # the driver again
+    left.check_answer("n1")
+    with pytest.raises(BadInput, match="node n2 has stored nothing that is found here"):
+        left.check_answer("n2")
+    reach.bring(driver.mirror, folder, attempts / "a.arrow", 3, facts)
+    assert files.sha256_of(attempts / "a.arrow") == facts.sha256
+    part = Stored("part-00003.arrow", facts.bytes + 1, facts.sha256)
+    with pytest.raises(Corrupt, match="an attempt on another machine has stored"):
+        driver.mirror.commit(folder, attempts / "gone", part, b"{}")
+    left.end()
+    with pytest.raises(BadInput, match="node n1 does not find there what the driver has stored"):
+        left.answer("n1")
+
+
+# ---- the command line ----------------------------------------------------------------------------
+
+
+def test_the_commands_work_on_an_object_store(
+    store: Proxy, machine: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beir = tiny_beir(tmp_path / "beir", docs=120, queries=12)
+    encoder = tiny_encoder(tmp_path / "encoder", max_position_embeddings=256)
+    where = f"s3://{BUCKET}/{machine.name}"
+
+    def rankmill(*words: str) -> str:
+        cache = ["--cache-dir", str(tmp_path / words[0]), "--cache-size", "1GB"]
+        app_of(words[0])([*words, "--workspace", where, *cache], standalone_mode=False)
+        return capsys.readouterr().out
+
+    rankmill("collect", f"beir:{beir}", "--name", "nf")
+    words = ("-c", "nf", "--split", "train", "--depth", "10", "--name", "run")
+    rankmill("mine", "bm25(k1=0.9,b=0.4)", *words)
+    rankmill("pool", "run", "--name", "pool")
+    rankmill("score", f"bi_encoder(model={encoder},max_length=32)", "--pool", "pool", "-n", "sc")
+    words = ("--pool", "pool", "--scores", "sc", "--size", "3", "--name", "groups")
+    rankmill("select", "uniform(source=bm25,last=10)", *words)
+    student = tmp_path / "student"
+    rankmill(
+        *("train", f"bi_encoder(model={encoder},layers=1)", "--groups", "groups", "--loss", "kl"),
+        *("--documents", "24", "--name", "student", "--to", str(student)),
+    )
+    assert (student / "config.json").exists()
+    judged = json.loads(
+        rankmill(
+            *("eval", "--student", "student", "--first-stage", "run", "-c", "nf"),
+            *("--split", "train", "--measures", "nDCG@10", "--json"),
+        )
+    )
+    assert judged
+    assert "q0" in rankmill("show", "groups", "--rows", "2", "--format", "csv")
+    assert "groups" in rankmill("list")
+    assert "student" in rankmill("cost", "student")
+    out = tmp_path / "exported"
+    rankmill("export", "colbert", "--groups", "groups", "--scores", "sc", "--to", str(out))
+    assert any(out.iterdir())
+    assert "good" in rankmill("verify", "student")

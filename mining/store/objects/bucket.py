@@ -6,7 +6,6 @@ again from the start here, and an answer that never came is looked up, not guess
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -179,18 +178,15 @@ class Bucket:
         def read() -> None:
             import obstore
 
-            digest, count = hashlib.sha256(), 0
             with files.writing(path) as sink:
                 answer = obstore.get(self._store, self.address.key(name))
                 for piece in answer.stream(min_chunk_size=_STREAM):
-                    view = memoryview(piece)
-                    digest.update(view)
-                    count += len(view)
-                    sink.write(view)
-            if count != size or digest.hexdigest() != sha256:
+                    sink.write(memoryview(piece))
+            came = sink.digest.hexdigest()
+            if sink.count != size or came != sha256:
                 raise Torn(
-                    f"{count:,} bytes with the SHA-256 {digest.hexdigest()[:12]} came, recorded "
-                    f"{size:,} with {sha256[:12]}",
+                    f"{sink.count:,} bytes with the SHA-256 {came[:12]} came, recorded {size:,} "
+                    f"with {sha256[:12]}",
                     where=f"{self.address}/{name}",
                 )
 
@@ -296,14 +292,15 @@ class _Again(Exception):
 
 
 _OF_SETTINGS = {"UnknownConfigurationKeyError", "InvalidPathError", "NotSupportedError"}
-_OF_THE_LIBRARY = {"GenericError", "JoinError", "BaseError", "PreconditionError", "_Again"}
+_OF_CONFLICTS = {"AlreadyExistsError", "PreconditionError"}  # 409: two puts met; it passes
+_OF_THE_LIBRARY = {"GenericError", "JoinError", "BaseError", "_Again"} | _OF_CONFLICTS
 _PASSES = re.compile(
-    r"\b5\d\d\b|timed? ?out|connect|reset|closed|broken pipe|incomplete|error sending|request|"
-    r"decoding response body|error reading|unexpected eof|slow ?down",
+    r"\b5\d\d\b|\b4(08|09|29) [A-Z]|timed? ?out|connect|reset|closed|broken pipe|incomplete|"
+    r"error sending request|decoding response body|error reading|unexpected eof|slow ?down",
     re.IGNORECASE,
 )
 _STAYS = re.compile(
-    r"\b4(0[0-79]|1\d) [A-Z]|\b501 [A-Z]|credential|missing region|invalid (uri|url)",
+    r"\b4(0[0-7]|1\d) [A-Z]|\b501 [A-Z]|credential|missing region|invalid (uri|url)",
     re.IGNORECASE,
 )
 
@@ -315,8 +312,10 @@ def _may_pass(error: Exception) -> bool:
 
 def _passing(error: Exception) -> bool:
     said = str(error)
-    return isinstance(error, _Again) or (
-        _PASSES.search(said) is not None and _STAYS.search(said) is None
+    return (
+        isinstance(error, _Again)
+        or type(error).__name__ in _OF_CONFLICTS
+        or (_PASSES.search(said) is not None and _STAYS.search(said) is None)
     )
 
 

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ...errors import BadInput
@@ -43,8 +44,10 @@ class Cache:
         """The most bytes of parts that stand here: $RANKMILL_CACHE_SIZE, or 50 GB, or half of what
         the disk could give."""
         given = os.environ.get(CACHE_SIZE)
-        if given:
-            return parse_size(given)
+        return parse_size(given) if given else self._by_default
+
+    @cached_property
+    def _by_default(self) -> int:
         free = shutil.disk_usage(self.root).free
         return min(MOST_BYTES, (free + sum(one.bytes for one in self._parts())) // 2)
 
@@ -56,7 +59,7 @@ class Cache:
                 f"{what} has {size:,} bytes, and the local cache may hold {bound:,}",
                 where=self.root,
                 do="give a larger one: --cache-size or RANKMILL_CACHE_SIZE, on a disk that has the "
-                "room (--cache DIR or RANKMILL_CACHE)",
+                "room (--cache-dir DIR or RANKMILL_CACHE)",
             )
 
     def make_room(self, size: int) -> bool:

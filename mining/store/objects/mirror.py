@@ -110,26 +110,28 @@ class Mirror:
         if there is None:
             return
         if afresh or not local.exists():
-            self._pull(folder, there)
+            self._pull(folder, there, afresh=afresh)
         self._seen.add(folder)
 
-    def _pull(self, folder: Path, manifest: bytes) -> None:
+    def _pull(self, folder: Path, manifest: bytes, *, afresh: bool) -> None:
         if not (folder / MANIFEST).exists():
             self._clear(folder, parts=False)
         files.make_folder(folder)
         told = self.bucket.get(self._name(folder, LEDGER))
         if told is not None:
-            self._bring_beside(folder, told)
+            self._bring_beside(folder, told, afresh=afresh)
             files.write_bytes(folder / LEDGER, told, mode=0o644)
         files.create_only(folder / MANIFEST, manifest)
 
-    def _bring_beside(self, folder: Path, told: bytes) -> None:
+    def _bring_beside(self, folder: Path, told: bytes, *, afresh: bool = False) -> None:
         """Bring what the ledger binds: attempts, timings."""
         for name, sha256 in _sums_of(told).items():
-            if name == MANIFEST or _holds(folder / name, sha256):
+            if name == MANIFEST or (not afresh and _holds(folder / name, sha256)):
                 continue
             data = self.bucket.get(self._name(folder, f"{name}.{sha256}"))
-            if data is not None:  # what is missing is told by whoever verifies
+            if data is None:  # whoever verifies is told that it is missing
+                files.remove_file(folder / name)
+            else:
                 files.make_folder((folder / name).parent)
                 files.write_bytes(folder / name, data, mode=0o644)
 
@@ -153,7 +155,10 @@ class Mirror:
         ]
 
     def bring_records(self, folder: Path) -> None:
-        """Bring the completion records of a finished artifact, for `verify`."""
+        """Bring the completion records of a finished artifact as they are in the store, for
+        `verify`."""
+        for path in folder.glob("part-*.json"):
+            files.remove_file(path)
         self._bring_records(folder, {one.name for one in self.bucket.below(self._name(folder))})
 
     # ---- parts -----------------------------------------------------------------------------------
@@ -287,6 +292,9 @@ class Mirror:
                 )
         record_name = Path(part.file).with_suffix(".json").name
         other = self.bucket.create(self._name(folder, record_name), record)
+        if other is not None and not self._is_whole(folder, other):
+            self.bucket.put(self._name(folder, record_name), record)  # it vouches for nothing
+            other = None
         self.note(folder)
         if other is not None:
             warnings.warn(
@@ -296,6 +304,14 @@ class Mirror:
                 stacklevel=2,
             )
         return record if other is None else other
+
+    def _is_whole(self, folder: Path, record: bytes) -> bool:
+        """Whether the store has the data that a record tells of."""
+        try:
+            part = Stored.of(json.loads(record))
+        except (ValueError, KeyError, TypeError):
+            return False
+        return self.bucket.size_of(self._key(folder, part)) == part.bytes
 
     def note(self, folder: Path, *, last: bool = False) -> None:
         """Store what the parts of this artifact have cost so far, for who goes on with it; not
@@ -382,6 +398,12 @@ class Mirror:
                 files.write_bytes(folder / name, data, mode=0o644)
         if known != listed:
             files.write_bytes(self.root / _TAGS, canonical_json(listed), mode=0o600)
+
+    def change_name(self, name: str) -> None:
+        """Before a name is given here: until it is stored, the store's is the one that counts."""
+        tags = _tags(self.root / _TAGS)
+        if tags.pop(f"{name}.json", None) is not None:
+            files.write_bytes(self.root / _TAGS, canonical_json(tags), mode=0o600)
 
     def send_name(self, name: str) -> None:
         """Store a name that was given here."""

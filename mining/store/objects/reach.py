@@ -66,9 +66,7 @@ class Reach:
         """Write an attempt at a part where the driver will find it: at `path`, or in the store."""
         if self.is_here():
             return write(path)
-        own = mirrors.here(path)
-        if own == path:  # another machine with folders of the same names
-            files.make_folder(path.parent)
+        own = mirrors.here(path)  # the same where folders have the same names there
         files.make_folder(own.parent)
         try:
             facts = write(own)
@@ -88,12 +86,8 @@ class Reach:
         )
 
     def _mirror(self) -> Mirror:
-        root = mirrors.here(self.root)
-        mirror = mirrors.mirror_at(root)
-        if mirror is None:  # a machine that has folders of the same names, and none of this one
-            mirrors.stands_for(self.root, self.address)
-            mirror = mirrors.mirror_at(mirrors.here(self.root))
-        assert mirror is not None
+        mirror = mirrors.mirror_at(mirrors.here(self.root))
+        assert mirror is not None  # by its marker, or since `answer` has named it
         return mirror
 
     def _name(self, node: str = "") -> str:
