@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, RankmillError, UsageError
 from ..limits import memory_limit
 from ..processors import processors
 from .handlers import exit_on_sigterm, in_main_thread, put_back, signals_after, terminated
@@ -167,6 +167,13 @@ def _init(ray: Any, **options: Any) -> None:
         put_back(before)  # Ray's handler took a signal that was not for Ray
         signal.raise_signal(signal.SIGTERM)
         sys.exit(128 + signal.SIGTERM)
+    except Exception as error:  # Ray tells of a raylet that is late in a bare one
+        raise RankmillError(
+            f"Ray did not start: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            where=f"ray.init({', '.join(f'{k}={v}' for k, v in options.items())})",
+            do="a machine that is busy starts it too late: run the same command again, or without "
+            "--workers",
+        ) from error
     finally:
         put_back(before)
 

@@ -629,8 +629,8 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold an exclusive flock on `path`, or one that others may share; raises Locked, naming the
     holder, when another process has it.
 
-    The file is never unlinked (a second process could lock the old inode) and its descriptor is not
-    inherited, so an orphaned worker cannot keep the lock.
+    The file goes only with its folder, by whoever holds it (`upkeep/removal.py`). Its descriptor is
+    not inherited, so an orphaned worker cannot keep the lock.
     """
     make_folder(path.parent)
     with open(path, "a+", encoding="utf-8", opener=_own_file) as stream:
@@ -644,12 +644,26 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
                 where=path.parent,
                 do="wait for it to end, or stop it, and run the same command again",
             ) from error
+        if not _is_still(path, stream):
+            raise Locked(
+                "another process has just removed what stood here",
+                where=path.parent,
+                do="run the same command again",
+            )
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         holder = f"host {socket.gethostname()}, pid {os.getpid()}, since {started}"
         with _explained(path, len(holder)):
             os.ftruncate(stream.fileno(), 0)
             os.write(stream.fileno(), holder.encode())
         yield
+
+
+def _is_still(path: Path, stream: IO[Any]) -> bool:
+    """Say whether an open file is the one that a path names: it may be gone with its folder."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 class HashingSink(io.RawIOBase):

@@ -26,6 +26,7 @@ from typer.exceptions import TyperException
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
 from rankmill.cli.commands import as_written
 from rankmill.cli.stages import commands
+from rankmill.cli.upkeep import removal
 from rankmill.mining.errors import (
     BadInput,
     Explained,
@@ -50,6 +51,8 @@ LOOK = (
     look.verify,
     watch.watch,
     look.repair,
+    removal.gc,
+    removal.rm,
     costs.cost,
     look.hash_,
     look.summary,

@@ -17,6 +17,8 @@ LOOKS = {
     "list": [],
     "verify": [],
     "verify it": [],
+    "gc": [],
+    "rm": ["it"],
     "cost": [],
     "cost it": [],
     "hash": ["it"],
