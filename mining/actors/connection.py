@@ -169,7 +169,7 @@ def _init(ray: Any, **options: Any) -> None:
         sys.exit(128 + signal.SIGTERM)
     except Exception as error:  # Ray tells of a raylet that is late in a bare one
         raise RankmillError(
-            f"Ray did not start: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"Ray did not start: {(str(error) or type(error).__name__).splitlines()[0]}",
             where=f"ray.init({', '.join(f'{k}={v}' for k, v in options.items())})",
             do="a machine that is busy starts it too late: run the same command again, or without "
             "--workers",
