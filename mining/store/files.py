@@ -479,11 +479,12 @@ def holds(path: Path, data: bytes) -> bool:
 
 
 def rename_folder(path: Path, target: Path) -> None:
-    """Give an unpublished folder another name, where there is nothing or an empty folder."""
+    """Give a folder that nobody reads another name, where there is nothing or an empty folder."""
     with _explained(target, 0):
         _step("rename", target)
         os.replace(path, target)
-        _sync_folder(target.parent)
+        for parent in {path.parent, target.parent}:
+            _sync_folder(parent)
 
 
 def link_folder(path: Path, target: Path) -> None:
@@ -499,6 +500,13 @@ def remove_file(path: Path) -> None:
     """Remove one unpublished or refuted file; missing is fine."""
     _step("unlink", path)
     path.unlink(missing_ok=True)
+
+
+def remove_for_good(path: Path) -> None:
+    """Remove one file, which a power cut does not bring back; missing is fine."""
+    remove_file(path)
+    if path.parent.is_dir():
+        _sync_folder(path.parent)
 
 
 def remove_empty(folder: Path) -> None:
@@ -633,7 +641,11 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     not inherited, so an orphaned worker cannot keep the lock.
     """
     make_folder(path.parent)
-    with open(path, "a+", encoding="utf-8", opener=_own_file) as stream:
+    try:
+        opened = open(path, "a+", encoding="utf-8", opener=_own_file)
+    except FileNotFoundError as error:
+        raise _just_removed(path) from error
+    with opened as stream:
         try:
             fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
@@ -645,17 +657,21 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
                 do="wait for it to end, or stop it, and run the same command again",
             ) from error
         if not _is_still(path, stream):
-            raise Locked(
-                "another process has just removed what stood here",
-                where=path.parent,
-                do="run the same command again",
-            )
+            raise _just_removed(path)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         holder = f"host {socket.gethostname()}, pid {os.getpid()}, since {started}"
         with _explained(path, len(holder)):
             os.ftruncate(stream.fileno(), 0)
             os.write(stream.fileno(), holder.encode())
         yield
+
+
+def _just_removed(path: Path) -> Locked:
+    return Locked(
+        "another process has just removed what stood here",
+        where=path.parent,
+        do="run the same command again",
+    )
 
 
 def _is_still(path: Path, stream: IO[Any]) -> bool:

@@ -226,7 +226,7 @@ def remove_named(workspace: Workspace, what: Named) -> None:
     """Take the name away, then remove the artifact if nothing needs it."""
     sweep(workspace)
     if what.alias is not None:
-        files.remove_file(what.alias)
+        files.remove_for_good(what.alias)  # before its artifact goes
     if what.folder is not None and what.why is None:
         remove(workspace, what.folder)
 

@@ -190,6 +190,14 @@ def test_a_lock_whose_folder_has_gone_meanwhile_is_no_lock(tmp_path, monkeypatch
         pass
 
 
+def test_a_folder_that_goes_before_it_is_locked_is_locked_by_whoever_removes_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "make_folder", lambda path: path)  # it goes right after
+    with pytest.raises(Locked, match="has just removed"), files.lock(tmp_path / "gone" / "LOCK"):
+        pass
+
+
 # ---- by name -------------------------------------------------------------------------------------
 
 
@@ -202,6 +210,18 @@ def test_a_name_goes_with_its_artifact(workspace):
     assert workspace.names() == {}
     assert on_top.path.exists()
     assert sound(workspace)
+
+
+def test_a_name_is_gone_for_good_before_its_artifact_is(workspace, monkeypatch):
+    """A power cut must not leave the one without the other."""
+    small_pipeline(workspace.root)
+    steps: list[str] = []
+    monkeypatch.setattr(files, "fault", lambda step, path: steps.append(f"{step} {path.name}"))
+    remove_named(workspace, of_name(workspace, "last", NOW))
+    order = [steps.index(one) for one in ("unlink last.json", "fsync folder names")]
+    moved = next(number for number, step in enumerate(steps) if step.startswith("rename run-"))
+    assert order[0] < order[1] < moved
+    assert "fsync folder student" in steps[moved:]
 
 
 def test_a_name_goes_and_what_something_else_needs_stays(workspace):
