@@ -633,14 +633,15 @@ def sha256_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+def lock(path: Path, *, shared: bool = False, make: bool = True) -> Iterator[None]:
     """Hold an exclusive flock on `path`, or one that others may share; raises Locked, naming the
     holder, when another process has it.
 
-    The file goes only with its folder, by whoever holds it (`upkeep/removal.py`). Its descriptor is
+    `make` makes its folder where there is none. The file goes only with its folder, by whoever holds it (`upkeep/removal.py`). Its descriptor is
     not inherited, so an orphaned worker cannot keep the lock.
     """
-    make_folder(path.parent)
+    if make:
+        make_folder(path.parent)
     try:
         opened = open(path, "a+", encoding="utf-8", opener=_own_file)
     except FileNotFoundError as error:

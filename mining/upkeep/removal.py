@@ -157,7 +157,7 @@ def _after_what_it_needs(
 
 def remove(workspace: Workspace, one: Folder) -> None:
     """Remove an artifact that nothing needs; raises Locked where another process holds it."""
-    with files.lock(one.path / "LOCK"):
+    with files.lock(one.path / "LOCK", make=False):  # it may be gone: another one removes it too
         place = files.make_folder(workspace.root / "tmp" / REMOVED)
         away = place / f"run-{one.fingerprint}.{attempts.own()}"
         files.rename_folder(one.path, away)

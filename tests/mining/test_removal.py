@@ -190,12 +190,13 @@ def test_a_lock_whose_folder_has_gone_meanwhile_is_no_lock(tmp_path, monkeypatch
         pass
 
 
-def test_a_folder_that_goes_before_it_is_locked_is_locked_by_whoever_removes_it(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(files, "make_folder", lambda path: path)  # it goes right after
-    with pytest.raises(Locked, match="has just removed"), files.lock(tmp_path / "gone" / "LOCK"):
-        pass
+def test_what_another_one_has_removed_is_told_and_not_made_anew(workspace):
+    workspace.build(squares(20))
+    (one,) = unneeded(workspace, NOW)
+    removal.remove(workspace, one)
+    with pytest.raises(Locked, match="has just removed"):
+        removal.remove(workspace, one)
+    assert not one.path.exists()
 
 
 # ---- by name -------------------------------------------------------------------------------------
