@@ -637,8 +637,9 @@ def lock(path: Path, *, shared: bool = False, make: bool = True) -> Iterator[Non
     """Hold an exclusive flock on `path`, or one that others may share; raises Locked, naming the
     holder, when another process has it.
 
-    `make` makes its folder where there is none. The file goes only with its folder, by whoever holds it (`upkeep/removal.py`). Its descriptor is
-    not inherited, so an orphaned worker cannot keep the lock.
+    `make` makes its folder where there is none. The file goes only with its folder, by whoever
+    holds it (`upkeep/removal.py`). Its descriptor is not inherited, so an orphaned worker cannot
+    keep the lock.
     """
     if make:
         make_folder(path.parent)
