@@ -39,6 +39,7 @@ _TORN = 0o600  # until it is whole
 _PAGE = 4096
 _PUNCH_HOLE_AND_KEEP_SIZE = 0x02 | 0x01
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_FILE = {errno.EISDIR, errno.ELOOP, errno.ENXIO}  # a folder, a circle of links, a socket
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
 
 # Called with (step, path) before each step that changes the disk; tests raise or kill from it.
@@ -146,13 +147,21 @@ class Columns:
         return arrays
 
 
+class NoFile(OSError):
+    """What stands at a path is no regular file."""
+
+
 def read_small(path: Path) -> bytes:
-    """Return the bytes of a small file of a workspace; OSError also for what is no regular file: a
-    pipe would never be read to its end, and a device has none."""
-    with open(path, "rb", opener=_at_once) as raw:
-        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "this is no regular file", str(path))
-        return raw.read()
+    """Return the bytes of a small file of a workspace; raises NoFile for what is none: a pipe would
+    never be read to its end, and a device has none."""
+    try:
+        with open(path, "rb", opener=_at_once) as raw:
+            if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+                return raw.read()
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+    raise NoFile(errno.EINVAL, "this is no regular file", str(path))
 
 
 def _at_once(path: str, flags: int) -> int:
