@@ -9,11 +9,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, RankmillError, UsageError
 from ..limits import memory_limit
 from ..processors import processors
 from .handlers import exit_on_sigterm, in_main_thread, put_back, signals_after, terminated
@@ -167,8 +167,23 @@ def _init(ray: Any, **options: Any) -> None:
         put_back(before)  # Ray's handler took a signal that was not for Ray
         signal.raise_signal(signal.SIGTERM)
         sys.exit(128 + signal.SIGTERM)
+    except Exception as error:
+        _raise_if_late(error, options)
+        raise
     finally:
         put_back(before)
+
+
+def _raise_if_late(error: Exception, options: Mapping[str, Any]) -> None:
+    """Raise RankmillError for what Ray raises when its processes do not come up in time."""
+    if type(error) not in (Exception, RuntimeError, TimeoutError, ConnectionError):
+        return
+    raise RankmillError(
+        f"Ray did not start: {(str(error) or type(error).__name__).splitlines()[0]}",
+        where=f"ray.init({', '.join(f'{k}={v}' for k, v in options.items())})",
+        do="a machine that is busy starts it too late: run the same command again, or without "
+        "--workers",
+    ) from error
 
 
 def _refuse_unless_room(workers: int) -> None:

@@ -8,9 +8,11 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 _PREFIX = "rm-"
+_LATE_S = 600.0  # in which a process of Ray's may end after its driver
 _HELD, _SESSIONS = "held", "s"  # Ray's sockets lie below: their paths must stay under 107 bytes
 
 
@@ -29,17 +31,25 @@ class SessionPlace:
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def end(self) -> None:
-        """Remove the folder with all that Ray has left in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folder with all that Ray has left in it; what its last processes still write,
+        the next driver sweeps."""
+        shutil.rmtree(self.inside, ignore_errors=True)
+        if not self.inside.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
 
 def sweep_dead() -> None:
-    """Remove session folders of ours whose driver is dead: their lock is free."""
+    """Remove session folders of ours whose driver is dead: their lock is free, or it went with the
+    folder long ago and a process of Ray's has written there once more."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         held = folder / _HELD
         with contextlib.suppress(OSError):  # another user's, or swept by another process just now
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            if os.listdir(folder) == [_SESSIONS]:
+                if time.time() - folder.stat().st_mtime > _LATE_S:
+                    shutil.rmtree(folder, ignore_errors=True)
                 continue
             lock = os.open(held, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:

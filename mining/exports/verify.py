@@ -43,6 +43,14 @@ def _faults_of_export(folder: Path, workspace: Workspace) -> Iterator[Corrupt]:
         )
 
 
+def roots_of(folder: Path) -> frozenset[str]:
+    """Return the root hashes of what an export was made of; raises BadInput for what is none."""
+    facts, what = _read(folder / SIDECAR)
+    if facts is None:
+        raise BadInput(what, where=folder / SIDECAR, do="name the folder of an export")
+    return frozenset(facts["inputs"].values())
+
+
 _AGAIN = "export the groups again into a new folder"
 _MOVE = "move it elsewhere: a trainer that reads the whole folder may read it too"
 
@@ -50,7 +58,7 @@ _MOVE = "move it elsewhere: a trainer that reads the whole folder may read it to
 def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
     """Return what a sidecar says, or None and what is wrong with it."""
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(files.read_small(path))
         if not _is_sidecar(facts):
             return None, "export.json does not say what was written, and of which groups"
         if facts.get("sum", sum_of(facts)) != sum_of(facts):
@@ -65,6 +73,7 @@ def _is_sidecar(facts: Any) -> bool:
     listed, inputs = said.get("files"), said.get("inputs")
     return (
         isinstance(inputs, dict)
+        and all(isinstance(one, str) for one in inputs.values())
         and isinstance(listed, dict)
         and all(isinstance(one, dict) and "sha256" in one for one in listed.values())
     )
@@ -72,7 +81,8 @@ def _is_sidecar(facts: Any) -> bool:
 
 def _faults_of_student(folder: Path, workspace: Workspace) -> Iterator[Corrupt]:
     """Compare a folder with the student that most of its files are of."""
-    ours = {name: files.sha256_of(folder / name) for name in _below(folder)}
+    there = [name for name in _below(folder) if (folder / name).is_file()]
+    ours = {name: files.sha256_of(folder / name) for name in there}
     equal: dict[int, Mapping[str, str]] = {}
     for student in workspace.artifacts("student"):
         sums = _model_of(student)
@@ -86,7 +96,7 @@ def _faults_of_student(folder: Path, workspace: Workspace) -> Iterator[Corrupt]:
             do="name a folder with export.json, or the workspace of the student: --workspace DIR",
         )
     yield from _differing(folder, equal[best])
-    for name in ours.keys() - equal[best].keys():
+    for name in _below(folder) - equal[best].keys():
         yield Corrupt("a file that the student does not have", where=folder / name, do=_MOVE)
 
 
@@ -100,7 +110,7 @@ def _differing(folder: Path, sums: Mapping[str, str]) -> Iterator[Corrupt]:
     for name, wanted in sums.items():
         if name not in there:
             yield Corrupt("a file is missing", where=folder / name, do="write the folder anew")
-        elif files.sha256_of(folder / name) != wanted:
+        elif not (folder / name).is_file() or files.sha256_of(folder / name) != wanted:
             yield Corrupt(
                 "the file does not hold the bytes that were written (SHA-256)",
                 where=folder / name,

@@ -39,6 +39,7 @@ _TORN = 0o600  # until it is whole
 _PAGE = 4096
 _PUNCH_HOLE_AND_KEEP_SIZE = 0x02 | 0x01
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_FILE = {errno.EISDIR, errno.ELOOP, errno.ENXIO}  # a folder, a circle of links, a socket
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOMEM}
 
 # Called with (step, path) before each step that changes the disk; tests raise or kill from it.
@@ -146,13 +147,21 @@ class Columns:
         return arrays
 
 
+class NoFile(OSError):
+    """What stands at a path is no regular file."""
+
+
 def read_small(path: Path) -> bytes:
-    """Return the bytes of a small file of a workspace; OSError also for what is no regular file: a
-    pipe would never be read to its end, and a device has none."""
-    with open(path, "rb", opener=_at_once) as raw:
-        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "this is no regular file", str(path))
-        return raw.read()
+    """Return the bytes of a small file of a workspace; raises NoFile for what is none: a pipe would
+    never be read to its end, and a device has none."""
+    try:
+        with open(path, "rb", opener=_at_once) as raw:
+            if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+                return raw.read()
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+    raise NoFile(errno.EINVAL, "this is no regular file", str(path))
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -479,11 +488,12 @@ def holds(path: Path, data: bytes) -> bool:
 
 
 def rename_folder(path: Path, target: Path) -> None:
-    """Give an unpublished folder another name, where there is nothing or an empty folder."""
+    """Give a folder that nobody reads another name, where there is nothing or an empty folder."""
     with _explained(target, 0):
         _step("rename", target)
         os.replace(path, target)
-        _sync_folder(target.parent)
+        for parent in {path.parent, target.parent}:
+            _sync_folder(parent)
 
 
 def link_folder(path: Path, target: Path) -> None:
@@ -499,6 +509,13 @@ def remove_file(path: Path) -> None:
     """Remove one unpublished or refuted file; missing is fine."""
     _step("unlink", path)
     path.unlink(missing_ok=True)
+
+
+def remove_for_good(path: Path) -> None:
+    """Remove one file, which a power cut does not bring back; missing is fine."""
+    remove_file(path)
+    if path.parent.is_dir():
+        _sync_folder(path.parent)
 
 
 def remove_empty(folder: Path) -> None:
@@ -625,15 +642,21 @@ def sha256_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+def lock(path: Path, *, shared: bool = False, make: bool = True) -> Iterator[None]:
     """Hold an exclusive flock on `path`, or one that others may share; raises Locked, naming the
     holder, when another process has it.
 
-    The file is never unlinked (a second process could lock the old inode) and its descriptor is not
-    inherited, so an orphaned worker cannot keep the lock.
+    `make` makes its folder where there is none. The file goes only with its folder, by whoever
+    holds it (`upkeep/removal.py`). Its descriptor is not inherited, so an orphaned worker cannot
+    keep the lock.
     """
-    make_folder(path.parent)
-    with open(path, "a+", encoding="utf-8", opener=_own_file) as stream:
+    if make:
+        make_folder(path.parent)
+    try:
+        opened = open(path, "a+", encoding="utf-8", opener=_own_file)
+    except FileNotFoundError as error:
+        raise _just_removed(path) from error
+    with opened as stream:
         try:
             fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
@@ -644,12 +667,30 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
                 where=path.parent,
                 do="wait for it to end, or stop it, and run the same command again",
             ) from error
+        if not _is_still(path, stream):
+            raise _just_removed(path)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         holder = f"host {socket.gethostname()}, pid {os.getpid()}, since {started}"
         with _explained(path, len(holder)):
             os.ftruncate(stream.fileno(), 0)
             os.write(stream.fileno(), holder.encode())
         yield
+
+
+def _just_removed(path: Path) -> Locked:
+    return Locked(
+        "another process has just removed what stood here",
+        where=path.parent,
+        do="run the same command again",
+    )
+
+
+def _is_still(path: Path, stream: IO[Any]) -> bool:
+    """Say whether an open file is the one that a path names: it may be gone with its folder."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

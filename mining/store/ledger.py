@@ -357,9 +357,10 @@ def _attempts(folder: Path) -> list[dict[str, Any]]:
 
 def _attempted(folder: Path) -> list[bytes]:
     """Return the lines of the attempts; none where there is no such file, or what is none."""
-    with contextlib.suppress(OSError):
+    try:
         return files.read_small(folder / ATTEMPTS).splitlines()
-    return []
+    except (FileNotFoundError, NotADirectoryError, files.NoFile):
+        return []
 
 
 @functools.cache

@@ -614,7 +614,7 @@ def _finished(folder: Path, shard: Shard, fingerprint: str, holds: Holds) -> dic
         return None
     try:
         record = json.loads(files.read_small(path))
-    except (ValueError, RecursionError, OSError):
+    except (ValueError, RecursionError, files.NoFile):
         return None  # torn, or no file: counts as absent, the shard is done again
     if not isinstance(record, dict) or not record.keys() >= _RECORDED:
         return None  # not ours, likewise

@@ -27,6 +27,7 @@ from rankmill.cli import advice, books, costs, estimates, look, streams, studies
 from rankmill.cli.commands import as_written
 from rankmill.cli.session import cache_options
 from rankmill.cli.stages import commands
+from rankmill.cli.upkeep import removal
 from rankmill.mining.errors import (
     BadInput,
     Explained,
@@ -51,6 +52,8 @@ LOOK = (
     look.verify,
     watch.watch,
     look.repair,
+    removal.gc,
+    removal.rm,
     costs.cost,
     look.hash_,
     look.summary,

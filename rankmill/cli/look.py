@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -125,16 +126,18 @@ def verify(
         for fault in [*faults, *(one for one in strays if not one.ours)]:
             streams.say(f"rankmill: {fault}")
         if json:
-            told = [{"what": f.what, "where": f.where, "do": f.do} for f in faults]
-            here.emit(
-                {
-                    "good": [facts_of(a) for a in good],
-                    "broken": [str(f) for f in faults],
-                    "faults": told,
-                }
-            )
+            here.emit(_verified(good, faults))
         if faults:
             raise typer.Exit(Corrupt.exit_status)
+
+
+def _verified(good: Sequence[Artifact], faults: Sequence[Corrupt]) -> dict[str, Any]:
+    """Return what `verify --json` says."""
+    return {
+        "good": [facts_of(a) for a in good],
+        "broken": [str(f) for f in faults],
+        "faults": [{"what": f.what, "where": f.where, "do": f.do} for f in faults],
+    }
 
 
 def _computed_again(artifact: Artifact, seed: int, *, train: bool) -> tuple[list[Corrupt], str]:

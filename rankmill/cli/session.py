@@ -173,6 +173,9 @@ def session(
     from rankmill.mining.store import Workspace
     from rankmill.mining.store.together import shares
 
+    place = Workspace(workspace)
+    if place.root.exists():
+        place.check_there()  # a file in its place is told before any work
     told = status.Told(Path(workspace).absolute(), progress.for_stream(sys.stderr))
     executor = Execution(workers, ray_address, told)
     with contextlib.ExitStack() as stack:
@@ -181,7 +184,7 @@ def session(
         books = stack.enter_context(keeping_books())
         if workers or ray_address:
             stack.enter_context(cluster(max(workers, 1), ray_address))
-        yield Session(Workspace(workspace), executor, json, books)
+        yield Session(place, executor, json, books)
 
 
 def _share(shard: str | None, told: status.Told, *, wait: bool, merge: bool) -> Share | None:

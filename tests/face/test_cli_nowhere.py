@@ -17,6 +17,8 @@ LOOKS = {
     "list": [],
     "verify": [],
     "verify it": [],
+    "gc": [],
+    "rm": ["it"],
     "cost": [],
     "cost it": [],
     "hash": ["it"],
@@ -100,3 +102,10 @@ def test_the_version_is_told(rankmill) -> None:
     told = f"rankmill {importlib.metadata.version('rankmill')}\n"
     assert rankmill("--version") == (0, told, "")
     assert "--version" in rankmill("--help")[1]
+
+
+def test_a_file_in_the_place_of_a_workspace_is_told_before_any_work(rankmill, place):
+    (place / "file").write_text("")
+    status, _, err = rankmill("collect", "python-docs", "-w", "file")
+    assert status == 4
+    assert err.startswith("rankmill: this is no folder")

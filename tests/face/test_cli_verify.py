@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -55,12 +56,16 @@ def test_verify_tells_every_fault_and_repair_mends_what_it_can(rankmill, place):
 
 
 def test_repair_ends_with_6_where_something_stays_damaged(rankmill, place):
-    weights = Workspace(place / "rankmill-work").find("student").path / "model/model.safetensors"
-    with attacks.replaced(weights, b"not weights"):
+    student = Workspace(place / "rankmill-work").find("student").path
+    with attacks.added(student / "notes"):
         status, out, err = rankmill("repair", "student", "--json")
         assert status == 6
         assert json.loads(out)["repaired"] == []
-        assert "is a folder of files: its parts are not computed one by one" in err
+        assert "a file that no part and no ledger tells of" in err
+    with files.lock(student / "LOCK"), attacks.replaced(student / "ledger.json", b"{"):
+        status, _, err = rankmill("repair", "student")
+        assert status == 5
+        assert "another run is writing this artifact" in err
 
 
 def test_verify_deep_says_what_was_computed_again(rankmill):
@@ -103,3 +108,57 @@ def test_a_students_folder_is_compared_with_the_student(rankmill, place):
     status, _, err = rankmill("verify", "empty")
     assert status == 4
     assert "this is no export, and no copy of a student" in err
+
+
+def test_gc_and_rm_say_what_they_would_do_and_do_it_when_told(rankmill, place, tmp_path):
+    shutil.copytree(place / "rankmill-work", tmp_path / "w")
+    here, at = Workspace(tmp_path / "w"), ("-w", str(tmp_path / "w"))
+    statistics, groups = here.find("measured"), here.find("cut")
+    before = set(here.fingerprints())
+    status, out, err = rankmill("rm", "compared", *at)
+    assert (status, err) == (0, "")
+    assert "would remove  the name 'compared'" in out
+    assert "would remove  comparison" in out
+    assert "nothing was removed: add --yes" in out
+    status, out, _ = rankmill("rm", "measured", "--yes", *at)
+    assert status == 0
+    assert "removed  the name 'measured'" in out
+    assert "stays  statistics" in out
+    assert rankmill("gc", *at)[1].startswith("nothing to remove")  # the cut groups need them
+    assert set(here.fingerprints()) == before
+    status, out, _ = rankmill("rm", "cut", "--yes", "--json", *at)
+    assert json.loads(out)["artifact"]["fingerprint"] == groups.fingerprint
+    told = json.loads(rankmill("gc", "--hours", "0", "--json", *at)[1])
+    assert statistics.fingerprint in {one["fingerprint"] for one in told["unneeded"]}
+    assert told["bytes"] > 0
+    status, out, err = rankmill("gc", "--hours", "0", "--yes", "--export", str(place / "trec"), *at)
+    assert (status, err) == (0, "")
+    assert f"removed  statistics {statistics.fingerprint[:12]}" in out
+    assert set(here.fingerprints()) == before - {groups.fingerprint} - {
+        one["fingerprint"] for one in told["unneeded"]
+    }
+    assert rankmill("verify", *at)[0] == 0
+    assert rankmill("gc", "--export", str(tmp_path), *at)[0] == 4
+
+
+@pytest.mark.parametrize("put", ["pipe", "link"])
+def test_what_is_no_file_in_an_export_is_told(rankmill, place, put):
+    path = place / "trec" / "more"
+    os.mkfifo(path) if put == "pipe" else path.symlink_to("/dev/zero")
+    try:
+        status, _, err = rankmill("verify", str(place / "trec"))
+    finally:
+        path.unlink()
+    assert status == 6
+    assert "a file that export.json does not list" in err
+
+
+def test_a_sidecar_that_names_no_root_hash_is_told(rankmill, place):
+    path = place / "trec" / "export.json"
+    said = json.loads(path.read_bytes())
+    del said["sum"]
+    said["inputs"]["groups"] = []
+    with attacks.replaced(path, json.dumps(said).encode()):
+        status, _, err = rankmill("verify", str(place / "trec"))
+    assert status == 6
+    assert "does not say what was written, and of which groups" in err

@@ -18,7 +18,7 @@ import pytest
 
 from rankmill.mining.actors import cluster, connection, handlers
 from rankmill.mining.actors.connection import connected
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import RankmillError, UsageError
 from rankmill.mining.limits import Limit
 
 
@@ -93,6 +93,21 @@ def test_more_workers_than_it_has_processors_need_a_larger_one(ray: FakeRay) -> 
     call(6)
     call(5)
     assert [options["num_cpus"] for options in ray.started] == [4, 6]
+
+
+def test_ray_that_does_not_start_is_no_bug_of_ours(ray: FakeRay) -> None:
+    def late() -> None:
+        raise Exception("The current node timed out during startup. This could happen…\nmore")
+
+    ray.during_init = late
+    with pytest.raises(
+        RankmillError, match="Ray did not start: The current node timed out"
+    ) as told:
+        call()
+    assert "run the same command again" in str(told.value)
+    assert connection.here is None
+    ray.during_init = lambda: None
+    call()
 
 
 def test_more_processes_than_memory_can_hold_are_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -82,3 +83,35 @@ def test_a_token_given_by_the_environment_stays_the_only_one(
     private_token()
     assert not (elsewhere / "home" / ".ray").exists()
     assert os.environ["RAY_AUTH_TOKEN"] == "given"
+
+
+def test_what_ray_writes_after_the_end_is_swept_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = SessionPlace()
+    place.end()
+    late = place.inside / "session" / "logs"
+    late.mkdir(parents=True)
+    foreign = tmp_path / "rm-notes"
+    (foreign / "other").mkdir(parents=True)
+    SessionPlace().end()
+    assert late.exists()  # its process may still run
+    for one in (place.path, foreign):
+        os.utime(one, (0, 0))
+    SessionPlace().end()
+    assert not place.path.exists()
+    assert foreign.exists()
+
+
+def test_what_cannot_be_removed_yet_keeps_its_lock_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = SessionPlace()
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)  # a process writes all the time
+        place.end()
+    assert (place.path / "held").exists()
+    SessionPlace().end()
+    assert not place.path.exists()
