@@ -19,6 +19,7 @@ from rankmill.mining.errors import Explained
 from rankmill.mining.store import files
 from rankmill.mining.store.together import patience
 
+LIMIT_S = 600
 FAULTS = ("kill", "ENOSPC", "EIO", "lost")
 
 
@@ -128,6 +129,7 @@ def _child(
     os.link, os.replace = strike.losing(os.link), strike.losing(os.replace)
     if not links:
         os.link = no_links
+    signal.alarm(LIMIT_S)  # a child that hangs ends by that signal
     if begin is not None:
         os.read(begin, 1)
     told, error, explained, trace = None, "", True, ""
