@@ -111,13 +111,13 @@ def _doors(place: Path) -> list[Door]:
         Door("scores.parquet", _parquet(scores, place), imported),
         Door("scores.trec", _trec(scores), imported),
         Door("groups.jsonl", b'{"qid":"q1","docid":["d1","d2"],"score":[2.5,1]}\n' * 3, groups),
-        Door("recipe.toml", _RECIPE, "check FILE"),
+        Door("recipe.toml", _RECIPE.replace(b"GOOD", bytes(place / "good")), "check FILE"),
     ]
     return doors
 
 
 _RECIPE = b"""name = "x"
-collection = "t"
+collection = "beir:GOOD"
 teacher = "stored(scores=s)"
 seed = 3
 [mine]

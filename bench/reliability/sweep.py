@@ -9,6 +9,7 @@ oracle's folders.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import importlib
 import shutil
@@ -30,16 +31,7 @@ from rankmill.mining.store import Workspace
 
 Step = Callable[[World], None]
 INJECTED = {"kill": "kills", "lost": "lost acknowledgements"}
-HEAVY = {
-    "rankmill",
-    "torch",
-    "transformers",
-    "faiss",
-    "tokenizers",
-    "safetensors",
-    "scipy",
-    "numba",
-}
+HEAVY = {"rankmill", "torch", "transformers", "faiss", "tokenizers", "safetensors", "scipy"}
 STUDY = (
     RECIPE.partition('[study.axes."train.student"]')[0]
     .replace('loss = "kl"', 'loss = "kl"\nstudent = "bi_encoder(model=encoder,layers=1)"')
@@ -192,6 +184,7 @@ def _import(modules: list[str]) -> None:
         if name.partition(".")[0] in HEAVY and name not in sys.modules:
             with contextlib.suppress(ImportError, AttributeError):
                 importlib.import_module(name)
+    gc.freeze()  # else each child copies the pages that its collector looks at
 
 
 def earlier(made: dict[str, Any], name: str) -> dict[str, str]:
