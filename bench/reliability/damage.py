@@ -46,10 +46,10 @@ def run(form: Form) -> Result:
             break
         for what, damaged in _damages(path, each, form.seed, number):
             with damaged:
-                found = bool(faults())
+                told = bool(faults())
             result.cases += 1
             result.inject(what)
-            if not found:
+            if not told:
                 result.wrong.append(f"{path.relative_to(form.place)}, {what}: not found")
         if faults():
             result.wrong.append(f"{path.relative_to(form.place)}: a fault where all is well")
