@@ -27,13 +27,14 @@ export NUMBA_CACHE_DIR := $(CURDIR)/.numba_cache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test schedules chaos lint types format bench conformance wheel clean distclean
+.PHONY: help demo test schedules reliability chaos lint types format bench conformance wheel clean distclean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       environment, then the whole way on the built-in collection; ends in report.html"
 	@echo "make test       environment, then the test suite          (ARGS='-k store' for a part of it)"
-	@echo "make chaos      100,000 parts that were changed behind matching hashes, read by every stage"
+	@echo "make reliability  kills, damage, fuzz, races, Ray chaos in ten minutes; writes docs/RELIABILITY.md"
+	@echo "make chaos      the same at every step, with counts up to a hundred times as large: hours"
 	@echo "make schedules  every stage under all pairs of threads and workers: one hash (two of the twelve are in the suite)"
 	@echo "make lint       ruff, mypy and pyright"
 	@echo "make format     ruff's fixes and formatting, in place"
@@ -52,9 +53,11 @@ schedules: export RANKMILL_SCHEDULES := all
 schedules: $(VENV)/.ready-test
 	$(BIN)/python -m pytest tests/test_schedules.py $(ARGS)
 
-chaos: export RANKMILL_FUZZ := 100000
+reliability: $(VENV)/.ready-test
+	$(BIN)/python bench/reliability/run.py quick $(ARGS)
+
 chaos: $(VENV)/.ready-test
-	$(BIN)/python -m pytest tests/mining/test_hostile_parts.py $(ARGS)
+	$(BIN)/python bench/reliability/run.py chaos $(ARGS)
 
 lint: $(VENV)/.ready-test $(VENV)/.ready-dev types
 	$(BIN)/ruff check .

@@ -13,12 +13,13 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rankmill.mining.errors import Explained
 from rankmill.mining.store import files
 from rankmill.mining.store.together import patience
 
+LIMIT_S = 600
 FAULTS = ("kill", "ENOSPC", "EIO", "lost")
 
 
@@ -120,14 +121,15 @@ def counted() -> tuple[int, int]:
 
 def _child(
     work: Callable[[], Any], strike: _Strike, links: bool, begin: int | None, write: int
-) -> None:
-    """Do the work and write how it ended; never returns."""
+) -> NoReturn:
+    """Do the work and write how it ended."""
     global _strike
     files.fault = _strike = strike
     patience.PAUSES_S = (0.0, 0.0, 0.0, 0.0)
     os.link, os.replace = strike.losing(os.link), strike.losing(os.replace)
     if not links:
-        os.link = no_links
+        os.link = no_links  # type: ignore[assignment]
+    signal.alarm(LIMIT_S)  # a child that hangs ends by that signal
     if begin is not None:
         os.read(begin, 1)
     told, error, explained, trace = None, "", True, ""

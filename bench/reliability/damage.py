@@ -44,12 +44,12 @@ def run(form: Form) -> Result:
         if form.late():
             result.notes.append(f"the time was over after {number} of {len(files)} files")
             break
-        for what, damaged in _damages(path, each, form.seed):
+        for what, damaged in _damages(path, each, form.seed, number):
             with damaged:
-                found = bool(faults())
+                told = bool(faults())
             result.cases += 1
             result.inject(what)
-            if not found:
+            if not told:
                 result.wrong.append(f"{path.relative_to(form.place)}, {what}: not found")
         if faults():
             result.wrong.append(f"{path.relative_to(form.place)}: a fault where all is well")
@@ -98,13 +98,13 @@ def _of_export(out: Path, workspace: Workspace) -> list[Any]:
 
 
 def _damages(
-    path: Path, count: int, seed: int
+    path: Path, count: int, seed: int, first: int
 ) -> Iterator[tuple[str, contextlib.AbstractContextManager[None]]]:
-    """Yield so many damages of a file, in turn of each sort that fits it."""
+    """Yield so many damages of a file, in turn of each sort that fits it, from the `first` on."""
     data, draw = path.read_bytes(), random.Random(f"{seed}{path.name}")
     sorts = [_flipped, _cut, _zeroed, _emptied, _missing, _longer]
     edited = _edited(data, count, seed)
-    for number in range(count):
+    for number in range(first, first + count):
         if number % 2 and edited:
             yield "edits of JSON", attacks.replaced(path, edited.pop())
             continue

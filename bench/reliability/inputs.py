@@ -66,12 +66,14 @@ def run(form: Form) -> Result:
 
 
 def _world(place: Path) -> None:
-    """Make a workspace with a small collection, `t`."""
+    """Make a workspace with a small collection, `t`, and scores for it, `s`."""
     good = place / "good"
     (good / "qrels").mkdir(parents=True)
     for name, data in _beir().items():
         (good / name).write_bytes(data)
-    api.collect(f"beir:{good}", workspace=place / "ws", name="t")
+    collection = api.collect(f"beir:{good}", workspace=place / "ws", name="t")
+    (place / "s.jsonl").write_bytes(_lines(_SCORES))
+    api.import_scores(place / "s.jsonl", collection, kind="logit", name="s")
 
 
 def _beir() -> dict[str, bytes]:
@@ -90,9 +92,7 @@ def _lines(rows: list[dict[str, Any]]) -> bytes:
 def _doors(place: Path) -> list[Door]:
     """Return every kind of file that commands read, small and sound."""
     docs = [{"doc_id": f"d{n}", "text": f"text number {n}"} for n in range(9)]
-    scores = [
-        {"query_id": f"q{q}", "doc_id": f"d{d}", "score": d / 4 - q} for q in (1, 2) for d in (1, 2)
-    ]
+    scores = _SCORES
     nested = {f"q{q}": {f"d{d}": d / 4 for d in (1, 2)} for q in (1, 2)}
     imported = "import FILE --as scores --kind logit -c t"
     groups = "import FILE --as groups --format trove --kind logit -c t"
@@ -111,13 +111,16 @@ def _doors(place: Path) -> list[Door]:
         Door("scores.parquet", _parquet(scores, place), imported),
         Door("scores.trec", _trec(scores), imported),
         Door("groups.jsonl", b'{"qid":"q1","docid":["d1","d2"],"score":[2.5,1]}\n' * 3, groups),
-        Door("recipe.toml", _RECIPE, "check FILE"),
+        Door("recipe.toml", _RECIPE.replace(b"GOOD", bytes(place / "good")), "check FILE"),
     ]
     return doors
 
 
+_SCORES: list[dict[str, Any]] = [
+    {"query_id": f"q{q}", "doc_id": f"d{d}", "score": d / 4 - q} for q in (1, 2) for d in (1, 2)
+]
 _RECIPE = b"""name = "x"
-collection = "t"
+collection = "beir:GOOD"
 teacher = "stored(scores=s)"
 seed = 3
 [mine]

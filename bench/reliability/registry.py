@@ -48,14 +48,14 @@ EXPERIMENTS = (
         "kills",
         "Every stage killed at its steps on the disk, and resumed",
         "reliability.sweep:kills",
-        {QUICK: 110, CHAOS: 1_000_000},
+        {QUICK: 90, CHAOS: 1_000_000},
         world=True,
     ),
     Experiment(
         "disk",
         "Every stage with a full disk, errors of the disk, lost acknowledgements",
         "reliability.sweep:disk",
-        {QUICK: 60, CHAOS: 1_000_000},
+        {QUICK: 54, CHAOS: 1_000_000},
         world=True,
     ),
     Experiment(
@@ -76,7 +76,7 @@ EXPERIMENTS = (
         "inputs",
         "Files from outside changed at random, given to the commands that read them",
         "reliability.inputs:run",
-        {QUICK: 250, CHAOS: 20_000},
+        {QUICK: 150, CHAOS: 20_000},
     ),
     Experiment(
         "races",

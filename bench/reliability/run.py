@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ from reliability.page import write_page  # noqa: E402
 from reliability.registry import CHAOS, EXPERIMENTS, QUICK, Experiment  # noqa: E402
 
 RESULTS = HERE.parent / "results" / "reliability"
-SECONDS = {QUICK: 600.0, CHAOS: 6 * 3600.0}  # of one experiment, until it begins no new case
+SECONDS = {QUICK: 90.0, CHAOS: 6 * 3600.0}  # of one experiment, until it begins no new case
+SECONDS_HELP = "of one experiment, then no new case begins; parts, inputs, schedules end by count"
 GRACE_S = 1800.0  # then, for the case that runs, until it counts as hanging
 
 
@@ -62,8 +63,16 @@ class Asked:
         return Form(self.form, count, self.seconds, self.seed, world, place)
 
 
-def perform(experiments: Sequence[Experiment], asked: Asked, place: Path) -> dict[str, Any]:
-    """Do experiments one after the other below a folder; returns what came of each, by name."""
+def perform(
+    experiments: Sequence[Experiment],
+    asked: Asked,
+    place: Path,
+    kept: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Do experiments one after the other below a folder; returns what came of each, by name.
+
+    `kept` is given each as soon as it is there: a run that is stopped has what it has done.
+    """
     world, outcomes = place / "world", dict[str, Any]()
     if any(one.world and one.target and not one.reason() for one in experiments):
         began = time.perf_counter()
@@ -77,6 +86,7 @@ def perform(experiments: Sequence[Experiment], asked: Asked, place: Path) -> dic
             folder.mkdir()
             outcomes[one.name] = _timed(one.target, asked.form_of(one, folder, world))
         outcomes[one.name] |= {"title": one.title, "form": asked.form}
+        kept({one.name: outcomes[one.name]})
         print(line_of(one.name, outcomes[one.name]), flush=True)
         for complaint in outcomes[one.name].get("first_wrong", []):
             print(f"    {complaint}", flush=True)
@@ -145,7 +155,7 @@ def line_of(name: str, outcome: dict[str, Any]) -> str:
     return f"{tried}  {took}  root {root}  {injected}"
 
 
-def keep(outcomes: dict[str, Any], results: Path) -> Path:
+def keep(outcomes: dict[str, Any], results: Path) -> None:
     """Put outcomes in the place of earlier ones of the same machine, form and name."""
     about = machine()
     slug = re.sub(r"[^a-z0-9]+", "-", f"{about['cpu']} {about['cores']} cores".lower()).strip("-")
@@ -155,7 +165,6 @@ def keep(outcomes: dict[str, Any], results: Path) -> Path:
         kept.setdefault(outcome["form"], {})[name] = outcome
     results.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    return path
 
 
 def counts_of(words: Sequence[str]) -> dict[str, int]:
@@ -176,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [one.name for one in EXPERIMENTS]
     parser.add_argument("--only", nargs="+", choices=names, help="these experiments alone")
     parser.add_argument("--count", nargs="+", default=[], metavar="NAME=N", help="cases of one")
-    parser.add_argument("--seconds", type=float, help="of one experiment, then no new case begins")
+    parser.add_argument("--seconds", type=float, help=SECONDS_HELP)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--results", type=Path, default=RESULTS, help="where figures are kept")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "RELIABILITY.md")
@@ -185,8 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = given.seconds or SECONDS[given.form]
     asked = Asked(given.form, counts_of(given.count), seconds, given.seed)
     with tempfile.TemporaryDirectory(prefix="reliability-") as place:
-        outcomes = perform(chosen, asked, Path(place))
-    keep(outcomes, given.results)
+        outcomes = perform(chosen, asked, Path(place), lambda one: keep(one, given.results))
     write_page(given.results, given.page)
     print(json.dumps({"bench": "reliability", "form": given.form, "figures": outcomes,
                       "machine": machine(), "commit": commit()}))  # fmt: skip

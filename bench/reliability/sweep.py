@@ -9,10 +9,14 @@ oracle's folders.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
+import importlib
 import shutil
+import sys
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +32,11 @@ from rankmill.mining.store import Workspace
 
 Step = Callable[[World], None]
 INJECTED = {"kill": "kills", "lost": "lost acknowledgements"}
-STUDY = RECIPE.partition('[study.axes."train.student"]')[0].replace(
-    'loss = "kl"', 'loss = "kl"\nstudent = "bi_encoder(model=encoder,layers=1)"'
+HEAVY = {"rankmill", "torch", "transformers", "faiss", "tokenizers", "safetensors", "scipy"}
+STUDY = (
+    RECIPE.partition('[study.axes."train.student"]')[0]
+    .replace('loss = "kl"', 'loss = "kl"\nstudent = "bi_encoder(model=encoder,layers=1)"')
+    .replace("seeds = [1, 2]", "seeds = [1]")
 )
 
 
@@ -118,7 +125,9 @@ def swept(form: Form, faults: tuple[str, ...]) -> Result:
     told = in_child(partial(_oracle, form.world, form.place / "oracle", steps))
     if told.error:
         raise RuntimeError(f"the oracle could not be made: {told.trace}")
-    made = told.told
+    made = told.told["made"]
+    _import(told.told["modules"])
+    form = replace(form, began=time.monotonic())  # the oracle's time is not counted
     points = {name: one["steps"] for name, one in made.items()}
     result.figures["steps on the disk by stage"] = points
     chosen = _chosen(points, form.count, form.seed)
@@ -141,16 +150,15 @@ def swept(form: Form, faults: tuple[str, ...]) -> Result:
 
 
 def _chosen(points: dict[str, int], count: int, seed: int) -> list[tuple[str, int]]:
-    """Return steps of stages, evenly spaced in each, as many as `count` or all there are.
+    """Return steps of stages, evenly spaced in each, about `count` of them or all there are.
 
-    Every stage has its share: at least three, its first and its last among them.
+    Every stage has the same share: at least three, its first and its last among them.
     """
-    every = sum(points.values())
-    if count >= every:
+    if count >= sum(points.values()):
         return [(name, at) for name, steps in points.items() for at in range(1, steps + 1)]
     chosen = []
     for name, steps in points.items():
-        share = min(max(3, round(count * steps / every)), steps)
+        share = min(max(3, round(count / len(points))), steps)
         places = {1 + (steps - 1) * i // max(share - 1, 1) for i in range(share)}
         inner = {min(max(2, at + seed % 3 - 1), steps - 1) for at in places - {1, steps}}
         chosen += [(name, at) for at in sorted(inner | {1, steps})]
@@ -166,7 +174,19 @@ def _oracle(inputs: Path, place: Path, steps: dict[str, Step]) -> dict[str, Any]
         step(world)
         taken, calls = (now - then for now, then in zip(counted(), before, strict=True))
         made[name] = {"steps": taken, "calls": calls, "roots": snapshot(world)}
-    return made
+    return {"made": made, "modules": sorted(sys.modules)}
+
+
+def _import(modules: list[str]) -> None:
+    """Import what the oracle has imported, so that the children of this process have it at once.
+
+    Modules that are made at run time are in the list too, and cannot be imported.
+    """
+    for name in modules:
+        if name.partition(".")[0] in HEAVY and name not in sys.modules:
+            with contextlib.suppress(ImportError, AttributeError):
+                importlib.import_module(name)
+    gc.freeze()  # else each child copies the pages that its collector looks at
 
 
 def earlier(made: dict[str, Any], name: str) -> dict[str, str]:
