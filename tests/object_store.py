@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -74,9 +74,11 @@ def moto() -> Iterator[str]:
     )
     assert server.stdout is not None
     try:
+        told = None
         for line in server.stdout:
             if told := re.search(r"http://127\.0\.0\.1:\d+", line):
                 break
+        assert told, "the server of the tests has ended before it listened"
         rest = threading.Thread(target=server.stdout.read, daemon=True)
         rest.start()
         yield told[0]
@@ -140,7 +142,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault == "slow":
             time.sleep(0.3)
         status, headers, body = _asked(
-            self.through.backend, self.command, self.path, self.rfile.read(size), self.headers
+            self.through.backend,
+            self.command,
+            self.path,
+            self.rfile.read(size),
+            dict(self.headers.items()),
         )
         if fault == "lost":
             self._cut()
@@ -174,12 +180,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _asked(
-    backend: str, method: str, path: str, body: bytes = b"", headers: object = ()
+    backend: str,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     """Ask the server itself."""
     connection = http.client.HTTPConnection(backend.removeprefix("http://"), timeout=60)
     try:
-        kept = {k: v for k, v in dict(headers).items() if k.lower() not in ("connection",)}
+        kept = {k: v for k, v in (headers or {}).items() if k.lower() not in ("connection",)}
         connection.request(method, path, body, kept)
         answer = connection.getresponse()
         return answer.status, answer.getheaders(), answer.read()

@@ -7,6 +7,7 @@ and a name. A case is one race of two processes that begin together.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def run(form: Form) -> Result:
     result = Result()
     named = in_child(partial(_two, form.place / "named")).told
     oracle = named[0]
-    races = {
+    races: dict[str, Callable[[Path], tuple[list[Ended], str]]] = {
         "an artifact": partial(_artifact, oracle),
         "a manifest": _manifest,
         "a folder": _folder,

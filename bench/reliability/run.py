@@ -136,9 +136,9 @@ def _in_process(target: str, form: Form) -> dict[str, Any]:
 def child(target: str, asked: dict[str, Any]) -> None:
     """Do one experiment in this process and write what came of it."""
     told = Path(asked.pop("told"))
-    places = {name: Path(asked.pop(name)) for name in ("world", "place")}
+    asked |= {name: Path(asked[name]) for name in ("world", "place")}
     module, _, name = target.partition(":")
-    result = getattr(importlib.import_module(module), name)(Form(**asked, **places))
+    result = getattr(importlib.import_module(module), name)(Form(**asked))
     told.write_text(json.dumps(result.told()))
 
 

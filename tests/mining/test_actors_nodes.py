@@ -119,7 +119,9 @@ def test_nodes_with_mirrors_of_their_own_give_the_bytes_of_a_folder(
         far = places[3].open("run", run.fingerprint)
         assert not list(far.path.glob("*.arrow"))  # what nodes have made is in the store
         assert far.verify() == 10
-        seen = [one.name for one in places[3].mirror.bucket.below("tmp")]
+        mirror = places[3].mirror
+        assert mirror is not None
+        seen = [one.name for one in mirror.bucket.below("tmp")]
     assert len(set(roots.values())) == 1
     assert list(caches.glob("*/mirror.json"))
     assert seen == []
