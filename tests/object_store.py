@@ -64,7 +64,7 @@ class Proxy:
 def moto() -> Iterator[str]:
     """Run a moto server in a process of its own; yields its URL. Skips where there is none."""
     for name in ("obstore", "moto"):
-        pytest.importorskip(name, reason="pip install -e '.[objects,objects-test]'")
+        pytest.importorskip(name, reason="pip install -e '.[test]'")
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
         stdout=subprocess.PIPE,

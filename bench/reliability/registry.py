@@ -101,8 +101,8 @@ EXPERIMENTS = (
     Experiment(
         "objects",
         "A workspace on an object store with errors, torn uploads, lost acknowledgements",
-        "",
-        {QUICK: 0, CHAOS: 0},
-        reason=lambda: "this version has no experiment with an object store",
+        "reliability.objects:run",
+        {QUICK: 40, CHAOS: 2_000},
+        reason=_needs("moto", "obstore"),
     ),
 )
