@@ -272,7 +272,7 @@ def count_of(text: str | int) -> int:
 def check_outputs(value: Any) -> None:
     """Refuse places where a request's outputs cannot be written; raises BadInput."""
     from .inputs.given_paths import path_given
-    from .store.files import check_folder_place, check_place  # it needs Arrow, --help does not
+    from .store.places import check_folder_place, check_place  # it needs Arrow, --help does not
 
     for field in options_of(type(value)):
         place = getattr(value, field.name)

@@ -12,7 +12,7 @@ from ..collection import Collection
 from ..errors import BadInput, UsageError
 from ..inputs.given_paths import path_given
 from ..names import Call, parse
-from ..store import Artifact, canonical_json, files
+from ..store import Artifact, canonical_json, files, places
 from .base import EXPORTS, Format
 from .folder import ExportFolder
 from .source import GroupSource
@@ -58,7 +58,7 @@ def export_groups(
     chosen = format_of(format, settings or {})
     target = path_given(to).absolute()
     refuse_loss(chosen, allow_lossy)
-    files.refuse_existing(target)
+    places.refuse_existing(target)
     source = GroupSource(groups, collection, size=size, seed=seed, missing=missing)
     if chosen.single_positive and source.several:
         raise BadInput(

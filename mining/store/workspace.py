@@ -14,7 +14,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,23 @@ from ..meter import measuring
 from . import attempts, files, ledger
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact, named
-from .declared import check_declared, schema_lines
+from .declared import check_declared
 from .execution import Executor, Inline, Job, Report
 from .manifest import canonical_json, fingerprint_of
 from .objects import mirrors
 from .objects.mirror import Mirror, Stored
-from .plan import Shard, Stage
-from .quarantine import check_allowance, check_something_made, quarantined
+from .parts.quarantine import check_allowance, check_something_made, quarantined
+from .parts.records import (
+    Frame,
+    Holds,
+    commit_part,
+    finished_record,
+    is_intact,
+    manifest_of,
+    record_for,
+)
+from .plan import Stage
 from .sums import sums_beside
-from .tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
 from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
@@ -350,7 +358,9 @@ class Workspace:
             plan = list(stage.shards())
             place = self._fresh_attempts(stage.kind, fingerprint, share if partly else None)
             holds = self._holds(folder)
-            records = {s.number: r for s in plan if (r := _finished(folder, s, fingerprint, holds))}
+            records = {
+                s.number: r for s in plan if (r := finished_record(folder, s, fingerprint, holds))
+            }
             held: list[Report] = []  # parts with quarantined queries, until all are known
 
             def commit(report: Report) -> None:
@@ -358,7 +368,7 @@ class Workspace:
                     held.append(report)
                 else:
                     number = report.shard.number
-                    records[number] = _commit(folder, stage, fingerprint, report, self.mirror)
+                    records[number] = commit_part(folder, stage, fingerprint, report, self.mirror)
 
             job = Job(
                 stage=stage,
@@ -379,9 +389,9 @@ class Workspace:
             check_allowance(stage, held, folder)
             for report in held:
                 number = report.shard.number
-                records[number] = _commit(folder, stage, fingerprint, report, self.mirror)
+                records[number] = commit_part(folder, stage, fingerprint, report, self.mirror)
             parts = [records[s.number] for s in plan]
-            manifest = _manifest(stage.kind, fingerprint, stage, stage.metadata, parts)
+            manifest = manifest_of(stage.kind, fingerprint, stage, stage.metadata, parts)
             check_something_made(json.loads(manifest), folder)
             self._publish(folder, manifest, place, books)
         return self.open(stage.kind, fingerprint)
@@ -412,7 +422,7 @@ class Workspace:
     def _holds(self, folder: Path) -> Holds:
         """Return what says whether the data of a record are whole: here, or in the store."""
         if self.mirror is None:
-            return partial(_intact, folder)
+            return partial(is_intact, folder)
         sizes = self.mirror.adopt(folder)
         return lambda record: sizes.get(f"{record['file']}.{record['sha256']}") == record["bytes"]
 
@@ -438,7 +448,7 @@ class Workspace:
         artifact is published. What `write` returns is its usage for the ledger.
         """
         fingerprint = fingerprint_of(kind, parameters, inputs, algorithm)
-        frame = _Frame(parameters, inputs, algorithm)
+        frame = Frame(parameters, inputs, algorithm)
         check_declared(kind, fingerprint, frame, metadata or {})
         if self.has(kind, fingerprint):
             self._sweep(kind, fingerprint)
@@ -465,10 +475,10 @@ class Workspace:
             for number, (name, facts) in enumerate(files.sync_tree(attempt).items()):
                 files.make_folder((folder / name).parent)
                 files.publish(attempt / name, folder / name)
-                parts.append(_record(number, name, "", facts, fingerprint, {}, {}))
+                parts.append(record_for(number, name, "", facts, fingerprint, {}, {}))
             if self.mirror is not None:
                 self.mirror.send(folder, [Stored.of(part) for part in parts])
-            manifest = _manifest(kind, fingerprint, frame, metadata or {}, parts)
+            manifest = manifest_of(kind, fingerprint, frame, metadata or {}, parts)
             self._publish(folder, manifest, attempt, books)
         return self.open(kind, fingerprint)
 
@@ -566,174 +576,6 @@ class FoundOnly(Workspace):
         if not self.has(kind, fingerprint):
             raise NotThere(f"{kind} {fingerprint[:12]} is not there", where=self.root)
         return self.open(kind, fingerprint)
-
-
-class _Frame:
-    """The identity of a folder artifact, in the shape that `_manifest` reads."""
-
-    def __init__(
-        self, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact], algorithm: int
-    ):
-        self.parameters, self.inputs, self.algorithm = parameters, inputs, algorithm
-
-
-_RECORDED = {"number", "file", "rows", "bytes", "sha256", "fingerprint", "counts", "dropped"}
-
-
-def _record(
-    number: int,
-    file: str,
-    table: str,
-    facts: files.Facts,
-    fingerprint: str,
-    counts: Mapping[str, int],
-    dropped: Mapping[str, Sequence[int]],
-    examples: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, Any]:
-    record = {
-        "number": number,
-        "file": file,
-        "table": table,
-        "rows": facts.rows,
-        "bytes": facts.bytes,
-        "sha256": facts.sha256,
-        "fingerprint": fingerprint,
-        "counts": dict(counts),
-        "dropped": {k: sorted(int(q) for q in v) for k, v in dropped.items() if len(v)},
-    }
-    return record | ({"examples": {k: list(v) for k, v in examples.items()}} if examples else {})
-
-
-Holds = Callable[[Mapping[str, Any]], bool]
-
-
-def _finished(folder: Path, shard: Shard, fingerprint: str, holds: Holds) -> dict[str, Any] | None:
-    """Return the shard's completion record if its part still `holds` what it says."""
-    path = folder / f"part-{shard.number:05d}.json"
-    if not path.exists():
-        return None
-    try:
-        record = json.loads(files.read_small(path))
-    except (ValueError, RecursionError, files.NoFile):
-        return None  # torn, or no file: counts as absent, the shard is done again
-    if not isinstance(record, dict) or not record.keys() >= _RECORDED:
-        return None  # not ours, likewise
-    if record["fingerprint"] != fingerprint:
-        raise Corrupt(
-            f"a record of {record['fingerprint'][:12]} lies in the folder of {fingerprint[:12]}",
-            where=path,
-            do=f"delete {folder} and run the same command again",
-        )
-    return record if holds(record) else None
-
-
-def _intact(folder: Path, record: Mapping[str, Any]) -> bool:
-    """Say whether the part of a record is here with the bytes that it says (level 2)."""
-    data = folder / str(record["file"])
-    same = data.exists() and data.stat().st_size == record["bytes"]
-    return same and files.sha256_of(data) == record["sha256"]
-
-
-def _commit(
-    folder: Path, stage: Stage, fingerprint: str, report: Report, mirror: Mirror | None
-) -> dict[str, Any]:
-    """Check a finished attempt, give it its final name, then write the record that says so.
-
-    Where the folder is a mirror, both go into the store first; returns the record that counts.
-    """
-    shard, facts = report.shard, report.facts
-    here = mirror is None or report.path.exists()
-    actual = report.path.stat().st_size if here else facts.bytes
-    if actual != facts.bytes:
-        raise Corrupt(f"the attempt has {actual} bytes, reported {facts.bytes}", where=report.path)
-    _check_books(stage.kind, shard, report)
-    record = record_of(report, fingerprint)
-    counts, own = canonical_json(record), True  # own: its data stand here, too
-    if mirror is not None:
-        ours = counts
-        counts = mirror.commit(folder, report.path, Stored.of(record), ours)
-        record = json.loads(counts)
-        own = counts == ours and mirror.cache.make_room(facts.bytes)
-    name = f"part-{shard.number:05d}"
-    if here and own:
-        files.publish(report.path, folder / f"{name}.arrow")
-    files.write_bytes(folder / f"{name}.json", counts)
-    return record
-
-
-def record_of(report: Report, fingerprint: str) -> dict[str, Any]:
-    """Return the completion record of a part: the sign that it is done, and what it holds."""
-    shard = report.shard
-    return _record(
-        shard.number,
-        f"part-{shard.number:05d}.arrow",
-        shard.table,
-        report.facts,
-        fingerprint,
-        report.counts,
-        report.dropped,
-        report.examples,
-    )
-
-
-def _check_books(kind: str, shard: Shard, report: Report) -> None:
-    """Invariant 4: every key of the shard came out, or was dropped with a reason."""
-    asked = shard.stop - shard.start
-    if kind in KEYED_BY_QUERY:
-        answered = report.queries + sum(len(v) for v in report.dropped.values())
-    elif kind in KEYED_BY_ROW:
-        answered = report.facts.rows
-    else:
-        return
-    if answered != asked:
-        raise RankmillError(
-            f"the books of {kind} part {shard.number} do not balance: {asked} keys in, "
-            f"{answered} out or dropped with a reason",
-            where=report.path,
-            do="this is a bug in rankmill: please report it with the recipe",
-        )
-
-
-def _manifest(
-    kind: str,
-    fingerprint: str,
-    frame: Any,
-    metadata: Mapping[str, str],
-    parts: list[dict[str, Any]],
-) -> bytes:
-    counts: dict[str, int] = {}
-    dropped: dict[str, list[int]] = {}
-    examples: dict[str, list[str]] = {}
-    for part in parts:
-        for odd, first in part.get("examples", {}).items():
-            examples.setdefault(odd, []).extend(first)
-        for key, value in part["counts"].items():
-            counts[key] = counts.get(key, 0) + value
-        for reason, queries in part["dropped"].items():
-            dropped.setdefault(reason, []).extend(queries)
-    manifest = {
-        "format": FORMAT_VERSION,
-        "kind": kind,
-        "fingerprint": fingerprint,
-        "parameters": dict(frame.parameters),
-        "inputs": {
-            role: {"kind": a.kind, "fingerprint": a.fingerprint, "root": a.root_hash}
-            for role, a in frame.inputs.items()
-        },
-        "schema": schema_lines(getattr(frame, "schema", {})),
-        "metadata": dict(metadata),
-        "parts": [
-            {k: p[k] for k in ("number", "file", "table", "rows", "bytes", "sha256", "counts")}
-            for p in parts
-        ],
-        "counts": counts,
-        "dropped": dropped,
-    }
-    if frame.algorithm != 1:  # the neutral value is not said
-        manifest["algorithm"] = frame.algorithm
-    if examples:  # the key is there only where there is something to show
-        manifest["examples"] = examples
-    return canonical_json(manifest)
 
 
 def open_artifact(path: str | Path) -> Artifact:

@@ -16,8 +16,9 @@ from ..store import ledger as ledgers
 from ..store.checks.faults import not_ours, parts_to_make_anew, unlisted
 from ..store.execution import Executor
 from ..store.manifest import MANIFEST, fingerprint_of
+from ..store.parts.records import record_of
 from ..store.sums import LOCK, files_below, is_left, sums_beside
-from ..store.workspace import FoundOnly, record_of
+from ..store.workspace import FoundOnly
 from .redo import NotRedone, Redone, Replay, redo
 from .verify import Checked, stray_files, verify_artifacts, verify_folders, verify_names
 

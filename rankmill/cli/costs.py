@@ -55,7 +55,8 @@ def cost(
     "brings" is what comes along from below, shared work split among its users: docs/cost.md.
     Example: rankmill cost nf-groups        rankmill cost nf-student --to cost.html --per-kwh 0.3
     """
-    from rankmill.mining.store.files import check_place, replacing
+    from rankmill.mining.store.files import replacing
+    from rankmill.mining.store.places import check_place
     from rankmill.provenance.drawing import check_form, drawn
     from rankmill.provenance.graph import graph_of
     from rankmill.study.prices import Prices, bill, read_prices

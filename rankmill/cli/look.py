@@ -49,7 +49,7 @@ def show(
         raise UsageError("parquet is not printed on a terminal", do="add --to FILE")
     through = False
     if to is not None:
-        from rankmill.mining.store.files import check_place
+        from rankmill.mining.store.places import check_place
 
         through = check_place(to).through is not None  # then it may be standard output
     with session(workspace) as here:
@@ -300,7 +300,7 @@ def unsafe_convert_pickle(
     Example: rankmill unsafe-convert-pickle scores.pkl.gz --to scores.parquet --i-trust-this-file
     """
     from rankmill.mining.errors import BadInput, UsageError
-    from rankmill.mining.store.files import check_place
+    from rankmill.mining.store.places import check_place
     from rankmill.mining.teachers.files.pickles import convert_score_pickle
 
     if not trust:

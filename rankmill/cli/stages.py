@@ -49,7 +49,7 @@ SHOW_INPUT = _own(
 
 def _check_per_query(*, per_query: Path | None, **said: Any) -> bool:
     if per_query is not None:  # a wrong one is refused before any work
-        from rankmill.mining.store.files import check_place
+        from rankmill.mining.store.places import check_place
 
         judged.form_of(per_query)
         check_place(per_query)

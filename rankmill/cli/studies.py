@@ -45,7 +45,7 @@ def demo(
 
     Example: rankmill demo --report report.html
     """
-    from rankmill.mining.store.files import check_place
+    from rankmill.mining.store.places import check_place
     from rankmill.report import report_outcome
     from rankmill.study.recipe import builtin
     from rankmill.study.run import run_recipe
@@ -73,7 +73,7 @@ def run(
 
     Example: rankmill run recipes/nfcorpus.toml --set collection=beir:PATH
     """
-    from rankmill.mining.store.files import check_place
+    from rankmill.mining.store.places import check_place
     from rankmill.report import report_outcome
     from rankmill.study.recipe import load
     from rankmill.study.run import run_recipe
@@ -190,7 +190,7 @@ def figures(
     Score against rank ratio, loss and gradient norm, the grid of losses and samplers, and their
     numbers in figures.json. Example: rankmill figures recipes/nfcorpus.toml --to figures
     """
-    from rankmill.mining.store.files import check_folder_place
+    from rankmill.mining.store.places import check_folder_place
     from rankmill.report.figures import check_form, draw
     from rankmill.study.recipe import load
     from rankmill.study.run import run_recipe

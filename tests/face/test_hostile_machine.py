@@ -17,7 +17,7 @@ from tiny_collection import tiny_beir
 
 from rankmill.cli import streams
 from rankmill.mining.errors import BadInput
-from rankmill.mining.store import Workspace, files
+from rankmill.mining.store import Workspace, files, places
 
 MAIN = [sys.executable, "-m", "rankmill"]
 
@@ -217,7 +217,7 @@ def test_a_place_that_cannot_be_written_is_refused_with_place_and_next_step(tmp_
     if kind == "proc" and os.geteuid() == 0:
         pytest.skip("root may")
     with pytest.raises(BadInput, match="  where: .*\n  do: "):
-        files.check_place(place)
+        places.check_place(place)
 
 
 @pytest.mark.parametrize(
@@ -248,9 +248,9 @@ def test_a_folder_place_is_looked_at_too(tmp_path):
     (tmp_path / "file").write_text("x")
     for place in (tmp_path, tmp_path / "file", tmp_path / "file" / "x", "a\0b"):
         with pytest.raises(BadInput):
-            files.check_folder_place(place)
-    files.check_folder_place(tmp_path / "new" / "deeper")
-    files.check_folder_place(tmp_path, empty=False)
+            places.check_folder_place(place)
+    places.check_folder_place(tmp_path / "new" / "deeper")
+    places.check_folder_place(tmp_path, empty=False)
 
 
 # ---- a workspace with stray files --------------------------------------------------------------

@@ -21,7 +21,7 @@ from .. import files
 from .address import Address
 
 T = TypeVar("T")
-PAUSES_S = (0.5, 1.0, 2.0, 4.0)  # between our own tries
+PAUSES_S: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)  # between our own tries
 RETRIES = 5  # of the library's, within each of them
 READ_S = 60.0  # without a byte
 _CHUNK = 16 << 20  # of an upload in several pieces

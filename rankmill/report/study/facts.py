@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.store.files import check_folder_place
+from rankmill.mining.store.places import check_folder_place
 from rankmill.study.grid.hypotheses import declared_hash
 
 if TYPE_CHECKING:

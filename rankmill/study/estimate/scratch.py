@@ -12,7 +12,7 @@ import numpy as np
 
 from rankmill.mining.errors import BadInput
 from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.store import Artifact, Stage, Workspace, files
+from rankmill.mining.store import Artifact, Stage, Workspace, files, places
 from rankmill.mining.store.execution import Executor
 from rankmill.mining.store.scratch import own_folder
 from rankmill.mining.store.tables import list_values
@@ -143,7 +143,7 @@ def scratch_beside(workspace: Workspace, place: Path | None = None) -> Iterator[
     above = workspace.root.parent if place is None else path_given(place).absolute()
     noun = f".{workspace.root.name}-estimate"
     try:
-        files.check_folder_place(above / noun, empty=False)
+        places.check_folder_place(above / noun, empty=False)
     except BadInput as error:
         raise BadInput(
             f"no sample can be measured here: {error.what}",

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import Incomplete, NothingMade
-from .execution import Report
-from .plan import Stage
+from ...errors import Incomplete, NothingMade
+from ..execution import Report
+from ..plan import Stage
 
 _SHOWN = 5
 _MADE_FOR_USE = {"run", "pool", "scores", "groups"}
