@@ -45,7 +45,7 @@ from .parts.records import (
     Frame,
     Holds,
     commit_part,
-    finished_record,
+    finished_records,
     is_intact,
     manifest_of,
     record_for,
@@ -357,10 +357,7 @@ class Workspace:
                 ledger.note(folder, ledger.OUTSIDE, 1, checking)
             plan = list(stage.shards())
             place = self._fresh_attempts(stage.kind, fingerprint, share if partly else None)
-            holds = self._holds(folder)
-            records = {
-                s.number: r for s in plan if (r := finished_record(folder, s, fingerprint, holds))
-            }
+            records = finished_records(folder, plan, fingerprint, self._holds(folder))
             held: list[Report] = []  # parts with quarantined queries, until all are known
 
             def commit(report: Report) -> None:

@@ -57,7 +57,15 @@ def record_for(
     return record | ({"examples": {k: list(v) for k, v in examples.items()}} if examples else {})
 
 
-def finished_record(
+def finished_records(
+    folder: Path, plan: Sequence[Shard], fingerprint: str, holds: Holds
+) -> dict[int, dict[str, Any]]:
+    """Return the completion records of the shards that are done, by number."""
+    records = ((s.number, _finished_record(folder, s, fingerprint, holds)) for s in plan)
+    return {number: record for number, record in records if record is not None}
+
+
+def _finished_record(
     folder: Path, shard: Shard, fingerprint: str, holds: Holds
 ) -> dict[str, Any] | None:
     """Return the shard's completion record if its part still `holds` what it says."""
