@@ -68,10 +68,10 @@ def connected(workers: int, address: str | None, *, keep: bool) -> Iterator[Any]
         # (docs/faults.md §5).
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    import ray
-
     outermost = _blocks == 0
-    with signals_after():
+    with signals_after():  # an import runs compiled code, too, and swallows what it cannot read
+        import ray
+
         connected = _connect(ray, workers, address, may_change=outermost)
     _blocks += 1
     try:

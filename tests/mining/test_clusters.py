@@ -9,6 +9,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -258,6 +261,36 @@ def test_a_handler_raises_after_compiled_code_has_ended(number: signal.Signals) 
         assert signal.getsignal(number) is mine
     finally:
         signal.signal(number, before)
+
+
+def test_a_signal_while_ray_is_imported_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its import runs code that goes on after whatever a handler raises."""
+
+    class Stopped(BaseException):
+        pass
+
+    def mine(*_: Any) -> None:
+        raise Stopped
+
+    class Finder(MetaPathFinder):
+        def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
+            if name != "ray":
+                return None
+            with contextlib.suppress(Stopped):
+                os.kill(os.getpid(), signal.SIGINT)
+            return spec_from_loader(name, loader=None)
+
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    monkeypatch.setattr(connection, "_connect", lambda *_, **__: False)
+    monkeypatch.setattr(connection, "_leave", lambda *_: None)
+    before = signal.signal(signal.SIGINT, mine)
+    try:
+        with pytest.raises(Stopped), connected(1, None, keep=False):
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sys.modules.pop("ray", None)
 
 
 STOPPED = """
