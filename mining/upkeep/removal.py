@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BadInput, Corrupt, Locked, RankmillError
+from ..errors import BadInput, Corrupt, Locked, RankmillError, UsageError
 from ..store import Artifact, Workspace, attempts, files, ledger
 from ..store.aliases import NAMES
 from ..store.manifest import MANIFEST
@@ -65,7 +65,17 @@ class Kept:
 
 
 def folders_of(workspace: Workspace) -> dict[str, Folder]:
-    """Return every artifact of a workspace, finished or not, by fingerprint."""
+    """Return every artifact of a workspace, finished or not, by fingerprint.
+
+    Raises UsageError for an object store, where no lock says what another machine works at.
+    """
+    if workspace.mirror is not None:
+        raise UsageError(
+            "nothing is removed from an object store: no lock tells what other machines work at",
+            where=str(workspace.mirror.address),
+            do="remove objects below it with the store's own tools when nothing runs; whatever is "
+            "missing then is made again",
+        )
     return {
         path.name: _looked_at(workspace, path)
         for path in sorted(workspace.root.glob("*/*"))

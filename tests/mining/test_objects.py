@@ -31,6 +31,7 @@ from rankmill.mining.store.objects import address, bucket, mirrors, reach
 from rankmill.mining.store.objects.mirror import Stored
 from rankmill.mining.store.together import shares
 from rankmill.mining.store.together.shares import Elsewhere, Share
+from rankmill.mining.upkeep import removal
 from rankmill.mining.upkeep.repair import repair_workspace
 from rankmill.mining.upkeep.verify import verify_workspace
 from rankmill.replay import replay
@@ -446,6 +447,20 @@ def test_shares_on_two_machines_meet_in_the_store(machine: Machines, tmp_path: P
         assert first.build(squares()).root_hash == made.root_hash
     assert made.root_hash == on_disk(tmp_path).root_hash
     assert made.cost()["attempts"] == 4
+
+
+def test_removing_is_refused(machine: Machines) -> None:
+    here = machine()
+    made = here.build(squares())
+    here.alias("squares", made)
+    for ask in (
+        lambda: removal.unneeded(here, removal.Kept()),
+        lambda: list(removal.remove_unneeded(here, removal.Kept())),
+        lambda: removal.of_name(here, "squares", removal.Kept()),
+    ):
+        with pytest.raises(UsageError, match="nothing is removed from an object store"):
+            ask()
+    assert machine().find("squares").verify() == 4
 
 
 def test_training_on_several_machines_is_refused(
