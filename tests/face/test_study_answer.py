@@ -254,15 +254,14 @@ def test_frames_hold_every_unit_and_baseline():
     assert whole["charged_grams_co2e"] == pytest.approx(22000 / 3.6e6 * 300)
 
 
-def test_the_tables_and_the_page_say_the_same():
-    told = answer_of(GAINS, COSTS, dev=GAINS)
-    panel = told.judge
+def outcome_of(told: Answer) -> Any:
+    """Return what tables are made of."""
     gains = [
         CellGain(c, p.domain, Spent(1, 2, 3, 4, 5), p.against[c.number][START],
                  p.below_best.get(c.number), front=False)
         for p in told.panels for c in p.cells
     ]  # fmt: skip
-    outcome: Any = SimpleNamespace(
+    return SimpleNamespace(
         answer=told,
         study=told.study,
         panels=told.panels,
@@ -270,6 +269,25 @@ def test_the_tables_and_the_page_say_the_same():
         spent=lambda cell: Spent(1.0, 2.0, 3.0, 4.0, 5),
         predicted=[],
     )
+
+
+def test_every_table_names_the_best_of_its_own_evaluation_set():
+    told = answer_of(GAINS, COSTS, dev={**GAINS, "small, random": 0.2})
+    outcome = outcome_of(told)
+    bests = {"dev": ["small", "random"], "test": ["large", "random"]}
+    seen = 0
+    for table in worth_tables(outcome):
+        if table.title.startswith("Cost against gain"):
+            column = table.columns.index("beside the best")
+            named = [row[:2] for row in table.rows if row[column] == "best"]
+            assert named == [bests[table.title.rpartition(", ")[2]]]
+            seen += 1
+    assert seen == 4  # two sets, two baselines
+
+
+def test_the_tables_and_the_page_say_the_same():
+    told = answer_of(GAINS, COSTS, dev=GAINS)
+    panel, outcome = told.judge, outcome_of(told)
     tables = [*worth_tables(outcome), *cost_tables(outcome)]
     for table in tables:
         assert all(len(row) == len(table.columns) for row in table.rows)

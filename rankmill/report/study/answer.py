@@ -134,7 +134,8 @@ def _worth(outcome: StudyOutcome, place: int, role: Role) -> Table:
     columns = [*axes, *(unit.title for unit in answer.units), f"gain over {ROLES[role]}"]
     columns += ["frontier", "the gain", "beside the best"]
     columns += [f"gain per {unit.name}" for unit in answer.units]
-    by_cell = {g.cell.number: g for g in outcome.gains if g.cell in panel.cells}
+    here = (g for g in outcome.gains if g.domain == panel.domain)
+    by_cell = {g.cell.number: g for g in here if g.cell in panel.cells}
     rows = []
     for one in shown:
         mine = [rate[one.cell.number] for rate in rates]
