@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -341,6 +342,27 @@ def test_damage_in_the_store_is_told_and_repaired(machine: Machines) -> None:
         list(machine().open("run", made.fingerprint).tables())
     done = list(repair_workspace(machine(), [made.fingerprint], replay))
     assert "does not say by which command" in str(done[0].error)
+
+
+def test_what_a_ledger_binds_is_written_inside_the_mirror_alone(
+    machine: Machines, tmp_path: Path
+) -> None:
+    """Whoever may write to the bucket may write any ledger."""
+    made, other = machine().build(squares()), machine()
+    assert other.mirror is not None
+    key, outside = f"run/{made.fingerprint}", tmp_path / "outside"
+    told = json.loads((made.path / "ledger.json").read_bytes())
+    digest = hashlib.sha256(b"mine").hexdigest()
+    names = [str(outside), f"../../../{outside.name}", f"a/../../../../{outside.name}", "./x", "ok"]
+    told["sums"] = dict.fromkeys(names, digest)
+    for name in names:
+        with contextlib.suppress(ValueError):  # a key that the library itself refuses
+            other.mirror.bucket.put(f"{key}/{name}.{digest}", b"mine")
+    other.mirror.bucket.put(f"{key}/ledger.json", canonical_json(told))
+    artifact = other.open("run", made.fingerprint)
+    assert (artifact.path / "ok").read_bytes() == b"mine"
+    assert not (artifact.path / "x").exists()
+    assert list(tmp_path.rglob(f"*{outside.name}*")) == []
 
 
 # ---- kills, races, bounds ------------------------------------------------------------------------

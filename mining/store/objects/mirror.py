@@ -41,6 +41,7 @@ _TAGS = "names.tags.json"
 _NOTE_S = 10.0  # between two notes of what parts have cost
 _TRIES = 5  # to open a file that another process's needs remove in the same moment
 _NO_KINDS = {NAMES, "tmp"}
+_MANIFEST_NAME = re.compile(r"(\w[\w-]*)/\w+/" + re.escape(MANIFEST))
 
 
 class IsStored(Protocol):
@@ -149,9 +150,7 @@ class Mirror:
         return [
             self.root / one.name
             for one in self.bucket.below(kind or "")
-            if one.name.count("/") == 2
-            and one.name.endswith(f"/{MANIFEST}")
-            and one.name.split("/")[0] not in _NO_KINDS
+            if (named := _MANIFEST_NAME.fullmatch(one.name)) and named[1] not in _NO_KINDS
         ]
 
     def bring_records(self, folder: Path) -> None:
@@ -451,7 +450,11 @@ def _sums_of(told: bytes) -> dict[str, str]:
 def _inside(name: str) -> bool:
     pieces = name.split("/")
     own = name in (LOCK, LEDGER) or RECORD.fullmatch(name) is not None
-    return not own and re.fullmatch(r"[\w.+@=/-]+", name) is not None and ".." not in pieces
+    return (
+        not own
+        and re.fullmatch(r"[\w.+@=/-]+", name) is not None
+        and not {"", ".", ".."} & set(pieces)  # "" is first in an absolute path
+    )
 
 
 def _holds(path: Path, sha256: str) -> bool:
