@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -84,6 +85,8 @@ def test_the_command_fails_where_anything_is_wrong(
     told = OUTCOME | {"wrong": wrong}
     monkeypatch.setattr(run, "_in_process", lambda target, form: dict(told))
     (tmp_path / "page.md").write_text(f"by hand\n{page.BEGIN}\n{page.END}\nby hand too\n")
+    away = dataclasses.replace(named("objects")[0], reason=lambda: "not installed here: moto")
+    monkeypatch.setattr(run, "EXPERIMENTS", [*named("golden"), away])
     words = ["quick", "--only", "golden", "objects"]
     places = ["--results", str(tmp_path / "kept"), "--page", str(tmp_path / "page.md")]
     assert run.main([*words, *places]) == status

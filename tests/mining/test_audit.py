@@ -192,7 +192,8 @@ def audited(tmp_path, workspace, **options):
         """Groups whose inputs are those of the collection."""
 
         kind, inputs, metadata, parameters = "groups", {}, made.metadata, made.parameters
-        parts, rows, table = made.parts, made.rows, made.table
+        parts, rows, table, path = made.parts, made.rows, made.table, made.path
+        workspace, fingerprint = made.workspace, made.fingerprint
 
         @staticmethod
         def input(role):

@@ -46,10 +46,24 @@ def test_the_last_share_publishes_what_one_process_would_have_made(
 def test_shares_at_once_that_wait_for_each_other(
     workspace: Workspace, oracle: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rankmill.mining.store.workspace._LOOK_S", 0.01)
-    some = [Share(index, count, wait=True) for index in range(count)]
+    failed = threading.Event()
+
+    def seconds(_: Workspace) -> float:
+        assert not failed.is_set(), "parts of a share that has failed are waited for"
+        return 0.01
+
+    def made(share: Share) -> str:
+        try:
+            return made_by(workspace, share)
+        except BaseException:
+            failed.set()
+            raise
+
+    monkeypatch.setattr(Workspace, "_look_s", property(seconds))
     with ThreadPoolExecutor(count) as pool:
-        assert set(pool.map(partial(made_by, workspace), some)) == {oracle}
+        some = [pool.submit(made, Share(index, count, wait=True)) for index in range(count)]
+    assert [error for one in some if (error := one.exception()) is not None] == []
+    assert {one.result() for one in some} == {oracle}
 
 
 def test_a_share_that_failed_is_run_again(workspace: Workspace, oracle: str) -> None:

@@ -69,6 +69,28 @@ class _Fault:
     torn: bool = False
 
 
+class _Connections:
+    """Connections that several threads use: who leaves last closes them. A request that is on its
+    way when its block ends may only then open one."""
+
+    def __init__(self, http: httpx2.Client):
+        self._http, self._users, self._lock = http, 0, threading.Lock()
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[httpx2.Client]:
+        """Hold them open for a block."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield self._http
+        finally:
+            with self._lock:
+                self._users -= 1
+                last = not self._users
+            if last:
+                self._http.close()
+
+
 class Client:
     """Asks one server from several threads, in a `connected` block.
 
@@ -80,22 +102,25 @@ class Client:
         self.stop = threading.Event()
         self._key = key_of(address)
         self._hidden = _echo_of(self._key) if self._key else None
-        self._http: httpx2.Client | None = None
+        self._open: _Connections | None = None
         self._lock = threading.Lock()
         self._counts: dict[str, float] = defaultdict(float)
         self._open_at, self._told_at = 0.0, float("-inf")  # on the monotonic clock
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[None]:
-        """Keep connections open for the requests of a block."""
+        """Keep connections open for the requests of a block; after an error it does not wait for
+        those that still run, and the last of them closes."""
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         most = self.address.concurrency + 1
-        with httpx2.Client(
+        http = httpx2.Client(
             headers={"Accept": "application/json", **headers},
             timeout=self.address.timeout,
             limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
             follow_redirects=False,  # the key would go wherever a server points
-        ) as self._http:
+        )
+        self._open = _Connections(http)
+        with self._open.used():
             yield
 
     def post(self, route: str, body: Any, key: str, read: Callable[[Any], Any]) -> Any:
@@ -195,8 +220,8 @@ class Client:
     def _exchange(self, method: str, url: str, body: Any) -> tuple[int, Any, bytes]:
         """Send once and read the whole answer, in `timeout` seconds and MOST_BYTES at most."""
         until, data = time.monotonic() + self.address.timeout, bytearray()
-        assert self._http is not None, "outside a connected block"
-        with self._http.stream(method, url, json=body) as response:
+        assert self._open is not None, "outside a connected block"
+        with self._open.used() as http, http.stream(method, url, json=body) as response:
             for piece in response.iter_bytes():
                 data += piece
                 if time.monotonic() > until:
