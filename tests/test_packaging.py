@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -204,3 +205,34 @@ def test_wheel_holds_exactly_the_sources(tmp_path: Path) -> None:
         if path.is_file()
     }  # fmt: skip
     assert held == wanted
+
+
+def test_source_distribution_holds_documents_and_recipes(tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    (copy / "docs" / "howto").mkdir(parents=True)
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "MANIFEST.in",
+        "CHANGELOG.md",
+        "tox.ini",
+    ):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    for package in PROJECT["tool"]["setuptools"]["packages"]:  # empty: only what is beside counts
+        folders = PROJECT["tool"]["setuptools"]["package-dir"]
+        home = max((one for one in folders if f"{package}.".startswith(f"{one}.")), key=len)
+        folder = copy / folders[home] / package.removeprefix(home).strip(".").replace(".", "/")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "__init__.py").touch()
+    for name in ("recipes/nfcorpus.toml", "docs/llms.txt", "docs/howto/slurm.md"):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    code = "import setuptools.build_meta as b, sys; b.build_sdist(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=copy, check=True, capture_output=True
+    )
+    (made,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(made) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"recipes/nfcorpus.toml", "docs/llms.txt", "docs/howto/slurm.md"}
+    assert wanted | {"CHANGELOG.md", "LICENSE", "tox.ini"} <= held
