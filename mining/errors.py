@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,19 +158,61 @@ class Interrupted(Explained):
     exit_status = 75
 
 
-class MissingDependency(RankmillError):
-    """An optional package is not installed."""
+EXTRAS = {
+    "faiss": ("cpu", "indexes of dense search need"),
+    "matplotlib": ("report", "figures and report pages need"),
+    "obstore": ("objects", "workspaces on object stores need"),
+    "ray": ("ray", "--workers and --ray-address need"),
+    "safetensors": ("cpu", "models and training need"),
+    "tokenizers": ("cpu", "models and training need"),
+    "torch": ("cpu", "models and training need"),
+    "transformers": ("cpu", "models and training need"),
+}
+"""Packages that an installation may lack: the extra that brings each, and what needs it."""
 
-    def __init__(self, package: str, *, extra: str):
+MODELS = ("torch", "transformers", "safetensors", "tokenizers")
+"""What everything that runs or trains a model needs."""
+
+
+class MissingDependency(RankmillError):
+    """A package of an extra is not installed."""
+
+    def __init__(self, package: str, *, where: str | Path | None = None):
+        extra, why = EXTRAS[package]
         super().__init__(
-            f"the package {package!r} is not installed",
+            f"the package {package!r} is not installed, which {why}",
+            where=where,
             do=f"pip install 'rankmill[{extra}]'",
         )
         self.package, self.extra = package, extra
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _missing, (self.package, self.extra)
+        return _missing, (self.package, self.where)
 
 
-def _missing(package: str, extra: str) -> MissingDependency:
-    return MissingDependency(package, extra=extra)
+def _missing(package: str, where: str | None) -> MissingDependency:
+    return MissingDependency(package, where=where)
+
+
+def need(*packages: str, where: str | Path | None = None) -> None:
+    """Raise MissingDependency for the first package of an extra that is not installed.
+
+    For a stage to call before its work begins; an import that nothing asked for beforehand is told
+    by `extras_told`.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependency(package, where=where)
+
+
+@contextlib.contextmanager
+def extras_told() -> Iterator[None]:
+    """Tell an import in this block that fails for want of an extra as MissingDependency."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        # One that is there and lacks a module of its own is broken: pip install would not help.
+        if package not in EXTRAS or error.name != package:
+            raise
+        raise MissingDependency(package) from error

@@ -32,7 +32,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from . import foreign
-from .errors import RankmillError, UsageError
+from .errors import RankmillError, UsageError, extras_told
 from .ranges import check_ranges
 
 Member = TypeVar("Member", bound=type)
@@ -281,7 +281,8 @@ class Family:
     def member(self, name: str) -> type:
         """Return the dataclass called `name`; raises UsageError with the nearest names."""
         if name not in self._members and name in self._modules:
-            import_module(self._modules[name], self._package)
+            with extras_told():
+                import_module(self._modules[name], self._package)
         if name not in self._members and name in foreign.installed(self.group):
             foreign.load(self.group, name, self.noun)
             if name not in self._members:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from rankmill import stages
 from rankmill.designs import orthogonality
 from rankmill.mining.actors import Execution
-from rankmill.mining.errors import RankmillError, UsageError
+from rankmill.mining.errors import RankmillError, UsageError, extras_told
 from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.names import nearest
 from rankmill.mining.options import options_of
@@ -141,6 +141,7 @@ import_scores = verb(stages.ImportScores)
 import_groups = verb(stages.ImportGroups)
 
 
+@extras_told()
 def study(
     recipe: str | Path,
     overrides: Sequence[str] = (),
@@ -170,6 +171,7 @@ def study(
     return outcome
 
 
+@extras_told()
 def estimate(
     recipe: str | Path,
     overrides: Sequence[str] = (),
@@ -203,6 +205,7 @@ def estimate(
     )
 
 
+@extras_told()
 def advise(
     about: Artifact | Collection,
     evidence: Sequence[str | Path] = (),

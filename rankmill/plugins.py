@@ -23,10 +23,11 @@ type, or else a hash of the source of its module.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rankmill.mining import answers, foreign
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import UsageError, extras_told
 from rankmill.mining.names import Family, neutral
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _family(kind: str) -> Family:
     from importlib import import_module
 
     module, name = _FAMILIES[kind]
-    family: Family = getattr(import_module(module), name)
+    with extras_told():
+        family: Family = getattr(import_module(module), name)
     return family
 
 
@@ -273,7 +275,8 @@ class Part:
 def installed() -> list[Part]:
     """Load the parts of all installed packages, and say which of them cannot be used, and why."""
     parts = []
-    for kind in _FAMILIES:
+    losses_too = find_spec("torch") is not None  # what they lack is told by itself
+    for kind in (kind for kind in _FAMILIES if losses_too or kind != "loss"):
         family = _family(kind)
         for name, points in foreign.installed(family.group).items():
             for point in points:

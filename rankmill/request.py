@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import UsageError, extras_told
 from rankmill.mining.options import Option, check_options, check_outputs
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Request(ABC, Generic[Made]):
         from rankmill.asked import kept
         from rankmill.mining.store.ledger import asked_by
 
-        with self.running(), asked_by(kept(self)):
+        with extras_told(), self.running(), asked_by(kept(self)):
             made = self.perform()
         if self.name is not None:
             self.alias(made, self.name)

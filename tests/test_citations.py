@@ -15,7 +15,7 @@ FILES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if path != Path(__file__).resolve()  # which has examples of mistakes
 )
-GUIDES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+GUIDES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 PATH = r"(?<![\w/.-])(?:\.\./)?((?:docs/)?[\w-]+\.md)"
 SECTIONS = rf"(?:{PATH}\)?,?\s§(\d+)|[;,]\s§(\d+))"

@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -18,10 +19,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from rankmill.mining.collection import python_docs
+from rankmill.mining.errors import EXTRAS, BadInput
+from rankmill.recipes_data import recipe_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-ROOMS = ("rankmill", "mining", "native", "training")
+ROOMS = ("rankmill", "mining", "native", "training", "recipes")
 TOP = ("rankmill", "rankmill.mining", "rankmill.native", "rankmill.training")
 
 
@@ -90,27 +93,49 @@ def test_every_import_is_a_declared_dependency() -> None:
     assert missing == set()
 
 
-def test_what_python_docs_reads_comes_with_every_installation() -> None:
-    brought = _brought_by("rankmill")
+def test_what_python_docs_reads_comes_with_the_demo() -> None:
+    brought = _brought_by("rankmill", "demo")
     homes = importlib.metadata.packages_distributions()
     for package in (*python_docs.PACKAGES, python_docs.HELD_OUT):
         assert brought & {canonicalize_name(name) for name in homes[package]}, package
 
 
-def _brought_by(distribution: str) -> set[str]:
-    """Return the canonical names of all that pip installs with a distribution, extras apart."""
-    brought, ahead = set[str](), [distribution]
+def test_an_error_names_the_extra_that_brings_the_package() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    for package, (extra, _) in EXTRAS.items():
+        wanted = "faiss-cpu" if package == "faiss" else package
+        assert wanted in {canonicalize_name(Requirement(r).name) for r in _whole(extra)}, package
+    core = {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
+    assert core.isdisjoint({*EXTRAS, "faiss-cpu"})
+    assert "rankmill[cpu,ray,report,objects]" in extras["all"]
+
+
+def _whole(extra: str) -> list[str]:
+    """Return the requirements of an extra, those of the extras that it names included."""
+    lines = PROJECT["project"]["optional-dependencies"][extra]
+    named = [Requirement(line) for line in lines]
+    inner = [_whole(one) for need in named if need.name == "rankmill" for one in need.extras]
+    return [*lines, *(line for deeper in inner for line in deeper)]
+
+
+def _brought_by(distribution: str, extra: str) -> set[str]:
+    """Return the canonical names of all that pip installs with an extra of a distribution."""
+    brought, seen = set[str](), set[tuple[str, str]]()
+    ahead = [(distribution, extra)]
     while ahead:
-        name = canonicalize_name(ahead.pop())
-        if name in brought:
+        name, of = ahead.pop()
+        name = canonicalize_name(name)
+        if (name, of) in seen:
             continue
+        seen.add((name, of))
         try:
             lines = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
             continue  # for another system
         brought.add(name)
-        needs = map(Requirement, lines)
-        ahead += [n.name for n in needs if n.marker is None or n.marker.evaluate({"extra": ""})]
+        for need in map(Requirement, lines):
+            if need.marker is None or need.marker.evaluate({"extra": of}):
+                ahead += [(need.name, one) for one in ("", *need.extras)]
     return brought
 
 
@@ -122,6 +147,21 @@ def _third_party(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
             found.add(node.module.split(".")[0])
     return found - set(sys.stdlib_module_names) - {"rankmill"}
+
+
+def test_the_recipes_of_the_package_are_those_of_the_checkout() -> None:
+    assert {p.name for p in recipe_folder().glob("*.toml")} == {
+        p.name for p in (ROOT / "recipes").glob("*.toml")
+    }
+
+
+def test_recipes_that_are_nowhere_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rankmill import recipes_data
+
+    monkeypatch.setattr(recipes_data, "__file__", str(tmp_path / "rankmill" / "recipes_data.py"))
+    monkeypatch.setattr(recipes_data.resources, "files", lambda name: tmp_path)
+    with pytest.raises(BadInput, match="the recipes that come with rankmill are missing"):
+        recipe_folder()
 
 
 def test_doctests() -> None:
@@ -165,3 +205,34 @@ def test_wheel_holds_exactly_the_sources(tmp_path: Path) -> None:
         if path.is_file()
     }  # fmt: skip
     assert held == wanted
+
+
+def test_source_distribution_holds_documents_and_recipes(tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    (copy / "docs" / "howto").mkdir(parents=True)
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "MANIFEST.in",
+        "CHANGELOG.md",
+        "tox.ini",
+    ):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    for package in PROJECT["tool"]["setuptools"]["packages"]:  # empty: only what is beside counts
+        folders = PROJECT["tool"]["setuptools"]["package-dir"]
+        home = max((one for one in folders if f"{package}.".startswith(f"{one}.")), key=len)
+        folder = copy / folders[home] / package.removeprefix(home).strip(".").replace(".", "/")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "__init__.py").touch()
+    for name in ("recipes/nfcorpus.toml", "docs/llms.txt", "docs/howto/slurm.md"):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    code = "import setuptools.build_meta as b, sys; b.build_sdist(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=copy, check=True, capture_output=True
+    )
+    (made,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(made) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"recipes/nfcorpus.toml", "docs/llms.txt", "docs/howto/slurm.md"}
+    assert wanted | {"CHANGELOG.md", "LICENSE", "tox.ini"} <= held

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import BadInput, RankmillError, UsageError
+from ..errors import BadInput, RankmillError, UsageError, need
 from ..limits import memory_limit
 from ..processors import processors
 from .handlers import exit_on_sigterm, in_main_thread, put_back, signals_after, terminated
@@ -61,6 +61,7 @@ _blocks = 0
 def connected(workers: int, address: str | None, *, keep: bool) -> Iterator[Any]:
     """Connect to a cluster for a block and yield ray; `keep` leaves a private one running."""
     global _blocks
+    need("ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:

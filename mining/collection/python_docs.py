@@ -1,7 +1,7 @@
 """`python-docs`: a collection that every machine has, made from docstrings.
 
 Query = first paragraph of a docstring on one line; document = the rest, titled with its qualified
-name. Sources are the standard library and a fixed list of packages that rankmill itself depends on,
+name. Sources are the standard library and a fixed list of packages that `rankmill[demo]` brings,
 so that other installed packages change nothing. Files are parsed, never imported. One whole package
 is kept out and becomes `python-docs:held-out`, the set outside the domain.
 """
@@ -41,7 +41,7 @@ PACKAGES = (
     "scipy",
     "sympy",
 )
-"""Read beside the standard library: dependencies of rankmill that come with every installation."""
+"""Read beside the standard library: they come with `rankmill[demo]`."""
 
 HELD_OUT = "networkx"
 """The package outside the domain."""
@@ -272,7 +272,7 @@ def _package_folder(package: str) -> Path:
         raise BadInput(
             f"python-docs reads the source files of {package}, which is not installed",
             where=sys.prefix,
-            do=f"pip install {package} (it comes with rankmill's own dependencies)",
+            do="pip install 'rankmill[demo]', which brings all packages that it reads",
         )
     return Path(spec.submodule_search_locations[0])
 

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadInput
+from ..errors import MODELS, BadInput, need
 from ..inputs.bounds.model_files import check_sizes, read_checked
 from ..inputs.given_paths import path_given
 from ..store import ledger
@@ -100,6 +100,7 @@ def resolve(model: str | Path | ModelFolder) -> ModelFolder:
     """
     if isinstance(model, ModelFolder):
         return model
+    need(*MODELS, where=str(model))
     path, origin = _place_of(model)
     if not (path / "config.json").exists() and (path / "model" / "config.json").exists():
         path = path / "model"  # the folder of a student, whose checkpoint stands one level down

@@ -204,7 +204,7 @@ def has_faiss() -> bool:
 
 def _faiss() -> Any:
     if not has_faiss():
-        raise MissingDependency("faiss", extra="cpu")
+        raise MissingDependency("faiss")
     import faiss
 
     return faiss

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import EXTRAS, MODELS, UsageError
 from rankmill.mining.processors import processor_name, processors
 from rankmill.study.words import size
 
@@ -24,12 +24,12 @@ NEEDED = {
     "numba": "0.61",
     "pyarrow": "23.0.1",
     "polars": "1.20",
-    "torch": "2.10",
-    "transformers": "5.3",
     "ir_datasets": "0.6",
     "ir_measures": "0.4",
     "Stemmer": "2.2",
 }
+EXTRA = {"torch": "2.10", "transformers": "5.3", "matplotlib": "3.9"}
+"""What an installation may do without: rankmill.mining.errors.EXTRAS says what for."""
 _DISTRIBUTION = {"Stemmer": "PyStemmer"}
 _SETS = {  # torch's names of what a processor can do
     "avx2": "AVX2",
@@ -58,20 +58,22 @@ class Finding:
 def examine(workspace: Path) -> list[Finding]:
     """Look at the interpreter, packages, processor, memory, GPUs, the workspace's disk, and say
     which promises hold here."""
+    runs_models = all(importlib.util.find_spec(name) is not None for name in MODELS)
     return [
         _python(),
         *(_package(name, least) for name, least in NEEDED.items()),
+        *(_lacking(name) or _package(name, least) for name, least in EXTRA.items()),
         *(_optional(name, why) for name, why in OPTIONAL.items()),
         _faiss(),
         _ray(),
         _processor(),
         _memory(),
         *_gpus(),
-        *_models(),
+        *(_models() if runs_models else ()),
         _shared_memory(),
         _disk(workspace),
         *_plugins(),
-        *promises(),
+        *(promises() if runs_models else ()),  # for want of it, told above
     ]
 
 
@@ -133,6 +135,14 @@ def _package(name: str, least: str) -> Finding:
     )
 
 
+def _lacking(name: str) -> Finding | None:
+    """Say what cannot be done for want of a package of an extra; None where it is installed."""
+    if importlib.util.find_spec(name) is not None:
+        return None
+    extra, why = EXTRAS[name]
+    return Finding(name, "lacks", f"{why} it: pip install 'rankmill[{extra}]'")
+
+
 def _optional(name: str, why: str) -> Finding:
     if importlib.util.find_spec(name) is None:
         return Finding(name, "lacks", why)
@@ -162,9 +172,10 @@ def _faiss() -> Finding:
 
 
 def _ray() -> Finding:
-    version = _version("ray")
-    if version is None:
-        return Finding("ray", "bad", "not installed: --workers cannot be used")
+    lacking = _lacking("ray")
+    if lacking is not None:
+        return lacking
+    version = _version("ray") or "unknown version"
     return Finding("ray", "good", f"{version}; local clusters listen on loopback only")
 
 
@@ -180,7 +191,10 @@ def _processor() -> Finding:
 
 def _instructions() -> list[str]:
     """Return the instruction sets that decide speed and last bits, by their common names."""
-    import torch
+    try:
+        import torch
+    except ImportError:
+        return []
 
     has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return [said for key, said in _SETS.items() if has.get(key)]
@@ -243,7 +257,7 @@ def _gpus() -> list[Finding]:
     try:
         import torch
     except ImportError:
-        return [Finding("gpu", "lacks", "torch cannot be imported")]
+        return [Finding("gpu", "lacks", "not looked for: torch, which sees them, is not here")]
     if not torch.cuda.is_available():
         return [Finding("gpu", "lacks", "none seen by torch; everything runs on the processor")]
     findings = []

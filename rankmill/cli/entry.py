@@ -35,6 +35,7 @@ from rankmill.mining.errors import (
     RankmillError,
     ReaderLeft,
     UsageError,
+    extras_told,
 )
 
 WHOLE = (
@@ -173,7 +174,8 @@ def main() -> NoReturn:
         sys.argv.remove("--debug")
     try:
         words = [word for word in sys.argv[1:] if not word.startswith("-")]
-        status = app_of(words[0] if words else "")(standalone_mode=False)
+        with extras_told():
+            status = app_of(words[0] if words else "")(standalone_mode=False)
     except Explained as error:
         status = _report(error, error.exit_status, debug)
     except TyperException as error:

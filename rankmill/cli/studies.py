@@ -22,6 +22,7 @@ from rankmill.cli.session import (
     WorkspaceOption,
     session,
 )
+from rankmill.mining.errors import need
 
 if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
@@ -50,6 +51,7 @@ def demo(
     from rankmill.study.recipe import builtin
     from rankmill.study.run import run_recipe
 
+    need("matplotlib")
     check_place(report)
     with session(workspace, workers, ray_address, json) as here:
         outcome = run_recipe(builtin("demo"), here.workspace, here.executor)
@@ -80,6 +82,7 @@ def run(
 
     loaded = load(recipe, set_ or [])
     if report is not None:
+        need("matplotlib")
         check_place(report)  # now, not after hours
     with session(
         workspace, workers, ray_address, json, shard=shard, wait=wait, merge=merge
@@ -195,6 +198,7 @@ def figures(
     from rankmill.study.recipe import load
     from rankmill.study.run import run_recipe
 
+    need("matplotlib")
     loaded = load(recipe, set_ or [])
     check_form(form)
     check_folder_place(to, empty=False)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rankmill.mining import names
-from rankmill.mining.errors import BadInput, RankmillError, UsageError
+from rankmill.mining.errors import MODELS, BadInput, RankmillError, UsageError, need
 from rankmill.mining.inputs.given_paths import path_given
 from rankmill.study.blends import is_blend
 from rankmill.study.recipe import Recipe, cut_with_labels, with_labels
@@ -34,6 +34,7 @@ def check_recipe(recipe: Recipe, known: Known = lambda name: False) -> None:
     _check_groups(recipe, labels)
     _check_blends(recipe, labels, known)
     _check_statistics(recipe, labels)
+    _check_packages(recipe)
     if recipe.trains:
         _check_training(recipe)
     _check_devices(recipe)
@@ -363,6 +364,26 @@ def _refuse_other_scores(recipe: Recipe, statistic: Any) -> None:
             do="name that teacher in [statistics.other]: minilm = 'cross_encoder(model=PATH)'",
         )
     check_other(statistic, frozenset(recipe.other))
+
+
+def _check_packages(recipe: Recipe) -> None:
+    """Refuse to run models where nothing is installed that does, before anything is mined."""
+    from rankmill.mining.sources import SOURCES
+    from rankmill.mining.teachers import TEACHERS
+
+    values = {f"mine.sources.{n}": SOURCES.parse(recipe.source(n)) for n in recipe.sources}
+    named = names.parse(recipe.teacher) if not path_given(recipe.teacher).exists() else None
+    if isinstance(named, names.Call):
+        values["teacher"] = TEACHERS.parse(named)
+    running = {key for key, one in values.items() if hasattr(one, "model")}
+    running -= {key for key, one in values.items() if hasattr(one, "url")}  # it runs elsewhere
+    asked = {
+        "train": recipe.trains,
+        "teacher": not isinstance(named, names.Call),  # a model's folder or name
+        "groups.encoder, or statistics.encoder": encoder_of(recipe) is not None,
+    }
+    for key in sorted(running | {key for key, runs in asked.items() if runs}):
+        need(*MODELS, where=f"{recipe.where}: {key}")
 
 
 def _check_training(recipe: Recipe) -> None:

@@ -16,7 +16,7 @@ from rankmill.cli.entry import app_of
 from rankmill.cli.stages import commands
 
 ROOT = Path(__file__).parents[2]
-PLACES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PLACES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PLACES += sorted((ROOT / "recipes").glob("*.toml"))
 _SPAN = re.compile(r"`(rankmill [^`]*)`")
 

@@ -36,7 +36,10 @@ def test_an_index_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     workspace = Workspace(tmp_path / "work")
     collection = collect(workspace, f"beir:{tiny_beir(tmp_path / 'beir', docs=60)}")
     monkeypatch.setattr(ann, "has_faiss", lambda: False)
-    said = r"the package 'faiss' is not installed\n  do: pip install 'rankmill\[cpu\]'"
+    said = (
+        r"the package 'faiss' is not installed, which indexes of dense search need\n"
+        r"  do: pip install 'rankmill\[cpu\]'"
+    )
     with pytest.raises(MissingDependency, match=said):
         mine(workspace, f"dense(model={encoder},index=Flat)", collection, "train", depth=5)
 

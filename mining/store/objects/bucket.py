@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from ...errors import BadInput, RankmillError
+from ...errors import BadInput, RankmillError, need
 from .. import files
 from .address import Address
 
@@ -28,7 +28,6 @@ _CHUNK = 16 << 20  # of an upload in several pieces
 _MOST_CHUNKS = 9_000  # stores take 10,000
 _ABREAST = 4
 _STREAM = 8 << 20
-_MISSING = "the package 'obstore' is not installed, which workspaces on object stores need"
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 
 # Called with (what, key) before each request; tests count, fail or kill there.
@@ -56,12 +55,9 @@ class Bucket:
 
     @cached_property
     def _store(self) -> Any:
-        try:
-            from obstore import exceptions, store
-        except ImportError as error:
-            raise RankmillError(
-                _MISSING, where=str(self.address), do="pip install 'rankmill[objects]'"
-            ) from error
+        need("obstore", where=str(self.address))
+        from obstore import exceptions, store
+
         common: dict[str, Any] = {
             "client_options": {
                 "allow_http": self.address.plain_http(),

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.errors import BadInput, UsageError, need
 from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.store.places import check_folder_place
 from rankmill.study.grid.hypotheses import declared_hash
@@ -88,7 +88,8 @@ def _ledgers(outcome: StudyOutcome) -> list[Mapping[str, Any]]:
 
 def check_study_place(folder: str | Path, name: str) -> None:
     """Raise BadInput or UsageError, before any work, where a study's folder cannot be made, or
-    holds the tables of another study."""
+    holds the tables of another study; MissingDependency where no page could be drawn."""
+    need("matplotlib")
     check_folder_place(folder, empty=False)
     path = path_given(folder) / NAME
     if not path.exists():
