@@ -430,7 +430,7 @@ def test_a_budget_that_no_cell_meets_is_refused_before_training(made):
     assert "unique pairs 64, declared 1,000" in str(refused.value)
     assert "nothing was trained" in str(refused.value)
     within = again("study.budget.unique_pairs=65", "study.budget.tolerance=0.02")
-    assert "Every student saw 64 unique pairs: within 2 % of the 65 that were declared." in (
+    assert "Every student saw 64 unique pairs, within 2 % of the declared 65." in (
         within.notes
     )
 
@@ -530,7 +530,7 @@ def test_the_findings_as_text(made):
     text = "\n".join(made.lines())
     assert "not distinguishable from the best" in text
     assert "train.student × sampler, small → large, random → bm25" in text
-    assert "note: Every student saw 64 documents, as declared." in text
+    assert "note: Every student saw the declared 64 documents." in text
 
 
 def test_a_target_gives_the_same_groups_other_labels(made):
