@@ -1,56 +1,59 @@
-"""A graph with few boxes: artifacts of one kind that were made from the same kinds of things are
-one node, however many samplers, losses and seeds there are."""
+"""A graph with few boxes and arrows: artifacts of one kind that were made from the same kinds of
+things are one node, however many samplers, losses and seeds there are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from rankmill.provenance.graph import Edge, Graph, Node
+from rankmill.provenance.graph import Graph, Node, connected
 
 _LARGEST = "peak_rss_bytes"  # of several the largest; all other numbers of a ledger add up
+_NAMELESS = 12  # characters of a fingerprint, which stand for a name where there is none
 Class = tuple[str, str, frozenset[int]]
 
 
 def folded(graph: Graph) -> Graph:
     """Return the graph with equal nodes in one: equal are those of the same kind and state whose
-    inputs are equal. Costs, rows and bytes add up, of memory it is the largest."""
+    inputs are equal. Costs, rows and bytes add up, of memory it is the largest.
+
+    An edge that a longer way stands for is left out, so what comes along is split anew: among those
+    who use a node directly.
+    """
     number: dict[Class, int] = {}
     place: dict[str, int] = {}
     members: list[list[Node]] = []
     for node in graph.nodes.values():  # inputs first
-        behind = frozenset(place[source] for source in node.inputs.values())
-        own = node.kind, node.state, behind
+        own = node.kind, node.state, frozenset(place[source] for source in node.inputs.values())
         if own not in number:
             number[own] = len(members)
             members.append([])
         place[node.key] = number[own]
         members[place[node.key]].append(node)
     keys = [mine[0].key for mine in members]
-    nodes = {key: _one(key, mine, place, keys) for key, mine in zip(keys, members, strict=True)}
-    edges: dict[tuple[str, str], Edge] = {}
-    for edge in graph.edges:
-        ends = keys[place[edge.source]], keys[place[edge.target]]
-        before = edges.get(ends)
-        roles = dict.fromkeys([*(before.roles if before else ()), *edge.roles])
-        seconds = edge.seconds + (before.seconds if before else 0.0)
-        edges[ends] = Edge(*ends, tuple(roles), seconds)
-    into: dict[str, Sequence[Edge]] = {
-        key: [edge for edge in edges.values() if edge.target == key] for key in nodes
-    }
-    used = {edge.source for edge in edges.values()}
-    return Graph(nodes, list(edges.values()), [key for key in nodes if key not in used], into)
+    nodes = {key: _one(mine, place, keys) for key, mine in zip(keys, members, strict=True)}
+    return connected(_without_shortcuts(nodes))
 
 
-def _one(key: str, mine: Sequence[Node], place: Mapping[str, int], keys: Sequence[str]) -> Node:
+def _one(mine: Sequence[Node], place: Mapping[str, int], keys: Sequence[str]) -> Node:
     first = mine[0]
-    if len(mine) == 1:
-        name = first.name
-    else:
-        name = f"{len(mine)}: {', '.join(sorted({node.name for node in mine}))}"
     inputs = {role: keys[place[source]] for node in mine for role, source in node.inputs.items()}
-    rows, stored = sum(node.rows for node in mine), sum(node.bytes for node in mine)
-    return Node(key, first.kind, name, rows, stored, _together(mine), first.state, inputs)
+    if len(mine) == 1:
+        return replace(first, inputs=inputs)
+    return replace(
+        first,
+        name=_named(mine),
+        rows=sum(node.rows for node in mine),
+        bytes=sum(node.bytes for node in mine),
+        cost=_together(mine),
+        inputs=inputs,
+    )
+
+
+def _named(mine: Sequence[Node]) -> str:
+    names = sorted({n.name for n in mine if n.name != n.key[:_NAMELESS]})
+    return f"{len(mine)}: {', '.join(names)}" if names else f"{len(mine)} artifacts"
 
 
 def _together(mine: Sequence[Node]) -> Mapping[str, Any]:
@@ -61,3 +64,16 @@ def _together(mine: Sequence[Node]) -> Mapping[str, Any]:
                 before = lines.get(line, 0.0)
                 lines[line] = max(before, value) if line == _LARGEST else before + value
     return lines
+
+
+def _without_shortcuts(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """Return the nodes without the inputs that another input was made from, however far back."""
+    behind: dict[str, set[str]] = {}
+    kept: dict[str, Node] = {}
+    for key, node in nodes.items():
+        sources = set(node.inputs.values())
+        further = set[str]().union(*(behind[source] for source in sources))
+        behind[key] = sources | further
+        direct = {role: source for role, source in node.inputs.items() if source not in further}
+        kept[key] = replace(node, inputs=direct)
+    return kept

@@ -92,13 +92,12 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An entry of a legend: a piece of a line, or a mark (filled or hollow)."""
+    """An entry of a legend: a piece of a line, or a mark."""
 
     name: str
     color: str
     dashes: str = "none"
     mark: str = ""
-    hollow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

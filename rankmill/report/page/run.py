@@ -18,7 +18,10 @@ from .studied import cost_legend, cost_picture
 from .theory import theory
 from .trained import effect_pictures, training_pictures
 
-GRAPH = "Artifacts of one kind that were made from the same kinds of things share a box."
+GRAPH = (
+    "Artifacts of one kind that were made from the same kinds of things share a box. What an "
+    "artifact uses only by way of another has no arrow of its own."
+)
 _DIAMETER, _ENTROPY = "diameter", "entropy"
 
 

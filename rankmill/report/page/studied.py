@@ -31,7 +31,10 @@ def cost_picture(shown: CostPicture, height: float = 3.5) -> Picture:
     """Every cell at its cost and gain with the interval; the frontier is joined by steps."""
     look, marks = _looks(shown)
     front = [spot for spot in shown.spots if spot.front]
-    said = "; ".join(f"{s.name} {s.cost:.3g}, {s.gain.value:+.3f}" for s in shown.spots)
+    said = "; ".join(
+        f"{s.name} {s.cost:.3g}, {s.gain.value:+.3f}{', on the frontier' if s.front else ''}"
+        for s in shown.spots
+    )
     with panel(
         shown.title,
         f"Gain in {shown.measure} over {shown.over} against {shown.cost} in {shown.unit}: {said}.",
@@ -45,10 +48,9 @@ def cost_picture(shown: CostPicture, height: float = 3.5) -> Picture:
         axes.margins(y=0.08)
         axes.set_xlabel(wrapped(f"{shown.cost} for one student alone, {shown.unit}", 48))
         axes.set_ylabel(wrapped(f"gain in {shown.measure} over {shown.over}"))
-    names = "; ".join(spot.name for spot in front)
     picture.remark = (
-        "Bars: 95 % intervals. Dashed line: no gain. Filled marks, joined by the grey line: "
-        f"nothing that costs the same or less has a higher mean ({names})."
+        "Bars: 95 % intervals. Dashed: no gain. Filled marks, joined by the grey line, are the "
+        "frontier: nothing that costs the same or less has a higher mean."
     )
     return picture
 
@@ -93,15 +95,13 @@ def _looks(shown: CostPicture) -> tuple[dict[str, Look], dict[str, str]]:
 
 
 def cost_legend(shown: CostPicture) -> Legend:
-    """Return what colours and marks stand for; filled marks are on the frontier."""
+    """Return what colours and marks stand for."""
     look, marks = _looks(shown)
     samples: list[Sample] = []
     if len(look) > 1 or len(marks) == 1:
         samples += (Sample(name, style.color, mark=_SHAPES["o"]) for name, style in look.items())
     if len(marks) > 1:
         samples += (Sample(name, _INK, mark=_SHAPES[mark]) for name, mark in marks.items())
-    samples.append(Sample("best at its cost", _INK, mark=_SHAPES["o"]))
-    samples.append(Sample("beaten at the same cost or less", _INK, mark=_SHAPES["o"], hollow=True))
     return Legend(samples)
 
 

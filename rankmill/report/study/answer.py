@@ -55,7 +55,7 @@ def _picture(outcome: StudyOutcome, panel: Panel) -> crossed.CostPicture:
         for one in shown
     ]
     return crossed.CostPicture(
-        panel.title,
+        f"Gain against cost, {panel.title}",
         outcome.answer.measure,
         ROLES[role],
         _HOURS.get(unit.key, unit.title.partition(" ")[0]),

@@ -82,10 +82,9 @@ def _of_tables(report: StudyReport) -> Iterator[tuple[str, list[Block]]]:
         more = [cost_picture(one) for one in report.costs[1:]]
         yield "Gain against cost on the other sets", [cost_legend(report.costs[1]), Panels(more)]
     for name, grouped in groupby(report.tables, key=lambda table: table.group or table.title):
-        made, said = _effects(report) if name == EFFECTS else [], ""
-        for table in grouped:
-            made += _table(table, name, table.say if table.say != said else "")
-            said = table.say
+        made = _effects(report) if name == EFFECTS else []
+        for place, table in enumerate(grouped):
+            made += _table(table, name, further=place > 0)
         yield name, made
 
 
@@ -98,8 +97,9 @@ def _effects(report: StudyReport) -> list[Block]:
     return [*line_samples(list(look.items())), Panels(pictures)] if pictures else []
 
 
-def _table(table: Table, section: str, say: str) -> list[Block]:
-    """Return a table; columns of numbers stand to the right, those of words wrap."""
+def _table(table: Table, section: str, *, further: bool) -> list[Block]:
+    """Return a table; columns of numbers stand to the right, those of words wrap. `further`: it is
+    not the first of its section, and folded."""
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
     numbers = [
         place >= table.heads and any(map(_is_number, column))
@@ -110,7 +110,8 @@ def _table(table: Table, section: str, say: str) -> list[Block]:
         [_cell(text, number) for text, number in zip(row, numbers, strict=True)]
         for row in table.rows
     ]
-    made = folded(DataTable(table.title, heads, rows, table.heads, caption=False), say)
+    bare = DataTable(table.title, heads, rows, table.heads, caption=False)
+    made = folded(bare, table.say, always=further)
     titled = table.title == section or made[-1].kind == "fold"
     return made if titled else [Heading(table.title), *made]
 
