@@ -63,8 +63,8 @@ def show(driver: Any, place: Path, width: int = DESK, scheme: str = "light") -> 
 
 
 def all_of(driver: Any, css: str) -> list[Any]:
-    found: list[Any] = driver.find_elements("css selector", css)
-    return found
+    elements: list[Any] = driver.find_elements("css selector", css)
+    return elements
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

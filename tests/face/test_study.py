@@ -430,9 +430,7 @@ def test_a_budget_that_no_cell_meets_is_refused_before_training(made):
     assert "unique pairs 64, declared 1,000" in str(refused.value)
     assert "nothing was trained" in str(refused.value)
     within = again("study.budget.unique_pairs=65", "study.budget.tolerance=0.02")
-    assert "Every student saw 64 unique pairs, within 2 % of the declared 65." in (
-        within.notes
-    )
+    assert "Every student saw 64 unique pairs, within 2 % of the declared 65." in (within.notes)
 
 
 def test_a_split_without_judgements_is_refused_before_mining(place, tmp_path):

@@ -308,7 +308,10 @@ def test_the_tables_and_the_page_say_the_same():
     assert row[alone.columns.index("money (EUR)")] == "10.00 EUR"
     assert row[alone.columns.index("energy")] == "2.78 Wh"
     pictures = cost_pictures(outcome)
-    assert [picture.title for picture in pictures] == ["Gain against cost, test", "Gain against cost, dev"]
+    assert [picture.title for picture in pictures] == [
+        "Gain against cost, test",
+        "Gain against cost, dev",
+    ]
     report = StudyReport(
         told.study.title, [], tables, [], answer=told.sentences(), caveats=told.caveats,
         costs=pictures, recipe=told.study.text,
