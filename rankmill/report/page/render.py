@@ -1,6 +1,6 @@
 """From the values of a page to its HTML: one self-contained file that loads nothing.
 
-The templates escape every text. The page allows itself one script, by its hash, and no request to
+The templates escape every text but what is ours: style, script and drawings. The page allows itself one script, by its hash, and no request to
 any place: should a text ever slip through, it would not run.
 """
 
@@ -17,7 +17,6 @@ from itertools import count
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from rankmill.report.page.blocks import Cell, DataTable, Page
 from rankmill.report.page.canvas import with_own_ids
@@ -58,13 +57,13 @@ def render(page: Page) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     numbers = count()
 
-    def own(svg: str) -> Markup:
+    def own(svg: str) -> str:
         """Return a picture whose ids are its own on this page."""
-        return Markup(with_own_ids(svg, f"p{next(numbers)}"))
+        return with_own_ids(svg, f"p{next(numbers)}")
 
     template = _environment().get_template("page.html")
     return template.render(
-        page=page, style=Markup(_text("style.css")), script=Markup(script), digest=digest, own=own
+        page=page, style=_text("style.css"), script=script, digest=digest, own=own
     )
 
 
