@@ -49,7 +49,7 @@ def report_of(outcome: Outcome) -> content.Report:
         caveats=conclusion.caveats(outcome),
         picture=conclusion.picture(outcome),
         measure=outcome.measure,
-        scope=outcome.scope,
+        scope=_scope(outcome),
         domains=outcome.standings.domains,
         kinds={d: outcome.kind_of(d) for d in outcome.standings.domains},
         samplers=outcome.samplers,
@@ -73,6 +73,11 @@ def report_of(outcome: Outcome) -> content.Report:
         notes=_notes(outcome),
         key=outcome.key,
     )
+
+
+def _scope(outcome: Outcome) -> str:
+    seeds = len(outcome.recipe.seeds)
+    return "over queries only (one seed)" if seeds == 1 else f"over queries and {seeds} seeds"
 
 
 def _recall(outcome: Outcome, runs: Mapping[str, Run]) -> list[content.SourceRecall]:

@@ -412,7 +412,7 @@ def test_short_trainings_are_drawn(steps: int) -> None:
 def test_steps_below_the_floor_are_counted() -> None:
     value = np.array([1.0, 0.5, -0.1, 0.4])
     picture = curve_picture("loss", "nats", {"bm25": (np.arange(4), value)}, LOOK)
-    assert "1 single steps" in picture.remark
+    assert "1 step is not positive and is not drawn." in picture.remark
 
 
 @pytest.mark.parametrize(("count", "window"), [(1, 1), (7, 3), (20, 7), (5, 99)])
@@ -436,11 +436,11 @@ def test_an_interval_that_cannot_be_had_says_why() -> None:
             domains=["near"],
             samplers=["bm25"],
             systems=[system],
-            scope="over queries only; one seed",
+            scope="over queries only (one seed)",
         )
     )
     assert "0.310<small>too few data sets: 2</small>" in told
-    assert "over queries only; one seed for students" in told
+    assert "those of students over queries only (one seed), all others over queries" in told
 
 
 def test_an_interval_holds_its_value() -> None:

@@ -1,7 +1,8 @@
 """From the values of a page to its HTML: one self-contained file that loads nothing.
 
-The templates escape every text but what is ours: style, script and drawings. The page allows itself one script, by its hash, and no request to
-any place: should a text ever slip through, it would not run.
+The templates escape every text but what is ours: style, script and drawings. The page allows itself
+one script, by its hash, and no request to any place: should a text ever slip through, it would not
+run.
 """
 
 from __future__ import annotations

@@ -80,9 +80,9 @@ def _effect(report: Report, look: dict[str, Look]) -> list[Block]:
     if not report.systems:
         return []
     say = (
-        f"{report.measure} with 95 % confidence intervals: {report.scope} for students, over "
-        "queries for all others. Filled marks are students, hollow marks what they are compared "
-        "with. A student’s bar begins at the untrained student (dashed line)."
+        f"{report.measure} with 95 % confidence intervals, those of students {report.scope}, all "
+        "others over queries. Filled marks are students, hollow marks what they are compared with. "
+        "A student’s bar begins at the untrained student (dashed line)."
     )
     pictures = effect_pictures(tuple(report.systems), tuple(report.domains), report.measure, look)
     return [Say(say), Panels(pictures), *tables.systems(report, look)]

@@ -59,7 +59,10 @@ def curve_picture(
         axes.set_xlim(0, last)
         picture.alternative = f"{title} by step: {'; '.join(said)}."
     picture.remark = remark + (
-        f" {lost:,} single steps are not positive and not drawn." if lost else ""
+        f" {lost:,} {'step is' if lost == 1 else 'steps are'} not positive and "
+        f"{'is' if lost == 1 else 'are'} not drawn."
+        if lost
+        else ""
     )
     return picture
 
