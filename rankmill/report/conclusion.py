@@ -26,7 +26,7 @@ _NAMES = {
 
 def question(outcome: Outcome) -> str:
     """Return what a run asks; nothing where its title does."""
-    if outcome.recipe.title.rstrip().endswith("?"):
+    if "?" in outcome.recipe.title:
         return ""
     if not outcome.results.students:
         return "What do the sources find, and what are the groups drawn from them like?"
@@ -70,7 +70,12 @@ def _without_students(outcome: Outcome, recall: Sequence[content.SourceRecall]) 
 
 
 def _named(standing: Standing) -> str:
-    return f"the student trained on {standing.system.trained_as} groups"
+    return f"the student trained on {_called(standing.system.trained_as)} groups"
+
+
+def _called(name: str) -> str:
+    """Return a student's name for a sentence, in quotes where it holds a comma or a blank."""
+    return f"“{name}”" if "," in name or " " in name else name
 
 
 def _best(outcome: Outcome, best: Standing) -> str:
@@ -108,15 +113,19 @@ def _others(outcome: Outcome, best: Standing) -> str:
     others = {(pair.b if pair.a == mine else pair.a): pair for pair in pairs}
     tied = [name for name, pair in others.items() if pair.p_adjusted >= NOTABLE]
     worse = [name for name in others if name not in tied]
+    every = len(others) == len(outcome.results.students) - 1  # else those of its own loss
     if not tied:
-        every = f"all {len(worse)} others" if len(worse) > 1 else f"the one from {worse[0]}"
-        return f"It is significantly better than {every}{alone}."
+        all_ = f"all {len(worse)} others" if every else f"the {len(worse)} others of its loss"
+        named = all_ if len(worse) > 1 else f"the one from {_called(worse[0])}"
+        return f"It is significantly better than {named}{alone}."
     if worse:
-        said = f"It is significantly better than {_listed(worse)}, but not than {_listed(tied)}"
+        better, equal = (_listed([*map(_called, names)]) for names in (worse, tied))
+        said = f"It is significantly better than {better}, but not than {equal}"
     elif len(tied) == 1:
-        said = f"The difference from {tied[0]} is not significant"
+        said = f"The difference from {_called(tied[0])} is not significant"
     else:
-        said = f"None of the {len(tied)} other students is significantly different from it"
+        of = "other students" if every else "other students of its loss"
+        said = f"None of the {len(tied)} {of} is significantly different from it"
     return f"{said}{_cheaper(own, [cost[name] for name in tied if name in cost])}."
 
 
@@ -125,7 +134,7 @@ def _cheaper(own: Gain | None, tied: Sequence[Gain]) -> str:
     if own is None or not tied:
         return ""
     cheap, mine = min(tied, key=lambda gain: gain.spent.seconds), duration(own.spent.seconds)
-    name = cheap.system.trained_as
+    name = _called(cheap.system.trained_as)
     if cheap.spent.seconds > _CHEAPER * own.spent.seconds:
         which = f"{name} does not cost" if len(tied) == 1 else "none of these costs"
         return f", and {which} clearly less than its {mine} of compute"

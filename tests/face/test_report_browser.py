@@ -136,7 +136,7 @@ def test_what_is_folded_opens_by_a_click_and_all_by_a_button(
 
 
 def test_a_wide_table_says_that_it_scrolls_on_a_phone(driver: Any, pages: dict[str, Path]) -> None:
-    cue = "return getComputedStyle(document.querySelector('#samplers .table'), '::before').content"
+    cue = "return getComputedStyle(document.querySelector('#samplers .table'), '::after').content"
     show(driver, pages["run"], PHONE)
     assert "Scroll sideways" in driver.execute_script(cue)
     scrolled = driver.execute_script(

@@ -164,6 +164,21 @@ def test_the_second_sentence_compares_the_students(
     assert conclusion.answer(world(pairs, seconds), [])[1] == said
 
 
+def test_students_of_another_loss_are_not_called_compared() -> None:
+    """Samplers are compared within a loss: nothing is said of the others."""
+    pairs = {("a, kl", "c, kl"): (-0.02, SURE), ("b, kl", "c, kl"): (-0.02, SURE)}
+    seconds = {"x, mse": 1.0, "a, kl": 9.0, "b, kl": 9.0, "c, kl": 9.0}
+    first, second, _ = conclusion.answer(world(pairs, seconds), [])
+    assert "the student trained on “c, kl” groups ranks best" in first
+    assert second.startswith("It is significantly better than the 2 others of its loss; ")
+    flat = dict.fromkeys(pairs, (-0.01, UNSURE))
+    second = conclusion.answer(world(flat, seconds), [])[1]
+    assert second.startswith("None of the 2 other students of its loss is significantly different")
+    one = {("a, kl", "c, kl"): (-0.02, SURE), ("b, kl", "c, kl"): (-0.02, UNSURE)}
+    second = conclusion.answer(world(one, seconds), [])[1]
+    assert "better than “a, kl”, but not than “b, kl”, and “b, kl” does not cost" in second
+
+
 def test_the_third_sentence_is_about_the_other_sets() -> None:
     alone = conclusion.answer(world(PAIRS, SECONDS, domains=1), [])[2]
     assert alone == "No other evaluation set was judged, so nothing is shown beyond near."

@@ -385,8 +385,8 @@ def test_development_chooses_and_the_test_judges(made):
 
 def test_the_page_asks_answers_and_shows_the_recipe(made):
     page = Path("out/study-report.html").read_text()
-    assert page.index("A tiny study") < page.index("<ol>") < page.index("<nav>")
-    assert "Which of these 4 cells gains most nDCG@10, at what cost?" in page
+    assert page.index("A tiny study") < page.index("<ol>") < page.index("<nav ")
+    assert "Which of these 4 cells gains most in nDCG@10, and at what cost?" in page
     assert "[study.budget]" in page
     twin = Path("out/study.md").read_text()
     assert all(title in twin for title in ("## Answer", "## Recipe", "## Limits"))

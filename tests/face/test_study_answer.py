@@ -198,7 +198,7 @@ def test_development_chooses_and_the_test_only_judges():
 def test_a_gain_that_is_not_told_from_0_is_called_none_and_its_rate_holds_0():
     told = answer_of(dict.fromkeys(GAINS, 0.0), COSTS)
     assert told.sentences()[0].startswith("No gain is shown: ")
-    assert ", not significant)" in told.sentences()[0]
+    assert ", not significant after Holm)" in told.sentences()[0]
     for one in told.shown(told.judge):
         assert one.verdict == "not distinguishable from no gain"
         assert one.rate.low < 0 < one.rate.high

@@ -101,7 +101,7 @@ def report_of(outcome: StudyOutcome) -> StudyReport:
 def _question(outcome: StudyOutcome) -> str:
     """Return the title where it asks, else what a study asks."""
     study = outcome.study
-    if study.title.rstrip().endswith("?"):
+    if "?" in study.title:
         return ""
     what = f"gains most in {study.measures[0]}"
     return f"Which of these {len(study.cells)} cells {what}, and at what cost?"

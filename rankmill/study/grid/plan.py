@@ -120,7 +120,7 @@ class StudyPlan:
             others = ", ".join(one.name for one in study.elsewhere)
             yield f"not judged here, since this part lacks some of their cells: {others}"
         if len(study.seeds) < 2:
-            yield "one training seed: intervals are over queries only and say nothing about a new seed"
+            yield "one training seed: intervals are over queries only and say nothing of a new seed"
 
     def _said_of_new(self) -> Iterator[str]:
         if not any(r.there for r in self.requests):

@@ -297,5 +297,5 @@ def _difference(compared: Comparison, write: Write) -> str:
 def _interval(interval: Interval, write: Write, *, told: bool) -> str:
     if interval.low is None or interval.high is None:
         return f"{write(interval.mean)} ({interval.reason})"
-    doubt = "" if told else ", not significant"
+    doubt = "" if told else ", not significant after Holm"
     return f"{write(interval.mean)} ({write(interval.low)} to {write(interval.high)}{doubt})"
