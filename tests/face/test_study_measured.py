@@ -204,7 +204,7 @@ def test_they_are_in_every_form_of_the_answer(made: StudyOutcome) -> None:
     assert set(table["way"]) == {BETWEEN, WITHIN}
     (shown,) = partial_tables(made)
     assert len(shown.rows) == len(table)
-    assert "no row shows causation" in shown.say
+    assert "no row shows cause and effect" in shown.say
     page, twin = (Path("out", name).read_text() for name in ("study-report.html", "study.md"))
     assert "<h2>Gains with H, Δ and κ</h2>" in page
     assert "## Gains with H, Δ and κ" in twin
