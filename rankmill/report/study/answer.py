@@ -29,10 +29,11 @@ _HOURS = {"gpu_hours": "GPU time", "cpu_hours": "CPU time"}
 def cost_pictures(outcome: StudyOutcome) -> list[crossed.CostPicture]:
     """Return gain against cost, the panel that the answer is about first."""
     shown = outcome.answer.shown
-    return [_picture(outcome, panel) for panel in _judge_first(outcome) if shown(panel)]
+    return [_picture(outcome, panel) for panel in judge_first(outcome) if shown(panel)]
 
 
-def _judge_first(outcome: StudyOutcome) -> list[Panel]:
+def judge_first(outcome: StudyOutcome) -> list[Panel]:
+    """Return the panels, the one that the answer is about first."""
     return sorted(outcome.panels, key=lambda panel: panel is not outcome.answer.judge)
 
 
@@ -115,7 +116,7 @@ def worth_tables(outcome: StudyOutcome) -> Iterator[Table]:
     answer = outcome.answer
     if not answer.units:
         return
-    for panel in _judge_first(outcome):
+    for panel in judge_first(outcome):
         place, first = outcome.panels.index(panel), answer.role_of(panel)
         for role in sorted(ROLES, key=lambda role: role != first):
             if answer.worths[place, role, answer.units[0].key]:

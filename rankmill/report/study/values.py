@@ -20,6 +20,7 @@ from rankmill.report.study.answer import (
     cost_tables,
     crossings,
     effect_bars,
+    judge_first,
     order_tables,
     worth_tables,
 )
@@ -72,7 +73,7 @@ def report_of(outcome: StudyOutcome) -> StudyReport:
         *claim_tables(outcome),
         *_effects(outcome),
         *partial_tables(outcome),
-        *(_standing(outcome, panel) for panel in outcome.panels),
+        *(_standing(outcome, panel) for panel in judge_first(outcome)),
         *cost_tables(outcome),
         *order_tables(outcome),
         _budgets(outcome),
