@@ -7,14 +7,14 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic_report
+from attacked_values import attacked
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 from pictures import text_boxes
@@ -155,35 +155,14 @@ def test_text_is_escaped_everywhere() -> None:
     assert odd in "".join(reader.text)
 
 
-ATTACK = (
-    "</script></style></title></svg>--><script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
-)
-
-
-def attacked(value: object) -> object:
-    """Return a value of a report with the attack in every text that it holds."""
-    if isinstance(value, str):
-        return value + ATTACK
-    if is_dataclass(value) and not isinstance(value, type):
-        told = {f.name: attacked(getattr(value, f.name)) for f in fields(value)}
-        return replace(value, **told)  # type: ignore[type-var]
-    if isinstance(value, Mapping):
-        return {attacked(k): attacked(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(attacked(one) for one in value)
-    return value
-
-
 def test_no_text_of_a_report_becomes_mark_up() -> None:
     """Every text of every part is an attack but for roles, which are no free texts."""
     report = synthetic_report.report(("random", "bm25"))
-    systems = [replace(attacked(s), role=s.role) for s in report.systems]  # type: ignore[type-var]
-    curves = [
-        replace(attacked(c), role=c.role)  # type: ignore[type-var]
-        for c in report.ranks.curves  # type: ignore[union-attr]
-    ]
+    assert report.ranks is not None
+    systems = [replace(attacked(s), role=s.role) for s in report.systems]
+    curves = [replace(attacked(c), role=c.role) for c in report.ranks.curves]
     whole = attacked(replace(report, systems=[], ranks=None, graph=None))
-    ranks = replace(attacked(replace(report.ranks, curves=[])), curves=curves)  # type: ignore[type-var]
+    ranks = replace(attacked(replace(report.ranks, curves=[])), curves=curves)
     html = page(replace(whole, systems=systems, ranks=ranks, graph=attacked(report.graph)))
     reader = read(html)
     assert reader.tags.count("script") == 1

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 import synthetic_study
+from attacked_values import attacked
 from markupsafe import escape
 from matplotlib.figure import Figure
 from pictures import text_boxes
@@ -68,6 +69,13 @@ def test_the_page_is_one_file_and_says_everything_without_its_script(page):
         assert str(escape(text)) in without
     assert "[study.prices]" in without
     assert "&lt;of a core&gt;" in without
+
+
+def test_no_text_of_a_study_becomes_mark_up() -> None:
+    whole = html(attacked(synthetic_study.report()))
+    assert whole.count("<script") == whole.count(f"<script>{script_of()}</script>") == 1
+    assert "<img" not in whole
+    assert whole.count("alert(1)") > 100
 
 
 def test_rows_have_as_many_cells_as_headings(page):
