@@ -106,8 +106,8 @@ def _gains(report: Report) -> list[Block]:
     say = (
         "What a student would have cost if its sampler had been the only one: the runs that it "
         "draws from, their share of the teacher’s pairs, its groups and one training, in seconds "
-        "of processor and accelerator. The gain is over the untrained student. The last column "
-        "says whether another student has a higher mean for the same cost or less."
+        "of processor and accelerator. The gain is over the untrained student. A student is on "
+        "the frontier if no other that costs the same or less has a higher mean."
     )
     return [Say(say), *tables.gains(report)]
 

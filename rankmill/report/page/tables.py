@@ -155,7 +155,7 @@ def gains(report: Report) -> list[Block]:
 
 def _domain_gains(shown: Sequence[Gain], domain: str) -> DataTable:
     columns = ["mining", "teacher", "groups", "training", "total", "pairs scored", "gain"]
-    columns += ["gain per hour", "gains more for less?"]
+    columns += ["gain per hour", "on the frontier"]
     rows = []
     for gain in shown:
         parts = [gain.mining, gain.teacher, gain.groups, gain.training]
@@ -166,7 +166,7 @@ def _domain_gains(shown: Sequence[Gain], domain: str) -> DataTable:
                 Cell(count(gain.pairs), value=gain.pairs),
                 change(gain.gained),
                 Cell(number(gain.per_hour, 2), value=gain.per_hour),
-                Cell("none does" if gain.front else "another does"),
+                Cell("yes" if gain.front else "no"),
             ]
         )
     return DataTable(f"Cost and gain, {domain}", named("student", columns), rows)
