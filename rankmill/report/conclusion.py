@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rankmill.report import content
 from rankmill.report.crossed import CostPicture, Interval, Spot
@@ -16,7 +16,7 @@ from rankmill.training.comparison import Comparison
 
 NOTABLE = 0.05
 _CHEAPER = 0.95  # a student is called cheaper from here on
-_NAMES = {
+_NAMES: Mapping[str, str] = {
     START: "the untrained student",
     FIRST_STAGE: "the first stage",
     BM25: "BM25",

@@ -34,7 +34,7 @@ def blocks(report: Report) -> Page:
     """Return the page as values."""
     sources = [r.source for r in report.recall]
     look = looks(tuple(dict.fromkeys([*report.samplers, *sources])))
-    sections = [
+    sections: list[tuple[str, str, Sequence[Block]]] = [
         ("effect", "How well the students rank", _effect(report, look)),
         ("samplers", "Samplers against each other", _pairs(report)),
         ("gains", "Cost against gain", _gains(report)),
