@@ -4,7 +4,7 @@ picture on the first screen, then everything else."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from rankmill.provenance.drawing import svg
@@ -46,7 +46,7 @@ def html(report: StudyReport) -> str:
 
 def blocks(report: StudyReport) -> Page:
     """Return the page as values."""
-    sections = [
+    sections: list[tuple[str, Sequence[Block]]] = [
         *_of_tables(report),
         ("What each stage cost", costs(report.stages)),
         ("Provenance", _graph(report)),
