@@ -88,8 +88,8 @@ def svg(graph: Graph, title: str) -> str:
         '<path class="head" d="M0 0L8 4L0 8z"/></marker></defs>',
         f'<rect class="paper" width="{wide}" height="{tall}"/>',
         f'<text class="title" x="{_EDGE}" y="{_EDGE + 6}">{escape(title)}</text>',
-        f'<text class="small" x="{_EDGE}" y="{_EDGE + 25}">box: processor and accelerator time of '
-        "making it; arrow: what comes along, shared work split among its users</text>",
+        f'<text class="small" x="{_EDGE}" y="{_EDGE + 25}">Box: compute time that making it took. '
+        "Arrow: compute time passed on; shared work is split among those who use it.</text>",
         *(_arrow(edge, way, whole, graph) for edge, way in zip(ordered, ways, strict=True)),
         *(_box(node, layout.nodes[key], whole) for key, node in graph.nodes.items()),
         *_labels(ordered, ways, whole),

@@ -91,6 +91,11 @@ def graph_of(wanted: Sequence[Artifact]) -> Graph:
     nodes: dict[str, Node] = {}
     for artifact in wanted:
         _visit(artifact, nodes, aliases)
+    return connected(nodes)
+
+
+def connected(nodes: Mapping[str, Node]) -> Graph:
+    """Return the graph of nodes, inputs first, with what comes along each edge."""
     users: dict[str, list[str]] = {key: [] for key in nodes}
     for node in nodes.values():
         for source in dict.fromkeys(node.inputs.values()):

@@ -29,7 +29,7 @@ def write_report(path: str | Path, report: Report) -> Path:
     Raises RankmillError (store/files.py) when the disk refuses.
     """
     from rankmill.mining.store import files
-    from rankmill.report.page.html import page  # matplotlib stays unloaded until a page is made
+    from rankmill.report.page.run import page  # matplotlib stays unloaded until a page is made
 
     text = page(report)
     place = path_given(path)

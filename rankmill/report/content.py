@@ -10,32 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from rankmill.mining.errors import UsageError
+from rankmill.report.crossed import CostPicture, Interval
+
+if TYPE_CHECKING:
+    from rankmill.provenance.graph import Graph
 
 Numbers = Sequence[float] | np.ndarray
 Role = Literal["first stage", "teacher", "start", "student"]
 CurveRole = Literal["teacher", "start", "student"]
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean over queries with its 95 % confidence interval, or the `reason` why it has none."""
-
-    value: float
-    low: float | None
-    high: float | None
-    reason: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.low is None or self.high is None:
-            if self.reason is None:
-                raise UsageError(f"no interval of {self.value}, and no reason")
-        elif not self.low <= self.value <= self.high:
-            raise UsageError(f"interval {self.low} … {self.high} does not hold {self.value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,56 +218,6 @@ class Theory:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """A cell of a study: its cost, its gain with the interval; `color` and `mark` name the levels
-    by which it is drawn; `front`: on the frontier."""
-
-    name: str
-    cost: float
-    gain: Interval
-    color: str
-    mark: str
-    front: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CostPicture:
-    """Gain against cost: `cost` says what the cost is of, in `unit`; `over` what the gain is over.
-
-    `colors`, `marks`: what the two looks stand for, such as sampler and student.
-    """
-
-    title: str
-    measure: str
-    over: str
-    cost: str
-    unit: str
-    colors: str
-    marks: str
-    spots: Sequence[Spot]
-
-
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """Means of a measure over two crossed factors, by their levels (across, lines)."""
-
-    title: str
-    measure: str
-    across: str
-    lines: str
-    means: Mapping[tuple[str, str], Interval]
-
-
-@dataclass(frozen=True, slots=True)
-class EffectBars:
-    """Effects by name, each with its interval around no effect, on one evaluation set."""
-
-    title: str
-    measure: str
-    effects: Mapping[str, Interval]
-
-
-@dataclass(frozen=True, slots=True)
 class StageCost:
     """What one artifact cost to make. None = not measured (never 0).
 
@@ -329,25 +266,23 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A headline figure at the top of the page: `value` in large type over its `label`."""
-
-    value: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """All that the page shows.
 
+    The first screen: `question` (where the title asks none), `lead` (what was compared), `answer`
+    in three sentences, `picture` of gain against cost, `caveats`. `graph`: what was made of what.
+    `key`: a hash of everything that is shown.
     `domains` are the evaluation sets in the order of the table, in domain first; they key
     `System.scores`; `kinds` says of each whether it is in-domain. `samplers` fixes order and
     colours of the samplers on all pictures. `scope` says what the intervals of students are over.
     """
 
     title: str
-    summary: Sequence[str] = ()
-    headline: Sequence[Figure] = ()
+    question: str = ""
+    lead: Sequence[str] = ()
+    answer: Sequence[str] = ()
+    caveats: Sequence[str] = ()
+    picture: CostPicture | None = None
     measure: str = "nDCG@10"
     scope: str = "over queries"
     domains: Sequence[str] = ()
@@ -366,8 +301,10 @@ class Report:
     costs: Sequence[StageCost] = ()
     books: Sequence[Books] = ()
     provenance: Sequence[Provenance] = ()
+    graph: Graph | None = None
     environment: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
+    key: str = ""
 
     def __post_init__(self) -> None:
         named = {

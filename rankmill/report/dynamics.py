@@ -40,8 +40,9 @@ def ranks(outcome: Outcome) -> content.RankPanels | None:
         loss = trained.loss if several else ""
         curves += [_curve(trained.sampler, role, drawn[s], loss) for s, role in roles if s in drawn]
     note = (
-        f"Power laws y ∝ x^−α are least squares over all {points} ratios, with 95 % bootstrap "
-        "intervals over queries; the best of power law, exponential and log-normal (BIC) is named."
+        f"Power laws y ∝ x^−α are fitted by least squares to all {points} ratios, with 95 % "
+        "bootstrap intervals over queries; “best” is the best of power law, exponential and "
+        "log-normal by BIC."
     )
     return content.RankPanels(curves, y_label=f"{scale.label}, {domain}", note=note)
 

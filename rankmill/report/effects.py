@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 
 from rankmill.report import content
+from rankmill.report.depths import counts_the_list, reaches_beyond
 from rankmill.study.outcome import Outcome
-from rankmill.study.results import BM25, FIRST_STAGE, START, TEACHER, System
+from rankmill.study.results import BM25, FIRST_STAGE, SEARCH, START, TEACHER, System
 from rankmill.study.standings import Standing, references
 from rankmill.training.comparison import Comparison
 from rankmill.training.significance import Interval
@@ -20,6 +21,16 @@ _ROLES: Mapping[str, content.Role] = {
 }
 
 
+def title_of(outcome: Outcome, system: System) -> str:
+    """Return what the report calls a system: students by what they were trained on."""
+    if system.is_student:
+        searching = SEARCH if system.searches else ""
+        return f"student, {system.trained_as}{searching}"
+    if system.role == START:
+        return f"untrained student{SEARCH if system.searches else ''}"
+    return outcome.title_of(system)
+
+
 def systems(outcome: Outcome) -> list[content.System]:
     """Return one row per system, all its domains in it."""
     by_system: dict[System, dict[str, Standing]] = {}
@@ -29,8 +40,15 @@ def systems(outcome: Outcome) -> list[content.System]:
 
 
 def _system(outcome: Outcome, system: System, standings: Mapping[str, Standing]) -> content.System:
+    depth = outcome.recipe.option("evaluate", "depth")
+    lists_itself = system.searches or system.role in (FIRST_STAGE, BM25)
+    foreign = reaches_beyond if lists_itself else counts_the_list
+
+    def owns(measure: str) -> bool:
+        return not foreign(measure, depth)
+
     return content.System(
-        name=outcome.title_of(system),
+        name=title_of(outcome, system),
         role=_ROLES.get(system.role, "student"),
         scores={d: _interval(s.mean) for d, s in standings.items()},
         differences={
@@ -39,7 +57,7 @@ def _system(outcome: Outcome, system: System, standings: Mapping[str, Standing])
         },
         sampler=system.sampler if system.is_student else None,
         measures={
-            domain: {m: v for m, v in s.measures.items() if m != outcome.measure}
+            domain: {m: v for m, v in s.measures.items() if m != outcome.measure and owns(m)}
             for domain, s in standings.items()
         },
         searches=system.searches,
@@ -47,7 +65,7 @@ def _system(outcome: Outcome, system: System, standings: Mapping[str, Standing])
 
 
 def _title(outcome: Outcome, name: str) -> str:
-    return outcome.title_of(outcome.results.systems[name])
+    return title_of(outcome, outcome.results.systems[name])
 
 
 def _interval(mean: Interval) -> content.Interval:
@@ -63,8 +81,8 @@ def overall(outcome: Outcome) -> list[content.Overall]:
     """Return the columns over several domains: macro with its interval, and micro."""
     columns = []
     for over, means in outcome.standings.overall.items():
-        macro = {outcome.title_of(one.system): _interval(one.macro) for one in means}
-        micro = {outcome.title_of(one.system): one.micro for one in means}
+        macro = {title_of(outcome, one.system): _interval(one.macro) for one in means}
+        micro = {title_of(outcome, one.system): one.micro for one in means}
         sets, queries = len(means[0].domains), means[0].queries
         columns.append(content.Overall(f"macro mean, {over} ({sets})", macro))
         columns.append(content.Overall(f"micro mean, {over} ({queries:,} queries)", micro))
@@ -108,13 +126,13 @@ def gains(outcome: Outcome) -> list[content.Gain]:
     return [
         content.Gain(
             gain.domain,
-            outcome.title_of(gain.system),
+            title_of(outcome, gain.system),
             gain.spent.mining,
             gain.spent.teacher,
             gain.spent.groups,
             gain.spent.training,
             gain.spent.pairs,
-            _difference(gain.gained, START),
+            _difference(gain.gained, title_of(outcome, System(START))),
             gain.per_hour,
             gain.front,
         )

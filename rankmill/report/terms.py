@@ -43,8 +43,8 @@ def theory_of(outcome: Outcome) -> content.Theory | None:
     ]
     if terms.too_few and terms.chance is not None:
         said.append(
-            f"too few designs: {len(observed)} are in the same or the opposite order by chance "
-            f"with probability {min(1.0, terms.chance):.2g}"
+            f"too few designs: two unrelated orders of {len(observed)} agree or disagree "
+            f"completely with probability {min(1.0, terms.chance):.2g}"
         )
     return content.Theory(
         rows,

@@ -109,38 +109,39 @@ class Outcome:
             for pair in self.standings.pairs(domain):
                 yield f"{domain}: {pair.a} against {pair.b}: {words.verdict(pair)}"
         yield from self.left_out()
-        yield f"cost: {duration(self.seconds)} of work behind these artifacts"
+        yield f"cost: making all of this took {duration(self.seconds)}"
         if self.results.pool is not None:
             yield f"root of the pool's scores: {self._root(self.results.scores)}"
 
     def left_out(self) -> list[str]:
         """Say where the teacher stands beside no student."""
         return [
-            f"{domain}: the teacher has no score of any pair here and is left out."
+            f"{domain}: the teacher scored none of these pairs and is left out."
             for domain in self.standings.unanswered()
         ]
 
     def sentences(self) -> Iterator[str]:
         """Yield for each domain how its best student stands."""
         for domain in self.standings.domains:
-            best = self._best(domain)
+            best = self.best(domain)
             if best is not None:
                 yield self.sentence(best)
 
     def sentence(self, standing: Standing) -> str:
         """Say in words how a student stands against its start, the first stage and the teacher."""
         parts = [
-            f"{standing.domain}: the best student ({standing.system.trained_as} groups) reaches "
-            f"{self.measure} {standing.mean.mean:.4f}"
+            f"{standing.domain}: the best student, trained on {standing.system.trained_as} groups, "
+            f"reaches {self.measure} {standing.mean.mean:.4f}"
         ]
-        named: dict[str, str] = {START: "its untrained start", FIRST_STAGE: "the first stage"}
+        named: dict[str, str] = {START: "the untrained student", FIRST_STAGE: "the first stage"}
         named[TEACHER] = "the teacher"
         for compared in references(standing):
             name = named.get(compared.b, compared.b)
             parts.append(f"{words.against(compared, name)} {words.signed(compared)}")
         return ", ".join(parts)
 
-    def _best(self, domain: str) -> Standing | None:
+    def best(self, domain: str) -> Standing | None:
+        """Return the student with the largest mean on a domain; None where none was judged."""
         mine = [
             s
             for s in self.standings.all

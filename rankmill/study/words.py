@@ -60,10 +60,10 @@ def between(interval: Interval, sign: str = "", form: str = ".4f") -> str:
 
 
 def against(compared: Comparison, name: str) -> str:
-    """Say whether a beats, trails or is not told apart from `name`."""
+    """Say whether a beats or trails `name`, or does not differ significantly from it."""
     if compared.p_adjusted >= 0.05:
         return f"does not differ significantly from {name}:"
-    return f"{'beats' if compared.difference.mean > 0 else 'trails'} {name} by"
+    return f"{'beats' if compared.difference.mean > 0 else 'trails'} {name}:"
 
 
 def signed(compared: Comparison) -> str:
@@ -76,7 +76,7 @@ def verdict(compared: Comparison) -> str:
     """Say what a comparison showed; "equivalent" only with a margin and enough power."""
     said, equal = signed(compared), compared.equivalence
     if equal is None:
-        return f"{said}; {'different' if compared.p_adjusted < 0.05 else 'not told apart'}"
+        return f"{said}; {'significant' if compared.p_adjusted < 0.05 else 'not significant'}"
     return (
         f"{said}; {equal.outcome} (margin ±{equal.margin:g}, p {p_value(equal.p_adjusted)}, "
         f"power {equal.power:.2f})"

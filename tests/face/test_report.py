@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import hashlib
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,19 +14,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic_report
+from attacked_values import attacked
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 from pictures import text_boxes
 
 from rankmill.mining.errors import UsageError
 from rankmill.report import content, write_report
-from rankmill.report.page.canvas import looks, short, with_own_ids
-from rankmill.report.page.html import page
+from rankmill.report.depths import counts_the_list, reaches_beyond, said_of
+from rankmill.report.page.blocks import SHOWN, Cell, Column, DataTable, Fold, folded
+from rankmill.report.page.canvas import log_axis, looks, panel, short, with_own_ids
+from rankmill.report.page.costs import costs
 from rankmill.report.page.mined import distribution_picture, recall_picture
 from rankmill.report.page.ranked import rank_pictures
+from rankmill.report.page.render import csv_text, script_of
+from rankmill.report.page.run import page
 from rankmill.report.page.trained import curve_picture, smooth
 from rankmill.report.page.words import number, p_value, seconds, signed, size
 
 VOID = {"meta", "link", "br", "img"}
+CSV = "data:text/csv;charset=utf-8;base64,"
 
 
 class Reader(HTMLParser):
@@ -35,6 +46,7 @@ class Reader(HTMLParser):
         self.ids: list[str] = []
         self.links: list[str] = []
         self.text: list[str] = []
+        self.csv: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -47,6 +59,11 @@ class Reader(HTMLParser):
         self.handle_attributes(attrs)
 
     def handle_attributes(self, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if (target := str(given.get("href"))).startswith(CSV):
+            text = base64.b64decode(target.removeprefix(CSV), validate=True).decode()
+            self.csv[str(given["download"])] = text
+            return
         for name, value in attrs:
             if name == "id":
                 self.ids.append(str(value))
@@ -80,7 +97,8 @@ def test_same_report_gives_the_same_bytes(html: str) -> None:
 
 def test_page_is_self_contained(html: str) -> None:
     reader = read(html)
-    assert "script" not in reader.tags
+    assert html.count("<script") == html.count(f"<script>{script_of()}</script>") == 1
+    assert reader.tags.count("script") == 1
     assert "link" not in reader.tags
     assert all(link.startswith("#") for link in reader.links)
     assert "@import" not in html
@@ -95,19 +113,31 @@ def test_ids_are_unique_and_links_lead_somewhere(html: str) -> None:
 
 def test_every_section_and_picture_is_there(html: str) -> None:
     for title in (
-        "What distillation changed", "What each source found", "Entropy and locality",
-        "Score against rank", "Training", "Cost against gain", "What it cost", "Queries in and out",
-        "Where it came from", "Machine and software", "Notes", "The order that the theory predicts",
+        "How well the students rank", "Samplers against each other", "What each source found",
+        "Entropy and locality", "Score against rank", "Training", "Cost against gain",
+        "What each stage cost", "Queries in and out", "Provenance", "Machine and software", "Notes",
+        "The order that the theory predicts",
     ):  # fmt: skip
         assert f"<h2>{title}" in html
-    # 2 domains, recall and overlap, 3 statistics and their plane, 4 rank panels, 4 training curves
-    assert html.count("<figure>") == html.count('<svg role="img"') == 2 + 2 + 4 + 4 + 4
+    # 1 of gain against cost, 2 domains, recall and overlap, 3 statistics and their plane, 4 rank
+    # panels, 4 training curves; and the graph
+    assert html.count("<figure>") == html.count('<svg role="img"') == 1 + 2 + 2 + 4 + 4 + 4
+    assert html.count('<figure class="drawing">') == html.count('class="provenance"') == 1
+
+
+def test_the_first_screen_asks_answers_shows_and_warns(html: str) -> None:
+    report = synthetic_report.report()
+    first = html[html.index("<header>") : html.index("<nav")]
+    places = [first.index(text) for text in (report.question, *report.answer, *report.caveats)]
+    assert places == sorted(places)
+    assert first.count("<figure>") == 1
+    assert first.count("<li>") == 3 + len(report.caveats)
 
 
 def test_figures_of_the_content_are_on_the_page(html: str) -> None:
     text = " ".join("".join(read(html).text).split())
     for shown in (
-        "nDCG@10", "+0.118", "p < 0.0001", "+0.103 … +0.134", "0.538 – 0.566", "2 min 40 s",
+        "nDCG@10", "+0.118", "p < 0.001", "+0.103 … +0.134", "0.538 – 0.566", "2 min 40 s",
         "Kendall τ +0.67", "it orders designs and bounds nothing", "κ density_ratio(target=corpus)",
         "∞ in 100%", "0.307",
         "1.9 GB", "412,331", "too_few_candidates 27", "007fe91c007fe91c", "2.13.0+cpu",
@@ -120,8 +150,106 @@ def test_text_is_escaped_everywhere() -> None:
     report = synthetic_report.report(("random", odd))
     html = page(replace(report, title=odd, domains=(*report.domains, odd)))
     reader = read(html)
-    assert "<i>" not in re.sub(r'<i style="width:\d+%"></i>', "", html)
+    assert "<i>" not in html
+    assert html.count("<script") == 1
     assert odd in "".join(reader.text)
+
+
+def test_no_text_of_a_report_becomes_mark_up() -> None:
+    """Every text of every part is an attack but for roles, which are no free texts."""
+    report = synthetic_report.report(("random", "bm25"))
+    assert report.ranks is not None
+    systems = [replace(attacked(s), role=s.role) for s in report.systems]
+    curves = [replace(attacked(c), role=c.role) for c in report.ranks.curves]
+    whole = attacked(replace(report, systems=[], ranks=None, graph=None))
+    ranks = replace(attacked(replace(report.ranks, curves=[])), curves=curves)
+    html = page(replace(whole, systems=systems, ranks=ranks, graph=attacked(report.graph)))
+    reader = read(html)
+    assert reader.tags.count("script") == 1
+    assert html.count(f"<script>{script_of()}</script>") == 1
+    assert "img" not in reader.tags
+    assert "alert(1)" in "".join(reader.text)
+
+
+def test_the_page_allows_itself_nothing_but_its_own_script(html: str) -> None:
+    digest = base64.b64encode(hashlib.sha256(script_of().encode()).digest()).decode()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    assert policy.replace("&#39;", "'").startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digest}';" in policy.replace("&#39;", "'").replace("&#43;", "+")
+
+
+def test_tables_are_downloaded_with_all_digits(html: str) -> None:
+    files = read(html).csv
+    assert len(files) == html.count("<table")
+    rows = list(
+        csv.DictReader(io.StringIO(files["difference-between-two-students-python-docs.csv"]))
+    )
+    assert len(rows) == 6
+    assert rows[0]["trained on"] == "random − bm25"
+    assert float(rows[0]["difference"]) == 0.013
+    assert float(rows[0]["difference, low"]) == 0.004
+    assert float(rows[0]["difference, p"]) == 0.021
+    hashes = list(csv.DictReader(io.StringIO(files["all-artifacts.csv"])))
+    assert hashes[0]["root hash"] == "007fe91c" * 8
+
+
+def test_a_text_is_no_formula_in_a_spreadsheet() -> None:
+    """A name that begins like a formula is told apart from a number that is negative."""
+    rows = [[Cell("=HYPERLINK(1)"), Cell("−0.5", value=-0.5)], [Cell("@x"), Cell("–")]]
+    table = DataTable("t", [Column("-name", number=False), Column("v")], rows)
+    lines = csv_text(table).splitlines()
+    assert lines == ["'-name,v", "'=HYPERLINK(1),-0.5", "'@x,–"]
+
+
+def test_costs_are_folded_by_kind_the_dearest_first() -> None:
+    costs_of = [
+        content.StageCost("run", "a", 1.0, 2.0), content.StageCost("scores", "s", 6.0, 9.0),
+        content.StageCost("run", "b", 3.0, None),
+    ]  # fmt: skip
+    told = costs(costs_of)
+    folds = [one for one in told if isinstance(one, Fold)]
+    assert [one.title for one in folds] == ["scores", "run × 2", "All stages together"]
+    assert [one.bar for one in folds] == [0.6, 0.4, None]
+    assert folds[1].note == "4.00 s elapsed · 2.00 s CPU · 40.0%"
+    (table,) = folds[1].blocks
+    assert isinstance(table, DataTable)
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["a", "1.00 s", "2.00 s"], ["b", "3.00 s", "–"],
+    ]  # fmt: skip
+    assert [cell.text for cell in table.total] == ["total", "4.00 s", "2.00 s"]
+
+
+def test_long_tables_are_folded_and_short_ones_are_not() -> None:
+    rows = [[Cell(str(n))] for n in range(SHOWN + 1)]
+    short = folded(DataTable("t", [Column("n")], rows[:SHOWN]), "say")
+    assert [one.kind for one in short] == ["say", "table"]
+    (fold,) = folded(DataTable("t", [Column("n")], rows), "say")
+    assert isinstance(fold, Fold)
+    assert fold.note == f"{SHOWN + 1} rows"
+    assert [one.kind for one in fold.blocks] == ["say", "table"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "depth", "counts", "beyond"),
+    [
+        ("R@100", 40, True, True), ("R@40", 40, True, False), ("R@10", 40, False, False),
+        ("R(rel=2)@100", 40, True, True), ("P@50", 40, True, True), ("nDCG@100", 40, False, False),
+        ("RR", 40, False, False), ("Success@5", 5, True, False),
+    ],
+)  # fmt: skip
+def test_recall_beyond_what_is_re_ranked_is_nobodys_own(
+    measure: str, depth: int, counts: bool, beyond: bool
+) -> None:
+    assert counts_the_list(measure, depth) is counts
+    assert reaches_beyond(measure, depth) is beyond
+
+
+def test_what_is_left_out_is_said() -> None:
+    assert said_of(["nDCG@10", "R@10"], 40) == ""
+    assert said_of(["RR", "R@100"], 40) == (
+        "R@100 is not shown for systems that re-rank the first 40 documents of a run: their order "
+        "cannot change it."
+    )
 
 
 def test_an_empty_report_is_a_page_without_sections() -> None:
@@ -164,6 +292,7 @@ def test_no_text_overlaps_or_leaves_its_picture(
     for figure in drawn:
         boxes = text_boxes(figure)
         assert len(boxes) >= 4
+        check_axes(figure, [text for text, _ in boxes])
         for place, (text, box) in enumerate(boxes):
             assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text
             assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text
@@ -171,12 +300,40 @@ def test_no_text_overlaps_or_leaves_its_picture(
                 assert not box.overlaps(beside), f"{text!r} over {other!r}"
 
 
+def check_axes(figure: Figure, shown: list[str]) -> None:
+    """No axis has one label alone, nor two that are equal."""
+    (axes,) = figure.axes
+    for axis in (axes.xaxis, axes.yaxis):
+        ticks = [label.get_text() for label in axis.get_ticklabels() if label.get_text() in shown]
+        assert len(ticks) >= 2 or isinstance(axis.get_major_locator(), FixedLocator)
+        assert len(set(ticks)) == len(ticks)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.31, 0.34), (2.1, 2.9), (0.4, 1.6), (1e-6, 3e-6), (997, 1003), (3, 300)]
+)
+def test_axes_of_any_range_can_be_read(
+    drawn: list[Figure], low: float, high: float, log: bool
+) -> None:
+    with panel("t", "a") as (_, axes):
+        axes.plot((low, high), (low, high))
+        if log:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            log_axis(axes.xaxis)
+            log_axis(axes.yaxis)
+        axes.set_xlim(low, high)
+        axes.set_ylim(low, high)
+    check_axes(drawn[0], [text for text, _ in text_boxes(drawn[0])])
+
+
 def test_every_picture_draws_something_of_every_sampler(drawn: list[Figure]) -> None:
     report = synthetic_report.report()
     page(report)
     for figure in drawn:
         (axes,) = figure.axes
-        assert axes.lines or axes.collections
+        assert axes.lines or axes.collections or axes.patches
         for line in axes.lines:
             assert np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()
 
@@ -234,7 +391,7 @@ def test_short_trainings_are_drawn(steps: int) -> None:
 def test_steps_below_the_floor_are_counted() -> None:
     value = np.array([1.0, 0.5, -0.1, 0.4])
     picture = curve_picture("loss", "nats", {"bm25": (np.arange(4), value)}, LOOK)
-    assert "1 single steps" in picture.remark
+    assert "1 step is not positive and is not drawn." in picture.remark
 
 
 @pytest.mark.parametrize(("count", "window"), [(1, 1), (7, 3), (20, 7), (5, 99)])
@@ -258,11 +415,11 @@ def test_an_interval_that_cannot_be_had_says_why() -> None:
             domains=["near"],
             samplers=["bm25"],
             systems=[system],
-            scope="over queries only; one seed",
+            scope="over queries only (one seed)",
         )
     )
     assert "0.310<small>too few data sets: 2</small>" in told
-    assert "of students over queries only; one seed" in told
+    assert "those of students over queries only (one seed), all others over queries" in told
 
 
 def test_an_interval_holds_its_value() -> None:
@@ -312,6 +469,7 @@ def test_domains_are_listed() -> None:
         (size(412_000_000), "412 MB"),
         (size(1_912_000_000), "1.9 GB"),
         (short(0.05), "0.05"),
+        (short(0.15), "0.15"),
         (short(200.0), "200"),
         (short(1e-6), "10⁻⁶"),
         (short(2e7), "2·10⁷"),

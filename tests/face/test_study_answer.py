@@ -173,11 +173,14 @@ def test_three_sentences_name_the_best_the_cheapest_tie_and_what_more_buys():
     assert first.startswith("“large, random” is best on dev: on test it gains +0.06")
     assert "over the untrained student and +0.01" in first
     assert first.endswith("one student costs 9.00 EUR (15 min 0 s of CPU time).")
-    assert second.startswith("Of the 3 other cells 2 cannot be told apart from it; the cheapest, ")
-    assert "“small, bm25”, costs 2.00 EUR (3 min 20 s of CPU time), 22% as much," in second
+    assert second.startswith("2 of the 3 other cells are not significantly different from it; ")
+    assert (
+        "the cheapest of them, “small, bm25”, costs 2.00 EUR (3 min 20 s of CPU time), 22% "
+        in second
+    )
     assert third.startswith("Paying more gains more on test in 1 of 2 steps along the frontier; ")
     assert "from “small, random” to “small, bm25”, adds +0.04" in third
-    assert third.endswith("for 1.00 EUR more.")
+    assert third.endswith("for another 1.00 EUR.")
 
 
 def test_development_chooses_and_the_test_only_judges():
@@ -185,17 +188,17 @@ def test_development_chooses_and_the_test_only_judges():
     told = answer_of(GAINS, COSTS, dev=dev)
     assert told.study.short(told.best) == "small, random"
     assert told.sentences()[0].startswith("“small, random” is best on dev: on test it gains +0.02")
-    assert told.sentences()[1] == "By the tests all 3 other cells are below it."
+    assert told.sentences()[1] == "All 3 other cells are significantly below it."
     assert not any("flatters" in text for text in told.caveats)
     alone = answer_of(GAINS, COSTS)
     assert alone.sentences()[0].startswith("“large, random” is best on test: it gains")
-    assert any("named by the queries that judge it" in text for text in alone.caveats)
+    assert any("chosen by the same queries that judge it" in text for text in alone.caveats)
 
 
 def test_a_gain_that_is_not_told_from_0_is_called_none_and_its_rate_holds_0():
     told = answer_of(dict.fromkeys(GAINS, 0.0), COSTS)
     assert told.sentences()[0].startswith("No gain is shown: ")
-    assert "not distinguishable from 0 after Holm" in told.sentences()[0]
+    assert ", not significant after Holm)" in told.sentences()[0]
     for one in told.shown(told.judge):
         assert one.verdict == "not distinguishable from no gain"
         assert one.rate.low < 0 < one.rate.high
@@ -205,15 +208,17 @@ def test_a_gain_that_is_not_told_from_0_is_called_none_and_its_rate_holds_0():
 def test_steps_that_are_not_told_apart_are_not_worth_their_cost():
     flat = {**GAINS, "small, random": 0.058}
     third = answer_of(flat, COSTS).sentences()[2]
-    assert third.startswith("Paying more than “small, random” is not shown to gain more on test: ")
-    assert "distinguishable" in third
+    assert third == (
+        "Paying more than for “small, random” is not shown to gain more on test: none of the 2 "
+        "steps to more expensive cells on the frontier is significant."
+    )
 
 
 def test_students_that_start_apart_are_compared_over_bm25():
     told = answer_of(GAINS, COSTS, starts={"small": 0.0, "large": 0.02})
     assert told.role_of(told.judge) == BM25
     assert {one.role for one in told.shown(told.judge)} == {BM25}
-    assert any("frontier is that of the gain over BM25" in text for text in told.caveats)
+    assert any("frontier is drawn for the gain over BM25" in text for text in told.caveats)
     same = answer_of(GAINS, COSTS)
     assert same.role_of(same.judge) == START
 
@@ -223,7 +228,7 @@ def test_without_prices_hours_decide_and_it_is_said():
     assert [unit.key for unit in told.units] == ["cpu_hours"]
     assert told.sentences()[0].endswith("one student costs 15 min 0 s of CPU time.")
     assert any("No prices are declared" in text for text in told.caveats)
-    assert any("No energy is known" in text for text in told.caveats)
+    assert any("Energy is not known" in text for text in told.caveats)
     assert "EUR" not in " ".join([*told.sentences(), *told.caveats])
     priced = answer_of(GAINS, COSTS)
     assert [unit.name for unit in priced.units] == ["EUR", "CPU-hour", "kWh"]
@@ -232,7 +237,10 @@ def test_without_prices_hours_decide_and_it_is_said():
 
 def test_one_seed_is_said():
     told = answer_of(GAINS, COSTS, seeds=1)
-    assert "With one seed the intervals say nothing of a newly trained student." in told.caveats[0]
+    assert (
+        "With one seed the intervals say nothing about training again with another."
+        in told.caveats[0]
+    )
     for one in told.shown(told.judge):
         assert one.rate.low == pytest.approx(one.gained.difference.low / one.cost)
 
@@ -278,7 +286,7 @@ def test_every_table_names_the_best_of_its_own_evaluation_set():
     seen = 0
     for table in worth_tables(outcome):
         if table.title.startswith("Cost against gain"):
-            column = table.columns.index("beside the best")
+            column = table.columns.index("compared with the best")
             named = [row[:2] for row in table.rows if row[column] == "best"]
             assert named == [bests[table.title.rpartition(", ")[2]]]
             seen += 1
@@ -294,13 +302,16 @@ def test_the_tables_and_the_page_say_the_same():
     titles = [table.title for table in tables]
     assert titles.count(f"Cost against gain over BM25, {panel.title}") == 1
     assert f"Steps along the frontier, {panel.title}" in titles
-    alone = next(t for t in tables if t.title == "What a student of each cell costs alone")
+    alone = next(t for t in tables if t.title == "What one student of each cell costs alone")
     assert "money (EUR)" in alone.columns
     row = next(row for row in alone.rows if row[:2] == ["large", "bm25"])
     assert row[alone.columns.index("money (EUR)")] == "10.00 EUR"
     assert row[alone.columns.index("energy")] == "2.78 Wh"
     pictures = cost_pictures(outcome)
-    assert [picture.title for picture in pictures] == ["test", "dev"]
+    assert [picture.title for picture in pictures] == [
+        "Gain against cost, test",
+        "Gain against cost, dev",
+    ]
     report = StudyReport(
         told.study.title, [], tables, [], answer=told.sentences(), caveats=told.caveats,
         costs=pictures, recipe=told.study.text,

@@ -118,7 +118,7 @@ def test_the_order_is_in_the_table_the_page_and_the_files(made: StudyOutcome) ->
         assert here["kendall"][0] == pytest.approx(tau)
     assert here.sort("rank")["term"].to_list() == sorted(here["term"])
     table = next(one for one in order_tables(made) if ", test" in one.title)
-    assert list(table.columns[:4]) == ["groups of", "Δ", "H, bits", "n, queries"]
+    assert list(table.columns[:4]) == ["groups", "Δ", "H, bits", "n, queries"]
     for row in table.rows:
         d, h, n = measured_by_hand(made, row[0])
         assert float(row[1]) == pytest.approx(d, abs=2e-3)
@@ -204,7 +204,7 @@ def test_they_are_in_every_form_of_the_answer(made: StudyOutcome) -> None:
     assert set(table["way"]) == {BETWEEN, WITHIN}
     (shown,) = partial_tables(made)
     assert len(shown.rows) == len(table)
-    assert "no row is cause and effect" in shown.say
+    assert "no row shows cause and effect" in shown.say
     page, twin = (Path("out", name).read_text() for name in ("study-report.html", "study.md"))
     assert "<h2>Gains with H, Δ and κ</h2>" in page
     assert "## Gains with H, Δ and κ" in twin
@@ -219,7 +219,7 @@ def test_groups_of_judged_queries_are_paid_for_and_never_trained_on(made: StudyO
     beside = {one.fingerprint for of in track.beside.values() for one in of.values()}
     groups = {one.inputs["groups"] for of in track.beside.values() for one in of.values()}
     assert len(beside) == 6
-    assert beside | groups <= made.answer.costs._pieces.keys()
+    assert beside | groups <= made.answer.costs.pieces.keys()
     assert not groups & {
         student.inputs[role]
         for student in track.students.values()

@@ -8,9 +8,12 @@ from html.parser import HTMLParser
 
 import pytest
 import synthetic_study
+from attacked_values import attacked
+from markupsafe import escape
 from matplotlib.figure import Figure
 from pictures import text_boxes
 
+from rankmill.report.page.render import script_of
 from rankmill.report.page.studied import cost_picture, crossing_picture, effect_bars, line_looks
 from rankmill.report.page.words import significant
 from rankmill.report.study import files as study_files
@@ -55,16 +58,24 @@ def test_the_page_is_one_file_and_says_everything_without_its_script(page):
     assert read.scripts == 1
     assert read.loads == []
     assert not re.findall(r"https?://(?!www\.w3\.org)", page)
-    without = re.sub(r"<script>.*?</script>", "", page, flags=re.S)
+    without = page.replace(f"<script>{script_of()}</script>", "")
+    assert "<script>" not in without
     report = synthetic_study.report()
     for table in report.tables:
         assert len(read.tables) == len(report.tables)
         for row in table.rows:
-            assert row[0].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in without
-    for text in (*report.caveats, *report.notes, report.title):
-        assert text in without
+            assert str(escape(str(row[0]))) in without
+    for text in (*report.answer, *report.caveats, *report.notes, report.title):
+        assert str(escape(text)) in without
     assert "[study.prices]" in without
     assert "&lt;of a core&gt;" in without
+
+
+def test_no_text_of_a_study_becomes_mark_up() -> None:
+    whole = html(attacked(synthetic_study.report()))
+    assert whole.count("<script") == whole.count(f"<script>{script_of()}</script>") == 1
+    assert "<img" not in whole
+    assert whole.count("alert(1)") > 100
 
 
 def test_rows_have_as_many_cells_as_headings(page):
@@ -75,15 +86,17 @@ def test_rows_have_as_many_cells_as_headings(page):
 def test_ids_are_unique_and_links_lead_somewhere(page):
     read = Reader(page)
     assert len(set(read.ids)) == len(read.ids)
-    assert read.links
-    assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
+    inside = [link for link in read.links if not link.startswith("data:text/csv;")]
+    assert inside
+    assert len(read.links) - len(inside) == len(read.tables)  # every table can be downloaded
+    assert {link.removeprefix("#") for link in inside} <= set(read.ids)
 
 
 def test_the_answer_comes_first(page):
     first = page.index("<ol>")
-    assert first < page.index("<nav>") < page.index("<section")
+    assert first < page.index("<nav") < page.index("<section")
     assert page.count("<li>", first, page.index("</ol>")) == 3
-    assert first < page.index('<svg class="adapts"') < page.index("<nav>")
+    assert first < page.index('<svg role="img"') < page.index("<nav")
 
 
 def test_columns_are_sorted_by_numbers_and_not_by_their_texts(page):
@@ -97,10 +110,11 @@ def test_the_same_report_gives_the_same_bytes(page):
 
 
 def test_pictures_follow_the_page_into_the_dark(page):
-    for svg in re.findall(r"<svg class=\"adapts\".*?</svg>", page, flags=re.S):
+    pictures = re.findall(r"<svg role=\"img\".*?</svg>", page, flags=re.S)
+    assert len(pictures) == 6
+    for svg in pictures:
         assert "#1f2430" not in svg
         assert "var(--soft)" in svg  # of labels and axes
-    assert page.count('class="adapts"') == 6
 
 
 @pytest.mark.parametrize("widely", [False, True])

@@ -226,8 +226,8 @@ def test_what_students_saw_is_said_as_it_was_counted() -> None:
     study = study_with("budget", {"unique_pairs": 65, "documents": 64, "tolerance": 0.02})
     seen = {"documents": 64, "unique_pairs": 64, "positives": 9, "queries": 9}
     assert list(met(study, {cell.number: [seen] for cell in study.cells})) == [
-        "every student saw 64 documents, as declared",
-        "every student saw 64 unique pairs: within 2 % of the 65 that were declared",
+        "every student saw the declared 64 documents",
+        "every student saw 64 unique pairs, within 2 % of the declared 65",
     ]
     other = seen | {"unique_pairs": 66}
     said = list(met(study, {0: [seen], 1: [other], 2: [seen], 3: [seen]}))

@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 # Okabe and Ito, distinguishable with any common colour blindness; yellow is left out (too light).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -100,13 +100,10 @@ def panel(
     alternative: str,
     width: float = 4.6,
     height: float = 3.1,
-    *,
-    adapts: bool = False,
 ) -> Iterator[tuple[Picture, Axes]]:
     """Draw on fresh axes (inches); leaving the block renders them into the picture.
 
-    `adapts`: ink, lines and paper are the page's own, light or dark; else the page puts a light
-    card below the picture in the dark.
+    Ink, lines and paper are the page's own, light or dark. Axes get at least two different labels.
     """
     with matplotlib.rc_context(STYLE):
         layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03)
@@ -114,9 +111,9 @@ def panel(
         axes = figure.add_subplot()
         picture = Picture(title, alternative, narrow=width < 4)
         yield picture, axes
-        picture.svg = render(figure, picture.alternative)
-        if adapts:
-            picture.svg = adapting(picture.svg)
+        for axis in (axes.xaxis, axes.yaxis):
+            readable(axis)
+        picture.svg = adapting(render(figure, picture.alternative))
 
 
 def render(figure: Figure, alternative: str) -> str:
@@ -152,7 +149,39 @@ def adapting(svg: str) -> str:
     """Return an SVG whose ink, lines and paper are those of the page it stands in."""
     for color, own in _OF_THE_PAGE.items():
         svg = svg.replace(color, own)
-    return svg.replace("<svg ", '<svg class="adapts" ', 1)
+    return svg
+
+
+def readable(axis: Axis) -> None:
+    """Give an axis of numbers other ticks where it would have one label, or two that are equal."""
+    if _labels(axis) is None or _told_apart(axis):
+        return
+    if axis.get_scale() == "log":
+        for steps in ((1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)):
+            log_axis(axis, steps=steps)
+            if _told_apart(axis):
+                return
+    axis.set_minor_locator(NullLocator())
+    for count in (4, 6, 9):
+        axis.set_major_locator(MaxNLocator(count))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+        if _told_apart(axis):
+            return
+
+
+def _labels(axis: Axis) -> list[str] | None:
+    """Return the labels within the limits; None where they are names and no numbers."""
+    if isinstance(axis.get_major_locator(), FixedLocator):
+        return None
+    low, high = sorted(axis.get_view_interval())
+    room = 1e-9 * (high - low)
+    places = [p for p in axis.get_major_locator()() if low - room <= p <= high + room]
+    return [text for text in axis.get_major_formatter().format_ticks(places) if text]
+
+
+def _told_apart(axis: Axis) -> bool:
+    labels = _labels(axis)
+    return labels is None or (len(labels) >= 2 and len(set(labels)) == len(labels))
 
 
 def log_axis(axis: Axis, *, steps: tuple[float, ...] = (1.0,)) -> None:
@@ -178,7 +207,7 @@ def short(value: float) -> str:
         return "0" if value == 0 else ""
     power = math.floor(math.log10(abs(value)) + 1e-9)
     if -4 < power < 5:
-        return f"{value:.{max(0, -power)}f}" if power < 0 else f"{value:g}"
+        return f"{value:g}"
     mantissa = value / 10.0**power
     raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"10{raised}" if abs(mantissa - 1) < 1e-6 else f"{mantissa:.3g}·10{raised}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
 
 from ..content import Overlap, SourceRecall, Statistic
-from .canvas import INK, SOFT, Look, Picture, brief, log_axis, panel, wrapped
+from .canvas import INK, PALETTE, SOFT, Look, Picture, brief, log_axis, panel, wrapped
 
 BINS = 50  # docs/quantities.md §7: a histogram with declared edges
 
@@ -21,7 +23,8 @@ def recall_picture(recall: tuple[SourceRecall, ...], look: dict[str, Look]) -> P
     """Recall of judged positives against depth, one line per source."""
     said = "; ".join(f"{r.source} {np.asarray(r.recall)[-1]:.2f}" for r in recall)
     with panel(
-        "Positives found", f"Recall of judged positives against depth. At the end: {said}."
+        "Recall of judged positives",
+        f"Recall of judged positives against depth. At the end: {said}.",
     ) as (picture, axes):
         for curve in recall:
             style = look[curve.source]
@@ -52,17 +55,17 @@ def overlap_picture(overlap: Overlap) -> Picture:
         f"Jaccard overlap between sources: {'; '.join(pairs)}.",
         height=3.7 if crowded else 3.1,
     ) as (picture, axes):
-        apart = np.where(np.eye(count, dtype=bool), np.nan, matrix)
-        edges = np.arange(count + 1) - 0.5
-        axes.pcolormesh(edges, edges, apart, cmap="Blues", vmin=0, vmax=1, ec="white", lw=2)
-        axes.invert_yaxis()
+        axes.set_xlim(-0.5, count - 0.5)
+        axes.set_ylim(count - 0.5, -0.5)
         for a in range(count):
             for b in range(count):
-                dark = a != b and matrix[a, b] > 0.55
+                shade = 0.0 if a == b else 0.7 * matrix[a, b]  # ink stays legible, light or dark
+                color = to_rgba(PALETTE[0], shade)
+                axes.add_patch(Rectangle((b - 0.5, a - 0.5), 1, 1, fc=color, ec="white", lw=2))
                 axes.text(
                     b, a, "–" if a == b else f"{matrix[a, b]:.2f}",
                     ha="center", va="center", fontsize=9.5 if count <= 6 else 7.5,
-                    color="white" if dark else SOFT if a == b else INK,
+                    color=SOFT if a == b else INK,
                 )  # fmt: skip
         shown = [brief(name, 16) for name in names]
         axes.set_xticks(range(count), shown, rotation=90 if crowded else 0, color=INK)

@@ -144,7 +144,7 @@ def _guides(axes: Axes, bounds: tuple[float, float, float, float]) -> None:
 def _models(look: dict[str, Look], samplers: Sequence[str]) -> list[Line2D]:
     return [
         _line("teacher", Look(TEACHER), 1.5),
-        _line("untrained start", Look(START, (0, (4, 2))), 1.5),
+        _line("untrained student", Look(START, (0, (4, 2))), 1.5),
         *(_line(f"student, {sampler}", look[sampler]) for sampler in samplers),
     ]
 

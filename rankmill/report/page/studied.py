@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..content import CostPicture, Crossing, EffectBars, Interval, Spot
+from ..crossed import CostPicture, Crossing, EffectBars, Interval, Spot
+from .blocks import Legend, Sample
 from .canvas import INK, OTHER, SOFT, Look, Picture, brief, log_axis, looks, panel, short, wrapped
 
 MARKS = ("o", "s", "D", "^", "v", "P", "X", "p")
-_SHAPES = {
-    "o": '<circle cx="6" cy="6" r="4.4"/>',
-    "s": '<path d="M2 2h8v8h-8z"/>',
-    "D": '<path d="M6 1l5 5l-5 5l-5-5z"/>',
-    "^": '<path d="M6 1.5l5 9h-10z"/>',
-    "v": '<path d="M6 10.5l5-9h-10z"/>',
-    "P": '<path d="M4 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z"/>',
-    "X": '<path d="M3 1l3 3l3-3l2 2l-3 3l3 3l-2 2l-3-3l-3 3l-2-2l3-3l-3-3z"/>',
-    "p": '<path d="M6 1l5 3.8l-1.9 6h-6.2l-1.9-6z"/>',
+_SHAPES = {  # the same as paths, for legends
+    "o": "M6 1.6a4.4 4.4 0 1 0 .01 0z",
+    "s": "M2 2h8v8h-8z",
+    "D": "M6 1l5 5l-5 5l-5-5z",
+    "^": "M6 1.5l5 9h-10z",
+    "v": "M6 10.5l5-9h-10z",
+    "P": "M4 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z",
+    "X": "M3 1l3 3l3-3l2 2l-3 3l3 3l-2 2l-3-3l-3 3l-2-2l3-3l-3-3z",
+    "p": "M6 1l5 3.8l-1.9 6h-6.2l-1.9-6z",
 }
+_INK = "currentColor"
 _TINY = 1e-3  # below, ticks are powers of ten
 _WIDE = 12.0  # costs that differ by this factor or more stand on a logarithmic axis
 
@@ -30,12 +31,14 @@ def cost_picture(shown: CostPicture, height: float = 3.5) -> Picture:
     """Every cell at its cost and gain with the interval; the frontier is joined by steps."""
     look, marks = _looks(shown)
     front = [spot for spot in shown.spots if spot.front]
-    said = "; ".join(f"{s.name} {s.cost:.3g}, {s.gain.value:+.3f}" for s in shown.spots)
+    said = "; ".join(
+        f"{s.name} {s.cost:.3g}, {s.gain.value:+.3f}{', on the frontier' if s.front else ''}"
+        for s in shown.spots
+    )
     with panel(
         shown.title,
         f"Gain in {shown.measure} over {shown.over} against {shown.cost} in {shown.unit}: {said}.",
         height=height,
-        adapts=True,
     ) as (picture, axes):
         axes.axhline(0, color=OTHER, lw=1, ls=(0, (4, 2)), zorder=1)
         _frontier(axes, front)
@@ -43,12 +46,11 @@ def cost_picture(shown: CostPicture, height: float = 3.5) -> Picture:
             _spot(axes, spot, look[spot.color], marks[spot.mark])
         _cost_axis(axes, [spot.cost for spot in shown.spots])
         axes.margins(y=0.08)
-        axes.set_xlabel(wrapped(f"{shown.cost} of one student alone, {shown.unit}", 48))
+        axes.set_xlabel(wrapped(f"{shown.cost} for one student alone, {shown.unit}", 48))
         axes.set_ylabel(wrapped(f"gain in {shown.measure} over {shown.over}"))
-    names = "; ".join(spot.name for spot in front)
     picture.remark = (
-        "Bars: 95 % intervals. Dashed line: no gain. Grey steps join the frontier, cells that no "
-        f"other beats for less, by the means: {names}."
+        "Bars: 95 % intervals. Dashed: no gain. Filled marks, joined by the grey line, are the "
+        "frontier: nothing that costs the same or less has a higher mean."
     )
     return picture
 
@@ -92,25 +94,15 @@ def _looks(shown: CostPicture) -> tuple[dict[str, Look], dict[str, str]]:
     return colors, {name: MARKS[place % len(MARKS)] for place, name in enumerate(named)}
 
 
-def cost_legend(shown: CostPicture) -> str:
-    """Return what colours and marks stand for, as HTML; filled marks are on the frontier."""
+def cost_legend(shown: CostPicture) -> Legend:
+    """Return what colours and marks stand for."""
     look, marks = _looks(shown)
-    entries: list[str] = []
+    samples: list[Sample] = []
     if len(look) > 1 or len(marks) == 1:
-        entries += (_mark("o", style.color, name) for name, style in look.items())
+        samples += (Sample(name, style.color, mark=_SHAPES["o"]) for name, style in look.items())
     if len(marks) > 1:
-        entries += (_mark(mark, "currentColor", name) for name, mark in marks.items())
-    entries.append(_mark("o", "currentColor", "on the frontier"))
-    entries.append(_mark("o", "currentColor", "beaten for less", hollow=True))
-    return f'<div class="legend marks">{"".join(entries)}</div>\n'
-
-
-def _mark(mark: str, color: str, name: str, *, hollow: bool = False) -> str:
-    fill = "none" if hollow else color
-    return (
-        f'<span><svg viewBox="0 0 12 12" aria-hidden="true" fill="{fill}" stroke="{color}" '
-        f'stroke-width="1.2">{_SHAPES[mark]}</svg>{escape(name)}</span>'
-    )
+        samples += (Sample(name, _INK, mark=_SHAPES[mark]) for name, mark in marks.items())
+    return Legend(samples)
 
 
 def crossing_picture(shown: Crossing, lines: dict[str, Look]) -> Picture:
@@ -121,7 +113,6 @@ def crossing_picture(shown: Crossing, lines: dict[str, Look]) -> Picture:
         shown.title,
         f"{shown.measure} by {shown.across} and {shown.lines}: {said}.",
         height=2.9,
-        adapts=True,
     ) as (picture, axes):
         for place, (name, look) in enumerate(lines.items()):
             aside = 0.07 * (place - (len(lines) - 1) / 2)
@@ -153,7 +144,6 @@ def effect_bars(shown: EffectBars) -> Picture:
         shown.title,
         f"Effects on {shown.measure}: {said}.",
         height=0.75 + 0.42 * max(len(rows), 3),
-        adapts=True,
     ) as (picture, axes):
         axes.axvline(0, color=OTHER, lw=1, ls=(0, (4, 2)), zorder=1)
         for row, (_, effect) in enumerate(rows):

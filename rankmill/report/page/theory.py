@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import math
-from html import escape
 
 from ..content import DesignTerms, Theory
-from .tables import table
+from .blocks import Block, Cell, DataTable, Say, Small, folded
+from .tables import NOTHING, named
 from .words import number
 
 
-def theory(shown: Theory | None) -> str:
+def theory(shown: Theory | None) -> list[Block]:
     """Return the section, empty without a table."""
     if shown is None:
-        return ""
+        return []
     kinds = list(shown.rows[0].predicted)
     targets = [column for column, _, _ in shown.rows[0].ratios]
     columns = ["Δ", "H, bits", *(f"κ {t}" for t in targets), f"n, {shown.n}", *kinds]
     columns += [shown.measure] if shown.measure else []
-    head = "".join(f'<th class="number">{escape(column)}</th>' for column in columns)
-    rows = [_row(row, shown) for row in shown.rows]
     say = (
-        f"Δ is the mean {shown.locality}, H the mean {shown.entropy} of the groups; locality is "
-        "Δ·√(ln n / n), entropy H/2, combined their sum with weights 1 and 1. This is our "
-        "reconstruction of Theorem 2.1 without its unknown constants: it orders designs and bounds "
-        "nothing. Agreement is over designs between a term and the students’ observed risk, with "
-        "95 % intervals over queries."
+        f"Δ is the mean {shown.locality} and H the mean {shown.entropy} of the groups. Locality is "
+        "Δ·√(ln n / n), entropy is H/2, and combined is their sum with weights 1 and 1. This is "
+        "our reconstruction of Theorem 2.1 without its unknown constants: it orders designs and "
+        "bounds nothing. Agreement compares the order by each term with the order of the students’ "
+        "observed risk, with 95 % intervals over queries."
     )
-    agreement = "; ".join(shown.agreement)
-    said = f'<p class="say">{escape(say)} {escape(agreement)}</p>\n'
-    return said + table(f"<tr><th>groups of</th>{head}</tr>", rows)
+    made: list[Block] = [Say(say)]
+    if shown.agreement:
+        made.append(Say("; ".join(shown.agreement)))
+    rows = [_row(row, shown) for row in shown.rows]
+    table = DataTable("Terms of the theory", named("groups", columns), rows, caption=False)
+    return [*made, *folded(table)]
 
 
-def _row(row: DesignTerms, shown: Theory) -> str:
+def _row(row: DesignTerms, shown: Theory) -> list[Cell]:
     ratios = [
-        f"{'∞' if math.isinf(median) else number(median)}<small>∞ in {infinite:.0%}</small>"
+        Cell("∞" if math.isinf(median) else number(median), [Small(f"∞ in {infinite:.0%}")], median)
         for _, infinite, median in row.ratios
     ]
-    cells = [number(row.diameter), number(row.entropy_bits), *ratios]
-    cells += [f"{row.amount[shown.n]:,}", *(number(v) for v in row.predicted.values())]
+    amount = row.amount[shown.n]
+    cells = [_number(row.diameter), _number(row.entropy_bits), *ratios]
+    cells += [Cell(f"{amount:,}", value=amount), *map(_number, row.predicted.values())]
     if shown.measure:
-        cells.append("–" if row.observed is None else number(row.observed))
-    body = "".join(f'<td class="number">{cell}</td>' for cell in cells)
-    return f"<tr><th>{escape(row.sampler)}</th>{body}</tr>"
+        cells.append(NOTHING if row.observed is None else _number(row.observed))
+    return [Cell(row.sampler), *cells]
+
+
+def _number(value: float) -> Cell:
+    return Cell(number(value), value=value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from ..content import Numbers, System, Training
 from .canvas import INK, OTHER, START, TEACHER, Look, Picture, brief, log_axis, panel, wrapped
@@ -52,12 +53,16 @@ def curve_picture(
             highs.append(max(np.nanquantile(raw, 0.99), np.nanmax(line)))
             last = max(last, float(step.max()))
         level_axis(axes, min(lows), max(highs))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("optimiser step")
         axes.set_ylabel(wrapped(label))
         axes.set_xlim(0, last)
         picture.alternative = f"{title} by step: {'; '.join(said)}."
     picture.remark = remark + (
-        f" {lost:,} single steps are not positive and not drawn." if lost else ""
+        f" {lost:,} {'step is' if lost == 1 else 'steps are'} not positive and "
+        f"{'is' if lost == 1 else 'are'} not drawn."
+        if lost
+        else ""
     )
     return picture
 

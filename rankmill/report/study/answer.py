@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rankmill.report import content
+from rankmill.report import content, crossed
 from rankmill.report.page.words import number, seconds, signed, significant
 from rankmill.report.study.tables import Shown, Table, difference, named, tested
 from rankmill.study.grid.answer.amounts import Amount, Unit
@@ -18,7 +18,7 @@ from rankmill.training.ordering import Terms
 from rankmill.training.significance import Interval
 
 UNKNOWN = "–"
-_WORTH, _COST = "Cost against gain", "What it cost"
+_WORTH, _COST = "Cost against gain", "What the cells cost"
 _ORDER = "The order that the theory predicts"
 _HOURS = {"gpu_hours": "GPU time", "cpu_hours": "CPU time"}
 
@@ -26,17 +26,18 @@ _HOURS = {"gpu_hours": "GPU time", "cpu_hours": "CPU time"}
 # ---- pictures ------------------------------------------------------------------------------------
 
 
-def cost_pictures(outcome: StudyOutcome) -> list[content.CostPicture]:
+def cost_pictures(outcome: StudyOutcome) -> list[crossed.CostPicture]:
     """Return gain against cost, the panel that the answer is about first."""
     shown = outcome.answer.shown
-    return [_picture(outcome, panel) for panel in _judge_first(outcome) if shown(panel)]
+    return [_picture(outcome, panel) for panel in judge_first(outcome) if shown(panel)]
 
 
-def _judge_first(outcome: StudyOutcome) -> list[Panel]:
+def judge_first(outcome: StudyOutcome) -> list[Panel]:
+    """Return the panels, the one that the answer is about first."""
     return sorted(outcome.panels, key=lambda panel: panel is not outcome.answer.judge)
 
 
-def _picture(outcome: StudyOutcome, panel: Panel) -> content.CostPicture:
+def _picture(outcome: StudyOutcome, panel: Panel) -> crossed.CostPicture:
     shown = outcome.answer.shown(panel)
     unit, role = shown[0].unit, shown[0].role
     scale, name = _scaled(unit, max(one.cost for one in shown))
@@ -44,7 +45,7 @@ def _picture(outcome: StudyOutcome, panel: Panel) -> content.CostPicture:
     colors = "sampler" if "sampler" in several else several[0]
     others = [axis for axis in several if axis != colors]
     spots = [
-        content.Spot(
+        crossed.Spot(
             outcome.study.short(one.cell),
             scale * one.cost,
             _of(one.gained.difference),
@@ -54,8 +55,8 @@ def _picture(outcome: StudyOutcome, panel: Panel) -> content.CostPicture:
         )
         for one in shown
     ]
-    return content.CostPicture(
-        panel.title,
+    return crossed.CostPicture(
+        f"Gain against cost, {panel.title}",
         outcome.answer.measure,
         ROLES[role],
         _HOURS.get(unit.key, unit.title.partition(" ")[0]),
@@ -77,25 +78,25 @@ def _scaled(unit: Unit, most: float) -> tuple[float, str]:
     return 1.0, unit.name
 
 
-def crossings(outcome: StudyOutcome) -> Iterator[content.Crossing]:
+def crossings(outcome: StudyOutcome) -> Iterator[crossed.Crossing]:
     """Yield the means over the two declared factors, wherever their effects were estimated."""
     factors = outcome.study.factors
     for one in outcome.effects:
         if one.effects:
             means = {(b, a): _of(mean) for (a, b), mean in one.means.items()}
             title = _at(outcome, one.domain, one.others)
-            yield content.Crossing(
+            yield crossed.Crossing(
                 title, outcome.answer.measure, factors[1].name, factors[0].name, means
             )
 
 
-def effect_bars(outcome: StudyOutcome) -> Iterator[content.EffectBars]:
+def effect_bars(outcome: StudyOutcome) -> Iterator[crossed.EffectBars]:
     """Yield the effects that go with them."""
     for one in outcome.effects:
         if one.effects:
             rows = {f"{e.factor}: {e.step}": _of(e.difference) for e in one.effects}
             title = _at(outcome, one.domain, one.others)
-            yield content.EffectBars(title, outcome.answer.measure, rows)
+            yield crossed.EffectBars(title, outcome.answer.measure, rows)
 
 
 def _at(outcome: StudyOutcome, domain: str, others: Mapping[str, str]) -> str:
@@ -115,7 +116,7 @@ def worth_tables(outcome: StudyOutcome) -> Iterator[Table]:
     answer = outcome.answer
     if not answer.units:
         return
-    for panel in _judge_first(outcome):
+    for panel in judge_first(outcome):
         place, first = outcome.panels.index(panel), answer.role_of(panel)
         for role in sorted(ROLES, key=lambda role: role != first):
             if answer.worths[place, role, answer.units[0].key]:
@@ -132,7 +133,7 @@ def _worth(outcome: StudyOutcome, place: int, role: Role) -> Table:
     ]
     axes = outcome.study.varied
     columns = [*axes, *(unit.title for unit in answer.units), f"gain over {ROLES[role]}"]
-    columns += ["frontier", "the gain", "beside the best"]
+    columns += ["on the frontier", "gain, verdict", "compared with the best"]
     columns += [f"gain per {unit.name}" for unit in answer.units]
     here = (g for g in outcome.gains if g.domain == panel.domain)
     by_cell = {g.cell.number: g for g in here if g.cell in panel.cells}
@@ -144,10 +145,10 @@ def _worth(outcome: StudyOutcome, place: int, role: Role) -> Table:
         row += [by_cell[one.cell.number].verdict, *(_rate(worth.rate) for worth in mine)]
         rows.append(row)
     say = (
-        "Cheapest first: what one student would have cost alone. The 95 % interval of the gain per "
-        "unit of cost includes the spread of the seeds’ costs, and holds 0 exactly where that of "
-        "the gain does. A cell is on the frontier when none that costs the same or less has a "
-        "higher mean; the tests’ verdicts stand beside it."
+        "Cheapest first; the cost is what one student would have cost alone. The 95 % interval of "
+        "the gain per unit of cost includes how costs vary over the seeds, and contains 0 exactly "
+        "where the interval of the gain does. A cell is on the frontier if no cell that costs the "
+        "same or less has a higher mean; the verdicts of the tests are in the columns beside it."
     )
     title = f"Cost against gain over {ROLES[role]}, {panel.title}"
     return Table(title, columns, rows, len(axes), say, _WORTH)
@@ -158,10 +159,17 @@ def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
     if not steps:
         return
     unit, role = steps[0].unit, steps[0].role
-    columns = ["from", "to", f"{unit.title} more", "gain more", f"per {unit.name}", "verdict"]
+    columns = [
+        "from",
+        "to",
+        f"extra {unit.title}",
+        "extra gain",
+        f"extra gain per {unit.name}",
+        "verdict",
+    ]
     rows = [
         [
-            answer.study.short(one.before) if one.before else f"nothing: {ROLES[role]}",
+            answer.study.short(one.before) if one.before else f"nothing ({ROLES[role]})",
             answer.study.short(one.after),
             _cost(one),
             tested(one.gained, one.p_adjusted),
@@ -171,10 +179,10 @@ def _steps(answer: Answer, panel: Panel) -> Iterator[Table]:
         for one in steps
     ]
     say = (
-        "What each step to a dearer cell adds, and adds per unit of cost; paired over queries and "
-        "seeds. Which cells stand on the frontier the same values say, so p is after Holm over all "
-        "pairs of cells. A step that is not distinguishable is not shown to be "
-        "worth its cost."
+        "What each step to a more expensive cell adds, in all and per unit of cost; paired over "
+        "queries and seeds. The same values decide which cells are on the frontier, so p is "
+        "adjusted (Holm) over all pairs of cells. A step that is not significant is not shown to "
+        "be worth its cost."
     )
     yield Table(f"Steps along the frontier, {panel.title}", columns, rows, 2, say, _WORTH)
 
@@ -218,12 +226,13 @@ def _alone(outcome: StudyOutcome) -> Table:
         row += [_money(due, outcome.study.prices.currency)] if charged.money else []
         rows.append(row)
     say = (
-        "What one student would have cost had its cell been the only one: found work counts as if "
-        "made, of the teacher’s pairs those that the sampler needs; phases in seconds of processor "
-        "and accelerator, without compiling, imports and overhead. Charged is the cell’s part of "
-        f"what the study cost, shared work split among its users. {alone.say}"
+        "What one student would have cost if its cell had been the only one. Work that was already "
+        "there counts as if it had been done, and of the teacher’s pairs only those that the "
+        "sampler needs. Phases are seconds of processor and accelerator, without compiling, "
+        "imports and overhead. “Charged” is the cell’s share of what the study cost: work that "
+        f"several cells use is split among them. {alone.say}"
     )
-    title = "What a student of each cell costs alone"
+    title = "What one student of each cell costs alone"
     return Table(title, columns, rows, len(axes), say.strip(), _COST)
 
 
@@ -236,22 +245,20 @@ def _charged(outcome: StudyOutcome) -> Table:
     }
     every["all", "the study"] = costs.whole
     charged = _Columns(list(every.values()), study.prices.currency)
-    columns = ["axis", "level", *charged.names, "compiling, imports", "overhead", "of it found"]
+    columns = ["axis", "level", *charged.names, "compiling, imports", "overhead", "already there"]
     rows = []
     for (axis, level), due in every.items():
         parts = (_seconds(due.lines.get(f"{one}_s", 0.0)) for one in ("first", "overhead", "found"))
         rows.append([axis, level, *charged.of(due), *parts])
     saved = costs.whole.lines.get("saved_s", 0.0)
-    more = f" Teacher scores found in other pools would have cost {seconds(saved)} more." * (
-        saved > 0
-    )
+    more = f" Teacher scores taken from other pools saved another {seconds(saved)}." * (saved > 0)
     say = (
-        "Every artifact once, whenever it was made; shared work is split among those who use it, "
-        "teacher scores by the pairs that each needs, the rest equally. Compiling and importing "
-        "are shared by all. Found is what the workspace held before this command, and would have "
-        f"cost.{more} {charged.say}"
+        "Every artifact counts once, whenever it was made. Work that several levels use is split "
+        "among them: teacher scores by the pairs that each needs, everything else equally; all "
+        "share compiling and importing. “Already there” is the part that the workspace held "
+        f"before this command.{more} {charged.say}"
     )
-    title = "Who pays for what the study cost"
+    title = "What the study cost, by level"
     return Table(title, columns, rows, 2, say.strip(), _COST)
 
 
@@ -267,7 +274,7 @@ class _Columns:
         ways = dict.fromkeys(one.bill.how for one in amounts if one.bill.how)
         lacking = dict.fromkeys(part for one in amounts for part in one.bill.without)
         said = [f"Energy: {'; '.join(ways)}."] if ways else []
-        said += [f"Money is without {', '.join(lacking)}."] if lacking else []
+        said += [f"The sum of money leaves out {', '.join(lacking)}."] if lacking else []
         self.say = " ".join(said)
 
     @property
@@ -317,7 +324,7 @@ def order_tables(outcome: StudyOutcome) -> Iterator[Table]:
             rows.append(row)
         at = _at(outcome, one.domain, one.others)
         title = f"{_ORDER}, {at}, {terms.measure}"
-        columns = ["groups of", "Δ", "H, bits", f"n, {terms.n}", *terms.predicted]
+        columns = ["groups", "Δ", "H, bits", f"n, {terms.n}", *terms.predicted]
         columns.append(str(terms.measure))
         yield Table(title, columns, rows, 1, _agreement(terms), _ORDER)
 
@@ -325,10 +332,10 @@ def order_tables(outcome: StudyOutcome) -> Iterator[Table]:
 def _agreement(terms: Terms) -> str:
     first = next(iter(terms.designs.values()))
     said = (
-        f"Δ is the mean {first.diameter.column}, H the mean {first.entropy_bits.column} of the "
-        "groups; locality is Δ·√(ln n / n), entropy H/2, combined their sum: our reconstruction of "
-        "Theorem 2.1 without its unknown constants, an order and no bound. After the comma comes "
-        "the rank, 1. for the least risk."
+        f"Δ is the mean {first.diameter.column} and H the mean {first.entropy_bits.column} of the "
+        "groups. Locality is Δ·√(ln n / n), entropy is H/2, and combined is their sum: our "
+        "reconstruction of Theorem 2.1 without its unknown constants, which orders designs and "
+        "bounds nothing. The rank follows the comma; 1. is the least risk."
     )
     parts = [
         f"{kind}: Kendall τ {signed(correlation.kendall, 2)} ({signed(low, 2)} … {signed(high, 2)})"
@@ -343,7 +350,7 @@ def _agreement(terms: Terms) -> str:
         )
     if terms.too_few and terms.chance is not None:
         said += (
-            f" Too few designs: unrelated orders of {len(terms.designs)} agree or disagree wholly "
-            f"with probability {min(1.0, terms.chance):.2g}."
+            f" Too few designs: two unrelated orders of {len(terms.designs)} agree or disagree "
+            f"completely with probability {min(1.0, terms.chance):.2g}."
         )
     return said

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rankmill.report.page.words import p_value
-from rankmill.report.study.tables import Table, interval
+from rankmill.report.study.tables import Shown, Table, interval, shown_p
 from rankmill.study.grid.claims.verdicts import OURS, Verdict
 from rankmill.study.grid.hypotheses import declared_hash
 from rankmill.study.grid.outcome import StudyOutcome
@@ -20,17 +19,17 @@ def claim_tables(outcome: StudyOutcome) -> Iterator[Table]:
         return
     ours = [one for one in verdicts if one.choice == OURS]
     say = (
-        f"Declared before any run (SHA-256 of what was declared: "
-        f"{declared_hash(outcome.study.declared)[:16]}). An effect is a − b, the mean over its "
-        "sets, with its interval over queries and seeds. p is after Holm over all claims of the "
-        "study. Power: the chance that the test decides where the truth is on the claim’s side, "
-        "with the spread at hand."
+        f"Declared before anything was run (SHA-256 of the declaration: "
+        f"{declared_hash(outcome.study.declared)[:16]}). An effect is a − b, averaged over "
+        "its sets, with its interval over queries and seeds. p is adjusted (Holm) over all claims "
+        "of the study. Power is the chance that the test reaches a decision if the claim is true, "
+        "given the observed spread."
     )
     if elsewhere := outcome.study.elsewhere:
         names = ", ".join(one.name for one in elsewhere)
         say += (
-            f" {len(elsewhere)} more were declared, of cells that this part of the study has not: "
-            f"{names}. They count as claims of a larger p."
+            f" {len(elsewhere)} more were declared about cells outside this part of the study: "
+            f"{names}. They count in the adjustment as claims with a larger p."
         )
     columns = ["claim", "expected of a − b", "verdict", "effect", "margin", "p: holds"]
     columns += ["p: fails", "power", "sets"]
@@ -42,19 +41,20 @@ def claim_tables(outcome: StudyOutcome) -> Iterator[Table]:
     ]
     if rows:
         say = (
-            "The same claims under choices that are not ours: declared ones, the mean over all "
+            "The same claims under other choices of analysis: declared ones, the mean over all "
             "queries pooled, and the reference’s test of equivalence, which is read backwards. "
-            "They are not adjusted for their number."
+            "Nothing is adjusted for their number."
         )
         columns = ["claim", "choice", "verdict", "effect"]
-        yield Table("What other choices would have said", columns, rows, 3, say, _GROUP)
+        yield Table("What other choices of analysis say", columns, rows, 3, say, _GROUP)
 
 
 def _row(one: Verdict) -> list[str]:
     h, tested = one.hypothesis, one.judgement
-    p = ["–", "–", "–"]
+    p: list[str] = ["–", "–", "–"]
     if tested is not None:
-        p = [p_value(tested.p_holds), p_value(tested.p_fails), f"{tested.power:.2f}"]
+        p = [shown_p(tested.p_holds), shown_p(tested.p_fails)]
+        p.append(Shown(f"{tested.power:.2f}", tested.power))
     expect = h.expect.replace("_", " ") + (f", {h.contrast.of}" if h.contrast.of else "")
     if h.contrast.against is not None:
         expect += f", b: {h.contrast.against}"

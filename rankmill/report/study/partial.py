@@ -19,7 +19,7 @@ def partial_tables(outcome: StudyOutcome) -> Iterator[Table]:
     rows = [_row(one, partial) for one in correlated for partial in one.partials]
     if not rows:
         return
-    columns = ["set", "means taken out", "gain with", "given", "Pearson", "Spearman"]
+    columns = ["set", "means removed", "gain with", "given", "Pearson", "Spearman"]
     columns += ["queries", "cells", "rows"]
     yield Table(TITLE, columns, rows, 4, _say(outcome))
 
@@ -52,10 +52,11 @@ def _say(outcome: StudyOutcome) -> str:
     more = "".join(f" {text}." for text in said)
     more += f" {left:,} rows lack a value and are left out." if left else ""
     return (
-        f"Partial correlations of the gain in {outcome.answer.measure} over the untrained student, "
-        "a row per query and cell, seeds averaged, with the statistics of the group that the "
-        f"cell’s sampler draws for that query: {named}. With the means of "
-        "cells taken out: on which queries more is gained. With those of queries: whether on one "
-        "query cells gain more whose group has more of it. 95 % intervals over queries, each with "
-        "all its rows; nothing is adjusted over the table, and no row is cause and effect." + more
+        f"Partial correlations between the gain in {outcome.answer.measure} over the untrained "
+        "student (one row per query and cell, averaged over seeds) and the statistics of the group "
+        f"that the cell’s sampler draws for that query: {named}. Removing the means of cells asks "
+        "on which queries more is gained; removing the means of queries asks whether, on the same "
+        "query, cells gain more if their group has more of it. 95 % intervals over queries, each "
+        "with all its rows. Nothing is adjusted over the table, and no row shows cause and effect."
+        + more
     )

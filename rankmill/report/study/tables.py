@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rankmill.report.page.words import number, p_value, signed
@@ -12,15 +12,19 @@ from rankmill.training.significance import Interval
 
 
 class Shown(str):
-    """The text of a number, and the number itself: what its column is sorted by."""
+    """The text of a number, and the number itself: what its column is sorted by.
 
-    __slots__ = ("value",)
+    `more`: what else the text says, by name: the ends of an interval, p.
+    """
+
+    __slots__ = ("more", "value")
     value: float
+    more: Mapping[str, float]
 
-    def __new__(cls, text: str, value: float) -> Shown:
-        """Make the text and keep the number."""
+    def __new__(cls, text: str, value: float, **more: float) -> Shown:
+        """Make the text and keep the numbers."""
         made = super().__new__(cls, text)
-        made.value = value
+        made.value, made.more = value, more
         return made
 
 
@@ -44,14 +48,13 @@ def named(study: Study, cell: Cell) -> list[str]:
     return [cell.levels[axis] for axis in study.varied]
 
 
-def interval(estimate: Interval, *, sign: bool = False) -> str:
+def interval(estimate: Interval, *, sign: bool = False) -> Shown:
     """Write a mean with its interval, or the reason why it has none."""
     write = signed if sign else number
     if estimate.low is None or estimate.high is None:
         return Shown(f"{write(estimate.mean)} ({estimate.reason})", estimate.mean)
-    return Shown(
-        f"{write(estimate.mean)} ({write(estimate.low)} … {write(estimate.high)})", estimate.mean
-    )
+    text = f"{write(estimate.mean)} ({write(estimate.low)} … {write(estimate.high)})"
+    return Shown(text, estimate.mean, low=estimate.low, high=estimate.high)
 
 
 def difference(compared: Comparison) -> str:
@@ -59,6 +62,12 @@ def difference(compared: Comparison) -> str:
     return tested(compared.difference, compared.p_adjusted)
 
 
+def shown_p(p: float) -> Shown:
+    """Write a p-value."""
+    return Shown(p_value(p), p)
+
+
 def tested(effect: Interval, p_adjusted: float) -> str:
     """Write a difference with its interval and its p-value."""
-    return Shown(f"{interval(effect, sign=True)}, {p_value(p_adjusted)}", effect.mean)
+    shown = interval(effect, sign=True)
+    return Shown(f"{shown}, {p_value(p_adjusted)}", effect.mean, **shown.more, p=p_adjusted)

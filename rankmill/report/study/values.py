@@ -6,27 +6,38 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rankmill.mining.processors import processors
-from rankmill.report import content
-from rankmill.report.page.words import number, p_value, signed
+from rankmill.provenance.folding import folded
+from rankmill.provenance.graph import graph_of
+from rankmill.report import content, crossed
+from rankmill.report.depths import counts_the_list, said_of
+from rankmill.report.page.words import number, signed
+from rankmill.report.stages import stage_costs
 from rankmill.report.study.answer import (
     cost_pictures,
     cost_tables,
     crossings,
     effect_bars,
+    judge_first,
     order_tables,
     worth_tables,
 )
 from rankmill.report.study.claims import claim_tables
 from rankmill.report.study.facts import machines_of, place_of, versions_of
 from rankmill.report.study.partial import partial_tables
-from rankmill.report.study.tables import Table, difference, interval, named
+from rankmill.report.study.tables import Table, difference, interval, named, shown_p
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel
 from rankmill.study.results import BM25, START, TEACHER
 from rankmill.training.significance import t_interval
+
+if TYPE_CHECKING:
+    from rankmill.provenance.graph import Graph
+
+EFFECTS = "Main effects and interaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,8 @@ class StudyReport:
     """All that a study's report shows, in order.
 
     `question`: where the title asks none. `answer`: three sentences. `costs`: gain against cost,
-    the picture that goes with the answer first. `recipe`: its text.
+    the picture that goes with the answer first. `recipe`: its text. `stages`, `graph`: what each
+    artifact cost and was made from.
     """
 
     title: str
@@ -45,21 +57,23 @@ class StudyReport:
     question: str = ""
     answer: Sequence[str] = ()
     caveats: Sequence[str] = ()
-    costs: Sequence[content.CostPicture] = ()
-    crossings: Sequence[content.Crossing] = ()
-    effects: Sequence[content.EffectBars] = ()
+    costs: Sequence[crossed.CostPicture] = ()
+    crossings: Sequence[crossed.Crossing] = ()
+    effects: Sequence[crossed.EffectBars] = ()
     recipe: str = ""
+    stages: Sequence[content.StageCost] = ()
+    graph: Graph | None = None
 
 
 def report_of(outcome: StudyOutcome) -> StudyReport:
     """Gather everything that the report of a study shows."""
-    study, answer = outcome.study, outcome.answer
+    study, answer, graph = outcome.study, outcome.answer, graph_of(outcome.artifacts)
     tables = [
         *worth_tables(outcome),
         *claim_tables(outcome),
         *_effects(outcome),
         *partial_tables(outcome),
-        *(_standing(outcome, panel) for panel in outcome.panels),
+        *(_standing(outcome, panel) for panel in judge_first(outcome)),
         *cost_tables(outcome),
         *order_tables(outcome),
         _budgets(outcome),
@@ -80,15 +94,18 @@ def report_of(outcome: StudyOutcome) -> StudyReport:
         crossings=list(crossings(outcome)),
         effects=list(effect_bars(outcome)),
         recipe=study.text,
+        stages=stage_costs(graph),
+        graph=folded(graph),
     )
 
 
 def _question(outcome: StudyOutcome) -> str:
     """Return the title where it asks, else what a study asks."""
     study = outcome.study
-    if study.title.rstrip().endswith("?"):
+    if "?" in study.title:
         return ""
-    return f"Which of these {len(study.cells)} cells gains most {study.measures[0]}, at what cost?"
+    what = f"gains most in {study.measures[0]}"
+    return f"Which of these {len(study.cells)} cells {what}, and at what cost?"
 
 
 def _said(outcome: StudyOutcome) -> str:
@@ -96,7 +113,7 @@ def _said(outcome: StudyOutcome) -> str:
     axes = " × ".join(f"{len(levels)} {axis}" for axis, levels in study.levels.items())
     seeds = f"{len(study.seeds)} training seed{'s' if len(study.seeds) > 1 else ''}"
     cells = f"{len(study.cells)} cell{'s' if len(study.cells) > 1 else ''}"
-    return f"{cells} ({axes}), {seeds} each; {study.measures[0]} is tested, paired over queries."
+    return f"{cells} ({axes}), {seeds} each. Tested: {study.measures[0]}, paired over queries."
 
 
 def _environment(outcome: StudyOutcome) -> dict[str, str]:
@@ -118,6 +135,8 @@ def _environment(outcome: StudyOutcome) -> dict[str, str]:
 
 def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
     measures, axes = outcome.study.measures, outcome.study.varied
+    depth = outcome.engine.tracks[panel.cells[0].variant].recipe.option("evaluate", "depth")
+    also = [one for one in measures[1:] if not counts_the_list(one, depth)]
     rows = []
     for cell in panel.cells:
         values = panel.values(cell, measures[0])
@@ -129,7 +148,7 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
         row.append("–" if taught is None else difference(taught))
         below = panel.below_best.get(cell.number)
         row.append("best" if below is None else difference(below))
-        for measure in measures[1:]:
+        for measure in also:
             mean = panel.mean(cell, measure)
             row.append("–" if mean is None else number(mean))
         rows.append(row)
@@ -137,18 +156,19 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
         *axes,
         measures[0],
         "seeds",
-        "against untrained start",
-        "against BM25",
-        "against the teacher",
+        "change from the untrained student",
+        "change from BM25",
+        "change from the teacher",
     ]
-    columns += ["against the best", *measures[1:]]
+    columns += ["change from the best", *also]
     say = (
-        "Means with 95 % intervals; differences are paired over queries and seeds. p is after "
-        "Holm: those from the start and BM25 are one family, those from the teacher another, all "
-        "pairs of cells a third, as the best is named by the same values."
-    )
+        "Means with 95 % intervals; differences are paired over queries and seeds. p is adjusted "
+        "(Holm) over three families: the differences from the untrained student and BM25, those "
+        "from the teacher, and all pairs of cells, because the best is chosen by the same values. "
+        f"{said_of(measures[1:], depth)}"
+    ).strip()
     title = f"{panel.title} ({panel.kind})"
-    return Table(title, columns, rows, len(axes), say, "How the cells stand")
+    return Table(title, columns, rows, len(axes), say, "How well the cells rank")
 
 
 def _effects(outcome: StudyOutcome) -> Iterator[Table]:
@@ -158,16 +178,17 @@ def _effects(outcome: StudyOutcome) -> Iterator[Table]:
         for effect in one.effects:
             said = interval(effect.difference, sign=True)
             rows.append(
-                [one.domain, others, effect.factor, effect.step, said, p_value(effect.p_adjusted)]
+                [one.domain, others, effect.factor, effect.step, said, shown_p(effect.p_adjusted)]
             )
     if rows:
-        columns = ["domain", "at", "factor", "step", "effect", "p (Holm)"]
+        columns = ["set", "at", "factor", "step", "effect", "p (Holm)"]
         say = (
-            "Queries and training seeds are random; a main effect is the mean over the other "
-            "factor, an interaction the difference of two such steps. p is after Holm over the "
-            "effects of one domain at one level of the other axes, not over the whole table."
+            "Queries and training seeds are random effects. A main effect is averaged over the "
+            "other factor; an interaction is the difference between two such steps. p is adjusted "
+            "(Holm) over the effects on one set at one level of the other axes, not over the whole "
+            "table."
         )
-        yield Table("Main effects and interaction", columns, rows, 4, say)
+        yield Table(EFFECTS, columns, rows, 4, say)
 
 
 def _budgets(outcome: StudyOutcome) -> Table:
@@ -180,8 +201,8 @@ def _budgets(outcome: StudyOutcome) -> Table:
     columns = [*axes, *(name.replace("_", " ") for name in COUNTED)]
     declared = outcome.study.budget.declared
     said = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in declared.items())
-    say = f"Declared: {said}." if declared else "No budget was declared."
-    return Table("What every student sees", columns, rows, len(axes), say)
+    say = f"Declared budget: {said}." if declared else "The recipe declares no budget."
+    return Table("What every student saw", columns, rows, len(axes), say)
 
 
 def _range(counts: Sequence[int]) -> str:
@@ -195,7 +216,7 @@ def _stopped(outcome: StudyOutcome) -> Iterator[Table]:
         for number, one in outcome.engine.stopped.items()
     ]
     if rows:
-        say = "By the rule that the recipe declares, on a development split."
+        say = "Stopped on a development split, by the rule that the recipe declares."
         yield Table("Stopped early", ["cell", "seeds", "evidence"], rows, 1, say)
 
 
@@ -208,7 +229,7 @@ def _axes(outcome: StudyOutcome) -> Iterator[Table]:
     first = outcome.study.variants[0].recipe
     rows += [["sampler", name, text] for name, text in first.samplers.items()]
     rows += [["loss", name, text] for name, text in first.losses.items()]
-    yield Table("What the levels are", ["axis", "level", "recipe"], rows, 3)
+    yield Table("What the levels mean", ["axis", "level", "recipe"], rows, 3)
 
 
 def _roots(outcome: StudyOutcome) -> Table:
@@ -222,5 +243,5 @@ def _roots(outcome: StudyOutcome) -> Table:
             hashes = (groups, student.root_hash[:16])
             rows.append([*named(outcome.study, cell), seed, *hashes])
     axes = outcome.study.varied
-    say = "Equal root hashes mean equal data, byte for byte; the whole ones are in cells.parquet."
+    say = "Equal root hashes mean equal data, byte for byte; cells.parquet has them in full."
     return Table("Root hashes", [*axes, "seed", "groups", "student"], rows, len(axes), say)

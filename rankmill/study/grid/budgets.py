@@ -47,13 +47,13 @@ def met(study: Study, seen: Mapping[int, Sequence[Seen]]) -> Iterator[str]:
         counts = [one[name] for seeds in seen.values() for one in seeds]
         what = name.replace("_", " ")
         if set(counts) == {wanted}:
-            yield f"every student saw {wanted:,} {what}, as declared"
+            yield f"every student saw the declared {wanted:,} {what}"
         else:
             low, high = min(counts), max(counts)
             saw = f"{low:,}" if low == high else f"{low:,} to {high:,}"
             yield (
-                f"every student saw {saw} {what}: within {study.budget.within} of the "
-                f"{wanted:,} that were declared"
+                f"every student saw {saw} {what}, within {study.budget.within} of the declared "
+                f"{wanted:,}"
             )
 
 
@@ -65,6 +65,6 @@ def unequal(cells: Sequence[Cell], seen: Mapping[int, Sequence[Seen]]) -> Iterat
         low, high = min(counts), max(counts)
         if low != high:
             yield (
-                f"students do not see equally many {name.replace('_', ' ')}: {low:,} to {high:,}; "
-                "a difference of cells may be one of this"
+                f"students saw different numbers of {name.replace('_', ' ')}, {low:,} to {high:,}; "
+                "differences between cells may be due to that"
             )

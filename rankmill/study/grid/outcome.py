@@ -55,6 +55,11 @@ class StudyOutcome:
         """The cells beside one another, by domain and judgements."""
         return list(panels_of(self.engine))
 
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """Every artifact behind the study, each once."""
+        return list(self.answer.costs.pieces.values())
+
     # ---- tables ----------------------------------------------------------------------------------
 
     @cached_property

@@ -176,19 +176,21 @@ class Answer:
         if not others:
             return "There is no other cell to compare it with."
         if not self.ties:
-            said = "the other cell is" if others == 1 else f"all {others} other cells are"
+            said = "The other cell is" if others == 1 else f"All {others} other cells are"
             # Only a cell that was stopped may lie above: over the seeds of both.
             above = any(one.difference.mean > 0 for one in self.chooser.below_best.values())
-            return f"By the tests {said} {'told apart from' if above else 'below'} it."
-        said, cheap = "The other cell cannot be told apart from it", self.ties[0]
+            return f"{said} significantly {'different from' if above else 'below'} it."
+        said, cheap = "The other cell is not significantly different from it", self.ties[0]
         if others > 1:
             every = len(self.ties) == others
-            tied = "none can" if every else f"{len(self.ties)} cannot"
-            said = f"Of the {others} other cells {tied} be told apart from it"
+            tied = f"None of the {others}" if every else f"{len(self.ties)} of the {others}"
+            verb = "is" if every else "is not" if len(self.ties) == 1 else "are not"
+            said = f"{tied} other cells {verb} significantly different from it"
         if not self.units or self._cost(cheap) >= self._cost(best):
-            return f"{said}, and {'is not' if others == 1 else 'none of them is'} cheaper."
+            one = len(self.ties) == 1
+            return f"{said}, and {'it is not' if one else 'none of them is'} cheaper."
         cost = self.cost_of(self.costs.alone[cheap.number])
-        lead = self.name(cheap) if others == 1 else f"the cheapest, {self.name(cheap)},"
+        lead = self.name(cheap) if others == 1 else f"the cheapest of them, {self.name(cheap)},"
         gained = _difference(self.judge.against[cheap.number][START], write)
         share = self._cost(cheap) / self._cost(best)
         return (
@@ -198,27 +200,34 @@ class Answer:
 
     def _more(self, write: Write) -> str:
         if not self.units:
-            return "No cost is known: ledgers of this study are missing."
+            return "What the cells cost is not known: ledgers of this study are missing."
         steps = self.stepped(self.judge)
         title, cheapest = self.judge.title, steps[0].after
         if len(steps) == 1:
-            return f"No cell that costs more than {self.name(cheapest)} gains more on {title}."
+            return (
+                f"No cell that costs more than {self.name(cheapest)} has a higher mean on {title}."
+            )
         further = steps[1:]
         paid = [one for one in further if one.told_apart and one.gained.mean > 0]
         if not paid:
-            said = "one step" if len(further) == 1 else f"{len(further)} steps"
-            none = "which" if len(further) == 1 else "none of which"
-            apart = "is not" if len(further) == 1 else "is"
+            if len(further) == 1:
+                said = "the one step to a more expensive cell on the frontier is not significant"
+            else:
+                said = (
+                    f"none of the {len(further)} steps to more expensive cells on the frontier is "
+                )
+                said += "significant"
             return (
-                f"Paying more than {self.name(cheapest)} is not shown to gain more on {title}: the "
-                f"frontier has {said} to dearer cells, {none} {apart} distinguishable."
+                f"Paying more than for {self.name(cheapest)} is not shown to gain more on {title}: "
+                f"{said}."
             )
         last = paid[-1]
         assert last.before is not None
         return (
             f"Paying more gains more on {title} in {len(paid)} of {len(further)} steps along the "
-            f"frontier; the last such, from {self.name(last.before)} to {self.name(last.after)}, "
-            f"adds {_interval(last.gained, write, told=True)} for {last.unit.said(last.cost)} more."
+            f"frontier; the last of these, from {self.name(last.before)} to "
+            f"{self.name(last.after)}, adds {_interval(last.gained, write, told=True)} for another "
+            f"{last.unit.said(last.cost)}."
         )
 
     @cached_property
@@ -231,36 +240,36 @@ class Answer:
         queries = judge.values(self.best, self.measure).shape[1]
         many = "one training seed" if seeds < 2 else f"{seeds} training seeds"
         yield f"It rests on {queries:,} queries of {judge.title} and {many}." + (
-            " With one seed the intervals say nothing of a newly trained student."
+            " With one seed the intervals say nothing about training again with another."
             if seeds < 2
             else ""
         )
         if self.chooser is judge:
-            yield "The best cell is named by the queries that judge it, which flatters it."
+            yield "The best cell is chosen by the same queries that judge it, which flatters it."
         if self.role_of(judge) == BM25:
             yield (
-                "Cells begin at different untrained students, so the frontier is that of the gain "
-                "over BM25, which is the same for all."
+                "The cells start from different untrained students, so the frontier is drawn for "
+                "the gain over BM25, which is the same for all."
             )
         yield from self._of_costs()
 
     def _of_costs(self) -> Iterator[str]:
         amounts = list(self.costs.alone.values())
         if not self.study.prices:
-            yield "No prices are declared ([study.prices]): costs are in hours, not in money."
+            yield "No prices are declared ([study.prices]), so costs are in hours, not in money."
         elif any(one.bill.money is None for one in amounts):
-            yield "The declared prices give no money: costs are in hours."
+            yield "The declared prices do not cover all of the work, so costs are in hours."
         lacking = dict.fromkeys(part for one in amounts for part in one.bill.without)
         if lacking:
-            yield f"Money is without {', '.join(lacking)}: no price is declared for it."
+            yield f"The money leaves out {', '.join(lacking)}, for which no price is declared."
         ways = {one.bill.how for one in amounts}
         if any(ESTIMATED in how for how in ways):
-            yield "Energy is estimated from declared watts where the hardware counts none."
+            yield "Energy is estimated from declared watts where the hardware does not measure it."
         elif not any(ways):
-            yield "No energy is known: the hardware counts none and no watts are declared."
+            yield "Energy is not known: the hardware does not measure it and no watts are declared."
         yield (
-            "Costs were measured once, on the machines that did the work; an interval per unit of "
-            "cost knows how training costs vary over the seeds, nothing else."
+            "Costs were measured once, on the machines that did the work; the intervals per unit "
+            "of cost cover how training costs vary over the seeds and nothing else."
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -288,5 +297,5 @@ def _difference(compared: Comparison, write: Write) -> str:
 def _interval(interval: Interval, write: Write, *, told: bool) -> str:
     if interval.low is None or interval.high is None:
         return f"{write(interval.mean)} ({interval.reason})"
-    doubt = "" if told else ", not distinguishable from 0 after Holm"
+    doubt = "" if told else ", not significant after Holm"
     return f"{write(interval.mean)} ({write(interval.low)} to {write(interval.high)}{doubt})"

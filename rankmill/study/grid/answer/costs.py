@@ -100,12 +100,12 @@ class Costs:
     @cached_property
     def charges(self) -> Charges:
         """What all of the study cost, and each cell's part of it, by line; cells by their names."""
-        costs = {key: self._lines(one) for key, one in self._pieces.items()}
-        costs[_EVERYONES] = _summed(map(self._first, self._pieces.values()))
+        costs = {key: self._lines(one) for key, one in self.pieces.items()}
+        costs[_EVERYONES] = _summed(map(self._first, self.pieces.values()))
         return share_out(costs, self.uses)
 
     @cached_property
-    def _pieces(self) -> dict[str, Artifact]:
+    def pieces(self) -> dict[str, Artifact]:
         """Every artifact behind the study by its fingerprint."""
         every = (one for cell in self.study.cells for one in self._all_of(cell))
         return {one.fingerprint: one for one in every}
@@ -171,7 +171,7 @@ class Costs:
                 for cell in self.study.cells
             }
             for name, keys in more.items():
-                uses[name] |= dict.fromkeys(keys & self._pieces.keys(), 1.0)
+                uses[name] |= dict.fromkeys(keys & self.pieces.keys(), 1.0)
             taken.update(*more.values())
         return uses
 
@@ -179,7 +179,7 @@ class Costs:
         track = self.engine.tracks[cell.variant]
         results = replace(track.results, judged=self._judged(cell))
         used = used_by(self.way(cell), results, self._trained(cell))
-        return {key: weight for key, weight in used.items() if key in self._pieces}
+        return {key: weight for key, weight in used.items() if key in self.pieces}
 
     def _judged(self, cell: Cell) -> list[Judged]:
         track = self.engine.tracks[cell.variant]

@@ -25,10 +25,10 @@ def lines_of(outcome: StudyOutcome) -> Iterator[str]:
         wide = max(len(g.cell.name) for g in mine)
         for gain in mine:
             values = panel.values(gain.cell, outcome.study.measures[0])
-            interval, front = t_interval(values), ", on the front" if gain.front else ""
+            interval, front = t_interval(values), ", on the frontier" if gain.front else ""
             yield (
                 f"  {gain.cell.name:<{wide}}  {interval.mean:.4f} ({words.between(interval)})  "
-                f"over start {words.signed(gain.gained)}  "
+                f"gain {words.signed(gain.gained)}  "
                 f"{words.duration(gain.spent.seconds)}  {gain.verdict}{front}"
             )
     for one in outcome.effects:
@@ -81,22 +81,22 @@ def notes_of(outcome: StudyOutcome) -> Iterator[str]:
     if outcome.engine.stopped:
         count = f"{len(outcome.engine.stopped)} of {len(outcome.study.cells)} cells"
         yield (
-            f"{count} were stopped early on a development split; their rows rest on fewer "
-            "seeds, and intervals on that split do not know that it chose."
+            f"{count} were stopped early on a development split. Their rows rest on fewer seeds, "
+            "and the intervals on that split do not account for its having decided that."
         )
     for panel in (one for one in outcome.panels if one.trained):
         held, split = panel.judged_by
         yield (
-            f"{panel.trained:,} of the {len(held.qrels(split).queries):,} queries of {panel.title} "
-            "are queries that students are trained on: it judges nothing."
+            f"Students are trained on {panel.trained:,} of the "
+            f"{len(held.qrels(split).queries):,} queries of {panel.title}, so it judges nothing."
         )
     for one in outcome.effects:
         if one.reason is not None:
-            yield f"No effects of factors on {one.domain}: {one.reason}."
+            yield f"No effects of factors are given for {one.domain}: {one.reason}."
     yield (
-        "The best cell of a domain is named by the queries that judge it: its own mean "
-        "flatters it, and p-values against it are after Holm over all pairs of a domain's "
-        "cells. Those against the start and BM25 are after Holm over all of its cells."
+        "The best cell of a set is chosen by the queries that judge it, so its own mean flatters "
+        "it. p-values against it are adjusted (Holm) over all pairs of cells on that set, those "
+        "against the untrained student and BM25 over all cells."
     )
     yield from _limits(outcome)
 
@@ -104,7 +104,7 @@ def notes_of(outcome: StudyOutcome) -> Iterator[str]:
 def _limits(outcome: StudyOutcome) -> Iterator[str]:
     """Say what nothing of this study shows."""
     if len(outcome.panels) > 1:
-        yield f"Nothing is adjusted over the {len(outcome.panels)} evaluation sets."
+        yield f"Nothing is adjusted for there being {len(outcome.panels)} evaluation sets."
     recipes = [track.recipe for track in outcome.engine.tracks]
     fixed = {
         "teacher": {recipe.teacher for recipe in recipes},
@@ -112,7 +112,7 @@ def _limits(outcome: StudyOutcome) -> Iterator[str]:
     }
     single = [f"one {what}" for what, values in fixed.items() if len(values) == 1]
     if single:
-        yield f"All cells have {' and '.join(single)}: nothing is shown of others."
+        yield f"All cells share {' and '.join(single)}, so nothing is shown about others."
 
 
 def plain_of(outcome: StudyOutcome) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""The one script of a page: a click on a heading sorts its table. Without it nothing is missing."""
-
-SCRIPT = """\
 "use strict";
+// A click on a heading sorts its table; what is wider than the screen says that it scrolls; a
+// button opens everything that is folded. Without this script the page says the same.
 function keyOf(row, place) {
   const cell = row.cells[place];
   if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
@@ -16,6 +15,7 @@ for (const table of document.querySelectorAll("table.sorts")) {
   heads.forEach((head, place) => {
     const button = document.createElement("button");
     button.type = "button";
+    button.title = "Sort";
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
@@ -33,4 +33,25 @@ for (const table of document.querySelectorAll("table.sorts")) {
     });
   });
 }
-"""
+const wides = [...document.querySelectorAll(".wide")];
+function cue() {
+  for (const wide of wides) {
+    wide.parentElement.classList.toggle("scrolls", wide.scrollWidth > wide.clientWidth + 1);
+  }
+}
+addEventListener("resize", cue);
+const folds = [...document.querySelectorAll("details")];
+for (const fold of folds) fold.addEventListener("toggle", cue);
+cue();
+const nav = document.querySelector("nav");
+if (nav && folds.length) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Unfold all";
+  button.addEventListener("click", () => {
+    const open = folds.some((fold) => !fold.open);
+    for (const fold of folds) fold.open = open;
+    button.textContent = open ? "Fold all" : "Unfold all";
+  });
+  nav.append(button);
+}
