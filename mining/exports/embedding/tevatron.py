@@ -11,10 +11,11 @@ Retriever rows carry no `title`, since an empty one adds a leading blank; rerank
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
 
+from ...options import Option
 from ..base import EXPORTS, Format
 from ..columns import lists, structs
 from ..folder import ExportFolder, write_json_lines
@@ -26,7 +27,7 @@ from ..source import Batch, GroupSource
 class Tevatron(Format):
     """`train.jsonl` with passages and scores; `titles` adds the empty titles rerankers ask for."""
 
-    titles: bool = False
+    titles: Annotated[bool, Option("Add the empty titles that its reranker asks for.")] = False
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write the one file."""

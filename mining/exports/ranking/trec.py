@@ -7,13 +7,14 @@ qrels only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import BadInput
+from ...options import Option
 from ..base import EXPORTS, Format
 from ..columns import bytes_of, numbers
 from ..folder import ExportFolder, write_rows
@@ -26,7 +27,7 @@ from .lightning_ir import best_first
 class Trec(Format):
     """`run.trec` and `qrels.txt`; `tag`: the last column of the run."""
 
-    tag: str = "rankmill"
+    tag: Annotated[str, Option("Last column of the run.")] = "rankmill"
     texts: ClassVar[bool] = False
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
