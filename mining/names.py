@@ -508,6 +508,12 @@ def said_type(field: dataclasses.Field[Any]) -> str:
     return " or ".join(said) or "a value"
 
 
+def default_text(field: dataclasses.Field[Any]) -> str | None:
+    """Return the default of a parameter as it is written; None where a value must be given."""
+    value = _default_of(field)
+    return None if value is dataclasses.MISSING else _printed(field, value)
+
+
 def _default_of(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()

@@ -112,7 +112,9 @@ class Share(OfOneDocument):
 class Between(OfOneDocument):
     """Keep candidates with low ≤ score ≤ high, an absolute floor and ceiling on `score`."""
 
-    low: Annotated[float | None, Option("Lowest score that stays; default: no floor.")] = None
+    low: Annotated[
+        float | None, Option("Lowest score that stays; default: no floor.", example="-5")
+    ] = None
     high: Annotated[float | None, Option("Highest score that stays; default: no ceiling.")] = None
     score: Annotated[str, SCORE_SCALE] = neutral("logprob")
 

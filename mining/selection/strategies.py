@@ -62,9 +62,14 @@ class Uniform(FromScores):
 
     first: Annotated[int, FIRST] = 1
     last: Annotated[
-        int | None, Option("Last rank of the window; none: as deep as the list goes.", unit="rank")
+        int | None,
+        Option(
+            "Last rank of the window; none: as deep as the list goes.", unit="rank", example="100"
+        ),
     ] = 200
-    source: Annotated[str | None, Option("A source of the pool; default: its only one.")] = None
+    source: Annotated[
+        str | None, Option("A source of the pool; default: its only one.", example="bm25")
+    ] = None
 
     def __post_init__(self) -> None:
         _checked_window(self.first, self.last)

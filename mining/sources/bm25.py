@@ -33,6 +33,9 @@ class Bm25:
     BM25F with one b for both fields (Robertson, Zaragoza and Taylor 2004). `first_rank`, `exclude`
     (`positives`, `judged` or a file), `only` and `depths` (files) say what each query gets: see
     `rankmill.mining.sources.restriction`.
+
+    Source: Robertson and Zaragoza, "The probabilistic relevance framework: BM25 and beyond"
+    (Foundations and Trends in Information Retrieval, 2009), with Lucene's idf.
     """
 
     k1: Annotated[float, Option("How quickly repeated terms stop counting; 0: at once.")] = 0.9

@@ -65,7 +65,10 @@ class CombSum:
 @SOURCES.register("combmnz")
 @dataclass(frozen=True, slots=True)
 class CombMnz:
-    """CombSUM times the number of lists that hold the document (Fox and Shaw, TREC-2, 1994)."""
+    """CombSUM times the number of lists that hold the document.
+
+    Source: Fox and Shaw, TREC-2, 1994.
+    """
 
     of: Annotated[tuple[Any, ...], MEMBERS]
     normalise: Annotated[str | None, SCORE_SCALING] = None

@@ -60,8 +60,9 @@ class _OnVectors:
 class IntrinsicDim(_OnVectors):
     """TwoNN's dimension of the unit vectors of a list: 1 / mean ln(r₂/r₁).
 
-    Facco et al., Scientific Reports 7, 2017. Copies (r₁ = 0) are left out; null where nothing is
-    left or under three documents.
+    Copies (r₁ = 0) are left out; null where nothing is left or under three documents.
+
+    Source: Facco et al., Scientific Reports 7, 2017.
     """
 
     @property

@@ -41,7 +41,10 @@ _RELATIONS = pa.schema(
 @EXPORTS.register("arctic-embed-batches")
 @dataclass(frozen=True, slots=True)
 class ArcticEmbedBatches(Format):
-    """`queries` in a batch; texts, behind their prefixes, are cut at `length` tokens of `model`."""
+    """Arctic Embed: batches for its trainer, tokenised beforehand.
+
+    `queries` in a batch; texts, behind their prefixes, are cut at `length` tokens of `model`.
+    """
 
     model: Annotated[
         str,

@@ -35,7 +35,10 @@ _OBJECTIVE = {"objective": {"self": [], "paired": [], "triplet": [_TRIPLET]}}
 @EXPORTS.register("contrastors")
 @dataclass(frozen=True, slots=True)
 class Contrastors(Format):
-    """`shard-*.jsonl.gz` of at most `shard` groups; `bucket`: where the loader finds the folder."""
+    """contrastors (Nomic): gzip shards of JSON lines.
+
+    `shard-*.jsonl.gz` of at most `shard` groups; `bucket`: where the loader finds the folder.
+    """
 
     shard: Annotated[int, Option("Most groups in a file.", unit="groups")] = 100_000
     bucket: Annotated[str, Option("Where the loader finds the folder.")] = ""

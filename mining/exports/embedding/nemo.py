@@ -39,7 +39,7 @@ _TEXTS = pa.schema([("id", pa.string()), ("text", pa.string())])
 @EXPORTS.register("nemo")
 @dataclass(frozen=True, slots=True)
 class Nemo(Format):
-    """`layout`: ids, inline or arrow."""
+    """NeMo Automodel: contrastive groups, without scores; `layout`: ids, inline or arrow."""
 
     layout: Annotated[str, Option("ids, inline or arrow.")] = "ids"
     scores: ClassVar[str] = "dropped"

@@ -29,7 +29,10 @@ _FILES = ("parquet", "jsonl")
 @EXPORTS.register("sentence-transformers-rows")
 @dataclass(frozen=True, slots=True)
 class SentenceTransformersRows(Format):
-    """Materialised rows; `layout`: tuples, triplets, pairs or lists; `file`: parquet or jsonl."""
+    """sentence-transformers: rows with their texts, for losses that read columns.
+
+    `layout`: tuples, triplets, pairs or lists; `file`: parquet or jsonl.
+    """
 
     layout: Annotated[str, Option("tuples, triplets, pairs or lists.")] = "tuples"
     file: Annotated[str, Option("parquet or jsonl.")] = "parquet"

@@ -25,7 +25,10 @@ from ..source import Batch, GroupSource
 @EXPORTS.register("tevatron")
 @dataclass(frozen=True, slots=True)
 class Tevatron(Format):
-    """`train.jsonl` with passages and scores; `titles` adds the empty titles rerankers ask for."""
+    """Tevatron: passages and scores in the rows, for distillation.
+
+    `train.jsonl`; `titles` adds the empty titles rerankers ask for.
+    """
 
     titles: Annotated[bool, Option("Add the empty titles that its reranker asks for.")] = False
 
@@ -55,7 +58,10 @@ class Tevatron(Format):
 @EXPORTS.register("tevatron-ids")
 @dataclass(frozen=True, slots=True)
 class TevatronIds(Format):
-    """`train.jsonl` of ids beside `corpus.jsonl`; Tevatron cannot distil over it."""
+    """Tevatron: rows of ids beside the corpus, contrastive only.
+
+    `train.jsonl` beside `corpus.jsonl`; Tevatron cannot distil over it.
+    """
 
     scores: ClassVar[str] = "dropped"
 
@@ -96,7 +102,10 @@ _MEGATRON = pa.schema(
 @EXPORTS.register("tevatron-megatron")
 @dataclass(frozen=True, slots=True)
 class TevatronMegatron(Format):
-    """The folder that `datasets.load_from_disk` opens; scores are raw log-odds, positive first."""
+    """Tevatron-Megatron: a folder that `datasets.load_from_disk` opens.
+
+    Scores are raw log-odds, the positive first.
+    """
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write one Arrow stream and the two files that `save_to_disk` writes beside it."""

@@ -36,7 +36,10 @@ _CONFIGS = ("groups", "queries", "documents")
 @EXPORTS.register("datasets")
 @dataclass(frozen=True, slots=True)
 class HfDatasets(Format):
-    """`title` heads the card; `license` is the one of the texts, which cannot be guessed."""
+    """Hugging Face datasets: a folder of Parquet with a card.
+
+    `title` heads the card; `license` is the one of the texts, which cannot be guessed.
+    """
 
     title: Annotated[str, Option("Heads the card.")] = "Ranking distillation groups"
     license: Annotated[str | None, Option("Of the texts, which cannot be guessed.")] = None

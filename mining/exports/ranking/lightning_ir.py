@@ -39,7 +39,10 @@ _SCHEMA = pa.schema(
 @EXPORTS.register("lightning-ir")
 @dataclass(frozen=True, slots=True)
 class LightningIr(Format):
-    """`dataset`: the ir_datasets id that the loader takes from the file name; `name`: before it."""
+    """Lightning IR: a run as Parquet, with its texts.
+
+    `dataset`: the ir_datasets id that the loader takes from the file name; `name`: before it.
+    """
 
     dataset: Annotated[
         str, Option("The ir_datasets id that the loader takes from the file name.")

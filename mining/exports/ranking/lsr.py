@@ -19,7 +19,10 @@ from .triples import write_text_triples
 @EXPORTS.register("lsr")
 @dataclass(frozen=True, slots=True)
 class Lsr(Format):
-    """`triplets.tsv`: texts, not ids; one line for each negative."""
+    """LSR (learned sparse retrieval): lines of query, positive, negative and both scores.
+
+    `triplets.tsv`: texts, not ids; one line for each negative.
+    """
 
     kind: Annotated[str, Option("triplets, the only layout that is written.")] = "triplets"
     breaks: ClassVar[str] = "space"

@@ -20,7 +20,7 @@ from .triples import write_id_triples, write_text_triples
 @EXPORTS.register("matchmaker")
 @dataclass(frozen=True, slots=True)
 class Matchmaker(Format):
-    """`kind`: texts or ids."""
+    """matchmaker: scores first, then texts or ids, a line for each negative; `kind` says which."""
 
     kind: Annotated[str, Option("What lines hold: texts or ids.")] = "texts"
     breaks: ClassVar[str] = "space"

@@ -31,7 +31,7 @@ _PICKLES = ("pkl_dict", "saved_pkl")
 @EXPORTS.register("splade")
 @dataclass(frozen=True, slots=True)
 class Splade(Format):
-    """`kind`: json, trec or raw."""
+    """SPLADE: texts by number, qrels and scores; `kind`: json, trec or raw."""
 
     kind: Annotated[str, Option("json, trec or raw.")] = "json"
     breaks: ClassVar[str] = "space"

@@ -25,7 +25,10 @@ from .lightning_ir import best_first
 @EXPORTS.register("trec")
 @dataclass(frozen=True, slots=True)
 class Trec(Format):
-    """`run.trec` and `qrels.txt`; `tag`: the last column of the run."""
+    """TREC: a run and the qrels of its positives.
+
+    `run.trec` and `qrels.txt`; `tag`: the last column of the run.
+    """
 
     tag: Annotated[str, Option("Last column of the run.")] = "rankmill"
     texts: ClassVar[bool] = False

@@ -55,6 +55,8 @@ class Listwise(Address):
     unless said; models that think first need more. Ranks are stored, kind=rank. What an answer
     leaves out, repeats or makes up is repaired and counted. `ambiguous`: an answer that names
     passages in no order, or in two, is an error, or leaves its window `as_shown` and is counted.
+
+    Source: Sun et al., "Is ChatGPT good at search?" (EMNLP 2023), §3.2.
     """
 
     source: Annotated[
