@@ -97,13 +97,13 @@ _TYPES = {  # loaded when they are asked for: a loss needs torch, a source does 
     "prepares": "rankmill.mining.teachers.base",
 }
 _FAMILIES = {
-    "source": ("rankmill.mining.sources", "SOURCES"),
-    "teacher": ("rankmill.mining.teachers.base", "TEACHERS"),
-    "statistic": ("rankmill.mining.statistics", "STATISTICS"),
-    "strategy": ("rankmill.mining.selection", "STRATEGIES"),
-    "filter": ("rankmill.mining.selection", "FILTERS"),
-    "loss": ("rankmill.training.losses", "LOSSES"),
-    "export_format": ("rankmill.mining.exports.base", "EXPORTS"),
+    "source": "sources",
+    "teacher": "teachers",
+    "statistic": "statistics",
+    "strategy": "strategies",
+    "filter": "filters",
+    "loss": "losses",
+    "export_format": "exports",
 }
 
 
@@ -116,11 +116,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _family(kind: str) -> Family:
-    from importlib import import_module
+    from rankmill.families import KINDS
 
-    module, name = _FAMILIES[kind]
-    family: Family = getattr(import_module(module), name)
-    return family
+    return KINDS[_FAMILIES[kind]].family
 
 
 _WANTED = {

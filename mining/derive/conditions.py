@@ -77,7 +77,7 @@ class Where:
     """
 
     expression: Annotated[
-        str, Option("SQL over the columns, names in double quotes.", example="'\"ties\" = 0'")
+        str, Option("SQL over the columns, names in double quotes.", example='"ties = 0"')
     ]
 
     def __post_init__(self) -> None:

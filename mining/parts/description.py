@@ -144,11 +144,15 @@ def _within(member: str, parameter: str) -> str | None:
     known = range_of(member, parameter)
     if known is None:
         return None
-    least = None if known.least in _LIMITS else f"{known.least:,g}"
-    most = None if known.most in _LIMITS else f"{known.most:,g}"
+    least = None if known.least in _LIMITS else _plain(known.least)
+    most = None if known.most in _LIMITS else _plain(known.most)
     if least is not None and most is not None:
         return f"{least} to {most}"
     return f"at least {least}" if least is not None else most and f"at most {most}"
+
+
+def _plain(limit: float) -> str:
+    return f"{limit:,.10g}"
 
 
 def _example(member: type, name: str, parameters: tuple[Parameter, ...]) -> str:

@@ -25,6 +25,7 @@ from typer.exceptions import TyperException
 
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
 from rankmill.cli.commands import as_written
+from rankmill.cli.discovery import listing, parts
 from rankmill.cli.session import cache_options
 from rankmill.cli.stages import commands
 from rankmill.cli.upkeep import removal
@@ -48,7 +49,8 @@ WHOLE = (
 )
 LOOK = (
     look.show,
-    look.list_,
+    listing.list_,
+    parts.describe,
     look.verify,
     watch.watch,
     look.repair,
