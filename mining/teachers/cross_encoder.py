@@ -9,7 +9,7 @@ import numpy as np
 
 from ..actors import Execution
 from ..errors import BadInput, UsageError
-from ..models.classifiers import check_classifier, check_template
+from ..models.classifiers import check_classifier, check_template, check_trained
 from ..models.folder import ModelFolder, resolve
 from ..models.passes.families import DECODERS, PACKED, declared_passes
 from ..models.passes.modular import head_of
@@ -150,6 +150,8 @@ def _check_head(model: ModelFolder) -> None:
     """Refuse a model that is no relevance teacher, or cannot be run in batches."""
     modular = head_of(model)
     labels = modular.labels if modular else _labels(model.config)
+    if not modular:
+        check_trained(model.path)
     if labels not in (1, 2):
         raise BadInput(
             f"the classifier has {labels} labels; a relevance teacher has one or two",

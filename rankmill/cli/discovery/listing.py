@@ -123,7 +123,7 @@ def _held(workspace: Workspace, kind: str | None) -> Iterator[Held]:
 
 def _one(artifact: Artifact, names: Sequence[str]) -> Held:
     try:
-        cost: Mapping[str, Any] = artifact.cost
+        cost: Mapping[str, Any] = artifact.cost()
     except (RankmillError, OSError):  # `rankmill verify` says what is wrong with it
         cost = {}
     spent = [float(cost[line]) for line in ("cpu_s", "gpu_s") if line in cost]

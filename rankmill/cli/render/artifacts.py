@@ -74,9 +74,10 @@ def tell_export(here: Session, asked: Export, made: Exported) -> None:
 def formats() -> list[str]:
     """Return a line for each export format: its name, what becomes of scores, what it is."""
     from rankmill.mining.exports import EXPORTS
+    from rankmill.mining.parts.description import summary_of
 
     members: list[tuple[str, Any]] = EXPORTS.usable()
-    return [f"{name:28} scores {m.scores:8} {(m.__doc__ or '').strip()}" for name, m in members]
+    return [f"{name:28} scores {m.scores:8} {summary_of(m)}" for name, m in members]
 
 
 def _print_export(made: Exported) -> None:
