@@ -57,15 +57,17 @@ def show(
             written = shows.write_parquet(artifact, rows or None, to)
             streams.tell(f"{to}: {written:,} of {artifact.rows:,} rows")
             return
+        if to is None and format == "table":
+            from rankmill.cli.render.rows import tell_rows
+
+            tell_rows(artifact, rows or None)
+            for line in remarks(artifact):
+                streams.tell(line)
+            return
         table = shows.first_rows(artifact, rows or None)
         if to is not None:
             shows.write(table, "csv" if format == "table" else format, to)
             streams.tell(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
-        elif format == "table":
-            streams.print_table(shows.for_people(table))
-            streams.tell(f"{table.num_rows:,} of {artifact.rows:,} rows")
-            for line in remarks(artifact):
-                streams.tell(line)
         else:
             for line in shows.lines(table, format):
                 streams.write_data(line)

@@ -39,9 +39,10 @@ ALONE = _own("alone", bool, typer.Option("--alone", help="No BM25 and first stag
 ROWS = _own(
     "rows",
     int,
-    typer.Option("--rows", help="Candidates shown of each group; 0 = all.", min=0),
-    0,
+    typer.Option("--rows", help="Candidates of each group, beside its positives; 0 = all.", min=0),
+    20,
 )
+ALL = _own("every", bool, typer.Option("--all", help="Every candidate and statistic."), False)
 SHOW_INPUT = _own(
     "show_input",
     bool,
@@ -98,7 +99,7 @@ SHOWN = {  # others print the artifact that was made
     "compare": Shown(judged.tell_comparison),
     "diagnose": Shown(judged.tell_diagnosis),
     "export": Shown(artifacts.tell_export, check=_list_formats),
-    "explain": Shown(groups.tell_explanation, (ROWS,)),
+    "explain": Shown(groups.tell_explanation, (ROWS, ALL)),
     "audit": Shown(groups.tell_audit),
 }
 

@@ -104,8 +104,10 @@ def test_blocks_are_crossed_reported_and_compared(made):
 
 def test_a_design_without_a_block_says_so(made):
     step = ("cross", "--pool", "pool", "--scores", "scores", "--encoder", "encoder")
-    status, out, _ = made(*step, "--size", "1000")
-    assert status == 0
+    status, out, err = made(*step, "--size", "1000")
+    assert status == 3
+    assert "no query has a group in every cell" in err
+    assert "choose smaller groups" in err
     assert "queries in all cells: 0 of" in out
     assert "too_few_candidates" in out
 
