@@ -92,6 +92,7 @@ SHOWN = {  # others print the artifact that was made
     "survey": Shown(artifacts.tell_overview),
     "rewrite": Shown(artifacts.tell_collection),
     "score": Shown(inputs.tell_scores, (SHOW_INPUT,), look=inputs.tell_input),
+    "select": Shown(artifacts.tell_groups),
     "cross": Shown(designs.tell_design),
     "cells": Shown(designs.tell_cells),
     "terms": Shown(designs.tell_terms),

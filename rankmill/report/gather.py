@@ -227,7 +227,7 @@ def _notes(outcome: Outcome) -> list[str]:
             f"{train['documents']:,} documents seen, batches of {train['batch']} groups, peak "
             f"learning rate {train['lr']:g}."
         )
-    notes += outcome.left_out()
+    notes += [*outcome.left_out(), *outcome.advice]
     if outcome.results.scores is not None:
         said = (one for _, told in told_of_all(outcome.results.scores) for one in told.values())
         notes += dict.fromkeys(f"Teacher: {one}." for one in said)

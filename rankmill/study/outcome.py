@@ -109,9 +109,21 @@ class Outcome:
             for pair in self.standings.pairs(domain):
                 yield f"{domain}: {pair.a} against {pair.b}: {words.verdict(pair)}"
         yield from self.left_out()
+        yield from self.advice
         yield f"cost: {duration(self.seconds)} of work behind these artifacts"
         if self.results.pool is not None:
             yield f"root of the pool's scores: {self._root(self.results.scores)}"
+
+    @cached_property
+    def advice(self) -> list[str]:
+        """What is to be said of groups that teach little, with the keys of a recipe that help."""
+        from rankmill.mining.audit.poor_data import advice_of
+
+        return [
+            f"{sampler} groups: {one.said(recipe=True)}."
+            for sampler, groups in self.results.groups.items()
+            for one in advice_of(groups)
+        ]
 
     def left_out(self) -> list[str]:
         """Say where the teacher stands beside no student."""
@@ -237,6 +249,7 @@ class Outcome:
                 for g in self.gains
             ],
             "charges": self.charges.as_json() if self.charges else None,
+            "advice": self.advice,
             "seconds": self.seconds,
             "roots": roots,
         }
