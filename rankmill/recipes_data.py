@@ -44,7 +44,7 @@ def samples() -> Iterator[Sample]:
     """Yield the recipes in the order of their names."""
     import tomllib
 
-    for path in sorted(recipe_folder().glob(f"*{_ENDING}")):
+    for path in sorted(recipe_folder().glob(f"*{_ENDING}"), key=lambda one: one.stem):
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
         yield Sample(path, str(tables.get("title", "")), _about(text), "study" in tables)

@@ -120,7 +120,7 @@ def test_summary_explain_and_audit(made):
     assert json.loads(made("summary", "stats", "--json")[1])["rows"] > 0
     status, out, _ = made("explain", "q2", "--groups", "groups")
     assert status == 0
-    for word in ("positive of the group", "bm25 #", "●", "pair_entropy"):
+    for word in ("the positive", "bm25 #", "●", "pair_entropy"):
         assert word in out
     told = json.loads(made("explain", "q2", "--groups", "groups", "--json")[1])
     assert any(one["kept"] for one in told["groups"][0]["candidates"])

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from rankmill.stages import Audit, Explain
 
 _TEXT = 400  # characters of a text that a line for people is cut from
+_POSITIVES = ("positive of", "a positive of")
+_SHORT = {  # on one screen; --json has them in full
+    "positive of the group": "the positive",
+    "a positive of the query": "also positive",
+    "could have been drawn": "not drawn",
+    "excluded by its judgement": "excluded",
+    "a copy of a positive": "copy of positive",
+}
 _STATISTICS = 4  # of a group, on one screen
 
 
@@ -85,10 +93,10 @@ def _print_candidates(group: Explained, score: str, rows: int) -> list[str]:
     shown = [
         (rank, one)
         for rank, one in every
-        if not rows or rank <= rows or one.kept or "positive" in one.why
+        if not rows or rank <= rows or one.kept or one.why.startswith(_POSITIVES)
     ]
     columns: dict[str, list[str]] = {"": [], "document": [], score: []}
-    columns |= {"grade": [], "π": [], "what became of it": [], "found by": []}
+    columns |= {"grade": [], "π": [], "became": [], "found by": []}
     for rank, one in shown:
         cells = (
             f"{'●' if one.kept else ' '}{rank:>3}",
@@ -96,7 +104,7 @@ def _print_candidates(group: Explained, score: str, rows: int) -> list[str]:
             "–" if one.teacher is None else f"{one.teacher:.4g}",
             str(one.grade),
             "" if one.inclusion is None else f"{one.inclusion:.3g}",
-            one.why,
+            _SHORT.get(one.why, one.why),
             ", ".join(f"{label.partition('(')[0]} #{r}" for label, (r, _) in one.found.items())
             or "judgements",
         )

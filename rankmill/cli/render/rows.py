@@ -116,20 +116,29 @@ def print_with_text(
     from rich.table import Table
 
     table = Table(show_edge=False, header_style="bold", pad_edge=False, box=None)
-    room = Console().width
+    widths, worded = [], []
     for number, (heading, column) in enumerate(zip(headings, columns, strict=True)):
         widest = max([*map(cell_len, column), *map(len, re.split(r"[ ,]", heading))], default=0)
-        width = min(widest, _WIDEST_CELL)
-        words = number == 1 or any(" " in one.strip() for one in column)
-        table.add_column(
-            heading, justify="left" if words else "right", width=width, overflow="fold"
-        )
-        room -= width + 2
+        widths.append(min(widest, _WIDEST_CELL))
+        worded.append(number == 1 or any(" " in one.strip() for one in column))
+    room = Console().width - sum(widths) - 2 * len(widths)
+    while room < least - 2 and (wide := _widest(widths, worded)) is not None:
+        widths[wide] -= 1
+        room += 1
+    for heading, width, words in zip(headings, widths, worded, strict=True):
+        justify: Any = "left" if words else "right"
+        table.add_column(heading, justify=justify, width=width, overflow="fold")
     if has_room := least > 0 or room >= _SOME_WORDS:
         table.add_column("text", no_wrap=True, overflow="ellipsis", width=max(room, least))
     for number, text in enumerate(texts):
         table.add_row(*(column[number] for column in columns), *([text] if has_room else []))
     streams.print_table(table)
+
+
+def _widest(widths: Sequence[int], worded: Sequence[bool]) -> int | None:
+    """Return the widest column of words that can be narrower; None where none can."""
+    open_ = [n for n, words in enumerate(worded) if words and widths[n] > _SOME_WORDS]
+    return max(open_, key=lambda n: widths[n], default=None)
 
 
 def _columns(artifact: Artifact, row: _Row, order: np.ndarray) -> tuple[list[str], list[list[str]]]:
