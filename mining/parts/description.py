@@ -120,7 +120,11 @@ def options_of_part(member: type) -> Mapping[str, Option]:
     """Return what a class declares of its parameters, by name."""
     try:
         hints = typing.get_type_hints(member, include_extras=True)
-    except Exception:  # a type of other people's code that is there for type checkers alone
+    except (
+        NameError,
+        AttributeError,
+        TypeError,
+    ):  # a type of other people's code that is there for type checkers alone
         return {}
     return {
         name: next(one for one in typing.get_args(hint)[1:] if isinstance(one, Option))

@@ -228,7 +228,6 @@ class Outcome:
             for over, overall in self.standings.overall.items()
             for one in overall
         ]
-        roots = {a.kind + "/" + a.fingerprint[:12]: a.root_hash for a in self.artifacts}
         return {
             "recipe": self.recipe.name,
             "systems": systems,
@@ -251,7 +250,7 @@ class Outcome:
             "charges": self.charges.as_json() if self.charges else None,
             "advice": self.advice,
             "seconds": self.seconds,
-            "roots": roots,
+            "roots": {f"{a.kind}/{a.fingerprint[:12]}": a.root_hash for a in self.artifacts},
         }
 
 

@@ -210,9 +210,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 
 def _width() -> int:
-    from rich.console import Console
-
-    return min(Console().width, 100)
+    return min(streams.width(), 100)
 
 
 def _tell_preset(name: str, *, as_json: bool) -> None:

@@ -112,7 +112,6 @@ def print_with_text(
     is no room for some words.
     """
     from rich.cells import cell_len
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(show_edge=False, header_style="bold", pad_edge=False, box=None)
@@ -121,7 +120,7 @@ def print_with_text(
         widest = max([*map(cell_len, column), *map(len, re.split(r"[ ,]", heading))], default=0)
         widths.append(min(widest, _WIDEST_CELL))
         worded.append(number == 1 or any(" " in one.strip() for one in column))
-    room = Console().width - sum(widths) - 2 * len(widths)
+    room = streams.width() - sum(widths) - 2 * len(widths)
     while room < least - 2 and (wide := _widest(widths, worded)) is not None:
         widths[wide] -= 1
         room += 1
@@ -145,18 +144,18 @@ def _columns(artifact: Artifact, row: _Row, order: np.ndarray) -> tuple[list[str
     """Return headings and cells between document and text: a score by its kind, of a pool one
     column for each source with rank and score."""
     headings, cells = [], []
-    found: dict[str, dict[str, np.ndarray]] = {}
+    sources: dict[str, dict[str, np.ndarray]] = {}
     for name, values in row.columns.items():
         if match := _OF_SOURCE.fullmatch(name):
-            found.setdefault(match[2], {})[match[1]] = values[order]
+            sources.setdefault(match[2], {})[match[1]] = values[order]
             continue
         scored = (artifact.kind, name) in (("scores", "logit"), ("groups", "score"))
         kind = artifact.metadata.get("kind", "") if scored else ""
         headings.append(name_of(kind) if kind else name)
         shown = as_shown(values, kind)[order] if kind else values[order]
         cells.append([cell(one) for one in shown.tolist()])
-    for label, columns in found.items():
-        headings.append(label.partition("(")[0] if _is_plain(label, found) else label)
+    for label, columns in sources.items():
+        headings.append(label.partition("(")[0] if _is_plain(label, sources) else label)
         pairs = zip(columns["rank"].tolist(), columns["score"].tolist(), strict=True)
         cells.append([f"#{rank} {cell(score)}" if rank else "–" for rank, score in pairs])
     return headings, cells
@@ -178,12 +177,10 @@ def _start(text: str) -> str:
 
 def _tell_table(table: pa.Table, *, first: bool) -> None:
     """Print a flat table, where it is wider than the terminal a block for each row."""
-    from rich.console import Console
-
     from rankmill.cli.rows import for_people
 
     width = sum(max(len(name), 4) + 3 for name in table.column_names)
-    if width <= max(Console().width, 40):
+    if width <= max(streams.width(), 40):
         streams.print_table(for_people(table))
         return
     wide = max(len(name) for name in table.column_names)
