@@ -32,6 +32,8 @@ from rankmill.mining.names import Family, neutral
 if TYPE_CHECKING:
     from rankmill.mining.collection import Collection
     from rankmill.mining.exports.base import Format
+    from rankmill.mining.options import Option
+    from rankmill.mining.parts.costs import Costs
     from rankmill.mining.selection.base import Candidates, Filter, Strategy
     from rankmill.mining.sources.base import mines
     from rankmill.mining.sources.searching import Search, SearchingSource
@@ -44,9 +46,11 @@ __all__ = [
     "Candidates",
     "Collection",
     "Column",
+    "Costs",
     "Filter",
     "Format",
     "Loss",
+    "Option",
     "PairTeacher",
     "Part",
     "Rows",
@@ -83,9 +87,11 @@ _TYPES = {  # loaded when they are asked for: a loss needs torch, a source does 
     "Candidates": "rankmill.mining.selection.base",
     "Collection": "rankmill.mining.collection",
     "Column": "rankmill.mining.statistics.base",
+    "Costs": "rankmill.mining.parts.costs",
     "Filter": "rankmill.mining.selection.base",
     "Format": "rankmill.mining.exports.base",
     "Loss": "rankmill.training.losses",
+    "Option": "rankmill.mining.options",
     "PairTeacher": "rankmill.mining.teachers.pairs",
     "Rows": "rankmill.mining.statistics.base",
     "ScorePairs": "rankmill.mining.teachers.pairs",

@@ -10,6 +10,7 @@ import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from plugin_makers import install, on_path
@@ -196,6 +197,35 @@ def test_wrong_words_are_told_where_to_look(made, line, status, said):
 def test_every_stage_takes_workers_or_says_why_not():
     for request in REQUESTS.values():
         assert bool(request.alone) != request.sharded, request.verb
+
+
+def test_a_part_of_ones_own_says_what_it_takes_and_costs():
+    from rankmill.mining.names import Family
+    from rankmill.plugins import Costs as Said
+    from rankmill.plugins import Option
+
+    family = Family("source")
+
+    @dataclasses.dataclass(frozen=True)
+    class Prefix:
+        """Documents that begin as the query does.
+
+        `folded`: letters are compared without case.
+        """
+
+        letters: Annotated[int, Option("How many letters are compared.", unit="letters")] = 3
+        folded: bool = False
+        costs = Said("CPU", "queries × documents")
+
+    family.add("prefix", Prefix)
+    part = describe(family, "prefix")
+    assert part.summary == "Documents that begin as the query does."
+    assert [(p.help, p.unit) for p in part.parameters] == [
+        ("How many letters are compared.", "letters"),
+        ("Letters are compared without case.", None),
+    ]
+    assert part.costs == Costs("CPU", "queries × documents")
+    assert part.example == "prefix(letters=3,folded=false)"
 
 
 # ---- artifacts -------------------------------------------------------------------------------
