@@ -17,10 +17,11 @@ from plugin_makers import install, on_path
 from rich.cells import cell_len
 from tiny_collection import tiny_beir
 
-from rankmill import families, recipes_data
+from rankmill import families, plugins, recipes_data
 from rankmill.mining.audit import poor_data
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.names import default_text
+from rankmill.mining.names import Family, default_text
+from rankmill.mining.options import Option
 from rankmill.mining.parts.costs import Costs
 from rankmill.mining.parts.description import describe, options_of_part
 from rankmill.stages import REQUESTS
@@ -200,10 +201,6 @@ def test_every_stage_takes_workers_or_says_why_not():
 
 
 def test_a_part_of_ones_own_says_what_it_takes_and_costs():
-    from rankmill.mining.names import Family
-    from rankmill.plugins import Costs as Said
-    from rankmill.plugins import Option
-
     family = Family("source")
 
     @dataclasses.dataclass(frozen=True)
@@ -215,7 +212,7 @@ def test_a_part_of_ones_own_says_what_it_takes_and_costs():
 
         letters: Annotated[int, Option("How many letters are compared.", unit="letters")] = 3
         folded: bool = False
-        costs = Said("CPU", "queries × documents")
+        costs = plugins.Costs("CPU", "queries × documents")
 
     family.add("prefix", Prefix)
     part = describe(family, "prefix")
