@@ -29,11 +29,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import foreign
 from .errors import RankmillError, UsageError, extras_told
 from .ranges import check_ranges
+
+if TYPE_CHECKING:
+    from .parts.costs import Costs
 
 Member = TypeVar("Member", bound=type)
 MOST_NESTED = 32
@@ -202,7 +205,9 @@ class Family:
     """The members of one kind of value, and the way from text to value and back.
 
     `group`: the entry points of installed packages that have further members, code of other people
-    (`foreign`); their identity ends in the version of that code, `version=…`.
+    (`foreign`); their identity ends in the version of that code, `version=…`. `plural`: what
+    `rankmill list` calls the members, for families that people write values of. `costs`: what a
+    member needs and costs that does not say so itself.
     """
 
     def __init__(
@@ -212,8 +217,10 @@ class Family:
         modules: Mapping[str, str] = _NONE,
         *,
         group: str | None = None,
+        plural: str | None = None,
+        costs: Costs | None = None,
     ):
-        self.noun, self.group = noun, group
+        self.noun, self.group, self.plural, self.costs = noun, group, plural, costs
         self.home: str = sys._getframe(1).f_globals["__name__"]
         self._package = package
         self._members: dict[str, type] = {}
@@ -223,12 +230,14 @@ class Family:
     def __reduce__(self) -> tuple[Any, ...]:  # the other process has one of its own
         return _family, (self.home, self.noun)
 
-    def register(self, name: str) -> Callable[[Member], Member]:
+    def register(self, name: str, costs: Costs | None = None) -> Callable[[Member], Member]:
         """Class decorator: make a frozen dataclass the member called `name`; `str(value)` is its
-        text."""
+        text. `costs`: what it needs, where that is not what its family needs."""
 
         def add(member: Member) -> Member:
             self.add(name, member)
+            if costs is not None:
+                member.costs = costs  # type: ignore[attr-defined]
             return member
 
         return add
@@ -288,7 +297,10 @@ class Family:
             if name not in self._members:
                 raise foreign.not_registered(self.group, name, self.noun)
         if name not in self._members:
-            raise UsageError(f"unknown {self.noun} {name!r}", do=nearest(name, self.names()))
+            do = nearest(name, self.names())
+            if self.plural is not None:
+                do = _joined(do, f"`rankmill list {self.plural}` shows them all")
+            raise UsageError(f"unknown {self.noun} {name!r}", do=do)
         return self._members[name]
 
     def fault(self, name: str) -> str | None:
@@ -342,7 +354,13 @@ class Family:
             raise UsageError(
                 f"{text!r} is not a {self.noun}", do=f"write one of {', '.join(self.names())}"
             )
-        return self._bind(call, self.member(call.name), stored)
+        member = self.member(call.name)
+        try:
+            return self._bind(call, member, stored)
+        except UsageError as error:
+            if stored or self.plural is None or type(error) is not UsageError:
+                raise
+            raise _pointing(error, call.name) from error
 
     def named(self, call: Call) -> Call:
         """Return a call of a member with every argument under its parameter's name."""
@@ -426,6 +444,18 @@ def _family(home: str, noun: str) -> Family:
     return _families[home, noun]
 
 
+def _pointing(error: UsageError, name: str) -> UsageError:
+    """Return the error of a wrong value, with the command that says what the part takes."""
+    do = error.do or ""
+    if "`rankmill " not in do:  # of a value within: it points somewhere already
+        do = _joined(do, f"`rankmill describe {name}` says what it takes")
+    return UsageError(error.what, where=error.where, do=do)
+
+
+def _joined(do: str, more: str) -> str:
+    return f"{do} {more}" if do.endswith("?") else f"{do}; {more}" if do else more
+
+
 def _within_ranges(member: type, name: str) -> None:
     """Let the constructor of a member refuse numbers out of range, after its own refusals."""
     made: Any = vars(member).get("__init__") or member.__init__  # type: ignore[misc]
@@ -450,12 +480,39 @@ def _call(name: str, arguments: list[str]) -> str:
 def _declared(field: dataclasses.Field[Any]) -> tuple[frozenset[str], str]:
     """Return the kinds of value that a field takes, `int`, `None`, `tuple`, and a list's items."""
     text = field.type.__name__ if type(field.type) is type else str(field.type)
-    text = text.replace("typing.", "")
+    text = _without_option(text.replace("typing.", ""))
     if optional := re.fullmatch(r"Optional\[(.*)\]", text):
         text = f"{optional[1]} | None"
     kinds = frozenset(part.strip().split("[")[0] for part in text.split("|"))
     items = re.search(r"tuple\[(\w+)", text)
     return kinds, items[1] if items else ""
+
+
+def _without_option(text: str) -> str:
+    """Return the type of `Annotated[type, Option(…)]`; another annotation as it is."""
+    inner, depth = text.removeprefix("Annotated["), 0
+    if inner == text:
+        return text
+    for at, sign in enumerate(inner):
+        depth += (sign == "[") - (sign == "]")
+        if sign == "," and depth == 0:
+            return inner[:at]
+    return inner
+
+
+def said_type(field: dataclasses.Field[Any]) -> str:
+    """Return what people call the type of a parameter: `a number or none`, `a list of texts`."""
+    kinds, items = _declared(field)
+    words = [_PLAIN_NAMES[kind] for kind in _PLAIN_NAMES if kind in kinds]
+    plural = {"int": "whole numbers", "float": "numbers", "str": "texts"}.get(items)
+    said = [f"{word} of {plural}" if word == "a list" and plural else word for word in words]
+    return " or ".join(said) or "a value"
+
+
+def default_text(field: dataclasses.Field[Any]) -> str | None:
+    """Return the default of a parameter as it is written; None where a value must be given."""
+    value = _default_of(field)
+    return None if value is dataclasses.MISSING else _printed(field, value)
 
 
 def _default_of(field: dataclasses.Field[Any]) -> Any:

@@ -33,6 +33,8 @@ from rankmill.mining.names import Family, neutral
 if TYPE_CHECKING:
     from rankmill.mining.collection import Collection
     from rankmill.mining.exports.base import Format
+    from rankmill.mining.options import Option
+    from rankmill.mining.parts.costs import Costs
     from rankmill.mining.selection.base import Candidates, Filter, Strategy
     from rankmill.mining.sources.base import mines
     from rankmill.mining.sources.searching import Search, SearchingSource
@@ -45,9 +47,11 @@ __all__ = [
     "Candidates",
     "Collection",
     "Column",
+    "Costs",
     "Filter",
     "Format",
     "Loss",
+    "Option",
     "PairTeacher",
     "Part",
     "Rows",
@@ -84,9 +88,11 @@ _TYPES = {  # loaded when they are asked for: a loss needs torch, a source does 
     "Candidates": "rankmill.mining.selection.base",
     "Collection": "rankmill.mining.collection",
     "Column": "rankmill.mining.statistics.base",
+    "Costs": "rankmill.mining.parts.costs",
     "Filter": "rankmill.mining.selection.base",
     "Format": "rankmill.mining.exports.base",
     "Loss": "rankmill.training.losses",
+    "Option": "rankmill.mining.options",
     "PairTeacher": "rankmill.mining.teachers.pairs",
     "Rows": "rankmill.mining.statistics.base",
     "ScorePairs": "rankmill.mining.teachers.pairs",
@@ -98,13 +104,13 @@ _TYPES = {  # loaded when they are asked for: a loss needs torch, a source does 
     "prepares": "rankmill.mining.teachers.base",
 }
 _FAMILIES = {
-    "source": ("rankmill.mining.sources", "SOURCES"),
-    "teacher": ("rankmill.mining.teachers.base", "TEACHERS"),
-    "statistic": ("rankmill.mining.statistics", "STATISTICS"),
-    "strategy": ("rankmill.mining.selection", "STRATEGIES"),
-    "filter": ("rankmill.mining.selection", "FILTERS"),
-    "loss": ("rankmill.training.losses", "LOSSES"),
-    "export_format": ("rankmill.mining.exports.base", "EXPORTS"),
+    "source": "sources",
+    "teacher": "teachers",
+    "statistic": "statistics",
+    "strategy": "strategies",
+    "filter": "filters",
+    "loss": "losses",
+    "export_format": "exports",
 }
 
 
@@ -117,12 +123,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _family(kind: str) -> Family:
-    from importlib import import_module
+    from rankmill.families import KINDS
 
-    module, name = _FAMILIES[kind]
     with extras_told():
-        family: Family = getattr(import_module(module), name)
-    return family
+        return KINDS[_FAMILIES[kind]].family
 
 
 _WANTED = {

@@ -38,6 +38,7 @@ class Request(ABC, Generic[Made]):
     panel: ClassVar[str] = "Stage by stage"  # under which heading the command stands
     stored: ClassVar[bool] = True  # makes an artifact, which can have a name
     sharded: ClassVar[bool] = True  # takes --workers: its work is cut into shards
+    alone: ClassVar[str] = ""  # why it takes none, and what to use, where it does not
 
     _: KW_ONLY
     name: Annotated[str | None, Option("Alias for the result.", flag="-n")] = None

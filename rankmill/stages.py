@@ -99,6 +99,7 @@ class Collect(Request["Collection"]):
 
     verb: ClassVar[str] = "collect"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "files are read once, in order, by one process"
 
     spec: Annotated[
         str | None,
@@ -190,6 +191,7 @@ class SurveyCollection(Request["Overview"]):
     verb: ClassVar[str] = "survey"
     stored: ClassVar[bool] = False
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "it reads what collect has counted"
 
     collection: Annotated[
         Collection,
@@ -213,6 +215,7 @@ class Rewrite(Request["Collection"]):
     verb: ClassVar[str] = "rewrite"
     panel: ClassVar[str] = "Other groups from the same ones"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "one file of rewrites is read, in order, by one process"
 
     collection: Annotated[Collection, COLLECTION]
     path: Annotated[str | Path, Option("Lines: query_id, tab, text; or .jsonl.", argument=True)]
@@ -949,6 +952,7 @@ class Compare(Request["Artifact"]):
 
     verb: ClassVar[str] = "compare"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "values that are there are compared, by one process"
 
     systems: Annotated[
         Mapping[str, Artifact | Sequence[Artifact]],
@@ -1024,6 +1028,7 @@ class OrderDesigns(Request["Terms"]):
     verb: ClassVar[str] = "terms"
     stored: ClassVar[bool] = False
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "figures that are there are ordered, by one process"
 
     designs: Annotated[
         Mapping[str, Artifact],
@@ -1090,6 +1095,7 @@ class Audit(Request[dict[str, Any]]):
     stored: ClassVar[bool] = False
     panel: ClassVar[str] = "Examine"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "it runs on every core of this machine by itself"
 
     groups: Annotated[Artifact, GROUPS]
     _: KW_ONLY
@@ -1133,6 +1139,7 @@ class Explain(Request["Explanation"]):
     stored: ClassVar[bool] = False
     panel: ClassVar[str] = "Examine"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "it looks at one query"
 
     groups: Annotated[Artifact, GROUPS]
     query_id: Annotated[str, Option("The query's external id.", argument=True)]
@@ -1162,6 +1169,7 @@ class Export(Request["Exported"]):
     stored: ClassVar[bool] = False
     panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "files are written once, in order, by one process"
 
     format: Annotated[
         str,
@@ -1222,6 +1230,7 @@ class ImportRun(Request["Artifact"]):
     command: ClassVar[str] = "import"
     panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "a file is read once, in order, by one process"
 
     path: Annotated[str | Path, PATH]
     collection: Annotated[Collection, COLLECTION]
@@ -1264,6 +1273,7 @@ class ImportScores(Request["Artifact"]):
     command: ClassVar[str] = "import"
     panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "a file is read once, in order, by one process"
 
     path: Annotated[str | Path, PATH]
     collection: Annotated[Collection, COLLECTION]
@@ -1304,6 +1314,7 @@ class ImportGroups(Request["Artifact"]):
     command: ClassVar[str] = "import"
     panel: ClassVar[str] = "Exchange"
     sharded: ClassVar[bool] = False
+    alone: ClassVar[str] = "files are read once, in order, by one process"
 
     path: Annotated[str | Path, PATH]
     collection: Annotated[Collection, COLLECTION]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from torch.nn import functional as F
 
 from ..mining.errors import UsageError
 from ..mining.names import Family, nearest, neutral
+from ..mining.options import Option
+from ..mining.parts.costs import STEP, STEP_PAIRS
+from ..mining.parts.parameters import TEMPERATURE
 from ..mining.score_kinds import (
     ADDITIVE,
     RETARGET,
@@ -30,7 +33,14 @@ from ..mining.score_kinds import (
     refuse_ranks,
 )
 
-LOSSES = Family("loss", __package__, {".pointwise": "bce mse"}, group="rankmill.losses")
+LOSSES = Family(
+    "loss",
+    __package__,
+    {".pointwise": "bce mse"},
+    group="rankmill.losses",
+    plural="losses",
+    costs=STEP,
+)
 
 ANY = frozenset(SCORE_KINDS)
 
@@ -85,9 +95,13 @@ class Tempered(Loss):
     stored. Groups stored on another scale are refused.
     """
 
-    T: float = 1.0  # as in the canonical texts of statistics: pair_entropy(T=2)
+    T: Annotated[float, TEMPERATURE] = (
+        1.0  # as in the canonical texts of statistics: pair_entropy(T=2)
+    )
     _: KW_ONLY
-    score: str = neutral("raw")
+    score: Annotated[
+        str, Option("Scale that groups must be on: logit or logprob; raw: whatever is stored.")
+    ] = neutral("raw")
 
     def __post_init__(self) -> None:
         if self.score not in (*RETARGET, "raw"):
@@ -198,7 +212,9 @@ class MarginMse(Tempered):
     knowledge distillation" (2020), equation 8.
     """
 
-    pairs: str = "anchored"
+    pairs: Annotated[str, Option("anchored: margins from the positive; all: of every pair.")] = (
+        "anchored"
+    )
 
     def __post_init__(self) -> None:
         Tempered.__post_init__(self)
@@ -213,7 +229,7 @@ class MarginMse(Tempered):
         return error.square().mean(dim=1)
 
 
-@LOSSES.register("ranknet_soft")
+@LOSSES.register("ranknet_soft", STEP_PAIRS)
 @dataclass(frozen=True, slots=True)
 class RankNetSoft(Tempered):
     """RankNet with the teacher's pair probabilities: mean_{i<j} [sp(u_ij) − p_ij·u_ij].
@@ -232,7 +248,7 @@ class RankNetSoft(Tempered):
         return (F.softplus(v) - torch.sigmoid(v) * v).mean(dim=1)  # h(σ(v)) = sp(v) − σ(v)·v
 
 
-@LOSSES.register("ranknet_hard")
+@LOSSES.register("ranknet_hard", STEP_PAIRS)
 @dataclass(frozen=True, slots=True)
 class RankNetHard(Loss):
     """RankNet on the teacher's order alone: mean_{i<j} [sp(u_ij) − 1[v_ij > 0]·u_ij]. Floor 0.
@@ -288,7 +304,7 @@ class ListMle(Loss):
         return (rest - ranked).sum(dim=1)
 
 
-@LOSSES.register("lambda_loss")
+@LOSSES.register("lambda_loss", STEP_PAIRS)
 @dataclass(frozen=True, slots=True)
 class LambdaLoss(Loss):
     """NDCG-Loss2++ on the teacher's order: Σ_{y_i>y_j} (ρ_ij + μ δ_ij)·|G_i − G_j|·sp(−u_ij)/ln 2.
@@ -300,7 +316,7 @@ class LambdaLoss(Loss):
     ranking metric optimization" (CIKM 2018), equations 11 to 13, μ = 10 there.
     """
 
-    mu: float = 10.0
+    mu: Annotated[float, Option("Weight of the second part of the loss.")] = 10.0
     kinds: ClassVar[frozenset[str]] = ANY
 
     def __post_init__(self) -> None:
@@ -322,7 +338,7 @@ class LambdaLoss(Loss):
         return (weight * bits).sum(dim=1)
 
 
-@LOSSES.register("bregman")
+@LOSSES.register("bregman", STEP_PAIRS)
 @dataclass(frozen=True, slots=True)
 class Bregman(Tempered):
     """The divergence D_φ(T(g) ‖ T(f)) by its potential φ and its transform T. Floor 0.
@@ -335,8 +351,8 @@ class Bregman(Tempered):
     divergences" (JMLR 2005), table 1.
     """
 
-    phi: str = "entropy"
-    of: str = "softmax"
+    phi: Annotated[str, Option("Potential: entropy, squared or burg.")] = "entropy"
+    of: Annotated[str, Option("Transform of the scores: softmax, pairs or margins.")] = "softmax"
 
     def __post_init__(self) -> None:
         Tempered.__post_init__(self)

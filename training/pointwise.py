@@ -7,7 +7,7 @@ constant that is added to all scores of a group changes these.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from ..mining.errors import UsageError
 from ..mining.names import nearest, neutral
+from ..mining.options import Option
+from ..mining.parts.parameters import TEMPERATURE
 from .losses import LOSSES, Loss, Tempered
 
 
@@ -53,9 +55,11 @@ class Bce(Loss):
     and Dean, "Distilling the knowledge in a neural network" (2015), section 2, for two classes.
     """
 
-    T: float = 1.0
+    T: Annotated[float, TEMPERATURE] = 1.0
     _: KW_ONLY
-    score: str = neutral("logit")
+    score: Annotated[
+        str, Option("Scale of the teacher's scores: logit, logprob or probability.")
+    ] = neutral("logit")
 
     kinds: ClassVar[frozenset[str]] = frozenset(_READS)
 

@@ -9,7 +9,7 @@ labels) or, with `score=log-prob`, log σ(z) as the reference does (docs/quantit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from ..mining.errors import UsageError
 from ..mining.models.classifiers import check_student
@@ -18,10 +18,13 @@ from ..mining.models.folder import ModelFolder, resolve
 from ..mining.models.pooling import POOLINGS
 from ..mining.models.sequences import Template
 from ..mining.names import Family
+from ..mining.options import Option
+from ..mining.parts.costs import TRAINED, TRAINED_PAIRS
+from ..mining.parts.parameters import DROPOUT, FROZEN, LAYERS, MODEL, NORMALISE, POOLING, SCRATCH
 from .networks import JointNetwork, Network, TowerNetwork, load
 from .packing import Limits, Pairs, TokenColumns, Towers, room_for
 
-STUDENTS = Family("student")
+STUDENTS = Family("student", plural="students")
 NORMALISED_SCALE = 20.0  # what sentence-transformers multiplies cosines with
 FREEZABLE = ("embeddings",)
 
@@ -33,7 +36,7 @@ def _check_common(student: Any) -> None:
         raise UsageError(f"frozen={student.frozen} is not one of {', '.join(FREEZABLE)}")
 
 
-@STUDENTS.register("bi_encoder")
+@STUDENTS.register("bi_encoder", TRAINED)
 @dataclass(frozen=True, slots=True)
 class BiEncoder:
     """Two texts, two vectors, one inner product: f = scale · ⟨query, doc⟩.
@@ -44,15 +47,18 @@ class BiEncoder:
     train the embedding tables. `separate`: queries get a tower of their own.
     """
 
-    model: str
-    layers: int | None = None
-    pooling: str | None = None
-    normalise: bool | None = None
-    scale: float | None = None
-    scratch: bool = False
-    dropout: bool = False
-    frozen: str | None = None
-    separate: bool = False
+    model: Annotated[str, MODEL]
+    layers: Annotated[int | None, LAYERS] = None
+    pooling: Annotated[str | None, POOLING] = None
+    normalise: Annotated[bool | None, NORMALISE] = None
+    scale: Annotated[
+        float | None,
+        Option("What inner products are multiplied with; default: 20 for unit vectors, else 1."),
+    ] = None
+    scratch: Annotated[bool, SCRATCH] = False
+    dropout: Annotated[bool, DROPOUT] = False
+    frozen: Annotated[str | None, FROZEN] = None
+    separate: Annotated[bool, Option("Queries get a tower of their own.")] = False
 
     def __post_init__(self) -> None:
         _check_common(self)
@@ -103,7 +109,7 @@ class BiEncoder:
         return TowerNetwork(towers, str(mine.pooling), bool(mine.normalise), float(mine.scale or 1))
 
 
-@STUDENTS.register("cross_encoder")
+@STUDENTS.register("cross_encoder", TRAINED_PAIRS)
 @dataclass(frozen=True, slots=True)
 class CrossEncoder:
     """Query and document read together, one score; a missing head is drawn by the training seed.
@@ -112,13 +118,16 @@ class CrossEncoder:
     number, or 1. `score`: logit or log-prob. The others as in `bi_encoder`.
     """
 
-    model: str
-    layers: int | None = None
-    labels: int | None = None
-    score: str = "logit"
-    scratch: bool = False
-    dropout: bool = False
-    frozen: str | None = None
+    model: Annotated[str, MODEL]
+    layers: Annotated[int | None, LAYERS] = None
+    labels: Annotated[
+        int | None,
+        Option("Outputs of the head, 1 or 2; default: the checkpoint's own number, or 1."),
+    ] = None
+    score: Annotated[str, Option("What the score is: logit or log-prob.")] = "logit"
+    scratch: Annotated[bool, SCRATCH] = False
+    dropout: Annotated[bool, DROPOUT] = False
+    frozen: Annotated[str | None, FROZEN] = None
 
     def __post_init__(self) -> None:
         _check_common(self)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from ..collection.handles import Queries
 from ..draws import key_of
 from ..errors import UsageError
 from ..groups.format import Groups
+from ..options import Option
+from ..parts.parameters import ENTROPY, LEVELS, LOCALITY, NEAR, SURE
 from ..statistics import STATISTICS
 from ..store import Artifact, Workspace
 from .cuts import CUTS, Measured, cut_groups
@@ -37,12 +40,12 @@ class Cell:
     defined; a value on an edge belongs to the bin below. Draws are keyed by (seed, query).
     """
 
-    near: int
-    sure: int
-    locality: str = "radius"
-    entropy: str = "pair_entropy"
-    bins: int = 2
-    seed: int = 0
+    near: Annotated[int, NEAR]
+    sure: Annotated[int, SURE]
+    locality: Annotated[str, LOCALITY] = "radius"
+    entropy: Annotated[str, ENTROPY] = "pair_entropy"
+    bins: Annotated[int, LEVELS] = 2
+    seed: Annotated[int, Option("Seed of the draws.")] = 0
 
     def __post_init__(self) -> None:
         for name in ("locality", "entropy"):

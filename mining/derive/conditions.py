@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from ..errors import UsageError
 from ..names import nearest
+from ..options import Option
 from .cuts import CUTS, Measured
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class Where:
     name columns and functions of SQL, and run nothing else.
     """
 
-    expression: str
+    expression: Annotated[
+        str, Option("SQL over the columns, names in double quotes.", example='"ties = 0"')
+    ]
 
     def __post_init__(self) -> None:
         parsed = self._parsed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ from ..errors import BadInput, UsageError
 from ..groups.derived import build_derived, first_rows
 from ..groups.format import Groups, groups_table
 from ..names import Family
+from ..parts.costs import GROUPS
+from ..parts.parameters import FENCES, OF_STATISTIC, QUANTILE
 from ..statistics import STATISTICS
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 
@@ -26,6 +28,8 @@ CUTS = Family(
         ".conditions": "where",
         ".cuts": "keep_above keep_below keep_inside_fences keep_outside_fences",
     },
+    plural="cuts",
+    costs=GROUPS,
 )
 _DEFAULT = "pair_entropy(T=1)"
 
@@ -103,8 +107,8 @@ class _OfStatistic:
 class KeepBelow(_OfStatistic):
     """Keep what lies strictly below the q-quantile (linear rule): q = 0.75 keeps below Q3."""
 
-    of: str = _DEFAULT
-    q: float = 0.5
+    of: Annotated[str, OF_STATISTIC] = _DEFAULT
+    q: Annotated[float, QUANTILE] = 0.5
 
     def __post_init__(self) -> None:
         _OfStatistic.__post_init__(self)
@@ -120,8 +124,8 @@ class KeepBelow(_OfStatistic):
 class KeepAbove(_OfStatistic):
     """Keep what lies strictly above the q-quantile: q = 0.25 keeps above Q1."""
 
-    of: str = _DEFAULT
-    q: float = 0.5
+    of: Annotated[str, OF_STATISTIC] = _DEFAULT
+    q: Annotated[float, QUANTILE] = 0.5
 
     def __post_init__(self) -> None:
         _OfStatistic.__post_init__(self)
@@ -137,8 +141,8 @@ class KeepAbove(_OfStatistic):
 class KeepInsideFences(_OfStatistic):
     """Keep what lies within Tukey's fences, Q1 − k·IQR ≤ x ≤ Q3 + k·IQR: nearly everything."""
 
-    of: str = _DEFAULT
-    k: float = 1.5
+    of: Annotated[str, OF_STATISTIC] = _DEFAULT
+    k: Annotated[float, FENCES] = 1.5
 
     def keeps(self, values: np.ndarray) -> np.ndarray:
         """Compare with both fences; values on a fence are inside."""
@@ -151,8 +155,8 @@ class KeepInsideFences(_OfStatistic):
 class KeepOutsideFences(_OfStatistic):
     """Keep what lies beyond Tukey's fences: the outliers, often very few."""
 
-    of: str = _DEFAULT
-    k: float = 1.5
+    of: Annotated[str, OF_STATISTIC] = _DEFAULT
+    k: Annotated[float, FENCES] = 1.5
 
     def keeps(self, values: np.ndarray) -> np.ndarray:
         """Compare with both fences; values on a fence are inside, so they are left out."""

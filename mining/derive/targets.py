@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 
@@ -13,11 +13,14 @@ from ..errors import BadPair, UsageError
 from ..groups.derived import build_derived, first_rows
 from ..groups.format import GroupArrays, Groups, groups_table
 from ..names import Family, nearest
+from ..options import Option
+from ..parts.costs import GROUPS
+from ..parts.parameters import SCORE_SCALE, TEMPERATURE
 from ..score_kinds import SCALES, has_probability, refuse_probabilities, refuse_ranks
 from ..selection.targeted import log_probabilities
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
 
-TARGETS = Family("target")
+TARGETS = Family("target", plural="targets", costs=GROUPS)
 
 
 class Target(Protocol):
@@ -41,7 +44,7 @@ class Temperature:
     D3 on the new scores, on the logit scale at T = 1, is D3 on the old ones at T.
     """
 
-    T: float = 2.0
+    T: Annotated[float, TEMPERATURE] = 2.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.T < float("inf"):
@@ -88,8 +91,8 @@ class Smooth:
     positive keeps its q. share = 1 would give every negative the logarithm of 0, so it is refused.
     """
 
-    share: float = 0.1
-    score: str = "raw"
+    share: Annotated[float, Option("How much of the labels is mixed in.")] = 0.1
+    score: Annotated[str, SCORE_SCALE] = "raw"
 
     def __post_init__(self) -> None:
         if self.score not in SCALES:
@@ -130,7 +133,9 @@ class Smooth:
 class RankLabels:
     """P = 2^(−rank/c), the teacher's rank within the group, 1 = best; ties share the mean rank."""
 
-    c: float = 1.0
+    c: Annotated[float, Option("How slowly labels fall: by half every c ranks.", unit="ranks")] = (
+        1.0
+    )
 
     def __post_init__(self) -> None:
         if not 0.0 < self.c < float("inf"):

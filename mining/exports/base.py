@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..errors import UsageError
 from ..names import Family
+from ..parts.costs import WRITTEN
 from .folder import ExportFolder
 from .source import GroupSource
 
@@ -37,6 +38,8 @@ EXPORTS = Family(
         ".ranking.trec": "trec",
     },
     group="rankmill.exports",
+    plural="exports",
+    costs=WRITTEN,
 )
 """Formats by canonical text, such as `tevatron(rows=ids)`."""
 

@@ -25,7 +25,8 @@ _LONGEST = 8  # items of one list in a table for people
 def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
     """Return the table with `query` and `doc` ordinals replaced by `query_id`, `doc_id`.
 
-    An evaluation's queries are those of the run that it judges. Flat columns also gain the text.
+    Of an evaluation, of statistics and of others they are those of what it was made of: a run,
+    groups, scores, a pool. Flat columns also gain the text.
     Lists stay lists, item by item. A teacher's scores are named by their kind.
     """
     return Resolver(artifact)(table)
@@ -36,7 +37,7 @@ class Resolver:
 
     def __init__(self, artifact: Artifact):
         self.artifact = artifact
-        about = artifact if "run" not in artifact.inputs else artifact.input("run")
+        about = _about(artifact)
         known = {"query": ("queries", Queries), "doc": ("corpus", Corpus)}
         self.rows: dict[str, Any] = {
             name: handle(about.input(role))
@@ -83,6 +84,24 @@ def _scores(column: Any, kind: str) -> dict[str, pa.Array]:
     offsets, values = list_values(pa.chunked_array([column]))
     shown = pa.array(as_shown(values, kind))
     return {name_of(kind): pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), shown)}
+
+
+_MADE_OF = ("run", "groups", "scores", "pool")  # whose queries an artifact without any speaks of
+
+
+def _about(artifact: Artifact) -> Artifact:
+    """Return the artifact that names the queries and documents of another's ordinals."""
+    while "queries" not in artifact.inputs:
+        role = next((one for one in _MADE_OF if one in artifact.inputs), None)
+        if role is None:
+            return artifact
+        artifact = artifact.input(role)
+    return artifact
+
+
+def stored_rows(artifact: Artifact, count: int | None) -> Iterator[pa.Table]:
+    """Yield the first `count` rows (all when None) as stored, ordinals and all, part by part."""
+    yield from _tables(artifact, count)
 
 
 def first_rows(artifact: Artifact, count: int | None) -> pa.Table:
@@ -169,6 +188,6 @@ def cell(value: Any) -> str:
         body = " ".join(cell(v) for v in value[:_LONGEST])
         return body + (f" … {len(value)}" if len(value) > _LONGEST else "")
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value + 0.0:.4g}"  # + 0: no minus zero
     text = str(value).replace("\n", "⏎").replace("\t", "⇥")
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"

@@ -10,11 +10,14 @@ row.
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import BadInput
+from ..inputs.bounds.model_files import arrays_of
 from .folder import ModelFolder
 from .sequences import Template
 
@@ -36,6 +39,25 @@ def check_classifier(model: ModelFolder) -> None:
     network, _ = _class_of(model)
     if network is not None and "eos_token_id" in _looks_up(network):
         _refuse(model, f"{network.__name__} finds the place of its score by eos_token_id")
+
+
+_HEAD = re.compile(r"(classifier|score|classification_head|logits_proj|sequence_summary)\b")
+
+
+def check_trained(folder: Path) -> None:
+    """Raise BadInput for a checkpoint without a trained classifier: transformers would put one of
+    random numbers there. Seen from the names of its arrays; nothing is loaded."""
+    if any(folder.glob("*/*.safetensors")):  # a module behind the model may be its head
+        return
+    arrays = [name for file in sorted(folder.glob("*.safetensors")) for name in arrays_of(file)]
+    if not any(_HEAD.match(name) for name in arrays):
+        raise BadInput(
+            f"the checkpoint has no trained classifier: none of its {len(arrays):,} arrays is one "
+            "of a head",
+            where=folder,
+            do="use a fine-tuned cross-encoder, or an encoder as bi_encoder(model=…); to train a "
+            'head: rankmill train "cross_encoder(model=…)"',
+        )
 
 
 def check_student(model: ModelFolder) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MODELS, BadInput, need
 from ..inputs.bounds.model_files import check_sizes, read_checked
 from ..inputs.given_paths import path_given
+from ..inputs.hub_place import is_offline
 from ..store import ledger
 from . import hub
 from .checkpoint_files import (
@@ -113,6 +114,23 @@ def resolve(model: str | Path | ModelFolder) -> ModelFolder:
         return resolved
     ledger.came_from(resolved.fingerprint, origin)
     return replace(resolved, origin=origin)
+
+
+def look_at(model: str, *, fetch: bool = False) -> Path | None:
+    """Return the folder of a model that can be run, by a look at its files; nothing is hashed.
+
+    None for a model of the Hub that is not looked for: one in its cache is, where there is no
+    network, and with `fetch` all are, which brings them. Raises BadInput as `resolve` does.
+    """
+    if not fetch and not model.startswith(PACKAGE) and not path_given(model).exists():
+        if hub.hub_model(model) is not None and not is_offline():
+            return None
+    path, _ = _place_of(model)
+    if not (path / "config.json").exists() and (path / "model" / "config.json").exists():
+        path = path / "model"
+    deciding_files(path)
+    read_checked(path / "config.json")
+    return path
 
 
 def _place_of(model: str | Path) -> tuple[Path, str | None]:

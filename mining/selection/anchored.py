@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from ..errors import UsageError
+from ..options import Option
+from ..parts.parameters import LAST, SOURCE
 from .base import (
     FIXED,
     STRATEGIES,
@@ -40,11 +42,15 @@ class Anchors(FromScores):
     have probability 0; unknown where a drawn list decides who is there.
     """
 
-    top: int = 16
-    count: int = 240
-    by: str = "quantile"
-    source: str | None = None
-    last: int | None = None
+    top: Annotated[
+        int, Option("The best by the teacher that are always taken.", unit="documents")
+    ] = 16
+    count: Annotated[int, Option("Most anchors spread over the rest.", unit="documents")] = 240
+    by: Annotated[str, Option("Spread over the order (quantile) or over the scores (width).")] = (
+        "quantile"
+    )
+    source: Annotated[str | None, SOURCE] = None
+    last: Annotated[int | None, LAST] = None
 
     def __post_init__(self) -> None:
         if self.top < 0 or self.count < 1:
@@ -125,9 +131,14 @@ class Bands(FromScores):
 
     gathers: ClassVar[str] = "ranks"  # bands([1-32],[100-200]) is bands(ranks=[1-32,100-200])
 
-    ranks: tuple[str, ...]
-    source: str | None = None
-    take: tuple[int, ...] | None = None
+    ranks: Annotated[tuple[str, ...], Option("Bands of ranks.", example="[1-32],[100-200]")]
+    source: Annotated[
+        str | None, Option("Whose ranks; default: the teacher's order of the whole pool.")
+    ] = None
+    take: Annotated[
+        tuple[int, ...] | None,
+        Option("How many from each; default: shared evenly.", unit="documents"),
+    ] = None
 
     def __post_init__(self) -> None:
         bands = self.windows

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ..names import Family
+from ..parts.costs import CANDIDATES
 from ..runs.labels import label_of as label_of  # strategies and statistics name sources by it
 
 STRATEGIES = Family(
@@ -23,12 +24,16 @@ STRATEGIES = Family(
         "..derive.blocks.values": "blocked_cell",
     },
     group="rankmill.strategies",
+    plural="strategies",
+    costs=CANDIDATES,
 )
 FILTERS = Family(
     "filter",
     __package__,
     {".filters": "between margin near_copies percentile rank_window share"},
     group="rankmill.filters",
+    plural="filters",
+    costs=CANDIDATES,
 )
 
 FIXED, DRAWN, MIXED = "fixed", "drawn", "mixed"

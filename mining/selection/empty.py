@@ -57,6 +57,8 @@ def _largest(chooser: Chooser, candidates: Candidates) -> int:
     chooser.narrow(candidates)
     fixed = 1 + len(candidates.also)
     wanted = min(chooser.negatives(candidates), int(candidates.allowed.sum()))
+    if chooser.when_short.startswith("fill"):  # up from the pool, whatever the strategy reaches
+        return fixed + wanted
     for negatives in range(wanted, 0, -1):
         try:
             reach = len(chooser.strategy.reach(candidates, negatives))

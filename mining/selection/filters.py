@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from ..errors import BadInput, UsageError
 from ..names import neutral
+from ..options import Option
+from ..parts.costs import TEXTS
+from ..parts.parameters import FIRST, LAST, ONE_SOURCE, SCORE_SCALE
 from ..score_kinds import SCALES, check_scale, has_probability
 from .base import FILTERS, Candidates, label_of
 from .targeted import log_probabilities
@@ -65,8 +69,10 @@ class Margin(OfOneDocument):
     on log-probabilities and 3 on logits are the two in circulation.
     """
 
-    gap: float = 0.5
-    score: str = neutral("logprob")
+    gap: Annotated[
+        float, Option("How far below the positive a candidate must score, in units of the scale.")
+    ] = 0.5
+    score: Annotated[str, SCORE_SCALE] = neutral("logprob")
 
     def __post_init__(self) -> None:
         check_scale(self.score)
@@ -87,7 +93,9 @@ class Share(OfOneDocument):
     Written as a gap of log-probabilities, so it means the same for every sign of the logits.
     """
 
-    of: float = 0.95
+    of: Annotated[float, Option("Most probability that stays, as a share of the positive's.")] = (
+        0.95
+    )
 
     def __post_init__(self) -> None:
         if not 0.0 < self.of <= 1.0:
@@ -104,9 +112,11 @@ class Share(OfOneDocument):
 class Between(OfOneDocument):
     """Keep candidates with low ≤ score ≤ high, an absolute floor and ceiling on `score`."""
 
-    low: float | None = None
-    high: float | None = None
-    score: str = neutral("logprob")
+    low: Annotated[
+        float | None, Option("Lowest score that stays; default: no floor.", example="-5")
+    ] = None
+    high: Annotated[float | None, Option("Highest score that stays; default: no ceiling.")] = None
+    score: Annotated[str, SCORE_SCALE] = neutral("logprob")
 
     def __post_init__(self) -> None:
         check_scale(self.score)
@@ -134,8 +144,12 @@ class Percentile:
     percentile(0, 0.9) removes the tenth that the teacher likes best. Ties go by document ordinal.
     """
 
-    low: float = 0.0
-    high: float = 0.9
+    low: Annotated[
+        float, Option("Share of the candidates, from the lowest score on, that goes.")
+    ] = 0.0
+    high: Annotated[
+        float, Option("Share up to which they stay: 0.9 removes the tenth that scores best.")
+    ] = 0.9
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.low < self.high <= 1.0:
@@ -161,9 +175,9 @@ class Percentile:
 class RankWindow:
     """Keep candidates that a source ranks first…last; what it did not find is removed."""
 
-    source: str
-    first: int = 1
-    last: int | None = None
+    source: Annotated[str, ONE_SOURCE]
+    first: Annotated[int, FIRST] = 1
+    last: Annotated[int | None, LAST] = None
 
     def __post_init__(self) -> None:
         if self.first < 1 or (self.last is not None and self.last < self.first):
@@ -183,7 +197,7 @@ class RankWindow:
         return (rank >= self.first) & (rank <= last)
 
 
-@FILTERS.register("near_copies")
+@FILTERS.register("near_copies", TEXTS)
 @dataclass(frozen=True, slots=True)
 class NearCopies(OfOneDocument):
     """Remove near copies of any positive of the query: texts whose overlap is `of` or more.
@@ -191,7 +205,7 @@ class NearCopies(OfOneDocument):
     The overlap is the exact Jaccard overlap of folded character shingles (`text.near_copies`).
     """
 
-    of: float = 0.8
+    of: Annotated[float, Option("Overlap with a positive from which a text is a near copy.")] = 0.8
 
     def __post_init__(self) -> None:
         if not 0.0 < self.of <= 1.0:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from ..errors import UsageError
+from ..options import Option
 from .base import FIXED, MIXED, STRATEGIES, Candidates, draw_uniformly, in_window, label_of
 from .strategies import FromScores
 
@@ -24,9 +26,12 @@ class Quotas(FromScores):
     the first sources taking what is left over.
     """
 
-    sources: tuple[str, ...]
-    take: tuple[int, ...] | None = None
-    last: int | None = 200
+    sources: Annotated[tuple[str, ...], Option("Sources of the pool.", example="[bm25,random]")]
+    take: Annotated[
+        tuple[int, ...] | None,
+        Option("How many from each; default: shared evenly.", unit="documents"),
+    ] = None
+    last: Annotated[int | None, Option("Only the first ranks of each source.", unit="rank")] = 200
 
     def __post_init__(self) -> None:
         if len(self.sources) < 2 or len(set(self.sources)) < len(self.sources):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from ..errors import UsageError
+from ..options import Option
+from ..parts.parameters import FIRST, LAST, SOURCE
 from .base import (
     FIXED,
     STRATEGIES,
@@ -57,9 +60,16 @@ class Uniform(FromScores):
     If the source draws its list, π = n / documents of the corpus that may be negatives.
     """
 
-    first: int = 1
-    last: int | None = 200
-    source: str | None = None
+    first: Annotated[int, FIRST] = 1
+    last: Annotated[
+        int | None,
+        Option(
+            "Last rank of the window; none: as deep as the list goes.", unit="rank", example="100"
+        ),
+    ] = 200
+    source: Annotated[
+        str | None, Option("A source of the pool; default: its only one.", example="bm25")
+    ] = None
 
     def __post_init__(self) -> None:
         _checked_window(self.first, self.last)
@@ -95,7 +105,7 @@ class Random(FromScores):
     π = n / documents of the corpus that may be negatives, however long the list is.
     """
 
-    source: str = "random"
+    source: Annotated[str, Option("The drawn source of the pool.")] = "random"
 
     def bind(self, labels: Sequence[str]) -> Random:
         """Name the source in full."""
@@ -132,8 +142,8 @@ class Top(FromScores):
     drawn was not scored.
     """
 
-    source: str | None = None
-    first: int = 1
+    source: Annotated[str | None, Option("Whose ranks; default: the teacher's scores.")] = None
+    first: Annotated[int, Option("First rank that is taken.", unit="rank")] = 1
 
     def __post_init__(self) -> None:
         _checked_window(self.first, None)
@@ -186,9 +196,9 @@ class Stratified(FromScores):
     / documents in the bin, in closed form. Unknown where a drawn list decides what is in the bins.
     """
 
-    bins: int = 8
-    source: str | None = None
-    last: int | None = None
+    bins: Annotated[int, Option("Bins of equal width over the scores.", unit="bins")] = 8
+    source: Annotated[str | None, SOURCE] = None
+    last: Annotated[int | None, LAST] = None
 
     def __post_init__(self) -> None:
         if self.bins < 1:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from ...native.scales import AS_STORED, LOGIT_TO_LOGPROB, PROB_TO_LOGPROB
 from ..draws import generator
 from ..errors import UsageError
+from ..options import Option
+from ..parts.costs import SWAPS, VECTORS
+from ..parts.parameters import DRAWS, LAST, SOURCE, TEMPERATURE
 from ..score_kinds import refuse_ranks
 from .base import FIXED, STRATEGIES, Candidates, draw_uniformly, in_window, label_of
 from .strategies import FromScores
 
 
-@STRATEGIES.register("shell")
+@STRATEGIES.register("shell", VECTORS)
 @dataclass(frozen=True, slots=True)
 class Shell(FromScores):
     """A uniform draw from a shell around the positive in the vectors of a declared encoder.
@@ -26,10 +30,12 @@ class Shell(FromScores):
     in it; unknown where a drawn list decides who is near.
     """
 
-    near: float = 0.0
-    far: float = 0.25
-    source: str | None = None
-    last: int | None = None
+    near: Annotated[
+        float, Option("Where the shell begins, as a share of the candidates by distance.")
+    ] = 0.0
+    far: Annotated[float, Option("Where it ends.")] = 0.25
+    source: Annotated[str | None, SOURCE] = None
+    last: Annotated[int | None, LAST] = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.near < self.far <= 1.0:
@@ -73,7 +79,7 @@ class Shell(FromScores):
         return draw_uniformly(reach, size, draws)
 
 
-@STRATEGIES.register("entropy_target")
+@STRATEGIES.register("entropy_target", SWAPS)
 @dataclass(frozen=True, slots=True)
 class EntropyTarget(FromScores):
     """A group whose pair entropy D3 (bits, temperature T) comes close to `H`.
@@ -87,12 +93,12 @@ class EntropyTarget(FromScores):
     that looks like one.
     """
 
-    H: float = 0.5
-    T: float = 1.0
-    steps: int = 200
-    source: str | None = None
-    last: int | None = None
-    draws: int | None = None
+    H: Annotated[float, Option("The pair entropy that groups shall have.", unit="bits")] = 0.5
+    T: Annotated[float, TEMPERATURE] = 1.0
+    steps: Annotated[int, Option("Swaps that are tried.", unit="swaps")] = 200
+    source: Annotated[str | None, SOURCE] = None
+    last: Annotated[int | None, LAST] = None
+    draws: Annotated[int | None, DRAWS] = None
 
     def __post_init__(self) -> None:
         if self.draws is not None and self.draws < 1:

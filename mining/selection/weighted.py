@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from ..errors import UsageError
+from ..options import Option
+from ..parts.parameters import FIRST, LAST, SOURCE, TEMPERATURE
 from .base import (
     DRAWN,
     FIXED,
@@ -37,10 +40,12 @@ class Softmax(FromScores):
     `by=score` over one has no known π.
     """
 
-    T: float = 1.0
-    by: str = "score"
-    source: str | None = None
-    last: int | None = None
+    T: Annotated[float, TEMPERATURE] = 1.0
+    by: Annotated[str, Option("What weighs: the teacher's score, or the rank in a source.")] = (
+        "score"
+    )
+    source: Annotated[str | None, SOURCE] = None
+    last: Annotated[int | None, LAST] = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.T < float("inf"):
@@ -141,12 +146,16 @@ class Mixture(FromScores):
     π ≥ number / documents of the target. The target of a list that is drawn is the corpus.
     """
 
-    first: int = 1
-    last: int | None = 200
-    source: str | None = None
-    target: str = "random"
-    target_last: int | None = None
-    number: int = 1
+    first: Annotated[int, FIRST] = 1
+    last: Annotated[int | None, Option("Last rank of the window.", unit="rank")] = 200
+    source: Annotated[str | None, SOURCE] = None
+    target: Annotated[
+        str, Option("The source that some documents are drawn from, whatever the window holds.")
+    ] = "random"
+    target_last: Annotated[
+        int | None, Option("Only its first ranks; default: all.", unit="rank")
+    ] = None
+    number: Annotated[int, Option("How many come from the target.", unit="documents")] = 1
 
     def __post_init__(self) -> None:
         if self.first < 1 or (self.last is not None and self.last < self.first):

@@ -9,6 +9,7 @@ from ..actors import Execution
 from ..collection.handles import Collection
 from ..foreign import guarded, is_foreign
 from ..names import Call, Family, Identity
+from ..parts.costs import LISTS
 from ..store import Artifact, Workspace
 
 SOURCES = Family(
@@ -27,6 +28,8 @@ SOURCES = Family(
         ".uniform": "random",
     },
     group="rankmill.sources",
+    plural="sources",
+    costs=LISTS,
 )
 
 Miner = Callable[[Workspace, Any, Collection, str, int, int, Execution], Artifact]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 
 from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
+from ..options import Option
+from ..parts.costs import INDEX
 from ..runs.run import build_run, run_table
 from ..search.bm25 import Batch, Searcher
 from ..search.postings import Postings, postings_of
@@ -22,7 +24,7 @@ from .restriction import Restriction, WrittenLimits, check_unchanged
 _SHARD_POSTINGS = 4_000_000_000  # about ten seconds on one core
 
 
-@SOURCES.register("bm25")
+@SOURCES.register("bm25", INDEX)
 @dataclass(frozen=True, slots=True)
 class Bm25:
     """Lucene's BM25: k1 ≥ 0 saturates repeated terms, 0 ≤ b ≤ 1 corrects for document length.
@@ -31,15 +33,28 @@ class Bm25:
     BM25F with one b for both fields (Robertson, Zaragoza and Taylor 2004). `first_rank`, `exclude`
     (`positives`, `judged` or a file), `only` and `depths` (files) say what each query gets: see
     `rankmill.mining.sources.restriction`.
+
+    Source: Robertson and Zaragoza, "The probabilistic relevance framework: BM25 and beyond"
+    (Foundations and Trends in Information Retrieval, 2009), with Lucene's idf.
     """
 
-    k1: float = 0.9
-    b: float = 0.4
-    title: int | None = None
-    first_rank: int | None = None
-    exclude: str | None = None
-    only: str | None = None
-    depths: str | None = None
+    k1: Annotated[float, Option("How quickly repeated terms stop counting; 0: at once.")] = 0.9
+    b: Annotated[
+        float, Option("How much longer documents are discounted: 0 not at all, 1 fully.")
+    ] = 0.4
+    title: Annotated[
+        int | None,
+        Option("How often a word of the title counts (BM25F), where titles are kept apart."),
+    ] = None
+    first_rank: Annotated[
+        int | None,
+        Option("First rank that is kept, such as 11 to leave out the ten best.", unit="rank"),
+    ] = None
+    exclude: Annotated[str | None, Option("Left out: positives, judged, or a file of pairs.")] = (
+        None
+    )
+    only: Annotated[str | None, Option("A file of the documents that may be found.")] = None
+    depths: Annotated[str | None, Option("A file with a depth for each query.")] = None
 
     def __post_init__(self) -> None:
         if not (self.k1 >= 0 and math.isfinite(self.k1)):

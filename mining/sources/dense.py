@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
@@ -16,6 +16,19 @@ from ..models.precision import CHOICES, device, settle_compute
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, same_width
 from ..names import Identity, nearest, neutral
+from ..options import Option
+from ..parts.costs import ENCODER
+from ..parts.parameters import (
+    COMPUTE,
+    DIM,
+    DTYPE,
+    MAX_LENGTH,
+    MODEL,
+    NORMALISE,
+    POOLING,
+    QUERY_MODEL,
+    SPECIALS,
+)
 from ..runs.run import build_run
 from ..search.dense import RECALL_SAMPLE, AnnWorker, DenseWorker, query_blocks
 from ..search.document_ranges import MergeWorker, Search, document_ranges, search_ranges
@@ -27,7 +40,7 @@ if TYPE_CHECKING:
     from ..store import Worker
 
 
-@SOURCES.register("dense")
+@SOURCES.register("dense", ENCODER)
 @dataclass(frozen=True, slots=True)
 class Dense:
     """Nearest documents by inner product; parameters left out are read from the model's files.
@@ -39,17 +52,22 @@ class Dense:
     `[SEP]`, as words.
     """
 
-    model: str
-    max_length: int | None = None
-    compute: str = "float32"
-    dtype: str = "float16"
-    pooling: str | None = None
-    normalise: bool | None = None
-    dim: int | None = None
-    index: str | None = None
-    probe: int | None = None
-    query_model: str | None = None
-    specials: str = neutral(TOKENS)
+    model: Annotated[str, MODEL]
+    max_length: Annotated[int | None, MAX_LENGTH] = None
+    compute: Annotated[str, COMPUTE] = "float32"
+    dtype: Annotated[str, DTYPE] = "float16"
+    pooling: Annotated[str | None, POOLING] = None
+    normalise: Annotated[bool | None, NORMALISE] = None
+    dim: Annotated[int | None, DIM] = None
+    index: Annotated[
+        str | None,
+        Option("FAISS factory string of an approximate index, IVF1024,Flat; default: exact."),
+    ] = None
+    probe: Annotated[
+        int | None, Option("How far an approximate index looks: nprobe of IVF, efSearch of HNSW.")
+    ] = None
+    query_model: Annotated[str | None, QUERY_MODEL] = None
+    specials: Annotated[str, SPECIALS] = neutral(TOKENS)
 
     def __post_init__(self) -> None:
         check_specials(self.specials)

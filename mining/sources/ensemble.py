@@ -11,7 +11,7 @@ what does not pass is lost.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ..actors import Execution
 from ..collection.handles import EVERY_QUERY, Collection, Qrels, check_min_grade
 from ..errors import BadInput, UsageError
 from ..names import Call, neutral, parse, unless_neutral
+from ..options import Option
+from ..parts.costs import TEACHER
+from ..parts.parameters import DIRECTION, MIN_GRADE
 from ..runs.run import build_run, run_table
 from ..score_kinds import has_probability
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
@@ -33,7 +36,7 @@ TAKES = ("first", "passing")
 _SHARD_PAIRS = 4_000_000
 
 
-@SOURCES.register("ensemble")
+@SOURCES.register("ensemble", TEACHER)
 @dataclass(frozen=True, slots=True)
 class Ensemble:
     """Documents of each run `of`, `per_source` of them, scored by `teacher`, best first.
@@ -51,15 +54,26 @@ class Ensemble:
     `direction=trusted`: do not ask which way the teacher's scores run.
     """
 
-    of: tuple[Any, ...]
-    teacher: str
-    per_source: int = 50
-    margin: float | None = None
-    unit: str = "raw"
-    take: str | None = None
-    within: int | None = None
-    min_grade: int = neutral(1)
-    direction: str | None = None
+    of: Annotated[tuple[Any, ...], Option("Runs by name.", example="[RUN,OTHER]")]
+    teacher: Annotated[
+        str,
+        Option("Who scores: a teacher, or a model folder.", example="cross_encoder(model=PATH)"),
+    ]
+    per_source: Annotated[int, Option("Taken from each run.", unit="documents")] = 50
+    margin: Annotated[
+        float | None,
+        Option("How far below the weakest positive a document must score; default: anywhere."),
+    ] = None
+    unit: Annotated[str, Option("Unit of the margin: raw, logit or logprob.")] = "raw"
+    take: Annotated[
+        str | None,
+        Option("first: of each run the first ones; passing: the first that pass the margin."),
+    ] = None
+    within: Annotated[
+        int | None, Option("With take=passing: how far down each run is walked.", unit="documents")
+    ] = None
+    min_grade: Annotated[int, MIN_GRADE] = neutral(1)
+    direction: Annotated[str | None, DIRECTION] = None
 
     def __post_init__(self) -> None:
         check_min_grade(self.min_grade)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
 from ..names import nearest, parse
+from ..options import Option
+from ..parts.parameters import MEMBERS, SCORE_SCALING
 from ..runs.run import Run, build_run, run_table
 from ..runs.union import Lists, Union, union_of
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
@@ -30,8 +32,10 @@ class Rrf:
     `of`: names of runs or sources. Source: Cormack, Clarke and Büttcher, SIGIR 2009, where k is 60.
     """
 
-    of: tuple[Any, ...]
-    k: int = 60
+    of: Annotated[tuple[Any, ...], MEMBERS]
+    k: Annotated[
+        int, Option("Added to every rank: larger, and the first ranks count for less.")
+    ] = 60
 
     def __post_init__(self) -> None:
         _check_members(self.of)
@@ -50,8 +54,8 @@ class CombSum:
     Shaw, TREC-2, 1994, with the scaling of Lee, SIGIR 1997.
     """
 
-    of: tuple[Any, ...]
-    normalise: str | None = None
+    of: Annotated[tuple[Any, ...], MEMBERS]
+    normalise: Annotated[str | None, SCORE_SCALING] = None
 
     def __post_init__(self) -> None:
         _check_members(self.of)
@@ -61,10 +65,13 @@ class CombSum:
 @SOURCES.register("combmnz")
 @dataclass(frozen=True, slots=True)
 class CombMnz:
-    """CombSUM times the number of lists that hold the document (Fox and Shaw, TREC-2, 1994)."""
+    """CombSUM times the number of lists that hold the document.
 
-    of: tuple[Any, ...]
-    normalise: str | None = None
+    Source: Fox and Shaw, TREC-2, 1994.
+    """
+
+    of: Annotated[tuple[Any, ...], MEMBERS]
+    normalise: Annotated[str | None, SCORE_SCALING] = None
 
     def __post_init__(self) -> None:
         _check_members(self.of)
@@ -76,9 +83,9 @@ class CombMnz:
 class Linear:
     """Weighted sum of normalised scores, Σ w · s; `normalise` as for `combsum`."""
 
-    of: tuple[Any, ...]
-    weights: tuple[float, ...]
-    normalise: str | None = None
+    of: Annotated[tuple[Any, ...], MEMBERS]
+    weights: Annotated[tuple[float, ...], Option("A weight for each member.", example="[0.3,0.7]")]
+    normalise: Annotated[str | None, SCORE_SCALING] = None
 
     def __post_init__(self) -> None:
         _check_members(self.of)

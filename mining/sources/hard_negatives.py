@@ -8,22 +8,27 @@ known to hold positives among the negatives (sentence-transformers#1346): they a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..actors import Execution
 from ..collection.handles import Collection
+from ..options import Option
+from ..parts.costs import FILE
 from ..runs.files import import_run
 from ..store import Artifact, Workspace
 from .base import SOURCES, mines
 
 
-@SOURCES.register("hard_negatives")
+@SOURCES.register("hard_negatives", FILE)
 @dataclass(frozen=True, slots=True)
 class HardNegatives:
     """The negatives of one `system` of the file; the score is minus the place in its list."""
 
-    path: str
-    system: str
-    tag: str | None = None
+    path: Annotated[str, Option("The file of negatives.", example="FILE")]
+    system: Annotated[str, Option("Which system of the file, such as bm25.", example="bm25")]
+    tag: Annotated[str | None, Option("What the run is called in labels; default: the system.")] = (
+        None
+    )
 
 
 @mines(HardNegatives)

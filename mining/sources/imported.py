@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
+from ..options import Option
+from ..parts.costs import FILE
+from ..parts.parameters import SIGN, UNKNOWN_IDS
 from ..runs.files import import_run
 from ..runs.reading import Reading
 from ..store import Artifact, Workspace
 from .base import SOURCES, mines
 
 
-@SOURCES.register("imported")
+@SOURCES.register("imported", FILE)
 @dataclass(frozen=True, slots=True)
 class Imported:
     """A TREC run file; `tag` names the run in labels, by default the file's own tag.
@@ -23,11 +26,15 @@ class Imported:
     `unknown=skip` leaves out documents that the collection lacks. See `import_run`.
     """
 
-    path: str | None = None
-    tag: str | None = None
-    order: str | None = None
-    sign: int | None = None
-    unknown: str | None = None
+    path: Annotated[
+        str | None, Option("The TREC run, or Parquet of its columns.", example="FILE")
+    ] = None
+    tag: Annotated[
+        str | None, Option("What the run is called in labels; default: the file's own tag.")
+    ] = None
+    order: Annotated[str | None, Option("What decides: score (default) or rank.")] = None
+    sign: Annotated[int | None, SIGN] = None
+    unknown: Annotated[str | None, UNKNOWN_IDS] = None
 
     def __post_init__(self) -> None:
         self.reading()

@@ -7,6 +7,7 @@ words; pooled beside other sources, the column of ranks says which documents cam
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from ..models.folder import resolve
 from ..models.precision import settle_compute
 from ..models.vectors import Vectors
 from ..names import neutral
+from ..parts.costs import ENCODER
+from ..parts.parameters import MIN_GRADE
 from ..runs.run import build_run, run_table
 from ..search.dense import DenseWorker, query_blocks
 from ..store import Artifact, Output, Shard, Workspace, open_artifact
@@ -25,7 +28,7 @@ from .base import SOURCES, mines
 from .dense import Dense, vectors_by
 
 
-@SOURCES.register("neighbours")
+@SOURCES.register("neighbours", ENCODER)
 @dataclass(frozen=True, slots=True)
 class Neighbours(Dense):
     """Documents nearest to the query's best positive by inner product, the positive left out.
@@ -35,7 +38,7 @@ class Neighbours(Dense):
     the search is exact.
     """
 
-    min_grade: int = neutral(1)
+    min_grade: Annotated[int, MIN_GRADE] = neutral(1)
 
     def __post_init__(self) -> None:
         Dense.__post_init__(self)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..actors import INLINE, Execution
 from ..collection.handles import Collection
 from ..errors import BadInput
 from ..names import Call, parse
+from ..options import Option
+from ..parts.costs import TEACHER
+from ..parts.parameters import DIRECTION
 from ..runs.by_score import ByScore, shards_of
 from ..runs.run import build_run
 from ..store import Artifact, Workspace
@@ -18,7 +22,7 @@ from . import run_of
 from .base import SOURCES, check_written, mines
 
 
-@SOURCES.register("rerank")
+@SOURCES.register("rerank", TEACHER)
 @dataclass(frozen=True, slots=True)
 class Rerank:
     """The documents of run `of` by falling score of `teacher`, a teacher's text or a model path.
@@ -26,9 +30,12 @@ class Rerank:
     `direction=trusted`: do not ask which way the scores run.
     """
 
-    teacher: str
-    of: str
-    direction: str | None = None
+    teacher: Annotated[
+        str,
+        Option("Who scores: a teacher, or a model folder.", example="cross_encoder(model=PATH)"),
+    ]
+    of: Annotated[str, Option("The run that is ordered anew, by name, or a source.", example="RUN")]
+    direction: Annotated[str | None, DIRECTION] = None
 
     def __post_init__(self) -> None:
         check_choice(self.direction)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import BadInput
 from ..names import Call, parse
+from ..parts.parameters import STORED
 from ..runs.by_score import ByScore, shards_of
 from ..runs.run import build_run
 from ..store import Artifact, Workspace
@@ -22,7 +24,7 @@ class Stored:
     A query of the split without a list gets none, and is counted.
     """
 
-    scores: str
+    scores: Annotated[str, STORED]
 
 
 @mines(Stored)

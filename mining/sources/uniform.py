@@ -10,6 +10,7 @@ from ..actors import Execution
 from ..collection.handles import Collection
 from ..draws import generator
 from ..errors import BadInput
+from ..parts.costs import DRAWN
 from ..runs.run import build_run, run_table
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from .base import SOURCES, mines
@@ -17,7 +18,7 @@ from .base import SOURCES, mines
 _SHARD_PAIRS = 4_000_000
 
 
-@SOURCES.register("random")
+@SOURCES.register("random", DRAWN)
 @dataclass(frozen=True, slots=True)
 class Random:
     """Draws from all documents that are not empty, without replacement."""

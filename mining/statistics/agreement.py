@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from ...native import agreement as native
 from ...native import scales
 from ..errors import UsageError
 from ..names import nearest, neutral
+from ..options import Option
+from ..parts.parameters import SCORE_SCALE
 from ..score_kinds import check_scale
 from .base import ORDER, SCALE, STATISTICS, Column, Rows, column
 
@@ -91,8 +94,10 @@ class Suspects(_NeedsLabels):
     `score` scale.
     """
 
-    margin: float = 0.5
-    score: str = neutral("logprob")
+    margin: Annotated[
+        float, Option("How far below the positive a suspect may score, in units of the scale.")
+    ] = 0.5
+    score: Annotated[str, SCORE_SCALE] = neutral("logprob")
 
     def __post_init__(self) -> None:
         check_scale(self.score)
@@ -118,8 +123,8 @@ class Margin(_NeedsLabels):
     marginMSE learns from those of `raw`.
     """
 
-    of: str = "mean"
-    score: str = neutral("logprob")
+    of: Annotated[str, Option("min, mean or variance over the negatives.")] = "mean"
+    score: Annotated[str, SCORE_SCALE] = neutral("logprob")
 
     def __post_init__(self) -> None:
         check_scale(self.score)
@@ -141,7 +146,7 @@ class Margin(_NeedsLabels):
 class ScoreVariance(_NeedsLabels):
     """Population variance of the teacher's scores of the group."""
 
-    score: str = neutral("logprob")
+    score: Annotated[str, SCORE_SCALE] = neutral("logprob")
 
     def __post_init__(self) -> None:
         check_scale(self.score)

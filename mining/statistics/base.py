@@ -16,6 +16,7 @@ import numpy as np
 from ...native import scales
 from ..errors import BadInput, BadPair, UsageError
 from ..names import Family, nearest
+from ..parts.costs import GROUPS
 from ..processors import in_threads
 from ..score_kinds import RANK, SCORE_KINDS
 
@@ -34,6 +35,8 @@ STATISTICS = Family(
         ".student": "student_collapsed student_kl student_tau student_variance",
     },
     group="rankmill.statistics",
+    plural="statistics",
+    costs=GROUPS,
 )
 
 REASONS = {

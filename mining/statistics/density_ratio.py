@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from ...native import scales
 from ..errors import BadInput, UsageError
+from ..options import Option
+from ..parts.parameters import COVERED, DRAWS
 from ..store import Artifact
 from .base import (
     DRAWN_LIST,
@@ -90,9 +92,11 @@ class _AgainstTarget:
     has no closed form; without, that is null.
     """
 
-    target: str = "corpus"
-    last: int | None = None
-    draws: int | None = None
+    target: Annotated[str, COVERED] = "corpus"
+    last: Annotated[
+        int | None, Option("Of a source as target: its first ranks; default: all.", unit="rank")
+    ] = None
+    draws: Annotated[int | None, DRAWS] = None
 
     def __post_init__(self) -> None:
         if self.draws is not None and (self.draws < 2 or self.target != "corpus"):
@@ -172,8 +176,10 @@ class DensityRatio(_AgainstTarget):
     standard error instead, 0 where every π has a closed form.
     """
 
-    covered: bool | None = None
-    error: bool | None = None
+    covered: Annotated[bool | None, Option("Only over documents that the sampler can reach.")] = (
+        None
+    )
+    error: Annotated[bool | None, Option("The standard error instead of the value.")] = None
 
     def __post_init__(self) -> None:
         _AgainstTarget.__post_init__(self)

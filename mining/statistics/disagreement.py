@@ -11,14 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from ...native import divergence, pair_order, scales
 from ..errors import BadInput, BadPair, UsageError
 from ..names import nearest
+from ..options import Option
 from ..pair_keys import pair_keys
+from ..parts.costs import PAIRS
+from ..parts.parameters import OTHER, TEMPERATURE
 from ..processors import in_threads
 from ..score_kinds import RANK, SCALES, has_probability
 from ..store import Artifact
@@ -195,7 +198,7 @@ def kendall_tau_b(rows: Rows, x: np.ndarray, y: np.ndarray) -> Column:
     return tau, _unless_short(rows, np.where(np.isnan(tau), CONSTANT, scales.DEFINED))
 
 
-@STATISTICS.register("kendall_tau")
+@STATISTICS.register("kendall_tau", PAIRS)
 @dataclass(frozen=True, slots=True)
 class KendallTau(_AmongTeachers):
     """Kendall's τ-b between the orders of two teachers, in [−1, 1]; null if one is flat.
@@ -204,7 +207,7 @@ class KendallTau(_AmongTeachers):
     teacher gave, of the same documents shown in two orders, it is how little the order matters.
     """
 
-    other: str | None = None
+    other: Annotated[str | None, OTHER] = None
 
     @property
     def unit(self) -> str:
@@ -228,9 +231,11 @@ class JensenShannon(_AmongTeachers):
     how their scores are spread. `logprob`, `logit`, `raw`: both as they are on that scale.
     """
 
-    T: float = 1.0
-    score: str = STANDARDISED
-    other: str | None = None
+    T: Annotated[float, TEMPERATURE] = 1.0
+    score: Annotated[
+        str, Option("zscore: each list to mean 0 and variance 1; or logprob, logit, raw.")
+    ] = STANDARDISED
+    other: Annotated[str | None, OTHER] = None
 
     def __post_init__(self) -> None:
         checked_temperature(self.T)
@@ -288,7 +293,7 @@ class InvertedPairs(_AmongTeachers):
     A tie of either is no inversion. Scores of any kind will do: only their order is read.
     """
 
-    other: str | None = None
+    other: Annotated[str | None, OTHER] = None
 
     @property
     def unit(self) -> str:

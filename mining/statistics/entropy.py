@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from ...native import entropy as native
 from ...native import softmax
 from ..errors import UsageError
 from ..names import Call, nearest, neutral, parse
+from ..options import Option
+from ..parts.costs import PAIRS
+from ..parts.parameters import SCORE_SCALE, TEMPERATURE
 from ..score_kinds import SCALES, check_scale, refuse_probabilities
 from .base import SCALE, STATISTICS, Column, Rows, checked_temperature, column
 
@@ -30,8 +34,8 @@ class _OnScores:
     the only one that a similarity has).
     """
 
-    T: float = 1.0
-    score: str = neutral("logprob")
+    T: Annotated[float, TEMPERATURE] = 1.0
+    score: Annotated[str, SCORE_SCALE] = neutral("logprob")
 
     def __post_init__(self) -> None:
         checked_temperature(self.T)
@@ -55,7 +59,7 @@ class _OnScores:
         return column(result, columns.index(name))
 
 
-@STATISTICS.register("pair_entropy")
+@STATISTICS.register("pair_entropy", PAIRS)
 @dataclass(frozen=True, slots=True)
 class PairEntropy(_OnScores):
     """D3: mean over pairs i < j of h₂(σ((s_i − s_j)/T)), bits in [0, 1].
@@ -65,7 +69,9 @@ class PairEntropy(_OnScores):
     scale.
     """
 
-    pairs: str | None = None
+    pairs: Annotated[
+        str | None, Option("Only pos_pos, pos_neg or neg_neg pairs; default: all.")
+    ] = None
 
     def __post_init__(self) -> None:
         _OnScores.__post_init__(self)
@@ -87,7 +93,7 @@ class PairEntropy(_OnScores):
         return self.pair_column(rows, self.pairs or "all")
 
 
-@STATISTICS.register("misorder")
+@STATISTICS.register("misorder", PAIRS)
 @dataclass(frozen=True, slots=True)
 class Misorder(_OnScores):
     """D4: mean over pairs of min(p, 1 − p), probability in [0, ½].
@@ -96,7 +102,9 @@ class Misorder(_OnScores):
     from above.
     """
 
-    bound: str | None = None
+    bound: Annotated[
+        str | None, Option("What the entropy says instead: pinsker or sharp from below, upper.")
+    ] = None
 
     def __post_init__(self) -> None:
         _OnScores.__post_init__(self)
@@ -121,7 +129,7 @@ class Misorder(_OnScores):
 class ListEntropy(_OnScores):
     """−Σ q ln q with q = softmax(s/T), nats in [0, ln k]; `normalised` divides by ln k."""
 
-    normalised: bool | None = None
+    normalised: Annotated[bool | None, Option("Divide by ln k, so that 1 is the most.")] = None
 
     def __post_init__(self) -> None:
         _OnScores.__post_init__(self)
@@ -164,8 +172,10 @@ class LossFloor:
     reads the same probability off every scale that has one.
     """
 
-    loss: Call | str = "ranknet_soft"
-    score: str = "raw"
+    loss: Annotated[Call | str, Option("Of which loss: ranknet_soft, listnet, bce, …")] = (
+        "ranknet_soft"
+    )
+    score: Annotated[str, SCORE_SCALE] = "raw"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "loss", _with_floor(self.loss))

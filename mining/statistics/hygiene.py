@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from ..errors import UsageError
 from ..groups.format import Groups
 from ..models.specials import STRINGS
 from ..names import nearest
+from ..options import Option
 from ..pair_keys import distinct, pair_keys
 from ..store import Artifact
 from .base import STATISTICS, Column, Rows
@@ -63,8 +65,17 @@ class Hygiene:
     selects, but for copies among negatives.
     """
 
-    of: str = "positives_among_negatives"
-    strings: tuple[str, ...] | None = None
+    of: Annotated[
+        str,
+        Option(
+            "What is counted: positives_among_negatives, duplicate_texts, empty_texts, positives, "
+            "special_strings."
+        ),
+    ] = "positives_among_negatives"
+    strings: Annotated[
+        tuple[str, ...] | None,
+        Option("Of special_strings: what is looked for; default: those of common models."),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.of not in _COUNTS:

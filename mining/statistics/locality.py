@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from ...native import scales
 from ..errors import BadInput, BadPair, UsageError
 from ..models.vectors import Vectors
 from ..names import nearest
+from ..options import Option
+from ..parts.costs import PAIRS
 from ..processors import in_threads
 from ..store import Artifact
 from .base import STATISTICS, Column, Rows
@@ -28,7 +30,7 @@ _BLOCK = 1 << 14  # rows whose vectors are looked up at once
 class _OnVectors:
     """The metric: `euclidean` between unit vectors or `cosine` distance 1 − cos, both in [0, 2]."""
 
-    metric: str = "euclidean"
+    metric: Annotated[str, Option("euclidean or cosine distance of unit vectors.")] = "euclidean"
 
     def __post_init__(self) -> None:
         if self.metric not in _METRICS:
@@ -45,7 +47,7 @@ class _OnVectors:
         return frozenset({"vectors"})
 
 
-@STATISTICS.register("diameter")
+@STATISTICS.register("diameter", PAIRS)
 @dataclass(frozen=True, slots=True)
 class Diameter(_OnVectors):
     """Essential diameter Δ: the q-quantile (numpy's linear rule) of the distances of all pairs.
@@ -54,7 +56,9 @@ class Diameter(_OnVectors):
     null.
     """
 
-    q: float = 1.0
+    q: Annotated[
+        float, Option("Quantile of the distances; 1 is the largest.", unit="share of the pairs")
+    ] = 1.0
 
     def __post_init__(self) -> None:
         _OnVectors.__post_init__(self)
@@ -79,8 +83,8 @@ class Radius(_OnVectors):
     where the group has no positive, or no other document.
     """
 
-    of: str = "mean"
-    to: str = "positive"
+    of: Annotated[str, Option("mean or max of the distances.")] = "mean"
+    to: Annotated[str, Option("Distance from the positive, or from the query.")] = "positive"
 
     def __post_init__(self) -> None:
         _OnVectors.__post_init__(self)

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from ...native import origins as native
 from ...native import scales
 from ..errors import UsageError
+from ..options import Option
+from ..parts.parameters import LAST, ONE_SOURCE
 from ..processors import in_threads
 from ..store import split_by_work
 from .base import NOT_FOUND, STATISTICS, Column, Rows
@@ -93,9 +95,9 @@ class Overlap(_OnSelection):
     Null where neither found anything.
     """
 
-    a: str
-    b: str
-    last: int | None = None
+    a: Annotated[str, Option("One source of the pool.", example="bm25")]
+    b: Annotated[str, Option("The other source.", example="random")]
+    last: Annotated[int | None, LAST] = None
 
     def __post_init__(self) -> None:
         if self.last is not None and self.last < 1:
@@ -127,7 +129,7 @@ class Overlap(_OnSelection):
 class FoundBy(_OnSelection):
     """The share of the group's negatives that a source had found."""
 
-    source: str
+    source: Annotated[str, ONE_SOURCE]
 
     @property
     def unit(self) -> str:
@@ -158,8 +160,8 @@ class NegativeRank(_OnSelection):
     candidates of the pool, ties by document. Null where the source found none of them.
     """
 
-    source: str = TEACHER
-    of: str = "mean"
+    source: Annotated[str, Option("Whose ranks: a source of the pool, or the teacher.")] = TEACHER
+    of: Annotated[str, Option("min, mean, median or max over the negatives.")] = "mean"
 
     def __post_init__(self) -> None:
         if self.of not in _PROFILES:
@@ -216,7 +218,7 @@ class SourceEntropy(_OnSelection):
     where a score is negative or all are 0.
     """
 
-    source: str
+    source: Annotated[str, ONE_SOURCE]
 
     @property
     def unit(self) -> str:
@@ -259,7 +261,9 @@ class Removed(_OnSelection):
     first filter that removed it.
     """
 
-    filter: str | None = None
+    filter: Annotated[
+        str | None, Option("One filter of the selection, as written there; default: all together.")
+    ] = None
 
     def __post_init__(self) -> None:
         if self.filter is not None:

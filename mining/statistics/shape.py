@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from ...native import scales
 from ..errors import UsageError
 from ..names import nearest
+from ..options import Option
+from ..parts.costs import PAIRS
+from ..parts.parameters import FIRST
 from ..score_kinds import has_probability
 from .base import CONSTANT, STATISTICS, ZERO_DISTANCES, Column, Rows
 from .neighbours import log_density, nearest_distances, two_nn
@@ -51,13 +55,14 @@ class _OnVectors:
         return frozenset({"vectors"})
 
 
-@STATISTICS.register("intrinsic_dim")
+@STATISTICS.register("intrinsic_dim", PAIRS)
 @dataclass(frozen=True, slots=True)
 class IntrinsicDim(_OnVectors):
     """TwoNN's dimension of the unit vectors of a list: 1 / mean ln(r₂/r₁).
 
-    Facco et al., Scientific Reports 7, 2017. Copies (r₁ = 0) are left out; null where nothing is
-    left or under three documents.
+    Copies (r₁ = 0) are left out; null where nothing is left or under three documents.
+
+    Source: Facco et al., Scientific Reports 7, 2017.
     """
 
     @property
@@ -75,7 +80,7 @@ class IntrinsicDim(_OnVectors):
         return _over_vectors(rows, 3, value)
 
 
-@STATISTICS.register("log_density")
+@STATISTICS.register("log_density", PAIRS)
 @dataclass(frozen=True, slots=True)
 class LogDensity(_OnVectors):
     """Mean of −d̂·ln r_k over the documents of a list, d̂ by TwoNN on the same list.
@@ -85,7 +90,7 @@ class LogDensity(_OnVectors):
     length compare.
     """
 
-    k: int = 3
+    k: Annotated[int, Option("Which neighbour the distance is to.", unit="neighbour")] = 3
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -120,9 +125,9 @@ class PowerLaw:
     compares it with an exponential and a log-normal.
     """
 
-    of: str = "alpha"
-    first: int = 1
-    last: int = 100
+    of: Annotated[str, Option("alpha, the exponent, or r2, how well it fits.")] = "alpha"
+    first: Annotated[int, FIRST] = 1
+    last: Annotated[int, Option("Last rank of the window.", unit="rank")] = 100
 
     def __post_init__(self) -> None:
         if self.of not in _FITS:

@@ -7,13 +7,16 @@ from a scores artifact, which `rankmill diagnose` makes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ...native import divergence
 from ..errors import UsageError
 from ..names import neutral
+from ..options import Option
+from ..parts.costs import PAIRS
+from ..parts.parameters import SCORE_SCALE, TEMPERATURE
 from ..score_kinds import check_scale
 from ..store import Artifact
 from .base import (
@@ -86,10 +89,14 @@ class StudentKl(_OfStudent):
     trainer multiplies stored scores with, 20 for a student of unit vectors.
     """
 
-    T: float = 1.0
-    score: str = neutral("logprob")
-    scale: float = 1.0
-    student: str | None = None
+    T: Annotated[float, TEMPERATURE] = 1.0
+    score: Annotated[str, SCORE_SCALE] = neutral("logprob")
+    scale: Annotated[
+        float, Option("What the trainer multiplies the student's scores with: 20 for unit vectors.")
+    ] = 1.0
+    student: Annotated[str | None, Option("Scale of the student's scores; default: as stored.")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         checked_temperature(self.T)
@@ -109,7 +116,7 @@ class StudentKl(_OfStudent):
         return self.compare(rows, "kl", **given)
 
 
-@STATISTICS.register("student_tau")
+@STATISTICS.register("student_tau", PAIRS)
 @dataclass(frozen=True, slots=True)
 class StudentTau(_OfStudent):
     """Kendall's τ-b between the student's and the teacher's order, in [−1, 1]; null if one is flat.
@@ -151,9 +158,11 @@ class StudentCollapsed(_OfStudent):
     A softmax of such scores differs from the uniform one by less than about `below`/2 nats.
     """
 
-    below: float = 0.01
-    scale: float = 1.0
-    student: str | None = None
+    below: Annotated[float, Option("Alarm below this variance.")] = 0.01
+    scale: Annotated[float, Option("What the trainer multiplies the student's scores with.")] = 1.0
+    student: Annotated[str | None, Option("Scale of the student's scores; default: as stored.")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         _checked_factor(self.scale)

@@ -14,6 +14,7 @@ from ..foreign import guarded, is_foreign
 from ..inputs.given_paths import path_given
 from ..models.folder import ModelFolder
 from ..names import Call, Family, Identity
+from ..parts.costs import LISTS
 from ..store import Artifact, Workspace
 from .contract import RANGES, Range
 
@@ -32,6 +33,8 @@ TEACHERS = Family(
         ".seq2seq": "seq2seq",
     },
     group="rankmill.teachers",
+    plural="teachers",
+    costs=LISTS,
 )
 MISSING = ("error", "drop_doc", "drop_query")
 CUTS_UNKNOWN = {"cuts": "unknown"}

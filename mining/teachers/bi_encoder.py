@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
@@ -15,13 +16,26 @@ from ..models.precision import CHOICES, settle_compute
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, dots, same_width
 from ..names import nearest, neutral
+from ..options import Option
+from ..parts.costs import ENCODED_PAIRS
+from ..parts.parameters import (
+    COMPUTE,
+    DIM,
+    DTYPE,
+    MAX_LENGTH,
+    MODEL,
+    NORMALISE,
+    POOLING,
+    QUERY_MODEL,
+    SPECIALS,
+)
 from ..store import Artifact, Workspace, open_artifact
 from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, label_of, prepares
 
 ENCODED = ("corpus", "listed")
 
 
-@TEACHERS.register("bi_encoder")
+@TEACHERS.register("bi_encoder", ENCODED_PAIRS)
 @dataclass(frozen=True, slots=True)
 class BiEncoder:
     """An encoder whose inner product is the score; a cosine where its vectors are normalised.
@@ -32,16 +46,18 @@ class BiEncoder:
     `specials=text` reads special tokens that stand in a text, such as `[SEP]`, as words.
     """
 
-    model: str
-    max_length: int | None = None
-    compute: str = "float32"
-    dtype: str = "float16"
-    pooling: str | None = None
-    normalise: bool | None = None
-    dim: int | None = None
-    query_model: str | None = None
-    encode: str = neutral("corpus")
-    specials: str = neutral(TOKENS)
+    model: Annotated[str, MODEL]
+    max_length: Annotated[int | None, MAX_LENGTH] = None
+    compute: Annotated[str, COMPUTE] = "float32"
+    dtype: Annotated[str, DTYPE] = "float16"
+    pooling: Annotated[str | None, POOLING] = None
+    normalise: Annotated[bool | None, NORMALISE] = None
+    dim: Annotated[int | None, DIM] = None
+    query_model: Annotated[str | None, QUERY_MODEL] = None
+    encode: Annotated[
+        str, Option("What is encoded: the whole corpus, or the documents that are listed.")
+    ] = neutral("corpus")
+    specials: Annotated[str, SPECIALS] = neutral(TOKENS)
 
     def __post_init__(self) -> None:
         check_specials(self.specials)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..actors import Execution
 from ..models.folder import ModelFolder
 from ..names import neutral
+from ..options import Option
+from ..parts.costs import LARGE
+from ..parts.parameters import (
+    COMPUTE,
+    FIRST_TURN,
+    INSTRUCTION,
+    MODEL,
+    PROMPT_TEXT,
+    SAYS_NO,
+    SAYS_YES,
+)
 from ..store import Artifact, Workspace
 from .base import TEACHERS, Prepared, prepares
 from .reading import Asked
@@ -20,7 +32,7 @@ PROMPT = (
 )
 
 
-@TEACHERS.register("causal_lm")
+@TEACHERS.register("causal_lm", LARGE)
 @dataclass(frozen=True, slots=True)
 class CausalLm:
     """A language model asked whether the document is relevant: log-odds of `yes` against `no`.
@@ -36,19 +48,28 @@ class CausalLm:
     `compute` bfloat16 runs the trunk in bfloat16, the output layer in float32.
     """
 
-    model: str
-    prompt: str | None = None
-    yes: str | tuple[str, ...] = " yes"
-    no: str | tuple[str, ...] | None = " no"
-    max_length: int | None = None
-    compute: str = "float32"
-    instruction: str | None = None
-    system: str | None = None
-    user: str | None = None
-    assistant: str | None = None
-    template: str | None = None
-    query_length: int | None = None
-    apart: bool = neutral(False)
+    model: Annotated[str, MODEL]
+    prompt: Annotated[str | None, PROMPT_TEXT] = None
+    yes: Annotated[str | tuple[str, ...], SAYS_YES] = " yes"
+    no: Annotated[str | tuple[str, ...] | None, SAYS_NO] = " no"
+    max_length: Annotated[
+        int | None,
+        Option("Most tokens read; default: 512, or what the model can read.", unit="tokens"),
+    ] = None
+    compute: Annotated[str, COMPUTE] = "float32"
+    instruction: Annotated[str | None, INSTRUCTION] = None
+    system: Annotated[str | None, FIRST_TURN] = None
+    user: Annotated[
+        str | None, Option("The turn that asks, with {query} and {document}, instead of a prompt.")
+    ] = None
+    assistant: Annotated[str | None, Option("How the answer of the model begins.")] = None
+    template: Annotated[
+        str | None, Option("A chat template (Jinja) in place of the model's own.")
+    ] = None
+    query_length: Annotated[int | None, Option("Most tokens of a query.", unit="tokens")] = None
+    apart: Annotated[
+        bool, Option("Tokenise query and document by themselves, as FlagEmbedding and mxbai do.")
+    ] = neutral(False)
 
     def __post_init__(self) -> None:
         settle_words(self)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ..actors import Execution
 from ..errors import BadInput, UsageError
-from ..models.classifiers import check_classifier, check_template
+from ..models.classifiers import check_classifier, check_template, check_trained
 from ..models.folder import ModelFolder, resolve
 from ..models.passes.families import DECODERS, PACKED, declared_passes
 from ..models.passes.modular import head_of
@@ -17,6 +17,9 @@ from ..models.precision import CHOICES, declared, device, settle_compute
 from ..models.specials import TOKENS, check_specials
 from ..models.tokens import TokenStore, tokens_of
 from ..names import neutral
+from ..options import Option
+from ..parts.costs import FORWARD
+from ..parts.parameters import COMPUTE, MAX_LENGTH, MODEL, SPECIALS
 from ..store import Artifact, Workspace
 from .base import TEACHERS, Prepared, label_of, prepares
 from .prompt import fields_of
@@ -25,7 +28,7 @@ from .reading import Asked, PairScorer, Reading
 _SPECIAL = 4  # at most, around a pair; only for sharing out the work
 
 
-@TEACHERS.register("cross_encoder")
+@TEACHERS.register("cross_encoder", FORWARD)
 @dataclass(frozen=True, slots=True)
 class CrossEncoder:
     """A sequence-classification checkpoint with one or two labels.
@@ -39,11 +42,13 @@ class CrossEncoder:
     prompt they always are.
     """
 
-    model: str
-    max_length: int | None = None
-    compute: str = "float32"
-    prompt: str = neutral("")
-    specials: str = neutral(TOKENS)
+    model: Annotated[str, MODEL]
+    max_length: Annotated[int | None, MAX_LENGTH] = None
+    compute: Annotated[str, COMPUTE] = "float32"
+    prompt: Annotated[
+        str, Option("What the model reads, with {query} and {document}; for decoders.")
+    ] = neutral("")
+    specials: Annotated[str, SPECIALS] = neutral(TOKENS)
 
     def __post_init__(self) -> None:
         check_specials(self.specials)
@@ -145,6 +150,8 @@ def _check_head(model: ModelFolder) -> None:
     """Refuse a model that is no relevance teacher, or cannot be run in batches."""
     modular = head_of(model)
     labels = modular.labels if modular else _labels(model.config)
+    if not modular:
+        check_trained(model.path)
     if labels not in (1, 2):
         raise BadInput(
             f"the classifier has {labels} labels; a relevance teacher has one or two",

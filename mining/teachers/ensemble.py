@@ -7,12 +7,16 @@ any teacher; the mean is taken over stored scores.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from ..actors import Execution
 from ..errors import UsageError
 from ..names import Call, parse
+from ..options import Option
+from ..parts.costs import MEMBERS
+from ..parts.parameters import UNSCORED
 from ..score_kinds import SCORE_KINDS, refuse_ranks
 from ..store import Artifact, Workspace, open_artifact
 from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, check_missing, check_written, prepares
@@ -20,7 +24,7 @@ from .lookup import PairScores
 from .scores import score_pool
 
 
-@TEACHERS.register("ensemble")
+@TEACHERS.register("ensemble", MEMBERS)
 @dataclass(frozen=True, slots=True)
 class Ensemble:
     """Σ w (scale · s + shift) / Σ w over the members `of`, each a teacher's text.
@@ -31,12 +35,25 @@ class Ensemble:
     becomes of pairs that a member has no score for.
     """
 
-    of: tuple[str, ...]
-    weights: tuple[float, ...] | None = None
-    scales: tuple[float, ...] | None = None
-    shifts: tuple[float, ...] | None = None
-    kind: str | None = None
-    missing: str = "error"
+    of: Annotated[
+        tuple[str, ...],
+        Option("The members: teachers.", example="[stored(scores=ONE),stored(scores=OTHER)]"),
+    ]
+    weights: Annotated[
+        tuple[float, ...] | None, Option("A weight for each member; default: equal.")
+    ] = None
+    scales: Annotated[
+        tuple[float, ...] | None,
+        Option("What each member's scores are multiplied with; default: 1."),
+    ] = None
+    shifts: Annotated[
+        tuple[float, ...] | None, Option("What is added to each member's scores; default: 0.")
+    ] = None
+    kind: Annotated[
+        str | None,
+        Option("The kind of the mean, where members are of different kinds: logit, say."),
+    ] = None
+    missing: Annotated[str, UNSCORED] = "error"
 
     def __post_init__(self) -> None:
         if len(self.of) < 2:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..actors import Execution
 from ..models.folder import ModelFolder
+from ..parts.costs import FORWARD
+from ..parts.parameters import COMPUTE, MAX_LENGTH, MODEL, PROMPT_TEXT, SAYS_NO, SAYS_YES
 from ..store import Artifact, Workspace
 from .base import TEACHERS, Prepared, prepares
 from .prompt import fields_of
@@ -14,7 +17,7 @@ from .reading.words import check_speaks, settle_words, spelled
 from .token_odds import check_options, prepare_token_odds
 
 
-@TEACHERS.register("seq2seq")
+@TEACHERS.register("seq2seq", FORWARD)
 @dataclass(frozen=True, slots=True)
 class Seq2Seq:
     """A checkpoint trained to say `yes` or `no` (monoT5: true or false) after reading the prompt.
@@ -25,12 +28,12 @@ class Seq2Seq:
     defaults. The document's end is cut where all exceeds `max_length` tokens.
     """
 
-    model: str
-    prompt: str = "Query: {query} Document: {document} Relevant:"
-    yes: str | tuple[str, ...] = "true"
-    no: str | tuple[str, ...] | None = "false"
-    max_length: int | None = None  # 512, or what the model can read
-    compute: str = "float32"
+    model: Annotated[str, MODEL]
+    prompt: Annotated[str, PROMPT_TEXT] = "Query: {query} Document: {document} Relevant:"
+    yes: Annotated[str | tuple[str, ...], SAYS_YES] = "true"
+    no: Annotated[str | tuple[str, ...] | None, SAYS_NO] = "false"
+    max_length: Annotated[int | None, MAX_LENGTH] = None  # 512, or what the model can read
+    compute: Annotated[str, COMPUTE] = "float32"
 
     def __post_init__(self) -> None:
         settle_words(self)

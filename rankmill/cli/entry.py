@@ -25,6 +25,8 @@ from typer.exceptions import TyperException
 
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
 from rankmill.cli.commands import as_written
+from rankmill.cli.discovery import listing, parts
+from rankmill.cli.recipes import copies
 from rankmill.cli.session import cache_options
 from rankmill.cli.stages import commands
 from rankmill.cli.upkeep import removal
@@ -46,10 +48,12 @@ WHOLE = (
     estimates.estimate,
     advice.advise,
     studies.figures,
+    copies.recipes,
 )
 LOOK = (
     look.show,
-    look.list_,
+    listing.list_,
+    parts.describe,
     look.verify,
     watch.watch,
     look.repair,

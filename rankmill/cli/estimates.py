@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rankmill.cli import streams
+from rankmill.cli.recipes.given import RecipeArgument, SetOption
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
-from rankmill.cli.studies import RecipeArgument, SetOption
 from rankmill.study import words
 
 if TYPE_CHECKING:
@@ -59,11 +59,12 @@ def estimate(
         if json:
             here.emit(made.as_json())
         else:
-            _tell(made)
+            tell_estimate(made)
         made.refuse()
 
 
-def _tell(made: Estimate) -> None:
+def tell_estimate(made: Estimate) -> None:
+    """Print what the stages will take."""
     streams.print_whole(_table(made))
     for line in made.lines():
         streams.tell(line)

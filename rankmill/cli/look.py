@@ -1,4 +1,4 @@
-"""Commands that look at a workspace: show, list, verify, repair, hash, summary, doctor."""
+"""Commands that look at a workspace: show, verify, repair, hash, summary, doctor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from rankmill.cli.session import (
     remarks,
     session,
 )
-from rankmill.study import words
 
 if TYPE_CHECKING:
     from rankmill.mining.errors import Corrupt
@@ -58,15 +57,17 @@ def show(
             written = shows.write_parquet(artifact, rows or None, to)
             streams.tell(f"{to}: {written:,} of {artifact.rows:,} rows")
             return
+        if to is None and format == "table":
+            from rankmill.cli.render.rows import tell_rows
+
+            tell_rows(artifact, rows or None)
+            for line in remarks(artifact):
+                streams.tell(line)
+            return
         table = shows.first_rows(artifact, rows or None)
         if to is not None:
             shows.write(table, "csv" if format == "table" else format, to)
             streams.tell(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
-        elif format == "table":
-            streams.print_table(shows.for_people(table))
-            streams.tell(f"{table.num_rows:,} of {artifact.rows:,} rows")
-            for line in remarks(artifact):
-                streams.tell(line)
         else:
             for line in shows.lines(table, format):
                 streams.write_data(line)
@@ -198,34 +199,6 @@ def hash_(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE) ->
     """
     with session(workspace) as here:
         streams.tell(here.workspace.find(name).root_hash)
-
-
-def list_(
-    kind: Annotated[str | None, typer.Argument(help="One kind only, such as run.")] = None,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    json: JsonOption = False,
-) -> None:
-    """List the artifacts of the workspace.
-
-    Example: rankmill list groups
-    """
-    with session(workspace, json=json) as here:
-        here.workspace.check_there()
-        aliases: dict[str, list[str]] = {}
-        for name, alias in here.workspace.names().items():
-            aliases.setdefault(alias.fingerprint, []).append(name)
-        artifacts = list(here.workspace.artifacts(kind))
-        if json:
-            here.emit({"artifacts": [facts_of(a) for a in artifacts]})
-            return
-        for error in [*here.workspace.other_formats(kind), *here.workspace.stray()]:
-            streams.say(f"rankmill: {error}")
-        for artifact in artifacts:
-            known = ", ".join(aliases.get(artifact.fingerprint, []))
-            streams.tell(
-                f"{artifact.kind:<12} {artifact.fingerprint[:12]}  {artifact.rows:>10,} rows  "
-                f"{words.size(artifact.bytes):>9}  {known}"
-            )
 
 
 def doctor(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,9 @@ from rankmill import stages
 from rankmill.cli import streams
 from rankmill.cli.commands import Tell, command_of
 from rankmill.cli.render import artifacts, designs, groups, inputs, judged
+from rankmill.mining.errors import UsageError
+from rankmill.mining.options import options_of
+from rankmill.request import Request
 
 Command = Callable[..., None]
 
@@ -36,9 +39,10 @@ ALONE = _own("alone", bool, typer.Option("--alone", help="No BM25 and first stag
 ROWS = _own(
     "rows",
     int,
-    typer.Option("--rows", help="Candidates shown of each group; 0 = all.", min=0),
-    0,
+    typer.Option("--rows", help="Candidates of each group, beside its positives; 0 = all.", min=0),
+    20,
 )
+ALL = _own("every", bool, typer.Option("--all", help="Every candidate and statistic."), False)
 SHOW_INPUT = _own(
     "show_input",
     bool,
@@ -88,6 +92,7 @@ SHOWN = {  # others print the artifact that was made
     "survey": Shown(artifacts.tell_overview),
     "rewrite": Shown(artifacts.tell_collection),
     "score": Shown(inputs.tell_scores, (SHOW_INPUT,), look=inputs.tell_input),
+    "select": Shown(artifacts.tell_groups),
     "cross": Shown(designs.tell_design),
     "cells": Shown(designs.tell_cells),
     "terms": Shown(designs.tell_terms),
@@ -95,9 +100,53 @@ SHOWN = {  # others print the artifact that was made
     "compare": Shown(judged.tell_comparison),
     "diagnose": Shown(judged.tell_diagnosis),
     "export": Shown(artifacts.tell_export, check=_list_formats),
-    "explain": Shown(groups.tell_explanation, (ROWS,)),
+    "explain": Shown(groups.tell_explanation, (ROWS, ALL)),
     "audit": Shown(groups.tell_audit),
 }
+
+
+ELSEWHERE = (  # of stages that run here alone: said why, not refused as unknown
+    _own("no_workers", int | None, typer.Option("--workers", hidden=True), None),
+    _own("no_ray_address", str | None, typer.Option("--ray-address", hidden=True), None),
+)
+DEVICE = _own("no_device", str | None, typer.Option("--device", hidden=True), None)
+
+
+def _explained(name: str, requests: Mapping[str, type[Request[Any]]], shown: Shown) -> Shown:
+    """Give a command that cannot run elsewhere, or runs no model, the options that say so."""
+    every = list(requests.values())
+    alone = not any(one.sharded for one in every)
+    no_model = not any(o.name == "device" for one in every for o in options_of(one))
+    more = (*(ELSEWHERE if alone else ()), *((DEVICE,) if no_model else ()))
+    if not more:
+        return shown
+    names = [one.name for one in more]
+
+    def check(**said: Any) -> bool:
+        for option in ("workers", "ray_address") if alone else ():
+            if said[f"no_{option}"] is not None:
+                raise UsageError(
+                    f"{name} takes no --{option.replace('_', '-')}: {every[0].alone}",
+                    do="leave it out; the stages that are shared out are mine, pool, score, "
+                    "select, stats, rerank and retrieve",
+                )
+        if no_model and said["no_device"] is not None:
+            raise UsageError(
+                f"{name} takes no --device: it runs no model",
+                do="leave it out; mine, score, stats, train and eval take it",
+            )
+        return shown.check(**_without(said, names)) if shown.check is not None else False
+
+    def tell(*arguments: Any, **mine: Any) -> None:
+        shown.tell(*arguments, **_without(mine, names))
+
+    look = shown.look
+    looked = look and (lambda *arguments, **mine: look(*arguments, **_without(mine, names)))
+    return Shown(tell, (*shown.own, *more), check, looked)
+
+
+def _without(said: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if name not in names}
 
 
 IMPORTED = {"run": "import_run", "scores": "import_scores", "groups": "import_groups"}
@@ -116,11 +165,14 @@ def commands() -> dict[str, tuple[str, str, Callable[[], Command]]]:
 
 
 def _command(name: str, verb: str) -> Command:
-    shown = SHOWN.get(verb, Shown(artifacts.tell_artifact))
     requests = {name: stages.REQUESTS[verb]}
+    shown = _explained(name, requests, SHOWN.get(verb, Shown(artifacts.tell_artifact)))
     return command_of(name, requests, shown.tell, own=shown.own, check=shown.check, look=shown.look)
 
 
 def _import() -> Command:
     requests = {kind: stages.REQUESTS[verb] for kind, verb in IMPORTED.items()}
-    return command_of("import", requests, artifacts.tell_artifact, help=_IMPORT)
+    shown = _explained("import", requests, Shown(artifacts.tell_artifact))
+    return command_of(
+        "import", requests, shown.tell, own=shown.own, check=shown.check, help=_IMPORT
+    )

@@ -169,6 +169,14 @@ def write_data(text: str) -> None:
         sys.stdout.buffer.write(text.encode("utf-8"))
 
 
+def width() -> int:
+    """Return how many characters a line of the terminal holds; of a file or a pipe 80, or what
+    COLUMNS says."""
+    from rich.console import Console
+
+    return Console().width
+
+
 def print_table(table: Any) -> None:
     """Print a rich table of texts; nothing of them is taken for markup or for the terminal."""
     from rich.console import Console

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rankmill.cli import streams
 from rankmill.cli.books import in_words
+from rankmill.cli.estimates import tell_estimate
+from rankmill.cli.recipes.given import RecipeArgument, SetOption
 from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
     AddressOption,
@@ -28,11 +31,8 @@ if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
     from rankmill.study.grid.plan import StudyPlan
     from rankmill.study.outcome import Outcome
-
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override: key=value, such as seed=3.")
-]
-RecipeArgument = Annotated[Path, typer.Argument(help="A recipe in TOML.")]
+    from rankmill.study.plan import Step
+    from rankmill.study.recipe import Recipe
 
 
 def demo(
@@ -63,6 +63,9 @@ def run(
     recipe: RecipeArgument,
     set_: SetOption = None,
     report: Annotated[Path | None, typer.Option(help="Where the report goes.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check, print plan and estimate, and stop.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
     ray_address: AddressOption = None,
@@ -84,6 +87,9 @@ def run(
     if report is not None:
         need("matplotlib")
         check_place(report)  # now, not after hours
+    if dry_run:
+        _dry_run(loaded, recipe, set_ or [], workspace, as_json=json)
+        return
     with session(
         workspace, workers, ray_address, json, shard=shard, wait=wait, merge=merge
     ) as here:
@@ -168,14 +174,48 @@ def check(
     with session(workspace, json=json) as here:
         plan = plan_of(loaded, here.workspace)
         if json:
-            here.emit({"recipe": loaded.name, "stages": [asdict(step) for step in plan]})
+            here.emit(_facts(loaded, plan))
+        else:
+            _tell_plan(plan)
+
+
+def _facts(recipe: Recipe, plan: Sequence[Step]) -> dict[str, Any]:
+    return {"recipe": recipe.name, "stages": [asdict(step) for step in plan]}
+
+
+def _tell_plan(plan: Sequence[Step]) -> None:
+    wide = max(len(step.name) for step in plan)
+    for step in plan:
+        state = f"there, {step.rows:,} rows" if step.rows is not None else "to be made"
+        streams.tell(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
+    made = sum(step.rows is None for step in plan)
+    streams.tell(f"the recipe is sound: {len(plan)} stages, {made} of them to be made")
+
+
+def _dry_run(
+    loaded: Recipe, recipe: Path, overrides: list[str], workspace: Path, *, as_json: bool
+) -> None:
+    """Print the plan, and what measured samples say that it will take; refuses what cannot fit."""
+    from rankmill.study.estimate import estimate_recipe
+    from rankmill.study.plan import plan_of
+
+    with session(workspace, json=as_json) as here:
+        plan = plan_of(loaded, here.workspace)
+        if not as_json:
+            _tell_plan(plan)
+        if all(step.rows is not None for step in plan):
+            if as_json:
+                here.emit(_facts(loaded, plan) | {"estimate": None})
+            else:
+                streams.tell("nothing is to be made: a run finds everything")
             return
-        wide = max(len(step.name) for step in plan)
-        for step in plan:
-            state = f"there, {step.rows:,} rows" if step.rows is not None else "to be made"
-            streams.tell(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
-        made = sum(step.rows is None for step in plan)
-        streams.tell(f"the recipe is sound: {len(plan)} stages, {made} of them to be made")
+        made = estimate_recipe(recipe, here.workspace, overrides, progress=here.executor.progress)
+        if as_json:
+            here.emit(_facts(loaded, plan) | {"estimate": made.as_json()})
+        else:
+            streams.tell("")
+            tell_estimate(made)
+        made.refuse()
 
 
 def figures(

@@ -168,7 +168,7 @@ def _notes(outcome: Outcome) -> list[str]:
             f"{train['documents']:,} documents in batches of {train['batch']} groups, with a peak "
             f"learning rate of {train['lr']:g}."
         )
-    notes += outcome.left_out()
+    notes += [*outcome.left_out(), *outcome.advice]
     if outcome.results.scores is not None:
         said_of_teachers = (
             one for _, told in told_of_all(outcome.results.scores) for one in told.values()

@@ -109,9 +109,21 @@ class Outcome:
             for pair in self.standings.pairs(domain):
                 yield f"{domain}: {pair.a} against {pair.b}: {words.verdict(pair)}"
         yield from self.left_out()
+        yield from self.advice
         yield f"cost: making all of this took {duration(self.seconds)}"
         if self.results.pool is not None:
             yield f"root of the pool's scores: {self._root(self.results.scores)}"
+
+    @cached_property
+    def advice(self) -> list[str]:
+        """What is to be said of groups that teach little, with the keys of a recipe that help."""
+        from rankmill.mining.audit.poor_data import advice_of
+
+        return [
+            f"{sampler} groups: {one.said(recipe=True)}."
+            for sampler, groups in self.results.groups.items()
+            for one in advice_of(groups)
+        ]
 
     def left_out(self) -> list[str]:
         """Say where the teacher stands beside no student."""
@@ -217,7 +229,6 @@ class Outcome:
             for over, overall in self.standings.overall.items()
             for one in overall
         ]
-        roots = {a.kind + "/" + a.fingerprint[:12]: a.root_hash for a in self.artifacts}
         return {
             "recipe": self.recipe.name,
             "systems": systems,
@@ -238,8 +249,9 @@ class Outcome:
                 for g in self.gains
             ],
             "charges": self.charges.as_json() if self.charges else None,
+            "advice": self.advice,
             "seconds": self.seconds,
-            "roots": roots,
+            "roots": {f"{a.kind}/{a.fingerprint[:12]}": a.root_hash for a in self.artifacts},
         }
 
 

@@ -14,6 +14,8 @@ from typing import TypeVar
 from rankmill.mining.actors import INLINE
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
+from rankmill.study.before import look_first
+from rankmill.study.before.splits import check_splits
 from rankmill.study.check import check_recipe
 from rankmill.study.recipe import Recipe
 from rankmill.study.results import Results
@@ -37,6 +39,7 @@ def plan_of(recipe: Recipe, workspace: Workspace) -> list[Step]:
     Data is looked at only where the workspace holds a collection of the recipe's name.
     """
     check_recipe(recipe, workspace.knows)
+    look_first(recipe)
     steps = [Step(stage, name) for stage, name in _stages(recipe)]
     looks = recipe.name in workspace.names() and not lacking(recipe, workspace)
     there = _there(recipe, workspace) if looks else {}
@@ -75,6 +78,7 @@ class _Walk:
     def to_scores(self) -> None:
         """Look for what all samplers share; raises NotThere at the first that is missing."""
         held = self.pipeline.collect()
+        check_splits(self.recipe, held)
         self.rows["collect", self.recipe.name] = held.artifact.rows
         self.results = results = Results(held)
         for name in self.recipe.sources:

@@ -10,6 +10,7 @@ a blend the samplers whose groups it mixes (`mixed = "blend(of=[bm25,random],wei
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -247,7 +248,12 @@ def tables_of(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
     Raises BadInput for a file that cannot be read.
     """
-    data = read_toml(path, "the recipe is", "there is no such recipe", "see recipes/ for some")
+    data = read_toml(
+        path,
+        "the recipe is",
+        "there is no such recipe",
+        "`rankmill recipes list` names some to copy",
+    )
     return _overridden(data, overrides)
 
 
@@ -374,11 +380,19 @@ def _options(name: str, section: Section, table: Mapping[str, Any], where: str) 
 
 def _number(option: Field, value: Any) -> Any:
     """Read 100k and 1M where an option is a count; whole numbers where it is a number."""
-    if option.option.count and isinstance(value, str):
+    if isinstance(value, str) and (option.option.count or _is_count(option, value)):
         return count_of(value)
     if option.type is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
+
+
+def _is_count(option: Field, text: str) -> bool:
+    """Say whether a text is a whole number with a unit, 50k or 1M, where one is wanted."""
+    return option.type is int and option.form == "one" and bool(_COUNT.fullmatch(text.strip()))
+
+
+_COUNT = re.compile(r"\d+(\.\d+)?\s*[kKmM]", re.ASCII)
 
 
 def own_of(

@@ -20,6 +20,8 @@ from rankmill.mining.runs.run import Run
 from rankmill.mining.selection import FILTERS, STRATEGIES
 from rankmill.mining.statistics import STATISTICS
 from rankmill.mining.store import Artifact, Workspace
+from rankmill.study.before import look_first
+from rankmill.study.before.splits import check_splits
 from rankmill.study.check import check_recipe, encoder_of, looks_at_vectors
 from rankmill.study.judge import Judging
 from rankmill.study.outcome import Outcome
@@ -52,7 +54,9 @@ class Pipeline:
         """Do, or find, every stage; the order is that of the data way."""
         check_recipe(self.recipe, self.workspace.knows)
         refuse_lacking(self.recipe, self.workspace)
+        look_first(self.recipe, fetch=True)
         results = Results(self.collect())
+        check_splits(self.recipe, results.collection)
         for name in self.recipe.sources:
             results.runs[name] = self.mine(results, name)
         results.pool = self.pool(results)

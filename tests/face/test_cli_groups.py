@@ -104,8 +104,10 @@ def test_blocks_are_crossed_reported_and_compared(made):
 
 def test_a_design_without_a_block_says_so(made):
     step = ("cross", "--pool", "pool", "--scores", "scores", "--encoder", "encoder")
-    status, out, _ = made(*step, "--size", "1000")
-    assert status == 0
+    status, out, err = made(*step, "--size", "1000")
+    assert status == 3
+    assert "no query has a group in every cell" in err
+    assert "choose smaller groups" in err
     assert "queries in all cells: 0 of" in out
     assert "too_few_candidates" in out
 
@@ -118,7 +120,7 @@ def test_summary_explain_and_audit(made):
     assert json.loads(made("summary", "stats", "--json")[1])["rows"] > 0
     status, out, _ = made("explain", "q2", "--groups", "groups")
     assert status == 0
-    for word in ("positive of the group", "bm25 #", "●", "pair_entropy"):
+    for word in ("the positive", "bm25 #", "●", "pair_entropy"):
         assert word in out
     told = json.loads(made("explain", "q2", "--groups", "groups", "--json")[1])
     assert any(one["kept"] for one in told["groups"][0]["candidates"])

@@ -93,7 +93,9 @@ def test_a_file_is_no_workspace(tmp_path: Path) -> None:
 
 
 def test_an_empty_workspace_holds_nothing(rankmill, tmp_path) -> None:
-    assert rankmill("list", "--workspace", str(tmp_path)) == (0, "", "")
+    status, out, err = rankmill("list", "--workspace", str(tmp_path))
+    assert (status, err) == (0, "")
+    assert out == f"nothing in {tmp_path} yet; begin with rankmill collect SPEC\n"
     with pytest.raises(BadInput, match="nothing is called 'it'"):
         Workspace(tmp_path).find("it")
 

@@ -32,6 +32,10 @@ OWN = {  # options of the command line alone: where things are, and how they are
     "per_query",
     "alone",
     "rows",
+    "every",
+    "no_workers",  # they say why there are none
+    "no_ray_address",
+    "no_device",
     "show_input",
     "as_",
 }

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from ....native import blocks as native
 from ...errors import UsageError
+from ...options import Option
+from ...parts.costs import VECTORS
+from ...parts.parameters import ENTROPY, LEVELS, LOCALITY, NEAR, SURE
 from ...score_kinds import refuse_ranks
 from ...selection.base import STRATEGIES, Candidates
 from ...selection.strategies import FromScores
@@ -24,7 +28,7 @@ MOST_STEPS = 1_000_000
 LEAST_STEP = 1e-6  # distances are float32: a smaller step may be rounding
 
 
-@STRATEGIES.register("blocked_cell")
+@STRATEGIES.register("blocked_cell", VECTORS)
 @dataclass(frozen=True, slots=True)
 class BlockedCell(FromScores):
     """One cell of a design in which every query has a group in each of bins × bins cells.
@@ -38,16 +42,20 @@ class BlockedCell(FromScores):
     swaps are tried per search. The probability of a document has no closed form: NaN.
     """
 
-    near: int
-    sure: int
-    locality: str = "radius"
-    entropy: str = "pair_entropy"
-    bins: int = 2
-    span: float = 0.5
-    tolerance: float = 0.1
-    locality_step: float = 0.01
-    entropy_step: float = 0.01
-    steps: int = 10_000
+    near: Annotated[int, NEAR]
+    sure: Annotated[int, SURE]
+    locality: Annotated[str, LOCALITY] = "radius"
+    entropy: Annotated[str, ENTROPY] = "pair_entropy"
+    bins: Annotated[int, LEVELS] = 2
+    span: Annotated[float, Option("Share of a query's range between its outer levels.")] = 0.5
+    tolerance: Annotated[float, Option("How far a group may be off, in steps between levels.")] = (
+        0.1
+    )
+    locality_step: Annotated[float, Option("Least step between levels of locality.")] = 0.01
+    entropy_step: Annotated[float, Option("Least step between levels of entropy.", unit="bits")] = (
+        0.01
+    )
+    steps: Annotated[int, Option("Swaps tried per search.", unit="swaps")] = 10_000
 
     def __post_init__(self) -> None:
         for name in ("locality", "entropy"):

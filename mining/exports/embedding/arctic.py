@@ -29,7 +29,10 @@ _PAIR = pa.schema([("QUERY_ID", pa.uint64()), ("DOCUMENT_ID", pa.uint64())])
 @EXPORTS.register("arctic-embed")
 @dataclass(frozen=True, slots=True)
 class ArcticEmbed(Format):
-    """`queries`, `documents`, `labels`, `retrieval` and `mined`, each a Parquet file."""
+    """Arctic Embed (ArcticTraining): the tables of its stages.
+
+    `queries`, `documents`, `labels`, `retrieval` and `mined`, each a Parquet file.
+    """
 
     scores: ClassVar[str] = "dropped"
 

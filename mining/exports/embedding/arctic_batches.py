@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from ...errors import UsageError
 from ...models.folder import resolve
+from ...options import Option
 from ..base import EXPORTS, Format
 from ..columns import lists
 from ..folder import ExportFolder
@@ -40,13 +41,19 @@ _RELATIONS = pa.schema(
 @EXPORTS.register("arctic-embed-batches")
 @dataclass(frozen=True, slots=True)
 class ArcticEmbedBatches(Format):
-    """`queries` in a batch; texts, behind their prefixes, are cut at `length` tokens of `model`."""
+    """Arctic Embed: batches for its trainer, tokenised beforehand.
 
-    model: str
-    queries: int = 256
-    length: int = 512
-    query_prefix: str = ""
-    document_prefix: str = ""
+    `queries` in a batch; texts, behind their prefixes, are cut at `length` tokens of `model`.
+    """
+
+    model: Annotated[
+        str,
+        Option("Whose tokenizer counts: a model folder, or OWNER/NAME of the Hub.", example="PATH"),
+    ]
+    queries: Annotated[int, Option("Queries in a batch.", unit="queries")] = 256
+    length: Annotated[int, Option("Most tokens of a text.", unit="tokens")] = 512
+    query_prefix: Annotated[str, Option("What stands before every query.")] = ""
+    document_prefix: Annotated[str, Option("What stands before every document.")] = ""
     scores: ClassVar[str] = "dropped"
 
     def __post_init__(self) -> None:

@@ -20,7 +20,10 @@ from .trove import write_text_lines
 @EXPORTS.register("beir")
 @dataclass(frozen=True, slots=True)
 class Beir(Format):
-    """What the groups name; qrels hold the grades of their positives, at least 1 for the first."""
+    """BEIR: corpus, queries and qrels of what the groups name; no teacher scores.
+
+    Qrels hold the grades of their positives, at least 1 for the first.
+    """
 
     scores: ClassVar[str] = "dropped"
 

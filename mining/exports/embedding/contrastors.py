@@ -14,12 +14,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from ...errors import UsageError
+from ...options import Option
 from ..base import EXPORTS, Format
 from ..columns import ascii_json, bytes_of, joined, lists, numbers, structs, text
 from ..folder import ExportFolder
@@ -33,10 +35,13 @@ _OBJECTIVE = {"objective": {"self": [], "paired": [], "triplet": [_TRIPLET]}}
 @EXPORTS.register("contrastors")
 @dataclass(frozen=True, slots=True)
 class Contrastors(Format):
-    """`shard-*.jsonl.gz` of at most `shard` groups; `bucket`: where the loader finds the folder."""
+    """contrastors (Nomic): gzip shards of JSON lines.
 
-    shard: int = 100_000
-    bucket: str = ""
+    `shard-*.jsonl.gz` of at most `shard` groups; `bucket`: where the loader finds the folder.
+    """
+
+    shard: Annotated[int, Option("Most groups in a file.", unit="groups")] = 100_000
+    bucket: Annotated[str, Option("Where the loader finds the folder.")] = ""
 
     def __post_init__(self) -> None:
         if self.shard < 1:

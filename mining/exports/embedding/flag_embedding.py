@@ -19,7 +19,10 @@ from ..source import Batch, GroupSource
 @EXPORTS.register("flag-embedding")
 @dataclass(frozen=True, slots=True)
 class FlagEmbedding(Format):
-    """`train/train.jsonl`: query, pos, neg, pos_scores, neg_scores."""
+    """FlagEmbedding (BGE): JSON lines with texts and scores.
+
+    `train/train.jsonl`: query, pos, neg, pos_scores, neg_scores.
+    """
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write the one file."""

@@ -23,7 +23,10 @@ from .trove import write_text_lines
 @EXPORTS.register("gpl")
 @dataclass(frozen=True, slots=True)
 class Gpl(Format):
-    """One line of the training data for each negative; raw scores are lost."""
+    """GPL: hard negatives, margins and texts as BEIR.
+
+    One line of the training data for each negative; raw scores are lost.
+    """
 
     scores: ClassVar[str] = "margins"
 

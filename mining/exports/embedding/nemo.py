@@ -10,11 +10,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from ...options import Option
 from ..base import EXPORTS, Format, refuse_unknown
 from ..columns import lists, structs
 from ..folder import ExportFolder, write_json_lines
@@ -38,9 +39,9 @@ _TEXTS = pa.schema([("id", pa.string()), ("text", pa.string())])
 @EXPORTS.register("nemo")
 @dataclass(frozen=True, slots=True)
 class Nemo(Format):
-    """`layout`: ids, inline or arrow."""
+    """NeMo Automodel: contrastive groups, without scores; `layout`: ids, inline or arrow."""
 
-    layout: str = "ids"
+    layout: Annotated[str, Option("ids, inline or arrow.")] = "ids"
     scores: ClassVar[str] = "dropped"
 
     def __post_init__(self) -> None:

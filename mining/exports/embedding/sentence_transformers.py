@@ -52,13 +52,13 @@ class IdTriple(Format):
 @EXPORTS.register("sentence-transformers")
 @dataclass(frozen=True, slots=True)
 class SentenceTransformers(IdTriple):
-    """The id triple for `resolve_ids` of sentence-transformers."""
+    """sentence-transformers (`resolve_ids`): groups by id beside two tables of texts."""
 
 
 @EXPORTS.register("pylate")
 @dataclass(frozen=True, slots=True)
 class PyLate(IdTriple):
-    """The id triple for `KDProcessing` of PyLate; the same files."""
+    """PyLate (`KDProcessing`): groups by id beside two tables of texts."""
 
 
 def write_texts(source: GroupSource, out: ExportFolder, name: str, id_column: str) -> None:

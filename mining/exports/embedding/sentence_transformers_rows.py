@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 
+from ...options import Option
 from ..base import EXPORTS, Format, refuse_unknown
 from ..columns import lists
 from ..folder import ExportFolder, write_json_lines
@@ -27,10 +29,13 @@ _FILES = ("parquet", "jsonl")
 @EXPORTS.register("sentence-transformers-rows")
 @dataclass(frozen=True, slots=True)
 class SentenceTransformersRows(Format):
-    """Materialised rows; `layout`: tuples, triplets, pairs or lists; `file`: parquet or jsonl."""
+    """sentence-transformers: rows with their texts, for losses that read columns.
 
-    layout: str = "tuples"
-    file: str = "parquet"
+    `layout`: tuples, triplets, pairs or lists; `file`: parquet or jsonl.
+    """
+
+    layout: Annotated[str, Option("tuples, triplets, pairs or lists.")] = "tuples"
+    file: Annotated[str, Option("parquet or jsonl.")] = "parquet"
 
     def __post_init__(self) -> None:
         refuse_unknown("sentence-transformers-rows", "layout", self.layout, tuple(_LAYOUTS))

@@ -11,10 +11,11 @@ Retriever rows carry no `title`, since an empty one adds a leading blank; rerank
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
 
+from ...options import Option
 from ..base import EXPORTS, Format
 from ..columns import lists, structs
 from ..folder import ExportFolder, write_json_lines
@@ -24,9 +25,12 @@ from ..source import Batch, GroupSource
 @EXPORTS.register("tevatron")
 @dataclass(frozen=True, slots=True)
 class Tevatron(Format):
-    """`train.jsonl` with passages and scores; `titles` adds the empty titles rerankers ask for."""
+    """Tevatron: passages and scores in the rows, for distillation.
 
-    titles: bool = False
+    `train.jsonl`; `titles` adds the empty titles rerankers ask for.
+    """
+
+    titles: Annotated[bool, Option("Add the empty titles that its reranker asks for.")] = False
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write the one file."""
@@ -54,7 +58,10 @@ class Tevatron(Format):
 @EXPORTS.register("tevatron-ids")
 @dataclass(frozen=True, slots=True)
 class TevatronIds(Format):
-    """`train.jsonl` of ids beside `corpus.jsonl`; Tevatron cannot distil over it."""
+    """Tevatron: rows of ids beside the corpus, contrastive only.
+
+    `train.jsonl` beside `corpus.jsonl`; Tevatron cannot distil over it.
+    """
 
     scores: ClassVar[str] = "dropped"
 
@@ -95,7 +102,10 @@ _MEGATRON = pa.schema(
 @EXPORTS.register("tevatron-megatron")
 @dataclass(frozen=True, slots=True)
 class TevatronMegatron(Format):
-    """The folder that `datasets.load_from_disk` opens; scores are raw log-odds, positive first."""
+    """Tevatron-Megatron: a folder that `datasets.load_from_disk` opens.
+
+    Scores are raw log-odds, the positive first.
+    """
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write one Arrow stream and the two files that `save_to_disk` writes beside it."""

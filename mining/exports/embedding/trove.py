@@ -18,7 +18,10 @@ from ..source import GroupSource
 @EXPORTS.register("trove")
 @dataclass(frozen=True, slots=True)
 class Trove(Format):
-    """All ids are strings; the positive stands first."""
+    """Trove: groups as JSON lines beside queries and corpus.
+
+    All ids are strings; the positive stands first.
+    """
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write groups, queries and documents."""

@@ -21,7 +21,10 @@ from ..source import GroupSource
 @EXPORTS.register("colbert")
 @dataclass(frozen=True, slots=True)
 class ColBert(Format):
-    """`train.json`, `queries.tsv`, `collection.tsv`, `id_map.parquet`."""
+    """ColBERT: lists of document and score, with tables of texts.
+
+    `train.json`, `queries.tsv`, `collection.tsv`, `id_map.parquet`.
+    """
 
     breaks: ClassVar[str] = "space"
 

@@ -11,10 +11,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import pyarrow as pa
 
 from ...errors import UsageError
+from ...options import Option
 from ..base import EXPORTS, Format
 from ..columns import lists
 from ..folder import ExportFolder
@@ -34,10 +36,13 @@ _CONFIGS = ("groups", "queries", "documents")
 @EXPORTS.register("datasets")
 @dataclass(frozen=True, slots=True)
 class HfDatasets(Format):
-    """`title` heads the card; `license` is the one of the texts, which cannot be guessed."""
+    """Hugging Face datasets: a folder of Parquet with a card.
 
-    title: str = "Ranking distillation groups"
-    license: str | None = None
+    `title` heads the card; `license` is the one of the texts, which cannot be guessed.
+    """
+
+    title: Annotated[str, Option("Heads the card.")] = "Ranking distillation groups"
+    license: Annotated[str | None, Option("Of the texts, which cannot be guessed.")] = None
 
     def __post_init__(self) -> None:
         for name in ("title", "license"):

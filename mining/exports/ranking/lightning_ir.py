@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 
 from ...errors import UsageError
+from ...options import Option
 from ..base import EXPORTS, Format
 from ..folder import ExportFolder
 from ..source import Batch, GroupSource
@@ -37,10 +39,15 @@ _SCHEMA = pa.schema(
 @EXPORTS.register("lightning-ir")
 @dataclass(frozen=True, slots=True)
 class LightningIr(Format):
-    """`dataset`: the ir_datasets id that the loader takes from the file name; `name`: before it."""
+    """Lightning IR: a run as Parquet, with its texts.
 
-    dataset: str = "rankmill"
-    name: str = "groups"
+    `dataset`: the ir_datasets id that the loader takes from the file name; `name`: before it.
+    """
+
+    dataset: Annotated[
+        str, Option("The ir_datasets id that the loader takes from the file name.")
+    ] = "rankmill"
+    name: Annotated[str, Option("What stands before it.")] = "groups"
 
     def __post_init__(self) -> None:
         for parameter in ("dataset", "name"):

@@ -6,9 +6,10 @@ Its main class reads scores from a gzip pickle, which is never written here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from ...errors import UsageError
+from ...options import Option
 from ..base import EXPORTS, Format, refuse_unknown
 from ..folder import ExportFolder
 from ..source import GroupSource
@@ -18,9 +19,12 @@ from .triples import write_text_triples
 @EXPORTS.register("lsr")
 @dataclass(frozen=True, slots=True)
 class Lsr(Format):
-    """`triplets.tsv`: texts, not ids; one line for each negative."""
+    """LSR (learned sparse retrieval): lines of query, positive, negative and both scores.
 
-    kind: str = "triplets"
+    `triplets.tsv`: texts, not ids; one line for each negative.
+    """
+
+    kind: Annotated[str, Option("triplets, the only layout that is written.")] = "triplets"
     breaks: ClassVar[str] = "space"
 
     def __post_init__(self) -> None:

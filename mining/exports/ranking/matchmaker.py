@@ -7,8 +7,9 @@ ids    train.tsv  s+⇥s−⇥qid⇥d+⇥d−, with collection.tsv and queries.t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from ...options import Option
 from ..base import EXPORTS, Format, refuse_unknown
 from ..columns import one_line
 from ..folder import ExportFolder, write_tabbed
@@ -19,9 +20,9 @@ from .triples import write_id_triples, write_text_triples
 @EXPORTS.register("matchmaker")
 @dataclass(frozen=True, slots=True)
 class Matchmaker(Format):
-    """`kind`: texts or ids."""
+    """matchmaker: scores first, then texts or ids, a line for each negative; `kind` says which."""
 
-    kind: str = "texts"
+    kind: Annotated[str, Option("What lines hold: texts or ids.")] = "texts"
     breaks: ClassVar[str] = "space"
 
     def __post_init__(self) -> None:

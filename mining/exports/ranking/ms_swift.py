@@ -17,7 +17,10 @@ from ..source import Batch, GroupSource
 @EXPORTS.register("ms-swift")
 @dataclass(frozen=True, slots=True)
 class MsSwift(Format):
-    """`train.jsonl`: messages, positive_messages, negative_messages."""
+    """ms-swift: chat messages for its embedding and reranker tasks, without scores.
+
+    `train.jsonl`: messages, positive_messages, negative_messages.
+    """
 
     scores: ClassVar[str] = "dropped"
 

@@ -20,7 +20,10 @@ from .lightning_ir import best_first
 @EXPORTS.register("rank-llm")
 @dataclass(frozen=True, slots=True)
 class RankLlm(Format):
-    """`requests.jsonl`; the groups of a query are joined."""
+    """rank_llm: a request in each line, with candidates and scores.
+
+    `requests.jsonl`; the groups of a query are joined.
+    """
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write the one file."""

@@ -24,7 +24,10 @@ from ..source import Batch, GroupSource
 @EXPORTS.register("rankers")
 @dataclass(frozen=True, slots=True)
 class Rankers(Format):
-    """Groups of one size; every listed document has a score."""
+    """rankers: groups by id, and the teacher's scores in one JSON object.
+
+    Groups of one size; every listed document has a score.
+    """
 
     @property
     def single_positive(self) -> bool:

@@ -10,9 +10,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from ...errors import UsageError
+from ...options import Option
 from ..base import EXPORTS, Format, refuse_unknown
 from ..columns import joined, numbers, text
 from ..folder import ExportFolder, write_rows
@@ -30,9 +31,9 @@ _PICKLES = ("pkl_dict", "saved_pkl")
 @EXPORTS.register("splade")
 @dataclass(frozen=True, slots=True)
 class Splade(Format):
-    """`kind`: json, trec or raw."""
+    """SPLADE: texts by number, qrels and scores; `kind`: json, trec or raw."""
 
-    kind: str = "json"
+    kind: Annotated[str, Option("json, trec or raw.")] = "json"
     breaks: ClassVar[str] = "space"
 
     def __post_init__(self) -> None:

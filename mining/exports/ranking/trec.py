@@ -7,13 +7,14 @@ qrels only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import BadInput
+from ...options import Option
 from ..base import EXPORTS, Format
 from ..columns import bytes_of, numbers
 from ..folder import ExportFolder, write_rows
@@ -24,9 +25,12 @@ from .lightning_ir import best_first
 @EXPORTS.register("trec")
 @dataclass(frozen=True, slots=True)
 class Trec(Format):
-    """`run.trec` and `qrels.txt`; `tag`: the last column of the run."""
+    """TREC: a run and the qrels of its positives.
 
-    tag: str = "rankmill"
+    `run.trec` and `qrels.txt`; `tag`: the last column of the run.
+    """
+
+    tag: Annotated[str, Option("Last column of the run.")] = "rankmill"
     texts: ClassVar[bool] = False
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:

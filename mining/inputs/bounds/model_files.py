@@ -65,7 +65,12 @@ def check_sizes(config: Mapping[str, Any], weights: Iterable[Path], where: Path)
 
 
 def shapes_of(path: Path) -> list[list[int]]:
-    """Return the shapes of the arrays of a safetensors file by its header alone; raises BadInput
+    """Return the shapes of the arrays of a safetensors file; raises BadInput as `arrays_of`."""
+    return list(arrays_of(path).values())
+
+
+def arrays_of(path: Path) -> dict[str, list[int]]:
+    """Return the shape of each array of a safetensors file by its header alone; raises BadInput
     where the header, or an array, is larger than the file."""
     refuse_unless_file(path, _DO)
     size = path.stat().st_size
@@ -79,7 +84,7 @@ def shapes_of(path: Path) -> list[list[int]]:
         header = json.loads(raw)
         arrays = {k: v for k, v in header.items() if k != "__metadata__"}
         ends = [one["data_offsets"][1] for one in arrays.values()]
-        shapes = [[int(n) for n in one["shape"]] for one in arrays.values()]
+        shapes = {str(name): [int(n) for n in one["shape"]] for name, one in arrays.items()}
         beyond = any(end > size - 8 - length for end in ends)
     except (ValueError, RecursionError) as error:
         raise _odd(path, f"the header of the weights is not valid JSON: {reason(error)}") from error

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from ...errors import UsageError
+from ...options import Option
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -24,14 +26,23 @@ class Address:
     many requests), but for no longer than `patience` seconds in all.
     """
 
-    url: str
-    model: str
-    revision: str | None = None
-    key_env: str | None = None
-    concurrency: int = 8
-    timeout: float = 60.0
-    retries: int = 8
-    patience: float = 7200.0
+    url: Annotated[
+        str,
+        Option("Base of the server's routes, http or https.", example="http://localhost:8000/v1"),
+    ]
+    model: Annotated[str, Option("The name that the server knows the model by.", example="NAME")]
+    revision: Annotated[
+        str | None, Option("Of the model, for the record: the server is not asked.")
+    ] = None
+    key_env: Annotated[str | None, Option("The environment variable that holds the key.")] = None
+    concurrency: Annotated[int, Option("Requests in flight at once.", unit="requests")] = 8
+    timeout: Annotated[float, Option("For one whole answer.", unit="seconds")] = 60.0
+    retries: Annotated[
+        int, Option("How often a request is repeated after a fault.", unit="times")
+    ] = 8
+    patience: Annotated[
+        float, Option("For one request with all its repetitions.", unit="seconds")
+    ] = 7200.0
 
 
 def check_address(teacher: Address) -> None:

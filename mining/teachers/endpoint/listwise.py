@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ...ahead import awaited
 from ...collection.handles import Corpus, Queries
 from ...errors import BadInput, UsageError
 from ...names import Call
+from ...options import Option
+from ...parts.costs import WINDOWS
+from ...parts.parameters import FIRST_TURN
 from ...runs.labels import label_of
 from ...score_kinds import RANK
 from ...store import Artifact, Workspace, open_artifact
@@ -39,7 +42,7 @@ _TOKENS_EACH = 8  # of an answer, for a passage: "[20] > " is five
 _FEW = 4  # windows prove nothing about a model
 
 
-@TEACHERS.register("listwise")
+@TEACHERS.register("listwise", WINDOWS)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listwise(Address):
     """A language model that orders the documents of a query: sliding windows over a chat endpoint.
@@ -52,18 +55,28 @@ class Listwise(Address):
     unless said; models that think first need more. Ranks are stored, kind=rank. What an answer
     leaves out, repeats or makes up is repaired and counted. `ambiguous`: an answer that names
     passages in no order, or in two, is an error, or leaves its window `as_shown` and is counted.
+
+    Source: Sun et al., "Is ChatGPT good at search?" (EMNLP 2023), §3.2.
     """
 
-    source: str | None = None
-    order: str = "best_first"
-    window: int = 20
-    stride: int = 10
-    passes: int = 1
-    prompt: str = PROMPT
-    system: str | None = None
-    passage_words: int = 300
-    answer_tokens: int | None = None
-    ambiguous: str = ERROR
+    source: Annotated[
+        str | None, Option("Whose order the list is shown in; default: the pool's only source.")
+    ] = None
+    order: Annotated[str, Option("How the list is shown: best_first or reversed.")] = "best_first"
+    window: Annotated[int, Option("Passages shown at a time.", unit="passages")] = 20
+    stride: Annotated[
+        int, Option("How far the window moves towards the front.", unit="passages")
+    ] = 10
+    passes: Annotated[int, Option("How often the list is gone through.", unit="times")] = 1
+    prompt: Annotated[str, Option("What is asked, with {passages}, {query} and {num}.")] = PROMPT
+    system: Annotated[str | None, FIRST_TURN] = None
+    passage_words: Annotated[int, Option("Most words of a passage.", unit="words")] = 300
+    answer_tokens: Annotated[
+        int | None, Option("Room for an answer; default: 8 for each passage.", unit="tokens")
+    ] = None
+    ambiguous: Annotated[
+        str, Option("An answer that can be read in two ways: error, or as_shown.")
+    ] = ERROR
 
     def __post_init__(self) -> None:
         check_address(self)

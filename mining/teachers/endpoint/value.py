@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ...ahead import awaited
 from ...collection.handles import Corpus, Queries
 from ...errors import BadInput, UsageError
 from ...names import Call, nearest
+from ...options import Option
+from ...parts.costs import SERVER
+from ...parts.parameters import FIRST_TURN, PROMPT_TEXT, SAYS_NO, SAYS_YES, UNSCORED
 from ...store import Artifact, Workspace, open_artifact
 from ..base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, check_missing, prepares
 from ..prompt import fields_of
@@ -40,7 +43,7 @@ _PAIR_WORK = 1024  # a shard is some 500 pairs: no more is lost by a kill, and p
 _ENOUGH = 100  # scores, to tell probabilities from logits
 
 
-@TEACHERS.register("endpoint")
+@TEACHERS.register("endpoint", SERVER)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint(Address):
     """A model behind an HTTP endpoint, `api` one of openai, vllm-score, tei and cohere.
@@ -56,16 +59,25 @@ class Endpoint(Address):
     the same to the last bit each time: such scores are made once and kept.
     """
 
-    api: str
-    kind: str | None = None
-    prompt: str | None = None
-    system: str | None = None
-    chat: bool = True
-    yes: str | tuple[str, ...] | None = None
-    no: str | tuple[str, ...] | None = None
-    document_words: int | None = None
-    batch: int | None = None
-    missing: str = "error"
+    api: Annotated[
+        str, Option("How it is asked: openai, vllm-score, tei or cohere.", example="openai")
+    ]
+    kind: Annotated[
+        str | None,
+        Option("What the numbers are: logit, probability, …; required for vllm-score and cohere."),
+    ] = None
+    prompt: Annotated[str | None, PROMPT_TEXT] = None
+    system: Annotated[str | None, FIRST_TURN] = None
+    chat: Annotated[bool, Option("A chat completion; false: a text completion.")] = True
+    yes: Annotated[str | tuple[str, ...] | None, SAYS_YES] = None
+    no: Annotated[str | tuple[str, ...] | None, SAYS_NO] = None
+    document_words: Annotated[
+        int | None, Option("Most words of a document that are sent.", unit="words")
+    ] = None
+    batch: Annotated[int | None, Option("Documents of a query in a request.", unit="documents")] = (
+        None
+    )
+    missing: Annotated[str, UNSCORED] = "error"
 
     def __post_init__(self) -> None:
         check_address(self)

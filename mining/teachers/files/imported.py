@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from ...errors import BadInput, UsageError
 from ...inputs.given_paths import path_given
 from ...inputs.id_map import ID_MAP
 from ...names import Call, parse
+from ...options import Option
+from ...parts.costs import FILE
+from ...parts.parameters import SIGN, STORED, UNKNOWN_IDS, UNSCORED
 from ...score_kinds import RANK, SCORE_KINDS
 from ...store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ...store.files import sha256_of
@@ -35,7 +39,7 @@ UNKNOWN = ("error", "skip")
 _SHARD_PAIRS = 4_000_000
 
 
-@TEACHERS.register("imported")
+@TEACHERS.register("imported", FILE)
 @dataclass(frozen=True, slots=True)
 class Imported:
     """The scores of a file: JSON, JSON Lines, TSV, Parquet or a TREC run (`score_files`).
@@ -46,12 +50,16 @@ class Imported:
     lacks: error, drop_doc or drop_query.
     """
 
-    path: str
-    kind: str
-    format: str | None = None
-    missing: str = "error"
-    unknown: str = "error"
-    sign: int = 1
+    path: Annotated[str, Option("The file of scores.", example="FILE")]
+    kind: Annotated[
+        str, Option("logit, log-prob, probability, similarity, or rank.", example="logit")
+    ]
+    format: Annotated[
+        str | None, Option("json, jsonl, tsv, parquet or trec; default: by the ending.")
+    ] = None
+    missing: Annotated[str, UNSCORED] = "error"
+    unknown: Annotated[str, UNKNOWN_IDS] = "error"
+    sign: Annotated[int, SIGN] = 1
 
     def __post_init__(self) -> None:
         check_missing(self.missing)
@@ -63,8 +71,8 @@ class Imported:
 class Stored:
     """Scores that stand in the workspace already, by name: imported ones, or another teacher's."""
 
-    scores: str
-    missing: str = "error"
+    scores: Annotated[str, STORED]
+    missing: Annotated[str, UNSCORED] = "error"
 
     def __post_init__(self) -> None:
         check_missing(self.missing)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from ...errors import BadInput, UsageError
 from ...models.folder import resolve
 from ...names import nearest
+from ...options import Option
+from ...parts.costs import FORWARD
+from ...parts.parameters import COMPUTE, MODEL
 from ..base import TEACHERS
 from .table import PRESETS, Entry
 
 
-@TEACHERS.register("teacher")
+@TEACHERS.register("teacher", FORWARD)
 @dataclass(frozen=True, slots=True)
 class Preset:
     """A published teacher by the name of its preset: prompt, words, formula and length.
@@ -21,11 +24,17 @@ class Preset:
     the same fingerprint. `instruction`: for those that take one. `max_length` None: as published.
     """
 
-    preset: str
-    model: str
-    instruction: str | None = None
-    max_length: int | None = None
-    compute: str = "float32"
+    preset: Annotated[
+        str, Option("The published teacher: `rankmill list teachers` names them.", example="minilm")
+    ]
+    model: Annotated[str, MODEL]
+    instruction: Annotated[
+        str | None, Option("What is looked for, for teachers that can be told.")
+    ] = None
+    max_length: Annotated[
+        int | None, Option("Most tokens read; default: as published.", unit="tokens")
+    ] = None
+    compute: Annotated[str, COMPUTE] = "float32"
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

@@ -15,12 +15,23 @@ if TYPE_CHECKING:
     from rankmill.mining.collection.overview import Overview
     from rankmill.mining.exports import Exported
     from rankmill.mining.store import Artifact
-    from rankmill.stages import Collect, Export, Rewrite, SurveyCollection
+    from rankmill.stages import Collect, Export, Rewrite, Select, SurveyCollection
 
 
 def tell_artifact(here: Session, asked: Request[Any], made: Artifact) -> None:
     """Print kind, fingerprint, rows, drops, counts and the root hash."""
     here.tell(made, asked.name)
+
+
+def tell_groups(here: Session, asked: Select, made: Artifact) -> None:
+    """Print the groups, and what helps where they teach little."""
+    from rankmill.mining.audit.poor_data import advice_of
+
+    name = asked.name or made.fingerprint[:12]
+    advice = [one.said().replace("NAME", name) for one in advice_of(made)]
+    here.tell(made, asked.name, **({"advice": advice} if here.as_json else {}))
+    for one in [] if here.as_json else advice:
+        streams.tell(f"  note: {one}")
 
 
 def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -> None:
@@ -74,9 +85,10 @@ def tell_export(here: Session, asked: Export, made: Exported) -> None:
 def formats() -> list[str]:
     """Return a line for each export format: its name, what becomes of scores, what it is."""
     from rankmill.mining.exports import EXPORTS
+    from rankmill.mining.parts.description import summary_of
 
     members: list[tuple[str, Any]] = EXPORTS.usable()
-    return [f"{name:28} scores {m.scores:8} {(m.__doc__ or '').strip()}" for name, m in members]
+    return [f"{name:28} scores {m.scores:8} {summary_of(m)}" for name, m in members]
 
 
 def _print_export(made: Exported) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.cli import streams
 from rankmill.cli.session import Session
+from rankmill.mining.errors import Incomplete
 
 if TYPE_CHECKING:
     from rankmill.stages import Cells, Cross, CutCells, OrderDesigns
@@ -53,6 +54,13 @@ def tell_design(here: Session, asked: Cross, made: Any) -> None:
     for (near, sure), artifact in made.items():
         here.tell(artifact, f"{asked.name}-near{near}-sure{sure}" if asked.name else None)
     _print(facts)
+    if not facts["blocks"]:
+        raise Incomplete(
+            "no query has a group in every cell, so there is nothing to compare",
+            where=designs.design_of(made).path,
+            do="choose smaller groups (--size), fewer levels (--bins), a wider --tolerance, or "
+            "mine deeper",
+        )
 
 
 def _unblocked(made: Any, here: Session) -> tuple[Any, str | None]:

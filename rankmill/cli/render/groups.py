@@ -14,15 +14,27 @@ if TYPE_CHECKING:
     from rankmill.mining.audit.explain import Explained, Explanation
     from rankmill.stages import Audit, Explain
 
-_TEXT = 70  # characters of a text in a line for people
+_TEXT = 400  # characters of a text that a line for people is cut from
+_POSITIVES = ("positive of", "a positive of")
+_SHORT = {  # on one screen; --json has them in full
+    "positive of the group": "the positive",
+    "a positive of the query": "also positive",
+    "could have been drawn": "not drawn",
+    "excluded by its judgement": "excluded",
+    "a copy of a positive": "copy of positive",
+}
+_STATISTICS = 4  # of a group, on one screen
 
 
-def tell_explanation(here: Session, asked: Explain, made: Explanation, rows: int) -> None:
-    """Print every candidate of a query with its fate; `rows` of each group, 0 = all."""
+def tell_explanation(
+    here: Session, asked: Explain, made: Explanation, rows: int, every: bool
+) -> None:
+    """Print what became of a query's candidates: the first `rows` of each group and its positives,
+    or all."""
     if here.as_json:
         here.emit(asdict(made))
         return
-    _print_explanation(made, rows)
+    _print_explanation(made, 0 if every else rows)
 
 
 def tell_audit(here: Session, asked: Audit, made: dict[str, Any]) -> None:
@@ -57,39 +69,51 @@ def _print_explanation(explanation: Explanation, rows: int) -> None:
         streams.tell("")
         if group.dropped is not None:
             streams.tell(f"no group round {group.positive_id or 'any positive'}: {group.dropped}")
-        for name, value in group.statistics.items():
-            streams.tell(f"  {name:<48} {'undefined' if value is None else f'{value:.4f}'}")
-        _print_candidates(group, name_of(explanation.score_kind), rows)
+        left_out = _print_statistics(group.statistics, rows)
+        left_out += _print_candidates(group, name_of(explanation.score_kind), rows)
+        if left_out:
+            streams.tell(f"left out: {', '.join(left_out)}; --all shows them")
 
 
-def _print_candidates(group: Explained, score: str, rows: int) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _print_statistics(statistics: dict[str, float | None], rows: int) -> list[str]:
+    """Print the first statistics of a group, or all; say how many are left out."""
+    shown = list(statistics.items())[: _STATISTICS if rows else None]
+    for name, value in shown:
+        streams.tell(f"  {name:<48} {'undefined' if value is None else f'{value:.4f}'}")
+    more = len(statistics) - len(shown)
+    return [f"{more:,} statistics"] if more else []
 
-    table = Table(show_edge=False, header_style="bold", pad_edge=False)
-    headings = ("", "document", f"teacher: {score}", "grade", "π", "why", "found by", "text")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for one in group.candidates[: rows or None]:
-        sources = ", ".join(
-            f"{label.partition('(')[0]} #{rank} ({score:.4g})"
-            for label, (rank, score) in one.found.items()
-        )
-        text = " ".join(one.text.split())
+
+def _print_candidates(group: Explained, score: str, rows: int) -> list[str]:
+    """Print the first candidates by the teacher, and further down the positives and what stands in
+    the group; say how many are left out."""
+    from rankmill.cli.render.rows import print_with_text
+
+    every = list(enumerate(group.candidates, 1))
+    shown = [
+        (rank, one)
+        for rank, one in every
+        if not rows or rank <= rows or one.kept or one.why.startswith(_POSITIVES)
+    ]
+    columns: dict[str, list[str]] = {"": [], "document": [], score: []}
+    columns |= {"grade": [], "π": [], "became": [], "found by": []}
+    for rank, one in shown:
         cells = (
-            "●" if one.kept else "",
-            one.doc_id,
+            f"{'●' if one.kept else ' '}{rank:>3}",
+            streams.on_one_line(one.doc_id),
             "–" if one.teacher is None else f"{one.teacher:.4g}",
             str(one.grade),
             "" if one.inclusion is None else f"{one.inclusion:.3g}",
-            one.why,
-            sources or "judgements only",
-            text if len(text) <= _TEXT else text[: _TEXT - 1] + "…",
+            _SHORT.get(one.why, one.why),
+            ", ".join(f"{label.partition('(')[0]} #{r}" for label, (r, _) in one.found.items())
+            or "judgements",
         )
-        table.add_row(*(Text(cell) for cell in cells))
-    streams.print_table(table)
-    if rows and len(group.candidates) > rows:
-        streams.tell(f"{rows} of {len(group.candidates)} candidates")
+        for column, text in zip(columns.values(), cells, strict=True):
+            column.append(text)
+    texts = [" ".join(one.text[:_TEXT].split()) for _, one in shown]
+    print_with_text(list(columns), list(columns.values()), texts, least=0)
+    more = len(every) - len(shown)
+    return [f"{more:,} of {len(every):,} candidates"] if more else []
 
 
 def _print_audit(audit: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from rankmill.mining.actors import INLINE
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
+from rankmill.study.before import look_first
 from rankmill.study.check import check_recipe
 from rankmill.study.grid.declared import Budget
 from rankmill.study.grid.design import Cell, Study, Variant, study_of
@@ -72,6 +73,7 @@ def check(study: Study, workspace: Workspace) -> None:
     for variant in study.variants:
         check_recipe(variant.recipe, workspace.knows)
         refuse_lacking(variant.recipe, workspace)
+        look_first(variant.recipe)
 
 
 def requests(study: Study, tracks: Sequence[Track]) -> list[Asked]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.store import Artifact, Workspace
+from rankmill.study.before import look_first
 from rankmill.study.grid.budgets import Seen, check_budgets, seen_of
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.racing import Stopped, stopped
@@ -49,6 +50,7 @@ class Engine:
         check_study(self.study, self.workspace.knows)
         for variant in self.study.variants:
             refuse_lacking(variant.recipe, self.workspace)
+            look_first(variant.recipe, fetch=True)
         self.found = self.workspace.fingerprints()
         for track in self.tracks:  # all of them before the first is mined
             self._make(track.open)

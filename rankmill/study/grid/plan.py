@@ -10,6 +10,7 @@ from math import prod
 from rankmill.mining.actors import INLINE
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
+from rankmill.study.before import look_first
 from rankmill.study.grid.design import Study
 from rankmill.study.grid.hypotheses import declared_hash
 from rankmill.study.grid.refusals import check_study, documents_of
@@ -152,6 +153,8 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
     Data is looked at only where the workspace holds a collection.
     """
     check_study(study, workspace.knows)
+    for variant in study.variants:
+        look_first(variant.recipe)
     looks = next(iter(workspace.artifacts("collection")), None) is not None
     steps: dict[str, Step] = {}
     cells: dict[str, set[int]] = {}

@@ -1,0 +1,1 @@
+"""What parts say of themselves: their parameters, what they cost, where they come from."""

@@ -1,0 +1,1 @@
+"""Commands that say what there is: artifacts, parts and their parameters, recipes."""
