@@ -11,10 +11,13 @@ from typing import Any
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
 from ..mining.groups.format import Groups
+from ..mining.meter.underway import Underway
 from ..mining.models.folder import ModelFolder
 from ..mining.models.precision import settle_compute
 from ..mining.models.tokens import tokens_of
 from ..mining.store import Artifact, Workspace, files, fingerprint_of
+from ..mining.store.execution import shown
+from ..mining.store.parts.titles import names_in
 from .blend import Blend, artifacts_of, opened
 from .loop import Training
 from .losses import LOSSES, Loss
@@ -78,7 +81,10 @@ def train_student(
     inputs = _numbered([{"groups": one} for one in artifacts_of(stored)]) | _numbered(texts)
     inputs |= {"validation": held_out.artifact} if held_out is not None else {}
     parameters = parameters_of(run)
-    place = workspace.beside("student", fingerprint_of("student", parameters, inputs))
+    fingerprint = fingerprint_of("student", parameters, inputs)
+    place = workspace.beside("student", fingerprint)
+    if workspace.has("student", fingerprint):
+        executor.progress.there("student")
 
     def write(folder: Path, scratch: Path) -> Mapping[str, float]:
         usage = _run(run, scratch, executor)
@@ -119,17 +125,24 @@ def _numbered(inputs: list[dict[str, Artifact]]) -> dict[str, Artifact]:
 def _run(run: Training, scratch: Path, executor: Execution) -> Mapping[str, float]:
     """Train, saying before what the budget amounts to and after whether the scores collapsed."""
     executor.progress.announce(f"budget: {run.budget(run.positions)}{_machine(run)}")
-    executor.progress.begin("student", "documents", 1, 0, run.documents)
-    try:
-        usage = run.run(scratch, executor)
-    finally:
-        executor.progress.end()
+    documents = run.documents
+    underway = Underway("student", _title(run), "documents", count=documents, work=documents)
+    with shown(executor.progress, underway):
+        usage = run.run(scratch, underway)
     if run.telemetry.summary()["collapsed"]:
         executor.progress.announce(
             "warning: the student collapsed, it scores all documents of a group nearly alike; "
             "lower lr, or take another loss"
         )
     return usage
+
+
+def _title(run: Training) -> str:
+    """Say which student is trained, on what, by which loss."""
+    groups = artifacts_of(run.groups)
+    names = names_in(groups[0].workspace)
+    called = [names.get(one.fingerprint, one.fingerprint[:12]) for one in groups]
+    return f"student {run.model.path.name} on groups {' + '.join(called)} by {run.loss}"
 
 
 def _machine(run: Training) -> str:

@@ -29,7 +29,7 @@ from .pooling import POOLINGS, pooling_of
 from .precision import declared, device, settle_compute
 from .sequences import Template, single_sequences
 from .specials import TOKENS
-from .tokens import TokenStore, tokens_of
+from .tokens import TokenStore, counted_as, tokens_of
 
 DTYPES = ("float16", "float32")
 _SHARD_TOKENS = 1 << 19  # about a minute on two cores in float32
@@ -216,6 +216,7 @@ def _stage(
         metadata={"model": folder.tag},
         gpus=int(device().type == "cuda"),
         unit="tokens",
+        items=counted_as(inputs["texts"].kind),
     )
 
 

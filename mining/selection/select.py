@@ -137,6 +137,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         schema=groups_schema(parameters["size"]),
         shards=lambda: split_by_work(candidates_per_query(inputs["pool"]), _SHARD_PAIRS),
         unit="candidates",
+        items="queries",
         worker=Selector,
         options={
             "paths": paths_of(inputs),

@@ -102,7 +102,7 @@ def mine_dense(
     gpus = int(device().type == "cuda")
     blocks = query_blocks(len(collection.split_queries(split)))
     if source.index is not None:
-        inputs["index"] = _checked_index(workspace, source, vectors)
+        inputs["index"] = _checked_index(workspace, source, vectors, executor)
         worker = AnnWorker
         parameters = {"recall_sample": RECALL_SAMPLE, "searched": SEARCHED}
         options |= {"index": str(inputs["index"].path), "probe": source.probe}
@@ -137,12 +137,14 @@ def _check_fits(source: Dense, model: ModelFolder) -> None:
         check_index(source.index, source.dim or read.width)
 
 
-def _checked_index(workspace: Workspace, source: Dense, vectors: dict[str, Artifact]) -> Artifact:
+def _checked_index(
+    workspace: Workspace, source: Dense, vectors: dict[str, Artifact], executor: Execution
+) -> Artifact:
     """Build or find the source's index; refuses before anything is searched."""
     assert source.index is not None
     docs = Vectors(vectors["corpus"])
     same_width(Vectors(vectors["queries"]), docs)
-    index = index_of(workspace, vectors["corpus"], source.index)
+    index = index_of(workspace, vectors["corpus"], source.index, executor.progress)
     load_index(index, docs, source.probe)
     return index
 

@@ -50,6 +50,7 @@ from .parts.records import (
     manifest_of,
     record_for,
 )
+from .parts.titles import title_of
 from .plan import Stage
 from .sums import sums_beside
 from .together import shares
@@ -261,15 +262,18 @@ class Workspace:
         check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
             self._sweep(stage.kind, fingerprint)
-            return self._found_made(stage.kind, fingerprint)
+            made = self._found_made(stage.kind, fingerprint)
+            if executor is not None:
+                executor.progress.there(stage.kind)
+            return made
         share = shares.current()
         if share is not None and not share.merges:
             self._make_share(stage, fingerprint, executor or Inline(), share)
             return self._after_share(stage, share)
         with self._noting(self.folder(stage.kind, fingerprint)), ledger.keeping() as books:
-            made = self._build(stage, fingerprint, executor or Inline(), books, share)
-        assert made is not None
-        return made
+            built = self._build(stage, fingerprint, executor or Inline(), books, share)
+        assert built is not None
+        return built
 
     def _make_share(
         self, stage: Stage, fingerprint: str, executor: Executor, share: shares.Share
@@ -373,6 +377,7 @@ class Workspace:
                 done=len(records),
                 attempts=place,
                 folder=folder,
+                title=title_of(stage, self),
             )
             if job.pending:
                 try:

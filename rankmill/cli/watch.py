@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
 from rankmill.cli import streams
 from rankmill.cli.runs import status
+from rankmill.cli.runs.prometheus import as_prometheus
+from rankmill.cli.runs.words import line
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
 from rankmill.study.words import duration, size
 
@@ -36,7 +38,7 @@ def watch(
         if prometheus or json:
             told = list(status.runs(here.workspace.root))
             if prometheus:
-                for line in status.as_prometheus(told):
+                for line in as_prometheus(told):
                     streams.write_data(line)
             else:
                 here.emit({"runs": [{**run.facts, "alive": run.alive} for run in told]})
@@ -63,7 +65,7 @@ def lines(told: list[status.Run]) -> Iterator[str]:
         yield f"{facts['host']} process {int(facts['process'])}, {state}"
         yield f"  rankmill {facts['command']}"
         for stage in facts["stages"]:
-            yield f"  {_stage(stage)}"
+            yield f"  {line(stage)}"
         written = size(int(facts["bytes_written"] or 0))
         yield f"  {facts['stages_done']} stages done, {written} written"
         if facts["failures"]:
@@ -72,11 +74,3 @@ def lines(told: list[status.Run]) -> Iterator[str]:
 
 def _since(moment: float, now: float) -> str:
     return duration(max(now - moment, 0.0))
-
-
-def _stage(stage: Mapping[str, Any]) -> str:
-    work, done, rate, left = (stage[name] for name in ("work", "work_done", "rate", "seconds_left"))
-    said = f"{stage['stage']}: {100 * done // work if work else 0} % of {work:,} {stage['unit']}"
-    if rate >= 1:
-        said += f", {rate:,.0f}/s"
-    return said if left is None else f"{said}, {duration(left)} left"
