@@ -7,15 +7,19 @@ constant that is added to all scores of a group changes these.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, ClassVar
 
 from ..mining.errors import UsageError
+from ..mining.meter.lazily import Lazily
 from ..mining.names import nearest, neutral
 from .losses import LOSSES, Loss, Tempered
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional as F
+else:
+    torch, F = Lazily("torch"), Lazily("torch.nn.functional")
 
 
 @LOSSES.register("mse")

@@ -9,7 +9,7 @@ labels) or, with `score=log-prob`, log σ(z) as the reference does (docs/quantit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..mining.errors import UsageError
 from ..mining.models.classifiers import check_student
@@ -18,8 +18,10 @@ from ..mining.models.folder import ModelFolder, resolve
 from ..mining.models.pooling import POOLINGS
 from ..mining.models.sequences import Template
 from ..mining.names import Family
-from .networks import JointNetwork, Network, TowerNetwork, load
 from .packing import Limits, Pairs, TokenColumns, Towers, room_for
+
+if TYPE_CHECKING:
+    from .networks import Network
 
 STUDENTS = Family("student")
 NORMALISED_SCALE = 20.0  # what sentence-transformers multiplies cosines with
@@ -87,6 +89,8 @@ class BiEncoder:
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""
+        from .networks import TowerNetwork, load
+
         mine = self.settled(model)
         towers = [
             load(
@@ -159,6 +163,8 @@ class CrossEncoder:
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""
+        from .networks import JointNetwork, load
+
         mine = self.settled(model)
         loaded = load(
             model,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
@@ -19,13 +19,16 @@ from ..mining.store import Artifact, Workspace, files, fingerprint_of
 from ..mining.store.execution import shown
 from ..mining.store.parts.titles import names_in
 from .blend import Blend, artifacts_of, opened
-from .loop import Training
 from .losses import LOSSES, Loss
 from .packing import Limits
 from .processes import Processes
 from .settings import Settings, settings_from
 from .students import Student, identity_of, parse_student
 from .telemetry import TELEMETRY
+from .threads import settled
+
+if TYPE_CHECKING:
+    from .loop import Training
 
 __all__ = ["Settings", "train_student"]
 
@@ -66,6 +69,17 @@ def train_student(
     _check_loss(objective, stored.kind, value)
     texts = _texts(workspace, stored, collection)
     processes = Processes.here()
+    asked = Asked(value, model, objective, settled(chosen, processes), stored, processes)
+    inputs = _numbered([{"groups": one} for one in artifacts_of(stored)]) | _numbered(texts)
+    inputs |= {"validation": held_out.artifact} if held_out is not None else {}
+    parameters = parameters_of(asked)
+    fingerprint = fingerprint_of("student", parameters, inputs)
+    place = workspace.beside("student", fingerprint)
+    if processes.world == 1 and workspace.has("student", fingerprint):
+        executor.progress.there("student", fingerprint)
+        return workspace.open("student", fingerprint)
+    from .loop import Training
+
     run = Training(
         value,
         model,
@@ -78,13 +92,6 @@ def train_student(
         checkpoint_steps=checkpoint_steps,
         checkpoint_s=checkpoint_s,
     )
-    inputs = _numbered([{"groups": one} for one in artifacts_of(stored)]) | _numbered(texts)
-    inputs |= {"validation": held_out.artifact} if held_out is not None else {}
-    parameters = parameters_of(run)
-    fingerprint = fingerprint_of("student", parameters, inputs)
-    place = workspace.beside("student", fingerprint)
-    if workspace.has("student", fingerprint):
-        executor.progress.there("student")
 
     def write(folder: Path, scratch: Path) -> Mapping[str, float]:
         usage = _run(run, scratch, executor)
@@ -174,7 +181,19 @@ def _tokens(
     return processes.first(build)
 
 
-def parameters_of(run: Training) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What decides a student, before anything is loaded for training it."""
+
+    student: Student
+    model: ModelFolder
+    loss: Loss
+    settings: Settings
+    groups: Groups | Blend
+    processes: Processes
+
+
+def parameters_of(run: Asked | Training) -> dict[str, Any]:
     """Return what decides the student, as JSON values: no paths, no intervals of checkpoints.
 
     Several processes add up their gradients in another order than one, and their in-batch

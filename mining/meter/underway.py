@@ -51,7 +51,8 @@ class Underway:
     time left; `count` of `items` is what people count, and says the rate.
 
     `shards_found`: parts that earlier runs have left. `said`: what else there is to say just now,
-    such as the loss of a student. Work of shards that are not committed counts as far as it is.
+    such as the loss of a student. `fingerprint`: of what is made. Work of shards that are not
+    committed counts as far as it is.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class Underway:
     shards: int = 1
     shards_found: int = 0
     said: str = ""
+    fingerprint: str = ""
     began: float = field(default_factory=time.time)
     shards_done: int = 0
     _done: tuple[float, float] = (0.0, 0.0)  # work, items

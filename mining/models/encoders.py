@@ -26,7 +26,7 @@ from .forward import Forward, Work
 from .matryoshka import check_dim, cut_vectors
 from .passes.families import declared_passes
 from .pooling import POOLINGS, pooling_of
-from .precision import declared, device, settle_compute
+from .precision import declared, on_gpu, settle_compute
 from .sequences import Template, single_sequences
 from .specials import TOKENS
 from .tokens import TokenStore, counted_as, tokens_of
@@ -214,7 +214,7 @@ def _stage(
             "rows": rows,
         },
         metadata={"model": folder.tag},
-        gpus=int(device().type == "cuda"),
+        gpus=int(on_gpu()),
         unit="tokens",
         items=counted_as(inputs["texts"].kind),
     )

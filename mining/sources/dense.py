@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..models.encoders import DTYPES, encode, settings_of
 from ..models.folder import ModelFolder, resolve
 from ..models.pooling import POOLINGS
-from ..models.precision import CHOICES, device, settle_compute
+from ..models.precision import CHOICES, on_gpu, settle_compute
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, same_width
 from ..names import Identity, nearest, neutral
@@ -99,7 +99,7 @@ def mine_dense(
     inputs = {"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]}
     worker: Callable[..., Worker] = DenseWorker
     parameters: dict[str, Any] = {}
-    gpus = int(device().type == "cuda")
+    gpus = int(on_gpu())
     blocks = query_blocks(len(collection.split_queries(split)))
     if source.index is not None:
         inputs["index"] = _checked_index(workspace, source, vectors, executor)

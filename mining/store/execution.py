@@ -70,6 +70,7 @@ class Job:
             work=sum(shard.work for shard in pending),
             shards=len(pending),
             shards_found=self.done,
+            fingerprint=stage.fingerprint,
         )
 
 
@@ -82,8 +83,8 @@ class Progress(Protocol):
     def announce(self, text: str) -> None:
         """Say what a stage will take, before it starts."""
 
-    def there(self, kind: str) -> None:
-        """Say that an artifact of a kind is there already: nothing is to be done."""
+    def there(self, kind: str, fingerprint: str) -> None:
+        """Say that an artifact is there already: nothing is to be done."""
 
     def begin(self, stage: Underway) -> None:
         """Say that a stage starts. Several may be under way at a time, each in a thread."""
@@ -113,7 +114,7 @@ class Silent:
     def announce(self, text: str) -> None:
         """Ignore."""
 
-    def there(self, kind: str) -> None:
+    def there(self, kind: str, fingerprint: str) -> None:
         """Ignore."""
 
     def begin(self, stage: Underway) -> None:

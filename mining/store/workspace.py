@@ -264,7 +264,7 @@ class Workspace:
             self._sweep(stage.kind, fingerprint)
             made = self._found_made(stage.kind, fingerprint)
             if executor is not None:
-                executor.progress.there(stage.kind)
+                executor.progress.there(stage.kind, fingerprint)
             return made
         share = shares.current()
         if share is not None and not share.merges:

@@ -25,7 +25,7 @@ from typer.exceptions import TyperException
 
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
 from rankmill.cli.commands import as_written
-from rankmill.cli.session import cache_options
+from rankmill.cli.session import cache_options, quiet, quiet_option
 from rankmill.cli.stages import commands
 from rankmill.cli.upkeep import removal
 from rankmill.mining.errors import (
@@ -112,7 +112,7 @@ class _OnceEach(TyperCommand):
     def __init__(self, *args: Any, params: list[Any] | None = None, **more: Any):
         params = list(params or [])
         if any(one.name == "workspace" for one in params):
-            params += cache_options()
+            params += [quiet_option(), *cache_options()]
         super().__init__(*args, params=params, **more)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -150,6 +150,8 @@ def _named(name: str, help: str) -> Callable[..., None]:
 
 def _warned(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Tell a warning about somebody's data in one line; others as Python does."""
+    if quiet():
+        return
     if category is RuntimeWarning:
         streams.say(f"rankmill: warning: {message}")
     else:

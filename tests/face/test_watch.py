@@ -111,8 +111,13 @@ def test_it_writes_seldom(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_there_is_told_in_one_line(tmp_path: Path) -> None:
     stream = io.StringIO()
     told = Told(tmp_path, Lines(stream))
-    for kind in ("corpus", "queries", "qrels", "qrels", "run", "run", "index", "index", "scores"):
-        told.there(kind)
+    made = stage(fingerprint="9")
+    told.begin(made)
+    told.end(made)
+    kinds = ("corpus", "queries", "qrels", "qrels", "run", "run", "index", "index", "scores", "run")
+    for number, kind in enumerate(kinds):
+        told.there(kind, str(number))
+    told.there("corpus", "0")  # another stage reads it, too
     told.close()
     assert stream.getvalue() == (
         "already there: corpus, queries, 2 qrels, 2 runs, 2 indexes, scores\n"

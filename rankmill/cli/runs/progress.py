@@ -31,7 +31,7 @@ class Quiet:
     def announce(self, text: str) -> None:
         """Ignore."""
 
-    def there(self, kind: str) -> None:
+    def there(self, kind: str, fingerprint: str) -> None:
         """Ignore."""
 
     def begin(self, stage: Underway) -> None:

@@ -47,18 +47,26 @@ class Told:
         self.stages_done, self.failures = 0, 0
         self.last_failure: str | None = None
         self.found: Counter[str] = Counter()
+        self._announced: set[str] = set()
+        self._known: set[str] = set()  # fingerprints of what was made, or told to be there
         self._stages: list[Underway] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._looking: threading.Thread | None = None
 
     def announce(self, text: str) -> None:
-        """Pass it on."""
-        self.shown.announce(text)
+        """Pass it on, once: stages that load the same model say the same of it."""
+        with self._lock:
+            known, _ = text in self._announced, self._announced.add(text)
+        if not known:
+            self.shown.announce(text)
 
-    def there(self, kind: str) -> None:
-        """An artifact is there already; told with others before the next stage, or at the end."""
-        self.found[kind] += 1
+    def there(self, kind: str, fingerprint: str) -> None:
+        """An artifact is there already; told with others before the next stage, or at the end,
+        once, and not of what this run has made."""
+        with self._lock:
+            self.found[kind] += fingerprint not in self._known
+            self._known.add(fingerprint)
 
     def begin(self, stage: Underway) -> None:
         """A stage begins."""
@@ -68,6 +76,7 @@ class Told:
             if not self.written:
                 self._sweep()
             self._stages.append(stage)
+            self._known.add(stage.fingerprint)
             self._write()
             if self._looking is None:
                 self._looking = threading.Thread(target=self._look, name="progress", daemon=True)
@@ -90,7 +99,7 @@ class Told:
             self._write()
 
     def _tell_found(self) -> None:
-        found, self.found = self.found, Counter()
+        found, self.found = +self.found, Counter()  # without zeros
         if found:
             self.shown.announce(f"already there: {words.kinds(found)}")
 
