@@ -24,7 +24,7 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
-from rankmill.cli.commands import as_written
+from rankmill.cli.commands import as_written, names_beginning
 from rankmill.cli.session import cache_options, quiet, quiet_option
 from rankmill.cli.stages import commands
 from rankmill.cli.upkeep import removal
@@ -73,7 +73,6 @@ def app_of(only: str | None = None) -> typer.Typer:
         name="rankmill",
         help="The engine for ranking-distillation data: mine, score, measure, select, stream.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
@@ -105,6 +104,13 @@ def _before_the_command(
     pass
 
 
+def _names(ctx: Any, parameter: Any, incomplete: str) -> list[str]:
+    """Complete the names of artifacts, but not one that is about to be given."""
+    if parameter.param_type_name == "option":
+        return []
+    return names_beginning(None)(ctx, incomplete)
+
+
 class _OnceEach(TyperCommand):
     """A command that refuses an option given twice, unless it may be repeated; one that has a
     workspace also takes where the parts of one on an object store are cached."""
@@ -113,6 +119,9 @@ class _OnceEach(TyperCommand):
         params = list(params or [])
         if any(one.name == "workspace" for one in params):
             params += [quiet_option(), *cache_options()]
+        for one in params:
+            if one.name in ("name", "names") and one._custom_shell_complete is None:
+                one._custom_shell_complete = _names
         super().__init__(*args, params=params, **more)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -174,8 +183,9 @@ def main() -> NoReturn:
     if debug:
         sys.argv.remove("--debug")
     try:
-        words = [word for word in sys.argv[1:] if not word.startswith("-")]
-        status = app_of(words[0] if words else "")(standalone_mode=False)
+        words = [word for word in _words() if not word.startswith("-")]
+        app = app_of(words[0] if words else "")
+        status = app(prog_name="rankmill", standalone_mode=False)
     except Explained as error:
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
@@ -202,6 +212,14 @@ def main() -> NoReturn:
             raise
         status = _report(error, 1, debug)
     sys.exit(streams.ended(status if isinstance(status, int) else 0))
+
+
+def _words() -> list[str]:
+    """Return the words of the command line: when a shell asks what could follow, those so far."""
+    typed = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
+    if "_RANKMILL_COMPLETE" in os.environ and typed:
+        return typed.split()[1:]
+    return sys.argv[1:]
 
 
 def _of_the_system(error: OSError) -> RankmillError:
