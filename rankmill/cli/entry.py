@@ -12,6 +12,7 @@ import contextlib
 import errno
 import gc
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -251,9 +252,14 @@ def _report(error: BaseException, status: int, debug: bool) -> int:
     return status
 
 
+_SHOWN = 400  # characters of a command line that is shown again
+
+
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     name = signal.Signals(number).name
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    again = shlex.join(["rankmill", *sys.argv[1:]])
+    again = f": {again}" if len(again) <= _SHOWN else ""
     raise Interrupted(
-        f"stopped by {name}", do="finished parts are kept: run the same command to resume"
+        f"stopped by {name}", do=f"finished parts are kept: run the same command to resume{again}"
     )

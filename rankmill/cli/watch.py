@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ from rankmill.cli.runs import status
 from rankmill.cli.runs.prometheus import as_prometheus
 from rankmill.cli.runs.words import line
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
+from rankmill.mining.errors import Interrupted
 from rankmill.study.words import duration, size
 
 AGAIN_S = 2.0
@@ -43,13 +46,19 @@ def watch(
             else:
                 here.emit({"runs": [{**run.facts, "alive": run.alive} for run in told]})
             return
-        while True:
-            told = list(status.runs(here.workspace.root))
-            for line in lines(told):
-                streams.tell(line)
-            if once or not sys.stdout.isatty() or not any(run.alive for run in told):
-                return
-            time.sleep(AGAIN_S)
+        with contextlib.suppress(Interrupted):  # it was watched for long enough
+            _watch(here.workspace.root, once=once)
+
+
+def _watch(workspace: Path, *, once: bool) -> None:
+    """Print what runs, again and again on a terminal, until nothing does."""
+    while True:
+        told = list(status.runs(workspace))
+        for said in lines(told):
+            streams.tell(said)
+        if once or not sys.stdout.isatty() or not any(run.alive for run in told):
+            return
+        time.sleep(AGAIN_S)
 
 
 def lines(told: list[status.Run]) -> Iterator[str]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +107,60 @@ def test_a_run_says_where_its_report_is(rankmill, place, tmp_path):
     told = json.loads(out)
     assert told["report"] == str(place / "t.html")
     assert told["next"] == "rankmill show t-random-groups --rows 3"
+    assert heavy_modules_of(["run", str(recipe), "--report", "t.html"], place) == set()
+
+
+HEAVY = {"torch", "ray", "matplotlib", "transformers", "polars", "faiss", "scipy.stats"}
+LOADED = """
+import sys
+from rankmill.cli import main
+try:
+    main()
+finally:
+    print(*{name.partition(".")[0] for name in sys.modules}, "scipy.stats" in sys.modules)
+"""
+
+
+def heavy_modules_of(words: list[str], folder: Path) -> set[str]:
+    """Return what a command loads of all that takes long to load."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *words], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    *loaded, statistics = done.stdout.splitlines()[-1].split()
+    assert "pyarrow" in loaded or "typer" in loaded  # it was a command that ran
+    return HEAVY & {*loaded, *(["scipy.stats"] if statistics == "True" else [])}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"]])
+def test_a_look_loads_nothing_heavy(words, place, rankmill):
+    assert rankmill("collect", "beir:tiny", "--name", "nf", "-q")[0] == 0
+    assert heavy_modules_of(words, place) == set()
+
+
+ENDLESS = """
+import signal, sys, time
+from rankmill.cli import entry
+from rankmill.mining.errors import Interrupted
+signal.signal(signal.SIGINT, entry._interrupt)
+sys.argv = ["rankmill", "score", "a teacher", "--pool", "nf-pool"]
+try:
+    print("under way", flush=True)
+    time.sleep(60)
+except Interrupted as error:
+    print(str(error).replace("\\n", " "), error.exit_status, flush=True)
+    time.sleep(60)  # an end in order that takes long
+"""
+
+
+def test_one_interrupt_ends_in_order_and_says_how_to_go_on_a_second_ends_at_once(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "under way\n"
+    os.kill(process.pid, signal.SIGINT)
+    said = process.stdout.readline()
+    assert said.startswith("stopped by SIGINT")
+    assert "to resume: rankmill score 'a teacher' --pool nf-pool 75\n" in said
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(30) == -signal.SIGINT
+    process.stdout.close()

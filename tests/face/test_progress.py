@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
+import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +141,79 @@ def test_facts_fit_a_terminal(room: int) -> None:
     assert len(said) <= max(room, len("25 %  25/s  30 s left"))
     assert said.startswith("25 %")
     assert said.count("left") == 1
+
+
+def test_the_loss_of_a_student_fits_eighty_columns() -> None:
+    stage = Underway("student", "student", "documents", count=6000, work=6000)
+    ago(stage, 10)
+    stage.partly("steps", 1800)
+    stage.said = "step 12 of 40, loss 0.3123"
+    assert fitting(stage.facts(), 56) == "30 %  180/s  23 s left  step 12 of 40, loss 0.3123"
+
+
+STAGES = """
+import sys, tempfile, time
+from pathlib import Path
+from rankmill.cli.runs.progress import for_stream
+from rankmill.cli.runs.status import Told
+from rankmill.mining.meter.underway import Underway
+told = Told(Path(tempfile.mkdtemp()), for_stream(sys.stderr))
+title = "scores of pool nf-pool by a-model-with-quite-a-long-name-L6"
+stage = Underway("scores", title, "pairs", count=1000, work=50_000)
+told.begin(stage)
+for batch in range(1, 8):
+    stage.partly(0, batch * 5000, batch * 100)
+    time.sleep(0.1)
+told.announce("between two batches")
+time.sleep(0.4)
+stage._clock -= 60
+stage.committed(0, 50_000, 1000)
+told.end(stage)
+told.close()
+print("the end")
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_terminal_shows_bars_that_fit_and_keeps_lines(columns: int, tmp_path: Path) -> None:
+    def sized() -> None:
+        fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    said = on_terminal([sys.executable, "-c", STAGES], sized)
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "\n", said)
+    rows = [row.rstrip() for row in re.split(r"[\r\n]+", plain)]
+    live = [row for row in rows if row.lstrip(" ━╺╸").startswith("70 %")]
+    assert live, said  # 700 of 1,000 pairs, while no part is committed
+    assert max(map(len, live)) <= columns
+    assert ("pairs/s" in live[-1]) == (columns == 80)
+    assert "left" in live[-1]
+    assert "between two batches" in rows
+    whole = "".join(rows)
+    assert "1,000 pairs in 1 min" in whole
+    assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")  # the cursor is there again
+    assert rows[-2:] == ["the end", ""]
+
+
+def on_terminal(command: list[str], before: Callable[[], None]) -> str:
+    """Return what a command writes to a terminal."""
+    parent, child = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+    done = subprocess.Popen(
+        command,
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        env=environment | {"TERM": "xterm-256color"},
+        preexec_fn=before,
+    )
+    os.close(child)
+    said = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while piece := os.read(parent, 65536):
+            said += piece
+    os.close(parent)
+    assert done.wait() == 0
+    return said.decode()
 
 
 def test_bars_leave_one_line_of_each_stage() -> None:

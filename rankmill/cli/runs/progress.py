@@ -168,8 +168,8 @@ def _live(console: Any) -> Any:
 
 def fitting(facts: words.Facts, room: int) -> str:
     """Return as much of the facts as there are columns for."""
-    whole = words.pieces(facts)
-    for pieces in (whole, whole[:3], words.pieces(facts, brief=True)):
+    whole, brief = words.pieces(facts), words.pieces(facts, brief=True)
+    for pieces in (whole, [*brief, *whole[3:]], whole[:3], brief):
         said = "  ".join(pieces)
         if len(said) <= room:
             break
