@@ -94,7 +94,7 @@ def train_student(
     )
 
     def write(folder: Path, scratch: Path) -> Mapping[str, float]:
-        usage = _run(run, scratch, executor)
+        usage = _run(run, fingerprint, scratch, executor)
         write_student(folder, run)
         files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
         return usage
@@ -129,11 +129,19 @@ def _numbered(inputs: list[dict[str, Artifact]]) -> dict[str, Artifact]:
     }
 
 
-def _run(run: Training, scratch: Path, executor: Execution) -> Mapping[str, float]:
+def _run(
+    run: Training, fingerprint: str, scratch: Path, executor: Execution
+) -> Mapping[str, float]:
     """Train, saying before what the budget amounts to and after whether the scores collapsed."""
     executor.progress.announce(f"budget: {run.budget(run.positions)}{_machine(run)}")
-    documents = run.documents
-    underway = Underway("student", _title(run), "documents", count=documents, work=documents)
+    underway = Underway(
+        "student",
+        _title(run),
+        "documents",
+        count=run.documents,
+        work=run.documents,
+        fingerprint=fingerprint,
+    )
     with shown(executor.progress, underway):
         usage = run.run(scratch, underway)
     if run.telemetry.summary()["collapsed"]:

@@ -51,8 +51,9 @@ class Underway:
     time left; `count` of `items` is what people count, and says the rate.
 
     `shards_found`: parts that earlier runs have left. `said`: what else there is to say just now,
-    such as the loss of a student. `fingerprint`: of what is made. Work of shards that are not
-    committed counts as far as it is.
+    such as the loss of a student. `fingerprint`: of what is made, "" for a look at the input, of
+    which nobody knows how long it takes: no count, no work. Work of shards that are not committed
+    counts as far as it is.
     """
 
     kind: str

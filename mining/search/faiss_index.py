@@ -24,7 +24,7 @@ from ..meter.underway import Underway
 from ..models.precision import device
 from ..models.vectors import Vectors
 from ..names import nearest
-from ..store import Artifact, Workspace, files
+from ..store import Artifact, Workspace, files, fingerprint_of
 from ..store.execution import Progress, shown
 
 _FILE = "index.faiss"
@@ -85,9 +85,12 @@ def index_of(
     """
     rows = Vectors(vectors)
 
+    fingerprint = fingerprint_of("index", {"factory": factory}, {"vectors": vectors})
+
     def write(folder: Path, scratch: Path) -> dict[str, float]:
         title, count = f"index {factory} of {len(rows):,} vectors", len(rows)
-        with shown(progress, Underway("index", title, "vectors", count, count)) as underway:
+        told = Underway("index", title, "vectors", count, count, fingerprint=fingerprint)
+        with shown(progress, told) as underway:
             with one_thread():
                 index = _empty(rows.width, factory)
                 _fill(index, rows, factory, underway)

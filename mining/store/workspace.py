@@ -32,11 +32,12 @@ from ..errors import (
 )
 from ..inputs.given_paths import path_given
 from ..meter import measuring
+from ..meter.underway import Underway
 from . import attempts, files, ledger
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact, named
 from .declared import check_declared
-from .execution import Executor, Inline, Job, Report
+from .execution import Executor, Inline, Job, Report, shown
 from .manifest import canonical_json, fingerprint_of
 from .objects import mirrors
 from .objects.mirror import Mirror, Stored
@@ -349,7 +350,9 @@ class Workspace:
         with measuring() as checking:
             self._check_mirror(stage.inputs)
             if stage.check is not None:
-                stage.check()
+                title = f"{title_of(stage, self)}, looking at its input"
+                with shown(executor.progress, Underway(stage.kind, title, "", count=0, work=0)):
+                    stage.check()
         partly = share is not None and not share.merges
         with files.lock(folder / "LOCK", shared=partly):
             if self.has(stage.kind, fingerprint):

@@ -82,6 +82,14 @@ def test_a_rate_below_one_a_second_is_told_as_the_time_of_one() -> None:
     assert words.rate(0.0, "pairs") == ""
 
 
+def test_a_look_at_the_input_tells_how_long_it_takes() -> None:
+    stage = Underway("corpus", "corpus, looking at its input", "", count=0, work=0)
+    ago(stage, 12)
+    assert words.line(stage.facts()) == "corpus, looking at its input: 12 s"
+    assert words.ended(stage.facts()) == "corpus, looking at its input: 12 s"
+    assert fitting(stage.facts(), 20) == "12 s"
+
+
 def test_one_slow_thing_has_no_plural_and_no_rate() -> None:
     stage = Underway("qrels", "qrels (train)", "splits", count=1, work=1)
     ago(stage, 15)

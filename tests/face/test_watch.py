@@ -30,6 +30,7 @@ def told(tmp_path: Path) -> Told:
 
 
 def stage(kind: str = "run", count: int = 1, **more: Any) -> Underway:
+    more.setdefault("fingerprint", "f")
     return Underway(kind, more.pop("title", kind), "pairs", count=count, work=2 * count, **more)
 
 

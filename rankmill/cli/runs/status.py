@@ -95,7 +95,7 @@ class Told:
         with self._lock:
             if any(one is stage for one in self._stages):
                 self._stages = [one for one in self._stages if one is not stage]
-                self.stages_done += 1
+                self.stages_done += bool(stage.fingerprint)  # else it was a look at the input
             self._write()
 
     def _tell_found(self) -> None:

@@ -19,6 +19,8 @@ def pieces(facts: Facts, *, brief: bool = False) -> list[str]:
     """Return what there is to say of a stage under way, the most important first; `brief`: as
     short as it can be said."""
     items, left = facts["items"], facts["seconds_left"]
+    if not facts["count"]:  # nobody knows how much there is
+        return [duration(facts["seconds"])]
     if not facts["work_done"]:
         waited = duration(facts["seconds"])
         return [waited] if brief else [f"none of {counted(facts['count'], items)} yet", waited]
@@ -34,6 +36,8 @@ def pieces(facts: Facts, *, brief: bool = False) -> list[str]:
 def ended(facts: Facts) -> str:
     """Return what a stage that is over has come to."""
     done, count, items = facts["count_done"], facts["count"], facts["items"]
+    if not count:
+        return f"{facts['title']}: {duration(facts['seconds'])}"
     over = facts["share"] >= 1.0
     said = counted(count, items) if over else f"stopped at {done:,} of {counted(count, items)}"
     told = [said + (" in " if over else " after ") + duration(facts["seconds"])]
