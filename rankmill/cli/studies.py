@@ -233,10 +233,10 @@ def shown_of(outcome: Outcome) -> list[str] | None:
     from rankmill.mining.store.parts.titles import names_in
 
     results = outcome.results
-    made = [*results.groups.values(), results.pool]
-    first = next((one for one in made if one is not None), None)
-    if first is None:
+    made = [*results.groups.values(), *([results.pool] if results.pool else [])]
+    if not made:
         return None
+    first = made[0]
     name = names_in(first.workspace).get(first.fingerprint, first.fingerprint[:12])
     return ["show", name, "--rows", "3"]
 

@@ -57,7 +57,8 @@ class Told:
     def announce(self, text: str) -> None:
         """Pass it on, once: stages that load the same model say the same of it."""
         with self._lock:
-            known, _ = text in self._announced, self._announced.add(text)
+            known = text in self._announced
+            self._announced.add(text)
         if not known:
             self.shown.announce(text)
 
