@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
+from .meter.underway import so_far
 from .processors import alone, threads
 
 Item = TypeVar("Item")
@@ -158,11 +159,12 @@ def awaited(
     try:
         for number in range(min(count, len(items))):
             threading.Thread(target=one_by_one, name=f"awaited-{number}", daemon=True).start()
-        for _ in items:
+        for number, _ in enumerate(items, 1):
             place, result = _woken(ended)
             if isinstance(result, _Failed):
                 raise result.error
             results[place] = result
+            so_far(number, len(items))
     except BaseException:
         stop.set()
         raise

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import BadInput, UsageError
@@ -58,9 +60,16 @@ class Engine:
         """The device, `auto` settled, as torch writes it."""
         if self.device != AUTO:
             return self.device
+        if "torch" not in sys.modules and not _gpu_nodes():
+            return "cpu"  # as torch would say, which takes more than a second to load
         import torch
 
         return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _gpu_nodes() -> bool:
+    """Whether the system has a file of a GPU driver: Nvidia's, its twin below Windows, AMD's."""
+    return any(Path("/dev", name).exists() for name in ("nvidiactl", "nvidia0", "dxg", "kfd"))
 
 
 _engine: ContextVar[Engine] = ContextVar("engine", default=Engine())  # noqa: B039 (it is frozen)

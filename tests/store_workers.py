@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rankmill.mining.errors import BadInput
+from rankmill.mining.meter.underway import so_far
 from rankmill.mining.store import Artifact, Output, Shard, Stage, Workspace, split_by_work
 from rankmill.mining.store.tables import RUN
 
@@ -54,6 +55,10 @@ class Squares:
             raise RuntimeError("CUDA error: device-side assert triggered")
         if kind == "sleep":
             time.sleep(float(argument))
+        if kind == "batches":  # of a shard that takes so many seconds
+            for batch in range(1, 5):
+                time.sleep(float(argument) / 4)
+                so_far(batch, 4)
         if kind == "delay":
             time.sleep((shard.number * 7 % 3) * 0.01)
 

@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from ..mining.errors import BadInput, UsageError
 from .random_effects import Uncertainty, skew_of, squared_half_width, uncertainty
@@ -131,6 +131,8 @@ def _power(known: Uncertainty, margin: float, alpha: float, skew: float = 0.0) -
     h² = Σ t²v·χ²_ν/ν over the parts, integrated by the midpoints of quantiles of each χ² (Phillips
     1990 gives the integral for one part).
     """
+    from scipy import stats
+
     if known.error == 0:
         return 1.0
     added = abs(skew) * _factor(known.parts, alpha) / known.error

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from ..mining.actors import INLINE, Execution
 from ..mining.errors import UsageError
 from ..mining.groups.format import Groups
+from ..mining.meter.underway import Underway, so_far
 from ..mining.models.flops import shape_of
 from ..mining.models.folder import ModelFolder
 from ..mining.models.precision import device
@@ -110,17 +110,18 @@ class Training:
         )
         return budget_of(whole, positions)
 
-    def run(self, scratch: Path, executor: Execution = INLINE) -> dict[str, float]:
-        """Train from the last checkpoint in `scratch` to the end; returns the usage.
+    def run(self, scratch: Path, underway: Underway | None = None) -> dict[str, float]:
+        """Train from the last checkpoint in `scratch` to the end; returns the usage. `underway`
+        counts the documents that are left.
 
         All that is read is compared with its hashes before anything is restored from a checkpoint.
         """
         keep_freed_memory()
         self._check_content()
         with exactly(self.settings.threads):
-            return self._train(scratch, executor)
+            return self._train(scratch, underway)
 
-    def _train(self, scratch: Path, executor: Execution) -> dict[str, float]:
+    def _train(self, scratch: Path, underway: Underway | None) -> dict[str, float]:
         s, here = self.settings, device()
         self.network = network = self._build_network(here)
         optimiser = _adamw(network, s)
@@ -128,6 +129,8 @@ class Training:
         scaler = passes.scaler
         done, rows, self.best_weights = load_checkpoint(scratch, network, optimiser, scaler)
         self.telemetry = Telemetry(rows, shape_of(next(iter(network.children()))))
+        if underway is not None:
+            underway.expect((self.positions - done * s.batch) * self.size)
         stream = self.open_stream(done * s.batch)
         totals = _Totals(here)
         began = saved = time.perf_counter()
@@ -158,7 +161,10 @@ class Training:
             now = time.perf_counter()
             spent = {"step_s": now - began, "wait_s": stream.waited_s, "memory": memory(here)}
             self.telemetry.add(row, spent)
-            executor.progress.advance((stop - start) * self.size, {"tokens": row["tokens"]})
+            so_far(step + 1, self.steps)
+            if underway is not None:
+                underway.said = f"step {step + 1:,} of {self.steps:,}, loss {row['loss']:.4g}"
+                underway.partly("steps", row["documents"] - done * s.batch * self.size)
             began, stream.waited_s = now, 0.0
             if self._over():
                 break

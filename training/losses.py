@@ -13,13 +13,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, ClassVar
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ..mining.errors import UsageError
+from ..mining.meter.lazily import Lazily
 from ..mining.names import Family, nearest, neutral
 from ..mining.options import Option
 from ..mining.parts.costs import STEP, STEP_PAIRS
@@ -32,6 +29,13 @@ from ..mining.score_kinds import (
     has_probability,
     refuse_ranks,
 )
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional as F
+else:
+    torch, F = Lazily("torch"), Lazily("torch.nn.functional")
 
 LOSSES = Family(
     "loss",

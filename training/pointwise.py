@@ -7,17 +7,21 @@ constant that is added to all scores of a group changes these.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, ClassVar
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ..mining.errors import UsageError
+from ..mining.meter.lazily import Lazily
 from ..mining.names import nearest, neutral
 from ..mining.options import Option
 from ..mining.parts.parameters import TEMPERATURE
 from .losses import LOSSES, Loss, Tempered
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional as F
+else:
+    torch, F = Lazily("torch"), Lazily("torch.nn.functional")
 
 
 @LOSSES.register("mse")

@@ -10,15 +10,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-from torch import distributed
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..mining.devices import engine
 from ..mining.errors import UsageError
+from ..mining.meter.lazily import Lazily
 from ..mining.models.precision import device
 from ..mining.store import Artifact, Workspace, fingerprint_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import distributed
+else:
+    torch, distributed = Lazily("torch"), Lazily("torch.distributed")
 
 Value = TypeVar("Value")
 

@@ -21,7 +21,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from ..mining.errors import BadInput
 
@@ -66,6 +66,8 @@ class Uncertainty:
     def p_value(self, distance: float) -> float:
         """Return the two-sided p value of a mean that lies `distance` from what is claimed: 1 minus
         the level at which the interval just reaches the claim."""
+        from scipy import stats
+
         distance = abs(distance)
         if not any(variance for variance, _ in self.parts):
             return 1.0 if distance == 0 else 0.0

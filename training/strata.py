@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from ..mining.errors import BadInput
 from .equivalence import LEAST_POWER
@@ -133,6 +132,8 @@ def judged(effect: Effect, expect: Expect, margin: float, alpha: float) -> Judge
 
 
 def _within(known: Uncertainty, margin: float, alpha: float) -> float:
+    from scipy import stats
+
     if known.error == 0:
         return 1.0
     room = (margin - known.half_width(1 - 2 * alpha)) / known.error
@@ -140,6 +141,8 @@ def _within(known: Uncertainty, margin: float, alpha: float) -> float:
 
 
 def _beyond(known: Uncertainty, margin: float, level: float) -> float:
+    from scipy import stats
+
     if known.error == 0:
         return 1.0
     return float(stats.norm.cdf((margin - known.half_width(level)) / known.error))
@@ -151,6 +154,8 @@ def reversed_equivalence(a: np.ndarray, b: np.ndarray) -> bool:
 
     a, b: values [queries] of one seed. It is here to show what it concludes, for no other use.
     """
+    from scipy import stats
+
     difference = float(np.mean(a) - np.mean(b))
     margin = 0.001 * abs(difference)
     error = math.sqrt((np.var(a, ddof=1) + np.var(b, ddof=1)) / len(a))

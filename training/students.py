@@ -9,7 +9,7 @@ labels) or, with `score=log-prob`, log σ(z) as the reference does (docs/quantit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ..mining.errors import UsageError
 from ..mining.models.classifiers import check_student
@@ -21,8 +21,10 @@ from ..mining.names import Family
 from ..mining.options import Option
 from ..mining.parts.costs import TRAINED, TRAINED_PAIRS
 from ..mining.parts.parameters import DROPOUT, FROZEN, LAYERS, MODEL, NORMALISE, POOLING, SCRATCH
-from .networks import JointNetwork, Network, TowerNetwork, load
 from .packing import Limits, Pairs, TokenColumns, Towers, room_for
+
+if TYPE_CHECKING:
+    from .networks import Network
 
 STUDENTS = Family("student", plural="students")
 NORMALISED_SCALE = 20.0  # what sentence-transformers multiplies cosines with
@@ -93,6 +95,8 @@ class BiEncoder:
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""
+        from .networks import TowerNetwork, load
+
         mine = self.settled(model)
         towers = [
             load(
@@ -168,6 +172,8 @@ class CrossEncoder:
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""
+        from .networks import JointNetwork, load
+
         mine = self.settled(model)
         loaded = load(
             model,

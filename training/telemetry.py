@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 import pyarrow as pa
-import torch
 
 from ..mining.meter import accelerator
 from ..mining.models.flops import TRAINING, Shape
-from .validation import best
+
+if TYPE_CHECKING:
+    import torch
 
 WINDOW = 100  # steps over which the variance of the gradient norm is taken
 TELEMETRY = 2  # raise it when what a row says changes: part of a student's fingerprint
@@ -118,6 +119,8 @@ class Telemetry:
             for part in (slice(tenth), slice(-tenth, None))
         )
         steps = [k for k, v in enumerate(self.rows["validation"]) if not math.isnan(v)]
+        from .validation import best
+
         kept = steps[best(self.validations())] if steps else None
         return {
             "steps": len(excess),

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import torch
-
 from ..mining.errors import UsageError
-from ..mining.models.precision import device
+from ..mining.models.precision import on_gpu
 from ..mining.processors import processors
 from .processes import Processes
 from .settings import Settings
@@ -27,7 +25,7 @@ def settled(settings: Settings, processes: Processes) -> Settings:
 
     By default each process takes its share of the processors that it may use; process 0 decides.
     """
-    if device().type != "cpu":
+    if on_gpu():
         return replace(settings, threads=None)
     return replace(settings, threads=processes.agree(settings.threads or _share(processes)))
 
@@ -42,6 +40,8 @@ def exactly(threads: int | None) -> Iterator[None]:
     if threads is None:
         yield
         return
+    import torch
+
     _refuse_fewer(threads)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

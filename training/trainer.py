@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
 from ..mining.groups.format import Groups
+from ..mining.meter.underway import Underway
 from ..mining.models.folder import ModelFolder
 from ..mining.models.precision import settle_compute
 from ..mining.models.tokens import tokens_of
 from ..mining.store import Artifact, Workspace, files, fingerprint_of
+from ..mining.store.execution import shown
+from ..mining.store.parts.titles import names_in
 from .blend import Blend, artifacts_of, opened
-from .loop import Training
 from .losses import LOSSES, Loss
 from .packing import Limits
 from .processes import Processes
 from .settings import Settings, settings_from
 from .students import Student, identity_of, parse_student
 from .telemetry import TELEMETRY
+from .threads import settled
+
+if TYPE_CHECKING:
+    from .loop import Training
 
 __all__ = ["Settings", "train_student"]
 
@@ -63,6 +69,17 @@ def train_student(
     _check_loss(objective, stored.kind, value)
     texts = _texts(workspace, stored, collection)
     processes = Processes.here()
+    asked = Asked(value, model, objective, settled(chosen, processes), stored, processes)
+    inputs = _numbered([{"groups": one} for one in artifacts_of(stored)]) | _numbered(texts)
+    inputs |= {"validation": held_out.artifact} if held_out is not None else {}
+    parameters = parameters_of(asked)
+    fingerprint = fingerprint_of("student", parameters, inputs)
+    place = workspace.beside("student", fingerprint)
+    if processes.world == 1 and workspace.has("student", fingerprint):
+        executor.progress.there("student", fingerprint)
+        return workspace.open("student", fingerprint)
+    from .loop import Training
+
     run = Training(
         value,
         model,
@@ -75,13 +92,9 @@ def train_student(
         checkpoint_steps=checkpoint_steps,
         checkpoint_s=checkpoint_s,
     )
-    inputs = _numbered([{"groups": one} for one in artifacts_of(stored)]) | _numbered(texts)
-    inputs |= {"validation": held_out.artifact} if held_out is not None else {}
-    parameters = parameters_of(run)
-    place = workspace.beside("student", fingerprint_of("student", parameters, inputs))
 
     def write(folder: Path, scratch: Path) -> Mapping[str, float]:
-        usage = _run(run, scratch, executor)
+        usage = _run(run, fingerprint, scratch, executor)
         write_student(folder, run)
         files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
         return usage
@@ -116,20 +129,35 @@ def _numbered(inputs: list[dict[str, Artifact]]) -> dict[str, Artifact]:
     }
 
 
-def _run(run: Training, scratch: Path, executor: Execution) -> Mapping[str, float]:
+def _run(
+    run: Training, fingerprint: str, scratch: Path, executor: Execution
+) -> Mapping[str, float]:
     """Train, saying before what the budget amounts to and after whether the scores collapsed."""
     executor.progress.announce(f"budget: {run.budget(run.positions)}{_machine(run)}")
-    executor.progress.begin("student", "documents", 1, 0, run.documents)
-    try:
-        usage = run.run(scratch, executor)
-    finally:
-        executor.progress.end()
+    underway = Underway(
+        "student",
+        _title(run),
+        "documents",
+        count=run.documents,
+        work=run.documents,
+        fingerprint=fingerprint,
+    )
+    with shown(executor.progress, underway):
+        usage = run.run(scratch, underway)
     if run.telemetry.summary()["collapsed"]:
         executor.progress.announce(
             "warning: the student collapsed, it scores all documents of a group nearly alike; "
             "lower lr, or take another loss"
         )
     return usage
+
+
+def _title(run: Training) -> str:
+    """Say which student is trained, on what, by which loss."""
+    groups = artifacts_of(run.groups)
+    names = names_in(groups[0].workspace)
+    called = [names.get(one.fingerprint, one.fingerprint[:12]) for one in groups]
+    return f"student {run.model.path.name} on groups {' + '.join(called)} by {run.loss}"
 
 
 def _machine(run: Training) -> str:
@@ -161,7 +189,19 @@ def _tokens(
     return processes.first(build)
 
 
-def parameters_of(run: Training) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What decides a student, before anything is loaded for training it."""
+
+    student: Student
+    model: ModelFolder
+    loss: Loss
+    settings: Settings
+    groups: Groups | Blend
+    processes: Processes
+
+
+def parameters_of(run: Asked | Training) -> dict[str, Any]:
     """Return what decides the student, as JSON values: no paths, no intervals of checkpoints.
 
     Several processes add up their gradients in another order than one, and their in-batch

@@ -12,11 +12,13 @@ from typing import Any, cast
 
 from .. import devices
 from ..meter import Cost, imports, measuring
+from ..meter.underway import listening
 from ..store.execution import Report, run_shard
 from ..store.objects.reach import Reach
 from ..store.plan import Shard, Worker
 from ..store.together import visible
 from ..store.together.patience import patiently
+from .ears import mouth
 from .nodes import Where, this_node
 
 
@@ -74,7 +76,7 @@ class ShardActor:
         worker = self.worker
         assert worker is not None
         assert job == self.job
-        with _ended_by_damage(), devices.using(self.engine):
+        with _ended_by_damage(), devices.using(self.engine), listening(mouth(path)):
             return run_shard(
                 lambda shard: patiently(partial(worker, shard)),
                 shard,

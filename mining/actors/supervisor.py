@@ -37,6 +37,7 @@ from .decisions import (
     poison_error,
     threads_of_each,
 )
+from .ears import Ears
 from .handlers import signals_after
 
 TRIES = 3
@@ -109,6 +110,7 @@ class Supervisor:
         self.proof: visible.Proof | reach.Reach | None = None
         self.proved: set[str] = set()  # the nodes that see the workspace
         self.last_up, self.failures = clock(), 0
+        self.underway, self.ears = job.underway(), Ears(str(job.attempts))
         self.queue = Waiting(job.pending, job.stage.together)
         self.tries: dict[tuple[int, int, int], int] = {}
         self.flights: dict[Any, _Flight] = {}  # of each slot in the order that it computes them
@@ -127,8 +129,6 @@ class Supervisor:
 
     def run(self) -> None:
         """Run every shard of the job; raises what it cannot mend."""
-        stage, pending = self.job.stage, self.job.pending
-        work = sum(s.work for s in pending)
         if self.private and len(self.slots) > processors():
             self.progress.announce(
                 f"{len(self.slots)} actors share {processors()} processors: more than "
@@ -136,7 +136,7 @@ class Supervisor:
             )
         if not self.private:
             self.proof = self._left_proof()
-        self.progress.begin(stage.kind, stage.unit, len(pending), self.job.done, work)
+        self.progress.begin(self.underway)
         try:
             while self.queue or self.flights:
                 with signals_after():
@@ -144,7 +144,8 @@ class Supervisor:
         finally:
             with signals_after():
                 self._release()
-            self.progress.end()
+            self.progress.end(self.underway)
+            self.ears.close()
             if isinstance(self.proof, reach.Reach):
                 with contextlib.suppress(RankmillError):  # a token that stays does no harm
                     self.proof.end()
@@ -163,6 +164,19 @@ class Supervisor:
         for reference in ready:
             self._land(reference)
         self._enforce_deadlines()
+        self._hear()
+
+    def _hear(self) -> None:
+        """Count how far the shards are that actors work on, as they said it last."""
+        if not self.ears.due:
+            return
+        flights = {
+            str(attempt_path(self.job, f.shard, f.attempt)): f.shard for f in self.flights.values()
+        }
+        for path, share in self.ears.hear(flights).items():
+            shard = flights[path]
+            count = share * self.job.stage.items_of(shard)
+            self.underway.partly(shard.number, share * shard.work, count)
 
     def _look(self) -> None:
         """See which nodes have notice to go; their actors get no new shards, and end once idle."""
@@ -381,7 +395,7 @@ class Supervisor:
                 in_order, whole, self.job.attempts / f"{whole.number:05d}-rejoined.arrow"
             )
         self.commit(report)
-        self.progress.advance(whole.work, report.cost.usage)
+        self.underway.committed(whole.number, whole.work, self.job.stage.items_of(whole))
         devices.tell_halved(report.cost.usage, self.progress.announce)
 
     def _actor_died(self, flight: _Flight, cause: str, preempted: bool = False) -> None:
@@ -395,6 +409,7 @@ class Supervisor:
         self._close(flight.slot)
         cause = f"lost with its machine: {cause}" if lost else cause
         self.progress.failed(cause)
+        self.underway.given_up(running.shard.number)
         ledger.note(self.job.folder, running.shard.number, running.attempt, None, cause)
         for _, other in held:
             if other is not running:

@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -86,6 +85,8 @@ class Outline:
 
 def hashes_of(ids: pa.Array) -> np.ndarray:
     """Return a 64-bit hash of each id: uint64 [ids]."""
+    import polars as pl
+
     series: pl.Series = pl.from_arrow(ids)  # type: ignore[assignment]
     return series.hash(seed=0).to_numpy()
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ..ahead import Ahead
 from ..errors import RankmillError, UsageError
+from ..meter.underway import so_far
 from ..names import nearest, unless_neutral
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Stage, open_artifact
@@ -246,6 +247,7 @@ class TextWriter:
 
     def _take(self, wanted: int) -> Iterator[Texts]:
         """Yield the next `wanted` rows in pieces of blocks."""
+        whole = wanted
         while wanted:
             block = self._left if self._left is not None else next(self._blocks, None)
             if block is None:
@@ -255,6 +257,7 @@ class TextWriter:
             if not len(self._left):
                 self._left = None
             wanted -= len(piece)
+            so_far(whole - wanted, whole)
             yield piece
 
 

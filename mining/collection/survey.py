@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +21,9 @@ from ..store import Shard
 from .base import Judged, Outline, Reader, hashes_of, without_text
 from .handles import first_ten
 from .policies import Oddities, option
+
+if TYPE_CHECKING:
+    import polars as pl
 
 PART_ROWS = 262_144
 PART_BYTES = 256 << 20
@@ -83,6 +85,8 @@ def blocks(items: Iterable[Item], size: int = _BLOCK) -> Iterator[list[Item]]:
 
 def _judgements(reader: Reader, split: str, odd: Oddities) -> Judged:
     """Return the judgements of one split, each pair once, as the policies have it."""
+    import polars as pl
+
     judged = reader.judgements(split)
     pairs = pl.DataFrame(
         {

@@ -47,6 +47,7 @@ def build_derived(
         shards=lambda: _shards(groups),
         worker=worker,
         options=options,
+        unit="queries",
         metadata={**groups.metadata, **(metadata or {})},
     )
     return workspace.build(stage, executor)

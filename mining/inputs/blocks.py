@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from ...native.text_fields import find_byte
@@ -249,24 +248,36 @@ def _fill(stream: Any, room: np.ndarray) -> int:
     return done
 
 
+_SMALL = 1 << 20  # bytes that Python checks in less time than it takes to load polars
+
+
 def _check_utf8(block: Block) -> None:
-    ends = pa.py_buffer(np.array([0, len(block.data)], dtype=np.int64))
-    whole = [None, ends, pa.py_buffer(block.data)]
-    try:  # polars looks at 32 bytes at a time, Arrow at one where it is no ASCII
+    if len(block.data) > _SMALL and _is_utf8(block.data):
+        return
+    data = block.data.tobytes()
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        raise BadInput(
+            f"invalid UTF-8: byte 0x{data[error.start]:02x} at position "
+            f"{error.start - before.rfind(10)}",
+            where=block.where(before.count(b"\n")),
+            do="convert the file to UTF-8, for example with iconv",
+        ) from error
+
+
+def _is_utf8(data: np.ndarray) -> bool:
+    """Whether bytes are UTF-8: polars looks at 32 at a time, Arrow at one where it is no ASCII."""
+    import polars as pl
+
+    ends = pa.py_buffer(np.array([0, len(data)], dtype=np.int64))
+    whole = [None, ends, pa.py_buffer(data)]
+    try:
         pl.from_arrow(pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, whole)).cast(pl.String)  # type: ignore[union-attr]
     except pl.exceptions.PolarsError:
-        data = block.data.tobytes()
-        try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            before = data[: error.start]
-            raise BadInput(
-                f"invalid UTF-8: byte 0x{data[error.start]:02x} at position "
-                f"{error.start - before.rfind(10)}",
-                where=block.where(before.count(b"\n")),
-                do="convert the file to UTF-8, for example with iconv",
-            ) from error
-        raise
+        return False
+    return True
 
 
 class _Fed(io.RawIOBase):

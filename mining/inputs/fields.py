@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from ...native.text_fields import copy_fields, cut_at_blanks, cut_at_tabs
@@ -84,15 +83,21 @@ class Fields:
         Raises BadInput with file, line and value for what is no number; infinities and NaN are for
         the caller to judge.
         """
+        import polars as pl
+
         return self._parsed(column, pl.Float64, float, what, "a number such as 1.5 or 2e-3")
 
     def integers(self, column: int, what: str = "number") -> np.ndarray:
         """Return one field as int64; raises BadInput with file, line and value."""
+        import polars as pl
+
         return self._parsed(column, pl.Int64, int, what, "a whole number such as 3")
 
     def _parsed(
         self, column: int, dtype: Any, one: Callable[[str], Any], what: str, like: str
     ) -> np.ndarray:
+        import polars as pl
+
         text = pl.Series(pl.from_arrow(self.text(column)))
         values = text.cast(dtype, strict=False)
         out = values.fill_null(0).to_numpy().copy()

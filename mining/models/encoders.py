@@ -26,10 +26,10 @@ from .forward import Forward, Work
 from .matryoshka import check_dim, cut_vectors
 from .passes.families import declared_passes
 from .pooling import POOLINGS, pooling_of
-from .precision import declared, device, settle_compute
+from .precision import declared, on_gpu, settle_compute
 from .sequences import Template, single_sequences
 from .specials import TOKENS
-from .tokens import TokenStore, tokens_of
+from .tokens import TokenStore, counted_as, tokens_of
 
 DTYPES = ("float16", "float32")
 _SHARD_TOKENS = 1 << 19  # about a minute on two cores in float32
@@ -214,8 +214,9 @@ def _stage(
             "rows": rows,
         },
         metadata={"model": folder.tag},
-        gpus=int(device().type == "cuda"),
+        gpus=int(on_gpu()),
         unit="tokens",
+        items=counted_as(inputs["texts"].kind),
     )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..devices import from_device, later, on_every_core, out_of_memory, to_device
 from ..errors import Corrupt, RankmillError
+from ..meter.underway import so_far
 from .classifiers import FILLER, check_padding
 from .flops import shape_of
 from .folder import ModelFolder, position_start
@@ -125,8 +126,11 @@ class Forward:
         compute = partial(self._rows_of, sequences)
         computed = on_every_core(compute, batches, device=self.device.type)
         behind = later(computed, _AHEAD.get(self.device.type, 0))
+        whole, through = sum(batch.text for batch in batches), 0
         for batch, read in zip(batches, behind, strict=True):
             rows = read()
+            through += batch.text
+            so_far(through, whole)
             if result is None:
                 result = np.empty((len(sequences), rows.shape[1]), dtype=np.float32)
             result[batch.members] = rows

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..devices import AUTO, engine
@@ -25,16 +28,22 @@ def device() -> Any:
     return torch.device(engine().place)
 
 
+def on_gpu() -> bool:
+    """Say whether models of this process run on a GPU; what only names a result asks this, which
+    needs no torch on a machine without one."""
+    return engine().place != "cpu"
+
+
 def batch_tokens() -> int:
     """Return the tokens of a forward pass: those asked for, else what suits the device."""
-    return engine().batch_tokens or BATCH_TOKENS[device().type]
+    return engine().batch_tokens or BATCH_TOKENS["cuda" if on_gpu() else "cpu"]
 
 
 def check_compute(compute: str) -> str:
     """Return `compute` if models can run in it on the device of this process; raises BadInput."""
     if compute not in COMPUTE:
         raise BadInput(f"compute={compute} is not known", do=f"one of {', '.join(COMPUTE)}")
-    if compute == "float16" and device().type == "cpu" and not half_on_processor():
+    if compute == "float16" and not on_gpu() and not half_on_processor():
         raise BadInput(
             "this processor does not multiply in float16",
             where=f"compute={compute}",
@@ -62,11 +71,22 @@ def multiplies_bfloat16() -> bool:
 
 
 def _can(instructions: str) -> bool:
+    if "torch" not in sys.modules and instructions in _of_kernel():
+        return True  # torch asks the processor, and has no reason to say otherwise
     import torch
 
     if not hasattr(torch.cpu, "get_capabilities"):  # an older version
         return False
     return bool(torch.cpu.get_capabilities().get(instructions))
+
+
+@cache
+def _of_kernel() -> frozenset[str]:
+    """Return the instruction sets that the kernel names for every processor; none elsewhere."""
+    path = Path("/proc/cpuinfo")
+    said = path.read_text(errors="replace").splitlines() if path.exists() else []
+    flags = [set(line.partition(":")[2].split()) for line in said if line.startswith("flags")]
+    return frozenset(set.intersection(*flags)) if flags else frozenset()
 
 
 def bfloat16_is_faster() -> bool:
@@ -76,7 +96,7 @@ def bfloat16_is_faster() -> bool:
     and processors that multiply bfloat16. On others torch converts around each product
     (docs/inference.md has what was measured).
     """
-    return device().type == "cuda" or multiplies_bfloat16()
+    return on_gpu() or multiplies_bfloat16()
 
 
 def settle_compute(compute: str, progress: Progress) -> str:
@@ -104,7 +124,7 @@ def declared(compute: str) -> dict[str, Any]:
     Which attention is asked for decides on a GPU alone: a processor knows one.
     """
     chosen = engine()
-    attention = chosen.attention if device().type != "cpu" else AUTO
+    attention = chosen.attention if on_gpu() else AUTO
     said: dict[str, Any] = {"compute": compute, "threads": THREADS}
     return said | unless_neutral(
         batch_tokens=(chosen.batch_tokens, None), attention=(attention, AUTO)

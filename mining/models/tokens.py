@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from ...native.packing import gather_rows
 from ..actors import INLINE, Execution
 from ..errors import BadInput
+from ..meter.underway import so_far
 from ..names import unless_neutral
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values, tokens_schema
@@ -85,10 +86,16 @@ def tokens_of(
             "schema": tokens_schema(size),
         },
         unit="bytes",
+        items=counted_as(texts.kind),
     )
     made = workspace.build(stage, executor)
     tell_specials(made, executor)
     return made
+
+
+def counted_as(kind: str) -> str:
+    """Return what texts of a kind of artifact are called when they are counted."""
+    return "documents" if kind == "corpus" else kind
 
 
 class TokenWorker:
@@ -113,7 +120,7 @@ class TokenWorker:
         dtype = np.dtype(self.schema.field("ids").type.value_type.to_pandas_dtype())
         lengths: list[np.ndarray] = []
         ids: list[np.ndarray] = []
-        held = 0
+        held = through = 0
         for texts in _text_batches(self.texts, shard.start, shard.stop):
             dressed = _dressed(texts, *self.around)
             rows = _ids_of(self.tokenizer, dressed, self.cap)
@@ -126,6 +133,8 @@ class TokenWorker:
                 flat, length = _flat(rows, dtype)
             ids.append(flat)
             lengths.append(length)
+            through += len(texts)
+            so_far(through, shard.stop - shard.start)
         each = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
         offsets = np.concatenate([[0], np.cumsum(each)])
         if offsets[-1] > np.iinfo(np.int32).max:  # cannot happen with shards of 16 MB of text

@@ -64,6 +64,7 @@ def build_run(
         options=options,
         metadata={"source": label, "split": split, **(metadata or {})},
         unit=unit,
+        items="queries",
         gpus=gpus,
         check=check,
     )

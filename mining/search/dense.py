@@ -18,6 +18,7 @@ import numpy as np
 from ...native.topk import merge_ranked
 from ..collection.handles import Corpus
 from ..draws import generator
+from ..meter.underway import so_far
 from ..models.precision import device, has_tiles
 from ..models.vectors import SomeParts, Vectors, products, same_width
 from ..runs.run import run_table
@@ -135,12 +136,15 @@ class DenseWorker:
         best = np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64)
         spare = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
         starts = {part.number: part.start for part in self.docs.artifact.parts}
+        through = 0
         for part, low, high in self.docs.blocks(_DOC_BLOCK):
             block = self.docs.part(part)[low:high].astype(np.float32)
             k = min(width, high - low)
             score, doc = faiss.knn(vectors, block, k, metric=faiss.METRIC_INNER_PRODUCT)
             merge_ranked(*best, score, doc, starts[part] + low, *spare)
             best, spare = spare, best
+            through += high - low
+            so_far(through, len(self.docs))
         return best
 
     def rank(self, vectors: np.ndarray, proposed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,10 +20,12 @@ import numpy as np
 from ..devices import on_every_core
 from ..draws import generator
 from ..errors import BadInput, MissingDependency, UsageError
+from ..meter.underway import Underway
 from ..models.precision import device
 from ..models.vectors import Vectors
 from ..names import nearest
-from ..store import Artifact, Workspace, files
+from ..store import Artifact, Workspace, files, fingerprint_of
+from ..store.execution import Progress, shown
 
 _FILE = "index.faiss"
 _BLOCK = 1 << 16
@@ -70,7 +72,12 @@ def check_index(factory: str, width: int) -> None:
     _empty(width, factory)
 
 
-def index_of(workspace: Workspace, vectors: Artifact, factory: str) -> Artifact:
+def index_of(
+    workspace: Workspace,
+    vectors: Artifact,
+    factory: str,
+    progress: Progress | None = None,
+) -> Artifact:
     """Build a FAISS index over document vectors by inner product, or find it.
 
     Raises UsageError for a string that FAISS does not understand, BadInput for too few vectors to
@@ -78,10 +85,15 @@ def index_of(workspace: Workspace, vectors: Artifact, factory: str) -> Artifact:
     """
     rows = Vectors(vectors)
 
+    fingerprint = fingerprint_of("index", {"factory": factory}, {"vectors": vectors})
+
     def write(folder: Path, scratch: Path) -> dict[str, float]:
-        with one_thread():
-            index = _empty(rows.width, factory)
-            _fill(index, rows, factory)
+        title, count = f"index {factory} of {len(rows):,} vectors", len(rows)
+        told = Underway("index", title, "vectors", count, count, fingerprint=fingerprint)
+        with shown(progress, told) as underway:
+            with one_thread():
+                index = _empty(rows.width, factory)
+                _fill(index, rows, factory, underway)
         data = _faiss().serialize_index(index).tobytes()
         files.write_bytes(folder / _FILE, data)
         return {"vectors": len(rows)}
@@ -173,7 +185,7 @@ def _empty(width: int, factory: str) -> Any:
         ) from error
 
 
-def _fill(index: Any, rows: Vectors, factory: str) -> None:
+def _fill(index: Any, rows: Vectors, factory: str, underway: Underway) -> None:
     count = len(rows)
     if not index.is_trained:
         wanted = min(count, _TRAINING)
@@ -189,6 +201,7 @@ def _fill(index: Any, rows: Vectors, factory: str) -> None:
             ) from error
     for part, low, high in rows.blocks(_BLOCK):
         index.add(rows.part(part)[low:high].astype(np.float32))
+        underway.partly(0, index.ntotal)
 
 
 def _reason(error: RuntimeError) -> str:

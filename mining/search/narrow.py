@@ -18,6 +18,7 @@ import numpy as np
 
 from ...native.nearest import last_floors, read_keys, write_keys
 from ..devices import on_every_core
+from ..meter.underway import so_far
 from ..models.vectors import Vectors, products
 from ..pair_keys import docs_of, pair_keys
 
@@ -99,10 +100,12 @@ class NarrowSearch:
         docs = np.empty((len(vectors), self.depth), dtype=np.uint32)
         scores = np.empty((len(vectors), self.depth), dtype=np.float32)
         done = np.zeros(len(vectors), dtype=bool)
-        chunks = list(self._chunks(vectors))
+        chunks, through = list(self._chunks(vectors)), 0
         for first, rows, narrow in self._blocks():
             keep = partial(self.form.keep, narrow, rows, first, self.allowed, self.depth)
             list(on_every_core(keep, chunks, device="cpu"))
+            through += rows
+            so_far(through, len(self.docs))
         rank = partial(self._rank, vectors, docs, scores, done)
         list(on_every_core(rank, chunks, device="cpu"))
         return docs, scores, done

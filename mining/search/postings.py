@@ -54,6 +54,7 @@ def postings_of(
         options={"corpus": str(corpus.artifact.path), "title": title},
         metadata={"analyser": ANALYSER},
         unit="bytes",
+        items="documents",
         check=lambda: check_fit(workspace.root, corpus, executor, abreast),
         abreast=abreast,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..meter.underway import so_far
 from ..models.vectors import Vectors
 from .torch_blocks import Block, blocks_of
 from .torch_narrow import FIRST, Ruling
@@ -52,6 +53,7 @@ def nearest_torch(
                 if better is None:
                     better = _every(block, queries[piece], *lists)
                 best[piece], nearest[piece] = better
+            so_far(block.first + len(block.rows), len(docs))
     return best.cpu().numpy(), nearest.cpu().numpy()
 
 

@@ -13,6 +13,7 @@ from ..collection.handles import EVERY_QUERY, Collection, check_min_grade
 from ..draws import generator
 from ..errors import BadInput, NothingMade, UsageError
 from ..groups.format import GroupArrays, groups_table
+from ..meter.underway import so_far
 from ..names import nearest, unless_neutral
 from ..runs.itself import KEEP, pairs_of_split
 from ..runs.pool import Pool
@@ -137,6 +138,7 @@ def _stage(parameters: dict[str, Any], inputs: dict[str, Artifact]) -> Stage:
         schema=groups_schema(parameters["size"]),
         shards=lambda: split_by_work(candidates_per_query(inputs["pool"]), _SHARD_PAIRS),
         unit="candidates",
+        items="queries",
         worker=Selector,
         options={
             "paths": paths_of(inputs),
@@ -375,6 +377,7 @@ class Selector:
                 self.reader.count(name, number)
             for row in (start + made.declined).tolist():
                 self._one_by_one(books, row, row + 1)
+            so_far(stop - shard.start, shard.stop - shard.start)
         return books.output()
 
     def _blocks(self, shard: Shard) -> list[tuple[int, int]]:
@@ -386,6 +389,7 @@ class Selector:
     def _one_by_one(self, books: _Books, start: int, stop: int) -> None:
         """Choose query by query: whatever strategy and filters are."""
         for row, asked in enumerate(self.reader.rows(start, stop), start):
+            so_far(row - start, stop - start)
             if asked.reason is not None:
                 books.drop(asked.query, asked.reason)
                 continue

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..models.encoders import DTYPES, encode, settings_of
 from ..models.folder import ModelFolder, resolve
 from ..models.pooling import POOLINGS
-from ..models.precision import CHOICES, device, settle_compute
+from ..models.precision import CHOICES, on_gpu, settle_compute
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, same_width
 from ..names import Identity, nearest, neutral
@@ -117,10 +117,10 @@ def mine_dense(
     inputs = {"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]}
     worker: Callable[..., Worker] = DenseWorker
     parameters: dict[str, Any] = {}
-    gpus = int(device().type == "cuda")
+    gpus = int(on_gpu())
     blocks = query_blocks(len(collection.split_queries(split)))
     if source.index is not None:
-        inputs["index"] = _checked_index(workspace, source, vectors)
+        inputs["index"] = _checked_index(workspace, source, vectors, executor)
         worker = AnnWorker
         parameters = {"recall_sample": RECALL_SAMPLE, "searched": SEARCHED}
         options |= {"index": str(inputs["index"].path), "probe": source.probe}
@@ -155,12 +155,14 @@ def _check_fits(source: Dense, model: ModelFolder) -> None:
         check_index(source.index, source.dim or read.width)
 
 
-def _checked_index(workspace: Workspace, source: Dense, vectors: dict[str, Artifact]) -> Artifact:
+def _checked_index(
+    workspace: Workspace, source: Dense, vectors: dict[str, Artifact], executor: Execution
+) -> Artifact:
     """Build or find the source's index; refuses before anything is searched."""
     assert source.index is not None
     docs = Vectors(vectors["corpus"])
     same_width(Vectors(vectors["queries"]), docs)
-    index = index_of(workspace, vectors["corpus"], source.index)
+    index = index_of(workspace, vectors["corpus"], source.index, executor.progress)
     load_index(index, docs, source.probe)
     return index
 

@@ -12,6 +12,7 @@ from ..answers import wrong
 from ..collection.handles import Collection
 from ..errors import PluginError
 from ..foreign import guarded
+from ..meter.underway import so_far
 from ..runs.run import build_run, run_table
 from ..store import Artifact, Output, Shard, Workspace, split_by_work
 from .base import SOURCES
@@ -78,7 +79,10 @@ class SearchWorker:
     def __call__(self, shard: Shard) -> Output:
         """Return the run of queries `start…stop−1` of the split."""
         asked = self.asked[shard.start : shard.stop]
-        lists = [self._list(int(query)) for query in asked]
+        lists = []
+        for number, query in enumerate(asked):
+            so_far(number, len(asked))
+            lists.append(self._list(int(query)))
         offsets = np.cumsum([0, *(len(docs) for docs, _ in lists)])
         docs = np.concatenate([np.empty(0, np.uint32), *(docs for docs, _ in lists)])
         scores = np.concatenate([np.empty(0, np.float32), *(scores for _, scores in lists)])

@@ -19,6 +19,7 @@ from ..actors import INLINE, Execution
 from ..collection.handles import Qrels, check_min_grade
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups
+from ..meter.underway import so_far
 from ..names import Family, unless_neutral
 from ..pair_keys import pair_keys, queries_of
 from ..score_kinds import RANK
@@ -236,6 +237,8 @@ def _measure(
             "min_grade": min_grade,
             "paths": {role: str(artifact.path) for role, artifact in inputs.items()},
         },
+        unit="rows",
+        items="queries",
         metadata={"kind": kind}
         | {f"unit[{s}]": s.unit for s in wanted}
         | {f"scale[{text}]": scale for text, scale in scales_read.items()},
@@ -294,7 +297,8 @@ def measure(rows: Rows, statistics: Sequence[Statistic]) -> Output:
     columns: list[pa.Array] = [pa.array(np.ascontiguousarray(rows.query, np.uint32))]
     counts: dict[str, int] = {}
     twice = rows.once("duplicates", lambda: _with_duplicates(rows))
-    for statistic in statistics:
+    for number, statistic in enumerate(statistics):
+        so_far(number, len(statistics))
         values, status = statistic.measure(rows)
         status = np.where(twice & (status == scales.DEFINED), DUPLICATE_DOCUMENT, status)
         columns.append(pa.array(values, mask=status != scales.DEFINED))

@@ -3,7 +3,8 @@ process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,10 @@ from ..devices import tell_halved
 from ..errors import RankmillError
 from ..foreign import Carried, is_foreign
 from ..meter import Cost, measuring
+from ..meter.underway import Underway, listening
 from ..names import foreigners
 from . import files, ledger
-from .plan import Shard, Stage, Worker
+from .plan import Output, Shard, Stage, Worker
 from .together.patience import patiently
 
 
@@ -49,6 +51,7 @@ class Job:
     done: int
     attempts: Path
     folder: Path
+    title: str = ""
 
     def __post_init__(self) -> None:
         members = foreigners()
@@ -56,31 +59,50 @@ class Job:
             carried = replace(self.stage, worker=Carried(self.stage.worker, members))
             object.__setattr__(self, "stage", carried)
 
+    def underway(self) -> Underway:
+        """Return what counts how far the stage is: of what is pending, nothing yet."""
+        stage, pending = self.stage, self.pending
+        return Underway(
+            stage.kind,
+            self.title or stage.kind,
+            items=stage.items or stage.unit,
+            count=sum(map(stage.items_of, pending)),
+            work=sum(shard.work for shard in pending),
+            shards=len(pending),
+            shards_found=self.done,
+            fingerprint=stage.fingerprint,
+        )
+
 
 Commit = Callable[[Report], None]
 
 
 class Progress(Protocol):
-    """What is told how a stage gets on."""
+    """What is told how stages get on; it asks each of them itself how far it is."""
 
     def announce(self, text: str) -> None:
         """Say what a stage will take, before it starts."""
 
-    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
-        """Say that a stage starts: `work` is the summed work of the pending shards."""
+    def there(self, kind: str, fingerprint: str) -> None:
+        """Say that an artifact is there already: nothing is to be done."""
 
-    def advance(self, work: int, usage: Mapping[str, float]) -> None:
-        """Say that a shard of this much work is committed."""
+    def begin(self, stage: Underway) -> None:
+        """Say that a stage starts. Several may be under way at a time, each in a thread."""
 
     def failed(self, cause: str) -> None:
         """Say that an attempt at a shard came to nothing, through no fault of its own so far."""
 
-    def end(self) -> None:
-        """Say that the stage is over, well or badly."""
+    def end(self, stage: Underway) -> None:
+        """Say that a stage is over, well or badly."""
 
 
 class Executor(Protocol):
     """Plan in, parts out."""
+
+    @property
+    def progress(self) -> Progress:
+        """What is told how stages get on."""
+        ...
 
     def execute(self, job: Job, commit: Commit) -> None:
         """Run every pending shard and commit each result; raises the first application error."""
@@ -92,17 +114,29 @@ class Silent:
     def announce(self, text: str) -> None:
         """Ignore."""
 
-    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
+    def there(self, kind: str, fingerprint: str) -> None:
         """Ignore."""
 
-    def advance(self, work: int, usage: Mapping[str, float]) -> None:
+    def begin(self, stage: Underway) -> None:
         """Ignore."""
 
     def failed(self, cause: str) -> None:
         """Ignore."""
 
-    def end(self) -> None:
+    def end(self, stage: Underway) -> None:
         """Ignore."""
+
+
+@contextlib.contextmanager
+def shown(progress: Progress | None, stage: Underway) -> Iterator[Underway]:
+    """Show a stage for as long as a block takes; one that ends well is done to the last item."""
+    progress = progress or Silent()
+    progress.begin(stage)
+    try:
+        yield stage
+        stage.finished()
+    finally:
+        progress.end(stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +148,14 @@ class Inline:
     def execute(self, job: Job, commit: Commit) -> None:
         """Run the shards in plan order, or as many abreast as the stage allows; what passes while
         one is waited for is charged to it."""
-        stage = job.stage
-        work = sum(s.work for s in job.pending)
-        self.progress.begin(stage.kind, stage.unit, len(job.pending), job.done, work)
+        stage, underway = job.stage, job.underway()
+        self.progress.begin(underway)
         try:
             with measuring(stage.gpus) as making:
                 worker = stage.worker(**stage.options)
             ledger.note(job.folder, ledger.OUTSIDE, 1, making)
-            outputs = in_turn(
-                lambda shard: patiently(partial(worker, shard)), job.pending, stage.abreast
-            )
+            heard = partial(_heard, worker, underway, stage)
+            outputs = in_turn(heard, job.pending, stage.abreast)
             for shard in job.pending:
                 report = run_shard(
                     lambda shard: next(outputs),
@@ -134,10 +166,21 @@ class Inline:
                 )
                 commit(report)
                 ledger.note(job.folder, shard.number, 1, report.cost)
-                self.progress.advance(shard.work, report.cost.usage)
+                underway.committed(shard.number, shard.work, stage.items_of(shard))
                 tell_halved(report.cost.usage, self.progress.announce)
         finally:
-            self.progress.end()
+            self.progress.end(underway)
+
+
+def _heard(worker: Worker, underway: Underway, stage: Stage, shard: Shard) -> Output:
+    """Compute one shard, counting what its worker says on the way."""
+    count = stage.items_of(shard)
+
+    def hear(share: float) -> None:
+        underway.partly(shard.number, share * shard.work, share * count)
+
+    with listening(hear):
+        return patiently(partial(worker, shard))
 
 
 def attempt_path(job: Job, shard: Shard, attempt: int = 1) -> Path:

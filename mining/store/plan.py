@@ -86,6 +86,8 @@ class Stage:
     parts are written in plan order all the same. `algorithm`: the number of the way in which the
     result is computed, 1 for the first; a release that gives other bytes for the same request
     raises it, so that old artifacts are neither taken for new ones nor mixed with them.
+    `items`: what people count where that is another thing than the plan's work: pairs, queries,
+    documents; a shard has as many as it has keys, or what `count` says. Shown, and decides nothing.
     """
 
     kind: str
@@ -106,11 +108,19 @@ class Stage:
     timed: bool = True
     abreast: int = 1
     algorithm: int = 1
+    items: str = ""
+    count: Callable[[Shard], int] | None = None
 
     @property
     def fingerprint(self) -> str:
         """The identity of what is asked for."""
         return fingerprint_of(self.kind, self.parameters, self.inputs, self.algorithm)
+
+    def items_of(self, shard: Shard) -> int:
+        """Return how many of what people count a shard has."""
+        if self.count is not None:
+            return self.count(shard)
+        return shard.stop - shard.start if self.items else shard.work
 
     def schema_of(self, shard: Shard) -> pa.Schema:
         """Return the schema that the shard's part must have."""

@@ -32,11 +32,12 @@ from ..errors import (
 )
 from ..inputs.given_paths import path_given
 from ..meter import measuring
+from ..meter.underway import Underway
 from . import attempts, files, ledger
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact, named
 from .declared import check_declared
-from .execution import Executor, Inline, Job, Report
+from .execution import Executor, Inline, Job, Report, shown
 from .manifest import canonical_json, fingerprint_of
 from .objects import mirrors
 from .objects.mirror import Mirror, Stored
@@ -50,6 +51,7 @@ from .parts.records import (
     manifest_of,
     record_for,
 )
+from .parts.titles import title_of
 from .plan import Stage
 from .sums import sums_beside
 from .together import shares
@@ -261,15 +263,18 @@ class Workspace:
         check_declared(stage.kind, fingerprint, stage, stage.metadata)
         if self.has(stage.kind, fingerprint):
             self._sweep(stage.kind, fingerprint)
-            return self._found_made(stage.kind, fingerprint)
+            made = self._found_made(stage.kind, fingerprint)
+            if executor is not None:
+                executor.progress.there(stage.kind, fingerprint)
+            return made
         share = shares.current()
         if share is not None and not share.merges:
             self._make_share(stage, fingerprint, executor or Inline(), share)
             return self._after_share(stage, share)
         with self._noting(self.folder(stage.kind, fingerprint)), ledger.keeping() as books:
-            made = self._build(stage, fingerprint, executor or Inline(), books, share)
-        assert made is not None
-        return made
+            built = self._build(stage, fingerprint, executor or Inline(), books, share)
+        assert built is not None
+        return built
 
     def _make_share(
         self, stage: Stage, fingerprint: str, executor: Executor, share: shares.Share
@@ -345,7 +350,9 @@ class Workspace:
         with measuring() as checking:
             self._check_mirror(stage.inputs)
             if stage.check is not None:
-                stage.check()
+                title = f"{title_of(stage, self)}, looking at its input"
+                with shown(executor.progress, Underway(stage.kind, title, "", count=0, work=0)):
+                    stage.check()
         partly = share is not None and not share.merges
         with files.lock(folder / "LOCK", shared=partly):
             if self.has(stage.kind, fingerprint):
@@ -373,6 +380,7 @@ class Workspace:
                 done=len(records),
                 attempts=place,
                 folder=folder,
+                title=title_of(stage, self),
             )
             if job.pending:
                 try:

@@ -13,7 +13,7 @@ from ..models.classifiers import check_classifier, check_template, check_trained
 from ..models.folder import ModelFolder, resolve
 from ..models.passes.families import DECODERS, PACKED, declared_passes
 from ..models.passes.modular import head_of
-from ..models.precision import CHOICES, declared, device, settle_compute
+from ..models.precision import CHOICES, declared, on_gpu, settle_compute
 from ..models.specials import TOKENS, check_specials
 from ..models.tokens import TokenStore, tokens_of
 from ..names import neutral
@@ -124,7 +124,7 @@ def prepare_cross_encoder(
             **{key: str(value) for key, value in said.items()},
         },
         inputs={"query_tokens": stores["queries"], "doc_tokens": stores["corpus"]},
-        gpus=int(device().type == "cuda"),
+        gpus=int(on_gpu()),
     )
 
 

@@ -18,8 +18,8 @@ from ..errors import BadInput, UsageError
 from ..inputs.given_paths import path_given
 from ..models.folder import resolve
 from ..names import Call, parse, unless_neutral
-from ..store import Artifact, Stage, Workspace, split_by_work
-from ..store.tables import SCORES
+from ..store import Artifact, Shard, Stage, Workspace, split_by_work
+from ..store.tables import SCORES, list_values
 from .base import CUTS_UNKNOWN, PREPARERS, TEACHERS, Prepared
 from .contract import check_arrival, range_text, tell_arrival
 from .direction import check_choice, check_direction
@@ -134,7 +134,25 @@ def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int)
         allow=allow,
         poisoned=Poisoned(pool, prepared.cuts),
         timed=prepared.timed,
+        unit="tokens",
+        items="pairs",
+        count=_Pairs(pool),
     )
+
+
+class _Pairs:
+    """How many pairs the rows of a pool have."""
+
+    def __init__(self, pool: Artifact):
+        self.pool = pool
+        self._before: np.ndarray | None = None  # of each row, how many pairs stand before it
+
+    def __call__(self, shard: Shard) -> int:
+        """Count the pairs of pool rows start…stop−1."""
+        if self._before is None:
+            lengths = [np.diff(list_values(table["doc"])[0]) for table in self.pool.tables()]
+            self._before = np.concatenate([[0], np.cumsum(np.concatenate([[], *lengths]))])
+        return int(self._before[shard.stop] - self._before[shard.start])
 
 
 def _check_request(pool: Artifact, collection: Collection | None, allow: int) -> None:

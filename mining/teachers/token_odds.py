@@ -14,7 +14,7 @@ from ..actors import Execution
 from ..errors import UsageError
 from ..models.folder import resolve
 from ..models.passes.families import PACKED, declared_passes
-from ..models.precision import CHOICES, declared, device, settle_compute
+from ..models.precision import CHOICES, declared, on_gpu, settle_compute
 from ..models.tokens import TokenStore
 from ..store import Artifact, Workspace
 from .base import Prepared, label_of
@@ -84,5 +84,5 @@ def prepare_token_odds(
             **{key: str(value) for key, value in said.items()},
         },
         inputs={"query_tokens": stores["queries"], "doc_tokens": stores["corpus"]},
-        gpus=int(device().type == "cuda"),
+        gpus=int(on_gpu()),
     )

@@ -111,6 +111,7 @@ def copy_keys(workspace: Workspace, corpus: Artifact, executor: Execution = INLI
         worker=KeyWorker,
         options={"corpus": str(corpus.path)},
         unit="bytes",
+        items="documents",
     )
     return workspace.build(stage, executor)
 

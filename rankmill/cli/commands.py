@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rankmill.cli.session import COMMON, CONNECTIONS, Session, session
+from rankmill.cli.session import COMMON, CONNECTIONS, DEFAULT_WORKSPACE, Session, session
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.options import Field, Handle, count_of, options_of
@@ -120,7 +120,9 @@ def _parameter(field: Field, *, shared: bool = False) -> inspect.Parameter:
         help += " (required)"
     help = as_written(help)
     if option.argument:
-        argument = typer.Argument(help=help, metavar=field.name.upper())
+        argument = typer.Argument(
+            help=help, metavar=field.name.upper(), autocompletion=_completing(field)
+        )
         default = inspect.Parameter.empty if field.required else default
         annotation = _annotated(kind, argument, optional=not field.required)
     else:
@@ -128,10 +130,39 @@ def _parameter(field: Field, *, shared: bool = False) -> inspect.Parameter:
         flags = [f"{flag}/--no-{flag[2:]}" if kind is bool and default else flag]
         flags += [option.flag] if option.flag and not option.flag.startswith("--") else []
         default = False if kind is bool and default is None else default
-        annotation = _annotated(kind, typer.Option(*flags, help=help), optional=default is None)
+        said = typer.Option(*flags, help=help, autocompletion=_completing(field))
+        annotation = _annotated(kind, said, optional=default is None)
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
+
+
+def _completing(field: Field) -> Callable[..., list[str]] | None:
+    """Return what a shell asks for the values of an option: names of artifacts, or its choices."""
+    if field.option.choices:
+        return lambda incomplete: [
+            one for one in field.option.choices if one.startswith(incomplete)
+        ]
+    return None if field.option.of is None else names_beginning(str(field.option.of))
+
+
+def names_beginning(kinds: str | None) -> Callable[..., list[str]]:
+    """Return what completes names of artifacts: of the kinds of an option (`pool or run`), None:
+    of any. The last name is completed of `a,b` and of `LABEL=a+b`."""
+    wanted = None if kinds is None else set(kinds.split(" or "))
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        from rankmill.mining.store import Workspace
+
+        before = incomplete[: max(map(incomplete.rfind, ",=+")) + 1]
+        place = ctx.params.get("workspace") or DEFAULT_WORKSPACE
+        return [
+            before + name
+            for name, alias in Workspace(place).names().items()
+            if name.startswith(incomplete[len(before) :]) and (not wanted or alias.kind in wanted)
+        ]
+
+    return complete
 
 
 def _annotated(kind: Any, said: Any, *, optional: bool) -> Any:

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import gc
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -24,10 +25,10 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
-from rankmill.cli.commands import as_written
+from rankmill.cli.commands import as_written, names_beginning
 from rankmill.cli.discovery import listing, parts
 from rankmill.cli.recipes import copies
-from rankmill.cli.session import cache_options
+from rankmill.cli.session import cache_options, quiet, quiet_option
 from rankmill.cli.stages import commands
 from rankmill.cli.upkeep import removal
 from rankmill.mining.errors import (
@@ -78,7 +79,6 @@ def app_of(only: str | None = None) -> typer.Typer:
         name="rankmill",
         help="The engine for ranking-distillation data: mine, score, measure, select, stream.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
@@ -110,6 +110,13 @@ def _before_the_command(
     pass
 
 
+def _names(ctx: Any, parameter: Any, incomplete: str) -> list[str]:
+    """Complete the names of artifacts, but not one that is about to be given."""
+    if parameter.param_type_name == "option":
+        return []
+    return names_beginning(None)(ctx, incomplete)
+
+
 class _OnceEach(TyperCommand):
     """A command that refuses an option given twice, unless it may be repeated; one that has a
     workspace also takes where the parts of one on an object store are cached."""
@@ -117,7 +124,10 @@ class _OnceEach(TyperCommand):
     def __init__(self, *args: Any, params: list[Any] | None = None, **more: Any):
         params = list(params or [])
         if any(one.name == "workspace" for one in params):
-            params += cache_options()
+            params += [quiet_option(), *cache_options()]
+        for one in params:
+            if one.name in ("name", "names") and one._custom_shell_complete is None:
+                one._custom_shell_complete = _names
         super().__init__(*args, params=params, **more)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -155,6 +165,8 @@ def _named(name: str, help: str) -> Callable[..., None]:
 
 def _warned(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Tell a warning about somebody's data in one line; others as Python does."""
+    if quiet():
+        return
     if category is RuntimeWarning:
         streams.say(f"rankmill: warning: {message}")
     else:
@@ -177,9 +189,10 @@ def main() -> NoReturn:
     if debug:
         sys.argv.remove("--debug")
     try:
-        words = [word for word in sys.argv[1:] if not word.startswith("-")]
+        words = [word for word in _words() if not word.startswith("-")]
         with extras_told():
-            status = app_of(words[0] if words else "")(standalone_mode=False)
+            app = app_of(words[0] if words else "")
+            status = app(prog_name="rankmill", standalone_mode=False)
     except Explained as error:
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
@@ -206,6 +219,14 @@ def main() -> NoReturn:
             raise
         status = _report(error, 1, debug)
     sys.exit(streams.ended(status if isinstance(status, int) else 0))
+
+
+def _words() -> list[str]:
+    """Return the words of the command line: when a shell asks what could follow, those so far."""
+    typed = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
+    if "_RANKMILL_COMPLETE" in os.environ and typed:
+        return typed.split()[1:]
+    return sys.argv[1:]
 
 
 def _of_the_system(error: OSError) -> RankmillError:
@@ -237,9 +258,14 @@ def _report(error: BaseException, status: int, debug: bool) -> int:
     return status
 
 
+_SHOWN = 400  # characters of a command line that is shown again
+
+
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     name = signal.Signals(number).name
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    again = shlex.join(["rankmill", *sys.argv[1:]])
+    again = f": {again}" if len(again) <= _SHOWN else ""
     raise Interrupted(
-        f"stopped by {name}", do="finished parts are kept: run the same command to resume"
+        f"stopped by {name}", do=f"finished parts are kept: run the same command to resume{again}"
     )

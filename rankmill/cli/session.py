@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from typer.core import TyperOption
 from rankmill.cli import streams
 from rankmill.cli.books import CommandBooks, keeping_books
 from rankmill.cli.runs import progress, status
+from rankmill.cli.runs.next_step import next_step
 from rankmill.mining.errors import UsageError
 from rankmill.stages import DEFAULT_WORKSPACE as WORKSPACE
 from rankmill.study import words
@@ -92,6 +94,26 @@ def cache_options() -> list[TyperOption]:
     ]
 
 
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+def quiet_option() -> TyperOption:
+    """Return the option that leaves nothing on the terminal but errors and the result."""
+    return TyperOption(
+        param_decls=["--quiet", "-q"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=lambda context, parameter, value: _QUIET.set(bool(value)) and None,
+        help="Say nothing but errors and the result.",
+    )
+
+
+def quiet() -> bool:
+    """Whether the command was asked to say nothing but errors and the result."""
+    return _QUIET.get()
+
+
 def _keep(variable: str, context: Any, parameter: Any, value: str | None) -> None:
     from rankmill.mining.store.objects.address import CACHE_SIZE, parse_size
 
@@ -128,19 +150,24 @@ class Session:
     executor: Execution
     as_json: bool
     books: CommandBooks
+    told: status.Told
     began: float = field(default_factory=time.perf_counter)
+    next: str | None = None  # the command to type after this one
 
     def tell(self, artifact: Artifact, name: str | None = None, **more: Any) -> None:
         """Print what came out; `more` goes beside it for machines."""
         seconds = time.perf_counter() - self.began
+        step = next_step(artifact, name)
         if self.as_json:
             told = {"name": name, "seconds": round(seconds, 3), "command": self.books.told()}
+            told |= {"already_there": not self.told.stages_done, "next": step}
             self.emit(facts_of(artifact) | told | more)
             return
         label = f"{name} = " if name else ""
         streams.tell(
             f"{label}{artifact.kind} {artifact.fingerprint[:12]}  {artifact.rows:,} rows  "
             f"{words.size(artifact.bytes)}  {words.duration(seconds)}"
+            + ("" if self.told.stages_done else "  already there")
         )
         for reason, queries in artifact.dropped.items():
             count = len(queries)
@@ -148,6 +175,13 @@ class Session:
         for line in counted(artifact):
             streams.tell(f"  {line}")
         streams.tell(f"  root {artifact.root_hash}")
+        streams.tell(f"  in {artifact.path}")
+        self.next = step
+
+    def tell_next(self) -> None:
+        """Print the command to type next, where there is one and somebody wants to know: last."""
+        if self.next is not None and not self.as_json and not quiet():
+            streams.tell(f"next: {self.next}")
 
     def emit(self, facts: dict[str, Any]) -> None:
         """Print one JSON object."""
@@ -176,7 +210,8 @@ def session(
     place = Workspace(workspace)
     if place.root.exists():
         place.check_there()  # a file in its place is told before any work
-    told = status.Told(Path(workspace).absolute(), progress.for_stream(sys.stderr))
+    shown = progress.for_stream(sys.stderr, quiet=quiet())
+    told = status.Told(Path(workspace).absolute(), shown)
     executor = Execution(workers, ray_address, told)
     with contextlib.ExitStack() as stack:
         stack.enter_context(shares.using(_share(shard, told, wait=wait, merge=merge)))
@@ -184,7 +219,9 @@ def session(
         books = stack.enter_context(keeping_books())
         if workers or ray_address:
             stack.enter_context(cluster(max(workers, 1), ray_address))
-        yield Session(place, executor, json, books)
+        here = Session(place, executor, json, books, told)
+        yield here
+        here.tell_next()
 
 
 def _share(shard: str | None, told: status.Told, *, wait: bool, merge: bool) -> Share | None:

@@ -13,6 +13,7 @@ from rankmill.cli import streams
 from rankmill.cli.books import in_words
 from rankmill.cli.estimates import tell_estimate
 from rankmill.cli.recipes.given import RecipeArgument, SetOption
+from rankmill.cli.runs.next_step import command as command_line
 from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
     AddressOption,
@@ -23,6 +24,7 @@ from rankmill.cli.session import (
     WaitOption,
     WorkersOption,
     WorkspaceOption,
+    quiet,
     session,
 )
 from rankmill.mining.errors import need
@@ -56,7 +58,8 @@ def demo(
     with session(workspace, workers, ray_address, json) as here:
         outcome = run_recipe(builtin("demo"), here.workspace, here.executor)
         report_outcome(outcome, report)
-        tell_outcome(here, outcome)
+        here.next = command_line(shown_of(outcome), here.workspace.root)
+        tell_outcome(here, outcome, report)
 
 
 def run(
@@ -96,7 +99,11 @@ def run(
         outcome = run_recipe(loaded, here.workspace, here.executor)
         if report is not None:
             report_outcome(outcome, report)
-        tell_outcome(here, outcome)
+        words = shown_of(outcome)
+        if report is None:
+            words = ["run", str(recipe), *_again(set_), "--report", f"{loaded.name}.html"]
+        here.next = command_line(words, here.workspace.root)
+        tell_outcome(here, outcome, report)
 
 
 def study(
@@ -134,15 +141,28 @@ def study(
             return
         outcome = run_study(loaded, here.workspace, here.executor)
         files = [] if to is None else write_study(outcome, to)
+        if to is None:
+            words = ["study", str(recipe), *_again(set_), "--to", loaded.name]
+            here.next = command_line(words, here.workspace.root)
+        pages = [path for path in files if path.suffix == ".html"]
         if json:
             facts = {"plan": plan.as_json(), **outcome.as_json()}
             facts |= {"files": [str(path) for path in files], "command": here.books.told()}
+            facts |= {"report": str(pages[0].absolute()) if pages else None, "next": here.next}
             here.emit(facts)
             return
         _tell_lines(outcome)
-        streams.tell(in_words(here.books.told()))
+        if not quiet():
+            streams.tell(in_words(here.books.told()))
         for path in files:
             streams.tell(str(path))
+        for page in pages:
+            streams.tell(f"report: {page.absolute()}")
+
+
+def _again(settings: Sequence[str] | None) -> list[str]:
+    """Return the words that say the same settings again."""
+    return [word for one in settings or () for word in ("--set", one)]
 
 
 def _tell_lines(told: StudyPlan | StudyOutcome) -> None:
@@ -251,12 +271,36 @@ def figures(
             streams.tell(str(path))
 
 
-def tell_outcome(here: Session, outcome: Outcome) -> None:
-    """Print the table of systems and the sentences that close a run."""
+def shown_of(outcome: Outcome) -> list[str] | None:
+    """Return the words of the command that shows what a run has made: groups, or the pool."""
+    from rankmill.mining.store.parts.titles import names_in
+
+    results = outcome.results
+    made = [*results.groups.values(), *([results.pool] if results.pool else [])]
+    if not made:
+        return None
+    first = made[0]
+    name = names_in(first.workspace).get(first.fingerprint, first.fingerprint[:12])
+    return ["show", name, "--rows", "3"]
+
+
+def tell_outcome(here: Session, outcome: Outcome, report: Path | None) -> None:
+    """Print the table of systems and the sentences that close a run, and where the report is."""
+    page = None if report is None else report.absolute()
     if here.as_json:
-        here.emit(outcome.as_json() | {"command": here.books.told()})
+        told = {"command": here.books.told(), "next": here.next}
+        here.emit(outcome.as_json() | told | {"report": None if page is None else str(page)})
         return
     streams.print_whole(outcome.table())
     for line in outcome.lines():
         streams.tell(line)
-    streams.tell(in_words(here.books.told()))
+    made = here.told.stages_done
+    streams.tell(
+        f"made: {made:,} {'stage' if made == 1 else 'stages'}, in {here.workspace.root}"
+        if made
+        else f"all of it was already there, in {here.workspace.root}"
+    )
+    if not quiet():
+        streams.tell(in_words(here.books.told()))
+    if page is not None:
+        streams.tell(f"report: {page}")

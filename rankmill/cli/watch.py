@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from rankmill.cli import streams
 from rankmill.cli.runs import status
+from rankmill.cli.runs.prometheus import as_prometheus
+from rankmill.cli.runs.words import line
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
+from rankmill.mining.errors import Interrupted
 from rankmill.study.words import duration, size
 
 AGAIN_S = 2.0
@@ -36,18 +41,24 @@ def watch(
         if prometheus or json:
             told = list(status.runs(here.workspace.root))
             if prometheus:
-                for line in status.as_prometheus(told):
+                for line in as_prometheus(told):
                     streams.write_data(line)
             else:
                 here.emit({"runs": [{**run.facts, "alive": run.alive} for run in told]})
             return
-        while True:
-            told = list(status.runs(here.workspace.root))
-            for line in lines(told):
-                streams.tell(line)
-            if once or not sys.stdout.isatty() or not any(run.alive for run in told):
-                return
-            time.sleep(AGAIN_S)
+        with contextlib.suppress(Interrupted):  # it was watched for long enough
+            _watch(here.workspace.root, once=once)
+
+
+def _watch(workspace: Path, *, once: bool) -> None:
+    """Print what runs, again and again on a terminal, until nothing does."""
+    while True:
+        told = list(status.runs(workspace))
+        for said in lines(told):
+            streams.tell(said)
+        if once or not sys.stdout.isatty() or not any(run.alive for run in told):
+            return
+        time.sleep(AGAIN_S)
 
 
 def lines(told: list[status.Run]) -> Iterator[str]:
@@ -63,7 +74,7 @@ def lines(told: list[status.Run]) -> Iterator[str]:
         yield f"{facts['host']} process {int(facts['process'])}, {state}"
         yield f"  rankmill {facts['command']}"
         for stage in facts["stages"]:
-            yield f"  {_stage(stage)}"
+            yield f"  {line(stage)}"
         written = size(int(facts["bytes_written"] or 0))
         yield f"  {facts['stages_done']} stages done, {written} written"
         if facts["failures"]:
@@ -72,11 +83,3 @@ def lines(told: list[status.Run]) -> Iterator[str]:
 
 def _since(moment: float, now: float) -> str:
     return duration(max(now - moment, 0.0))
-
-
-def _stage(stage: Mapping[str, Any]) -> str:
-    work, done, rate, left = (stage[name] for name in ("work", "work_done", "rate", "seconds_left"))
-    said = f"{stage['stage']}: {100 * done // work if work else 0} % of {work:,} {stage['unit']}"
-    if rate >= 1:
-        said += f", {rate:,.0f}/s"
-    return said if left is None else f"{said}, {duration(left)} left"

@@ -198,13 +198,16 @@ def test_a_terminal_is_safe_whatever_the_form(held, place, line):
 def test_a_bar_shows_no_markup_and_nothing_that_acts():
     import io
 
-    from rankmill.cli.runs.progress import Bar
+    from rankmill.cli.runs.progress import Bars
+    from rankmill.mining.meter.underway import Underway
 
-    bar = Bar(io.StringIO())
+    bar, stage = Bars(io.StringIO()), Underway("run", evil("run"), "[/]", count=10, work=10)
     bar.announce(f"[red]{EVIL}[/nothing]")
-    bar.begin(evil("run"), "[/]", 2, 0, 10)
-    bar.advance(5, {})
-    bar.end()
+    bar.begin(stage)
+    stage.partly(0, 5)
+    bar.live.refresh()
+    stage._clock -= 2  # it took noticeable time
+    bar.end(stage)
     said = bar.console.file.getvalue()
     clean(said)
     assert "[red]" in said

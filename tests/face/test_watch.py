@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,21 @@ import pytest
 from typer.testing import CliRunner
 
 from rankmill.cli import app_of
-from rankmill.cli.runs import status
-from rankmill.cli.runs.status import Told, as_prometheus, folder_of, runs
-from rankmill.mining.store.execution import Silent
+from rankmill.cli.runs import status, words
+from rankmill.cli.runs.progress import Lines, Quiet
+from rankmill.cli.runs.prometheus import as_prometheus
+from rankmill.cli.runs.status import Told, folder_of, runs
+from rankmill.mining.meter.underway import Underway
 
 
 @pytest.fixture
 def told(tmp_path: Path) -> Told:
-    return Told(tmp_path, Silent())
+    return Told(tmp_path, Quiet())
+
+
+def stage(kind: str = "run", count: int = 1, **more: Any) -> Underway:
+    more.setdefault("fingerprint", "f")
+    return Underway(kind, more.pop("title", kind), "pairs", count=count, work=2 * count, **more)
 
 
 def watched(place: Path, *words: str) -> str:
@@ -32,20 +41,23 @@ def watched(place: Path, *words: str) -> str:
 
 
 def test_a_run_tells_stage_share_rate_and_failures(tmp_path: Path, told: Told) -> None:
-    told.begin("scores", "pairs", 4, 1, 4000)
-    told.written = 0.0  # as if it were two seconds ago
-    told.advance(1000, {})
+    one = stage("scores", 4000, title="scores of pool nf-pool by tiny", shards=4, shards_found=1)
+    told.begin(one)
+    one.committed(0, 1000, 500)
+    one.partly(1, 1000, 500)
     told.failed("lost with its machine: it died")
     (run,) = runs(tmp_path)
     assert run.alive
     assert run.facts["failures"] == 1
-    (stage,) = run.facts["stages"]
-    assert (stage["work_done"], stage["shards_done"], stage["shards_found"]) == (1000, 1, 1)
-    assert stage["seconds_left"] == pytest.approx(3 * stage["seconds"])
+    (facts,) = run.facts["stages"]
+    assert (facts["count_done"], facts["work_done"], facts["share"]) == (1000, 2000, 0.25)
+    assert (facts["shards_done"], facts["shards_found"]) == (1, 1)
+    assert facts["seconds_left"] == pytest.approx(3 * facts["seconds"])
     said = watched(tmp_path)
-    assert "scores: 25 % of 4,000 pairs" in said
+    assert f"  {words.line(facts)}\n" in said  # what the terminal of the run itself shows
+    assert "scores of pool nf-pool by tiny: 25 % of 4,000 pairs" in said
     assert "1 failed tries, the last: lost with its machine" in said
-    told.end()
+    told.end(one)
     (run,) = runs(tmp_path)
     assert run.facts["stages"] == []
     assert run.facts["stages_done"] == 1
@@ -56,40 +68,78 @@ def test_a_run_tells_stage_share_rate_and_failures(tmp_path: Path, told: Told) -
 
 
 def test_students_side_by_side_have_a_stage_each(tmp_path: Path, told: Told) -> None:
-    told.begin("student", "documents", 1, 0, 100)
-    other = threading.Thread(target=told.begin, args=("student", "documents", 1, 0, 50))
+    told.begin(stage("student", 100))
+    other = threading.Thread(target=told.begin, args=(stage("student", 50),))
     other.start()
     other.join()
     (run,) = runs(tmp_path)
-    assert sorted(stage["work"] for stage in run.facts["stages"]) == [50, 100]
+    assert sorted(one["count"] for one in run.facts["stages"]) == [50, 100]
     told.close()
 
 
-def test_it_writes_seldom(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    told.begin("run", "queries", 1000, 0, 1000)
+def test_what_goes_on_inside_a_part_is_told_without_being_asked(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "EVERY_S", 0.0)
+    monkeypatch.setattr(status, "LOOK_S", 0.01)
+    one = stage("scores", 1000)
+    told.begin(one)
+    one.partly(0, 500, 250)
+    for _ in range(1000):
+        (run,) = runs(tmp_path)
+        if run.facts["stages"][0]["count_done"] == 250:
+            break
+        time.sleep(0.01)
+    assert run.facts["stages"][0]["count_done"] == 250
+    told.close()
+
+
+def test_it_writes_seldom(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = stage(count=1000)
+    told.begin(one)
     written: list[Any] = []
-    monkeypatch.setattr(status, "EVERY_S", 1e9)
+    monkeypatch.setattr(status, "LOOK_S", 0.001)
     monkeypatch.setattr(
         "rankmill.mining.store.files.write_bytes", lambda *a, **_: written.append(a)
     )
-    for _ in range(1000):
-        told.advance(1, {})
+    for number in range(1000):
+        one.committed(number, 2, 1)
+    time.sleep(0.05)
     assert written == []
+    told.close()
+
+
+def test_what_is_there_is_told_in_one_line(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    told = Told(tmp_path, Lines(stream))
+    made = stage(fingerprint="9")
+    told.begin(made)
+    told.end(made)
+    kinds = ("corpus", "queries", "qrels", "qrels", "run", "run", "index", "index", "scores", "run")
+    for number, kind in enumerate(kinds):
+        told.there(kind, str(number))
+    told.there("corpus", "0")  # another stage reads it, too
+    told.close()
+    assert stream.getvalue() == (
+        "already there: corpus, queries, 2 qrels, 2 runs, 2 indexes, scores\n"
+    )
 
 
 def test_a_killed_run_is_told_and_swept_by_the_next(tmp_path: Path, told: Told) -> None:
     script = (
         "import os, sys\nfrom pathlib import Path\n"
         "from rankmill.cli.runs.status import Told\n"
-        "from rankmill.mining.store.execution import Silent\n"
-        "Told(Path(sys.argv[1]), Silent()).begin('run', 'queries', 1, 0, 1)\n"
+        "from rankmill.cli.runs.progress import Quiet\n"
+        "from rankmill.mining.meter.underway import Underway\n"
+        "stage = Underway('run', 'run', 'queries', 1, 1)\n"
+        "Told(Path(sys.argv[1]), Quiet()).begin(stage)\n"
         "os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     (run,) = runs(tmp_path)
     assert not run.alive
     assert "ended without a word; its last was" in watched(tmp_path)
-    told.begin("run", "queries", 1, 0, 1)
+    told.begin(stage())
     assert [run.facts["process"] for run in runs(tmp_path)] == [os.getpid()]
     told.close()
 
@@ -98,7 +148,7 @@ def test_a_killed_run_is_told_and_swept_by_the_next(tmp_path: Path, told: Told) 
     "text", ["", "{", "[]", "[" * 100_000, '{"command": 3}', '{"stages": [1]}', "\x00\xff"]
 )
 def test_what_is_no_status_is_passed_over(tmp_path: Path, told: Told, text: str) -> None:
-    told.begin("run", "queries", 1, 0, 1)
+    told.begin(stage())
     (folder_of(tmp_path) / "other.json").write_text(text)
     assert len(list(runs(tmp_path))) == 1
     assert watched(tmp_path).count("process") == 1
@@ -106,12 +156,14 @@ def test_what_is_no_status_is_passed_over(tmp_path: Path, told: Told, text: str)
 
 
 def test_the_text_format_of_prometheus(tmp_path: Path, told: Told) -> None:
-    told.begin('sc"ores\n', "pairs", 4, 1, 4000)
+    told.begin(stage('sc"ores\n', 4000))
     lines = list(as_prometheus(list(runs(tmp_path))))
     sample = r'rankmill_\w+\{(\w+="(?:[^"\\\n]|\\.)*",?)+\} -?[\d.e+-]+'
     for line in lines:
         assert re.fullmatch(rf"# TYPE rankmill_\w+ gauge|{sample}", line), line
-    assert any(line.startswith("rankmill_stage_work{") and line.endswith(" 4000") for line in lines)
+    assert any(
+        line.startswith("rankmill_stage_count{") and line.endswith(" 4000") for line in lines
+    )
     assert watched(tmp_path, "--prometheus").splitlines()
     assert json.loads(watched(tmp_path, "--json"))["runs"][0]["alive"] is True
     told.close()

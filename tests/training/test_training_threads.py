@@ -111,7 +111,7 @@ def test_the_default_is_what_this_process_may_use(monkeypatch: Any) -> None:
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # of torchrun, or left over from another run
     assert threads._share(Processes(0, 8)) == 1
     assert threads._share(Processes()) == 6
-    monkeypatch.setattr(threads, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(threads, "on_gpu", lambda: True)
     assert "threads" not in settled(Settings(threads=2), Processes()).declared()
 
 

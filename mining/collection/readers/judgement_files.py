@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from ...errors import BadInput
@@ -221,6 +220,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _by_blocks(path: Path) -> Judged | None:
     """Return the judgements of a file whose lines are all alike; None: it is read line by line."""
+    import polars as pl
+
     table = table_of(path)
     if table.quoted:
         return None

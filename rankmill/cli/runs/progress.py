@@ -1,109 +1,179 @@
-"""How a stage gets on: a live bar on a terminal, plain lines with the same facts elsewhere."""
+"""How stages get on: live bars on a terminal, plain lines with the same facts elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rankmill.cli import streams
-from rankmill.study.words import duration
+from rankmill.cli.runs import words
 
 if TYPE_CHECKING:
-    from rankmill.mining.store.execution import Progress
+    from rankmill.mining.meter.underway import Underway
 
-LINE_EVERY_S = 5.0
+LINE_EVERY_S = 5.0  # of a stage's first minutes; a twentieth of what it has taken after that,
+SELDOM_S = 60.0  # and a minute at most
+NOTICED_S = 1.0  # a stage of less leaves no line
 
 
-def for_stream(stream: Any = sys.stderr, *, quiet: bool = False) -> Progress:
-    """Return the progress that fits the stream: a bar for a terminal, lines for anything else."""
+def for_stream(stream: Any = sys.stderr, *, quiet: bool = False) -> Quiet:
+    """Return the progress that fits the stream: bars for a terminal, lines for anything else."""
     if quiet:
-        from rankmill.mining.store.execution import Silent
-
-        return Silent()
-    return Bar(stream) if stream.isatty() else Lines(stream)
+        return Quiet()
+    return Bars(stream) if stream.isatty() else Lines(stream)
 
 
-class Meter:
-    """Counts committed work; the rate and the time left follow from it."""
-
-    def __init__(self) -> None:
-        self.kind, self.unit = "", ""
-        self.work = self.done = 0
-        self.began = 0.0
+class Quiet:
+    """What people see of stages: here nothing."""
 
     def announce(self, text: str) -> None:
-        """Show what a stage will take."""
+        """Ignore."""
 
-    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
-        """Start counting a stage; `done` shards were finished by earlier runs."""
-        self.kind, self.unit, self.work = kind, unit, work
-        self.done, self.began = 0, time.monotonic()
-        self.started(f"{kind}: {shards} parts to do" + (f", {done} done before" if done else ""))
+    def there(self, kind: str, fingerprint: str) -> None:
+        """Ignore."""
 
-    def advance(self, work: int, usage: Mapping[str, float]) -> None:
-        """Count one committed shard, or one step."""
-        self.done += work
-        self.moved()
+    def begin(self, stage: Underway) -> None:
+        """Ignore."""
 
     def failed(self, cause: str) -> None:
-        """Say what an attempt at a shard came to; the shard is tried again elsewhere."""
-        self.announce(f"{self.kind}: {cause}; its shards go to another")
+        """Ignore."""
 
-    def end(self) -> None:
-        """Close the stage."""
-        self.ended()
+    def end(self, stage: Underway) -> None:
+        """Ignore."""
 
-    @property
-    def facts(self) -> str:
-        """Share done, rate and time left; a plan balances work, so work is the measure."""
-        seconds = max(time.monotonic() - self.began, 1e-9)
-        rate = self.done / seconds
-        if not self.done and self.work:
-            return f"{self.kind}: none of {self.work:,} {self.unit} yet, {duration(seconds)}"
-        if self.done >= self.work:
-            unit = self.unit.removesuffix("s") if self.work == 1 else self.unit
-            speed = f", {rate:,.0f}/s" if rate >= 1 else ""
-            return f"{self.kind}: {self.work:,} {unit} in {duration(seconds)}{speed}"
-        left = duration((self.work - self.done) / rate)
-        return (
-            f"{self.kind}: {100 * self.done // self.work} % of {self.work:,} {self.unit}, "
-            f"{rate:,.0f}/s, {left} left"
-        )
-
-    def started(self, text: str) -> None:
-        """Show that a stage begins."""
-
-    def moved(self) -> None:
-        """Show that a part was committed."""
-
-    def ended(self) -> None:
-        """Show that the stage is over."""
+    def look(self) -> None:
+        """Show how far the stages are now; called twice a second while one is under way."""
 
 
-class Lines(Meter):
-    """One plain line at most every five seconds."""
+class Lines(Quiet):
+    """A plain line for every stage, every few seconds."""
 
     def __init__(self, stream: Any):
-        super().__init__()
-        self.stream, self.shown = stream, 0.0
+        self.stream = stream
+        self.due: dict[int, tuple[Underway, float]] = {}
+        self._lock = threading.Lock()
 
     def announce(self, text: str) -> None:
         """Print the line."""
         streams.say(text, self.stream)
 
-    def moved(self) -> None:
-        """Print the facts when the last line is old enough."""
-        now = time.monotonic()
-        if now - self.shown >= LINE_EVERY_S and 0 < self.done < self.work:
-            self.shown = now
-            streams.say(self.facts, self.stream)
+    def failed(self, cause: str) -> None:
+        """Say what an attempt at a shard came to; the shard is tried again elsewhere."""
+        self.announce(f"{cause}; its shards go to another")
 
-    def ended(self) -> None:
+    def begin(self, stage: Underway) -> None:
+        """Say what is there already; the first line comes when there is something to tell."""
+        if said := words.found(stage.facts()):
+            self.announce(said)
+        with self._lock:
+            self.due[id(stage)] = stage, time.monotonic() + LINE_EVERY_S
+
+    def look(self) -> None:
+        """Print the facts of every stage whose last line is old enough."""
+        now = time.monotonic()
+        with self._lock:
+            for key, (stage, due) in self.due.items():
+                if now >= due:
+                    facts = stage.facts()
+                    self.announce(words.line(facts))
+                    pause = min(max(LINE_EVERY_S, facts["seconds"] / 20), SELDOM_S)
+                    self.due[key] = stage, now + pause
+
+    def end(self, stage: Underway) -> None:
         """Print the last line of a stage that took noticeable time."""
-        if time.monotonic() - self.began >= 1.0:
-            streams.say(self.facts, self.stream)
+        with self._lock:
+            self.due.pop(id(stage), None)
+        facts = stage.facts()
+        if facts["seconds"] >= NOTICED_S:
+            self.announce(words.ended(facts))
+
+
+class Bars(Quiet):
+    """Two rows for every stage under way, its name and its facts; one line of it stays."""
+
+    def __init__(self, stream: Any):
+        from rich.console import Console
+
+        self.console = Console(file=stream)
+        self.live: Any = None
+        self.rows: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def announce(self, text: str) -> None:
+        """Print the line; it stays, above what is live."""
+        self.console.print(_plain(text), highlight=False, soft_wrap=True)
+
+    def failed(self, cause: str) -> None:
+        """Say what an attempt at a shard came to; the shard is tried again elsewhere."""
+        self.announce(f"{cause}; its shards go to another")
+
+    def begin(self, stage: Underway) -> None:
+        """Open the rows of a stage."""
+        if said := words.found(stage.facts()):
+            self.announce(said)
+        with self._lock:
+            if self.live is None:
+                self.live = _live(self.console)
+                self.live.start()
+                self.console.show_cursor(True)  # a process that is killed would leave it hidden
+            self.rows[id(stage)] = self.live.add_task("", total=1.0, stage=stage)
+
+    def end(self, stage: Underway) -> None:
+        """Close the rows of a stage; keep one line if it took noticeable time."""
+        with self._lock:
+            if self.live is None or id(stage) not in self.rows:
+                return
+            self.live.remove_task(self.rows.pop(id(stage)))
+            if not self.rows:
+                self.live.stop()
+                self.live = None
+        facts = stage.facts()
+        if facts["seconds"] >= NOTICED_S:
+            self.announce(words.ended(facts))
+
+
+_BAR, _LEAST = 20, 60  # columns of a bar, and of a terminal that has room for one
+
+
+def _live(console: Any) -> Any:
+    from rich.progress import Progress, ProgressColumn
+    from rich.progress_bar import ProgressBar
+    from rich.table import Column, Table
+
+    class Rows(ProgressColumn):
+        """The name of a stage, and below it a bar and the facts."""
+
+        def render(self, task: Any) -> Any:
+            facts = task.fields["stage"].facts()
+            bar = _BAR if console.width >= _LEAST else 0
+            room = console.width - bar - 4
+            rows = Table.grid()
+            rows.add_row(_cut(facts["title"]))
+            below = Table.grid(padding=(0, 2, 0, 0))
+            cells = [_cut(fitting(facts, room))]
+            if bar:
+                known = 1.0 if facts["work_done"] else None  # None: it is drawn as waiting
+                cells.insert(0, ProgressBar(known, facts["share"], width=bar))
+            below.add_row("", *cells)
+            rows.add_row(below)
+            return rows
+
+    columns = [Rows(table_column=Column(ratio=1))]
+    return Progress(
+        *columns, console=console, transient=True, refresh_per_second=4, redirect_stdout=False
+    )
+
+
+def fitting(facts: words.Facts, room: int) -> str:
+    """Return as much of the facts as there are columns for."""
+    whole, brief = words.pieces(facts), words.pieces(facts, brief=True)
+    for pieces in (whole, [*brief, *whole[3:]], whole[:3], brief):
+        said = "  ".join(pieces)
+        if len(said) <= room:
+            break
+    return said
 
 
 def _plain(text: str) -> Any:
@@ -112,31 +182,7 @@ def _plain(text: str) -> Any:
     return Text(streams.harmless(text))
 
 
-class Bar(Meter):
-    """A rich status line that disappears when the stage ends."""
+def _cut(text: str) -> Any:
+    from rich.text import Text
 
-    def __init__(self, stream: Any):
-        super().__init__()
-        from rich.console import Console
-
-        self.console = Console(file=stream)
-        self.status: Any = None
-
-    def announce(self, text: str) -> None:
-        """Print the line; it stays."""
-        self.console.print(_plain(text), highlight=False)
-
-    def started(self, text: str) -> None:
-        """Open the status line."""
-        self.status = self.console.status(_plain(text))
-        self.status.start()
-
-    def moved(self) -> None:
-        """Refresh the facts."""
-        self.status.update(_plain(self.facts))
-
-    def ended(self) -> None:
-        """Close the status line; keep one line of a stage that took noticeable time."""
-        self.status.stop()
-        if time.monotonic() - self.began >= 1.0:
-            self.console.print(_plain(self.facts), highlight=False)
+    return Text(streams.on_one_line(text), no_wrap=True, overflow="ellipsis")

@@ -3,21 +3,27 @@ whatever collects metrics."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rankmill.cli.runs import words
+
 if TYPE_CHECKING:
-    from rankmill.mining.store.execution import Progress
+    from rankmill.cli.runs.progress import Quiet
+    from rankmill.mining.meter.underway import Underway
 
 EVERY_S = 2.0  # between two writings, begin and end of a stage apart
+LOOK_S = 0.5  # between two looks at how far the stages are
 SILENT_S = 60.0  # after which a run on another machine counts as gone
 
 
@@ -26,94 +32,96 @@ def folder_of(workspace: Path) -> Path:
     return workspace / "tmp" / "status"
 
 
-@dataclass(slots=True)
-class _Stage:
-    """A stage that is under way: shards and work of this run."""
-
-    kind: str
-    unit: str
-    shards: int
-    work: int
-    done_before: int
-    began: float = field(default_factory=time.time)
-    shards_done: int = 0
-    work_done: int = 0
-
-    def facts(self, now: float) -> dict[str, Any]:
-        seconds = max(now - self.began, 1e-9)
-        rate = self.work_done / seconds
-        return {
-            "stage": self.kind,
-            "unit": self.unit,
-            "shards": self.shards,
-            "shards_done": self.shards_done,
-            "shards_found": self.done_before,
-            "work": self.work,
-            "work_done": self.work_done,
-            "rate": rate,
-            "seconds": seconds,
-            "seconds_left": (self.work - self.work_done) / rate if rate else None,
-        }
-
-
 class Told:
     """A progress that also keeps the file of this run; `shown` is what people see.
 
-    Students trained side by side are threads with a stage each.
+    Students trained side by side are a stage each. While one is under way, a thread looks at all of
+    them: a stage that takes long at one thing is told too.
     """
 
-    def __init__(self, workspace: Path, shown: Progress):
+    def __init__(self, workspace: Path, shown: Quiet):
         self.shown, self.folder = shown, folder_of(workspace)
         self.host, self.process = socket.gethostname(), os.getpid()
         self.path = self.folder / f"{self.host}-{self.process}.json"
         self.began, self.written = time.time(), 0.0
         self.stages_done, self.failures = 0, 0
         self.last_failure: str | None = None
-        self._stages: dict[int, _Stage] = {}
+        self.found: Counter[str] = Counter()
+        self._announced: set[str] = set()
+        self._known: set[str] = set()  # fingerprints of what was made, or told to be there
+        self._stages: list[Underway] = []
         self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._looking: threading.Thread | None = None
 
     def announce(self, text: str) -> None:
-        """Pass it on."""
-        self.shown.announce(text)
+        """Pass it on, once: stages that load the same model say the same of it."""
+        with self._lock:
+            known = text in self._announced
+            self._announced.add(text)
+        if not known:
+            self.shown.announce(text)
 
-    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
-        """A stage of this thread begins."""
-        self.shown.begin(kind, unit, shards, done, work)
+    def there(self, kind: str, fingerprint: str) -> None:
+        """An artifact is there already; told with others before the next stage, or at the end,
+        once, and not of what this run has made."""
+        with self._lock:
+            self.found[kind] += fingerprint not in self._known
+            self._known.add(fingerprint)
+
+    def begin(self, stage: Underway) -> None:
+        """A stage begins."""
+        self._tell_found()
+        self.shown.begin(stage)
         with self._lock:
             if not self.written:
                 self._sweep()
-            self._stages[threading.get_ident()] = _Stage(kind, unit, shards, work, done)
-            self._write(now=True)
-
-    def advance(self, work: int, usage: Mapping[str, float]) -> None:
-        """A shard of this thread's stage is committed."""
-        self.shown.advance(work, usage)
-        with self._lock:
-            stage = self._stages.get(threading.get_ident())
-            if stage is not None:
-                stage.work_done += work
-                stage.shards_done += 1
-            self._write(now=False)
+            self._stages.append(stage)
+            self._known.add(stage.fingerprint)
+            self._write()
+            if self._looking is None:
+                self._looking = threading.Thread(target=self._look, name="progress", daemon=True)
+                self._looking.start()
 
     def failed(self, cause: str) -> None:
         """An attempt at a shard came to nothing."""
         self.shown.failed(cause)
         with self._lock:
             self.failures, self.last_failure = self.failures + 1, cause
-            self._write(now=True)
+            self._write()
 
-    def end(self) -> None:
-        """This thread's stage is over."""
-        self.shown.end()
+    def end(self, stage: Underway) -> None:
+        """A stage is over."""
+        self.shown.end(stage)
         with self._lock:
-            if self._stages.pop(threading.get_ident(), None) is not None:
-                self.stages_done += 1
-            self._write(now=True)
+            if any(one is stage for one in self._stages):
+                self._stages = [one for one in self._stages if one is not stage]
+                self.stages_done += bool(stage.fingerprint)  # else it was a look at the input
+            self._write()
+
+    def _tell_found(self) -> None:
+        found, self.found = +self.found, Counter()  # without zeros
+        if found:
+            self.shown.announce(f"already there: {words.kinds(found)}")
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_S):
+            with self._lock:
+                if not self._stages:
+                    continue
+                if time.time() - self.written >= EVERY_S:
+                    with contextlib.suppress(OSError):  # a full disk ends the work, not its news
+                        self._write()
+            self.shown.look()
 
     def close(self) -> None:
         """The command is over: its file goes, its facts are in the ledgers."""
         from rankmill.mining.store import files
 
+        self._tell_found()
+        self._over.set()
+        if self._looking is not None:
+            self._looking.join(LOOK_S)
         if self.written:
             files.remove_file(self.path)
             files.remove_empty(self.folder)
@@ -127,13 +135,10 @@ class Told:
             if facts and facts["host"] == self.host and not _alive(facts, time.time()):
                 files.remove_file(path)
 
-    def _write(self, *, now: bool) -> None:
+    def _write(self) -> None:
         from rankmill.mining.store import files
 
-        moment = time.time()
-        if not now and moment - self.written < EVERY_S:
-            return
-        self.written = moment
+        self.written = moment = time.time()
         read, wrote = _bytes_moved()
         facts = {
             "command": " ".join(sys.argv[1:])[:500],
@@ -146,7 +151,7 @@ class Told:
             "last_failure": self.last_failure,
             "bytes_read": read,
             "bytes_written": wrote,
-            "stages": [stage.facts(moment) for stage in self._stages.values()],
+            "stages": [stage.facts() for stage in self._stages],
         }
         if not self.folder.is_dir():
             files.make_folder(self.folder)
@@ -194,13 +199,20 @@ _RUN = {
 }
 _STAGE = {
     "stage": str,
-    "unit": str,
-    "shards": int,
-    "shards_done": int,
+    "title": str,
+    "items": str,
+    "count": int,
+    "count_done": int,
     "work": int,
     "work_done": int,
+    "share": float,
     "rate": float,
+    "seconds": float,
     "seconds_left": float | None,
+    "shards": int,
+    "shards_done": int,
+    "shards_found": int,
+    "said": str,
 }
 
 
@@ -224,28 +236,3 @@ def _alive(facts: Mapping[str, Any], now: float) -> bool:
     if facts["host"] != socket.gethostname():
         return bool(now - facts["updated"] < SILENT_S)
     return Path(f"/proc/{facts['process']}").exists()
-
-
-def as_prometheus(told: list[Run]) -> Iterator[str]:
-    """Yield the lines of the text format, as a collector of text files reads it."""
-    series: dict[str, list[str]] = {}
-    for run in told:
-        one = f'host="{_label(run.facts["host"])}",process="{run.facts["process"]}"'
-        for name in ("stages_done", "failures", "bytes_read", "bytes_written", "updated"):
-            value = run.facts.get(name)
-            if isinstance(value, int | float):
-                series.setdefault(f"rankmill_{name}", []).append(f"{{{one}}} {value}")
-        series.setdefault("rankmill_alive", []).append(f"{{{one}}} {int(run.alive)}")
-        for stage in run.facts["stages"]:
-            labels = f'{one},stage="{_label(stage["stage"])}"'
-            for name in ("shards", "shards_done", "work", "work_done", "rate", "seconds_left"):
-                value = stage.get(name)
-                if isinstance(value, int | float):
-                    series.setdefault(f"rankmill_stage_{name}", []).append(f"{{{labels}}} {value}")
-    for name, lines in series.items():
-        yield f"# TYPE {name} gauge"
-        yield from (name + line for line in lines)
-
-
-def _label(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
