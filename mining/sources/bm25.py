@@ -11,11 +11,13 @@ import pyarrow as pa
 from ..actors import Execution
 from ..collection.handles import Collection
 from ..errors import UsageError
+from ..names import neutral, unless_neutral
 from ..runs.run import build_run, run_table
 from ..search.bm25 import Batch, Searcher
 from ..search.postings import Postings, postings_of
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..text.analysis import analyse
+from ..text.languages import ENGLISH, language_of
 from .base import SOURCES, mines
 from .restriction import Restriction, WrittenLimits, check_unchanged
 
@@ -30,7 +32,9 @@ class Bm25:
     `title`: how often a word of the title counts, for a collection that keeps titles apart; this is
     BM25F with one b for both fields (Robertson, Zaragoza and Taylor 2004). `first_rank`, `exclude`
     (`positives`, `judged` or a file), `only` and `depths` (files) say what each query gets: see
-    `rankmill.mining.sources.restriction`.
+    `rankmill.mining.sources.restriction`. `language`: how texts become terms, `english` as Lucene
+    does it, a language of Snowball (`german`, `arabic`), `cjk` for Chinese, Japanese and Korean,
+    `words` (no stems) or `whitespace`: see docs/bm25.md.
     """
 
     k1: float = 0.9
@@ -40,6 +44,7 @@ class Bm25:
     exclude: str | None = None
     only: str | None = None
     depths: str | None = None
+    language: str = neutral(ENGLISH)
 
     def __post_init__(self) -> None:
         if not (self.k1 >= 0 and math.isfinite(self.k1)):
@@ -48,6 +53,7 @@ class Bm25:
             raise UsageError(f"bm25: b={self.b} must lie between 0 and 1")
         if self.title is not None and not 0 <= self.title <= 64:
             raise UsageError(f"bm25: title={self.title} must lie between 0 and 64")
+        language_of(self.language)
 
     @property
     def limits(self) -> WrittenLimits:
@@ -71,7 +77,10 @@ def mine_bm25(
     """
     limits, digests = source.limits, source.limits.digests()
     Restriction.of(limits, collection, split, depth)  # refuses bad files before an index is built
-    index = postings_of(workspace, collection.corpus, executor, title=source.title)
+    spoken = language_of(source.language)
+    index = postings_of(
+        workspace, collection.corpus, executor, title=source.title, language=source.language
+    )
     options: dict[str, Any] = {
         "collection": str(collection.artifact.path),
         "index": str(index.path),
@@ -79,6 +88,7 @@ def mine_bm25(
         "depth": depth,
         "k1": source.k1,
         "b": source.b,
+        "language": source.language,
         "limits": limits,
         "digests": digests,
     }
@@ -92,6 +102,8 @@ def mine_bm25(
         inputs={"postings": index},
         worker=Miner,
         options=options,
+        # English, which was all there was, is not named in runs.
+        metadata=unless_neutral(analyser=(spoken.analyser, language_of(ENGLISH).analyser)),
         shards=lambda: Miner(**options).plan(),
         unit="postings",
         executor=executor,
@@ -109,13 +121,14 @@ class Miner:
         depth: int,
         k1: float,
         b: float,
+        language: str,
         limits: WrittenLimits,
         digests: dict[str, str],
     ):
         opened = Collection.at(collection)
         self.queries, self.asked = opened.queries, opened.split_queries(split)
         self.index = Postings(open_artifact(index))
-        self.k1, self.b = k1, b
+        self.k1, self.b, self.language = k1, b, language
         check_unchanged(limits, digests)
         self.restriction = Restriction.of(limits, opened, split, depth)
 
@@ -135,5 +148,5 @@ class Miner:
 
     def _searcher(self, start: int, stop: int) -> Searcher:
         texts = pa.array(self.queries.texts(self.asked[start:stop]), pa.large_string())
-        batch, allowed = Batch.of(analyse(texts)), self.restriction.allowed
+        batch, allowed = Batch.of(analyse(texts, self.language)), self.restriction.allowed
         return Searcher(self.index, batch, self.k1, self.b, allowed=allowed)

@@ -13,6 +13,7 @@ from ..models.encoders import DTYPES, encode, settings_of
 from ..models.folder import ModelFolder, resolve
 from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, device, settle_compute
+from ..models.prompts import check_encoding, written_out
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, same_width
 from ..names import Identity, nearest, neutral
@@ -36,7 +37,9 @@ class Dense:
     by a FAISS index-factory string such as `IVF1024,Flat`, and `probe` says how far (nprobe of IVF,
     efSearch of HNSW); without `index` the search is exact. `query_model` encodes the queries
     (None: `model` does). `specials=text` reads special tokens that stand in a text, such as
-    `[SEP]`, as words.
+    `[SEP]`, as words. `query_prompt` and `prompt` are put before queries and documents (None: what
+    the files declare, "": nothing); `preset` is a published style of both, such as `e5`, with its
+    pooling: see `rankmill.mining.models.prompts`.
     """
 
     model: str
@@ -50,9 +53,13 @@ class Dense:
     probe: int | None = None
     query_model: str | None = None
     specials: str = neutral(TOKENS)
+    query_prompt: str | None = None
+    prompt: str | None = None
+    preset: str | None = None
 
     def __post_init__(self) -> None:
         check_specials(self.specials)
+        check_encoding(self)
         for name, known in (("compute", CHOICES), ("dtype", DTYPES), ("pooling", POOLINGS)):
             value = getattr(self, name)
             if value is not None and value not in known:
@@ -83,6 +90,7 @@ def mine_dense(
     source = replace(source, compute=settle_compute(source.compute, executor.progress))
     model = resolve(source.model)
     asked = resolve(source.query_model) if source.query_model else model
+    source = written_out(source, model, asked)
     _check_fits(source, model)
     vectors = {
         "queries": vectors_by(workspace, source, asked, collection.queries.artifact, executor),
@@ -150,7 +158,7 @@ def _checked_index(workspace: Workspace, source: Dense, vectors: dict[str, Artif
 def vectors_by(
     workspace: Workspace, source: Dense, model: ModelFolder, texts: Artifact, executor: Execution
 ) -> Artifact:
-    """Encode texts, or find their vectors, in the way that a source declares."""
+    """Encode texts, or find their vectors, in the way that a source without a preset declares."""
     return encode(
         workspace,
         model,
@@ -160,6 +168,7 @@ def vectors_by(
         dtype=source.dtype,
         pooling=source.pooling,
         normalise=source.normalise,
+        prompt=source.query_prompt if texts.kind == "queries" else source.prompt,
         dim=source.dim,
         specials=source.specials,
         executor=executor,

@@ -12,9 +12,10 @@ from ..models.encoders import DTYPES, docs_of, encode
 from ..models.folder import resolve
 from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, settle_compute
+from ..models.prompts import check_encoding, written_out
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, dots, same_width
-from ..names import nearest, neutral
+from ..names import nearest, neutral, unless_neutral
 from ..store import Artifact, Workspace, open_artifact
 from .base import CUTS_UNKNOWN, TEACHERS, Prepared, Scored, label_of, prepares
 
@@ -30,6 +31,7 @@ class BiEncoder:
     `query_model`: an encoder of its own for queries (None: the same). `encode=listed`: of the
     corpus only the documents of the pairs; vectors of the whole corpus serve other pools too.
     `specials=text` reads special tokens that stand in a text, such as `[SEP]`, as words.
+    `query_prompt`, `prompt`, `preset`: as in the source `dense`.
     """
 
     model: str
@@ -42,9 +44,13 @@ class BiEncoder:
     query_model: str | None = None
     encode: str = neutral("corpus")
     specials: str = neutral(TOKENS)
+    query_prompt: str | None = None
+    prompt: str | None = None
+    preset: str | None = None
 
     def __post_init__(self) -> None:
         check_specials(self.specials)
+        check_encoding(self)
         choices = {"compute": CHOICES, "dtype": DTYPES, "pooling": POOLINGS, "encode": ENCODED}
         for name, known in choices.items():
             value = getattr(self, name)
@@ -63,6 +69,7 @@ def prepare_bi_encoder(
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     model = resolve(teacher.model)
     asked = resolve(teacher.query_model) if teacher.query_model else model
+    teacher = written_out(teacher, model, asked)
     listed = pool if teacher.encode == "listed" else None
     vectors = {
         role: encode(
@@ -74,6 +81,7 @@ def prepare_bi_encoder(
             dtype=teacher.dtype,
             pooling=teacher.pooling,
             normalise=teacher.normalise,
+            prompt=teacher.query_prompt if role == "queries" else teacher.prompt,
             dim=teacher.dim,
             listed=listed if role == "corpus" else None,
             specials=teacher.specials,
@@ -106,11 +114,17 @@ def prepare_bi_encoder(
             "truncation": "end",
             "dtype": teacher.compute,
             "prompt": vectors["queries"].parameters["prompt"],
+            **_document_prompt(vectors["corpus"]),
         },
         inputs={"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]},
         span=(-1.0, 1.0) if vectors["corpus"].parameters["normalise"] else None,
         cuts=whole,
     )
+
+
+def _document_prompt(vectors: Artifact) -> dict[str, str]:
+    """Name what stood before documents; nothing where nothing did, as in older scores."""
+    return unless_neutral(document_prompt=(vectors.parameters["prompt"], ""))
 
 
 class BiEncoderScorer:
