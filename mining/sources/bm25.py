@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from ..actors import Execution
-from ..collection.handles import Collection
+from ..collection.handles import Collection, Corpus
 from ..errors import UsageError
 from ..names import neutral, unless_neutral
 from ..runs.run import build_run, run_table
@@ -18,9 +19,11 @@ from ..search.postings import Postings, postings_of
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..text.analysis import analyse
 from ..text.languages import ENGLISH, language_of
+from ..text.scripts import scripts_of, unfit
 from .base import SOURCES, mines
 from .restriction import Restriction, WrittenLimits, check_unchanged
 
+_SAMPLED, _BEGINNING = 256, 2_000  # documents and characters of each, to see their script
 _SHARD_POSTINGS = 4_000_000_000  # about ten seconds on one core
 
 
@@ -78,6 +81,7 @@ def mine_bm25(
     limits, digests = source.limits, source.limits.digests()
     Restriction.of(limits, collection, split, depth)  # refuses bad files before an index is built
     spoken = language_of(source.language)
+    _tell_unfit(source.language, collection.corpus, executor)
     index = postings_of(
         workspace, collection.corpus, executor, title=source.title, language=source.language
     )
@@ -108,6 +112,21 @@ def mine_bm25(
         unit="postings",
         executor=executor,
     )
+
+
+def _tell_unfit(language: str, corpus: Corpus, executor: Execution) -> None:
+    """Warn once of texts that the language cannot cut into words, by a sample of them."""
+    asked = corpus.artifact.fingerprint, language
+    if asked in _LOOKED_AT:
+        return
+    _LOOKED_AT.add(asked)
+    step = max(1, len(corpus) // _SAMPLED)
+    texts = [text[:_BEGINNING] for text in corpus.texts(np.arange(0, len(corpus), step)[:_SAMPLED])]
+    if said := unfit(language, texts, scripts_of([text for text in texts if text])):
+        executor.progress.announce(f"warning: {said} (docs/bm25.md)")
+
+
+_LOOKED_AT: set[tuple[str, str]] = set()  # corpus and language, once in a process
 
 
 class Miner:
