@@ -213,36 +213,15 @@ def _same(pool, a, a_end, b, b_end):
 
 
 @numba.njit(cache=True, nogil=True)
-def _form_of(data, start, end, lower, pool, ends, slots, forms):
-    """Return (number of the form of data[start:end], forms): a new one is written to the pool.
-
-    A slot is 0 or holds the hash (upper 32 bits) and the form's number + 1.
-    """
-    tail = ends[forms]
-    head, hashed = _lower_into(pool, tail, data, start, end, lower)
-    at = hashed & (slots.size - 1)
-    while True:
-        slot = slots[at]
-        form = np.int64(slot & np.uint64(0xFFFFFFFF)) - 1
-        if form < 0:
-            slots[at] = np.uint64(hashed) << np.uint64(32) | np.uint64(forms + 1)
-            ends[forms + 1] = head
-            return forms, forms + 1
-        if slot >> np.uint64(32) == np.uint64(hashed) and _same(
-            pool, ends[form], ends[form + 1], tail, head
-        ):
-            return form, forms
-        at = (at + 1) & (slots.size - 1)
-
-
-@numba.njit(cache=True, nogil=True)
 def _number_rows(
     row, data, bounds, classes, lower, possessive, tokens, token_bounds, pool, ends, slots, forms
 ):
     """Number the words of rows from `row` on while there surely is room; return (row, forms).
 
-    The table is kept at most half full, counting every word a row could have.
+    A slot is 0 or holds the hash (upper 32 bits) and the form's number + 1. The table is kept at
+    most half full, counting every word a row could have.
     """
+    mask = slots.size - 1
     while row < bounds.size - 1:
         p, stop = bounds[row], bounds[row + 1]
         most = forms + (stop - p) // 2 + 1
@@ -253,8 +232,25 @@ def _number_rows(
             start, p, word = _next_word(data, p, stop, classes)
             if not word:
                 continue
+            tail = ends[forms]
             end = _without_possessive(data, start, p) if possessive else p
-            tokens[count], forms = _form_of(data, start, end, lower, pool, ends, slots, forms)
+            head, hashed = _lower_into(pool, tail, data, start, end, lower)
+            at = hashed & mask
+            while True:  # written out here and below: as a function it stays a call, half as fast
+                slot = slots[at]
+                form = np.int64(slot & np.uint64(0xFFFFFFFF)) - 1
+                if form < 0:
+                    form = forms
+                    slots[at] = np.uint64(hashed) << np.uint64(32) | np.uint64(forms + 1)
+                    forms += 1
+                    ends[forms] = head
+                    break
+                if slot >> np.uint64(32) == np.uint64(hashed) and _same(
+                    pool, ends[form], ends[form + 1], tail, head
+                ):
+                    break
+                at = (at + 1) & mask
+            tokens[count] = form
             count += 1
         token_bounds[row + 1] = count
         row += 1
@@ -269,38 +265,53 @@ def _number_pairs(
 
     A word of that class that touches none before or behind it stands alone.
     """
+    mask = slots.size - 1
     while row < bounds.size - 1:
         p, stop = bounds[row], bounds[row + 1]
         most = forms + (stop - p) // 2 + 1
         if 2 * most > slots.size or ends[forms] + 2 * (stop - p) + 8 > pool.size:
             break
         count = token_bounds[row]
-        held, held_end, paired = p, p, True  # the word of that class that may begin a pair
-        while p < stop:
-            start, p, word = _next_word(data, p, stop, classes)
-            if not word:
-                continue
-            point = np.int64(data[start])
-            if point >= 0x80:
-                point, _ = _code_point(data, start, p)
-            single = np.int64(classes[point]) == _PAIR_DONE
-            first = held if single and held < held_end and held_end == start else start
-            if first == start and not paired:
-                tokens[count], forms = _form_of(
-                    data, held, held_end, lower, pool, ends, slots, forms
-                )
+        held, held_end, alone = p, p, False  # the last word of that class; has it no neighbour yet
+        while p < stop or alone:
+            first, start, single, touches = p, p, False, False
+            if p < stop:
+                start, p, word = _next_word(data, p, stop, classes)
+                if not word:
+                    continue
+                point = np.int64(data[start])
+                if point >= 0x80:
+                    point, _ = _code_point(data, start, p)
+                single = np.int64(classes[point]) == _PAIR_DONE
+                touches = single and held < held_end and held_end == start
+                first = held if touches else start
+            for side in range(2):
+                begin, end = (held, held_end) if side == 0 else (first, p)
+                if side == 0 and (touches or not alone):
+                    continue
+                if side == 1 and (begin == end or (single and not touches)):
+                    continue
+                tail = ends[forms]
+                head, hashed = _lower_into(pool, tail, data, begin, end, lower)
+                at = hashed & mask
+                while True:
+                    slot = slots[at]
+                    form = np.int64(slot & np.uint64(0xFFFFFFFF)) - 1
+                    if form < 0:
+                        form = forms
+                        slots[at] = np.uint64(hashed) << np.uint64(32) | np.uint64(forms + 1)
+                        forms += 1
+                        ends[forms] = head
+                        break
+                    if slot >> np.uint64(32) == np.uint64(hashed) and _same(
+                        pool, ends[form], ends[form + 1], tail, head
+                    ):
+                        break
+                    at = (at + 1) & mask
+                tokens[count] = form
                 count += 1
-            paired = first < start
-            if paired or not single:
-                tokens[count], forms = _form_of(data, first, p, lower, pool, ends, slots, forms)
-                count += 1
-            if single:
-                held, held_end = start, p
-            else:
-                held, held_end, paired = p, p, True
-        if not paired:
-            tokens[count], forms = _form_of(data, held, held_end, lower, pool, ends, slots, forms)
-            count += 1
+            alone = single and not touches
+            held, held_end = (start, p) if single else (p, p)
         token_bounds[row + 1] = count
         row += 1
     return row, forms

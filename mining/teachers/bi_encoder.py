@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..actors import Execution
 from ..errors import UsageError
 from ..models.encoders import DTYPES, docs_of, encode
-from ..models.folder import resolve
+from ..models.folder import ModelFolder, resolve
 from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, settle_compute
 from ..models.prompts import check_encoding, written_out
@@ -107,24 +108,27 @@ def prepare_bi_encoder(
         options={role: str(artifact.path) for role, artifact in vectors.items()}
         | {"listed": None if listed is None else docs_of(listed)},
         pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
-        metadata={
-            "model": model.tag,
-            "revision": model.fingerprint,
-            "max_length": str(vectors["corpus"].parameters["max_length"]),
-            "truncation": "end",
-            "dtype": teacher.compute,
-            "prompt": vectors["queries"].parameters["prompt"],
-            **_document_prompt(vectors["corpus"]),
-        },
+        metadata=_metadata(teacher, model, vectors),
         inputs={"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]},
         span=(-1.0, 1.0) if vectors["corpus"].parameters["normalise"] else None,
         cuts=whole,
     )
 
 
-def _document_prompt(vectors: Artifact) -> dict[str, str]:
-    """Name what stood before documents; nothing where nothing did, as in older scores."""
-    return unless_neutral(document_prompt=(vectors.parameters["prompt"], ""))
+def _metadata(
+    teacher: BiEncoder, model: ModelFolder, vectors: Mapping[str, Artifact]
+) -> dict[str, str]:
+    """Say how both sides were read; no document's prompt is not named, as in older scores."""
+    queries, corpus = vectors["queries"].parameters, vectors["corpus"].parameters
+    return {
+        "model": model.tag,
+        "revision": model.fingerprint,
+        "max_length": str(corpus["max_length"]),
+        "truncation": "end",
+        "dtype": teacher.compute,
+        "prompt": queries["prompt"],
+        **unless_neutral(document_prompt=(corpus["prompt"], "")),
+    }
 
 
 class BiEncoderScorer:
