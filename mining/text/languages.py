@@ -41,6 +41,17 @@ _ELIDED = {  # what stands before an apostrophe and a word, as Lucene's ElisionF
     "irish": "b d m",
     "italian": "agl all c coll d dagl dall degl dell gl l m negl nell pell s sugl sull t un v",
 }
+_MEANT = {  # what people may call a language: its code of ISO 639, or one of three that share one
+    **dict.fromkeys(("chinese", "japanese", "korean", "zh", "ja", "ko"), CJK),
+    **{"ar": "arabic", "hy": "armenian", "eu": "basque", "ca": "catalan", "cs": "czech"},
+    **{"da": "danish", "nl": "dutch", "en": "english", "eo": "esperanto", "et": "estonian"},
+    **{"fi": "finnish", "fr": "french", "de": "german", "el": "greek", "hi": "hindi"},
+    **{"hu": "hungarian", "id": "indonesian", "ga": "irish", "it": "italian"},
+    **{"lt": "lithuanian", "ne": "nepali", "no": "norwegian", "nb": "norwegian"},
+    **{"fa": "persian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian"},
+    **{"sr": "serbian", "st": "sesotho", "es": "spanish", "sv": "swedish", "ta": "tamil"},
+    **{"tr": "turkish", "yi": "yiddish", "none": WORDS, "plain": WHITESPACE},
+}
 _IGNORABLE = re.compile(  # Default_Ignorable_Code_Point of Unicode
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
@@ -118,10 +129,12 @@ LANGUAGES = _languages()
 def language_of(name: str) -> Language:
     """Return a language by its name; raises UsageError for one that is not known."""
     if name not in LANGUAGES:
+        meant = _MEANT.get(name.lower())
         raise UsageError(
             f"language={name} is not known",
-            do=f"{nearest(name, LANGUAGES)}; all of them: rankmill describe bm25, docs/bm25.md; "
-            f"language={WORDS} cuts any language into words and stems none",
+            do=(f"say language={meant}" if meant else nearest(name, LANGUAGES))
+            + f"; language={WORDS} cuts any language into words and stems none; all of them: "
+            "docs/bm25.md",
         )
     return LANGUAGES[name]
 

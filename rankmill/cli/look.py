@@ -41,6 +41,7 @@ def show(
     --to run.parquet
     """
     from rankmill.cli import rows as shows
+    from rankmill.cli.render.artifacts import reading_lines
     from rankmill.mining.errors import UsageError
 
     if format not in shows.FORMATS:
@@ -65,7 +66,7 @@ def show(
         elif format == "table":
             streams.print_table(shows.for_people(table))
             streams.tell(f"{table.num_rows:,} of {artifact.rows:,} rows")
-            for line in remarks(artifact):
+            for line in (*reading_lines(artifact), *remarks(artifact)):
                 streams.tell(line)
         else:
             for line in shows.lines(table, format):
