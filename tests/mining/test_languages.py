@@ -20,6 +20,7 @@ from rankmill.mining.sources import mine
 from rankmill.mining.sources.bm25 import Bm25
 from rankmill.mining.text.analysis import analyse
 from rankmill.mining.text.languages import LANGUAGES, folded, language_of
+from rankmill.mining.text.stop_words import STOP_WORDS
 
 OTHERS = sorted(set(LANGUAGES) - {"english"})
 
@@ -168,3 +169,13 @@ def test_a_run_is_what_the_oracles_say(workspace, beir: Path, language: str) -> 
     assert plain.inputs["postings"] != run.inputs["postings"]
     assert "analyser" not in plain.metadata
     assert plain.input("postings").parameters["analyser"] == "lucene-english-1"
+
+
+def test_the_document_names_every_language_and_its_stop_words() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "bm25.md").read_text(encoding="utf-8")
+    listed = page[page.index("## Languages") : page.index("*Folded*")]
+    for name in LANGUAGES:
+        assert f"`{name}`" in listed, name
+    told = page[page.index("Stop words: English") : page.index("the others keep every word")]
+    for name in STOP_WORDS:
+        assert name in told.lower(), name

@@ -316,3 +316,13 @@ def test_neighbours_take_the_documents_half(
     assert list_values(run.table(0)["doc"])[1].size
     with pytest.raises(UsageError, match="neighbours encode no queries"):
         Neighbours("x", query_prompt="q: ")
+
+
+def test_the_document_names_every_preset_with_its_text() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prompts.md").read_text(encoding="utf-8")
+    for name, style in PRESETS.items():
+        cells = [f"`{text}`" if text else "–" for text in (style.query, style.document)]
+        row = " | ".join([f"| `{name}`", *cells, style.pooling, "["]).replace("\n", r"\n")
+        assert row in page, name
+        assert style.card in page
+        assert style.normalise  # as the page says of all
