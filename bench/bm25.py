@@ -81,7 +81,7 @@ def analysis_speed(texts: list[str]) -> tuple[float, float]:
     data, bounds = text_buffers(column)
     size = float(bounds[-1]) / 1e6
     tables = word_break_classes(), lower_case_map()
-    return size / best_of(3, lambda: tokenise(data, bounds, *tables)), size / best_of(
+    return size / best_of(3, lambda: tokenise(data, bounds, *tables, True, False)), size / best_of(
         2, lambda: invert_texts(column)
     )
 

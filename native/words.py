@@ -213,7 +213,9 @@ def _same(pool, a, a_end, b, b_end):
 
 
 @numba.njit(cache=True, nogil=True)
-def _number_rows(row, data, bounds, classes, lower, tokens, token_bounds, pool, ends, slots, forms):
+def _number_rows(
+    row, data, bounds, classes, lower, possessive, tokens, token_bounds, pool, ends, slots, forms
+):
     """Number the words of rows from `row` on while there surely is room; return (row, forms).
 
     A slot is 0 or holds the hash (upper 32 bits) and the form's number + 1. The table is kept at
@@ -231,10 +233,10 @@ def _number_rows(row, data, bounds, classes, lower, tokens, token_bounds, pool, 
             if not word:
                 continue
             tail = ends[forms]
-            end = _without_possessive(data, start, p)
+            end = _without_possessive(data, start, p) if possessive else p
             head, hashed = _lower_into(pool, tail, data, start, end, lower)
             at = hashed & mask
-            while True:
+            while True:  # written out here and below: as a function it stays a call, half as fast
                 slot = slots[at]
                 form = np.int64(slot & np.uint64(0xFFFFFFFF)) - 1
                 if form < 0:
@@ -250,6 +252,66 @@ def _number_rows(row, data, bounds, classes, lower, tokens, token_bounds, pool, 
                 at = (at + 1) & mask
             tokens[count] = form
             count += 1
+        token_bounds[row + 1] = count
+        row += 1
+    return row, forms
+
+
+@numba.njit(cache=True, nogil=True)
+def _number_pairs(
+    row, data, bounds, classes, lower, tokens, token_bounds, pool, ends, slots, forms
+):
+    """Do what `_number_rows` does, with neighbours of class IDEOGRAPH in place of such words.
+
+    A word of that class that touches none before or behind it stands alone.
+    """
+    mask = slots.size - 1
+    while row < bounds.size - 1:
+        p, stop = bounds[row], bounds[row + 1]
+        most = forms + (stop - p) // 2 + 1
+        if 2 * most > slots.size or ends[forms] + 2 * (stop - p) + 8 > pool.size:
+            break
+        count = token_bounds[row]
+        held, held_end, alone = p, p, False  # the last word of that class; has it no neighbour yet
+        while p < stop or alone:
+            first, start, single, touches = p, p, False, False
+            if p < stop:
+                start, p, word = _next_word(data, p, stop, classes)
+                if not word:
+                    continue
+                point = np.int64(data[start])
+                if point >= 0x80:
+                    point, _ = _code_point(data, start, p)
+                single = np.int64(classes[point]) == _PAIR_DONE
+                touches = single and held < held_end and held_end == start
+                first = held if touches else start
+            for side in range(2):
+                begin, end = (held, held_end) if side == 0 else (first, p)
+                if side == 0 and (touches or not alone):
+                    continue
+                if side == 1 and (begin == end or (single and not touches)):
+                    continue
+                tail = ends[forms]
+                head, hashed = _lower_into(pool, tail, data, begin, end, lower)
+                at = hashed & mask
+                while True:
+                    slot = slots[at]
+                    form = np.int64(slot & np.uint64(0xFFFFFFFF)) - 1
+                    if form < 0:
+                        form = forms
+                        slots[at] = np.uint64(hashed) << np.uint64(32) | np.uint64(forms + 1)
+                        forms += 1
+                        ends[forms] = head
+                        break
+                    if slot >> np.uint64(32) == np.uint64(hashed) and _same(
+                        pool, ends[form], ends[form + 1], tail, head
+                    ):
+                        break
+                    at = (at + 1) & mask
+                tokens[count] = form
+                count += 1
+            alone = single and not touches
+            held, held_end = (start, p) if single else (p, p)
         token_bounds[row + 1] = count
         row += 1
     return row, forms
@@ -277,11 +339,13 @@ def _rehash(old, size):
 
 
 @numba.njit(cache=True, nogil=True)
-def tokenise(data, bounds, classes, lower):
+def tokenise(data, bounds, classes, lower, possessive, pairs):
     """Number the words of every row by their lower-cased form.
 
     data uint8 [bytes], bounds int64 [rows + 1], classes uint8 [0x110000] (see `CLASSES`), lower
-    uint32 [0x110000]: code point → lower case. A final possessive 's is cut off.
+    uint32 [0x110000]: code point → lower case. possessive: a final 's is cut off. pairs: words of
+    class IDEOGRAPH that touch each other become all pairs of neighbours, as Lucene's
+    CJKBigramFilter makes them; one that touches none stays a word, and no possessive is cut.
 
     Returns (tokens uint32 [words], token_bounds int64 [rows + 1], pool uint8, pool_bounds int64
     [forms + 1]): row r consists of the forms tokens[token_bounds[r]:token_bounds[r+1]], and form f
@@ -296,9 +360,25 @@ def tokenise(data, bounds, classes, lower):
     slots = np.zeros(1 << 17, dtype=np.uint64)
     row, forms = 0, 0
     while row < rows:
-        row, forms = _number_rows(
-            row, data, bounds, classes, lower, tokens, token_bounds, pool, ends, slots, forms
-        )
+        if pairs:
+            row, forms = _number_pairs(
+                row, data, bounds, classes, lower, tokens, token_bounds, pool, ends, slots, forms
+            )
+        else:
+            row, forms = _number_rows(
+                row,
+                data,
+                bounds,
+                classes,
+                lower,
+                possessive,
+                tokens,
+                token_bounds,
+                pool,
+                ends,
+                slots,
+                forms,
+            )
         if row < rows:
             size = bounds[row + 1] - bounds[row]
             while 2 * (forms + size // 2 + 1) > slots.size:

@@ -53,16 +53,29 @@ def vectors_of(
     from dataclasses import asdict
 
     from rankmill.mining.models.encoders import encode
+    from rankmill.mining.models.folder import resolve
+    from rankmill.mining.models.prompts import written_out
     from rankmill.mining.teachers import TEACHERS
 
     text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"
-    settings = asdict(TEACHERS.parse(text))
-    if settings.pop("encode") != "corpus":
+    teacher = TEACHERS.parse(text)
+    if teacher.encode != "corpus":
         raise UsageError("vectors are asked for of the whole corpus", do="leave out encode=listed")
-    model, collection = settings.pop("model"), collection_of(about)
-    asked = settings.pop("query_model", None) or model
+    model, collection = resolve(teacher.model), collection_of(about)
+    asked = resolve(teacher.query_model) if teacher.query_model else model
+    settings = asdict(written_out(teacher, model, asked))
+    for name in ("model", "query_model", "encode", "preset"):
+        del settings[name]
+    prompts = {"queries": settings.pop("query_prompt"), "corpus": settings.pop("prompt")}
     return {
-        role: encode(about.workspace, by, texts.artifact, executor=executor, **settings)
+        role: encode(
+            about.workspace,
+            by,
+            texts.artifact,
+            prompt=prompts[texts.artifact.kind],
+            executor=executor,
+            **settings,
+        )
         for role, by, texts in (
             ("vectors", model, collection.corpus),
             ("query_vectors", asked, collection.queries),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ..mining.errors import BadInput, UsageError
 from ..mining.models.classifiers import reads_last_token
 from ..mining.models.folder import ModelFolder, quiet_transformers
 from ..mining.models.precision import device
+from ..mining.models.prompts import FILE, skipped_tokens
 from ..mining.store import files
 from .layers import keep_layers
 from .packing import Packed, Piece
@@ -45,11 +48,41 @@ class Network(nn.Module):
         """Write a folder that transformers and sentence-transformers load."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What stands before queries and documents, and how many tokens of it are not pooled."""
+
+    query: str = ""
+    document: str = ""
+    query_skipped: int = 0
+    document_skipped: int = 0
+
+    @classmethod
+    def of(cls, model: ModelFolder, prompts: Mapping[str, str]) -> Prompts:
+        """Count the tokens that the pooling of a model leaves out."""
+        both = prompts["queries"], prompts["corpus"]
+        return cls(*both, *(skipped_tokens(model, prompt) for prompt in both))
+
+    def save(self, folder: Path) -> None:
+        """Write them for sentence-transformers; nothing where there are none."""
+        if self.query or self.document:
+            said = {"query": self.query, "document": self.document}
+            _write_json(folder / FILE, {"prompts": said, "default_prompt_name": None})
+
+
 class TowerNetwork(Network):
     """One encoder for both texts, or one for each: `towers` [documents] or [documents, queries]."""
 
-    def __init__(self, towers: list[nn.Module], pooling: str, normalise: bool, scale: float):
+    def __init__(
+        self,
+        towers: list[nn.Module],
+        pooling: str,
+        normalise: bool,
+        scale: float,
+        prompts: Prompts | None = None,
+    ):
         super().__init__()
+        self.prompts = prompts or Prompts()
         self.docs = towers[0]
         self.queries = towers[1] if len(towers) == 2 else None
         self.pooling, self.normalise, self.scale = pooling, normalise, scale
@@ -89,24 +122,31 @@ class TowerNetwork(Network):
 
     def rows(self, side: str, piece: Piece) -> Tensor:
         """Encode one piece of "queries" or "docs": float32 [rows, width]."""
-        query_tower = side == "queries" and self.queries is not None
-        return self._pool(self.queries if query_tower else self.docs, piece)
+        asked, prompts = side == "queries", self.prompts
+        tower = self.queries if asked and self.queries is not None else self.docs
+        return self._pool(
+            tower, piece, prompts.query_skipped if asked else prompts.document_skipped
+        )
 
     def in_order(self, rows: list[Tensor], packed: Packed) -> Tensor:
         """Put the rows of all pieces together, in the order of the texts."""
         together = torch.cat(rows)
         return together[to_device(packed.place, together.device)]
 
-    def _pool(self, tower: Any, piece: Piece) -> Tensor:
+    def _pool(self, tower: Any, piece: Piece, skipped: int) -> Tensor:
         inputs = _inputs(tower, piece)
         hidden = tower(**inputs).last_hidden_state.float()
         mask = inputs["attention_mask"]
+        last = mask.sum(1) - 1
+        first = last.clamp(max=skipped)
         if self.pooling == "mean":
+            if skipped:
+                places = torch.arange(mask.shape[1], device=mask.device)
+                mask = mask * (places >= first[:, None])
             weights = mask[:, :, None].float()
             vectors = (hidden * weights).sum(1) / weights.sum(1)
         else:
-            last = mask.sum(1) - 1
-            at = last if self.pooling == "last" else torch.zeros_like(last)
+            at = last if self.pooling == "last" else first
             vectors = hidden[torch.arange(hidden.shape[0], device=hidden.device), at]
         return F.normalize(vectors, dim=1) if self.normalise else vectors
 
@@ -132,6 +172,7 @@ class TowerNetwork(Network):
         _write_json(folder / "router_config.json", router)
         module = {"idx": 0, "name": "0", "path": "", "type": f"{_MODULES}.Router"}
         _write_json(folder / "modules.json", [module])
+        self.prompts.save(folder)
 
     def _save_tower(self, tower: Any, folder: Path, model: ModelFolder, length: int) -> list[str]:
         _save_checkpoint(tower, folder, model)
@@ -153,11 +194,14 @@ class TowerNetwork(Network):
             "pooling_mode_mean_sqrt_len_tokens": False,
             "pooling_mode_lasttoken": self.pooling == "last",
         }
+        if self.prompts.query_skipped or self.prompts.document_skipped:
+            pooling["include_prompt"] = False
         for kind in kinds[1:]:
             files.make_folder(folder / f"{kinds.index(kind)}_{kind}")
         _write_json(folder / "modules.json", modules)
         _write_json(folder / "1_Pooling" / "config.json", pooling)
         _write_json(folder / "sentence_bert_config.json", {"max_seq_length": length})
+        self.prompts.save(folder)
         return kinds
 
 

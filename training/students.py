@@ -16,11 +16,28 @@ from ..mining.models.classifiers import check_student
 from ..mining.models.encoders import settings_of
 from ..mining.models.folder import ModelFolder, resolve
 from ..mining.models.pooling import POOLINGS
+from ..mining.models.prompts import (
+    check_encoding,
+    declared_prompt,
+    declares_prompts,
+    written_out,
+)
 from ..mining.models.sequences import Template
 from ..mining.names import Family
 from ..mining.options import Option
 from ..mining.parts.costs import TRAINED, TRAINED_PAIRS
-from ..mining.parts.parameters import DROPOUT, FROZEN, LAYERS, MODEL, NORMALISE, POOLING, SCRATCH
+from ..mining.parts.parameters import (
+    DROPOUT,
+    FROZEN,
+    LAYERS,
+    MODEL,
+    NORMALISE,
+    POOLING,
+    PRESET,
+    PROMPT,
+    QUERY_PROMPT,
+    SCRATCH,
+)
 from .packing import Limits, Pairs, TokenColumns, Towers, room_for
 
 if TYPE_CHECKING:
@@ -46,7 +63,9 @@ class BiEncoder:
     `layers`: keep the first n (None: all). `pooling`, `normalise`: None reads them from the model's
     files. `scale`: None is 20 for normalised vectors, else 1. `scratch`: forget the weights.
     `dropout`: train with the checkpoint's own rates (off by default). `frozen=embeddings`: do not
-    train the embedding tables. `separate`: queries get a tower of their own.
+    train the embedding tables. `separate`: queries get a tower of their own. `query_prompt` and
+    `prompt` stand before queries and documents when it is trained and ever after (None: what the
+    checkpoint's files declare, "": nothing); `preset` as in the source `dense`.
     """
 
     model: Annotated[str, MODEL]
@@ -61,9 +80,13 @@ class BiEncoder:
     dropout: Annotated[bool, DROPOUT] = False
     frozen: Annotated[str | None, FROZEN] = None
     separate: Annotated[bool, Option("Queries get a tower of their own.")] = False
+    query_prompt: Annotated[str | None, QUERY_PROMPT] = None
+    prompt: Annotated[str | None, PROMPT] = None
+    preset: Annotated[str | None, PRESET] = None
 
     def __post_init__(self) -> None:
         _check_common(self)
+        check_encoding(self)
         if self.pooling is not None and self.pooling not in POOLINGS:
             raise UsageError(f"pooling={self.pooling} is not one of {', '.join(POOLINGS)}")
         if self.scale is not None and not self.scale > 0:
@@ -73,9 +96,21 @@ class BiEncoder:
 
     def settled(self, model: ModelFolder) -> BiEncoder:
         """Return the student with everything filled in that the model's files decide."""
-        said = settings_of(model, pooling=self.pooling, normalise=self.normalise)
-        scale = self.scale or (NORMALISED_SCALE if said.normalise else 1.0)
-        return replace(self, pooling=said.pooling, normalise=said.normalise, scale=scale)
+        plain = written_out(self, model)
+        said = settings_of(model, pooling=plain.pooling, normalise=plain.normalise)
+        return replace(
+            plain,
+            pooling=said.pooling,
+            normalise=said.normalise,
+            scale=self.scale or (NORMALISED_SCALE if said.normalise else 1.0),
+            query_prompt=_settled(plain.query_prompt, model, "queries"),
+            prompt=_settled(plain.prompt, model, "corpus"),
+        )
+
+    def prompts(self, model: ModelFolder) -> dict[str, str]:
+        """Return what is put before "queries" and "corpus"."""
+        mine = self.settled(model)
+        return {"queries": mine.query_prompt or "", "corpus": mine.prompt or ""}
 
     def packer(
         self,
@@ -95,7 +130,7 @@ class BiEncoder:
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""
-        from .networks import TowerNetwork, load
+        from .networks import Prompts, TowerNetwork, load
 
         mine = self.settled(model)
         towers = [
@@ -110,7 +145,9 @@ class BiEncoder:
             )
             for _ in range(2 if mine.separate else 1)
         ]
-        return TowerNetwork(towers, str(mine.pooling), bool(mine.normalise), float(mine.scale or 1))
+        prompts = Prompts.of(model, mine.prompts(model))
+        shape = str(mine.pooling), bool(mine.normalise), float(mine.scale or 1)
+        return TowerNetwork(towers, *shape, prompts)
 
 
 @STUDENTS.register("cross_encoder", TRAINED_PAIRS)
@@ -144,6 +181,10 @@ class CrossEncoder:
     def score_kind(self) -> str:
         """The kind of the scores that the student gives while it is trained."""
         return self.score
+
+    def prompts(self, model: ModelFolder) -> dict[str, str]:
+        """Return nothing for either side: the tokenizer joins the texts."""
+        return {"queries": "", "corpus": ""}
 
     def settled(self, model: ModelFolder) -> CrossEncoder:
         """Return the student with everything filled in that the model's files decide.
@@ -188,6 +229,15 @@ class CrossEncoder:
 
 
 Student = BiEncoder | CrossEncoder
+
+
+def _settled(said: str | None, model: ModelFolder, kind: str) -> str | None:
+    """Return the prompt of a side; None where there is none and the files declare none either, so
+    that such a student is identified as before there were prompts."""
+    declared = declared_prompt(model, kind) if said is None else said
+    if declared:
+        return declared
+    return "" if said is not None and declares_prompts(model) else None
 
 
 def parse_student(text: str | Student) -> tuple[Student, ModelFolder]:

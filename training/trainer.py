@@ -14,6 +14,7 @@ from ..mining.groups.format import Groups
 from ..mining.meter.underway import Underway
 from ..mining.models.folder import ModelFolder
 from ..mining.models.precision import settle_compute
+from ..mining.models.prompts import check_room
 from ..mining.models.tokens import tokens_of
 from ..mining.store import Artifact, Workspace, files, fingerprint_of
 from ..mining.store.execution import shown
@@ -179,10 +180,20 @@ def _tokens(
     """Find the token stores of queries and corpus, or make them (process 0 does)."""
     limits = Limits(settings.query_length, settings.doc_length)
     length = student.max_length(model, limits)
+    prompts = student.prompts(model)
+    for role, most in (("queries", settings.query_length), ("corpus", settings.doc_length)):
+        check_room(model, prompts[role], most)
 
     def build() -> dict[str, Artifact]:
         return {
-            role: tokens_of(workspace, artifact, model, max_length=length, executor=executor)
+            role: tokens_of(
+                workspace,
+                artifact,
+                model,
+                max_length=length,
+                prompt=prompts[role],
+                executor=executor,
+            )
             for role, artifact in texts.items()
         }
 

@@ -6,29 +6,23 @@ their bytes: among 10 million texts, two different ones share a hash with probab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..pair_keys import distinct
 from ..store import Artifact
+from ..text.scripts import languages_of, scripts_of
 from .base import hashes_of
 from .handles import Collection, Qrels, TextTable, blank
 from .policies import SHOWN
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SAMPLED = 5_000  # texts looked at for scripts, evenly spaced
-SCRIPTS = (
-    "Latin Cyrillic Greek Arabic Hebrew Devanagari Bengali Tamil Telugu Thai Hangul Hiragana "
-    "Katakana Han Georgian Armenian Ethiopic Khmer Lao Myanmar Sinhala Gujarati Gurmukhi Kannada "
-    "Malayalam Tibetan Mongolian"
-).split()
-_JAPANESE = ("Hiragana", "Katakana")
 _NOT_ODD = {"empty"}  # counted apart, below the lengths
 
 
@@ -121,12 +115,14 @@ class _Texts:
         self.lengths, self.empty = np.concatenate(lengths), np.concatenate(empty)
 
     def facts(self, table: TextTable) -> dict[str, Any]:
-        """Return size, lengths, empty rows, copies and scripts."""
+        """Return size, lengths, empty rows, copies, scripts and likely languages."""
         _, first = np.unique(self.hashes, return_index=True)
         copies = np.ones(len(self.hashes), dtype=bool)
         copies[first] = False
         copies &= ~self.empty
         rows = np.flatnonzero(copies)
+        sample = _sample(table)
+        scripts = scripts_of(sample)
         return {
             "rows": len(table),
             "bytes": table.artifact.bytes,
@@ -135,7 +131,8 @@ class _Texts:
             "empty_first": table.ids(np.flatnonzero(self.empty)[:SHOWN]),
             "copies": len(rows),
             "copies_first": table.ids(rows[:SHOWN]),
-            "scripts": scripts_of(_sample(table)),
+            "scripts": scripts,
+            "languages": languages_of(sample, scripts),
         }
 
 
@@ -150,32 +147,6 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
 def _sample(table: TextTable) -> list[str]:
     step = max(1, len(table) // SAMPLED)
     return table.texts(np.arange(0, len(table), step)[:SAMPLED])
-
-
-def scripts_of(texts: Sequence[str]) -> dict[str, float]:
-    """Return the share of texts by the script that most of their letters belong to.
-
-    Kana beside Han count as Japanese. `none`: texts without a letter of a known script.
-    """
-    if not texts:
-        return {}
-    column = pa.array(texts, pa.large_string())
-    counts = np.stack(
-        [
-            np.asarray(pc.count_substring_regex(column, rf"\p{{{script}}}"), dtype=np.int64)
-            for script in SCRIPTS
-        ]
-    )
-    kana = counts[[SCRIPTS.index(script) for script in _JAPANESE]].sum(axis=0)
-    han = SCRIPTS.index("Han")
-    counts[SCRIPTS.index("Hiragana")] = np.where(kana > 0, kana + counts[han], 0)
-    counts[SCRIPTS.index("Katakana")] = 0
-    counts[han] = np.where(kana > 0, 0, counts[han])
-    names = [*("Japanese" if script in _JAPANESE else script for script in SCRIPTS), "none"]
-    best = np.where(counts.any(axis=0), counts.argmax(axis=0), len(SCRIPTS))
-    shares = np.bincount(best, minlength=len(names)) / len(texts)
-    order = np.argsort(-shares, kind="stable")
-    return {names[i]: round(float(shares[i]), 4) for i in order if shares[i]}
 
 
 def _split(qrels: Qrels) -> dict[str, Any]:
@@ -237,6 +208,9 @@ def _text_lines(role: str, facts: dict[str, Any]) -> Iterator[str]:
         if facts[kind]:
             yield f"  {facts[kind]:,} {said}: {_ids(facts[f'{kind}_first'], facts[kind])}"
     yield "  scripts: " + ", ".join(f"{n} {100 * s:.4g} %" for n, s in facts["scripts"].items())
+    if facts["languages"]:
+        said = " or ".join(f"language={name}" for name in facts["languages"][:3])
+        yield f"  for BM25, by script and stop words: {said}"
     if facts.get("not_judged"):
         yield f"  {facts['not_judged']:,} in no split"
 

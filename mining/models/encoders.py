@@ -18,6 +18,7 @@ import pyarrow as pa
 from ...native.vectors import normalise_rows
 from ..actors import INLINE, Execution
 from ..errors import BadInput
+from ..names import unless_neutral
 from ..pair_keys import distinct
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work
 from ..store.tables import list_values, vectors_schema
@@ -25,15 +26,15 @@ from .folder import ModelFolder, resolve
 from .forward import Forward, Work
 from .matryoshka import check_dim, cut_vectors
 from .passes.families import declared_passes
-from .pooling import POOLINGS, pooling_of
+from .pooling import POOLINGS, said_modules
 from .precision import declared, on_gpu, settle_compute
+from .prompts import check_room, declared_prompt, skipped_tokens, tell_unprompted
 from .sequences import Template, single_sequences
 from .specials import TOKENS
 from .tokens import TokenStore, counted_as, tokens_of
 
 DTYPES = ("float16", "float32")
 _SHARD_TOKENS = 1 << 19  # about a minute on two cores in float32
-_ROLES = {"corpus": ("document", "passage", "corpus"), "queries": ("query",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,6 @@ class EncoderSettings:
     normalise: bool
     max_length: int
     width: int
-    prompts: tuple[tuple[str, str], ...] = ()
 
     def parameters(self) -> dict[str, Any]:
         """Return what decides a vector besides the model, as JSON values."""
@@ -54,11 +54,6 @@ class EncoderSettings:
             "normalise": self.normalise,
             "width": self.width,
         }
-
-    def prompt_for(self, kind: str) -> str:
-        """Return the prompt that the model's files declare for a "corpus" or "queries" artifact."""
-        named = dict(self.prompts)
-        return next((named[role] for role in _ROLES[kind] if role in named), "")
 
 
 def settings_of(
@@ -73,8 +68,8 @@ def settings_of(
     A checkpoint without modules.json is pooled by the mean and not normalised, as
     sentence-transformers does. Raises BadInput for modules that are not understood.
     """
-    said_pooling, said_normalise = _modules(model)
-    chosen = pooling or said_pooling
+    said_pooling, said_normalise = said_modules(model)
+    chosen = pooling or said_pooling or "mean"
     if chosen not in POOLINGS:
         raise BadInput(
             f"pooling {chosen!r} is not known", where=model.path, do=f"one of {', '.join(POOLINGS)}"
@@ -88,13 +83,11 @@ def settings_of(
             where=model.path,
             do=f"give 3 to {limit}, special tokens included",
         )
-    prompts = model.settings("config_sentence_transformers.json").get("prompts") or {}
     return EncoderSettings(
         pooling=chosen,
-        normalise=said_normalise if normalise is None else normalise,
+        normalise=bool(said_normalise if normalise is None else normalise),
         max_length=length,
         width=width_of(model),
-        prompts=tuple(sorted((k, v) for k, v in prompts.items() if v)),
     )
 
 
@@ -109,24 +102,6 @@ def width_of(model: ModelFolder) -> int:
             do="copy the model again",
         )
     return int(width)
-
-
-def _modules(model: ModelFolder) -> tuple[str, bool]:
-    """Return (pooling, normalise) as modules.json and the pooling module's config say."""
-    pooling, normalise = "mean", False
-    for module in model.settings("modules.json") or ():
-        kind = module["type"].rpartition(".")[2]
-        if kind == "Pooling":
-            pooling = pooling_of(model.settings(f"{module['path']}/config.json"), model)
-        elif kind == "Normalize":
-            normalise = True
-        elif kind != "Transformer":
-            raise BadInput(
-                f"the encoder has a module {kind!r}, which is not supported",
-                where=model.path / "modules.json",
-                do="use an encoder made of Transformer, Pooling and Normalize",
-            )
-    return pooling, normalise
 
 
 def encode(
@@ -148,7 +123,7 @@ def encode(
     """Encode every text of a corpus or queries artifact, or find its vectors.
 
     `compute`: precision of the forward pass, one of `precision.CHOICES`. `dtype`: of the stored
-    vectors, float16 or float32. `prompt` None takes what the model declares for queries or
+    vectors, float16 or float32. `prompt` None takes what the model's files declare for queries or
     documents, "" takes none. `listed`: only the documents of this pool or run. `specials`: see
     `tokens_of`. Returns a "vectors" artifact, row = ordinal, or place among `docs_of(listed)`;
     empty texts have a row too.
@@ -161,7 +136,10 @@ def encode(
         check_dim(dim, settings.width, folder.path)
     compute = settle_compute(compute, executor.progress)
     _check_dtype(dtype)
-    said = settings.prompt_for(texts.kind) if prompt is None else prompt
+    said = declared_prompt(folder, texts.kind) if prompt is None else prompt
+    if prompt is None and not said:
+        tell_unprompted(folder, executor)
+    check_room(folder, said, settings.max_length - _specials(folder))
     tokens = tokens_of(
         workspace,
         texts,
@@ -186,6 +164,7 @@ def _stage(
     said: str,
 ) -> Stage:
     tokens, listed = inputs["tokens"], inputs.get("listed")
+    skipped = skipped_tokens(folder, said)
     rows = None if listed is None else docs_of(listed)
     return Stage(
         kind="vectors",
@@ -196,6 +175,7 @@ def _stage(
             "dtype": dtype,
             "prompt": said,
             **settings.parameters(),
+            **unless_neutral(skipped=(skipped, 0)),
         },
         inputs=inputs,
         schema=vectors_schema(settings.width, dtype),
@@ -212,12 +192,18 @@ def _stage(
             "compute": compute,
             "dtype": dtype,
             "rows": rows,
+            "skipped": skipped,
         },
         metadata={"model": folder.tag},
         gpus=int(on_gpu()),
         unit="tokens",
         items=counted_as(inputs["texts"].kind),
     )
+
+
+def _specials(model: ModelFolder) -> int:
+    """Return how many special tokens stand round a text."""
+    return len(Template.of(model.tokenizer(), pair=False).special)
 
 
 def _check_dtype(dtype: str) -> None:
@@ -247,6 +233,7 @@ class EncodeWorker:
         compute: str,
         dtype: str,
         rows: np.ndarray | None = None,
+        skipped: int = 0,
     ):
         folder = unchanged(model, fingerprint)
         self.rows = rows
@@ -254,7 +241,11 @@ class EncodeWorker:
         self.template = Template.of(folder.tokenizer(), pair=False)
         self.settings, self.dtype = settings, dtype
         self.forward = Forward(
-            folder, head=settings.pooling, compute=compute, max_length=settings.max_length
+            folder,
+            head=settings.pooling,
+            compute=compute,
+            max_length=settings.max_length,
+            skipped=skipped,
         )
 
     def __call__(self, shard: Shard) -> Output:

@@ -44,7 +44,8 @@ class Forward:
 
     `head` is "logits" for a classification head, "words" for a language model's logits of `words`
     (int32 ids) behind the last token, or the pooling of an encoder: "mean", "cls", "last".
-    `max_length` fixes the shapes of the batches together with the kind of device.
+    `max_length` fixes the shapes of the batches together with the kind of device. `skipped`: how
+    many tokens at the beginning of a text the pooling leaves out, but for the last one.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class Forward:
         compute: str,
         max_length: int,
         words: np.ndarray | None = None,
+        skipped: int = 0,
     ):
-        self.model, self.max_length = model, max_length
+        self.model, self.max_length, self.skipped = model, max_length, skipped
         kind = model.text_config.get("model_type")
         self.packed = kind in PACKED
         check_positions(model, max_length)
@@ -185,7 +187,8 @@ class Forward:
             inputs["token_type_ids"] = types
         layout, last = layout_of(sequences, batch, causal=self.causal)
         chosen = np.zeros(self.slots, dtype=np.int64)  # always as many rows, so one shape
-        chosen[: len(last)] = last if self.reader.pooling == "last" else layout.start
+        skipped = self._left_out(layout.length)
+        chosen[: len(last)] = last if self.reader.pooling == "last" else layout.start + skipped
         self._of_thread.rows = to_device(chosen, self.device)
         output = self.reader.trunk(**inputs, layout=layout)
         if self.reader.pooling == "own":
@@ -194,13 +197,21 @@ class Forward:
             return output.last_hidden_state[:, 0]
         hidden = output.last_hidden_state[0]
         if self.reader.pooling == "mean":
-            sizes = to_device(np.append(layout.length, self.tokens - last[-1] - 1), self.device)
+            pieces, rest = layout.length, self.tokens - last[-1] - 1
+            if self.skipped:
+                pieces = np.stack([skipped, layout.length - skipped], axis=1).ravel()
+            sizes = to_device(np.append(pieces, rest), self.device)
             means = torch.segment_reduce(hidden.float(), "mean", lengths=sizes, unsafe=True)
-            return torch.nn.functional.pad(means[:-1], (0, 0, 0, self.slots - len(last)))
+            means = means[1:-1:2] if self.skipped else means[:-1]
+            return torch.nn.functional.pad(means, (0, 0, 0, self.slots - len(last)))
         return hidden.index_select(0, self._of_thread.rows).float()
 
+    def _left_out(self, lengths: np.ndarray) -> np.ndarray:
+        """Return how many tokens of sequences of these lengths are not pooled: int64."""
+        return np.minimum(self.skipped, np.maximum(lengths.astype(np.int64) - 1, 0))
+
     def _keep_first_tokens(self) -> None:
-        """Let the last layer and the head see the first token of every sequence only.
+        """Let the last layer and the head see the first pooled token of every sequence only.
 
         Nothing else is read from the last layer, so all of it behind the attention runs on
         `slots` rows in place of `tokens`. The head gets them as [slots, 1, width] in float32:
@@ -262,11 +273,13 @@ class Forward:
         if self.reader.pooling == "own":
             return output.logits
         hidden = output.last_hidden_state.float()
+        skipped = self._left_out(sizes)
         if self.reader.pooling == "mean":
-            weights = mask[:, :, None].float()
+            pooled = np.arange(ids.shape[1]) >= skipped[:, None]
+            weights = (mask & to_device(pooled, self.device))[:, :, None].float()
             return (hidden * weights).sum(1) / weights.sum(1)
         last = self.reader.pooling == "last"
-        at = to_device(sizes - 1 if last else sizes * 0, self.device)
+        at = to_device(sizes - 1 if last else skipped, self.device)
         return hidden[torch.arange(height, device=self.device), at]
 
 

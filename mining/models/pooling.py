@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import BadInput
@@ -30,3 +30,33 @@ def pooling_of(config: Mapping[str, Any], model: ModelFolder) -> str:
             do=f"name one of {', '.join(POOLINGS)} with pooling=…",
         )
     return chosen[0]
+
+
+def said_modules(model: ModelFolder) -> tuple[str | None, bool | None]:
+    """Return (pooling, normalise) as modules.json and the pooling module's config say; None for
+    what they leave open. Raises BadInput for modules that are not understood."""
+    pooling, normalise = None, None
+    for module in model.settings("modules.json") or ():
+        kind = module["type"].rpartition(".")[2]
+        if kind == "Pooling":
+            pooling = pooling_of(model.settings(f"{module['path']}/config.json"), model)
+        elif kind == "Normalize":
+            normalise = True
+        elif kind != "Transformer":
+            raise BadInput(
+                f"the encoder has a module {kind!r}, which is not supported",
+                where=model.path / "modules.json",
+                do="use an encoder made of Transformer, Pooling and Normalize",
+            )
+    return pooling, normalise
+
+
+def leaves_out_prompt(model: ModelFolder) -> bool:
+    """Say whether the pooling leaves out the tokens of a prompt (`include_prompt: false`)."""
+    return any(config.get("include_prompt") is False for config in _poolings(model))
+
+
+def _poolings(model: ModelFolder) -> Iterator[Mapping[str, Any]]:
+    for module in model.settings("modules.json") or ():
+        if module["type"].rpartition(".")[2] == "Pooling":
+            yield model.settings(f"{module['path']}/config.json")

@@ -21,7 +21,8 @@ from ..collection.ingest import KEPT_APART
 from ..errors import UsageError
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import POSTINGS, flat_lists
-from ..text.analysis import ANALYSER, analyse
+from ..text.analysis import analyse
+from ..text.languages import ENGLISH, language_of
 from .index_size import BLOCK_BYTES, blocks_abreast, check_fit
 
 _PAIR = POSTINGS.field("postings").type.value_type
@@ -29,9 +30,15 @@ _LAYOUT = 2  # of the table; part of the fingerprint
 
 
 def postings_of(
-    workspace: Workspace, corpus: Corpus, executor: Execution = INLINE, *, title: int | None = None
+    workspace: Workspace,
+    corpus: Corpus,
+    executor: Execution = INLINE,
+    *,
+    title: int | None = None,
+    language: str = ENGLISH,
 ) -> Artifact:
     """Index a corpus, or find its index; a word of the title counts `title` times, by default once.
+    `language`: how texts become terms, one of `text.languages.LANGUAGES`.
 
     Raises UsageError where titles are not kept apart, and BadInput before anything is written when
     memory or disk cannot hold what the build needs.
@@ -44,15 +51,16 @@ def postings_of(
             do=f"collect it with --title {KEPT_APART!r}",
         )
     abreast = blocks_abreast(corpus)
+    analyser = language_of(language).analyser
     stage = Stage(
         kind="postings",
-        parameters={"analyser": ANALYSER, "layout": _LAYOUT, "title": title},
+        parameters={"analyser": analyser, "layout": _LAYOUT, "title": title},
         inputs={"corpus": corpus.artifact},
         schema=POSTINGS,
         shards=lambda: _blocks(corpus),
         worker=Indexer,
-        options={"corpus": str(corpus.artifact.path), "title": title},
-        metadata={"analyser": ANALYSER},
+        options={"corpus": str(corpus.artifact.path), "title": title, "language": language},
+        metadata={"analyser": analyser},
         unit="bytes",
         items="documents",
         check=lambda: check_fit(workspace.root, corpus, executor, abreast),
@@ -80,8 +88,8 @@ def _blocks(corpus: Corpus) -> list[Shard]:
 class Indexer:
     """Inverts blocks of documents."""
 
-    def __init__(self, corpus: str, title: int | None = None):
-        self.corpus, self.title = open_artifact(corpus), title
+    def __init__(self, corpus: str, title: int | None = None, language: str = ENGLISH):
+        self.corpus, self.title, self.language = open_artifact(corpus), title, language
 
     def __call__(self, shard: Shard) -> Output:
         """Return the postings of documents start…stop−1."""
@@ -91,7 +99,7 @@ class Indexer:
                 table = self.corpus.table(part.number)
                 table = table.slice(shard.start - part.start, shard.stop - shard.start)
                 texts = table["text"] if self.title is None else _weighed(table, self.title)
-        inverted, filled, words = invert_texts(texts)
+        inverted, filled, words = invert_texts(texts, self.language)
         counts = {"documents": len(texts), "filled": filled, "words": words}
         return Output(inverted, counts=counts, usage={"bytes_of_text": shard.work})
 
@@ -107,10 +115,12 @@ def _weighed(documents: pa.Table, title: int) -> pa.Array:
     return pa.array(texts, pa.large_binary()).cast(pa.large_string())
 
 
-def invert_texts(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Table, int, int]:
+def invert_texts(
+    texts: pa.Array | pa.ChunkedArray, language: str = ENGLISH
+) -> tuple[pa.Table, int, int]:
     """Return (postings, documents with at least one term, words that became terms) of at most
     65,536 texts."""
-    analysed = analyse(texts)
+    analysed = analyse(texts, language)
     starts, doc, tf = invert(analysed.words, analysed.bounds, analysed.term_of, len(analysed.terms))
     pairs = pa.StructArray.from_arrays([pa.array(doc), pa.array(tf)], fields=list(_PAIR))
     lists = pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), pairs)

@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 
 from ..actors import Execution
-from ..collection.handles import Collection
+from ..collection.handles import Collection, Corpus
 from ..errors import UsageError
+from ..names import neutral, unless_neutral
 from ..options import Option
 from ..parts.costs import INDEX
 from ..runs.run import build_run, run_table
@@ -18,9 +20,12 @@ from ..search.bm25 import Batch, Searcher
 from ..search.postings import Postings, postings_of
 from ..store import Artifact, Output, Shard, Workspace, open_artifact, split_by_work
 from ..text.analysis import analyse
+from ..text.languages import ENGLISH, language_of
+from ..text.scripts import scripts_of, unfit
 from .base import SOURCES, mines
 from .restriction import Restriction, WrittenLimits, check_unchanged
 
+_SAMPLED, _BEGINNING = 256, 2_000  # documents and characters of each, to see their script
 _SHARD_POSTINGS = 4_000_000_000  # about ten seconds on one core
 
 
@@ -32,7 +37,9 @@ class Bm25:
     `title`: how often a word of the title counts, for a collection that keeps titles apart; this is
     BM25F with one b for both fields (Robertson, Zaragoza and Taylor 2004). `first_rank`, `exclude`
     (`positives`, `judged` or a file), `only` and `depths` (files) say what each query gets: see
-    `rankmill.mining.sources.restriction`.
+    `rankmill.mining.sources.restriction`. `language`: how texts become terms, `english` as Lucene
+    does it, a language of Snowball (`german`, `arabic`), `cjk` for Chinese, Japanese and Korean,
+    `words` (no stems) or `whitespace`: see docs/bm25.md.
 
     Source: Robertson and Zaragoza, "The probabilistic relevance framework: BM25 and beyond"
     (Foundations and Trends in Information Retrieval, 2009), with Lucene's idf.
@@ -55,6 +62,9 @@ class Bm25:
     )
     only: Annotated[str | None, Option("A file of the documents that may be found.")] = None
     depths: Annotated[str | None, Option("A file with a depth for each query.")] = None
+    language: Annotated[
+        str, Option("How texts become terms: english, german, …, cjk, words, whitespace.")
+    ] = neutral(ENGLISH)
 
     def __post_init__(self) -> None:
         if not (self.k1 >= 0 and math.isfinite(self.k1)):
@@ -63,6 +73,7 @@ class Bm25:
             raise UsageError(f"bm25: b={self.b} must lie between 0 and 1")
         if self.title is not None and not 0 <= self.title <= 64:
             raise UsageError(f"bm25: title={self.title} must lie between 0 and 64")
+        language_of(self.language)
 
     @property
     def limits(self) -> WrittenLimits:
@@ -86,7 +97,11 @@ def mine_bm25(
     """
     limits, digests = source.limits, source.limits.digests()
     Restriction.of(limits, collection, split, depth)  # refuses bad files before an index is built
-    index = postings_of(workspace, collection.corpus, executor, title=source.title)
+    spoken = language_of(source.language)
+    _tell_unfit(source.language, collection.corpus, executor)
+    index = postings_of(
+        workspace, collection.corpus, executor, title=source.title, language=source.language
+    )
     options: dict[str, Any] = {
         "collection": str(collection.artifact.path),
         "index": str(index.path),
@@ -94,6 +109,7 @@ def mine_bm25(
         "depth": depth,
         "k1": source.k1,
         "b": source.b,
+        "language": source.language,
         "limits": limits,
         "digests": digests,
     }
@@ -107,10 +123,27 @@ def mine_bm25(
         inputs={"postings": index},
         worker=Miner,
         options=options,
+        # English, which was all there was, is not named in runs.
+        metadata=unless_neutral(analyser=(spoken.analyser, language_of(ENGLISH).analyser)),
         shards=lambda: Miner(**options).plan(),
         unit="postings",
         executor=executor,
     )
+
+
+def _tell_unfit(language: str, corpus: Corpus, executor: Execution) -> None:
+    """Warn once of texts that the language cannot cut into words, by a sample of them."""
+    asked = corpus.artifact.fingerprint, language
+    if asked in _LOOKED_AT:
+        return
+    _LOOKED_AT.add(asked)
+    step = max(1, len(corpus) // _SAMPLED)
+    texts = [text[:_BEGINNING] for text in corpus.texts(np.arange(0, len(corpus), step)[:_SAMPLED])]
+    if said := unfit(language, texts, scripts_of([text for text in texts if text])):
+        executor.progress.announce(f"warning: {said} (docs/bm25.md)")
+
+
+_LOOKED_AT: set[tuple[str, str]] = set()  # corpus and language, once in a process
 
 
 class Miner:
@@ -124,13 +157,14 @@ class Miner:
         depth: int,
         k1: float,
         b: float,
+        language: str,
         limits: WrittenLimits,
         digests: dict[str, str],
     ):
         opened = Collection.at(collection)
         self.queries, self.asked = opened.queries, opened.split_queries(split)
         self.index = Postings(open_artifact(index))
-        self.k1, self.b = k1, b
+        self.k1, self.b, self.language = k1, b, language
         check_unchanged(limits, digests)
         self.restriction = Restriction.of(limits, opened, split, depth)
 
@@ -150,5 +184,5 @@ class Miner:
 
     def _searcher(self, start: int, stop: int) -> Searcher:
         texts = pa.array(self.queries.texts(self.asked[start:stop]), pa.large_string())
-        batch, allowed = Batch.of(analyse(texts)), self.restriction.allowed
+        batch, allowed = Batch.of(analyse(texts, self.language)), self.restriction.allowed
         return Searcher(self.index, batch, self.k1, self.b, allowed=allowed)

@@ -13,6 +13,7 @@ from ..models.encoders import DTYPES, encode, settings_of
 from ..models.folder import ModelFolder, resolve
 from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, on_gpu, settle_compute
+from ..models.prompts import check_encoding, written_out
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, same_width
 from ..names import Identity, nearest, neutral
@@ -26,7 +27,10 @@ from ..parts.parameters import (
     MODEL,
     NORMALISE,
     POOLING,
+    PRESET,
+    PROMPT,
     QUERY_MODEL,
+    QUERY_PROMPT,
     SPECIALS,
 )
 from ..runs.run import build_run
@@ -49,7 +53,9 @@ class Dense:
     by a FAISS index-factory string such as `IVF1024,Flat`, and `probe` says how far (nprobe of IVF,
     efSearch of HNSW); without `index` the search is exact. `query_model` encodes the queries
     (None: `model` does). `specials=text` reads special tokens that stand in a text, such as
-    `[SEP]`, as words.
+    `[SEP]`, as words. `query_prompt` and `prompt` are put before queries and documents (None: what
+    the files declare, "": nothing); `preset` is a published style of both, such as `e5`, with its
+    pooling: see `rankmill.mining.models.prompts`.
     """
 
     model: Annotated[str, MODEL]
@@ -68,9 +74,13 @@ class Dense:
     ] = None
     query_model: Annotated[str | None, QUERY_MODEL] = None
     specials: Annotated[str, SPECIALS] = neutral(TOKENS)
+    query_prompt: Annotated[str | None, QUERY_PROMPT] = None
+    prompt: Annotated[str | None, PROMPT] = None
+    preset: Annotated[str | None, PRESET] = None
 
     def __post_init__(self) -> None:
         check_specials(self.specials)
+        check_encoding(self)
         for name, known in (("compute", CHOICES), ("dtype", DTYPES), ("pooling", POOLINGS)):
             value = getattr(self, name)
             if value is not None and value not in known:
@@ -101,6 +111,7 @@ def mine_dense(
     source = replace(source, compute=settle_compute(source.compute, executor.progress))
     model = resolve(source.model)
     asked = resolve(source.query_model) if source.query_model else model
+    source = written_out(source, model, asked)
     _check_fits(source, model)
     vectors = {
         "queries": vectors_by(workspace, source, asked, collection.queries.artifact, executor),
@@ -170,7 +181,7 @@ def _checked_index(
 def vectors_by(
     workspace: Workspace, source: Dense, model: ModelFolder, texts: Artifact, executor: Execution
 ) -> Artifact:
-    """Encode texts, or find their vectors, in the way that a source declares."""
+    """Encode texts, or find their vectors, in the way that a source without a preset declares."""
     return encode(
         workspace,
         model,
@@ -180,6 +191,7 @@ def vectors_by(
         dtype=source.dtype,
         pooling=source.pooling,
         normalise=source.normalise,
+        prompt=source.query_prompt if texts.kind == "queries" else source.prompt,
         dim=source.dim,
         specials=source.specials,
         executor=executor,

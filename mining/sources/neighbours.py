@@ -6,7 +6,7 @@ words; pooled beside other sources, the column of ranks says which documents cam
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 import numpy as np
@@ -14,8 +14,9 @@ import numpy as np
 from ..actors import INLINE, Execution
 from ..collection.handles import EVERY_QUERY, Collection, Qrels, check_min_grade
 from ..errors import UsageError
-from ..models.folder import resolve
+from ..models.folder import ModelFolder, resolve
 from ..models.precision import settle_compute
+from ..models.prompts import written_out
 from ..models.vectors import Vectors
 from ..names import neutral
 from ..parts.costs import ENCODER
@@ -45,6 +46,12 @@ class Neighbours(Dense):
         check_min_grade(self.min_grade)
         if self.index is not None:
             raise UsageError("neighbours are searched exactly", do="leave index and probe out")
+        if self.query_prompt is not None:
+            raise UsageError(
+                f"query_prompt={self.query_prompt!r}: neighbours encode no queries, the vectors of "
+                "their positives are searched with",
+                do="leave query_prompt out; prompt= stands before documents",
+            )
 
 
 @mines(Neighbours)
@@ -65,6 +72,7 @@ def mine_neighbours(
         raise UsageError("neighbours of positives need judgements", do="name a judged split")
     source = replace(source, compute=settle_compute(source.compute, executor.progress))
     model = resolve(source.model)
+    source = _documents_alone(source, model)
     vectors = vectors_by(workspace, source, model, collection.corpus.artifact, executor)
     queries = collection.split_queries(split)
     return build_run(
@@ -88,6 +96,14 @@ def mine_neighbours(
         unit="queries",
         executor=executor,
     )
+
+
+def _documents_alone(source: Neighbours, model: ModelFolder) -> Neighbours:
+    """Return the plain value of a preset, of which the documents' half counts here."""
+    said = {field.name: getattr(source, field.name) for field in fields(Dense)}
+    plain = written_out(Dense(**said), model)
+    names = ("preset", "prompt", "pooling", "normalise")
+    return replace(source, **{name: getattr(plain, name) for name in names})
 
 
 class _Anchors:

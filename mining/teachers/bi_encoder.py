@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -10,12 +11,13 @@ import numpy as np
 from ..actors import Execution
 from ..errors import UsageError
 from ..models.encoders import DTYPES, docs_of, encode
-from ..models.folder import resolve
+from ..models.folder import ModelFolder, resolve
 from ..models.pooling import POOLINGS
 from ..models.precision import CHOICES, settle_compute
+from ..models.prompts import check_encoding, written_out
 from ..models.specials import TOKENS, check_specials
 from ..models.vectors import Vectors, dots, same_width
-from ..names import nearest, neutral
+from ..names import nearest, neutral, unless_neutral
 from ..options import Option
 from ..parts.costs import ENCODED_PAIRS
 from ..parts.parameters import (
@@ -26,7 +28,10 @@ from ..parts.parameters import (
     MODEL,
     NORMALISE,
     POOLING,
+    PRESET,
+    PROMPT,
     QUERY_MODEL,
+    QUERY_PROMPT,
     SPECIALS,
 )
 from ..store import Artifact, Workspace, open_artifact
@@ -44,6 +49,7 @@ class BiEncoder:
     `query_model`: an encoder of its own for queries (None: the same). `encode=listed`: of the
     corpus only the documents of the pairs; vectors of the whole corpus serve other pools too.
     `specials=text` reads special tokens that stand in a text, such as `[SEP]`, as words.
+    `query_prompt`, `prompt`, `preset`: as in the source `dense`.
     """
 
     model: Annotated[str, MODEL]
@@ -58,9 +64,13 @@ class BiEncoder:
         str, Option("What is encoded: the whole corpus, or the documents that are listed.")
     ] = neutral("corpus")
     specials: Annotated[str, SPECIALS] = neutral(TOKENS)
+    query_prompt: Annotated[str | None, QUERY_PROMPT] = None
+    prompt: Annotated[str | None, PROMPT] = None
+    preset: Annotated[str | None, PRESET] = None
 
     def __post_init__(self) -> None:
         check_specials(self.specials)
+        check_encoding(self)
         choices = {"compute": CHOICES, "dtype": DTYPES, "pooling": POOLINGS, "encode": ENCODED}
         for name, known in choices.items():
             value = getattr(self, name)
@@ -79,6 +89,7 @@ def prepare_bi_encoder(
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     model = resolve(teacher.model)
     asked = resolve(teacher.query_model) if teacher.query_model else model
+    teacher = written_out(teacher, model, asked)
     listed = pool if teacher.encode == "listed" else None
     vectors = {
         role: encode(
@@ -90,6 +101,7 @@ def prepare_bi_encoder(
             dtype=teacher.dtype,
             pooling=teacher.pooling,
             normalise=teacher.normalise,
+            prompt=teacher.query_prompt if role == "queries" else teacher.prompt,
             dim=teacher.dim,
             listed=listed if role == "corpus" else None,
             specials=teacher.specials,
@@ -115,18 +127,27 @@ def prepare_bi_encoder(
         options={role: str(artifact.path) for role, artifact in vectors.items()}
         | {"listed": None if listed is None else docs_of(listed)},
         pair_work=lambda query, doc: np.ones(len(query), dtype=np.int64),
-        metadata={
-            "model": model.tag,
-            "revision": model.fingerprint,
-            "max_length": str(vectors["corpus"].parameters["max_length"]),
-            "truncation": "end",
-            "dtype": teacher.compute,
-            "prompt": vectors["queries"].parameters["prompt"],
-        },
+        metadata=_metadata(teacher, model, vectors),
         inputs={"query_vectors": vectors["queries"], "doc_vectors": vectors["corpus"]},
         span=(-1.0, 1.0) if vectors["corpus"].parameters["normalise"] else None,
         cuts=whole,
     )
+
+
+def _metadata(
+    teacher: BiEncoder, model: ModelFolder, vectors: Mapping[str, Artifact]
+) -> dict[str, str]:
+    """Say how both sides were read; no document's prompt is not named, as in older scores."""
+    queries, corpus = vectors["queries"].parameters, vectors["corpus"].parameters
+    return {
+        "model": model.tag,
+        "revision": model.fingerprint,
+        "max_length": str(corpus["max_length"]),
+        "truncation": "end",
+        "dtype": teacher.compute,
+        "prompt": queries["prompt"],
+        **unless_neutral(document_prompt=(corpus["prompt"], "")),
+    }
 
 
 class BiEncoderScorer:

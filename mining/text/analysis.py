@@ -1,8 +1,8 @@
-"""Terms of English text as Lucene's EnglishAnalyzer finds them: words, possessive, lower case, stop
-words, Porter stems.
+"""Terms of texts: those of English as Lucene's EnglishAnalyzer finds them (words, possessive, lower
+case, stop words, Porter stems), those of others as `languages` says.
 
 The text goes from Arrow's buffers through one kernel that numbers the distinct surface forms; only
-those become Python strings, to be stemmed.
+those become Python strings, to be folded and stemmed.
 """
 
 from __future__ import annotations
@@ -14,16 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...native.words import tokenise
+from .languages import ENGLISH, Language, language_of
 from .stemming import stem
-from .word_break import lower_case_map, word_break_classes
+from .stop_words import STOP_WORDS as _OF_LANGUAGES
 
-ANALYSER = "lucene-english-1"
-"""Stands in the fingerprint of everything made of terms; the number rises when a term changes."""
-
-STOP_WORDS = (
-    "a an and are as at be but by for if in into is it no not of on or such that the their then "
-    "there these they this to was will with"
-).split()
+STOP_WORDS = _OF_LANGUAGES[ENGLISH].split()
 """Lucene's 33 English stop words."""
 
 
@@ -51,12 +46,16 @@ class Analysed:
         return terms_of_rows
 
 
-def analyse(texts: pa.Array | pa.ChunkedArray) -> Analysed:
-    """Return the terms of every text (string or large_string, no nulls)."""
+def analyse(texts: pa.Array | pa.ChunkedArray, language: str = ENGLISH) -> Analysed:
+    """Return the terms of every text (string or large_string, no nulls); `language` is one of
+    `languages.LANGUAGES`."""
+    spoken = language_of(language)
     data, bounds = text_buffers(texts)
-    words, word_bounds, pool, ends = tokenise(data, bounds, word_break_classes(), lower_case_map())
+    words, word_bounds, pool, ends = tokenise(
+        data, bounds, *spoken.tables(), spoken.possessive, spoken.pairs
+    )
     forms = pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(pool))
-    terms, term_of = _terms_of(forms)
+    terms, term_of = _english_terms(forms) if language == ENGLISH else _terms_of(forms, spoken)
     return Analysed(terms, words, word_bounds, term_of)
 
 
@@ -77,13 +76,25 @@ def text_buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndar
     return view, bounds
 
 
-def _terms_of(forms: pa.Array) -> tuple[pa.Array, np.ndarray]:
+def _english_terms(forms: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """Return (sorted distinct stems, stem of each form or −1 for a stop word)."""
     kept = pc.invert(pc.is_in(forms, value_set=pa.array(STOP_WORDS, forms.type)))
-    stems = stem(forms.filter(kept)).dictionary_encode()
+    return _sorted(stem(forms.filter(kept)), kept)
+
+
+def _terms_of(forms: pa.Array, language: Language) -> tuple[pa.Array, np.ndarray]:
+    """Do the same for another language."""
+    terms = pa.array(language.terms(forms.to_pylist()), pa.string())
+    kept = pc.not_equal(terms, "")
+    return _sorted(terms.filter(kept), kept)
+
+
+def _sorted(kept_terms: pa.Array, kept: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Number terms in the order of their bytes; `kept` says which forms have one."""
+    stems = kept_terms.dictionary_encode()
     order = pc.sort_indices(stems.dictionary).to_numpy()
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    term_of = np.full(len(forms), -1, dtype=np.int32)
+    term_of = np.full(len(kept), -1, dtype=np.int32)
     term_of[kept.to_numpy(zero_copy_only=False)] = rank[stems.indices.to_numpy()]
     return stems.dictionary.take(pa.array(order)), term_of

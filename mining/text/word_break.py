@@ -9,6 +9,7 @@ range take the class of their neighbours. Ranges are hexadecimal, both ends incl
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -23,9 +24,8 @@ def word_break_classes() -> np.ndarray:
     """Return the class of every code point: uint8 [0x110000], values index `CLASSES`; read-only."""
     table = np.zeros(CODE_POINTS, dtype=np.uint8)
     for name, ranges in _RANGES.items():
-        for span in ranges.split():
-            first, _, last = span.partition("-")
-            table[int(first, 16) : int(last or first, 16) + 1] = CLASSES.index(name)
+        for first, last in _spans(ranges):
+            table[first : last + 1] = CLASSES.index(name)
     table.flags.writeable = False
     return table
 
@@ -45,6 +45,47 @@ def lower_case_map() -> np.ndarray:
     table.flags.writeable = False
     return table
 
+
+@cache
+def pair_classes() -> np.ndarray:
+    """Return the classes with every character of Han, Hiragana, Katakana and Hangul as IDEOGRAPH,
+    so that each is a word of its own: uint8 [0x110000]; read-only.
+
+    Vowels and finals of Hangul written in letters (jamo) go with the letter before them.
+    """
+    table = word_break_classes().copy()
+    ideograph = CLASSES.index("IDEOGRAPH")
+    table[table == CLASSES.index("KATAKANA")] = ideograph
+    for name, ranges in (("IDEOGRAPH", _ALSO_PAIRED), ("EXTEND", _JAMO_THAT_FOLLOW)):
+        for first, last in _spans(ranges):
+            table[first : last + 1] = CLASSES.index(name)
+    table.flags.writeable = False
+    return table
+
+
+@cache
+def white_space_classes() -> np.ndarray:
+    """Return A_LETTER for every code point but Unicode's white space: uint8 [0x110000]; read-only.
+
+    All that stands between white space is then one word.
+    """
+    table = np.full(CODE_POINTS, CLASSES.index("A_LETTER"), dtype=np.uint8)
+    for first, last in _spans(_WHITE_SPACE):
+        table[first : last + 1] = 0
+    table.flags.writeable = False
+    return table
+
+
+def _spans(ranges: str) -> Iterator[tuple[int, int]]:
+    for span in ranges.split():
+        first, _, last = span.partition("-")
+        yield int(first, 16), int(last or first, 16)
+
+
+_WHITE_SPACE = "9-D 20 85 A0 1680 2000-200A 2028-2029 202F 205F 3000"  # property White_Space
+# Iteration marks of Han, and Hangul: letters and syllables, in full and half width.
+_ALSO_PAIRED = "3005 303B 1100-115E 3131-3163 3165-318E A960-A97C AC00-D7A3 FFA1-FFDC"
+_JAMO_THAT_FOLLOW = "1160-11FF D7B0-D7C6 D7CB-D7FB"
 
 _RANGES = {
     "A_LETTER": """

@@ -40,6 +40,7 @@ def show(
     --to run.parquet
     """
     from rankmill.cli import rows as shows
+    from rankmill.cli.render.artifacts import reading_lines
     from rankmill.mining.errors import UsageError
 
     if format not in shows.FORMATS:
@@ -61,7 +62,7 @@ def show(
             from rankmill.cli.render.rows import tell_rows
 
             tell_rows(artifact, rows or None)
-            for line in remarks(artifact):
+            for line in (*reading_lines(artifact), *remarks(artifact)):
                 streams.tell(line)
             return
         table = shows.first_rows(artifact, rows or None)

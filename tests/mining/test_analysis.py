@@ -104,7 +104,7 @@ def test_damaged_utf8_cannot_be_read_past_its_end():
         bounds = np.array([0, stop])
         bounds.flags.writeable = False
         words, word_bounds, pool, ends = tokenise(
-            data, bounds, word_break_classes(), lower_case_map()
+            data, bounds, word_break_classes(), lower_case_map(), True, False
         )
         assert word_bounds[-1] == len(words)
         assert ends[-1] == len(pool)

@@ -27,10 +27,11 @@ from oracles.odd_rows import kept_judgements, kept_rows
 
 from rankmill.mining.collection import Collection, Tables, collect
 from rankmill.mining.collection.lines import read_lines
-from rankmill.mining.collection.overview import overview_of, scripts_of
+from rankmill.mining.collection.overview import overview_of
 from rankmill.mining.collection.policies import KINDS
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.store import Workspace
+from rankmill.mining.text.scripts import scripts_of
 
 Files = Mapping[str, bytes | str]
 

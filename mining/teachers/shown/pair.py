@@ -12,6 +12,7 @@ from ...collection.handles import Corpus, Queries
 from ...errors import BadInput, UsageError
 from ...models.encoders import settings_of
 from ...models.folder import ModelFolder, resolve
+from ...models.prompts import check_room, declared_prompt, written_out
 from ...models.sequences import Sequences, Template, pair_sequences, single_sequences
 from ...models.tokens import tokens_at_hand
 from ...store import Artifact
@@ -113,14 +114,18 @@ def _joined(teacher: CrossEncoder, model: ModelFolder, texts: Mapping[str, str])
 
 def _alone(teacher: BiEncoder, role: str, text: str) -> ShownText:
     """Show one side of a pair as an encoder reads it."""
-    model = resolve((teacher.query_model if role == "queries" else None) or teacher.model)
+    docs = resolve(teacher.model)
+    asked = resolve(teacher.query_model) if teacher.query_model else docs
+    teacher = written_out(teacher, docs, asked)
+    model, said = (asked, teacher.query_prompt) if role == "queries" else (docs, teacher.prompt)
     settings = settings_of(model, max_length=teacher.max_length, pooling=teacher.pooling)
     most = settings.max_length
-    prompt = settings.prompt_for(role)
+    prompt = declared_prompt(model, role) if said is None else said
     tokens = tokens_at_hand(
         [text], model, max_length=most, prompt=prompt, specials=teacher.specials
     )
     template = Template.of(model.tokenizer(), pair=False)
+    check_room(model, prompt, most - len(template.special))
     of = "query" if role == "queries" else "document"
     return _shown(of, single_sequences(tokens, template, most), model, most)
 

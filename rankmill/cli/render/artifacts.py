@@ -53,6 +53,31 @@ def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -
             streams.tell(line)
 
 
+def reading_lines(artifact: Artifact) -> Iterator[str]:
+    """Yield how the texts behind an index, a run or vectors were read: as which terms, behind which
+    prompts. Of an input that is no longer there nothing is said."""
+    from rankmill.mining.errors import RankmillError
+
+    def facts_of(role: str) -> Mapping[str, Any]:
+        if role not in artifact.inputs:
+            return {}
+        try:
+            made_from = artifact.input(role)
+        except RankmillError:
+            return {}
+        return {**made_from.parameters, **made_from.metadata}
+
+    own = artifact.metadata if artifact.kind in ("postings", "run") else {}
+    if analyser := own.get("analyser") or facts_of("postings").get("analyser"):
+        yield f"terms: {analyser}"
+    sides = {"query": facts_of("query_vectors"), "document": facts_of("doc_vectors")}
+    if artifact.kind == "vectors":
+        sides = {"text": artifact.parameters}
+    for side, facts in sides.items():
+        if facts.get("prompt"):
+            yield f"before each {side}: {streams.on_one_line(repr(facts['prompt']))}"
+
+
 def odd_lines(odd: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each kind of odd row: how many, and the first of them."""
     for role, kinds in odd.items():
