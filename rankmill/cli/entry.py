@@ -175,6 +175,7 @@ def main() -> NoReturn:
         words = [word for word in sys.argv[1:] if not word.startswith("-")]
         status = app_of(words[0] if words else "")(standalone_mode=False)
     except Explained as error:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
         if hasattr(error, "show"):
@@ -199,6 +200,7 @@ def main() -> NoReturn:
         if debug:
             raise
         status = _report(error, 1, debug)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     sys.exit(streams.ended(status if isinstance(status, int) else 0))
 
 
@@ -234,6 +236,27 @@ def _report(error: BaseException, status: int, debug: bool) -> int:
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     name = signal.Signals(number).name
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-    raise Interrupted(
+    signal.signal(signal.SIGALRM, lambda *_: _raise_unless_on_its_way(name))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_S, _AGAIN_S)
+    raise _stopped_by(name)
+
+
+_AGAIN_S = 1.0
+
+
+def _stopped_by(name: str) -> Interrupted:
+    return Interrupted(
         f"stopped by {name}", do="finished parts are kept: run the same command to resume"
     )
+
+
+def _raise_unless_on_its_way(name: str) -> None:
+    """Raise for a signal once more where what it raised was lost: Python drops what is raised in a
+    callback or while an object is destroyed, as happens during imports, and so does compiled code.
+    What is being cleaned up because of it is left alone."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, Interrupted):
+            return
+        error = error.__context__
+    raise _stopped_by(name)

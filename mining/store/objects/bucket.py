@@ -33,6 +33,7 @@ _MOST_CHUNKS = 9_000  # stores take 10,000
 _ABREAST = 4
 _GETS_ABREAST, _WORTH_THREADS = 16, 4
 _STREAM = 8 << 20
+_LOOK_S = 0.2  # between two looks whether a signal has come
 _GRACE_S = 2.0  # for a request under way when a signal comes
 _LEAST_SECRET = 8  # characters; shorter ones stand in any text
 _MISSING = "the package 'obstore' is not installed, which workspaces on object stores need"
@@ -352,8 +353,10 @@ def interruptibly(work: Callable[[], T], seconds: float | None = None) -> T:
 
     threading.Thread(target=run, name="object store", daemon=True).start()
     try:
-        if not ended.wait(seconds):
-            raise TimeoutError(f"no answer within {seconds} s")
+        until = None if seconds is None else time.monotonic() + seconds
+        while not ended.wait(_LOOK_S):  # the library's handler of SIGINT lets waiting go on
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError(f"no answer within {seconds} s")
     except BaseException:
         ended.wait(_GRACE_S if seconds is None else 0)  # mostly it is about to end
         raise
@@ -428,9 +431,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _passing(error: Exception) -> bool:
-    said = _URL.sub(
-        "", str(error).partition("\nDebug source")[0]
-    )  # keys are no words of the store's
+    said = _URL.sub("", str(error))  # keys are no words of the store's
     return (
         isinstance(error, _Again)
         or type(error).__name__ in _OF_CONFLICTS
