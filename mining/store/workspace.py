@@ -521,16 +521,16 @@ class Workspace:
         files.sweep_left(self.folder(kind, fingerprint))
         place = self._attempts(fingerprint)
         over = attempts.is_over if share is None else attempts.is_left
-        for old in place.glob("run-*"):
+        for old in attempts.below(place):
             if over(old.name):
-                files.remove_tree(old)
+                files.sweep(old)  # another share may be at it, too
         return files.make_folder(place / f"run-{attempts.own()}")
 
     def _sweep(self, kind: str, fingerprint: str) -> None:
         """Remove what runs of this host that have ended left of a finished artifact."""
         files.sweep_left(self.folder(kind, fingerprint))
         place = self._attempts(fingerprint)
-        runs = list(place.glob("run-*"))
+        runs = attempts.below(place)
         left = [run for run in runs if attempts.is_over(run.name)]
         for one in left if len(left) < len(runs) else [place]:
             files.sweep(one)
@@ -545,7 +545,7 @@ class Workspace:
             with self.mirror.turn_at(folder):  # else who looks for it just now clears what is here
                 self.mirror.publish(folder, manifest)
                 self._put(folder / "manifest.json", manifest)
-        others = [run for run in ours.parent.glob("run-*") if run != ours]
+        others = [run for run in attempts.below(ours.parent) if run != ours]
         files.sweep(ours if others else ours.parent)  # a waiting share may sweep it just now
 
     def _put(self, path: Path, manifest: bytes) -> None:

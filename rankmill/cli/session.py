@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -172,6 +172,7 @@ def session(
     from rankmill.mining.actors import Execution, cluster
     from rankmill.mining.store import Workspace
     from rankmill.mining.store.together import shares
+    from rankmill.mining.store.together.failures import Neighbours, told_to_others
 
     place = Workspace(workspace)
     if place.root.exists():
@@ -179,12 +180,31 @@ def session(
     told = status.Told(Path(workspace).absolute(), progress.for_stream(sys.stderr))
     executor = Execution(workers, ray_address, told)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(shares.using(_share(shard, told, wait=wait, merge=merge)))
+        share = _share(shard, told, wait=wait, merge=merge)
+        if share is not None and not share.merges:
+            neighbours = Neighbours(place.root, place.mirror, share, _command())
+            stack.enter_context(told_to_others(neighbours))
+            share = replace(share, neighbours=neighbours)
+        stack.enter_context(shares.using(share))
         stack.callback(told.close)
         books = stack.enter_context(keeping_books())
         if workers or ray_address:
             stack.enter_context(cluster(max(workers, 1), ray_address))
         yield Session(place, executor, json, books)
+
+
+def _command() -> str:
+    """Return the words of the command line that all shares of a command have in common."""
+    words, kept = iter(sys.argv[1:]), list[str]()
+    for word in words:
+        if word in _OF_ONE_SHARE:
+            next(words, None)
+        elif word.partition("=")[0] not in _OF_ONE_SHARE:
+            kept.append(word)
+    return "\0".join(kept)
+
+
+_OF_ONE_SHARE = ("--shard", "--workspace", "-w", "--cache-dir", "--workers")
 
 
 def _share(shard: str | None, told: status.Told, *, wait: bool, merge: bool) -> Share | None:
