@@ -22,6 +22,7 @@ environment.settle()
 
 import pytest  # noqa: E402  (after the environment)
 from hypothesis import HealthCheck, settings  # noqa: E402
+from object_store import machine, server, store  # noqa: E402, F401  (fixtures)
 
 # Nothing is timed in a test: an example may take longer where two processes share the processors.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,8 +1,9 @@
 """An S3-speaking server on loopback (moto), behind a proxy that does to requests what networks do.
 
-A fault is a word: "403", "409", "500", "503", "slow", "torn" (the connection is cut in the middle
-of the body of a request, or of an answer), "lost" (the request is carried out, its answer never
-comes), "unconditional" (a put overwrites, whatever it asked for).
+A fault is a word: a status such as "403" or "503", with the code that the store says if need be
+("400 ExpiredToken"), "slow", "hang" (nothing comes for a minute), "torn" (the connection is cut in
+the middle of the body of a request, or of an answer), "lost" (the request is carried out, its
+answer never comes), "unconditional" (a put overwrites, whatever it asked for).
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pytest
+
+if TYPE_CHECKING:
+    from rankmill.mining.store import Workspace
 
 BUCKET = "bucket"
 Rule = Callable[[str, str], str | None]
@@ -129,9 +135,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = unquote(self.path)
         self.through.seen.append((self.command, path))
         fault = self.through.rule(self.command, path)
-        if fault in ("403", "409", "500", "503"):
+        if fault is not None and fault[:3].isdigit():
             self.rfile.read(size)
-            self._answer(int(fault), [], b"<Error><Code>Refused</Code></Error>")
+            code = fault[4:] or "Refused"
+            self._answer(int(fault[:3]), [], f"<Error><Code>{code}</Code></Error>".encode())
             return
         if fault == "unconditional":
             del self.headers["If-None-Match"]
@@ -139,8 +146,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.rfile.read(size // 2)
             self._cut()
             return
-        if fault == "slow":
-            time.sleep(0.3)
+        if fault in ("slow", "hang"):
+            time.sleep(0.3 if fault == "slow" else 60)
         status, headers, body = _asked(
             self.through.backend,
             self.command,
@@ -195,3 +202,45 @@ def _asked(
         return answer.status, answer.getheaders(), answer.read()
     finally:
         connection.close()
+
+
+class Machines:
+    """One workspace as several machines see it: each call is another cache."""
+
+    def __init__(self, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        self.name, self.folder, self.monkeypatch, self.count = name, folder, monkeypatch, 0
+
+    def __call__(self) -> Workspace:
+        from rankmill.mining.store import Workspace
+
+        self.count += 1
+        self.monkeypatch.setenv("RANKMILL_CACHE", str(self.folder / f"machine{self.count}"))
+        return Workspace(f"s3://{BUCKET}/{self.name}")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Proxy]:
+    """The server and what stands before it, one for all tests of a file."""
+    with object_store() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store(server: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proxy:
+    """The server, named by the environment, with an empty cache."""
+    from rankmill.mining.store.objects import bucket
+
+    for name, value in ACCESS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    monkeypatch.setenv("RANKMILL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(bucket, "PAUSES_S", (0.01, 0.02, 0.03, 0.04))
+    return server
+
+
+@pytest.fixture
+def machine(
+    store: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any
+) -> Machines:
+    """The workspace of a test, as many machines as are asked for."""
+    return Machines(f"t/{request.node.name.split('[')[0]}/{tmp_path.name}", tmp_path, monkeypatch)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..errors import UsageError
 from ..store.execution import Commit, Inline, Job, Progress, Silent
 from .connection import cluster, connected
+from .handlers import signals_after
 from .supervisor import Supervisor
 
 __all__ = ["INLINE", "Execution", "cluster"]
@@ -55,7 +56,9 @@ class Execution:
             return
         workers = max(self.workers, 1)
         with connected(workers, self.ray_address, keep=True) as ray:
-            Supervisor(ray, job, workers, commit, self.progress).run()
+            with signals_after():  # it asks the cluster, in compiled code
+                supervisor = Supervisor(ray, job, workers, commit, self.progress)
+            supervisor.run()
 
 
 INLINE = Execution()

@@ -70,17 +70,18 @@ def connected(workers: int, address: str | None, *, keep: bool) -> Iterator[Any]
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     outermost = _blocks == 0
-    with signals_after():  # an import runs compiled code, too, and swallows what it cannot read
-        import ray
-
-        connected = _connect(ray, workers, address, may_change=outermost)
+    connected = False
     _blocks += 1
     try:
+        with signals_after():  # both run compiled code, too, and swallow what they cannot read
+            import ray
+
+            connected = _connect(ray, workers, address, may_change=outermost)
         yield ray
     finally:
         _blocks -= 1
-        if outermost or connected:
-            _leave(ray, keep)
+        if here is not None and (outermost or connected):
+            _leave(sys.modules["ray"], keep)
 
 
 def _connect(ray: Any, workers: int, address: str | None, may_change: bool) -> bool:

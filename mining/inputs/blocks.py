@@ -1,4 +1,4 @@
-"""Text files as blocks of whole lines: plain, gzip, zstd or bzip2; UTF-8, checked.
+"""Text files as blocks of whole lines: plain, gzip, zstd, bzip2 or xz; UTF-8, checked.
 
 Memory is a few blocks, whatever the size of the file. The next block is read and decompressed
 while the caller works on the one before.
@@ -10,6 +10,7 @@ import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import zlib
 from collections.abc import Generator, Iterator
 from functools import partial
@@ -23,17 +24,22 @@ from ...native.text_fields import find_byte
 from ..ahead import Ahead
 from ..errors import BadInput
 from .bounds.guards import LINE_BYTES, refuse_unless_file
+from .bounds.unxz import MOST_BYTES, Unxz
 
 BLOCK_BYTES = 32 << 20
-COMPRESSED = (".gz", ".zst", ".bz2")
+COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 """Endings of compressed files. What a file holds decides; the ending is for finding it."""
 
-_PACKED = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst"}
+_PACKED = {
+    b"\x1f\x8b": ".gz",
+    b"BZh": ".bz2",
+    b"\x28\xb5\x2f\xfd": ".zst",
+    b"\xfd7zXZ": ".xz",
+}
 _OTHERS = {
-    b"\xfd7zXZ": "packed by xz: unpack it, or pack it by gzip, zstd or bzip2",
     b"7z\xbc\xaf": "a 7z archive: unpack it",
     b"PK\x03\x04": "a zip archive: unpack it",
-    b"\x04\x22\x4d\x18": "packed by lz4: unpack it, or pack it by gzip, zstd or bzip2",
+    b"\x04\x22\x4d\x18": "packed by lz4: unpack it, or pack it by gzip, zstd, bzip2 or xz",
     b"PAR1": "a Parquet file: give it the ending .parquet, or read it as parquet",
     b"ARROW1": "an Arrow file: write it as Parquet",
     b"\xff\xfe": "text in UTF-16: convert it to UTF-8, for example with iconv",
@@ -133,6 +139,8 @@ def open_text(path: Path, digest: Any = None) -> Iterator[IO[bytes]]:
         elif packed_as == ".bz2":
             unpacked: Any = bz2.open(source, "rb")
             yield opened.enter_context(unpacked)
+        elif packed_as == ".xz":
+            yield opened.enter_context(io.BufferedReader(Unxz(source), 1 << 20))  # type: ignore[arg-type]
         elif packed_as == ".zst":
             packed = pa.PythonFile(source, "r")
             yield opened.enter_context(pa.CompressedInputStream(packed, "zstd"))
@@ -186,7 +194,13 @@ def explained(path: Path, line: list[int]) -> Iterator[None]:
             where=path,
             do="the file is truncated: fetch or compress it again",
         ) from error
-    except (gzip.BadGzipFile, zlib.error, pa.ArrowInvalid) as error:
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, pa.ArrowInvalid) as error:
+        if isinstance(error, lzma.LZMAError) and "emory" in str(error):
+            raise BadInput(
+                f"unpacking this takes more than {MOST_BYTES >> 20} MiB of memory",
+                where=path,
+                do="pack it again by xz -9 or less, or by gzip, zstd or bzip2",
+            ) from error
         raise _damaged(path, line[0], error) from error
     except OSError as error:
         if error.errno is not None:  # the disk's or the system's, not the decompressor's

@@ -66,11 +66,13 @@ class Memory:
     def watch(self) -> None:
         """Look at the memory from a thread of its own until `rest`."""
         if self._stop is None and self._held() is not None:
-            self._stop = threading.Event()
+            stop = threading.Event()
             looking = threading.Thread(
-                target=self._look, args=(self._stop,), name="rankmill-memory", daemon=True
+                target=self._look, args=(stop,), name="rankmill-memory", daemon=True
             )
-            looking.start()
+            with contextlib.suppress(RuntimeError):  # no more threads here: both ends are looked at
+                looking.start()
+                self._stop = stop
 
     def rest(self) -> None:
         """Let the thread end."""

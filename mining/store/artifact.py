@@ -199,10 +199,17 @@ class Artifact:
         """Compare a part's size (0) and content hash (2) with its record, once per process; returns
         the file as it is now.
 
-        `afresh` trusts nothing that this process has compared before.
+        `afresh` trusts nothing that this process has compared before. A part that is damaged in the
+        cache of an object store is brought again.
         """
-        with self._here(part, afresh=afresh):
-            return self._compare(part, level, afresh=afresh)
+        try:
+            with self._here(part, afresh=afresh):
+                return self._compare(part, level, afresh=afresh)
+        except Corrupt:
+            if self.workspace.mirror is None or afresh:
+                raise
+        with self._here(part, afresh=True):  # only the cache is damaged: the store has it
+            return self._compare(part, level, afresh=True)
 
     def _compare(self, part: Part, level: int, *, afresh: bool) -> Compared:
         path = self.path / part.file

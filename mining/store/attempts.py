@@ -33,6 +33,15 @@ def own() -> str:
     return f"{here()}-{os.getpid()}-{next(_numbers)}"
 
 
+def below(place: Path) -> list[Path]:
+    """Return the folders of the attempts at an artifact, in order; none where another process, or
+    thread, has just removed all of them."""
+    try:
+        return [place / name for name in sorted(os.listdir(place)) if name.startswith("run-")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def is_left(name: str) -> bool:
     """Say whether a process of this host made the attempt `…NAME` (or `.FILE.NAME.tmp`), and has
     ended; what somebody else calls so is nobody's."""

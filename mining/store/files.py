@@ -22,7 +22,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -351,6 +351,18 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
             stream.write(json.dumps(record, sort_keys=True) + "\n")
 
 
+def append_lines(path: Path, lines: Sequence[bytes]) -> None:
+    """Append whole lines at once, after one that a kill may have torn."""
+    data = b"".join(line + b"\n" for line in lines)
+    with _explained(path, len(data)):
+        _step("append", path)
+        with open(path, "ab+", buffering=0, opener=_own_file) as stream:
+            if stream.seek(0, os.SEEK_END):
+                stream.seek(-1, os.SEEK_END)
+                data = (b"" if stream.read(1) == b"\n" else b"\n") + data
+            stream.write(data)
+
+
 def make_folder(path: Path) -> Path:
     """Create a folder and its parents, and sync the folders that name the new ones; returns it."""
     with _explained(path, 0):
@@ -590,7 +602,9 @@ def _is_still(path: Path, stream: IO[Any]) -> bool:
 def turn(path: Path) -> Iterator[None]:
     """Wait for an exclusive flock on `path`, and hold it for a block: what takes a moment only."""
     make_folder(path.parent)
-    with open(path, "a+") as stream:
+    with _explained(path, 0):
+        stream = open(path, "a+", opener=_own_file)
+    with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
@@ -604,7 +618,8 @@ def hold(path: Path) -> int:
         there = os.fstat(descriptor)
         if not there.st_nlink:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        os.utime(descriptor, ns=(time.time_ns(), there.st_mtime_ns))
+        with contextlib.suppress(OSError):  # a read-only cache: nothing is removed there either
+            os.utime(descriptor, ns=(time.time_ns(), there.st_mtime_ns))
     except BaseException:
         os.close(descriptor)
         raise

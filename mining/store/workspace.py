@@ -59,6 +59,7 @@ from .together import shares
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 _LOOK_S = 1.0  # between two looks for the parts of other shares
 _LOOK_AFAR_S = 5.0  # in an object store, where each look is some requests
+_NOTE_WITHIN_S = 3.0  # of a run that was stopped
 _HURRY_S = 30.0  # for the last share to let go of what is complete
 
 
@@ -222,11 +223,11 @@ class Workspace:
 
     def alias(self, name: str, artifact: Artifact) -> None:
         """Let `name` stand for the artifact from now on."""
-        if self.mirror is not None:
-            self.mirror.bring_names()
-            self.mirror.change_name(name)
-        if write_alias(self.root, name, artifact) and self.mirror is not None:
-            self.mirror.send_name(name)
+        write = partial(write_alias, self.root, name, artifact)
+        if self.mirror is None:
+            write()
+        else:
+            self.mirror.give_name(name, write)
 
     def _by_fingerprint(self, name: str, kind: str | None, known: Mapping[str, Alias]) -> Artifact:
         self.check_there()
@@ -408,12 +409,18 @@ class Workspace:
     @contextlib.contextmanager
     def _noting(self, folder: Path) -> Iterator[None]:
         """Where a run ends before it has published, leave what it cost in the object store."""
+        within: float | None = None
         try:
             yield
+        except Exception:
+            raise
+        except BaseException:  # stopped: whoever did that may not wait for long
+            within = _NOTE_WITHIN_S
+            raise
         finally:
             if self.mirror is not None and not (folder / "manifest.json").exists():
                 with contextlib.suppress(RankmillError):  # what ended the run is told
-                    self.mirror.note(folder, last=True)
+                    self.mirror.note(folder, last=True, within=within)
 
     def _check_mirror(self, inputs: Mapping[str, Artifact]) -> None:
         """Before any work: the object store takes what will be made, the cache what is read."""
@@ -522,16 +529,16 @@ class Workspace:
         files.sweep_left(self.folder(kind, fingerprint))
         place = self._attempts(fingerprint)
         over = attempts.is_over if share is None else attempts.is_left
-        for old in place.glob("run-*"):
+        for old in attempts.below(place):
             if over(old.name):
-                files.remove_tree(old)
+                files.sweep(old)  # another share may be at it, too
         return files.make_folder(place / f"run-{attempts.own()}")
 
     def _sweep(self, kind: str, fingerprint: str) -> None:
         """Remove what runs of this host that have ended left of a finished artifact."""
         files.sweep_left(self.folder(kind, fingerprint))
         place = self._attempts(fingerprint)
-        runs = list(place.glob("run-*"))
+        runs = attempts.below(place)
         left = [run for run in runs if attempts.is_over(run.name)]
         for one in left if len(left) < len(runs) else [place]:
             files.sweep(one)
@@ -540,10 +547,13 @@ class Workspace:
         parts = json.loads(manifest)["parts"]
         stored = sum(p["bytes"] for p in parts)
         ledger.close(folder, books, stored, sums_beside(folder, manifest, parts))
-        if self.mirror is not None:
-            self.mirror.publish(folder, manifest)
-        self._put(folder / "manifest.json", manifest)
-        others = [run for run in ours.parent.glob("run-*") if run != ours]
+        if self.mirror is None:
+            self._put(folder / "manifest.json", manifest)
+        else:
+            with self.mirror.turn_at(folder):  # else who looks for it just now clears what is here
+                self.mirror.publish(folder, manifest)
+                self._put(folder / "manifest.json", manifest)
+        others = [run for run in attempts.below(ours.parent) if run != ours]
         files.sweep(ours if others else ours.parent)  # a waiting share may sweep it just now
 
     def _put(self, path: Path, manifest: bytes) -> None:

@@ -194,6 +194,7 @@ def main() -> NoReturn:
             app = app_of(words[0] if words else "")
             status = app(prog_name="rankmill", standalone_mode=False)
     except Explained as error:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
         if hasattr(error, "show"):
@@ -218,6 +219,7 @@ def main() -> NoReturn:
         if debug:
             raise
         status = _report(error, 1, debug)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     sys.exit(streams.ended(status if isinstance(status, int) else 0))
 
 
@@ -264,8 +266,29 @@ _SHOWN = 400  # characters of a command line that is shown again
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     name = signal.Signals(number).name
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    signal.signal(signal.SIGALRM, lambda *_: _raise_unless_on_its_way(name))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_S, _AGAIN_S)
+    raise _stopped_by(name)
+
+
+_AGAIN_S = 1.0
+
+
+def _stopped_by(name: str) -> Interrupted:
     again = shlex.join(["rankmill", *sys.argv[1:]])
     again = f": {again}" if len(again) <= _SHOWN else ""
-    raise Interrupted(
+    return Interrupted(
         f"stopped by {name}", do=f"finished parts are kept: run the same command to resume{again}"
     )
+
+
+def _raise_unless_on_its_way(name: str) -> None:
+    """Raise for a signal once more where what it raised was lost: Python drops what is raised in a
+    callback or while an object is destroyed, as happens during imports, and so does compiled code.
+    What is being cleaned up because of it is left alone."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, Interrupted):
+            return
+        error = error.__context__
+    raise _stopped_by(name)

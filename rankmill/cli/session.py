@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -206,6 +206,7 @@ def session(
     from rankmill.mining.actors import Execution, cluster
     from rankmill.mining.store import Workspace
     from rankmill.mining.store.together import shares
+    from rankmill.mining.store.together.failures import Neighbours, told_to_others
 
     place = Workspace(workspace)
     if place.root.exists():
@@ -214,7 +215,12 @@ def session(
     told = status.Told(Path(workspace).absolute(), shown)
     executor = Execution(workers, ray_address, told)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(shares.using(_share(shard, told, wait=wait, merge=merge)))
+        share = _share(shard, told, wait=wait, merge=merge)
+        if share is not None and not share.merges:
+            neighbours = Neighbours(place.root, place.mirror, share, _command())
+            stack.enter_context(told_to_others(neighbours))
+            share = replace(share, neighbours=neighbours)
+        stack.enter_context(shares.using(share))
         stack.callback(told.close)
         books = stack.enter_context(keeping_books())
         if workers or ray_address:
@@ -222,6 +228,20 @@ def session(
         here = Session(place, executor, json, books, told)
         yield here
         here.tell_next()
+
+
+def _command() -> str:
+    """Return the words of the command line that all shares of a command have in common."""
+    words, kept = iter(sys.argv[1:]), list[str]()
+    for word in words:
+        if word in _OF_ONE_SHARE:
+            next(words, None)
+        elif word.partition("=")[0] not in _OF_ONE_SHARE:
+            kept.append(word)
+    return "\0".join(kept)
+
+
+_OF_ONE_SHARE = ("--shard", "--workspace", "-w", "--cache-dir", "--workers")
 
 
 def _share(shard: str | None, told: status.Told, *, wait: bool, merge: bool) -> Share | None:

@@ -430,3 +430,51 @@ def test_ctrl_c_ends_with_75_and_says_how_to_go_on(rankmill, place, tmp_path):
     assert ended.returncode == 75, ended.stderr.decode()
     assert b"stopped by SIGINT" in ended.stderr
     assert b"run the same command to resume" in ended.stderr
+
+
+def ended(code: str, *arguments: str) -> tuple[int, str]:
+    """Run a command after some code; returns its status and what it said."""
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}from rankmill.cli import main\nmain()\n", *arguments],
+        env=os.environ | {"RANKMILL_TEST_NO_FSYNC": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return run.returncode, run.stderr
+
+
+def test_a_signal_that_was_dropped_on_its_way_comes_again():
+    """Python drops what a handler raises in a callback or a destructor, compiled code drops it."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from rankmill.cli import doctor\n"
+        "def dropped(*_, **__):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except BaseException:\n"
+        "        pass\n"
+        "    try:\n"
+        "        time.sleep(100)\n"
+        "    finally:\n"
+        "        time.sleep(1.5)\n"  # what is cleaned up is left alone
+        "        sys.stderr.write('cleaned up')\n"
+        "doctor._processor = dropped\n"
+    )
+    status, said = ended(code, "doctor")
+    assert (status, said.count("stopped by SIGTERM")) == (75, 1), said
+    assert said.startswith("cleaned up")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_while_the_command_line_is_imported(name):
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n"
+        f"            os.kill(os.getpid(), signal.{name})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    status, said = ended(code, "--help")
+    assert (status, f"stopped by {name}" in said) == (75, True), said

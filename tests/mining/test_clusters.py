@@ -232,6 +232,30 @@ def test_a_signal_while_ray_starts_goes_to_the_handler_of_the_process(ray: FakeR
     assert signal.getsignal(signal.SIGTERM) is mine
 
 
+def test_a_signal_that_ray_would_swallow_while_it_starts_is_kept(
+    ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a handler raises inside `ray.init` may be printed and forgotten there."""
+
+    class Stopped(BaseException):
+        pass
+
+    def mine(*_: Any) -> None:
+        raise Stopped
+
+    def init(**options: Any) -> None:
+        with contextlib.suppress(Stopped):
+            os.kill(os.getpid(), signal.SIGINT)
+        ray.address = "127.0.0.1:1"
+
+    signal.signal(signal.SIGINT, mine)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(Stopped):
+        call()
+    assert signal.getsignal(signal.SIGINT) is mine
+    assert connection._blocks == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_handler_raises_after_compiled_code_has_ended(number: signal.Signals) -> None:
     """Ray's compiled code makes a SystemError of what a handler raises inside it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import lzma
 from functools import partial
 
 import numpy as np
@@ -112,6 +113,7 @@ PACKED = {
     "plain": bytes,
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
+    "xz": lzma.compress,
     "zstd": lambda data: pa.compress(data, codec="zstd", asbytes=True),
 }
 
@@ -226,7 +228,7 @@ REFUSED = {
     "JSON under a tag": ("[1, 2]\n", {"tag": "t"}, "this is JSON(.|\n)*--system"),
     "no query of the split": ("q5 Q0 d1 1 2 t\n", {}, r"none of the 1 lines(.|\n)*split '\*'"),
     "returns alone": ("q1 Q0 d7 1 2 t\rq1 Q0 d4 2 1 t\r", {}, "carriage returns alone"),
-    "xz": ("\xfd7zXZ\0\0", {}, "packed by xz"),
+    "7z": ("7z\xbc\xaf", {}, "a 7z archive"),
     "UTF-16": ("q1 Q0 d7 1 2 t\n", {}, "UTF-16"),
     "no query known": ("zz Q0 d1 1 2 t\n", {}, "1 unknown queries: 'zz'"),
     "no tag": ("q1 Q0 d7 1 2\n", {}, r"5 columns, a TREC run has 6(.|\n)*line 1(.|\n)*--tag"),
@@ -247,7 +249,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_read_is_refused_with_its_place(made, tmp_path, case):
     text, how, message = REFUSED[case]
-    text = text.encode({"xz": "latin-1", "UTF-16": "utf-16"}.get(case, "utf-8"))
+    text = text.encode({"7z": "latin-1", "UTF-16": "utf-16"}.get(case, "utf-8"))
     with pytest.raises(BadInput, match=message):
         imported(made, tmp_path, text, **how)
 

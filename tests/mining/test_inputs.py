@@ -5,8 +5,10 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
+import lzma
 import random
 import string
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,6 +33,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".tsv.gz": gzip.compress,
     ".tsv.bz2": bz2.compress,
     ".tsv.zst": zstd,
+    ".tsv.xz": lzma.compress,
 }
 
 
@@ -215,6 +218,8 @@ def test_a_wrong_byte_is_named_by_line_and_position(tmp_path: Path, size: int) -
         (".tsv.gz", "cut"),
         (".tsv.bz2", "cut"),
         (".tsv.zst", "cut"),
+        (".tsv.xz", "cut"),
+        (".tsv.xz", "flipped"),
         (".tsv.gz", "flipped"),
         (".tsv.bz2", "flipped"),  # zstd knows a changed byte only where its writer asked for a sum
     ],
@@ -232,6 +237,35 @@ def test_a_damaged_file_is_refused(tmp_path: Path, ending: str, damage: str) -> 
     path.write_bytes(packed)
     with pytest.raises(BadInput, match="damaged|truncated|invalid UTF-8"):
         list(read_blocks(path, size=1000))
+
+
+def test_xz_in_several_streams_with_zeros_between(tmp_path: Path) -> None:
+    path = tmp_path / "file.tsv.xz"
+    for between in (b"", bytes(4), bytes(1 << 17)):
+        path.write_bytes(lzma.compress(b"a\nb") + between + lzma.compress(b"c\n") + between)
+        assert b"".join(block.data.tobytes() for block in read_blocks(path)) == b"a\nbc\n"
+    path.write_bytes(b"")
+    assert list(read_blocks(path)) == []
+    path.write_bytes(lzma.compress(b"a\n") + b"no stream, but more than a header")
+    with pytest.raises(BadInput, match="bad compressed data"):
+        list(read_blocks(path))
+
+
+def test_xz_that_asks_for_memory_is_refused(tmp_path: Path) -> None:
+    """A file of a few bytes may say that unpacking it takes 1.5 GiB."""
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 4096}]
+    small = lzma.compress(b"a\n", filters=filters)
+    head, body = bytearray(small), small.index(b"\x21\x01")
+    head[body + 2] = 37  # the dictionary: 1.5 GiB
+    start = 12
+    length = (head[start] + 1) * 4
+    head[start + length - 4 : start + length] = zlib.crc32(
+        head[start : start + length - 4]
+    ).to_bytes(4, "little")
+    path = tmp_path / "file.tsv.xz"
+    path.write_bytes(head)
+    with pytest.raises(BadInput, match="unpacking this takes more than 256 MiB of memory"):
+        list(read_blocks(path))
 
 
 def test_no_such_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import lzma
 import pickle
 import shutil
 import sys
@@ -112,6 +113,7 @@ TEXT: dict[str, Callable[[list[Row]], bytes]] = {
         lines(["Score\tx\tDocNo\tQuery_ID", *(f"{s!r}\t-\t{d}\t{q}" for q, d, s in rows)])
     ),
     "a.tsv.bz2": lambda rows: bz2.compress(lines([f"{q}\t{d}\t{s!r}" for q, d, s in rows])),
+    "a.tsv.xz": lambda rows: lzma.compress(lines([f"{q}\t{d}\t{s!r}" for q, d, s in rows])),
     "a.tsv.zst": lambda rows: pa.Codec("zstd").compress(
         lines([f"{q}\t{d}\t{s!r}" for q, d, s in rows]), asbytes=True
     ),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from store_workers import squares
@@ -13,8 +17,8 @@ from typer.testing import CliRunner
 
 from rankmill.cli import app_of
 from rankmill.mining.errors import BadInput, Incomplete, Locked, UsageError
-from rankmill.mining.store import Workspace, files
-from rankmill.mining.store.together import shares
+from rankmill.mining.store import Workspace, attempts, files
+from rankmill.mining.store.together import failures, shares
 from rankmill.mining.store.together.shares import MERGE, Elsewhere, Share, parse
 
 
@@ -186,3 +190,140 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert said(*mine, "--wait")[0] == 2
     assert said(*mine, "--shard", "0/2")[0] == 0
     assert said(*mine, "--merge")[0] == 0
+
+
+# ---- a share that fails --------------------------------------------------------------------------
+
+
+def neighbours(workspace: Workspace, share: Share, **more: Any) -> failures.Neighbours:
+    return failures.Neighbours(workspace.root, workspace.mirror, share, "mine bm25", **more)
+
+
+def share_of(workspace: Workspace, index: int, count: int = 2, **more: Any) -> Share:
+    """A share that waits, and knows which of the others have failed."""
+    share = Share(index, count, wait=True)
+    return replace(share, neighbours=neighbours(workspace, share, **more))
+
+
+def run_share(workspace: Workspace, share: Share, mischief: str = "") -> str:
+    assert share.neighbours is not None
+    with failures.told_to_others(share.neighbours):
+        return made_by(workspace, share, mischief)
+
+
+def test_those_that_wait_for_a_share_that_fails_are_told(
+    workspace: Workspace, oracle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rankmill.mining.store.workspace._LOOK_S", 0.01)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(run_share, workspace, share_of(workspace, 1))
+        while not list(workspace.root.glob("run/*/part-00001.json")):
+            time.sleep(0.01)
+        with pytest.raises(BadInput, match="a bad query"):
+            run_share(workspace, share_of(workspace, 0), "fail:4")
+        with pytest.raises(
+            failures.NeighbourFailed,
+            match=r"share 0 of 2 has failed[\s\S]*a bad query[\s\S]*run --shard 0/2 again",
+        ) as told:
+            waiting.result(60)
+    assert told.value.exit_status == 3
+    assert len(list((workspace.root / "tmp/failed").iterdir())) == 1  # of the first alone
+    with ThreadPoolExecutor(2) as pool:  # run again, in whichever order
+        second = pool.submit(run_share, workspace, share_of(workspace, 1))
+        first = pool.submit(run_share, workspace, share_of(workspace, 0))
+        assert {first.result(60), second.result(60)} == {oracle}
+    assert not (workspace.root / "tmp/failed").exists()
+
+
+def test_what_is_made_in_one_piece_may_fail_too(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rankmill.mining.store.workspace._LOOK_S", 0.01)
+    share = share_of(workspace, 1)
+    assert share.neighbours is not None
+    share.neighbours.begin()
+    neighbours(workspace, Share(0, 2, wait=True)).leave(BadInput("no such model"))
+    with pytest.raises(failures.NeighbourFailed, match="no such model"), shares.using(share):
+        workspace.build_folder("student", {"a": 1}, {}, lambda folder, scratch: None)
+
+
+def test_a_share_that_had_failed_before_may_be_run_again_for_a_while(workspace: Workspace) -> None:
+    now = [0.0]
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    neighbours(workspace, Share(0, 2)).leave(OSError(28, "No space left on device"))
+    others = [
+        neighbours(workspace, Share(1, 3)),
+        failures.Neighbours(workspace.root, None, Share(1, 2), "another command"),
+    ]
+    waits = neighbours(workspace, Share(1, 2), clock=lambda: now[0])
+    for one in (waits, *others):
+        one.begin()
+        one.check()
+    now[0] = failures.OLD_S
+    with pytest.raises(failures.NeighbourFailed, match="No space left on device"):
+        waits.check()
+    mark = next((workspace.root / "tmp/failed").iterdir())
+    mark.write_bytes(b"[")
+    with pytest.raises(failures.NeighbourFailed, match="its parts do not come\n"):
+        waits.check()
+    neighbours(workspace, Share(0, 2)).begin()
+    waits.check()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Elsewhere("done")])
+def test_a_signal_and_an_end_that_is_none_leave_no_mark(
+    workspace: Workspace, error: BaseException
+) -> None:
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(type(error)), failures.told_to_others(neighbours(workspace, Share(0, 2))):
+        raise error
+    assert not (workspace.root / "tmp/failed").exists()
+
+
+def test_a_mark_that_cannot_be_written_hides_no_error(tmp_path: Path) -> None:
+    place = Workspace(tmp_path / "file")
+    place.root.mkdir()
+    (place.root / "tmp").touch()
+    with (
+        pytest.raises(BadInput, match="the error"),
+        failures.told_to_others(neighbours(place, Share(0, 2))),
+    ):
+        raise BadInput("the error")
+
+
+# ---- threads of one process ----------------------------------------------------------------------
+
+
+def test_attempts_that_vanish_while_they_are_looked_at(
+    workspace: Workspace, oracle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread sweeps what is left as soon as the manifest is there."""
+    publish = Workspace._put
+
+    def put(self: Workspace, path: Path, manifest: bytes) -> None:
+        publish(self, path, manifest)
+        self._sweep("run", path.parent.name)
+        assert not self._attempts(path.parent.name).exists()
+
+    monkeypatch.setattr(Workspace, "_put", put)
+    assert made_by(workspace, None) == oracle
+    assert attempts.below(workspace.root / "tmp" / "nothing") == []
+
+
+def test_two_shares_remove_what_a_killed_run_left(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = workspace._attempts(squares(200).fingerprint) / f"run-{attempts.here()}-4194305-0"
+    left.mkdir(parents=True)
+    removed: list[str] = []
+    rmtree = shutil.rmtree
+
+    def meanwhile(path: Path, **more: Any) -> None:
+        removed.append(path.name)
+        rmtree(path)  # the other share
+        rmtree(path, **more)
+
+    monkeypatch.setattr(shutil, "rmtree", meanwhile)
+    with pytest.raises(Elsewhere):
+        made_by(workspace, Share(0, 2))
+    assert left.name in removed

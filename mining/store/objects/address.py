@@ -18,7 +18,7 @@ SCHEMES = ("s3", "gs", "az")
 _WRITTEN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _PIECE = re.compile(r"[A-Za-z0-9._=@+-]+")
-_ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_ENDPOINT"}
+ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_ENDPOINT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,14 @@ class Address:
         """Return the folder of its mirror on this machine: below $RANKMILL_CACHE, or below
         ~/.cache/rankmill."""
         given = os.environ.get(CACHE)
-        place = path_given(given) if given else Path.home() / ".cache" / "rankmill"
+        place = path_given(given) if given else _home() / ".cache" / "rankmill"
         named = hashlib.sha256(f"{self} {self.endpoint or ''}".encode()).hexdigest()[:24]
         return place.absolute() / named
 
     def plain_http(self) -> bool:
         """Whether the endpoint is spoken to without TLS: on loopback only, unless the environment
         allows it. Raises UsageError for any other."""
-        if self.endpoint is None or not self.endpoint.startswith("http://"):
+        if self.endpoint is None or urlsplit(self.endpoint).scheme != "http":
             return False
         host = urlsplit(self.endpoint).hostname or ""
         allowed = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
@@ -96,8 +96,31 @@ def parse(text: str | Path) -> Address | Path:
             + (f"prefix {'/'.join(pieces)!r}" if odd else f"bucket {bucket!r}"),
             do="use letters, digits, '.', '_', '-', '=', '+', '@' in each piece of the prefix",
         )
-    endpoint = os.environ.get(_ENDPOINTS[scheme]) or None
-    return Address(scheme, bucket, "/".join(pieces), endpoint)
+    return Address(scheme, bucket, "/".join(pieces), endpoint_of(scheme))
+
+
+def endpoint_of(scheme: str) -> str | None:
+    """Return the endpoint that the environment names, None for the scheme's own. Raises UsageError
+    for one that holds more than a host and a path: it would be written into mirrors."""
+    endpoint = os.environ.get(ENDPOINTS[scheme]) or None
+    if endpoint is not None and any(sign in endpoint for sign in "@?#"):
+        raise UsageError(
+            f"{ENDPOINTS[scheme]} holds something beside host, port and path (not shown: it may "
+            "be a secret)",
+            do="write https://HOST:PORT; credentials have variables of their own, see "
+            "docs/object-stores.md",
+        )
+    return endpoint
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:  # a container's user that nobody has named
+        raise UsageError(
+            "there is no home folder for the cache of an object store",
+            do="name a folder: --cache-dir DIR or RANKMILL_CACHE",
+        ) from error
 
 
 def _folder(text: str) -> Path:

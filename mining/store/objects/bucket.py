@@ -6,15 +6,19 @@ again from the start here, and an answer that never came is looked up, not guess
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from ...errors import BadInput, RankmillError, need
 from .. import files
@@ -27,7 +31,11 @@ READ_S = 60.0  # without a byte
 _CHUNK = 16 << 20  # of an upload in several pieces
 _MOST_CHUNKS = 9_000  # stores take 10,000
 _ABREAST = 4
+_GETS_ABREAST, _WORTH_THREADS = 16, 4
 _STREAM = 8 << 20
+_LOOK_S = 0.2  # between two looks whether a signal has come
+_GRACE_S = 2.0  # for a request under way when a signal comes
+_LEAST_SECRET = 8  # characters; shorter ones stand in any text
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 
 # Called with (what, key) before each request; tests count, fail or kill there.
@@ -45,6 +53,10 @@ class Listed:
 
 class Torn(RankmillError):
     """What arrived is not what was stored under this name."""
+
+
+class Unconditional(BadInput):
+    """The store refuses a put that must not overwrite, whatever is there."""
 
 
 class Bucket:
@@ -125,6 +137,13 @@ class Bucket:
 
         self._patiently("put", name, lambda: obstore.put(self._store, self.address.key(name), data))
 
+    def put_within(self, name: str, data: bytes, seconds: float) -> None:
+        """Store a small object if the store takes it at once, as a run that was stopped asks."""
+        import obstore
+
+        with contextlib.suppress(Exception):  # what ended the run is told
+            interruptibly(lambda: obstore.put(self._store, self.address.key(name), data), seconds)
+
     def create(self, name: str, data: bytes) -> bytes | None:
         """Store an object that must not exist yet; returns None, or the other bytes that are there.
 
@@ -198,6 +217,19 @@ class Bucket:
 
     # ---- many ------------------------------------------------------------------------------------
 
+    def get_all(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Yield small objects with their names, in order; some requests are under way at once."""
+        if len(names) < _WORTH_THREADS:
+            yield from ((name, self.get(name)) for name in names)
+            return
+        _ = self._store
+        with ThreadPoolExecutor(_GETS_ABREAST) as pool:
+            try:
+                yield from zip(names, pool.map(self.get, names), strict=True)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
     def below(self, folder: str) -> list[Listed]:
         """Return the objects below a folder of the workspace ("" for all), in order of name."""
 
@@ -234,7 +266,7 @@ class Bucket:
             if fault is not None:
                 fault(what, name)
             try:
-                return work()
+                return interruptibly(work)
             except FileNotFoundError as error:
                 self._refuse_no_bucket(error)
                 raise
@@ -258,7 +290,11 @@ class Bucket:
         if isinstance(error, RankmillError):
             raise error
         self._refuse_no_bucket(error)
-        kind, said = type(error).__name__, _first_line(error)
+        kind, said = type(error).__name__, harmless(error)
+        if (passed := _of_the_time(error)) is not None:
+            raise BadInput(
+                f"the object store refuses to {what} this: {said}", where=where, do=passed
+            ) from error
         if kind in ("PermissionDeniedError", "UnauthenticatedError"):
             raise BadInput(
                 f"the object store refuses to {what} this: {said}",
@@ -266,14 +302,22 @@ class Bucket:
                 do="check the credentials of the environment or the machine, and what they allow: "
                 "get, put, list, delete below this address",
             ) from error
-        if (kind == "GenericError" and not _passing(error)) or kind in _OF_SETTINGS:
+        if isinstance(error, ValueError) or kind == "InvalidPathError":
             raise BadInput(
+                f"what stands below this address, or would, has a key that cannot be used: {said}",
+                where=where,
+                do="it is none of the workspace's: move or remove that object, or choose a prefix "
+                "of your own",
+            ) from error
+        if (kind == "GenericError" and not _passing(error)) or kind in _OF_SETTINGS:
+            refused = Unconditional if what == "create" and _NO_CREATE.search(said) else BadInput
+            raise refused(
                 f"the object store cannot be used: {said}",
                 where=where,
                 do="check the bucket, the region, the endpoint and the credentials in the "
                 "environment",
             ) from error
-        if isinstance(error, OSError | ValueError):
+        if isinstance(error, OSError):
             raise error
         raise RankmillError(
             f"the object store does not answer as it should, after {len(PAUSES_S) + 1} tries to "
@@ -283,11 +327,45 @@ class Bucket:
         ) from error
 
 
+def interruptibly(work: Callable[[], T], seconds: float | None = None) -> T:
+    """Return what `work` returns; a signal ends the wait for it, which the library's own calls
+    would outlast by minutes. Raises TimeoutError where it takes longer than `seconds`.
+
+    What was under way goes on for as long as the process does: nothing depends on its end.
+    """
+    if seconds is None and threading.current_thread() is not threading.main_thread():
+        return work()  # signals are the main thread's
+    ended = threading.Event()
+    came: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            came.append(work())
+        except BaseException as error:  # raised below, in the thread that waits
+            failed.append(error)
+        finally:
+            ended.set()
+
+    threading.Thread(target=run, name="object store", daemon=True).start()
+    try:
+        until = None if seconds is None else time.monotonic() + seconds
+        while not ended.wait(_LOOK_S):  # the library's handler of SIGINT lets waiting go on
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError(f"no answer within {seconds} s")
+    except BaseException:
+        ended.wait(_GRACE_S if seconds is None else 0)  # mostly it is about to end
+        raise
+    if failed:
+        raise failed[0]
+    return came[0]
+
+
 class _Again(Exception):
     """Not an error of anybody's: the same has to be tried once more."""
 
 
-_OF_SETTINGS = {"UnknownConfigurationKeyError", "InvalidPathError", "NotSupportedError"}
+_OF_SETTINGS = {"UnknownConfigurationKeyError", "NotSupportedError"}
 _OF_CONFLICTS = {"AlreadyExistsError", "PreconditionError"}  # 409: two puts met; it passes
 _OF_THE_LIBRARY = {"GenericError", "JoinError", "BaseError", "_Again"} | _OF_CONFLICTS
 _PASSES = re.compile(
@@ -301,20 +379,57 @@ _STAYS = re.compile(
 )
 
 
+_URL = re.compile(r"\b\w+://[^\s\"'<>)]+")
+_ECHOED = re.compile(
+    r"<(AWSAccessKeyId|Token-\d+|StringToSign\w*|CanonicalRequest\w*)>.*?</\1>", re.S
+)
+_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_NO_CREATE = re.compile(r"\b501\b|NotImplemented|not implemented|If-None-Match", re.IGNORECASE)
+_EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|RequestExpired|token.{0,20}expired", re.I)
+_SKEWED = re.compile(r"RequestTimeTooSkewed|RequestInTheFuture|clock.{0,20}skew", re.IGNORECASE)
+
+
+def _of_the_time(error: Exception) -> str | None:
+    """Return what to do about a refusal that follows from the time, which the store says among
+    others'; None for any other."""
+    said = str(error)
+    if _SKEWED.search(said):
+        return (
+            "the clock of this machine is wrong by minutes: set it (timedatectl, chronyc), then "
+            "run the same command again: it resumes"
+        )
+    if _EXPIRED.search(said):
+        return "the credentials have expired: renew them and run the same command again: it resumes"
+    return None
+
+
+def harmless(error: Exception) -> str:
+    """Return the first line of what the library says, without what stores echo of requests: tokens,
+    signatures, the values of secrets in the environment."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[0] if lines else type(error).__name__
+    said = _ECHOED.sub("", _URL.sub(_only_host, said))
+    for name, value in os.environ.items():
+        if len(value) >= _LEAST_SECRET and _SECRET.search(name):
+            said = said.replace(value, f"(${name})")
+    return said[:300]
+
+
+def _only_host(url: re.Match[str]) -> str:
+    """Return a URL without its path, which the error tells apart, nor what signs it."""
+    split = urlsplit(url[0])
+    return f"{split.scheme}://{split.netloc.rpartition('@')[2]}"
+
+
 def _may_pass(error: Exception) -> bool:
     kind = type(error).__name__
     return isinstance(error, _Again | Torn) or (kind in _OF_THE_LIBRARY and _passing(error))
 
 
 def _passing(error: Exception) -> bool:
-    said = str(error)
+    said = _URL.sub("", str(error))  # keys are no words of the store's
     return (
         isinstance(error, _Again)
         or type(error).__name__ in _OF_CONFLICTS
         or (_PASSES.search(said) is not None and _STAYS.search(said) is None)
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]

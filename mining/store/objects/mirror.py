@@ -20,20 +20,20 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import BadInput, Corrupt, RankmillError
-from .. import attempts, files
+from .. import attempts, files, ledger
 from ..aliases import NAMES
 from ..ledger import ATTEMPTS, LEDGER
 from ..manifest import MANIFEST, canonical_json
 from ..sums import LOCK, RECORD
-from .address import Address
-from .bucket import Bucket, Torn
+from .address import ENDPOINTS, SCHEMES, Address, endpoint_of
+from .bucket import Bucket, Torn, Unconditional
 from .cache import Cache
 
 MARKER = "mirror.json"
@@ -41,6 +41,8 @@ _TAGS = "names.tags.json"
 _NOTE_S = 10.0  # between two notes of what parts have cost
 _TRIES = 5  # to open a file that another process's needs remove in the same moment
 _NO_KINDS = {NAMES, "tmp"}
+_HASH = re.compile(r"[0-9a-f]{64}")
+_LONGEST_NAME = 200  # bytes of what stands among the names: files here have the same
 _MANIFEST_NAME = re.compile(r"(\w[\w-]*)/\w+/" + re.escape(MANIFEST))
 
 
@@ -86,47 +88,85 @@ class Mirror:
         self._seen: set[Path] = set()  # artifacts that this process has compared with the store's
         self._kept: dict[Path, int] = {}  # files that stay as long as the process does
         self._noted: dict[Path, float] = {}
+        self._vouched: set[Path] = set()  # records that this process has read
         self._probed = False
 
     def begin(self) -> None:
         """Make the folder on the local disk; a later process knows it by the marker in it."""
-        if not (self.root / MARKER).exists():
+        if not files.holds(self.root / MARKER, marker_of(self.address)):
             files.make_private(self.root)
             files.write_bytes(self.root / MARKER, marker_of(self.address), mode=0o600)
+
+    def turn(self, name: str) -> AbstractContextManager[None]:
+        """Wait until no other process of this cache changes what `name` says, and keep them away
+        for a block."""
+        return files.turn(self.root / "tmp" / "turns" / f"{name}.lock")
+
+    def turn_at(self, folder: Path) -> AbstractContextManager[None]:
+        """Likewise what stands here of an artifact."""
+        return self.turn(f"{folder.parent.name}-{folder.name}")
 
     # ---- finished artifacts ----------------------------------------------------------------------
 
     def pull(self, folder: Path, *, afresh: bool = False) -> None:
         """Bring the small files of an artifact that is finished in the store, once per process.
 
-        One that is finished here alone was removed there, or made anew: what is here goes.
+        One that is finished here alone was removed there, or made anew: what is here goes. So do
+        small files that are damaged here.
         """
         if folder in self._seen and not afresh:
             return
         self.begin()
         there = self.bucket.get(self._name(folder, MANIFEST))
         local = folder / MANIFEST
-        if local.exists() and (there is None or local.read_bytes() != there):
+        if there is None and not local.exists():
+            return
+        if afresh or there is None or not (files.holds(local, there) and self._is_sound(folder)):
+            with self.turn_at(folder):
+                there = self._pull(folder, there, afresh=afresh)
+        if there is not None:
+            self._seen.add(folder)
+
+    def _pull(self, folder: Path, there: bytes | None, *, afresh: bool) -> bytes | None:
+        """Make what is here of an artifact what is in the store; returns its manifest."""
+        if there is None:  # another process may have published it since
+            there = self.bucket.get(self._name(folder, MANIFEST))
+        local = folder / MANIFEST
+        if local.exists() and (there is None or not files.holds(local, there)):
             self._clear(folder, parts=True)
         if there is None:
-            return
-        if afresh or not local.exists():
-            self._pull(folder, there, afresh=afresh)
-        self._seen.add(folder)
-
-    def _pull(self, folder: Path, manifest: bytes, *, afresh: bool) -> None:
-        if not (folder / MANIFEST).exists():
+            return None
+        if not local.exists():
             self._clear(folder, parts=False)
         files.make_folder(folder)
-        told = self.bucket.get(self._name(folder, LEDGER))
+        told = self._ledger_of(folder, there)
         if told is not None:
             self._bring_beside(folder, told, afresh=afresh)
             files.write_bytes(folder / LEDGER, told, mode=0o644)
-        files.create_only(folder / MANIFEST, manifest)
+        files.create_only(local, there)
+        return there
+
+    def _ledger_of(self, folder: Path, manifest: bytes) -> bytes | None:
+        """Return the ledger of a finished artifact: where another run had stored its own under the
+        plain name, and came to nothing, the one that names this manifest."""
+        told, root = self.bucket.get(self._name(folder, LEDGER)), _sha256(manifest)
+        if told is None or _sums_of(told).get(MANIFEST, root) != root:
+            return self.bucket.get(self._name(folder, f"{LEDGER}.{root}")) or told
+        return told
+
+    def _is_sound(self, folder: Path) -> bool:
+        """Whether the ledger here, and what it binds, is what was written."""
+        try:
+            sums = _sums_of((folder / LEDGER).read_bytes())
+        except OSError:
+            return False
+        beside = (_holds(folder / name, sums[name]) for name in sums.keys() - {MANIFEST})
+        return ledger.state(folder) == ledger.WHOLE and all(beside)
 
     def _bring_beside(self, folder: Path, told: bytes, *, afresh: bool = False) -> None:
-        """Bring what the ledger binds: attempts, timings."""
-        for name, sha256 in _sums_of(told).items():
+        """Bring what the ledger binds: attempts, timings. Where it is damaged, what is called so:
+        it can be summed up again from the attempts."""
+        for name, sha256 in (_sums_of(told) or self._beside(folder)).items():
             if name == MANIFEST or (not afresh and _holds(folder / name, sha256)):
                 continue
             data = self.bucket.get(self._name(folder, f"{name}.{sha256}"))
@@ -136,13 +176,24 @@ class Mirror:
                 files.make_folder((folder / name).parent)
                 files.write_bytes(folder / name, data, mode=0o644)
 
+    def _beside(self, folder: Path) -> dict[str, str]:
+        """Return the attempts of a finished artifact by their hash: of several the longest."""
+        size: dict[str, int] = {}
+        sums: dict[str, str] = {}
+        for one in self.bucket.below(self._name(folder)):
+            name, _, sha256 = one.name[len(self._name(folder)) + 1 :].rpartition(".")
+            if name == ATTEMPTS and _HASH.fullmatch(sha256) and one.size > size.get(name, -1):
+                size[name], sums[name] = one.size, sha256
+        return sums
+
     def _clear(self, folder: Path, *, parts: bool) -> None:
-        """Remove what stands here of an artifact, its lock apart; parts and their records only on
-        demand."""
+        """Remove what stands here of an artifact, its lock and what others are just writing apart;
+        parts and their records only on demand."""
         self._seen.discard(folder)
-        for path in folder.iterdir() if folder.is_dir() else ():
+        for path in list(folder.iterdir()) if folder.is_dir() else ():
             staged = RECORD.fullmatch(path.with_suffix(".json").name) is not None
-            if path.name != LOCK and (parts or not staged):
+            under_way = path.name.endswith(".tmp") and not attempts.is_left(path.name)
+            if path.name != LOCK and not under_way and (parts or not staged):
                 files.remove_tree(path)
 
     def manifests(self, kind: str | None = None) -> list[Path]:
@@ -177,6 +228,12 @@ class Mirror:
         if path not in self._kept:
             self._kept[path] = self._held(folder, part)
 
+    def _keep_on(self, path: Path) -> None:
+        """Where a file that stays was brought again, let the new one stay."""
+        if path in self._kept:
+            os.close(self._kept[path])
+            self._kept[path] = files.hold(path)
+
     def _held(self, folder: Path, part: IsStored, *, afresh: bool = False) -> int:
         path = folder / part.file
         if afresh:
@@ -199,6 +256,7 @@ class Mirror:
             self.bucket.fetch(key, temp, part.bytes, part.sha256)
             files.make_folder((folder / part.file).parent)
             files.publish(temp, folder / part.file)
+            self._keep_on(folder / part.file)
         except (FileNotFoundError, Torn) as error:
             what = error.what if isinstance(error, Torn) else "it is missing"
             raise Corrupt(
@@ -235,18 +293,23 @@ class Mirror:
             return
         self.begin()
         name = f"tmp/probe-{attempts.own()}"
-        first = self.bucket.create(name, b"first")
+        try:
+            first = self.bucket.create(name, b"first")
+        except Unconditional as error:
+            raise self._overwrites("has no put that fails where an object is there") from error
         second = self.bucket.create(name, b"second")
         self.bucket.remove([name])
         if first is not None or second != b"first":
-            raise BadInput(
-                "this object store lets a second put replace what a first one has created, so two "
-                "machines could damage each other's work",
-                where=str(self.address),
-                do="use one that has conditional writes (If-None-Match: *): AWS S3, Google Cloud "
-                "Storage, Azure, MinIO, R2; or a shared folder",
-            )
+            raise self._overwrites("lets a second put replace what a first one has created")
         self._probed = True
+
+    def _overwrites(self, what: str) -> BadInput:
+        return BadInput(
+            f"this object store {what}, so two machines could damage each other's work",
+            where=str(self.address),
+            do="use one that has conditional writes (If-None-Match: *): AWS S3, Google Cloud "
+            "Storage, Azure, MinIO, R2; or a shared folder",
+        )
 
     def adopt(self, folder: Path) -> Mapping[str, int]:
         """Bring the records of parts that are done, on whichever machine, and what they cost.
@@ -256,20 +319,35 @@ class Mirror:
         """
         names = {one.name: one.size for one in self.bucket.below(self._name(folder))}
         for path in sorted(folder.glob("part-*.json")):
-            if RECORD.fullmatch(path.name) and self._name(folder, path.name) not in names:
+            gone = self._name(folder, path.name) not in names
+            if RECORD.fullmatch(path.name) and (gone or not self._vouches(path)):
                 files.remove_file(path)
         self._bring_records(folder, names.keys())
         self._merge_attempts(folder, [n for n in names if "/attempts/" in n])
         start = len(self._name(folder)) + 1
         return {name[start:]: size for name, size in names.items()}
 
+    def _vouches(self, path: Path) -> bool:
+        """Whether a record here is one of its artifact: looked at once per process."""
+        if path in self._vouched:
+            return True
+        try:
+            told = json.loads(path.read_bytes())
+            sound = isinstance(told, dict) and told.get("fingerprint") == path.parent.name
+            if sound and canonical_json(told) == path.read_bytes():
+                self._vouched.add(path)
+                return True
+        except (OSError, ValueError, RecursionError):
+            return False
+        return False
+
     def _bring_records(self, folder: Path, names: Any) -> None:
-        for name in sorted(names):
-            path = self.root / name
-            if path.parent == folder and RECORD.fullmatch(path.name) and not path.exists():
-                data = self.bucket.get(name)
-                if data is not None:
-                    files.write_bytes(path, data)
+        wanted = [self.root / name for name in sorted(names)]
+        wanted = [p for p in wanted if p.parent == folder and RECORD.fullmatch(p.name)]
+        lacking = [self._name(folder, path.name) for path in wanted if not path.exists()]
+        for name, data in self.bucket.get_all(lacking):
+            if data is not None:
+                files.write_bytes(self.root / name, data)
 
     def commit(self, folder: Path, path: Path, part: IsStored, record: bytes) -> bytes:
         """Store the data of a finished attempt, then its record; returns the record that counts.
@@ -312,40 +390,47 @@ class Mirror:
             return False
         return self.bucket.size_of(self._key(folder, part)) == part.bytes
 
-    def note(self, folder: Path, *, last: bool = False) -> None:
+    def note(self, folder: Path, *, last: bool = False, within: float | None = None) -> None:
         """Store what the parts of this artifact have cost so far, for who goes on with it; not
-        after each of many small parts, but after the `last` of a run."""
+        after each of many small parts, but after the `last` of a run.
+
+        `within`: a run that was stopped waits no longer, and is told nothing.
+        """
         path, now = folder / ATTEMPTS, time.monotonic()
         if path.exists() and (last or now - self._noted.get(folder, -_NOTE_S) >= _NOTE_S):
             self._noted[folder] = now
-            name = f"attempts/{attempts.here()}-{os.getpid()}.jsonl"
-            self.bucket.put(self._name(folder, name), path.read_bytes())
+            name = self._name(folder, f"attempts/{attempts.here()}-{os.getpid()}.jsonl")
+            if within is None:
+                self.bucket.put(name, path.read_bytes())
+            else:
+                self.bucket.put_within(name, path.read_bytes(), within)
 
     def _merge_attempts(self, folder: Path, names: Sequence[str]) -> None:
+        """Append what other runs have noted, as another process of this machine may do just now."""
         path = folder / ATTEMPTS
-        known = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        lines = dict.fromkeys(known)
-        for name in names:
-            lines |= dict.fromkeys((self.bucket.get(name) or b"").splitlines(keepends=True))
-        if len(lines) > len(known):
+        known = path.read_bytes().splitlines() if path.exists() else []
+        lines: dict[bytes, None] = {}
+        for _, data in self.bucket.get_all(sorted(names)):
+            lines |= dict.fromkeys((data or b"").splitlines())
+        new = [line for line in lines if line not in set(known)]
+        if new:
             files.make_folder(folder)
-            files.write_bytes(path, b"".join(lines), mode=0o644)
+            files.append_lines(path, new)
 
     def publish(self, folder: Path, manifest: bytes) -> None:
         """Store what stands beside the parts, the ledger, then the manifest, which makes it an
         artifact. An equal manifest that is there is success, and then its ledger counts.
 
-        Raises RankmillError where another one is there; nothing is removed.
+        Raises RankmillError where another one is there; nothing is removed or replaced.
         """
         told = (folder / LEDGER).read_bytes()
         sums = _sums_of(told)
         for name in sums.keys() - {MANIFEST}:
             self.bucket.send(folder / name, self._name(folder, f"{name}.{sums[name]}"))
         other = self.bucket.create(self._name(folder, LEDGER), told)
-        fits = other is None or _sums_of(other).get(MANIFEST) == sums[MANIFEST]
-        if not fits and self.bucket.get(self._name(folder, MANIFEST)) is None:
-            self.bucket.put(self._name(folder, LEDGER), told)  # a killed run's, of other bytes
-            other = None
+        if other is not None and _sums_of(other).get(MANIFEST) != sums[MANIFEST]:
+            # Of a run with other bytes: one that was killed, or one that goes on and may be first.
+            other = self.bucket.create(self._name(folder, f"{LEDGER}.{sums[MANIFEST]}"), told)
         if self.bucket.create(self._name(folder, MANIFEST), manifest) is not None:
             raise RankmillError(
                 f"another run published a different {MANIFEST}",
@@ -381,32 +466,69 @@ class Mirror:
     def bring_names(self) -> None:
         """Let the names here be those of the store."""
         self.begin()
-        listed = {one.name.removeprefix(f"{NAMES}/"): one.tag for one in self.bucket.below(NAMES)}
-        listed = {name: tag for name, tag in listed.items() if "/" not in name}
-        folder = self.root / NAMES
-        here = {path.name for path in folder.glob("*.json")}
-        known = _tags(self.root / _TAGS)
-        for name in here - listed.keys():
+        if not self._names_are(self._listed_names()):
+            with self.turn(NAMES):
+                self._bring_names()
+
+    def give_name(self, name: str, write: Callable[[], bool]) -> None:
+        """Give a name here and in the store: `write` writes its file here, and says whether it had
+        to. Other processes of this cache look at names before, or after."""
+        self.begin()
+        with self.turn(NAMES):
+            self._bring_names()
+            known = _tags(self.root / _TAGS)
+            if (
+                known.pop(f"{name}.json", None) is not None
+            ):  # until it is stored, the store's counts
+                files.write_bytes(self.root / _TAGS, canonical_json(known), mode=0o600)
+            if write():
+                data = (self.root / NAMES / f"{name}.json").read_bytes()
+                self.bucket.put(f"{NAMES}/{name}.json", data)
+
+    def _bring_names(self) -> None:
+        folder, listed = self.root / NAMES, self._listed_names()
+        for name in self._names_here() - listed.keys():
             files.remove_file(folder / name)
+        known, told = _tags(self.root / _TAGS), dict[str, list[str]]()
+        lacking = []
         for name, tag in listed.items():
-            if name in here and tag and known.get(name) == tag:
-                continue
-            data = self.bucket.get(f"{NAMES}/{name}")
-            if data is not None and Path(name).name == name and name.endswith(".json"):
+            if self._is_known(name, tag, known):
+                told[name] = known[name]
+            else:
+                lacking.append(f"{NAMES}/{name}")
+        for key, data in self.bucket.get_all(lacking):
+            if data is not None:
                 files.make_folder(folder)
-                files.write_bytes(folder / name, data, mode=0o644)
-        if known != listed:
-            files.write_bytes(self.root / _TAGS, canonical_json(listed), mode=0o600)
+                files.write_bytes(self.root / key, data, mode=0o644)
+                name = key.removeprefix(f"{NAMES}/")
+                told[name] = [listed[name], _sha256(data)]
+        if told != known:
+            files.write_bytes(self.root / _TAGS, canonical_json(told), mode=0o600)
 
-    def change_name(self, name: str) -> None:
-        """Before a name is given here: until it is stored, the store's is the one that counts."""
-        tags = _tags(self.root / _TAGS)
-        if tags.pop(f"{name}.json", None) is not None:
-            files.write_bytes(self.root / _TAGS, canonical_json(tags), mode=0o600)
+    def _names_are(self, listed: Mapping[str, str]) -> bool:
+        """Whether the names here are those of a listing."""
+        known = _tags(self.root / _TAGS)
+        same = self._names_here() == known.keys() == listed.keys()
+        return same and all(self._is_known(name, tag, known) for name, tag in listed.items())
 
-    def send_name(self, name: str) -> None:
-        """Store a name that was given here."""
-        self.bucket.put(f"{NAMES}/{name}.json", (self.root / NAMES / f"{name}.json").read_bytes())
+    def _is_known(self, name: str, tag: str, known: Mapping[str, list[str]]) -> bool:
+        """Whether the file of a name is here as it was brought, and the store's is still that."""
+        there = known.get(name)
+        if there is None or not tag or there[0] != tag:
+            return False
+        return _holds(self.root / NAMES / name, there[1])
+
+    def _listed_names(self) -> dict[str, str]:
+        """Return the tags of the names in the store; what can be none is passed over."""
+        listed = {one.name.removeprefix(f"{NAMES}/"): one.tag for one in self.bucket.below(NAMES)}
+        return {
+            name: tag
+            for name, tag in listed.items()
+            if "/" not in name and name.endswith(".json") and len(name.encode()) <= _LONGEST_NAME
+        }
+
+    def _names_here(self) -> set[str]:
+        return {path.name for path in (self.root / NAMES).glob("*.json")}
 
     # ---- keys ------------------------------------------------------------------------------------
 
@@ -425,18 +547,36 @@ def marker_of(address: Address) -> bytes:
 
 
 def address_in(root: Path) -> Address | None:
-    """Return the address of which a folder is the mirror; None for any other folder."""
+    """Return the address of which a folder is the mirror; None for any other folder.
+
+    Raises Corrupt for a marker that tells none, BadInput for an endpoint that the environment does
+    not name: whoever gives a folder away must not choose where credentials are sent.
+    """
     try:
-        told = json.loads((root / MARKER).read_bytes())
-        return Address(told["scheme"], told["bucket"], told["prefix"], told["endpoint"])
-    except (OSError, ValueError):
+        data = (root / MARKER).read_bytes()
+    except OSError:
         return None
-    except (KeyError, TypeError) as error:
+    try:
+        told = json.loads(data)
+        texts = [told[name] for name in ("scheme", "bucket", "prefix")]
+        if not all(isinstance(one, str) for one in texts) or texts[0] not in SCHEMES:
+            raise TypeError(f"no address: {texts}")
+        place = Address(*texts, told["endpoint"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Corrupt(
             f"{MARKER} does not say of which object store this is the mirror",
             where=root / MARKER,
             do="remove this folder: all in it can be brought again",
         ) from error
+    if place.endpoint is not None and place.endpoint != endpoint_of(place.scheme):
+        raise BadInput(
+            f"this is the mirror of {place} at {place.endpoint!r}, an endpoint that the "
+            "environment does not name",
+            where=root / MARKER,
+            do=f"if that is the store you mean, set {ENDPOINTS[place.scheme]}, or give the address "
+            "in place of this folder",
+        )
+    return place
 
 
 def _sums_of(told: bytes) -> dict[str, str]:
@@ -461,9 +601,19 @@ def _holds(path: Path, sha256: str) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
-def _tags(path: Path) -> dict[str, str]:
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _tags(path: Path) -> dict[str, list[str]]:
+    """Return the tag and the hash of each name that was brought; what is no such pair is none."""
     try:
         told = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        pairs = told.items() if isinstance(told, dict) else ()
+    except (OSError, ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return {
+        name: pair
+        for name, pair in pairs
+        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
+    }

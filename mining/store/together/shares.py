@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ...errors import Incomplete, RankmillError, UsageError
 from ..plan import Shard
+from .failures import Neighbours
 
 _WRITTEN = re.compile(r"(\d{1,6})/(\d{1,6})")
 
@@ -25,12 +26,13 @@ _WRITTEN = re.compile(r"(\d{1,6})/(\d{1,6})")
 class Share:
     """Every `count`-th part of each stage, from number `index` on; `wait` for the others' parts
     where a stage needs them, else end. `count=0`: no part, all have to be there. `tell` is told
-    what is waited for."""
+    what is waited for; `neighbours` knows which of the others have failed."""
 
     index: int
     count: int
     wait: bool = False
     tell: Callable[[str], None] | None = field(default=None, compare=False)
+    neighbours: Neighbours | None = field(default=None, compare=False, repr=False)
 
     @property
     def merges(self) -> bool:
@@ -55,7 +57,10 @@ class Waiting:
         self.began, self.next = clock(), SAY_S
 
     def look(self, what: str, seconds: float) -> None:
-        """Sleep until the next look at `what`; now and then say that it is waited for."""
+        """Sleep until the next look at `what`; now and then say that it is waited for. Raises
+        NeighbourFailed where a share has failed that it is waited for."""
+        if self.share.neighbours is not None:
+            self.share.neighbours.check()
         waited = self.clock() - self.began
         if waited >= self.next and self.share.tell is not None:
             self.next = 2 * waited
