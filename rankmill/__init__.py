@@ -31,7 +31,8 @@ def _is_module(name: str) -> bool:
     """Say whether `from rankmill import name` means a file or folder: then no verb is loaded."""
     from importlib import util
 
-    return name != "study" and util.find_spec(f"{__name__}.{name}") is not None  # a verb too
+    verbs_too = ("report", "study")
+    return name not in verbs_too and util.find_spec(f"{__name__}.{name}") is not None
 
 
 def __dir__() -> list[str]:

@@ -25,18 +25,32 @@ _LONGEST = 8  # items of one list in a table for people
 def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
     """Return the table with `query` and `doc` ordinals replaced by `query_id`, `doc_id`.
 
-    An evaluation's queries are those of the run that it judges. Flat columns also gain the text.
+    An evaluation's queries are those of the run that it judges, those of statistics are of the
+    groups or scores that were measured. Flat columns also gain the text.
     Lists stay lists, item by item. A teacher's scores are named by their kind.
     """
     return Resolver(artifact)(table)
 
 
-class Resolver:
-    """Names the ordinals of an artifact's tables; the id columns are read once."""
+def _knows_queries(artifact: Artifact) -> Artifact:
+    """Return what the queries of a table are of: an evaluation's of its run, those of statistics of
+    what was measured."""
+    if "queries" not in artifact.inputs:
+        for role in ("run", "groups", "scores"):
+            if role in artifact.inputs:
+                return _knows_queries(artifact.input(role))
+    return artifact
 
-    def __init__(self, artifact: Artifact):
-        self.artifact = artifact
-        about = artifact if "run" not in artifact.inputs else artifact.input("run")
+
+class Resolver:
+    """Names the ordinals of an artifact's tables; the id columns are read once.
+
+    `texts`: lists of documents gain their texts too, as flat columns always do.
+    """
+
+    def __init__(self, artifact: Artifact, *, texts: bool = False):
+        self.artifact, self.texts = artifact, texts
+        about = _knows_queries(artifact)
         known = {"query": ("queries", Queries), "doc": ("corpus", Corpus)}
         self.rows: dict[str, Any] = {
             name: handle(about.input(role))
@@ -55,7 +69,7 @@ class Resolver:
             elif name not in self.rows:
                 columns[name] = column
             elif pa.types.is_nested(column.type):
-                columns[f"{name}_id"] = self._lists(name, column.combine_chunks())
+                columns |= self._lists(name, column.combine_chunks())
             else:
                 ordinals = column.to_numpy()
                 columns[f"{name}_id"] = self.ids(name, ordinals)
@@ -73,9 +87,14 @@ class Resolver:
             self._ids[name] = whole.cast(pa.large_string()).combine_chunks()
         return self._ids[name].take(pa.array(ordinals)).cast(pa.string())
 
-    def _lists(self, name: str, column: Any) -> pa.Array:
+    def _lists(self, name: str, column: Any) -> dict[str, pa.Array]:
         offsets, values = list_values(column)
-        return pa.ListArray.from_arrays(pa.array(offsets.astype("int32")), self.ids(name, values))
+        bounds = pa.array(offsets.astype("int32"))
+        lists = {f"{name}_id": pa.ListArray.from_arrays(bounds, self.ids(name, values))}
+        if self.texts:
+            texts = pa.array(self.rows[name].texts(values), pa.string())
+            lists[f"{name}_text"] = pa.ListArray.from_arrays(bounds, texts)
+        return lists
 
 
 def _scores(column: Any, kind: str) -> dict[str, pa.Array]:
@@ -135,17 +154,25 @@ def write_parquet(artifact: Artifact, count: int | None, target: Path) -> int:
     return written
 
 
-def all_rows(artifact: Artifact) -> Iterator[dict[str, Any]]:
-    """Yield every row, resolved, part by part."""
-    named = Resolver(artifact)
+def all_rows(artifact: Artifact, *, texts: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield every row, resolved, part by part; `texts`: those of lists of documents too."""
+    named = Resolver(artifact, texts=texts)
     for table in _tables(artifact, None):
-        for batch in table.to_batches(max_chunksize=4096):
+        for batch in table.to_batches(max_chunksize=_rows_at_a_time(table) if texts else 4096):
             yield from named(pa.Table.from_batches([batch])).to_pylist()
 
 
-def html(artifact: Artifact, rows: int = 5) -> str:
+def _rows_at_a_time(table: pa.Table) -> int:
+    """Return of how many rows the texts are in memory together: of some thousand documents."""
+    if not ("doc" in table.column_names and pa.types.is_nested(table["doc"].type)):
+        return 4096
+    items = len(list_values(table["doc"])[1])
+    return max(1, 4096 * table.num_rows // max(1, items))
+
+
+def html(artifact: Artifact, rows: int = 5, title: str | None = None) -> str:
     """Return a short table for notebooks: what it is, and its first rows."""
-    title = f"{artifact.kind} {artifact.fingerprint[:12]}, {artifact.rows:,} rows"
+    title = title or f"{artifact.kind} {artifact.fingerprint[:12]}, {artifact.rows:,} rows"
     if not all(part.file.endswith(".arrow") for part in artifact.parts):
         files = ", ".join(part.file for part in artifact.parts[:8])
         return f"<div><b>{escape(title)}</b>: {escape(files)}</div>"

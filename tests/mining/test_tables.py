@@ -157,7 +157,7 @@ def test_bm25_alone_and_its_rows_as_tables(workspace):
     assert [row["query_id"] for row in rows] == ["q1", "q2"]
     assert rows[1]["doc_id"] == ["d4"]
     html = run._repr_html_()
-    assert "run" in html
+    assert "Run bm25(k1=0.9,b=0.4)" in html
     assert "q1" in html
     assert "<table" in html
     assert held.corpus.artifact.to_arrow()["doc_id"].to_pylist() == ["d1", "d2", "d3", "d4"]
