@@ -41,6 +41,7 @@ from rankmill.objects import (
     Student,
     verb,
 )
+from rankmill.objects.alone import from_triples, near_copies
 from rankmill.objects.look import list_all as list
 from rankmill.objects.look import open_named as open
 from rankmill.objects.showing import executor_for
@@ -234,6 +235,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "from_triples",
     "import_groups",
     "import_run",
     "import_scores",
@@ -242,6 +244,7 @@ __all__ = [
     "measure_scores",
     "mine",
     "misorder",
+    "near_copies",
     "open",
     "orthogonality",
     "pair_entropy",
