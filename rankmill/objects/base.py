@@ -19,6 +19,17 @@ _CLASSES: dict[str, type[Object]] = {}
 _collections: list[Callable[[mined.Collection], mined.Collection]] = []
 
 Made = TypeVar("Made", bound="Object")
+_SHORT = 60  # characters of one text in a repr
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return `1 row`, `2 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def short(text: str) -> str:
+    """Return a text that may be long, cut for a line."""
+    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
 
 
 class Object(Artifact):
@@ -44,8 +55,9 @@ class Object(Artifact):
         return True  # of no rows too: whether one was given is what stages ask
 
     def __repr__(self) -> str:
-        said = self.about()
-        return f"<{type(self).__name__} {said + ', ' if said else ''}{self.fingerprint[:12]}>"
+        if type(self) is Object:
+            return super().__repr__()
+        return f"<{type(self).__name__} {self.about()}, {self.fingerprint[:12]}>"
 
     def _repr_html_(self) -> str:
         return html(self, title=repr(self)[1:-1])
@@ -56,7 +68,12 @@ class Object(Artifact):
 
     def about(self) -> str:
         """Return what it is in a few words."""
-        return f"{self.kind}, {self.rows:,} rows"
+        return f"{self.kind}, {counted(self.rows, 'row')}"
+
+    @property
+    def asked(self) -> str:
+        """How many queries it has a row for, in words."""
+        return counted(self.rows, "query", "queries")
 
     def input(self, role: str) -> Any:
         """Return the object that this one was made from in a role, such as "pool"."""

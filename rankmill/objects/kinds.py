@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill import stages
@@ -10,7 +12,7 @@ from rankmill.mining import collection as mined
 from rankmill.mining.exports.rows import html
 from rankmill.mining.statistics.summaries.summary import summarise
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.objects.base import Object, collections_by
+from rankmill.objects.base import Object, collections_by, counted, short
 from rankmill.objects.verbs import method
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Collection(mined.Collection):
         """Return the first documents as a polars frame."""
         return self.corpus.head(rows)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield every document as a dictionary."""
         return iter(self.corpus)
 
@@ -108,7 +110,7 @@ class Run(Object, kind="run"):
 
     def about(self) -> str:
         """Return its source, its split and how many queries it answers."""
-        return f"{self.source}, split {self.split}, {self.rows:,} queries"
+        return f"{short(self.source)}, split {self.split}, {self.asked}"
 
 
 class Pool(Object, kind="pool"):
@@ -126,7 +128,7 @@ class Pool(Object, kind="pool"):
 
     def about(self) -> str:
         """Return its sources, its split and how many queries it is of."""
-        return f"{' + '.join(self.sources)}, split {self.split}, {self.rows:,} queries"
+        return f"{short(' + '.join(self.sources))}, split {self.split}, {self.asked}"
 
 
 class Scores(Object, kind="scores"):
@@ -164,7 +166,7 @@ class Scores(Object, kind="scores"):
 
     def about(self) -> str:
         """Return the teacher, the kind of its scores and how many queries they are of."""
-        return f"{self.score_kind} scores of {self.teacher}, {self.rows:,} queries"
+        return f"{self.score_kind} scores of {short(self.teacher)}, {self.asked}"
 
 
 class Groups(Object, kind="groups"):
@@ -194,7 +196,7 @@ class Groups(Object, kind="groups"):
 
     def about(self) -> str:
         """Return how many there are, of which size, and how they were drawn."""
-        return f"{self.rows:,} of {self.size} documents, {self.strategy}"
+        return f"{self.rows:,} of {self.size} documents, {short(self.strategy)}"
 
     def to_torch(self) -> Any:
         """Return the groups as a torch Dataset for a plain DataLoader.
@@ -240,8 +242,7 @@ class Statistics(Object, kind="statistics"):
 
     def about(self) -> str:
         """Return how many rows were measured, and by what."""
-        shown = ", ".join(self.columns[:4]) + (", …" if len(self.columns) > 4 else "")
-        return f"{self.rows:,} rows, {shown}"
+        return f"{counted(self.rows, 'row')}, {short(', '.join(self.columns))}"
 
     def summary(self, **options: Any) -> dict[str, Any]:
         """Return moments, deciles and histograms of the columns, and how they go together: what
@@ -260,6 +261,39 @@ class Student(Object, kind="student"):
     retrieve: Callable[..., Run] = method(stages.Retrieve, "student")
     evaluate: Callable[..., Evaluation] = method(stages.Evaluate, "student", without=("run",))
     diagnose: Callable[..., Statistics] = method(stages.Diagnose, "student")
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What was trained on what, with which settings: the file card.json."""
+        made: dict[str, Any] = json.loads(self.file("card.json").read_text(encoding="utf-8"))
+        return made
+
+    @property
+    def model(self) -> Path:
+        """The folder of the checkpoint, for transformers and sentence-transformers."""
+        return self.check_content().path / "model"
+
+    @property
+    def telemetry(self) -> polars.DataFrame:
+        """What happened while it was trained, a row for each step."""
+        return self.to_polars()
+
+    def to_arrow(self) -> Any:
+        """Return the telemetry as an Arrow table."""
+        names = [part.file for part in self.parts]
+        return self.table(names.index("telemetry.arrow"))
+
+    def head(self, rows: int = 5) -> Any:
+        """Return the first steps of the telemetry as a polars frame."""
+        return self.telemetry.head(rows)
+
+    def records(self, texts: bool = True) -> Iterator[dict[str, Any]]:
+        """Yield the steps of the telemetry as dictionaries."""
+        return iter(self.to_arrow().to_pylist())
+
+    def about(self) -> str:
+        """Return what was trained, and with which loss."""
+        return f"{short(self.parameters['student'])}, {self.parameters['loss']}"
 
 
 class Evaluation(Object, kind="evaluation"):
@@ -285,7 +319,7 @@ class Evaluation(Object, kind="evaluation"):
     def about(self) -> str:
         """Return what was judged, by which measures, on how many queries."""
         said = " ".join(self.measures)
-        return f"{said} of {self.source}, split {self.split}, {self.rows:,} queries"
+        return f"{said} of {short(self.source)}, split {self.split}, {self.asked}"
 
     @property
     def per_query(self) -> polars.DataFrame:
@@ -295,3 +329,7 @@ class Evaluation(Object, kind="evaluation"):
 
 class Comparison(Object, kind="comparison"):
     """Paired differences of systems, with tests adjusted over the family: a row for each pair."""
+
+    def about(self) -> str:
+        """Return what was compared, and how many pairs there are."""
+        return f"{self.parameters['measure']}, {counted(self.rows, 'pair')}"
