@@ -10,7 +10,7 @@ EXAMPLES = {
     "mine": 'rm.mine("bm25(k1=0.9,b=0.4)", "nf", split="train", depth=200, name="nf-bm25")',
     "pool": 'rm.pool(["nf-bm25", "nf-dense"], name="nf-pool")',
     "score": 'rm.score("cross_encoder(model=PATH)", "nf-pool", name="nf-scores")',
-    "select": 'rm.select("uniform(source=bm25,last=100)", "nf-pool", "nf-scores", name="nf-groups")',
+    "select": 'rm.select("uniform(source=bm25,last=100)", "nf-pool", "nf-scores", size=16)',
     "stats": 'rm.stats("nf-groups", statistics=["pair_entropy(T=1)"]).summary()["columns"]',
     "cross": 'rm.cross("nf-pool", "nf-scores", encoder="PATH", name="nf")[0, 1]',
     "cut": 'rm.cut("nf-groups", "nf-stats", "keep_below(of=pair_entropy(T=1),q=0.75)")',

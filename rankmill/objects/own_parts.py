@@ -48,7 +48,6 @@ _WRITE = {
     "strategy": "the protocol Strategy",
     "filter": "the protocol Filter",
 }
-_made: dict[tuple[str, FunctionType, str], Any] = {}
 
 
 def parts_in(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,11 +118,7 @@ def _of_function(kind: str, function: FunctionType) -> Any:
             f"a {kind} without a name: {name}",
             do=f"write it with def: its name and its code go into the fingerprint; {_WRITE[kind]}",
         )
-    version = _version_of(kind, function)
-    key = kind, function, version
-    if key not in _made:
-        _made[key] = _registered(kind, function, version)()
-    return _made[key]
+    return _registered(kind, function, _version_of(kind, function))()
 
 
 def _registered(kind: str, function: FunctionType, version: str) -> type:

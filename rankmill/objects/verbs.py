@@ -103,11 +103,12 @@ def signature_of(request: Requested, without: Sequence[str] = ()) -> inspect.Sig
     stand last."""
     signature = inspect.signature(request)
     last = (*ENGINE, "workspace", "name", "executor")
-    options = [p for p in signature.parameters.values() if p.name not in without]
+    left_out = (*without, _PLACE.name)
+    options = [p for p in signature.parameters.values() if p.name not in left_out]
     options = [p.replace(annotation=_plain(p.annotation)) for p in options]
-    if "workspace" not in signature.parameters:
-        options.append(_PLACE)
-    ordered = sorted((*options, _PROGRESS), key=lambda p: (_turn(p), p.name in (*last, "progress")))
+    ordered = sorted(
+        (*options, _PLACE, _PROGRESS), key=lambda p: (_turn(p), p.name in (*last, "progress"))
+    )
     return signature.replace(parameters=ordered, return_annotation=inspect.Signature.empty)
 
 
