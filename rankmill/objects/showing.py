@@ -19,7 +19,7 @@ def executor_for(executor: Any, progress: bool | None) -> Any:
     """
     wanted = in_notebook() if progress is None else progress
     own = Execution() if executor is None else executor
-    if not wanted or not isinstance(own, Execution) or not isinstance(own.progress, Silent):
+    if not wanted or not isinstance(own, Execution) or type(own.progress) is not Silent:
         return executor
     # Of the command line, which may stand on the verbs: so it is no import of this folder.
     display = import_module("rankmill.cli.runs.progress")
