@@ -140,7 +140,10 @@ def _body(kind: str, function: FunctionType) -> dict[str, Any]:
         for name in ("kind", "kinds", "unit", "needs", "supervised")
         if hasattr(function, name)
     }
-    return said | {"__doc__": function.__doc__} | _METHODS_OF[kind](function)
+    methods = _METHODS_OF[kind](function)
+    for one in methods.values():
+        one.__module__ = function.__module__  # where errors of the function are looked for
+    return said | {"__doc__": function.__doc__} | methods
 
 
 def _source(function: Callable[..., Any]) -> dict[str, Any]:
