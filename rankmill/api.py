@@ -45,7 +45,7 @@ from rankmill.objects.alone import from_triples, near_copies
 from rankmill.objects.look import list_all as list
 from rankmill.objects.look import open_named as open
 from rankmill.objects.showing import executor_for
-from rankmill.recipes import Ran, check, estimate, report, run, study
+from rankmill.ran import Ran, check, estimate, report, run, study
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact

@@ -11,7 +11,7 @@ from tiny_study import study_place
 
 import rankmill as rm
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.recipes import texts_of
+from rankmill.ran import texts_of
 
 PLAIN = """
 name = "plain"
