@@ -212,6 +212,13 @@ def _texts_table(what: str, given: Any, id_name: str) -> pa.Table:
     in a list are called by their places, "0", "1", …"""
     if isinstance(given, Mapping):
         values = list(given.values())
+        if values and all(hasattr(v, "features") for v in values):  # splits of a Hub data set
+            if len(values) > 1:
+                raise UsageError(
+                    f"{what}: a data set of the splits {', '.join(map(str, given))}",
+                    do=f"give one of them: {what}=data[{next(iter(given))!r}]",
+                )
+            return arrow_table(values[0], what)
         if all(isinstance(v, str) or v is None for v in values):
             _refuse_one_row(what, given)
             ids = [_own_id(key, what) for key in given]
