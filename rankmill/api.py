@@ -1,44 +1,56 @@
-"""The verbs: each takes and returns artifact handles, each does nothing when the result is there.
+"""The verbs: each takes names or objects, does nothing when the result is there, returns objects.
 
-    nf     = collect("beir:nfcorpus")
-    run    = mine("bm25(k1=0.9,b=0.4)", nf, split="train", depth=200)
-    cands  = pool([run])
-    scored = score("bi_encoder(model=PATH)", cands)
-    chosen = select("uniform(source=bm25,last=100)", cands, scored, size=16)
-    stats(chosen); train("bi_encoder(model=PATH,layers=2)", chosen, loss="kl", documents=100_000)
+    nf     = rm.collect("beir:nfcorpus", name="nf")
+    run    = nf.mine("bm25(k1=0.9,b=0.4)", split="train", depth=200, name="bm25")
+    pool   = rm.pool(["bm25", nf.mine("random", split="train")])
+    scores = pool.score("bi_encoder(model=PATH)")
+    groups = scores.select("uniform(source=bm25,last=100)", size=16)
+    groups.audit(), groups.stats().to_polars()
+    groups.train("bi_encoder(model=PATH,layers=2)", loss="kl", documents=100_000)
 
 A verb's options are the fields of its request in `rankmill.stages`, under the names that the
 command line and recipes use. `name` gives the result an alias; `executor` is an `Execution`: this
-process, or Ray actors. It never changes a result.
+process, or Ray actors. It never changes a result. docs/python.md shows all of it.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rankmill import stages
 from rankmill.designs import orthogonality
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError, UsageError, extras_told
 from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.names import nearest
-from rankmill.mining.options import options_of
 from rankmill.mining.statistics.alone import measure_scores
-from rankmill.mining.statistics.summaries.summary import summarise
+from rankmill.mining.statistics.summaries import summary
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.artifact import ShowsRows, show_rows_by
-from rankmill.request import ENGINE, Request
+from rankmill.objects import (
+    Collection,
+    Comparison,
+    Evaluation,
+    Groups,
+    Object,
+    Pool,
+    Run,
+    Scores,
+    Statistics,
+    Student,
+    verb,
+)
+from rankmill.objects.alone import from_triples, near_copies
+from rankmill.objects.look import list_all as list
+from rankmill.objects.look import open_named as open
+from rankmill.objects.showing import executor_for
+from rankmill.ran import Ran, check, estimate, report, run, study
 
 if TYPE_CHECKING:
-    from rankmill.mining.collection import Collection
     from rankmill.mining.store import Artifact
     from rankmill.study.advise.advice import Advice
-    from rankmill.study.estimate.outcome import Estimate
-    from rankmill.study.grid.outcome import StudyOutcome
+    from rankmill.study.advise.pilots import Asked
 
 
 def _rows() -> ShowsRows:
@@ -49,168 +61,40 @@ def _rows() -> ShowsRows:
 
 show_rows_by(_rows)
 
-Options = ParamSpec("Options")
-Made = TypeVar("Made")
-
-
-def verb(request: Callable[Options, Request[Made]]) -> Callable[Options, Made]:
-    """Make the function that performs a request; its signature is that of the request."""
-
-    def perform(*args: Options.args, **kwargs: Options.kwargs) -> Made:
-        try:
-            asked = request(*args, **kwargs)
-        except TypeError as error:
-            raise _explained(error, request, args, kwargs) from error
-        return asked.make()
-
-    function: Any = perform
-    function.__signature__ = _signature(request)
-    function.__name__ = function.__qualname__ = vars(request)["verb"]
-    function.__doc__ = _documented(request)
-    function.__module__ = __name__
-    return perform
-
-
-def _explained(error: TypeError, request: Any, args: Any, kwargs: Any) -> Exception:
-    """Say a call that does not fit the verb in its own words, with the nearest option."""
-    known = [option.name for option in options_of(request)]
-    for name in kwargs:
-        if name not in (*known, *inspect.signature(request).parameters):
-            return UsageError(f"{request.verb}() has no option {name!r}", do=nearest(name, known))
-    try:
-        inspect.signature(request).bind(*args, **kwargs)
-    except TypeError as unfit:
-        return UsageError(f"{request.verb}(): {unfit}", do=f"see help(rm.{request.verb})")
-    return error
-
-
-def _signature(request: Any) -> inspect.Signature:
-    """Return the request's signature with plain types, the options of every stage last."""
-    signature = inspect.signature(request)
-    last = (*ENGINE, "name", "executor")
-    ordered = sorted(signature.parameters.values(), key=lambda p: p.name in last)
-    plain = [p.replace(annotation=_plain(p.annotation)) for p in ordered]
-    return signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)
-
-
-def _plain(annotation: str) -> str:
-    """Return `int` of `Annotated[int, Option(…)]`, as it is written."""
-    node = ast.parse(annotation, mode="eval").body
-    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated":
-        assert isinstance(node.slice, ast.Tuple)
-        return ast.unparse(node.slice.elts[0])
-    return annotation
-
-
-def _documented(request: Any) -> str:
-    """Return the request's help without its command lines, and a line for each option."""
-    said = inspect.cleandoc(request.__doc__ or "").split("Example: rankmill")[0].rstrip()
-    lines = [f"    {o.name}: {o.option.help}" + _unit(o.option.unit) for o in options_of(request)]
-    return "\n".join([said, "", "Options:", *lines])
-
-
-def _unit(unit: str | None) -> str:
-    return f" ({unit})" if unit else ""
-
-
-collect = verb(stages.Collect)
+collect = verb(stages.Collect, Collection)
 survey = verb(stages.SurveyCollection)
-rewrite = verb(stages.Rewrite)
-mine = verb(stages.Mine)
-pool = verb(stages.Pool)
-score = verb(stages.Score)
-select = verb(stages.Select)
-stats = verb(stages.Stats)
+rewrite = verb(stages.Rewrite, Collection)
+mine = verb(stages.Mine, Run)
+pool = verb(stages.Pool, Pool)
+score = verb(stages.Score, Scores)
+select = verb(stages.Select, Groups)
+stats = verb(stages.Stats, Statistics)
 cross = verb(stages.Cross)
-cut = verb(stages.Cut)
+cut = verb(stages.Cut, Groups)
 cells = verb(stages.CutCells)
-subsample = verb(stages.Subsample)
-retarget = verb(stages.Retarget)
-train = verb(stages.Train)
-rerank = verb(stages.Rerank)
-retrieve = verb(stages.Retrieve)
-evaluate = verb(stages.Evaluate)
-compare = verb(stages.Compare)
-diagnose = verb(stages.Diagnose)
+subsample = verb(stages.Subsample, Groups)
+retarget = verb(stages.Retarget, Groups)
+train = verb(stages.Train, Student)
+rerank = verb(stages.Rerank, Run)
+retrieve = verb(stages.Retrieve, Run)
+evaluate = verb(stages.Evaluate, Evaluation)
+compare = verb(stages.Compare, Comparison)
+diagnose = verb(stages.Diagnose, Statistics)
 terms = verb(stages.OrderDesigns)
 audit = verb(stages.Audit)
 explain = verb(stages.Explain)
 export = verb(stages.Export)
-import_run = verb(stages.ImportRun)
-import_scores = verb(stages.ImportScores)
-import_groups = verb(stages.ImportGroups)
-
-
-@extras_told()
-def study(
-    recipe: str | Path,
-    overrides: Sequence[str] = (),
-    *,
-    workspace: Workspace | str | Path = stages.DEFAULT_WORKSPACE,
-    to: str | Path | None = None,
-    executor: Execution | None = None,
-) -> StudyOutcome:
-    """Run a recipe for every combination of the axes of its `[study]` (docs/studies.md).
-
-    `overrides` are texts such as "train.documents=20000"; `to` is a folder for the report and every
-    number. The result has them as polars frames, such as `cells`, `queries` and `worth`, and the
-    findings: `answer`, `gains`, `effects`, `notes`. Raises UsageError, before any data is read, for
-    what cannot work.
-    """
-    from rankmill.report.study.facts import check_study_place
-    from rankmill.report.study.files import write_study
-    from rankmill.study.grid import load_study, run_study
-
-    asked = load_study(Path(recipe), overrides)
-    if to is not None:
-        check_study_place(to, asked.name)  # now, not after hours
-    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
-    outcome = run_study(asked, place, executor or Execution())
-    if to is not None:
-        write_study(outcome, to)
-    return outcome
-
-
-@extras_told()
-def estimate(
-    recipe: str | Path,
-    overrides: Sequence[str] = (),
-    *,
-    workspace: Workspace | str | Path = stages.DEFAULT_WORKSPACE,
-    sample: int = 64,
-    documents: int = 2_000,
-    machine: str | None = None,
-    prices: str | Path | None = None,
-    scratch: str | Path | None = None,
-) -> Estimate:
-    """Say what a recipe or study will take, from measured samples of its stages (docs/estimate.md).
-
-    `sample`: queries of a split in the largest sample. `documents`: of the largest slice; a corpus
-    of no more is taken whole. `machine`: "8xH100" or a TOML file; None is this one. The result has
-    `rows` with intervals, their `total`, what cannot fit in `refusals`, and `refuse()`, which
-    raises BadInput for it. The workspace is only read.
-    """
-    from rankmill.study.estimate import estimate_recipe
-
-    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
-    return estimate_recipe(
-        Path(recipe),
-        place,
-        overrides,
-        queries=sample,
-        documents=documents,
-        machine=machine,
-        prices=None if prices is None else Path(prices),
-        scratch=None if scratch is None else Path(scratch),
-    )
+import_run = verb(stages.ImportRun, Run)
+import_scores = verb(stages.ImportScores, Scores)
+import_groups = verb(stages.ImportGroups, Groups)
 
 
 @extras_told()
 def advise(
-    about: Artifact | Collection,
+    about: Artifact | Collection | str,
     evidence: Sequence[str | Path] = (),
     *,
-    scores: Artifact | None = None,
+    scores: Artifact | str | None = None,
     samplers: Sequence[str] = (),
     sizes: Sequence[int] = (16,),
     encoder: str | None = None,
@@ -224,27 +108,26 @@ def advise(
     loss: str = "kl",
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
+    workspace: Workspace | str | Path | None = None,
     executor: Execution | None = None,
+    progress: bool | None = None,
 ) -> Advice:
     """Order the designs that a scored pool allows by predicted gain per cost (docs/advise.md).
 
-    `about`: a pool, or a collection that has one. `evidence`: folders that `study(to=…)` wrote, of
-    other collections. `samplers`, `sizes`: the designs, default those of the pool's sources.
-    `documents`: that a student will see. `budget`: seconds of processor and accelerator, "2h".
-    `by`: "rate" (gain per cost) or "gain". `pilot`: train a `student` on so many documents of every
-    design, with other `settings` if need be, and judge it on the development split `dev`. The
-    result has `designs` in order, `sentences()`, `judgement`, `beats_bm25`, `notes` and
-    `as_json()`. Raises UsageError for what cannot be asked, BadInput for a folder without evidence
-    and a pool without scores.
+    `about`: a pool, or a collection that has one, or the name of either. `evidence`: folders that
+    `study(to=…)` wrote, of other collections. `samplers`, `sizes`: the designs, default those of
+    the pool's sources. `documents`: that a student will see. `budget`: seconds of processor and
+    accelerator, "2h". `by`: "rate" (gain per cost) or "gain". `pilot`: train a `student` on so many
+    documents of every design, with other `settings` if need be, and judge it on the development
+    split `dev`. The result has `designs` in order, `sentences()`, `judgement`, `beats_bm25`,
+    `notes` and `as_json()`. Raises UsageError for what cannot be asked, BadInput for a folder
+    without evidence and a pool without scores.
+
+    Example:
+        rm.advise("nf-pool", ["out/fiqa"], budget="2h").sentences()
     """
     from rankmill.study.advise import Question, advise_on
-    from rankmill.study.advise.pilots import Asked
 
-    if (pilot is None, student is None, dev is None) not in ((True,) * 3, (False,) * 3):
-        raise UsageError("a pilot needs pilot, student and dev", do="give all three, or none")
-    asked = None
-    if pilot is not None and student is not None and dev is not None:
-        asked = Asked(pilot, student, dev, loss, settings or {})
     question = Question(
         evidence=[path_given(one) for one in evidence],
         samplers=samplers,
@@ -254,11 +137,53 @@ def advise(
         budget=budget,
         measure=measure,
         by=by,
-        pilots=asked,
+        pilots=_pilots(pilot, student, dev, loss, settings),
         seed=seed,
     )
-    of: Any = getattr(about, "artifact", None) or about
-    return advise_on(of, question, of.workspace, scores, executor or Execution())
+    of = open(about, workspace=workspace)
+    of = getattr(of, "artifact", of)
+    given = None if scores is None else open(scores, workspace=of.workspace)
+    shown = executor_for(executor, progress) or Execution()
+    return advise_on(of, question, of.workspace, given, shown)
+
+
+def _pilots(
+    documents: int | None,
+    student: str | None,
+    dev: str | None,
+    loss: str,
+    settings: Mapping[str, Any] | None,
+) -> Asked | None:
+    """Return what is asked of pilots, None where there are none; raises UsageError for a half."""
+    from rankmill.study.advise.pilots import Asked
+
+    if documents is not None and student is not None and dev is not None:
+        return Asked(documents, student, dev, loss, settings or {})
+    if (documents, student, dev) != (None, None, None):
+        raise UsageError("a pilot needs pilot, student and dev", do="give all three, or none")
+    return None
+
+
+def summarise(
+    statistics: Artifact | str,
+    *,
+    correlate: Sequence[str] | None = None,
+    beside: Sequence[Artifact | str] = (),
+    seed: int = 0,
+    workspace: Workspace | str | Path | None = None,
+) -> dict[str, Any]:
+    """Return what statistics, or their name, say about a whole data set, as plain values.
+
+    `columns`: of each its n, mean, variance, deciles, histogram and nulls by reason; `correlation`:
+    how columns go together, `correlate` names which. `beside`: other statistics of the same groups,
+    whose columns are taken in. Raises BadInput for what is no statistics, or of other groups.
+
+    Example:
+        rm.summarise("nf-stats")["columns"]["pair_entropy(T=1)"]["mean"]
+    """
+    of = open(statistics, workspace=workspace)
+    others = [open(one, workspace=of.workspace) for one in beside]
+    return summary.summarise(of, correlate=correlate, beside=others, seed=seed)
 
 
 def _alone(name: str) -> Callable[..., Any]:
@@ -283,12 +208,24 @@ misorder = _alone("misorder")
 score_variance = _alone("score_variance")
 
 __all__ = [
+    "Collection",
+    "Comparison",
+    "Evaluation",
     "Execution",
+    "Groups",
+    "Object",
+    "Pool",
+    "Ran",
     "RankmillError",
+    "Run",
+    "Scores",
+    "Statistics",
+    "Student",
     "Workspace",
     "advise",
     "audit",
     "cells",
+    "check",
     "collect",
     "compare",
     "cross",
@@ -299,20 +236,26 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "from_triples",
     "import_groups",
     "import_run",
     "import_scores",
+    "list",
     "list_entropy",
     "measure_scores",
     "mine",
     "misorder",
+    "near_copies",
+    "open",
     "orthogonality",
     "pair_entropy",
     "pool",
+    "report",
     "rerank",
     "retarget",
     "retrieve",
     "rewrite",
+    "run",
     "score",
     "score_variance",
     "select",

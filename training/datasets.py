@@ -7,6 +7,7 @@ a torch DataLoader iterate a `GroupStream` in its exact order, whatever the numb
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,6 +46,22 @@ class TextGroups(Dataset[tuple[str, list[str], list[float]]]):
         group = self.groups[row % len(self)]
         query = self.collection.queries.text(int(group.query[0]))
         return query, self.collection.corpus.texts(group.doc[0]), group.score[0].tolist()
+
+
+class GroupRecords(TextGroups):
+    """Groups as dictionaries that a plain DataLoader puts into batches: `query`, a text;
+    `documents`, k texts, the positive first; `scores` and `grades`, tensors [k].
+    """
+
+    def __getitem__(self, row: int) -> dict[str, Any]:  # type: ignore[override]
+        query, documents, scores = super().__getitem__(row)
+        grades = self.groups[row % len(self)].grade[0]
+        return {
+            "query": query,
+            "documents": documents,
+            "scores": torch.tensor(scores),
+            "grades": torch.from_numpy(grades.astype(np.int64)),
+        }
 
 
 class StreamDataset(IterableDataset[dict[str, torch.Tensor]]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,33 @@ def check_min_grade(min_grade: int) -> None:
         raise UsageError(f"min_grade={min_grade} is no grade of positives", do="choose 1 to 127")
 
 
-class TextTable:
+class Rows:
+    """What shows the rows of one artifact, ids and texts resolved."""
+
+    artifact: Artifact
+
+    def to_arrow(self) -> pa.Table:
+        """Return all rows as one Arrow table."""
+        return self.artifact.to_arrow()
+
+    def to_polars(self) -> Any:
+        """Return all rows as a polars frame."""
+        return self.artifact.to_polars()
+
+    def to_pandas(self) -> Any:
+        """Return all rows as a pandas frame; pandas must be installed."""
+        return self.artifact.to_pandas()
+
+    def head(self, rows: int = 5) -> Any:
+        """Return the first rows as a polars frame."""
+        return self.artifact.head(rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield every row as a dictionary, part by part."""
+        return iter(self.artifact)
+
+
+class TextTable(Rows):
     """Rows of (id, text) over the parts of one artifact; row numbers are the ordinals."""
 
     id_column = "id"
@@ -164,7 +191,7 @@ class Queries(TextTable):
         return self.ids(queries)
 
 
-class Qrels:
+class Qrels(Rows):
     """Judgements of one split, sorted by (query, doc).
 
     `query`, `doc` uint32 and `grade` int16 are arrays of equal length.

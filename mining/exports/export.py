@@ -59,15 +59,7 @@ def export_groups(
     target = path_given(to).absolute()
     refuse_loss(chosen, allow_lossy)
     places.refuse_existing(target)
-    source = GroupSource(groups, collection, size=size, seed=seed, missing=missing)
-    if chosen.single_positive and source.several:
-        raise BadInput(
-            f"{chosen} holds one positive a group, these groups have several",
-            where=groups.path,
-            do="select again with --positives first or all, or choose another format",
-        )
-    if chosen.texts:
-        source.check_texts()
+    source = source_for(chosen, groups, collection, size=size, seed=seed, missing=missing)
     with files.building(target) as attempt:
         out = ExportFolder(attempt)
         notes = chosen.write(source, out)
@@ -75,6 +67,22 @@ def export_groups(
         facts["sum"] = sum_of(facts)
         out.json(SIDECAR, facts)
     return Exported(target, facts)
+
+
+def source_for(
+    format: Format, groups: Artifact, collection: Collection, **options: Any
+) -> GroupSource:
+    """Open groups for a format; raises BadInput for what it cannot hold."""
+    source = GroupSource(groups, collection, **options)
+    if format.single_positive and source.several:
+        raise BadInput(
+            f"{format} holds one positive a group, these groups have several",
+            where=groups.path,
+            do="select again with --positives first or all, or choose another format",
+        )
+    if format.texts:
+        source.check_texts()
+    return source
 
 
 def sum_of(facts: Mapping[str, Any]) -> str:

@@ -33,10 +33,13 @@ def resolved(artifact: Artifact, table: pa.Table) -> pa.Table:
 
 
 class Resolver:
-    """Names the ordinals of an artifact's tables; the id columns are read once."""
+    """Names the ordinals of an artifact's tables; the id columns are read once.
 
-    def __init__(self, artifact: Artifact):
-        self.artifact = artifact
+    `texts`: lists of documents gain their texts too, as flat columns always do.
+    """
+
+    def __init__(self, artifact: Artifact, *, texts: bool = False):
+        self.artifact, self.texts = artifact, texts
         about = _about(artifact)
         known = {"query": ("queries", Queries), "doc": ("corpus", Corpus)}
         self.rows: dict[str, Any] = {
@@ -56,7 +59,7 @@ class Resolver:
             elif name not in self.rows:
                 columns[name] = column
             elif pa.types.is_nested(column.type):
-                columns[f"{name}_id"] = self._lists(name, column.combine_chunks())
+                columns |= self._lists(name, column.combine_chunks())
             else:
                 ordinals = column.to_numpy()
                 columns[f"{name}_id"] = self.ids(name, ordinals)
@@ -74,9 +77,14 @@ class Resolver:
             self._ids[name] = whole.cast(pa.large_string()).combine_chunks()
         return self._ids[name].take(pa.array(ordinals)).cast(pa.string())
 
-    def _lists(self, name: str, column: Any) -> pa.Array:
+    def _lists(self, name: str, column: Any) -> dict[str, pa.Array]:
         offsets, values = list_values(column)
-        return pa.ListArray.from_arrays(pa.array(offsets.astype("int32")), self.ids(name, values))
+        bounds = pa.array(offsets.astype("int32"))
+        lists = {f"{name}_id": pa.ListArray.from_arrays(bounds, self.ids(name, values))}
+        if self.texts:
+            texts = pa.array(self.rows[name].texts(values), pa.string())
+            lists[f"{name}_text"] = pa.ListArray.from_arrays(bounds, texts)
+        return lists
 
 
 def _scores(column: Any, kind: str) -> dict[str, pa.Array]:
@@ -154,17 +162,25 @@ def write_parquet(artifact: Artifact, count: int | None, target: Path) -> int:
     return written
 
 
-def all_rows(artifact: Artifact) -> Iterator[dict[str, Any]]:
-    """Yield every row, resolved, part by part."""
-    named = Resolver(artifact)
+def all_rows(artifact: Artifact, *, texts: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield every row, resolved, part by part; `texts`: those of lists of documents too."""
+    named = Resolver(artifact, texts=texts)
     for table in _tables(artifact, None):
-        for batch in table.to_batches(max_chunksize=4096):
+        for batch in table.to_batches(max_chunksize=_rows_at_a_time(table) if texts else 4096):
             yield from named(pa.Table.from_batches([batch])).to_pylist()
 
 
-def html(artifact: Artifact, rows: int = 5) -> str:
+def _rows_at_a_time(table: pa.Table) -> int:
+    """Return of how many rows the texts are in memory together: of some thousand documents."""
+    if not ("doc" in table.column_names and pa.types.is_nested(table["doc"].type)):
+        return 4096
+    items = len(list_values(table["doc"])[1])
+    return max(1, 4096 * table.num_rows // max(1, items))
+
+
+def html(artifact: Artifact, rows: int = 5, title: str | None = None) -> str:
     """Return a short table for notebooks: what it is, and its first rows."""
-    title = f"{artifact.kind} {artifact.fingerprint[:12]}, {artifact.rows:,} rows"
+    title = title or f"{artifact.kind} {artifact.fingerprint[:12]}, {artifact.rows:,} rows"
     if not all(part.file.endswith(".arrow") for part in artifact.parts):
         files = ", ".join(part.file for part in artifact.parts[:8])
         return f"<div><b>{escape(title)}</b>: {escape(files)}</div>"

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..collection.handles import Collection, TextTable, first_ten, resolve
+from ..collection.handles import EVERY_QUERY, Collection, TextTable, first_ten, resolve
 from ..collection.policies import Policies, option, policies_of
 from ..errors import BadInput, UsageError
 from ..inputs.given_paths import path_given
@@ -82,6 +82,7 @@ def import_groups(
     size: int | None = None,
     on: Sequence[str] | Mapping[str, str] = (),
     teacher: str = "imported",
+    split: str = EVERY_QUERY,
     executor: Execution = INLINE,
 ) -> Artifact:
     """Read groups of one of the layouts in `group_files.LAYOUTS` into a groups artifact.
@@ -90,6 +91,7 @@ def import_groups(
     all groups must be of one size; with it longer groups keep their first `size` documents, and
     shorter ones are left out. `on`: what is done with odd groups, `kind=action` (`odd`); what is
     not refused is counted by kind, with the first ten, and queries without a group are dropped.
+    `split`: whose judgements are those of the groups, by default none's.
     Positives are grade 1, all else 0; how likely a negative was to be drawn is not known (NaN).
 
     Raises BadInput with the line for a score that is not a finite number or a group that is not
@@ -116,6 +118,7 @@ def import_groups(
         **read.odd,
         **policies.identity(*GROUP_KINDS),
         **_judged(collection, policies),
+        **unless_neutral(split=(split, EVERY_QUERY)),
     }
     stage = Stage(
         kind="groups",
@@ -125,7 +128,7 @@ def import_groups(
         shards=lambda: split_by_work(np.ones(len(queries)), _SHARD_QUERIES),
         worker=_Importer,
         options={"request": request},
-        metadata={"kind": kind, "teacher": teacher, "strategy": strategy, "split": "*"},
+        metadata={"kind": kind, "teacher": teacher, "strategy": strategy, "split": split},
         unit="queries",
     )
     made = workspace.build(stage, Execution(progress=executor.progress))  # one file, read once

@@ -104,13 +104,17 @@ def _texts_and_scores(
         return GroupRow(place, query, docs, numbers(given, score_name, place, docs)), False
     name = called(row, POSITIVE, place)
     docs = [one_text(row[name], name, place)]
-    numbered = [name for name in row if _NUMBERED.fullmatch(name)]
-    for negative in named(row, NEGATIVES) + sorted(numbered, key=_place_in_name):
+    for negative in named(row, NEGATIVES) + numbered_negatives(row):
         value = row[negative]
         docs += texts(value if isinstance(value, list) else [value], negative, place)
     if len(docs) == 1:  # a pair
         return GroupRow(place, query, docs, [one_number(given, score_name, place)]), True
     return GroupRow(place, query, docs, numbers(given, score_name, place, docs)), len(docs) == 2
+
+
+def numbered_negatives(row: dict[str, Any]) -> list[str]:
+    """Return the columns negative_1, negative_2, … of a row, in the order of their numbers."""
+    return sorted((name for name in row if _NUMBERED.fullmatch(name)), key=_place_in_name)
 
 
 def _place_in_name(name: str) -> int:

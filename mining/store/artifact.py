@@ -192,6 +192,17 @@ class Artifact:
         """Yield every row as a dictionary, ids and texts resolved."""
         return _shown().all_rows(self)
 
+    def records(self, texts: bool = True) -> Iterator[dict[str, Any]]:
+        """Yield every row as a dictionary, the texts of lists of documents too unless told not to;
+        some thousand documents are in memory at a time."""
+        return _shown().all_rows(self, texts=texts)
+
+    def head(self, rows: int = 5) -> Any:
+        """Return the first rows as a polars frame, ids and texts resolved."""
+        import polars
+
+        return polars.from_arrow(_shown().first_rows(self, rows))
+
     def _repr_html_(self) -> str:
         return _shown().html(self)
 
@@ -339,12 +350,12 @@ class ShowsRows(Protocol):
         """Return the first `count` rows, all for None."""
         ...
 
-    def all_rows(self, artifact: Artifact) -> Iterator[dict[str, Any]]:
-        """Yield every row as a dictionary."""
+    def all_rows(self, artifact: Artifact, *, texts: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield every row as a dictionary; `texts`: with those of lists of documents."""
         ...
 
-    def html(self, artifact: Artifact) -> str:
-        """Return the first rows as a notebook shows them."""
+    def html(self, artifact: Artifact, rows: int = 5, title: str | None = None) -> str:
+        """Return the first rows as a notebook shows them, under a title."""
         ...
 
 

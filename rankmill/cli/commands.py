@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rankmill.cli.session import COMMON, CONNECTIONS, DEFAULT_WORKSPACE, Session, session
-from rankmill.mining.errors import BadInput, UsageError
-from rankmill.mining.inputs.given_paths import path_given
+from rankmill.mining.errors import UsageError
 from rankmill.mining.options import Field, Handle, count_of, options_of
 from rankmill.request import ENGINE, Request
 
@@ -235,45 +233,9 @@ def _read(here: Session, field: Field, value: Any) -> Any:
 
 
 def _handle(here: Session, field: Field, text: str) -> Any:
-    if field.option.of == "collection":
-        from rankmill.mining.collection import Collection
+    from rankmill.handles import handle_of  # which needs Arrow, --help does not
 
-        return Collection.open(here.workspace, text)
-    if not field.path_too:
-        return _find(here, field, text)
-    if text in here.workspace.names():
-        return _named(here, field, text)
-    if field.option.of == "student" or _is_file_or_shards(here, text):
-        return text
-    return _find(here, field, text)
-
-
-def _is_file_or_shards(here: Session, text: str) -> bool:
-    """Say whether a text is the path of a file, or of a folder that has no fingerprint's name."""
-    path = path_given(text)
-    return path.is_file() or (path.is_dir() and not here.workspace.knows(text))
-
-
-def _named(here: Session, field: Field, text: str) -> Artifact:
-    """Return the artifact of an alias; raises UsageError where a file has that name too."""
-    artifact = here.workspace.find(text)
-    if Path(text).exists():
-        raise UsageError(
-            f"{flag_of(field)} {text!r} means two things: the {artifact.kind} of that name in "
-            f"{here.workspace.root}, and {Path(text).absolute()}",
-            do=f"write ./{text} for the file, or {artifact.fingerprint[:12]} for the "
-            f"{artifact.kind}",
-        )
-    return artifact
-
-
-def _find(here: Session, field: Field, text: str) -> Artifact:
-    """Return the artifact of a name, of one of the kinds that an option takes."""
-    first, *others = str(field.option.of).split(" or ")
-    for kind in others:
-        with contextlib.suppress(BadInput):
-            return here.workspace.find(text, kind)
-    return here.workspace.find(text, first)
+    return handle_of(here.workspace, field, text, flag_of(field))
 
 
 def _labelled(here: Session, field: Field, texts: Sequence[str]) -> dict[str, list[Artifact]]:
@@ -284,7 +246,7 @@ def _labelled(here: Session, field: Field, texts: Sequence[str]) -> dict[str, li
         label = label or names
         if label in made:
             raise UsageError(f"{label!r} is named twice", do="give each system a label of its own")
-        made[label] = [_find(here, field, name) for name in names.split("+")]
+        made[label] = [_handle(here, field, name) for name in names.split("+")]
     return made
 
 

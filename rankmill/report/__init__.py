@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from rankmill.mining.inputs.given_paths import path_given
 from rankmill.report.content import Report
@@ -36,3 +39,15 @@ def write_report(path: str | Path, report: Report) -> Path:
     with files.replacing(place) as stream:
         stream.write(text)
     return place
+
+
+class _Verb(ModuleType):
+    """`rankmill.report` is this folder, and the verb too: `rm.report(ran, "report.html")`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Write a report: `rankmill.api.report`."""
+        api = importlib.import_module("rankmill.api")  # which stands on this folder
+        return api.report(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Verb

@@ -14,7 +14,7 @@ import pytest
 import rankmill as rm
 from rankmill import cli, stages
 from rankmill.cli.commands import as_written, flag_of
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.options import Field, options_of
 from rankmill.stages import REQUESTS
 from rankmill.study.recipe import SECTIONS
@@ -177,15 +177,19 @@ def test_a_verb_documents_its_options() -> None:
     assert "depth: Documents per query." in (rm.mine.__doc__ or "")
     assert "rankmill mine" not in (rm.mine.__doc__ or "")
     assert str(inspect.signature(rm.subsample)) == (
-        "(groups: 'Artifact', *, size: 'int', times: 'int' = 1, seed: 'int' = 0, "
-        "name: 'str | None' = None, executor: 'Execution | None' = None)"
+        "(groups: 'Artifact | str', *, size: 'int', times: 'int' = 1, seed: 'int' = 0, "
+        "name: 'str | None' = None, executor: 'Execution | None' = None, "
+        "workspace: 'Workspace | str | Path | None' = None, progress: 'bool | None' = None)"
+        " -> 'Groups'"
     )
 
 
 @pytest.mark.parametrize(
     ("verb", "given", "message"),
     [
-        ("mine", ("random", "t"), "collection: a handle of kind collection is wanted, got 't'"),
+        ("mine", ("random", 5), "collection: a handle of kind collection is wanted, got 5"),
+        ("mine", ("random", "t"), "'t' cannot be looked for: there is no workspace here"),
+        ("pool", ("t",), "runs: a list is wanted, got 't'"),
         ("pool", (Thing("run"),), "runs: a list is wanted"),
         ("pool", ([Thing("pool")],), "of kind run is wanted, got one of kind pool"),
         ("score", ("x", Thing("groups")), "of kind pool or run is wanted, got one of kind groups"),
@@ -194,8 +198,11 @@ def test_a_verb_documents_its_options() -> None:
         ("stats", (Thing("scores"),), "groups: a handle of kind groups is wanted"),
     ],
 )
-def test_the_wrong_thing_is_named(verb: str, given: tuple[Any, ...], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+def test_the_wrong_thing_is_named(
+    verb: str, given: tuple[Any, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((UsageError, BadInput), match=message):
         getattr(rm, verb)(*given, **({"split": "train"} if verb == "mine" else {}))
 
 
@@ -203,9 +210,9 @@ def test_a_call_that_does_not_fit_is_said_in_the_verbs_own_words() -> None:
     with pytest.raises(
         UsageError, match=r"mine\(\) has no option 'depht'[\s\S]*did you mean depth"
     ):
-        rm.mine("random", Thing("collection"), split="test", depht=8)  # type: ignore[call-arg,arg-type]
+        rm.mine("random", Thing("collection"), split="test", depht=8)
     with pytest.raises(UsageError, match=r"mine\(\): missing a required"):
-        rm.mine("random")  # type: ignore[call-arg]
+        rm.mine("random")
 
 
 def test_help_is_printed_as_it_is_written() -> None:

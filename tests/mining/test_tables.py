@@ -137,6 +137,17 @@ def test_what_is_no_collection_is_refused_by_argument(
     assert not workspace.root.exists()
 
 
+def test_a_hub_data_set_of_one_split_is_that_split(workspace):
+    plain = collected(workspace)
+    assert (
+        collected(workspace, {"corpus": hub(DOCS)}).artifact.root_hash == plain.artifact.root_hash
+    )
+    with pytest.raises(
+        UsageError, match="of the splits train, test[\\s\\S]*documents=data.'train'"
+    ):
+        collected(workspace, {"train": hub(DOCS), "test": hub(DOCS)})
+
+
 def test_a_text_and_tables_together_are_refused(workspace):
     with pytest.raises(UsageError, match="one of them"):
         rm.collect("beir:x", documents=DOCS, workspace=workspace)
@@ -157,7 +168,7 @@ def test_bm25_alone_and_its_rows_as_tables(workspace):
     assert [row["query_id"] for row in rows] == ["q1", "q2"]
     assert rows[1]["doc_id"] == ["d4"]
     html = run._repr_html_()
-    assert "run" in html
+    assert "Run bm25(k1=0.9,b=0.4)" in html
     assert "q1" in html
     assert "<table" in html
     assert held.corpus.artifact.to_arrow()["doc_id"].to_pylist() == ["d1", "d2", "d3", "d4"]

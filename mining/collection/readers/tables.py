@@ -29,9 +29,10 @@ from .parquet_rows import grades_of, ids_of, judged_columns, texts_of, wanted
 class Tables:
     """What `collect` is given instead of a text: documents, and queries and judgements if any.
 
-    `documents` and `queries`: a table, rows as dictionaries, or a mapping from id to text (or to
-    `{"title": …, "text": …}`). `qrels`: a table of query, document and grade (the split `all`), a
-    mapping from split to such tables, or `{query_id: {doc_id: grade}}`.
+    `documents` and `queries`: a table, rows as dictionaries, a mapping from id to text (or to
+    `{"title": …, "text": …}`), or a list of texts, whose ids are "0", "1", …. `qrels`: a table of
+    query, document and grade (the split `all`), a mapping from split to such tables, or
+    `{query_id: {doc_id: grade}}`.
     """
 
     documents: Any
@@ -200,26 +201,39 @@ def _of_rows(rows: list[Any], what: str) -> pa.Table:
             raise BadInput(
                 f"this row is a {type(row).__name__}, not a dictionary",
                 where=f"{what}, row {number}",
-                do='write {"id": …, "text": …}',
+                do='write {"id": …, "text": …}; a list of texts holds nothing but texts',
             )
     names = list(dict.fromkeys(str(name) for row in rows for name in row))
     return pa.table(_columns({name: [row.get(name) for row in rows] for name in names}, what))
 
 
 def _texts_table(what: str, given: Any, id_name: str) -> pa.Table:
-    """Return documents or queries as a table; a mapping from ids has texts or rows as values."""
+    """Return documents or queries as a table; a mapping from ids has texts or rows as values, texts
+    in a list are called by their places, "0", "1", …"""
     if isinstance(given, Mapping):
         values = list(given.values())
+        if values and all(hasattr(v, "features") for v in values):  # splits of a Hub data set
+            if len(values) > 1:
+                raise UsageError(
+                    f"{what}: a data set of the splits {', '.join(map(str, given))}",
+                    do=f"give one of them: {what}=data[{next(iter(given))!r}]",
+                )
+            return arrow_table(values[0], what)
         if all(isinstance(v, str) or v is None for v in values):
             _refuse_one_row(what, given)
             ids = [_own_id(key, what) for key in given]
             texts = [one_text(text, "text", f"{what}[{key!r}]") for key, text in given.items()]
-            return pa.table(
-                {id_name: pa.array(ids, pa.string()), "text": pa.array(texts, pa.string())}
-            )
+            return _id_and_text(id_name, ids, texts)
         if all(isinstance(v, Mapping) for v in values):
             return _of_rows([_own_row(what, key, row, id_name) for key, row in given.items()], what)
+    if isinstance(given, list | tuple) and given and all(isinstance(t, str) for t in given):
+        texts = [one_text(text, "text", f"{what}[{row}]") for row, text in enumerate(given)]
+        return _id_and_text(id_name, [str(row) for row in range(len(given))], texts)
     return arrow_table(given, what)
+
+
+def _id_and_text(id_name: str, ids: list[str], texts: list[str]) -> pa.Table:
+    return pa.table({id_name: pa.array(ids, pa.string()), "text": pa.array(texts, pa.string())})
 
 
 def _own_id(key: Any, what: str) -> str:

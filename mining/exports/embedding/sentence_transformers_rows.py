@@ -10,7 +10,7 @@ There is no id column: any further column would be encoded as a text.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -46,9 +46,13 @@ class SentenceTransformersRows(Format):
         """Tuples and triplets name one positive."""
         return self.layout in ("tuples", "triplets")
 
+    def tables(self, source: GroupSource) -> Iterator[pa.Table]:
+        """Yield the rows, some groups at a time."""
+        return (_LAYOUTS[self.layout](source, batch) for batch in source.batches(texts=True))
+
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write `train.parquet` or `train.jsonl`."""
-        tables = (_LAYOUTS[self.layout](source, batch) for batch in source.batches(texts=True))
+        tables = self.tables(source)
         if self.file == "jsonl":
             with out.stream("train.jsonl") as stream:
                 for table in tables:
