@@ -320,6 +320,27 @@ def test_refused_in_the_middle_and_resumed(
     assert trace.read_text().split() == ["2", "3"]
 
 
+def test_what_stands_in_the_way_is_not_taken_for_a_damaged_artifact(
+    machine: Machines, store: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine().build(squares())
+
+    def full(path: Path, data: bytes, mode: int = 0) -> None:
+        raise RankmillError("cannot write: No space left on device")
+
+    with (
+        store.doing(lambda method, path: "403" if path.endswith("manifest.json") else None),
+        pytest.raises(BadInput, match="refuses to get this"),
+    ):
+        list(machine().artifacts())
+    here = machine()
+    assert here.mirror is not None
+    here.mirror.begin()
+    monkeypatch.setattr(files, "write_bytes", full)
+    with pytest.raises(RankmillError, match="No space left on device"):
+        here.stray()
+
+
 @pytest.mark.parametrize("fault", ["501 NotImplemented", "400 If-None-Match"])
 def test_a_store_without_conditional_puts(machine: Machines, store: Proxy, fault: str) -> None:
     with (

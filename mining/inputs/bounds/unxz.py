@@ -47,7 +47,7 @@ class Unxz(io.RawIOBase):
         return 0
 
     def _next_stream(self) -> bool:
-        """Go on with the stream behind one that has ended, if there is any; zeros may lie between."""
+        """Go on with the stream behind one that has ended, if any; zeros may lie between."""
         left = self._stream.unused_data.lstrip(b"\0")
         while not left:
             data = self._raw.read(_READ)
