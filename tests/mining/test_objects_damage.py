@@ -4,7 +4,10 @@ of us is not repeated."""
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +19,7 @@ from store_workers import squares, write_folder
 from rankmill.mining.errors import BadInput, Corrupt, RankmillError, UsageError
 from rankmill.mining.store import Artifact, Workspace, artifact, canonical_json, files, sums
 from rankmill.mining.store import workspace as workspaces
-from rankmill.mining.store.objects import address, bucket, mirrors
+from rankmill.mining.store.objects import address, bucket, interruptible, mirrors
 from rankmill.mining.store.objects.mirror import Mirror, address_in
 from rankmill.mining.store.workspace import open_artifact
 from rankmill.mining.upkeep.repair import repair_workspace
@@ -401,3 +404,43 @@ def test_without_a_home_the_cache_has_to_be_named(
     monkeypatch.setattr(Path, "home", none)
     with pytest.raises(UsageError, match=r"no home folder[\s\S]*--cache-dir"):
         Workspace(f"s3://{BUCKET}/p")
+
+
+# ---- a store that does not answer ----------------------------------------------------------------
+
+
+def test_a_signal_ends_the_wait_for_an_answer(
+    machine: Machines, store: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    def hanging(method: str, path: str) -> str | None:
+        if "part-00002.arrow" in path and not sent:
+            sent.append(path)
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        return "hang" if sent else None
+
+    monkeypatch.setattr(interruptible, "_GRACE_S", 0.1)
+    monkeypatch.setattr(workspaces, "_NOTE_WITHIN_S", 0.1)
+    before = signal.signal(signal.SIGTERM, stop)
+    began = time.monotonic()
+    try:
+        with store.doing(hanging), pytest.raises(Stopped):
+            machine().build(squares())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert time.monotonic() - began < 40  # of a minute in which nothing comes, five times
+    assert machine().build(squares()).faults() == []
+
+
+def test_what_takes_too_long_is_not_waited_for() -> None:
+    with pytest.raises(TimeoutError, match="no answer within 0.1 s"):
+        interruptible.interruptibly(lambda: time.sleep(5), 0.1)
+    with pytest.raises(ZeroDivisionError):
+        interruptible.interruptibly(lambda: 1 / 0)
