@@ -19,7 +19,7 @@ from store_workers import squares, write_folder
 from rankmill.mining.errors import BadInput, Corrupt, RankmillError, UsageError
 from rankmill.mining.store import Artifact, Workspace, artifact, canonical_json, files, sums
 from rankmill.mining.store import workspace as workspaces
-from rankmill.mining.store.objects import address, bucket, interruptible, mirrors
+from rankmill.mining.store.objects import address, bucket, cache, interruptible, mirrors
 from rankmill.mining.store.objects.mirror import Mirror, address_in
 from rankmill.mining.store.workspace import open_artifact
 from rankmill.mining.upkeep.repair import repair_workspace
@@ -444,3 +444,29 @@ def test_what_takes_too_long_is_not_waited_for() -> None:
         interruptible.interruptibly(lambda: time.sleep(5), 0.1)
     with pytest.raises(ZeroDivisionError):
         interruptible.interruptibly(lambda: 1 / 0)
+
+
+# ---- many parts ----------------------------------------------------------------------------------
+
+
+def test_parts_are_not_counted_again_for_each_of_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def parts(self: cache.Cache) -> list[Any]:
+        counted.append(1)
+        return []
+
+    monkeypatch.setenv(address.CACHE_SIZE, "1000")
+    monkeypatch.setattr(cache.Cache, "_parts", parts)
+    monkeypatch.setattr(cache, "_LOOK_S", 1e9)
+    held = cache.Cache(tmp_path)
+    assert all(held.make_room(1) for _ in range(500))
+    assert len(counted) == 1
+    assert held.make_room(1)
+    assert len(counted) == 2  # half is full: others may fill the rest
+    monkeypatch.setenv(address.CACHE_SIZE, "10")
+    assert held.make_room(1)
+    assert len(counted) == 3
+    assert not held.make_room(11)
