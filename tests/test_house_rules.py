@@ -42,6 +42,7 @@ MAY_CATCH_ALL = {
     "mining/foreign.py": "whatever a plug-in raises becomes an error that names the plug-in",
     "mining/models/folder.py": "the tokenizers library raises bare Exception for a wrong file",
     "mining/ahead.py": "a thread's error, of whatever kind, is raised where its item is due",
+    "mining/store/objects/interruptible.py": "a thread's error is raised where it is waited for",
 }
 COUNTS_PROCESSORS = {"cpu_count", "process_cpu_count", "sched_getaffinity"}
 SHIFTS_BY_32 = {

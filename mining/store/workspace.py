@@ -171,6 +171,8 @@ class Workspace:
             except OtherFormat as error:
                 yield error
             except (RankmillError, OSError) as error:
+                if self.mirror is not None and not isinstance(error, Corrupt):
+                    raise  # of the store, the network or the cache, not of this manifest
                 yield Stray(
                     manifest, error, ours=bool(_FINGERPRINT.fullmatch(manifest.parent.name))
                 )

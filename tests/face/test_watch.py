@@ -174,3 +174,27 @@ def test_a_command_leaves_no_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(app_of("collect"), words)
     assert result.exit_code == 0, result.output
     assert not folder_of(tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", "1" + "0" * 400, "1e300", "true"])
+def test_numbers_that_only_a_damaged_file_holds(tmp_path: Path, told: Told, value: str) -> None:
+    """A file is told with all that it says, or passed over: no number ends `watch`."""
+    told.begin("run", "query", 4, 0, 40)
+    (path,) = (tmp_path / "tmp" / "status").glob("*.json")
+    facts = json.loads(path.read_text())
+    names = [name for name, said in facts.items() if isinstance(said, int | float)]
+    inner = [name for name, said in facts["stages"][0].items() if isinstance(said, int | float)]
+    assert {"began", "updated"} <= set(names)
+    for name in (*names, *inner):
+        whole = json.dumps(facts | {"stages": [facts["stages"][0] | {name: "ODD"}], name: "ODD"})
+        path.write_text(whole.replace('"ODD"', value))
+        read = list(runs(tmp_path))
+        assert read == [] or value == "true" or name in ("shards_found", "seconds")
+        result = CliRunner().invoke(app_of("watch"), ["watch", "-w", str(tmp_path)])
+        assert result.exception is None, (name, result.output)
+
+
+def test_a_pipe_in_the_place_of_a_status_is_passed_over(tmp_path: Path, told: Told) -> None:
+    told.begin("run", "query", 4, 0, 40)
+    os.mkfifo(tmp_path / "tmp" / "status" / "pipe.json")
+    assert len(list(runs(tmp_path))) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,3 +216,33 @@ def test_a_disk_that_fills_while_writing_leaves_nothing_behind(made, tmp_path, m
     with pytest.raises(RankmillError, match=r"No space left on device \([\d,]+ bytes free\)"):
         export_groups(form, groups, collection, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["sentence-transformers", "nemo"])
+def test_a_kill_at_any_step_leaves_the_whole_folder_or_none(made, tmp_path, monkeypatch, form):
+    """What a kill would leave is what lies on the disk at that step."""
+    groups, collection = made
+    place, states = tmp_path / "place", tmp_path / "states"
+    place.mkdir()
+    states.mkdir()
+
+    def keep(step: str, path: Path) -> None:
+        shutil.copytree(place, states / f"{len(list(states.iterdir()))}-{step}")
+
+    monkeypatch.setattr(files, "fault", keep)
+    export_groups(form, groups, collection, place / "out", allow_lossy=True)
+    monkeypatch.setattr(files, "fault", None)
+    whole = content_of(place / "out")
+    ends = set()
+    for state in states.iterdir():
+        ends.add((state / "out").exists())
+        if not (state / "out").exists():
+            export_groups(form, groups, collection, state / "out", allow_lossy=True)
+        assert content_of(state / "out") == whole, state.name
+        assert all(path.name.startswith(".out.") for path in state.iterdir() if path.name != "out")
+    assert ends == {True, False}
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    below = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in below}

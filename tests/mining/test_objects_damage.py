@@ -4,7 +4,10 @@ of us is not repeated."""
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +19,7 @@ from store_workers import squares, write_folder
 from rankmill.mining.errors import BadInput, Corrupt, RankmillError, UsageError
 from rankmill.mining.store import Artifact, Workspace, artifact, canonical_json, files, sums
 from rankmill.mining.store import workspace as workspaces
-from rankmill.mining.store.objects import address, bucket, mirrors
+from rankmill.mining.store.objects import address, bucket, cache, interruptible, mirrors
 from rankmill.mining.store.objects.mirror import Mirror, address_in
 from rankmill.mining.store.workspace import open_artifact
 from rankmill.mining.upkeep.repair import repair_workspace
@@ -320,6 +323,27 @@ def test_refused_in_the_middle_and_resumed(
     assert trace.read_text().split() == ["2", "3"]
 
 
+def test_what_stands_in_the_way_is_not_taken_for_a_damaged_artifact(
+    machine: Machines, store: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine().build(squares())
+
+    def full(path: Path, data: bytes, mode: int = 0) -> None:
+        raise RankmillError("cannot write: No space left on device")
+
+    with (
+        store.doing(lambda method, path: "403" if path.endswith("manifest.json") else None),
+        pytest.raises(BadInput, match="refuses to get this"),
+    ):
+        list(machine().artifacts())
+    here = machine()
+    assert here.mirror is not None
+    here.mirror.begin()
+    monkeypatch.setattr(files, "write_bytes", full)
+    with pytest.raises(RankmillError, match="No space left on device"):
+        here.stray()
+
+
 @pytest.mark.parametrize("fault", ["501 NotImplemented", "400 If-None-Match"])
 def test_a_store_without_conditional_puts(machine: Machines, store: Proxy, fault: str) -> None:
     with (
@@ -380,3 +404,69 @@ def test_without_a_home_the_cache_has_to_be_named(
     monkeypatch.setattr(Path, "home", none)
     with pytest.raises(UsageError, match=r"no home folder[\s\S]*--cache-dir"):
         Workspace(f"s3://{BUCKET}/p")
+
+
+# ---- a store that does not answer ----------------------------------------------------------------
+
+
+def test_a_signal_ends_the_wait_for_an_answer(
+    machine: Machines, store: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    def hanging(method: str, path: str) -> str | None:
+        if "part-00002.arrow" in path and not sent:
+            sent.append(path)
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        return "hang" if sent else None
+
+    monkeypatch.setattr(interruptible, "_GRACE_S", 0.1)
+    monkeypatch.setattr(workspaces, "_NOTE_WITHIN_S", 0.1)
+    before = signal.signal(signal.SIGTERM, stop)
+    began = time.monotonic()
+    try:
+        with store.doing(hanging), pytest.raises(Stopped):
+            machine().build(squares())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert time.monotonic() - began < 40  # of a minute in which nothing comes, five times
+    assert machine().build(squares()).faults() == []
+
+
+def test_what_takes_too_long_is_not_waited_for() -> None:
+    with pytest.raises(TimeoutError, match="no answer within 0.1 s"):
+        interruptible.interruptibly(lambda: time.sleep(5), 0.1)
+    with pytest.raises(ZeroDivisionError):
+        interruptible.interruptibly(lambda: 1 / 0)
+
+
+# ---- many parts ----------------------------------------------------------------------------------
+
+
+def test_parts_are_not_counted_again_for_each_of_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def parts(self: cache.Cache) -> list[Any]:
+        counted.append(1)
+        return []
+
+    monkeypatch.setenv(address.CACHE_SIZE, "1000")
+    monkeypatch.setattr(cache.Cache, "_parts", parts)
+    monkeypatch.setattr(cache, "_LOOK_S", 1e9)
+    held = cache.Cache(tmp_path)
+    assert all(held.make_room(1) for _ in range(500))
+    assert len(counted) == 1
+    assert held.make_room(1)
+    assert len(counted) == 2  # half is full: others may fill the rest
+    monkeypatch.setenv(address.CACHE_SIZE, "10")
+    assert held.make_room(1)
+    assert len(counted) == 3
+    assert not held.make_room(11)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 from ...errors import BadInput, RankmillError, need
 from .. import files
 from .address import Address
+from .interruptible import interruptibly
 
 T = TypeVar("T")
 PAUSES_S: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)  # between our own tries
@@ -33,8 +33,6 @@ _MOST_CHUNKS = 9_000  # stores take 10,000
 _ABREAST = 4
 _GETS_ABREAST, _WORTH_THREADS = 16, 4
 _STREAM = 8 << 20
-_LOOK_S = 0.2  # between two looks whether a signal has come
-_GRACE_S = 2.0  # for a request under way when a signal comes
 _LEAST_SECRET = 8  # characters; shorter ones stand in any text
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 
@@ -140,8 +138,9 @@ class Bucket:
     def put_within(self, name: str, data: bytes, seconds: float) -> None:
         """Store a small object if the store takes it at once, as a run that was stopped asks."""
         import obstore
+        from obstore.exceptions import BaseError
 
-        with contextlib.suppress(Exception):  # what ended the run is told
+        with contextlib.suppress(BaseError, OSError, ValueError):  # what ended the run is told
             interruptibly(lambda: obstore.put(self._store, self.address.key(name), data), seconds)
 
     def create(self, name: str, data: bytes) -> bytes | None:
@@ -325,40 +324,6 @@ class Bucket:
             where=where,
             do="look at the store and the way to it, then run the same command again: it resumes",
         ) from error
-
-
-def interruptibly(work: Callable[[], T], seconds: float | None = None) -> T:
-    """Return what `work` returns; a signal ends the wait for it, which the library's own calls
-    would outlast by minutes. Raises TimeoutError where it takes longer than `seconds`.
-
-    What was under way goes on for as long as the process does: nothing depends on its end.
-    """
-    if seconds is None and threading.current_thread() is not threading.main_thread():
-        return work()  # signals are the main thread's
-    ended = threading.Event()
-    came: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            came.append(work())
-        except BaseException as error:  # raised below, in the thread that waits
-            failed.append(error)
-        finally:
-            ended.set()
-
-    threading.Thread(target=run, name="object store", daemon=True).start()
-    try:
-        until = None if seconds is None else time.monotonic() + seconds
-        while not ended.wait(_LOOK_S):  # the library's handler of SIGINT lets waiting go on
-            if until is not None and time.monotonic() >= until:
-                raise TimeoutError(f"no answer within {seconds} s")
-    except BaseException:
-        ended.wait(_GRACE_S if seconds is None else 0)  # mostly it is about to end
-        raise
-    if failed:
-        raise failed[0]
-    return came[0]
 
 
 class _Again(Exception):

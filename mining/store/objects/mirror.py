@@ -561,7 +561,8 @@ def address_in(root: Path) -> Address | None:
         texts = [told[name] for name in ("scheme", "bucket", "prefix")]
         if not all(isinstance(one, str) for one in texts) or texts[0] not in SCHEMES:
             raise TypeError(f"no address: {texts}")
-        place = Address(*texts, told["endpoint"])
+        scheme, bucket, prefix = texts
+        place = Address(scheme, bucket, prefix, told["endpoint"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Corrupt(
             f"{MARKER} does not say of which object store this is the mirror",

@@ -218,8 +218,10 @@ _STAGE = {
 
 def _facts_of(path: Path) -> dict[str, Any] | None:
     """Return what a file tells, None where it tells nothing that we would write."""
+    from rankmill.mining.store import files
+
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(files.read_small(path))
     except (OSError, ValueError, RecursionError):
         return None
     good = _has(facts, _RUN) and all(_has(stage, _STAGE) for stage in facts["stages"])
@@ -228,8 +230,14 @@ def _facts_of(path: Path) -> dict[str, Any] | None:
 
 def _has(facts: Any, types: Mapping[str, Any]) -> bool:
     return isinstance(facts, dict) and all(
-        isinstance(facts.get(name), kind) for name, kind in types.items()
+        isinstance(facts.get(name), kind) and _is_plausible(facts.get(name))
+        for name, kind in types.items()
     )
+
+
+def _is_plausible(value: Any) -> bool:
+    """Whether a value is no number that a damaged file alone would hold: seconds, counts, bytes."""
+    return not isinstance(value, int | float) or 0 <= value < 2**63
 
 
 def _alive(facts: Mapping[str, Any], now: float) -> bool:
