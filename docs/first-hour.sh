@@ -55,12 +55,12 @@ def steps(block):
     """Yield each command of a block with the lines that it should print."""
     command, said = [], []
     for line in block.splitlines():
-        if line.startswith("$ "):
+        if command and (command[-1].endswith("\\") or open_heredoc(command)):
+            command.append(line)
+        elif line.startswith("$ "):
             if command:
                 yield "\n".join(command), said
             command, said = [line[2:]], []
-        elif command and (command[-1].endswith("\\") or open_heredoc(command)):
-            command.append(line)
         else:
             said.append(line)
     if command:
