@@ -4,6 +4,7 @@
 #
 #   docs/first-hour.sh              with the rankmill that is on the path
 #   docs/first-hour.sh WHEEL        in a new environment, from the package index
+#   PAGES='README.md' docs/…        some pages only; those of the tutorials need each other
 #
 # Commands are those of the blocks that begin with ```console, behind a `$`; a block of ```python is run
 # too where a block of output follows it. A line of output stands for a line that has to be printed, in
@@ -25,7 +26,9 @@ unset PYTHONPATH
 mkdir "$away/work"
 cd "$away/work"
 python - "$top" <<'PYTHON'
+import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -42,6 +45,7 @@ PAGES = [
     "docs/howto/unlabelled.md",
     "docs/howto/trainers.md",
 ]
+PAGES = os.environ.get("PAGES", "").split() or PAGES
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```\n(?:\n*```\n(.*?)^```\n)?", re.M | re.S)
 began = time.monotonic()
 count, wrong = 0, []
@@ -51,12 +55,12 @@ def steps(block):
     """Yield each command of a block with the lines that it should print."""
     command, said = [], []
     for line in block.splitlines():
-        if line.startswith("$ "):
+        if command and (command[-1].endswith("\\") or open_heredoc(command)):
+            command.append(line)
+        elif line.startswith("$ "):
             if command:
                 yield "\n".join(command), said
             command, said = [line[2:]], []
-        elif command and (command[-1].endswith("\\") or open_heredoc(command)):
-            command.append(line)
         else:
             said.append(line)
     if command:
@@ -112,7 +116,10 @@ for page in PAGES:
             script = "\n".join(["set -e", *variables, command])
             run(page, command, ["bash", "-c", script], said, variables)
 
-print(f"{count} commands, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")
+took = time.monotonic() - began
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+busy = used.ru_utime + used.ru_stime
+print(f"{count} commands, {len(wrong)} wrong: {took:.0f} s, {busy:.0f} s of processor time")
 if not count or wrong:
     sys.exit("\n\n".join(wrong))
 PYTHON

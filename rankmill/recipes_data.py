@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -15,21 +14,14 @@ _ENDING = ".toml"
 
 
 def recipe_folder() -> Path:
-    """Return the folder of the recipes: in the installed package, or `recipes/` of a checkout.
-
-    Raises BadInput where neither is there.
-    """
-    checkout = Path(__file__).resolve().parents[1] / "recipes"
-    places = [checkout]
-    with contextlib.suppress(ModuleNotFoundError):  # an editable installation of an older checkout
-        places.insert(0, Path(str(resources.files("rankmill.recipes"))))
-    for place in places:
-        if any(place.glob("*.toml")):
-            return place
+    """Return the folder of the recipes: in an installed package `rankmill/recipes`, in a checkout
+    `recipes/` at its top. Raises BadInput where neither is there."""
+    package = Path(str(resources.files("rankmill")))
+    for folder in (package / "recipes", package.parent / "recipes"):
+        if any(folder.glob(f"*{_ENDING}")):
+            return folder
     raise BadInput(
-        "the recipes that come with rankmill are missing",
-        where=str(places[0]),
-        do="install rankmill again: pip install --force-reinstall --no-deps rankmill",
+        "this installation has no recipes", where=package, do="install rankmill from its wheel"
     )
 
 

@@ -158,9 +158,8 @@ def test_the_recipes_of_the_package_are_those_of_the_checkout() -> None:
 def test_recipes_that_are_nowhere_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rankmill import recipes_data
 
-    monkeypatch.setattr(recipes_data, "__file__", str(tmp_path / "rankmill" / "recipes_data.py"))
-    monkeypatch.setattr(recipes_data.resources, "files", lambda name: tmp_path)
-    with pytest.raises(BadInput, match="the recipes that come with rankmill are missing"):
+    monkeypatch.setattr(recipes_data.resources, "files", lambda name: tmp_path / "rankmill")
+    with pytest.raises(BadInput, match="this installation has no recipes"):
         recipe_folder()
 
 

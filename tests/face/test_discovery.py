@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tiny_collection import tiny_beir
 
 from rankmill import families, plugins, recipes_data
 from rankmill.mining.audit import poor_data
-from rankmill.mining.errors import UsageError
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.names import Family, default_text
 from rankmill.mining.options import Option
 from rankmill.mining.parts.costs import Costs
@@ -365,8 +366,16 @@ def test_recipes_are_listed_and_copied(made, tmp_path):
     )["command"].startswith("rankmill study ")
 
 
-def test_a_recipe_that_is_not_there(monkeypatch, tmp_path):
-    (tmp_path / "own.toml").write_text('title = "own"\n')
-    monkeypatch.setattr(recipes_data, "recipe_folder", lambda: tmp_path)
+def test_recipes_come_from_the_package_before_the_checkout(monkeypatch, tmp_path):
+    package = tmp_path / "site" / "rankmill"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(recipes_data.resources, "files", lambda name: package)
+    with pytest.raises(BadInput, match="this installation has no recipes"):
+        recipes_data.recipe_folder()
+    shutil.copytree(Path(__file__).parents[2] / "recipes", package.parent / "recipes")
+    assert recipes_data.recipe_folder() == package.parent / "recipes"
+    (package / "recipes").mkdir()
+    (package / "recipes" / "own.toml").write_text('title = "own"\n')
+    assert recipes_data.recipe_folder() == package / "recipes"
     with pytest.raises(UsageError, match="there is no recipe 'nfcorpus' to copy"):
         recipes_data.sample("nfcorpus")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -99,3 +101,31 @@ def test_the_first_hour_reads_pages_that_are_there() -> None:
     # A page with commands to run that no list names would not be run.
     others = [p for p in (ROOT / "README.md", *DOCS.rglob("*.md")) if "```console" in p.read_text()]
     assert {p.relative_to(ROOT).as_posix() for p in others} <= set(pages)
+
+
+def first_hour(page: Path) -> subprocess.CompletedProcess[str]:
+    command = ["bash", str(DOCS / "first-hour.sh")]
+    env = os.environ | {"PAGES": str(page)}
+    return subprocess.run(command, env=env, text=True, capture_output=True, cwd=page.parent)
+
+
+def test_the_first_hour_compares_what_is_printed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```console\n$ WHO=you\n$ printf 'made in 3 s\\nhello  %s\\n' $WHO\nhello you\n"
+        "$ cat > kept <<'END'\n$ no command\nEND\n$ cat kept\n… no …mand\n```\n"
+    )
+    good = first_hour(page)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "3 commands, 0 wrong" in good.stdout
+
+    page.write_text("```console\n$ echo one\ntwo\n$ exit 3\n$ printf 'a\\nb\\n'\nb\na\n```\n")
+    bad = first_hour(page)
+    assert bad.returncode != 0
+    assert "3 commands, 3 wrong" in bad.stdout
+    assert "not printed: two" in bad.stderr
+    assert "exit 3" in bad.stderr
+    assert "not printed: a" in bad.stderr  # in this order
+
+    page.write_text("no commands at all\n")
+    assert first_hour(page).returncode != 0

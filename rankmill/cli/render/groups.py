@@ -139,7 +139,7 @@ def _print_values(values: dict[str, Any]) -> None:
             for example in value:
                 streams.tell(f"  {label}:")
                 for key, part in example.items():
-                    text = f"{part:.4g}" if isinstance(part, float) else " ".join(part.split())
+                    text = f"{part:.4g}" if isinstance(part, float) else " ".join(str(part).split())
                     streams.tell(f"    {key.replace('_', ' '):<18} {text[:160]}")
         elif isinstance(value, dict):
             for key, part in value.items():
