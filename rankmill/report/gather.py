@@ -159,9 +159,9 @@ def _notes(outcome: Outcome) -> list[str]:
         "stages left in it. Compiling kernels, importing packages, and planning and publishing "
         "have columns of their own.",
     ]
-    if said := said_of(recipe.measured[1:], recipe.option("evaluate", "depth")):
-        notes.append(said)
     if recipe.trains:
+        if said := said_of(recipe.measured[1:], recipe.option("evaluate", "depth")):
+            notes.append(said)
         train, losses = recipe.options["train"], ", ".join(recipe.losses.values())
         notes.append(
             f"Each student is {recipe.student}, trained with {losses} on "

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import synthetic_report
 import synthetic_study
 
+from rankmill.report import content
 from rankmill.report.page.run import page
 from rankmill.report.study.page import html
 
@@ -25,11 +27,23 @@ PAGES = ("run", "study")
 PHONE, DESK = 400, 1280
 
 
+def of_the_demo() -> content.Report:
+    """As much as the demo shows: six statistics, every table on both sets."""
+    report = synthetic_report.report()
+    other = report.domains[1]
+    return replace(
+        report,
+        statistics=[*report.statistics, *report.statistics],
+        pairs=[*report.pairs, *(replace(one, domain=other) for one in report.pairs)],
+        gains=[*report.gains, *(replace(one, domain=other) for one in report.gains)],
+    )
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Both pages on disk."""
     folder = tmp_path_factory.mktemp("pages")
-    made = {"run": page(synthetic_report.report()), "study": html(synthetic_study.report())}
+    made = {"run": page(of_the_demo()), "study": html(synthetic_study.report())}
     for name, text in made.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: folder / f"{name}.html" for name in made}

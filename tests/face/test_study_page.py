@@ -18,6 +18,8 @@ from rankmill.report.page.studied import cost_picture, crossing_picture, effect_
 from rankmill.report.page.words import significant
 from rankmill.report.study import files as study_files
 from rankmill.report.study.page import html
+from rankmill.report.study.tables import Shown, Table
+from rankmill.report.study.values import StudyReport
 
 
 class Reader(HTMLParser):
@@ -76,6 +78,20 @@ def test_no_text_of_a_study_becomes_mark_up() -> None:
     assert whole.count("<script") == whole.count(f"<script>{script_of()}</script>") == 1
     assert "<img" not in whole
     assert whole.count("alert(1)") > 100
+
+
+def test_the_interval_and_p_stand_below_a_value() -> None:
+    numbers = {"low": 0.01, "high": 0.042}
+    told = Shown("+0.025 (+0.010 … +0.042), p = 0.021", 0.025, **numbers, p=0.021)
+    columns, plain = ["cell", "gain"], Shown("0.5 (one seed)", 0.5)
+    table = Table("t", columns, [["a", told], ["b", plain], ["c", "–"], ["d", "1 (of 2)"]])
+    whole = html(StudyReport("s", [], [table], []))
+    assert (
+        '>+0.025<small>+0.010 … +0.042</small><small class="gain">p = 0.021</small></td>' in whole
+    )
+    assert ">0.5<small>one seed</small></td>" in whole
+    assert ">–</td>" in whole
+    assert ">1<small>of 2</small></td>" in whole
 
 
 def test_rows_have_as_many_cells_as_headings(page):

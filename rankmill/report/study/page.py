@@ -35,6 +35,7 @@ from rankmill.report.page.studied import (
     effect_bars,
     line_looks,
 )
+from rankmill.report.page.tables import NOTABLE
 from rankmill.report.study.tables import Shown, Table
 from rankmill.report.study.values import EFFECTS, StudyReport
 
@@ -121,13 +122,18 @@ def _is_number(text: str) -> bool:
 
 
 def _cell(text: str, number: bool) -> Cell:
-    """Return a cell; of a number the interval stands below its value."""
+    """Return a cell; of a number the interval and p stand below its value."""
     if not number:
         return Cell(text)
-    value, more = (text.value, text.more) if isinstance(text, Shown) else (None, {})
     said, opened, rest = text.partition(" (")
-    small = [Small(f"({rest}")] if opened else []
-    return Cell(said, small, value, more)
+    between, _, p = rest.rpartition(")")
+    small = [Small(between)] if opened else []
+    if not isinstance(text, Shown):
+        return Cell(said, [*small, Small(p.lstrip(", "))] if opened else ())
+    significant = text.more.get("p", 1.0) < NOTABLE
+    mood = ("gain" if text.value > 0 else "loss") if significant else ""
+    small += [Small(p.lstrip(", "), mood)] if p else []
+    return Cell(said, small, text.value, text.more)
 
 
 __all__ = ["blocks", "html"]
