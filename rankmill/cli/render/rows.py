@@ -44,11 +44,13 @@ def tell_rows(artifact: Artifact, count: int | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One query with its list: columns by name, each as long as the list."""
+    """One query with its list: columns by name, each as long as the list; `alone` are the row's
+    other values."""
 
     query: int
     doc: np.ndarray
     columns: dict[str, np.ndarray]
+    alone: dict[str, Any]
 
 
 def _lists(table: pa.Table) -> Iterator[_Row]:
@@ -57,7 +59,10 @@ def _lists(table: pa.Table) -> Iterator[_Row]:
     for at in range(table.num_rows):
         columns = {n: np.asarray(table[n][at].values.to_numpy(zero_copy_only=False)) for n in lists}
         doc = np.asarray(table["doc"][at].values.to_numpy(zero_copy_only=False))
-        yield _Row(int(table["query"][at].as_py()), doc, columns)
+        alone = {name: table[name][at].as_py() for name in names if name not in lists}
+        for name in [one for one in columns if len(columns[one]) != len(doc)]:
+            alone[name] = columns.pop(name).tolist()  # of the query, not of its documents
+        yield _Row(int(table["query"][at].as_py()), doc, columns, alone)
 
 
 def _tell_list(artifact: Artifact, named: Resolver, row: _Row) -> None:
@@ -66,6 +71,8 @@ def _tell_list(artifact: Artifact, named: Resolver, row: _Row) -> None:
     query_id = named.ids("query", np.array([row.query], np.uint32))[0].as_py()
     text = queries.texts(np.array([row.query], np.uint32))[0]
     streams.tell(f"{streams.on_one_line(query_id)}  {_start(text)}")
+    if row.alone:
+        streams.tell("  " + ", ".join(f"{name} {cell(one)}" for name, one in row.alone.items()))
     if not len(row.doc):
         streams.tell("  an empty list")
         return
