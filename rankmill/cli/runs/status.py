@@ -119,6 +119,7 @@ class Told:
         from rankmill.mining.store import files
 
         self._tell_found()
+        self.shown.close()
         self._over.set()
         if self._looking is not None:
             self._looking.join(LOOK_S)
