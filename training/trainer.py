@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +62,7 @@ def train_student(
     Raises UsageError for settings that do not fit, BadInput for unusable inputs, RankmillError when
     the loss stops being a number.
     """
-    chosen, objective = settings_from(settings), LOSSES.parse(loss)
-    chosen = replace(chosen, compute=settle_compute(chosen.compute, executor.progress))
+    chosen, objective = _settings(settings, executor), LOSSES.parse(loss)
     value, model = parse_student(student)
     several = [groups] if isinstance(groups, str | Artifact) else list(groups)
     stored = opened([Groups.open(workspace, one) for one in several], weights)
@@ -75,32 +75,32 @@ def train_student(
     inputs |= {"validation": held_out.artifact} if held_out is not None else {}
     parameters = parameters_of(asked)
     fingerprint = fingerprint_of("student", parameters, inputs)
-    place = workspace.beside("student", fingerprint)
     if processes.world == 1 and workspace.has("student", fingerprint):
         executor.progress.there("student", fingerprint)
         return workspace.open("student", fingerprint)
     from .loop import Training
 
+    loaded = [_tokens(workspace, one, value, model, chosen, processes, executor) for one in texts]
     run = Training(
         value,
         model,
         objective,
         chosen,
         stored,
-        [_tokens(workspace, one, value, model, chosen, processes, executor) for one in texts],
+        loaded,
         validation=held_out,
         processes=processes,
         checkpoint_steps=checkpoint_steps,
         checkpoint_s=checkpoint_s,
     )
-
-    def write(folder: Path, scratch: Path) -> Mapping[str, float]:
-        usage = _run(run, fingerprint, scratch, executor)
-        write_student(folder, run)
-        files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
-        return usage
-
+    write = partial(_make, run, fingerprint, workspace.beside("student", fingerprint), executor)
     return processes.build(workspace, "student", parameters, inputs, write, run.follow)
+
+
+def _settings(given: Mapping[str, Any], executor: Execution) -> Settings:
+    """Return the settings with their precision settled."""
+    chosen = settings_from(given)
+    return replace(chosen, compute=settle_compute(chosen.compute, executor.progress))
 
 
 def _check_loss(loss: Loss, teacher: str | None, student: Student) -> None:
@@ -128,6 +128,16 @@ def _numbered(inputs: list[dict[str, Artifact]]) -> dict[str, Artifact]:
         for number, roles in enumerate(inputs, 1)
         for role, artifact in roles.items()
     }
+
+
+def _make(
+    run: Training, fingerprint: str, place: Path, executor: Execution, folder: Path, scratch: Path
+) -> Mapping[str, float]:
+    """Train and write the student; what differs between equal runs goes to `place`."""
+    usage = _run(run, fingerprint, scratch, executor)
+    write_student(folder, run)
+    files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
+    return usage
 
 
 def _run(

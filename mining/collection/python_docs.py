@@ -12,6 +12,7 @@ import ast
 import contextlib
 import gc
 import hashlib
+import os
 import re
 import sys
 import sysconfig
@@ -258,11 +259,14 @@ def _files(held_out: bool) -> Iterator[tuple[str, Path]]:
 
 def _modules(folder: Path, prefix: str) -> list[tuple[str, Path]]:
     modules = []
-    for path in folder.rglob("*.py"):
-        parts = path.relative_to(folder).parts
-        if _SKIPPED_FOLDERS.isdisjoint(parts[:-1]) and not parts[0].startswith(_OF_THE_BUILD):
-            module = prefix + ".".join(parts).removesuffix(".py")
-            modules.append((module.removesuffix(".__init__"), path))
+    for place, folders, names in os.walk(folder):
+        inside = [part for part in place[len(str(folder)) :].split(os.sep) if part]
+        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
+        for name in names:
+            first = inside[0] if inside else name
+            if name.endswith(".py") and not first.startswith(_OF_THE_BUILD):
+                module = prefix + ".".join([*inside, name]).removesuffix(".py")
+                modules.append((module.removesuffix(".__init__"), Path(place, name)))
     return sorted(modules)
 
 

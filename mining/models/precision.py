@@ -67,17 +67,24 @@ def has_tiles() -> bool:
 
 def multiplies_bfloat16() -> bool:
     """Say whether this processor multiplies bfloat16, in tiles or as dot products (AVX-512)."""
-    return has_tiles() or _can("avx512_bf16")
+    return _named("avx512_bf16") or has_tiles() or _can("avx512_bf16")
 
 
 def _can(instructions: str) -> bool:
-    if "torch" not in sys.modules and instructions in _of_kernel():
-        return True  # torch asks the processor, and has no reason to say otherwise
+    if _named(instructions):
+        return True
     import torch
 
     if not hasattr(torch.cpu, "get_capabilities"):  # an older version
         return False
     return bool(torch.cpu.get_capabilities().get(instructions))
+
+
+def _named(instructions: str) -> bool:
+    """Whether the kernel names instructions, in a process without torch: that asks the processor,
+    would say the same, and takes more than a second to load. What an old kernel does not name,
+    the processor may have all the same."""
+    return "torch" not in sys.modules and instructions in _of_kernel()
 
 
 @cache

@@ -352,10 +352,7 @@ class Workspace:
         folder = self.folder(stage.kind, fingerprint)
         with measuring() as checking:
             self._check_mirror(stage.inputs)
-            if stage.check is not None:
-                title = f"{title_of(stage, self)}, looking at its input"
-                with shown(executor.progress, Underway(stage.kind, title, "", count=0, work=0)):
-                    stage.check()
+            self._check_input(stage, executor)
         partly = share is not None and not share.merges
         with files.lock(folder / "LOCK", shared=partly):
             if self.has(stage.kind, fingerprint):
@@ -403,6 +400,13 @@ class Workspace:
             check_something_made(json.loads(manifest), folder)
             self._publish(folder, manifest, place, books)
         return self.open(stage.kind, fingerprint)
+
+    def _check_input(self, stage: Stage, executor: Executor) -> None:
+        """Look at input from outside, which may be read from its beginning to its end."""
+        if stage.check is not None:
+            title = f"{title_of(stage, self)}, looking at its input"
+            with shown(executor.progress, Underway(stage.kind, title, "", count=0, work=0)):
+                stage.check()
 
     @property
     def _look_s(self) -> float:

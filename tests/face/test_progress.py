@@ -241,6 +241,16 @@ def test_bars_leave_one_line_of_each_stage() -> None:
     )
 
 
+def test_a_terminal_is_left_as_it_was_by_a_stage_that_could_not_end() -> None:
+    shown = Bars(io.StringIO())
+    shown.begin(scores())
+    live = shown.live
+    shown.close()
+    assert not live.live.is_started
+    assert shown.live is None
+    shown.close()
+
+
 def test_a_worker_says_how_far_it_is_twice_a_second_at_most() -> None:
     heard: list[float] = []
     so_far(1, 2)  # nobody listens

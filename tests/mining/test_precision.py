@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,25 @@ def test_what_is_named_is_obeyed_and_a_slow_one_is_told(monkeypatch: pytest.Monk
     assert len(told.said) == 1
     with pytest.raises(BadInput, match="compute=int8 is not known"):
         precision.settle_compute("int8", told)
+
+
+def test_a_process_without_torch_asks_the_kernel_which_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    for name in ("amx_bf16", "avx512_bf16"):
+        if name in precision._of_kernel():
+            assert torch.cpu.get_capabilities()[name]
+        assert not precision._named(name)  # torch is there to be asked
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(precision, "_of_kernel", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr("rankmill.mining.devices._gpu_nodes", lambda: False)
+    told = Told()
+    assert precision.settle_compute("auto", told) == "bfloat16"
+    assert precision.batch_tokens() == precision.BATCH_TOKENS["cpu"]
+    assert precision.declared("bfloat16")["threads"] == precision.THREADS
+    assert "torch" not in sys.modules
 
 
 @pytest.mark.parametrize(("fast", "chosen"), [(True, "bfloat16"), (False, "float32")])

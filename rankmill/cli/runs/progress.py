@@ -46,6 +46,9 @@ class Quiet:
     def look(self) -> None:
         """Show how far the stages are now; called twice a second while one is under way."""
 
+    def close(self) -> None:
+        """Leave the terminal as it was, also where a stage was stopped before it could end."""
+
 
 class Lines(Quiet):
     """A plain line for every stage, every few seconds."""
@@ -132,6 +135,13 @@ class Bars(Quiet):
         facts = stage.facts()
         if facts["seconds"] >= NOTICED_S:
             self.announce(words.ended(facts))
+
+    def close(self) -> None:
+        """Stop what is live."""
+        with self._lock:
+            live, self.live, self.rows = self.live, None, {}
+        if live is not None:
+            live.stop()
 
 
 _BAR, _LEAST = 20, 60  # columns of a bar, and of a terminal that has room for one

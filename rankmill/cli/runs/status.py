@@ -46,7 +46,7 @@ class Told:
         self.began, self.written = time.time(), 0.0
         self.stages_done, self.failures = 0, 0
         self.last_failure: str | None = None
-        self.found: Counter[str] = Counter()
+        self.there_already: Counter[str] = Counter()
         self._announced: set[str] = set()
         self._known: set[str] = set()  # fingerprints of what was made, or told to be there
         self._stages: list[Underway] = []
@@ -66,7 +66,7 @@ class Told:
         """An artifact is there already; told with others before the next stage, or at the end,
         once, and not of what this run has made."""
         with self._lock:
-            self.found[kind] += fingerprint not in self._known
+            self.there_already[kind] += fingerprint not in self._known
             self._known.add(fingerprint)
 
     def begin(self, stage: Underway) -> None:
@@ -100,9 +100,9 @@ class Told:
             self._write()
 
     def _tell_found(self) -> None:
-        found, self.found = +self.found, Counter()  # without zeros
-        if found:
-            self.shown.announce(f"already there: {words.kinds(found)}")
+        kinds, self.there_already = +self.there_already, Counter()  # without zeros
+        if kinds:
+            self.shown.announce(f"already there: {words.kinds(kinds)}")
 
     def _look(self) -> None:
         while not self._over.wait(LOOK_S):
@@ -119,6 +119,7 @@ class Told:
         from rankmill.mining.store import files
 
         self._tell_found()
+        self.shown.close()
         self._over.set()
         if self._looking is not None:
             self._looking.join(LOOK_S)
