@@ -60,8 +60,8 @@ class Prompts:
     @classmethod
     def of(cls, model: ModelFolder, prompts: Mapping[str, str]) -> Prompts:
         """Count the tokens that the pooling of a model leaves out."""
-        both = prompts["queries"], prompts["corpus"]
-        return cls(*both, *(skipped_tokens(model, prompt) for prompt in both))
+        query, document = prompts["queries"], prompts["corpus"]
+        return cls(query, document, skipped_tokens(model, query), skipped_tokens(model, document))
 
     def save(self, folder: Path) -> None:
         """Write them for sentence-transformers; nothing where there are none."""

@@ -35,7 +35,8 @@ def pooling_of(config: Mapping[str, Any], model: ModelFolder) -> str:
 def said_modules(model: ModelFolder) -> tuple[str | None, bool | None]:
     """Return (pooling, normalise) as modules.json and the pooling module's config say; None for
     what they leave open. Raises BadInput for modules that are not understood."""
-    pooling, normalise = None, None
+    pooling: str | None = None
+    normalise: bool | None = None
     for module in model.settings("modules.json") or ():
         kind = module["type"].rpartition(".")[2]
         if kind == "Pooling":

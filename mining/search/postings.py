@@ -50,8 +50,8 @@ def postings_of(
             where=corpus.artifact.path,
             do=f"collect it with --title {KEPT_APART!r}",
         )
-    abreast = blocks_abreast(corpus)
-    analyser = language_of(language).analyser
+    spoken = language_of(language)
+    abreast, analyser = blocks_abreast(corpus, spoken.pairs), spoken.analyser
     stage = Stage(
         kind="postings",
         parameters={"analyser": analyser, "layout": _LAYOUT, "title": title},
@@ -63,7 +63,7 @@ def postings_of(
         metadata={"analyser": analyser},
         unit="bytes",
         items="documents",
-        check=lambda: check_fit(workspace.root, corpus, executor, abreast),
+        check=lambda: check_fit(workspace.root, corpus, executor, abreast, spoken.pairs),
         abreast=abreast,
     )
     return workspace.build(stage, executor)

@@ -152,6 +152,18 @@ def beir(tmp_path: Path) -> Path:
     return folder
 
 
+def test_an_index_of_pairs_is_told_to_take_more(workspace, beir: Path) -> None:
+    from rankmill.mining.search import index_size
+    from rankmill.mining.search.index_size import blocks_abreast, estimate
+
+    corpus = collect(workspace, f"beir:{beir}").corpus
+    words, pairs = (estimate(corpus, 1, 1, pairs) for pairs in (False, True))
+    fixed = index_size._MEMORY_OF_A_PROCESS
+    assert pairs.memory - fixed == 2 * (words.memory - fixed)
+    assert (pairs.disk, pairs.seconds) == (3 * words.disk, 2 * words.seconds)
+    assert 1 <= blocks_abreast(corpus, pairs=True) <= blocks_abreast(corpus)
+
+
 @pytest.mark.parametrize("language", ["cjk", "german"])
 def test_a_run_is_what_the_oracles_say(workspace, beir: Path, language: str) -> None:
     held = collect(workspace, f"beir:{beir}")

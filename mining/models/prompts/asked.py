@@ -50,7 +50,8 @@ def written_out(value: Value, model: ModelFolder, asked: ModelFolder | None = No
     """
     if value.preset is None:
         return value
-    style, given = PRESETS[value.preset], {"preset": None}
+    style = PRESETS[value.preset]
+    given: dict[str, Any] = {"preset": None}
     sides = {"query_prompt": ("queries", asked or model), "prompt": ("corpus", model)}
     for name, (kind, folder) in sides.items():
         if getattr(value, name) is None:
