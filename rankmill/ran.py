@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rankmill.handles import workspace_at
 from rankmill.mining.actors import Execution
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from rankmill.study.outcome import Outcome
     from rankmill.study.plan import Step
 
-Overrides = Sequence[str] | Mapping[str, Any]
-Place = Workspace | str | Path | None
+Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
+Place: TypeAlias = Workspace | str | Path | None
 
 
 def run(

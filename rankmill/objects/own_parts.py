@@ -128,7 +128,7 @@ def _registered(kind: str, function: FunctionType, version: str) -> type:
     # Other processes cannot import it by its name: in its module stands the function.
     member.__module__ = function.__module__
     member.__qualname__ = f"<{kind}>.{function.__qualname__}"
-    made = dataclasses.dataclass(frozen=True)(member)
+    made: type = dataclasses.dataclass(frozen=True)(member)
     getattr(plugins, kind)(function.__name__)(made)
     return made
 
