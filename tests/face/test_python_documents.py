@@ -53,6 +53,7 @@ def folder(every_kind: Workspace, tmp_path_factory: pytest.TempPathFactory) -> P
     return place
 
 
+@pytest.mark.models
 @pytest.mark.parametrize("path", SHOWING, ids=lambda path: path.name)
 def test_the_python_of_a_document_runs(
     path: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -110,7 +110,6 @@ def test_a_function_says_of_what_kind_its_scores_are(pool: rm.Pool) -> None:
     assert pool.score(cosine).score_kind == "similarity"
 
 
-@pytest.mark.models
 def test_a_function_is_a_loss(tmp_path: Any, pool: rm.Pool) -> None:
     from tiny_models import tiny_encoder
 

@@ -64,7 +64,6 @@ def test_a_study_is_checked_cell_by_cell() -> None:
     assert "cells" in "\n".join(plan.lines())
 
 
-@pytest.mark.models
 def test_what_a_recipe_made_comes_back_as_objects() -> None:
     ran = rm.run("plain.toml", ["groups.size=4"])
     assert list(ran.runs) == ["random", "bm25"]
