@@ -23,6 +23,7 @@ from rankmill.objects import (
     Student,
     as_object,
 )
+from rankmill.objects.base import counted
 from rankmill.objects.showing import executor_for
 
 if TYPE_CHECKING:
@@ -159,8 +160,8 @@ class Ran:
     def __repr__(self) -> str:
         results = self.outcome.results
         return (
-            f"<Ran {self.outcome.recipe.name}: {len(results.runs)} sources, "
-            f"{len(results.groups)} samplers, {len(self.students)} students>"
+            f"<Ran {self.outcome.recipe.name}: {counted(len(results.runs), 'source')}, "
+            f"{counted(len(results.groups), 'sampler')}, {counted(len(self.students), 'student')}>"
         )
 
     def _repr_html_(self) -> str:

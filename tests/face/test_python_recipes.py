@@ -80,7 +80,7 @@ def test_what_a_recipe_made_comes_back_as_objects() -> None:
     assert ran.groups["near"].fingerprint == rm.open("plain-near-groups").fingerprint
     assert (ran.students, ran.evaluations) == ({}, {})
     assert isinstance(ran.systems, pl.DataFrame)
-    assert repr(ran) == "<Ran plain: 2 sources, 1 samplers, 0 students>"
+    assert repr(ran) == "<Ran plain: 2 sources, 1 sampler, 0 students>"
     assert "<Ran" not in ran._repr_html_()
     assert any("cost:" in line for line in ran.lines())
     plan: Any = rm.check("plain.toml", {"groups.size": 4})
