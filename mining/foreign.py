@@ -260,8 +260,8 @@ class Carried:
         return _Guarded(made) if is_foreign(self.worker) else made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        sent = [(family, name, _sent(member)) for family, name, member in self.members]
-        return _Arrived, (_sent(self.worker), list(sys.path), sent)
+        members = [(family, name, sent(member)) for family, name, member in self.members]
+        return _Arrived, (sent(self.worker), list(sys.path), members)
 
 
 class _Arrived:
@@ -273,10 +273,10 @@ class _Arrived:
     def __call__(self, **options: Any) -> Any:
         sys.path.extend(place for place in self.path if place not in sys.path)
         for family, name, one in self.sent:
-            member = _fetched(one)  # a module registers what it has when it is imported
+            member = fetched(one)  # a module registers what it has when it is imported
             if member is one:
                 family.add(name, member)
-        return Carried(_fetched(self.worker), [])(**options)
+        return Carried(fetched(self.worker), [])(**options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,13 +287,16 @@ class _Place:
     name: str
 
 
-def _sent(thing: Any) -> Any:
+def sent(thing: Any) -> Any:
+    """Return what stands for a class or function on its way to another process: where it is found
+    there, or itself."""
     by_value = not is_foreign(thing) or thing.__module__ == "__main__"
     by_value = by_value or "<" in getattr(thing, "__qualname__", "<")
     return thing if by_value else _Place(thing.__module__, thing.__qualname__)
 
 
-def _fetched(thing: Any) -> Any:
+def fetched(thing: Any) -> Any:
+    """Return the class or function that arrived; raises PluginError where its module is missing."""
     if not isinstance(thing, _Place):
         return thing
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rankmill.handles import workspace_at
 from rankmill.mining.actors import Execution
@@ -23,6 +23,7 @@ from rankmill.objects import (
     Student,
     as_object,
 )
+from rankmill.objects.base import counted
 from rankmill.objects.showing import executor_for
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from rankmill.study.outcome import Outcome
     from rankmill.study.plan import Step
 
-Overrides = Sequence[str] | Mapping[str, Any]
-Place = Workspace | str | Path | None
+Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
+Place: TypeAlias = Workspace | str | Path | None
 
 
 @extras_told()
@@ -160,8 +161,8 @@ class Ran:
     def __repr__(self) -> str:
         results = self.outcome.results
         return (
-            f"<Ran {self.outcome.recipe.name}: {len(results.runs)} sources, "
-            f"{len(results.groups)} samplers, {len(self.students)} students>"
+            f"<Ran {self.outcome.recipe.name}: {counted(len(results.runs), 'source')}, "
+            f"{counted(len(results.groups), 'sampler')}, {counted(len(self.students), 'student')}>"
         )
 
     def _repr_html_(self) -> str:

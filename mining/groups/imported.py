@@ -111,10 +111,7 @@ def import_groups(
     named = {"strategy": strategy, "content": content, "format": form, "kind": kind}
     parameters = {
         **named,
-        "size": read.arrays.size,
-        "teacher": teacher,
-        "min_grade": 1,
-        "positives": "together",
+        **{"size": read.arrays.size, "teacher": teacher, "min_grade": 1, "positives": "together"},
         **read.odd,
         **policies.identity(*GROUP_KINDS),
         **_judged(collection, policies),

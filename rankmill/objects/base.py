@@ -45,7 +45,7 @@ class Object(Artifact):
     def of(cls: type[Made], artifact: Artifact) -> Made:
         """Return an artifact that is open as an object; nothing is read again."""
         made = cls.__new__(cls)
-        vars(made).update(vars(artifact))
+        made.__dict__.update(vars(artifact))
         return made
 
     def __len__(self) -> int:

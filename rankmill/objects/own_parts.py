@@ -17,6 +17,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from rankmill import plugins
+from rankmill.mining import foreign
 from rankmill.mining.errors import UsageError
 
 OPTIONS = {
@@ -128,7 +129,7 @@ def _registered(kind: str, function: FunctionType, version: str) -> type:
     # Other processes cannot import it by its name: in its module stands the function.
     member.__module__ = function.__module__
     member.__qualname__ = f"<{kind}>.{function.__qualname__}"
-    made = dataclasses.dataclass(frozen=True)(member)
+    made: type = dataclasses.dataclass(frozen=True)(member)
     getattr(plugins, kind)(function.__name__)(made)
     return made
 
@@ -140,10 +141,25 @@ def _body(kind: str, function: FunctionType) -> dict[str, Any]:
         for name in ("kind", "kinds", "unit", "needs", "supervised")
         if hasattr(function, name)
     }
-    methods = _METHODS_OF[kind](function)
+    methods = _METHODS_OF[kind](_Called(function))
     for one in methods.values():
         one.__module__ = function.__module__  # where errors of the function are looked for
     return said | {"__doc__": function.__doc__} | methods
+
+
+class _Called:
+    """A function that other processes find by its module when it is first called: by then they know
+    the places of modules here. One of a script, a notebook or a function travels itself."""
+
+    def __init__(self, function: Any):
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.function = foreign.fetched(self.function)
+        return self.function(*arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Called, (foreign.sent(self.function),)
 
 
 def _source(function: Callable[..., Any]) -> dict[str, Any]:

@@ -277,7 +277,6 @@ def test_the_rows_of_a_data_set(workspace: Workspace, monkeypatch: pytest.Monkey
     assert len(pairs) == 2 * len(groups)
 
 
-@pytest.mark.models
 def test_a_trainer_of_sentence_transformers_takes_them(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ import rankmill as rm
 from rankmill.mining.store import Workspace
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-BLOCK = re.compile(r"(?:^<!-- not run: (.*) -->\n)?^```python\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"(?:^<!-- not run: ([^\n]*) -->\n)?^```python\n(.*?)^```$", re.M | re.S)
 NAMES = {  # in the documents → in the workspace of tests/every_kind.py
     "nf-bm25": "bm25",
     "nf-pool": "pool",
@@ -53,6 +53,7 @@ def folder(every_kind: Workspace, tmp_path_factory: pytest.TempPathFactory) -> P
     return place
 
 
+@pytest.mark.models
 @pytest.mark.parametrize("path", SHOWING, ids=lambda path: path.name)
 def test_the_python_of_a_document_runs(
     path: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -230,19 +230,25 @@ def test_a_method_has_the_options_defaults_and_help_of_its_request(
     assert made.__qualname__ == f"{kind.__name__}.{name}"
 
 
+def call_of(node: Any, called: str) -> ast.Call:
+    """Return the call of a function or method within an expression: `rm.mine(…).head(3)`."""
+    while not (isinstance(node, ast.Call) and getattr(node.func, "attr", "") == called):
+        inner: Any = node.func if isinstance(node, ast.Call) else node
+        node = inner.value
+    return node
+
+
 @pytest.mark.parametrize("key", EXAMPLES)
 def test_an_example_is_a_call_that_its_signature_takes(key: str) -> None:
-    node: Any = ast.parse(EXAMPLES[key], mode="eval").body
     called = key.rpartition(".")[2]
-    while not (isinstance(node, ast.Call) and getattr(node.func, "attr", "") == called):
-        node = node.func.value if isinstance(node, ast.Call) else node.value
+    call = call_of(ast.parse(EXAMPLES[key], mode="eval").body, called)
     if "." in key:
         kind = next(kind for kind in CLASSES.values() if kind.__name__.lower() == key.split(".")[0])
         signature, given = inspect.signature(getattr(kind, called)), [None]
     else:
         signature, given = inspect.signature(getattr(rm, called)), []
     assert EXAMPLES[key] in (getattr(kind if "." in key else rm, called).__doc__ or "")
-    signature.bind(*given, *node.args, **{k.arg: k.value for k in node.keywords})
+    signature.bind(*given, *call.args, **{str(k.arg): k.value for k in call.keywords})
 
 
 def test_a_call_of_a_method_that_does_not_fit_is_said_in_its_words(pets: rm.Collection) -> None:

@@ -110,7 +110,6 @@ def test_a_function_says_of_what_kind_its_scores_are(pool: rm.Pool) -> None:
     assert pool.score(cosine).score_kind == "similarity"
 
 
-@pytest.mark.models
 def test_a_function_is_a_loss(tmp_path: Any, pool: rm.Pool) -> None:
     from tiny_models import tiny_encoder
 
@@ -268,3 +267,21 @@ def test_texts_and_parts_stay_what_they_are() -> None:
     value = SOURCES.parse("bm25(k1=1)")
     assert part_of("source", value) is value
     assert part_of("source", "bm25") == "bm25"
+
+
+@pytest.mark.ray
+def test_functions_travel_to_workers(pool: rm.Pool, ray_cluster: None, tmp_path: Any) -> None:
+    here = pool.score(shared_words)
+    held = rm.collect(
+        documents=[text for text in pool.collection.to_polars()["text"]],
+        queries=dict(pool.collection.queries.to_polars().rows()),
+        qrels={"train": {"q1": {"0": 1}, "q2": {"2": 1}}},
+        workspace=tmp_path / "there",
+    )
+    workers = rm.Execution(workers=2)
+    there = held.mine("random", split="train", depth=4).pool().score(shared_words, executor=workers)
+    assert there.root_hash == here.root_hash
+    by_source = pool.collection.mine(shortest, split="train", depth=2)
+    assert held.mine(shortest, split="train", depth=2, executor=workers).root_hash == (
+        by_source.root_hash
+    )

@@ -64,7 +64,6 @@ def test_a_study_is_checked_cell_by_cell() -> None:
     assert "cells" in "\n".join(plan.lines())
 
 
-@pytest.mark.models
 def test_what_a_recipe_made_comes_back_as_objects() -> None:
     ran = rm.run("plain.toml", ["groups.size=4"])
     assert list(ran.runs) == ["random", "bm25"]
@@ -81,7 +80,7 @@ def test_what_a_recipe_made_comes_back_as_objects() -> None:
     assert ran.groups["near"].fingerprint == rm.open("plain-near-groups").fingerprint
     assert (ran.students, ran.evaluations) == ({}, {})
     assert isinstance(ran.systems, pl.DataFrame)
-    assert repr(ran) == "<Ran plain: 2 sources, 1 samplers, 0 students>"
+    assert repr(ran) == "<Ran plain: 2 sources, 1 sampler, 0 students>"
     assert "<Ran" not in ran._repr_html_()
     assert any("cost:" in line for line in ran.lines())
     plan: Any = rm.check("plain.toml", {"groups.size": 4})
