@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,8 @@ def race(columns: dict[str, pa.Array], rounds: int) -> dict[str, tuple[float, fl
             column, spoken = columns[name], language_of(language)
             data, bounds = text_buffers(column)
             how = (*spoken.tables(), spoken.possessive, spoken.pairs)
-            kernel = took(lambda d=data, b=bounds, h=how: tokenise(d, b, *h))
-            whole = took(lambda c=column, s=language: invert_texts(c, s))
+            kernel = took(partial(tokenise, data, bounds, *how))
+            whole = took(partial(invert_texts, column, language))
             best[run] = min(best[run][0], kernel), min(best[run][1], whole)
     return best
 

@@ -119,7 +119,7 @@ def of_split(collection: Collection, split: str, draw: int) -> dict[str, Artifac
     ]
     pool = rm.pool(runs)
     scores = rm.score(ENCODER, pool)
-    measured = {}
+    measured: dict[str, Artifact] = {}
     for name, (_, strategy) in SAMPLERS.items():
         groups = rm.select(strategy, pool, scores, size=SIZE, seed=draw)
         measured[name] = rm.stats(groups, statistics=list(COLUMNS.values()), encoder=ENCODER)

@@ -30,6 +30,7 @@ Importing this is light: the verbs of `rankmill.api` are loaded when one is firs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _is_module(name: str) -> bool:
     return name not in verbs_too and util.find_spec(f"{__name__}.{name}") is not None
 
 
-def __dir__() -> list[str]:
+def __dir__() -> Sequence[str]:
     from rankmill.api import __all__ as verbs
 
     return sorted([*verbs, "__version__"])

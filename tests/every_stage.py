@@ -205,7 +205,7 @@ class EveryStage:
 
     def _judge(self) -> None:
         first, student = self.made["test"], self.made["student"]
-        runs = {
+        runs: dict[str, Callable[[], Artifact]] = {
             "own": lambda: api.rerank(student, first, depth=12, executor=self.executor),
             "cross own": lambda: api.rerank(
                 self.made["cross student"], first, depth=12, executor=self.executor

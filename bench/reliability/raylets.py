@@ -15,7 +15,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from strikes import in_child, leftovers
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.store import Artifact, Workspace, ledger
-from rankmill.mining.store.execution import Silent
+from rankmill.mining.store.execution import Commit, Job, Progress, Report, Silent
 
 RAYLETS, SIZE = 3, 4
 SHARDS_PER_KILL = 25  # on average; of these one is done again for each raylet or actor killed
@@ -52,7 +52,8 @@ class _Done(Silent):
         self.count, self.failures = 0, Counter[str]()
         self.more, self.over, self.enough = threading.Condition(), False, False
 
-    def advance(self, work: int, usage: Any) -> None:
+    def committed(self) -> None:
+        """Count a shard that is committed; ends the stage once there were enough."""
         with self.more:
             self.count += 1
             self.more.notify_all()
@@ -73,6 +74,28 @@ class _Done(Silent):
         with self.more:
             self.more.wait_for(lambda: self.over or self.count >= count)
             return not self.over
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """An executor whose every commit is counted."""
+
+    execution: Execution
+    done: _Done
+
+    @property
+    def progress(self) -> Progress:
+        """What counts the attempts that came to nothing."""
+        return self.execution.progress
+
+    def execute(self, job: Job, commit: Commit) -> None:
+        """Run the shards, and count each that is committed."""
+
+        def counted(report: Report) -> None:
+            commit(report)
+            self.done.committed()
+
+        self.execution.execute(job, counted)
 
 
 class _Killer:
@@ -149,7 +172,8 @@ def run(form: Form) -> Result:
     workspace = Workspace(form.place / "work")
     with _cluster() as cluster:
         killer = _Killer(cluster, done, form)
-        made = _Made(workspace, stage, Execution(RAYLETS, cluster.address, done))
+        execution = Execution(RAYLETS, cluster.address, done)
+        made = _Made(workspace, stage, _Counting(execution, done), done)
         made.start()
         try:
             killer.run()
@@ -172,24 +196,22 @@ class _Made(threading.Thread):
     """Makes the stage beside the killer, which must be the main thread: only there can Ray start
     raylets."""
 
-    def __init__(self, workspace: Workspace, stage: Any, execution: Execution):
+    def __init__(self, workspace: Workspace, stage: Any, executor: _Counting, done: _Done):
         super().__init__(daemon=True)
-        self.workspace, self.stage, self.execution = workspace, stage, execution
+        self.workspace, self.stage, self.executor, self.done = workspace, stage, executor, done
         self.artifact: Artifact | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        done = self.execution.progress
         try:
-            self.artifact = self.workspace.build(self.stage, self.execution)
+            self.artifact = self.workspace.build(self.stage, self.executor)
         except _Enough:
             rest = replace(self.stage, options=self.stage.options | {"mischief": ""})
             self.artifact = self.workspace.build(rest)
         except BaseException as error:
             self.error = error
         finally:
-            assert isinstance(done, _Done)
-            done.finish()
+            self.done.finish()
 
     def outcome(self) -> Artifact:
         """Wait for the end; return what was made, or raise what ended it."""

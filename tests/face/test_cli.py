@@ -14,6 +14,7 @@ import pytest
 import torch
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
+from tiny_recipe import RECIPE
 
 from rankmill.cli import doctor
 from rankmill.mining.models import precision
@@ -29,38 +30,6 @@ def place(tmp_path_factory) -> Path:
     tiny_encoder(root / "encoder")
     tiny_cross_encoder(root / "cross")
     return root
-
-
-RECIPE = """
-name = "t"
-collection = "beir:tiny"
-teacher = "cross_encoder(model=cross,max_length=64)"
-[mine]
-split = "train"
-depth = 20
-[mine.sources]
-random = "random"
-bm25 = "bm25(k1=0.9,b=0.4)"
-dense = "dense(model=encoder)"
-fusion = "rrf(of=[bm25,dense])"
-[groups]
-size = 4
-[groups.samplers]
-random = "uniform(source=random,last=20)"
-bm25 = "uniform(source=bm25,last=20)"
-[statistics]
-encoder = "encoder"
-[train]
-student = "bi_encoder(model=encoder,layers=1)"
-loss = "kl"
-documents = 64
-batch = 4
-[train.settings]
-doc_length = 40
-query_length = 20
-[evaluate]
-depth = 10
-"""
 
 
 def test_the_whole_way_stage_by_stage(rankmill):

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import RECIPE
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
+from tiny_recipe import RECIPE
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from rankmill.study.words import duration, size
 TITLE = "scores of pool nf-pool by MiniLM-L6"
 
 
-def scores(**more: int) -> Underway:
+def scores(**more: Any) -> Underway:
     return Underway("scores", TITLE, "pairs", count=1000, work=50_000, **more)
 
 

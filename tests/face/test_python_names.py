@@ -14,6 +14,7 @@ import rankmill as rm
 from rankmill.handles import workspace_at
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.meter.underway import Underway
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.execution import Silent
 from rankmill.objects.showing import executor_for, in_notebook
@@ -143,8 +144,8 @@ class Shown(Silent):
     def __init__(self) -> None:
         self.begun: list[str] = []
 
-    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
-        self.begun.append(kind)
+    def begin(self, stage: Underway) -> None:
+        self.begun.append(stage.kind)
 
 
 def test_progress_is_shown_where_it_is_wanted(

@@ -98,7 +98,7 @@ def test_a_report_is_of_what_was_run() -> None:
     import rankmill.report  # the folder is the verb too
 
     with pytest.raises(UsageError, match="int has no report"):
-        rankmill.report(5)  # type: ignore[operator]
+        rankmill.report(5)  # type: ignore[arg-type]
 
 
 def test_overrides_are_said_as_the_command_line_does() -> None:

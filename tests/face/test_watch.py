@@ -179,7 +179,7 @@ def test_a_command_leaves_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", "1" + "0" * 400, "1e300", "true"])
 def test_numbers_that_only_a_damaged_file_holds(tmp_path: Path, told: Told, value: str) -> None:
     """A file is told with all that it says, or passed over: no number ends `watch`."""
-    told.begin("run", "query", 4, 0, 40)
+    told.begin(stage("run", 40))
     (path,) = (tmp_path / "tmp" / "status").glob("*.json")
     facts = json.loads(path.read_text())
     names = [name for name, said in facts.items() if isinstance(said, int | float)]
@@ -195,6 +195,6 @@ def test_numbers_that_only_a_damaged_file_holds(tmp_path: Path, told: Told, valu
 
 
 def test_a_pipe_in_the_place_of_a_status_is_passed_over(tmp_path: Path, told: Told) -> None:
-    told.begin("run", "query", 4, 0, 40)
+    told.begin(stage("run", 40))
     os.mkfifo(tmp_path / "tmp" / "status" / "pipe.json")
     assert len(list(runs(tmp_path))) == 1

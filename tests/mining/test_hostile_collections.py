@@ -14,7 +14,7 @@ import json
 import lzma
 import pickle
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -429,8 +429,12 @@ def test_a_missing_shard_is_named(workspace: Workspace, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["bz2", "zst", "xz"])
 def test_every_cut_of_a_compressed_file_is_refused(tmp_path: Path, kind: str) -> None:
     data = lines(DOCS)
-    packers = {"bz2": bz2.compress, "xz": lzma.compress}
-    whole = packers.get(kind, lambda data: pa.compress(data, "zstd", asbytes=True))(data)
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "bz2": bz2.compress,
+        "xz": lzma.compress,
+        "zst": lambda data: pa.compress(data, "zstd", asbytes=True),
+    }
+    whole = packers[kind](data)
     path = tmp_path / f"corpus.jsonl.{kind}"
     path.write_bytes(whole)
     assert len(list(read_lines(path))) == len(DOCS)

@@ -290,9 +290,7 @@ def test_odd_names_of_files_come_back(machine: Machines) -> None:
     assert [there.file(name).read_text() for name in odd] == odd
     assert there.faults() == []
     with pytest.raises(BadInput, match="has a key that cannot be used"):
-        machine().build_folder(
-            "student", {"a": 1}, {}, lambda f, s: (f / "a\nb").write_text("") and {}
-        )
+        machine().build_folder("student", {"a": 1}, {}, lambda f, s: (f / "a\nb").touch())
 
 
 # ---- what the store refuses ----------------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_a_vector_is_that_of_prompt_and_text(
     for row, text in enumerate(texts):
         if not text:
             continue
-        said = {"pooling": pooling, "max_length": 24, "include_prompt": include}
+        said: dict[str, Any] = {"pooling": pooling, "max_length": 24, "include_prompt": include}
         compute = vector_of(loaded, text, prompt, **said)
         bound = network_bound(compute) + UNIT["float32"]
         with torch.no_grad():

@@ -19,6 +19,7 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.runs.pool import pool_runs
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Workspace
+from rankmill.mining.store.execution import Silent
 from rankmill.mining.teachers import score_pool
 from rankmill.mining.teachers.direction import Votes, chance, evidence_of, votes
 
@@ -30,7 +31,7 @@ def place(query: int, doc: int) -> int:
     return (doc - 7 * query) % DOCS
 
 
-class Listener:
+class Listener(Silent):
     """A progress that remembers what is announced."""
 
     def __init__(self) -> None:
@@ -38,11 +39,6 @@ class Listener:
 
     def announce(self, text: str) -> None:
         self.said.append(text)
-
-    def begin(self, *_: Any) -> None: ...
-    def advance(self, *_: Any) -> None: ...
-    def failed(self, cause: str) -> None: ...
-    def end(self) -> None: ...
 
 
 @pytest.fixture(scope="module")

@@ -101,10 +101,10 @@ def test_training_and_evaluation_read_a_text_alike(
         TokenColumns(tokens_of(setting.workspace, artifact, model, prompt=prompts[role]))
         for role, artifact in artifacts.items()
     ]
-    packer = student.packer(model, *columns, limits)
+    packer: Any = student.packer(model, *columns, limits)  # type: ignore[call-arg, arg-type]
     rows = [row for row in range(12) if texts.corpus.text(row)][:6]
     asked, docs = np.arange(3, dtype=np.uint32), np.array(rows, np.uint32).reshape(3, 2)
-    network = student.network(model)
+    network: Any = student.network(model)
     with torch.no_grad():
         vectors = network.vectors(packer(asked, docs, in_memory))
     start = untrained(setting.workspace, student, query_length=12, doc_length=20)
