@@ -27,7 +27,7 @@ def data_set_of(groups: Artifact, collection: Collection, layout: str = "tuples"
             do="pip install datasets, or export to a folder: "
             'groups.export("sentence-transformers-rows", to="DIR")',
         )
-    from datasets import Dataset
+    from datasets import Dataset  # pyright: ignore[reportMissingImports]
 
     source_for(chosen, groups, collection, size=None, seed=0, missing="error")
     told = {
