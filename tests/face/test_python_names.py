@@ -114,6 +114,13 @@ def test_a_wrong_name_is_an_error_that_says_what_is_there(call: Any, message: st
         call()
 
 
+def test_what_is_no_name_is_refused() -> None:
+    calls: list[Any] = [rm.open, rm.summarise, rm.advise]
+    for call in calls:
+        with pytest.raises(UsageError, match=r"5 is no name[\s\S]*fingerprint"):
+            call(5)
+
+
 def test_a_name_that_is_a_file_too_is_refused(home: Path) -> None:
     (home / "pets-bm25").write_text("a run")
     try:
