@@ -302,6 +302,7 @@ def test_a_trainer_of_sentence_transformers_takes_them(
     assert trainer.train().global_step == 1
 
 
+@pytest.mark.filterwarnings("ignore")  # its own, about torch
 def test_lightning_takes_the_loader(workspace: Workspace, tmp_path: Path) -> None:
     lightning = pytest.importorskip("lightning", reason="the package lightning is not installed")
     import torch
