@@ -148,10 +148,13 @@ class Shown(Silent):
     """Keeps what a stage says of itself."""
 
     def __init__(self) -> None:
-        self.begun: list[str] = []
+        self.told: list[str] = []
 
-    def begin(self, kind: str, unit: str, shards: int, done: int, work: int) -> None:
-        self.begun.append(kind)
+    def begin(self, *args: Any, **kwargs: Any) -> None:
+        self.told.append("begun")
+
+    def close(self) -> None:
+        self.told.append("closed")
 
 
 def test_progress_is_shown_where_it_is_wanted(
@@ -162,14 +165,17 @@ def test_progress_is_shown_where_it_is_wanted(
     shown = Shown()
     monkeypatch.setattr(progress, "for_stream", lambda stream: shown)
     rm.mine("random", "pets", split="train", depth=3, seed=8)
-    assert shown.begun == []
+    assert shown.told == []
     rm.mine("random", "pets", split="train", depth=3, seed=9, progress=True)
-    assert shown.begun == ["run"]
+    assert shown.told == ["begun", "closed"]
     monkeypatch.setattr("rankmill.objects.showing.in_notebook", lambda: True)
     rm.mine("random", "pets", split="train", depth=3, seed=10)
-    assert shown.begun == ["run", "run"]
+    assert shown.told == ["begun", "closed"] * 2
+    with pytest.raises(BadInput, match="no split"):
+        rm.mine("random", "pets", split="none", depth=3, seed=11, progress=True)
+    assert shown.told.pop() == "closed"
     rm.mine("random", "pets", split="train", depth=3, seed=11, progress=False)
-    assert shown.begun == ["run", "run"]
+    assert shown.told == ["begun", "closed"] * 2
 
 
 def test_an_executor_keeps_its_own_progress() -> None:
