@@ -44,7 +44,7 @@ from rankmill.objects import (
 from rankmill.objects.alone import from_triples, near_copies
 from rankmill.objects.look import list_all as list
 from rankmill.objects.look import open_named as open
-from rankmill.objects.showing import executor_for
+from rankmill.objects.showing import showing
 from rankmill.ran import Ran, check, estimate, report, run, study
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def advise(
     of = open(about, workspace=workspace)
     of = getattr(of, "artifact", of)
     given = None if scores is None else open(scores, workspace=of.workspace)
-    shown = executor_for(executor, progress) or Execution()
-    return advise_on(of, question, of.workspace, given, shown)
+    with showing(executor, progress) as shown:
+        return advise_on(of, question, of.workspace, given, shown or Execution())
 
 
 def _pilots(

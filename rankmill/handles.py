@@ -85,9 +85,16 @@ def workspace_at(given: Workspace | str | Path | None) -> Workspace:
 
 
 def opened(name: str | Path | Artifact | Collection, workspace: Workspace | None = None) -> Any:
-    """Return the artifact of a name, of a fingerprint's first digits, or at a path."""
+    """Return the artifact of a name, of a fingerprint's first digits, or at a path.
+
+    Raises BadInput where there is none, UsageError for what is no name.
+    """
     if isinstance(name, Artifact | Collection):
         return getattr(name, "artifact", name)
+    if not isinstance(name, str | Path):
+        raise UsageError(
+            f"{name!r} is no name", do="give a name, the digits of a fingerprint, or a path"
+        )
     folder = _folder_of_artifact(name)
     if folder is not None:
         return open_artifact(folder)

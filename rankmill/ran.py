@@ -24,7 +24,7 @@ from rankmill.objects import (
     as_object,
 )
 from rankmill.objects.base import counted
-from rankmill.objects.showing import executor_for
+from rankmill.objects.showing import showing
 
 if TYPE_CHECKING:
     import polars
@@ -72,8 +72,8 @@ def run(
     loaded = builtin(DEMO) if own else load(path_given(recipe), said)
     if report is not None:
         check_place(path_given(report))  # now, not after hours
-    shown = executor_for(executor, progress) or Execution()
-    ran = Ran(run_recipe(loaded, workspace_at(workspace), shown))
+    with showing(executor, progress) as shown:
+        ran = Ran(run_recipe(loaded, workspace_at(workspace), shown or Execution()))
     if report is not None:
         ran.report(report)
     return ran
@@ -249,8 +249,8 @@ def study(
     asked = load_study(path_given(recipe), texts_of(overrides))
     if to is not None:
         check_study_place(to, asked.name)  # now, not after hours
-    shown = executor_for(executor, progress) or Execution()
-    outcome = run_study(asked, workspace_at(workspace), shown)
+    with showing(executor, progress) as shown:
+        outcome = run_study(asked, workspace_at(workspace), shown or Execution())
     if to is not None:
         write_study(outcome, to)
     return outcome

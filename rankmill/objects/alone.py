@@ -10,7 +10,7 @@ from rankmill.handles import workspace_at
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import UsageError
 from rankmill.objects.kinds import Groups
-from rankmill.objects.showing import executor_for
+from rankmill.objects.showing import showing
 
 if TYPE_CHECKING:
     import polars
@@ -47,15 +47,9 @@ def from_triples(
     from rankmill.mining.groups.triples import groups_of_triples
 
     place = workspace_at(workspace)
-    made = groups_of_triples(
-        place,
-        triples,
-        test=test,
-        kind=kind,
-        size=size,
-        on=on,
-        executor=executor_for(executor, progress) or Execution(),
-    )
+    options: dict[str, Any] = {"test": test, "kind": kind, "size": size, "on": on}
+    with showing(executor, progress) as shown:
+        made = groups_of_triples(place, triples, **options, executor=shown or Execution())
     if name is not None:
         place.alias(name, made)
     return Groups.of(made)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -24,6 +26,19 @@ def executor_for(executor: Any, progress: bool | None) -> Any:
     # Of the command line, which may stand on the verbs: so it is no import of this folder.
     display = import_module("rankmill.cli.runs.progress")
     return replace(own, progress=display.for_stream(sys.stderr))
+
+
+@contextlib.contextmanager
+def showing(executor: Any, progress: bool | None) -> Iterator[Any]:
+    """Yield the executor of `executor_for`; a display that was opened here is closed at the end,
+    also of a stage that was stopped."""
+    shown = executor_for(executor, progress)
+    try:
+        yield shown
+    finally:
+        close = getattr(getattr(shown, "progress", None), "close", None)
+        if shown is not executor and close is not None:
+            close()
 
 
 def in_notebook() -> bool:

@@ -20,7 +20,7 @@ from rankmill.mining.options import options_of
 from rankmill.objects.base import as_object
 from rankmill.objects.examples import EXAMPLES
 from rankmill.objects.own_parts import parts_in
-from rankmill.objects.showing import executor_for
+from rankmill.objects.showing import showing
 from rankmill.request import ENGINE, Request
 
 Made = TypeVar("Made")
@@ -78,8 +78,8 @@ def performed(
     if "workspace" in request.__dataclass_fields__:
         given["workspace"] = workspace_at(workspace)
     given = handles_in(options_of(request), parts_in(request.verb, given), workspace)
-    given["executor"] = executor_for(given.get("executor"), progress)
-    return as_object(request(**given).make())
+    with showing(given.pop("executor", None), progress) as executor:
+        return as_object(request(**given, executor=executor).make())
 
 
 def bound(

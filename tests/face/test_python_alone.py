@@ -282,15 +282,19 @@ def test_a_trainer_of_sentence_transformers_takes_them(
 ) -> None:
     pytest.importorskip("datasets", reason="the package datasets is not installed")
     pytest.importorskip("accelerate", reason="the package accelerate is not installed")
-    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, losses
-    from sentence_transformers.training_args import SentenceTransformerTrainingArguments
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from tiny_models import tiny_encoder
 
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     tiny_encoder(tmp_path / "encoder")
     model = SentenceTransformer(str(tmp_path / "encoder"), device="cpu")
     data = rm.from_triples(TRIPLES, workspace=workspace).to_dataset().remove_columns("scores")
-    loss = losses.MultipleNegativesRankingLoss(model)
+    loss = MultipleNegativesRankingLoss(model)
     told = SentenceTransformerTrainingArguments(
         output_dir=str(tmp_path / "out"), max_steps=1, report_to=[], use_cpu=True
     )
@@ -298,6 +302,7 @@ def test_a_trainer_of_sentence_transformers_takes_them(
     assert trainer.train().global_step == 1
 
 
+@pytest.mark.filterwarnings("ignore")  # its own, about torch
 def test_lightning_takes_the_loader(workspace: Workspace, tmp_path: Path) -> None:
     lightning = pytest.importorskip("lightning", reason="the package lightning is not installed")
     import torch

@@ -115,6 +115,13 @@ def test_a_wrong_name_is_an_error_that_says_what_is_there(call: Any, message: st
         call()
 
 
+def test_what_is_no_name_is_refused() -> None:
+    calls: list[Any] = [rm.open, rm.summarise, rm.advise]
+    for call in calls:
+        with pytest.raises(UsageError, match=r"5 is no name[\s\S]*fingerprint"):
+            call(5)
+
+
 def test_a_name_that_is_a_file_too_is_refused(home: Path) -> None:
     (home / "pets-bm25").write_text("a run")
     try:
@@ -142,10 +149,13 @@ class Shown(Silent):
     """Keeps what a stage says of itself."""
 
     def __init__(self) -> None:
-        self.begun: list[str] = []
+        self.told: list[str] = []
 
     def begin(self, stage: Underway) -> None:
-        self.begun.append(stage.kind)
+        self.told.append("begun")
+
+    def close(self) -> None:
+        self.told.append("closed")
 
 
 def test_progress_is_shown_where_it_is_wanted(
@@ -156,14 +166,17 @@ def test_progress_is_shown_where_it_is_wanted(
     shown = Shown()
     monkeypatch.setattr(progress, "for_stream", lambda stream: shown)
     rm.mine("random", "pets", split="train", depth=3, seed=8)
-    assert shown.begun == []
+    assert shown.told == []
     rm.mine("random", "pets", split="train", depth=3, seed=9, progress=True)
-    assert shown.begun == ["run"]
+    assert shown.told == ["begun", "closed"]
     monkeypatch.setattr("rankmill.objects.showing.in_notebook", lambda: True)
     rm.mine("random", "pets", split="train", depth=3, seed=10)
-    assert shown.begun == ["run", "run"]
+    assert shown.told == ["begun", "closed"] * 2
+    with pytest.raises(BadInput, match="no split"):
+        rm.mine("random", "pets", split="none", depth=3, seed=11, progress=True)
+    assert shown.told.pop() == "closed"
     rm.mine("random", "pets", split="train", depth=3, seed=11, progress=False)
-    assert shown.begun == ["run", "run"]
+    assert shown.told == ["begun", "closed"] * 2
 
 
 def test_an_executor_keeps_its_own_progress() -> None:
