@@ -163,7 +163,9 @@ def _example(member: type, name: str, parameters: tuple[Parameter, ...]) -> str:
     """Return a value that can be typed: what must be given, what has an example, or defaults."""
     shown = [(p.name, p.example) for p in parameters if p.default is None or p.example is not None]
     if not shown:
-        plain = [(p.name, p.default) for p in parameters if p.default not in (None, "none", '""')]
+        plain: list[tuple[str, str | None]] = [
+            (p.name, p.default) for p in parameters if p.default not in (None, "none", '""')
+        ]
         shown = plain[:_MOST_EXAMPLES]
     gathers = getattr(member, "gathers", None)
     said = [
