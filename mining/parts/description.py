@@ -161,12 +161,12 @@ def _plain(limit: float) -> str:
 
 def _example(member: type, name: str, parameters: tuple[Parameter, ...]) -> str:
     """Return a value that can be typed: what must be given, what has an example, or defaults."""
-    shown: list[tuple[str, str | None]] = [
-        (p.name, p.example) for p in parameters if p.default is None or p.example is not None
-    ]
+    shown = [(p.name, p.example) for p in parameters if p.default is None or p.example is not None]
     if not shown:
-        plain = [p for p in parameters if p.default not in (None, "none", '""')]
-        shown = [(p.name, p.default) for p in plain[:_MOST_EXAMPLES]]
+        plain: list[tuple[str, str | None]] = [
+            (p.name, p.default) for p in parameters if p.default not in (None, "none", '""')
+        ]
+        shown = plain[:_MOST_EXAMPLES]
     gathers = getattr(member, "gathers", None)
     said = [
         f"{value or '…'}" if key == gathers else f"{key}={value or '…'}" for key, value in shown
