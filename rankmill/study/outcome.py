@@ -120,7 +120,9 @@ class Outcome:
         from rankmill.mining.audit.poor_data import advice_of
 
         return [
-            f"{sampler} groups: {one.said(recipe=True)}."
+            f"{sampler} groups: {one.said(recipe=True)}.".replace(
+                "NAME", f"{self.recipe.name}-{sampler}-groups"
+            )
             for sampler, groups in self.results.groups.items()
             for one in advice_of(groups)
         ]
