@@ -125,7 +125,7 @@ def test_a_part_is_carried_out_then_the_whole_in_its_place(place: Path) -> None:
     assert machine["students"] == 4
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", machine["first"])
     text = Path("out/study.md").read_text()
-    assert "2 more were declared, of cells that this part of the study has not: all-gain" in text
+    assert "2 more were declared about cells outside this part of the study: all-gain" in text
     assert processor_name() in text
     students = {s for roots in part.cells["student_root"] for s in roots}
 
