@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,7 @@ def need(*packages: str, where: str | Path | None = None) -> None:
     by `extras_told`.
     """
     for package in packages:
-        if importlib.util.find_spec(package) is None:
+        if sys.modules.get(package) is None and importlib.util.find_spec(package) is None:
             raise MissingDependency(package, where=where)
 
 

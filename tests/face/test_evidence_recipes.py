@@ -173,14 +173,14 @@ def test_teachers_are_trained_and_stand_beside_the_bi_encoder(place: Path) -> No
 
 
 def test_locality_and_entropy_are_crossed(place: Path) -> None:
-    one = 'data="medquad",loss="kl"'
     dev, test = '{split="choose-dev"}', '{split="judge"}'
     domains = f'{{dev={dev},test={test},cranfield={{collection="beir:cranfield"}}}}'
     changes = shrunken(
         "crossed",
-        f'study.only=[{{{one},temperature="own"}},{{{one},sampler=["near","middle","far"]}}]',
+        'study.part=[{data="medquad",loss="kl"}]',
         f'study.axes.data.medquad."evaluate.domains"={domains}',
         'study.hypotheses.high-entropy-overfits.domains=["cranfield"]',
+        'study.hypotheses.high-entropy-overfits-ranknet.domains=["cranfield"]',
         "train.seeds=[1,2]",
         "mine.depth=40",  # enough candidates that most queries have a group in all four blocks
         "groups.size=6",

@@ -50,11 +50,12 @@ def _no_split(recipe: Recipe, key: str, split: str, spec: str, there: Sequence[s
             where=f"{recipe.where}: {key}",
             do="give it judgements (qrels), or mine every query: mine.split='*'",
         )
+    close = nearest(split, there)
     return UsageError(
         f"the collection {spec} has no split {split!r}",
         where=f"{recipe.where}: {key}",
-        do=f"{nearest(split, there)} it has {', '.join(sorted(there))}; "
-        "collect.divide makes new ones",
+        do=(f"{close} " if close.endswith("?") else "")
+        + f"it has {', '.join(sorted(there))}; collect.divide makes new ones",
     )
 
 
