@@ -91,7 +91,9 @@ def _after_pool(made: Artifact, name: str, names: Names) -> list[str]:
     return ["score", "cross_encoder(model=MODEL)", "--pool", name, "--name", scores]
 
 
-def _after_scores(made: Artifact, name: str, names: Names) -> list[str]:
+def _after_scores(made: Artifact, name: str, names: Names) -> list[str] | None:
+    if "pool" not in made.inputs:  # of a file, which names its own pairs
+        return None
     where = ["--pool", _called(made, "pool", names), "--scores", name]
     base = _base(name, "scores")
     return ["select", "stratified(bins=8)", *where, "--size", "16", "--name", f"{base}-groups"]
