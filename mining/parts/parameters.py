@@ -16,9 +16,7 @@ POOLING = Option("mean, cls or last; default: what the model's files say.")
 NORMALISE = Option("Make vectors unit vectors; default: what the model's files say.")
 QUERY_PROMPT = Option('Put before every query; default: what the files declare; "": nothing.')
 PROMPT = Option('Put before every document; default: what the files declare; "": nothing.')
-PRESET = Option(
-    "A published style of both prompts and its pooling, such as e5 or bge.", example="e5"
-)
+PRESET = Option("A published style of both prompts and its pooling, such as e5 or bge.")
 DIM = Option("Keep the first components of every vector (Matryoshka).", unit="components")
 SPECIALS = Option(
     "Of special tokens in a text, such as [SEP]: tokens as they are, or read as text."
