@@ -136,7 +136,7 @@ def test_describe_says_what_a_source_takes(made):
         "source dense",
         "a GPU is advisable",
         "grows with tokens of the corpus",
-        "model        required",
+        "model         required",
         "(whole number, tokens, at least 1)",
         'rankmill mine "dense(model=PATH)" -c COLLECTION --split train --name RUN',
     ):

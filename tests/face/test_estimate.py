@@ -178,7 +178,7 @@ def test_a_recipe_that_check_refuses_is_refused_before_anything_is_made(place):
 
 
 def test_an_unknown_split_is_refused_with_the_nearest():
-    with pytest.raises(BadInput, match="has no split 'trian'(.|\n)*train"):
+    with pytest.raises(UsageError, match="has no split 'trian'(.|\n)*did you mean train"):
         plain(overrides=["mine.split=trian"])
 
 
