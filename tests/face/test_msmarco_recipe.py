@@ -66,7 +66,7 @@ def test_the_whole_recipe(tmp_path: Path) -> None:
     assert judged == {(domain, system) for domain in domains for system in expected}
     page = (tmp_path / "report.html").read_text()
     for domain in domains:
-        assert f"{domain}: the teacher has no score of any pair here" in page
+        assert f"{domain}: the teacher scored none of these pairs" in page
     files = sorted(tmp_path.joinpath("work").rglob("*"))
     assert run(words, home) == told
     assert sorted(tmp_path.joinpath("work").rglob("*")) == files  # nothing was done again

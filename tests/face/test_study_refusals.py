@@ -231,7 +231,7 @@ def test_what_students_saw_is_said_as_it_was_counted() -> None:
     ]
     other = seen | {"unique_pairs": 66}
     said = list(met(study, {0: [seen], 1: [other], 2: [seen], 3: [seen]}))
-    assert "saw 64 to 66 unique pairs: within 2 %" in said[1]
+    assert "saw 64 to 66 unique pairs, within 2 % of the declared 65" in said[1]
 
 
 def test_the_plan_counts_the_cells_that_are_left() -> None:
