@@ -168,11 +168,11 @@ def test_a_kill_at_any_step_leaves_a_sound_workspace(tmp_path, monkeypatch):
                 break
         assert sound(workspace), number
         # The next process: the dead one's leavings are those of an ended process.
-        patched.setattr("rankmill.mining.store.attempts.is_left", lambda name: True)
-        removed(workspace)
+        with monkeypatch.context() as later:
+            later.setattr("rankmill.mining.store.attempts.is_left", lambda name: True)
+            removed(workspace)
         assert not list(workspace.root.glob("*/" + "[0-9a-f]" * 40))
         assert not list((workspace.root / "tmp").glob("removed/*"))
-        monkeypatch.undo()
     assert number > 10
 
 
