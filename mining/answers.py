@@ -76,8 +76,19 @@ def _choice(title: str, answer: Any, candidates: Any, reach: Any, size: int, *_:
     return chosen
 
 
+def _losses(title: str, answer: Any, f: Any, g: Any) -> Any:
+    """A loss: a tensor [groups]."""
+    shape = getattr(answer, "shape", None)
+    if shape is None or tuple(shape) != (len(f),):
+        given = type(answer).__name__ if shape is None else f"a tensor of shape {list(shape)}"
+        what = f"{given} for {len(f)} groups"
+        raise wrong(title, what, "return a tensor with the loss of every group")
+    return answer
+
+
 _CHECKS: dict[str, Callable[..., Any]] = {
     "statistic": _column,
     "filter": _mask,
     "strategy": _choice,
+    "loss": _losses,
 }

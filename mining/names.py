@@ -193,7 +193,7 @@ def _refuse_surrogates(text: str) -> None:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say which known names are nearest to `word`, for the last line of an error."""
-    names = sorted(known)
+    names = sorted(set(known))
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(close) + "?"

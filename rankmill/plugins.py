@@ -133,6 +133,7 @@ _WANTED = {
     "statistic": "measure",
     "filter": "keeps",
     "strategy": "choose",
+    "loss": "_values",
     "export_format": "write",
 }
 _UNLESS_SAID: dict[str, dict[str, Any]] = {"statistic": {"unit": "", "needs": frozenset()}}

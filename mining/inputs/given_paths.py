@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import UsageError
+
 
 def path_given(path: str | Path) -> Path:
     """Return a path with `~` and `~name` at its beginning written out.
@@ -11,6 +13,8 @@ def path_given(path: str | Path) -> Path:
     A shell does so at the beginning of a word only: not inside `cross_encoder(model=~/x)`, nor in a
     recipe. What is there by the very name stays, and so does `~name` where nobody has that name.
     """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"{path!r} is no path", do="give a text or a pathlib.Path")
     plain = Path(path)
     if not str(path).startswith("~") or plain.exists():
         return plain

@@ -11,7 +11,7 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
 import rankmill as rm
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.models.folder import resolve
 from rankmill.mining.store import Workspace
@@ -85,3 +85,11 @@ def test_what_is_read_is_looked_for_there(home: Path) -> None:
     train = collection.queries.query_ids(collection.split_queries("train"))
     (home / "new.tsv").write_text(f"{train[0]}\tanother way to say it\n")
     assert len(rm.rewrite(collection, "~/new.tsv", split="train").queries) == 5
+
+
+@pytest.mark.parametrize("odd", [5, None, [], {}])
+def test_what_is_no_path_is_said(odd: Any) -> None:
+    with pytest.raises(UsageError, match="is no path"):
+        path_given(odd)
+    with pytest.raises(UsageError, match="is no path"):
+        rm.run(odd)

@@ -291,6 +291,18 @@ def test_a_mask_of_another_shape_names_the_filter(alone, answer):
         Wrong().keeps(np.zeros(12))
 
 
+@pytest.mark.parametrize("answer", [3, None, np.zeros((4, 2)), np.zeros(3)])
+def test_a_loss_of_another_shape_is_named(alone, answer):
+    @plugins.loss("ours_gap")
+    @dataclass(frozen=True)
+    class OursGap(plugins.Loss):
+        def _values(self, f, g):
+            return answer
+
+    with pytest.raises(PluginError, match=r"loss ours_gap gave [\s\S]*for 4 groups\n  do: return"):
+        OursGap().values(np.zeros((4, 2)), np.zeros((4, 2)))
+
+
 @pytest.mark.parametrize("answer", [None, [1], [1, 1], [1, 9], [1.0, 2.0], [[1, 2]]])
 def test_a_choice_of_something_else_names_the_strategy(alone, answer):
     from rankmill.mining.selection.strategies import Uniform
