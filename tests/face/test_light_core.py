@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from tiny_collection import tiny_beir
 
-from rankmill.mining import errors
 from rankmill.mining.errors import EXTRAS, MODELS, MissingDependency, extras_told, need
 
 HOOK = f"""
@@ -168,7 +167,7 @@ def test_the_doctor_names_every_extra(said: dict[str, list]) -> None:
 
 def test_need_names_the_first_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     need(*MODELS)
-    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
     with pytest.raises(MissingDependency, match="'torch' is not installed, which models") as error:
         need(*MODELS, where="recipe.toml: train")
     again = pickle.loads(pickle.dumps(error.value))  # the way back from an actor
