@@ -5,7 +5,7 @@ A folder of files (an index, a student) is computed whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,13 @@ class Redone(FoundOnly):
         """Say whether an artifact is finished; the wanted one is not, until it was computed."""
         wanted = fingerprint == self.wanted.fingerprint
         return (self.begun or not wanted) and super().has(kind, fingerprint)
+
+    def artifacts(self, kind: str | None = None) -> Iterator[Artifact]:
+        """Yield what is finished: the wanted one is not, so that no stage takes from it what is to
+        be computed, as scores take known pairs from scores."""
+        for artifact in super().artifacts(kind):
+            if self.begun or artifact.fingerprint != self.wanted.fingerprint:
+                yield artifact
 
     def beside(self, kind: str, fingerprint: str) -> Path:
         """Return a place that goes with the block: what stands beside is not of the parts."""

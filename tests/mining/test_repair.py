@@ -46,6 +46,17 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def test_scores_are_not_computed_from_themselves(held):
+    """A stage takes known pairs from finished scores: never from those that are made anew."""
+    made = one_of_each(held)["scores"]
+    path = made.path / made.parts[0].file
+    before = path.read_bytes()
+    flip(path)  # the record stays, so the artifact opens
+    assert repaired(held) == ["made part 0 of scores anew, with the same bytes"]
+    assert path.read_bytes() == before
+    assert faults(held) == []
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS - FOLDERS))
 def test_a_damaged_part_is_made_anew_with_the_same_bytes(held, kind):
     made = one_of_each(held)[kind]
