@@ -132,18 +132,18 @@ def mine_bm25(
 
 
 def _tell_unfit(language: str, corpus: Corpus, executor: Execution) -> None:
-    """Warn once of texts that the language cannot cut into words, by a sample of them."""
+    """Warn of texts that the language cannot cut into words, by a sample of them."""
     asked = corpus.artifact.fingerprint, language
-    if asked in _LOOKED_AT:
-        return
-    _LOOKED_AT.add(asked)
-    step = max(1, len(corpus) // _SAMPLED)
-    texts = [text[:_BEGINNING] for text in corpus.texts(np.arange(0, len(corpus), step)[:_SAMPLED])]
-    if said := unfit(language, texts, scripts_of([text for text in texts if text])):
+    if asked not in _looks:
+        step = max(1, len(corpus) // _SAMPLED)
+        rows = np.arange(0, len(corpus), step)[:_SAMPLED]
+        texts = [text[:_BEGINNING] for text in corpus.texts(rows)]
+        _looks[asked] = unfit(language, texts, scripts_of([text for text in texts if text]))
+    if said := _looks[asked]:
         executor.progress.announce(f"warning: {said} (docs/bm25.md)")
 
 
-_LOOKED_AT: set[tuple[str, str]] = set()  # corpus and language, once in a process
+_looks: dict[tuple[str, str], str | None] = {}  # what was seen of a corpus in a language
 
 
 class Miner:

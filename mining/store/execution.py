@@ -81,7 +81,8 @@ class Progress(Protocol):
     """What is told how stages get on; it asks each of them itself how far it is."""
 
     def announce(self, text: str) -> None:
-        """Say what a stage will take, before it starts."""
+        """Say what a stage will take, before it starts, or warn; stages of one run that say the
+        same are heard once, by whoever shows it."""
 
     def there(self, kind: str, fingerprint: str) -> None:
         """Say that an artifact is there already: nothing is to be done."""

@@ -91,14 +91,9 @@ def tell_unprompted(model: ModelFolder, executor: Execution) -> None:
         return
     for preset, style in PRESETS.items():
         if any(style.prompts.values()) and style.fits(name):
-            if model.fingerprint not in _TOLD:
-                executor.progress.announce(
-                    f"warning: {name} is called like a model that was trained with prompts, and "
-                    f"its files declare none: preset={preset} puts them before texts, "
-                    f'query_prompt="",prompt="" says that none are meant ({style.card})'
-                )
-            _TOLD.add(model.fingerprint)
+            executor.progress.announce(
+                f"warning: {name} is called like a model that was trained with prompts, and "
+                f"its files declare none: preset={preset} puts them before texts, "
+                f'query_prompt="",prompt="" says that none are meant ({style.card})'
+            )
             return
-
-
-_TOLD: set[str] = set()  # fingerprints of models, once in a process
