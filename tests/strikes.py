@@ -124,7 +124,7 @@ def _child(
 ) -> NoReturn:
     """Do the work and write how it ended."""
     global _strike
-    files.fault = _strike = strike
+    files.steps.fault = _strike = strike
     patience.PAUSES_S = (0.0, 0.0, 0.0, 0.0)
     os.link, os.replace = strike.losing(os.link), strike.losing(os.replace)
     if not links:

@@ -29,7 +29,7 @@ def report_outcome(outcome: Outcome, path: Path) -> None:
 def write_report(path: str | Path, report: Report) -> Path:
     """Write the page to `path` and return it; the same report gives the same bytes.
 
-    Raises RankmillError (store/files.py) when the disk refuses.
+    Raises RankmillError (store/files) when the disk refuses.
     """
     from rankmill.mining.store import files
     from rankmill.report.page.run import page  # matplotlib stays unloaded until a page is made

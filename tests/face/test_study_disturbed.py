@@ -157,7 +157,7 @@ def test_a_finished_study_is_read_where_nothing_can_be_written(
         if step != "sweep" and "work" in path.parts:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr(files, "fault", refuse)
+    monkeypatch.setattr(files.steps, "fault", refuse)
     assert roots(rm.study("one.toml", workspace="work")) == roots(whole)
     with pytest.raises(BadInput, match="cannot write: the file system of .* is read-only"):
         rm.study("one.toml", ["train.seeds=[1,2,3]"], workspace="work")

@@ -199,10 +199,10 @@ def test_a_broken_ingest_resumes_to_the_same_bytes(tiny, tmp_path, monkeypatch):
         if step == "rename" and path.name == "part-00002.json":
             raise KeyboardInterrupt("stop here")
 
-    monkeypatch.setattr(files, "fault", fail)
+    monkeypatch.setattr(files.steps, "fault", fail)
     with pytest.raises(KeyboardInterrupt):
         collect(broken, f"beir:{tiny}")
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     resumed = collect(broken, f"beir:{tiny}")
     assert resumed.artifact.root_hash == whole.artifact.root_hash
 

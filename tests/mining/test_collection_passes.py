@@ -155,10 +155,10 @@ def test_a_table_whose_writing_breaks_off_is_written_to_the_same_bytes(
             raise KeyboardInterrupt("stop here")
 
     broken = Workspace(tmp_path / "broken")
-    monkeypatch.setattr(files, "fault", fail)
+    monkeypatch.setattr(files.steps, "fault", fail)
     with pytest.raises(KeyboardInterrupt):
         collect(broken, f"tsv:{place}")
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     assert collect(broken, f"tsv:{place}").artifact.root_hash == whole.artifact.root_hash
 
 

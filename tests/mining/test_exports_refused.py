@@ -193,13 +193,13 @@ def failing(at: int, counted: list[str]):
 def test_a_full_disk_at_any_step_leaves_nothing_behind(made, tmp_path, monkeypatch, form):
     groups, collection = made
     steps: list[str] = []
-    monkeypatch.setattr(files, "fault", failing(0, steps))
+    monkeypatch.setattr(files.steps, "fault", failing(0, steps))
     export_groups(form, groups, collection, tmp_path / "whole", allow_lossy=True)
     last = steps.index("rename") + 1  # afterwards the folder stands there, complete
     for at in range(1, last + 1):
         place = tmp_path / str(at)
         place.mkdir()
-        monkeypatch.setattr(files, "fault", failing(at, []))
+        monkeypatch.setattr(files.steps, "fault", failing(at, []))
         with pytest.raises(RankmillError, match=r"No space left on device(.|\n)*choose another pl"):
             export_groups(form, groups, collection, place / "out", allow_lossy=True)
         assert list(place.iterdir()) == [], steps[at - 1]
@@ -229,9 +229,9 @@ def test_a_kill_at_any_step_leaves_the_whole_folder_or_none(made, tmp_path, monk
     def keep(step: str, path: Path) -> None:
         shutil.copytree(place, states / f"{len(list(states.iterdir()))}-{step}")
 
-    monkeypatch.setattr(files, "fault", keep)
+    monkeypatch.setattr(files.steps, "fault", keep)
     export_groups(form, groups, collection, place / "out", allow_lossy=True)
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     whole = content_of(place / "out")
     ends = set()
     for state in states.iterdir():

@@ -184,7 +184,7 @@ def test_what_another_process_is_writing_is_not_cleared(machine: Machines) -> No
     made, here = machine().build(squares()), machine()
     folder = here.folder("run", made.fingerprint)
     files.make_folder(folder)
-    temp = files._beside(folder / "part-00001.json")
+    temp = files.temporary.beside(folder / "part-00001.json")
     temp.write_bytes(b"half")
     (folder / "attempts.jsonl").write_bytes(b"torn")
     assert here.open("run", made.fingerprint).cost()["attempts"] == 4

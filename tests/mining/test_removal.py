@@ -159,7 +159,7 @@ def test_a_kill_at_any_step_leaves_a_sound_workspace(tmp_path, monkeypatch):
                 raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr(files, "fault", fault)
+            patched.setattr(files.steps, "fault", fault)
             try:
                 removed(workspace)
             except Killed:
@@ -217,7 +217,9 @@ def test_a_name_is_gone_for_good_before_its_artifact_is(workspace, monkeypatch):
     """A power cut must not leave the one without the other."""
     small_pipeline(workspace.root)
     steps: list[str] = []
-    monkeypatch.setattr(files, "fault", lambda step, path: steps.append(f"{step} {path.name}"))
+    monkeypatch.setattr(
+        files.steps, "fault", lambda step, path: steps.append(f"{step} {path.name}")
+    )
     remove_named(workspace, of_name(workspace, "last", NOW))
     order = [steps.index(one) for one in ("unlink last.json", "fsync folder names")]
     moved = next(number for number, step in enumerate(steps) if step.startswith("rename run-"))

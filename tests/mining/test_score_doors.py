@@ -485,7 +485,7 @@ def killed_at(monkeypatch, number: int) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fallocate of Linux")
 def test_scratch_files_are_given_back_as_parts_are_made(collection, tmp_path, small, monkeypatch):
-    monkeypatch.setattr(files, "_PAGE", 4)  # so that every freed pair reads as zero
+    monkeypatch.setattr(files.arrow, "_PAGE", 4)  # so that every freed pair reads as zero
     rows = drawn_rows(8, 900)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()

@@ -98,10 +98,10 @@ def test_any_number_of_threads_writes_the_same_index(tmp_path, monkeypatch, size
         if step == "rename" and path.name == f"part-{len(made[1].parts) // 2:05d}.json":
             raise KeyboardInterrupt("stop here")
 
-    monkeypatch.setattr(files, "fault", fail)
+    monkeypatch.setattr(files.steps, "fault", fail)
     with pytest.raises(KeyboardInterrupt):
         postings_of(broken.artifact.workspace, broken.corpus)
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     again = postings_of(broken.artifact.workspace, broken.corpus)
     assert again.root_hash == made[1].root_hash
 

@@ -186,13 +186,13 @@ def test_a_full_disk_names_path_and_bytes(workspace, monkeypatch):
         if step == "create" and path.suffix == ".arrow":
             raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(files, "fault", full)
+    monkeypatch.setattr(files.steps, "fault", full)
     with pytest.raises(
         RankmillError, match=r"bytes needed, [\d,]+ bytes free[\s\S]*a stage resumes"
     ) as e:
         workspace.build(squares())
     assert e.value.exit_status == 1
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     assert workspace.build(squares()).rows == 35
 
 
@@ -413,7 +413,7 @@ def test_what_is_copied_is_synced_before_it_appears(tmp_path, monkeypatch):
         (source / name).write_bytes(b"x")
         (source / name).chmod(files.PUBLISHED)
     steps: list[tuple[str, str]] = []
-    monkeypatch.setattr(files, "fault", lambda step, path: steps.append((step, path.name)))
+    monkeypatch.setattr(files.steps, "fault", lambda step, path: steps.append((step, path.name)))
     files.copy_tree(source, target)
     assert {p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()} == {
         "a.bin",
@@ -444,7 +444,7 @@ def test_a_copy_appears_whole_or_not_at_all(tmp_path, monkeypatch, at):
         if len(steps) == at:
             raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(files, "fault", strike)
+    monkeypatch.setattr(files.steps, "fault", strike)
     if at <= steps_of_a_copy(source, tmp_path / "counted", monkeypatch, strike):
         with pytest.raises(RankmillError, match="cannot write"):
             files.copy_tree(source, target)
@@ -459,9 +459,9 @@ def test_a_copy_appears_whole_or_not_at_all(tmp_path, monkeypatch, at):
 def steps_of_a_copy(source: Path, target: Path, monkeypatch, strike) -> int:
     """Return how many steps on the disk an undisturbed copy takes."""
     steps: list[str] = []
-    monkeypatch.setattr(files, "fault", lambda step, path: steps.append(step))
+    monkeypatch.setattr(files.steps, "fault", lambda step, path: steps.append(step))
     files.copy_tree(source, target)
-    monkeypatch.setattr(files, "fault", strike)
+    monkeypatch.setattr(files.steps, "fault", strike)
     return len(steps)
 
 

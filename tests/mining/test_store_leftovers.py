@@ -24,8 +24,8 @@ def killed_at_removal(monkeypatch):
         if step == "sweep" and path.parent.name == "tmp":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "fault", stop)
-    return lambda: monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", stop)
+    return lambda: monkeypatch.setattr(files.steps, "fault", None)
 
 
 def write(folder: Path, scratch: Path) -> None:
@@ -54,8 +54,8 @@ def test_finished_work_is_found_and_named_where_nothing_can_be_written(workspace
         if step != "sweep":  # which may fail
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr(files, "fault", refuse)
-    monkeypatch.setattr(files.shutil, "rmtree", lambda *_, ignore_errors: None)
+    monkeypatch.setattr(files.steps, "fault", refuse)
+    monkeypatch.setattr(files.temporary.shutil, "rmtree", lambda *_, ignore_errors: None)
     again = Workspace(workspace.root)
     assert again.build(squares()).root_hash == made.root_hash
     again.alias("mine", made)
@@ -150,7 +150,7 @@ def test_an_error_leaves_no_temporary_file(tmp_path, monkeypatch, write):
         if step == "fsync":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files, "fault", strike)
+    monkeypatch.setattr(files.steps, "fault", strike)
     with pytest.raises(RankmillError, match="No space left"):
         write(tmp_path / "x", b"data")
     assert list(tmp_path.iterdir()) == []

@@ -109,12 +109,12 @@ def test_interrupted_training_continues_exactly(setting, tmp_path, monkeypatch):
         if step == "create" and path.name.startswith(".step-00000006"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "fault", fault)
+    monkeypatch.setattr(files.steps, "fault", fault)
     with pytest.raises(KeyboardInterrupt):
         train(other, bi_encoder(other, dropout="true"), loss="kl", checkpoint_steps=2)
     kept = sorted(p.name[:13] for p in (other.workspace.root / "tmp").rglob("step-*.safetensors"))
     assert kept == ["step-00000002", "step-00000004"]
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     resumed = train(other, bi_encoder(other, dropout="true"), loss="kl", checkpoint_steps=2)
     assert telemetry(resumed)["loss"].tolist() == telemetry(whole)["loss"].tolist()
     assert resumed.root_hash == whole.root_hash
@@ -129,10 +129,10 @@ def test_a_damaged_checkpoint_is_passed_over(setting, tmp_path, monkeypatch):
         if step == "create" and path.name.startswith(".step-00000006"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "fault", fault)
+    monkeypatch.setattr(files.steps, "fault", fault)
     with pytest.raises(KeyboardInterrupt):
         train(other, checkpoint_steps=2)
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     newest = max((other.workspace.root / "tmp").rglob("step-*"))
     newest.write_bytes(newest.read_bytes()[:-100])
     with pytest.warns(RuntimeWarning, match=f"{newest.name} is damaged .*checkpoint before it"):
@@ -159,7 +159,7 @@ sys.path.insert(0, {tests!r})
 import torch
 torch.set_num_threads(1)
 from training_data import tiny_setting
-from rankmill.mining.store import files
+from rankmill.mining.store.files import steps
 from rankmill.training.trainer import train_student
 
 setting = tiny_setting(Path({folder!r}))
@@ -168,7 +168,7 @@ def fault(step, path):
     if step == "fsync" and path.name.startswith(".step-00000006"):
         os.kill(os.getpid(), signal.SIGKILL)  # in the middle of writing a checkpoint
 
-files.fault = fault
+steps.fault = fault
 train_student(setting.workspace, "bi_encoder(model={model})", setting.groups,
               collection=setting.collection, checkpoint_steps=3, **{settings!r})
 """
@@ -327,10 +327,10 @@ def test_early_stop_keeps_the_best_weights_and_resumes(setting, tmp_path, monkey
         if step == "create" and path.name.startswith(".step-00000006"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "fault", fault)
+    monkeypatch.setattr(files.steps, "fault", fault)
     with pytest.raises(KeyboardInterrupt):
         fit(other, checkpoint_steps=3)
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     assert fit(other, checkpoint_steps=3).root_hash == made.root_hash
 
 

@@ -172,10 +172,10 @@ def test_float16_resumes_exactly(setting, tmp_path, monkeypatch):
         if step == "create" and path.name.startswith(".step-00000004"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "fault", fault)
+    monkeypatch.setattr(files.steps, "fault", fault)
     with pytest.raises(KeyboardInterrupt):
         train(other, **options, checkpoint_steps=2)
-    monkeypatch.setattr(files, "fault", None)
+    monkeypatch.setattr(files.steps, "fault", None)
     resumed = train(other, **options)
     assert resumed.cost()["usage"]["steps"] == 4
     assert resumed.root_hash == whole.root_hash

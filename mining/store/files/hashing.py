@@ -1,0 +1,54 @@
+"""What a file holds: its size and its SHA-256, of what is there and of what is being written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ...inputs.bounds.guards import refuse_unless_file
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a written file holds: rows, size in bytes, SHA-256 in hexadecimal."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class HashingSink(io.RawIOBase):
+    """A file that hashes what passes through: `digest` (SHA-256) and `count` of bytes."""
+
+    def __init__(self, raw: IO[bytes]):
+        self.raw, self.digest, self.count = raw, hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Pass bytes on; returns how many were taken."""
+        self.digest.update(data)
+        self.count += len(data)
+        return self.raw.write(data)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a regular file's content in hexadecimal; BadInput for what never ends
+    or would have to be read twice, a device or a pipe."""
+    if path.exists():
+        refuse_unless_file(path)
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Say whether a file is there and holds just these bytes."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
