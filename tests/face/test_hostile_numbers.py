@@ -42,13 +42,13 @@ ALSO = {"between": {"low": 0.0, "high": 1.0}, "bands": {"ranks": ("1-32", "100-2
 def _numbers() -> list[tuple[str, type, dataclasses.Field[Any], str]]:
     """Return every parameter that is declared as a number, of every member of every family."""
     found = []
-    for family in names._families.values():
+    for family in names.family._families.values():
         for name, member in family.usable():
             kind: str
             if not member.__module__.startswith("rankmill."):
                 continue
             for field in dataclasses.fields(member):
-                kinds, items = names._declared(field)
+                kinds, items = names.parameters.declared(field)
                 for kind in ("float", "int"):
                     if kind in kinds or items == kind:
                         found.append((name, member, field, kind))
@@ -79,7 +79,7 @@ def test_values_refuse_numbers_out_of_range(name, member, field, kind):
     if kind == "float":
         odd = [math.nan, math.inf, -math.inf, 1e300, -1e300, *map(float, odd)]
     for number in odd:
-        listed = names._declared(field)[1] == kind
+        listed = names.parameters.declared(field)[1] == kind
         with pytest.raises(UsageError):
             member(**given | {field.name: (number, 1) if listed else number})
 
