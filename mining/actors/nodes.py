@@ -46,6 +46,17 @@ def leaving(ray: Any) -> frozenset[str]:
     return frozenset(told()) if told is not None else frozenset()
 
 
+def lost_errors(ray: Any) -> tuple[type[Exception], ...]:
+    """Return what Ray raises where a process, a machine or what it held has gone."""
+    return (
+        ray.exceptions.RayActorError,
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.ObjectLostError,
+    )
+
+
 def is_lost(ray: Any, node: str | None) -> bool:
     """Whether a node has gone: its service says so, has forgotten it, or it does not answer."""
     if node is None:

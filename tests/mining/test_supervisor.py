@@ -12,7 +12,7 @@ import pytest
 from simulated_ray import HANGS, Actor, Dies, SimulatedRay
 from store_workers import squares
 
-from rankmill.mining.actors import connection, supervisor
+from rankmill.mining.actors import connection, slots, supervisor
 from rankmill.mining.actors.connection import Cluster
 from rankmill.mining.actors.decisions import (
     DEADLINE_S,
@@ -34,7 +34,7 @@ PLACE: Any = object()  # a private cluster has one
 @pytest.fixture(autouse=True)
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "here", Cluster("simulated", True, PLACE))
-    monkeypatch.setattr(supervisor, "processors", lambda: 64)
+    monkeypatch.setattr(slots, "processors", lambda: 64)
 
 
 def job_of(tmp_path: Path, shards: int, work: int = 10) -> Job:
@@ -281,7 +281,7 @@ def test_actors_without_a_place_are_waited_for_where_nodes_may_come(
     """On somebody else's cluster: a GPU node that an autoscaler brings takes ten minutes."""
     monkeypatch.setattr(connection, "here", Cluster("simulated", ours=False))
     monkeypatch.setattr(supervisor.nodes, "may_grow", lambda _: True)
-    monkeypatch.setattr(supervisor.visible, "leave", lambda _: None)
+    monkeypatch.setattr(slots.visible, "leave", lambda _: None)
     said: list[str] = []
     monkeypatch.setattr(Silent, "announce", lambda _, text: said.append(text))
 
@@ -298,7 +298,7 @@ def test_actors_without_a_place_are_waited_for_where_nodes_may_come(
 def test_demand_may_exceed_what_is_alive_on_somebody_elses_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor.visible, "leave", lambda _: None)
+    monkeypatch.setattr(slots.visible, "leave", lambda _: None)
     ray, _ = supervised(tmp_path, 8, 8, processors=2)
     assert len(ray.actors) == 2
     monkeypatch.setattr(connection, "here", Cluster("simulated", ours=False))
@@ -310,7 +310,7 @@ def test_what_no_node_will_ever_have_is_an_error_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "here", Cluster("simulated", ours=False))
-    monkeypatch.setattr(supervisor.visible, "leave", lambda _: None)
+    monkeypatch.setattr(slots.visible, "leave", lambda _: None)
     monkeypatch.setattr(supervisor.nodes, "may_grow", lambda _: False)
     monkeypatch.setattr(supervisor.nodes, "fits_somewhere", lambda *_: False)
 
