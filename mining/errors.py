@@ -85,7 +85,7 @@ class BadPair(BadInput):
     """Scores or documents of one query cannot be used.
 
     `query` and `doc` are ordinals: kernels know no more. What makes an artifact knows the
-    collection and says their ids in place of them (`artifact.named`). `what` has `{doc}` where the
+    collection and says their ids in place of them (`bad_pairs.named`). `what` has `{doc}` where the
     document belongs; `within`: the artifact that they are from.
     """
 

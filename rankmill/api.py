@@ -27,7 +27,7 @@ from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.statistics.alone import measure_scores
 from rankmill.mining.statistics.summaries import summary
 from rankmill.mining.store import Workspace
-from rankmill.mining.store.artifact import ShowsRows, show_rows_by
+from rankmill.mining.store.showing import ShowsRows, show_rows_by
 from rankmill.objects import (
     Collection,
     Comparison,

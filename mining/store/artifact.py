@@ -15,15 +15,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..errors import BadInput, BadPair, Corrupt, RankmillError
+from ..errors import BadInput, Corrupt, RankmillError
 from . import files, ledger
 from .checks.faults import faults_of
 from .checks.meaning import faults_of_meaning, faults_of_shape
 from .manifest import MANIFEST, damaged, made_again, parse_manifest, read_manifest
+from .showing import shown
 
 if TYPE_CHECKING:
     from .workspace import Workspace
@@ -144,7 +145,7 @@ class Artifact:
         if mirror is None:
             yield
             return
-        with mirror.holding(self.path, part, afresh=afresh):
+        with mirror.parts.holding(self.path, part, afresh=afresh):
             yield
 
     def _refuse_shape(self, part: Part, table: pa.Table, faults_in: FaultsIn) -> None:
@@ -172,7 +173,7 @@ class Artifact:
 
         Raises BadInput for a folder of files, such as a student.
         """
-        return _shown().first_rows(self, None)
+        return shown().first_rows(self, None)
 
     def to_polars(self) -> Any:
         """Return all rows as a polars frame, ids and texts resolved."""
@@ -190,21 +191,21 @@ class Artifact:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield every row as a dictionary, ids and texts resolved."""
-        return _shown().all_rows(self)
+        return shown().all_rows(self)
 
     def records(self, texts: bool = True) -> Iterator[dict[str, Any]]:
         """Yield every row as a dictionary, the texts of lists of documents too unless told not to;
         some thousand documents are in memory at a time."""
-        return _shown().all_rows(self, texts=texts)
+        return shown().all_rows(self, texts=texts)
 
     def head(self, rows: int = 5) -> Any:
         """Return the first rows as a polars frame, ids and texts resolved."""
         import polars
 
-        return polars.from_arrow(_shown().first_rows(self, rows))
+        return polars.from_arrow(shown().first_rows(self, rows))
 
     def _repr_html_(self) -> str:
-        return _shown().html(self)
+        return shown().html(self)
 
     def check(self, part: Part, level: int, *, afresh: bool = False) -> Compared:
         """Compare a part's size (0) and content hash (2) with its record, once per process; returns
@@ -250,7 +251,7 @@ class Artifact:
 
     def _keep(self, part: Part) -> None:
         if self.workspace.mirror is not None:
-            self.workspace.mirror.keep(self.path, part)
+            self.workspace.mirror.parts.keep(self.path, part)
 
     def verify(self) -> int:
         """Read everything at level 3, and compare each input's root hash with the one that this
@@ -343,39 +344,6 @@ class Artifact:
         )
 
 
-class ShowsRows(Protocol):
-    """What resolves ordinals to ids and texts: it knows collections, which stand on artifacts."""
-
-    def first_rows(self, artifact: Artifact, count: int | None) -> pa.Table:
-        """Return the first `count` rows, all for None."""
-        ...
-
-    def all_rows(self, artifact: Artifact, *, texts: bool = False) -> Iterator[dict[str, Any]]:
-        """Yield every row as a dictionary; `texts`: with those of lists of documents."""
-        ...
-
-    def html(self, artifact: Artifact, rows: int = 5, title: str | None = None) -> str:
-        """Return the first rows as a notebook shows them, under a title."""
-        ...
-
-
-_shows_rows: list[Callable[[], ShowsRows]] = []
-
-
-def show_rows_by(load: Callable[[], ShowsRows]) -> None:
-    """Say what shows the rows of artifacts; it is loaded when the first are shown."""
-    _shows_rows[:] = [load]
-
-
-def _shown() -> ShowsRows:
-    if not _shows_rows:
-        raise RankmillError(
-            "nothing is loaded that shows the rows of artifacts",
-            do="import rankmill.api first (import rankmill does so with the first verb)",
-        )
-    return _shows_rows[0]()
-
-
 def compared_parts() -> frozenset[Compared]:
     """Return the files, as they are now, whose content this process has compared."""
     return frozenset(_checked)
@@ -384,21 +352,3 @@ def compared_parts() -> frozenset[Compared]:
 def take_over(compared: frozenset[Compared]) -> None:
     """Believe what the process that started this one has compared: `compared_parts` of it."""
     _checked.update(compared)
-
-
-def named(error: BadPair, inputs: Mapping[str, Artifact]) -> BadPair:
-    """Return the error with the ids that the inputs of a stage, or what those were made from, give
-    its ordinals; where they are about no collection it stays as it is."""
-    query_id = _id_of(error.query, "queries", "query_id", inputs)
-    doc_id = None if error.doc is None else _id_of(error.doc, "corpus", "doc_id", inputs)
-    return error.named(query_id, doc_id)
-
-
-def _id_of(ordinal: int, role: str, column: str, inputs: Mapping[str, Artifact]) -> str | None:
-    held = [inputs[role]] if role in inputs else []
-    held += [one.input(role) for one in inputs.values() if role in one.inputs]
-    for part in held[0].parts if held else ():
-        if part.start <= ordinal < part.start + part.rows:
-            value: str = held[0].table(part.number)[column][ordinal - part.start].as_py()
-            return value
-    return None

@@ -86,7 +86,7 @@ def _in_place(artifact: Artifact, number: int, into: Redone) -> Repaired:
         record = canonical_json(record_of(made.report, artifact.fingerprint))
         files.write_bytes(path.with_suffix(".json"), record)
     if artifact.workspace.mirror is not None:
-        artifact.workspace.mirror.replace(artifact.path, part, record)
+        artifact.workspace.mirror.making.replace(artifact.path, part, record)
     return Repaired(f"made part {number} of {artifact.kind} anew, with the same bytes", path)
 
 
@@ -167,7 +167,7 @@ class Rebuilding(FoundOnly):
         build = Workspace.build_folder if wanted else FoundOnly.build_folder
         return build(self, kind, parameters, inputs, write, metadata, algorithm)
 
-    def _put(self, path: Path, manifest: bytes) -> None:
+    def put_manifest(self, path: Path, manifest: bytes) -> None:
         """Let the manifest take the place of the damaged one."""
         files.write_bytes(path, manifest)
         self.made = True
@@ -191,7 +191,7 @@ def _ledger_anew(artifact: Artifact) -> Iterator[Repaired]:
     if state != ledgers.WHOLE:
         ledgers.sum_up_again(artifact.path, artifact.bytes, sums)
         if artifact.workspace.mirror is not None:
-            artifact.workspace.mirror.replace_ledger(artifact.path)
+            artifact.workspace.mirror.making.replace_ledger(artifact.path)
         yield Repaired(f"summed the {state} ledger up from the attempts", path)
     elif told.get("sums", sums) != sums:
         gone = sorted(name for name in told["sums"] if told["sums"][name] != sums.get(name))

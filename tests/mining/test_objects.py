@@ -163,7 +163,7 @@ def test_what_was_removed_from_the_store_is_made_again(machine: Machines) -> Non
     assert here.mirror is not None
     here.mirror.bucket.remove([one.name for one in here.mirror.bucket.below("run")])
     other = mirrors.Mirror(here.root, here.mirror.address)  # as another process sees it
-    other.pull(made.path)
+    other.finished.pull(made.path)
     assert not (made.path / "manifest.json").exists()
 
 
@@ -483,7 +483,7 @@ def test_another_machine_stores_its_attempt_and_the_driver_brings_it(
     assert files.sha256_of(attempts / "a.arrow") == facts.sha256
     part = Stored("part-00003.arrow", facts.bytes + 1, facts.sha256)
     with pytest.raises(Corrupt, match="an attempt on another machine has stored"):
-        driver.mirror.commit(folder, attempts / "gone", part, b"{}")
+        driver.mirror.making.commit(folder, attempts / "gone", part, b"{}")
     left.end()
     with pytest.raises(BadInput, match="node n1 does not find there what the driver has stored"):
         left.answer("n1")

@@ -19,7 +19,8 @@ from store_workers import squares, write_folder
 from rankmill.mining.errors import BadInput, Corrupt, RankmillError, UsageError
 from rankmill.mining.store import Artifact, Workspace, artifact, canonical_json, files, sums
 from rankmill.mining.store import workspace as workspaces
-from rankmill.mining.store.objects import address, bucket, cache, interruptible, mirrors
+from rankmill.mining.store.making import ending
+from rankmill.mining.store.objects import address, bucket, cache, interruptible, mirrors, refusals
 from rankmill.mining.store.objects.mirror import Mirror, address_in
 from rankmill.mining.store.workspace import open_artifact
 from rankmill.mining.upkeep.repair import repair_workspace
@@ -148,7 +149,7 @@ def test_names_are_looked_at_while_one_is_given(
 
     def written(root: Path, name: str, given: Artifact) -> bool:
         done = write(root, name, given)
-        looking.append(beside(other.bring_names))
+        looking.append(beside(other.names.bring))
         return done
 
     monkeypatch.setattr(workspaces, "write_alias", written)
@@ -170,7 +171,7 @@ def test_an_artifact_is_looked_for_while_it_is_published(
 
     def created(path: Path, data: bytes) -> None:
         if not looking and path.name == "manifest.json":
-            looking.append(beside(other.pull, path.parent))
+            looking.append(beside(other.finished.pull, path.parent))
         create(path, data)
 
     monkeypatch.setattr(files, "create_only", created)
@@ -388,7 +389,7 @@ def test_secrets_are_not_repeated(
 
 
 def test_urls_lose_what_signs_them() -> None:
-    said = bucket.harmless(OSError("GET https://key:HIDDEN@a.b/c?sig=HIDDEN&se=1 (403)\nmore"))
+    said = refusals.harmless(OSError("GET https://key:HIDDEN@a.b/c?sig=HIDDEN&se=1 (403)\nmore"))
     assert said == "GET https://a.b (403)"
 
 
@@ -425,7 +426,7 @@ def test_a_signal_ends_the_wait_for_an_answer(
         return "hang" if sent else None
 
     monkeypatch.setattr(interruptible, "_GRACE_S", 0.1)
-    monkeypatch.setattr(workspaces, "_NOTE_WITHIN_S", 0.1)
+    monkeypatch.setattr(ending, "_NOTE_WITHIN_S", 0.1)
     before = signal.signal(signal.SIGTERM, stop)
     began = time.monotonic()
     try:

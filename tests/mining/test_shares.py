@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from rankmill.cli import app_of
 from rankmill.mining.errors import BadInput, Incomplete, Locked, UsageError
 from rankmill.mining.store import Workspace, attempts, files
+from rankmill.mining.store.making import leftovers
 from rankmill.mining.store.together import failures, shares
 from rankmill.mining.store.together.shares import MERGE, Elsewhere, Share, parse
 
@@ -298,14 +299,14 @@ def test_attempts_that_vanish_while_they_are_looked_at(
     workspace: Workspace, oracle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another thread sweeps what is left as soon as the manifest is there."""
-    publish = Workspace._put
+    publish = Workspace.put_manifest
 
     def put(self: Workspace, path: Path, manifest: bytes) -> None:
         publish(self, path, manifest)
-        self._sweep("run", path.parent.name)
-        assert not self._attempts(path.parent.name).exists()
+        leftovers.sweep(self, "run", path.parent.name)
+        assert not leftovers.attempts_of(self, path.parent.name).exists()
 
-    monkeypatch.setattr(Workspace, "_put", put)
+    monkeypatch.setattr(Workspace, "put_manifest", put)
     assert made_by(workspace, None) == oracle
     assert attempts.below(workspace.root / "tmp" / "nothing") == []
 
@@ -313,7 +314,10 @@ def test_attempts_that_vanish_while_they_are_looked_at(
 def test_two_shares_remove_what_a_killed_run_left(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = workspace._attempts(squares(200).fingerprint) / f"run-{attempts.here()}-4194305-0"
+    left = (
+        leftovers.attempts_of(workspace, squares(200).fingerprint)
+        / f"run-{attempts.here()}-4194305-0"
+    )
     left.mkdir(parents=True)
     removed: list[str] = []
     rmtree = shutil.rmtree

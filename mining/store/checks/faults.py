@@ -42,8 +42,8 @@ def faults_of(artifact: Artifact) -> Iterator[Corrupt]:
     Of an object store: what is there, not what stands in the mirror.
     """
     if artifact.workspace.mirror is not None:
-        artifact.workspace.mirror.pull(artifact.path, afresh=True)
-        artifact.workspace.mirror.bring_records(artifact.path)
+        artifact.workspace.mirror.finished.pull(artifact.path, afresh=True)
+        artifact.workspace.mirror.finished.bring_records(artifact.path)
     for role in artifact.inputs:
         yield from _fault_of_input(artifact, role)
     yield from _faults_beside(artifact)
@@ -166,7 +166,7 @@ def _faults_of_records(artifact: Artifact) -> Iterator[Corrupt]:
 def parts_to_make_anew(artifact: Artifact) -> list[int]:
     """Return the numbers of the parts that are damaged, they or their records."""
     if artifact.workspace.mirror is not None:
-        artifact.workspace.mirror.bring_records(artifact.path)
+        artifact.workspace.mirror.finished.bring_records(artifact.path)
     damaged = [part.number for part in artifact.parts if fault_of_part(artifact, part)]
     if not artifact.manifest["schema"]:
         return damaged

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +16,12 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
-from ...errors import BadInput, RankmillError, need
+from ...errors import need
 from .. import files
 from .address import Address
 from .interruptible import interruptibly
+from .refusals import Again, Torn, may_pass, raise_told, refuse_no_bucket
 
 T = TypeVar("T")
 PAUSES_S: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)  # between our own tries
@@ -33,8 +32,6 @@ _MOST_CHUNKS = 9_000  # stores take 10,000
 _ABREAST = 4
 _GETS_ABREAST, _WORTH_THREADS = 16, 4
 _STREAM = 8 << 20
-_LEAST_SECRET = 8  # characters; shorter ones stand in any text
-_NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 
 # Called with (what, key) before each request; tests count, fail or kill there.
 fault: Callable[[str, str], None] | None = None
@@ -47,14 +44,6 @@ class Listed:
     name: str
     size: int
     tag: str
-
-
-class Torn(RankmillError):
-    """What arrived is not what was stored under this name."""
-
-
-class Unconditional(BadInput):
-    """The store refuses a put that must not overwrite, whatever is there."""
 
 
 class Bucket:
@@ -111,7 +100,7 @@ class Bucket:
             try:
                 return bytes(obstore.get(self._store, self.address.key(name)).bytes())
             except FileNotFoundError as error:
-                self._refuse_no_bucket(error)
+                refuse_no_bucket(self.address, error)
                 return None
 
         return self._patiently("get", name, read)
@@ -161,7 +150,7 @@ class Bucket:
         except (AlreadyExistsError, PreconditionError) as error:
             there = self.get(name)
             if there is None:  # removed meanwhile: try once more
-                raise _Again(f"{name} was there, and is gone") from error
+                raise Again(f"{name} was there, and is gone") from error
             return None if there == data else there
 
     def send(self, path: Path, name: str) -> None:
@@ -254,7 +243,10 @@ class Bucket:
             for one in page:
                 yield Listed(one["path"][start:].lstrip("/"), one["size"], str(one["e_tag"] or ""))
 
-    # ---- errors ----------------------------------------------------------------------------------
+    def _raise(self, error: Exception, what: str, name: str) -> NoReturn:
+        raise_told(self.address, error, what, name, len(PAUSES_S) + 1)
+
+    # ---- patience ------------------------------------------------------------------------------
 
     def _patiently(self, what: str, name: str, work: Callable[[], T]) -> T:
         """Return what `work` returns; where an error may pass, try again from the start."""
@@ -267,134 +259,10 @@ class Bucket:
             try:
                 return interruptibly(work)
             except FileNotFoundError as error:
-                self._refuse_no_bucket(error)
+                refuse_no_bucket(self.address, error)
                 raise
-            except (BaseError, OSError, ValueError, Torn, _Again) as error:
-                if pause is None or not _may_pass(error):
+            except (BaseError, OSError, ValueError, Torn, Again) as error:
+                if pause is None or not may_pass(error):
                     self._raise(error, what, name)
             time.sleep(pause)
         raise AssertionError("the last try has returned or raised")
-
-    def _refuse_no_bucket(self, error: Exception) -> None:
-        if _NO_BUCKET.search(str(error)):
-            raise BadInput(
-                f"there is no bucket {self.address.bucket!r}",
-                where=str(self.address),
-                do="make it first, or check its name, the region and the endpoint",
-            ) from error
-
-    def _raise(self, error: Exception, what: str, name: str) -> NoReturn:
-        """Raise an error of the library in our words."""
-        where = f"{self.address}/{name}" if name else str(self.address)
-        if isinstance(error, RankmillError):
-            raise error
-        self._refuse_no_bucket(error)
-        kind, said = type(error).__name__, harmless(error)
-        if (passed := _of_the_time(error)) is not None:
-            raise BadInput(
-                f"the object store refuses to {what} this: {said}", where=where, do=passed
-            ) from error
-        if kind in ("PermissionDeniedError", "UnauthenticatedError"):
-            raise BadInput(
-                f"the object store refuses to {what} this: {said}",
-                where=where,
-                do="check the credentials of the environment or the machine, and what they allow: "
-                "get, put, list, delete below this address",
-            ) from error
-        if isinstance(error, ValueError) or kind == "InvalidPathError":
-            raise BadInput(
-                f"what stands below this address, or would, has a key that cannot be used: {said}",
-                where=where,
-                do="it is none of the workspace's: move or remove that object, or choose a prefix "
-                "of your own",
-            ) from error
-        if (kind == "GenericError" and not _passing(error)) or kind in _OF_SETTINGS:
-            refused = Unconditional if what == "create" and _NO_CREATE.search(said) else BadInput
-            raise refused(
-                f"the object store cannot be used: {said}",
-                where=where,
-                do="check the bucket, the region, the endpoint and the credentials in the "
-                "environment",
-            ) from error
-        if isinstance(error, OSError):
-            raise error
-        raise RankmillError(
-            f"the object store does not answer as it should, after {len(PAUSES_S) + 1} tries to "
-            f"{what}: {said}",
-            where=where,
-            do="look at the store and the way to it, then run the same command again: it resumes",
-        ) from error
-
-
-class _Again(Exception):
-    """Not an error of anybody's: the same has to be tried once more."""
-
-
-_OF_SETTINGS = {"UnknownConfigurationKeyError", "NotSupportedError"}
-_OF_CONFLICTS = {"AlreadyExistsError", "PreconditionError"}  # 409: two puts met; it passes
-_OF_THE_LIBRARY = {"GenericError", "JoinError", "BaseError", "_Again"} | _OF_CONFLICTS
-_PASSES = re.compile(
-    r"\b5\d\d\b|\b4(08|09|29) [A-Z]|timed? ?out|connect|reset|closed|broken pipe|incomplete|"
-    r"error sending request|decoding response body|error reading|unexpected eof|slow ?down",
-    re.IGNORECASE,
-)
-_STAYS = re.compile(
-    r"\b4(0[0-7]|1\d) [A-Z]|\b501 [A-Z]|credential|missing region|invalid (uri|url)",
-    re.IGNORECASE,
-)
-
-
-_URL = re.compile(r"\b\w+://[^\s\"'<>)]+")
-_ECHOED = re.compile(
-    r"<(AWSAccessKeyId|Token-\d+|StringToSign\w*|CanonicalRequest\w*)>.*?</\1>", re.S
-)
-_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_NO_CREATE = re.compile(r"\b501\b|NotImplemented|not implemented|If-None-Match", re.IGNORECASE)
-_EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|RequestExpired|token.{0,20}expired", re.I)
-_SKEWED = re.compile(r"RequestTimeTooSkewed|RequestInTheFuture|clock.{0,20}skew", re.IGNORECASE)
-
-
-def _of_the_time(error: Exception) -> str | None:
-    """Return what to do about a refusal that follows from the time, which the store says among
-    others'; None for any other."""
-    said = str(error)
-    if _SKEWED.search(said):
-        return (
-            "the clock of this machine is wrong by minutes: set it (timedatectl, chronyc), then "
-            "run the same command again: it resumes"
-        )
-    if _EXPIRED.search(said):
-        return "the credentials have expired: renew them and run the same command again: it resumes"
-    return None
-
-
-def harmless(error: Exception) -> str:
-    """Return the first line of what the library says, without what stores echo of requests: tokens,
-    signatures, the values of secrets in the environment."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[0] if lines else type(error).__name__
-    said = _ECHOED.sub("", _URL.sub(_only_host, said))
-    for name, value in os.environ.items():
-        if len(value) >= _LEAST_SECRET and _SECRET.search(name):
-            said = said.replace(value, f"(${name})")
-    return said[:300]
-
-
-def _only_host(url: re.Match[str]) -> str:
-    """Return a URL without its path, which the error tells apart, nor what signs it."""
-    split = urlsplit(url[0])
-    return f"{split.scheme}://{split.netloc.rpartition('@')[2]}"
-
-
-def _may_pass(error: Exception) -> bool:
-    kind = type(error).__name__
-    return isinstance(error, _Again | Torn) or (kind in _OF_THE_LIBRARY and _passing(error))
-
-
-def _passing(error: Exception) -> bool:
-    said = _URL.sub("", str(error))  # keys are no words of the store's
-    return (
-        isinstance(error, _Again)
-        or type(error).__name__ in _OF_CONFLICTS
-        or (_PASSES.search(said) is not None and _STAYS.search(said) is None)
-    )

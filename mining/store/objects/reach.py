@@ -71,7 +71,7 @@ class Reach:
         try:
             facts = write(own)
             stored = Stored(f"part-{number:05d}.arrow", facts.bytes, facts.sha256)
-            self._mirror().send_from(own, mirrors.here(self.folder), stored)
+            self._mirror().parts.send_from(own, mirrors.here(self.folder), stored)
         finally:
             files.remove_file(own)
         return facts
@@ -107,4 +107,4 @@ def bring(mirror: Mirror | None, folder: Path, path: Path, number: int, facts: F
     """Bring an attempt that another machine has stored, to put it together with others."""
     if mirror is not None and not path.exists():
         stored = Stored(f"part-{number:05d}.arrow", facts.bytes, facts.sha256)
-        mirror.bring_attempt(folder, stored, path)
+        mirror.parts.bring_attempt(folder, stored, path)

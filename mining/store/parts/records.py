@@ -111,7 +111,7 @@ def commit_part(
     counts, own = canonical_json(record), True  # own: its data stand here, too
     if mirror is not None:
         ours = counts
-        counts = mirror.commit(folder, report.path, Stored.of(record), ours)
+        counts = mirror.making.commit(folder, report.path, Stored.of(record), ours)
         record = json.loads(counts)
         own = counts == ours and mirror.cache.make_room(facts.bytes)
     name = f"part-{shard.number:05d}"
