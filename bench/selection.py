@@ -22,7 +22,7 @@ from _report import figure, finish
 
 from rankmill.mining.selection import FILTERS, STRATEGIES
 from rankmill.mining.selection.reader import paths_of
-from rankmill.mining.selection.select import Selector
+from rankmill.mining.selection.selector import Selector
 from rankmill.mining.store import Output, Shard, Stage, Workspace, split_by_work
 from rankmill.mining.store.tables import CORPUS, QRELS, QUERIES, SCORES, pool_schema
 

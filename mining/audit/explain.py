@@ -13,7 +13,7 @@ from ..runs.pool import Pool
 from ..score_kinds import as_shown
 from ..selection.base import Candidates
 from ..selection.reader import Asked
-from ..selection.select import Chooser
+from ..selection.selector import Chooser
 from ..statistics.density_ratio import Selection
 from ..store import Artifact, Workspace
 

@@ -9,7 +9,7 @@ from ..errors import NothingMade, UsageError
 from .base import Candidates
 
 if TYPE_CHECKING:
-    from .select import Chooser, Selector
+    from .selector import Chooser, Selector
 
 _LOOKED_AT, _SHOWN = 2_000, 5
 

@@ -36,7 +36,7 @@ from .base import (
 if TYPE_CHECKING:
     from ..selection.base import Candidates
     from ..selection.redrawn import Estimate, Redraws
-    from ..selection.select import Chooser
+    from ..selection.selector import Chooser
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +327,7 @@ class Selection:
         from ..runs.itself import KEEP
         from ..selection.candidates import EXACT
         from ..selection.reader import CandidateReader, paths_of
-        from ..selection.select import Chooser
+        from ..selection.selector import Chooser
 
         made = groups
         while "strategy" not in made.parameters:

@@ -288,7 +288,7 @@ def test_small_and_large_groups(world, size):
 
 
 def test_a_group_of_1024(tmp_path):
-    from rankmill.mining.selection.select import Chooser
+    from rankmill.mining.selection.selector import Chooser
 
     n = 1200
     given = Candidates(

@@ -20,7 +20,7 @@ from rounding import share_bound, sum_bound
 
 from rankmill.mining.selection import STRATEGIES, Candidates
 from rankmill.mining.selection.base import DRAWN, MIXED
-from rankmill.mining.selection.select import Chooser
+from rankmill.mining.selection.selector import Chooser
 from rankmill.mining.sources.uniform import draw_distinct
 from rankmill.mining.statistics.density_ratio import strata_of
 

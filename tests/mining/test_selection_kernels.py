@@ -21,9 +21,9 @@ from rankmill.mining.errors import RankmillError
 from rankmill.mining.runs import pool as pool_module
 from rankmill.mining.runs.pool import Pool, pool_runs
 from rankmill.mining.selection import FILTERS, STRATEGIES
-from rankmill.mining.selection import select as select_module
+from rankmill.mining.selection import selector as selector_module
 from rankmill.mining.selection.reader import paths_of
-from rankmill.mining.selection.select import Selector
+from rankmill.mining.selection.selector import Selector
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Output, Shard, Stage, Workspace, split_by_work
 from rankmill.mining.store.tables import SCORES
@@ -292,7 +292,7 @@ def test_what_kernels_do_not_know_goes_query_by_query(world):
 def test_ranges_and_parts_do_not_matter(world, tmp_path, monkeypatch):
     """Pools and scores in parts of a few queries, ranges of a few hundred pairs."""
     monkeypatch.setattr(pool_module, "_SHARD_PAIRS", 300)
-    monkeypatch.setattr(select_module, "_BLOCK_PAIRS", 400)
+    monkeypatch.setattr(selector_module, "_BLOCK_PAIRS", 400)
     monkeypatch.setattr(survey, "PART_ROWS", 25)
     monkeypatch.setattr(survey, "_BLOCK", 10)
     cut = World(tmp_path, rows=4)

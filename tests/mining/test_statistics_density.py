@@ -14,7 +14,7 @@ from selection_world import DOCS, QUERIES, build_world
 from rankmill.mining.derive import retarget_groups
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.selection import STRATEGIES, Candidates, select_groups
-from rankmill.mining.selection.select import Chooser
+from rankmill.mining.selection.selector import Chooser
 from rankmill.mining.statistics import STATISTICS, measure_groups, measure_pool
 from rankmill.mining.statistics.density_ratio import Strata, importance_ess, strata_of
 

@@ -17,7 +17,7 @@ from ...errors import BadInput
 from ...processors import in_threads
 from ...selection.base import STRATEGIES, Candidates
 from ...selection.reader import Asked, CandidateReader
-from ...selection.select import Chooser
+from ...selection.selector import Chooser
 from ...statistics import STATISTICS
 from ...statistics.base import Rows
 from ...statistics.locality import VectorRows
