@@ -806,7 +806,7 @@ class Rerank(RunsModels, Request["Artifact"]):
 
     def perform(self) -> Artifact:
         """Return the run in the student's order."""
-        from rankmill.training.evaluation import rerank_with
+        from rankmill.training.student_runs import rerank_with
 
         return rerank_with(
             self.run.workspace,
@@ -833,7 +833,7 @@ class Retrieve(RunsModels, Request["Artifact"]):
 
     def perform(self) -> Artifact:
         """Return the run of the student's exact search."""
-        from rankmill.training.evaluation import retrieve_with
+        from rankmill.training.student_runs import retrieve_with
 
         return retrieve_with(
             self.collection.artifact.workspace, **self.given(), executor=self.where

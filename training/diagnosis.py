@@ -20,8 +20,8 @@ from ..mining.statistics import STATISTICS, Statistic, measure_groups, measure_p
 from ..mining.statistics.measure import SIMILARITY_T
 from ..mining.store import Artifact, Workspace
 from ..mining.teachers import score_pool
-from .evaluation import names_a_model, student_as_teacher, student_folder
 from .losses import LOSSES
+from .student_runs import names_a_model, student_as_teacher, student_folder
 from .students import NORMALISED_SCALE, STUDENTS
 
 

@@ -1,4 +1,4 @@
-"""How good is a run: measures per query, kept; and the runs that a student makes.
+"""How good is a run: measures per query, kept.
 
 Measures are named as in ir_measures (`nDCG@10 AP R@100 Judged@10 AP(rel=2)`) and computed by it,
 but for the pair-wise risk, which is ours (pair_risk.py). The mean is over all judged queries of the
@@ -7,11 +7,7 @@ split; one without documents in the run counts 0. Only a risk may be undefined, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +15,8 @@ import pyarrow as pa
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection, Corpus, Qrels
 from ..mining.errors import BadInput, UsageError
-from ..mining.inputs.given_paths import path_given
-from ..mining.models.folder import ModelFolder, resolve
-from ..mining.models.hub import hub_model
 from ..mining.runs.itself import COUNT, of_query, pairs_of_split
-from ..mining.runs.run import Run, build_run, run_table
-from ..mining.sources import mine
+from ..mining.runs.run import Run
 from ..mining.store import (
     Artifact,
     Output,
@@ -34,7 +26,6 @@ from ..mining.store import (
     open_artifact,
     split_by_work,
 )
-from ..mining.teachers import TEACHERS
 from .measures import DEFAULT_MEASURES, parse_measures, per_query
 from .pair_risk import Judgements, Lists, PairRisk
 from .scored_lists import FROM_SCORES, run_of_scores
@@ -74,7 +65,7 @@ def evaluate_run(
     if artifact.kind == "scores":
         artifact = run_of_scores(workspace, artifact, held, split, executor)
     artifact = workspace.find(artifact, "run")
-    _same_texts(artifact, held)
+    refuse_other_texts(artifact, held)
     qrels = held.qrels_artifact(split)
     judged = Qrels(qrels)
     rule = held.self_rule if self_rule is None else self_rule
@@ -247,171 +238,6 @@ class EvaluationWorker:
         return self.corpus.doc_ids(docs) if self.ties == "trec" else [str(d) for d in docs.tolist()]
 
 
-# ---- runs that a student makes -----------------------------------------------------------------
-
-
-def rerank_with(
-    workspace: Workspace,
-    student: Artifact | str | Path,
-    run: Artifact | str,
-    *,
-    collection: Collection | Artifact | str,
-    split: str,
-    depth: int = 100,
-    compute: str = "float32",
-    encode: str = "corpus",
-    executor: Execution = INLINE,
-) -> Artifact:
-    """Order the first `depth` documents of each list of a run by a student's scores.
-
-    `student`: a student artifact, its name, or a model folder. `encode`: of a bi-encoder the
-    vectors of the whole `corpus`, or of the documents that are `listed`. Returns a run artifact.
-    """
-    from ..mining.sources.rerank import Rerank
-
-    teacher = student_as_teacher(workspace, student, compute)
-    if hasattr(teacher, "encode"):
-        teacher = replace(teacher, encode=encode)
-    held = Collection.open(workspace, collection)
-    artifact = workspace.find(run, "run")
-    _same_texts(artifact, held)
-    first = cut_run(workspace, artifact, held, split, depth, executor)
-    # A student is what is judged here: a bad one gets its figures, not a refusal.
-    text = TEACHERS.text(teacher)
-    source = Rerank(teacher=text, of=first.fingerprint, direction="trusted")
-    return mine(workspace, source, held, split, depth=depth, executor=executor)
-
-
-def retrieve_with(
-    workspace: Workspace,
-    student: Artifact | str | Path,
-    *,
-    collection: Collection | Artifact | str,
-    split: str,
-    depth: int = 100,
-    compute: str = "float32",
-    executor: Execution = INLINE,
-) -> Artifact:
-    """Let a bi-encoder student search the whole corpus exactly; returns a run artifact.
-
-    Raises UsageError for a cross-encoder, which can only re-rank.
-    """
-    from ..mining.sources.dense import Dense
-
-    folder, said = student_folder(workspace, student)
-    if folder.is_classifier:
-        raise UsageError(
-            "a cross-encoder cannot search a corpus",
-            where=folder.path,
-            do="re-rank a first stage with it (--first-stage RUN)",
-        )
-    held = Collection.open(workspace, collection)
-    source = Dense(model=str(folder.path), compute=compute, **said)
-    return mine(workspace, source, held, split, depth=depth, executor=executor)
-
-
-def student_as_teacher(
-    workspace: Workspace, student: Artifact | str | Path, compute: str = "float32"
-) -> Any:
-    """Return the teacher that scores as the student does: the one path on which students score."""
-    folder, said = student_folder(workspace, student)
-    name = "cross_encoder" if folder.is_classifier else "bi_encoder"
-    return TEACHERS.member(name)(model=str(folder.path), compute=compute, **said)
-
-
-def student_folder(
-    workspace: Workspace, student: Artifact | str | Path
-) -> tuple[ModelFolder, dict[str, Any]]:
-    """Return the model folder of a student (or any checkpoint), and what else its encoder needs.
-
-    That is the `max_length` it was trained with and, of separate towers, the `query_model`; the
-    folder is then that of the documents' tower.
-    """
-    if isinstance(student, str) and not names_a_model(student):
-        student = workspace.find(student, "student")
-    elif isinstance(student, str) and student in workspace.names():
-        named = workspace.find(student).fingerprint[:12]
-        raise UsageError(
-            f"{student!r} is a folder, and a name in {workspace.root} too",
-            do=f"write ./{student} for the folder, or {named} for what has the name",
-        )
-    if not isinstance(student, Artifact):
-        return _towers(path_given(student)) or (resolve(student), {})
-    student.check_content()
-    card = json.loads(student.file("card.json").read_text())
-    said = {"max_length": card.get("max_length")}
-    folder, more = _towers(student.path / "model") or (resolve(student.path / "model"), {})
-    return folder, said | more
-
-
-def names_a_model(student: str) -> bool:
-    """Say whether a text names a checkpoint, a folder, package:NAME or one of the Hub; else it is
-    the name of a student in the workspace."""
-    return path_given(student).is_dir() or ":" in student or hub_model(student) is not None
-
-
-def _towers(folder: Path) -> tuple[ModelFolder, dict[str, Any]] | None:
-    """Return the documents' tower and the path of the queries', where they are two."""
-    if not (folder / "query" / "config.json").exists():
-        return None
-    return resolve(folder / "doc"), {"query_model": str(folder / "query")}
-
-
-def cut_run(
-    workspace: Workspace,
-    run: Artifact,
-    collection: Collection,
-    split: str,
-    depth: int,
-    executor: Execution = INLINE,
-) -> Artifact:
-    """Return the run with at most `depth` documents per list: itself where none is longer."""
-    if depth < 1:
-        raise UsageError(f"depth={depth}", do="re-rank at least one document")
-    lengths = np.concatenate([np.diff(part.offsets) for part in Run(run).parts()])
-    if not lengths.size or lengths.max() <= depth:
-        return run
-    return build_run(
-        workspace,
-        f"first(of={run.metadata['source']},depth={depth})",
-        collection,
-        split,
-        depth=depth,
-        worker=CutWorker,
-        options={"run": str(run.path), "depth": depth},
-        shards=lambda: split_by_work(np.minimum(lengths, depth), _SHARD_PAIRS),
-        inputs={"of": run},
-        executor=executor,
-    )
-
-
-class CutWorker:
-    """Cuts the lists of a run."""
-
-    def __init__(self, run: str, depth: int):
-        self.run, self.depth = Run(open_artifact(run)), depth
-
-    def __call__(self, shard: Shard) -> Output:
-        """Return rows start…stop−1, cut."""
-        offsets, docs, scores = self.run.lists(shard.start, shard.stop)
-        lengths = np.diff(offsets)
-        place = np.arange(len(docs)) - np.repeat(offsets[:-1], lengths)
-        kept = place < self.depth
-        ends = np.concatenate([[0], np.cumsum(np.minimum(lengths, self.depth))])
-        queries = self.run.queries[shard.start : shard.stop]
-        return Output(run_table(queries, ends, docs[kept], scores[kept]))
-
-
-def _same_texts(run: Artifact, collection: Collection) -> None:
-    for role, mine_ in (("corpus", collection.corpus), ("queries", collection.queries)):
-        if run.inputs.get(role) != mine_.artifact.fingerprint:
-            raise BadInput(
-                f"the run is about another {role} than this collection",
-                where=run.path,
-                do="give the collection that it was mined from",
-            )
-
-
 def _work(qrels: Qrels, run: Run) -> np.ndarray:
     """Return how many documents each judged query brings: judged and listed."""
     judged = qrels.queries
@@ -422,3 +248,14 @@ def _work(qrels: Qrels, run: Run) -> np.ndarray:
     there[there] = run.queries[rows[there]] == judged[there]
     work[there] += lengths[rows[there]]
     return work
+
+
+def refuse_other_texts(run: Artifact, collection: Collection) -> None:
+    """Raise BadInput for a run about another corpus, or other queries, than a collection."""
+    for role, mine_ in (("corpus", collection.corpus), ("queries", collection.queries)):
+        if run.inputs.get(role) != mine_.artifact.fingerprint:
+            raise BadInput(
+                f"the run is about another {role} than this collection",
+                where=run.path,
+                do="give the collection that it was mined from",
+            )

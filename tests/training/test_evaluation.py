@@ -14,14 +14,12 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.sources import mine
 from rankmill.training.evaluation import (
     Evaluation,
-    cut_run,
     macro_mean,
     micro_mean,
     parse_measures,
     per_query,
-    rerank_with,
-    retrieve_with,
 )
+from rankmill.training.student_runs import cut_run, rerank_with, retrieve_with
 from rankmill.training.trainer import train_student
 
 

@@ -11,7 +11,7 @@ from training_data import Setting, tiny_setting
 from rankmill.mining.runs.run import Run
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, files
-from rankmill.training.evaluation import rerank_with, retrieve_with
+from rankmill.training.student_runs import rerank_with, retrieve_with
 from rankmill.training.trainer import train_student
 
 # Products of unit vectors, ours stored in float16, and some 10³ roundings of float32 in either.
@@ -91,7 +91,7 @@ def test_re_ranking_scores_with_both_towers(setting, student, products, tmp_path
     files.copy_tree(student.path / "model", copied)
     length = {"max_length": 18}
     assert Path(copied / "query" / "config.json").exists()
-    from rankmill.training.evaluation import student_folder
+    from rankmill.training.student_runs import student_folder
 
     folder, said = student_folder(setting.workspace, copied)
     assert folder.path == copied / "doc"

@@ -19,9 +19,9 @@ from rankmill.mining.models.folder import ModelFolder, resolve
 from rankmill.mining.models.tokens import tokens_of
 from rankmill.mining.models.vectors import Vectors
 from rankmill.mining.store import Artifact
-from rankmill.training.evaluation import retrieve_with
 from rankmill.training.packing import Limits, TokenColumns
 from rankmill.training.start import untrained
+from rankmill.training.student_runs import retrieve_with
 from rankmill.training.students import STUDENTS, identity_of, parse_student
 from rankmill.training.trainer import train_student
 

@@ -11,7 +11,7 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 from rankmill.mining.errors import BadInput
 from rankmill.mining.models.folder import resolve
 from rankmill.mining.store import Workspace
-from rankmill.training.evaluation import student_as_teacher, student_folder
+from rankmill.training.student_runs import student_as_teacher, student_folder
 from rankmill.training.students import identity_of, parse_student
 
 NAME = "some-owner/tiny"

@@ -107,7 +107,7 @@ def beside(here: Session, judged: Artifact, asked: Evaluate) -> Runs:
     """Return what a judged run is shown with: its first stage, as deep, and BM25."""
     from rankmill.about import collection_of, split_of
     from rankmill.stages import Mine
-    from rankmill.training.evaluation import cut_run
+    from rankmill.training.student_runs import cut_run
 
     held, split = collection_of(judged), split_of(judged)
     first_stage, depth = asked.first_stage, asked.depth
