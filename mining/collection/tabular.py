@@ -15,17 +15,17 @@ from typing import Any
 
 from ..errors import BadInput, RankmillError, UsageError
 from ..inputs import column_names as columns
-from ..inputs.blocks import COMPRESSED
 from ..inputs.given_paths import path_given
 from ..inputs.parquet_rows import parquet_file
 from ..inputs.row_shapes import Place
-from ..inputs.shards import Shard, in_order, shard_of, unpacked_name
+from ..inputs.shards import unpacked_name
 from ..inputs.strict_json import object_of
 from ..store.files import sha256_of
 from .base import Judged, Outline, Texts, outlines
 from .lines import missing, read_lines
 from .policies import Oddities, Policies
 from .readers import ms_marco
+from .readers.folder_files import all_in, files_named, numbered, shards_named
 from .readers.hub_names import ROLES
 from .readers.json_rows import jsonl_texts
 from .readers.judgement_files import (
@@ -80,7 +80,7 @@ class TabularReader:
             raise missing(place / f"{self.called['corpus'][0]}{self.ending}")
         self.files["queries"] = self.files_of(place, "queries")
         self.qrels = qrels_files(place / "qrels")
-        for alone in _named(place, ("qrels",), ENDINGS):
+        for alone in files_named(place, ("qrels",), ENDINGS):
             self.qrels.setdefault("all", [alone])
         self.add_named(place)
         if not self.files["queries"]:
@@ -115,9 +115,9 @@ class TabularReader:
         """Return the files of a role: one, numbered shards, or a folder of them in name order."""
         sets: list[list[Path]] = []
         for name in self.called[role]:
-            alone = _named(place, (name,), (self.ending,))[:1]
-            folder = _all_in(place / name, self.ending) if (place / name).is_dir() else []
-            sets += [one for one in (alone, _shards(place, self.ending, name), folder) if one]
+            alone = files_named(place, (name,), (self.ending,))[:1]
+            folder = all_in(place / name, self.ending) if (place / name).is_dir() else []
+            sets += [one for one in (alone, shards_named(place, self.ending, name), folder) if one]
         if len(sets) > 1:
             shown = [str(ones[0].relative_to(place)) for ones in sets]
             noun = "documents" if role == "corpus" else role
@@ -130,9 +130,9 @@ class TabularReader:
 
     def _train(self, place: Path) -> list[Path]:
         """Return the shards `train-…` of a folder that holds no other split of documents."""
-        shards = _shards(place, self.ending, "train")
+        shards = shards_named(place, self.ending, "train")
         known = ("train", *self.called["queries"], "qrels")
-        left = [p.name for p, shard in _numbered(place, self.ending) if shard.name not in known]
+        left = [p.name for p, shard in numbered(place, self.ending) if shard.name not in known]
         if shards and left:
             raise BadInput(
                 f"beside {shards[0].name} stands {left[0]}, which would not be read",
@@ -383,38 +383,6 @@ def _refuse_fields(path: Path, layout: Layout) -> None:
             where=path,
             do="call the column of the text 'text' in the file's header instead",
         )
-
-
-def _named(place: Path, names: Sequence[str], endings: Sequence[str]) -> list[Path]:
-    """Return the files of a folder called NAME.ending, plain before compressed."""
-    wanted = [f"{n}{end}{packed}" for n in names for end in endings for packed in ("", *COMPRESSED)]
-    return [place / name for name in wanted if (place / name).is_file()]
-
-
-def _shards(place: Path, ending: str, name: str) -> list[Path]:
-    """Return `NAME-00000-of-00002.ending`, … of a folder in order; refuses a set with gaps."""
-    shards = [path for path, shard in _numbered(place, ending) if shard.name == name]
-    return in_order(shards)
-
-
-def _numbered(place: Path, ending: str) -> list[tuple[Path, Shard]]:
-    paths = [p for p in sorted(place.iterdir()) if unpacked_name(p.name).endswith(ending)]
-    return [(path, shard) for path in paths if (shard := shard_of(path)) is not None]
-
-
-def _all_in(folder: Path, ending: str) -> list[Path]:
-    """Return the files of a folder of shards in name order; others in it are refused by name."""
-    paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_"))]
-    for path in paths:
-        if not (path.is_file() and unpacked_name(path.name).endswith(ending)):
-            raise BadInput(
-                f"{path.name} is no {ending} file",
-                where=folder,
-                do="a folder of shards holds nothing else; move it away",
-            )
-    if not paths:
-        raise BadInput(f"the folder holds no {ending} files", where=folder, do="check the path")
-    return in_order(paths)
 
 
 __all__ = ["BeirReader", "JsonlReader", "ParquetReader", "TsvReader"]
