@@ -3,9 +3,9 @@
 python bench/estimate.py [COLLECTION …]   names below ../shared/data; default: cisi, cranfield
                          [--sample N] [--documents N] [--train N]
 
-Goal: 9 stages of 10, in wall clock, processor time, memory and disk each. The run has a process of
-its own, as later runs do; what is paid once per process, importing and compiling, is no part of
-either side. Wall clock compares only on a machine that is equally busy in both.
+Goal: 9 stages of 10, in wall clock, processor time, memory and disk each. Estimate and run have a
+process each, as the commands do; what is paid once per process, importing and compiling, is no part
+of either side. Wall clock compares only on a machine that is equally busy in both.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from rankmill.mining.actors import INLINE
 from rankmill.study.estimate import estimate_recipe
 from rankmill.study.estimate.asked import every_step, study_from
 from rankmill.study.estimate.measured import lines_of
-from rankmill.study.estimate.outcome import Estimate
 from rankmill.study.estimate.scratch import Recording
 from rankmill.study.grid.steps import Track
 from rankmill.study.recipe import tables_of
@@ -84,17 +84,32 @@ def ran(recipe: Path, place: Path) -> list[dict[str, float]]:
     return costs
 
 
-def compared(made: Estimate, real: list[dict[str, float]]) -> list[dict[str, Any]]:
-    """Return a row per stage: each line with its interval and what came of it."""
-    rows = []
-    for row, cost in zip(made.rows, real, strict=True):
+def estimated(recipe: Path, place: Path, sample: int, documents: int) -> list[dict[str, Any]]:
+    """Return a row per stage: each line with its interval."""
+    made = estimate_recipe(recipe, Recording(place), queries=sample, documents=documents)
+    return [
+        {"stage": row.stage, "name": row.name}
+        | {line: row.line(line).as_json() for line in COMPARED}
+        for row in made.rows
+    ]
+
+
+def compared(made: list[dict[str, Any]], real: list[dict[str, float]]) -> Iterator[dict[str, Any]]:
+    """Yield a row per stage: each line with its interval and what came of it."""
+    for row, cost in zip(made, real, strict=True):
         lines = {
-            line: {**row.line(line).as_json(), "real": cost[line]}
-            | {"inside": row.line(line).holds(cost[line])}
+            line: {**row[line], "real": cost[line]}
+            | {"inside": row[line]["low"] <= cost[line] <= row[line]["high"]}
             for line in COMPARED
         }
-        rows.append({"stage": row.stage, "name": row.name, **lines})
-    return rows
+        yield {**row, **lines}
+
+
+def in_its_own_process(what: str, *words: object) -> Any:
+    """Return what this script prints when it does one half alone."""
+    command = [sys.executable, __file__, what, *map(str, words)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def one(name: str, sample: int, documents: int, train: int) -> list[dict[str, Any]]:
@@ -105,11 +120,10 @@ def one(name: str, sample: int, documents: int, train: int) -> list[dict[str, An
         recipe = Path(scratch) / "recipe.toml"
         said = {"collection": folder, "train": split, "test": test, "documents": train}
         recipe.write_text(RECIPE.format(**said))
-        work = Recording(Path(scratch) / "work")
-        made = estimate_recipe(recipe, work, queries=sample, documents=documents)
-        command = [sys.executable, __file__, "--run", str(recipe), str(work.root)]
-        real = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        rows = compared(made, json.loads(real.stdout.splitlines()[-1]))
+        place = Path(scratch) / "work"
+        sizes = "--sample", sample, "--documents", documents
+        made = in_its_own_process("--estimate", recipe, place, *sizes)
+        rows = list(compared(made, in_its_own_process("--run", recipe, place)))
     print(f"{name}: split {split}, judged on {test}", flush=True)
     for row in rows:
         cells = [
@@ -129,10 +143,14 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=2_000)
     parser.add_argument("--train", type=int, default=2_000)
     parser.add_argument("--quick", action="store_true", help="one small collection")
-    parser.add_argument("--run", nargs=2, metavar=("RECIPE", "PLACE"), help="the later run alone")
+    for half in ("--estimate", "--run"):
+        parser.add_argument(half, nargs=2, type=Path, metavar=("RECIPE", "PLACE"), help="it alone")
     said = parser.parse_args()
     if said.run:
-        print(json.dumps(ran(Path(said.run[0]), Path(said.run[1]))))
+        print(json.dumps(ran(*said.run)))
+        return
+    if said.estimate:
+        print(json.dumps(estimated(*said.estimate, said.sample, said.documents)))
         return
     names = ["adi"] if said.quick else said.collections
     rows = {name: one(name, said.sample, said.documents, said.train) for name in names}

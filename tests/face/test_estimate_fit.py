@@ -8,6 +8,7 @@ import pytest
 from rankmill.study.estimate.fit import (
     COUNTS,
     LEVEL,
+    MEMORY,
     SECONDS,
     Interval,
     Kind,
@@ -161,6 +162,24 @@ def test_memory_does_not_grow_with_queries_but_with_documents():
     of_corpus = Measured(points=points(CORPUS)).predicted(target, None, with_whole=True)
     assert of_queries["peak_rss_bytes"].point == pytest.approx(4.64e8)
     assert of_corpus["peak_rss_bytes"].point == pytest.approx(4e8 + 1e11)
+
+
+def test_the_level_of_memory_is_that_of_the_first_sample():
+    """Later samples share their process with models that a later run has not loaded by then."""
+
+    def points(grows: str):
+        sizes = [({grows: x, CORPUS: x, QUERIES: x}, x) for x in SIZES]
+        return {grows: [(size, [made(grows, 1.0, rss=2e9 + 1e6 * x)]) for size, x in sizes]}
+
+    def peak(grows: str):
+        size = {CORPUS: 100.0, QUERIES: 100.0}
+        first = {grows: (size, [made(grows, 9.0, rss=3e8)])}
+        measured = Measured(points=points(grows), first=first)
+        target = {QUERIES: 1e6, CORPUS: 1e3}
+        return measured.predicted(target, None, with_whole=True)["peak_rss_bytes"]
+
+    assert peak(QUERIES) == known(3e8, MEMORY)
+    assert peak(CORPUS).point == pytest.approx(3e8 + 1e6 * (1000 - 100))
 
 
 def test_every_line_has_a_kind():

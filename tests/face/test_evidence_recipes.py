@@ -135,10 +135,20 @@ def test_a_recipe_is_sound_as_it_stands(name: str) -> None:
         assert (not of_sets) or one.contrast.of not in OF_TRAINING
 
 
+def test_the_evidence_for_advice_is_sound_and_leaves_every_rule_its_design() -> None:
+    """Advice is tested over three collections at least, beside «always BM25», random, anchors."""
+    study = load_study(RECIPES / "negatives.toml")
+    check_study(study)
+    assert study.budget.documents
+    assert len(study.seeds) >= 2
+    assert len({variant.recipe.collection for variant in study.variants}) == 5
+    assert {"bm25", "random", "anchors"} <= set(study.variants[0].recipe.samplers)
+
+
 def test_no_teacher_was_trained_on_queries_that_judge_its_students() -> None:
     """Parts are drawn one after the other, so equal beginnings are equal queries."""
     drawn: dict[tuple[str, str], set[str]] = {}
-    for recipe in ("teacher-lce", "crossed", "paper-small"):
+    for recipe in ("teacher-lce", "crossed", "paper-small", "negatives"):
         for variant in load_study(RECIPES / f"{recipe}.toml").variants:
             collection = variant.recipe.collection.partition("wiki30k")
             name = collection[0] + collection[1]  # passages and leads have the same queries
@@ -147,7 +157,7 @@ def test_no_teacher_was_trained_on_queries_that_judge_its_students() -> None:
                 before, learns, _ = said.partition("learn:")
                 drawn.setdefault((name, one.split), set()).add(before if learns else "no training")
     trained = {key: found for key, found in drawn.items() if found != {"no training"}}
-    assert len(trained) == 3  # of NFCorpus, MedQuAD and FEVER
+    assert len(trained) == 5  # of NFCorpus, MedQuAD, FEVER, Cranfield and Vaswani
     assert all(len(found) == 1 for found in trained.values()), trained
 
 

@@ -1,7 +1,8 @@
 """Samples of several sizes, each carried out in the scratch workspace, stage by stage, measured.
 
-One sample warms up: what it spends on importing and compiling is paid once per process and is a
-line of its own, as it is in ledgers. Five more follow, of 1, ⅛, ½, ⅛ and 1 of the size asked for,
+One sample of the size asked for warms up: what it spends on importing and compiling is paid once
+per process and is a line of its own, as it is in ledgers; its stages follow each other as those of
+the later run do, so peaks of memory are its. Five more follow, of 1, ⅛, ½, ⅛ and 1 of that size,
 each of other queries, so that residuals hold how much queries differ; in this order what creeps up
 in a process, such as memory that allocators keep, is not taken for growth with size.
 """
@@ -32,7 +33,7 @@ from rankmill.study.recipe import Recipe
 from rankmill.study.run import Pipeline
 
 SHARES = (1.0, 1 / 8, 1 / 2, 1 / 8, 1.0)
-_WARM_UP = 1 / 8
+_WARM_UP = 1.0
 FEWEST_QUERIES, FEWEST_DOCUMENTS = 4, 50
 _FEWEST_STEPS, _MOST_STEPS = 2, 8  # of training; more for more than 64 queries
 _QUERIES_PER_STEP = 8
@@ -189,11 +190,14 @@ class Ladder:
         for grows in (CORPUS, QUERIES, LISTED, SEARCH):
             of = [one for one in made if _grows(one, sample) == grows]
             points = measured.points.setdefault(grows, [])
-            if number == 1 and of:
-                points.clear()  # the sample that warmed up counts only where there is no other
-            if of:
-                lists = [one.lists.distinct for one in of if one.lists is not None]
-                points.append((sizes | {LISTED: float(sum(lists))}, of))
+            if not of:
+                continue
+            if number == 1:
+                points.clear()  # the time of the sample that warmed up counts where it is alone
+            lists = [one.lists.distinct for one in of if one.lists is not None]
+            points.append((sizes | {LISTED: float(sum(lists))}, of))
+            if number == 0:
+                measured.first[grows] = points[-1]
 
     def target(self, work: Work) -> dict[str, float]:
         """Return how large the whole is, by what costs grow with."""

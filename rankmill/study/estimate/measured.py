@@ -35,10 +35,12 @@ Sizes = Mapping[str, float]  # by what costs grow with
 @dataclass
 class Measured:
     """`whole`: artifacts that a later run makes just so. `points`: by what costs grow with, the
-    (sizes, artifacts) of each sample. `first_use_s`: compiling and importing."""
+    (sizes, artifacts) of each sample; `first`: of the first, before which the process had done
+    what a later run has done by then, and no more. `first_use_s`: compiling and importing."""
 
     whole: list[Made] = field(default_factory=list)
     points: dict[str, list[tuple[Sizes, list[Made]]]] = field(default_factory=dict)
+    first: dict[str, tuple[Sizes, list[Made]]] = field(default_factory=dict)
     first_use_s: float = 0.0
 
     def observed(self, grows: str) -> list[tuple[Sizes, Lines]]:
@@ -79,7 +81,9 @@ class Measured:
             costs = [lines.get(line, 0.0) for _, lines in observed]
             kind = kind_of(line)
             if line in PEAKS:
-                made[line] = _peak(observed, costs, grows, target)
+                sizes, of = self.first.get(grows, (target, []))
+                before = (sizes, lines_of(of)[line]) if of else None
+                made[line] = _peak(observed, costs, grows, target, before)
                 continue
             fitted = fit([sizes[grows] for sizes, _ in observed], costs)
             interval = fitted.at(target[grows], kind)
@@ -117,17 +121,32 @@ class Measured:
 
 
 def _peak(
-    observed: Sequence[tuple[Sizes, Lines]], costs: Sequence[float], grows: str, target: Sizes
+    observed: Sequence[tuple[Sizes, Lines]],
+    costs: Sequence[float],
+    grows: str,
+    target: Sizes,
+    first: tuple[Sizes, float] | None,
 ) -> Interval:
     """Return a peak of the whole: of memory a worker holds a shard at a time, so more queries or
     steps need no more than the largest sample did; an index, and what searches it, may grow with
-    the documents."""
-    if grows == QUERIES:
-        most = max(sizes[QUERIES] for sizes, _ in observed)
-        return fit([sizes[QUERIES] for sizes, _ in observed], costs).at(most, MEMORY)
+    the documents.
+
+    The level is that of the first sample: in the later ones the process also holds what models
+    and libraries of later stages left in it. They tell how a peak grows.
+    """
     along = CORPUS if grows == SEARCH else grows
     fitted = fit([sizes[along] for sizes, _ in observed], costs)
-    return fitted.flat_unless_sure().at(target[along], MEMORY)
+    if grows == QUERIES:
+        most = max(sizes[QUERIES] for sizes, _ in observed)
+        return fitted.at(most, MEMORY) if first is None else known(first[1], MEMORY)
+    fitted = fitted.flat_unless_sure()
+    at = fitted.at(target[along], MEMORY)
+    if first is None:
+        return at
+    begun = fitted.at(first[0][along], MEMORY)
+    level = known(max(0.0, first[1] + at.point - begun.point), MEMORY)
+    further = max(0.0, (at.high - at.point) - (begun.high - begun.point))
+    return Interval(level.point, level.low, level.high + further)
 
 
 def kind_of(line: str) -> Kind:
