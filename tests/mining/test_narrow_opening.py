@@ -94,18 +94,19 @@ def test_a_right_guess_keeps_hardly_more_than_is_listed(
     drawn: Any, form: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With room for all documents, a search without guesses keeps them all in its first block."""
-    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     rank = NarrowSearch._rank
 
     def counted(self: NarrowSearch, vectors: np.ndarray, lists: Any, chunk: Any) -> None:
-        kept.append((chunk.count.copy(), chunk.opening.copy()))
+        kept[chunk.rows.start] = chunk.count.copy(), chunk.opening.copy()
         rank(self, vectors, lists, chunk)
 
     monkeypatch.setattr(NarrowSearch, "_rank", counted)
     monkeypatch.setattr(narrow_search, "_ROOM", 5000)
     bytes_of(drawn, form, Sample(8, 20), monkeypatch)
-    count, opening_floor = (np.concatenate(both)[20:] for both in zip(*kept, strict=True))
-    assert (opening_floor > form.lowest).all()
+    in_order = [kept[start] for start in sorted(kept)]
+    count, floors = (np.concatenate(both)[20:] for both in zip(*in_order, strict=True))
+    assert (floors > form.lowest).all()
     assert (count >= DEPTH).all()
     assert count.mean() < 12 * 20  # about 160 of 4,001 reach the 20th of an eighth
 
