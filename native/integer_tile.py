@@ -16,7 +16,8 @@ from numba.core import cgutils, types
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-_FEATURES = frozenset(get_host_cpu_features().split(","))  # what numba compiles for
+_ASKED = numba.config.CPU_FEATURES  # NUMBA_CPU_FEATURES, to stand for a lesser processor
+_FEATURES = frozenset((get_host_cpu_features() if _ASKED is None else _ASKED).split(","))
 IN_VECTORS = "+avx2" in _FEATURES  # elsewhere it is no faster than float32
 _LANES, _VECTORS = 16 if "+avx512bw" in _FEATURES else 8, 2  # 32-bit sums in a vector
 ROWS = 6  # of a tile: with two vectors each, 12 sums, 2 operands, a factor and a product: 16

@@ -36,28 +36,30 @@ class Block(NamedTuple):
 
 
 @_jit
-def fill_panels(half, single, scale, row, panels):
+def fill_panels(half, single, scale, whole, panels):
     """Write documents times `scale`, rounded, as the panels that `multiply_tile` reads.
 
     Rows are `half`, uint16 bits of float16 [n, d], or `single`, float32 [n, d]; the other has no
     columns. `scale` float32. `panels` int16 [⌈n / PANEL⌉, ⌈d / 2⌉, PANEL, 2];
-    what no document fills is 0. `row` int16 [2·⌈d / 2⌉] is scratch.
+    what no document fills is 0. `whole` int16 [PANEL, 2·⌈d / 2⌉] is scratch.
     """
     rows, width = max(half.shape[0], single.shape[0]), max(half.shape[1], single.shape[1])
-    row[:] = 0
-    for i in range(rows):
-        if half.shape[1] > 0:
-            for k in range(width):
-                row[k] = np.int16(np.rint(half_to_single(half[i, k]) * scale))
-        else:
-            for k in range(width):
-                row[k] = np.int16(np.rint(single[i, k] * scale))
-        panel, column = i // PANEL, i % PANEL
+    pairs, columns = whole.view(np.int32), panels.view(np.int32)
+    whole[:] = 0
+    for panel in range(panels.shape[0]):
+        first = panel * PANEL
+        stop = min(PANEL, rows - first)
+        for i in range(stop):
+            if half.shape[1] > 0:
+                for k in range(width):
+                    whole[i, k] = np.int16(np.rint(half_to_single(half[first + i, k]) * scale))
+            else:
+                for k in range(width):
+                    whole[i, k] = np.int16(np.rint(single[first + i, k] * scale))
+        whole[stop:] = 0
         for pair in range(panels.shape[1]):
-            panels[panel, pair, column, 0] = row[2 * pair]
-            panels[panel, pair, column, 1] = row[2 * pair + 1]
-    if rows % PANEL:
-        panels[rows // PANEL, :, rows % PANEL :] = 0
+            for column in range(PANEL):
+                columns[panel, pair, column, 0] = pairs[column, pair]
 
 
 @_jit

@@ -58,8 +58,8 @@ class Int16:
 
     def narrow(self, rows: np.ndarray, out: np.ndarray) -> None:
         """Round stored documents [n, d] to the first panels of `out`."""
-        row = np.empty(2 * self.pairs, dtype=np.int16)
-        fill_panels(*halves_and_singles(rows), self.scale, row, out[: -(-len(rows) // PANEL)])
+        whole = np.empty((PANEL, 2 * self.pairs), dtype=np.int16)
+        fill_panels(*halves_and_singles(rows), self.scale, whole, out[: -(-len(rows) // PANEL)])
 
     def keep(
         self, docs: np.ndarray, rows: int, first: int, allowed: np.ndarray, depth: int, kept: Kept

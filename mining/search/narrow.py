@@ -21,6 +21,7 @@ from ..devices import on_every_core
 from ..meter.underway import so_far
 from ..models.vectors import Vectors, products
 from ..pair_keys import docs_of, pair_keys
+from .opening import Sample, sample_for, sampled
 
 _QUERIES = 512  # of one core at a time; their products with a few documents stay in its cache
 DOCS = 4096  # documents narrowed by one core at a time
@@ -32,11 +33,15 @@ MOST = 2.0**120  # larger sums could overflow float32
 
 @dataclass(slots=True)
 class Kept:
-    """The documents kept for a chunk of queries, between blocks: see `native.nearest.keep_near`."""
+    """The documents kept for a chunk of queries, between blocks: see `native.nearest.keep_near`.
+
+    `opening`: the floors that it began with, guesses or such that let everything through.
+    """
 
     rows: slice
     narrow: np.ndarray
     bound: np.ndarray
+    opening: np.ndarray
     floor: np.ndarray
     count: np.ndarray
     value: np.ndarray
@@ -83,6 +88,11 @@ class Form(Protocol):
         ...
 
 
+Lists = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""docs uint32 and scores float32 [n, depth], bool [n] which rows hold lists, and bool [n] which do
+or never will"""
+
+
 class NarrowSearch:
     """Searches mapped vectors; `allowed` uint8 [documents] is 0 for those no list may hold."""
 
@@ -99,16 +109,46 @@ class NarrowSearch:
         """
         docs = np.empty((len(vectors), self.depth), dtype=np.uint32)
         scores = np.empty((len(vectors), self.depth), dtype=np.float32)
-        done = np.zeros(len(vectors), dtype=bool)
+        done, sure = np.zeros(len(vectors), dtype=bool), np.zeros(len(vectors), dtype=bool)
+        lists = docs, scores, done, sure
+        self._search(vectors, lists, sample_for(len(self.docs), self.docs.width, self.depth))
+        if not sure.all():
+            again = np.flatnonzero(~sure)
+            some = docs[again], scores[again], done[again], sure[again]
+            self._search(vectors[again], some, None)
+            for every, part in zip(lists, some, strict=True):
+                every[again] = part
+        return docs, scores, done
+
+    def _search(self, vectors: np.ndarray, lists: Lists, sample: Sample | None) -> None:
+        """Write lists, whether they hold what they should, and whether guesses proved right."""
         chunks, through = list(self._chunks(vectors)), 0
+        if sample is not None:
+            self._open(chunks, sample)
         for first, rows, narrow in self._blocks():
             keep = partial(self.form.keep, narrow, rows, first, self.allowed, self.depth)
             list(on_every_core(keep, chunks, device="cpu"))
             through += rows
             so_far(through, len(self.docs))
-        rank = partial(self._rank, vectors, docs, scores, done)
+        rank = partial(self._rank, vectors, lists)
         list(on_every_core(rank, chunks, device="cpu"))
-        return docs, scores, done
+
+    def _open(self, chunks: list[Kept], sample: Sample) -> None:
+        """Guess the floors of chunks from a sample of the documents."""
+        ordinals, rows = sampled(self.docs, sample.spacing)
+        narrow = self.form.room(len(rows))
+        self.form.narrow(rows, narrow)
+        allowed = self.allowed[ordinals]
+
+        def guess(chunk: Kept) -> None:
+            known = chunk.count >= 0
+            self.form.keep(narrow, len(rows), 0, allowed, sample.rank, chunk)
+            _last_floors(sample.rank, chunk)
+            chunk.floor[chunk.count < sample.rank] = self.form.lowest  # too few, or a crowd
+            chunk.opening[:] = chunk.floor
+            chunk.count[:] = np.where(known, 0, -1)
+
+        list(on_every_core(guess, chunks, device="cpu"))
 
     def _chunks(self, vectors: np.ndarray) -> Iterator[Kept]:
         """Cut queries into chunks with nothing kept yet."""
@@ -124,6 +164,7 @@ class NarrowSearch:
                 rows,
                 rounded.narrow,
                 rounded.bound,
+                opening=np.full(size, lowest, dtype=lowest.dtype),
                 floor=np.full(size, lowest, dtype=lowest.dtype),
                 count=np.where(rounded.known, 0, -1).astype(np.int32),
                 value=np.empty((size, room), dtype=lowest.dtype),
@@ -145,19 +186,13 @@ class NarrowSearch:
             list(on_every_core(narrow, range(0, high - low, step), device="cpu"))
             yield starts[part] + low, high - low, room
 
-    def _rank(
-        self,
-        vectors: np.ndarray,
-        docs: np.ndarray,
-        scores: np.ndarray,
-        done: np.ndarray,
-        chunk: Kept,
-    ) -> None:
+    def _rank(self, vectors: np.ndarray, lists: Lists, chunk: Kept) -> None:
         """Score what a chunk kept, sort it by (−score, document), write the lists."""
-        tally = np.empty(256, dtype=np.int32)
-        last_floors(
-            self.depth, chunk.bound, chunk.floor, chunk.count, chunk.value, chunk.doc, tally
-        )
+        docs, scores, done, sure = lists
+        chunk.floor[:] = self.form.lowest  # so that it follows from what was kept alone
+        _last_floors(self.depth, chunk)
+        sure[chunk.rows] = (chunk.floor >= chunk.opening) | (chunk.count < 0)
+        chunk.count[~sure[chunk.rows]] = -1
         done[chunk.rows] = chunk.count >= self.depth
         size = np.maximum(chunk.count, 0)
         row = np.repeat(np.arange(len(size)), size)
@@ -176,3 +211,9 @@ class NarrowSearch:
         exact = np.empty(len(doc), dtype=np.float32)
         exact[order] = products(vectors, row[order], self.docs, doc[order])
         return exact
+
+
+def _last_floors(depth: int, chunk: Kept) -> None:
+    """Drop what the final floors of a chunk rule out."""
+    tally = np.empty(256, dtype=np.int32)
+    last_floors(depth, chunk.bound, chunk.floor, chunk.count, chunk.value, chunk.doc, tally)

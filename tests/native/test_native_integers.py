@@ -29,7 +29,9 @@ def panels_of(rows: np.ndarray, scale: float) -> np.ndarray:
     """Fill panels that begin with rubbish."""
     pairs = -(-rows.shape[1] // 2)
     panels = np.full((-(-len(rows) // PANEL), pairs, PANEL, 2), 77, dtype=np.int16)
-    fill_panels(*read_only(rows), np.float32(scale), np.full(2 * pairs, 9, np.int16), panels)
+    fill_panels(
+        *read_only(rows), np.float32(scale), np.full((PANEL, 2 * pairs), 9, np.int16), panels
+    )
     return panels
 
 
