@@ -3,7 +3,7 @@
     make served [ARGS='--environment DIR --cache DIR --pairs N']
 
 The model is made here, offline: the packaged MiniLM with a random head of one label. Scores over
-HTTP are compared with those of `cross_encoder` on the same folder. The server is killed twice: once
+HTTP are compared with those of `cross_encoder` on the same folder. The server is killed twice:
 it is back before the client loses patience, once it stays away, the client gives up, and the same
 command goes on from what is stored. An environment of its own is built from the package index, since
 infinity wants numpy 1; where that cannot be had, the reason is told, and nothing is proved.
