@@ -27,7 +27,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/.numba_cache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs hour schedules reliability chaos lint types format bench conformance wheel clean distclean
+.PHONY: help demo test docs hour schedules teachers served reliability chaos lint types format bench conformance wheel clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -36,6 +36,8 @@ help:
 	@echo "make reliability  kills, damage, fuzz, races, Ray chaos in ten minutes; writes docs/RELIABILITY.md"
 	@echo "make chaos      the same at every step, with counts up to a hundred times as large: hours"
 	@echo "make schedules  every stage under all pairs of threads and workers: one hash (two of the twelve are in the suite)"
+	@echo "make teachers   a real language model, converted from GGUF, against transformers on 96 real pairs; minutes"
+	@echo "make served     a real server of cross-encoders (infinity-emb) behind endpoint(…), killed twice; an environment of its own"
 	@echo "make lint       ruff, mypy and pyright"
 	@echo "make format     ruff's fixes and formatting, in place"
 	@echo "make bench      every benchmark in its quick form         (BENCH='bm25 stream' for some)"
@@ -54,6 +56,16 @@ test: $(VENV)/.ready-test $(VENV)/.weights
 schedules: export RANKMILL_SCHEDULES := all
 schedules: $(VENV)/.ready-test
 	$(BIN)/python -m pytest tests/test_schedules.py $(ARGS)
+
+teachers: export RANKMILL_TEACHERS := all
+teachers: $(VENV)/.ready-test $(VENV)/.weights
+	@$(PIP) gguf accelerate
+	$(BIN)/python -m pytest tests/mining/test_teachers_real_pairs.py tests/mining/test_teachers_real_decoder.py $(ARGS)
+
+# Slow, and needs the package index: minutes for the server's environment the first time.
+served: export PIP_ARGS := $(PIP_ARGS)
+served: $(VENV)/.ready-demo
+	$(BIN)/python tests/conformance/served.py $(ARGS)
 
 reliability: $(VENV)/.ready-test
 	$(BIN)/python bench/reliability/run.py quick $(ARGS)

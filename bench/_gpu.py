@@ -64,6 +64,8 @@ class Bench:
     sizes: Sizes
     figures: dict[str, Any]
     rates: dict[str, float]  # FLOP/s by dtype, once they are measured
+    cuts: dict[str, str]  # of a section: what it did less of than it wanted to
+    section: str = ""
     ends: float = float("inf")  # of the section, on time.perf_counter
 
     def left(self) -> float:
@@ -77,6 +79,25 @@ class Bench:
         if self.device == "cuda":
             torch.cuda.synchronize()
 
+    def rate(self, name: str) -> float:
+        """Return the FLOP/s of a large matrix product in fp32 or bf16, measured once, TF32 off."""
+        import torch
+
+        if name not in self.rates:
+            torch.set_float32_matmul_precision("highest")
+            size = getattr(self.sizes, name)
+            dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+            a = torch.randn(size, size, dtype=torch.float32, device=self.device).to(dtype)
+            torch.mm(a, a)
+            self.rates[name] = 2 * size**3 / self.best(lambda: torch.mm(a, a))
+        return self.rates[name]
+
+    def tell_cut(self, what: str) -> None:
+        """Keep what this section did less of."""
+        said = self.cuts.get(self.section)
+        if said is None or what not in said:
+            self.cuts[self.section] = what if said is None else f"{said}; {what}"
+
     def once(self, work: Callable[[], Any]) -> float:
         """Return the seconds of one run, the device at rest before and after."""
         self.rest()
@@ -89,18 +110,21 @@ class Bench:
         """Return the shortest time of a few runs, as many as fit a share of what is left."""
         until = time.perf_counter() + share * self.left()
         best = self.once(work)
-        for _ in range(self.sizes.times - 1):
+        for done in range(1, self.sizes.times):
             if time.perf_counter() + best > until:
+                self.tell_cut(f"{done} of {self.sizes.times} repetitions")
                 break
             best = min(best, self.once(work))
         return best
 
-    def fitting(self, done: int, took: float, most: int, share: float) -> int:
+    def fitting(self, done: int, took: float, most: int, share: float, what: str) -> int:
         """Return how many items fit a share of what is left, from how long `done` of them took: at
-        least `done`, at most `most`."""
+        least `done`, at most `most`; `what` names them where they are fewer than that."""
         runs = self.sizes.times + 1
-        fit = done * share * self.left() / (runs * took)
-        return max(done, int(min(most, fit)))
+        fit = max(done, int(min(most, done * share * self.left() / (runs * took))))
+        if fit < most:
+            self.tell_cut(f"{fit:,} of {most:,} {what}")
+        return fit
 
     def add(
         self, name: str, ours: float, unit: str, goal: float | None = None, **peers: float

@@ -89,7 +89,7 @@ def search(bench: Bench) -> None:
     beside |= {} if flat is None else {"GpuIndexFlatIP": flat}
     print(f"search of {docs:,} x {WIDTH}, k={width}; FAISS on GPUs: {flat is not None}")
     bench.add("search", asked / seconds, "queries/s, proposals", None, **beside)
-    share = 2 * asked * docs * WIDTH / seconds / bench.rates["bf16"]
+    share = 2 * asked * docs * WIDTH / seconds / bench.rate("bf16")
     bench.add("search_share", share, "share of the bf16 matrix rate", 0.6)
     everyone = np.arange(asked, dtype=np.uint32)
     paths = (str(made[1].path), str(made[0].path), str(corpus.path))

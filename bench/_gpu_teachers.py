@@ -28,19 +28,13 @@ def machine_rates(bench: Bench) -> None:
     """Copying in device memory and square matrix products, TF32 off."""
     import torch
 
-    torch.set_float32_matmul_precision("highest")
     source = torch.empty(bench.sizes.copied, dtype=torch.float32, device=bench.device)
     target = torch.empty_like(source)
     copy = partial(target.copy_, source)
     copy()
     bench.add("copy", 2 * source.numel() * 4 / bench.best(copy) / 1e9, "GB/s, read and written")
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        size = getattr(bench.sizes, name)
-        a = torch.randn(size, size, dtype=torch.float32, device=bench.device).to(dtype)
-        product = partial(torch.mm, a, a)
-        product()
-        bench.rates[name] = 2 * size**3 / bench.best(product)
-        bench.add(f"matrix_{name}", bench.rates[name] / 1e12, "TFLOP/s")
+    for name in ("fp32", "bf16"):
+        bench.add(f"matrix_{name}", bench.rate(name) / 1e12, "TFLOP/s")
 
 
 def attention(bench: Bench) -> None:
@@ -151,7 +145,7 @@ def teacher(name: str, bench: Bench) -> None:
 
     sample = min(len(query), 8 * sizes.checked)
     took = bench.once(partial(half.score, query[:sample], doc[:sample]))
-    number = bench.fitting(sample, took, len(query), 0.4)
+    number = bench.fitting(sample, took, len(query), 0.4, "pairs")
     fast = partial(half.score, query[:number], doc[:number])
     scored = fast()
     seconds = bench.best(fast)
@@ -160,7 +154,7 @@ def teacher(name: str, bench: Bench) -> None:
     theirs = one.peer("bfloat16", 8 if sizes.dry else 128)
     theirs(texts[:sample])
     took = bench.once(partial(theirs, texts[:sample]))
-    most = bench.fitting(sample, took, number, 0.9)
+    most = bench.fitting(sample, took, number, 0.9, "of them by the peer")
     beside = most / (bench.best(partial(theirs, texts[:most])) if most > sample else took)
 
     lengths = scored.usage["tokens"] - scored.usage["padding"]
@@ -172,10 +166,9 @@ def teacher(name: str, bench: Bench) -> None:
         with_goal = ("pairs/s", one.shape.goal)
         bench.add(f"published_{name}", whole, *with_goal, published_on_one_H100=one.shape.published)
     bench.add(f"stored_{name}", stored, "pairs/s from the token store")
-    if name == BIG:
-        rate = scored.usage.get("flops", 0) / seconds
-        share = rate / bench.rates["bf16"]
-        bench.add("utilisation", share, "share of the bf16 matrix rate, weights and attention", 0.4)
+    share = scored.usage["flops"] / seconds / bench.rate("bf16")
+    unit = "share of the bf16 matrix rate, weights and attention"
+    bench.add(f"utilisation_{name}", share, unit, 0.4 if name == BIG else None)
     alone = half.score(*few).scores  # in other company than before
     again = int((alone != known).sum())
     inside = int((scored.scores[some[some < number]] != known[some < number]).sum())

@@ -5,10 +5,12 @@
 
 No network is used: checkpoints are random, of the widths and depths of the models they are named
 after, but for the packaged MiniLM. Every section first compares with its peer or with float64, then
-times. It has a share of the seconds and takes less of everything where that is short; one that
-fails is named with its error, and the others go on. With `--to` the JSON line so far is kept after
-each section, so that a run that is killed keeps what it had. Exit status: 0 complete, 1 a section
-failed, 2 no GPU.
+times. It has a share of the seconds and takes less of everything where that is short: `cut` in the
+JSON line says of what, and which sections were not begun. One that runs past its limit, half as
+long again as its share, is stopped; one that fails is named with its error; the others go on. What
+hangs where no signal reaches it, in a driver, ends with the seconds: the line is printed with what
+there is. With `--to` the line so far is kept after each section. Exit status: 0 complete, 1 a
+section failed or was not begun, 2 no GPU.
 
 The published figures are of one H100 with bfloat16 (the Ettin reranker article). `--device cpu` is
 a dry run of every line in tiny sizes: its figures mean nothing. `--data` is accepted for
@@ -22,9 +24,11 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -39,6 +43,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "true"
 from _report import commit, machine  # noqa: E402
 
 SECONDS = 350.0
+LEAST = 5.0  # seconds for a section: with fewer it is not begun
 PLACE = Path(__file__).parent / "results"
 SHARES = {  # of the seconds that are left to it and to those behind it
     "rates": 10,
@@ -85,31 +90,40 @@ def main() -> None:
         "machine": machine() | described(dry),
         "commit": commit(),
         "failed": {},
+        "cut": {},
         "seconds": {},
     }
     wanted = [n for n in SHARES if n in arguments.only and n not in arguments.skip]
     with tempfile.TemporaryDirectory() as place:
-        run(Path(place), wanted, arguments, line, began)
+        with ended_after(arguments.seconds, began, Path(place), line, arguments.to):
+            whole = run(Path(place), wanted, arguments, line, began)
     print(json.dumps(line))
-    sys.exit(1 if line["failed"] else 0)
+    sys.exit(0 if whole and not line["failed"] else 1)
 
 
-def run(place: Path, wanted: list[str], arguments: Any, line: dict[str, Any], began: float) -> None:
-    """Run the sections in order, each within its share of what is left."""
+def run(place: Path, wanted: list[str], arguments: Any, line: dict[str, Any], began: float) -> bool:
+    """Run the sections in order, each within its share of what is left; returns whether all were
+    begun."""
     from _gpu import DRY, QUICK, Bench, Sizes
 
     dry = arguments.device == "cpu"
     sizes = DRY if dry else QUICK if arguments.quick else Sizes()
-    bench = Bench(place, arguments.device, sizes, line["figures"], {})
+    bench = Bench(place, arguments.device, sizes, line["figures"], {}, line["cut"])
     sections = all_sections()
+    left_out = []
     for number, name in enumerate(wanted):
         left = arguments.seconds - (time.perf_counter() - began)
         share = SHARES[name] / sum(SHARES[n] for n in wanted[number:])
         start = time.perf_counter()
-        bench.ends = start + max(5.0, left * share)
-        print(f"{name}: {bench.left():.0f} s", flush=True)
+        bench.section, bench.ends = name, start + max(LEAST, left * share)
+        if left < LEAST:
+            left_out.append(name)
+            bench.tell_cut("not begun: the seconds were over")
+            continue
+        limit = min(left, 1.5 * bench.left() + LEAST)
+        print(f"{name}: {bench.left():.0f} s, at most {limit:.0f}", flush=True)
         try:
-            with stopped_after(2 * bench.left() + 20):
+            with stopped_after(limit):
                 sections[name](bench)
         except Exception as error:  # recorded; the other figures are not lost
             traceback.print_exc()
@@ -118,6 +132,9 @@ def run(place: Path, wanted: list[str], arguments: Any, line: dict[str, Any], be
         release(arguments.device)
         if arguments.to:
             keep(arguments.to, line)
+    if arguments.to:
+        keep(arguments.to, line)
+    return not left_out
 
 
 def all_sections() -> dict[str, Callable[[Any], None]]:
@@ -151,6 +168,32 @@ def stopped_after(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def ended_after(
+    seconds: float, began: float, place: Path, line: dict[str, Any], to: Path | None
+) -> Iterator[None]:
+    """End this process when the seconds are over, whatever it does: a signal is handled only when
+    the call that is under way returns, and one that waits for a device may never."""
+
+    def end() -> None:
+        line["failed"]["the run"] = f"hung: it was not done after {seconds:.0f} s"
+        with contextlib.suppress(OSError):  # where it cannot be kept it is printed
+            if to:
+                keep(to, line)
+        sys.stdout.flush()
+        os.write(1, (json.dumps(line) + "\n").encode())
+        shutil.rmtree(place, ignore_errors=True)
+        os._exit(1)
+
+    watch = threading.Timer(max(0.0, seconds + LEAST - (time.perf_counter() - began)), end)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def release(device: str) -> None:

@@ -77,7 +77,8 @@ class FakeEndpoint:
             scores = scores if body["raw_scores"] else [sigmoid(s) for s in scores]
             rows = [{"index": i, "score": s} for i, s in enumerate(scores)]
             return sorted(rows, key=lambda row: -row["score"])
-        scores = [sigmoid(s) for s in self._scores(body["query"], body["documents"])]
+        scores = self._scores(body["query"], body["documents"])
+        scores = scores if body.get("raw_scores") else [sigmoid(s) for s in scores]
         rows = [{"index": i, "relevance_score": s} for i, s in enumerate(scores)]
         rows = sorted(rows, key=lambda row: -row["relevance_score"])[: body["top_n"]]
         return {"id": "x", "results": rows, "meta": {"api_version": {"version": "2"}}}

@@ -184,9 +184,20 @@ def refuse_gguf(names: Sequence[str], where: Path | str) -> None:
     raise BadInput(
         f"the weights are GGUF ({names[0]}), which rankmill does not read",
         where=where,
-        do="take the model's own repository (safetensors), or convert it where gguf and accelerate "
-        f"are installed: for both AutoModelForCausalLM and AutoTokenizer, .from_pretrained(FOLDER, "
-        f'gguf_file="{names[0]}").save_pretrained(NEW); then give NEW',
+        do="take the model's own repository (safetensors), or convert the file once: "
+        f"pip install gguf accelerate, then in Python, {_converting(names[0])}; then give NEW",
+    )
+
+
+def _converting(name: str) -> str:
+    """Return the lines that write a folder NEW of a GGUF file in FOLDER. A model that comes from
+    such a file remembers that it was quantised, and newer transformers save none that does."""
+    told = f"FOLDER, gguf_file={json.dumps(name)}"
+    return (
+        "from transformers import AutoModelForCausalLM, AutoTokenizer; "
+        f"m = AutoModelForCausalLM.from_pretrained({told}); "
+        'vars(m).pop("hf_quantizer", 0); vars(m.config).pop("quantization_config", 0); '
+        f"m.save_pretrained(NEW); AutoTokenizer.from_pretrained({told}).save_pretrained(NEW)"
     )
 
 

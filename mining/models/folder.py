@@ -233,7 +233,8 @@ def _folder_in_package(text: str) -> Path:
         {f.parent for f in recorded if f.suffix == ".safetensors" and f.parent in folders}
     )
     if not carrying:
-        refuse_gguf(sorted(f.name for f in recorded if f.suffix == ".gguf"), text)
+        for file in sorted(f for f in recorded if f.suffix == ".gguf"):
+            refuse_gguf([file.name], Path(str(file.locate())).parent)
         raise BadInput(
             f"the package {name!r} carries no model (config.json beside *.safetensors)",
             where=text,

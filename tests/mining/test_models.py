@@ -134,7 +134,7 @@ def test_weights_of_llama_cpp_are_refused_with_the_way_to_convert_them(
     for model in (folder, str(folder / "m.Q4.gguf")):
         with pytest.raises(BadInput, match=r"the weights are GGUF \(m\.Q4\.gguf\)") as refused:
             resolve(model)
-        assert 'gguf_file="m.Q4.gguf").save_pretrained(NEW)' in str(refused.value)
+        assert 'AutoTokenizer.from_pretrained(FOLDER, gguf_file="m.Q4.gguf")' in str(refused.value)
     both = copy(encoder, tmp_path / "both")
     (both / "m.gguf").write_bytes(b"GGUF")
     assert resolve(both).fingerprint == resolve(encoder).fingerprint

@@ -104,6 +104,21 @@ def test_the_scores_are_the_servers_and_every_pair_is_asked_once(
     assert len(fake.posts) == again
 
 
+def test_logits_are_asked_for_where_they_are_declared(
+    fake: FakeEndpoint, collection: Collection, pool: Artifact
+) -> None:
+    """Infinity speaks Cohere's API and applies a sigmoid unless it is told not to."""
+    text = spec("cohere", fake).replace("kind=probability", "kind=logit")
+    told = scored_pairs(score_pool(pool.workspace, text, pool))
+    for (query, doc), number in told.items():
+        right = logit_of(collection.queries.text(query), collection.corpus.text(doc))
+        assert number == np.float32(right)
+    assert all(body["raw_scores"] is True for body in posts_of_pairs(fake))
+    with serving(FakeEndpoint()) as other:
+        score("cohere", other, pool)
+    assert not any("raw_scores" in body for body in posts_of_pairs(other))
+
+
 @pytest.mark.parametrize("api", ["vllm-score", "tei", "cohere"])
 def test_rows_in_any_order_are_joined_by_their_index(
     api: str, collection: Collection, pool: Artifact

@@ -139,7 +139,8 @@ def test_windows_reach_every_place_and_overlap() -> None:
         ("I cannot rank these 3 passages.", [0, 1, 2], {"windows_unread": 1}),
         ("Passage 3 of 3", [0, 1, 2], {"windows_unread": 1}),
         # what RankVicuna, RankZephyr, GPT and reasoning models write besides
-        ("1. 3\n2. 1\n3. 2", [2, 0, 1], {}),
+        ("Rank 1: 3\nRank 2: 1\nRank 3: 2", [2, 0, 1], {}),
+        ("1. 2\n2. 5\n3. 1\n\n[3] > [1] > [2]", [2, 0, 1], {}),  # grades, then the order
         ("1) Passage 3\n2) Passage 1\n3) Passage 2", [2, 0, 1], {}),
         ("1. [3] It is warm, see [1].\n\n2. [1] Cold.\n3. [2] Colder.", [2, 0, 1], {}),
         ("Rank 1: [3]\nRank 2: [1]\nRank 3: [2]", [2, 0, 1], {}),
@@ -182,6 +183,9 @@ def test_an_order_is_read_and_what_is_repaired_is_counted(
         ("[3] > [1]\n[1] > [2]", "several orders"),
         ("2. [3]\n1. [1]", "place 1 is called 2"),
         ("1. 3, 1, 2", "numbers"),
+        ("1. 3\n2. 1\n3. 2", "bare numbers"),  # the first is passage 3, or passage 1 is third
+        ("Grades:\n1: 3\n2: 0\n3: 2.", "bare numbers"),
+        ("1) 2", "bare numbers"),
     ],
 )
 def test_an_answer_that_is_no_order_is_read_as_none(answer: str, why: str) -> None:

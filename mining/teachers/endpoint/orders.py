@@ -27,8 +27,9 @@ _COMMAS = re.compile(
     re.I,
 )
 _PLACE = re.compile(rf"(?:rank\s*)?(?P<place>[0-9]+)\s*[.):]\s*(?:{_MARKED})(?P<tail>.*)", re.I)
-_BARE_PLACE = re.compile(
-    r"(?:rank\s*)?(?P<place>[0-9]+)\s*[.):]\s+(?:(?:passage|document|doc)\s*)?(?P<id>[0-9]+)\.?",
+_BARE_PLACE = re.compile(  # without a word, `1. 3` may also say of passage 1 that it is the third
+    r"(?:rank\s*(?P<place>[0-9]+)\s*[.):]\s+(?:(?:passage|document|doc)\s*)?"
+    r"|(?P<number>[0-9]+)\s*[.):]\s+(?P<word>(?:passage|document|doc)\s*)?)(?P<id>[0-9]+)\.?",
     re.I,
 )
 _MENTION = re.compile(r"\[([0-9]+)\]")
@@ -66,8 +67,8 @@ def _ordered(said: str, count: int) -> list[str]:
     repeat how passages were shown. Of several of a kind one may name all passages, and is meant.
     """
     lines = list(_lines(said))
-    for orders in (list(_chains(lines)), list(_lists(lines)), list(_rows(lines))):
-        different = [list(one) for one in dict.fromkeys(map(tuple, orders))]
+    for reader in (_chains, _lists, _rows):
+        different = [list(one) for one in dict.fromkeys(map(tuple, reader(lines)))]
         if len(different) > 1:
             every = {str(n + 1) for n in range(count)}
             different = [one for one in different if every <= set(one)]
@@ -106,7 +107,10 @@ def _lists(lines: Sequence[str]) -> Iterator[list[str]]:
     for pattern in (_PLACE, _BARE_PLACE):
         ids: list[str] = []
         for match in filter(None, map(pattern.fullmatch, lines)):
-            place = int(match["place"][:9])
+            said = match.groupdict()
+            if said.get("number") and not said["word"]:
+                raise Ambiguous("a list of bare numbers: of passages, or of their ranks or grades")
+            place = int((said["place"] or said["number"])[:9])
             if place == 1 and ids:
                 yield ids
                 ids = []

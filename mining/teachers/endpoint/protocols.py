@@ -128,15 +128,21 @@ class Tei:
 
 @dataclass(frozen=True, slots=True)
 class Cohere:
-    """Cohere's rerank, version 1 or 2, as many servers have it."""
+    """Cohere's rerank, version 1 or 2, as many servers have it.
+
+    Infinity applies a sigmoid unless `raw_scores` asks for none. Cohere itself gives no logits, and
+    is not asked for what it does not know.
+    """
 
     model: str
+    kind: str
     route: str = "/rerank"
     info: str = "/models"
 
     def body(self, query: str, docs: Sequence[str]) -> dict[str, Any]:
         """Return the request; all documents are asked for."""
-        return {"model": self.model, "query": query, "documents": list(docs), "top_n": len(docs)}
+        asked = {"model": self.model, "query": query, "documents": list(docs), "top_n": len(docs)}
+        return asked | ({"raw_scores": True} if self.kind == "logit" else {})
 
     def scores(self, answer: Any, count: int) -> list[Score]:
         """Return results[].relevance_score by results[].index."""

@@ -138,7 +138,7 @@ class Endpoint(Address):
             return Completions(self.model, prompt, self.words, self.chat, self.system)
         if self.api == "vllm-score":
             return VllmScore(self.model, kind, models)
-        return Tei(kind) if self.api == "tei" else Cohere(self.model)
+        return Tei(kind) if self.api == "tei" else Cohere(self.model, kind)
 
     def identity(self) -> dict[str, Any]:
         """Return what can change a score: not where the model is served, nor how it is asked for
