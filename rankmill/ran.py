@@ -24,6 +24,7 @@ from rankmill.objects import (
     as_object,
 )
 from rankmill.objects.base import counted
+from rankmill.objects.door import door
 from rankmill.objects.showing import showing
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 Place: TypeAlias = Workspace | str | Path | None
 
 
+@door
 @extras_told()
 def run(
     recipe: str | Path,
@@ -146,6 +148,7 @@ class Ran:
         rows = [{k: v for k, v in one.items() if not isinstance(v, dict | list)} for one in told]
         return polars.DataFrame(rows)
 
+    @door
     def report(self, to: str | Path = "report.html") -> Path:
         """Write the report, one HTML file, and return its path."""
         from rankmill.report import report_outcome
@@ -176,6 +179,7 @@ def _objects(made: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_object(one) for name, one in made.items()}
 
 
+@door
 @extras_told()
 def check(
     recipe: str | Path, overrides: Overrides = (), *, workspace: Place = None
@@ -200,6 +204,7 @@ def check(
     return plan_of(recipe_of(tables, str(path)), place)
 
 
+@door
 @extras_told()
 def report(ran: Ran | StudyOutcome, to: str | Path | None = None) -> Path:
     """Write the report of a recipe that was run, one HTML file; of a study, a folder with every
@@ -222,6 +227,7 @@ def report(ran: Ran | StudyOutcome, to: str | Path | None = None) -> Path:
     return place
 
 
+@door
 @extras_told()
 def study(
     recipe: str | Path,
@@ -256,6 +262,7 @@ def study(
     return outcome
 
 
+@door
 @extras_told()
 def estimate(
     recipe: str | Path,
@@ -287,8 +294,8 @@ def estimate(
         queries=sample,
         documents=documents,
         machine=machine,
-        prices=None if prices is None else Path(prices),
-        scratch=None if scratch is None else Path(scratch),
+        prices=None if prices is None else path_given(prices),
+        scratch=None if scratch is None else path_given(scratch),
     )
 
 

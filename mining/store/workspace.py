@@ -14,6 +14,7 @@ import contextlib
 import json
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from ..errors import (
 from ..inputs.given_paths import path_given
 from ..meter import measuring
 from ..meter.underway import Underway
+from ..options import check_path
 from . import attempts, files, ledger
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact, named
@@ -68,10 +70,7 @@ class Workspace:
     touches no disk."""
 
     def __init__(self, root: str | Path = "rankmill-work"):
-        if "\0" in str(root):
-            raise UsageError(
-                f"workspace={str(root)!r} is no path: it holds a NUL", do="name a folder"
-            )
+        check_path("workspace", root)
         folder = mirrors.root_of(root) or path_given(root)
         self.root = mirrors.here(folder.absolute())
 
@@ -224,7 +223,16 @@ class Workspace:
         return name in self.names() or len(self._beginning_with(name, None)) == 1
 
     def alias(self, name: str, artifact: Artifact) -> None:
-        """Let `name` stand for the artifact from now on."""
+        """Let `name` stand for the artifact from now on; that it stood for something of another
+        kind is told."""
+        before = self.names().get(name)
+        if before is not None and before.kind != artifact.kind:
+            warnings.warn(
+                f"the name {name!r} stood for {before.kind} {before.fingerprint[:12]}, and stands "
+                f"for {artifact.kind} {artifact.fingerprint[:12]} from now on",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         write = partial(write_alias, self.root, name, artifact)
         if self.mirror is None:
             write()

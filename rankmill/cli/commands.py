@@ -93,12 +93,8 @@ def _is_argument(annotation: Any) -> bool:
 
 
 def flag_of(field: Field) -> str:
-    """Return the long flag of an option: its name, of a list in the singular."""
-    if field.option.flag is not None and field.option.flag.startswith("--"):
-        return field.option.flag
-    repeated = field.form == "list" and field.type is not float
-    name = field.name.removesuffix("s") if repeated else field.name
-    return "--" + name.replace("_", "-")
+    """Return the long flag of an option."""
+    return field.flag
 
 
 def _parameter(field: Field, *, shared: bool = False) -> inspect.Parameter:

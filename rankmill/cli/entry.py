@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
 import gc
 import os
 import shlex
@@ -32,13 +31,13 @@ from rankmill.cli.session import cache_options, quiet, quiet_option
 from rankmill.cli.stages import commands
 from rankmill.cli.upkeep import removal
 from rankmill.mining.errors import (
-    BadInput,
     Explained,
     Interrupted,
     RankmillError,
     ReaderLeft,
     UsageError,
     extras_told,
+    of_the_system,
 )
 
 WHOLE = (
@@ -210,7 +209,8 @@ def main() -> NoReturn:
     except OSError as error:
         gone = isinstance(error, BrokenPipeError) and streams.reader_left()
         gone |= isinstance(error, ReaderLeft)
-        status = 0 if gone else _report(_of_the_system(error), _status_of(error), debug)
+        told = of_the_system(error)
+        status = 0 if gone else _report(told, told.exit_status, debug)
     except MemoryError as error:
         said = f"out of memory: {error}" if str(error) else "out of memory"
         do = "see `rankmill doctor`; give it less at a time, or a machine with more"
@@ -229,20 +229,6 @@ def _words() -> list[str]:
     if "_RANKMILL_COMPLETE" in os.environ and typed:
         return typed.split()[1:]
     return sys.argv[1:]
-
-
-def _of_the_system(error: OSError) -> RankmillError:
-    """Say which file the system refused, and why."""
-    what = error.strerror or str(error)
-    place = error.filename2 or error.filename
-    return RankmillError(what, where=place, do="check the path, its permissions, and free space")
-
-
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM}
-
-
-def _status_of(error: OSError) -> int:
-    return 1 if error.errno in _OF_THE_DISK else BadInput.exit_status
 
 
 def _report(error: BaseException, status: int, debug: bool) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill.handles import opened, workspace_at
+from rankmill.mining.errors import BadInput
+from rankmill.mining.statistics.summaries import summary
 from rankmill.objects.base import as_object
+from rankmill.objects.door import door
 
 if TYPE_CHECKING:
     import polars
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from rankmill.mining.store import Artifact, Workspace
 
 
+@door
 def open_named(
     name: str | Path | Artifact | Collection, *, workspace: Workspace | str | Path | None = None
 ) -> Any:
@@ -29,6 +34,7 @@ def open_named(
     return as_object(opened(name, workspace_at(workspace)))
 
 
+@door
 def list_all(
     kind: str | None = None, *, workspace: Workspace | str | Path | None = None
 ) -> polars.DataFrame:
@@ -53,6 +59,25 @@ def list_all(
     text, number = polars.String, polars.Int64
     columns = {"name": text, "kind": text, "fingerprint": text, "rows": number, "bytes": number}
     return polars.DataFrame(rows, schema=columns, orient="row")
+
+
+def summarised(
+    of: Artifact,
+    *,
+    correlate: Sequence[str] | None = None,
+    beside: Sequence[Artifact | str] = (),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return what statistics say about a whole data set: see `rankmill.api.summarise`."""
+    others = [opened(one, of.workspace) for one in beside]
+    for one in (of, *others):
+        if one.kind != "statistics":
+            raise BadInput(
+                f"{one!r} is of kind {one.kind}, one of kind statistics was expected",
+                where=one.path,
+                do="measure them first: rm.stats",
+            )
+    return summary.summarise(of, correlate=correlate, beside=others, seed=seed)
 
 
 open_named.__name__ = open_named.__qualname__ = "open"
