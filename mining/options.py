@@ -55,7 +55,8 @@ class Option:
         """Refuse a value outside the limits, or none of the choices."""
         if self.choices and value not in self.choices:
             known = nearest(str(value), self.choices)
-            raise UsageError(f"{name}={value} is not one of {', '.join(self.choices)}", do=known)
+            said = value if str(value).isprintable() and str(value) else repr(value)
+            raise UsageError(f"{name}={said} is not one of {', '.join(self.choices)}", do=known)
         for limit, holds, word in (
             (self._least(value), lambda v, least: v >= least, "at least"),
             (self._most(value), lambda v, most: v <= most, "at most"),
@@ -126,6 +127,12 @@ def shown(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Unasked(int):
+    """A number that is a default and that nobody asked for: where there is less, less is taken."""
+
+    __slots__ = ()
 
 
 HANDLES = ("Artifact", "Collection", "Workspace", "Execution", "Exported")

@@ -42,6 +42,7 @@ from rankmill.objects import (
 )
 from rankmill.objects.alone import from_triples, near_copies
 from rankmill.objects.door import door
+from rankmill.objects.look import describe
 from rankmill.objects.look import list_all as list
 from rankmill.objects.look import open_named as open
 from rankmill.objects.look import summarised
@@ -234,6 +235,7 @@ __all__ = [
     "compare",
     "cross",
     "cut",
+    "describe",
     "diagnose",
     "effective_size",
     "estimate",

@@ -26,6 +26,7 @@ from typer.exceptions import TyperException
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
 from rankmill.cli.commands import as_written, names_beginning
 from rankmill.cli.discovery import listing, parts
+from rankmill.cli.discovery.usage import in_our_words
 from rankmill.cli.recipes import copies
 from rankmill.cli.session import cache_options, quiet, quiet_option
 from rankmill.cli.stages import commands
@@ -196,12 +197,12 @@ def main() -> NoReturn:
         signal.setitimer(signal.ITIMER_REAL, 0)
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
-        if hasattr(error, "show"):
-            said = streams.harmless(error.format_message())
-            error.format_message = lambda: said  # type: ignore[method-assign]
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             with contextlib.suppress(OSError):  # standard error is full, or its reader left
-                error.show()
-        status = 2
+                error.show()  # type: ignore[attr-defined]
+            status = 2
+        else:
+            status = _report(in_our_words(error), 2, debug)
     except typer.Abort:
         status = 75
     except SystemExit as ended:  # what typer and rich make of a reader that left

@@ -81,6 +81,7 @@ def in_python(said: str, request: type | None = None) -> str:
     said = said.replace("--workers 0 --debug", "--workers 0")
     said = _QUOTED.sub(quoted, said)
     said = _bare_commands().sub(lambda match: kept(_call(_split(match[0])[1:])), said)
+    said = re.sub(r"--as (run|scores|groups)\b", r"rm.import_\1", said)
     said = _FLAG.sub(lambda match: _option(match, request), said)
     return re.sub("\0(\\d+)\0", lambda match: calls[int(match[1])], said)
 
