@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,19 @@ class RankmillError(Explained, Exception):
 
 def _rebuild(kind: type[Explained], what: str, where: str | None, do: str | None):
     return kind(what, where=where, do=do)
+
+
+def of_the_system(error: OSError) -> RankmillError:
+    """Return the error that says which file the system refused, and why."""
+    kind = RankmillError if error.errno in _OF_THE_DISK else BadInput
+    return kind(
+        error.strerror or str(error),
+        where=error.filename2 or error.filename,
+        do="check the path, its permissions, and free space",
+    )
+
+
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM}
 
 
 class UsageError(RankmillError):

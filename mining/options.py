@@ -7,7 +7,9 @@ field's annotation: `depth: Annotated[int, Option("Documents per query.", least=
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
 import re
 import types
 import typing
@@ -53,7 +55,8 @@ class Option:
         """Refuse a value outside the limits, or none of the choices."""
         if self.choices and value not in self.choices:
             known = nearest(str(value), self.choices)
-            raise UsageError(f"{name}={value} is not one of {', '.join(self.choices)}", do=known)
+            said = value if str(value).isprintable() and str(value) else repr(value)
+            raise UsageError(f"{name}={said} is not one of {', '.join(self.choices)}", do=known)
         for limit, holds, word in (
             (self._least(value), lambda v, least: v >= least, "at least"),
             (self._most(value), lambda v, most: v <= most, "at most"),
@@ -61,8 +64,21 @@ class Option:
             (self.below, lambda v, high: v < high, "below"),
         ):
             if limit is not None and not holds(value, limit):
-                shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
-                raise UsageError(f"{name}={str(value)[:40]} must be {word} {shown}")
+                raise UsageError(
+                    f"{name}={str(value)[:40]} must be {word} {_shown_limit(limit)}",
+                    do=self._within,
+                )
+
+    @property
+    def _within(self) -> str:
+        """Say which numbers an option takes: the next step for one that is out of range."""
+        ends = (("from", self.least), ("above", self.above), ("to", self.most))
+        said = [f"{word} {_shown_limit(end)}" for word, end in (*ends, ("below", self.below)) if end is not None]
+        if not said:
+            return "give a smaller number"
+        if len(said) == 1 and self.least is not None:
+            return f"give {_shown_limit(self.least)} or more"
+        return f"give a number {' '.join(said)}"
 
     def _least(self, value: Any) -> float | None:
         """Return the smallest number: declared, or the smallest that makes sense."""
@@ -77,15 +93,46 @@ class Option:
         return MOST_MEASURED if self.count or isinstance(value, float) else MOST_COUNTED
 
 
-def _check_path(name: str, value: Any) -> None:
-    """Refuse a path that no system can open."""
-    for one in value if isinstance(value, list | tuple) else [value]:
-        if isinstance(one, str | Path) and "\0" in str(one):
-            raise UsageError(f"{name}={str(one)!r} is no path: it holds a NUL", do="leave it out")
+def _shown_limit(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+
+
+def check_path(name: str, value: Any) -> None:
+    """Refuse what is no path, and a path that no system can open."""
+    if not isinstance(value, str | Path):
+        raise UsageError(
+            f"{name}={shown(value)} is no path", do=f'give a text or a pathlib.Path: {name}="…"'
+        )
+    if not str(value):
+        raise UsageError(f"{name}={value!r} is no path: it is empty", do=f'write {name}="…"')
+    if "\0" in str(value):
+        raise UsageError(f"{name}={str(value)!r} is no path: it holds a NUL", do="leave it out")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{name}={str(value)!r} is no path: it holds half a character (a lone surrogate)",
+            do="write the path in UTF-8: it was read from bytes in another encoding",
+        ) from error
+
+
+_LONGEST_SHOWN = 80  # characters of a value in an error
+
+
+def shown(value: Any) -> str:
+    """Return a value as errors show it: what Python calls it, cut where that is long."""
+    said = repr(value)
+    return said if len(said) <= _LONGEST_SHOWN else f"{said[:_LONGEST_SHOWN]}…"
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Unasked(int):
+    """A number that is a default and that nobody asked for: where there is less, less is taken."""
+
+    __slots__ = ()
 
 
 HANDLES = ("Artifact", "Collection", "Workspace", "Execution", "Exported")
@@ -121,6 +168,15 @@ class Field:
         return self.default is dataclasses.MISSING
 
     @property
+    def flag(self) -> str:
+        """The long flag on the command line: the name, of a list in the singular."""
+        if self.option.flag is not None and self.option.flag.startswith("--"):
+            return self.option.flag
+        repeated = self.form == "list" and self.type is not float
+        name = self.name.removesuffix("s") if repeated else self.name
+        return "--" + name.replace("_", "-")
+
+    @property
     def said(self) -> str:
         """What people call the type: `text`, `whole number`, `list of texts`, `pool`."""
         word = _WORDS.get(self.type, self.option.of or "handle")
@@ -130,43 +186,101 @@ class Field:
         """Refuse a value of another type, or outside the option's limits."""
         if value is None and self.optional:
             return
-        if self.path_too:
-            _check_path(self.name, value)
         if self.type is Handle and self.option.of is not None:
             self._check_handles(value)
             return
-        if self.form == "mapping" or self.type in (Handle, Path, tuple, Any):
+        if self.form == "mapping":
+            self._check_settings(value)
+        if self.form == "mapping" or self.type in (Handle, Any):
             return
-        values: Sequence[Any] = [value]
-        if self.form == "list":
-            if isinstance(value, str) or not isinstance(value, Sequence):
-                raise UsageError(f"{self.name}={value!r} is not a {self.said}", do="write [a, b]")
-            if self.length not in (None, len(value)):
-                raise UsageError(f"{self.name}={value!r} is not {self.length} {_WORDS[self.type]}s")
-            values = value
-        for one in values:
+        if self.type is Path:
+            check_path(self.name, value)
+            return
+        for one in self._values(value) if self.form == "list" else [value]:
+            if self.type is tuple:
+                self._check_pair(one)
+                continue
             if not self._fits(one):
                 article = "" if self.type is bool else "a "
-                raise UsageError(f"{self.name}={one!r} is not {article}{_WORDS[self.type]}")
+                raise UsageError(
+                    f"{self.name}={shown(one)} is not {article}{_WORDS[self.type]}", do=self._write
+                )
             self._check_finite(one)
             self.option.check(self.name, one)
+
+    def _values(self, value: Any) -> Sequence[Any]:
+        """Return the items of a list; refuses what is none, or has another length."""
+        if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+            raise UsageError(
+                f"{self.name}={shown(value)} is not a {self.said}", do=f"write {self._sample}"
+            )
+        if self.length not in (None, len(value)):
+            raise UsageError(
+                f"{self.name}={shown(value)} is not {self.length} {_WORDS[self.type]}s",
+                do=f"write {self._sample}",
+            )
+        return value
+
+    def _check_settings(self, value: Any) -> None:
+        """Refuse what is no mapping from names to values."""
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise UsageError(
+                f"{self.name}={shown(value)} is not a mapping from names to values",
+                do=f'write {self.name}={{"…": …}}',
+            )
+
+    def _check_pair(self, one: Any) -> None:
+        """Refuse what is no pair of texts."""
+        if not isinstance(one, list | tuple) or [type(text) for text in one] != [str, str]:
+            raise UsageError(
+                f"{self.name}: {shown(one)} is not a pair of texts",
+                do=f'write {self.name}=[("near", "far")]',
+            )
+
+    @property
+    def _write(self) -> str:
+        """What to do in the place of a value of another type."""
+        nothing = ", or None" if self.optional else ""
+        return f"write {self._sample}{nothing}"
+
+    @property
+    def _sample(self) -> str:
+        """The option with a value that it takes, as Python has it."""
+        option, plain = self.option, self.default
+        if plain is dataclasses.MISSING or plain in (None, (), []):
+            plain = option.example
+        if plain is None:
+            plain = next(iter(option.choices), None)
+        if self.type in (int, float) and not _is_number(plain) and self.form == "one":
+            plain = 1 if option.least is None else option.least
+        if self.form == "list" and not isinstance(plain, list | tuple):
+            given = ["…", "…"] if plain is None else [plain]
+            return f"{self.name}={_quoted(given)}"
+        return f"{self.name}={_quoted('…' if plain is None else plain)}"
 
     def _check_handles(self, value: Any) -> None:
         """Refuse what is no artifact (or collection) of the kind that is wanted."""
         values: Any = [value]
         if self.form == "mapping":
-            if not isinstance(value, Mapping):
-                raise UsageError(f"{self.name}: a mapping from labels is wanted, got {value!r}")
+            if not isinstance(value, Mapping) or not value:
+                raise UsageError(
+                    f"{self.name}: a mapping from labels is wanted, got {shown(value)}",
+                    do=f'write {self.name}={{"LABEL": {self._wanted}}}',
+                )
             lists = (one if isinstance(one, list | tuple) else [one] for one in value.values())
             values = [one for several in lists for one in several]
         elif self.option.several and isinstance(value, list | tuple):
             values = value
         elif self.form == "list":
-            if isinstance(value, str) or not isinstance(value, Sequence):
-                raise UsageError(f"{self.name}: a list is wanted, got {value!r}", do="write [a, b]")
+            if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+                raise UsageError(
+                    f"{self.name}: a list is wanted, got {shown(value)}", do="write [a, b]"
+                )
             values = value
         for one in values:
-            if not (self.path_too and isinstance(one, str | Path)):
+            if self.path_too and isinstance(one, str | Path):
+                check_path(self.name, one)
+            else:
                 self._check_handle(one)
 
     def _check_handle(self, one: Any) -> None:
@@ -176,24 +290,50 @@ class Field:
         kind = getattr(one, "kind", None)
         if wanted != "collection" and kind in wanted.split(" or "):
             return
-        said = repr(one) if kind is None else f"one of kind {kind}"
+        said = shown(one) if not isinstance(kind, str) else f"one of kind {kind}"
         raise UsageError(
             f"{self.name}: a handle of kind {wanted} is wanted, got {said}",
-            do="give what the verb that makes it returns; on the command line, its name",
+            do=f"give its name, or {self._wanted}",
         )
 
+    @property
+    def _wanted(self) -> str:
+        """What returns a handle of the kind that is wanted."""
+        made_by = [_MADE_BY[kind] for kind in str(self.option.of).split(" or ") if kind in _MADE_BY]
+        return f"what {' or '.join(made_by)} returned" if made_by else "a handle of it"
+
     def _fits(self, value: Any) -> bool:
-        if self.type is str:
-            return isinstance(value, str) or type(value).__str__ is not object.__str__
+        if self.type is str:  # or a part: a source, a loss, which is written as its text
+            return isinstance(value, str) or hasattr(type(value), "canonical_name")
         if isinstance(value, bool) or self.type is bool:
             return isinstance(value, bool) and self.type is bool
         return isinstance(value, int) or (self.type is float and isinstance(value, float))
 
     def _check_finite(self, value: Any) -> None:
         if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{self.name}={value} must be a finite number")
+            raise UsageError(f"{self.name}={value} must be a finite number", do=self._write)
 
 
+def _quoted(value: Any) -> str:
+    """Return a value as it is written in Python, a text in double quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_quoted(one) for one in value)}]"
+    return repr(value)
+
+
+_MADE_BY = {
+    "collection": "collect",
+    "run": "mine",
+    "pool": "pool",
+    "scores": "score",
+    "groups": "select",
+    "statistics": "stats",
+    "student": "train",
+    "evaluation": "evaluate",
+}
+"""The kinds that options take, and the verb that makes one."""
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
 
 

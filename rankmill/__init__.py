@@ -18,7 +18,7 @@ Groups          select  cross  import_groups  from_triples
 From groups     cut  cells  subsample  retarget
 Measures        stats  summarise  diagnose  terms  orthogonality
 Students        train  rerank  retrieve  evaluate  compare
-Looking         open  list  audit  explain  export
+Looking         open  list  describe  audit  explain  export
 Recipes         run  check  study  estimate  advise  report
 Alone           measure_scores  pair_entropy  list_entropy  effective_size  misorder
                 score_variance  near_copies

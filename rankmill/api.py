@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill import stages
-from rankmill.designs import orthogonality
+from rankmill import designs
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError, UsageError, extras_told
 from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.statistics.alone import measure_scores
-from rankmill.mining.statistics.summaries import summary
+from rankmill.mining.statistics import alone
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.showing import ShowsRows, show_rows_by
 from rankmill.objects import (
@@ -42,8 +41,11 @@ from rankmill.objects import (
     verb,
 )
 from rankmill.objects.alone import from_triples, near_copies
+from rankmill.objects.door import door
+from rankmill.objects.look import describe
 from rankmill.objects.look import list_all as list
 from rankmill.objects.look import open_named as open
+from rankmill.objects.look import summarised
 from rankmill.objects.showing import showing
 from rankmill.ran import Ran, check, estimate, report, run, study
 
@@ -89,6 +91,7 @@ import_scores = verb(stages.ImportScores, Scores)
 import_groups = verb(stages.ImportGroups, Groups)
 
 
+@door
 @extras_told()
 def advise(
     about: Artifact | Collection | str,
@@ -164,6 +167,7 @@ def _pilots(
     return None
 
 
+@door
 def summarise(
     statistics: Artifact | str,
     *,
@@ -182,8 +186,7 @@ def summarise(
         rm.summarise("nf-stats")["columns"]["pair_entropy(T=1)"]["mean"]
     """
     of = open(statistics, workspace=workspace)
-    others = [open(one, workspace=of.workspace) for one in beside]
-    return summary.summarise(of, correlate=correlate, beside=others, seed=seed)
+    return summarised(of, correlate=correlate, beside=beside, seed=seed)
 
 
 def _alone(name: str) -> Callable[..., Any]:
@@ -198,9 +201,11 @@ def _alone(name: str) -> Callable[..., Any]:
         f"Return {name} of every list of scores, as a polars frame: `measure_scores` with one\n"
         "statistic; its parameters (docs/statistics.md) are keywords, `T=2`."
     )
-    return function
+    return door(function)
 
 
+measure_scores = door(alone.measure_scores)
+orthogonality = door(designs.orthogonality)
 pair_entropy = _alone("pair_entropy")
 list_entropy = _alone("list_entropy")
 effective_size = _alone("effective_size")
@@ -230,6 +235,7 @@ __all__ = [
     "compare",
     "cross",
     "cut",
+    "describe",
     "diagnose",
     "effective_size",
     "estimate",

@@ -12,6 +12,7 @@ from rankmill.mining.names import Family, nearest
 
 if TYPE_CHECKING:
     from rankmill.mining.parts.description import Described
+    from rankmill.mining.store import Workspace
 
 _SELECT = "--pool POOL --scores SCORES --name GROUPS"
 
@@ -98,6 +99,33 @@ KINDS: Mapping[str, Kind] = {
 """By what `rankmill list` calls them, the `plural` of each family."""
 
 
+ARTIFACTS = (
+    *("collection", "run", "pool", "scores", "groups", "statistics", "student"),
+    *("evaluation", "comparison"),
+)
+"""The kinds of artifacts that people work with, in the order in which stages make them."""
+
+
+def kind_of(word: str | None, workspace: Workspace) -> str | None:
+    """Return the kind of artifact that a word means: `runs` is `run`; None where it is none."""
+    if word is None:
+        return None
+    there = {path.parent.parent.name for path in workspace.manifests()}
+    known = [*ARTIFACTS, *sorted(there - {*ARTIFACTS})]
+    return word if word in known else next((one for one in known if word == f"{one}s"), None)
+
+
+def no_kind(word: str, workspace: Workspace) -> UsageError:
+    """Return the error for what is no kind of artifact, and of no part."""
+    there = {path.parent.parent.name for path in workspace.manifests()}
+    near = nearest(word, [*KINDS, *ARTIFACTS, *there])
+    return UsageError(
+        f"there is no kind {word!r}",
+        do=(f"{near} " if near.startswith("did you mean") else "")
+        + f"artifacts are {', '.join(ARTIFACTS)}; parts are {', '.join(KINDS)}",
+    )
+
+
 def presets() -> Mapping[str, str]:
     """Return the published teachers that have a name of their own, and the spec of each."""
     from rankmill.mining.teachers.presets.table import PRESETS
@@ -119,10 +147,11 @@ def described(name: str, kind: str | None = None) -> list[tuple[str, Described]]
     found_in = [one for one in kinds if word in KINDS[one].family.names()]
     if not found_in:
         known = [n for one in kinds for n in KINDS[one].family.names()]
+        near = nearest(word, [*known, *presets()])
         raise UsageError(
             f"nothing is called {word!r}",
-            do=f"{nearest(word, [*known, *presets()])} `rankmill list "
-            f"{kind or 'sources'}` shows {kind or 'sources, `rankmill list --help` what else'}",
+            do=f"{near if near.startswith('did') else 'look at what there is:'} `rankmill list {kind or 'sources'}` shows "
+            f"{kind or 'sources; so are listed ' + ', '.join(k for k in KINDS if k != 'sources')}",
         )
     return [(one, describe(KINDS[one].family, word)) for one in found_in]
 

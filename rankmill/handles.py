@@ -81,7 +81,23 @@ def workspace_at(given: Workspace | str | Path | None) -> Workspace:
         return given
     if given is None:
         given = os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE
-    return Workspace(given)
+    place = Workspace(given)
+    if place.mirror is None and not place.root.is_dir():
+        _check_can_be_made(place.root)
+    return place
+
+
+def _check_can_be_made(root: Path) -> None:
+    """Raise BadInput where the folder of a workspace could not be made."""
+    above = next(one for one in (root, *root.parents) if one.exists())
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        return
+    why = f"no permission to write to {above}" if above.is_dir() else f"{above} is a file"
+    raise BadInput(
+        f"a workspace cannot be made here: {why}",
+        where=root,
+        do="name the folder of one, or of a new one: workspace=FOLDER",
+    )
 
 
 def opened(name: str | Path | Artifact | Collection, workspace: Workspace | None = None) -> Any:

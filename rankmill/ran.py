@@ -11,6 +11,7 @@ from rankmill.handles import workspace_at
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import UsageError, extras_told
 from rankmill.mining.inputs.given_paths import path_given
+from rankmill.mining.options import shown
 from rankmill.mining.store import Workspace
 from rankmill.objects import (
     Collection,
@@ -24,6 +25,7 @@ from rankmill.objects import (
     as_object,
 )
 from rankmill.objects.base import counted
+from rankmill.objects.door import door
 from rankmill.objects.showing import showing
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 Place: TypeAlias = Workspace | str | Path | None
 
 
+@door
 @extras_told()
 def run(
     recipe: str | Path,
@@ -146,6 +149,7 @@ class Ran:
         rows = [{k: v for k, v in one.items() if not isinstance(v, dict | list)} for one in told]
         return polars.DataFrame(rows)
 
+    @door
     def report(self, to: str | Path = "report.html") -> Path:
         """Write the report, one HTML file, and return its path."""
         from rankmill.report import report_outcome
@@ -176,6 +180,7 @@ def _objects(made: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_object(one) for name, one in made.items()}
 
 
+@door
 @extras_told()
 def check(
     recipe: str | Path, overrides: Overrides = (), *, workspace: Place = None
@@ -200,6 +205,7 @@ def check(
     return plan_of(recipe_of(tables, str(path)), place)
 
 
+@door
 @extras_told()
 def report(ran: Ran | StudyOutcome, to: str | Path | None = None) -> Path:
     """Write the report of a recipe that was run, one HTML file; of a study, a folder with every
@@ -212,7 +218,7 @@ def report(ran: Ran | StudyOutcome, to: str | Path | None = None) -> Path:
         return ran.report("report.html" if to is None else to)
     if not hasattr(ran, "cells"):
         raise UsageError(
-            f"{type(ran).__name__} has no report",
+            f"{shown(ran)} has no report",
             do="give what rm.run or rm.study returned",
         )
     from rankmill.report.study.files import write_study
@@ -222,6 +228,7 @@ def report(ran: Ran | StudyOutcome, to: str | Path | None = None) -> Path:
     return place
 
 
+@door
 @extras_told()
 def study(
     recipe: str | Path,
@@ -256,6 +263,7 @@ def study(
     return outcome
 
 
+@door
 @extras_told()
 def estimate(
     recipe: str | Path,
@@ -287,8 +295,8 @@ def estimate(
         queries=sample,
         documents=documents,
         machine=machine,
-        prices=None if prices is None else Path(prices),
-        scratch=None if scratch is None else Path(scratch),
+        prices=None if prices is None else path_given(prices),
+        scratch=None if scratch is None else path_given(scratch),
     )
 
 

@@ -64,8 +64,11 @@ class Request(ABC, Generic[Made]):
             )
         check_outputs(self)
         from rankmill.asked import kept
+        from rankmill.mining.store.aliases import check_name
         from rankmill.mining.store.ledger import asked_by
 
+        if self.name is not None:
+            check_name(self.name)  # now, not after hours
         with extras_told(), self.running(), asked_by(kept(self)):
             made = self.perform()
         if self.name is not None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.options import Option
+from rankmill.mining.options import Option, Unasked
 from rankmill.request import OnDevice, Request, RunsModels, named_of
 from rankmill.training.settings import Settings
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 DEFAULT_WORKSPACE = "rankmill-work"
 MEASURES = "nDCG@10 AP R@100 Judged@10"
+DEFAULT_DEPTH = Unasked(100)
+DEPTH = Option("Documents per query; left out, 100 or the whole corpus.", unit="documents", least=1)
 COMPUTE = Option("float32, bfloat16, float16, or auto: the faster of the first two here.")
 SEED = Option("Seed of every draw.", least=0, most=2**63 - 1)
 COLLECTION = Option("Name of a collection.", of="collection", flag="-c")
@@ -252,7 +254,7 @@ class Mine(RunsModels, Request["Artifact"]):
     collection: Annotated[Collection, COLLECTION]
     _: KW_ONLY
     split: Annotated[str, SPLIT]
-    depth: Annotated[int, Option("Documents per query.", unit="documents", least=1)] = 100
+    depth: Annotated[int, DEPTH] = DEFAULT_DEPTH
     seed: Annotated[int, SEED] = 0
     trec: Annotated[str | Path | None, Option("Also write a TREC run here.", output="file")] = None
     self: Annotated[str, SELF] = "exclude"
@@ -828,7 +830,7 @@ class Retrieve(RunsModels, Request["Artifact"]):
     collection: Annotated[Collection, COLLECTION]
     _: KW_ONLY
     split: Annotated[str, SPLIT]
-    depth: Annotated[int, Option("Documents per query.", unit="documents", least=1)] = 100
+    depth: Annotated[int, DEPTH] = DEFAULT_DEPTH
     compute: Annotated[str, COMPUTE] = "float32"
 
     def perform(self) -> Artifact:
@@ -869,7 +871,7 @@ class Evaluate(RunsModels, Request["Artifact"]):
     depth: Annotated[
         int,
         Option("How much of the first stage; or of a search.", unit="documents", least=1),
-    ] = 100
+    ] = DEFAULT_DEPTH
     encode: Annotated[str, ENCODE] = "corpus"
     measures: Annotated[str, Option("ir_measures names, PairRisk(…); the first is compared.")] = (
         MEASURES
@@ -907,14 +909,19 @@ class Evaluate(RunsModels, Request["Artifact"]):
 
         run, student = self.run, self.student
         if (run is None) == (student is None):
-            raise UsageError("name what to evaluate", do="give run or student, one of them")
+            given = "nothing was" if run is None else "both run and student were"
+            raise UsageError(
+                f"name what to evaluate: {given} given", do="give run or student, one of them"
+            )
         if run is None or isinstance(run, Artifact):
             self._refuse_reading()
         if student is not None and self.first_stage is not None:
             given = self.given_to(Rerank) | {"student": student, "run": self.first_stage}
             return Rerank(**given).make()
         if isinstance(run, Artifact):
-            return self._ranked(run) if run.kind == "scores" else run
+            made = self._ranked(run) if run.kind == "scores" else run
+            self._refuse_others(made)
+            return made
         if self.collection is None or self.split is None:
             raise UsageError(
                 "which queries, which judgements?", do="name the collection and the split"
@@ -922,6 +929,21 @@ class Evaluate(RunsModels, Request["Artifact"]):
         if run is None:
             return Retrieve(**self.given_to(Retrieve)).make()
         return ImportRun(path=run, **self.given_to(ImportRun)).make()
+
+    def _refuse_others(self, run: Artifact) -> None:
+        """Raise UsageError for what says something else than the run that is judged."""
+        if self.first_stage is not None:
+            raise UsageError(
+                f"first_stage={self.first_stage!r} of a run: it is what a student orders anew",
+                do="leave it out, or name a student in the place of the run",
+            )
+        own = run.metadata.get("split")
+        if self.split not in (None, own):
+            raise UsageError(
+                f"split={self.split!r} of a run of the split {own!r}",
+                where=run.path,
+                do="leave split out, or name a run of that split",
+            )
 
     def _refuse_reading(self) -> None:
         """Raise UsageError for options that say how a file is read, where none is."""

@@ -293,6 +293,11 @@ def _judged_below(name: str) -> list[str]:
     return ids
 
 
+def known_ids() -> frozenset[str]:
+    """Return the ids of all data sets that the installed library knows; none is fetched."""
+    return _own_ids()
+
+
 @cache
 def _own_ids() -> frozenset[str]:
     """Return the ids that the library itself ships, in contrast to those registered by a user."""

@@ -150,7 +150,7 @@ def _check_request(kind: str, size: int | None) -> None:
     if kind not in known:
         raise UsageError(
             f"kind={kind} is no kind of a group's scores",
-            do=f"one of {', '.join(known)}; ranks are imported --as scores",
+            do=f"one of {', '.join(known)}; ranks: rankmill import FILE --as scores --kind rank",
         )
 
 

@@ -172,6 +172,10 @@ class Family:
     def _read(self, text: Any, stored: bool) -> Any:
         if self.owns(text):
             return text
+        if isinstance(text, str) and not text.strip():
+            raise UsageError(
+                f"{text!r} is no {self.noun}", do=f"write one of {', '.join(self.names())}"
+            )
         parsed = Reader(text).whole() if isinstance(text, str) else text
         parsed = parsed.text if isinstance(parsed, Spelled) else parsed
         call = Call(parsed) if isinstance(parsed, str) else parsed

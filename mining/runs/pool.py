@@ -96,9 +96,16 @@ def _distinct_labels(runs: list[Run]) -> list[str]:
     labels: dict[str, Run] = {}
     for run in runs:
         if run.label in labels:
+            first = labels[run.label].artifact
+            if first.fingerprint == run.artifact.fingerprint:
+                raise BadInput(
+                    f"the run {run.label!r} is given twice ({first.fingerprint[:12]})",
+                    where=first.path,
+                    do="name it once",
+                )
             raise BadInput(
                 f"two runs are called {run.label!r}: a pool column must have one meaning",
-                where=f"{labels[run.label].artifact.path} and {run.artifact.path}",
+                where=f"{first.path} and {run.artifact.path}",
                 do="pool one of them; for an imported run choose another tag",
             )
         labels[run.label] = run

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ..actors import INLINE, Execution
 from ..collection import Collection
 from ..errors import BadInput, UsageError
+from ..options import Unasked
 from ..runs.cleared import cleared_run, deeper
 from ..runs.itself import pairs_of_split
 from ..runs.run import Run, check_same_queries
@@ -33,12 +35,21 @@ def mine(
     see `mining.runs.itself`; by default that of the collection, which excludes it.
 
     Raises UsageError for an unknown source or parameter, BadInput for an unknown split or a depth
-    larger than the corpus.
+    larger than the corpus; a depth that is a default (`Unasked`) becomes the size of the corpus.
     """
     value = SOURCES.parse(source)
     size = len(collection.corpus)
     if depth < 1:
         raise UsageError(f"depth={depth} must be at least 1")
+    if depth > size and isinstance(depth, Unasked):
+        warnings.warn(
+            f"the corpus has {size:,} documents: depth is {size:,}, in the place of the default "
+            f"{int(depth):,}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        depth = size
+    depth = int(depth)
     if depth > size:
         raise BadInput(
             f"depth {depth:,} is larger than the corpus of {size:,} documents",

@@ -62,16 +62,21 @@ def read_aliases(root: Path) -> tuple[dict[str, Alias], dict[str, Stray]]:
     return aliases, stray
 
 
+def check_name(name: str) -> None:
+    """Raise UsageError for what cannot be a name."""
+    if not _ALIAS.fullmatch(name) or not name.isprintable():
+        raise UsageError(
+            f"{name!r} cannot be a name", do="use letters, digits, '.', '_', '-', '+', '@'"
+        )
+
+
 def write_alias(root: Path, name: str, artifact: Artifact) -> bool:
     """Let `name` stand for the artifact from now on; what has that name already is not touched.
     Says whether anything was written.
 
     Raises UsageError for what cannot be a name, BadInput where `names` is a link.
     """
-    if not _ALIAS.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be a name", do="use letters, digits, '.', '_', '-', '+', '@'"
-        )
+    check_name(name)
     entry = {
         "kind": artifact.kind,
         "fingerprint": artifact.fingerprint,

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from .. import names
 from ..errors import BadInput, Corrupt, OtherFormat, RankmillError, UsageError
 from ..inputs.given_paths import path_given
+from ..options import check_path
 from . import files, ledger
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact
@@ -43,10 +45,7 @@ class Workspace:
     touches no disk."""
 
     def __init__(self, root: str | Path = "rankmill-work"):
-        if "\0" in str(root):
-            raise UsageError(
-                f"workspace={str(root)!r} is no path: it holds a NUL", do="name a folder"
-            )
+        check_path("workspace", root)
         folder = mirrors.root_of(root) or path_given(root)
         self.root = mirrors.here(folder.absolute())
 
@@ -219,7 +218,16 @@ class Workspace:
         return [one for one in self.manifests(kind) if one.parent.name.startswith(name)]
 
     def alias(self, name: str, artifact: Artifact) -> None:
-        """Let `name` stand for the artifact from now on."""
+        """Let `name` stand for the artifact from now on; that it stood for something of another
+        kind is told."""
+        before = self.names().get(name)
+        if before is not None and before.kind != artifact.kind:
+            warnings.warn(
+                f"the name {name!r} stood for {before.kind} {before.fingerprint[:12]}, and stands "
+                f"for {artifact.kind} {artifact.fingerprint[:12]} from now on",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         write = partial(write_alias, self.root, name, artifact)
         if self.mirror is None:
             write()

@@ -12,7 +12,7 @@ import typer
 
 from rankmill.cli.session import COMMON, CONNECTIONS, DEFAULT_WORKSPACE, Session, session
 from rankmill.mining.errors import UsageError
-from rankmill.mining.options import Field, Handle, count_of, options_of
+from rankmill.mining.options import Field, Handle, Unasked, count_of, options_of
 from rankmill.request import ENGINE, Request
 
 if TYPE_CHECKING:
@@ -93,12 +93,8 @@ def _is_argument(annotation: Any) -> bool:
 
 
 def flag_of(field: Field) -> str:
-    """Return the long flag of an option: its name, of a list in the singular."""
-    if field.option.flag is not None and field.option.flag.startswith("--"):
-        return field.option.flag
-    repeated = field.form == "list" and field.type is not float
-    name = field.name.removesuffix("s") if repeated else field.name
-    return "--" + name.replace("_", "-")
+    """Return the long flag of an option."""
+    return field.flag
 
 
 def _parameter(field: Field, *, shared: bool = False) -> inspect.Parameter:
@@ -117,6 +113,7 @@ def _parameter(field: Field, *, shared: bool = False) -> inspect.Parameter:
     if field.required and not option.argument and not shared:
         help += " (required)"
     help = as_written(help)
+    unasked = isinstance(default, Unasked)  # left out, so that whether it was said is known
     if option.argument:
         argument = typer.Argument(
             help=help, metavar=field.name.upper(), autocompletion=_completing(field)
@@ -128,7 +125,11 @@ def _parameter(field: Field, *, shared: bool = False) -> inspect.Parameter:
         flags = [f"{flag}/--no-{flag[2:]}" if kind is bool and default else flag]
         flags += [option.flag] if option.flag and not option.flag.startswith("--") else []
         default = False if kind is bool and default is None else default
-        said = typer.Option(*flags, help=help, autocompletion=_completing(field))
+        shown: Any = f"{default}" if unasked else True
+        default = None if unasked else default
+        said = typer.Option(
+            *flags, help=help, show_default=shown, autocompletion=_completing(field)
+        )
         annotation = _annotated(kind, said, optional=default is None)
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation

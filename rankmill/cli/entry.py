@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
 import gc
 import os
 import shlex
@@ -27,18 +26,19 @@ from typer.exceptions import TyperException
 from rankmill.cli import advice, books, costs, estimates, look, streams, studies, watch
 from rankmill.cli.commands import as_written, names_beginning
 from rankmill.cli.discovery import listing, parts
+from rankmill.cli.discovery.usage import in_our_words
 from rankmill.cli.recipes import copies
 from rankmill.cli.session import cache_options, quiet, quiet_option
 from rankmill.cli.stages import commands
 from rankmill.cli.upkeep import removal
 from rankmill.mining.errors import (
-    BadInput,
     Explained,
     Interrupted,
     RankmillError,
     ReaderLeft,
     UsageError,
     extras_told,
+    of_the_system,
 )
 
 WHOLE = (
@@ -197,12 +197,12 @@ def main() -> NoReturn:
         signal.setitimer(signal.ITIMER_REAL, 0)
         status = _report(error, error.exit_status, debug)
     except TyperException as error:
-        if hasattr(error, "show"):
-            said = streams.harmless(error.format_message())
-            error.format_message = lambda: said  # type: ignore[method-assign]
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             with contextlib.suppress(OSError):  # standard error is full, or its reader left
-                error.show()
-        status = 2
+                error.show()  # type: ignore[attr-defined]
+            status = 2
+        else:
+            status = _report(in_our_words(error), 2, debug)
     except typer.Abort:
         status = 75
     except SystemExit as ended:  # what typer and rich make of a reader that left
@@ -210,7 +210,8 @@ def main() -> NoReturn:
     except OSError as error:
         gone = isinstance(error, BrokenPipeError) and streams.reader_left()
         gone |= isinstance(error, ReaderLeft)
-        status = 0 if gone else _report(_of_the_system(error), _status_of(error), debug)
+        told = of_the_system(error)
+        status = 0 if gone else _report(told, told.exit_status, debug)
     except MemoryError as error:
         said = f"out of memory: {error}" if str(error) else "out of memory"
         do = "see `rankmill doctor`; give it less at a time, or a machine with more"
@@ -229,20 +230,6 @@ def _words() -> list[str]:
     if "_RANKMILL_COMPLETE" in os.environ and typed:
         return typed.split()[1:]
     return sys.argv[1:]
-
-
-def _of_the_system(error: OSError) -> RankmillError:
-    """Say which file the system refused, and why."""
-    what = error.strerror or str(error)
-    place = error.filename2 or error.filename
-    return RankmillError(what, where=place, do="check the path, its permissions, and free space")
-
-
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM}
-
-
-def _status_of(error: OSError) -> int:
-    return 1 if error.errno in _OF_THE_DISK else BadInput.exit_status
 
 
 def _report(error: BaseException, status: int, debug: bool) -> int:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rankmill.handles import workspace_at
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import UsageError
+from rankmill.mining.store.aliases import check_name
+from rankmill.objects.door import door
 from rankmill.objects.kinds import Groups
 from rankmill.objects.showing import showing
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rankmill.mining.store import Workspace
 
 
+@door
 def from_triples(
     triples: Any,
     *,
@@ -47,6 +50,8 @@ def from_triples(
     from rankmill.mining.groups.triples import groups_of_triples
 
     place = workspace_at(workspace)
+    if name is not None:
+        check_name(name)
     options: dict[str, Any] = {"test": test, "kind": kind, "size": size, "on": on}
     with showing(executor, progress) as shown:
         made = groups_of_triples(place, triples, **options, executor=shown or Execution())
@@ -55,6 +60,7 @@ def from_triples(
     return Groups.of(made)
 
 
+@door
 def near_copies(
     texts: Sequence[str], others: Sequence[str] | None = None, *, overlap: float = 0.8
 ) -> polars.DataFrame:
@@ -72,11 +78,10 @@ def near_copies(
 
     from rankmill.mining.text.near_copies import near_pairs, shingled
 
-    for name, given in (("texts", texts), ("others", others)):
-        if isinstance(given, str) or any(not isinstance(text, str) for text in given or ()):
-            raise UsageError(f"{name}: a list of texts is wanted", do='write ["…", "…"]')
     if not 0.7 <= overlap <= 1:
-        raise UsageError(f"overlap={overlap} must be at least 0.7, and at most 1")
+        raise UsageError(
+            f"overlap={overlap} must be at least 0.7, and at most 1", do="leave it out for 0.8"
+        )
     whole = [*texts, *(others or ())]
     side = None if others is None else np.arange(len(whole)) >= len(texts)
     left, right, measured = near_pairs(shingled(whole), overlap, side=side)

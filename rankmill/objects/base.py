@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from rankmill.about import collection_of
 from rankmill.mining import collection as mined
+from rankmill.mining.errors import UsageError
 from rankmill.mining.exports.rows import html
 from rankmill.mining.store import Artifact
+from rankmill.objects.door import door
 
 _CLASSES: dict[str, type[Object]] = {}
 _collections: list[Callable[[mined.Collection], mined.Collection]] = []
@@ -30,6 +32,13 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def short(text: str) -> str:
     """Return a text that may be long, cut for a line."""
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+
+
+def at_least_none(rows: int) -> int:
+    """Return a number of rows; raises UsageError for one below 0, or beyond any table."""
+    if not 0 <= rows < 2**63:
+        raise UsageError(f"rows={rows} is no number of rows", do="write rows=5")
+    return rows
 
 
 class Object(Artifact):
@@ -66,6 +75,17 @@ class Object(Artifact):
         """Yield every row as a dictionary with ids and texts, some thousand documents at a time."""
         return self.records()
 
+    @door
+    def head(self, rows: int = 5) -> Any:
+        """Return the first rows as a polars frame, ids and texts resolved."""
+        return super().head(at_least_none(rows))
+
+    @door
+    def records(self, texts: bool = True) -> Iterator[dict[str, Any]]:
+        """Yield every row as a dictionary, the texts of lists of documents too unless told not to;
+        some thousand documents are in memory at a time."""
+        return super().records(texts)
+
     def about(self) -> str:
         """Return what it is in a few words."""
         return f"{self.kind}, {counted(self.rows, 'row')}"
@@ -75,6 +95,7 @@ class Object(Artifact):
         """How many queries it has a row for, in words."""
         return counted(self.rows, "query", "queries")
 
+    @door
     def input(self, role: str) -> Any:
         """Return the object that this one was made from in a role, such as "pool"."""
         return as_object(super().input(role))

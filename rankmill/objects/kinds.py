@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill import stages
 from rankmill.mining import collection as mined
 from rankmill.mining.exports.rows import html
-from rankmill.mining.statistics.summaries.summary import summarise
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.objects.base import Object, collections_by, counted, short
+from rankmill.objects.base import Object, at_least_none, collections_by, counted, short
+from rankmill.objects.door import door
+from rankmill.objects.look import summarised
 from rankmill.objects.verbs import method
 
 if TYPE_CHECKING:
     import polars
 
     from rankmill.mining.audit.explain import Explanation
+    from rankmill.mining.collection.handles import Qrels
     from rankmill.mining.collection.overview import Overview
     from rankmill.mining.exports import Exported
 
@@ -69,9 +71,15 @@ class Collection(mined.Collection):
         """Return all documents as a pandas frame; pandas must be installed."""
         return self.corpus.to_pandas()
 
+    @door
     def head(self, rows: int = 5) -> Any:
         """Return the first documents as a polars frame."""
-        return self.corpus.head(rows)
+        return self.corpus.head(at_least_none(rows))
+
+    @door
+    def qrels(self, split: str) -> Qrels:
+        """Return the judgements of one split."""
+        return super().qrels(split)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield every document as a dictionary."""
@@ -212,6 +220,7 @@ class Groups(Object, kind="groups"):
 
         return GroupRecords(Read(self), self.collection)
 
+    @door
     def to_dataset(self, layout: str = "tuples") -> Any:
         """Return the groups as a Hub `datasets.Dataset` in the rows that trainers of
         sentence-transformers take; the package datasets must be installed.
@@ -244,14 +253,21 @@ class Statistics(Object, kind="statistics"):
         """Return how many rows were measured, and by what."""
         return f"{counted(self.rows, 'row')}, {short(', '.join(self.columns))}"
 
-    def summary(self, **options: Any) -> dict[str, Any]:
+    @door
+    def summary(
+        self,
+        *,
+        correlate: Sequence[str] | None = None,
+        beside: Sequence[Artifact | str] = (),
+        seed: int = 0,
+    ) -> dict[str, Any]:
         """Return moments, deciles and histograms of the columns, and how they go together: what
         `rm.summarise` returns, with its options.
 
         Example:
             measured.summary()["columns"]["pair_entropy(T=1)"]["mean"]
         """
-        return summarise(self, **options)
+        return summarised(self, correlate=correlate, beside=beside, seed=seed)
 
 
 class Student(Object, kind="student"):
@@ -283,10 +299,12 @@ class Student(Object, kind="student"):
         names = [part.file for part in self.parts]
         return self.table(names.index("telemetry.arrow"))
 
+    @door
     def head(self, rows: int = 5) -> Any:
         """Return the first steps of the telemetry as a polars frame."""
-        return self.telemetry.head(rows)
+        return self.telemetry.head(at_least_none(rows))
 
+    @door
     def records(self, texts: bool = True) -> Iterator[dict[str, Any]]:
         """Yield the steps of the telemetry as dictionaries."""
         return iter(self.to_arrow().to_pylist())

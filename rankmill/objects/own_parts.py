@@ -78,7 +78,8 @@ def part_of(kind: str, given: Any) -> Any:
         raise UsageError(
             f"{given.__name__} is a class, not a {kind}", do=f"give a value: {given.__name__}()"
         )
-    if any(hasattr(given, name) for name in _METHODS[kind]):
+    plain = isinstance(given, Mapping | bytes | list | tuple | set)  # one has `values`, of no loss
+    if not plain and any(hasattr(given, name) for name in _METHODS[kind]):
         return _of_value(kind, given)
     raise UsageError(
         f"{_said(given)} is no {kind}",

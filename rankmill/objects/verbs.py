@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from rankmill.handles import handles_in, workspace_at
-from rankmill.mining.errors import UsageError
-from rankmill.mining.names import nearest
 from rankmill.mining.options import options_of
 from rankmill.objects.base import as_object
+from rankmill.objects.door import bound, check_arguments, speaking
 from rankmill.objects.examples import EXAMPLES
 from rankmill.objects.own_parts import parts_in
 from rankmill.objects.showing import showing
@@ -73,29 +72,16 @@ def performed(
     filled: Mapping[str, Any] | None = None,
 ) -> Any:
     """Perform a request with the arguments of a call; `filled` are options that it says itself."""
-    given = bound(called, signature, args, kwargs) | dict(filled or {})
-    workspace, progress = given.pop("workspace", None), given.pop("progress", None)
-    if "workspace" in request.__dataclass_fields__:
-        given["workspace"] = workspace_at(workspace)
-    given = handles_in(options_of(request), parts_in(request.verb, given), workspace)
-    with showing(given.pop("executor", None), progress) as executor:
-        return as_object(request(**given, executor=executor).make())
-
-
-def bound(
-    called: str, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments of a call by name; one that does not fit is said in words, with the
-    nearest option."""
-    helped = called[0].upper() + called[1:] if "." in called else called
-    known = [p.name for p in signature.parameters.values() if p.kind is not p.POSITIONAL_ONLY]
-    for name in kwargs:
-        if name not in known:
-            raise UsageError(f"{called}() has no option {name!r}", do=nearest(name, known))
-    try:
-        return dict(signature.bind(*args, **kwargs).arguments)
-    except TypeError as unfit:
-        raise UsageError(f"{called}(): {unfit}", do=f"see help(rm.{helped})") from unfit
+    with speaking(called, request):
+        given = bound(called, signature, args, kwargs) | dict(filled or {})
+        check_arguments(signature, given, ("workspace", "progress", "executor"))
+        workspace, progress = given.pop("workspace", None), given.pop("progress", None)
+        place = None if workspace is None else workspace_at(workspace)
+        if "workspace" in request.__dataclass_fields__:
+            given["workspace"] = workspace_at(place)
+        given = handles_in(options_of(request), parts_in(request.verb, given), place)
+        with showing(given.pop("executor", None), progress) as executor:
+            return as_object(request(**given, executor=executor).make())
 
 
 def signature_of(request: Requested, without: Sequence[str] = ()) -> inspect.Signature:

@@ -161,7 +161,7 @@ def test_nothing_is_left_beside_the_workspace(workspace: Workspace) -> None:
         ([("a", "b", 3)], {}, BadInput, "'text' is 3, not a text"),
         ([{"query": "a", "positive": "b"}], {}, BadInput, "no negative; there are query, positive"),
         ([{"query": "a", "negative": "b"}], {}, BadInput, "the column 'positive' is missing"),
-        (5, {}, UsageError, "triples: a int is no table"),
+        (5, {}, UsageError, "triples: an int is no table"),
         ("abc", {}, UsageError, "triples: a str is no table"),
         (TRIPLES, {"test": ["x"]}, BadInput, r"no pair of a query and its positive[\s\S]*row 1"),
         (TRIPLES, {"kind": "logit"}, UsageError, "kind='logit' of triples without scores"),

@@ -106,7 +106,7 @@ def test_other_content_is_another_collection(workspace):
 @pytest.mark.parametrize(
     ("documents", "queries", "qrels", "kind", "message"),
     [
-        (5, ASKED, JUDGED, UsageError, "documents: a int is no table"),
+        (5, ASKED, JUDGED, UsageError, "documents: an int is no table"),
         ("d1", ASKED, JUDGED, UsageError, "documents: a str is no table"),
         ([5], ASKED, JUDGED, BadInput, "documents, row 1"),
         ([{"_id": "d1"}], ASKED, JUDGED, BadInput, "no column 'text'"),
@@ -121,7 +121,7 @@ def test_other_content_is_another_collection(workspace):
             BadInput,
             "one type",
         ),
-        ({"id": ["d1"], "text": ["x", "y"]}, ASKED, JUDGED, BadInput, "cannot be read"),
+        ({"id": ["d1"], "text": ["x", "y"]}, ASKED, JUDGED, BadInput, "several lengths"),
         (DOCS, None, JUDGED, UsageError, "qrels without queries"),
         (DOCS, ASKED, [{"query-id": "q1", "corpus-id": "d1", "score": 0.5}], BadInput, "0.5"),
         (DOCS, ASKED, [{"query-id": "q1", "corpus-id": "no", "score": 1}], BadInput, "no"),

@@ -40,11 +40,42 @@ class Tables:
     qrels: Any = None
 
 
+_SUCH_AS = {
+    "documents": 'documents={"d1": "cats sleep"}',
+    "queries": 'queries={"q1": "cats"}',
+    "qrels": 'qrels={"q1": {"d1": 1}}',
+}
+"""How each of the tables is written, as small as it can be."""
+
+
+def _refuse_empty(tables: Tables) -> None:
+    """Refuse tables without rows: nothing was read where they came from, most of the time."""
+    for what, sample in _SUCH_AS.items():
+        given = getattr(tables, what)
+        for name, one in [(what, given), *_inside(what, given)]:
+            if hasattr(one, "__len__") and not isinstance(one, str | bytes) and not len(one):
+                raise BadInput(
+                    f"{name}: there are no {_ROWS[what]}, {shown(one)} is empty",
+                    where=f"{name}=",
+                    do=f"write {sample}" + ("" if what == "documents" else ", or leave it out"),
+                )
+
+
+_ROWS = {"documents": "documents", "queries": "queries", "qrels": "judgements"}
+
+
+def _inside(what: str, given: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the judgements of each split, where there are several."""
+    if what == "qrels" and isinstance(given, Mapping) and not _by_query(given):
+        yield from ((f"qrels[{split!r}]", one) for split, one in given.items())
+
+
 class TableReader:
     """Reads tables; `fields` has no meaning for them."""
 
     def __init__(self, tables: Tables):
         self.on = Policies()
+        _refuse_empty(tables)
         self.corpus = _texts_table("documents", tables.documents, "doc_id")
         self.asked: pa.Table | None = None
         if tables.queries is not None:
@@ -129,25 +160,48 @@ def arrow_table(given: Any, what: str) -> pa.Table:
         if hasattr(given, "iloc") and hasattr(given, "columns"):  # an older pandas
             return pa.Table.from_pandas(given, preserve_index=False)
         if isinstance(given, Mapping):
-            return pa.table(_columns({str(name): _listed(v) for name, v in given.items()}, what))
+            return _even(
+                _columns({str(n): _listed(v, str(n), what) for n, v in given.items()}, what), what
+            )
         if isinstance(given, Iterable) and not isinstance(given, str | bytes):
             return _of_rows(list(given), what)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
         raise BadInput(
-            f"{what}: the columns cannot be read: {error}",
+            f"{what}: {shown(given)} cannot be read as columns",
             do="give every column one type: ids and texts as strings, grades as whole numbers",
         ) from error
     raise UsageError(
-        f"{what}: a {type(given).__name__} is no table",
+        f"{what}: {article(type(given).__name__)} is no table: {shown(given)}",
         do="give a polars, pandas or Arrow table, a Hub data set, a dict, or a list of dicts",
     )
 
 
-def _listed(values: Any) -> Any:
+def article(noun: str) -> str:
+    """Return a noun with its article: `an int`."""
+    return f"a{'n' if noun[:1].lower() in 'aeiou' else ''} {noun}"
+
+
+def _listed(values: Any, name: str, what: str) -> Any:
     """Return the values of a column; a text is none, though it could be taken for its letters."""
-    if isinstance(values, str | bytes):
-        raise TypeError(f"{shown(values)} is one text, not a column of them")
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise BadInput(
+            f"{what}: the column {name!r} cannot be read: {shown(values)} is one value, not a "
+            "column of them",
+            do=f"give a list: {{{name!r}: [{shown(values)}, …]}}",
+        )
     return values if isinstance(values, list | np.ndarray) else list(values)
+
+
+def _even(made: Mapping[str, pa.Array], what: str) -> pa.Table:
+    """Return columns as a table; raises BadInput for columns of several lengths."""
+    lengths = {name: len(column) for name, column in made.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name!r} has {length:,}" for name, length in lengths.items())
+        raise BadInput(
+            f"{what}: columns of several lengths: {told}",
+            do="give every column a value for every row",
+        )
+    return pa.table(dict(made))
 
 
 def _columns(given: Mapping[str, Any], what: str) -> dict[str, pa.Array]:
@@ -165,7 +219,7 @@ def _columns(given: Mapping[str, Any], what: str) -> dict[str, pa.Array]:
                 made[name] = _texts_of(values, name, what)
             elif columns.first_named([name], _MEANT):
                 raise BadInput(
-                    f"{what}: the column {name!r} cannot be read: {error}",
+                    f"{what}: the column {name!r} cannot be read: it holds {shown(values)}",
                     do="give it one type: ids and texts as strings, grades as whole numbers",
                 ) from error
     return made
@@ -186,6 +240,16 @@ _MEANT = (
 )  # fmt: skip
 
 
+_TEXTS = 'write {"id": …, "text": …}; a list of texts holds nothing but texts'
+_ROW_OF = {
+    "documents": _TEXTS,
+    "queries": _TEXTS,
+    "qrels": 'write {"query_id": …, "doc_id": …, "grade": 1}, or {"q1": {"d1": 1}}',
+    "triples": "write (query, positive, negative)",
+    "test": "write (query, positive)",
+}
+
+
 def _of_the_hub(given: Any) -> pa.Table:
     """Return the rows of a Hub data set; chosen or shuffled ones are an index over its table."""
     table = getattr(given.data, "table", given.data)
@@ -199,9 +263,9 @@ def _of_rows(rows: list[Any], what: str) -> pa.Table:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
             raise BadInput(
-                f"this row is a {type(row).__name__}, not a dictionary",
+                f"this row is {article(type(row).__name__)}, not a dictionary: {shown(row)}",
                 where=f"{what}, row {number}",
-                do='write {"id": …, "text": …}; a list of texts holds nothing but texts',
+                do=_ROW_OF.get(what, 'write {"query_id": …, "score": …}, or [[2.0, 0.5], …]'),
             )
     names = list(dict.fromkeys(str(name) for row in rows for name in row))
     return pa.table(_columns({name: [row.get(name) for row in rows] for name in names}, what))

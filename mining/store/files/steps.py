@@ -74,6 +74,8 @@ def explained(path: Path, needed: int) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
+            if str(error.filename).endswith(".tmp"):
+                error.filename = str(path)  # what is meant: the attempt is nobody's but ours
             raise
         place = next(p for p in [path, *path.parents] if p.exists())
         if error.errno == errno.EROFS:

@@ -19,18 +19,11 @@ from rankmill.cli.session import (
     facts_of,
     session,
 )
-from rankmill.mining.errors import RankmillError, UsageError
-from rankmill.mining.names import nearest
+from rankmill.mining.errors import RankmillError
 from rankmill.study import words
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact, Workspace
-
-KINDS = (  # in the order in which stages make them; others stand behind
-    *("collection", "run", "pool", "scores", "groups", "statistics", "student"),
-    *("evaluation", "comparison"),
-)
-
 
 def list_(
     kind: Annotated[
@@ -49,14 +42,14 @@ def list_(
     Example: rankmill list        rankmill list groups        rankmill list sources
     """
     from rankmill.families import KINDS as FAMILIES
+    from rankmill.families import kind_of, no_kind
 
     with session(workspace, json=json) as here:
         parts = kind if kind in FAMILIES else None
         facts: dict[str, Any] = {} if parts is None else _told_parts(here, parts)
-        wanted = _kind_of(kind, here.workspace)
+        wanted = kind_of(kind, here.workspace)
         if wanted is None and parts is None and kind is not None:
-            known = [*FAMILIES, *_kinds(here.workspace)]
-            raise UsageError(f"there is no kind {kind!r}", do=nearest(kind, known))
+            raise no_kind(kind, here.workspace)
         if parts is None:
             here.workspace.check_there()
         if parts is None or (wanted is not None and here.workspace.root.is_dir()):
@@ -66,20 +59,6 @@ def list_(
                 _tell_held(here.workspace, held, wanted, every=every, beside=parts is not None)
         if json:
             here.emit(facts)
-
-
-def _kinds(workspace: Workspace) -> list[str]:
-    """Return the kinds that stages make, and those that the workspace holds."""
-    there = {path.parent.parent.name for path in workspace.manifests()}
-    return [*KINDS, *sorted(there - {*KINDS})]
-
-
-def _kind_of(word: str | None, workspace: Workspace) -> str | None:
-    """Return the kind of artifact that a word means: `runs` is `run`; None where it is none."""
-    if word is None:
-        return None
-    known = _kinds(workspace)
-    return word if word in known else next((one for one in known if word == f"{one}s"), None)
 
 
 # ---- artifacts -------------------------------------------------------------------------------
@@ -108,7 +87,9 @@ def _held(workspace: Workspace, kind: str | None) -> Iterator[Held]:
     names: dict[str, list[str]] = {}
     for name, alias in workspace.names().items():
         names.setdefault(alias.fingerprint, []).append(name)
-    place = {one: number for number, one in enumerate(KINDS)}
+    from rankmill.families import ARTIFACTS
+
+    place = {one: number for number, one in enumerate(ARTIFACTS)}
     held = [_one(one, sorted(names.get(one.fingerprint, []))) for one in workspace.artifacts(kind)]
     yield from sorted(
         held,

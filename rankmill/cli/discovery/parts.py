@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rankmill.cli import streams
-from rankmill.cli.session import JsonOption
+from rankmill.cli.discovery.others import Other, names_of_others, others
+from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
+from rankmill.mining.errors import UsageError
+from rankmill.mining.names import nearest
 
 if TYPE_CHECKING:
     from rankmill.mining.parts.description import Described, Parameter
@@ -36,33 +41,84 @@ _SHORT = {
 
 
 def describe(
-    name: Annotated[
-        str, typer.Argument(help="A part or a preset, or a whole spec: dense, kl, monot5, …")
+    context: typer.Context,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME",
+            help="A part, a preset or a whole spec: dense, kl, monot5, …; a command, a recipe, a "
+            "data set of ir_datasets, a name of the workspace.",
+        ),
     ],
     kind: Annotated[
         str | None, typer.Option("--kind", help="Where several are called so: sources, losses, …")
     ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
     """Say what a source, teacher, statistic, loss … takes, needs and costs, with an example.
 
     Example: rankmill describe dense        rankmill describe random --kind strategies
     """
-    from rankmill.families import described, presets
+    told = [_looked_up(name, kind, context, workspace) for name in names]
+    if json:
+        facts = [one for one, _ in told]
+        streams.tell(streams.json_text(facts[0] if len(facts) == 1 else facts, allow_nan=False))
+        return
+    tells = [tell for _, several in told for tell in several]
+    for number, tell in enumerate(tells):
+        if number:
+            streams.tell("")
+        tell()
+
+
+def _looked_up(
+    name: str, kind: str | None, context: typer.Context, workspace: Path
+) -> tuple[dict[str, Any], list[Callable[[], None]]]:
+    """Return what `--json` says of a name, and what prints it.
+
+    Raises UsageError with the nearest of all that could be meant, and with where to look.
+    """
+    from rankmill.families import KINDS, described, presets
+    from rankmill.mining.store.aliases import read_aliases
 
     word = name.strip().partition("(")[0].strip()
     if word in presets() and kind in (None, "teachers"):
-        _tell_preset(word, as_json=json)
-        return
-    parts = described(name, kind)
-    if json:
-        found_in = [facts_of_part(one, part) for one, part in parts]
-        streams.tell(streams.json_text({"name": word, "parts": found_in}, allow_nan=False))
-        return
-    for number, (one, part) in enumerate(parts):
-        if number:
-            streams.tell("")
-        _tell(one, part)
+        return _preset_facts(word), [partial(_tell_preset, word)]
+    known = any(word in one.family.names() for one in KINDS.values())
+    if kind is not None or known:
+        parts = described(name, kind)
+        facts = {"name": word, "parts": [facts_of_part(one, part) for one, part in parts]}
+        return facts, [partial(_tell, one, part) for one, part in parts]
+    group = context.parent.command if context.parent is not None else None
+    commands = {n: one.help or "" for n, one in getattr(group, "commands", {}).items()}
+    aliases = read_aliases(workspace)[0]
+    means = list(others(word, commands, aliases))
+    if not means:
+        every = [n for one in KINDS.values() for n in one.family.names()]
+        every += [*presets(), *names_of_others(commands, aliases)]
+        near = nearest(word, every)
+        raise UsageError(
+            f"nothing is called {word!r}: no part, preset, command, recipe, data set or name here",
+            do=(f"{near} " if near.startswith("did you mean") else "")
+            + "`rankmill list sources` shows sources, `rankmill list --help` what else it lists; "
+            "`rankmill --help` lists commands, `rankmill recipes list` recipes, docs/data.md data",
+        )
+    facts = {"name": word, "means": [one.as_json() for one in means]}
+    return facts, [partial(_tell_other, one) for one in means]
+
+
+def _tell_other(other: Other) -> None:
+    """Print what a word means that names no part."""
+    streams.tell(f"{other.noun} {other.name}")
+    for line in _wrapped(other.summary, "  "):
+        streams.tell(line)
+    if other.facts:
+        streams.tell("")
+    _print_facts(list(other.facts.items()))
+    streams.tell("\nnext")
+    streams.tell(f"  {other.command}")
+    streams.tell(f"more: {other.more}")
 
 
 def facts_of_part(kind: str, part: Described) -> dict[str, Any]:
@@ -123,19 +179,22 @@ def _tell(kind: str, part: Described) -> None:
         for line in _wrapped(paragraph, "  "):
             streams.tell(line)
         streams.tell("")
-    rows = list(_facts(kind, part))
-    wide = max(len(head) for head, _ in rows)
-    for head, text in rows:
-        first, *others = _wrapped(text, " " * (wide + 4))
-        streams.tell(f"  {head:<{wide}}  {first.strip()}")
-        for line in others:
-            streams.tell(line)
+    _print_facts(list(_facts(kind, part)))
     if part.parameters:
         streams.tell("")
         _print_parameters(part.parameters)
     streams.tell("\nexample")
     streams.tell(f"  {command_of(kind, part)}")
     streams.tell(f"more: {KINDS[kind].page}")
+
+
+def _print_facts(rows: Sequence[tuple[str, str]]) -> None:
+    wide = max((len(head) for head, _ in rows), default=0)
+    for head, text in rows:
+        first, *more = _wrapped(text, " " * (wide + 4))
+        streams.tell(f"  {head:<{wide}}  {first.strip()}")
+        for line in more:
+            streams.tell(line)
 
 
 def _facts(kind: str, part: Described) -> Iterator[tuple[str, str]]:
@@ -213,16 +272,20 @@ def _width() -> int:
     return min(streams.width(), 100)
 
 
-def _tell_preset(name: str, *, as_json: bool) -> None:
+def _preset_facts(name: str) -> dict[str, Any]:
+    """Return what `--json` says of a published teacher."""
+    from rankmill.mining.teachers.presets.table import PRESETS
+
+    spec = f"teacher({name},model=PATH)"
+    command = f'rankmill score "{spec}" --pool POOL --name SCORES'
+    return {"name": name, "preset": asdict(PRESETS[name]) | {"spec": spec, "command": command}}
+
+
+def _tell_preset(name: str) -> None:
     """Print a published teacher: what runs it, what it reads and answers."""
     from rankmill.mining.teachers.presets.table import PRESETS
 
-    entry, spec = PRESETS[name], f"teacher({name},model=PATH)"
-    command = f'rankmill score "{spec}" --pool POOL --name SCORES'
-    if as_json:
-        facts = {"name": name, "preset": asdict(entry) | {"spec": spec, "command": command}}
-        streams.tell(streams.json_text(facts, allow_nan=False))
-        return
+    entry, command = PRESETS[name], _preset_facts(name)["preset"]["command"]
     streams.tell(f"published teacher {name}")
     facts_ = {
         "run by": f"{entry.kind} (rankmill describe {entry.kind})",
@@ -238,9 +301,9 @@ def _tell_preset(name: str, *, as_json: bool) -> None:
     }
     for head, text in facts_.items():
         if text:
-            first, *others = _wrapped(streams.on_one_line(text), " " * 16)
+            first, *more = _wrapped(streams.on_one_line(text), " " * 16)
             streams.tell(f"  {head:<12}  {first.strip()}")
-            for line in others:
+            for line in more:
                 streams.tell(line)
     streams.tell("\nexample")
     streams.tell(f"  {command}")

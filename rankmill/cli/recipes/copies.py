@@ -62,10 +62,11 @@ def _copy(name: str | None, to: Path | None, *, as_json: bool) -> None:
     from rankmill.mining.errors import BadInput
     from rankmill.mining.store import files
     from rankmill.mining.store.places import check_place
-    from rankmill.recipes_data import sample
+    from rankmill.recipes_data import sample, samples
 
     if name is None:
-        raise UsageError("copy which recipe?", do="`rankmill recipes list` names them")
+        known = ", ".join(one.name for one in samples())
+        raise UsageError("copy which recipe?", do=f"`rankmill recipes copy NAME`, one of: {known}")
     one = sample(name)
     target = to if to is not None else Path(f"{one.name}.toml")
     through = check_place(target).through is not None  # then it may be standard output
