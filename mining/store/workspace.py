@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from .. import names
 from ..errors import (
@@ -38,7 +38,7 @@ from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact, named
 from .declared import check_declared
 from .execution import Executor, Inline, Job, Report, shown
-from .manifest import canonical_json, fingerprint_of
+from .manifest import MANIFEST, canonical_json, fingerprint_of
 from .objects import mirrors
 from .objects.mirror import Mirror, Stored
 from .parts.quarantine import check_allowance, check_something_made, quarantined
@@ -57,6 +57,7 @@ from .sums import sums_beside
 from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
+_MOST_OPENED = 1024  # handles that a workspace keeps
 _LOOK_S = 1.0  # between two looks for the parts of other shares
 _LOOK_AFAR_S = 5.0  # in an object store, where each look is some requests
 _NOTE_WITHIN_S = 3.0  # of a run that was stopped
@@ -109,8 +110,25 @@ class Workspace:
             )
 
     def open(self, kind: str, fingerprint: str) -> Artifact:
-        """Open a finished artifact; raises BadInput when it is not there."""
-        return Artifact(self.folder(kind, fingerprint), self)
+        """Open a finished artifact; raises BadInput when it is not there.
+
+        One that was opened before is the same handle as long as its manifest and ledger stand as
+        they stood: a stage asks for its inputs, and theirs, again and again.
+        """
+        folder = self.folder(kind, fingerprint)
+        self.bring(folder)
+        state = _state_of(folder)
+        known = self._opened.get(folder)
+        if state is None or known is None or known[0] != state:
+            if len(self._opened) >= _MOST_OPENED:
+                self._opened.clear()
+            known = self._opened[folder] = state, Artifact(folder, self)
+        return known[1]
+
+    @cached_property
+    def _opened(self) -> dict[Path, tuple[_State, Artifact]]:
+        """The artifacts that were opened by kind and fingerprint, with what stood there then."""
+        return {}
 
     def has(self, kind: str, fingerprint: str) -> bool:
         """Say whether the artifact is finished."""
@@ -565,6 +583,17 @@ class Workspace:
     def _put(self, path: Path, manifest: bytes) -> None:
         """Publish a manifest, where there is none."""
         files.create_only(path, manifest)
+
+
+_State: TypeAlias = tuple[files.Stamp, files.Stamp] | None
+
+
+def _state_of(folder: Path) -> _State:
+    """Return what changes with manifest and ledger; None where one of them is not there."""
+    try:
+        return files.stamp_of(folder / MANIFEST), files.stamp_of(folder / ledger.LEDGER)
+    except OSError:
+        return None
 
 
 class NotThere(RankmillError):
