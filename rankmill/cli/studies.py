@@ -27,7 +27,7 @@ from rankmill.cli.session import (
     quiet,
     session,
 )
-from rankmill.mining.errors import need
+from rankmill.mining.errors import BadInput, need
 
 if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
@@ -196,39 +196,54 @@ def check(
         if json:
             here.emit(_facts(loaded, plan))
         else:
-            _tell_plan(plan)
+            _tell_plan(loaded, plan)
 
 
 def _facts(recipe: Recipe, plan: Sequence[Step]) -> dict[str, Any]:
-    return {"recipe": recipe.name, "stages": [asdict(step) for step in plan]}
+    from rankmill.study.before.missing import to_download
+
+    stages = [asdict(step) for step in plan]
+    return {"recipe": recipe.name, "stages": stages, "to_download": to_download(recipe)}
 
 
-def _tell_plan(plan: Sequence[Step]) -> None:
+def _tell_plan(recipe: Recipe, plan: Sequence[Step]) -> None:
+    from rankmill.study.before.missing import to_download
+
     wide = max(len(step.name) for step in plan)
     for step in plan:
         state = f"there, {step.rows:,} rows" if step.rows is not None else "to be made"
         streams.tell(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
     made = sum(step.rows is None for step in plan)
     streams.tell(f"the recipe is sound: {len(plan)} stages, {made} of them to be made")
+    for spec in to_download(recipe):
+        streams.tell(f"not on this machine yet, downloaded by the first stage: {spec}")
 
 
 def _dry_run(
     loaded: Recipe, recipe: Path, overrides: list[str], workspace: Path, *, as_json: bool
 ) -> None:
     """Print the plan, and what measured samples say that it will take; refuses what cannot fit."""
+    from rankmill.study.before.missing import to_download
     from rankmill.study.estimate import estimate_recipe
     from rankmill.study.plan import plan_of
 
     with session(workspace, json=as_json) as here:
         plan = plan_of(loaded, here.workspace)
         if not as_json:
-            _tell_plan(plan)
+            _tell_plan(loaded, plan)
         if all(step.rows is not None for step in plan):
             if as_json:
                 here.emit(_facts(loaded, plan) | {"estimate": None})
             else:
                 streams.tell("nothing is to be made: a run finds everything")
             return
+        if remote := to_download(loaded):
+            raise BadInput(
+                "the estimate measures samples of the collections, and some are not on this "
+                f"machine yet: {', '.join(remote)}",
+                where=str(recipe),
+                do=f"download first: rankmill collect {remote[0]}",
+            )
         made = estimate_recipe(recipe, here.workspace, overrides, progress=here.executor.progress)
         if as_json:
             here.emit(_facts(loaded, plan) | {"estimate": made.as_json()})
