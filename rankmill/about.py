@@ -32,8 +32,8 @@ def collection_of(artifact: Artifact) -> Collection:
     )
 
 
-def ancestry(artifact: Artifact) -> list[Artifact]:
-    """Return the artifact after all that it was made from, inputs first, each once."""
+def ancestry(*artifacts: Artifact) -> list[Artifact]:
+    """Return the artifacts, each after all that it was made from, inputs first, each once."""
     known: dict[str, Artifact] = {}
 
     def visit(one: Artifact) -> None:
@@ -42,7 +42,8 @@ def ancestry(artifact: Artifact) -> list[Artifact]:
                 visit(one.input(role))
             known[one.fingerprint] = one
 
-    visit(artifact)
+    for artifact in artifacts:
+        visit(artifact)
     return list(known.values())
 
 

@@ -17,7 +17,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special
 
 from ..mining.errors import BadInput, UsageError
 from .random_effects import Uncertainty, skew_of, squared_half_width, uncertainty
@@ -94,6 +93,8 @@ def reaches(parts: Parts, skew: np.ndarray | float, p: float) -> tuple[np.ndarra
 
 def _factor(parts: Parts, p: float) -> float:
     """Johnson's 1 + 2t², t the quantile of Student's t over the queries, which come first."""
+    from scipy import special  # slow to import
+
     return 1 + 2 * float(special.stdtrit(parts[0][1], p)) ** 2
 
 

@@ -149,7 +149,7 @@ class Towers:
     ):
         self.queries, self.docs, self.limits, self.pieces = queries, docs, limits, pieces
         _check_tokenizer(model, queries, docs)
-        self.template = Template.of(model.tokenizer(), pair=False)
+        self.template = Template.of(model.known_tokenizer(), pair=False)
         self.pad = filler_of(model)
         room_for(model, max(limits.query_length, limits.doc_length), self.template)
 
@@ -190,7 +190,7 @@ class Pairs:
     ):
         self.queries, self.docs, self.limits, self.pieces = queries, docs, limits, pieces
         _check_tokenizer(model, queries, docs)
-        self.template = Template.of(model.tokenizer(), pair=True)
+        self.template = Template.of(model.known_tokenizer(), pair=True)
         self.pad = filler_of(model)
         room_for(model, limits.query_length + limits.doc_length, self.template)
 

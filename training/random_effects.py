@@ -21,7 +21,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from ..mining.errors import BadInput
 
@@ -137,6 +136,8 @@ def half_width(parts: tuple[tuple[float, int], ...], level: float) -> np.ndarray
 
 def squared_half_width(parts: tuple[tuple[float, int], ...], p: float) -> np.ndarray:
     """Return Σ t²·variance at a two-sided p, as small as floats go; variances may be arrays."""
+    from scipy import special  # slow to import
+
     reach = [special.stdtrit(freedom, p / 2) ** 2 * variance for variance, freedom in parts]
     return np.sum(reach, axis=0)
 

@@ -126,7 +126,7 @@ class BiEncoder:
     def max_length(self, model: ModelFolder, limits: Limits) -> int:
         """Return the longest row that training makes, special tokens included."""
         text = max(limits.query_length, limits.doc_length)
-        return room_for(model, text, Template.of(model.tokenizer(), pair=False))
+        return room_for(model, text, Template.of(model.known_tokenizer(), pair=False))
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""
@@ -209,7 +209,7 @@ class CrossEncoder:
     def max_length(self, model: ModelFolder, limits: Limits) -> int:
         """Return the longest row that training makes, special tokens included."""
         text = limits.query_length + limits.doc_length
-        return room_for(model, text, Template.of(model.tokenizer(), pair=True))
+        return room_for(model, text, Template.of(model.known_tokenizer(), pair=True))
 
     def network(self, model: ModelFolder, seed: int = 0) -> Network:
         """Load the network, ready to train; `seed` decides weights that are drawn anew."""

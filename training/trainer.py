@@ -145,6 +145,11 @@ def _run(
 ) -> Mapping[str, float]:
     """Train, saying before what the budget amounts to and after whether the scores collapsed."""
     executor.progress.announce(f"budget: {run.budget(run.positions)}{_machine(run)}")
+    if executor.workers or executor.ray_address:
+        executor.progress.announce(
+            "the workers tokenise; the student itself is trained in this process (a study trains "
+            "several students side by side)"
+        )
     underway = Underway(
         "student",
         _title(run),

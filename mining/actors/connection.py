@@ -205,7 +205,12 @@ def _reached(address: str) -> None:
     """Raise BadInput unless something listens at host:port; Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdigit():
-        return  # "auto" and "local" are Ray's own words
+        if address in ("auto", "local"):  # Ray's own words
+            return
+        raise UsageError(
+            f"--ray-address {address} names no cluster",
+            do="write HOST:PORT, ray://HOST:PORT, or auto for the one that this machine belongs to",
+        )
     try:
         socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), REACH_S).close()
     except OSError as error:

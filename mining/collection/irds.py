@@ -298,6 +298,30 @@ def known_ids() -> frozenset[str]:
     return _own_ids()
 
 
+def is_here(spec: str) -> bool:
+    """Say whether this machine holds files of the data sets that a spec names: False where reading
+    them downloads them first. Raises BadInput for an id that the library does not know.
+
+    Each data set keeps its files in a folder of its own below the library's home, the many of BEIR
+    in folders below one; what a user has registered is anywhere.
+    """
+    for name in spec.split("+"):
+        _load(name)
+    own = [name for name in spec.split("+") if name in _own_ids()]
+    return all(_holds_files(name) for name in own)
+
+
+def _holds_files(name: str) -> bool:
+    from ir_datasets.util import home_path
+
+    first, *below = name.split("/")
+    places: Iterable[Path] = [home_path() / first]
+    if first == "beir" and below:
+        places = (home_path() / first).glob(f"{below[0]}*")
+    files = (one for place in places for one in [place, *place.rglob("*")] if one.is_file())
+    return any(one.name != "irds_version.txt" for one in files)
+
+
 @cache
 def _own_ids() -> frozenset[str]:
     """Return the ids that the library itself ships, in contrast to those registered by a user."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -229,12 +231,38 @@ def _module_weights(path: Path) -> list[Path]:
     return [weights for folder in folders for weights in folder.glob("*.safetensors")]
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file by its name and what it holds: copies of it are equal, wherever they lie. The name of
+    a module's file holds that of its folder, since such files have shapes of their own."""
+
+    name: str
+    sha256: str
+    path: Path = field(compare=False)
+
+
+def content_of(file: Path) -> Content:
+    """Return a file by what it holds now; its bytes are read once for each state of the file."""
+    folder = file.parent.name
+    name = f"{folder}/{file.name}" if folder[:1].isdigit() else file.name
+    return Content(name, _digest_of(file, files.stamp_of(file)), file)
+
+
+@lru_cache(maxsize=256)
+def _digest_of(file: Path, stamp: files.Stamp) -> str:
+    return files.sha256_of(file)
+
+
 def content_hash(file: Path) -> str:
     """Hash a JSON file by what it says, anything else by its bytes."""
-    if file.suffix != ".json":
-        return files.sha256_of(file)
-    value = read_checked(file)
-    if file.name == "config.json":
+    content = content_of(file)
+    return _hash_of_settings(content) if file.suffix == ".json" else content.sha256
+
+
+@lru_cache(maxsize=256)  # students of one start share their tokenizer and most of the rest
+def _hash_of_settings(content: Content) -> str:
+    value = read_checked(content.path)
+    if content.path.name == "config.json":
         for key in ("_name_or_path", "transformers_version", "torch_dtype", "dtype"):
             value.pop(key, None)  # where it came from; it says nothing about results
     return _hash_of(value)
@@ -248,7 +276,12 @@ def hash_of_tokenizer(path: Path) -> str:
         kind = read_checked(path / "config.json").get("model_type")
         vocabulary = files.sha256_of(path / "vocab.txt")
         return _hash_of([vocabulary, said, kind, hash_beside(path)])
-    value = read_checked(path / "tokenizer.json")
+    return _hash_of_mapping(content_of(path / "tokenizer.json"))
+
+
+@lru_cache(maxsize=64)
+def _hash_of_mapping(content: Content) -> str:
+    value = read_checked(content.path)
     parts = ("model", "normalizer", "pre_tokenizer", "added_tokens")
     return _hash_of({key: value.get(key) for key in parts})
 

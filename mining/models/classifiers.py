@@ -67,7 +67,7 @@ def check_student(model: ModelFolder) -> None:
     network, _ = _class_of(model)
     if network is None or not reads_last_token(network):
         return
-    if not Template.of(model.tokenizer(), pair=True).middle:
+    if not Template.of(model.known_tokenizer(), pair=True).middle:
         raise BadInput(
             "the tokenizer puts nothing between query and document, and a student has no prompt",
             where=model.path,
@@ -80,7 +80,7 @@ def check_student(model: ModelFolder) -> None:
 def check_template(model: ModelFolder) -> None:
     """Raise BadInput where a tokenizer puts nothing between the two texts of a pair: the model was
     trained on a prompt, which only its card knows."""
-    if not Template.of(model.tokenizer(), pair=True).middle:
+    if not Template.of(model.known_tokenizer(), pair=True).middle:
         raise BadInput(
             "the tokenizer puts nothing between query and document, so the model would be shown "
             "another text than it was trained on",

@@ -203,7 +203,7 @@ def _stage(
 
 def _specials(model: ModelFolder) -> int:
     """Return how many special tokens stand round a text."""
-    return len(Template.of(model.tokenizer(), pair=False).special)
+    return len(Template.of(model.known_tokenizer(), pair=False).special)
 
 
 def _check_dtype(dtype: str) -> None:
@@ -238,7 +238,7 @@ class EncodeWorker:
         folder = unchanged(model, fingerprint)
         self.rows = rows
         self.store = TokenStore(open_artifact(tokens))
-        self.template = Template.of(folder.tokenizer(), pair=False)
+        self.template = Template.of(folder.known_tokenizer(), pair=False)
         self.settings, self.dtype = settings, dtype
         self.forward = Forward(
             folder,

@@ -25,7 +25,9 @@ from ..store import ledger
 from . import hub
 from .checkpoint_files import (
     BESIDE,
+    Content,
     content_hash,
+    content_of,
     deciding_files,
     hash_beside,
     hash_of_tokenizer,
@@ -87,8 +89,14 @@ class ModelFolder:
         return read_checked(path) if path.exists() else {}
 
     def tokenizer(self) -> Tokenizer:
-        """Load the tokenizer, without truncation and padding of its own."""
+        """Load a tokenizer of one's own, without truncation and padding."""
         return load_tokenizer(self.path)
+
+    def known_tokenizer(self) -> Tokenizer:
+        """The same tokenizer, to be asked and never changed: a process loads it once for all
+        folders that hold the same one."""
+        file = self.path / "tokenizer.json"
+        return _known_tokenizer(content_of(file)) if file.exists() else self.tokenizer()
 
 
 def resolve(model: str | Path | ModelFolder) -> ModelFolder:
@@ -288,6 +296,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
+@lru_cache(maxsize=2)  # the vocabulary of a large one takes a hundred megabytes
+def _known_tokenizer(content: Content) -> Tokenizer:
+    return load_tokenizer(content.path.parent)
+
+
 HEADS = {  # what stands on the trunk → the loader of transformers that puts it there
     "": "AutoModel",
     "classifier": "AutoModelForSequenceClassification",
@@ -332,7 +345,7 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
             where=model.path,
             do=_WITHOUT_HEAD.get(head, "copy the checkpoint again"),
         )
-    vocabulary = model.tokenizer().get_vocab_size(with_added_tokens=True)
+    vocabulary = model.known_tokenizer().get_vocab_size(with_added_tokens=True)
     embedded = network.config.get_text_config().vocab_size
     if vocabulary > embedded:
         raise BadInput(

@@ -47,9 +47,9 @@ def check_specials(specials: str) -> None:
 class Specials:
     """The special tokens of a tokenizer, but for the unknown one, which any text may give.
 
-    `specials`: how texts are read; with `text` the tokenizer is told to look for none, and keeps to
-    that. `around`: what is put before and behind a text. Raises UsageError where that holds special
-    tokens and texts are to hold none: they would become words too.
+    `specials`: how texts are read. `around`: what is put before and behind a text. Raises
+    UsageError where that holds special tokens and texts are to hold none: they would become words
+    too.
     """
 
     def __init__(
@@ -70,7 +70,11 @@ class Specials:
                 "is put round every text, holds some",
                 do=f"leave out specials={TEXT}, or take them out of the prompt",
             )
+
+    def told(self, tokenizer: Tokenizer) -> Specials:
+        """Have the tokenizer read texts that way from now on: with `text` it looks for none."""
         tokenizer.encode_special_tokens = not self.keep
+        return self
 
     def holding(self, ids: np.ndarray, lengths: np.ndarray) -> list[int]:
         """Return which rows hold special tokens beyond those that are put round every text: `ids`

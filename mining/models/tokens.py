@@ -61,7 +61,7 @@ def tokens_of(
     """
     check_specials(specials)
     cap = _cap(max_length)
-    tokenizer = model.tokenizer()
+    tokenizer = model.known_tokenizer()
     Specials(tokenizer, specials, (prompt, suffix))  # refuses before any work
     size = tokenizer.get_vocab_size(with_added_tokens=True)
     stage = Stage(
@@ -112,7 +112,7 @@ class TokenWorker:
     ):
         self.texts, self.cap, self.around = open_artifact(texts), cap, around
         self.tokenizer = load_tokenizer(Path(model))
-        self.specials = Specials(self.tokenizer, specials, around)
+        self.specials = Specials(self.tokenizer, specials, around).told(self.tokenizer)
         self.schema = schema
 
     def __call__(self, shard: Shard) -> Output:
@@ -180,7 +180,7 @@ def tokens_at_hand(
 ) -> Ragged:
     """Tokenise a few texts exactly as `tokens_of` does, without a store."""
     tokenizer, cap = model.tokenizer(), _cap(max_length)
-    marks = Specials(tokenizer, specials, (prompt, suffix))
+    marks = Specials(tokenizer, specials, (prompt, suffix)).told(tokenizer)
     dressed = _dressed(texts, prompt, suffix)
     rows = _ids_of(tokenizer, dressed, cap)
     values, lengths = _flat(rows, np.dtype(np.int32))

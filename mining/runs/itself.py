@@ -9,7 +9,7 @@ Cranfield is not document 1. What is judged relevant for the query always stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from .union import Lists
 
 RULES = ("exclude", "same_id", "keep")
 EXCLUDE, SAME_ID, KEEP = RULES
+_MANY = 1 << 16
 COUNT = "excluded:self"
 """The count of documents left out, in manifests."""
 
@@ -103,21 +104,39 @@ def _alike(corpus: str, queries: str) -> tuple[np.ndarray, np.ndarray, np.ndarra
     texts = pa.chunked_array([t["text"].combine_chunks() for _, t in asked.parts()], pa.string())
     texts = texts.cast(pa.large_string())
     ids = pa.chunked_array([t["query_id"].combine_chunks() for _, t in asked.parts()], pa.string())
-    index = IdIndex([ids])
+    rows_of = _rows_of(ids)
     equal = _Texts(texts)
     by_text, by_id, by_both = ([np.empty(0, np.uint64)] for _ in range(3))
     tails = text_buffers(texts)
     for start, table in docs.parts():
         query, doc = equal.among(table["text"])
         by_text.append(pair_keys(query, doc + start))
-        query = index.rows(table["doc_id"])
+        query = rows_of(table["doc_id"])
         doc = np.flatnonzero(query >= 0)
         query = query[doc]
         by_id.append(pair_keys(query, doc + start))
         ends = np.zeros(len(doc), dtype=bool)
-        ends_of_rows(*text_buffers(table["text"]), doc, *tails, query, ends)
+        if len(doc):
+            ends_of_rows(*text_buffers(table["text"]), doc, *tails, query, ends)
         by_both.append(pair_keys(query[ends], doc[ends] + start))
     return tuple(distinct(np.concatenate(one)) for one in (by_text, by_id, by_both))  # type: ignore[return-value]
+
+
+def _rows_of(ids: pa.ChunkedArray) -> Callable[[pa.ChunkedArray], np.ndarray]:
+    """Return what says which row of some ids each of others is, int64; −1 for none.
+
+    Few ids are hashed anew for each column that is asked about: that takes less than the kernels
+    of an index take to be loaded.
+    """
+    if len(ids) > _MANY:
+        return IdIndex([ids]).rows
+    known = ids.combine_chunks()
+
+    def rows(wanted: pa.ChunkedArray) -> np.ndarray:
+        place = pc.fill_null(pc.index_in(wanted, value_set=known), -1)
+        return place.to_numpy().astype(np.int64)
+
+    return rows
 
 
 class _Texts:

@@ -287,12 +287,24 @@ def state(folder: Path) -> str:
 
 
 def _read(folder: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        state, told = _read_at(folder / LEDGER, files.stamp_of(folder / LEDGER))
+    except FileNotFoundError:
+        return MISSING, dict(_NOTHING, usage={})
+    except OSError:
+        return DAMAGED, dict(_NOTHING, usage={})
+    return state, dict(told, usage=dict(told["usage"]))
+
+
+@functools.lru_cache(maxsize=1024)  # whoever opens an artifact looks into its ledger
+def _read_at(path: Path, stamp: files.Stamp) -> tuple[str, dict[str, Any]]:
+    """Read the ledger that stands there since the time of the stamp."""
     nothing = dict(_NOTHING, usage={})
     try:
-        data = files.read_small(folder / LEDGER)
+        data = files.read_small(path)
         told = json.loads(data)
     except FileNotFoundError:
-        return MISSING, nothing
+        raise
     except (ValueError, RecursionError, OSError):  # a damaged one is as good as none
         return DAMAGED, nothing
     if not isinstance(told, dict) or not told.keys() >= _NOTHING.keys() or _faulty(told):

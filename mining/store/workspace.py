@@ -14,10 +14,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from .. import names
-from ..errors import BadInput, Corrupt, OtherFormat, RankmillError, UsageError
+from ..errors import BadInput, Corrupt, OtherFormat, RankmillError
 from ..inputs.given_paths import path_given
 from ..options import check_path
 from . import files, ledger
@@ -30,7 +30,7 @@ from .making.folder import make_files
 from .making.leftovers import sweep
 from .making.parts import make_parts
 from .making.shared import after_share, make_share
-from .manifest import fingerprint_of
+from .manifest import MANIFEST, fingerprint_of
 from .objects import mirrors
 from .objects.mirror import Mirror
 from .parts.quarantine import check_something_made
@@ -38,6 +38,7 @@ from .plan import Stage
 from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
+_MOST_OPENED = 1024  # handles that a workspace keeps
 
 
 class Workspace:
@@ -83,8 +84,25 @@ class Workspace:
             )
 
     def open(self, kind: str, fingerprint: str) -> Artifact:
-        """Open a finished artifact; raises BadInput when it is not there."""
-        return Artifact(self.folder(kind, fingerprint), self)
+        """Open a finished artifact; raises BadInput when it is not there.
+
+        One that was opened before is the same handle as long as its manifest and ledger stand as
+        they stood: a stage asks for its inputs, and theirs, again and again.
+        """
+        folder = self.folder(kind, fingerprint)
+        self.bring(folder)
+        state = _state_of(folder)
+        known = self._opened.get(folder)
+        if state is None or known is None or known[0] != state:
+            if len(self._opened) >= _MOST_OPENED:
+                self._opened.clear()
+            known = self._opened[folder] = state, Artifact(folder, self)
+        return known[1]
+
+    @cached_property
+    def _opened(self) -> dict[Path, tuple[_State, Artifact]]:
+        """The artifacts that were opened by kind and fingerprint, with what stood there then."""
+        return {}
 
     def has(self, kind: str, fingerprint: str) -> bool:
         """Say whether the artifact is finished."""
@@ -288,6 +306,17 @@ class Workspace:
     def put_manifest(self, path: Path, manifest: bytes) -> None:
         """Publish a manifest, where there is none."""
         files.create_only(path, manifest)
+
+
+_State: TypeAlias = tuple[files.Stamp, files.Stamp] | None
+
+
+def _state_of(folder: Path) -> _State:
+    """Return what changes with manifest and ledger; None where one of them is not there."""
+    try:
+        return files.stamp_of(folder / MANIFEST), files.stamp_of(folder / ledger.LEDGER)
+    except OSError:
+        return None
 
 
 class NotThere(RankmillError):

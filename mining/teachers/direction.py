@@ -183,6 +183,8 @@ def evidence_of(scores: Artifact, pool: Artifact) -> Evidence:
     queries = asked[places]
     query, doc, values = _pairs(scores, queries, "logit")
     row = np.searchsorted(queries, query)
+    rising = np.lexsort((values, row))  # once: what is sorted already costs each vote little
+    query, doc, values, row = query[rising], doc[rising], values[rising], row[rising]
     keys = pair_keys(query, doc)
     ranks, drawn_labels = _ranks(pool, queries, keys)
     positive, other = np.zeros(len(keys), bool), np.ones(len(keys), bool)

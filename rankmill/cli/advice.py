@@ -9,6 +9,7 @@ import typer
 
 from rankmill.cli import streams
 from rankmill.cli.commands import settings
+from rankmill.cli.recipes.given import NoDevice
 from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
     AddressOption,
@@ -77,6 +78,7 @@ def advise(
     workers: WorkersOption = 0,
     ray_address: AddressOption = None,
     json: JsonOption = False,
+    no_device: NoDevice = None,
 ) -> None:
     """Order the designs of a pool by predicted gain per cost, before any student is trained.
 
@@ -87,6 +89,11 @@ def advise(
     """
     from rankmill.study.advise import Question, advise_on
 
+    if no_device is not None:
+        raise UsageError(
+            "advise takes no --device: it reads what is measured, and only pilots run models",
+            do="leave it out; CUDA_VISIBLE_DEVICES= (empty) keeps those on the processor",
+        )
     with session(workspace, workers, ray_address, json) as here:
         asked = Question(
             evidence=evidence or [],

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rankmill.cli import streams
-from rankmill.cli.recipes.given import RecipeArgument, SetOption
+from rankmill.cli.recipes.given import (
+    DeviceOption,
+    NoAddress,
+    NoWorkers,
+    RecipeArgument,
+    SetOption,
+    overrides,
+    refuse_elsewhere,
+)
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
 from rankmill.study import words
 
@@ -32,8 +40,11 @@ def estimate(
     scratch: Annotated[
         Path | None, typer.Option(help="Where samples are made; default: beside the workspace.")
     ] = None,
+    device: DeviceOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
+    no_workers: NoWorkers = None,
+    no_address: NoAddress = None,
 ) -> None:
     """Say what a recipe or study will take, stage by stage; refuse what cannot fit.
 
@@ -44,11 +55,13 @@ def estimate(
     """
     from rankmill.study.estimate import estimate_recipe
 
+    why = "samples are measured one after the other, in this process"
+    refuse_elsewhere("estimate", why, workers=no_workers, address=no_address)
     with session(workspace, json=json) as here:
         made = estimate_recipe(
             recipe,
             here.workspace,
-            set_ or [],
+            overrides(set_, device),
             queries=sample,
             documents=documents,
             machine=machine,

@@ -12,7 +12,15 @@ import typer
 from rankmill.cli import streams
 from rankmill.cli.books import in_words
 from rankmill.cli.estimates import tell_estimate
-from rankmill.cli.recipes.given import RecipeArgument, SetOption
+from rankmill.cli.recipes.given import (
+    DeviceOption,
+    NoAddress,
+    NoWorkers,
+    RecipeArgument,
+    SetOption,
+    overrides,
+    refuse_elsewhere,
+)
 from rankmill.cli.runs.next_step import command as command_line
 from rankmill.cli.session import (
     DEFAULT_WORKSPACE,
@@ -27,7 +35,7 @@ from rankmill.cli.session import (
     quiet,
     session,
 )
-from rankmill.mining.errors import need
+from rankmill.mining.errors import BadInput, need
 
 if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
 
 def demo(
     report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("report.html"),
+    device: DeviceOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
     ray_address: AddressOption = None,
@@ -55,8 +64,9 @@ def demo(
 
     need("matplotlib")
     check_place(report)
+    recipe = builtin("demo", overrides(None, device))
     with session(workspace, workers, ray_address, json) as here:
-        outcome = run_recipe(builtin("demo"), here.workspace, here.executor)
+        outcome = run_recipe(recipe, here.workspace, here.executor)
         report_outcome(outcome, report)
         here.next = command_line(shown_of(outcome), here.workspace.root)
         tell_outcome(here, outcome, report)
@@ -69,6 +79,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check, print plan and estimate, and stop.")
     ] = False,
+    device: DeviceOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
     ray_address: AddressOption = None,
@@ -86,12 +97,13 @@ def run(
     from rankmill.study.recipe import load
     from rankmill.study.run import run_recipe
 
-    loaded = load(recipe, set_ or [])
+    said = overrides(set_, device)
+    loaded = load(recipe, said)
     if report is not None:
         need("matplotlib")
         check_place(report)  # now, not after hours
     if dry_run:
-        _dry_run(loaded, recipe, set_ or [], workspace, as_json=json)
+        _dry_run(loaded, recipe, said, workspace, as_json=json)
         return
     with session(
         workspace, workers, ray_address, json, shard=shard, wait=wait, merge=merge
@@ -101,7 +113,7 @@ def run(
             report_outcome(outcome, report)
         words = shown_of(outcome)
         if report is None:
-            words = ["run", str(recipe), *_again(set_), "--report", f"{loaded.name}.html"]
+            words = ["run", str(recipe), *_again(set_, device), "--report", f"{loaded.name}.html"]
         here.next = command_line(words, here.workspace.root)
         tell_outcome(here, outcome, report)
 
@@ -113,6 +125,7 @@ def study(
         Path | None, typer.Option("--to", help="Folder for the report and every number.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    device: DeviceOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
     ray_address: AddressOption = None,
@@ -128,7 +141,7 @@ def study(
     from rankmill.study.grid import load_study, run_study
     from rankmill.study.grid.plan import plan_of
 
-    loaded = load_study(recipe, set_ or [])
+    loaded = load_study(recipe, overrides(set_, device))
     if to is not None:
         check_study_place(to, loaded.name)  # now, not after hours
     with session(workspace, workers, ray_address, json) as here:
@@ -142,7 +155,7 @@ def study(
         outcome = run_study(loaded, here.workspace, here.executor)
         files = [] if to is None else write_study(outcome, to)
         if to is None:
-            words = ["study", str(recipe), *_again(set_), "--to", loaded.name]
+            words = ["study", str(recipe), *_again(set_, device), "--to", loaded.name]
             here.next = command_line(words, here.workspace.root)
         pages = [path for path in files if path.suffix == ".html"]
         if json:
@@ -160,9 +173,10 @@ def study(
             streams.tell(f"report: {page.absolute()}")
 
 
-def _again(settings: Sequence[str] | None) -> list[str]:
-    """Return the words that say the same settings again."""
-    return [word for one in settings or () for word in ("--set", one)]
+def _again(settings: Sequence[str] | None, device: str | None) -> list[str]:
+    """Return the words that say the same settings and the same device again."""
+    words = [word for one in settings or () for word in ("--set", one)]
+    return words if device is None else [*words, "--device", device]
 
 
 def _tell_lines(told: StudyPlan | StudyOutcome) -> None:
@@ -173,8 +187,11 @@ def _tell_lines(told: StudyPlan | StudyOutcome) -> None:
 def check(
     recipe: RecipeArgument,
     set_: SetOption = None,
+    device: DeviceOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
+    no_workers: NoWorkers = None,
+    no_address: NoAddress = None,
 ) -> None:
     """Check a recipe without reading its data, and print the plan: stages, what is there already.
 
@@ -184,9 +201,11 @@ def check(
     from rankmill.study.plan import plan_of
     from rankmill.study.recipe import STUDY, recipe_of, tables_of
 
-    tables = tables_of(recipe, set_ or [])
+    why = "nothing is made, so there is nothing to share out"
+    refuse_elsewhere("check", why, workers=no_workers, address=no_address)
+    tables = tables_of(recipe, overrides(set_, device))
     if STUDY in tables:
-        study(recipe, set_, dry_run=True, workspace=workspace, json=json)
+        study(recipe, set_, dry_run=True, device=device, workspace=workspace, json=json)
         if not json:
             streams.tell("the study is sound")
         return
@@ -196,40 +215,55 @@ def check(
         if json:
             here.emit(_facts(loaded, plan))
         else:
-            _tell_plan(plan)
+            _tell_plan(loaded, plan)
 
 
 def _facts(recipe: Recipe, plan: Sequence[Step]) -> dict[str, Any]:
-    return {"recipe": recipe.name, "stages": [asdict(step) for step in plan]}
+    from rankmill.study.before.missing import to_download
+
+    stages = [asdict(step) for step in plan]
+    return {"recipe": recipe.name, "stages": stages, "to_download": to_download(recipe)}
 
 
-def _tell_plan(plan: Sequence[Step]) -> None:
+def _tell_plan(recipe: Recipe, plan: Sequence[Step]) -> None:
+    from rankmill.study.before.missing import to_download
+
     wide = max(len(step.name) for step in plan)
     for step in plan:
         state = f"there, {step.rows:,} rows" if step.rows is not None else "to be made"
         streams.tell(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
     made = sum(step.rows is None for step in plan)
     streams.tell(f"the recipe is sound: {len(plan)} stages, {made} of them to be made")
+    for spec in to_download(recipe):
+        streams.tell(f"not on this machine yet, downloaded by the first stage: {spec}")
 
 
 def _dry_run(
-    loaded: Recipe, recipe: Path, overrides: list[str], workspace: Path, *, as_json: bool
+    loaded: Recipe, recipe: Path, said: list[str], workspace: Path, *, as_json: bool
 ) -> None:
     """Print the plan, and what measured samples say that it will take; refuses what cannot fit."""
+    from rankmill.study.before.missing import to_download
     from rankmill.study.estimate import estimate_recipe
     from rankmill.study.plan import plan_of
 
     with session(workspace, json=as_json) as here:
         plan = plan_of(loaded, here.workspace)
         if not as_json:
-            _tell_plan(plan)
+            _tell_plan(loaded, plan)
         if all(step.rows is not None for step in plan):
             if as_json:
                 here.emit(_facts(loaded, plan) | {"estimate": None})
             else:
                 streams.tell("nothing is to be made: a run finds everything")
             return
-        made = estimate_recipe(recipe, here.workspace, overrides, progress=here.executor.progress)
+        if remote := to_download(loaded):
+            raise BadInput(
+                "the estimate measures samples of the collections, and some are not on this "
+                f"machine yet: {', '.join(remote)}",
+                where=str(recipe),
+                do=f"download first: rankmill collect {remote[0]}",
+            )
+        made = estimate_recipe(recipe, here.workspace, said, progress=here.executor.progress)
         if as_json:
             here.emit(_facts(loaded, plan) | {"estimate": made.as_json()})
         else:
@@ -243,6 +277,7 @@ def figures(
     to: Annotated[Path, typer.Option("--to", help="Folder for the figures.")],
     form: Annotated[str, typer.Option("--format", help="svg, pdf or png.")] = "svg",
     set_: SetOption = None,
+    device: DeviceOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
     ray_address: AddressOption = None,
@@ -259,7 +294,7 @@ def figures(
     from rankmill.study.run import run_recipe
 
     need("matplotlib")
-    loaded = load(recipe, set_ or [])
+    loaded = load(recipe, overrides(set_, device))
     check_form(form)
     check_folder_place(to, empty=False)
     with session(workspace, workers, ray_address, json) as here:

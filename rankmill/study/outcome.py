@@ -53,7 +53,7 @@ class Outcome:
         last += [a for a in (results.pool, results.scores) if a is not None]
         last += [judged.evaluation for judged in results.judged]
         last += [*results.against.values(), *results.samplers.values()]
-        return list({a.fingerprint: a for one in last for a in ancestry(one)}.values())
+        return ancestry(*last)
 
     # ---- for the terminal ------------------------------------------------------------------------
 

@@ -257,10 +257,10 @@ def tables_of(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return _overridden(data, overrides)
 
 
-def builtin(name: str) -> Recipe:
-    """Return a recipe that comes with the package."""
+def builtin(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return a recipe that comes with the package, with values in the place of its own."""
     text = (resources.files("rankmill") / f"{name}.toml").read_text(encoding="utf-8")
-    return recipe_of(tomllib.loads(text), f"rankmill/{name}.toml")
+    return recipe_of(_overridden(tomllib.loads(text), overrides), f"rankmill/{name}.toml")
 
 
 def recipe_of(data: Mapping[str, Any], where: str) -> Recipe:

@@ -15,6 +15,7 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.models.classifiers import check_trained
 from rankmill.mining.models.folder import look_at, resolve
 from rankmill.study.before import look_first
+from rankmill.study.before.missing import to_download
 from rankmill.study.before.sizes import check_sizes
 from rankmill.study.before.splits import check_splits, check_splits_told
 from rankmill.study.recipe import Recipe, load, recipe_of
@@ -273,3 +274,61 @@ def test_a_dry_run_says_plan_and_estimate_and_makes_nothing(rankmill, place, tmp
     assert [one["stage"] for one in told["stages"]][:2] == ["collect", "mine"]
     assert refused == [True]
     assert not list(workspace.glob("*/*/manifest.json"))
+
+
+# ---- what is not on this machine -------------------------------------------------------------
+
+
+def test_all_that_is_missing_is_said_at_once(place, monkeypatch):
+    monkeypatch.chdir(place)
+    tables = tomllib.loads(RECIPE)
+    tables["collection"] = "beir:elsewhere"
+    tables["teacher"] = "imported(path=scores.jsonl,kind=logit)"
+    tables["train"]["student"] = "bi_encoder(model=nowhere)"
+    with pytest.raises(
+        BadInput, match="3 things that the recipe names are not on this machine"
+    ) as e:
+        look_first(recipe_of(tables, "t.toml"))
+    said = str(e.value)
+    assert (
+        f"  - collection, {place}/elsewhere: there is no such folder\n    give the folder" in said
+    )
+    assert "--set collection=beir:… names another" in said
+    assert f"  - teacher, {place}/scores.jsonl: there is no file 'scores.jsonl'\n" in said
+    assert "  - train.student, " in said
+    assert "there is no model folder 'nowhere'" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("collection", "beir:elsewhere", "there is no such folder"),
+        ("collection", "tsv:elsewhere", "there is no file elsewhere"),
+        ("collection", "ir:no/such/id", "ir_datasets has no data set 'no/such/id'"),
+        ("evaluate.domains.far.collection", "jsonl:elsewhere", "there is no file elsewhere"),
+        ("mine.sources.theirs", "imported(path=run.txt)", "there is no file 'run.txt'"),
+    ],
+)
+def test_collections_and_files_are_looked_for_before_the_first_stage(
+    place, monkeypatch, key, value, said
+):
+    monkeypatch.chdir(place)
+    with pytest.raises(BadInput, match=said) as refused:
+        look_first(written(key, value))
+    assert str(refused.value.where).startswith(f"t.toml: {key}")
+
+
+def test_what_is_downloaded_first_is_told_and_refuses_nothing(place, monkeypatch):
+    pytest.importorskip("ir_datasets")
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("IR_DATASETS_HOME", str(place / "home"))
+    recipe = written("collection", "ir:antique/train")
+    look_first(recipe)
+    assert to_download(recipe) == ["ir:antique/train"]
+    assert to_download(written()) == []
+    kept = place / "home" / "antique"
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "irds_version.txt").write_text("the library leaves this without a download")
+    assert to_download(recipe) == ["ir:antique/train"]
+    (kept / "collection.tsv").write_text("1\ttext\n")
+    assert to_download(recipe) == []

@@ -65,7 +65,7 @@ def skipped_tokens(model: ModelFolder, prompt: str) -> int:
     counts them; else 0."""
     if not prompt or not leaves_out_prompt(model):
         return 0
-    tokenizer = model.tokenizer()
+    tokenizer = model.known_tokenizer()
     alone = tokenizer.encode(prompt, add_special_tokens=False).ids
     return Template.of(tokenizer, pair=False).prefix + len(alone)
 
@@ -75,7 +75,7 @@ def check_room(model: ModelFolder, prompt: str, room: int) -> None:
     UsageError."""
     if not prompt:
         return
-    taken = len(model.tokenizer().encode(prompt, add_special_tokens=False).ids)
+    taken = len(model.known_tokenizer().encode(prompt, add_special_tokens=False).ids)
     if taken >= room:
         raise UsageError(
             f"the prompt {prompt[:60]!r} takes {taken} of the {room} tokens that a text may have, "

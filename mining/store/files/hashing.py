@@ -37,6 +37,15 @@ class HashingSink(io.RawIOBase):
         return self.raw.write(data)
 
 
+Stamp = tuple[int, int, int, int]  # device, inode, time of the last change, size
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return what changes when the content of a file does, by a look at its entry alone."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a regular file's content in hexadecimal; BadInput for what never ends
     or would have to be read twice, a device or a pipe."""

@@ -61,7 +61,7 @@ class PairScorer:
     @cached_property
     def template(self) -> Template:
         """What the tokenizer puts round a pair."""
-        return Template.of(self.model.tokenizer(), pair=True)
+        return Template.of(self.model.known_tokenizer(), pair=True)
 
     def _pass(self, compute: str) -> Forward | Alone:
         if compute not in self._passes:

@@ -108,7 +108,7 @@ def _joined(teacher: CrossEncoder, model: ModelFolder, texts: Mapping[str, str])
         tokens_at_hand([text], model, max_length=most, specials=teacher.specials)
         for text in texts.values()
     )
-    template = Template.of(model.tokenizer(), pair=True)
+    template = Template.of(model.known_tokenizer(), pair=True)
     return _shown("pair", pair_sequences(query, doc, _ONE, _ONE, template, most), model, most)
 
 
@@ -124,7 +124,7 @@ def _alone(teacher: BiEncoder, role: str, text: str) -> ShownText:
     tokens = tokens_at_hand(
         [text], model, max_length=most, prompt=prompt, specials=teacher.specials
     )
-    template = Template.of(model.tokenizer(), pair=False)
+    template = Template.of(model.known_tokenizer(), pair=False)
     check_room(model, prompt, most - len(template.special))
     of = "query" if role == "queries" else "document"
     return _shown(of, single_sequences(tokens, template, most), model, most)

@@ -16,8 +16,8 @@ Named = tuple[str, str, Any]
 _STUDENT = "student:"  # of the workspace, looked for elsewhere
 
 
-def check_models(recipe: Recipe, *, fetch: bool) -> None:
-    """Raise BadInput for the first model that is not there, or lacks its head."""
+def missing_models(recipe: Recipe, *, fetch: bool) -> Iterator[BadInput]:
+    """Yield what is wrong with each model that is not there, or lacks its head."""
     from rankmill.mining.models.classifiers import check_trained
     from rankmill.mining.models.folder import look_at
 
@@ -33,7 +33,7 @@ def check_models(recipe: Recipe, *, fetch: bool) -> None:
                 check_trained(folder)
         except BadInput as error:
             where = f"{recipe.where}: {key}" + (f", {error.where}" if error.where else "")
-            raise BadInput(error.what, where=where, do=error.do) from error
+            yield BadInput(error.what, where=where, do=error.do)
 
 
 def _needs_head(value: Any) -> bool:
@@ -50,10 +50,22 @@ def _needs_head(value: Any) -> bool:
 
 def _models_of(recipe: Recipe) -> Iterator[Named]:
     """Yield every model that a recipe names."""
+    for key, value in values_of(recipe):
+        if isinstance(value, str):
+            yield key, value, None
+        elif not hasattr(value, "url"):  # else it is a server's name for its model
+            for parameter in ("model", "query_model"):
+                if (model := getattr(value, parameter, None)) is not None:
+                    yield key, str(model), value
+
+
+def values_of(recipe: Recipe) -> Iterator[tuple[str, Any]]:
+    """Yield the sources, teachers, encoders and the student of a recipe, those within others too,
+    each with its key; a model that is named without more is a text."""
     from rankmill.mining.sources import SOURCES
 
     for name in recipe.sources:
-        yield from _of(f"mine.sources.{name}", SOURCES.parse(recipe.source(name)), SOURCES)
+        yield from _within(f"mine.sources.{name}", SOURCES.parse(recipe.source(name)), SOURCES)
     yield from _of_teacher("teacher", recipe.teacher)
     for label, text in recipe.other.items():
         yield from _of_teacher(f"statistics.other.{label}", text)
@@ -63,30 +75,28 @@ def _models_of(recipe: Recipe) -> Iterator[Named]:
     if recipe.trains:
         from rankmill.training.students import STUDENTS
 
-        yield from _of("train.student", STUDENTS.parse(recipe.student), STUDENTS)
+        yield from _within("train.student", STUDENTS.parse(recipe.student), STUDENTS)
     for domain in recipe.domains:
         where = f"first stage of evaluate.domains.{domain}"
-        yield from _of(where, SOURCES.parse(recipe.first_stage_of(domain)), SOURCES)
+        yield from _within(where, SOURCES.parse(recipe.first_stage_of(domain)), SOURCES)
 
 
-def _of_teacher(key: str, text: str) -> Iterator[Named]:
-    """Yield the models of a teacher: of a spec, or a bare model."""
+def _of_teacher(key: str, text: str) -> Iterator[tuple[str, Any]]:
+    """Yield a teacher and those within: of a spec, or a bare model."""
     from rankmill.mining.teachers import TEACHERS
 
     parsed = names.parse(text) if not path_given(text).exists() else text
     if isinstance(parsed, names.Call):
-        yield from _of(key, TEACHERS.parse(parsed), TEACHERS)
+        yield from _within(key, TEACHERS.parse(parsed), TEACHERS)
     else:
-        yield key, text, None
+        yield key, text
 
 
-def _of(key: str, value: Any, family: names.Family) -> Iterator[Named]:
-    """Yield the models of a value and of the values that it is made of."""
-    if hasattr(value, "url"):  # a server's name for its model
+def _within(key: str, value: Any, family: names.Family) -> Iterator[tuple[str, Any]]:
+    """Yield a value and the values that it is made of."""
+    yield key, value
+    if hasattr(value, "url"):
         return
-    for parameter in ("model", "query_model"):
-        if (model := getattr(value, parameter, None)) is not None:
-            yield key, str(model), value
     if (teacher := getattr(value, "teacher", None)) is not None:
         yield from _of_teacher(key, str(teacher))
     parts = getattr(value, "of", None)
@@ -96,4 +106,4 @@ def _of(key: str, value: Any, family: names.Family) -> Iterator[Named]:
                 inner = family.parse(str(part))
             except UsageError:  # a filter's or statistic's text, or a run of that name
                 continue
-            yield from _of(key, inner, family)
+            yield from _within(key, inner, family)

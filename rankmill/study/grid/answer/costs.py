@@ -201,8 +201,7 @@ class Costs:
         last += [one.evaluation for one in self._judged(cell)]
         last += [one.evaluation for made in track.references.values() for one in made]
         last += [one for made in track.beside.values() for one in made.values()]
-        ancestors = (a for one in last if one is not None for a in ancestry(one))
-        return {one.fingerprint: one for one in ancestors}.values()
+        return ancestry(*(one for one in last if one is not None))
 
     def _ledger(self, artifact: Artifact) -> Mapping[str, Any]:
         if artifact.fingerprint not in self._ledgers:
