@@ -303,7 +303,8 @@ def test_a_model_called_like_one_with_prompts_is_told_to_every_run(
     assert not told.said
     for artifact in (collection.queries.artifact, collection.corpus.artifact):
         encode(workspace, folder, artifact, executor=where)
-    assert len(told.said) == 2 and len(set(told.said)) == 1  # one line, where a run shows it
+    assert len(told.said) == 2
+    assert len(set(told.said)) == 1  # one line, where a run shows it
     assert "preset=e5" in told.said[0]
 
 
