@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,7 +82,7 @@ class Cache:
         if of == bound and now - looked < _LOOK_S and room - size >= bound // 2:
             self._looked = looked, of, room - size
             return True
-        with files.turn(self.root / "tmp" / "cache.lock"):
+        with self.turn():
             parts = sorted(self._parts(), key=lambda one: one.used_ns)
             room = bound - size - sum(one.bytes for one in parts)
             for one in parts:
@@ -91,6 +92,10 @@ class Cache:
                     room += one.bytes
         self._looked = now, bound, room
         return True
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Let no other process remove parts for a block, nor bring any."""
+        return files.turn(self.root / "tmp" / "cache.lock")
 
     def _parts(self) -> Iterator[_Cached]:
         """Yield what may go: parts that the store has, for their record or manifest is here."""
