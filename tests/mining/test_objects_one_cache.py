@@ -25,7 +25,6 @@ WHICH = os.environ.get("RANKMILL_TEST_STORE_STEPS", "cache")
 
 def evict_all(mirror: Mirror) -> None:
     """Remove from the cache whatever nobody holds."""
-    mirror.cache._looked = (0.0, -1, 0)
     mirror.cache.make_room(mirror.cache.bound)
 
 
