@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import json
 import os
 import re
 import socketserver
@@ -22,7 +23,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+from xml.sax.saxutils import unescape
 
 import pytest
 
@@ -42,6 +44,8 @@ class Proxy:
     backend: str
     rule: Rule = lambda method, path: None
     seen: list[tuple[str, str]] = field(default_factory=list)
+    listed: dict[str, str] | None = None
+    lags: Callable[[], bool] = lambda: True
 
     @contextlib.contextmanager
     def doing(self, rule: Rule) -> Iterator[list[tuple[str, str]]]:
@@ -52,6 +56,29 @@ class Proxy:
             yield self.seen
         finally:
             self.rule = lambda method, path: None
+
+    @contextlib.contextmanager
+    def lagging(self, lags: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Answer listings as they are now, whatever is stored or removed in the block. `lags` says
+        of each whether it is such a one, where several replicas answer."""
+        self.listed, self.lags = _listed(self.backend), lags
+        try:
+            yield
+        finally:
+            self.listed = None
+
+    def old_listing(self, path: str) -> bytes | None:
+        """Return what a listing said when it began to lag; None for any other request."""
+        asked = parse_qs(urlsplit(path).query)
+        if self.listed is None or "list-type" not in asked or not self.lags():
+            return None
+        prefix = asked.get("prefix", [""])[0]
+        blocks = [block for key, block in self.listed.items() if key.startswith(prefix)]
+        return (
+            f'<?xml version="1.0"?><ListBucketResult><Name>{BUCKET}</Name><Prefix>{prefix}</Prefix>'
+            f"<KeyCount>{len(blocks)}</KeyCount><MaxKeys>{len(blocks)}</MaxKeys>"
+            f"<IsTruncated>false</IsTruncated>{''.join(blocks)}</ListBucketResult>"
+        ).encode()
 
     def once(self, fault: str, method: str, pattern: str, times: int = 1) -> Rule:
         """Return a rule that does a fault to the first requests that match."""
@@ -135,6 +162,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = unquote(self.path)
         self.through.seen.append((self.command, path))
         fault = self.through.rule(self.command, path)
+        if self.command == "GET" and (old := self.through.old_listing(self.path)) is not None:
+            self._answer(200, [("Content-Type", "application/xml")], old)
+            return
         if fault is not None and fault[:3].isdigit():
             self.rfile.read(size)
             code = fault[4:] or "Refused"
@@ -202,6 +232,32 @@ def _asked(
         return answer.status, answer.getheaders(), answer.read()
     finally:
         connection.close()
+
+
+def _listed(backend: str) -> dict[str, str]:
+    """Return what a listing says of each object, by key."""
+    blocks: dict[str, str] = {}
+    after = ""
+    while True:
+        path = f"/{BUCKET}?list-type=2&start-after={quote(after, safe='')}"
+        told = _asked(backend, "GET", path)[2].decode()
+        for block in re.findall(r"<Contents>.*?</Contents>", told, re.S):
+            after = unescape(re.findall(r"<Key>(.*?)</Key>", block)[0])
+            blocks[after] = block
+        if "<IsTruncated>true" not in told:
+            return blocks
+
+
+def runs(store: Proxy, *words: str) -> Any:
+    """Let forks of another process run on the store."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("object_store_runs.py")), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"AWS_ENDPOINT_URL": store.url},
+    )
+    return json.loads(done.stdout)
 
 
 class Machines:

@@ -57,14 +57,19 @@ def read_aliases(root: Path) -> tuple[dict[str, Alias], dict[str, Stray]]:
         try:
             aliases[name] = _alias_of(path, name)
         except (ValueError, OSError) as error:
-            ours = _ALIAS.fullmatch(name) is not None and path.is_file()
+            ours = may_name(name) and path.is_file()
             stray[name] = Stray(path, error, ours=ours)
     return aliases, stray
 
 
+def may_name(text: str) -> bool:
+    """Say whether a text can be the name of an artifact."""
+    return _ALIAS.fullmatch(text) is not None and text.isprintable()
+
+
 def check_name(name: str) -> None:
     """Raise UsageError for what cannot be a name."""
-    if not _ALIAS.fullmatch(name) or not name.isprintable():
+    if not may_name(name):
         raise UsageError(
             f"{name!r} cannot be a name", do="use letters, digits, '.', '_', '-', '+', '@'"
         )
@@ -101,7 +106,7 @@ def write_alias(root: Path, name: str, artifact: Artifact) -> bool:
 
 def _alias_of(path: Path, name: str) -> Alias:
     """Return what an alias stands for; raises ValueError or OSError for what is no alias."""
-    if not _ALIAS.fullmatch(name):
+    if not may_name(name):
         raise ValueError(f"{name!r} cannot be the name of an artifact")
     data = files.read_small(path)
     try:

@@ -164,6 +164,8 @@ class Workspace:
                 yield error
             except (RankmillError, OSError) as error:
                 if self.mirror is not None and not isinstance(error, Corrupt):
+                    if not manifest.exists():
+                        continue  # a listing may still show what has been removed
                     raise  # of the store, the network or the cache, not of this manifest
                 yield Stray(
                     manifest, error, ours=bool(_FINGERPRINT.fullmatch(manifest.parent.name))
@@ -185,6 +187,9 @@ class Workspace:
             artifact = name
         else:
             known, stray = self.aliases()
+            if self.mirror is not None and not (name in known or _FINGERPRINT.fullmatch(name)):
+                self.mirror.names.ask(name)
+                known, stray = read_aliases(self.root)
             if name in stray:
                 raise stray[name]
             if name in known:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import Corrupt, OtherFormat, RankmillError
+from ..errors import BadInput, Corrupt, OtherFormat, RankmillError
 from ..store import Artifact, Workspace, files
 from ..store.aliases import NAMES, Stray
 from ..store.manifest import MANIFEST
@@ -87,6 +87,10 @@ def verify_folder(workspace: Workspace, path: Path) -> Checked:
         return Checked(path, None, ())
     except Corrupt as error:
         return Checked(path, None, (error,))
+    except BadInput:  # removed since it was listed, or listed still by a store that lags
+        if (path / MANIFEST).exists():
+            raise
+        return Checked(path, None, ())
     return Checked(path, artifact, tuple(artifact.faults()))
 
 

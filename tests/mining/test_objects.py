@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import ROOT
-from object_store import BUCKET, Machines, Proxy
+from object_store import BUCKET, Machines, Proxy, runs
 from store_workers import squares, write_folder
 from tiny_collection import tiny_beir
 from tiny_models import tiny_cross_encoder, tiny_encoder
@@ -329,19 +327,6 @@ def test_what_a_ledger_binds_is_written_inside_the_mirror_alone(
 
 
 # ---- kills, races, bounds ------------------------------------------------------------------------
-
-
-def runs(store: Proxy, *words: str) -> dict[str, list[str]]:
-    """Let forks of another process run on the store."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "object_store_runs.py"), *words],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"AWS_ENDPOINT_URL": store.url},
-    )
-    told: dict[str, list[str]] = json.loads(done.stdout)
-    return told
 
 
 def test_killed_at_each_call_of_the_store(store: Proxy, tmp_path: Path) -> None:

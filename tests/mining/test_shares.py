@@ -117,7 +117,7 @@ def test_a_share_without_a_part_to_make_is_not_in_the_way(workspace: Workspace) 
 def test_a_share_that_waits_waits_for_a_whole_run_too(
     workspace: Workspace, oracle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rankmill.mining.store.workspace._LOOK_S", 0.01)
+    monkeypatch.setattr("rankmill.mining.store.making.shared._LOOK_S", 0.01)
     stage = squares(200)
     place = workspace.folder(stage.kind, stage.fingerprint) / "LOCK"
     share = Share(0, 1, wait=True)
@@ -215,7 +215,7 @@ def run_share(workspace: Workspace, share: Share, mischief: str = "") -> str:
 def test_those_that_wait_for_a_share_that_fails_are_told(
     workspace: Workspace, oracle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rankmill.mining.store.workspace._LOOK_S", 0.01)
+    monkeypatch.setattr("rankmill.mining.store.making.shared._LOOK_S", 0.01)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(run_share, workspace, share_of(workspace, 1))
         while not list(workspace.root.glob("run/*/part-00001.json")):
@@ -239,7 +239,7 @@ def test_those_that_wait_for_a_share_that_fails_are_told(
 def test_what_is_made_in_one_piece_may_fail_too(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rankmill.mining.store.workspace._LOOK_S", 0.01)
+    monkeypatch.setattr("rankmill.mining.store.making.shared._LOOK_S", 0.01)
     share = share_of(workspace, 1)
     assert share.neighbours is not None
     share.neighbours.begin()

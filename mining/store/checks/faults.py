@@ -43,7 +43,7 @@ def faults_of(artifact: Artifact) -> Iterator[Corrupt]:
     """
     if artifact.workspace.mirror is not None:
         artifact.workspace.mirror.finished.pull(artifact.path, afresh=True)
-        artifact.workspace.mirror.finished.bring_records(artifact.path)
+        artifact.workspace.mirror.finished.bring_records(artifact.path, _records_of(artifact))
     for role in artifact.inputs:
         yield from _fault_of_input(artifact, role)
     yield from _faults_beside(artifact)
@@ -117,9 +117,7 @@ def unlisted(artifact: Artifact) -> Iterator[Corrupt]:
             where=artifact.path / LOCK,
             do=f"rankmill repair {artifact.fingerprint[:12]}, or remove it",
         )
-    listed = {part.file for part in artifact.parts}
-    if artifact.manifest["schema"]:
-        listed |= {_record_of(part) for part in artifact.parts}
+    listed = {part.file for part in artifact.parts} | _records_of(artifact)
     for name in files_below(artifact.path):
         if name in listed or name in (MANIFEST, ledger.LEDGER, LOCK) or is_left(name):
             continue
@@ -166,7 +164,7 @@ def _faults_of_records(artifact: Artifact) -> Iterator[Corrupt]:
 def parts_to_make_anew(artifact: Artifact) -> list[int]:
     """Return the numbers of the parts that are damaged, they or their records."""
     if artifact.workspace.mirror is not None:
-        artifact.workspace.mirror.finished.bring_records(artifact.path)
+        artifact.workspace.mirror.finished.bring_records(artifact.path, _records_of(artifact))
     damaged = [part.number for part in artifact.parts if fault_of_part(artifact, part)]
     if not artifact.manifest["schema"]:
         return damaged
@@ -178,6 +176,11 @@ def parts_to_make_anew(artifact: Artifact) -> list[int]:
 
 def _record_of(part: Part) -> str:
     return f"part-{part.number:05d}.json"
+
+
+def _records_of(artifact: Artifact) -> set[str]:
+    """Return the names of the records; a folder of files has none."""
+    return {_record_of(part) for part in artifact.parts} if artifact.manifest["schema"] else set()
 
 
 def _record(artifact: Artifact, part: Part) -> tuple[dict[str, Any] | None, Corrupt | None]:

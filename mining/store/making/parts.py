@@ -101,5 +101,6 @@ def _holds(workspace: Workspace, folder: Path) -> Holds:
     """Return what says whether the data of a record are whole: here, or in the store."""
     if workspace.mirror is None:
         return partial(is_intact, folder)
-    sizes = workspace.mirror.making.adopt(folder)
+    workspace.mirror.making.adopt(folder)
+    sizes = workspace.mirror.making.sizes(folder)
     return lambda record: sizes.get(f"{record['file']}.{record['sha256']}") == record["bytes"]

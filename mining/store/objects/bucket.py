@@ -30,7 +30,7 @@ READ_S = 60.0  # without a byte
 _CHUNK = 16 << 20  # of an upload in several pieces
 _MOST_CHUNKS = 9_000  # stores take 10,000
 _ABREAST = 4
-_GETS_ABREAST, _WORTH_THREADS = 16, 4
+_ASKED_ABREAST, _WORTH_THREADS = 16, 4
 _STREAM = 8 << 20
 
 # Called with (what, key) before each request; tests count, fail or kill there.
@@ -207,13 +207,21 @@ class Bucket:
 
     def get_all(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         """Yield small objects with their names, in order; some requests are under way at once."""
+        yield from self._abreast(self.get, names)
+
+    def sizes_of(self, names: Sequence[str]) -> Iterator[tuple[str, int | None]]:
+        """Yield the bytes of objects with their names, None where there is none: each asked for by
+        itself, since a listing may show what is gone, and not what is there."""
+        yield from self._abreast(self.size_of, names)
+
+    def _abreast(self, ask: Callable[[str], T], names: Sequence[str]) -> Iterator[tuple[str, T]]:
         if len(names) < _WORTH_THREADS:
-            yield from ((name, self.get(name)) for name in names)
+            yield from ((name, ask(name)) for name in names)
             return
         _ = self._store
-        with ThreadPoolExecutor(_GETS_ABREAST) as pool:
+        with ThreadPoolExecutor(_ASKED_ABREAST) as pool:
             try:
-                yield from zip(names, pool.map(self.get, names), strict=True)
+                yield from zip(names, pool.map(ask, names), strict=True)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -12,7 +12,8 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,9 +23,8 @@ from ..manifest import MANIFEST
 from .address import CACHE_SIZE, parse_size
 
 MOST_BYTES = 50 * 10**9  # by default; less where the disk has less
-_LOOK_S = (
-    2.0  # for which a count holds, while half of the cache is empty: counting 10,000 takes 0.1
-)
+_LOOK_S = 2.0  # for which a count of all parts holds: counting 10,000 takes 0.1
+_TINY = 64  # so many parts of a size fit: of such, more go at once than have to
 _PART = re.compile(r"part-\d{5,}\.arrow")
 _NO_KINDS = {"names", "tmp"}
 
@@ -36,17 +36,24 @@ class _Cached:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """When all parts were counted, with which bound, the room that there was, and what of it this
+    process has not used since."""
+
+    when: float
+    bound: int
+    room: int
+    left: int
+
+
 class Cache:
     """The parts that stand in a mirror."""
 
     def __init__(self, root: Path):
         self.root = root
         self._listed: dict[Path, tuple[str, ...]] = {}  # of folders of files, once published
-        self._looked = (
-            -_LOOK_S,
-            -1,
-            0,
-        )  # when all parts were counted, the bound then, the room left
+        self._looked = _Looked(-_LOOK_S, -1, 0, 0)
 
     @property
     def bound(self) -> int:
@@ -73,24 +80,34 @@ class Cache:
 
     def make_room(self, size: int) -> bool:
         """Remove parts until `size` bytes more are within the bound; what is held stays. Says
-        whether so much can stand here at all."""
-        bound, now = self.bound, time.monotonic()
+        whether so much can stand here at all.
+
+        A process takes no more than half of the room that it has seen until it looks again: another
+        one may take the other half.
+        """
+        bound, now, seen = self.bound, time.monotonic(), self._looked
         if size > bound:
             return False
-        looked, of, room = self._looked
-        if of == bound and now - looked < _LOOK_S and room - size >= bound // 2:
-            self._looked = looked, of, room - size
+        fresh = seen.bound == bound and now - seen.when < _LOOK_S
+        if fresh and seen.left - size >= (seen.room + 1) // 2:
+            self._looked = replace(seen, left=seen.left - size)
             return True
-        with files.turn(self.root / "tmp" / "cache.lock"):
+        with self.turn():
             parts = sorted(self._parts(), key=lambda one: one.used_ns)
             room = bound - size - sum(one.bytes for one in parts)
+            # Else each of many tiny parts would have all others counted anew.
+            wanted = bound // 4 if room < 0 and size * _TINY <= bound else 0
             for one in parts:
-                if room >= 0:
+                if room >= wanted:
                     break
                 if files.remove_unless_held(one.path):
                     room += one.bytes
-        self._looked = now, bound, room
+        self._looked = _Looked(now, bound, room, room)
         return True
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Let no other process remove parts for a block, nor bring any."""
+        return files.turn(self.root / "tmp" / "cache.lock")
 
     def _parts(self) -> Iterator[_Cached]:
         """Yield what may go: parts that the store has, for their record or manifest is here."""

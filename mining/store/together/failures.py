@@ -70,9 +70,11 @@ class Neighbours:
         for name, index in self._marks():
             if index == self.share.index or (patient and name in self.old):
                 continue
+            said = self._said(name)
+            if said is None:
+                continue  # a listing may still show what has been removed
             raise NeighbourFailed(
-                f"share {index} of {self.share.count} has failed, its parts do not come"
-                f"{self._said(name)}",
+                f"share {index} of {self.share.count} has failed, its parts do not come{said}",
                 where=self.root if self.mirror is None else str(self.mirror.address),
                 do=f"mend that, run --shard {index}/{self.share.count} again, and this command: "
                 "what is made is kept",
@@ -105,14 +107,17 @@ class Neighbours:
         mine = (self._key(), str(self.share.count))
         return [(name, int(one[2])) for name, one in read if one and (one[1], one[3]) == mine]
 
-    def _said(self, name: str) -> str:
+    def _said(self, name: str) -> str | None:
+        """Return what a mark says, for people; None where there is no such mark."""
         try:
             data = (
                 files.read_small(self.root / _FOLDER / name)
                 if self.mirror is None
                 else self.mirror.bucket.get(f"{_FOLDER}/{name}")
             )
-            told = json.loads(data or b"")
+            if data is None:
+                return None
+            told = json.loads(data)
             return f" (on {told['host']}): {str(told['said'])[:_LONGEST]}"
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return ""

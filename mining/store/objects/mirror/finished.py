@@ -128,14 +128,13 @@ class FinishedThere:
             if (named := _MANIFEST_NAME.fullmatch(one.name)) and named[1] not in _NO_KINDS
         ]
 
-    def bring_records(self, folder: Path) -> None:
+    def bring_records(self, folder: Path, wanted: Iterable[str]) -> None:
         """Bring the completion records of a finished artifact as they are in the store, for
-        `verify`."""
+        `verify`: those that are wanted, listed or not, and any other that is listed."""
         for path in folder.glob("part-*.json"):
             files.remove_file(path)
-        self.bring_named(
-            folder, {one.name for one in self.ends.bucket.below(self.ends.name(folder))}
-        )
+        listed = {one.name for one in self.ends.bucket.below(self.ends.name(folder))}
+        self.bring_named(folder, listed | {self.ends.name(folder, name) for name in wanted})
 
     def bring_named(self, folder: Path, names: Iterable[str]) -> None:
         """Bring those of the named objects that are completion records and are not here."""

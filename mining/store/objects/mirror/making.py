@@ -59,21 +59,35 @@ class Making:
             "Storage, Azure, MinIO, R2; or a shared folder",
         )
 
-    def adopt(self, folder: Path) -> Mapping[str, int]:
+    def adopt(self, folder: Path) -> None:
         """Bring the records of parts that are done, on whichever machine, and what they cost.
 
-        Returns the size of every object of the artifact by its name within it. A part that is done
-        here alone is not: somebody has removed it there.
+        A part that is done here alone is not: somebody has removed it there.
         """
-        names = {one.name: one.size for one in self.ends.bucket.below(self.ends.name(folder))}
-        for path in sorted(folder.glob("part-*.json")):
-            gone = self.ends.name(folder, path.name) not in names
-            if RECORD.fullmatch(path.name) and (gone or not self._vouches(path)):
+        names = {one.name for one in self.ends.bucket.below(self.ends.name(folder))}
+        unlisted = []
+        for path in self._records(folder):
+            if not self._vouches(path):
                 files.remove_file(path)
-        self.finished.bring_named(folder, names.keys())
-        self._merge_attempts(folder, [n for n in names if "/attempts/" in n])
+            elif self.ends.name(folder, path.name) not in names:
+                unlisted.append(self.ends.name(folder, path.name))
+        for name, size in self.ends.bucket.sizes_of(unlisted):
+            if size is None:
+                files.remove_file(self.ends.root / name)
+        self.finished.bring_named(folder, names)
+        self._merge_attempts(folder, sorted(name for name in names if "/attempts/" in name))
+
+    def sizes(self, folder: Path) -> Mapping[str, int | None]:
+        """Return the bytes that the store has of the data of each part with a record here, by their
+        name within the artifact."""
+        told = (_stored(path.read_bytes()) for path in self._records(folder))
+        keys = {self.ends.key(folder, part) for part in told if part is not None}
         start = len(self.ends.name(folder)) + 1
-        return {name[start:]: size for name, size in names.items()}
+        return {name[start:]: size for name, size in self.ends.bucket.sizes_of(sorted(keys))}
+
+    @staticmethod
+    def _records(folder: Path) -> list[Path]:
+        return [path for path in sorted(folder.glob("part-*.json")) if RECORD.fullmatch(path.name)]
 
     def _vouches(self, path: Path) -> bool:
         """Whether a record here is one of its artifact: looked at once per process."""
@@ -126,9 +140,8 @@ class Making:
 
     def _is_whole(self, folder: Path, record: bytes) -> bool:
         """Whether the store has the data that a record tells of."""
-        try:
-            part = Stored.of(json.loads(record))
-        except (ValueError, KeyError, TypeError):
+        part = _stored(record)
+        if part is None:
             return False
         return self.ends.bucket.size_of(self.ends.key(folder, part)) == part.bytes
 
@@ -204,3 +217,11 @@ class Making:
         for name in sums.keys() - {MANIFEST}:
             self.ends.bucket.send(folder / name, self.ends.name(folder, f"{name}.{sums[name]}"))
         self.ends.bucket.put(self.ends.name(folder, LEDGER), told)
+
+
+def _stored(record: bytes) -> Stored | None:
+    """Return the part that a record tells of; None where it tells of none."""
+    try:
+        return Stored.of(json.loads(record))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ... import files
-from ...aliases import NAMES
+from ...aliases import NAMES, may_name
 from ...manifest import canonical_json
 from .ends import Ends
 from .sums_told import holds, sha256
@@ -43,10 +43,25 @@ class NamesThere:
                 data = (self.ends.root / NAMES / f"{name}.json").read_bytes()
                 self.ends.bucket.put(f"{NAMES}/{name}.json", data)
 
+    def ask(self, name: str) -> None:
+        """Bring one name, for which a listing may be too old; there may be none."""
+        file = f"{name}.json"
+        if not may_name(name):
+            return
+        self.ends.begin()
+        with self.ends.turn(NAMES):
+            data = self.ends.bucket.get(f"{NAMES}/{file}")
+            if data is not None:
+                self._write(file, data)
+
+    def _write(self, file: str, data: bytes) -> None:
+        path = self.ends.root / NAMES / file
+        if not files.holds(path, data):
+            files.make_folder(path.parent)
+            files.write_bytes(path, data, mode=0o644)
+
     def _bring(self) -> None:
         folder, listed = self.ends.root / NAMES, self._listed_names()
-        for name in self._names_here() - listed.keys():
-            files.remove_file(folder / name)
         known, told = _tags(self.ends.root / _TAGS), dict[str, list[str]]()
         lacking = []
         for name, tag in listed.items():
@@ -54,12 +69,15 @@ class NamesThere:
                 told[name] = known[name]
             else:
                 lacking.append(f"{NAMES}/{name}")
+        # A listing may not show yet what was named just now: whatever else is here is asked for.
+        lacking += [f"{NAMES}/{name}" for name in sorted(self._names_here() - listed.keys())]
         for key, data in self.ends.bucket.get_all(lacking):
+            name = key.removeprefix(f"{NAMES}/")
             if data is not None:
-                files.make_folder(folder)
-                files.write_bytes(self.ends.root / key, data, mode=0o644)
-                name = key.removeprefix(f"{NAMES}/")
-                told[name] = [listed[name], sha256(data)]
+                self._write(name, data)
+                told[name] = [listed.get(name, ""), sha256(data)]
+            elif name not in listed:
+                files.remove_file(folder / name)
         if told != known:
             files.write_bytes(self.ends.root / _TAGS, canonical_json(told), mode=0o600)
 
@@ -81,14 +99,14 @@ class NamesThere:
         listed = {
             one.name.removeprefix(f"{NAMES}/"): one.tag for one in self.ends.bucket.below(NAMES)
         }
-        return {
-            name: tag
-            for name, tag in listed.items()
-            if "/" not in name and name.endswith(".json") and len(name.encode()) <= _LONGEST_NAME
-        }
+        return {name: tag for name, tag in listed.items() if _may_be(name)}
 
     def _names_here(self) -> set[str]:
         return {path.name for path in (self.ends.root / NAMES).glob("*.json")}
+
+
+def _may_be(file: str) -> bool:
+    return "/" not in file and file.endswith(".json") and len(file.encode()) <= _LONGEST_NAME
 
 
 def _tags(path: Path) -> dict[str, list[str]]:

@@ -65,8 +65,7 @@ class Parts:
         try:
             self.ends.bucket.fetch(key, temp, part.bytes, part.sha256)
             files.make_folder((folder / part.file).parent)
-            files.publish(temp, folder / part.file)
-            self._keep_on(folder / part.file)
+            self._place(temp, folder / part.file, part)
         except (FileNotFoundError, Torn) as error:
             what = error.what if isinstance(error, Torn) else "it is missing"
             raise Corrupt(
@@ -78,6 +77,15 @@ class Parts:
             ) from error
         finally:
             files.remove_file(temp)
+
+    def _place(self, temp: Path, path: Path, part: IsStored) -> None:
+        """Give what has come its name. Where another process has brought the same meanwhile, that
+        stays: whoever holds it, holds this file and no other of the name."""
+        there = path.is_file() and files.sha256_of(path) == part.sha256
+        with self.ends.cache.turn():
+            if not (there and path.exists()):
+                files.publish(temp, path)
+                self._keep_on(path)
 
     def send(self, folder: Path, parts: Sequence[IsStored]) -> None:
         """Store files of an artifact that stand here under their own names."""
