@@ -7,8 +7,8 @@ lists and more and wider vectors; ours reads float16 from a memory map, re-score
 proves its lists exact; the peer holds float32 in memory. Both take turns and are timed by processor
 time, which other work on the machine changes least. The OpenBLAS in FAISS's wheel does not know
 newer processors and takes SSE2 for them: where there is AVX-512 it is told so here, which makes the
-peer up to four times as fast. Encoding: the packaged MiniLM on drawn texts of at most 64 tokens, tokenising included on both sides. `--data` is
-accepted for uniformity: the data are drawn here.
+peer up to four times as fast. Encoding: the packaged MiniLM on drawn texts of at most 64 tokens,
+tokenising included on both sides. `--data` is accepted for uniformity: the data are drawn here.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ The same random model, the same pairs, one run; both in one process, taking turn
 processor seconds of all threads, which other work on the machine changes least (where nothing else
 runs, `by the clock` says the same of all cores). Loading is apart for both. Our time includes
 packing and tokenising every text once. A quick run warms up with two pairs and compares the scores
-that it timed; its pairs fill two batches, as those of a whole run fill many. Without --data the texts are
-drawn: words of the vocabulary, about 155 tokens per pair. `--data` takes a BEIR folder and pairs
-its queries with documents judged for them.
+that it timed; its pairs fill two batches, as those of a whole run fill many. Without --data the
+texts are drawn: words of the vocabulary, about 155 tokens per pair. `--data` takes a BEIR folder
+and pairs its queries with documents judged for them.
 
 Shapes: `minilm`, the packaged MiniLM-L6 with a seeded random head; `modernbert`, a few layers of
 the widths of ModernBERT-base; `qwen3`, a few of Qwen3-0.6B's with 60 tokens of a prompt round each
@@ -123,16 +123,11 @@ def run(place: Path, folder: Path, source: Path, what: tuple[str, Shape, Size]) 
     query, doc = pairs_of(collection, collection.splits[0], size.queries, size.per_query)
     texts = list(zip(collection.queries.texts(query), collection.corpus.texts(doc), strict=True))
 
-    stores: dict[str, Any] = {}
-
-    def tokenise() -> None:
-        for role, part in (("queries", collection.queries), ("corpus", collection.corpus)):
-            stores[role] = tokens_of(workspace, part.artifact, model, max_length=MAX_LENGTH)
-
-    tokenised = sum(s.rows for s in (collection.queries, collection.corpus))
+    stores = {"queries": tokens_of(workspace, collection.queries.artifact, model)}  # loads it
+    corpus = partial(tokens_of, workspace, collection.corpus.artifact, model, max_length=MAX_LENGTH)
+    stores["corpus"], spent = timed(corpus)
     used = len(np.unique(query)) + len(np.unique(doc))
-    _, spent = timed(tokenise)
-    tokenising = spent[0] * used / tokenised  # the store serves every later pair
+    tokenising = spent[0] * used / len(collection.corpus)  # the store serves every later pair
 
     both = bfloat16_is_faster() or (name == "minilm" and size.turns > 1)
     ours = {
