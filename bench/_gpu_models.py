@@ -62,7 +62,8 @@ def _qwen(width: int, layers: int, heads: int, inner: int, keys: int, size: int)
     return _sizes(width, layers, heads, inner, **grouped)
 
 
-_MODERN = {"pad_token_id": 0, "bos_token_id": 101, "cls_token_id": 101, "sep_token_id": 102}
+_MODERN = {"pad_token_id": 0, "bos_token_id": 101, "eos_token_id": 102}
+_MODERN |= {"cls_token_id": 101, "sep_token_id": 102}
 _XLM_R = {"type_vocab_size": 1, "max_position_embeddings": LENGTH + 2, "pad_token_id": 0}
 SHAPES = {
     "minilm-l6": Shape("BertConfig", _sizes(384, 6, 12, 1536), 3817, 3.0, packaged=True),
@@ -99,6 +100,20 @@ def write(shape: Shape, folder: Path, device: str, *, dry: bool) -> Path:
     said = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}
     (folder / "tokenizer_config.json").write_text(json.dumps(said))
     return folder
+
+
+def dense_weights(folder: Path) -> int:
+    """Return how many weights the dense layers of a checkpoint have, which every token passes."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", "np") as held:
+        shapes = {name: held.get_slice(name).get_shape() for name in held.keys()}  # noqa: SIM118
+    aside = ("embed", "lm_head", "head.dense", "classifier")
+    return sum(
+        int(np.prod(shape))
+        for name, shape in shapes.items()
+        if len(shape) == 2 and not any(word in name for word in aside)
+    )
 
 
 def first_layers(folder: Path, layers: int) -> Path:

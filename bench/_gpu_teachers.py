@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from _gpu import Bench
-from _gpu_models import LENGTH, SHAPES, Peer, Shape, peer_of, write
+from _gpu_models import LENGTH, SHAPES, Peer, Shape, dense_weights, peer_of, write
 
 from rankmill.mining.models.folder import resolve
 from rankmill.mining.models.passes.attention import attend
@@ -166,8 +166,11 @@ def teacher(name: str, bench: Bench) -> None:
         with_goal = ("pairs/s", one.shape.goal)
         bench.add(f"published_{name}", whole, *with_goal, published_on_one_H100=one.shape.published)
     bench.add(f"stored_{name}", stored, "pairs/s from the token store")
-    share = scored.usage["flops"] / seconds / bench.rate("bf16")
-    unit = "share of the bf16 matrix rate, weights and attention"
+    flops, of = scored.usage.get("flops"), "weights and attention"
+    if flops is None:  # not counted where some layers see a part of a text
+        flops, of = 2.0 * dense_weights(one.folder) * lengths, "weights alone"
+    share = flops / seconds / bench.rate("bf16")
+    unit = f"share of the bf16 matrix rate, {of}"
     bench.add(f"utilisation_{name}", share, unit, 0.4 if name == BIG else None)
     alone = half.score(*few).scores  # in other company than before
     again = int((alone != known).sum())

@@ -46,7 +46,7 @@ def tiny_cross_encoder(
     said = _config(config) | {"num_labels": labels, "pad_token_id": 0}
     if kind == "distilbert":
         said |= {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4, "dropout": 0.0}
-    if kind in {"roberta", "xlm-roberta", "camembert"}:
+    if kind in {"roberta", "xlm-roberta", "camembert", "data2vec-text", "ibert"}:
         said |= {"type_vocab_size": 1, "max_position_embeddings": 129}
     if kind == "mpnet":
         said |= {"max_position_embeddings": 130}  # its positions count from 2, always

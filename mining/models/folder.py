@@ -25,6 +25,7 @@ from ..store import ledger
 from . import hub
 from .checkpoint_files import (
     BESIDE,
+    CONFIG,
     Content,
     content_hash,
     content_of,
@@ -323,7 +324,7 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
 
     with quiet_transformers():
         try:
-            network, report = getattr(transformers, HEADS[head]).from_pretrained(
+            network, report = getattr(transformers, _loader(model, head)).from_pretrained(
                 model.path,
                 dtype=getattr(torch, compute),
                 attn_implementation=attention,
@@ -335,9 +336,7 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
         except Exception as error:  # whatever the library meets in files that it does not know
             if isinstance(error, MemoryError):
                 raise
-            raise BadInput(
-                f"the model cannot be loaded: {error}", where=model.path, do="copy it again"
-            ) from error
+            raise _not_loaded(error, model, head) from error
     missing = sorted(k for k in report["missing_keys"] if head or "pooler" not in k)
     if missing:
         raise BadInput(
@@ -354,6 +353,40 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
             do="put the tokenizer that the model was trained with into its folder",
         )
     return network.eval().to(device())
+
+
+def _loader(model: ModelFolder, head: str) -> str:
+    """Return the loader of transformers for a head. Language models that also see pictures are not
+    all known to the one of language models; without a picture they are nothing else."""
+    import transformers
+
+    if head != "causal_lm":
+        return HEADS[head]
+    config = transformers.AutoConfig.from_pretrained(
+        model.path, local_files_only=True, trust_remote_code=False
+    )
+    seeing = type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    speaks = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
+    return "AutoModelForImageTextToText" if seeing and not speaks else HEADS[head]
+
+
+def _not_loaded(error: Exception, model: ModelFolder, head: str) -> BadInput:
+    """Return the error for files that transformers does not load; its list of all architectures
+    that it knows helps nobody."""
+    import transformers
+
+    if "Unrecognized configuration class" not in str(error):
+        return BadInput(
+            f"the model cannot be loaded: {error}", where=model.path, do="copy it again"
+        )
+    kind = model.config.get("model_type")
+    return BadInput(
+        f"the model cannot be loaded: transformers {transformers.__version__} has no "
+        f"{HEADS[head]} of type {kind}",
+        where=model.path / CONFIG,
+        do="use a checkpoint of another architecture, or score it elsewhere and import that: "
+        "rankmill import FILE --as scores",
+    )
 
 
 _WITHOUT_HEAD = {

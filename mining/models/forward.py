@@ -72,7 +72,7 @@ class Forward:
         self.start = position_start(model.config)
         self.inputs = {"use_cache": False} if kind in DECODERS else {}
         self.typed = int(model.config.get("type_vocab_size") or 0) > 1
-        self.embedded = int(self.reader.trunk.get_input_embeddings().num_embeddings)
+        self.embedded = len(self.reader.trunk.get_input_embeddings().weight)
         self._of_thread = threading.local()  # the rows that the hooks choose, batch by batch
         self.first_only = self.packed and kind in ENCODERS and self.reader.pooling in {"own", "cls"}
         if self.first_only:

@@ -35,6 +35,7 @@ from .checkpoint_files import (
     lacking,
     needs_code,
     pickles_among,
+    refuse_gguf,
     settings_among,
     weights_among,
 )
@@ -264,6 +265,8 @@ def _check_names(model: HubModel, names: Collection[str]) -> None:
             do="merge it into its base model with peft (merge_and_unload, save_pretrained) and "
             "give that folder",
         )
+    if WEIGHTS not in names and INDEX not in names:
+        refuse_gguf(sorted(name for name in names if name.endswith(".gguf")), page)
     wanted = ((CONFIG,), (WEIGHTS, INDEX), TOKENIZERS)
     missing = [" or ".join(some) for some in wanted if not set(some) & set(names)]
     if missing:

@@ -98,7 +98,10 @@ def test_logits_are_those_of_transformers(
     np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("kind", [*sorted(ENCODERS - {"bert"}), "mpnet", "deberta-v2"])
+PADDED = ("mpnet", "deberta", "deberta-v2", "albert", "ibert", "data2vec-text", "ernie")
+
+
+@pytest.mark.parametrize("kind", [*sorted(ENCODERS - {"bert"}), *PADDED])
 def test_logits_of_other_architectures(tmp_path: Path, kind: str) -> None:
     model = resolve(tiny_cross_encoder(tmp_path / kind, kind=kind))
     texts = ragged(np.asarray([3, 0, 50, 17, 30, 9]), 200)

@@ -393,7 +393,11 @@ def test_unusable_repositories_are_refused_before_their_weights_are_fetched(
             bare | {"adapter_config.json": b"{}", "adapter_model.safetensors": weights},
             "is an adapter",
         ),
-        "o/gguf": ({"model.gguf": b"x"}, "has no config.json and no model.safetensors or model"),
+        "o/empty": ({"README.md": b"x"}, "has no config.json and no model.safetensors or model"),
+        "o/gguf": (
+            bare | {"model.Q4.gguf": b"x"},
+            r"the weights are GGUF \(model\.Q4\.gguf\)(.|\n)*where: .*/o/gguf",
+        ),
         "o/slow": (
             {n: d for n, d in whole.items() if n != "tokenizer.json"},
             "has no tokenizer.json or vocab.txt",

@@ -11,6 +11,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -287,6 +289,33 @@ def test_nobody_listens(pool: Artifact) -> None:
     with pytest.raises(RankmillError, match="after 3 tries .*ConnectError") as ended:
         score_pool(pool.workspace, f"endpoint(url={url},api=tei,model=m)", pool)
     assert url in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.25", 0.25),
+        ("in a minute", None),
+        ("2027-01-01T00:00:00Z", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Thu, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Thu, 01 Jan 2027 00:00:00 +99999999999999999999", None),
+        ("Mon, 01 Jan 9999999999 00:00:00 GMT", None),
+        ("", None),
+    ],
+)
+def test_a_server_says_in_seconds_or_by_a_date_how_long_to_wait(
+    said: str, seconds: float | None
+) -> None:
+    assert client_module._asked_to_wait({"retry-after": said}) == seconds
+
+
+def test_a_date_to_come_is_waited_for_until_then() -> None:
+    then = datetime.now(UTC) + timedelta(hours=2)
+    told = client_module._asked_to_wait({"retry-after": format_datetime(then, usegmt=True)})
+    assert told is not None
+    assert 7100 < told <= 7200
 
 
 def test_too_many_requests_hold_all_back_and_patience_ends(pool: Artifact) -> None:

@@ -371,7 +371,7 @@ def _asked_to_wait(headers: Any) -> float | None:
         return float(said)
     try:
         at = email.utils.parsedate_to_datetime(said)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # dates of any size may be written there
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max(0.0, (at - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,202 @@
+"""Checkpoints as people have them: in shards, in 16 bits, with old fields, with pictures, with
+tokenizers that pad on the left or add what they like; against transformers on the whole text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_language_models import _byte_tokenizer, tiny_causal_lm
+from tiny_models import tiny_encoder
+
+from rankmill.mining.actors import INLINE
+from rankmill.mining.collection import collect
+from rankmill.mining.errors import BadInput
+from rankmill.mining.models.folder import load_model, resolve
+from rankmill.mining.sources import mine
+from rankmill.mining.store import Artifact, Workspace
+from rankmill.mining.teachers import teacher_of
+from rankmill.mining.teachers.base import PREPARERS
+
+QUERIES = ["who wrote Hamlet", "is the sun warm?"]
+DOCS = ["Hamlet is a tragedy.", "The sun has some 5,772 K. ", "", "Bake the bread at 220."]
+PROMPT = "Query: {query}\nDocument: {document}\nRelevant?"
+OFF = 1e-5  # float32 in two layers of width 32; seen: 4e-6. Another token moves a score by 0.1
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    folder = tmp_path_factory.mktemp("world")
+    for name, prefix, texts in (("corpus", "d", DOCS), ("queries", "q", QUERIES)):
+        rows = [{"_id": f"{prefix}{n}", "text": text} for n, text in enumerate(texts)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "train.tsv").write_text(
+        "query-id\tcorpus-id\tscore\nq0\td0\t1\nq1\td1\t1\n"
+    )
+    workspace = Workspace(folder / "work")
+    return mine(workspace, "random", collect(workspace, f"beir:{folder}"), "train", depth=3)
+
+
+def scores_of(pool: Artifact, folder: Path) -> np.ndarray:
+    """Return the scores of every query with every document, float32 [8]."""
+    query = np.repeat(np.arange(2, dtype=np.uint32), 4)
+    doc = np.tile(np.arange(4, dtype=np.uint32), 2)
+    teacher = teacher_of(f"causal_lm(model={folder},prompt={json.dumps(PROMPT)},max_length=200)")
+    prepared = PREPARERS[type(teacher)](pool.workspace, teacher, pool, INLINE)
+    return np.asarray(prepared.make(**prepared.options).score(query, doc).scores)
+
+
+def plain_scores(folder: Path, loader: str = "AutoModelForCausalLM", first: int = 0) -> np.ndarray:
+    """Return transformers' scores of the same pairs; `first` stands before a text, −1 for none."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    model = getattr(transformers, loader).from_pretrained(folder, dtype=torch.float32).eval()
+    yes, no = (tokenizer.encode(w, add_special_tokens=False).ids[0] for w in (" yes", " no"))
+    scores = []
+    for query in QUERIES:
+        for doc in DOCS:
+            text = PROMPT.replace("{query}", query).replace("{document}", doc)
+            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            rows = torch.tensor([ids if first < 0 else [first, *ids]])
+            with torch.inference_mode():
+                logits = model(input_ids=rows, use_cache=False).logits[0, -1]
+            scores.append(float(logits[yes] - logits[no]))
+    assert np.ptp(scores) > 1000 * OFF
+    return np.asarray(scores)
+
+
+def resaved(folder: Path, **how: Any) -> None:
+    """Save a checkpoint once more, in shards or in 16 bits."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = how.pop("dtype", "float32")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, **how)
+
+
+def changed(folder: Path, **fields: Any) -> None:
+    """Change fields of config.json; None takes one out."""
+    path = folder / "config.json"
+    said = json.loads(path.read_text()) | fields
+    path.write_text(json.dumps({k: v for k, v in said.items() if v is not None}))
+
+
+def dressed(folder: Path, single: str) -> None:
+    """Let the tokenizer put special tokens round a text, pad to 64 on the left, cut at 20."""
+    from tokenizers import Tokenizer, processors
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    marks = [("<s>", 0), ("</s>", 1)]
+    tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=marks)
+    tokenizer.enable_padding(direction="left", pad_id=1, pad_token="</s>", length=64)
+    tokenizer.enable_truncation(20)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+OLD = {"rope_parameters": None, "dtype": None, "torch_dtype": "bfloat16", "rope_theta": 5e5}
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "shards": lambda folder: resaved(folder, max_shard_size="20KB"),
+    "bfloat16": lambda folder: resaved(folder, dtype="bfloat16", max_shard_size="20KB"),
+    "float16": lambda folder: resaved(folder, dtype="float16"),
+    "an old rope_theta": lambda folder: changed(folder, **OLD),
+    "an old rope_scaling": lambda folder: changed(
+        folder, **OLD, rope_scaling={"type": "linear", "factor": 2.0}
+    ),
+    "no architectures": lambda folder: changed(folder, architectures=None),
+    "left padding": lambda folder: dressed(folder, "<s> $A"),
+    "an end of its own": lambda folder: dressed(folder, "<s> $A </s>"),
+}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("odd", CHANGES)
+def test_scores_are_those_of_transformers(
+    pool: Artifact, tmp_path: Path, odd: str, tied: bool
+) -> None:
+    folder = tiny_causal_lm(tmp_path / "m", tie_word_embeddings=tied)
+    CHANGES[odd](folder)
+    if odd in ("shards", "bfloat16"):
+        assert len(list(folder.glob("model-*-of-*.safetensors"))) > 2
+    expected = plain_scores(folder)
+    np.testing.assert_allclose(scores_of(pool, folder), expected, rtol=0, atol=OFF)
+
+
+@pytest.mark.parametrize("single", ["$A", "$A </s>"])
+def test_nothing_is_put_before_a_text_by_a_tokenizer_that_puts_nothing_there(
+    pool: Artifact, tmp_path: Path, single: str
+) -> None:
+    folder = tiny_causal_lm(tmp_path / "m")
+    dressed(folder, single)
+    expected = plain_scores(folder, first=-1)
+    np.testing.assert_allclose(scores_of(pool, folder), expected, rtol=0, atol=OFF)
+
+
+TEXT = {
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "intermediate_size": 64,
+    "max_position_embeddings": 256,
+}
+SEES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "image_size": 16,
+    "patch_size": 8,
+}
+TURNS = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
+QWEN_SEES = {"depth": 1, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64}
+NESTED = {
+    "gemma3": {"text_config": TEXT | {"sliding_window": 8}, "vision_config": SEES},
+    "mistral3": {
+        "text_config": TEXT | {"model_type": "mistral"},
+        "vision_config": SEES | {"model_type": "pixtral", "head_dim": 16},
+    },
+    "qwen2_5_vl": {
+        "text_config": TEXT | {"rope_parameters": TURNS},
+        "vision_config": QWEN_SEES | {"out_hidden_size": 32},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_a_model_that_also_sees_pictures_is_a_language_model(
+    pool: Artifact, tmp_path: Path, kind: str
+) -> None:
+    """Mistral 3 and Qwen-VL are not known to transformers' loader of language models."""
+    from tiny_language_models import _save
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    folder = tmp_path / kind
+    config = AutoConfig.for_model(kind, **NESTED[kind])
+    _save(AutoModelForImageTextToText.from_config(config), folder, 5)
+    _byte_tokenizer(folder)
+    expected = plain_scores(folder, "AutoModelForImageTextToText")
+    np.testing.assert_allclose(scores_of(pool, folder), expected, rtol=0, atol=OFF)
+
+
+def test_an_architecture_that_speaks_no_words_is_named_and_not_all_others(tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path / "e")
+    changed(folder, model_type="deberta-v2", architectures=["DebertaV2Model"])
+    said = r"transformers [0-9.]+ has no AutoModelForCausalLM of type deberta-v2\n +where: .*config"
+    with pytest.raises(BadInput, match=said) as refused:
+        load_model(resolve(folder), head="causal_lm", compute="float32")
+    assert len(str(refused.value)) < 500
+    assert "rankmill import FILE" in str(refused.value)
