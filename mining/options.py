@@ -262,7 +262,7 @@ class Field:
         """Refuse what is no artifact (or collection) of the kind that is wanted."""
         values: Any = [value]
         if self.form == "mapping":
-            if not isinstance(value, Mapping) or not value:
+            if not isinstance(value, Mapping):
                 raise UsageError(
                     f"{self.name}: a mapping from labels is wanted, got {shown(value)}",
                     do=f'write {self.name}={{"LABEL": {self._wanted}}}',
