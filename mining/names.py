@@ -394,7 +394,7 @@ class Family:
             raise UsageError(
                 f"{call.name} needs {', '.join(missing)}",
                 where=where,
-                do=f"write {call.name}({', '.join(f'{m}=…' for m in missing)})",
+                do=f"write {call.name}({', '.join(_sample(fields[m]) for m in missing)})",
             )
         fitted = {k: _fitted(fields[k], v, where) for k, v in given.items()}
         if stored:  # texts within are identities too
@@ -570,7 +570,7 @@ def _fitted(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
         return fitted
     received = f"{field.name}={text_of(value)}"
     if kinds <= {"tuple", "None"}:
-        sample = {"int": "[1,2]", "float": "[0.5,2]"}.get(items, "[a,b]")
+        sample = {"int": "[1,2]", "float": "[0.5,2]"}.get(items, f"[{text_of(value)},…]")
         raise UsageError(
             f"{received} is not a list",
             where=where,
@@ -578,6 +578,11 @@ def _fitted(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
         )
     wanted = [name for kind, name in _PLAIN_NAMES.items() if kind in kinds]
     raise UsageError(f"{received} is not {' or '.join(wanted)}", where=where)
+
+
+def _sample(field: dataclasses.Field[Any]) -> str:
+    """Return a parameter as it is written where it is missing."""
+    return f"{field.name}={'[a,b]' if 'tuple' in _declared(field)[0] else '…'}"
 
 
 _UNFIT = object()

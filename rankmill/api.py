@@ -19,8 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rankmill import stages
-from rankmill import designs
+from rankmill import designs, stages
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError, UsageError, extras_told
 from rankmill.mining.inputs.given_paths import path_given
@@ -42,10 +41,9 @@ from rankmill.objects import (
 )
 from rankmill.objects.alone import from_triples, near_copies
 from rankmill.objects.door import door
-from rankmill.objects.look import describe
+from rankmill.objects.look import describe, summarised
 from rankmill.objects.look import list_all as list
 from rankmill.objects.look import open_named as open
-from rankmill.objects.look import summarised
 from rankmill.objects.showing import showing
 from rankmill.ran import Ran, check, estimate, report, run, study
 

@@ -25,6 +25,7 @@ from rankmill.study import words
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact, Workspace
 
+
 def list_(
     kind: Annotated[
         str | None,

@@ -29,9 +29,7 @@ class Other:
         return asdict(self)
 
 
-def others(
-    word: str, commands: Mapping[str, str], aliases: Mapping[str, Alias]
-) -> Iterator[Other]:
+def others(word: str, commands: Mapping[str, str], aliases: Mapping[str, Alias]) -> Iterator[Other]:
     """Yield what a word means beside parts. `commands`: the help of each command by name."""
     yield from _commands(word, commands)
     yield from _prompts(word)

@@ -65,7 +65,8 @@ def _models_of(recipe: Recipe) -> Iterator[Named]:
 
         yield from _of("train.student", STUDENTS.parse(recipe.student), STUDENTS)
     for domain in recipe.domains:
-        where = f"first stage of evaluate.domains.{domain}"
+        own = recipe.domains[domain].first_stage is not None
+        where = f"evaluate.domains.{domain}.first_stage" if own else "evaluate.first_stage"
         yield from _of(where, SOURCES.parse(recipe.first_stage_of(domain)), SOURCES)
 
 
