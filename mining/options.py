@@ -73,11 +73,8 @@ class Option:
     def _within(self) -> str:
         """Say which numbers an option takes: the next step for one that is out of range."""
         ends = (("from", self.least), ("above", self.above), ("to", self.most))
-        said = [
-            f"{word} {_shown_limit(end)}"
-            for word, end in (*ends, ("below", self.below))
-            if end is not None
-        ]
+        every = (*ends, ("below", self.below))
+        said = [f"{word} {_shown_limit(end)}" for word, end in every if end is not None]
         if not said:
             return "give a smaller number"
         if len(said) == 1 and self.least is not None:

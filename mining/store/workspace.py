@@ -58,7 +58,7 @@ from .sums import sums_beside
 from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
-_NONE_YET = "there is no {} in this workspace yet; `rankmill list` shows what is there"
+_NONE_YET = "nothing of kind {} is here yet; `rankmill list` shows what is"
 _LOOK_S = 1.0  # between two looks for the parts of other shares
 _LOOK_AFAR_S = 5.0  # in an object store, where each look is some requests
 _NOTE_WITHIN_S = 3.0  # of a run that was stopped
@@ -250,7 +250,11 @@ class Workspace:
         raise BadInput(
             f"no {kind} called {name!r}" if kind else f"nothing is called {name!r}",
             where=self.root,
-            do=names.nearest(name, wanted) if wanted else _NONE_YET.format(kind or "name"),
+            do=names.nearest(name, wanted)
+            if wanted
+            else _NONE_YET.format(kind)
+            if kind
+            else "nothing has a name here yet",
         )
 
     def _beginning_with(self, name: str, kind: str | None) -> list[Path]:
