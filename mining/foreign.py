@@ -172,6 +172,9 @@ def _plugin_error(error: Exception, title: str, group: str | None, module: str) 
         f"{title}: {type(error).__name__}: {error}",
         where=f"{maker}, {at}" if maker else at,
         do="this is code of a plug-in, not of rankmill: ask its author "
+        "(--workers 0 --debug shows the traceback)"
+        if maker
+        else "this is code of your own, not of rankmill: mend it there "
         "(--workers 0 --debug shows the traceback)",
     )
 

@@ -73,11 +73,8 @@ class Option:
     def _within(self) -> str:
         """Say which numbers an option takes: the next step for one that is out of range."""
         ends = (("from", self.least), ("above", self.above), ("to", self.most))
-        said = [
-            f"{word} {_shown_limit(end)}"
-            for word, end in (*ends, ("below", self.below))
-            if end is not None
-        ]
+        every = (*ends, ("below", self.below))
+        said = [f"{word} {_shown_limit(end)}" for word, end in every if end is not None]
         if not said:
             return "give a smaller number"
         if len(said) == 1 and self.least is not None:
@@ -266,7 +263,7 @@ class Field:
         """Refuse what is no artifact (or collection) of the kind that is wanted."""
         values: Any = [value]
         if self.form == "mapping":
-            if not isinstance(value, Mapping) or not value:
+            if not isinstance(value, Mapping):
                 raise UsageError(
                     f"{self.name}: a mapping from labels is wanted, got {shown(value)}",
                     do=f'write {self.name}={{"LABEL": {self._wanted}}}',
@@ -277,8 +274,10 @@ class Field:
             values = value
         elif self.form == "list":
             if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+                one = shown(value) if isinstance(value, str) else "…"
                 raise UsageError(
-                    f"{self.name}: a list is wanted, got {shown(value)}", do="write [a, b]"
+                    f"{self.name}: a list is wanted, got {shown(value)}",
+                    do=f"write {self.name}=[{one}]",
                 )
             values = value
         for one in values:

@@ -148,10 +148,12 @@ def described(name: str, kind: str | None = None) -> list[tuple[str, Described]]
     if not found_in:
         known = [n for one in kinds for n in KINDS[one].family.names()]
         near = nearest(word, [*known, *presets()])
+        said = near if near.startswith("did you mean") else "look at what there is:"
+        kind = kind or "sources"
+        others = ", ".join(one for one in KINDS if one != kind)
         raise UsageError(
             f"nothing is called {word!r}",
-            do=f"{near if near.startswith('did') else 'look at what there is:'} `rankmill list {kind or 'sources'}` shows "
-            f"{kind or 'sources; so are listed ' + ', '.join(k for k in KINDS if k != 'sources')}",
+            do=f"{said} `rankmill list {kind}` shows {kind}, and likewise {others}",
         )
     return [(one, describe(KINDS[one].family, word)) for one in found_in]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_WORKSPACE = "rankmill-work"
 MEASURES = "nDCG@10 AP R@100 Judged@10"
 DEFAULT_DEPTH = Unasked(100)
-DEPTH = Option("Documents per query; left out, 100 or the whole corpus.", unit="documents", least=1)
+DEPTH = Option("Documents per query.", unit="documents", least=1)
 COMPUTE = Option("float32, bfloat16, float16, or auto: the faster of the first two here.")
 SEED = Option("Seed of every draw.", least=0, most=2**63 - 1)
 COLLECTION = Option("Name of a collection.", of="collection", flag="-c")
@@ -1001,6 +1001,11 @@ class Compare(Request["Artifact"]):
         from rankmill.training.comparison import compare_evaluations
 
         made = _lists(self.systems)
+        if not any(made.values()):
+            raise UsageError(
+                f"systems={self.systems!r}: there is nothing to compare",
+                do='name two evaluations or more, {"near": EVALUATION, "far": EVALUATION}',
+            )
         where = next(a.workspace for given in made.values() for a in given)
         return compare_evaluations(where, made, **self.given("systems"))
 

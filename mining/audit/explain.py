@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ..errors import BadInput
 from ..groups.format import Groups
+from ..inputs.row_shapes import one_id
 from ..runs.pool import Pool
 from ..score_kinds import as_shown
 from ..selection.base import Candidates
@@ -69,7 +70,7 @@ def explain_query(workspace: Workspace, groups: Artifact | str, query_id: str) -
     """
     artifact = workspace.find(groups, "groups")
     selection = Selection(artifact)
-    query = int(selection.reader.queries.ordinals([query_id])[0])
+    query = int(selection.reader.queries.ordinals([one_id(query_id, "id", "query_id")])[0])
     at = selection.reader.pool.row_of(query)
     if at is None:
         raise BadInput(

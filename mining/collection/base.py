@@ -247,9 +247,15 @@ def check_spec(spec: str) -> None:
     read."""
     kind, _, rest = spec.partition(":")
     if kind not in _READERS:
+        near = nearest(kind, list(_READERS))
+        if ":" in spec:
+            raise UsageError(
+                f"{spec!r} does not say how to read the collection: there is no way {kind!r}",
+                do=f"{near}; for a folder in the layout of BEIR, beir:{rest or 'PATH'}",
+            )
         raise UsageError(
             f"{spec!r} does not say how to read the collection",
-            do=f"write KIND:PATH, for example beir:{spec}; {nearest(kind, list(_READERS))}",
+            do=f"write KIND:PATH, for example beir:{spec}; {near}",
         )
     if not rest and kind != "python-docs":
         raise UsageError(f"{spec!r} names nothing to read", do=f"write {kind}:PATH")

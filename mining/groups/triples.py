@@ -6,15 +6,17 @@ the groups are then read as those of a file are.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..actors import INLINE, Execution
 from ..collection import Collection, Tables, collect
 from ..collection.readers.tables import arrow_table
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, RankmillError, UsageError
 from ..inputs.column_names import NEGATIVES, POSITIVE, QUERY, SCORES, first_named, named
 from ..inputs.row_shapes import Place, numbers, one_text, texts
 from ..store import Artifact, Workspace, files
@@ -78,17 +80,34 @@ def groups_of_triples(
         path = folder / "triples.jsonl"
         with files.replacing(path) as stream:
             stream.writelines(map(_line, rows))
-        return import_groups(
-            workspace,
-            path,
-            held,
-            form="rows",
-            kind=kind or LABELS,
-            size=size,
-            on=on,
-            split=TRAIN,
-            executor=executor,
-        )
+        with _as_triples(path):
+            return import_groups(
+                workspace,
+                path,
+                held,
+                form="rows",
+                kind=kind or LABELS,
+                size=size,
+                on=on,
+                split=TRAIN,
+                executor=executor,
+            )
+
+
+@contextlib.contextmanager
+def _as_triples(path: Path) -> Iterator[None]:
+    """Let an error about a line of our own file be one about a row of what was given."""
+    try:
+        yield
+    except RankmillError as error:
+        if error.where is not None and error.where.startswith(str(path)):
+            error.where = error.where.replace(str(path), "triples").replace(", line ", ", row ")
+            error.do = None if error.do is None else error.do.replace(_OF_A_FILE, _OF_TRIPLES)
+        raise
+
+
+_OF_A_FILE = "is this the right file, and the right collection?"
+_OF_TRIPLES = 'look at the triples; on=["duplicate_document=keep_first"], say, keeps odd rows'
 
 
 def _line(row: Triple) -> str:
@@ -188,7 +207,11 @@ def _pairs(given: Any) -> Iterator[tuple[str, str]]:
     if given is None:
         return
     if isinstance(given, Mapping) and not named(map(str, given), QUERY):
-        given = [(q, d) for q, ds in given.items() for d in ([ds] if isinstance(ds, str) else ds)]
+        given = [
+            (q, d)
+            for q, ds in given.items()
+            for d in (ds if isinstance(ds, list | tuple | set) else [ds])
+        ]
     for place, row in _rows(given, "test"):
         if isinstance(row, Mapping):
             whole = {str(name): value for name, value in row.items()}

@@ -28,7 +28,7 @@ from .matryoshka import check_dim, cut_vectors
 from .passes.families import declared_passes
 from .pooling import POOLINGS, said_modules
 from .precision import declared, on_gpu, settle_compute
-from .prompts import check_room, declared_prompt, skipped_tokens, tell_unprompted
+from .prompts import check_room, declared_prompt, skipped_tokens, tell_borrowed, tell_unprompted
 from .sequences import Template, single_sequences
 from .specials import TOKENS
 from .tokens import TokenStore, counted_as, tokens_of
@@ -139,6 +139,8 @@ def encode(
     said = declared_prompt(folder, texts.kind) if prompt is None else prompt
     if prompt is None and not said:
         tell_unprompted(folder, executor)
+    if prompt:
+        tell_borrowed(folder, prompt, texts.kind, executor)
     check_room(folder, said, settings.max_length - _specials(folder))
     tokens = tokens_of(
         workspace,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import foreign
 from ..errors import RankmillError, UsageError, extras_told
 from ..ranges import check_ranges
-from .fitting import fit_to
+from .fitting import fit_to, placeholder_of
 from .parameters import arguments_of, default_of, neutral_of
 from .reader import Reader
 from .suggestions import nearest
@@ -219,7 +219,7 @@ class Family:
             raise UsageError(
                 f"{call.name} needs {', '.join(missing)}",
                 where=where,
-                do=f"write {call.name}({', '.join(f'{m}=…' for m in missing)})",
+                do=f"write {call.name}({', '.join(placeholder_of(fields[m]) for m in missing)})",
             )
         fitted = {k: fit_to(fields[k], v, where) for k, v in given.items()}
         if stored:  # texts within are identities too

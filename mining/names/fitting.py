@@ -28,7 +28,7 @@ def fit_to(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
         return fitted
     received = f"{field.name}={text_of(value)}"
     if kinds <= {"tuple", "None"}:
-        sample = {"int": "[1,2]", "float": "[0.5,2]"}.get(items, "[a,b]")
+        sample = {"int": "[1,2]", "float": "[0.5,2]"}.get(items, f"[{text_of(value)},…]")
         raise UsageError(
             f"{received} is not a list",
             where=where,
@@ -36,6 +36,11 @@ def fit_to(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
         )
     wanted = [name for kind, name in PLAIN_NAMES.items() if kind in kinds]
     raise UsageError(f"{received} is not {' or '.join(wanted)}", where=where)
+
+
+def placeholder_of(field: dataclasses.Field[Any]) -> str:
+    """Return a parameter as it is written where it is missing."""
+    return f"{field.name}={'[a,b]' if 'tuple' in declared(field)[0] else '…'}"
 
 
 def _fit(kinds: frozenset[str], value: Any) -> Any:

@@ -20,6 +20,7 @@ from ..collection.readers.tables import arrow_table
 from ..errors import BadInput, UsageError
 from ..inputs.column_names import CORPUS_ID, DOC_ID, QUERY_ID, TOPIC_ID, named, names_of_kind
 from ..names import nearest
+from ..options import shown
 from ..score_kinds import RANK, SCORE_KINDS
 from ..teachers.contract import RANGES, outside, range_text
 from .base import STATISTICS, Rows
@@ -49,6 +50,8 @@ def measure_scores(
     """
     import polars
 
+    if not statistics:
+        raise UsageError("statistics=[] names no statistic", do='write ["pair_entropy(T=2)"]')
     if kind not in SCORE_KINDS:
         raise UsageError(f"kind={kind!r} is not known", do=nearest(kind, SCORE_KINDS))
     chosen = [STATISTICS.parse(text) for text in statistics]
@@ -71,7 +74,7 @@ def measure_scores(
 def _rows_of(scores: Any, kind: str) -> tuple[list[str] | None, Rows, bool]:
     """Return the ids of queries (None: lists without), the rows, and whether there are labels."""
     if isinstance(scores, np.ndarray) or _is_lists(scores):
-        lists = pa.array([np.asarray(one, dtype=object).tolist() for one in scores])
+        lists = _lists_of(scores)
         return None, _built(*_flat(lists), kind), False
     table = arrow_table(scores, "scores")
     names = table.column_names
@@ -98,7 +101,23 @@ def _rows_of(scores: Any, kind: str) -> tuple[list[str] | None, Rows, bool]:
 def _is_lists(scores: Any) -> bool:
     if not isinstance(scores, list | tuple) or not scores:
         return False
-    return all(isinstance(one, list | tuple | np.ndarray) for one in scores)
+    return any(isinstance(one, list | tuple | np.ndarray) for one in scores)
+
+
+def _lists_of(scores: Any) -> pa.Array:
+    """Return lists of numbers as a column; raises BadInput with the first that is none."""
+    lists = []
+    for number, one in enumerate(scores, 1):
+        values = np.asarray(one, dtype=object).tolist() if one is not None else None
+        try:
+            lists.append(pa.array([values], pa.list_(pa.float64())))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise BadInput(
+                f"this is no list of numbers: {shown(one)}",
+                where=f"scores, list {number}",
+                do="give [[2.0, 0.5], …], a list of numbers for each query",
+            ) from error
+    return pa.concat_arrays(lists) if lists else pa.array([], pa.list_(pa.float64()))
 
 
 def _named(names: list[str], known: Sequence[str], wanted: str) -> str:

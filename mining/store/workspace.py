@@ -39,6 +39,7 @@ from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 _MOST_OPENED = 1024  # handles that a workspace keeps
+_NONE_YET = "nothing of kind {} is here yet; `rankmill list` shows what is"
 
 
 class Workspace:
@@ -231,7 +232,11 @@ class Workspace:
         raise BadInput(
             f"no {kind} called {name!r}" if kind else f"nothing is called {name!r}",
             where=self.root,
-            do=names.nearest(name, wanted),
+            do=names.nearest(name, wanted)
+            if wanted
+            else _NONE_YET.format(kind)
+            if kind
+            else "nothing has a name here yet",
         )
 
     def _beginning_with(self, name: str, kind: str | None) -> list[Path]:

@@ -8,6 +8,8 @@ reported wrongly; a pair of overlap J is missed with probability (1 − J⁸)³�
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -65,6 +67,33 @@ def shingled(texts: Sequence[str] | pa.Array, width: int = WIDTH) -> ShingleSets
         first = bounds[start:stop] - bounds[start]
         pieces += [out[a : a + n].copy() for a, n in zip(first, counts[start:stop], strict=True)]
     return ShingleSets(np.concatenate(pieces), np.concatenate([[0], np.cumsum(counts)]))
+
+
+_UNSPACED = (  # scripts without spaces between words: blanks among their letters are layout
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_LAYOUT = re.compile(rf"(?<=[{_UNSPACED}])\s+(?=[{_UNSPACED}])")
+_NO_LETTERS = re.compile(r"[^\w\s]|_")
+
+
+def folded(texts: Sequence[str]) -> list[str]:
+    """Return texts of any script with case, punctuation, white space and the width of letters
+    folded; shingles fold ASCII alone, and their values are part of what filters have made.
+
+    Marks that letters carry (vowels of Thai, accents) are no punctuation.
+    """
+    return [text if text.isascii() else _folded(text) for text in texts]
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    spaced = _NO_LETTERS.sub(_blank_unless_mark, plain)
+    return _LAYOUT.sub("", " ".join(spaced.split()))
+
+
+def _blank_unless_mark(match: re.Match[str]) -> str:
+    return match[0] if unicodedata.category(match[0])[0] == "M" else " "
 
 
 class KeptShingles:

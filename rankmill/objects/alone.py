@@ -67,6 +67,9 @@ def near_copies(
     """Return the pairs of texts that are nearly the same: `one` and `other`, their places in the
     lists, and their `overlap`, the Jaccard overlap of their folded character shingles.
 
+    Folded means: case, punctuation and white space of any script do not count, nor does the width
+    of letters; where a script has no spaces (Chinese, Japanese, Thai, …) none is put in.
+
     Within `texts`, or between them and `others`: a training set and a test set. Found through
     MinHash and measured exactly; a pair of overlap 0.8 is missed three times in a thousand.
 
@@ -76,7 +79,7 @@ def near_copies(
     import numpy as np
     import polars
 
-    from rankmill.mining.text.near_copies import near_pairs, shingled
+    from rankmill.mining.text.near_copies import folded, near_pairs, shingled
 
     if not 0.7 <= overlap <= 1:
         raise UsageError(
@@ -84,7 +87,7 @@ def near_copies(
         )
     whole = [*texts, *(others or ())]
     side = None if others is None else np.arange(len(whole)) >= len(texts)
-    left, right, measured = near_pairs(shingled(whole), overlap, side=side)
+    left, right, measured = near_pairs(shingled(folded(whole)), overlap, side=side)
     shift = 0 if others is None else len(texts)
     columns = {"one": left.astype(np.int64), "other": right.astype(np.int64) - shift}
     return polars.DataFrame(columns | {"overlap": measured}).sort("one", "other")

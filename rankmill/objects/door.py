@@ -165,6 +165,8 @@ def check_arguments(
 def check_argument(name: str, value: Any, annotation: str) -> None:
     """Refuse a value of another kind than an annotation has."""
     sorts = _alternatives(_ALIASES.get(annotation, annotation))
+    if any(s not in _SORTS and s != "Path" and not s.startswith("Sequence[") for s in sorts):
+        return  # a handle, or what only the function knows
     if "Path" in sorts and (isinstance(value, str | Path) or "Workspace" not in sorts):
         if value is None and "None" in sorts:
             return
@@ -172,15 +174,14 @@ def check_argument(name: str, value: Any, annotation: str) -> None:
         return
     items = next((sort for sort in sorts if sort.startswith("Sequence[")), None)
     plain = [_SORTS[sort] for sort in sorts if sort in _SORTS]
-    told = len(plain) + (items is not None) + ("Path" in sorts)
-    if told < len(sorts) or any(fits(value) for _, fits, _ in plain):
+    if any(fits(value) for _, fits, _ in plain):
         return
     if items is not None and isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        for one in value:
-            check_argument(name, one, items.removeprefix("Sequence[").removesuffix("]"))
+        for number, one in enumerate(value):
+            check_argument(f"{name}[{number}]", one, items[len("Sequence[") : -1])
         return
     nouns = [noun for noun, _, _ in plain if noun != "None"]
-    nouns += ["a list"] if items is not None else []
+    nouns += [_list_of(items)] if items is not None else []
     nouns += ["the path of a folder"] if "Path" in sorts else []
     samples = [f"{name}={sample}" for noun, _, sample in plain if noun != "None"]
     samples += [f"{name}=[…]"] if items is not None else []
@@ -189,6 +190,12 @@ def check_argument(name: str, value: Any, annotation: str) -> None:
         f"{name}={shown(value)} is not {' or '.join(nouns)}",
         do=f"write {' or '.join(samples)}{', or leave it out' if 'None' in sorts else ''}",
     )
+
+
+def _list_of(items: str) -> str:
+    """Return `a list of texts` of `Sequence[str]`."""
+    noun = _SORTS.get(items[len("Sequence[") : -1], ("",))[0].partition(" ")[2]
+    return f"a list of {noun}s" if noun else "a list"
 
 
 @functools.cache

@@ -41,6 +41,22 @@ _METHODS = {
     "filter": ("keeps",),
 }
 _FROM_FUNCTIONS = ("source", "teacher", "statistic", "loss")
+_TAKES = {
+    "source": (
+        "collection",
+        "def my_source(collection): return lambda text, depth: (docs, scores)",
+    ),
+    "teacher": (
+        "pairs",
+        "def my_teacher(pairs): return [float(len(text)) for query, text in pairs]",
+    ),
+    "statistic": (
+        "rows",
+        "def my_statistic(rows): return np.diff(rows.offsets), a number for every row",
+    ),
+    "loss": ("f, g", "def my_loss(f, g): return ((f - g) ** 2).mean(dim=1)"),
+}
+"""What a function of a kind is called with, and the smallest one."""
 _WRITE = {
     "source": "my_source(collection), which returns search(text, depth)",
     "teacher": "my_teacher(pairs), which returns a score for each (query text, document text)",
@@ -120,7 +136,22 @@ def _of_function(kind: str, function: FunctionType) -> Any:
             f"a {kind} without a name: {name}",
             do=f"write it with def: its name and its code go into the fingerprint; {_WRITE[kind]}",
         )
+    _check_signature(kind, function)
     return _registered(kind, function, _version_of(kind, function))()
+
+
+def _check_signature(kind: str, function: FunctionType) -> None:
+    """Raise UsageError for a function that cannot be called as its kind is."""
+    takes, sample = _TAKES[kind]
+    signature, arguments = inspect.signature(function), takes.split(", ")
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        raise UsageError(
+            f"{function.__name__}{signature} cannot be a {kind}: it is called with ({takes})",
+            where=f"{function.__code__.co_filename} line {function.__code__.co_firstlineno}",
+            do=f"write {sample} (docs/python.md)",
+        ) from None
 
 
 def _registered(kind: str, function: FunctionType, version: str) -> type:

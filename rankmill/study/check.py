@@ -434,8 +434,9 @@ def _check_evaluation(recipe: Recipe, known: Known) -> None:
                 f"{first} cannot be the first measure: the best student is the one with the most",
                 do="name another first, such as nDCG@10, and the risk after it",
             )
-    for domain in recipe.domains:
-        with _at(recipe, f"first stage of evaluate.domains.{domain}"):
+    for domain, of in recipe.domains.items():
+        own = f"evaluate.domains.{domain}." if of.first_stage is not None else "evaluate."
+        with _at(recipe, f"{own}first_stage"):
             _check_source(SOURCES, recipe.first_stage_of(domain), recipe, known)
     with _at(recipe, "evaluate.compute"):
         from rankmill.mining.models.precision import CHOICES

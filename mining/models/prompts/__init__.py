@@ -7,6 +7,7 @@ from .declared import (
     declared_prompt,
     declares_prompts,
     skipped_tokens,
+    tell_borrowed,
     tell_unprompted,
 )
 from .presets import PRESETS
@@ -20,6 +21,7 @@ __all__ = [
     "declared_prompt",
     "declares_prompts",
     "skipped_tokens",
+    "tell_borrowed",
     "tell_unprompted",
     "written_out",
 ]

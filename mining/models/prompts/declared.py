@@ -84,9 +84,30 @@ def check_room(model: ModelFolder, prompt: str, room: int) -> None:
         )
 
 
+def _name_of(model: ModelFolder) -> str:
+    return model.path.name if model.origin is None else model.origin.split("@")[0].split("/")[-1]
+
+
+def tell_borrowed(model: ModelFolder, prompt: str, kind: str, executor: Execution) -> None:
+    """Warn of a checkpoint that reads the prompt of a preset, declares none, and is not called like
+    a model of that family."""
+    of = {p: style for p, style in PRESETS.items() if style.prompts[kind] == prompt}
+    name = _name_of(model)
+    families = {word for preset in of for word in (preset, preset.partition("-")[0])}
+    if not of or declares_prompts(model) or any(word in name.lower() for word in families):
+        return
+    if any(style.fits(name) for style in of.values()):
+        return
+    executor.progress.announce(
+        f"warning: {name} reads {prompt!r} before each text, as models of preset="
+        f"{' and '.join(of)} do, is not called like one, and its files declare no prompt: leave "
+        "out preset= if it was trained without"
+    )
+
+
 def tell_unprompted(model: ModelFolder, executor: Execution) -> None:
     """Warn of a checkpoint that is called like one trained with prompts and runs without any."""
-    name = model.path.name if model.origin is None else model.origin.split("@")[0].split("/")[-1]
+    name = _name_of(model)
     if declares_prompts(model):
         return
     for preset, style in PRESETS.items():

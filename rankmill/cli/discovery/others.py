@@ -63,7 +63,8 @@ def _commands(word: str, commands: Mapping[str, str]) -> Iterator[Other]:
     if name not in commands:
         return
     said, _, examples = inspect.cleandoc(commands[name]).partition("Example: ")
-    facts = {"in Python": f"rm.{verb}" for verb, one in verbs.items() if one == name}
+    in_python = [f"rm.{verb}" for verb, one in verbs.items() if one == name]
+    facts = {"in Python": ", ".join(in_python)} if in_python else {}
     example = " ".join(examples.partition("Example: ")[0].split()).partition("  ")[0]
     if example:
         facts["example"] = example
@@ -101,7 +102,7 @@ def _recipes(word: str) -> Iterator[Other]:
 
 
 def _data_sets(word: str) -> Iterator[Other]:
-    """Yield a data set of ir_datasets of that id, or those whose id has the word among its parts."""
+    """Yield a data set of ir_datasets of that id, or the one whose id has the word in it."""
     asked = word.removeprefix("ir:").removeprefix("irds:")
     if importlib.util.find_spec("ir_datasets") is None:
         return

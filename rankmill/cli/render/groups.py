@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -122,19 +123,30 @@ def _print_audit(audit: dict[str, Any]) -> None:
         streams.tell(f"  {'ok ' if not count else 'BAD'} {name.replace('_', ' '):<44} {count:>10,}")
     for section in ("counts", "suspects", "copies", "imbalance"):
         streams.tell(f"\n{section}")
-        _print_values(audit[section])
+        _print_values(audit[section], _EXAMPLES.get(section, {}))
     for title in ("coverage of", "overlap with"):
         for name, values in audit[title.partition(" ")[0]].items():
             streams.tell(f"\n{title} {name}")
             _print_values(values)
     for split, values in audit["leakage"].items():
         streams.tell(f"\nleakage into {split}")
-        _print_values(values)
+        _print_values(values, _EXAMPLES["leakage"])
 
 
-def _print_values(values: dict[str, Any]) -> None:
+_EXAMPLES = {
+    "suspects": {"examples": "a negative that the teacher puts above its positive"},
+    "copies": {
+        "examples": "two documents that are copies of each other",
+        "negatives_like_the_positive_examples": "a negative that is like its positive",
+    },
+    "leakage": {"examples": "a training query that is like a test query"},
+}
+"""By section of an audit what the examples of it are examples of."""
+
+
+def _print_values(values: dict[str, Any], examples: Mapping[str, str] | None = None) -> None:
     for name, value in values.items():
-        label = name.replace("_", " ")
+        label = (examples or {}).get(name, name.replace("_", " "))
         if isinstance(value, list):
             for example in value:
                 streams.tell(f"  {label}:")

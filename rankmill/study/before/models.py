@@ -77,7 +77,8 @@ def values_of(recipe: Recipe) -> Iterator[tuple[str, Any]]:
 
         yield from _within("train.student", STUDENTS.parse(recipe.student), STUDENTS)
     for domain in recipe.domains:
-        where = f"first stage of evaluate.domains.{domain}"
+        own = recipe.domains[domain].first_stage is not None
+        where = f"evaluate.domains.{domain}.first_stage" if own else "evaluate.first_stage"
         yield from _within(where, SOURCES.parse(recipe.first_stage_of(domain)), SOURCES)
 
 
