@@ -16,7 +16,7 @@ from rankmill.cli.runs import status
 from rankmill.cli.runs.prometheus import as_prometheus
 from rankmill.cli.runs.words import line
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
-from rankmill.mining.errors import Interrupted
+from rankmill.mining.errors import Corrupt, Interrupted
 from rankmill.study.words import duration, size
 
 AGAIN_S = 2.0
@@ -40,14 +40,33 @@ def watch(
         here.workspace.check_there()
         if prometheus or json:
             told = list(status.runs(here.workspace.root))
-            if prometheus:
-                for line in as_prometheus(told):
-                    streams.write_data(line)
-            else:
-                here.emit({"runs": [{**run.facts, "alive": run.alive} for run in told]})
-            return
-        with contextlib.suppress(Interrupted):  # it was watched for long enough
-            _watch(here.workspace.root, once=once)
+            odd = status.damaged(here.workspace.root)
+            if prometheus:  # a metric tells of damage: what collects it should not stop for that
+                for line in as_prometheus(told, len(odd)):
+                    streams.write_data(f"{line}\n")
+                return
+            runs = [{**run.facts, "alive": run.alive} for run in told]
+            here.emit({"runs": runs, "damaged": [str(path) for path in odd]})
+        else:
+            with contextlib.suppress(Interrupted):  # it was watched for long enough
+                _watch(here.workspace.root, once=once)
+        _refuse_damaged(here.workspace.root)
+
+
+def _refuse_damaged(workspace: Path) -> None:
+    """Raise Corrupt where files among the statuses tell of no run: something may run unseen."""
+    odd = status.damaged(workspace)
+    if not odd:
+        return
+    one = len(odd) == 1
+    raise Corrupt(
+        "a status file cannot be read, so a run may go on that is not shown"
+        if one
+        else f"{len(odd)} status files cannot be read, so runs may go on that are not shown",
+        where=odd[0] if one else f"{odd[0]} and others beside it",
+        do="a run of this version writes its own anew within seconds: look again; if it is still "
+        "there, delete the file",
+    )
 
 
 def _watch(workspace: Path, *, once: bool) -> None:
