@@ -30,7 +30,7 @@ def watch(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Say what runs in a workspace: stage, share done, rate, time left, failures.
+    """Show what runs in a workspace: stage, share done, rate, time left, failures.
 
     On a terminal every two seconds until nothing runs; elsewhere once. Runs on other machines that
     share the workspace are seen too.
@@ -89,7 +89,7 @@ def lines(told: list[status.Run]) -> Iterator[str]:
         facts = run.facts
         state = f"for {_since(facts['began'], now)}"
         if not run.alive:
-            state = f"ended without a word; its last was {_since(facts['updated'], now)} ago"
+            state = f"gone without a word; last heard from {_since(facts['updated'], now)} ago"
         yield f"{facts['host']} process {int(facts['process'])}, {state}"
         yield f"  rankmill {facts['command']}"
         for stage in facts["stages"]:
@@ -97,7 +97,10 @@ def lines(told: list[status.Run]) -> Iterator[str]:
         written = size(int(facts["bytes_written"] or 0))
         yield f"  {facts['stages_done']} stages done, {written} written"
         if facts["failures"]:
-            yield f"  {facts['failures']} failed tries, the last: {facts['last_failure']}"
+            tries = (
+                "1 failed try" if facts["failures"] == 1 else f"{facts['failures']} failed tries"
+            )
+            yield f"  {tries}, the last: {facts['last_failure']}"
 
 
 def _since(moment: float, now: float) -> str:

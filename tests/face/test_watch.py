@@ -57,7 +57,7 @@ def test_a_run_tells_stage_share_rate_and_failures(tmp_path: Path, told: Told) -
     said = watched(tmp_path)
     assert f"  {words.line(facts)}\n" in said  # what the terminal of the run itself shows
     assert "scores of pool nf-pool by tiny: 25 % of 4,000 pairs" in said
-    assert "1 failed tries, the last: lost with its machine" in said
+    assert "1 failed try, the last: lost with its machine" in said
     told.end(one)
     (run,) = runs(tmp_path)
     assert run.facts["stages"] == []
@@ -139,7 +139,7 @@ def test_a_killed_run_is_told_and_swept_by_the_next(tmp_path: Path, told: Told) 
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     (run,) = runs(tmp_path)
     assert not run.alive
-    assert "ended without a word; its last was" in watched(tmp_path)
+    assert "gone without a word; last heard from" in watched(tmp_path)
     told.begin(stage())
     assert [run.facts["process"] for run in runs(tmp_path)] == [os.getpid()]
     told.close()
