@@ -387,7 +387,7 @@ class Select(RunsModels, Request["Artifact"]):
     positives: Annotated[
         str,
         Option(
-            "Which positives: first, all (a group each), together (one group), best (the teacher's).",
+            "Which: first, all (a group each), together (one group), best (the teacher's).",
             choices=("first", "all", "together", "best"),
         ),
     ] = "first"
@@ -626,8 +626,8 @@ class CutCells(Request["Cells"]):
     """Cut groups into locality × entropy cells, equal in groups, documents, pairs and positives.
 
     Cells hold different queries, so an effect of a cell may be one of how hard its queries are.
-    `rankmill cross` makes cells of the same queries. Example: rankmill cells --groups G --statistics S --name
-    nf makes nf-near0-sure0 …
+    `rankmill cross` makes cells of the same queries. Example: rankmill cells --groups G
+    --statistics S --name nf makes nf-near0-sure0 …
     """
 
     verb: ClassVar[str] = "cells"
