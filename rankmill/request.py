@@ -135,7 +135,7 @@ class RunsModels(OnDevice):
     batch_tokens: Annotated[
         int | None,
         Option(
-            "Of a forward pass; default: what suits the device. Another number, other last bits.",
+            "Of a forward pass; default: what suits the device. Changing it can change last bits.",
             unit="tokens",
             least=64,
         ),

@@ -209,7 +209,7 @@ class SurveyCollection(Request["Overview"]):
 
 @dataclass(frozen=True)
 class Rewrite(Request["Collection"]):
-    """Add query rewrites to a split: q7~1 is the first of q7, with its judgements.
+    """Add rewrites of queries to a split: q7~1 is the first of q7, with the same judgements.
 
     Example: rankmill rewrite rewrites.tsv -c nf --split train --name nf-wide
     """
@@ -294,7 +294,7 @@ class Pool(Request["Artifact"]):
         int, Option("Grade from which a document is positive.", least=1, most=127)
     ] = 1
     depth: Annotated[
-        int | None, Option("Only the first so many of each run.", unit="documents", least=1)
+        int | None, Option("Only the first N of each run.", unit="documents", least=1)
     ] = None
     self: Annotated[str, SELF] = "exclude"
 
@@ -345,7 +345,7 @@ class Score(RunsModels, Request["Artifact"]):
     direction: Annotated[
         str,
         Option(
-            "judged: refuse scores that clearly run the wrong way; trusted: do not ask.",
+            "judged: refuse scores that clearly run the wrong way; trusted: take them unchecked.",
             choices=("judged", "trusted"),
         ),
     ] = "judged"
@@ -364,7 +364,7 @@ class Score(RunsModels, Request["Artifact"]):
 
 @dataclass(frozen=True)
 class Select(RunsModels, Request["Artifact"]):
-    """Choose a training group for every query, the positive first.
+    """Choose a training group for every query, positive first.
 
     Example: rankmill select "uniform(source=bm25,last=100)" --pool POOL --scores SCORES --filter
     "margin(gap=0.5)"
@@ -389,7 +389,7 @@ class Select(RunsModels, Request["Artifact"]):
     positives: Annotated[
         str,
         Option(
-            "first; all: a group each; together: one group; best: the teacher's.",
+            "Which: first, all (a group each), together (one group), best (the teacher's).",
             choices=("first", "all", "together", "best"),
         ),
     ] = "first"
@@ -595,7 +595,7 @@ class Cross(RunsModels, Request["Cells"]):
 
 @dataclass(frozen=True)
 class Cut(Request["Artifact"]):
-    """Keep some groups by their statistics; a cut is named by what it keeps.
+    """Keep some of the groups, by their statistics; a cut is named for what it keeps.
 
     Example: rankmill cut "keep_below(of=pair_entropy(T=1),q=0.75)" --groups G --statistics S
     """
@@ -627,9 +627,9 @@ class Cut(Request["Artifact"]):
 class CutCells(Request["Cells"]):
     """Cut groups into locality × entropy cells, equal in groups, documents, pairs and positives.
 
-    Cells hold other queries: an effect of a cell may be one of its queries' difficulty. `rankmill
-    cross` makes cells of the same queries. Example: rankmill cells --groups G --statistics S --name
-    nf makes nf-near0-sure0 …
+    Cells hold different queries, so an effect of a cell may be one of how hard its queries are.
+    `rankmill cross` makes cells of the same queries. Example: rankmill cells --groups G
+    --statistics S --name nf makes nf-near0-sure0 …
     """
 
     verb: ClassVar[str] = "cells"
@@ -719,7 +719,7 @@ class Retarget(Request["Artifact"]):
 
 @dataclass(frozen=True)
 class Train(Settings, OnDevice, Request["Artifact"]):
-    """Train a student on groups; killed, it resumes from its last checkpoint.
+    """Train a student on groups; if killed, it resumes from its last checkpoint.
 
     Example: rankmill train "bi_encoder(model=PATH)" --groups nf-groups --loss kl --documents 1M
     --to DIR
@@ -793,15 +793,15 @@ class Train(Settings, OnDevice, Request["Artifact"]):
 
 @dataclass(frozen=True)
 class Rerank(RunsModels, Request["Artifact"]):
-    """Let a student order the first documents of a run anew; the result is a run."""
+    """Let a student re-rank the first documents of a run; the result is a run."""
 
     verb: ClassVar[str] = "rerank"
 
     student: Annotated[Artifact | str | Path, STUDENT]
-    run: Annotated[Artifact, Option("The run that is ordered anew.", of="run")]
+    run: Annotated[Artifact, Option("The run to re-rank.", of="run")]
     _: KW_ONLY
     depth: Annotated[
-        int, Option("How many of each list are ordered anew.", unit="documents", least=1)
+        int, Option("How many documents of each list to re-rank.", unit="documents", least=1)
     ] = 100
     compute: Annotated[str, COMPUTE] = "float32"
     encode: Annotated[str, ENCODE] = "corpus"
@@ -846,8 +846,8 @@ class Retrieve(RunsModels, Request["Artifact"]):
 class Evaluate(RunsModels, Request["Artifact"]):
     """Evaluate a run, a student on a first stage, or a student's own search of the corpus.
 
-    On the command line BM25 and the first stage stand beside, with paired differences in the first
-    measure.
+    On the command line, BM25 and the first stage are evaluated too, with paired differences in the
+    first measure.
 
     Example: rankmill eval --run run.txt -c nf --split test --measures "nDCG@10 AP R@100"
     Example: rankmill eval --student nf-student --first-stage nf-bm25
@@ -864,20 +864,24 @@ class Evaluate(RunsModels, Request["Artifact"]):
     _: KW_ONLY
     student: Annotated[Artifact | str | Path | None, STUDENT] = None
     first_stage: Annotated[
-        Artifact | None, Option("The run that the student orders anew.", of="run")
+        Artifact | None, Option("The run that the student re-ranks.", of="run")
     ] = None
     collection: Annotated[Collection | None, COLLECTION] = None
     split: Annotated[str | None, SPLIT] = None
     depth: Annotated[
         int,
-        Option("How much of the first stage; or of a search.", unit="documents", least=1),
+        Option("How many documents of the first stage, or of a search.", unit="documents", least=1),
     ] = DEFAULT_DEPTH
     encode: Annotated[str, ENCODE] = "corpus"
     measures: Annotated[str, Option("ir_measures names, PairRisk(…); the first is compared.")] = (
         MEASURES
     )
     ties: Annotated[
-        str, Option("list: as ranked; trec: as trec_eval.", choices=("list", "trec"))
+        str,
+        Option(
+            "How ties are ordered: list (as ranked) or trec (as trec_eval does).",
+            choices=("list", "trec"),
+        ),
     ] = "list"
     compute: Annotated[str, COMPUTE] = "float32"
     order: Annotated[str, ORDER] = "score"
@@ -1046,7 +1050,7 @@ class Diagnose(RunsModels, Request["Artifact"]):
 
 @dataclass(frozen=True)
 class OrderDesigns(Request["Terms"]):
-    """Order designs by the measured terms of Theorem 2.1, beside the order that was observed.
+    """Order designs by the measured terms of Theorem 2.1, next to the order that was observed.
 
     Δ, H, κ, n and our reconstruction of the theorem (docs/quantities.md §5): an order, not a bound.
     Example: rankmill terms near=s1 far=s2 rand=s3 --against near=e1 --against far=e2
@@ -1157,7 +1161,7 @@ class Audit(Request[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Explain(Request["Explanation"]):
-    """Say of every candidate of a query who found it, what it scores, why it stayed or went.
+    """Show, for every candidate of a query, who found it, its score, and why it was kept or not.
 
     Example: rankmill explain PLAIN-3 --groups nf-groups
     """

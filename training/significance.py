@@ -108,7 +108,7 @@ def macro_interval(tables: Sequence[np.ndarray], *, level: float = 0.95) -> Inte
     over = f"{sets} data sets" if seeds == 1 else f"{sets} data sets and {seeds} seeds"
     mean = float(np.mean([table.mean() for table in checks]))
     if sets < LEAST_SETS:
-        reason = f"too few data sets: {sets}, {LEAST_SETS} at least"
+        reason = f"too few data sets: {sets}, at least {LEAST_SETS} needed"
         return Interval(mean, None, None, level, over, reason)
     return _around(mean, uncertainty(means), level, over)
 

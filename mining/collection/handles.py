@@ -119,9 +119,11 @@ class TextTable(Rows):
         missing = np.flatnonzero(rows < 0)
         if len(missing):
             known = self.ids(range(min(3, len(self))))
+            told = first_ten([ids[int(i)].as_py() for i in missing[:11]])
             raise BadInput(
-                f"{len(missing):,} {self.noun} ids are not in the collection: "
-                f"{first_ten([ids[int(i)].as_py() for i in missing[:11]])}",
+                f"{len(missing):,} {self.noun} ids are not in the collection: {told}"
+                if len(missing) > 1
+                else f"the {self.noun} id {told} is not in the collection",
                 where=self.artifact.path,
                 do=f"ids are compared byte for byte; they look like: {', '.join(known) or 'none'}",
             )

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..collection.handles import Corpus, Queries
 from ..errors import BadInput
 from ..score_kinds import as_shown, name_of
 from ..store import Artifact, files
-from ..store.tables import list_values
+from ..store.tables import flat_lists, list_values
 
 _BLOCK_ROWS = 20_000
 _WIDEST = 60  # characters of one cell in a table for people
@@ -57,7 +58,7 @@ class Resolver:
             if self.artifact.kind == "scores" and name == "logit":
                 columns |= _scores(column.combine_chunks(), self.artifact.metadata["kind"])
             elif name not in self.rows:
-                columns[name] = column
+                columns[name] = self._within(column)
             elif pa.types.is_nested(column.type):
                 columns |= self._lists(name, column.combine_chunks())
             else:
@@ -65,6 +66,17 @@ class Resolver:
                 columns[f"{name}_id"] = self.ids(name, ordinals)
                 columns[f"{name}_text"] = pa.array(self.rows[name].texts(ordinals))
         return pa.table(columns)
+
+    def _within(self, column: pa.ChunkedArray) -> Any:
+        """Return a column with the documents of its records under their ids: postings are lists of
+        a document and how often a term stands in it."""
+        if not _of_documents(column.type) or "doc" not in self.rows:
+            return column
+        offsets, values = flat_lists(column)
+        parts = {one.name: values.field(one.name) for one in values.type}
+        ids = self.ids("doc", parts.pop("doc").to_numpy(zero_copy_only=False))
+        made = pa.StructArray.from_arrays([ids, *parts.values()], ["doc_id", *parts])
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), made)
 
     def ids(self, name: str, ordinals: np.ndarray) -> pa.Array:
         """Return the ids of many ordinals, as a column: the few of small tables one by one."""
@@ -85,6 +97,27 @@ class Resolver:
             texts = pa.array(self.rows[name].texts(values), pa.string())
             lists[f"{name}_text"] = pa.ListArray.from_arrays(bounds, texts)
         return lists
+
+
+def _of_documents(kind: pa.DataType) -> bool:
+    """Say whether a column holds lists of records of documents."""
+    records = kind.value_type if pa.types.is_list(kind) else pa.null()
+    return pa.types.is_struct(records) and "doc" in {field.name for field in records}
+
+
+def _from(table: pa.Table, start: int) -> pa.Table:
+    """Return a part whose records count documents from the part's first one, counted from the
+    first one of all."""
+    for place, one in enumerate(table.schema):
+        if not _of_documents(one.type):
+            continue
+        offsets, values = flat_lists(table[one.name])
+        parts = {field.name: values.field(field.name) for field in values.type}
+        parts["doc"] = pc.add(parts["doc"].cast(pa.uint32()), pa.scalar(start, pa.uint32()))
+        counted = pa.StructArray.from_arrays([*parts.values()], [*parts])
+        lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), counted)
+        table = table.set_column(place, one.name, lists)
+    return table
 
 
 def _scores(column: Any, kind: str) -> dict[str, pa.Array]:
@@ -120,7 +153,7 @@ def first_rows(artifact: Artifact, count: int | None) -> pa.Table:
 
 def _tables(artifact: Artifact, count: int | None) -> Iterator[pa.Table]:
     """Yield the first rows as stored, part by part."""
-    schema, missing = None, count
+    schema, missing, before = None, count, 0
     for part in artifact.parts:
         if not part.file.endswith(".arrow"):
             raise BadInput(
@@ -132,7 +165,9 @@ def _tables(artifact: Artifact, count: int | None) -> Iterator[pa.Table]:
         if schema is not None and table.schema != schema:
             return  # an index: parts of other shapes follow
         schema = table.schema
-        yield table if missing is None else table.slice(0, missing)
+        shown = table if missing is None else table.slice(0, missing)
+        yield _from(shown, before)
+        before += part.counts.get("documents", 0)
         if missing is not None:
             missing -= table.num_rows
             if missing <= 0:
@@ -203,6 +238,9 @@ def cell(value: Any) -> str:
     if isinstance(value, list):
         body = " ".join(cell(v) for v in value[:_LONGEST])
         return body + (f" … {len(value)}" if len(value) > _LONGEST else "")
+    if isinstance(value, dict):
+        text = ", ".join(f"{key} {cell(one)}" for key, one in value.items())
+        return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
     if isinstance(value, float):
         return f"{value + 0.0:.4g}"  # + 0: no minus zero
     text = str(value).replace("\n", "⏎").replace("\t", "⇥")

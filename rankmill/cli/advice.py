@@ -30,15 +30,17 @@ if TYPE_CHECKING:
 
 EvidenceOption = Annotated[
     list[Path] | None,
-    typer.Option(help="Folder that `study --to` wrote, of other collections; repeat."),
+    typer.Option(help="Folder written by `study --to` on other collections; may be repeated."),
 ]
 BudgetOption = Annotated[
-    str | None, typer.Option(help="Processor and accelerator time of a student: 45min, 2h.")
+    str | None,
+    typer.Option(help="Processor and accelerator time per student, such as 45min or 2h."),
 ]
 SamplerOption = Annotated[
-    list[str] | None, typer.Option(help="A strategy; repeat. Default: those of the sources.")
+    list[str] | None,
+    typer.Option(help="A strategy; may be repeated. Default: those of the sources."),
 ]
-SizeOption = Annotated[list[int] | None, typer.Option(help="Documents per group; repeat.")]
+SizeOption = Annotated[list[int] | None, typer.Option(help="Documents per group; may be repeated.")]
 ScoresOption = Annotated[
     str | None, typer.Option(help="Teacher scores, where the pool has several.")
 ]
@@ -46,14 +48,14 @@ EncoderOption = Annotated[
     str | None, typer.Option(help="Model folder or bi_encoder(…), for locality.")
 ]
 PilotOption = Annotated[
-    str | None, typer.Option(help="Train a pilot of so many documents on every design.")
+    str | None, typer.Option(help="Train a pilot on this many documents for every design.")
 ]
 DevOption = Annotated[
     str | None, typer.Option(help="Development split that judges pilots; never test.")
 ]
 SettingOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Of the pilots' training: doc_length=64; repeat."),
+    typer.Option("--set", help="Of the pilots' training: doc_length=64; may be repeated."),
 ]
 
 
@@ -67,7 +69,7 @@ def advise(
     encoder: EncoderOption = None,
     documents: Annotated[str, typer.Option(help="Documents that a student will see.")] = "100k",
     by: Annotated[str, typer.Option(help="Order by rate (gain per cost) or gain.")] = "rate",
-    measure: Annotated[str, typer.Option(help="What is gained.")] = "nDCG@10",
+    measure: Annotated[str, typer.Option(help="The measure of gain.")] = "nDCG@10",
     pilot: PilotOption = None,
     student: Annotated[str | None, typer.Option(help="The pilots' student.")] = None,
     dev: DevOption = None,
@@ -139,7 +141,7 @@ def _pilots(
     if pilot is None:
         if student is not None or dev is not None or said:
             raise UsageError(
-                "--student, --dev and --set are of pilots, and none is asked for",
+                "--student, --dev and --set belong to pilots, and no pilot was asked for",
                 do="add --pilot 4k",
             )
         return None

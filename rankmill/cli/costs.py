@@ -37,7 +37,9 @@ def _price(help: str) -> Any:
 
 
 def cost(
-    names: Annotated[list[str] | None, typer.Argument(help="Artifacts; none = all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Artifacts; all of them if none is named.")
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="Draw it: FILE.svg, .html or .dot.")] = None,
     prices: Annotated[Path | None, typer.Option(help="Prices in TOML.")] = None,
     per_cpu_hour: Annotated[float | None, _price("Price of an hour of a core.")] = None,

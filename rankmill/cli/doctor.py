@@ -257,9 +257,9 @@ def _gpus() -> list[Finding]:
     try:
         import torch
     except ImportError:
-        return [Finding("gpu", "lacks", "not looked for: torch, which sees them, is not here")]
+        return [Finding("gpu", "lacks", "not checked: torch, which finds them, is not installed")]
     if not torch.cuda.is_available():
-        return [Finding("gpu", "lacks", "none seen by torch; everything runs on the processor")]
+        return [Finding("gpu", "lacks", "torch sees none; everything runs on the CPU")]
     findings = []
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)

@@ -31,7 +31,7 @@ def estimate(
     set_: SetOption = None,
     sample: Annotated[int, typer.Option(help="Queries of a split in the largest sample.")] = 64,
     documents: Annotated[
-        int, typer.Option(help="Documents of the largest slice; no larger a corpus is taken whole.")
+        int, typer.Option(help="Documents of the largest slice; a smaller corpus is taken whole.")
     ] = 2_000,
     machine: Annotated[
         str | None, typer.Option(help="Another machine: 8xH100, L4, … or FILE.toml.")
@@ -46,7 +46,7 @@ def estimate(
     no_workers: NoWorkers = None,
     no_address: NoAddress = None,
 ) -> None:
-    """Say what a recipe or study will take, stage by stage; refuse what cannot fit.
+    """Estimate what a recipe or study will take, stage by stage; refuse what cannot fit.
 
     Samples of every stage are carried out and removed. 90 % intervals: docs/estimate.md. What is
     in the workspace costs nothing and is left as it is. Ends with status 4 if something cannot fit.

@@ -76,7 +76,8 @@ def show(
 
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Artifacts, or folders of exports; none = all.")
+        list[str] | None,
+        typer.Argument(help="Artifacts or folders of exports; everything if none is named."),
     ] = None,
     deep: Annotated[
         bool,
@@ -86,7 +87,9 @@ def verify(
             "students only if named.",
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of --deep: which parts are drawn.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="With --deep: the seed that picks the parts.", min=0)
+    ] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
@@ -156,12 +159,14 @@ def _computed_again(artifact: Artifact, seed: int, *, train: bool) -> tuple[list
 
 
 def repair(
-    names: Annotated[list[str] | None, typer.Argument(help="Artifacts; none = all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Artifacts; all of them if none is named.")
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Make damaged parts anew, with the bytes that were recorded or not at all; write damaged
-    ledgers, records, manifests and names anew. What is sound is not touched.
+    """Make damaged parts again, with the recorded bytes or not at all; rewrite damaged ledgers,
+    records, manifests and names. What is sound is left alone.
 
     Example: rankmill repair nf-groups        rankmill repair
     """
@@ -204,13 +209,13 @@ def hash_(name: NameArgument, workspace: WorkspaceOption = DEFAULT_WORKSPACE) ->
 
 def doctor(
     name: Annotated[
-        str | None, typer.Argument(help="Scores, or groups: say what is odd about them instead.")
+        str | None, typer.Argument(help="Scores or groups: report what is odd about them instead.")
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Say what this machine has and lacks, and which promises hold on it; of scores, how many are
-    saturated, constant, or no logits.
+    """Report what this machine has and lacks, and which promises hold on it; of scores, how many
+    are saturated, constant, or no logits.
 
     Example: rankmill doctor        rankmill doctor nf-scores
     """
@@ -263,7 +268,7 @@ def unsafe_convert_pickle(
     path: Annotated[Path, typer.Argument(help="A score pickle of sentence-transformers.")],
     to: Annotated[Path, typer.Option("--to", help="FILE.parquet, or JSON Lines.")],
     trust: Annotated[
-        bool, typer.Option("--i-trust-this-file", help="Needed: a pickle can hold code.")
+        bool, typer.Option("--i-trust-this-file", help="Required: a pickle can contain code.")
     ] = False,
 ) -> None:
     """UNSAFE INPUT: turn a pickle of scores into a table for `rankmill import --as scores`.
@@ -279,9 +284,9 @@ def unsafe_convert_pickle(
 
     if not trust:
         raise UsageError(
-            "a pickle can hold code, and this file was not said to be trusted",
+            "a pickle can contain code, and you have not said that you trust this file",
             where=str(path),
-            do="look where it comes from, then add --i-trust-this-file; no code of it is run",
+            do="check where it comes from, then add --i-trust-this-file; none of its code is run",
         )
     if not path.is_file():
         raise BadInput("there is no such file", where=path, do="check the path")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rankmill.cli.render.numbers import aligned
 from rankmill.mining.errors import UsageError
 from rankmill.mining.exports.rows import cell, first_rows, resolved, write_parquet
 from rankmill.mining.store import files
@@ -53,15 +54,20 @@ def lines(table: pa.Table, form: str) -> Iterator[str]:
 
 
 def for_people(table: pa.Table) -> Any:
-    """Return a rich table: long texts and lists cut with an ellipsis."""
+    """Return a rich table: long texts and lists cut with an ellipsis, numbers below one another."""
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(show_edge=False, header_style="bold", pad_edge=False)
-    for name in table.column_names:
-        shown.add_column(Text(name), overflow="fold")
-    for row in table.to_pylist():
-        shown.add_row(*(Text(cell(v)) for v in row.values()))
+    columns: list[list[str]] = []
+    for field in table.schema:
+        number = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
+        justify: Any = "right" if number else "left"
+        shown.add_column(Text(field.name), overflow="fold", justify=justify)
+        values = table[field.name].to_pylist()
+        columns.append(aligned(values) if number else [cell(one) for one in values])
+    for row in zip(*columns, strict=True):
+        shown.add_row(*map(Text, row))
     return shown
 
 

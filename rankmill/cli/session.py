@@ -68,7 +68,7 @@ WaitOption = Annotated[
     bool, typer.Option("--wait", help="With --shard: wait for the other shares and go on.")
 ]
 MergeOption = Annotated[
-    bool, typer.Option("--merge", help="Put the shares together; refuse to make anything.")
+    bool, typer.Option("--merge", help="Put the shares together; make nothing new.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
@@ -105,7 +105,7 @@ def quiet_option() -> TyperOption:
         is_eager=True,
         expose_value=False,
         callback=lambda context, parameter, value: _QUIET.set(bool(value)) and None,
-        help="Say nothing but errors and the result.",
+        help="Print only errors and the result.",
     )
 
 

@@ -32,21 +32,29 @@ def _own(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
 PER_QUERY = _own(
     "per_query",
     Path | None,
-    typer.Option("--per-query", help="Also write all queries' values: .csv, .jsonl, .parquet."),
+    typer.Option(
+        "--per-query", help="Also write the values of every query: .csv, .jsonl, .parquet."
+    ),
     None,
 )
-ALONE = _own("alone", bool, typer.Option("--alone", help="No BM25 and first stage beside."), False)
+ALONE = _own(
+    "alone", bool, typer.Option("--alone", help="Leave out BM25 and the first stage."), False
+)
 ROWS = _own(
     "rows",
     int,
-    typer.Option("--rows", help="Candidates of each group, beside its positives; 0 = all.", min=0),
+    typer.Option(
+        "--rows", help="Candidates shown per group, besides its positives; 0 = all.", min=0
+    ),
     20,
 )
-ALL = _own("every", bool, typer.Option("--all", help="Every candidate and statistic."), False)
+ALL = _own("every", bool, typer.Option("--all", help="Show every candidate and statistic."), False)
 SHOW_INPUT = _own(
     "show_input",
     bool,
-    typer.Option("--show-input", help="Print the first pair as the teacher reads it; score none."),
+    typer.Option(
+        "--show-input", help="Print the first pair as the teacher reads it, and score nothing."
+    ),
     False,
 )
 

@@ -133,7 +133,7 @@ def study(
 ) -> None:
     """Run a recipe for every combination of the axes of its [study]: plan, budgets, cost and gain.
 
-    What cells share is made once; a study that was stopped goes on by being run again.
+    What cells share is made once; run a study that was stopped again, and it goes on.
     Example: rankmill study recipes/study.toml --to study
     """
     from rankmill.report.study.facts import check_study_place
@@ -254,7 +254,7 @@ def _dry_run(
             if as_json:
                 here.emit(_facts(loaded, plan) | {"estimate": None})
             else:
-                streams.tell("nothing is to be made: a run finds everything")
+                streams.tell("nothing to make: everything is there already")
             return
         if remote := to_download(loaded):
             raise BadInput(

@@ -16,7 +16,7 @@ from rankmill.cli.runs import status
 from rankmill.cli.runs.prometheus import as_prometheus
 from rankmill.cli.runs.words import line
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
-from rankmill.mining.errors import Interrupted
+from rankmill.mining.errors import Corrupt, Interrupted
 from rankmill.study.words import duration, size
 
 AGAIN_S = 2.0
@@ -30,7 +30,7 @@ def watch(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Say what runs in a workspace: stage, share done, rate, time left, failures.
+    """Show what runs in a workspace: stage, share done, rate, time left, failures.
 
     On a terminal every two seconds until nothing runs; elsewhere once. Runs on other machines that
     share the workspace are seen too.
@@ -40,14 +40,33 @@ def watch(
         here.workspace.check_there()
         if prometheus or json:
             told = list(status.runs(here.workspace.root))
-            if prometheus:
-                for line in as_prometheus(told):
-                    streams.write_data(line)
-            else:
-                here.emit({"runs": [{**run.facts, "alive": run.alive} for run in told]})
-            return
-        with contextlib.suppress(Interrupted):  # it was watched for long enough
-            _watch(here.workspace.root, once=once)
+            odd = status.damaged(here.workspace.root)
+            if prometheus:  # a metric tells of damage: what collects it should not stop for that
+                for line in as_prometheus(told, len(odd)):
+                    streams.write_data(f"{line}\n")
+                return
+            runs = [{**run.facts, "alive": run.alive} for run in told]
+            here.emit({"runs": runs, "damaged": [str(path) for path in odd]})
+        else:
+            with contextlib.suppress(Interrupted):  # it was watched for long enough
+                _watch(here.workspace.root, once=once)
+        _refuse_damaged(here.workspace.root)
+
+
+def _refuse_damaged(workspace: Path) -> None:
+    """Raise Corrupt where files among the statuses tell of no run: something may run unseen."""
+    odd = status.damaged(workspace)
+    if not odd:
+        return
+    one = len(odd) == 1
+    raise Corrupt(
+        "a status file cannot be read, so a run may go on that is not shown"
+        if one
+        else f"{len(odd)} status files cannot be read, so runs may go on that are not shown",
+        where=odd[0] if one else f"{odd[0]} and others beside it",
+        do="a run of this version writes its own anew within seconds: look again; if it is still "
+        "there, delete the file",
+    )
 
 
 def _watch(workspace: Path, *, once: bool) -> None:
@@ -70,7 +89,7 @@ def lines(told: list[status.Run]) -> Iterator[str]:
         facts = run.facts
         state = f"for {_since(facts['began'], now)}"
         if not run.alive:
-            state = f"ended without a word; its last was {_since(facts['updated'], now)} ago"
+            state = f"gone without a word; last heard from {_since(facts['updated'], now)} ago"
         yield f"{facts['host']} process {int(facts['process'])}, {state}"
         yield f"  rankmill {facts['command']}"
         for stage in facts["stages"]:
@@ -78,7 +97,10 @@ def lines(told: list[status.Run]) -> Iterator[str]:
         written = size(int(facts["bytes_written"] or 0))
         yield f"  {facts['stages_done']} stages done, {written} written"
         if facts["failures"]:
-            yield f"  {facts['failures']} failed tries, the last: {facts['last_failure']}"
+            tries = (
+                "1 failed try" if facts["failures"] == 1 else f"{facts['failures']} failed tries"
+            )
+            yield f"  {tries}, the last: {facts['last_failure']}"
 
 
 def _since(moment: float, now: float) -> str:

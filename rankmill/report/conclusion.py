@@ -222,4 +222,6 @@ def picture(outcome: Outcome) -> CostPicture | None:
         "groups",
         "loss",
         spots,
+        outcome.samplers,
+        list(outcome.recipe.losses),
     )

@@ -43,7 +43,9 @@ class Spot:
 class CostPicture:
     """Gain against cost: `cost` says what the cost is of, in `unit`; `over` what the gain is over.
 
-    `colors`, `marks`: what the two looks stand for, such as sampler and student.
+    `colors`, `marks`: what the two looks stand for, such as sampler and student. `color_levels`,
+    `mark_levels`: their levels in the order of all pictures of a page, which gives the looks; by
+    default those of the spots as they come.
     """
 
     title: str
@@ -54,6 +56,8 @@ class CostPicture:
     colors: str
     marks: str
     spots: Sequence[Spot]
+    color_levels: Sequence[str] = ()
+    mark_levels: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

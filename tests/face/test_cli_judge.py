@@ -150,7 +150,7 @@ def test_the_recipes_figures_are_those_of_its_evaluations(rankmill):
     )
     assert every["macro_over"] == "3 data sets and 2 seeds"
     assert (outside["macro_low"], outside["macro_high"]) == (None, None)
-    assert outside["macro_reason"] == "too few data sets: 2, 3 at least"
+    assert outside["macro_reason"] == "too few data sets: 2, at least 3 needed"
     assert rows["bm25, kl", "near"]["over"] == "queries and 2 seeds"
     assert rows["bm25, kl", "near"]["low"] == t_interval(systems["bm25, kl"]).low
     assert rows["teacher", "near"]["over"] == "queries"
@@ -231,7 +231,7 @@ def test_the_terminal_says_what_was_shown(rankmill):
         "the student trained on “",
         "R@100 is not shown for systems that re-rank the first 10 documents of a run",
         "over queries and 2 seeds",
-        "too few data sets: 2, 3 at least",
+        "too few data sets: 2, at least 3 needed",
     ):
         assert said in page
     assert ">R@100</th>" not in page

@@ -29,6 +29,7 @@ from rankmill.report.page.mined import distribution_picture, recall_picture
 from rankmill.report.page.ranked import rank_pictures
 from rankmill.report.page.render import csv_text, script_of
 from rankmill.report.page.run import page
+from rankmill.report.page.studied import cost_legend
 from rankmill.report.page.trained import curve_picture, smooth
 from rankmill.report.page.words import number, p_value, seconds, signed, size
 
@@ -472,6 +473,8 @@ def test_domains_are_listed() -> None:
         (short(0.15), "0.15"),
         (short(200.0), "200"),
         (short(1e-6), "10⁻⁶"),
+        (short(1e-4), "0.0001"),
+        (short(0.01, powers=True), "10⁻²"),
         (short(2e7), "2·10⁷"),
         (with_own_ids('<g id="a"/><u href="#a" clip-path="url(#a)"/>', "p"),
          '<g id="p-a"/><u href="#p-a" clip-path="url(#p-a)"/>'),
@@ -479,3 +482,34 @@ def test_domains_are_listed() -> None:
 )  # fmt: skip
 def test_words(written: str, wanted: str) -> None:
     assert written == wanted
+
+
+def test_a_sampler_has_one_colour_on_the_whole_page():
+    """The first picture has the cheapest first, all others the samplers as the recipe has them."""
+    samplers = ("random", "bm25", "dense")
+    of_the_page = looks(samplers)
+    shown = synthetic_report.picture(samplers)
+    turned = replace(shown, spots=shown.spots[::-1][:2], color_levels=samplers, mark_levels=["kl"])
+    told = {sample.name: sample.color for sample in cost_legend(turned).samples}
+    assert told == {name: of_the_page[name].color for name in ("bm25", "dense")}
+
+
+def test_a_set_that_is_called_what_it_is_says_it_once():
+    report = synthetic_report.report()
+    assert report.domains[0] not in report.kinds.values()
+    kind = report.kinds[report.domains[0]]
+    told = page(report)
+    assert f"{report.domains[0]}, {kind}" in told
+    again = page(replace(report, kinds={domain: domain for domain in report.domains}))
+    assert f"{report.domains[0]}, {report.domains[0]}" not in again
+
+
+def test_ticks_of_one_axis_are_written_in_one_way():
+    with panel("t", "a picture", height=3.0) as (_, axes):
+        axes.set_yscale("log")
+        axes.set_ylim(2e-5, 0.5)
+        log_axis(axes.yaxis)
+        write = axes.yaxis.get_major_formatter()
+        assert [write(tick) for tick in (1e-4, 0.01, 0.1)] == ["10⁻⁴", "10⁻²", "10⁻¹"]
+        axes.set_ylim(2e-4, 0.5)
+        assert [write(tick) for tick in (0.001, 0.01, 0.1)] == ["0.001", "0.01", "0.1"]

@@ -77,7 +77,8 @@ def world(
     return SimpleNamespace(
         standings=standings,
         results=SimpleNamespace(students=trained, groups={}),
-        recipe=SimpleNamespace(seeds=list(range(seeds)), title=title),
+        recipe=SimpleNamespace(seeds=list(range(seeds)), title=title, losses={"kl": "kl"}),
+        samplers=names,
         measure="nDCG@10",
         gains=gains,
         best=best,
@@ -237,5 +238,6 @@ def test_the_picture_has_every_student_at_its_cost(seconds: float, unit: str, co
     assert picture.unit == unit
     assert picture.title == "Gain against cost, near"
     assert [spot.name for spot in picture.spots] == ["random", "fusion"]
+    assert picture.color_levels == ["random", "fusion"]  # the colours of all other pictures
     assert picture.spots[1].cost == pytest.approx(cost)
     assert picture.spots[1].gain.low == pytest.approx(0.059)

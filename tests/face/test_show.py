@@ -7,12 +7,19 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from group_makers import make_scores
+from tiny_collection import tiny_beir
 
 from rankmill.cli import rows as show
+from rankmill.cli.render.numbers import aligned
+from rankmill.cli.render.rows import tell_rows
+from rankmill.mining.collection import collect
+from rankmill.mining.exports.rows import _from
 from rankmill.mining.score_kinds import SCORE_KINDS, as_shown, name_of
+from rankmill.mining.sources.mine import mine
 
 NAMES = {
     "logit": "logit",
@@ -74,3 +81,51 @@ def test_parquet_is_written_in_blocks_with_the_same_rows(
     table = pq.read_table(tmp_path / "s.parquet")
     assert written == table.num_rows == len(expected[:count])
     assert table.equals(show.first_rows(artifact, count))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7.4309, 10.0, -0.5], [" 7.43", "10.00", "-0.50"]),
+        ([0.029631, 0.01639], ["0.02963", "0.01639"]),
+        ([1.0, -2.0], [" 1", "-2"]),
+        ([0.25, None, float("nan")], ["0.25", "   –", " nan"]),
+        ([1e6, 1e-6], ["1e+06", "1e-06"]),  # no number of decimals shows both
+        ([3, 40], ["3", "40"]),
+        ([0.0, 0.0], ["0", "0"]),
+        ([], []),
+    ],
+)
+def test_numbers_of_a_column_stand_with_their_points_below_one_another(values, expected):
+    assert aligned(values) == expected
+
+
+def test_judgements_and_postings_are_shown_with_their_ids(workspace, tmp_path, capsys):
+    tiny_beir(tmp_path / "tiny", docs=40, queries=8)
+    held = collect(workspace, f"beir:{tmp_path / 'tiny'}")
+    mine(workspace, "bm25", held, "train", depth=5)
+    tell_rows(held.qrels_artifact("train"), 2)
+    shown = capsys.readouterr().out
+    assert "query_id" in shown
+    assert "doc_id" in shown
+    postings = next(workspace.artifacts("postings"))
+    row = show.first_rows(postings, None).to_pylist()[0]
+    documents = show.first_rows(held.corpus.artifact, None).to_pylist()
+    texts = {document["doc_id"]: document["text"] for document in documents}
+    assert row["postings"]
+    for one in row["postings"]:
+        assert texts[one["doc_id"]].lower().split().count(row["term"]) == one["tf"]
+
+
+def test_documents_of_later_blocks_are_counted_from_the_first_of_all():
+    kind = pa.list_(pa.struct([("doc", pa.uint16()), ("tf", pa.uint8())]))
+    rows = [[{"doc": 3, "tf": 1}], [], [{"doc": 0, "tf": 2}, {"doc": 9, "tf": 1}]]
+    table = pa.table({"term": ["a", "b", "c"], "postings": pa.array(rows, kind)})
+    moved = _from(table, 65_536)
+    assert moved["term"].to_pylist() == ["a", "b", "c"]
+    assert [[p["doc"] for p in row] for row in moved["postings"].to_pylist()] == [
+        [65_539],
+        [],
+        [65_536, 65_545],
+    ]
+    assert [[p["tf"] for p in row] for row in moved["postings"].to_pylist()] == [[1], [], [2, 1]]

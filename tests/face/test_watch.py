@@ -21,6 +21,7 @@ from rankmill.cli.runs import status, words
 from rankmill.cli.runs.progress import Lines, Quiet
 from rankmill.cli.runs.prometheus import as_prometheus
 from rankmill.cli.runs.status import Told, folder_of, runs
+from rankmill.mining.errors import Corrupt
 from rankmill.mining.meter.underway import Underway
 
 
@@ -56,7 +57,7 @@ def test_a_run_tells_stage_share_rate_and_failures(tmp_path: Path, told: Told) -
     said = watched(tmp_path)
     assert f"  {words.line(facts)}\n" in said  # what the terminal of the run itself shows
     assert "scores of pool nf-pool by tiny: 25 % of 4,000 pairs" in said
-    assert "1 failed tries, the last: lost with its machine" in said
+    assert "1 failed try, the last: lost with its machine" in said
     told.end(one)
     (run,) = runs(tmp_path)
     assert run.facts["stages"] == []
@@ -138,7 +139,7 @@ def test_a_killed_run_is_told_and_swept_by_the_next(tmp_path: Path, told: Told) 
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     (run,) = runs(tmp_path)
     assert not run.alive
-    assert "ended without a word; its last was" in watched(tmp_path)
+    assert "gone without a word; last heard from" in watched(tmp_path)
     told.begin(stage())
     assert [run.facts["process"] for run in runs(tmp_path)] == [os.getpid()]
     told.close()
@@ -147,24 +148,43 @@ def test_a_killed_run_is_told_and_swept_by_the_next(tmp_path: Path, told: Told) 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "[" * 100_000, '{"command": 3}', '{"stages": [1]}', "\x00\xff"]
 )
-def test_what_is_no_status_is_passed_over(tmp_path: Path, told: Told, text: str) -> None:
+def test_what_is_no_status_is_said(tmp_path: Path, told: Told, text: str) -> None:
+    """The others are told, and then that one is not: with 6, but for a collector of metrics."""
     told.begin(stage())
     (folder_of(tmp_path) / "other.json").write_text(text)
     assert len(list(runs(tmp_path))) == 1
-    assert watched(tmp_path).count("process") == 1
+    assert "rankmill_damaged_status_files 1\n" in watched(tmp_path, "--prometheus")
+    for more in ([], ["--json"]):
+        result = CliRunner().invoke(app_of("watch"), ["watch", "-w", str(tmp_path), *more])
+        assert result.output.count("process") == 1
+        assert isinstance(result.exception, Corrupt)
+        assert "a status file cannot be read" in str(result.exception)
+        assert str(folder_of(tmp_path) / "other.json") in str(result.exception)
+    assert json.loads(result.output)["damaged"] == [str(folder_of(tmp_path) / "other.json")]
+    (folder_of(tmp_path) / "third.json").write_text(text)
+    result = CliRunner().invoke(app_of("watch"), ["watch", "-w", str(tmp_path)])
+    assert "2 status files cannot be read" in str(result.exception)
     told.close()
 
 
 def test_the_text_format_of_prometheus(tmp_path: Path, told: Told) -> None:
     told.begin(stage('sc"ores\n', 4000))
+    told.begin(stage('sc"ores\n', 50))  # two alike side by side
     lines = list(as_prometheus(list(runs(tmp_path))))
-    sample = r'rankmill_\w+\{(\w+="(?:[^"\\\n]|\\.)*",?)+\} -?[\d.e+-]+'
+    sample = r'(rankmill_\w+(?:\{(?:\w+="(?:[^"\\\n]|\\[\\"n])*",?)+\})?) -?[\d.e+-]+'
+    series = []
     for line in lines:
-        assert re.fullmatch(rf"# TYPE rankmill_\w+ gauge|{sample}", line), line
+        assert re.fullmatch(rf"# (TYPE rankmill_\w+ gauge|HELP rankmill_\w+ .+)|{sample}", line), (
+            line
+        )
+        series += re.findall(rf"^{sample}", line)
+    assert len(series) == len(set(series)) > 20  # one value each
     assert any(
         line.startswith("rankmill_stage_count{") and line.endswith(" 4000") for line in lines
     )
-    assert watched(tmp_path, "--prometheus").splitlines()
+    printed = watched(tmp_path, "--prometheus").splitlines()
+    names = [line.split(" ")[0] for line in lines]
+    assert [line.split(" ")[0] for line in printed] == names  # a line each; values go on
     assert json.loads(watched(tmp_path, "--json"))["runs"][0]["alive"] is True
     told.close()
 
@@ -191,7 +211,7 @@ def test_numbers_that_only_a_damaged_file_holds(tmp_path: Path, told: Told, valu
         read = list(runs(tmp_path))
         assert read == [] or value == "true" or name in ("shards_found", "seconds")
         result = CliRunner().invoke(app_of("watch"), ["watch", "-w", str(tmp_path)])
-        assert result.exception is None, (name, result.output)
+        assert isinstance(result.exception, Corrupt if read == [] else type(None)), name
 
 
 def test_a_pipe_in_the_place_of_a_status_is_passed_over(tmp_path: Path, told: Told) -> None:

@@ -90,7 +90,7 @@ def test_statistics_and_dropped_queries(world):
 
 def test_a_query_that_is_not_there(world):
     chosen = select(world, "top")
-    with pytest.raises(BadInput, match="1 query ids are not in the collection: 'q99'"):
+    with pytest.raises(BadInput, match="the query id 'q99' is not in the collection"):
         explain_query(world["workspace"], chosen, "q99")
 
 

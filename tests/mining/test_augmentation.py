@@ -115,7 +115,7 @@ def test_rewrites_are_queries_with_the_judgements_of_theirs(world, as_json):
         ("", "there are no rewrites"),
         ("q1\t\n", "a rewrite needs a query_id and a text\n.*line 1"),
         ("q1\tgood\nq2\n", "a rewrite needs a query_id and a text\n.*line 2"),
-        ("q99\tx\n", "1 query ids are not in the collection: 'q99'"),
+        ("q99\tx\n", "the query id 'q99' is not in the collection"),
     ],
 )
 def test_files_of_rewrites_that_cannot_be_used(world, text, message):

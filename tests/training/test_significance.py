@@ -116,7 +116,7 @@ def test_few_data_sets_have_no_interval_but_a_reason():
     for sets in (1, 2):
         found = macro_interval([sample(80, 0.3, key=key) for key in range(sets)])
         assert (found.low, found.high) == (None, None)
-        assert found.reason == f"too few data sets: {sets}, 3 at least"
+        assert found.reason == f"too few data sets: {sets}, at least 3 needed"
         assert abs(found.mean - 0.3) < 6 * 0.07 / np.sqrt(80)  # six standard errors
 
 

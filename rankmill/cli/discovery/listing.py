@@ -34,7 +34,7 @@ def list_(
             "filters, cuts, targets, losses, students, exports: what can be named there."
         ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Those without a name too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Include those without a name.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:

@@ -251,7 +251,7 @@ def _short_needs(part: Described) -> str:
 
 def _first_sentence(part: Described) -> str:
     text = part.summary.partition(". ")[0].rstrip(".")
-    return text or "(says nothing of itself)"
+    return text or "(no description)"
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -14,9 +14,9 @@ from rankmill.mining.errors import UsageError
 
 def recipes(
     what: Annotated[str, typer.Argument(help="list, or copy.")] = "list",
-    name: Annotated[str | None, typer.Argument(help="Of copy: which recipe.")] = None,
+    name: Annotated[str | None, typer.Argument(help="With copy: which recipe.")] = None,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Of copy: the new file; default: NAME.toml here.")
+        Path | None, typer.Option("--to", help="With copy: the new file; default: NAME.toml here.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -28,7 +28,7 @@ def recipes(
         _copy(name, to, as_json=json)
         return
     if what != "list":
-        raise UsageError(f"recipes {what!r} is nothing to do", do="say list, or copy NAME")
+        raise UsageError(f"recipes has no action {what!r}", do="say list, or copy NAME")
     if name is not None or to is not None:
         raise UsageError("recipes list takes no name and no --to", do="say copy NAME, or leave out")
     _list(as_json=json)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rankmill.cli import streams
+from rankmill.cli.render.numbers import aligned
 from rankmill.cli.session import Session
 
 if TYPE_CHECKING:
@@ -96,13 +97,14 @@ def _print_candidates(group: Explained, score: str, rows: int) -> list[str]:
         for rank, one in every
         if not rows or rank <= rows or one.kept or one.why.startswith(_POSITIVES)
     ]
+    scores = aligned([None if one.teacher is None else float(one.teacher) for _, one in shown])
     columns: dict[str, list[str]] = {"": [], "document": [], score: []}
     columns |= {"grade": [], "π": [], "became": [], "found by": []}
-    for rank, one in shown:
+    for (rank, one), teacher in zip(shown, scores, strict=True):
         cells = (
             f"{'●' if one.kept else ' '}{rank:>3}",
             streams.on_one_line(one.doc_id),
-            "–" if one.teacher is None else f"{one.teacher:.4g}",
+            teacher,
             str(one.grade),
             "" if one.inclusion is None else f"{one.inclusion:.3g}",
             _SHORT.get(one.why, one.why),

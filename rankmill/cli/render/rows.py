@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rankmill.cli import streams
+from rankmill.cli.render.numbers import aligned
 from rankmill.mining.exports.rows import Resolver, cell, stored_rows
 from rankmill.mining.score_kinds import as_shown, name_of
 
@@ -27,7 +28,7 @@ def tell_rows(artifact: Artifact, count: int | None) -> None:
     """Print the first rows: lists document by document, wide tables column by column."""
     named, shown = Resolver(artifact), 0
     for number, table in enumerate(stored_rows(artifact, count)):
-        if {"query", "doc"} <= {*table.column_names} and "doc" in named.rows:
+        if _has_lists(table) and "doc" in named.rows:
             for row in _lists(table):
                 if shown:
                     streams.tell("")
@@ -40,6 +41,13 @@ def tell_rows(artifact: Artifact, count: int | None) -> None:
 
 
 # ---- lists of documents ----------------------------------------------------------------------
+
+
+def _has_lists(table: pa.Table) -> bool:
+    """Say whether each row is a query with a list of documents; of judgements it is a query and one
+    document."""
+    there = {"query", "doc"} <= {*table.column_names}
+    return there and pa.types.is_nested(table.schema.field("doc").type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +168,14 @@ def _columns(artifact: Artifact, row: _Row, order: np.ndarray) -> tuple[list[str
         kind = artifact.metadata.get("kind", "") if scored else ""
         headings.append(name_of(kind) if kind else name)
         shown = as_shown(values, kind)[order] if kind else values[order]
-        cells.append([cell(one) for one in shown.tolist()])
+        cells.append(aligned(shown.tolist()))
     for label, columns in sources.items():
         headings.append(label.partition("(")[0] if _is_plain(label, sources) else label)
-        pairs = zip(columns["rank"].tolist(), columns["score"].tolist(), strict=True)
-        cells.append([f"#{rank} {cell(score)}" if rank else "–" for rank, score in pairs])
+        ranks, scores = columns["rank"].tolist(), aligned(columns["score"].tolist())
+        wide = max(len(str(rank)) for rank in ranks)
+        places = [f"#{rank}".ljust(wide + 1) if rank else "" for rank in ranks]
+        pairs = zip(places, scores, strict=True)
+        cells.append([f"{place} {score}" if place else "–" for place, score in pairs])
     return headings, cells
 
 

@@ -177,12 +177,21 @@ class Run:
 
 
 def runs(workspace: Path) -> Iterator[Run]:
-    """Yield the runs of a workspace; what is no status is passed over."""
+    """Yield the runs of a workspace; what is no status is passed over: see `damaged`."""
     now = time.time()
-    for path in sorted(folder_of(workspace).glob("*.json")):
+    for path in _files(workspace):
         facts = _facts_of(path)
         if facts is not None:
             yield Run(facts, _alive(facts, now))
+
+
+def damaged(workspace: Path) -> list[Path]:
+    """Return the files among the statuses that hold none: damaged, or of another version."""
+    return [one for one in _files(workspace) if _facts_of(one) is None and os.path.lexists(one)]
+
+
+def _files(workspace: Path) -> list[Path]:
+    return sorted(folder_of(workspace).glob("*.json"))
 
 
 _RUN = {

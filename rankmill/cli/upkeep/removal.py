@@ -22,7 +22,9 @@ from rankmill.study import words
 if TYPE_CHECKING:
     from rankmill.mining.upkeep.removal import Folder
 
-YesOption = Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Remove them; without it, only list what would go.")
+]
 ExportsOption = Annotated[
     list[Path] | None,
     typer.Option("--export", help="Folder of an export: what it was made of stays."),
@@ -32,13 +34,13 @@ ExportsOption = Annotated[
 def gc(
     yes: YesOption = False,
     hours: Annotated[
-        float, typer.Option(help="Keep what was finished less than so many hours ago.", min=0)
+        float, typer.Option(help="Keep what was finished within this many hours.", min=0)
     ] = 24.0,
     export: ExportsOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Say which artifacts no name, no ledger and no other artifact needs; with --yes, remove them.
+    """List the artifacts that no name, ledger or other artifact needs; with --yes, remove them.
 
     Needed is what has a name, and all that this was made from; what is not finished, and all that
     its command asked for. Exports are not known to a workspace: name them.
@@ -94,7 +96,7 @@ def _said(one: Folder) -> str:
 
 def _sum(free: Sequence[Folder], size: int, seconds: float, *, yes: bool) -> str:
     if not free:
-        return "nothing to remove: every artifact is needed, or was finished just now (--hours)"
+        return "nothing to remove: every artifact is needed, or was finished recently (--hours)"
     told = f"{len(free):,} artifacts, {words.size(size)}, which took {words.duration(seconds)} "
     told += "of processors to make"
     return told if yes else f"{told}; nothing was removed: add --yes"
@@ -107,8 +109,8 @@ def rm(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """Say what removing a name takes with it: its artifact, unless something else needs that; with
-    --yes, do so. What the artifact was made from stays: see gc.
+    """Say what goes when a name is removed: its artifact, unless something else needs it; with
+    --yes, remove it. What the artifact was made from stays: see gc.
 
     Example: rankmill rm nf-groups        rankmill rm nf-groups --yes
     """

@@ -188,7 +188,13 @@ def log_axis(axis: Axis, *, steps: tuple[float, ...] = (1.0,)) -> None:
     """Label a logarithmic axis with plain numbers at `steps` times powers of ten."""
     axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=8))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _of_log(axis, value)))
+
+
+def _of_log(axis: Axis, value: float) -> str:
+    """Write a tick: where plain numbers do not do for all of an axis, all are powers of ten."""
+    low = min(abs(end) for end in axis.get_view_interval())
+    return short(value, powers=low < _PLAIN and value < 1)
 
 
 def wrapped(label: str, length: int = 36) -> str:
@@ -201,12 +207,15 @@ def brief(name: str, length: int = 26) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
-def short(value: float) -> str:
-    """Write a number for a tick: 200, 0.05, 10⁻⁶."""
+_PLAIN = 1e-4  # from here on ticks are plain numbers
+
+
+def short(value: float, *, powers: bool = False) -> str:
+    """Write a number for a tick: 200, 0.05, 10⁻⁶; with `powers` 10⁻² too."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else ""
     power = math.floor(math.log10(abs(value)) + 1e-9)
-    if -4 < power < 5:
+    if -5 < power < 5 and not powers:
         return f"{value:g}"
     mantissa = value / 10.0**power
     raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -89,9 +89,15 @@ def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
 
 
 def _looks(shown: CostPicture) -> tuple[dict[str, Look], dict[str, str]]:
-    colors = looks(tuple(dict.fromkeys(spot.color for spot in shown.spots)))
-    named = dict.fromkeys(spot.mark for spot in shown.spots)
-    return colors, {name: MARKS[place % len(MARKS)] for place, name in enumerate(named)}
+    """Return what colours and marks stand for, those that the spots have, in the page's order."""
+    drawn = {spot.color for spot in shown.spots}, {spot.mark for spot in shown.spots}
+    colors = looks(tuple(dict.fromkeys((*shown.color_levels, *(s.color for s in shown.spots)))))
+    named = dict.fromkeys((*shown.mark_levels, *(spot.mark for spot in shown.spots)))
+    marks = {name: MARKS[place % len(MARKS)] for place, name in enumerate(named)}
+    return (
+        {name: look for name, look in colors.items() if name in drawn[0]},
+        {name: mark for name, mark in marks.items() if name in drawn[1]},
+    )
 
 
 def cost_legend(shown: CostPicture) -> Legend:

@@ -25,7 +25,8 @@ def systems(report: Report, look: dict[str, Look]) -> list[Block]:
 
 
 def _overview(report: Report, look: dict[str, Look]) -> DataTable:
-    columns = [f"{domain}, {report.kinds.get(domain, '')}".strip(", ") for domain in report.domains]
+    kinds = {domain: report.kinds.get(domain, "") for domain in report.domains}
+    columns = [d if kind in ("", d) else f"{d}, {kind}" for d, kind in kinds.items()]
     columns += [column.title for column in report.overall]
     rows = [
         [

@@ -44,13 +44,16 @@ def _picture(outcome: StudyOutcome, panel: Panel) -> crossed.CostPicture:
     several = outcome.study.varied
     colors = "sampler" if "sampler" in several else several[0]
     others = [axis for axis in several if axis != colors]
+    marked = {c.number: ", ".join(c.levels[axis] for axis in others) for c in outcome.study.cells}
+    of_colors = (cell.levels[colors] for cell in outcome.study.cells)
+    of_marks = (marked[cell.number] for cell in outcome.study.cells)
     spots = [
         crossed.Spot(
             outcome.study.short(one.cell),
             scale * one.cost,
             _of(one.gained.difference),
             one.cell.levels[colors],
-            ", ".join(one.cell.levels[axis] for axis in others),
+            marked[one.cell.number],
             one.front,
         )
         for one in shown
@@ -64,6 +67,7 @@ def _picture(outcome: StudyOutcome, panel: Panel) -> crossed.CostPicture:
         colors,
         ", ".join(others),
         spots,
+        *(list(dict.fromkeys(levels)) for levels in (of_colors, of_marks)),
     )
 
 
