@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from test_house_rules import MODULES, ROOMS, ROOT, Module, sample
@@ -99,6 +101,35 @@ def test_about_a_dozen_files_in_a_folder() -> None:
             counts["/".join(name_of(module)[:-1])] += 1
     crowded = {f: n for f, n in counts.items() if n > MOST_FILES and f not in MORE_FILES}
     assert crowded == {}
+
+
+def rooms_as_told() -> dict[str, set[str]]:
+    """Return the folders of each room that CONTRIBUTING.md names, and those within one of them."""
+    told: dict[str, set[str]] = {}
+    room = ""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = next(one for one in text.split("```") if one.startswith("\nrankmill/   "))
+    for line in block.splitlines():
+        begins = re.match(r"(\w+)/ {2,}| +within (\w+)/:", line)
+        if begins:
+            room = begins[1] or f"{room}/{begins[2]}"
+        if line:
+            rest = line[begins.end() :] if begins else line
+            told.setdefault(room, set()).update(re.findall(r"(\w+)/", rest))
+    return told
+
+
+def folders_in(place: Path) -> set[str]:
+    return {path.parent.name for path in place.glob("*/__init__.py")}
+
+
+def test_the_list_of_rooms_names_every_folder() -> None:
+    told = rooms_as_told()
+    assert {name for name in told if "/" not in name} == set(ROOMS)
+    # What stands deeper is named with the folder that it is in, as `grid/` with `study/`.
+    study = folders_in(ROOT / "rankmill" / "study") | {"render"}
+    for name, folders in told.items():
+        assert folders - study == folders_in(ROOT / name), name
 
 
 def test_a_circle_of_two_folders_is_found_and_typing_is_no_import() -> None:

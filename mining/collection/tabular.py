@@ -43,8 +43,6 @@ from .readers.tsv_rows import Look, look, quoted_fields, table_of, tsv_outlines,
 Row = tuple[int, dict[str, Any]]
 """(line or row number from 1, fields by name)."""
 
-_PLAIN_ENDINGS = (".jsonl", ".ndjson", ".tsv", ".parquet")
-
 
 class TabularReader:
     """What the formats share: which files there are and what their columns mean."""

@@ -121,11 +121,8 @@ def _tell_moved(models: Mapping[str, str], origin: str, content: str) -> None:
 def models_of(folder: Path) -> dict[str, str]:
     """Return what `note_models` has noted for an artifact, finished or not."""
     noted: dict[str, str] = {}
-    for line in _attempted(folder):
-        if line.startswith(b'{"models"'):
-            with contextlib.suppress(ValueError, RecursionError):  # a line torn by a kill
-                told = json.loads(line)["models"]
-                noted |= told if isinstance(told, dict) else {}
+    for told in _noted(folder, "models"):
+        noted |= told
     return noted
 
 
@@ -142,12 +139,18 @@ def request_of(folder: Path) -> Mapping[str, Any] | None:
     kept = read(folder).get("request")
     if isinstance(kept, dict):
         return kept
-    noted: Mapping[str, Any] | None = None
+    noted = _noted(folder, "request")
+    return noted[-1] if noted else None
+
+
+def _noted(folder: Path, what: str) -> list[dict[str, Any]]:
+    """Return what the attempts say of `what`, in lines of their own; of a torn one nothing."""
+    noted: list[dict[str, Any]] = []
     for line in _attempted(folder):
-        if line.startswith(b'{"request"'):
+        if line.startswith(b'{"%s"' % what.encode()):
             with contextlib.suppress(ValueError, RecursionError):  # a line torn by a kill
-                told = json.loads(line)["request"]
-                noted = told if isinstance(told, dict) else noted
+                told = json.loads(line)[what]
+                noted += [told] if isinstance(told, dict) else []
     return noted
 
 

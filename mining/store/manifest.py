@@ -66,14 +66,18 @@ def _fingerprint(
     return hashlib.sha256(canonical_json(request)).hexdigest()[:40]
 
 
+class NotFinished(BadInput):
+    """In this folder stands no artifact, or one that is not finished."""
+
+
 def read_manifest(path: Path) -> bytes:
-    """Return the manifest of the artifact in a folder; raises BadInput where there is none."""
+    """Return the manifest of the artifact in a folder; raises NotFinished where there is none."""
     try:
         if files.is_torn(path / MANIFEST):
             raise FileNotFoundError(str(path / MANIFEST))
         return files.read_small(path / MANIFEST)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadInput(
+        raise NotFinished(
             "there is no finished artifact here (no manifest.json)",
             where=path,
             do="run the command that makes it; it resumes what is already there",

@@ -30,7 +30,7 @@ from .making.folder import make_files
 from .making.leftovers import sweep
 from .making.parts import make_parts
 from .making.shared import after_share, make_share
-from .manifest import MANIFEST, fingerprint_of
+from .manifest import MANIFEST, NotFinished, fingerprint_of
 from .objects import mirrors
 from .objects.mirror import Mirror
 from .parts.quarantine import check_something_made
@@ -163,10 +163,10 @@ class Workspace:
                 yield Artifact(manifest.parent, self)
             except OtherFormat as error:
                 yield error
+            except NotFinished:  # removed since it was listed, or listed still by a store that lags
+                continue
             except (RankmillError, OSError) as error:
                 if self.mirror is not None and not isinstance(error, Corrupt):
-                    if not manifest.exists():
-                        continue  # a listing may still show what has been removed
                     raise  # of the store, the network or the cache, not of this manifest
                 yield Stray(
                     manifest, error, ours=bool(_FINGERPRINT.fullmatch(manifest.parent.name))

@@ -133,8 +133,8 @@ class Redone(FoundOnly):
         self.made[name] = Made(report.path, report.facts, report)
 
 
-def redo(artifact: Artifact, numbers: Sequence[int], replay: Replay, into: Redone) -> Path:
-    """Compute parts of an artifact into the scratch folder of `into`, which is returned.
+def redo(artifact: Artifact, replay: Replay, into: Redone) -> Path:
+    """Compute the parts that `into` is for into its scratch folder, which is returned.
 
     Raises NotRedone where that cannot be done: the ledger does not say by which request it was
     made, what that reads is gone, or it holds what a server said once.
@@ -189,7 +189,7 @@ def faults_of_rows(
         numbers = range((drawn := draw(len(numbers))), drawn + 1)
     try:
         with Redone(artifact, numbers) as into:
-            redo(artifact, numbers, replay, into)
+            redo(artifact, replay, into)
             made = {name: one.facts.sha256 for name, one in into.made.items()}
     except NotRedone as error:
         return [], error.what

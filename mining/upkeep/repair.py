@@ -60,7 +60,7 @@ def _parts_anew(artifact: Artifact, numbers: list[int], replay: Replay) -> Itera
     names = ", ".join(str(number) for number in numbers)
     try:
         with Redone(artifact, numbers) as into:
-            redo(artifact, numbers, replay, into)
+            redo(artifact, replay, into)
             for number in numbers:
                 yield _in_place(artifact, number, into)
     except RankmillError as error:

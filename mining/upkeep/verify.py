@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import BadInput, Corrupt, OtherFormat, RankmillError
+from ..errors import Corrupt, OtherFormat, RankmillError
 from ..store import Artifact, Workspace, files
 from ..store.aliases import NAMES, Stray
-from ..store.manifest import MANIFEST
+from ..store.manifest import MANIFEST, NotFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,7 @@ def verify_folder(workspace: Workspace, path: Path) -> Checked:
         return Checked(path, None, ())
     except Corrupt as error:
         return Checked(path, None, (error,))
-    except BadInput:  # removed since it was listed, or listed still by a store that lags
-        if (path / MANIFEST).exists():
-            raise
+    except NotFinished:  # removed since it was listed, or listed still by a store that lags
         return Checked(path, None, ())
     return Checked(path, artifact, tuple(artifact.faults()))
 

@@ -16,7 +16,7 @@ import pytest
 from tiny_collection import tiny_beir
 
 from rankmill.cli import streams
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, RankmillError
 from rankmill.mining.store import Workspace, files, places
 
 MAIN = [sys.executable, "-m", "rankmill"]
@@ -149,7 +149,7 @@ def test_devices_are_written_through():
     assert os.stat("/dev/null").st_ino == before.st_ino
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     with (
-        pytest.raises(files.RankmillError, match="No space left"),
+        pytest.raises(RankmillError, match="No space left"),
         files.replacing(Path("/dev/full")) as out,
     ):
         out.write("full")
@@ -276,7 +276,7 @@ def test_a_stray_file_among_the_names_closes_nothing(held, rankmill, what):
         here = Workspace(held)
         assert here.find("r").kind == "run"
         assert "odd" not in here.names()
-        with pytest.raises(files.RankmillError, match="passed over") as caught:
+        with pytest.raises(RankmillError, match="passed over") as caught:
             here.find("odd")
         assert caught.value.exit_status == 6
         assert str(path) in str(caught.value)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from rankmill.cli import app_of
 from rankmill.mining.errors import BadInput, Incomplete, Locked, UsageError
 from rankmill.mining.store import Workspace, attempts, files
-from rankmill.mining.store.making import leftovers
+from rankmill.mining.store.making import leftovers, shared
 from rankmill.mining.store.together import failures, shares
 from rankmill.mining.store.together.shares import MERGE, Elsewhere, Share, parse
 
@@ -64,7 +64,7 @@ def test_shares_at_once_that_wait_for_each_other(
             failed.set()
             raise
 
-    monkeypatch.setattr(Workspace, "_look_s", property(seconds))
+    monkeypatch.setattr(shared, "_look_s", seconds)
     with ThreadPoolExecutor(count) as pool:
         some = [pool.submit(made, Share(index, count, wait=True)) for index in range(count)]
     assert [error for one in some if (error := one.exception()) is not None] == []

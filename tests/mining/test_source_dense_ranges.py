@@ -151,7 +151,7 @@ def test_a_range_whose_actor_dies_is_searched_again(
         shard = reference in self.flights
         landed(self, reference)
         if shard and not killed and self.job.stage.kind == "range-lists":
-            alive = [a for a in self.slots if a is not None]
+            alive = [a for a in self.slots.actors if a is not None]
             killed.append(self.ray.get(alive[0].ready.remote()).process)
             os.kill(killed[0], signal.SIGKILL)
 

@@ -113,8 +113,8 @@ def kill_one_of_three(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def land(self: Any, reference: Any) -> None:
         shard = reference in self.flights
         landed(self, reference)
-        if shard and not killed and len(self.slots) == 3 and self.job.stage.kind == "scores":
-            alive = [actor for actor in self.slots if actor is not None]
+        if shard and not killed and len(self.slots.actors) == 3 and self.job.stage.kind == "scores":
+            alive = [actor for actor in self.slots.actors if actor is not None]
             killed.append(self.ray.get(alive[0].ready.remote()).process)
             os.kill(killed[0], signal.SIGKILL)
 

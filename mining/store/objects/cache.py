@@ -116,11 +116,9 @@ class Cache:
                 continue
             for folder in kind.iterdir():
                 for path in self._parts_in(folder):
-                    try:
-                        told = path.stat()
-                    except OSError:  # not here, or removed just now
-                        continue
-                    yield _Cached(told.st_atime_ns, told.st_size, path)
+                    there = _cached(path)
+                    if there is not None:
+                        yield there
 
     def _parts_in(self, folder: Path) -> Iterator[Path]:
         published = (folder / MANIFEST).exists()
@@ -135,3 +133,12 @@ class Cache:
             except (OSError, ValueError, KeyError, TypeError):  # whoever opens it is told
                 return
         yield from (folder / name for name in self._listed[folder])
+
+
+def _cached(path: Path) -> _Cached | None:
+    """Return what stands at a path; None for nothing: never brought, or removed just now."""
+    try:
+        told = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return _Cached(told.st_atime_ns, told.st_size, path)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...errors import RankmillError
-from ..aliases import read_aliases
+from ..aliases import Alias, read_aliases
 
 if TYPE_CHECKING:
     from ..artifact import Artifact
@@ -35,20 +35,19 @@ def names_in(workspace: Workspace) -> dict[str, str]:
     aliases, _ = read_aliases(workspace.root)
     names = {alias.fingerprint: name for name, alias in aliases.items()}
     for name, alias in aliases.items():
-        if alias.kind != "collection" or not workspace.has(alias.kind, alias.fingerprint):
-            continue
-        try:
-            texts = workspace.open(alias.kind, alias.fingerprint).inputs
-        except (RankmillError, OSError):
-            continue  # what is damaged is told by those who read it
-        for role in _OF_TEXTS:
-            if role in texts:
-                names.setdefault(_fingerprint(texts[role]), name)
+        if alias.kind == "collection" and workspace.has(alias.kind, alias.fingerprint):
+            for role, fingerprint in _made_of(workspace, alias).items():
+                if role in _OF_TEXTS:
+                    names.setdefault(fingerprint, name)
     return names
 
 
-def _fingerprint(stored: object) -> str:
-    return str(stored["fingerprint"] if isinstance(stored, Mapping) else stored)
+def _made_of(workspace: Workspace, alias: Alias) -> Mapping[str, str]:
+    """Return the inputs of what has a name; of what is damaged none, whoever reads it is told."""
+    try:
+        return workspace.open(alias.kind, alias.fingerprint).inputs
+    except (RankmillError, OSError):
+        return {}
 
 
 def _split_of(stage: Stage) -> str:
