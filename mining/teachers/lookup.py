@@ -8,6 +8,7 @@ import numpy as np
 
 from ..pair_keys import pair_keys
 from ..store import Artifact
+from ..store.parts.begun import Begun
 from ..store.tables import list_values
 
 
@@ -40,9 +41,9 @@ class PairLists:
 
 
 class PairScores:
-    """Finished scores as a lookup from (query, doc) to score."""
+    """Finished scores, or parts of unfinished ones, as a lookup from (query, doc) to score."""
 
-    def __init__(self, artifact: Artifact):
+    def __init__(self, artifact: Artifact | Begun):
         self.artifact = artifact
 
     def fill(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..collection.handles import Corpus, Qrels, Queries
 from ..errors import BadInput
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, open_artifact
+from ..store.parts.begun import Begun
 from ..store.tables import SCORES
 from .base import Counting, Scorer
 from .contract import Range, like_probabilities, outside, survey
@@ -63,7 +65,9 @@ class Poisoned:
 class ScoreWorker:
     """Scores rows of a pool; loads the teacher only when a pair is not in the store yet.
 
-    `given`: the kind of scores that come from elsewhere, None for those that are computed here.
+    `earlier` and `begun`: finished scores, and (folder, fingerprint) of unfinished ones, in which
+    pairs are looked up. `given`: the kind of scores that come from elsewhere, None for those that
+    are computed here.
     """
 
     def __init__(
@@ -76,10 +80,12 @@ class ScoreWorker:
         missing: str,
         cuts: bool,
         given: str | None = None,
+        begun: Sequence[tuple[str, str]] = (),
     ):
         self.pool = PairLists(open_artifact(pool))
         self.make, self.options = make, scorer
         self.earlier = [PairScores(open_artifact(path)) for path in earlier]
+        self.earlier += [PairScores(Begun(Path(folder), name)) for folder, name in begun]
         self.limits, self.missing, self.cuts, self.given = limits, missing, cuts, given
         self._scorer: Scorer | None = None
         self._positives: np.ndarray | None = None

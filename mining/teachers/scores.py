@@ -1,8 +1,9 @@
 """Scoring the pairs of a pool, and the shared score store: a pair is scored once per teacher.
 
-Before a shard is scored, its pairs are looked up in every finished scores artifact of the same
-teacher over the same texts. Because a score is a pure function of the pair, a looked-up score has
-the bits that scoring again would give, and the artifact is the same either way.
+Before a shard is scored, its pairs are looked up in every scores artifact of the same teacher over
+the same texts: finished ones, and the parts of those that were stopped before their end. Because a
+score is a pure function of the pair, a looked-up score has the bits that scoring again would give,
+and the artifact is the same either way.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ..inputs.given_paths import path_given
 from ..models.folder import resolve
 from ..names import Call, parse, unless_neutral
 from ..store import Artifact, Shard, Stage, Workspace, split_by_work
+from ..store.manifest import fingerprint_of
+from ..store.parts.begun import records_below
 from ..store.tables import SCORES, list_values
 from .base import CUTS_UNKNOWN, PREPARERS, TEACHERS, Prepared
 from .contract import check_arrival, range_text, tell_arrival
@@ -29,6 +32,7 @@ from .presets import PRESETS, Preset
 from .score_worker import KILLED, NOT_FINITE, Poisoned, ScoreWorker
 
 _SHARD_WORK = 1 << 19  # tokens: about a minute of a small cross-encoder on two cores
+_TEXTS = ("corpus", "queries")
 _NO_SCORE = ("allow", *CUTS_UNKNOWN)  # parameters that change no score
 _KINDS = {  # by the architecture that the config names
     "ForSequenceClassification": "cross_encoder",
@@ -105,11 +109,11 @@ def score_pool(
 
 
 def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int) -> Stage:
-    corpus, queries = pool.input("corpus"), pool.input("queries")
+    parameters, inputs = _request(prepared, pool, allow)
     return Stage(
         kind="scores",
-        parameters={**_identity(prepared), **unless_neutral(allow=(allow, 0))},
-        inputs={"pool": pool, "corpus": corpus, "queries": queries, **prepared.inputs},
+        parameters=parameters,
+        inputs=inputs,
         schema=SCORES,
         shards=lambda: split_by_work(_work_per_row(pool, prepared.pair_work), _SHARD_WORK),
         worker=ScoreWorker,
@@ -118,6 +122,7 @@ def _stage(workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int)
             "make": prepared.make,
             "scorer": dict(prepared.options),
             "earlier": [str(a.path) for a in earlier_scores(workspace, prepared, pool)],
+            "begun": begun_scores(workspace, prepared, pool, allow),
             "limits": prepared.limits,
             "missing": prepared.missing,
             "cuts": prepared.cuts,
@@ -167,6 +172,15 @@ def _check_request(pool: Artifact, collection: Collection | None, allow: int) ->
         raise UsageError(f"allow={allow} is negative", do="say how many queries may be missing")
 
 
+def _request(
+    prepared: Prepared, pool: Artifact, allow: int
+) -> tuple[dict[str, Any], dict[str, Artifact]]:
+    """Return the parameters and the inputs of the scores of a pool."""
+    inputs = {role: pool.input(role) for role in _TEXTS}
+    parameters = {**_identity(prepared), **unless_neutral(allow=(allow, 0))}
+    return parameters, {"pool": pool, **inputs, **prepared.inputs}
+
+
 def _identity(prepared: Prepared) -> dict[str, Any]:
     return {"teacher": prepared.label, "kind": prepared.kind, **prepared.parameters}
 
@@ -174,13 +188,37 @@ def _identity(prepared: Prepared) -> dict[str, Any]:
 def earlier_scores(workspace: Workspace, prepared: Prepared, pool: Artifact) -> list[Artifact]:
     """Return the finished scores of the same teacher over the same corpus and queries."""
     wanted = {k: v for k, v in _identity(prepared).items() if k not in _NO_SCORE}
-    texts = {role: pool.inputs[role] for role in ("corpus", "queries")}
+    texts = {role: pool.inputs[role] for role in _TEXTS}
     return [
         artifact
         for artifact in workspace.artifacts("scores")
         if {k: v for k, v in artifact.parameters.items() if k not in _NO_SCORE} == wanted
         and {role: artifact.inputs.get(role) for role in texts} == texts
     ]
+
+
+def begun_scores(
+    workspace: Workspace, prepared: Prepared, pool: Artifact, allow: int
+) -> list[tuple[str, str]]:
+    """Return (folder, fingerprint) of scores of other pools that were stopped before their end.
+
+    Only a manifest says what an artifact is, and these have none yet: so their fingerprints are
+    those of the same request for every other pool, or run, that the workspace holds. With an
+    object store, parts may be elsewhere: there a stopped run is only continued by itself.
+    """
+    if workspace.mirror is not None:
+        return []
+    texts, begun = {role: pool.inputs[role] for role in _TEXTS}, []
+    for kind in ("pool", "run"):
+        for other in workspace.artifacts(kind):
+            same = {role: other.inputs.get(role) for role in texts} == texts
+            if not same or other.fingerprint == pool.fingerprint:
+                continue
+            fingerprint = fingerprint_of("scores", *_request(prepared, other, allow))
+            folder = workspace.folder("scores", fingerprint)
+            if not workspace.has("scores", fingerprint) and records_below(folder):
+                begun.append((str(folder), fingerprint))
+    return begun
 
 
 def _work_per_row(

@@ -29,6 +29,7 @@ from rankmill.mining.teachers import TEACHERS, score_pool, teacher_of
 from rankmill.mining.teachers import scores as score_module
 from rankmill.mining.teachers.bi_encoder import BiEncoder
 from rankmill.mining.teachers.cross_encoder import CrossEncoder
+from rankmill.mining.teachers.reading import PairScorer
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +192,53 @@ def test_a_pair_is_scored_once(
     alone = score_pool(elsewhere, teacher, make_pool(other, more, cuts=(2,)))
     assert usage(alone) == [8, 8, 0]
     assert alone.root_hash == second.root_hash
+
+
+def test_a_pair_of_a_run_that_was_stopped_is_not_scored_again_for_another_pool(
+    workspace: Workspace,
+    collection: Collection,
+    models: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Parts that are done are taken though no manifest says what they belong to; damaged ones, and
+    those of another teacher, are not."""
+    monkeypatch.setattr(score_module, "_SHARD_WORK", 100)
+    teacher, other_teacher = (str(models[name]) for name in ("one", "two"))
+    pool = make_pool(collection, ROWS)
+    once, calls = PairScorer.score, []
+
+    def stopped(scorer: PairScorer, query: np.ndarray, doc: np.ndarray) -> Any:
+        calls.append(len(doc))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return once(scorer, query, doc)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PairScorer, "score", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            score_pool(workspace, teacher, pool)
+    (folder,) = (workspace.root / "scores").iterdir()
+    done = sorted(folder.glob("part-*.arrow"))
+    assert len(done) >= 2
+    assert calls[:2] == [4, 2]
+
+    def scored(rows: list[tuple[int, list[int]]], by: str = teacher) -> int:
+        used = score_pool(workspace, by, make_pool(collection, rows)).cost()["usage"]
+        return int(used["pairs_scored"])
+
+    assert scored([(0, [1, 5, 9]), (3, [0, 8])]) == 1
+    assert scored([(0, [1, 5, 9])], other_teacher) == 3
+    for part in done:
+        part.chmod(0o644)
+        part.write_bytes(part.read_bytes()[:-1] + b"?")
+    assert scored([(0, [5, 30])]) == 1  # 5 is in finished scores by now
+    assert score_pool(workspace, teacher, pool).counts["pairs"] == 13
+    elsewhere = Workspace(tmp_path / "elsewhere")
+    alone = score_pool(
+        elsewhere, teacher, make_pool(collect(elsewhere, f"beir:{tmp_path / 'beir'}"), ROWS)
+    )
+    assert alone.root_hash == score_pool(workspace, teacher, pool).root_hash
 
 
 def test_scores_of_another_teacher_are_not_taken(

@@ -70,8 +70,12 @@ def _finished_record(
 ) -> dict[str, Any] | None:
     """Return the shard's completion record if its part still `holds` what it says."""
     path = folder / f"part-{shard.number:05d}.json"
-    if not path.exists():
-        return None
+    record = kept_record(path, fingerprint) if path.exists() else None
+    return record if record is not None and holds(record) else None
+
+
+def kept_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Read the completion record of a part of this artifact; None for a file that is none."""
     try:
         record = json.loads(files.read_small(path))
     except (ValueError, RecursionError, files.NoFile):
@@ -82,9 +86,9 @@ def _finished_record(
         raise Corrupt(
             f"a record of {record['fingerprint'][:12]} lies in the folder of {fingerprint[:12]}",
             where=path,
-            do=f"delete {folder} and run the same command again",
+            do=f"delete {path.parent} and run the same command again",
         )
-    return record if holds(record) else None
+    return record
 
 
 def is_intact(folder: Path, record: Mapping[str, Any]) -> bool:
