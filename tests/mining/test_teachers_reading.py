@@ -21,7 +21,7 @@ from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.models.folder import ModelFolder, resolve
 from rankmill.mining.models.sequences import Sequences
-from rankmill.mining.models.tokens import Ragged, TokenStore, tokens_at_hand
+from rankmill.mining.models.tokens import Ragged, TokenStore, tokens_at_hand, tokens_of
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.execution import Silent
@@ -175,7 +175,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def reads(model: ModelFolder, asked: Asked, pool: Artifact) -> tuple[Reading, list[list[int]]]:
     """Return the ids of all pairs, query by query, read through the token stores."""
     reading = Reading.of(asked, model)
-    stores = reading.tokens(pool.workspace, pool, model, INLINE)
+    stores = {
+        role: tokens_of(pool.workspace, pool.input(role), model, **reading.way(role))
+        for role in ("queries", "corpus")
+    }
     every = [TokenStore(stores[role]) for role in ("queries", "corpus")]
     queries, docs = (store.take(np.arange(len(store))) for store in every)
     q, d = (x.ravel() for x in np.indices((len(QUERIES), len(DOCS))))
