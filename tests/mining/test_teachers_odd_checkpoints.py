@@ -42,11 +42,13 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return mine(workspace, "random", collect(workspace, f"beir:{folder}"), "train", depth=3)
 
 
-def scores_of(pool: Artifact, folder: Path, kind: str = "causal_lm") -> np.ndarray:
+def scores_of(
+    pool: Artifact, folder: Path, kind: str = "causal_lm", prompt: str = PROMPT
+) -> np.ndarray:
     """Return the scores of every query with every document, float32 [8]."""
     query = np.repeat(np.arange(2, dtype=np.uint32), 4)
     doc = np.tile(np.arange(4, dtype=np.uint32), 2)
-    teacher = teacher_of(f"{kind}(model={folder},prompt={json.dumps(PROMPT)},max_length=200)")
+    teacher = teacher_of(f"{kind}(model={folder},prompt={json.dumps(prompt)},max_length=200)")
     prepared = PREPARERS[type(teacher)](pool.workspace, teacher, pool, INLINE)
     return np.asarray(prepared.make(**prepared.options).score(query, doc).scores)
 
@@ -163,7 +165,7 @@ SEES = {
 }
 TURNS = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
 QWEN_SEES = {"depth": 1, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64}
-NESTED = {
+NESTED: dict[str, dict[str, Any]] = {
     "gemma3": {"text_config": TEXT | {"sliding_window": 8}, "vision_config": SEES},
     "mistral3": {
         "text_config": TEXT | {"model_type": "mistral"},
@@ -263,11 +265,7 @@ def test_an_output_layer_with_a_number_for_each_word_is_cut_with_it(
                 start = torch.tensor([[0]])
                 logits = model(input_ids=torch.tensor([ids]), decoder_input_ids=start).logits[0, -1]
             expected.append(float(logits[words[0]] - logits[words[1]]))
-    query = np.repeat(np.arange(2, dtype=np.uint32), 4)
-    doc = np.tile(np.arange(4, dtype=np.uint32), 2)
-    teacher = teacher_of(f"seq2seq(model={folder},max_length=200)")
-    prepared = PREPARERS[type(teacher)](pool.workspace, teacher, pool, INLINE)
-    scores = prepared.make(**prepared.options).score(query, doc).scores
+    scores = scores_of(pool, folder, "seq2seq", "Query: {query} Document: {document} Relevant:")
     np.testing.assert_allclose(scores, expected, rtol=0, atol=OFF)
 
 
