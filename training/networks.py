@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ..mining.devices import to_device
 from ..mining.draws import key_of
 from ..mining.errors import BadInput, UsageError
-from ..mining.models.classifiers import reads_last_token
+from ..mining.models.classifiers import last_token_head, reads_last_token
 from ..mining.models.folder import ModelFolder, quiet_transformers
 from ..mining.models.precision import device
 from ..mining.models.prompts import FILE, skipped_tokens
@@ -229,7 +229,7 @@ class JointNetwork(Network):
             return own
         whole: Any = classifier
         hidden = whole.base_model(**inputs).last_hidden_state
-        every: Tensor = whole.score(hidden)
+        every: Tensor = last_token_head(whole)(hidden)
         last = inputs["attention_mask"].sum(1) - 1
         return every[torch.arange(len(last), device=last.device), last]
 

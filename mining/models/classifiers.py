@@ -124,8 +124,17 @@ def _looks_up(network: type[Any] | None) -> set[str]:
 
 def reads_last_token(network: type[Any]) -> bool:
     """Say whether a class of transformers scores a sequence by its last token, a place that it
-    tells by pad_token_id; such classes have their head in `score`."""
+    tells by pad_token_id; their heads: `last_token_head`."""
     return _looks_up(network) == {"pad_token_id"}
+
+
+def last_token_head(network: Any) -> Any:
+    """Return the layers that read the last token of such a classifier: one, nearly always `score`;
+    ModernBERT's decoder has two."""
+    import torch
+
+    layers = [getattr(network, name, None) for name in ("score", "head", "classifier")]
+    return torch.nn.Sequential(*filter(None, layers))
 
 
 def check_padding(alone: np.ndarray, padded: np.ndarray, model: ModelFolder, compute: str) -> None:

@@ -71,6 +71,8 @@ class Forward:
         self._size(max(batch_tokens(), _whole(max_length)))
         self.start = position_start(model.config)
         self.inputs = {"use_cache": False} if kind in DECODERS else {}
+        if not self.packed:  # else decoders keep keys and values that nobody asks for
+            self.reader.trunk.config.get_text_config().use_cache = False
         self.typed = int(model.config.get("type_vocab_size") or 0) > 1
         self.embedded = len(self.reader.trunk.get_input_embeddings().weight)
         self._of_thread = threading.local()  # the rows that the hooks choose, batch by batch

@@ -47,7 +47,8 @@ def prepare_token_odds(
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
     asked = teacher.asked(model)
     reading = Reading.of(asked, model)
-    stores = reading.tokens(workspace, pool, model, executor)
+    limits = hasattr(teacher, "query_length")
+    stores = reading.tokens(workspace, pool, model, executor, limits_queries=limits)
     said = {
         "max_length": reading.max_length,
         "truncation": "document",

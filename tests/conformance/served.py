@@ -150,8 +150,10 @@ def small_collection(folder: Path) -> Path | None:
 
 def by_ids(scores: Any) -> dict[tuple[str, str], float]:
     """Return scores by (query_id, doc_id)."""
-    frame = scores.to_polars().explode("doc_id", "logit")
-    return {(q, d): s for q, d, s in frame.select("query_id", "doc_id", "logit").iter_rows()}
+    frame = scores.to_polars()
+    kind = frame.columns[-1]  # logit, or probability
+    rows = frame.explode("doc_id", kind).select("query_id", "doc_id", kind)
+    return {(query, doc): score for query, doc, score in rows.iter_rows()}
 
 
 # ---- the server and the client -------------------------------------------------------------------

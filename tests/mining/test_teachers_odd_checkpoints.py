@@ -42,11 +42,13 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return mine(workspace, "random", collect(workspace, f"beir:{folder}"), "train", depth=3)
 
 
-def scores_of(pool: Artifact, folder: Path) -> np.ndarray:
+def scores_of(
+    pool: Artifact, folder: Path, kind: str = "causal_lm", prompt: str = PROMPT
+) -> np.ndarray:
     """Return the scores of every query with every document, float32 [8]."""
     query = np.repeat(np.arange(2, dtype=np.uint32), 4)
     doc = np.tile(np.arange(4, dtype=np.uint32), 2)
-    teacher = teacher_of(f"causal_lm(model={folder},prompt={json.dumps(PROMPT)},max_length=200)")
+    teacher = teacher_of(f"{kind}(model={folder},prompt={json.dumps(prompt)},max_length=200)")
     prepared = PREPARERS[type(teacher)](pool.workspace, teacher, pool, INLINE)
     return np.asarray(prepared.make(**prepared.options).score(query, doc).scores)
 
@@ -163,7 +165,7 @@ SEES = {
 }
 TURNS = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
 QWEN_SEES = {"depth": 1, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64}
-NESTED = {
+NESTED: dict[str, dict[str, Any]] = {
     "gemma3": {"text_config": TEXT | {"sliding_window": 8}, "vision_config": SEES},
     "mistral3": {
         "text_config": TEXT | {"model_type": "mistral"},
@@ -190,6 +192,84 @@ def test_a_model_that_also_sees_pictures_is_a_language_model(
     _byte_tokenizer(folder)
     expected = plain_scores(folder, "AutoModelForImageTextToText")
     np.testing.assert_allclose(scores_of(pool, folder), expected, rtol=0, atol=OFF)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("modernbert-decoder", {"cls_token_id": 0, "sep_token_id": 1, "local_attention": 8}),
+        ("qwen3_5_text", {"layer_types": ["linear_attention", "linear_attention"]}),
+    ],
+)
+def test_classifiers_with_heads_and_layers_of_another_kind(
+    pool: Artifact, tmp_path: Path, kind: str, more: dict[str, Any]
+) -> None:
+    """A head of two layers, and nothing but linear attention, which has no keys to keep."""
+    import torch
+    from tiny_language_models import _save
+    from tokenizers import Tokenizer
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    folder = tmp_path / "m"
+    nobody = {"pad_token_id": 319, "bos_token_id": 0, "eos_token_id": 1, "num_labels": 1}
+    config = AutoConfig.for_model(kind, **(TEXT | nobody | more))
+    _save(AutoModelForSequenceClassification.from_config(config), folder, 5)
+    _byte_tokenizer(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    expected = []
+    for query in QUERIES:
+        for doc in DOCS:
+            ids = tokenizer.encode(PROMPT.format(query=query, document=doc)).ids
+            with torch.inference_mode():
+                logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits
+            expected.append(float(logits[0, 0]))
+    assert np.ptp(expected) > 1000 * OFF
+    scores = scores_of(pool, folder, "cross_encoder")
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=OFF)
+
+
+def test_an_output_layer_with_a_number_for_each_word_is_cut_with_it(
+    pool: Artifact, tmp_path: Path
+) -> None:
+    """BART adds `final_logits_bias` to all words."""
+    import torch
+    from tiny_language_models import _piece_tokenizer, _save
+    from tokenizers import Tokenizer
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    sizes = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in SIDE.items()}
+    config = BartConfig(
+        vocab_size=128,
+        d_model=32,
+        max_position_embeddings=256,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=0,
+        decoder_start_token_id=0,
+        forced_eos_token_id=None,
+        **sizes,
+    )
+    folder, network = tmp_path / "m", BartForConditionalGeneration(config)
+    network.final_logits_bias = torch.arange(128.0)[None] / 10
+    _save(network, folder, 5)
+    _piece_tokenizer(folder)
+    model = BartForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    words = [tokenizer.encode(w, add_special_tokens=False).ids[0] for w in ("true", "false")]
+    expected = []
+    for query in QUERIES:
+        for doc in DOCS:
+            ids = tokenizer.encode(f"Query: {query} Document: {doc} Relevant:").ids
+            with torch.inference_mode():
+                start = torch.tensor([[0]])
+                logits = model(input_ids=torch.tensor([ids]), decoder_input_ids=start).logits[0, -1]
+            expected.append(float(logits[words[0]] - logits[words[1]]))
+    scores = scores_of(pool, folder, "seq2seq", "Query: {query} Document: {document} Relevant:")
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=OFF)
+
+
+SIDE = {"layers": 1, "attention_heads": 2, "ffn_dim": 32}
 
 
 def test_an_architecture_that_speaks_no_words_is_named_and_not_all_others(tmp_path: Path) -> None:

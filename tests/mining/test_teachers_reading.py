@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.models.folder import ModelFolder, resolve
 from rankmill.mining.models.sequences import Sequences
-from rankmill.mining.models.tokens import Ragged, TokenStore, tokens_at_hand
+from rankmill.mining.models.tokens import Ragged, TokenStore, tokens_at_hand, tokens_of
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.execution import Silent
@@ -174,7 +175,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def reads(model: ModelFolder, asked: Asked, pool: Artifact) -> tuple[Reading, list[list[int]]]:
     """Return the ids of all pairs, query by query, read through the token stores."""
     reading = Reading.of(asked, model)
-    stores = reading.tokens(pool.workspace, pool, model, INLINE)
+    stores = {
+        role: tokens_of(pool.workspace, pool.input(role), model, **reading.way(role))
+        for role in ("queries", "corpus")
+    }
     every = [TokenStore(stores[role]) for role in ("queries", "corpus")]
     queries, docs = (store.take(np.arange(len(store))) for store in every)
     q, d = (x.ravel() for x in np.indices((len(QUERIES), len(DOCS))))
@@ -405,30 +409,66 @@ def test_cuts_are_counted(qwen: ModelFolder, pool: Artifact) -> None:
     assert reading.work(queries, docs)(q, d).tolist() == [len(ids) for ids in found]
 
 
-def test_a_query_that_leaves_a_document_no_room_is_told(qwen: ModelFolder, pool: Artifact) -> None:
-    """One of the five takes 93 tokens; the prompt of 16 and the limit stand in what is said."""
+def test_a_query_that_leaves_a_document_no_room_is_refused(
+    qwen: ModelFolder, pool: Artifact
+) -> None:
+    """One of the five is much longer; with the limit that is named its documents are read."""
     prompt = "Q: {query}\nD: {document}\nA:"
     around = len(plain(qwen, "Q: \nD: \nA:")) - len(plain(qwen, " \n")) - len(plain(qwen, " \n"))
-    for max_length, told in ((93, True), (120, False)):
-        reading, progress = (
-            Reading.of(Asked(prompt, yes=("yes",), max_length=max_length), qwen),
-            Told(),
-        )
-        reading.tokens(pool.workspace, pool, qwen, Execution(progress=progress))
+    asked = Asked(prompt, yes=("yes",), max_length=93)
+    said = (
+        r"1 of 5 queries leave a document no token, so all of their documents have one score: "
+        rf"prompt and query take {around} \+ \d+ of 93 tokens"
+    )
+    with pytest.raises(BadInput, match=said) as refused:
+        Reading.of(asked, qwen).tokens(pool.workspace, pool, qwen, INLINE, limits_queries=True)
+    named = re.search(r"or query_length=(\d+), which cuts such queries", str(refused.value))
+    assert named is not None
+    limited, progress = replace(asked, query_length=int(named[1])), Told()
+    told = Execution(progress=progress)
+    Reading.of(limited, qwen).tokens(pool.workspace, pool, qwen, told, limits_queries=True)
+    assert not progress.told
+    _, found = reads(qwen, limited, pool)
+    assert len({tuple(ids) for ids in found[-len(DOCS) :]}) == len(DOCS)
+    with pytest.raises(BadInput, match="do: give a larger max_length$"):
+        Reading.of(asked, qwen).tokens(pool.workspace, pool, qwen, INLINE)
+
+
+def test_a_query_that_leaves_a_document_little_room_is_told(
+    qwen: ModelFolder, pool: Artifact
+) -> None:
+    prompt = "Q: {query}\nD: {document}\nA:"
+    whole = len(plain(qwen, prompt.format(query=QUERIES[-1], document="")))
+    for left, told in ((5, True), (9, False)):
+        asked = Asked(prompt, yes=("yes",), max_length=whole + left)
+        progress = Told()
+        execution = Execution(progress=progress)
+        Reading.of(asked, qwen).tokens(pool.workspace, pool, qwen, execution)
         assert bool(progress.told) == told
         if told:
             assert "1 of 5 queries leave a document fewer than 8 tokens" in progress.told[0]
-            assert f"prompt and query take {around} + " in progress.told[0]
-            assert "of 93 tokens" in progress.told[0]
-            _, found = reads(qwen, Asked(prompt, yes=("yes",), max_length=93), pool)
-            assert len({tuple(ids) for ids in found[-len(DOCS) :]}) < len(DOCS)  # what is told
-    reading = Reading.of(Asked(prompt, yes=("yes",), max_length=32), qwen)
-    with pytest.raises(BadInput, match="no query leaves a document a token, so all have one score"):
-        reading._tell_room(np.full(4, 90, np.int32), qwen, INLINE)
-    limited = Asked(prompt, yes=("yes",), max_length=93, query_length=40)
-    progress = Told()
-    Reading.of(limited, qwen).tokens(pool.workspace, pool, qwen, Execution(progress=progress))
-    assert not progress.told
+            assert f"of {whole + left} tokens; give a larger max_length" in progress.told[0]
+
+
+def test_only_queries_of_the_pool_are_looked_at(qwen: ModelFolder, tmp_path: Path) -> None:
+    """A long query of another split is nobody's hindrance."""
+    made = tmp_path / "beir"
+    (made / "qrels").mkdir(parents=True)
+    for name, prefix, texts in (("corpus", "d", DOCS), ("queries", "q", QUERIES)):
+        rows = [{"_id": f"{prefix}{n}", "text": text} for n, text in enumerate(texts)]
+        (made / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for split, numbers in (("train", (0, 1)), ("test", (4,))):
+        judged = "".join(f"q{n}\td0\t1\n" for n in numbers)
+        (made / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    workspace = Workspace(tmp_path / "work")
+    collection = collect(workspace, f"beir:{made}")
+    asked = Asked("Q: {query}\nD: {document}\nA:", yes=("yes",), max_length=60)
+    short, long = (
+        mine(workspace, "random", collection, split, depth=2) for split in ("train", "test")
+    )
+    Reading.of(asked, qwen).tokens(workspace, short, qwen, INLINE)
+    with pytest.raises(BadInput, match="1 of 1 queries leave a document no token"):
+        Reading.of(asked, qwen).tokens(workspace, long, qwen, INLINE)
 
 
 def test_two_spellings_of_one_token_are_refused(tmp_path: Path) -> None:

@@ -27,12 +27,17 @@ class Alone:
     """
 
     def __init__(self, model: ModelFolder, *, head: str, compute: str, words: np.ndarray):
+        import torch
+
         self.model = model
         self.start = _start_of(model) if head == "seq2seq" else None
         self.network = load_model(model, head=head, compute=compute)
         self.network.set_output_embeddings(
             _words_alone(self.network.get_output_embeddings(), words)
         )
+        shift = getattr(self.network, "final_logits_bias", None)  # of BART: a number for each word
+        if shift is not None:
+            self.network.final_logits_bias = shift[:, torch.from_numpy(words.astype(np.int64))]
         self.shape = shape_of(self.network)
 
     def run(self, sequences: Sequences, work: Work | None = None) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..classifiers import reads_last_token
+from ..classifiers import last_token_head, reads_last_token
 from ..folder import ModelFolder, load_model
 from ..pooling import POOLINGS
 from .families import MODERN
@@ -53,7 +53,7 @@ def read_with(
     if model.config.get("model_type") in MODERN:
         return Reader(network.model, network.config.classifier_pooling, _modern_head(network))
     if reads_last_token(type(network)):
-        return Reader(_text_trunk(network), "last", network.score.float())
+        return Reader(_text_trunk(network), "last", last_token_head(network).float())
     return Reader(network, "own")
 
 

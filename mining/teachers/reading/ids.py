@@ -75,37 +75,57 @@ class Reading:
         return cls(prompt, words, len(asked.yes), counted + uncounted, room, query_room)
 
     def tokens(
-        self, workspace: Workspace, pool: Artifact, model: ModelFolder, executor: Execution
+        self,
+        workspace: Workspace,
+        pool: Artifact,
+        model: ModelFolder,
+        executor: Execution,
+        *,
+        limits_queries: bool = False,
     ) -> dict[str, Artifact]:
-        """Tokenise "queries" and "corpus" of a pool as the prompt needs them, or find them."""
+        """Tokenise "queries" and "corpus" of a pool as the prompt needs them, or find them.
+
+        `limits_queries`: the teacher can be given a limit for queries, query_length. Raises
+        BadInput for a query of the pool that leaves its documents no token.
+        """
         if not self.prompt.whole:
             executor.progress.announce(
                 "warning: signs of the prompt that touch {query} or {document} are tokenised apart "
                 "from them, and this tokenizer would join them: put blanks or line ends there"
             )
-        stores = {
-            role: tokens_of(workspace, pool.input(role), model, executor=executor, **self.way(role))
-            for role in ("queries", "corpus")
-        }
-        self._tell_room(TokenStore(stores["queries"]).lengths, model, executor)
-        return stores
+        made: dict[str, Artifact] = {}
+        for role in ("queries", "corpus"):
+            way = self.way(role)
+            made[role] = tokens_of(workspace, pool.input(role), model, executor=executor, **way)
+            if role == "queries":  # before the corpus, which may take hours
+                query = np.concatenate([table["query"].to_numpy() for table in pool.tables()])
+                lengths = TokenStore(made[role]).lengths[query]
+                self._check_room(lengths, model, executor, limits_queries)
+        return made
 
-    def _tell_room(self, asked: np.ndarray, model: ModelFolder, executor: Execution) -> None:
-        """Say how many queries leave a document hardly a token, from their ids (int32 [n]): all
-        documents have one score then. Raises BadInput where every query leaves none."""
+    def _check_room(
+        self, asked: np.ndarray, model: ModelFolder, executor: Execution, limits_queries: bool
+    ) -> None:
+        """Say how many queries leave a document hardly a token, from their ids (int32 [n]). Raises
+        BadInput where one leaves none: all of its documents would have one score."""
         kept, _ = self._kept(asked, np.zeros_like(asked))
-        left = self.room - kept - len(self.prompt.document.tail_ids)
-        short = left < ROOM
+        end = len(self.prompt.document.tail_ids)
+        left = self.room - kept - end
+        short, full = left < ROOM, left < 1
         if not short.any():
             return
         said = (
             f"prompt and query take {self.prompt.fixed} + {int(kept[short].max())} of "
             f"{self.max_length} tokens"
         )
-        do = "give a larger max_length, or a limit for queries, query_length="
-        if (left < 1).all():
+        limit = self.room - end - ROOM + self.prompt.label
+        do = "give a larger max_length"
+        if limits_queries and limit > self.prompt.label + len(self.prompt.query.tail_ids):
+            do += f", or query_length={limit}, which cuts such queries"
+        if full.any():
             raise BadInput(
-                f"no query leaves a document a token, so all have one score: {said}",
+                f"{int(full.sum()):,} of {len(asked):,} queries leave a document no token, so all "
+                f"of their documents have one score: {said}",
                 where=model.path,
                 do=do,
             )
