@@ -909,9 +909,9 @@ class Evaluate(RunsModels, Request["Artifact"]):
 
         run, student = self.run, self.student
         if (run is None) == (student is None):
-            given = "nothing was" if run is None else "both run and student were"
+            said = "nothing was" if run is None else "both run and student were"
             raise UsageError(
-                f"name what to evaluate: {given} given", do="give run or student, one of them"
+                f"name what to evaluate: {said} given", do="give run or student, one of them"
             )
         if run is None or isinstance(run, Artifact):
             self._refuse_reading()
