@@ -132,6 +132,8 @@ def advise(
     """
     from rankmill.study.advise import Question, advise_on
 
+    if not sizes:
+        raise UsageError(f"sizes={sizes!r} names no size of a group", do="write sizes=[16]")
     question = Question(
         evidence=[path_given(one) for one in evidence],
         samplers=samplers,
@@ -164,7 +166,11 @@ def _pilots(
     if documents is not None and student is not None and dev is not None:
         return Asked(documents, student, dev, loss, settings or {})
     if (documents, student, dev) != (None, None, None):
-        raise UsageError("a pilot needs pilot, student and dev", do="give all three, or none")
+        given = {"pilot": documents, "student": student, "dev": dev}
+        said = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+        raise UsageError(
+            f"a pilot needs pilot, student and dev, and has {said}", do="give all three, or none"
+        )
     return None
 
 

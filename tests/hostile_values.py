@@ -17,7 +17,25 @@ LIBRARY = re.compile(
     r"|unhashable|could not convert|Could not convert|not supported between|is a bug|Traceback"
 )
 """Texts of Python and of libraries, which say nothing to whoever gave a wrong value."""
-NOTHING = ("None", "no ", "nothing", "empty", "none", "needs", "both", "[]", "{}", "''", '""', "= ")
+NOTHING = (
+    "None",
+    "no ",
+    "nothing",
+    "empty",
+    "none",
+    "needs",
+    "both",
+    "[]",
+    "{}",
+    "''",
+    '""',
+    "= ",
+    "=\\n",
+)
+
+
+ELSEWHERE = {("import_run", "system")}
+"""What says only how a file is to be read: the error is about the file then."""
 
 
 class Odd:
@@ -51,8 +69,8 @@ def values(other: rm.Object, folder: Path) -> dict[str, tuple[Any, str]]:
         "mapping to 5": ({"a": 5}, "a"),
         "lambda": (lambda text: text, "lambda"),
         "class": (int, "int"),
-        "another kind": (other, "omparison"),
-        "a name of another kind": ("odd-one", "odd-one"),
+        "another kind": (other, "omparison|p_randomisation"),
+        "a name of another kind": ("odd-one", "odd-one|omparison"),
     }
 
 
@@ -70,6 +88,8 @@ def faults_of(
         if one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL, one.POSITIONAL_ONLY):
             continue
         for name, (value, token) in hostile.items():
+            if (called, one.name) in ELSEWHERE:
+                continue
             if one.name == "name" and called != "open" and isinstance(value, str) and value:
                 continue  # what it stood for until now would be gone
             got = _outcome(function, {**base, one.name: value})
@@ -108,12 +128,12 @@ def _fault(
         return ""  # of the other arguments: whatever this one is, they are looked at first
     if not got.do:
         return f"no next step: {said}"
-    if words := [*commands_in(said)]:
-        return f"speaks as the command line does, {words}: {said}"
+    if theirs := [*commands_in(said)]:
+        return f"speaks as the command line does, {theirs}: {said}"
     if LIBRARY.search(said):
         return f"is a library's text: {said}"
-    mentioned = token and token in said.encode("unicode_escape").decode()
-    if not mentioned and not any(word in said for word in ((token,) if token else NOTHING)):
+    words = token.split("|") if token else NOTHING
+    if not any(word in said.encode("unicode_escape").decode() for word in words):
         return f"does not say {token or 'that nothing was given'}: {said}"
     return ""
 
@@ -127,8 +147,8 @@ def may_be(value: Any, annotation: str) -> bool:
     if isinstance(value, int | float):
         return any(word in annotation for word in ("int", "float")) and value == value
     if isinstance(value, list):
-        words = ("Sequence", "Names", "tuple", "Overrides")
-        return not value and any(word in annotation for word in words)
+        words = ("Sequence[int]",) if value else ("Sequence", "Names", "tuple", "Overrides", "Any")
+        return any(word in annotation for word in words)
     if isinstance(value, dict):
         return any(word in annotation for word in ("Mapping", "Overrides", "Any"))
     return isinstance(value, rm.Object) and "Artifact" in annotation
