@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,10 @@ def function(
             yield f"{indent}    /,"
     yield f"{indent}) -> {returned}:"
     said = inspect.cleandoc(request.__doc__ or "").split("\n\n")[0].split("Example:")[0]
-    yield f'{indent}    """{" ".join(said.split())}"""'
+    first, *more = textwrap.wrap(" ".join(said.split()), 84)
+    yield f'{indent}    """{first}' + ("" if more else '"""')
+    for number, line in enumerate(more, 1):
+        yield f"{indent}    {line}" + ('"""' if number == len(more) else "")
 
 
 def parameter(one: inspect.Parameter, request: type[Request[Any]]) -> str:

@@ -57,7 +57,8 @@ def survey(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Overview:
-    """Say what a collection holds and what is odd about it: sizes, lengths, copies, judgements."""
+    """Say what a collection holds and what is odd about it: sizes, lengths, copies,
+    judgements."""
 
 def rewrite(
     collection: Collection | str | Path,
@@ -162,7 +163,8 @@ def stats(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Statistics:
-    """Measure every group, or every query's whole list: teacher entropy, locality, agreement."""
+    """Measure every group, or every query's whole list: teacher entropy, locality,
+    agreement."""
 
 def cross(
     pool: Artifact | str | Path,
@@ -193,7 +195,8 @@ def cross(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> dict[tuple[int, int], Groups]:
-    """Give every query a group in each locality × entropy cell; compare with unblocked cells."""
+    """Give every query a group in each locality × entropy cell; compare with unblocked
+    cells."""
 
 def cut(
     groups: Artifact | str | Path,
@@ -220,7 +223,8 @@ def cells(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> dict[tuple[int, int], Groups]:
-    """Cut groups into locality × entropy cells, equal in groups, documents, pairs and positives."""
+    """Cut groups into locality × entropy cells, equal in groups, documents, pairs and
+    positives."""
 
 def subsample(
     groups: Artifact | str | Path,
@@ -358,7 +362,8 @@ def compare(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Comparison:
-    """Compare evaluations of the same queries pair by pair, adjusted by Holm over the family."""
+    """Compare evaluations of the same queries pair by pair, adjusted by Holm over the
+    family."""
 
 def diagnose(
     student: Artifact | str | Path,
@@ -375,7 +380,8 @@ def diagnose(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Statistics:
-    """Compare a student with the teacher group by group: KL, Kendall's τ, variance, collapse."""
+    """Compare a student with the teacher group by group: KL, Kendall's τ, variance,
+    collapse."""
 
 def terms(
     designs: Mapping[str, Artifact | str | Path],
@@ -393,7 +399,8 @@ def terms(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Terms:
-    """Order designs by the measured terms of Theorem 2.1, beside the order that was observed."""
+    """Order designs by the measured terms of Theorem 2.1, beside the order that was
+    observed."""
 
 def audit(
     groups: Artifact | str | Path,
@@ -419,7 +426,8 @@ def explain(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Explanation:
-    """Say of every candidate of a query who found it, what it scores, why it stayed or went."""
+    """Say of every candidate of a query who found it, what it scores, why it stayed or
+    went."""
 
 def export(
     format: str,
@@ -454,7 +462,8 @@ def import_run(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Run:
-    """Read a TREC run or Parquet of its columns; with `system` a file of negatives without scores."""
+    """Read a TREC run or Parquet of its columns; with `system` a file of negatives without
+    scores."""
 
 def import_scores(
     path: str | Path,
@@ -484,7 +493,8 @@ def import_groups(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Groups:
-    """Read training groups of another trainer's layout: triple, colbert, tevatron, trove, …"""
+    """Read training groups of another trainer's layout: triple, colbert, tevatron, trove,
+    …"""
 
 class CollectionVerbs:
     def survey(
@@ -496,7 +506,8 @@ class CollectionVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Overview:
-        """Say what a collection holds and what is odd about it: sizes, lengths, copies, judgements."""
+        """Say what a collection holds and what is odd about it: sizes, lengths, copies,
+        judgements."""
     def rewrite(
         self,
         /,
@@ -544,7 +555,8 @@ class CollectionVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Run:
-        """Read a TREC run or Parquet of its columns; with `system` a file of negatives without scores."""
+        """Read a TREC run or Parquet of its columns; with `system` a file of negatives without
+        scores."""
     def import_scores(
         self,
         /,
@@ -574,7 +586,8 @@ class CollectionVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Groups:
-        """Read training groups of another trainer's layout: triple, colbert, tevatron, trove, …"""
+        """Read training groups of another trainer's layout: triple, colbert, tevatron, trove,
+        …"""
 
 class RunVerbs:
     def pool(
@@ -713,7 +726,8 @@ class PoolVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> dict[tuple[int, int], Groups]:
-        """Give every query a group in each locality × entropy cell; compare with unblocked cells."""
+        """Give every query a group in each locality × entropy cell; compare with unblocked
+        cells."""
 
 class ScoresVerbs:
     def select(
@@ -769,7 +783,8 @@ class ScoresVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> dict[tuple[int, int], Groups]:
-        """Give every query a group in each locality × entropy cell; compare with unblocked cells."""
+        """Give every query a group in each locality × entropy cell; compare with unblocked
+        cells."""
     def stats(
         self,
         /,
@@ -786,7 +801,8 @@ class ScoresVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Statistics:
-        """Measure every group, or every query's whole list: teacher entropy, locality, agreement."""
+        """Measure every group, or every query's whole list: teacher entropy, locality,
+        agreement."""
     def diagnose(
         self,
         /,
@@ -802,7 +818,8 @@ class ScoresVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Statistics:
-        """Compare a student with the teacher group by group: KL, Kendall's τ, variance, collapse."""
+        """Compare a student with the teacher group by group: KL, Kendall's τ, variance,
+        collapse."""
     def evaluate(
         _self,
         /,
@@ -838,7 +855,8 @@ class GroupsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Statistics:
-        """Measure every group, or every query's whole list: teacher entropy, locality, agreement."""
+        """Measure every group, or every query's whole list: teacher entropy, locality,
+        agreement."""
     def audit(
         self,
         /,
@@ -864,7 +882,8 @@ class GroupsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Explanation:
-        """Say of every candidate of a query who found it, what it scores, why it stayed or went."""
+        """Say of every candidate of a query who found it, what it scores, why it stayed or
+        went."""
     def cut(
         self,
         /,
@@ -891,7 +910,8 @@ class GroupsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> dict[tuple[int, int], Groups]:
-        """Cut groups into locality × entropy cells, equal in groups, documents, pairs and positives."""
+        """Cut groups into locality × entropy cells, equal in groups, documents, pairs and
+        positives."""
     def subsample(
         self,
         /,
@@ -987,7 +1007,8 @@ class GroupsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Statistics:
-        """Compare a student with the teacher group by group: KL, Kendall's τ, variance, collapse."""
+        """Compare a student with the teacher group by group: KL, Kendall's τ, variance,
+        collapse."""
 
 class StatisticsVerbs:
     def cut(
@@ -1014,7 +1035,8 @@ class StatisticsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> dict[tuple[int, int], Groups]:
-        """Cut groups into locality × entropy cells, equal in groups, documents, pairs and positives."""
+        """Cut groups into locality × entropy cells, equal in groups, documents, pairs and
+        positives."""
 
 class StudentVerbs:
     def rerank(
@@ -1092,4 +1114,5 @@ class StudentVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Statistics:
-        """Compare a student with the teacher group by group: KL, Kendall's τ, variance, collapse."""
+        """Compare a student with the teacher group by group: KL, Kendall's τ, variance,
+        collapse."""
