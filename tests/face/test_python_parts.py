@@ -290,8 +290,8 @@ def test_functions_travel_to_workers(pool: rm.Pool, ray_cluster: None, tmp_path:
 @pytest.mark.parametrize(
     ("kind", "code", "message"),
     [
-        ("teacher", "def mine(query, text): return 1", r"mine\(query, text\) cannot be a teacher: it "
-         r"is called with \(pairs\)[\s\S]*do: write def my_teacher\(pairs\): return"),
+        ("teacher", "def mine(query, text): return 1", r"mine\(query, text\) cannot be a teacher: "
+         r"it is called with \(pairs\)[\s\S]*do: write def my_teacher\(pairs\)"),
         ("source", "def mine(): return 1", r"called with \(collection\)[\s\S]*def my_source"),
         ("statistic", "def mine(rows, T): return 1", r"called with \(rows\)"),
         ("loss", "def mine(f): return f", r"called with \(f, g\)"),
