@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ..actors import INLINE, Execution
 from ..collection import Collection
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, UsageError, warn
 from ..options import Unasked
 from ..runs.cleared import cleared_run, deeper
 from ..runs.itself import pairs_of_split
@@ -42,11 +41,9 @@ def mine(
     if depth < 1:
         raise UsageError(f"depth={depth} must be at least 1")
     if depth > size and isinstance(depth, Unasked):
-        warnings.warn(
+        warn(
             f"the corpus has {size:,} documents: depth is {size:,}, in the place of the default "
-            f"{int(depth):,}",
-            RuntimeWarning,
-            stacklevel=2,
+            f"{int(depth):,}"
         )
         depth = size
     depth = int(depth)

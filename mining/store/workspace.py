@@ -14,7 +14,6 @@ import contextlib
 import json
 import re
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from ..errors import (
     Locked,
     OtherFormat,
     RankmillError,
+    warn,
 )
 from ..inputs.given_paths import path_given
 from ..meter import measuring
@@ -227,11 +227,9 @@ class Workspace:
         kind is told."""
         before = self.names().get(name)
         if before is not None and before.kind != artifact.kind:
-            warnings.warn(
+            warn(
                 f"the name {name!r} stood for {before.kind} {before.fingerprint[:12]}, and stands "
-                f"for {artifact.kind} {artifact.fingerprint[:12]} from now on",
-                RuntimeWarning,
-                stacklevel=2,
+                f"for {artifact.kind} {artifact.fingerprint[:12]} from now on"
             )
         write = partial(write_alias, self.root, name, artifact)
         if self.mirror is None:
