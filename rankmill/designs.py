@@ -152,7 +152,7 @@ def orthogonality(cells: Cells, against: Cells | None = None) -> dict[str, Any]:
 
 def _refuse_no_cells(against: Cells) -> None:
     from rankmill.mining.errors import UsageError
-    from rankmill.mining.options import shown
+    from rankmill.mining.inputs.given_paths import shown
 
     of = against.values() if isinstance(against, Mapping) else ()
     if not of or not all(isinstance(one, Artifact) for one in of):
@@ -178,7 +178,7 @@ def design_of(cells: Cells) -> Artifact:
     Raises BadInput for cells that have none.
     """
     from rankmill.mining.errors import BadInput, UsageError
-    from rankmill.mining.options import shown
+    from rankmill.mining.inputs.given_paths import shown
 
     made = list(cells.values()) if isinstance(cells, Mapping) else []
     if not made or not all(isinstance(one, Artifact) for one in made):

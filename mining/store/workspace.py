@@ -30,10 +30,9 @@ from ..errors import (
     RankmillError,
     warn,
 )
-from ..inputs.given_paths import path_given
+from ..inputs.given_paths import check_path, path_given
 from ..meter import measuring
 from ..meter.underway import Underway
-from ..options import check_path
 from . import attempts, files, ledger
 from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
 from .artifact import Artifact, named

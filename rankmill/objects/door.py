@@ -17,8 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError, UsageError, of_the_system
+from rankmill.mining.inputs.given_paths import check_path, shown
 from rankmill.mining.names import nearest
-from rankmill.mining.options import check_path, shown
 from rankmill.mining.store import Workspace
 from rankmill.objects.speech import in_python
 
