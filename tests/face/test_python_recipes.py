@@ -93,7 +93,7 @@ NEAR = "uniform(source=bm25,last=10)"
 
 
 def test_a_report_is_of_what_was_run() -> None:
-    with pytest.raises(UsageError, match=r"str has no report[\s\S]*rm.run or rm.study"):
+    with pytest.raises(UsageError, match=r"plain.toml' has no report[\s\S]*rm.run or rm.study"):
         rm.report("plain.toml")  # type: ignore[arg-type]
     import rankmill.report  # the folder is the verb too
 
