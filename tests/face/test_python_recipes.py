@@ -97,7 +97,7 @@ def test_a_report_is_of_what_was_run() -> None:
         rm.report("plain.toml")  # type: ignore[arg-type]
     import rankmill.report  # the folder is the verb too
 
-    with pytest.raises(UsageError, match="int has no report"):
+    with pytest.raises(UsageError, match="5 has no report"):
         rankmill.report(5)  # type: ignore[arg-type]
 
 
