@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import re
 import types
 import typing
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from .errors import UsageError
+from .inputs.given_paths import check_path, path_given, shown
 from .names import nearest
 from .ranges import MOST_COUNTED, MOST_MEASURED
 
@@ -96,34 +96,6 @@ class Option:
 
 def _shown_limit(limit: float) -> str:
     return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
-
-
-def check_path(name: str, value: Any) -> None:
-    """Refuse what is no path, and a path that no system can open."""
-    if not isinstance(value, str | Path):
-        raise UsageError(
-            f"{name}={shown(value)} is no path", do=f'give a text or a pathlib.Path: {name}="…"'
-        )
-    if not str(value):
-        raise UsageError(f"{name}={value!r} is no path: it is empty", do=f'write {name}="…"')
-    if "\0" in str(value):
-        raise UsageError(f"{name}={str(value)!r} is no path: it holds a NUL", do="leave it out")
-    try:
-        os.fsencode(value)
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            f"{name}={str(value)!r} is no path: it holds half a character (a lone surrogate)",
-            do="write the path in UTF-8: it was read from bytes in another encoding",
-        ) from error
-
-
-_LONGEST_SHOWN = 80  # characters of a value in an error
-
-
-def shown(value: Any) -> str:
-    """Return a value as errors show it: what Python calls it, cut where that is long."""
-    said = repr(value)
-    return said if len(said) <= _LONGEST_SHOWN else f"{said[:_LONGEST_SHOWN]}…"
 
 
 def _is_number(value: Any) -> bool:
@@ -414,7 +386,6 @@ def count_of(text: str | int) -> int:
 
 def check_outputs(value: Any) -> None:
     """Refuse places where a request's outputs cannot be written; raises BadInput."""
-    from .inputs.given_paths import path_given
     from .store.places import check_folder_place, check_place  # it needs Arrow, --help does not
 
     for field in options_of(type(value)):

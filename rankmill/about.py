@@ -58,6 +58,8 @@ def vectors_of(
     from rankmill.mining.models.prompts import written_out
     from rankmill.mining.teachers import TEACHERS
 
+    if not encoder.strip():
+        raise UsageError(f"encoder={encoder!r} names no model", do="give the folder of one")
     text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"
     teacher = TEACHERS.parse(text)
     if teacher.encode != "corpus":

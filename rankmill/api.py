@@ -61,32 +61,35 @@ def _rows() -> ShowsRows:
 
 show_rows_by(_rows)
 
-collect = verb(stages.Collect, Collection)
-survey = verb(stages.SurveyCollection)
-rewrite = verb(stages.Rewrite, Collection)
-mine = verb(stages.Mine, Run)
-pool = verb(stages.Pool, Pool)
-score = verb(stages.Score, Scores)
-select = verb(stages.Select, Groups)
-stats = verb(stages.Stats, Statistics)
-cross = verb(stages.Cross)
-cut = verb(stages.Cut, Groups)
-cells = verb(stages.CutCells)
-subsample = verb(stages.Subsample, Groups)
-retarget = verb(stages.Retarget, Groups)
-train = verb(stages.Train, Student)
-rerank = verb(stages.Rerank, Run)
-retrieve = verb(stages.Retrieve, Run)
-evaluate = verb(stages.Evaluate, Evaluation)
-compare = verb(stages.Compare, Comparison)
-diagnose = verb(stages.Diagnose, Statistics)
-terms = verb(stages.OrderDesigns)
-audit = verb(stages.Audit)
-explain = verb(stages.Explain)
-export = verb(stages.Export)
-import_run = verb(stages.ImportRun, Run)
-import_scores = verb(stages.ImportScores, Scores)
-import_groups = verb(stages.ImportGroups, Groups)
+if TYPE_CHECKING:
+    from rankmill.objects.signatures import *  # noqa: F403
+else:
+    collect = verb(stages.Collect, Collection)
+    survey = verb(stages.SurveyCollection)
+    rewrite = verb(stages.Rewrite, Collection)
+    mine = verb(stages.Mine, Run)
+    pool = verb(stages.Pool, Pool)
+    score = verb(stages.Score, Scores)
+    select = verb(stages.Select, Groups)
+    stats = verb(stages.Stats, Statistics)
+    cross = verb(stages.Cross)
+    cut = verb(stages.Cut, Groups)
+    cells = verb(stages.CutCells)
+    subsample = verb(stages.Subsample, Groups)
+    retarget = verb(stages.Retarget, Groups)
+    train = verb(stages.Train, Student)
+    rerank = verb(stages.Rerank, Run)
+    retrieve = verb(stages.Retrieve, Run)
+    evaluate = verb(stages.Evaluate, Evaluation)
+    compare = verb(stages.Compare, Comparison)
+    diagnose = verb(stages.Diagnose, Statistics)
+    terms = verb(stages.OrderDesigns)
+    audit = verb(stages.Audit)
+    explain = verb(stages.Explain)
+    export = verb(stages.Export)
+    import_run = verb(stages.ImportRun, Run)
+    import_scores = verb(stages.ImportScores, Scores)
+    import_groups = verb(stages.ImportGroups, Groups)
 
 
 @door
@@ -129,6 +132,8 @@ def advise(
     """
     from rankmill.study.advise import Question, advise_on
 
+    if not sizes:
+        raise UsageError(f"sizes={sizes!r} names no size of a group", do="write sizes=[16]")
     question = Question(
         evidence=[path_given(one) for one in evidence],
         samplers=samplers,
@@ -161,7 +166,11 @@ def _pilots(
     if documents is not None and student is not None and dev is not None:
         return Asked(documents, student, dev, loss, settings or {})
     if (documents, student, dev) != (None, None, None):
-        raise UsageError("a pilot needs pilot, student and dev", do="give all three, or none")
+        given = {"pilot": documents, "student": student, "dev": dev}
+        said = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+        raise UsageError(
+            f"a pilot needs pilot, student and dev, and has {said}", do="give all three, or none"
+        )
     return None
 
 

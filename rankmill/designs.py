@@ -141,11 +141,25 @@ def orthogonality(cells: Cells, against: Cells | None = None) -> dict[str, Any]:
     design = design_of(cells)
     pool, scores, qrels = (design.input(role) for role in ("pool", "scores", "qrels"))
     query, hard = blocks.difficulty(pool, scores, qrels, design.parameters["min_grade"])
+    if against is not None:
+        _refuse_no_cells(against)
     summary = blocks.orthogonality(design)
     summary["confounding"] = blocks.confounding(cells, query, hard)
     if against is not None:
         summary["against"] = blocks.confounding(against, query, hard)
     return summary
+
+
+def _refuse_no_cells(against: Cells) -> None:
+    from rankmill.mining.errors import UsageError
+    from rankmill.mining.inputs.given_paths import shown
+
+    of = against.values() if isinstance(against, Mapping) else ()
+    if not of or not all(isinstance(one, Artifact) for one in of):
+        raise UsageError(
+            f"against={shown(against)} are no cells",
+            do="give what rm.cells or rm.cross returned",
+        )
 
 
 def queries_in_all(cells: Cells) -> tuple[int, int]:
@@ -163,9 +177,16 @@ def design_of(cells: Cells) -> Artifact:
 
     Raises BadInput for cells that have none.
     """
-    from rankmill.mining.errors import BadInput
+    from rankmill.mining.errors import BadInput, UsageError
+    from rankmill.mining.inputs.given_paths import shown
 
-    first = next(iter(cells.values()))
+    made = list(cells.values()) if isinstance(cells, Mapping) else []
+    if not made or not all(isinstance(one, Artifact) for one in made):
+        raise UsageError(
+            f"cells={shown(cells)} are no cells of a blocked design",
+            do="give what rm.cross returned",
+        )
+    first = made[0]
     if "design" not in first.inputs:
         raise BadInput(
             "these groups are no cells of a blocked design",

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rankmill.handles import workspace_at
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import UsageError, extras_told
-from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.options import shown
+from rankmill.mining.inputs.given_paths import path_given, shown
 from rankmill.mining.store import Workspace
 from rankmill.objects import (
     Collection,

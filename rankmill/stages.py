@@ -176,8 +176,10 @@ class Collect(Request["Collection"]):
         if self.spec is None and self.documents is not None:
             return Tables(*told)
         if self.spec is None or any(one is not None for one in told):
+            said = "no documents were" if any(one is not None for one in told) else "nothing was"
+            said = said if self.spec is None else f"both {self.spec!r} and tables were"
             raise UsageError(
-                "collect reads a text such as beir:PATH, or tables",
+                f"collect reads a text such as beir:PATH, or tables; {said} given",
                 do="give one of them: the text, or documents=… (and queries=…, qrels=…)",
             )
         return self.spec
@@ -475,7 +477,7 @@ class Stats(RunsModels, Request["Artifact"]):
             _refuse_other_scores(self.groups, self.scores)
         measured = _one_of(self.groups, None if self.groups else self.scores, "measure")
         inputs: dict[str, Any] = {}
-        if self.encoder:
+        if self.encoder is not None:
             inputs |= vectors_of(self.encoder, measured, self.where)
         if self.other:
             inputs["other"] = _one_each(self.other, "a teacher has one of the documents")
@@ -483,7 +485,8 @@ class Stats(RunsModels, Request["Artifact"]):
         if measured is self.groups:
             if self.min_grade is not None:
                 raise UsageError(
-                    "groups have a min_grade of their own", do="select again with another"
+                    f"min_grade={self.min_grade}: groups have a min_grade of their own",
+                    do="select again with another",
                 )
             return measure_groups(
                 where,
@@ -777,7 +780,7 @@ class Train(Settings, OnDevice, Request["Artifact"]):
             raise UsageError("a blend of no groups", do="name one or more")
         if len(several) == 1 and self.weights is not None:
             raise UsageError(
-                "weights of a single groups artifact, which is no blend",
+                f"weights={self.weights} of a single groups artifact, which is no blend",
                 do="name several, --groups a,b, or leave weights out",
             )
         made = train_student(
@@ -913,9 +916,10 @@ class Evaluate(RunsModels, Request["Artifact"]):
 
         run, student = self.run, self.student
         if (run is None) == (student is None):
-            given = "nothing was" if run is None else "both run and student were"
+            said = f"both run={run!r} and student={student!r} were"
+            said = "nothing was" if run is None else said
             raise UsageError(
-                f"name what to evaluate: {given} given", do="give run or student, one of them"
+                f"name what to evaluate: {said} given", do="give run or student, one of them"
             )
         if run is None or isinstance(run, Artifact):
             self._refuse_reading()
@@ -927,8 +931,10 @@ class Evaluate(RunsModels, Request["Artifact"]):
             self._refuse_others(made)
             return made
         if self.collection is None or self.split is None:
+            judged = f"run={run}" if run is not None else f"student={student!r}"
             raise UsageError(
-                "which queries, which judgements?", do="name the collection and the split"
+                f"which queries, which judgements? {judged} says none",
+                do="name the collection and the split",
             )
         if run is None:
             return Retrieve(**self.given_to(Retrieve)).make()

@@ -44,6 +44,11 @@ class Execution:
             raise UsageError(
                 f"ray_address={self.ray_address!r} is no address", do="write host:port, or auto"
             )
+        if not hasattr(self.progress, "announce"):
+            raise UsageError(
+                f"progress={self.progress!r} shows no progress",
+                do="leave it out; a verb has progress=True",
+            )
         if self.workers < 0:
             raise UsageError(
                 f"workers={self.workers} is negative", do="0 means inline, N means N actors"

@@ -136,7 +136,10 @@ def _opened(spec: str | Tables, on: Policies, fields: Sequence[str]) -> tuple[st
         spec = _absolute(spec)
         return spec, open_reader(spec, on, fields)
     if fields:
-        raise UsageError("tables have no fields to choose from", do="call a column 'text'")
+        raise UsageError(
+            f"fields={','.join(fields)!r}: tables have no fields to choose from",
+            do="call a column 'text'",
+        )
     reader = TableReader(spec)
     reader.on = on
     return "tables", reader

@@ -18,7 +18,7 @@ from ..collection import Collection, Tables, collect
 from ..collection.readers.tables import arrow_table
 from ..errors import BadInput, RankmillError, UsageError
 from ..inputs.column_names import NEGATIVES, POSITIVE, QUERY, SCORES, first_named, named
-from ..inputs.row_shapes import Place, numbers, one_text, texts
+from ..inputs.row_shapes import Place, numbers, one_text, shown, texts
 from ..store import Artifact, Workspace, files
 from ..store.scratch import own_folder
 from .imported import import_groups
@@ -175,7 +175,9 @@ def _triple(row: Any, place: Place) -> Triple:
     given = list(row) if isinstance(row, list | tuple) else []
     if len(given) < 3:
         raise BadInput(
-            f"{len(given)} texts, a triple has three or more" if given else "this is no triple",
+            f"{len(given)} texts, a triple has three or more: {shown(row)}"
+            if given
+            else f"this is no triple: {shown(row)}",
             where=str(place),
             do=_DO,
         )
@@ -218,7 +220,7 @@ def _pairs(given: Any) -> Iterator[tuple[str, str]]:
             row = tuple(whole[called(whole, names, place)] for names in (QUERY, POSITIVE))
         if not isinstance(row, list | tuple) or len(row) < 2:
             raise BadInput(
-                "this is no pair of a query and its positive",
+                f"this is no pair of a query and its positive: {shown(row)}",
                 where=str(place),
                 do="write (query, positive), or {query: positive}",
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 from ..errors import UsageError
 
@@ -22,3 +24,31 @@ def path_given(path: str | Path) -> Path:
         return plain.expanduser()
     except RuntimeError:  # no such user, or no home
         return plain
+
+
+def check_path(name: str, value: Any) -> None:
+    """Refuse what is no path, and a path that no system can open."""
+    if not isinstance(value, str | Path):
+        raise UsageError(
+            f"{name}={shown(value)} is no path", do=f'give a text or a pathlib.Path: {name}="…"'
+        )
+    if not str(value):
+        raise UsageError(f"{name}={value!r} is no path: it is empty", do=f'write {name}="…"')
+    if "\0" in str(value):
+        raise UsageError(f"{name}={str(value)!r} is no path: it holds a NUL", do="leave it out")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{name}={str(value)!r} is no path: it holds half a character (a lone surrogate)",
+            do="write the path in UTF-8: it was read from bytes in another encoding",
+        ) from error
+
+
+_LONGEST_SHOWN = 80  # characters of a value in an error
+
+
+def shown(value: Any) -> str:
+    """Return a value as errors show it: what Python calls it, cut where that is long."""
+    said = repr(value)
+    return said if len(said) <= _LONGEST_SHOWN else f"{said[:_LONGEST_SHOWN]}…"

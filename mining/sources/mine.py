@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ..actors import INLINE, Execution
 from ..collection import Collection
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, UsageError, warn
 from ..options import Unasked
 from ..runs.cleared import cleared_run, deeper
 from ..runs.itself import pairs_of_split
@@ -41,13 +40,8 @@ def mine(
     size = len(collection.corpus)
     if depth < 1:
         raise UsageError(f"depth={depth} must be at least 1")
+    asked = int(depth)
     if depth > size and isinstance(depth, Unasked):
-        warnings.warn(
-            f"the corpus has {size:,} documents: depth is {size:,}, in the place of the default "
-            f"{int(depth):,}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
         depth = size
     depth = int(depth)
     if depth > size:
@@ -57,6 +51,11 @@ def mine(
             do=f"choose a depth of at most {size:,}",
         )
     collection.split_queries(split)  # refuses an unknown split before an index is built
+    if depth < asked:
+        warn(
+            f"the corpus has {size:,} documents: depth is {size:,}, in the place of the default "
+            f"{asked:,}"
+        )
     miner = MINERS.get(type(value)) or _miner(value)
     held = collection if self_rule is None else collection.under(self_rule)
     pairs = pairs_of_split(held, split, held.self_rule)

@@ -19,8 +19,8 @@ from ..collection.readers.parquet_rows import ids_of
 from ..collection.readers.tables import arrow_table
 from ..errors import BadInput, UsageError
 from ..inputs.column_names import CORPUS_ID, DOC_ID, QUERY_ID, TOPIC_ID, named, names_of_kind
+from ..inputs.given_paths import shown
 from ..names import nearest
-from ..options import shown
 from ..score_kinds import RANK, SCORE_KINDS
 from ..teachers.contract import RANGES, outside, range_text
 from .base import STATISTICS, Rows

@@ -62,6 +62,14 @@ def read_aliases(root: Path) -> tuple[dict[str, Alias], dict[str, Stray]]:
     return aliases, stray
 
 
+def alias_at(root: Path, name: str) -> Alias | None:
+    """Return what a name stands for; None where nothing, or what is no alias, stands there."""
+    try:
+        return _alias_of(root / NAMES / f"{name}.json", name)
+    except (ValueError, OSError):
+        return None
+
+
 def may_name(text: str) -> bool:
     """Say whether a text can be the name of an artifact."""
     return _ALIAS.fullmatch(text) is not None and text.isprintable()

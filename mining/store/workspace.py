@@ -10,18 +10,16 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from .. import names
-from ..errors import BadInput, Corrupt, OtherFormat, RankmillError
-from ..inputs.given_paths import path_given
-from ..options import check_path
+from ..errors import BadInput, Corrupt, OtherFormat, RankmillError, warn
+from ..inputs.given_paths import check_path, path_given
 from . import files, ledger
-from .aliases import NAMES, Alias, Stray, read_aliases, write_alias
+from .aliases import NAMES, Alias, Stray, alias_at, read_aliases, write_alias
 from .artifact import Artifact
 from .declared import check_declared
 from .execution import Executor, Inline
@@ -248,13 +246,11 @@ class Workspace:
     def alias(self, name: str, artifact: Artifact) -> None:
         """Let `name` stand for the artifact from now on; that it stood for something of another
         kind is told."""
-        before = self.names().get(name)
+        before = alias_at(self.root, name)
         if before is not None and before.kind != artifact.kind:
-            warnings.warn(
+            warn(
                 f"the name {name!r} stood for {before.kind} {before.fingerprint[:12]}, and stands "
-                f"for {artifact.kind} {artifact.fingerprint[:12]} from now on",
-                RuntimeWarning,
-                stacklevel=2,
+                f"for {artifact.kind} {artifact.fingerprint[:12]} from now on"
             )
         write = partial(write_alias, self.root, name, artifact)
         if self.mirror is None:

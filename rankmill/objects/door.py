@@ -17,8 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError, UsageError, of_the_system
+from rankmill.mining.inputs.given_paths import check_path, shown
 from rankmill.mining.names import nearest
-from rankmill.mining.options import check_path, shown
 from rankmill.mining.store import Workspace
 from rankmill.objects.speech import in_python
 
@@ -56,7 +56,7 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def opened(*args: Any, **kwargs: Any) -> Any:
-        called = function.__name__
+        called = opened.__name__  # as it is called in public
         if of and args:
             called = f"{type(args[0]).__name__.lower()}.{called}"
         with speaking(called):
@@ -173,7 +173,7 @@ def check_argument(name: str, value: Any, annotation: str) -> None:
         check_path(name, value)
         return
     items = next((sort for sort in sorts if sort.startswith("Sequence[")), None)
-    plain = [_SORTS[sort] for sort in sorts if sort in _SORTS]
+    plain = [_SORTS[s] for s in sorts if s in _SORTS and not (s == "str" and "Path" in sorts)]
     if any(fits(value) for _, fits, _ in plain):
         return
     if items is not None and isinstance(value, Sequence) and not isinstance(value, str | bytes):

@@ -23,9 +23,25 @@ if TYPE_CHECKING:
     from rankmill.mining.collection.handles import Qrels
     from rankmill.mining.collection.overview import Overview
     from rankmill.mining.exports import Exported
+    from rankmill.objects.signatures import (
+        CollectionVerbs,
+        GroupsVerbs,
+        PoolVerbs,
+        RunVerbs,
+        ScoresVerbs,
+        StatisticsVerbs,
+        StudentVerbs,
+    )
+else:  # the methods are made below, from requests; editors read them in signatures.pyi
+
+    class _Verbs:
+        pass
+
+    CollectionVerbs = RunVerbs = PoolVerbs = ScoresVerbs = _Verbs
+    GroupsVerbs = StatisticsVerbs = StudentVerbs = _Verbs
 
 
-class Collection(mined.Collection):
+class Collection(mined.Collection, CollectionVerbs):
     """A corpus with its queries and judgements; its rows are the documents."""
 
     kind = "collection"
@@ -85,31 +101,33 @@ class Collection(mined.Collection):
         """Yield every document as a dictionary."""
         return iter(self.corpus)
 
-    survey: Callable[..., Overview] = method(stages.SurveyCollection, "collection")
-    rewrite: Callable[..., Collection] = method(stages.Rewrite, "collection")
-    mine: Callable[..., Run] = method(stages.Mine, "collection")
-    import_run: Callable[..., Run] = method(stages.ImportRun, "collection")
-    import_scores: Callable[..., Scores] = method(stages.ImportScores, "collection")
-    import_groups: Callable[..., Groups] = method(stages.ImportGroups, "collection")
+    if not TYPE_CHECKING:
+        survey: Callable[..., Overview] = method(stages.SurveyCollection, "collection")
+        rewrite: Callable[..., Collection] = method(stages.Rewrite, "collection")
+        mine: Callable[..., Run] = method(stages.Mine, "collection")
+        import_run: Callable[..., Run] = method(stages.ImportRun, "collection")
+        import_scores: Callable[..., Scores] = method(stages.ImportScores, "collection")
+        import_groups: Callable[..., Groups] = method(stages.ImportGroups, "collection")
 
 
 collections_by(Collection.of)
 
 
-class Run(Object, kind="run"):
+class Run(Object, RunVerbs, kind="run"):
     """Per query a ranked list of documents, best first."""
 
-    pool: Callable[..., Pool] = method(stages.Pool, "runs", gathers=True)
-    score: Callable[..., Scores] = method(stages.Score, "pool")
-    rerank: Callable[..., Run] = method(stages.Rerank, "run")
-    evaluate: Callable[..., Evaluation] = method(
-        stages.Evaluate,
-        "run",
-        without=(
-            *("student", "first_stage", "collection", "split", "depth", "encode", "compute"),
-            *("order", "sign", "unknown"),
-        ),
-    )
+    if not TYPE_CHECKING:
+        pool: Callable[..., Pool] = method(stages.Pool, "runs", gathers=True)
+        score: Callable[..., Scores] = method(stages.Score, "pool")
+        rerank: Callable[..., Run] = method(stages.Rerank, "run")
+        evaluate: Callable[..., Evaluation] = method(
+            stages.Evaluate,
+            "run",
+            without=(
+                *("student", "first_stage", "collection", "split", "depth", "encode", "compute"),
+                *("order", "sign", "unknown"),
+            ),
+        )
 
     @property
     def source(self) -> str:
@@ -121,12 +139,13 @@ class Run(Object, kind="run"):
         return f"{short(self.source)}, split {self.split}, {self.asked}"
 
 
-class Pool(Object, kind="pool"):
+class Pool(Object, PoolVerbs, kind="pool"):
     """The union of runs: per query all candidates, with each source's rank and score."""
 
-    score: Callable[..., Scores] = method(stages.Score, "pool")
-    select: Callable[..., Groups] = method(stages.Select, "pool")
-    cross: Callable[..., dict[tuple[int, int], Groups]] = method(stages.Cross, "pool")
+    if not TYPE_CHECKING:
+        score: Callable[..., Scores] = method(stages.Score, "pool")
+        select: Callable[..., Groups] = method(stages.Select, "pool")
+        cross: Callable[..., dict[tuple[int, int], Groups]] = method(stages.Cross, "pool")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -139,23 +158,26 @@ class Pool(Object, kind="pool"):
         return f"{short(' + '.join(self.sources))}, split {self.split}, {self.asked}"
 
 
-class Scores(Object, kind="scores"):
+class Scores(Object, ScoresVerbs, kind="scores"):
     """A teacher's score of every pair of a pool."""
 
-    select: Callable[..., Groups] = method(stages.Select, "scores", also={"pool": "pool"})
-    cross: Callable[..., dict[tuple[int, int], Groups]] = method(
-        stages.Cross, "scores", also={"pool": "pool"}
-    )
-    stats: Callable[..., Statistics] = method(stages.Stats, "scores", without=("groups", "compat"))
-    diagnose: Callable[..., Statistics] = method(stages.Diagnose, "scores", without=("groups",))
-    evaluate: Callable[..., Evaluation] = method(
-        stages.Evaluate,
-        "run",
-        without=(
-            *("student", "first_stage", "collection", "split", "depth", "encode", "compute"),
-            *("order", "sign", "unknown"),
-        ),
-    )
+    if not TYPE_CHECKING:
+        select: Callable[..., Groups] = method(stages.Select, "scores", also={"pool": "pool"})
+        cross: Callable[..., dict[tuple[int, int], Groups]] = method(
+            stages.Cross, "scores", also={"pool": "pool"}
+        )
+        stats: Callable[..., Statistics] = method(
+            stages.Stats, "scores", without=("groups", "compat")
+        )
+        diagnose: Callable[..., Statistics] = method(stages.Diagnose, "scores", without=("groups",))
+        evaluate: Callable[..., Evaluation] = method(
+            stages.Evaluate,
+            "run",
+            without=(
+                *("student", "first_stage", "collection", "split", "depth", "encode", "compute"),
+                *("order", "sign", "unknown"),
+            ),
+        )
 
     @property
     def teacher(self) -> str:
@@ -177,20 +199,21 @@ class Scores(Object, kind="scores"):
         return f"{self.score_kind} scores of {short(self.teacher)}, {self.asked}"
 
 
-class Groups(Object, kind="groups"):
+class Groups(Object, GroupsVerbs, kind="groups"):
     """What a student is trained on: a query, k documents with the teacher's scores, the positive
     first."""
 
-    stats: Callable[..., Statistics] = method(stages.Stats, "groups", without=("min_grade",))
-    audit: Callable[..., dict[str, Any]] = method(stages.Audit, "groups")
-    explain: Callable[..., Explanation] = method(stages.Explain, "groups")
-    cut: Callable[..., Groups] = method(stages.Cut, "groups")
-    cells: Callable[..., dict[tuple[int, int], Groups]] = method(stages.CutCells, "groups")
-    subsample: Callable[..., Groups] = method(stages.Subsample, "groups")
-    retarget: Callable[..., Groups] = method(stages.Retarget, "groups")
-    export: Callable[..., Exported] = method(stages.Export, "groups")
-    train: Callable[..., Student] = method(stages.Train, "groups")
-    diagnose: Callable[..., Statistics] = method(stages.Diagnose, "groups", without=("scores",))
+    if not TYPE_CHECKING:
+        stats: Callable[..., Statistics] = method(stages.Stats, "groups", without=("min_grade",))
+        audit: Callable[..., dict[str, Any]] = method(stages.Audit, "groups")
+        explain: Callable[..., Explanation] = method(stages.Explain, "groups")
+        cut: Callable[..., Groups] = method(stages.Cut, "groups")
+        cells: Callable[..., dict[tuple[int, int], Groups]] = method(stages.CutCells, "groups")
+        subsample: Callable[..., Groups] = method(stages.Subsample, "groups")
+        retarget: Callable[..., Groups] = method(stages.Retarget, "groups")
+        export: Callable[..., Exported] = method(stages.Export, "groups")
+        train: Callable[..., Student] = method(stages.Train, "groups")
+        diagnose: Callable[..., Statistics] = method(stages.Diagnose, "groups", without=("scores",))
 
     @property
     def size(self) -> int:
@@ -235,13 +258,14 @@ class Groups(Object, kind="groups"):
         return data_set_of(self, self.collection, layout)
 
 
-class Statistics(Object, kind="statistics"):
+class Statistics(Object, StatisticsVerbs, kind="statistics"):
     """Measures of every group, or of every query's whole list: one column per statistic."""
 
-    cut: Callable[..., Groups] = method(stages.Cut, "statistics", also={"groups": "groups"})
-    cells: Callable[..., dict[tuple[int, int], Groups]] = method(
-        stages.CutCells, "statistics", also={"groups": "groups"}
-    )
+    if not TYPE_CHECKING:
+        cut: Callable[..., Groups] = method(stages.Cut, "statistics", also={"groups": "groups"})
+        cells: Callable[..., dict[tuple[int, int], Groups]] = method(
+            stages.CutCells, "statistics", also={"groups": "groups"}
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -270,13 +294,14 @@ class Statistics(Object, kind="statistics"):
         return summarised(self, correlate=correlate, beside=beside, seed=seed)
 
 
-class Student(Object, kind="student"):
+class Student(Object, StudentVerbs, kind="student"):
     """A trained model: a checkpoint, what happened while it was trained, and a card."""
 
-    rerank: Callable[..., Run] = method(stages.Rerank, "student")
-    retrieve: Callable[..., Run] = method(stages.Retrieve, "student")
-    evaluate: Callable[..., Evaluation] = method(stages.Evaluate, "student", without=("run",))
-    diagnose: Callable[..., Statistics] = method(stages.Diagnose, "student")
+    if not TYPE_CHECKING:
+        rerank: Callable[..., Run] = method(stages.Rerank, "student")
+        retrieve: Callable[..., Run] = method(stages.Retrieve, "student")
+        evaluate: Callable[..., Evaluation] = method(stages.Evaluate, "student", without=("run",))
+        diagnose: Callable[..., Statistics] = method(stages.Diagnose, "student")
 
     @property
     def card(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def list_all(
 
     place = workspace_at(workspace)
     wanted = kind_of(kind, place)
-    if kind in KINDS and wanted is None:
+    if kind is not None and kind in KINDS and wanted is None:
         return _parts(kind)
     if kind is not None and wanted is None:
         raise no_kind(kind, place)

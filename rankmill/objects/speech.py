@@ -74,13 +74,20 @@ def in_python(said: str, request: type | None = None) -> str:
         calls.append(call)
         return f"\0{len(calls) - 1}\0"
 
+    def whole(match: re.Match[str]) -> str:
+        if match.string[match.end() :].startswith(_TERMINAL):
+            return kept(match[0])  # it was said in Python before
+        return kept(_call(_split(match[0])[1:]))
+
     def quoted(match: re.Match[str]) -> str:
+        if match.string[match.end() :].startswith(_TERMINAL):
+            return kept(match[0])
         call, end, terminal = _call(_split(match[1])).partition(_TERMINAL)
         return kept(f"`{call}`{end}{terminal}")
 
     said = said.replace("--workers 0 --debug", "--workers 0")
     said = _QUOTED.sub(quoted, said)
-    said = _bare_commands().sub(lambda match: kept(_call(_split(match[0])[1:])), said)
+    said = _bare_commands().sub(whole, said)
     said = re.sub(r"--as (run|scores|groups)\b", r"rm.import_\1", said)
     said = _FLAG.sub(lambda match: _option(match, request), said)
     return re.sub("\0(\\d+)\0", lambda match: calls[int(match[1])], said)

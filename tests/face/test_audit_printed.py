@@ -16,3 +16,14 @@ def test_an_example_may_hold_more_than_texts(capsys: Any) -> None:
         ["equal", "True"],
         ["rank", "3"],
     ]
+
+
+def test_examples_say_what_they_are_examples_of(capsys: Any) -> None:
+    pair = [{"one": "a", "other": "b"}]
+    for section, said in (
+        ("suspects", "a negative that the teacher puts above its positive:"),
+        ("copies", "two documents that are copies of each other:"),
+        ("leakage", "a training query that is like a test query:"),
+    ):
+        groups._print_values({"examples": pair}, groups._EXAMPLES[section])
+        assert capsys.readouterr().out.splitlines()[0].strip() == said

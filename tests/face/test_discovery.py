@@ -172,6 +172,39 @@ def test_describe_knows_presets_and_parts_of_other_people(made):
 
 
 @pytest.mark.parametrize(
+    ("name", "noun", "said"),
+    [
+        ("mine", "command mine", "rankmill mine --help"),
+        ("evaluate", "command eval", "in Python  rm.evaluate"),
+        ("e5", "prompts e5", "dense(model=PATH,preset=e5)"),
+        ("nfcorpus", "recipe nfcorpus", "rankmill recipes copy nfcorpus"),
+        ("nf-bm25", "run nf-bm25", "rankmill show nf-bm25"),
+        ("beir/nfcorpus", "data set beir/nfcorpus", "rankmill collect ir:beir/nfcorpus"),
+    ],
+)
+def test_describe_says_what_a_word_means_that_is_no_part(made, name, noun, said):
+    if noun.startswith("data set"):
+        pytest.importorskip("ir_datasets")
+    status, out, err = made("describe", name)
+    assert status == 0, err
+    assert out.startswith(noun)
+    assert said in out
+    (means, *_) = json.loads(made("describe", name, "--json")[1])["means"]
+    assert f"{means['noun']} {means['name']}" == noun
+
+
+def test_describe_takes_several_names(made):
+    status, out, _ = made("describe", "bm25", "kl")
+    assert status == 0
+    assert "source bm25" in out
+    assert "loss kl" in out
+    assert [one["name"] for one in json.loads(made("describe", "bm25", "kl", "--json")[1])] == [
+        "bm25",
+        "kl",
+    ]
+
+
+@pytest.mark.parametrize(
     ("line", "status", "said"),
     [
         ("describe dens", 2, "did you mean dense"),
@@ -186,7 +219,16 @@ def test_describe_knows_presets_and_parts_of_other_people(made):
         ("pool nf-bm25 --device cpu", 2, "pool takes no --device: it runs no model"),
         ("recipes coppy", 2, "recipes 'coppy' is nothing to do"),
         ("recipes list nfcorpus", 2, "recipes list takes no name"),
-        ("recipes copy", 2, "copy which recipe?"),
+        ("recipes copy", 2, "`rankmill recipes copy NAME`, one of: crossed, msmarco, nfcorpus"),
+        ("list nosuch", 2, "artifacts are collection, run, pool"),
+        ("describe nosuch", 2, "`rankmill recipes list` recipes"),
+        ("describe", 2, "describe needs NAME"),
+        ("mien", 2, "there is no command 'mien'\n  do: did you mean mine?"),
+        ("mine bm25 --deepth 5", 2, "mine has no option --deepth\n  do: did you mean --depth"),
+        ("mine bm25 words here", 2, "nothing is done with 'words here'"),
+        ("mine bm25 -c nf --split train --depth x", 2, "--depth: 'x' is no whole number"),
+        ("mine bm25 --depth", 2, "--depth needs a value"),
+        ("mine", 2, "mine needs SOURCE\n  do: `rankmill mine --help` lists what it takes"),
         ("recipes copy nfcorpuss", 2, "did you mean nfcorpus"),
     ],
 )

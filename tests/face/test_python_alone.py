@@ -327,3 +327,32 @@ def test_lightning_takes_the_loader(workspace: Workspace, tmp_path: Path) -> Non
     )  # fmt: skip
     trainer.fit(Module(), loader)
     assert trainer.global_step == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("我们今天去北京参观故宫博物院", "我们今天去北京，参观 故宫博物院。"),
+        ("東京は日本の首都です", "東京は 日本の 首都です。"),
+        ("กรุงเทพเป็นเมืองหลวงของประเทศไทย", "กรุงเทพ เป็นเมืองหลวงของ ประเทศไทย"),
+        ("서울은 대한민국의 수도이다", "서울은 대한민국의  수도이다。"),
+        ("Ｂｉｒｄｓ sing a song", "birds sing a song"),
+        ("ÄPFEL UND BIRNEN", "äpfel und birnen!"),
+    ],
+)
+def test_near_copies_in_any_script(one: str, other: str) -> None:
+    assert rm.near_copies([one, other]).rows() == [(0, 1, 1.0)]
+
+
+def test_texts_of_the_same_characters_in_another_order_are_no_copies() -> None:
+    assert rm.near_copies(["我们今天去北京", "北京今天我们去"], overlap=0.7).is_empty()
+    assert rm.near_copies(["猫在睡觉", "狗在叫"], overlap=0.7).is_empty()
+
+
+def test_an_error_about_triples_names_their_row_and_no_file_of_ours(workspace: Workspace) -> None:
+    twice = [("q", "a", "b"), ("q", "c", "c")]
+    with pytest.raises(BadInput, match=r"twice\n  where: triples, row 2\n") as told:
+        rm.from_triples(twice, on=["duplicate_document=refuse"], workspace=workspace)
+    assert "tmp" not in str(told.value)
+    with pytest.raises(BadInput, match=r"where: triples\n  do: look at the triples"):
+        rm.from_triples([("q", "c", "c")], workspace=workspace)

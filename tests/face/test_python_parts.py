@@ -285,3 +285,30 @@ def test_functions_travel_to_workers(pool: rm.Pool, ray_cluster: None, tmp_path:
     assert held.mine(shortest, split="train", depth=2, executor=workers).root_hash == (
         by_source.root_hash
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "message"),
+    [
+        ("teacher", "def mine(query, text): return 1", r"mine\(query, text\) cannot be a teacher: "
+         r"it is called with \(pairs\)[\s\S]*do: write def my_teacher\(pairs\)"),
+        ("source", "def mine(): return 1", r"called with \(collection\)[\s\S]*def my_source"),
+        ("statistic", "def mine(rows, T): return 1", r"called with \(rows\)"),
+        ("loss", "def mine(f): return f", r"called with \(f, g\)"),
+    ],
+)  # fmt: skip
+def test_a_function_of_other_arguments_is_told_the_right_ones(
+    kind: str, code: str, message: str
+) -> None:
+    made: dict[str, Any] = {}
+    exec(code, made)
+    with pytest.raises(UsageError, match=message):
+        part_of(kind, made["mine"])
+
+
+def test_an_error_of_ones_own_function_is_to_be_mended_there(pool: rm.Pool) -> None:
+    def torn(pairs: Any) -> Any:
+        return [1 / 0 for _ in pairs]
+
+    with pytest.raises(PluginError, match="this is code of your own, not of rankmill: mend it th"):
+        pool.score(torn)

@@ -93,11 +93,11 @@ NEAR = "uniform(source=bm25,last=10)"
 
 
 def test_a_report_is_of_what_was_run() -> None:
-    with pytest.raises(UsageError, match=r"str has no report[\s\S]*rm.run or rm.study"):
+    with pytest.raises(UsageError, match=r"plain.toml' has no report[\s\S]*rm.run or rm.study"):
         rm.report("plain.toml")  # type: ignore[arg-type]
     import rankmill.report  # the folder is the verb too
 
-    with pytest.raises(UsageError, match="int has no report"):
+    with pytest.raises(UsageError, match="5 has no report"):
         rankmill.report(5)  # type: ignore[arg-type]
 
 

@@ -88,6 +88,8 @@ BAD = [  # key, value, what is said
     ("train.redraw", 1, "is not true or false"),
     ("evaluate.measures", "nDGC@10", "nDGC"),
     ("evaluate.first_stage", "bm26", "did you mean bm25"),
+    ("evaluate.first_stage", "bm27", ": evaluate.first_stage"),
+    ("evaluate.domains", {"x": {"first_stage": "bm28"}}, ": evaluate.domains.x.first_stage"),
     ("evaluate.compute", "float8", "compute=float8"),
     ("score.device", "mps", "device=mps is not known"),
     ("train.device", "cuda:999", "there is no device cuda:999"),

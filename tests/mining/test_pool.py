@@ -139,6 +139,8 @@ def test_runs_that_do_not_belong_together_are_refused(made, tmp_path):
     seeded = mine(workspace, "random", collection, "test", depth=5, seed=9)
     with pytest.raises(BadInput, match="two runs are called 'random'"):
         pool_runs(workspace, [runs[0], seeded], collection=collection, split="test")
+    with pytest.raises(BadInput, match=r"the run 'random' is given twice \([0-9a-f]{12}\)"):
+        pool_runs(workspace, [seeded, seeded], collection=collection, split="test")
     other = collect(workspace, f"beir:{tiny_beir(tmp_path / 'other', seed=2)}")
     foreign = mine(workspace, "random", other, "test", depth=5)
     with pytest.raises(BadInput, match=r"mined from another collection \(its corpus differ"):

@@ -308,6 +308,23 @@ def test_a_model_called_like_one_with_prompts_is_told_to_every_run(
     assert "preset=e5" in told.said[0]
 
 
+def test_a_model_with_the_prompt_of_another_family_is_told(
+    workspace: Workspace, collection: Collection, tmp_path: Path
+) -> None:
+    def said(name: str, prompt: str) -> list[str]:
+        told = Told()
+        where = Execution(progress=told)  # type: ignore[arg-type]
+        folder = model_saying(tmp_path / name)
+        encode(workspace, folder, collection.queries.artifact, prompt=prompt, executor=where)
+        return told.said
+
+    (line,) = said("minilm", "query: ")
+    assert "minilm reads 'query: ' before each text, as models of arctic-embed-v2 and e5" in line
+    assert said("my-e5", "query: ") == []
+    assert said("e5-base-v2", "query: ") == []
+    assert said("other", "ask: ") == []
+
+
 def test_neighbours_take_the_documents_half(
     workspace: Workspace, collection: Collection, tmp_path: Path
 ) -> None:

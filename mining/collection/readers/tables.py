@@ -82,7 +82,10 @@ class TableReader:
             self.asked = _texts_table("queries", tables.queries, "query_id")
         self.qrels = {} if tables.qrels is None else _splits(tables.qrels)
         if self.qrels and self.asked is None:
-            raise UsageError("qrels without queries", do="give queries=… too: ids and texts")
+            raise UsageError(
+                "qrels without queries: no queries were given",
+                do="give queries=… too: ids and texts",
+            )
 
     def facts(self) -> dict[str, Any]:
         """Return hashes of the content."""

@@ -99,7 +99,7 @@ def tell_borrowed(model: ModelFolder, prompt: str, kind: str, executor: Executio
     if any(style.fits(name) for style in of.values()):
         return
     executor.progress.announce(
-        f"warning: {name} reads {prompt!r} before each text, as models of preset="
+        f"warning: {name} reads {prompt!r} before each text, as models of "
         f"{' and '.join(of)} do, is not called like one, and its files declare no prompt: leave "
         "out preset= if it was trained without"
     )

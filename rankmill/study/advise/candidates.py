@@ -129,7 +129,8 @@ def pooled_of(
         scores = _scores_of(pool, workspace)
     elif scores.inputs.get("pool") != pool.fingerprint:
         raise UsageError(
-            "the scores are of another pool", do="leave out scores, or name those of the pool"
+            f"the scores are of another pool: {scores!r}",
+            do="leave out scores, or name those of the pool",
         )
     return Pooled(pool, scores)
 
