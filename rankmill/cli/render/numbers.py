@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rankmill.mining.exports.rows import cell
-
 _DIGITS = 4  # of the largest number of a column
 _MOST = 6  # decimals
 
@@ -19,6 +17,8 @@ def aligned(values: Sequence[Any]) -> list[str]:
     What is no column of floats is written value by value, and so is one of sizes too different to
     show the small ones.
     """
+    from rankmill.mining.exports.rows import cell  # which needs Arrow, --help does not
+
     floats = [one for one in values if isinstance(one, float) and math.isfinite(one)]
     sizes = [abs(one) for one in floats if one]
     if not sizes or not all(one is None or isinstance(one, float) for one in values):
