@@ -91,11 +91,7 @@ def advise(
     """
     from rankmill.study.advise import Question, advise_on
 
-    if no_device is not None:
-        raise UsageError(
-            "advise takes no --device: it reads what is measured, and only pilots run models",
-            do="leave it out; CUDA_VISIBLE_DEVICES= (empty) keeps those on the processor",
-        )
+    _refuse_device(no_device)
     with session(workspace, workers, ray_address, json) as here:
         asked = Question(
             evidence=evidence or [],
@@ -120,6 +116,15 @@ def advise(
         streams.print_whole(_table(made))
         for line in made.lines():
             streams.tell(line)
+
+
+def _refuse_device(given: str | None) -> None:
+    """Raise UsageError, saying why, where a device is given."""
+    if given is not None:
+        raise UsageError(
+            "advise takes no --device: it reads what is measured, and only pilots run models",
+            do="leave it out; CUDA_VISIBLE_DEVICES= (empty) keeps those on the processor",
+        )
 
 
 def _about(workspace: Workspace, name: str) -> Artifact:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from rankmill.cli.render.numbers import aligned
 from rankmill.mining.errors import UsageError
-from rankmill.mining.exports.rows import cell, first_rows, resolved, write_parquet
+from rankmill.mining.exports.rows import aligned, cell, first_rows, resolved, write_parquet
 from rankmill.mining.store import files
 
 __all__ = ["FORMATS", "first_rows", "for_people", "lines", "resolved", "write", "write_parquet"]

@@ -13,9 +13,8 @@ import json
 import os
 import select
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
-
-import typer
 
 TWINS = {
     "…": "...",
@@ -136,7 +135,19 @@ def tell(text: object = "", *, err: bool = False) -> None:
     All that commands print passes here, through `say`, `write_data` or `print_table`: texts and ids
     are other people's, and what they hold is shown, never done.
     """
-    typer.echo(harmless(str(text)), err=err)
+    # Not by typer.echo, which writes UTF-8 where the encoding is ASCII, past the twins.
+    with _writing_to("standard error" if err else "standard output"):
+        print(harmless(str(text)), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+@contextlib.contextmanager
+def _writing_to(name: str) -> Iterator[None]:
+    """Say in an error of a block, which does not know it, what could not be written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or name
+        raise
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
@@ -162,11 +173,12 @@ def write_data(text: str) -> None:
     """
     if sys.stdout.isatty():
         text = harmless(text)
-    if _holds_all() or not hasattr(sys.stdout, "buffer"):
-        sys.stdout.write(text)
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8"))
+    with _writing_to("standard output"):
+        if _holds_all() or not hasattr(sys.stdout, "buffer"):
+            sys.stdout.write(text)
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode("utf-8"))
 
 
 def width() -> int:
@@ -181,7 +193,9 @@ def print_table(table: Any) -> None:
     """Print a rich table of texts; nothing of them is taken for markup or for the terminal."""
     from rich.console import Console
 
-    Console().print(_plain(table))
+    with _writing_to("standard output"):
+        Console().print(_plain(table))
+        sys.stdout.flush()
 
 
 def _plain(table: Any) -> Any:
@@ -207,7 +221,9 @@ def print_whole(table: Any) -> None:
         texts = [head, *map(str, column.cells)] if column.no_wrap else head.split()
         least += 3 + max((cell_len(line) for text in texts for line in text.split("\n")), default=0)
     console.width = max(console.width, least, 0 if console.is_terminal else 200)
-    console.print(table)
+    with _writing_to("standard output"):
+        console.print(table)
+        sys.stdout.flush()
 
 
 def _holds_all() -> bool:

@@ -332,3 +332,23 @@ def test_what_is_downloaded_first_is_told_and_refuses_nothing(place, monkeypatch
     assert to_download(recipe) == ["ir:antique/train"]
     (kept / "collection.tsv").write_text("1\ttext\n")
     assert to_download(recipe) == []
+
+
+def test_a_dry_run_estimates_nothing_of_what_is_not_downloaded(place, rankmill, monkeypatch):
+    pytest.importorskip("ir_datasets")
+    monkeypatch.setenv("IR_DATASETS_HOME", str(place / "another-home"))
+    words = ("t.toml", "--set", "collection=ir:antique/train")
+    status, out, err = rankmill("check", *words)
+    assert status == 0, err
+    assert "the recipe is sound: " in out
+    assert "not on this machine yet, downloaded by the first stage: ir:antique/train" in out
+    status, out, _ = rankmill("check", *words, "--json")
+    assert json.loads(out)["to_download"] == ["ir:antique/train"]
+    status, out, err = rankmill("run", *words, "--dry-run")
+    assert status == 4
+    assert "the estimate measures samples of the collections, and some are not on this" in err
+    assert "do: download first: rankmill collect ir:antique/train" in err
+    status, out, err = rankmill("run", "t.toml", "--set", "collection=beir:nowhere", "--dry-run")
+    assert status == 4
+    assert "there is no such folder" in err
+    assert "sound" not in out

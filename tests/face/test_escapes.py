@@ -6,6 +6,8 @@ returns, and characters that turn the direction of what follows.
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import pty
@@ -16,6 +18,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from rankmill.cli import streams
 
@@ -219,3 +222,35 @@ def test_what_acts_and_what_does_not():
     assert streams.harmless(plain) == plain
     assert streams.on_one_line("a\nb") == "a⏎b"
     assert json.loads(streams.json_text({"a": EVIL})) == {"a": EVIL}
+
+
+def test_an_encoding_of_ascii_gets_twins_and_no_other_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii"))
+    streams.prepare()
+    streams.tell("queries × documents, 95 % … 東")
+    assert printed.getvalue() == b"queries x documents, 95 % ... \\u6771\n"
+
+
+class Full(io.StringIO):
+    """A stream on a disk without room."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Full())
+    table = Table("a", box=None)
+    table.add_row("b")
+    for write in (
+        lambda: streams.tell("a line"),
+        lambda: streams.write_data("a,b\n"),
+        lambda: streams.print_table(table),
+        lambda: streams.print_whole(table),
+    ):
+        with pytest.raises(OSError, match="No space left") as refused:
+            write()
+        assert refused.value.filename == "standard output"

@@ -14,10 +14,9 @@ from group_makers import make_scores
 from tiny_collection import tiny_beir
 
 from rankmill.cli import rows as show
-from rankmill.cli.render.numbers import aligned
 from rankmill.cli.render.rows import tell_rows
 from rankmill.mining.collection import collect
-from rankmill.mining.exports.rows import _from
+from rankmill.mining.exports.rows import _from, aligned
 from rankmill.mining.score_kinds import SCORE_KINDS, as_shown, name_of
 from rankmill.mining.sources.mine import mine
 

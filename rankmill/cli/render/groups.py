@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rankmill.cli import streams
-from rankmill.cli.render.numbers import aligned
 from rankmill.cli.session import Session
 
 if TYPE_CHECKING:
@@ -90,6 +89,7 @@ def _print_candidates(group: Explained, score: str, rows: int) -> list[str]:
     """Print the first candidates by the teacher, and further down the positives and what stands in
     the group; say how many are left out."""
     from rankmill.cli.render.rows import print_with_text
+    from rankmill.mining.exports.rows import aligned
 
     every = list(enumerate(group.candidates, 1))
     shown = [

@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rankmill.cli import streams
-from rankmill.cli.render.numbers import aligned
-from rankmill.mining.exports.rows import Resolver, cell, stored_rows
+from rankmill.mining.exports.rows import Resolver, aligned, cell, stored_rows
 from rankmill.mining.score_kinds import as_shown, name_of
 
 if TYPE_CHECKING:
