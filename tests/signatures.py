@@ -38,6 +38,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.audit.explain import Explanation
+from rankmill.mining.collection import Collection as Collected
 from rankmill.mining.collection.overview import Overview
 from rankmill.mining.exports import Exported
 from rankmill.mining.store import Artifact, Workspace
@@ -129,7 +130,8 @@ def annotation(one: inspect.Parameter, request: type[Request[Any]]) -> str:
     said = str(one.annotation)
     if (request.verb, one.name) in own_parts.OPTIONS:
         said = re.sub(r"\bNames\b", "Sequence[Part]", re.sub(r"\bstr\b", "Part", said))
-    return re.sub(r"\b(Artifact|Collection) \| str\b(?! \| Path)", r"\1 | str | Path", said)
+    said = re.sub(r"\b(Artifact|Collection) \| str\b(?! \| Path)", r"\1 | str | Path", said)
+    return re.sub(r"\bCollection\b", "Collected", said)  # any handle of one, not ours alone
 
 
 def default_of(one: inspect.Parameter) -> str:

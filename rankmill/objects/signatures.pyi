@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.audit.explain import Explanation
+from rankmill.mining.collection import Collection as Collected
 from rankmill.mining.collection.overview import Overview
 from rankmill.mining.exports import Exported
 from rankmill.mining.store import Artifact, Workspace
@@ -50,7 +51,7 @@ def collect(
     """Read documents, queries and judgements into memory-mapped Arrow."""
 
 def survey(
-    collection: Collection | str | Path,
+    collection: Collected | str | Path,
     *,
     name: str | None = None,
     executor: Execution | None = None,
@@ -61,7 +62,7 @@ def survey(
     judgements."""
 
 def rewrite(
-    collection: Collection | str | Path,
+    collection: Collected | str | Path,
     path: str | Path,
     *,
     split: str,
@@ -74,7 +75,7 @@ def rewrite(
 
 def mine(
     source: Part,
-    collection: Collection | str | Path,
+    collection: Collected | str | Path,
     *,
     split: str,
     depth: int = 100,
@@ -307,7 +308,7 @@ def rerank(
 
 def retrieve(
     student: Artifact | str | Path,
-    collection: Collection | str | Path,
+    collection: Collected | str | Path,
     *,
     split: str,
     depth: int = 100,
@@ -327,7 +328,7 @@ def evaluate(
     *,
     student: Artifact | str | Path | None = None,
     first_stage: Artifact | str | Path | None = None,
-    collection: Collection | str | Path | None = None,
+    collection: Collected | str | Path | None = None,
     split: str | None = None,
     depth: int = 100,
     encode: str = "corpus",
@@ -449,7 +450,7 @@ def export(
 
 def import_run(
     path: str | Path,
-    collection: Collection | str | Path,
+    collection: Collected | str | Path,
     *,
     split: str,
     system: str | None = None,
@@ -467,7 +468,7 @@ def import_run(
 
 def import_scores(
     path: str | Path,
-    collection: Collection | str | Path,
+    collection: Collected | str | Path,
     *,
     kind: str,
     format: str | None = None,
@@ -482,7 +483,7 @@ def import_scores(
 
 def import_groups(
     path: str | Path,
-    collection: Collection | str | Path,
+    collection: Collected | str | Path,
     *,
     format: str,
     kind: str,
@@ -1059,7 +1060,7 @@ class StudentVerbs:
     def retrieve(
         self,
         /,
-        collection: Collection | str | Path,
+        collection: Collected | str | Path,
         *,
         split: str,
         depth: int = 100,
@@ -1078,7 +1079,7 @@ class StudentVerbs:
         /,
         *,
         first_stage: Artifact | str | Path | None = None,
-        collection: Collection | str | Path | None = None,
+        collection: Collected | str | Path | None = None,
         split: str | None = None,
         depth: int = 100,
         encode: str = "corpus",

@@ -186,7 +186,7 @@ def test_an_executor_keeps_its_own_progress() -> None:
     assert executor_for("four", True) == "four"
     assert executor_for(Execution(workers=3), True).workers == 3
     with pytest.raises(UsageError, match="executor='four' is not an Execution"):
-        rm.mine("random", "pets", split="train", executor="four")
+        rm.mine("random", "pets", split="train", executor="four")  # type: ignore[arg-type]
 
 
 def test_a_notebook_is_known_by_its_shell(monkeypatch: pytest.MonkeyPatch) -> None:

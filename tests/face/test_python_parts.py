@@ -116,7 +116,7 @@ def test_a_function_is_a_loss(tmp_path: Any, pool: rm.Pool) -> None:
     tiny_encoder(tmp_path / "encoder")
     groups = pool.score(shared_words).select("top", size=3)
     student = f"bi_encoder(model={tmp_path / 'encoder'},layers=1)"
-    short: dict[str, int] = {"query_length": 8, "doc_length": 16}
+    short: dict[str, Any] = {"query_length": 8, "doc_length": 16}
     made = groups.train(student, loss=squared_gap, documents=6, batch=2, threads=1, **short)
     assert made.card["loss"].startswith("squared_gap(version=src-")
 

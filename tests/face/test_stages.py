@@ -213,9 +213,9 @@ def test_a_call_that_does_not_fit_is_said_in_the_verbs_own_words() -> None:
     with pytest.raises(
         UsageError, match=r"mine\(\) has no option 'depht'[\s\S]*did you mean depth"
     ):
-        rm.mine("random", Thing("collection"), split="test", depht=8)
+        rm.mine("random", Thing("collection"), split="test", depht=8)  # type: ignore[call-arg,arg-type]
     with pytest.raises(UsageError, match=r"mine\(\) needs collection and split"):
-        rm.mine("random")
+        rm.mine("random")  # type: ignore[call-arg]
 
 
 def test_help_is_printed_as_it_is_written() -> None:
