@@ -15,7 +15,7 @@ import pyarrow as pa
 from _gpu import Bench
 from _gpu_models import SHAPES, first_layers, write
 from _groups import SIZE, World, make_world
-from dense import WIDTH, DrawnTexts, build
+from dense import DrawnTexts, build
 from teacher import BASE
 from trainer import bare_loop
 
@@ -34,7 +34,7 @@ from rankmill.training.losses import LOSSES
 from rankmill.training.settings import Settings
 from rankmill.training.students import parse_student
 
-DEPTH = 200
+WIDTH, DEPTH = 384, 200
 
 
 # ---- search --------------------------------------------------------------------------------------
@@ -43,17 +43,17 @@ DEPTH = 200
 class OnDevice:
     """Unit vectors of normal components, drawn on the device."""
 
-    def __init__(self, seed: int, device: str):
-        self.seed, self.device = seed, device
+    def __init__(self, seed: int, device: str, width: int):
+        self.seed, self.device, self.width = seed, device, width
 
     def __call__(self, shard: Shard) -> Output:
         import torch
 
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        rows = torch.randn(shard.stop, WIDTH, generator=generator, device=self.device)
+        rows = torch.randn(shard.stop, self.width, generator=generator, device=self.device)
         halves = torch.nn.functional.normalize(rows).half().cpu().numpy()
-        column = pa.FixedSizeListArray.from_arrays(pa.array(halves.ravel()), WIDTH)
-        return Output(pa.Table.from_arrays([column], schema=vectors_schema(WIDTH, "float16")))
+        column = pa.FixedSizeListArray.from_arrays(pa.array(halves.ravel()), self.width)
+        return Output(pa.Table.from_arrays([column], schema=vectors_schema(self.width, "float16")))
 
 
 class Blank:
@@ -73,10 +73,10 @@ def search(bench: Bench) -> None:
     workspace, docs, asked = Workspace(bench.place / "search"), bench.sizes.docs, bench.sizes.asked
     schema, width = vectors_schema(WIDTH, "float16"), min(DEPTH, bench.sizes.docs // 10)
     made = [
-        build(workspace, "vectors", schema, rows, OnDevice, seed=seed, device=bench.device)
+        build(workspace, "vectors", schema, rows, WIDTH, OnDevice, seed=seed, device=bench.device)
         for rows, seed in ((docs, 1), (asked, 2))
     ]
-    corpus = build(workspace, "corpus", CORPUS, docs, Blank, columns=CORPUS)
+    corpus = build(workspace, "corpus", CORPUS, docs, WIDTH, Blank, columns=CORPUS)
     stored, queries = Vectors(made[0]), Vectors(made[1]).rows(np.arange(asked))
     _exact(stored, queries[:64], width, bench.device)
     near = partial(nearest_torch, queries, stored, width, bench.device, narrow=True)
@@ -142,7 +142,7 @@ def encoding(bench: Bench) -> None:
 
     model = resolve(_encoder(bench))
     workspace, rows = Workspace(bench.place / "encoding"), bench.sizes.texts
-    texts = build(workspace, "queries", QUERIES, rows, DrawnTexts, columns=QUERIES)
+    texts = build(workspace, "queries", QUERIES, rows, WIDTH, DrawnTexts, columns=QUERIES)
     listed = texts.table(0)["text"].to_pylist()
     began = time.perf_counter()
     tokens = tokens_of(workspace, texts, model)

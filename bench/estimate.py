@@ -147,10 +147,12 @@ def main() -> None:
         parser.add_argument(half, nargs=2, type=Path, metavar=("RECIPE", "PLACE"), help="it alone")
     said = parser.parse_args()
     if said.run:
-        print(json.dumps(ran(*said.run)))
+        recipe, place = said.run
+        print(json.dumps(ran(recipe, place)))
         return
     if said.estimate:
-        print(json.dumps(estimated(*said.estimate, said.sample, said.documents)))
+        recipe, place = said.estimate
+        print(json.dumps(estimated(recipe, place, said.sample, said.documents)))
         return
     names = ["adi"] if said.quick else said.collections
     rows = {name: one(name, said.sample, said.documents, said.train) for name in names}

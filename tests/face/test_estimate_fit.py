@@ -17,7 +17,7 @@ from rankmill.study.estimate.fit import (
     largest,
     together,
 )
-from rankmill.study.estimate.measured import Measured, kind_of, lines_of
+from rankmill.study.estimate.measured import Measured, Sizes, kind_of, lines_of
 from rankmill.study.estimate.scratch import CORPUS, QUERIES, Made
 
 EXACT = Kind(0.0, 0.0)  # nothing but what the residuals say
@@ -172,7 +172,7 @@ def test_the_level_of_memory_is_that_of_the_first_sample():
         return {grows: [(size, [made(grows, 1.0, rss=2e9 + 1e6 * x)]) for size, x in sizes]}
 
     def peak(grows: str):
-        size = {CORPUS: 100.0, QUERIES: 100.0}
+        size: Sizes = {CORPUS: 100.0, QUERIES: 100.0}
         first = {grows: (size, [made(grows, 9.0, rss=3e8)])}
         measured = Measured(points=points(grows), first=first)
         target = {QUERIES: 1e6, CORPUS: 1e3}
