@@ -219,21 +219,33 @@ def check(
 
 
 def _facts(recipe: Recipe, plan: Sequence[Step]) -> dict[str, Any]:
-    from rankmill.study.before.missing import to_download
+    from rankmill.study.before.missing import missing_data, to_download
 
+    lacks = [f"{one.where}: {one.what}" for one in missing_data(recipe)]
     stages = [asdict(step) for step in plan]
-    return {"recipe": recipe.name, "stages": stages, "to_download": to_download(recipe)}
+    return {
+        "recipe": recipe.name,
+        "stages": stages,
+        "missing": lacks,
+        "to_download": [] if lacks else to_download(recipe),
+    }
 
 
 def _tell_plan(recipe: Recipe, plan: Sequence[Step]) -> None:
-    from rankmill.study.before.missing import to_download
+    from rankmill.study.before.missing import missing_data, to_download
 
     wide = max(len(step.name) for step in plan)
     for step in plan:
         state = f"there, {step.rows:,} rows" if step.rows is not None else "to be made"
         streams.tell(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
     made = sum(step.rows is None for step in plan)
-    streams.tell(f"the recipe is sound: {len(plan)} stages, {made} of them to be made")
+    lacks = missing_data(recipe)
+    state = "well formed" if lacks else "sound"
+    streams.tell(f"the recipe is {state}: {len(plan)} stages, {made} of them to be made")
+    for one in lacks:
+        streams.tell(f"not on this machine: {one.where}: {one.what}; {one.do}")
+    if lacks:
+        return
     for spec in to_download(recipe):
         streams.tell(f"not on this machine yet, downloaded by the first stage: {spec}")
 
@@ -242,11 +254,13 @@ def _dry_run(
     loaded: Recipe, recipe: Path, said: list[str], workspace: Path, *, as_json: bool
 ) -> None:
     """Print the plan, and what measured samples say that it will take; refuses what cannot fit."""
+    from rankmill.study.before import look_first
     from rankmill.study.before.missing import to_download
     from rankmill.study.estimate import estimate_recipe
     from rankmill.study.plan import plan_of
 
     with session(workspace, json=as_json) as here:
+        look_first(loaded)
         plan = plan_of(loaded, here.workspace)
         if not as_json:
             _tell_plan(loaded, plan)

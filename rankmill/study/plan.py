@@ -39,7 +39,7 @@ def plan_of(recipe: Recipe, workspace: Workspace) -> list[Step]:
     Data is looked at only where the workspace holds a collection of the recipe's name.
     """
     check_recipe(recipe, workspace.knows)
-    look_first(recipe)
+    look_first(recipe, data=False)
     steps = [Step(stage, name) for stage, name in _stages(recipe)]
     looks = recipe.name in workspace.names() and not lacking(recipe, workspace)
     there = _there(recipe, workspace) if looks else {}

@@ -9,14 +9,15 @@ from rankmill.study.before.splits import check_splits_told
 from rankmill.study.recipe import Recipe
 
 
-def look_first(recipe: Recipe, *, fetch: bool = False) -> None:
+def look_first(recipe: Recipe, *, fetch: bool = False, data: bool = True) -> None:
     """Raise for what can be seen to fail: groups larger than any list, splits that the collection
     does not have, and in one list all that is not there: collections, files, models, and models
     without the trained head that is asked for.
 
     `fetch`: models of the Hub are brought now; else they are only looked for when there is no
-    network. `recipe` has the folders of students in place of their names.
+    network. Without `data` a recipe is looked at whose collections and files may be elsewhere.
+    `recipe` has the folders of students in place of their names.
     """
     check_sizes(recipe)
     check_splits_told(recipe)
-    refuse_missing(recipe, fetch=fetch)
+    refuse_missing(recipe, fetch=fetch, data=data)

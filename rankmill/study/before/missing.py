@@ -11,10 +11,16 @@ from rankmill.study.before.models import missing_models, values_of
 from rankmill.study.recipe import Recipe
 
 
-def refuse_missing(recipe: Recipe, *, fetch: bool) -> None:
-    """Raise BadInput that lists everything that is missing. `fetch`: models of the Hub are brought
-    now; else what can be downloaded counts as there (`to_download` names it)."""
-    lacks = [*_collections(recipe), *missing_models(recipe, fetch=fetch), *_files(recipe)]
+def missing_data(recipe: Recipe) -> list[BadInput]:
+    """Return what is wrong with each collection and file that is not there; what can be downloaded
+    counts as there (`to_download` names it)."""
+    return [*_collections(recipe), *_files(recipe)]
+
+
+def refuse_missing(recipe: Recipe, *, fetch: bool, data: bool) -> None:
+    """Raise BadInput that lists everything that is missing; models alone without `data`. `fetch`:
+    models of the Hub are brought now."""
+    lacks = [*(missing_data(recipe) if data else ()), *missing_models(recipe, fetch=fetch)]
     if lacks:
         raise listed(lacks, recipe.where)
 

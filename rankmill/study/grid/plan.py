@@ -154,7 +154,7 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
     """
     check_study(study, workspace.knows)
     for variant in study.variants:
-        look_first(variant.recipe)
+        look_first(variant.recipe, data=False)
     looks = next(iter(workspace.artifacts("collection")), None) is not None
     steps: dict[str, Step] = {}
     cells: dict[str, set[int]] = {}
