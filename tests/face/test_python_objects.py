@@ -254,7 +254,8 @@ def test_an_example_is_a_call_that_its_signature_takes(key: str) -> None:
 def test_a_call_of_a_method_that_does_not_fit_is_said_in_its_words(pets: rm.Collection) -> None:
     with pytest.raises(UsageError, match=r"collection.mine\(\) has no option 'splt'[\s\S]*split"):
         pets.mine("bm25", splt="train")  # type: ignore[call-arg]
-    with pytest.raises(UsageError, match=r"collection.mine\(\) needs split[\s\S]*rm.Collection.mine"):
+    needs = r"collection.mine\(\) needs split[\s\S]*rm.Collection.mine"
+    with pytest.raises(UsageError, match=needs):
         pets.mine("bm25")  # type: ignore[call-arg]
     run = pets.mine("bm25", split="train", depth=2)
     with pytest.raises(UsageError, match=r"run.evaluate\(\) has no option 'student'"):
