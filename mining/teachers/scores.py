@@ -8,7 +8,7 @@ and the artifact is the same either way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -187,8 +187,21 @@ def _identity(prepared: Prepared) -> dict[str, Any]:
 
 def earlier_scores(workspace: Workspace, prepared: Prepared, pool: Artifact) -> list[Artifact]:
     """Return the finished scores of the same teacher over the same corpus and queries."""
-    wanted = {k: v for k, v in _identity(prepared).items() if k not in _NO_SCORE}
-    texts = {role: pool.inputs[role] for role in _TEXTS}
+    return _alike(workspace, _identity(prepared), pool.inputs)
+
+
+def scores_alike(scores: Artifact) -> list[Artifact]:
+    """Return the other finished scores of its workspace by the same teacher, of the same corpus and
+    queries: those that its pairs were looked up in, and those that looked theirs up in it."""
+    alike = _alike(scores.workspace, scores.parameters, scores.inputs)
+    return [one for one in alike if one.fingerprint != scores.fingerprint]
+
+
+def _alike(
+    workspace: Workspace, identity: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> list[Artifact]:
+    wanted = {k: v for k, v in identity.items() if k not in _NO_SCORE}
+    texts = {role: inputs[role] for role in _TEXTS}
     return [
         artifact
         for artifact in workspace.artifacts("scores")

@@ -177,13 +177,13 @@ def way_through(
     encoded = behind([scores], stop=(pool,))
     paid = {scores.fingerprint, *mined}
     asked, pairs = _pairs(pool, [Run(run).label for run in runs])
-    scoring = (scores, reused(scores) * pairs / max(asked, 1))
+    scoring = would_have_cost(scores, pairs / max(asked, 1))
     groups = groups_needed(drawn, (pool, scores))
     own = [pool, *(one for one, _ in groups)]
     uses = dict.fromkeys([*mined, *encoded, *(one.fingerprint for one in own)], 1.0)
     return Way(
-        mining=[(one, 1.0) for one in mined.values()],
-        teacher=[scoring, *((one, 1.0) for key, one in encoded.items() if key not in paid)],
+        mining=[piece for one in mined.values() for piece in would_have_cost(one)],
+        teacher=[*scoring, *((one, 1.0) for key, one in encoded.items() if key not in paid)],
         groups=[(o, part) for o, part in groups if o.fingerprint not in {*paid, *encoded}],
         students=(),
         pairs=pairs,
@@ -208,7 +208,7 @@ def _way_to_borrowed(results: Results, groups: Artifact) -> Way:
     phases: dict[str, list[tuple[Artifact, float]]] = {"mining": [], "teacher": [], "groups": []}
     for one in made.values():
         phase = {"scores": "teacher", "groups": "groups"}.get(one.kind, "mining")
-        phases[phase].append((one, reused(one) if phase == "teacher" else 1.0))
+        phases[phase] += would_have_cost(one)
     uses = dict.fromkeys(made, 1.0)
     if results.scores is not None and results.scores.fingerprint in uses:
         assert results.pool is not None
@@ -250,7 +250,7 @@ def charged(recipe: Recipe, results: Results, artifacts: Sequence[Artifact]) -> 
     for line in FIRST:
         costs[line] = {line: math.fsum(lines.pop(line, 0.0) for lines in costs.values())}
     if results.scores is not None:
-        saved = seconds_of(results.scores) * (reused(results.scores) - 1)
+        saved = saved_by(results.scores)
         costs.setdefault(results.scores.fingerprint, {})["found_s"] = saved
     uses = {
         trained.system.name: {k: w for k, w in used.items() if k in costs}
@@ -316,9 +316,37 @@ def _pairs(pool: Artifact, labels: list[str]) -> tuple[int, int]:
     return asked, found
 
 
-def reused(scores: Artifact) -> float:
-    """Return pairs asked / pairs scored: what finding some of them saved. 1 where less than half
-    were scored, from which nothing can be told."""
+def would_have_cost(one: Artifact, part: float = 1.0) -> list[tuple[Artifact, float]]:
+    """Return what a part of an artifact would have cost where no teacher score had been there
+    before: the artifacts whose ledgers say so, each with the part of it that counts.
+
+    Of scores whose pairs were scored by half or more, so much more of themselves. Of others, whose
+    own ledger tells too little: themselves, and for each pair that they found what one took in the
+    other scores of that teacher, over the same corpus and queries.
+    """
+    if one.kind != "scores":
+        return [(one, part)]
+    asked, scored, found = _pairs_of(one)
+    if 2 * scored >= asked > 0:
+        return [(one, part * asked / scored)]
+    if not found:
+        return [(one, part)]
+    from rankmill.mining.teachers.scores import scores_alike
+
+    others = {other: _pairs_of(other)[1] for other in scores_alike(one)}
+    total = sum(others.values())
+    told = [(other, part * found / total) for other, count in others.items() if count]
+    return [(one, part), *told]
+
+
+def saved_by(scores: Artifact) -> float:
+    """Return the seconds that finding some of the pairs saved."""
+    whole = sum(seconds_of(one) * part for one, part in would_have_cost(scores))
+    return whole - seconds_of(scores)
+
+
+def _pairs_of(scores: Artifact) -> tuple[int, int, int]:
+    """Return pairs asked, scored and found, as the ledger counts them; zeros where it does not."""
     usage = scores.cost()["usage"]
-    asked, scored = usage.get("pairs_asked", 0), usage.get("pairs_scored", 0)
-    return asked / scored if 2 * scored >= asked > 0 else 1.0
+    asked, scored, found = (int(usage.get(f"pairs_{k}", 0)) for k in ("asked", "scored", "reused"))
+    return asked, scored, found

@@ -21,8 +21,7 @@ from rankmill.study.charges import Charges, share_out
 from rankmill.study.gains import (
     Way,
     behind,
-    reused,
-    seconds_of,
+    saved_by,
     used_by,
     way_to,
 )
@@ -147,7 +146,7 @@ class Costs:
         lines = _summed([work_of(cost), overhead_of(cost)])
         lines |= self._found(artifact, lines)
         if artifact.kind == "scores":
-            lines["saved_s"] = seconds_of(artifact) * (reused(artifact) - 1)
+            lines["saved_s"] = saved_by(artifact)
         return lines
 
     def _first(self, artifact: Artifact) -> dict[str, float]:
