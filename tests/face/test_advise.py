@@ -378,7 +378,7 @@ def test_what_cannot_be_asked_is_refused(pool, made, tmp_path, rankmill) -> None
     assert "of kind scores, a pool or a collection was expected" in told
     status, _, told = rankmill("advise", "new-pool", "--dev", "dev", "--workspace", "new-work")
     assert status == 2
-    assert "--student, --dev and --set are of pilots" in told
+    assert "--student, --dev and --set belong to pilots" in told
     status, _, told = rankmill("advise", "new-pool", "--pilot", "4", "--workspace", "new-work")
     assert status == 2
     assert "a pilot needs a student and development queries" in told

@@ -199,13 +199,13 @@ def test_ctrl_c_in_a_sample_leaves_nothing(place, monkeypatch):
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_with_what_to_do():
-    with pytest.raises(BadInput, match="no sample can be measured here(.|\n)*--scratch DIR"):
+    with pytest.raises(BadInput, match="no sample can be measured here(.|\n)*scratch=DIR"):
         plain(scratch="plain.toml")
 
 
 @pytest.mark.parametrize(("option", "value"), [("sample", 7), ("documents", 10), ("sample", 0)])
 def test_a_sample_too_small_is_refused(option, value):
-    with pytest.raises(UsageError, match=f"--{option} {value} is too small"):
+    with pytest.raises(UsageError, match=f"{option}={value} is too small"):
         plain(**{option: value})
 
 

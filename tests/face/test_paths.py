@@ -93,8 +93,8 @@ WITH_NUL: dict[str, Callable[[Any], Any]] = {
     "run": lambda c: rm.evaluate(run=NUL, collection=c, split="train"),
     "student": lambda c: rm.evaluate(student=NUL, collection=c, split="train"),
     "student to search": lambda c: rm.retrieve(NUL, c, split="train"),
-    "path of a source": lambda c: rm.mine(f"imported(path='{NUL}')", c, split="train"),
-    "model": lambda c: rm.mine(f"dense(model='{NUL}')", c, split="train"),
+    "path of a source": lambda c: rm.mine(f"imported(path='{NUL}')", c, split="train", depth=5),
+    "model": lambda c: rm.mine(f"dense(model='{NUL}')", c, split="train", depth=5),
     "recipe": lambda c: rm.study(NUL),
 }
 
