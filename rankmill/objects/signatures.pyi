@@ -71,7 +71,8 @@ def rewrite(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Collection:
-    """Add query rewrites to a split: q7~1 is the first of q7, with its judgements."""
+    """Add rewrites of queries to a split: q7~1 is the first of q7, with the same
+    judgements."""
 
 def mine(
     source: Part,
@@ -145,7 +146,7 @@ def select(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Groups:
-    """Choose a training group for every query, the positive first."""
+    """Choose a training group for every query, positive first."""
 
 def stats(
     groups: Artifact | str | Path | None = None,
@@ -209,7 +210,7 @@ def cut(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Groups:
-    """Keep some groups by their statistics; a cut is named by what it keeps."""
+    """Keep some of the groups, by their statistics; a cut is named for what it keeps."""
 
 def cells(
     groups: Artifact | str | Path,
@@ -287,7 +288,7 @@ def train(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Student:
-    """Train a student on groups; killed, it resumes from its last checkpoint."""
+    """Train a student on groups; if killed, it resumes from its last checkpoint."""
 
 def rerank(
     student: Artifact | str | Path,
@@ -304,7 +305,7 @@ def rerank(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Run:
-    """Let a student order the first documents of a run anew; the result is a run."""
+    """Let a student re-rank the first documents of a run; the result is a run."""
 
 def retrieve(
     student: Artifact | str | Path,
@@ -400,7 +401,7 @@ def terms(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Terms:
-    """Order designs by the measured terms of Theorem 2.1, beside the order that was
+    """Order designs by the measured terms of Theorem 2.1, next to the order that was
     observed."""
 
 def audit(
@@ -427,8 +428,8 @@ def explain(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Explanation:
-    """Say of every candidate of a query who found it, what it scores, why it stayed or
-    went."""
+    """Show, for every candidate of a query, who found it, its score, and why it was kept
+    or not."""
 
 def export(
     format: str,
@@ -520,7 +521,8 @@ class CollectionVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Collection:
-        """Add query rewrites to a split: q7~1 is the first of q7, with its judgements."""
+        """Add rewrites of queries to a split: q7~1 is the first of q7, with the same
+        judgements."""
     def mine(
         _self,
         /,
@@ -637,7 +639,7 @@ class RunVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Run:
-        """Let a student order the first documents of a run anew; the result is a run."""
+        """Let a student re-rank the first documents of a run; the result is a run."""
     def evaluate(
         _self,
         /,
@@ -696,7 +698,7 @@ class PoolVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Groups:
-        """Choose a training group for every query, the positive first."""
+        """Choose a training group for every query, positive first."""
     def cross(
         _self,
         /,
@@ -754,7 +756,7 @@ class ScoresVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Groups:
-        """Choose a training group for every query, the positive first."""
+        """Choose a training group for every query, positive first."""
     def cross(
         _self,
         /,
@@ -883,8 +885,8 @@ class GroupsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Explanation:
-        """Say of every candidate of a query who found it, what it scores, why it stayed or
-        went."""
+        """Show, for every candidate of a query, who found it, its score, and why it was kept
+        or not."""
     def cut(
         self,
         /,
@@ -896,7 +898,7 @@ class GroupsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Groups:
-        """Keep some groups by their statistics; a cut is named by what it keeps."""
+        """Keep some of the groups, by their statistics; a cut is named for what it keeps."""
     def cells(
         self,
         /,
@@ -992,7 +994,7 @@ class GroupsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Student:
-        """Train a student on groups; killed, it resumes from its last checkpoint."""
+        """Train a student on groups; if killed, it resumes from its last checkpoint."""
     def diagnose(
         self,
         /,
@@ -1022,7 +1024,7 @@ class StatisticsVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Groups:
-        """Keep some groups by their statistics; a cut is named by what it keeps."""
+        """Keep some of the groups, by their statistics; a cut is named for what it keeps."""
     def cells(
         self,
         /,
@@ -1056,7 +1058,7 @@ class StudentVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Run:
-        """Let a student order the first documents of a run anew; the result is a run."""
+        """Let a student re-rank the first documents of a run; the result is a run."""
     def retrieve(
         self,
         /,
