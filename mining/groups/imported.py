@@ -279,10 +279,11 @@ def _judge_unknown(
     lost = np.flatnonzero(ordinals.reshape(-1) < 0)
     if len(lost) and odd.on[UNKNOWN] == "refuse":
         unknown = list(dict.fromkeys(names[int(i)] for i in lost))
-        what = "texts" if by_text else "ids"
+        what, told = "texts" if by_text else "ids", first_ten([one[:60] for one in unknown])
         raise BadInput(
-            f"{len(unknown):,} {table.noun} {what} are not in the collection: "
-            f"{first_ten([one[:60] for one in unknown])}",
+            f"{len(unknown):,} {table.noun} {what} are not in the collection: {told}"
+            if len(unknown) > 1
+            else f"the {table.noun} {what[:-1]} {told} is not in the collection",
             where=file,
             do=f"is this the right collection? {what} are compared byte for byte; "
             f"{option(UNKNOWN, 'drop')} leaves such groups out",

@@ -304,7 +304,7 @@ class Artifact:
         block = {"block": part.counts["documents"]} if "documents" in part.counts else {}
         return self.limits | block
 
-    @cached_property
+    @property
     def limits(self) -> dict[str, int]:
         """How many queries ("query") and documents ("doc") ordinals may name: from the inputs, or
         theirs; what cannot be opened bounds nothing, and whoever needs it is told."""

@@ -675,7 +675,7 @@ REFUSED_IN = {
         {"1": {"_id": "2", "text": "a"}},
         r"'_id': '2', and stands under '1'",
     ),
-    "a text for a column": ({"id": ["1", "2"], "text": "ab"}, "'ab' is one text, not a column"),
+    "a text for a column": ({"id": ["1", "2"], "text": "ab"}, "'ab' is one value, not a column"),
     "one row": ({"id": "1", "text": "a"}, "look like the columns of one row"),
     "a column of two kinds": (
         [{"id": "1", "text": "a"}, {"id": "2", "text": ["b"]}],

@@ -267,7 +267,7 @@ def test_a_nested_value_may_stand_where_a_name_is_wanted():
         ("[a]", "is not a animal\n  do: write one of cat, owl, wolf"),
         (
             "cat(friends=a)",
-            r"friends=a is not a list\n.*\n  do: friends= takes a list, such as friends=\[a,b\]",
+            r"friends=a is not a list\n.*\n  do: friends= takes a list, such as friends=\[a,…\]",
         ),
         ("owl(weights=[0.5,a])", "weights: a is not a number"),
         ("owl(counts=[1.5])", "counts: 1.5 is not a whole number"),

@@ -150,7 +150,8 @@ def test_a_folder_of_files_and_names(machine: Machines, tmp_path: Path) -> None:
     there = second.find("mine")
     assert there.root_hash == student.root_hash
     assert (there.check_content().path / "model" / "weights.bin").stat().st_size == 500
-    second.alias("mine", second.build(squares()))
+    with pytest.warns(RuntimeWarning, match="'mine' stood for student .*, and stands for run"):
+        second.alias("mine", second.build(squares()))
     assert first.find("mine").kind == "run"
     assert (first.root.stat().st_mode & 0o777) == 0o700
 
