@@ -200,7 +200,7 @@ CASES = [  # kind, groups, what the default does, {action: (rows, counts)}
     (
         "unknown_id",
         [A, B, LOST],
-        "1 document (ids|texts) are not in the collection: 'nowhere'",
+        "the document (id|text) 'nowhere' is not in the collection",
         {"drop": (2, {"groups_unknown_id": 1})},
     ),
     (
