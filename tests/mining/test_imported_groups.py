@@ -172,5 +172,5 @@ def test_files_that_are_not_there_and_requests_that_are_not_known(made, tmp_path
     texts = tmp_path / "texts.jsonl"
     texts.write_text(json.dumps({"query": "?", "pos": ["x"], "neg": ["y"], "pos_scores": [1],
                                  "neg_scores": [0]}) + "\n")  # fmt: skip
-    with pytest.raises(BadInput, match=r"1 query texts are not in the collection: '\?'"):
+    with pytest.raises(BadInput, match=r"the query text '\?' is not in the collection"):
         read_back(made, texts, "flag-embedding")
