@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from .errors import UsageError
-from .inputs.given_paths import check_path, path_given, shown
+from .inputs.bounds.guards import brief
+from .inputs.given_paths import check_path, path_given
 from .names import nearest
 from .ranges import MOST_COUNTED, MOST_MEASURED
 
@@ -176,7 +177,7 @@ class Field:
             if not self._fits(one):
                 article = "" if self.type is bool else "a "
                 raise UsageError(
-                    f"{self.name}={shown(one)} is not {article}{_WORDS[self.type]}", do=self._write
+                    f"{self.name}={brief(one)} is not {article}{_WORDS[self.type]}", do=self._write
                 )
             self._check_finite(one)
             self.option.check(self.name, one)
@@ -185,11 +186,11 @@ class Field:
         """Return the items of a list; refuses what is none, or has another length."""
         if isinstance(value, str | bytes) or not isinstance(value, Sequence):
             raise UsageError(
-                f"{self.name}={shown(value)} is not a {self.said}", do=f"write {self._sample}"
+                f"{self.name}={brief(value)} is not a {self.said}", do=f"write {self._sample}"
             )
         if self.length not in (None, len(value)):
             raise UsageError(
-                f"{self.name}={shown(value)} is not {self.length} {_WORDS[self.type]}s",
+                f"{self.name}={brief(value)} is not {self.length} {_WORDS[self.type]}s",
                 do=f"write {self._sample}",
             )
         return value
@@ -198,7 +199,7 @@ class Field:
         """Refuse what is no mapping from names to values."""
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise UsageError(
-                f"{self.name}={shown(value)} is not a mapping from names to values",
+                f"{self.name}={brief(value)} is not a mapping from names to values",
                 do=f'write {self.name}={{"…": …}}',
             )
 
@@ -206,7 +207,7 @@ class Field:
         """Refuse what is no pair of texts."""
         if not isinstance(one, list | tuple) or [type(text) for text in one] != [str, str]:
             raise UsageError(
-                f"{self.name}: {shown(one)} is not a pair of texts",
+                f"{self.name}: {brief(one)} is not a pair of texts",
                 do=f'write {self.name}=[("near", "far")]',
             )
 
@@ -237,7 +238,7 @@ class Field:
         if self.form == "mapping":
             if not isinstance(value, Mapping):
                 raise UsageError(
-                    f"{self.name}: a mapping from labels is wanted, got {shown(value)}",
+                    f"{self.name}: a mapping from labels is wanted, got {brief(value)}",
                     do=f'write {self.name}={{"LABEL": {self._wanted}}}',
                 )
             lists = (one if isinstance(one, list | tuple) else [one] for one in value.values())
@@ -246,9 +247,9 @@ class Field:
             values = value
         elif self.form == "list":
             if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-                one = shown(value) if isinstance(value, str) else "…"
+                one = brief(value) if isinstance(value, str) else "…"
                 raise UsageError(
-                    f"{self.name}: a list is wanted, got {shown(value)}",
+                    f"{self.name}: a list is wanted, got {brief(value)}",
                     do=f"write {self.name}=[{one}]",
                 )
             values = value
@@ -265,7 +266,7 @@ class Field:
         kind = getattr(one, "kind", None)
         if wanted != "collection" and kind in wanted.split(" or "):
             return
-        said = shown(one) if not isinstance(kind, str) else f"one of kind {kind}"
+        said = brief(one) if not isinstance(kind, str) else f"one of kind {kind}"
         raise UsageError(
             f"{self.name}: a handle of kind {wanted} is wanted, got {said}",
             do=f"give its name, or {self._wanted}",

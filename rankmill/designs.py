@@ -152,12 +152,12 @@ def orthogonality(cells: Cells, against: Cells | None = None) -> dict[str, Any]:
 
 def _refuse_no_cells(against: Cells) -> None:
     from rankmill.mining.errors import UsageError
-    from rankmill.mining.inputs.given_paths import shown
+    from rankmill.mining.inputs.bounds.guards import brief
 
     of = against.values() if isinstance(against, Mapping) else ()
     if not of or not all(isinstance(one, Artifact) for one in of):
         raise UsageError(
-            f"against={shown(against)} are no cells",
+            f"against={brief(against)} are no cells",
             do="give what rm.cells or rm.cross returned",
         )
 
@@ -178,12 +178,12 @@ def design_of(cells: Cells) -> Artifact:
     Raises BadInput for cells that have none.
     """
     from rankmill.mining.errors import BadInput, UsageError
-    from rankmill.mining.inputs.given_paths import shown
+    from rankmill.mining.inputs.bounds.guards import brief
 
     made = list(cells.values()) if isinstance(cells, Mapping) else []
     if not made or not all(isinstance(one, Artifact) for one in made):
         raise UsageError(
-            f"cells={shown(cells)} are no cells of a blocked design",
+            f"cells={brief(cells)} are no cells of a blocked design",
             do="give what rm.cross returned",
         )
     first = made[0]

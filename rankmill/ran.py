@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rankmill.handles import workspace_at
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import UsageError, extras_told
-from rankmill.mining.inputs.given_paths import path_given, shown
+from rankmill.mining.inputs.bounds.guards import brief
+from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.store import Workspace
 from rankmill.objects import (
     Collection,
@@ -217,7 +218,7 @@ def report(ran: Ran | StudyOutcome, to: str | Path | None = None) -> Path:
         return ran.report("report.html" if to is None else to)
     if not hasattr(ran, "cells"):
         raise UsageError(
-            f"{shown(ran)} has no report",
+            f"{brief(ran)} has no report",
             do="give what rm.run or rm.study returned",
         )
     from rankmill.report.study.files import write_study

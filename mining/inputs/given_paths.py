@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .bounds.guards import brief
 
 
 def path_given(path: str | Path) -> Path:
@@ -30,7 +31,7 @@ def check_path(name: str, value: Any) -> None:
     """Refuse what is no path, and a path that no system can open."""
     if not isinstance(value, str | Path):
         raise UsageError(
-            f"{name}={shown(value)} is no path", do=f'give a text or a pathlib.Path: {name}="…"'
+            f"{name}={brief(value)} is no path", do=f'give a text or a pathlib.Path: {name}="…"'
         )
     if not str(value):
         raise UsageError(f"{name}={value!r} is no path: it is empty", do=f'write {name}="…"')
@@ -43,12 +44,3 @@ def check_path(name: str, value: Any) -> None:
             f"{name}={str(value)!r} is no path: it holds half a character (a lone surrogate)",
             do="write the path in UTF-8: it was read from bytes in another encoding",
         ) from error
-
-
-_LONGEST_SHOWN = 80  # characters of a value in an error
-
-
-def shown(value: Any) -> str:
-    """Return a value as errors show it: what Python calls it, cut where that is long."""
-    said = repr(value)
-    return said if len(said) <= _LONGEST_SHOWN else f"{said[:_LONGEST_SHOWN]}…"

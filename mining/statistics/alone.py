@@ -18,8 +18,8 @@ import pyarrow as pa
 from ..collection.readers.parquet_rows import ids_of
 from ..collection.readers.tables import arrow_table
 from ..errors import BadInput, UsageError
+from ..inputs.bounds.guards import brief
 from ..inputs.column_names import CORPUS_ID, DOC_ID, QUERY_ID, TOPIC_ID, named, names_of_kind
-from ..inputs.given_paths import shown
 from ..names import nearest
 from ..score_kinds import RANK, SCORE_KINDS
 from ..teachers.contract import RANGES, outside, range_text
@@ -113,7 +113,7 @@ def _lists_of(scores: Any) -> pa.Array:
             lists.append(pa.array([values], pa.list_(pa.float64())))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise BadInput(
-                f"this is no list of numbers: {shown(one)}",
+                f"this is no list of numbers: {brief(one)}",
                 where=f"scores, list {number}",
                 do="give [[2.0, 0.5], …], a list of numbers for each query",
             ) from error

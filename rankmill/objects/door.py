@@ -17,7 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from rankmill.mining.actors import Execution
 from rankmill.mining.errors import RankmillError, UsageError, of_the_system
-from rankmill.mining.inputs.given_paths import check_path, shown
+from rankmill.mining.inputs.bounds.guards import brief
+from rankmill.mining.inputs.given_paths import check_path
 from rankmill.mining.names import nearest
 from rankmill.mining.store import Workspace
 from rankmill.objects.speech import in_python
@@ -187,7 +188,7 @@ def check_argument(name: str, value: Any, annotation: str) -> None:
     samples += [f"{name}=[…]"] if items is not None else []
     samples += [f'{name}="FOLDER"'] if "Path" in sorts else []
     raise UsageError(
-        f"{name}={shown(value)} is not {' or '.join(nouns)}",
+        f"{name}={brief(value)} is not {' or '.join(nouns)}",
         do=f"write {' or '.join(samples)}{', or leave it out' if 'None' in sorts else ''}",
     )
 

@@ -19,6 +19,7 @@ from typing import Any
 from rankmill import plugins
 from rankmill.mining import foreign
 from rankmill.mining.errors import UsageError
+from rankmill.mining.inputs.bounds.guards import brief
 
 OPTIONS = {
     ("mine", "source"): "source",
@@ -105,8 +106,8 @@ def part_of(kind: str, given: Any) -> Any:
 
 
 def _said(given: Any) -> str:
-    said = repr(given)
-    return said if len(said) <= 60 else f"a {type(given).__name__}"
+    said = brief(given)
+    return f"a {type(given).__name__}" if said.endswith("…") else said
 
 
 def _of_value(kind: str, given: Any) -> Any:

@@ -127,7 +127,10 @@ def shown(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """Print a value for a message as Python does, but short, whatever it is."""
+    """Print a value for a message as Python does, but short, whatever it is; a path is not cut, as
+    its end tells what is meant."""
+    if isinstance(value, os.PathLike):
+        return repr(value)
     if isinstance(value, int) and value.bit_length() > 1 << 12:
         return f"a whole number of {value.bit_length():,} bits"
     if isinstance(value, str | bytes):
