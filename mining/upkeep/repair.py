@@ -219,7 +219,6 @@ def repair_names(workspace: Workspace) -> Iterator[Repaired]:
         told = artifact.cost()
         name = (told.get("request") or {}).get("name")
         if name in wanted:
-            # A request makes other artifacts on its way; the one that has its name comes last.
             published = (artifact.path / MANIFEST).stat().st_mtime_ns
             made.setdefault(name, []).append((str(told.get("finished", "")), published, artifact))
     for name, path in wanted.items():
@@ -231,9 +230,19 @@ def repair_names(workspace: Workspace) -> Iterator[Repaired]:
             )
             yield Repaired(f"the name {name!r} stays damaged", path, lost)
             continue
-        *_, latest = max(made[name], key=lambda one: one[:2])
+        latest = _named_one(made[name])
         workspace.alias(name, latest)
         yield Repaired(f"the name {name!r} stands for {latest.kind} {latest.path.name[:12]}", path)
+
+
+def _named_one(made: Sequence[tuple[str, int, Artifact]]) -> Artifact:
+    """Return, of what requests of one name made, what has the name: what comes last of those that
+    are made of, not for, the others. A request makes other artifacts on its way, and a part of them
+    may have been made anew since."""
+    used = {one for *_, artifact in made for one in artifact.inputs.values()}
+    ends = [one for one in made if one[2].fingerprint not in used]
+    *_, latest = max(ends, key=lambda one: one[:2])
+    return latest
 
 
 def _damaged_names(workspace: Workspace) -> Iterator[Path]:

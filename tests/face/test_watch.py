@@ -21,7 +21,7 @@ from rankmill.cli.runs import status, words
 from rankmill.cli.runs.progress import Lines, Quiet
 from rankmill.cli.runs.prometheus import as_prometheus
 from rankmill.cli.runs.status import Told, folder_of, runs
-from rankmill.mining.errors import Corrupt
+from rankmill.mining.errors import BadInput, Corrupt
 from rankmill.mining.meter.underway import Underway
 
 
@@ -39,6 +39,27 @@ def watched(place: Path, *words: str) -> str:
     result = CliRunner().invoke(app_of("watch"), ["watch", "-w", str(place), *words])
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def test_a_disk_that_is_full_ends_no_thread_that_tells(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pytest says of threads that end by an error would fail this test."""
+    monkeypatch.setattr(status, "LOOK_S", 0.01)
+    monkeypatch.setattr(status, "EVERY_S", 0.0)
+    told.begin(stage("scores", 4))
+    tried = threading.Event()
+
+    def full() -> None:
+        tried.set()
+        raise BadInput("cannot write: No space left on device")
+
+    monkeypatch.setattr(told, "_write", full)
+    assert tried.wait(5)
+    tried.clear()
+    assert tried.wait(5)  # it goes on looking
+    monkeypatch.undo()
+    told.close()
 
 
 def test_a_run_tells_stage_share_rate_and_failures(tmp_path: Path, told: Told) -> None:

@@ -13,7 +13,7 @@ from every_kind import KINDS, one_of_each
 from rankmill.mining.store import Workspace, files
 from rankmill.mining.store.manifest import canonical_json
 from rankmill.mining.upkeep.redo import faults_of_rows
-from rankmill.mining.upkeep.repair import repair_workspace
+from rankmill.mining.upkeep.repair import _named_one, repair_workspace
 from rankmill.mining.upkeep.verify import verify_workspace
 from rankmill.replay import replay
 
@@ -82,6 +82,16 @@ def test_a_damaged_manifest_is_written_anew(held, kind):
     assert repaired(held) == ["wrote the manifest anew, with the same root hash"]
     assert path.read_bytes() == before
     assert faults(held) == []
+
+
+def test_a_name_is_that_of_what_was_made_last_of_the_others(held):
+    """Not of what a request made on its way, though that may have been made anew since."""
+    every = one_of_each(held)
+    keys, groups = every["copy-keys"], held.find("groups")
+    made = [("2027-01-01T00:00:00Z", 2, keys), ("2026-01-01T00:00:00Z", 1, groups)]
+    assert keys.fingerprint in groups.inputs.values()
+    assert _named_one(made).kind == "groups"
+    assert _named_one(made[:1]) is keys
 
 
 def test_ledgers_and_names_are_written_anew(held):

@@ -16,6 +16,7 @@ from rankmill.mining.store.scratch import own_folder
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from rankmill.mining.store import files
 from rankmill.mining.store.scratch import own_folder
 with own_folder(Path(sys.argv[1]), "study") as folder:
     (folder / "half.arrow").write_bytes(b"half")

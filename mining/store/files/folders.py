@@ -56,7 +56,11 @@ def remove_tree(path: Path) -> None:
         remove_file(path)
     elif path.exists():
         step("remove", path)
-        shutil.rmtree(path)
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:  # another process removes it too
+            if path.exists():
+                shutil.rmtree(path)
 
 
 def remove_file(path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill.cli.runs import words
+from rankmill.mining.errors import RankmillError
 
 if TYPE_CHECKING:
     from rankmill.cli.runs.progress import Quiet
@@ -110,7 +111,7 @@ class Told:
                 if not self._stages:
                     continue
                 if time.time() - self.written >= EVERY_S:
-                    with contextlib.suppress(OSError):  # a full disk ends the work, not its news
+                    with contextlib.suppress(OSError, RankmillError):  # a full disk ends the work
                         self._write()
             self.shown.look()
 
