@@ -414,3 +414,20 @@ def test_durations(text: str, seconds: float) -> None:
 def test_texts_that_are_no_durations(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time"):
         seconds_in(text)
+
+
+def test_the_distance_of_designs_is_the_diameter_where_all_have_one():
+    """Δ is the diameter (docs/quantities.md §1); the radius stands in for it."""
+    from rankmill.study.advise import _shared
+    from rankmill.study.advise.records import SIZE, Evidence, Record
+
+    def known(*names: str) -> Evidence:
+        held = {**dict.fromkeys(names, 1.0), SIZE: 3.0}
+        rows = [Record("c", "c", "b", d, d, 0.1, 1.0, statistics=held) for d in ("x", "y")]
+        return Evidence(rows, [], [])
+
+    both = "radius(q=1)", "pair_entropy(T=1)", "diameter(q=1)"
+    assert _shared(known(*both), "encoder")[0] == ["pair_entropy(T=1)", "diameter(q=1)"]
+    assert _shared(known(*both[:2]), "encoder")[0] == ["pair_entropy(T=1)", "radius(q=1)"]
+    pairs = "diameter(q=1,pairs=64)", "diameter(q=1)"
+    assert _shared(known(*pairs), "encoder")[0] == ["diameter(q=1)"]

@@ -111,7 +111,8 @@ def _shared(known: Evidence, encoder: str | None) -> tuple[list[str], list[str]]
     kinds = {"H": ("pair_entropy",), "Δ": ("diameter", "radius"), "κ": ("log density_ratio",)}
     for symbol, names in kinds.items():
         mine = [one for one in common if one.partition("(")[0] in names]
-        mine.sort(key=lambda one: "pairs=" in one)  # of all pairs before of some
+        # Δ is the diameter where there is one; statistics of all pairs come before those of some.
+        mine.sort(key=lambda one: (names.index(one.partition("(")[0]), "pairs=" in one))
         if mine and symbol == "Δ" and encoder is None:
             notes.append(f"Δ ({mine[0]}) is not used: no encoder is named (--encoder)")
         elif mine:
