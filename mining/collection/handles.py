@@ -313,7 +313,9 @@ class Collection:
             raise BadInput(
                 "there are no judgements of every query (split '*')",
                 where=self.artifact.path,
-                do=f"name the split whose judgements count: {', '.join(self.splits)}",
+                do=f"name the split whose judgements count: {', '.join(self.splits)}"
+                if self.splits
+                else "give the collection judgements: it has none",
             )
         if split not in self.splits:
             raise BadInput(

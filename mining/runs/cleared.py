@@ -83,7 +83,8 @@ class Clearer:
         if self.run.drawn:
             scores = -place.astype(np.float32)  # minus the place of the draw, see `random`
             own = itself.counts_of(self.pairs, queries)
-            share = np.diff(offsets) / (self.written - own)
+            pool = self.written - own  # 0: nothing was left to be drawn from, and nothing was drawn
+            share = np.diff(offsets) / np.maximum(pool, 1)
             inclusion = np.repeat(share, np.diff(offsets)).astype(np.float32)
         if shard.number == 0:
             counts |= self.run.artifact.counts

@@ -37,7 +37,7 @@ from .together import shares
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 _MOST_OPENED = 1024  # handles that a workspace keeps
-_NONE_YET = "nothing of kind {} is here yet; `rankmill list` shows what is"
+_NONE_YET = "nothing of kind {0} has a name here yet; `rankmill list {0}` shows what is"
 
 
 class Workspace:

@@ -142,6 +142,15 @@ def test_a_sample_larger_than_the_data_is_the_whole_and_says_so(place):
     assert not (place / "none").exists()
 
 
+def test_what_no_sample_could_make_is_told_without_a_larger_sample():
+    """All 20 queries are in the sample: what is missing is missing in the whole."""
+    only_bm25 = ["groups.size=21", 'groups.samplers={bm25="uniform(source=bm25,last=20)"}']
+    with pytest.raises(BadInput, match="select .*: no query has candidates enough") as refused:
+        plain(sample=500, overrides=only_bm25)
+    assert "--sample" not in str(refused.value)
+    assert refused.value.where == "plain.toml"
+
+
 def test_slices_of_a_larger_corpus_give_costs_that_grow_with_documents():
     made = plain(sample=8, documents=100)
     bm25 = next(row for row in made.rows if row.name == "bm25" and row.stage == "mine")

@@ -199,7 +199,8 @@ def candidates_of(
         raise BadInput(
             f"no design could be made: {refused[0]}",
             where=pooled.pool.path,
-            do="mine deeper, or name smaller groups: --size 8",
+            do="mine deeper, or name groups smaller than "
+            + (f"{min(sizes)}: --size 3" if min(sizes) > 3 else "they are"),
         )
     return made, refused
 

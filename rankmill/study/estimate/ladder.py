@@ -163,12 +163,27 @@ class Ladder:
         try:
             asked.step.make()
         except Incomplete as error:
+            if self._holds_every_query():
+                raise BadInput(
+                    f"{asked.step.stage} {asked.step.name}: {error.what}",
+                    where=self.study.where,
+                    do=error.do,
+                ) from error
             raise BadInput(
                 f"a sample of {self._queries(share):,} queries is too small for "
                 f"{asked.step.stage} {asked.step.name}: {error.what}",
-                where=error.where,
+                where=self.study.where,
                 do="raise --sample",
             ) from error
+
+    def _holds_every_query(self) -> bool:
+        """Say whether a larger sample would hold no more queries than the last one drawn."""
+        return all(
+            count >= self.sources[spec].queries[split]
+            for spec, sample in self.drawn[-1].items()
+            for split, count in sample.queries.items()
+            if split != EVERY_QUERY
+        )
 
     def _note(
         self,
