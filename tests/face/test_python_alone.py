@@ -361,8 +361,7 @@ def test_an_error_about_triples_names_their_row_and_no_file_of_ours(workspace: W
 def test_a_draw_from_nothing_is_empty(tmp_path: Path) -> None:
     """Of documents that say nothing none is drawn, and no number is made of none: pytest would
     turn the warning of a library into an error."""
-    documents, queries = {"a": "", "b": "x"}, {"q": "x"}
-    where = {"qrels": {"q": {"a": 1}}, "workspace": tmp_path / "w"}
-    held = rm.collect(documents=documents, queries=queries, **where)
+    documents, queries, qrels = {"a": "", "b": "x"}, {"q": "x"}, {"q": {"a": 1}}
+    held = rm.collect(documents=documents, queries=queries, qrels=qrels, workspace=tmp_path / "w")
     run = held.mine("random", split="all", depth=1)
     assert run.to_polars()["doc_id"].to_list() == [[]]
