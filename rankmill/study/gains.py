@@ -1,11 +1,11 @@
 """Cost against gain: what each student would have cost alone, beside what training it gained.
 
 The pool and its scores are shared by all samplers. A sampler is charged for the runs that its
-strategy names, for the share of the teacher's pairs that those runs found, for its own groups and
-for its students; what was found in the workspace counts as if it had been made. A blend is charged
-of what each of its parts costs the share of the examples that it gives; of groups of the workspace
-everything that they were made from. Seconds are those
-of the ledger (processor time of the machine that did the work, compiling and overhead apart;
+strategy names, for those of the teacher's pairs that a pool of these runs alone would hold, each
+once (rankmill.study.teacher_pairs), for its own groups and for its students; what was found in the
+workspace counts as if it had been made. A blend is charged of what each of its parts costs the
+share of the examples that it gives; of groups of the workspace everything that they were made from.
+Seconds are those of the ledger (processor time of the machine that did the work, compiling and overhead apart;
 accelerators too), so they compare only within one machine.
 
 That is the price of a sampler alone. What the study cost is less, as its samplers share work:
@@ -15,16 +15,22 @@ That is the price of a sampler alone. What the study cost is less, as its sample
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow.compute as pc
-
 from rankmill.mining.runs.run import Run
 from rankmill.study.charges import Charges, lines_of, share_out
+from rankmill.study.lineage import behind, seconds_of
 from rankmill.study.results import START, Results, System, Trained
+from rankmill.study.teacher_pairs import (
+    cost_of_pairs,
+    own_pairs,
+    paid_on_the_way,
+    pairs_alone,
+    saved_by,
+    would_have_cost,
+)
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
@@ -37,7 +43,6 @@ FIRST = ("compile_s", "start_s")
 SECONDS = ("cpu_s", *FIRST, "overhead_s", "gpu_s")
 """The lines of a ledger that add up to what was spent; elapsed time is none of them."""
 _JOULES = ("cpu_joules", "gpu_joules")
-_GIVEN = {"corpus", "queries", "qrels", "collection"}  # there before any sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +108,13 @@ def gains(
     return rows
 
 
-def seconds_of(artifact: Artifact) -> float:
-    """Return processor and accelerator seconds that making an artifact took."""
-    cost = artifact.cost()
-    return float(cost["cpu_s"]) + float(cost["gpu_s"] or 0.0)
-
-
 @dataclass(frozen=True, slots=True)
 class Way:
     """What a sampler's way to its students is made of: by phase every artifact with the part of it
     that one student needs; the students themselves, one by seed; pairs to be scored.
 
-    A part is 1, or of teacher scores the share of the pairs, times what finding some of them saved:
-    found work counts as if it had been made. In a blend it is times the share of the examples.
+    A part is 1, or of teacher scores what the pairs that it needs took: found work counts as if it
+    had been made. In a blend it is times the share of the examples.
     `uses`: by fingerprint, the weight of the use of all that comes before the students.
     """
 
@@ -172,12 +171,13 @@ def way_through(
     pool: Artifact, scores: Artifact, runs: Sequence[Artifact], drawn: Sequence[Artifact]
 ) -> Way:
     """Return the way from some of a pool's runs to groups that were `drawn` from the pool, with the
-    share of the teacher's pairs that those runs found."""
+    teacher's pairs that a pool of these runs alone would hold."""
     mined = behind(runs, stop=())
     encoded = behind([scores], stop=(pool,))
     paid = {scores.fingerprint, *mined}
-    asked, pairs = _pairs(pool, [Run(run).label for run in runs])
-    scoring = would_have_cost(scores, pairs / max(asked, 1))
+    ranked = paid_on_the_way(runs, scores)
+    pairs = pairs_alone(pool, [Run(run).label for run in runs], ranked)
+    scoring = cost_of_pairs(scores, pairs)
     groups = groups_needed(drawn, (pool, scores))
     own = [pool, *(one for one, _ in groups)]
     uses = dict.fromkeys([*mined, *encoded, *(one.fingerprint for one in own)], 1.0)
@@ -186,7 +186,7 @@ def way_through(
         teacher=[*scoring, *((one, 1.0) for key, one in encoded.items() if key not in paid)],
         groups=[(o, part) for o, part in groups if o.fingerprint not in {*paid, *encoded}],
         students=(),
-        pairs=pairs,
+        pairs=pairs + sum(map(own_pairs, ranked)),
         uses=uses | {scores.fingerprint: float(pairs)},
     )
 
@@ -210,12 +210,10 @@ def _way_to_borrowed(results: Results, groups: Artifact) -> Way:
         phase = {"scores": "teacher", "groups": "groups"}.get(one.kind, "mining")
         phases[phase] += would_have_cost(one)
     uses = dict.fromkeys(made, 1.0)
+    pairs = {key: own_pairs(one) for key, one in made.items() if one.kind == "scores"}
     if results.scores is not None and results.scores.fingerprint in uses:
-        assert results.pool is not None
-        labels = [Run(run).label for run in results.runs.values()]
-        uses[results.scores.fingerprint] = float(_pairs(results.pool, labels)[0])
-    pairs = sum(int(one.counts.get("pairs", 0)) for one, _ in phases["teacher"])
-    return Way(**phases, students=(), pairs=pairs, uses=uses)
+        uses[results.scores.fingerprint] = float(pairs[results.scores.fingerprint])
+    return Way(**phases, students=(), pairs=sum(pairs.values()), uses=uses)
 
 
 def spent_on(recipe: Recipe, results: Results, trained: Trained) -> Spent:
@@ -282,71 +280,3 @@ def sources_of(strategy: str) -> set[str]:
     single = (getattr(value, field, None) for field in ("source", "target"))
     several = getattr(value, "sources", None) or ()
     return {name for name in (*single, *several) if name}
-
-
-def behind(artifacts: Iterable[Artifact], stop: Iterable[Artifact]) -> Mapping[str, Artifact]:
-    """Return artifacts and all they were made of, but for what was given and what lies past
-    `stop`."""
-    seen: dict[str, Artifact] = {}
-    barred = {artifact.fingerprint for artifact in stop}
-
-    def visit(one: Artifact) -> None:
-        if one.kind in _GIVEN or one.fingerprint in barred or one.fingerprint in seen:
-            return
-        seen[one.fingerprint] = one
-        for role in one.inputs:
-            visit(one.input(role))
-
-    for artifact in artifacts:
-        visit(artifact)
-    return seen
-
-
-def _pairs(pool: Artifact, labels: list[str]) -> tuple[int, int]:
-    """Return how many pairs the pool holds, and how many of them the labelled runs found or no run
-    did (the positives that were added)."""
-    asked = found = 0
-    for table in pool.tables():
-        every = [c for c in table.column_names if c.startswith("rank[")]
-        ranks = {c: pc.list_flatten(table[c]).to_numpy() > 0 for c in every}
-        mine = np.any([ranks[f"rank[{label}]"] for label in labels], axis=0)
-        by_any = np.any(list(ranks.values()), axis=0)
-        asked += len(by_any)
-        found += int((mine | ~by_any).sum())
-    return asked, found
-
-
-def would_have_cost(one: Artifact, part: float = 1.0) -> list[tuple[Artifact, float]]:
-    """Return what a part of an artifact would have cost where no teacher score had been there
-    before: the artifacts whose ledgers say so, each with the part of it that counts.
-
-    Of scores whose pairs were scored by half or more, so much more of themselves. Of others, whose
-    own ledger tells too little: themselves, and for each pair that they found what one took in the
-    other scores of that teacher, over the same corpus and queries.
-    """
-    if one.kind != "scores":
-        return [(one, part)]
-    asked, scored, found = _pairs_of(one)
-    if 2 * scored >= asked > 0:
-        return [(one, part * asked / scored)]
-    if not found:
-        return [(one, part)]
-    from rankmill.mining.teachers.scores import scores_alike
-
-    others = {other: _pairs_of(other)[1] for other in scores_alike(one)}
-    total = sum(others.values())
-    told = [(other, part * found / total) for other, count in others.items() if count]
-    return [(one, part), *told]
-
-
-def saved_by(scores: Artifact) -> float:
-    """Return the seconds that finding some of the pairs saved."""
-    whole = sum(seconds_of(one) * part for one, part in would_have_cost(scores))
-    return whole - seconds_of(scores)
-
-
-def _pairs_of(scores: Artifact) -> tuple[int, int, int]:
-    """Return pairs asked, scored and found, as the ledger counts them; zeros where it does not."""
-    usage = scores.cost()["usage"]
-    asked, scored, found = (int(usage.get(f"pairs_{k}", 0)) for k in ("asked", "scored", "reused"))
-    return asked, scored, found

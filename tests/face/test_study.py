@@ -290,14 +290,14 @@ def test_alone_is_what_one_way_to_one_student_took(made):
         track = made.engine.tracks[cell.variant]
         run = track.results.runs[cell.sampler]
         label = Run(run).label
-        asked = found = 0
+        asked = needed_pairs = 0
+        judged = track.results.pool.input("qrels").tables()
+        positives = {(r["query"], r["doc"]) for t in judged for r in t.to_pylist() if r["grade"]}
         for table in track.results.pool.tables():
             for row in table.to_pylist():
-                ranks = {name: row[name] for name in row if name.startswith("rank[")}
-                for place in range(len(ranks[f"rank[{label}]"])):
-                    by = [name for name, rank in ranks.items() if rank[place] > 0]
+                for doc, rank in zip(row["doc"], row[f"rank[{label}]"], strict=True):
                     asked += 1
-                    found += f"rank[{label}]" in by or not by
+                    needed_pairs += rank > 0 or (row["query"], doc) in positives
         needed = {one.fingerprint: one for one in all_behind(run)}
         scores = track.results.scores
         needed |= {
@@ -306,7 +306,7 @@ def test_alone_is_what_one_way_to_one_student_took(made):
         del needed[scores.fingerprint]
         mined = sum(one.cost()["cpu_s"] for one in needed.values())
         students = [track.students[cell.number, place].cost()["cpu_s"] for place in (0, 1)]
-        by_hand = mined + scores.cost()["cpu_s"] * found / asked
+        by_hand = mined + scores.cost()["cpu_s"] * needed_pairs / asked
         shown = track.groups_of(cell, 0)[0]
         by_hand += sum(  # the groups, and what they alone were made of
             one.cost()["cpu_s"]

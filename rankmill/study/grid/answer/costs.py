@@ -18,13 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.about import ancestry
 from rankmill.study.charges import Charges, share_out
-from rankmill.study.gains import (
-    Way,
-    behind,
-    saved_by,
-    used_by,
-    way_to,
-)
+from rankmill.study.gains import Way, used_by, way_to
 from rankmill.study.grid.answer.amounts import (
     CPU,
     Amount,
@@ -35,7 +29,9 @@ from rankmill.study.grid.answer.amounts import (
     work_of,
 )
 from rankmill.study.grid.design import Cell
+from rankmill.study.lineage import behind
 from rankmill.study.results import Trained
+from rankmill.study.teacher_pairs import saved_by
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact
