@@ -20,16 +20,17 @@ _LOOKED_AT, _SHOWN = 2_000, 5
 
 
 def no_group(
-    selector: Selector, nothing: NothingMade, held: Collection, asked: Mapping[str, Any]
+    selector: Selector, nothing: NothingMade, held: Collection, request: Mapping[str, Any]
 ) -> NothingMade:
     """Return the error: that no judgement makes a positive, or the largest size that would do, and
     how many queries had how many candidates; the first thousands of queries are looked at.
 
-    `held`: whose judgements count; `asked`: the parameters of the stage. `nothing` itself where it is not candidates that are too few.
+    `held`: whose judgements count; `request`: the parameters of the stage. `nothing` itself where
+    it is not candidates that are too few.
     """
-    if asked["positives"] != "best":  # which asks no judgement
-        grades, least = held.qrels(asked["split"]).grade, asked["min_grade"]
-        if none := without_positives(grades, least, asked["split"], nothing.where):
+    if request["positives"] != "best":  # which asks no judgement
+        split, least = request["split"], request["min_grade"]
+        if none := without_positives(held.qrels(split).grade, least, split, nothing.where):
             return none
     largest: list[int] = []  # per query, the largest group around one of its positives
     dropped: Counter[str] = Counter()
