@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
+from ..mining.errors import warn
 from ..mining.groups.format import Groups
 from ..mining.meter.underway import Underway
 from ..mining.models.folder import ModelFolder
@@ -28,6 +29,7 @@ from .settings import Settings, settings_from
 from .students import Student, identity_of, parse_student
 from .telemetry import TELEMETRY
 from .threads import settled
+from .trained_on import validated_and_trained_on
 
 if TYPE_CHECKING:
     from .loop import Training
@@ -68,6 +70,8 @@ def train_student(
     stored = opened([Groups.open(workspace, one) for one in several], weights)
     held_out = Groups.open(workspace, validation) if validation is not None else None
     _check_loss(objective, stored.kind, value)
+    if held_out is not None:
+        _tell_validated(stored, held_out)
     texts = _texts(workspace, stored, collection)
     processes = Processes.here()
     asked = Asked(value, model, objective, settled(chosen, processes), stored, processes)
@@ -134,10 +138,27 @@ def _make(
     run: Training, fingerprint: str, place: Path, executor: Execution, folder: Path, scratch: Path
 ) -> Mapping[str, float]:
     """Train and write the student; what differs between equal runs goes to `place`."""
-    usage = _run(run, fingerprint, scratch, executor)
+    usage = {**_run(run, fingerprint, scratch, executor), **_also_validated(run)}
     write_student(folder, run)
     files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
     return usage
+
+
+def _also_validated(run: Training) -> dict[str, float]:
+    """Return how many queries of the validation groups are trained on, where some are."""
+    held_out = run.validation
+    count = 0 if held_out is None else len(validated_and_trained_on(run.groups, held_out)[0])
+    return {"validation_queries_trained_on": count} if count else {}
+
+
+def _tell_validated(stored: Groups | Blend, held_out: Groups) -> None:
+    """Warn where the best weights are chosen by queries that are trained on."""
+    both, judged = validated_and_trained_on(stored, held_out)
+    if len(both):
+        warn(
+            f"{len(both):,} of the {judged:,} queries of the validation groups are trained on: "
+            "they choose weights that fit these queries, not new ones; validate on another split"
+        )
 
 
 def _run(

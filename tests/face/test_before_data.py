@@ -150,6 +150,22 @@ def test_epochs_are_told_where_documents_are_more_than_there_are(place, monkeypa
     )
 
 
+def test_queries_that_train_and_judge_are_told_before_the_first_stage(place, monkeypatch):
+    monkeypatch.chdir(place)
+    (note,) = look_first(written(("evaluate.domains", {"own": {"split": "train"}}))).notes
+    assert note.startswith(
+        "evaluate.domains.own: its split 'train' holds the queries that students"
+    )
+    shutil.copytree(place / "tiny", place / "both", dirs_exist_ok=True)
+    with open(place / "both" / "qrels" / "test.tsv", "a") as out:
+        out.write("q0\td1\t1\nq2\td1\t1\n")
+    (note,) = look_first(written(("collection", "beir:both"))).notes
+    assert note == (
+        "evaluate.domains.test: 2 of the 14 queries of the split 'test' are in 'train' too, on "
+        "which students are trained"
+    )
+
+
 # ---- a glimpse is cheap --------------------------------------------------------------------------
 
 

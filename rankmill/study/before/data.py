@@ -18,6 +18,7 @@ from rankmill.study.before.glimpse import Glimpse, Judgements, glimpse
 from rankmill.study.before.sizes import check_sizes
 from rankmill.study.recipe import Recipe
 
+EVERY = "*"
 NOT_HERE = "it is not on this machine"
 Glimpses = dict[str, Glimpse | str]
 """What was seen, or why nothing was, by what was looked at; the recipes of a study share it."""
@@ -64,7 +65,7 @@ def compare(recipe: Recipe, looked: Mapping[str, Glimpse | str]) -> Told:
         compared.divisions()
         notes += compared.mined()
         compared.positives()
-        notes += compared.trained()
+        notes += [*compared.trained(), *compared.judged_too()]
         bounds = compared.bounds
     for spec in dict.fromkeys(specs_of(recipe).values()):
         held = looked[spec]
@@ -181,6 +182,26 @@ class _Compared:
             f"train.documents={documents:,} is {seen:,} groups of {size}: {epochs} epochs "
             f"or more, since {self.split!r} has positives for at most {most:,} groups"
         ]
+
+    def judged_too(self) -> Iterator[str]:
+        """Yield which evaluation sets are judged by queries that are trained on."""
+        for name, domain in self.recipe.domains.items() if self.recipe.trains else ():
+            if not self.recipe.in_domain(name) or self.split == EVERY:
+                continue
+            judged = self.held.judged.get(domain.split)
+            if domain.split == self.split or domain.split == self._from:
+                yield (
+                    f"evaluate.domains.{name}: its split {domain.split!r} holds the queries that "
+                    f"students are trained on (mine.split={self.split!r}), so it says little of "
+                    "new queries"
+                )
+            elif judged is not None and self._judged is not None and self._drawn is None:
+                if both := judged.shared(self._judged):
+                    yield (
+                        f"evaluate.domains.{name}: {both:,} of the {judged.queries:,} queries of "
+                        f"the split {domain.split!r} are in {self._from!r} too, on which students "
+                        "are trained"
+                    )
 
     @cached_property
     def bounds(self) -> dict[str, int]:

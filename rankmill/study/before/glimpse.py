@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from rankmill.mining.collection import Collection, chosen_splits
 from rankmill.mining.collection.base import Reader, open_reader, reader_kind
@@ -29,16 +31,21 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """The judgements of one split: `query` a number for each different query, int64
-    [judgements], `grade` int [judgements]."""
+    """The judgements of one split: `ids` of its queries, each once, `query` the place of each
+    judgement's in them, int64 [judgements], `grade` int [judgements]."""
 
+    ids: pa.Array
     query: np.ndarray
     grade: np.ndarray
 
     @property
     def queries(self) -> int:
         """How many different queries are judged."""
-        return len(np.unique(self.query))
+        return len(self.ids)
+
+    def shared(self, other: Judgements) -> int:
+        """How many of the queries are judged in another split too."""
+        return int(pc.sum(pc.is_in(self.ids, value_set=other.ids)).as_py() or 0)
 
     def with_positive(self, min_grade: int) -> int:
         """How many different queries have a document of at least this grade."""
@@ -105,7 +112,14 @@ def glimpse_of(held: Collection, without: Iterable[str] = ()) -> Glimpse:
     corpus = held.corpus
     splits = [one for one in held.splits if one not in set(without)]
     qrels = {one: held.qrels(one) for one in splits}
-    judged = {one: Judgements(q.query.astype(np.int64), q.grade) for one, q in qrels.items()}
+    judged = {
+        one: Judgements(
+            pa.array(held.queries.ids(q.queries), pa.string()),
+            np.searchsorted(q.queries, q.query),
+            q.grade,
+        )
+        for one, q in qrels.items()
+    }
     visible = len(corpus) - corpus.artifact.counts.get("empty", 0)
     return Glimpse(len(corpus), visible, True, tuple(splits), judged)
 
@@ -113,8 +127,8 @@ def glimpse_of(held: Collection, without: Iterable[str] = ()) -> Glimpse:
 def _judgements(reader: Reader, split: str) -> Judgements:
     judged = reader.judgements(split)
     check_positives(reader, split, judged)
-    codes = judged.query_ids.dictionary_encode().indices
-    return Judgements(np.asarray(codes, dtype=np.int64), judged.grades)
+    coded = judged.query_ids.dictionary_encode()
+    return Judgements(coded.dictionary, np.asarray(coded.indices, dtype=np.int64), judged.grades)
 
 
 def _counted(reader: Reader, title: str, up_to: int) -> tuple[int, int, bool]:
