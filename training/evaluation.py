@@ -57,9 +57,8 @@ def evaluate_run(
     counted: those with the excluded grade (`excluded:by_judgement`), and by `self_rule` those that
     are the query itself (`excluded:self`), see `mining.runs.itself`.
 
-    Warns where a student is judged by queries that it was trained on, and counts them in the ledger
-    (`trained_on.py`). Raises UsageError for a measure or tie rule that is not known, BadInput for a
-    run of another collection or a split without judgements.
+    Warns of judged queries that a student was trained on. Raises UsageError for a measure or tie
+    rule that is not known, BadInput for a run of another collection or a split without judgements.
     """
     named = [str(m) for m in parse_measures(measures)]
     if ties not in TIES:
@@ -73,9 +72,6 @@ def evaluate_run(
     judged = Qrels(qrels)
     rule = held.self_rule if self_rule is None else self_rule
     own = pairs_of_split(held, split, rule)
-    seen = judged_and_trained_on(artifact, held.queries, judged.queries)
-    if len(seen):
-        warn(told(len(seen), len(judged.queries), split))
     barred = judged.excluded_keys
     schema = pa.schema([("query", pa.uint32()), *((name, pa.float64()) for name in named)])
     stage = Stage(
@@ -95,11 +91,20 @@ def evaluate_run(
             "measures": named,
             "ties": ties,
             "own": own,
-            "trained_on": seen,
+            "trained_on": _trained_on(artifact, held, judged),
         },
         metadata={"source": artifact.metadata["source"], "split": split},
     )
     return workspace.build(stage, executor)
+
+
+def _trained_on(run: Artifact, held: Collection, judged: Qrels) -> np.ndarray:
+    """Return the judged queries (uint32) that a student behind the run was trained on, and warn of
+    them; they are counted in the ledger."""
+    seen = judged_and_trained_on(run, held.queries, judged.queries)
+    if len(seen):
+        warn(told(len(seen), len(judged.queries), judged.artifact.metadata["split"]))
+    return seen
 
 
 class Evaluation:

@@ -39,7 +39,9 @@ def judged_and_trained_on(run: Artifact, queries: Queries, judged: np.ndarray) -
     known.
     """
     seen = [
-        shared(groups, queries, judged) for one in students_of(run) for groups in groups_of(one)
+        shared(groups, own, queries, judged)
+        for student in students_of(run)
+        for groups, own in groups_of(student)
     ]
     return distinct(np.concatenate([np.empty(0, np.uint32), *seen]))
 
@@ -52,24 +54,29 @@ def students_of(run: Artifact) -> list[Artifact]:
     return [one for one in run.workspace.artifacts("student") if tags & _tags(one)]
 
 
-def groups_of(student: Artifact) -> list[Artifact]:
-    """Return the groups that a student was trained on; those that are gone are left out."""
+def groups_of(student: Artifact) -> list[tuple[Artifact, Queries]]:
+    """Return the groups that a student was trained on, each with the queries that it counts in;
+    those that are gone are left out."""
     return [
-        student.input(role)
+        (groups := student.input(role), _queries_of(groups, student.input("queries")))
         for role, fingerprint in student.inputs.items()
         if _GROUPS.fullmatch(role) and student.workspace.has("groups", fingerprint)
     ]
 
 
-def shared(groups: Artifact, queries: Queries, judged: np.ndarray) -> np.ndarray:
-    """Return which of the judged queries (uint32) have a group.
+def _queries_of(groups: Artifact, other: Artifact) -> Queries:
+    """Return the queries that groups count in: their own input, of others those given beside."""
+    return Queries(groups.input("queries") if "queries" in groups.inputs else other)
+
+
+def shared(groups: Artifact, own: Queries, queries: Queries, judged: np.ndarray) -> np.ndarray:
+    """Return which of the judged queries (uint32) have a group; groups count in `own` queries.
 
     Of other tables of queries ids are compared, and of those that are equal the texts: the id of
     another collection's query means nothing.
     """
-    parts = [part.query for part in Groups(groups, level=1).parts()]
+    parts = [part.query for part in Groups(groups).parts()]
     trained = distinct(np.concatenate([np.empty(0, np.uint32), *parts]))
-    own = Queries(groups.input("queries"))
     if own.artifact.fingerprint == queries.artifact.fingerprint:
         return np.intersect1d(judged, trained, assume_unique=True)
     known = {query_id: int(row) for row, query_id in zip(trained, own.ids(trained), strict=True)}
@@ -85,13 +92,15 @@ def shared(groups: Artifact, queries: Queries, judged: np.ndarray) -> np.ndarray
     return here[same].astype(np.uint32)
 
 
-def validated_and_trained_on(trained: Groups | Blend, held_out: Groups) -> tuple[np.ndarray, int]:
+def validated_and_trained_on(
+    trained: Groups | Blend, held_out: Groups, other: Artifact
+) -> tuple[np.ndarray, int]:
     """Return the queries of validation groups (uint32) that are trained on, and how many there
-    are."""
+    are; `other`: the queries of groups that name none."""
     parts = [part.query for part in held_out.parts()]
     judged = distinct(np.concatenate([np.empty(0, np.uint32), *parts]))
-    own = Queries(held_out.artifact.input("queries"))
-    seen = [shared(one, own, judged) for one in artifacts_of(trained)]
+    queries = _queries_of(held_out.artifact, other)
+    seen = [shared(one, _queries_of(one, other), queries, judged) for one in artifacts_of(trained)]
     return distinct(np.concatenate(seen)), len(judged)
 
 

@@ -107,13 +107,13 @@ def test_ids_of_another_collection_count_with_their_texts(world: World) -> None:
     queries.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     other = rm.collect(f"beir:{world.place / 'more'}", workspace=world.place / "ws")
     judged = other.split_queries("train")
-    both = shared(world.groups, other.queries, judged)
+    own = Queries(world.groups.input("queries"))
+    both = shared(world.groups, own, other.queries, judged)
     known = set(world.groups.to_polars()["query_id"])
     same = {row["_id"] for row in rows[12:]}
     assert set(other.queries.ids(both)) == known & same != set()
-    own = Queries(world.groups.input("queries"))
     every = np.arange(len(own), dtype=np.uint32)
-    assert set(own.ids(shared(world.groups, own, every))) == known
+    assert set(own.ids(shared(world.groups, own, own, every))) == known
 
 
 def test_validation_on_trained_queries_is_told(world: World) -> None:
