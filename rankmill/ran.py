@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
     from rankmill.study.grid.plan import StudyPlan
     from rankmill.study.outcome import Outcome
-    from rankmill.study.plan import Step
+    from rankmill.study.plan import Plan
 
 Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 Place: TypeAlias = Workspace | str | Path | None
@@ -184,11 +184,14 @@ def _objects(made: Mapping[str, Any]) -> dict[str, Any]:
 @extras_told()
 def check(
     recipe: str | Path, overrides: Overrides = (), *, workspace: Place = None
-) -> list[Step] | StudyPlan:
-    """Check a recipe or a study without reading its data: every name and value of it is looked at.
+) -> Plan | StudyPlan:
+    """Check a recipe or a study: every name and value of it, and of data that are on this machine
+    the first documents and all judgements.
 
     Returns the plan: the stages in order, with the `rows` of what is there already (None: to be
-    made); of a study its plan of cells. Raises UsageError for the first thing that cannot work.
+    made); of a study its plan of cells. `unseen` says what was not looked at, and why: only a plan
+    without any is sound; `notes` what may surprise. Raises UsageError or BadInput for the first
+    thing that cannot work.
 
     Example:
         [step.name for step in rm.check("recipes/nfcorpus.toml") if step.rows is None]

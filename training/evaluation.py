@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..mining.actors import INLINE, Execution
-from ..mining.collection import Collection, Corpus, Qrels
-from ..mining.errors import BadInput, UsageError
+from ..mining.collection import Collection, Corpus, Qrels, Queries
+from ..mining.errors import BadInput, UsageError, warn
 from ..mining.runs.itself import COUNT, of_query, pairs_of_split
 from ..mining.runs.run import Run
 from ..mining.store import (
@@ -29,9 +29,11 @@ from ..mining.store import (
 from .measures import DEFAULT_MEASURES, parse_measures, per_query
 from .pair_risk import Judgements, Lists, PairRisk
 from .scored_lists import FROM_SCORES, run_of_scores
+from .trained_on import judged_and_trained_on, told
 
 TIES = ("list", "trec")
 UNANSWERED = "judged_queries_unanswered"
+TRAINED_ON = "judged_queries_trained_on"  # in the ledger: it says what the student is, not the run
 _SHARD_PAIRS = 1 << 20
 
 
@@ -55,8 +57,8 @@ def evaluate_run(
     counted: those with the excluded grade (`excluded:by_judgement`), and by `self_rule` those that
     are the query itself (`excluded:self`), see `mining.runs.itself`.
 
-    Raises UsageError for a measure or tie rule that is not known, BadInput for a run of another
-    collection or a split without judgements.
+    Warns of judged queries that a student was trained on. Raises UsageError for a measure or tie
+    rule that is not known, BadInput for a run of another collection or a split without judgements.
     """
     named = [str(m) for m in parse_measures(measures)]
     if ties not in TIES:
@@ -89,10 +91,20 @@ def evaluate_run(
             "measures": named,
             "ties": ties,
             "own": own,
+            "trained_on": _trained_on(artifact, held, judged),
         },
         metadata={"source": artifact.metadata["source"], "split": split},
     )
     return workspace.build(stage, executor)
+
+
+def _trained_on(run: Artifact, held: Collection, judged: Qrels) -> np.ndarray:
+    """Return the judged queries (uint32) that a student behind the run was trained on, and warn of
+    them; they are counted in the ledger."""
+    seen = judged_and_trained_on(run, held.queries, judged.queries)
+    if len(seen):
+        warn(told(len(seen), len(judged.queries), judged.artifact.metadata["split"]))
+    return seen
 
 
 class Evaluation:
@@ -116,6 +128,12 @@ class Evaluation:
     def source(self) -> str:
         """The label of the run that was judged."""
         return self.artifact.metadata["source"]
+
+    @property
+    def trained_on(self) -> np.ndarray:
+        """The judged queries (uint32, ascending) that a student behind the run was trained on."""
+        run = self.artifact.input("run")
+        return judged_and_trained_on(run, Queries(run.input("queries")), self.query)
 
     def values(self, measure: str) -> np.ndarray:
         """Return float64 [queries], in ascending order of queries; NaN where it is undefined."""
@@ -157,8 +175,16 @@ class EvaluationWorker:
     """Judges blocks of judged queries."""
 
     def __init__(
-        self, run: str, qrels: str, corpus: str, measures: list[str], ties: str, own: np.ndarray
+        self,
+        run: str,
+        qrels: str,
+        corpus: str,
+        measures: list[str],
+        ties: str,
+        own: np.ndarray,
+        trained_on: np.ndarray | None = None,
     ):
+        self.trained_on = np.empty(0, np.uint32) if trained_on is None else trained_on
         self.run, self.qrels = Run(open_artifact(run)), Qrels(open_artifact(qrels))
         self.own, self.barred = own, self.qrels.excluded_keys
         self.corpus = Corpus(open_artifact(corpus))
@@ -192,7 +218,9 @@ class EvaluationWorker:
         silent = len(judged) - sum(1 for docs in run.values() if docs)
         counts |= gone | ({UNANSWERED: silent} if silent else {})
         table = {"query": pa.array(judged, pa.uint32())} | {n: columns[n] for n in self.names}
-        return Output(pa.table(table), counts=counts, usage={"queries": len(judged)})
+        seen = int(np.isin(judged, self.trained_on).sum())
+        usage = {"queries": len(judged)} | ({TRAINED_ON: seen} if seen else {})
+        return Output(pa.table(table), counts=counts, usage=usage)
 
     def _add_risks(
         self, columns: dict[str, pa.Array], shard: Shard, judged: np.ndarray, rows: np.ndarray

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..mining.actors import INLINE, Execution
 from ..mining.collection import Collection
+from ..mining.errors import warn
 from ..mining.groups.format import Groups
 from ..mining.meter.underway import Underway
 from ..mining.models.folder import ModelFolder
@@ -28,6 +29,7 @@ from .settings import Settings, settings_from
 from .students import Student, identity_of, parse_student
 from .telemetry import TELEMETRY
 from .threads import settled
+from .trained_on import validated_and_trained_on
 
 if TYPE_CHECKING:
     from .loop import Training
@@ -59,16 +61,16 @@ def train_student(
     weights with the best nDCG@10 on them are kept. A run that was killed goes on from its last
     checkpoint. Under torchrun all processes call this alike and share every batch.
 
-    Raises UsageError for settings that do not fit, BadInput for unusable inputs, RankmillError when
-    the loss stops being a number.
+    Raises UsageError for bad settings, BadInput for bad inputs, RankmillError for a loss of NaN.
     """
     chosen, objective = _settings(settings, executor), LOSSES.parse(loss)
     value, model = parse_student(student)
     several = [groups] if isinstance(groups, str | Artifact) else list(groups)
     stored = opened([Groups.open(workspace, one) for one in several], weights)
-    held_out = Groups.open(workspace, validation) if validation is not None else None
+    held_out = None if validation is None else Groups.open(workspace, validation)
     _check_loss(objective, stored.kind, value)
     texts = _texts(workspace, stored, collection)
+    both = _validated_too(stored, held_out, texts)
     processes = Processes.here()
     asked = Asked(value, model, objective, settled(chosen, processes), stored, processes)
     inputs = _numbered([{"groups": one} for one in artifacts_of(stored)]) | _numbered(texts)
@@ -93,7 +95,8 @@ def train_student(
         checkpoint_steps=checkpoint_steps,
         checkpoint_s=checkpoint_s,
     )
-    write = partial(_make, run, fingerprint, workspace.beside("student", fingerprint), executor)
+    at = workspace.beside("student", fingerprint)
+    write = partial(_make, run, fingerprint, at, executor, both)
     return processes.build(workspace, "student", parameters, inputs, write, run.follow)
 
 
@@ -131,13 +134,36 @@ def _numbered(inputs: list[dict[str, Artifact]]) -> dict[str, Artifact]:
 
 
 def _make(
-    run: Training, fingerprint: str, place: Path, executor: Execution, folder: Path, scratch: Path
+    run: Training,
+    fingerprint: str,
+    place: Path,
+    executor: Execution,
+    both: Mapping[str, float],
+    folder: Path,
+    scratch: Path,
 ) -> Mapping[str, float]:
     """Train and write the student; what differs between equal runs goes to `place`."""
-    usage = _run(run, fingerprint, scratch, executor)
+    usage = {**_run(run, fingerprint, scratch, executor), **both}
     write_student(folder, run)
     files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
     return usage
+
+
+def _validated_too(
+    stored: Groups | Blend, held_out: Groups | None, texts: list[dict[str, Artifact]]
+) -> dict[str, float]:
+    """Warn where the best weights are chosen by queries that are trained on; return how many, for
+    the ledger."""
+    if held_out is None:
+        return {}
+    both, judged = validated_and_trained_on(stored, held_out, texts[0]["queries"])
+    if not len(both):
+        return {}
+    warn(
+        f"{len(both):,} of the {judged:,} queries of the validation groups are trained on: "
+        "they choose weights that fit these queries, not new ones; validate on another split"
+    )
+    return {"validation_queries_trained_on": len(both)}
 
 
 def _run(

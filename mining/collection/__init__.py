@@ -36,6 +36,7 @@ __all__ = [
     "Queries",
     "Tables",
     "check_reading",
+    "chosen_splits",
     "collect",
     "shared_queries",
 ]
@@ -83,7 +84,9 @@ def collect(
         facts = reader.facts()
     try:
         request = ingest.Request(spec, title, facts, reader, parts, excluded_grade)
-        artifact = _made(workspace, request, _chosen(splits, facts["qrels"]), charge, executor)
+        artifact = _made(
+            workspace, request, chosen_splits(splits, facts["qrels"]), charge, executor
+        )
     finally:
         charge()
     made = Collection(artifact)
@@ -145,7 +148,7 @@ def _opened(spec: str | Tables, on: Policies, fields: Sequence[str]) -> tuple[st
     return "tables", reader
 
 
-def _chosen(wanted: Sequence[str], known: Iterable[str]) -> list[str]:
+def chosen_splits(wanted: Sequence[str], known: Iterable[str]) -> list[str]:
     """Return the splits that are read, sorted; raises BadInput for one that is not there."""
     there = sorted(known)
     for split in {"", EVERY_QUERY} & set(there):

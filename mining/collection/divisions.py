@@ -108,14 +108,7 @@ def divide(
 def _drawn(collection: Collection, one: Division) -> dict[str, np.ndarray]:
     """Return the queries (uint32, ascending) of every part."""
     judged = collection.qrels(one.split).queries
-    wanted = sum(count or 0 for count in one.parts.values())
-    least = wanted + (None in one.parts.values())
-    if least > len(judged):
-        raise BadInput(
-            f"divide={one} wants {least:,} queries, the split has {len(judged):,}",
-            where=collection.artifact.path,
-            do="ask for fewer",
-        )
+    check_enough(one, len(judged), collection.artifact.path)
     data, bounds = strings_of(collection.queries, "query_id", judged)
     order = judged[np.argsort(keys_of(0, "divide", data, bounds), kind="stable")]
     made, at = {}, 0
@@ -123,6 +116,18 @@ def _drawn(collection: Collection, one: Division) -> dict[str, np.ndarray]:
         stop = len(order) if count is None else at + count
         made[name], at = np.sort(order[at:stop]), stop
     return made
+
+
+def check_enough(one: Division, queries: int, where: str | Path) -> None:
+    """Raise BadInput for a division of more queries than its split has."""
+    wanted = sum(count or 0 for count in one.parts.values())
+    least = wanted + (None in one.parts.values())
+    if least > queries:
+        raise BadInput(
+            f"divide={one} wants {least:,} queries, the split has {queries:,}",
+            where=where,
+            do="ask for fewer",
+        )
 
 
 def _stage(judged: Artifact, one: Division, name: str, chosen: np.ndarray) -> Stage:

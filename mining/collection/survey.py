@@ -69,7 +69,7 @@ def look_through(reader: Reader, splits: Iterable[str], has_queries: bool) -> Su
         _dangling(reader, survey, "queries", queries)
         _dangling(reader, survey, "corpus", corpus)
         for split in judged:
-            _positives(reader, split, survey.judged[split])
+            check_positives(reader, split, survey.judged[split])
     return survey
 
 
@@ -194,7 +194,7 @@ def _drop(survey: Survey, split: str, gone: np.ndarray, kind: str) -> None:
         survey.judged[split] = judged.filter(~gone)
 
 
-def _positives(reader: Reader, split: str, judged: Judged) -> None:
+def check_positives(reader: Reader, split: str, judged: Judged) -> None:
     """Refuse a split without positives, unless it is wanted all the same."""
     if (judged.grades >= 1).any() or reader.on["no_positives"] == "keep":
         return

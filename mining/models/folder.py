@@ -193,11 +193,7 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
         [p for p in paths if p.parent == path and p.suffix == ".safetensors"],
         path / "config.json",
     )
-    digest = hashlib.sha256()
-    for file in paths:
-        name = file.relative_to(path).as_posix()
-        digest.update(f"{name}\0{content_hash(file)}\n".encode())
-    fingerprint = digest.hexdigest()
+    fingerprint = _fingerprint(path, {file: content_hash(file) for file in paths})
     kind = config.get("model_type", "model")
     layers_said = text_config(config)
     widths = (
@@ -212,6 +208,23 @@ def _resolved(path: Path, paths: tuple[Path, ...], stamps: tuple[Any, ...]) -> M
         config=config,
         tokenizer_hash=hash_of_tokenizer(path),
     )
+
+
+def fingerprint_of_files(path: Path, known: Mapping[Path, str]) -> str:
+    """Return the fingerprint of a model's folder whose files' SHA-256 are `known`: only settings
+    are read, nothing large."""
+    hashes = {}
+    for file in deciding_files(path):
+        said = known.get(file)
+        hashes[file] = content_hash(file) if said is None or file.suffix == ".json" else said
+    return _fingerprint(path, hashes)
+
+
+def _fingerprint(path: Path, hashes: Mapping[Path, str]) -> str:
+    digest = hashlib.sha256()
+    for file, content in hashes.items():
+        digest.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:

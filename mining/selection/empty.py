@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import NothingMade, UsageError
 from .base import Candidates
 
 if TYPE_CHECKING:
+    from ..collection.handles import Collection
     from .selector import Chooser, Selector
 
 _LOOKED_AT, _SHOWN = 2_000, 5
 
 
-def no_group(selector: Selector, nothing: NothingMade) -> NothingMade:
-    """Return the error: the largest size that would do, and how many queries had how many
-    candidates; the first thousands of queries are looked at.
+def no_group(
+    selector: Selector, nothing: NothingMade, held: Collection, request: Mapping[str, Any]
+) -> NothingMade:
+    """Return the error: that no judgement makes a positive, or the largest size that would do, and
+    how many queries had how many candidates; the first thousands of queries are looked at.
 
-    `nothing` itself where it is not candidates that are too few.
+    `held`: whose judgements count; `request`: the parameters of the stage. `nothing` itself where
+    it is not candidates that are too few.
     """
+    if request["positives"] != "best":  # which asks no judgement
+        split, least = request["split"], request["min_grade"]
+        if none := without_positives(held.qrels(split).grade, least, split, nothing.where):
+            return none
     largest: list[int] = []  # per query, the largest group around one of its positives
     dropped: Counter[str] = Counter()
     rows = min(_LOOKED_AT, selector.reader.pool.pool.artifact.rows)
@@ -49,6 +61,22 @@ def no_group(selector: Selector, nothing: NothingMade) -> NothingMade:
             if selector.chooser.when_short.startswith("fill")
             else ", or fill up (when_short=fill)"
         ),
+    )
+
+
+def without_positives(
+    grades: np.ndarray, min_grade: int, split: str, where: str | Path | None
+) -> NothingMade | None:
+    """Return the error for judgements of a split of which none makes a positive; None where one
+    does. `grades`: int [judgements]."""
+    if (grades >= min_grade).any():
+        return None
+    highest = f"the highest is {int(grades.max())}" if len(grades) else "there are none"
+    return NothingMade(
+        f"no judgement of the split {split!r} has a grade of at least {min_grade} (min_grade), so "
+        f"no query has a positive: {highest}",
+        where=where,
+        do="choose a lower min_grade, or another split",
     )
 
 

@@ -90,7 +90,7 @@ def select_groups(
     try:
         return workspace.build(stage, executor)
     except NothingMade as nothing:
-        raise no_group(Selector(**stage.options), nothing) from None
+        raise no_group(Selector(**stage.options), nothing, collection, parameters) from None
 
 
 def _given(**artifacts: Artifact | None) -> dict[str, Artifact]:

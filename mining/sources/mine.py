@@ -40,22 +40,10 @@ def mine(
     size = len(collection.corpus)
     if depth < 1:
         raise UsageError(f"depth={depth} must be at least 1")
-    asked = int(depth)
-    if depth > size and isinstance(depth, Unasked):
-        depth = size
-    depth = int(depth)
-    if depth > size:
-        raise BadInput(
-            f"depth {depth:,} is larger than the corpus of {size:,} documents",
-            where=f"source {value}",
-            do=f"choose a depth of at most {size:,}",
-        )
+    depth, said = fitting_depth(depth, size, value)
     collection.split_queries(split)  # refuses an unknown split before an index is built
-    if depth < asked:
-        warn(
-            f"the corpus has {size:,} documents: depth is {size:,}, in the place of the default "
-            f"{asked:,}"
-        )
+    if said is not None:
+        warn(said)
     miner = MINERS.get(type(value)) or _miner(value)
     held = collection if self_rule is None else collection.under(self_rule)
     pairs = pairs_of_split(held, split, held.self_rule)
@@ -73,6 +61,27 @@ def mine(
         depth=depth,
         cut=not own_depths,
         executor=executor,
+    )
+
+
+def fitting_depth(depth: int, size: int, source: Any) -> tuple[int, str | None]:
+    """Return the depth to which a corpus of `size` documents is mined, and what to say where that
+    is not what was asked for: a default (`Unasked`) becomes the size of the corpus.
+
+    Raises BadInput for any other depth that is larger than the corpus.
+    """
+    asked = int(depth)
+    if asked <= size:
+        return asked, None
+    if isinstance(depth, Unasked):
+        return size, (
+            f"the corpus has {size:,} documents: depth is {size:,}, in the place of the default "
+            f"{asked:,}"
+        )
+    raise BadInput(
+        f"depth {asked:,} is larger than the corpus of {size:,} documents",
+        where=f"source {source}",
+        do=f"choose a depth of at most {size:,}",
     )
 
 

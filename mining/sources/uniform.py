@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -42,12 +43,7 @@ def mine_random(
     """
     corpus = collection.corpus
     available = len(corpus) - len(corpus.empty)
-    if depth > available:
-        raise BadInput(
-            f"depth {depth:,} is larger than the {available:,} documents that are not empty",
-            where=corpus.artifact.path,
-            do=f"choose a depth of at most {available:,}",
-        )
+    check_available(depth, available, corpus.artifact.path)
     queries = collection.split_queries(split)
     return build_run(
         workspace,
@@ -67,6 +63,16 @@ def mine_random(
         drawn=True,
         executor=executor,
     )
+
+
+def check_available(depth: int, available: int, where: str | Path) -> None:
+    """Raise BadInput for a draw of more documents than are not empty."""
+    if depth > available:
+        raise BadInput(
+            f"depth {depth:,} is larger than the {available:,} documents that are not empty",
+            where=where,
+            do=f"choose a depth of at most {available:,}",
+        )
 
 
 class Drawer:

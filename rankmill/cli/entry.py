@@ -91,6 +91,11 @@ def app_of(only: str | None = None) -> typer.Typer:
     return app
 
 
+def helps() -> dict[str, str]:
+    """Return the help of every command, by name."""
+    return {name: as_written(help) for name, (_, help, _) in _commands().items()}
+
+
 def _tell_version(asked: bool) -> None:
     if asked:
         import rankmill

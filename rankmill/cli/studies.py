@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
     from rankmill.study.grid.plan import StudyPlan
     from rankmill.study.outcome import Outcome
-    from rankmill.study.plan import Step
+    from rankmill.study.plan import Plan
     from rankmill.study.recipe import Recipe
 
 
@@ -148,6 +148,7 @@ def study(
         plan = plan_of(loaded, here.workspace)
         if not json:
             _tell_lines(plan)
+            _tell_looked(plan, missing_too=True)
         if dry_run:
             if json:
                 here.emit(dict(plan.as_json()))
@@ -193,11 +194,14 @@ def check(
     no_workers: NoWorkers = None,
     no_address: NoAddress = None,
 ) -> None:
-    """Check a recipe without reading its data, and print the plan: stages, what is there already.
+    """Check a recipe against its data, and print the plan: stages, what is there already.
 
-    Every name and value of the recipe is looked at; nothing is made.
+    Every name and value of the recipe is looked at, and of data that are on this machine the first
+    documents and all judgements; nothing is made. What was not looked at is said.
     Example: rankmill check recipes/nfcorpus.toml --set collection=beir:PATH
     """
+    from rankmill.study.grid import load_study
+    from rankmill.study.grid.plan import plan_of as plan_of_study
     from rankmill.study.plan import plan_of
     from rankmill.study.recipe import STUDY, recipe_of, tables_of
 
@@ -205,9 +209,15 @@ def check(
     refuse_elsewhere("check", why, workers=no_workers, address=no_address)
     tables = tables_of(recipe, overrides(set_, device))
     if STUDY in tables:
-        study(recipe, set_, dry_run=True, device=device, workspace=workspace, json=json)
-        if not json:
-            streams.tell("the study is sound")
+        asked = load_study(recipe, overrides(set_, device))
+        with session(workspace, json=json) as here:
+            cells = plan_of_study(asked, here.workspace)
+            if json:
+                here.emit(dict(cells.as_json()))
+                return
+            _tell_lines(cells)
+            _tell_looked(cells, missing_too=True)
+            streams.tell(f"the study is {'well formed' if cells.unseen else 'sound'}")
         return
     loaded = recipe_of(tables, str(recipe))
     with session(workspace, json=json) as here:
@@ -218,7 +228,7 @@ def check(
             _tell_plan(loaded, plan)
 
 
-def _facts(recipe: Recipe, plan: Sequence[Step]) -> dict[str, Any]:
+def _facts(recipe: Recipe, plan: Plan) -> dict[str, Any]:
     from rankmill.study.before.missing import missing_data, to_download
 
     lacks = [f"{one.where}: {one.what}" for one in missing_data(recipe)]
@@ -228,10 +238,13 @@ def _facts(recipe: Recipe, plan: Sequence[Step]) -> dict[str, Any]:
         "stages": stages,
         "missing": lacks,
         "to_download": [] if lacks else to_download(recipe),
+        "sound": not plan.unseen,
+        "not_looked_at": list(plan.unseen),
+        "notes": list(plan.notes),
     }
 
 
-def _tell_plan(recipe: Recipe, plan: Sequence[Step]) -> None:
+def _tell_plan(recipe: Recipe, plan: Plan) -> None:
     from rankmill.study.before.missing import missing_data, to_download
 
     wide = max(len(step.name) for step in plan)
@@ -240,14 +253,25 @@ def _tell_plan(recipe: Recipe, plan: Sequence[Step]) -> None:
         streams.tell(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
     made = sum(step.rows is None for step in plan)
     lacks = missing_data(recipe)
-    state = "well formed" if lacks else "sound"
+    state = "well formed" if plan.unseen or lacks else "sound"
     streams.tell(f"the recipe is {state}: {len(plan)} stages, {made} of them to be made")
     for one in lacks:
         streams.tell(f"not on this machine: {one.where}: {one.what}; {one.do}")
-    if lacks:
-        return
-    for spec in to_download(recipe):
+    for spec in () if lacks else to_download(recipe):
         streams.tell(f"not on this machine yet, downloaded by the first stage: {spec}")
+    _tell_looked(plan)
+
+
+def _tell_looked(plan: Plan | StudyPlan, *, missing_too: bool = False) -> None:
+    """Print what was not looked at, and what is to be said of the data; `missing_too`: collections
+    that are not here as well, where no other line names them."""
+    from rankmill.study.before.data import NOT_HERE
+
+    for one in plan.unseen:
+        if missing_too or not one.endswith(NOT_HERE):
+            streams.tell(f"not looked at: {one}")
+    for note in plan.notes:
+        streams.tell(f"note: {note}")
 
 
 def _dry_run(

@@ -359,6 +359,15 @@ class Evaluation(Object, kind="evaluation"):
         """What was judged: the canonical text of the run's source."""
         return self.metadata["source"]
 
+    @property
+    def trained_on(self) -> list[str]:
+        """The ids of judged queries that a student behind the run was trained on: its figures on
+        these say little of new queries."""
+        from rankmill.mining.collection.handles import Queries
+        from rankmill.training.evaluation import Evaluation as Read
+
+        return Queries(self.input("run").input("queries")).ids(Read(self).trained_on)
+
     def about(self) -> str:
         """Return what was judged, by which measures, on how many queries."""
         said = " ".join(self.measures)

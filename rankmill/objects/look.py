@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill.handles import opened, workspace_at
-from rankmill.mining.errors import BadInput
+from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.statistics.summaries import summary
 from rankmill.objects.base import as_object
 from rankmill.objects.door import door
@@ -15,6 +15,7 @@ from rankmill.objects.door import door
 if TYPE_CHECKING:
     import polars
 
+    from rankmill.meanings import Other, Published
     from rankmill.mining.collection import Collection
     from rankmill.mining.parts.description import Described
     from rankmill.mining.store import Artifact, Workspace
@@ -37,16 +38,21 @@ def open_named(
 
 @door
 def list_all(
-    kind: str | None = None, *, workspace: Workspace | str | Path | None = None
+    kind: str | None = None,
+    *,
+    parts: bool | None = None,
+    workspace: Workspace | str | Path | None = None,
 ) -> polars.DataFrame:
     """List what a workspace holds: name (several with commas), kind, fingerprint, rows, bytes.
 
     `kind`: one kind alone, such as run. Or the parts that can be named, sources, teachers,
     statistics, strategies, filters, cuts, targets, losses, students or exports: name, what it is,
-    an example. A polars frame.
+    an example. "statistics" and "students" are both: artifacts, and with `parts=True` the parts
+    that can be named. A polars frame.
 
     Example:
         rm.list("groups").sort("rows")
+        rm.list("statistics", parts=True)
     """
     import polars
 
@@ -54,9 +60,20 @@ def list_all(
 
     place = workspace_at(workspace)
     wanted = kind_of(kind, place)
-    if kind is not None and kind in KINDS and wanted is None:
+    if kind is not None and kind in KINDS and (wanted is None if parts is None else parts):
         return _parts(kind)
+    if parts:
+        said = f"kind={kind!r} is" if kind is not None else "no kind was given, which is"
+        raise UsageError(
+            f"parts=True lists parts that can be named, and {said} none of them",
+            do=f"name one: {', '.join(KINDS)}",
+        )
     if kind is not None and wanted is None:
+        if kind in KINDS:
+            raise UsageError(
+                f"kind={kind!r} is a kind of part, and parts=False asks for artifacts",
+                do="leave out parts=False",
+            )
         raise no_kind(kind, place)
     place.check_there()
     names: dict[str, list[str]] = {}
@@ -82,23 +99,31 @@ def _parts(kind: str) -> polars.DataFrame:
 
 
 @door
-def describe(name: str, *, kind: str | None = None) -> Descriptions:
+def describe(
+    name: str, *, kind: str | None = None, workspace: Workspace | str | Path | None = None
+) -> Descriptions:
     """Say what a source, teacher, statistic, strategy, loss … takes, needs and costs.
 
-    `name`: a part or a whole spec, "dense(model=PATH)". `kind`: where several are called so, one of
-    them, "strategies". What is returned prints itself; its items have `parameters`, `costs`,
-    `example` and so on as values.
+    `name`: a part or a whole spec, "dense(model=PATH)"; a published teacher, a command, a recipe,
+    prompts of encoders, a data set of ir_datasets, or a name of the workspace: the same that
+    `rankmill describe` knows. `kind`: where several parts are called so, one of them, "strategies".
+    What is returned prints itself; its items have `parameters`, `costs`, `example`, or `facts` and
+    so on as values. Raises UsageError with the nearest of all that could be meant.
 
     Example:
         rm.describe("dense")
     """
-    from rankmill.families import described
+    from rankmill.meanings import commands, meaning_of
 
-    return Descriptions(part for _, part in described(name, kind))
+    place = workspace_at(workspace).root
+    meaning = meaning_of(name, kind, {} if kind is not None else commands(), place)
+    published = [] if meaning.published is None else [meaning.published]
+    return Descriptions([*published, *(part for _, part in meaning.parts), *meaning.others])
 
 
-class Descriptions(tuple["Described", ...]):
-    """Parts of one name, one for each family that has it; shown as text."""
+class Descriptions(tuple["Described | Published | Other", ...]):
+    """What has one name: a part for each family that has it, and what else is called so; shown as
+    text."""
 
     __slots__ = ()
 
@@ -106,7 +131,25 @@ class Descriptions(tuple["Described", ...]):
         return "\n\n".join("\n".join(_lines(one)) for one in self)
 
 
-def _lines(part: Described) -> Iterator[str]:
+def _lines(one: Described | Published | Other) -> Iterator[str]:
+    """Yield what is said of what has a name."""
+    from rankmill.meanings import Other, Published
+
+    if isinstance(one, Other):
+        yield f"{one.noun} {one.name}"
+        yield f"  {one.summary}"
+        yield from (f"  {head}: {text}" for head, text in one.facts.items())
+        yield f"  next: {one.command}"
+    elif isinstance(one, Published):
+        yield f"published teacher {one.name}"
+        for head, text in one.facts.items():
+            yield f"  {head}: {text!r}" if "\n" in text else f"  {head}: {text}"
+        yield f"  example: {one.as_json()['spec']}"
+    else:
+        yield from _of_part(one)
+
+
+def _of_part(part: Described) -> Iterator[str]:
     """Yield what is said of a part: what it is, what it needs, its parameters, an example."""
     yield f"{part.noun} {part.name}"
     yield f"  {part.summary}"

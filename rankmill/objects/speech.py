@@ -124,6 +124,8 @@ def _call(words: Sequence[str]) -> str:
     if verb is not None:
         arguments = _arguments(rest, options_of(REQUESTS[verb]))
         return f"rm.{verb}({', '.join(arguments)})" if arguments else f"rm.{verb}"
+    if command not in _COMMANDS:  # an option of the command line itself: `rankmill --help`
+        return f"{' '.join(['rankmill', *words])}{_TERMINAL}"
     needed = "" if command == "list" else "NAME"
     return _COMMANDS[command].format(", ".join(_arguments(rest, ())) or needed)
 

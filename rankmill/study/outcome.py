@@ -128,11 +128,30 @@ class Outcome:
         ]
 
     def left_out(self) -> list[str]:
-        """Say where the teacher stands beside no student."""
+        """Say where the teacher stands beside no student, and where students are judged by queries
+        that they were trained on."""
         return [
-            f"{domain}: the teacher scored none of these pairs and is left out."
-            for domain in self.standings.unanswered()
+            *(
+                f"{domain}: the teacher scored none of these pairs and is left out."
+                for domain in self.standings.unanswered()
+            ),
+            *self._judged_by_their_own(),
         ]
+
+    def _judged_by_their_own(self) -> Iterator[str]:
+        from rankmill.training.evaluation import Evaluation
+        from rankmill.training.trained_on import told
+
+        for domain in self.recipe.domains if self.recipe.trains else ():
+            judged = [
+                Evaluation(one.evaluation)
+                for one in self.results.judged
+                if one.domain == domain and one.system.is_student
+            ]
+            most = max((len(one.trained_on) for one in judged), default=0)
+            if most:
+                split = self.recipe.domains[domain].split
+                yield f"{domain}: {told(most, len(judged[0].query), split, 'a student')}."
 
     def sentences(self) -> Iterator[str]:
         """Yield for each domain how its best student stands."""

@@ -7,14 +7,18 @@ be made, and so would all that follows from it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from rankmill.mining.actors import INLINE
+from rankmill.mining.collection import Collection
+from rankmill.mining.collection.divisions import divisions_of
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.before import look_first
+from rankmill.study.before.data import Told, compare
+from rankmill.study.before.glimpse import glimpse_of
 from rankmill.study.before.splits import check_splits
 from rankmill.study.check import check_recipe
 from rankmill.study.recipe import Recipe
@@ -33,17 +37,38 @@ class Step:
     rows: int | None = None
 
 
-def plan_of(recipe: Recipe, workspace: Workspace) -> list[Step]:
-    """Return the stages of a recipe; raises UsageError for a recipe that cannot work.
+class Plan(list[Step]):
+    """The stages of a recipe in order, and what looking at its data gave.
 
-    Data is looked at only where the workspace holds a collection of the recipe's name.
+    `unseen`: what was not looked at, and why; where it is empty the recipe is sound, else only well
+    formed. `notes`: what is other than one may think, such as the epochs of a budget.
+    """
+
+    def __init__(self, steps: Iterable[Step], told: Told):
+        super().__init__(steps)
+        self.unseen, self.notes = told.unseen, told.notes
+
+
+def plan_of(recipe: Recipe, workspace: Workspace) -> Plan:
+    """Return the stages of a recipe; raises UsageError for a recipe that cannot work, BadInput for
+    data that it cannot work on.
+
+    Of the data that are there a glimpse is enough (`before.glimpse`); what is already made is
+    looked for only where the workspace holds a collection of the recipe's name.
     """
     check_recipe(recipe, workspace.knows)
-    look_first(recipe, data=False)
+    told = look_first(recipe, data=False)
     steps = [Step(stage, name) for stage, name in _stages(recipe)]
-    looks = recipe.name in workspace.names() and not lacking(recipe, workspace)
-    there = _there(recipe, workspace) if looks else {}
-    return [Step(s.stage, s.name, there.get((s.stage, s.name))) for s in steps]
+    if recipe.name in workspace.names() and not lacking(recipe, workspace):
+        walk = _there(recipe, workspace)
+        there = walk.rows
+        if walk.held is not None and isinstance(told.looked[recipe.collection], str):
+            drawn = divisions_of(recipe.option("collect", "divide"))
+            seen = glimpse_of(walk.held, [name for one in drawn for name in one.parts])
+            told = compare(recipe, {**told.looked, recipe.collection: seen})
+    else:
+        there = {}
+    return Plan((Step(s.stage, s.name, there.get((s.stage, s.name))) for s in steps), told)
 
 
 def _stages(recipe: Recipe) -> list[tuple[str, str]]:
@@ -57,14 +82,14 @@ def _stages(recipe: Recipe) -> list[tuple[str, str]]:
     return steps
 
 
-def _there(recipe: Recipe, workspace: Workspace) -> dict[tuple[str, str], int]:
-    """Return the rows of what is there, by stage and name."""
+def _there(recipe: Recipe, workspace: Workspace) -> _Walk:
+    """Return how far a recipe's stages are there, with the rows of each."""
     walk = _Walk(recipe, Pipeline(recipe, FoundOnly(workspace.root), INLINE))
     with contextlib.suppress(NotThere):  # what follows needs what is not there
         walk.to_scores()
         walk.groups()
         walk.students()
-    return walk.rows
+    return walk
 
 
 class _Walk:
@@ -73,11 +98,12 @@ class _Walk:
     def __init__(self, recipe: Recipe, pipeline: Pipeline):
         self.recipe, self.pipeline = recipe, pipeline
         self.rows: dict[tuple[str, str], int] = {}
+        self.held: Collection | None = None
         self.results: Results
 
     def to_scores(self) -> None:
         """Look for what all samplers share; raises NotThere at the first that is missing."""
-        held = self.pipeline.collect()
+        self.held = held = self.pipeline.collect()
         check_splits(self.recipe, held)
         self.rows["collect", self.recipe.name] = held.artifact.rows
         self.results = results = Results(held)

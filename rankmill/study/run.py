@@ -21,6 +21,7 @@ from rankmill.mining.selection import FILTERS, STRATEGIES
 from rankmill.mining.statistics import STATISTICS
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.before import look_first
+from rankmill.study.before.data import made_for, specs_of
 from rankmill.study.before.splits import check_splits
 from rankmill.study.check import check_recipe, encoder_of, looks_at_vectors
 from rankmill.study.judge import Judging
@@ -88,12 +89,17 @@ class Pipeline:
             self._look_at_borrowed()
         key = what, str(options)
         if key not in self.opened:
-            self.opened[key] = stages.Collect(
-                what, workspace=self.workspace, **options, executor=self.executor
-            ).make()
+            with made_for(self.recipe, self._reads(what)):
+                self.opened[key] = stages.Collect(
+                    what, workspace=self.workspace, **options, executor=self.executor
+                ).make()
         if spec is None:
             self.workspace.alias(self.recipe.name, self.opened[key].artifact)
         return self.opened[key]
+
+    def _reads(self, spec: str) -> str:
+        """Return the key that names what is read."""
+        return next(key for key, named in specs_of(self.recipe).items() if named == spec)
 
     def _look_at_borrowed(self) -> None:
         """Refuse groups of the workspace that no blend of the recipe can hold, before any work."""
@@ -117,13 +123,14 @@ class Pipeline:
 
     def mine(self, results: Results, name: str) -> Artifact:
         """Return the run of one source."""
-        return stages.Mine(
-            self.recipe.source(name),
-            results.collection,
-            **self.recipe.options["mine"],
-            seed=self.recipe.seed,
-            **self._named(name),
-        ).make()
+        with made_for(self.recipe, f"mine.sources.{name}"):
+            return stages.Mine(
+                self.recipe.source(name),
+                results.collection,
+                **self.recipe.options["mine"],
+                seed=self.recipe.seed,
+                **self._named(name),
+            ).make()
 
     def pool(self, results: Results) -> Artifact:
         """Return the pool of all runs."""
@@ -141,11 +148,14 @@ class Pipeline:
     def _scored(self, results: Results, teacher: str, name: str) -> Artifact:
         assert results.pool is not None
         options = self.recipe.options["score"]
-        return stages.Score(teacher, results.pool, **options, **self._named(name)).make()
+        key = "teacher" if name == "scores" else f"statistics.other.{name.removesuffix('-scores')}"
+        with made_for(self.recipe, key):
+            return stages.Score(teacher, results.pool, **options, **self._named(name)).make()
 
     def select(self, results: Results, sampler: str) -> tuple[Artifact, Artifact]:
         """Return a sampler's groups and their statistics."""
-        return self._drawn(results, sampler, self.recipe.seed, f"{sampler}-groups")
+        with made_for(self.recipe, f"groups.samplers.{sampler}"):
+            return self._drawn(results, sampler, self.recipe.seed, f"{sampler}-groups")
 
     def _drawn(
         self, results: Results, sampler: str, seed: int, name: str
@@ -225,14 +235,15 @@ class Pipeline:
         alias = self.system(sampler, loss).trained_as.replace(", ", "-")
         first = seed == self.recipe.seeds[0]
         groups, blend = self.trained_on(results, sampler, seed), self.recipe.blend(sampler)
-        return stages.Train(
-            **self.recipe.options["train"],
-            groups=groups[0] if blend is None else groups,
-            weights=None if blend is None else blend.weights,
-            loss=self.recipe.losses[loss],
-            seed=seed,
-            **self._named(f"{alias}-student" + ("" if first else f"-seed{seed}")),
-        ).make()
+        with made_for(self.recipe, f"train, {sampler}, {loss}"):
+            return stages.Train(
+                **self.recipe.options["train"],
+                groups=groups[0] if blend is None else groups,
+                weights=None if blend is None else blend.weights,
+                loss=self.recipe.losses[loss],
+                seed=seed,
+                **self._named(f"{alias}-student" + ("" if first else f"-seed{seed}")),
+            ).make()
 
     def system(self, sampler: str, loss: str) -> System:
         """Return what results call the students of one sampler and loss."""

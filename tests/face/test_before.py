@@ -340,7 +340,7 @@ def test_a_dry_run_estimates_nothing_of_what_is_not_downloaded(place, rankmill, 
     words = ("t.toml", "--set", "collection=ir:antique/train")
     status, out, err = rankmill("check", *words)
     assert status == 0, err
-    assert "the recipe is sound: " in out
+    assert "the recipe is well formed: " in out
     assert "not on this machine yet, downloaded by the first stage: ir:antique/train" in out
     status, out, _ = rankmill("check", *words, "--json")
     assert json.loads(out)["to_download"] == ["ir:antique/train"]

@@ -17,6 +17,7 @@ from plugin_makers import install, on_path
 from rich.cells import cell_len
 from tiny_collection import tiny_beir
 
+import rankmill as rm
 from rankmill import families, plugins, recipes_data
 from rankmill.mining.audit import poor_data
 from rankmill.mining.errors import BadInput, UsageError
@@ -421,3 +422,55 @@ def test_recipes_come_from_the_package_before_the_checkout(monkeypatch, tmp_path
     assert recipes_data.recipe_folder() == package / "recipes"
     with pytest.raises(UsageError, match="there is no recipe 'nfcorpus' to copy"):
         recipes_data.sample("nfcorpus")
+
+
+# ---- the same in Python --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "word", ["dense", "random", "rerank", "monot5", "mine", "doctor", "e5", "nfcorpus", "nf-bm25"]
+)
+def test_python_describes_what_the_terminal_does(made, word):
+    facts = json.loads(made("describe", word, "--json")[1])
+    told = rm.describe(word, workspace="rankmill-work")
+    named = [one["noun"] for one in (*facts.get("parts", ()), *facts.get("means", ()))]
+    if "preset" in facts:
+        assert json.loads(json.dumps(told[0].as_json())) == facts["preset"]
+    else:
+        assert [one.noun for one in told] == named
+        assert [one.as_json() for one in told[len(facts.get("parts", ())) :]] == facts.get(
+            "means", []
+        )
+    first = made("describe", word)[1].splitlines()[0].strip()
+    assert repr(told).splitlines()[0] == first
+
+
+def test_python_says_the_same_of_what_nobody_knows(made):
+    _, _, err = made("describe", "nosuch")
+    with pytest.raises(UsageError) as refused:
+        rm.describe("nosuch", workspace="rankmill-work")
+    assert str(refused.value.what) in err
+
+
+@pytest.mark.parametrize("word", ["statistics", "students"])
+def test_words_for_artifacts_and_parts_reach_both(made, word):
+    artifacts = rm.list(word, workspace="rankmill-work")
+    assert artifacts.columns == ["name", "kind", "fingerprint", "rows", "bytes"]
+    assert artifacts.equals(rm.list(word, parts=False, workspace="rankmill-work"))
+    parts = rm.list(word, parts=True, workspace="rankmill-work")
+    facts = json.loads(made("list", word, "--json")[1])
+    assert parts["name"].to_list() == [one["name"] for one in facts[word]]
+    assert len(facts["artifacts"]) == artifacts.height
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kind": "run", "parts": True}, "kind='run' is none of them"),
+        ({"parts": True}, "no kind was given"),
+        ({"kind": "sources", "parts": False}, "parts=False asks for artifacts"),
+    ],
+)
+def test_a_list_that_is_nothing_is_refused(made, given, said):
+    with pytest.raises(UsageError, match=said):
+        rm.list(**given, workspace="rankmill-work")

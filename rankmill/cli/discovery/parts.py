@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rankmill.cli import streams
-from rankmill.cli.discovery.others import Other, names_of_others, others
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
-from rankmill.mining.errors import UsageError
-from rankmill.mining.names import nearest
+from rankmill.meanings import Other, Published, meaning_of
 
 if TYPE_CHECKING:
     from rankmill.mining.parts.description import Described, Parameter
@@ -75,37 +73,20 @@ def describe(
 def _looked_up(
     name: str, kind: str | None, context: typer.Context, workspace: Path
 ) -> tuple[dict[str, Any], list[Callable[[], None]]]:
-    """Return what `--json` says of a name, and what prints it.
-
-    Raises UsageError with the nearest of all that could be meant, and with where to look.
-    """
-    from rankmill.families import KINDS, described, presets
-    from rankmill.mining.store.aliases import read_aliases
-
-    word = name.strip().partition("(")[0].strip()
-    if word in presets() and kind in (None, "teachers"):
-        return _preset_facts(word), [partial(_tell_preset, word)]
-    known = any(word in one.family.names() for one in KINDS.values())
-    if kind is not None or known:
-        parts = described(name, kind)
-        facts = {"name": word, "parts": [facts_of_part(one, part) for one, part in parts]}
-        return facts, [partial(_tell, one, part) for one, part in parts]
+    """Return what `--json` says of a name, and what prints it."""
     group = context.parent.command if context.parent is not None else None
     commands = {n: one.help or "" for n, one in getattr(group, "commands", {}).items()}
-    aliases = read_aliases(workspace)[0]
-    means = list(others(word, commands, aliases))
-    if not means:
-        every = [n for one in KINDS.values() for n in one.family.names()]
-        every += [*presets(), *names_of_others(commands, aliases)]
-        near = nearest(word, every)
-        raise UsageError(
-            f"nothing is called {word!r}: no part, preset, command, recipe, data set or name here",
-            do=(f"{near} " if near.startswith("did you mean") else "")
-            + "`rankmill list sources` shows sources, `rankmill list --help` what else it lists; "
-            "`rankmill --help` lists commands, `rankmill recipes list` recipes, docs/data.md data",
-        )
-    facts = {"name": word, "means": [one.as_json() for one in means]}
-    return facts, [partial(_tell_other, one) for one in means]
+    meaning = meaning_of(name, kind, commands, workspace)
+    if (published := meaning.published) is not None:
+        facts = {"name": meaning.word, "preset": published.as_json()}
+        return facts, [partial(_tell_preset, published)]
+    facts = {"name": meaning.word}
+    if meaning.parts:
+        facts |= {"parts": [facts_of_part(one, part) for one, part in meaning.parts]}
+    if meaning.others:
+        facts |= {"means": [one.as_json() for one in meaning.others]}
+    tells = [partial(_tell, one, part) for one, part in meaning.parts]
+    return facts, [*tells, *(partial(_tell_other, one) for one in meaning.others)]
 
 
 def _tell_other(other: Other) -> None:
@@ -272,39 +253,14 @@ def _width() -> int:
     return min(streams.width(), 100)
 
 
-def _preset_facts(name: str) -> dict[str, Any]:
-    """Return what `--json` says of a published teacher."""
-    from rankmill.mining.teachers.presets.table import PRESETS
-
-    spec = f"teacher({name},model=PATH)"
-    command = f'rankmill score "{spec}" --pool POOL --name SCORES'
-    return {"name": name, "preset": asdict(PRESETS[name]) | {"spec": spec, "command": command}}
-
-
-def _tell_preset(name: str) -> None:
+def _tell_preset(published: Published) -> None:
     """Print a published teacher: what runs it, what it reads and answers."""
-    from rankmill.mining.teachers.presets.table import PRESETS
-
-    entry, command = PRESETS[name], _preset_facts(name)["preset"]["command"]
-    streams.tell(f"published teacher {name}")
-    facts_ = {
-        "run by": f"{entry.kind} (rankmill describe {entry.kind})",
-        "checkpoint": " or ".join(entry.heads),
-        "reads": "both texts, as its tokenizer joins them" if not entry.prompt else entry.prompt,
-        "instruction": entry.instruction
-        or ("can be given: instruction=…" if entry.takes_instruction else "none"),
-        "relevant": f"says {entry.yes!r}" if entry.yes else "its score",
-        "not relevant": f"says {entry.no!r}" if entry.no else "",
-        "most tokens": "what the model can read"
-        if entry.max_length is None
-        else f"{entry.max_length:,}",
-    }
-    for head, text in facts_.items():
-        if text:
-            first, *more = _wrapped(streams.on_one_line(text), " " * 16)
-            streams.tell(f"  {head:<12}  {first.strip()}")
-            for line in more:
-                streams.tell(line)
+    streams.tell(f"published teacher {published.name}")
+    for head, text in published.facts.items():
+        first, *more = _wrapped(streams.on_one_line(text), " " * 16)
+        streams.tell(f"  {head:<12}  {first.strip()}")
+        for line in more:
+            streams.tell(line)
     streams.tell("\nexample")
-    streams.tell(f"  {command}")
+    streams.tell(f"  {published.as_json()['command']}")
     streams.tell("more: docs/teachers.md; `rankmill describe teacher` has the parameters")

@@ -70,6 +70,7 @@ def tell_evaluations(here: Session, made: Runs) -> None:
         facts |= {"beside": {name: _means(read[name]) for name in others}}
         facts |= {"intervals": {m: asdict(i) | {"queries": n} for m, (i, n) in intervals.items()}}
         facts["not_compared"] = unpaired
+        facts["judged_queries_trained_on"] = len(read[first].trained_on)
         here.emit(facts | {"against": {row.b: words.plain(row) for row in compared}})
         return
     width = max(len(name) for name in (*made, "queries"))

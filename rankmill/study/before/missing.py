@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rankmill.mining.errors import BadInput
 from rankmill.mining.inputs.given_paths import path_given
+from rankmill.study.before.data import specs_of
 from rankmill.study.before.models import missing_models, values_of
 from rankmill.study.recipe import Recipe
 
@@ -43,21 +44,20 @@ def listed(lacks: Sequence[BadInput], where: str) -> BadInput:
 def to_download(recipe: Recipe) -> list[str]:
     """Return the collections, as the recipe names them, that a run downloads before it reads
     them."""
-    return [spec for spec in dict.fromkeys(_specs(recipe).values()) if not _is_here(spec)]
+    return [spec for spec in dict.fromkeys(specs_of(recipe).values()) if not _is_here(spec)]
 
 
-def _specs(recipe: Recipe) -> dict[str, str]:
-    """Return what is read, by the key that names it."""
-    specs = {"collection": recipe.collection}
-    for name, domain in recipe.domains.items():
-        if domain.collection is not None:
-            specs[f"evaluate.domains.{name}.collection"] = domain.collection
-    return specs
+def is_here(spec: str) -> bool:
+    """Say whether a collection is on this machine; nothing of it is read."""
+    try:
+        return _is_here(spec)
+    except BadInput:
+        return False
 
 
 def _collections(recipe: Recipe) -> Iterator[BadInput]:
     seen: set[str] = set()
-    for key, spec in _specs(recipe).items():
+    for key, spec in specs_of(recipe).items():
         if spec in seen:
             continue
         seen.add(spec)

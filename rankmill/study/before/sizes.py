@@ -8,11 +8,12 @@ from rankmill.mining.errors import UsageError
 from rankmill.study.recipe import Recipe, with_labels
 
 
-def check_sizes(recipe: Recipe) -> None:
+def check_sizes(recipe: Recipe, documents: int | None = None) -> None:
     """Raise UsageError for groups with more negatives than a sampler's lists can have documents.
 
     Lists are as long as `mine.depth` and `pool.depth` allow, windows as wide as the sampler says;
-    what filters remove, nobody knows yet.
+    what filters remove, nobody knows yet. `documents`: the most that the corpus has, where it was
+    looked at; one of them is the positive.
     """
     size, positives = recipe.option("groups", "size"), recipe.option("groups", "positives")
     if positives == "together":  # how many positives a group holds, the judgements say
@@ -20,11 +21,15 @@ def check_sizes(recipe: Recipe) -> None:
     depth = recipe.option("mine", "depth")
     if (least := recipe.option("pool", "depth")) is not None:
         depth = min(depth, least)
+    if documents is not None:
+        depth = min(depth, documents)
     filled = str(recipe.option("groups", "when_short")).startswith("fill")
     for name, text in recipe.strategies.items():
         most, of = _longest(recipe, text, depth)
         if filled:
             most, of = depth * len(recipe.sources), "all sources together"
+        if documents is not None and documents - 1 < most:
+            most, of = documents - 1, f"the corpus of {documents:,} documents"
         if size - 1 > most:
             raise UsageError(
                 f"groups of {size:,} documents need {size - 1:,} negatives, and {name!r} draws "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rankmill.mining.collection import Collection
+from rankmill.mining.collection.base import open_reader, reader_kind
 from rankmill.mining.errors import UsageError
-from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.names import nearest
+from rankmill.study.before.glimpse import IN_FILES
+from rankmill.study.before.missing import is_here
 from rankmill.study.recipe import Recipe
 
 _EVERY = "*"
@@ -16,7 +17,7 @@ _EVERY = "*"
 
 def check_splits_told(recipe: Recipe) -> None:
     """Raise UsageError for a split that a collection cannot have, as far as its files say so
-    without being read: the folder qrels/ of BEIR, and the built-in collections."""
+    without being read: those of readers of files, and the built-in collections."""
     for key, spec, split in _named(recipe):
         told = _told(spec)
         if told is not None and spec == recipe.collection:
@@ -67,13 +68,9 @@ def _told(spec: str) -> list[str] | None:
         return list(python_docs.SPLITS)
     if spec == "python-docs:held-out":
         return list(python_docs.HELD_OUT_SPLITS)
-    way, _, place = spec.partition(":")
-    folder = Path(path_given(place)) / "qrels" if way == "beir" and place else None
-    if folder is None or not folder.is_dir():
+    if reader_kind(spec) not in IN_FILES or not is_here(spec):
         return None
-    from rankmill.mining.collection.readers.judgement_files import qrels_files
-
-    return list(qrels_files(folder))
+    return list(open_reader(spec).qrels)  # type: ignore[attr-defined]
 
 
 def _after_collect(recipe: Recipe, told: Sequence[str]) -> list[str]:

@@ -16,10 +16,11 @@ import numpy as np
 from rankmill.mining.actors import Execution
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.before import look_first
+from rankmill.study.before.data import Glimpses
 from rankmill.study.grid.budgets import Seen, check_budgets, seen_of
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.racing import Stopped, stopped
-from rankmill.study.grid.refusals import check_race_queries, check_study
+from rankmill.study.grid.refusals import check_race_queries, check_reachable, check_study
 from rankmill.study.grid.side_by_side import train_side_by_side
 from rankmill.study.grid.steps import Track, patiently
 from rankmill.study.run import Opened, refuse_lacking
@@ -48,9 +49,12 @@ class Engine:
     def run(self) -> None:
         """Do, or find, everything; raises UsageError for budgets that cells do not meet."""
         check_study(self.study, self.workspace.knows)
+        seen: Glimpses = {}
+        bounds = []
         for variant in self.study.variants:
             refuse_lacking(variant.recipe, self.workspace)
-            look_first(variant.recipe, fetch=True)
+            bounds.append(look_first(variant.recipe, fetch=True, seen=seen).bounds)
+        check_reachable(self.study, bounds)
         self.found = self.workspace.fingerprints()
         for track in self.tracks:  # all of them before the first is mined
             self._make(track.open)

@@ -11,9 +11,10 @@ from rankmill.mining.actors import INLINE
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.before import look_first
+from rankmill.study.before.data import Glimpses
 from rankmill.study.grid.design import Study
 from rankmill.study.grid.hypotheses import declared_hash
-from rankmill.study.grid.refusals import check_study, documents_of
+from rankmill.study.grid.refusals import check_reachable, check_study, documents_of
 from rankmill.study.grid.steps import Step, Track
 from rankmill.study.run import Opened, lacking
 
@@ -34,10 +35,16 @@ class Planned:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """The plan of a study: every request once."""
+    """The plan of a study: every request once.
+
+    `unseen`: what of its data was not looked at, and why; a study without any is sound. `notes`:
+    what may surprise.
+    """
 
     study: Study
     requests: tuple[Planned, ...]
+    unseen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def cells(self) -> list[dict[str, object]]:
@@ -144,17 +151,23 @@ class StudyPlan:
             "hypotheses": {h.name: h.claim for h in self.study.hypotheses},
             "hypotheses_elsewhere": [h.name for h in self.study.elsewhere],
             "hypotheses_sha256": declared_hash(self.study.declared),
+            "sound": not self.unseen,
+            "not_looked_at": list(self.unseen),
+            "notes": list(self.notes),
         }
 
 
 def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
-    """Return the plan of a study; raises UsageError for one that cannot work.
+    """Return the plan of a study; raises UsageError for one that cannot work, BadInput for data
+    that it cannot work on.
 
-    Data is looked at only where the workspace holds a collection.
+    Of the data that are there a glimpse is enough; what is already made is looked for only where
+    the workspace holds a collection.
     """
     check_study(study, workspace.knows)
-    for variant in study.variants:
-        look_first(variant.recipe, data=False)
+    seen: Glimpses = {}
+    told = [look_first(one.recipe, data=False, seen=seen) for one in study.variants]
+    check_reachable(study, [one.bounds for one in told])
     looks = next(iter(workspace.artifacts("collection")), None) is not None
     steps: dict[str, Step] = {}
     cells: dict[str, set[int]] = {}
@@ -173,7 +186,9 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
         Planned(step.stage, step.name, frozenset(cells[key]), key in there)
         for key, step in steps.items()
     )
-    return StudyPlan(study, tuple(requests))
+    unseen = dict.fromkeys(said for one in told for said in one.unseen)
+    notes = dict.fromkeys(said for one in told for said in one.notes)
+    return StudyPlan(study, tuple(requests), tuple(unseen), tuple(notes))
 
 
 def _steps(study: Study, number: int, track: Track) -> Iterator[tuple[Step, list[int]]]:

@@ -125,6 +125,26 @@ def documents_of(recipe: Recipe) -> int:
     return positions_of(recipe.option("train", "documents"), size) * size
 
 
+def check_reachable(study: Study, bounds: Sequence[Mapping[str, int]]) -> None:
+    """Raise UsageError for declared budgets that are larger than what the data hold: `bounds` of
+    every variant, the most queries and positives that its split has, where they are known."""
+    missed = {}
+    for cell in study.cells:
+        recipe = study.variants[cell.variant].recipe
+        if recipe.borrowed:  # groups of the workspace may hold other queries
+            continue
+        most, declared = bounds[cell.variant], study.budget.declared
+        seen = {
+            name: min(most[name], declared[name])
+            for name in ("queries", "positives")
+            if name in most and name in declared
+        }
+        if lacking := study.budget.missed(seen):
+            missed[cell.name] = lacking
+    if missed:
+        raise no_budget(missed, study.where)
+
+
 def no_budget(missed: Mapping[str, Sequence[str]], where: str) -> UsageError:
     """Return the error for cells that cannot meet the declared budgets."""
     shown = [f"{name} ({'; '.join(why)})" for name, why in list(missed.items())[:5]]
