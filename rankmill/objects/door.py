@@ -115,7 +115,8 @@ def bound(
         raise UsageError(
             f"{called}() takes {_counted(len(placed) - own)} without a name, {len(args) - own} "
             "were given",
-            do=_by_name([name for name in known if name not in placed], called),
+            do=_as_list(signature, called)
+            or _by_name([name for name in known if name not in placed], called),
         )
     for name in placed[: len(args)]:
         if name in kwargs:
@@ -141,7 +142,19 @@ def _counted(number: int) -> str:
     return {0: "no value", 1: "one value"}.get(number, f"{number} values")
 
 
+_EVERYWHERE = ("name", "executor", "workspace", "progress")
+
+
+def _as_list(signature: inspect.Signature, called: str) -> str:
+    """Say that several values are given as a list, where the first place takes one."""
+    first = next(iter(signature.parameters.values()), None)
+    if first is None or not str(first.annotation).startswith("Sequence["):
+        return ""
+    return f"give several as one list: {'' if '.' in called else 'rm.'}{called}([…, …])"
+
+
 def _by_name(names: Sequence[str], called: str) -> str:
+    names = [name for name in names if name not in _EVERYWHERE]
     if not names:
         return f"see {help_of(called)}"
     return f"give the others by name: {', '.join(f'{name}=…' for name in names[:4])}"
