@@ -99,7 +99,7 @@ def misplaced(
     for field in wrong:
         name, value = field.name, given[field.name]
         meant = call.meant()
-        if meant is None and field.form != "one":
+        if field.form != "one":
             name, value = call.odd_one(field, value)
         kind = call.kind(value)
         if kind is None and meant is None:
@@ -124,7 +124,7 @@ class _Call:
         workspace: Workspace,
     ):
         self.verb, self.called, self.values = request.verb, called, given
-        self.workspace = workspace
+        self.filled, self.workspace = set(filled), workspace
         self.options = [
             field
             for field in options_of(request)
@@ -192,7 +192,7 @@ class _Call:
                 arguments.append(f"{field.name}={by_name[field.name]}")
             else:
                 arguments.append(by_name[field.name])
-        if set(self.values) - by_name.keys() - _NOT_SHOWN:
+        if set(self.values) - {one.name for one in self.given} - self.filled - _NOT_SHOWN:
             arguments.append("…")
         of = "" if "." in self.called else "rm."
         return f"{of}{self.called}({', '.join(arguments)})"
@@ -311,8 +311,9 @@ def _wanted(field: Field, part: str | None, whole: bool) -> str:
 def _part_of(kind: str, said: str, part: str | None, field: Field) -> str:
     """Return what to write where a text is wanted and an artifact was given."""
     if kind == "student" and part in ("teachers", "students"):
-        folder = f"{said}.model" if not said.startswith('"') else f"rm.open({said}).model"
-        return f'give its checkpoint: f"bi_encoder(model={{{folder}}})"'.replace('open("', "open('")
+        handle = f"rm.open({said})" if said.startswith('"') else said
+        inner = handle.replace('"', "'")
+        return f'give its checkpoint: f"bi_encoder(model={{{inner}.model}})"'
     if kind == "student" and part == "sources":
         return f"let it search: rm.retrieve({said}, COLLECTION, split=…)"
     if part is not None:
