@@ -153,7 +153,7 @@ def _written_out(text: str, **options: str) -> Any:
         if value != own[name]:
             raise UsageError(
                 f"{name}={value} beside the text of a teacher, {text}",
-                do=f"leave it out; where that teacher takes it, its text says {name}={value}",
+                do="leave it out: the text of a teacher says how it computes",
             )
     return TEACHERS.parse(text)
 

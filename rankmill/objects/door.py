@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from rankmill.mining.actors import Execution
-from rankmill.mining.errors import RankmillError, UsageError, of_the_system
+from rankmill.mining.errors import RankmillError, UsageError, of_the_system, wording
 from rankmill.mining.inputs.bounds.guards import brief
 from rankmill.mining.inputs.given_paths import check_path
 from rankmill.mining.names import nearest
@@ -72,7 +72,8 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
 def speaking(called: str, request: type | None = None) -> Iterator[None]:
     """Tell the errors of a block in the words of Python, each with a next step."""
     try:
-        yield
+        with wording(lambda text: in_python(text, request)):
+            yield
     except RankmillError as error:
         _say_in_python(error, called, request)
         raise
