@@ -7,7 +7,8 @@ import errno
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,30 @@ def of_the_system(error: OSError) -> RankmillError:
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM}
 
 
+_WORDS: ContextVar[Callable[[str], str]] = ContextVar("_WORDS", default=str)
+
+
+@contextlib.contextmanager
+def wording(words: Callable[[str], str]) -> Iterator[None]:
+    """Let warnings of a block be told in the words of who asked, Python's for options, say."""
+    token = _WORDS.set(words)
+    try:
+        yield
+    finally:
+        _WORDS.reset(token)
+
+
+def worded(text: str) -> str:
+    """Return a text about what to do in the words of who asked."""
+    return _WORDS.get()(text)
+
+
 def warn(text: str) -> None:
     """Warn of something that was asked for, at the line that asked: outside of rankmill."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, RuntimeWarning, stacklevel=level)
+    warnings.warn(worded(text), RuntimeWarning, stacklevel=level)
 
 
 def _is_inside(module: str) -> bool:

@@ -267,9 +267,10 @@ class Field:
         if wanted != "collection" and kind in wanted.split(" or "):
             return
         said = brief(one) if not isinstance(kind, str) else f"one of kind {kind}"
+        listed = isinstance(one, list | tuple) and len(one) > 0
         raise UsageError(
             f"{self.name}: a handle of kind {wanted} is wanted, got {said}",
-            do=f"give its name, or {self._wanted}",
+            do="give one of them alone" if listed else f"give its name, or {self._wanted}",
         )
 
     @property

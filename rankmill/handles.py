@@ -171,8 +171,11 @@ def _flat(values: Iterable[Any]) -> Iterable[Any]:
 
 def _meant(place: Workspace, field: Field, value: Any) -> Any:
     """Return what a value means: of texts, alone, in lists or under labels, the handles."""
-    if field.form != "one" and isinstance(value, str):
-        return value  # where a list or a mapping is wanted, which the option itself says
+    listed = isinstance(value, list | tuple)
+    if (field.form != "one" and isinstance(value, str)) or (
+        field.form == "one" and not field.option.several and listed
+    ):
+        return value  # one where several are wanted, or several: the option itself says so
     if isinstance(value, Mapping):
         return {label: _each(place, field, one) for label, one in value.items()}
     return _each(place, field, value)
@@ -190,7 +193,11 @@ def _each(place: Workspace, field: Field, value: Any) -> Any:
         return handle_of(Workspace(folder.parent.parent), field, folder.name)
     if not field.path_too:
         _check_there(place, value)
-    return handle_of(place, field, value)
+    try:
+        return handle_of(place, field, value)
+    except BadInput as error:
+        error.what = f"{field.name}: {error.what}"
+        raise
 
 
 def _folder_of_artifact(name: str | Path) -> Path | None:

@@ -74,6 +74,10 @@ ENCODE = Option(
     choices=("corpus", "listed"),
 )
 STUDENT = Option("A student's name, a model folder, or OWNER/NAME of the Hub.", of="student")
+RERANKER = Option(
+    "A student's name, a model folder, OWNER/NAME of the Hub, or a teacher: cross_encoder(…).",
+    of="student",
+)
 
 Names = Sequence[str]
 Cells = dict[tuple[int, int], "Artifact"]
@@ -796,16 +800,20 @@ class Train(Settings, OnDevice, Request["Artifact"]):
 
 @dataclass(frozen=True)
 class Rerank(RunsModels, Request["Artifact"]):
-    """Let a student re-rank the first documents of a run; the result is a run."""
+    """Let a student, or any teacher, re-rank the first documents of a run; the result is a run.
+
+    Example: rankmill rerank --student nf-student --run nf-bm25 --name reranked
+    Example: rankmill rerank --student "cross_encoder(model=PATH)" --run nf-bm25
+    """
 
     verb: ClassVar[str] = "rerank"
 
-    student: Annotated[Artifact | str | Path, STUDENT]
+    student: Annotated[Artifact | str | Path, RERANKER]
     run: Annotated[Artifact, Option("The run to re-rank.", of="run")]
     _: KW_ONLY
     depth: Annotated[
         int, Option("How many documents of each list to re-rank.", unit="documents", least=1)
-    ] = 100
+    ] = DEFAULT_DEPTH
     compute: Annotated[str, COMPUTE] = "float32"
     encode: Annotated[str, ENCODE] = "corpus"
 
@@ -865,7 +873,7 @@ class Evaluate(RunsModels, Request["Artifact"]):
         Option("A run, scores of a pool, or a TREC file.", of="run or scores"),
     ] = None
     _: KW_ONLY
-    student: Annotated[Artifact | str | Path | None, STUDENT] = None
+    student: Annotated[Artifact | str | Path | None, RERANKER] = None
     first_stage: Annotated[
         Artifact | None, Option("The run that the student re-ranks.", of="run")
     ] = None

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy
+import polars
+
 import rankmill as rm
 from rankmill.objects.speech import commands_in
 
@@ -69,6 +72,8 @@ def values(other: rm.Object, folder: Path) -> dict[str, tuple[Any, str]]:
         "mapping to 5": ({"a": 5}, "a"),
         "lambda": (lambda text: text, "lambda"),
         "class": (int, "int"),
+        "frame": (polars.DataFrame({"odd": [1, 2]}), "DataFrame|odd"),
+        "array": (numpy.arange(3), "array|int64"),
         "another kind": (other, "omparison|p_randomisation"),
         "a name of another kind": ("odd-one", "odd-one|omparison"),
     }
@@ -142,6 +147,8 @@ def may_be(value: Any, annotation: str) -> bool:
     """Say whether an annotation lets a value be; what may be anything may be a text or a table."""
     if value is None:
         return "None" in annotation or "Any" in annotation
+    if isinstance(value, polars.DataFrame | numpy.ndarray):
+        return "Any" in annotation
     if isinstance(value, str | Path):
         return any(word in annotation for word in ("str", "Path", "Any"))
     if isinstance(value, int | float):

@@ -45,14 +45,19 @@ def rerank_with(
 ) -> Artifact:
     """Order the first `depth` documents of each list of a run by a student's scores.
 
-    `student`: a student artifact, its name, or a model folder. `encode`: of a bi-encoder the
-    vectors of the whole `corpus`, or of the documents that are `listed`. Returns a run artifact.
+    `student`: a student artifact, its name, a model folder, or the text of any teacher. `encode`:
+    of a bi-encoder the vectors of the whole `corpus`, or of the documents that are `listed`.
+    Returns a run artifact. Raises UsageError where both the text of a teacher and an option say how
+    it computes.
     """
     from ..mining.sources.rerank import Rerank
 
-    teacher = student_as_teacher(workspace, student, compute)
-    if hasattr(teacher, "encode"):
-        teacher = replace(teacher, encode=encode)
+    if names_a_teacher(workspace, student):
+        teacher = _written_out(str(student), compute=compute, encode=encode)
+    else:
+        teacher = student_as_teacher(workspace, student, compute)
+        if hasattr(teacher, "encode"):
+            teacher = replace(teacher, encode=encode)
     held = Collection.open(workspace, collection)
     artifact = workspace.find(run, "run")
     refuse_other_texts(artifact, held)
@@ -108,6 +113,11 @@ def student_folder(
     That is the `max_length` it was trained with and, of separate towers, the `query_model`; the
     folder is then that of the documents' tower.
     """
+    if isinstance(student, str) and names_a_teacher(workspace, student):
+        raise UsageError(
+            f"student: {student!r} is the text of a teacher; here a checkpoint is read",
+            do="give a student's name, a model folder or OWNER/NAME of the Hub",
+        )
     if isinstance(student, str) and not names_a_model(student):
         student = workspace.find(student, "student")
     elif isinstance(student, str) and student in workspace.names():
@@ -123,6 +133,29 @@ def student_folder(
     said = {"max_length": card.get("max_length")}
     folder, more = _towers(student.path / "model") or (resolve(student.path / "model"), {})
     return folder, said | more
+
+
+def names_a_teacher(workspace: Workspace, student: Artifact | str | Path) -> bool:
+    """Say whether a text is that of a teacher, `cross_encoder(model=PATH)`, or meant as one: no
+    name of the workspace and no folder."""
+    if not isinstance(student, str) or student in workspace.names():
+        return False
+    written = (
+        student.endswith(")") and "(" in student
+    )  # or meant as one: parsing says what it lacks
+    return (written or student in TEACHERS.names()) and not path_given(student).exists()
+
+
+def _written_out(text: str, **options: str) -> Any:
+    """Return the teacher of a text; refuses options beside it that say how it computes."""
+    own = {"compute": "float32", "encode": "corpus"}
+    for name, value in options.items():
+        if value != own[name]:
+            raise UsageError(
+                f"{name}={value} beside the text of a teacher, {text}",
+                do="leave it out: the text of a teacher says how it computes",
+            )
+    return TEACHERS.parse(text)
 
 
 def names_a_model(student: str) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...native.agreement import positives_won
-from ..errors import BadInput
+from ..errors import BadInput, worded
 from ..score_kinds import RANK
 from ..store import Artifact
 
@@ -125,7 +125,7 @@ def tell_arrival(scores: Artifact) -> None:
     pairs, lists = amounts(scores)
     for counted, said in told(scores).items():
         if lists >= _LISTS if counted == CONSTANT else pairs >= _PAIRS:
-            warnings.warn(said, RuntimeWarning, stacklevel=3)
+            warnings.warn(worded(said), RuntimeWarning, stacklevel=3)
 
 
 def amounts(scores: Artifact) -> tuple[int, int]:

@@ -34,7 +34,7 @@ import pyarrow as pa
 
 from ..actors import INLINE, Execution
 from ..collection.handles import Qrels
-from ..errors import BadInput, UsageError
+from ..errors import BadInput, UsageError, worded
 from ..pair_keys import pair_keys
 from ..store import Artifact
 from ..store.tables import list_values
@@ -44,8 +44,8 @@ _QUERIES = 2000  # are asked at most, evenly spaced: more votes would not change
 _CHANCE = 1e-4
 _CLEAR, _LEANS = 2 / 3, 1 / 2  # share of votes against that a sound teacher may have
 _WAY_OUT = (
-    "if lower is better, read the file with --sign -1 (in a teacher's text: sign=-1), or swap yes "
-    "and no of a language model; if these scores are right as they are, say --direction trusted"
+    "if lower is better, read the file with --sign -1 (imported(…,sign=-1) as a teacher), or swap "
+    "yes and no of a language model; if these scores are right as they are, say --direction trusted"
 )
 
 
@@ -160,7 +160,7 @@ def _say(evidence: Evidence, against: list[str], executor: Execution) -> None:
 
 
 def _warn(said: str) -> None:
-    text = f"{said}; check the teacher: {_WAY_OUT}"
+    text = worded(f"{said}; check the teacher: {_WAY_OUT}")
     warnings.warn(text, RuntimeWarning, stacklevel=5)
 
 

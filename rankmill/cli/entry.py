@@ -40,6 +40,9 @@ from rankmill.mining.errors import (
     extras_told,
     of_the_system,
 )
+from rankmill.mining.options import options_of
+from rankmill.stages import REQUESTS
+from rankmill.wording import in_terminal
 
 WHOLE = (
     studies.demo,
@@ -173,7 +176,7 @@ def _warned(message: Warning | str, category: type[Warning], *where: Any, **more
     if quiet():
         return
     if category is RuntimeWarning:
-        streams.say(f"rankmill: warning: {message}")
+        streams.say(f"rankmill: warning: {_worded(str(message))}")
     else:
         _WARN(streams.harmless(str(message)), category, *where, **more)
 
@@ -243,6 +246,9 @@ def _report(error: BaseException, status: int, debug: bool) -> int:
 
         streams.say("".join(traceback.format_exception(error)).rstrip("\n"))
     elif isinstance(error, Explained):
+        if isinstance(error, RankmillError):
+            error.what = _worded(error.what)
+            error.do = error.do and _worded(error.do)
         streams.say(f"rankmill: {error}")
     else:
         streams.say(
@@ -250,6 +256,18 @@ def _report(error: BaseException, status: int, debug: bool) -> int:
             "  do: this is a bug; run the same command with --debug and report the traceback"
         )
     return status
+
+
+def _worded(said: str) -> str:
+    """Return a sentence with options of this command as they are typed: `--size 4` of `size=4`."""
+    command = next((word for word in _words() if not word.startswith("-")), "")
+    known = {
+        option.name: option
+        for verb, request in REQUESTS.items()
+        if command == (request.command or verb).replace("_", "-")
+        for option in options_of(request)
+    }
+    return in_terminal(said, known)
 
 
 _SHOWN = 400  # characters of a command line that is shown again

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from rankmill.mining.actors import Execution
-from rankmill.mining.errors import RankmillError, UsageError, of_the_system
+from rankmill.mining.errors import RankmillError, UsageError, of_the_system, wording
 from rankmill.mining.inputs.bounds.guards import brief
 from rankmill.mining.inputs.given_paths import check_path
 from rankmill.mining.names import nearest
@@ -72,7 +72,8 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
 def speaking(called: str, request: type | None = None) -> Iterator[None]:
     """Tell the errors of a block in the words of Python, each with a next step."""
     try:
-        yield
+        with wording(lambda text: in_python(text, request)):
+            yield
     except RankmillError as error:
         _say_in_python(error, called, request)
         raise
@@ -115,7 +116,8 @@ def bound(
         raise UsageError(
             f"{called}() takes {_counted(len(placed) - own)} without a name, {len(args) - own} "
             "were given",
-            do=_by_name([name for name in known if name not in placed], called),
+            do=_as_list(signature, called)
+            or _by_name([name for name in known if name not in placed], called),
         )
     for name in placed[: len(args)]:
         if name in kwargs:
@@ -141,7 +143,19 @@ def _counted(number: int) -> str:
     return {0: "no value", 1: "one value"}.get(number, f"{number} values")
 
 
+_EVERYWHERE = ("name", "executor", "workspace", "progress")
+
+
+def _as_list(signature: inspect.Signature, called: str) -> str:
+    """Say that several values are given as a list, where the first place takes one."""
+    first = next(iter(signature.parameters.values()), None)
+    if first is None or not str(first.annotation).startswith("Sequence["):
+        return ""
+    return f"give several as one list: {'' if '.' in called else 'rm.'}{called}([…, …])"
+
+
 def _by_name(names: Sequence[str], called: str) -> str:
+    names = [name for name in names if name not in _EVERYWHERE]
     if not names:
         return f"see {help_of(called)}"
     return f"give the others by name: {', '.join(f'{name}=…' for name in names[:4])}"

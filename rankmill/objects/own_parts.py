@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -20,6 +21,7 @@ from rankmill import plugins
 from rankmill.mining import foreign
 from rankmill.mining.errors import UsageError
 from rankmill.mining.inputs.bounds.guards import brief
+from rankmill.mining.store import Artifact
 
 OPTIONS = {
     ("mine", "source"): "source",
@@ -32,6 +34,8 @@ OPTIONS = {
     ("cross", "filters"): "filter",
 }
 """(verb, option) → the kind of part that the option names."""
+_OR_TEACHER = {("rerank", "student"), ("evaluate", "student")}
+"""(verb, option) that takes a teacher in place of an artifact: as its text."""
 
 _METHODS = {
     "source": ("searcher",),
@@ -72,6 +76,9 @@ def parts_in(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a verb, with functions and unregistered values as parts."""
     parts = dict(given)
     for name, value in given.items():
+        if (verb, name) in _OR_TEACHER and not isinstance(value, str | Path | Artifact):
+            parts[name] = _text_of_teacher(value)
+            continue
         kind = OPTIONS.get((verb, name))
         if kind is None or value is None or isinstance(value, str):
             continue
@@ -79,6 +86,15 @@ def parts_in(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
         made = [part_of(kind, one) for one in (value if several else [value])]
         parts[name] = made if several else made[0]
     return parts
+
+
+def _text_of_teacher(given: Any) -> Any:
+    """Return the text of a function or value that is a teacher; all else as it is."""
+    from rankmill.mining.teachers.base import TEACHERS
+
+    if isinstance(given, FunctionType):
+        given = _of_function("teacher", given)
+    return TEACHERS.text(given) if hasattr(type(given), "canonical_name") else given
 
 
 def part_of(kind: str, given: Any) -> Any:
@@ -107,7 +123,8 @@ def part_of(kind: str, given: Any) -> Any:
 
 def _said(given: Any) -> str:
     said = brief(given)
-    return f"a {type(given).__name__}" if said.endswith("…") else said
+    name = type(given).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}" if said.endswith("…") else said
 
 
 def _of_value(kind: str, given: Any) -> Any:

@@ -305,7 +305,8 @@ def rerank(
     workspace: Workspace | str | Path | None = None,
     progress: bool | None = None,
 ) -> Run:
-    """Let a student re-rank the first documents of a run; the result is a run."""
+    """Let a student, or any teacher, re-rank the first documents of a run; the result is a
+    run."""
 
 def retrieve(
     student: Artifact | str | Path,
@@ -639,7 +640,8 @@ class RunVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Run:
-        """Let a student re-rank the first documents of a run; the result is a run."""
+        """Let a student, or any teacher, re-rank the first documents of a run; the result is a
+        run."""
     def evaluate(
         _self,
         /,
@@ -1058,7 +1060,8 @@ class StudentVerbs:
         workspace: Workspace | str | Path | None = None,
         progress: bool | None = None,
     ) -> Run:
-        """Let a student re-rank the first documents of a run; the result is a run."""
+        """Let a student, or any teacher, re-rank the first documents of a run; the result is a
+        run."""
     def retrieve(
         self,
         /,

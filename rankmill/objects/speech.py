@@ -13,6 +13,7 @@ from functools import cache
 
 from rankmill.mining.options import Field, options_of
 from rankmill.stages import REQUESTS
+from rankmill.wording import in_quotes
 
 _COMMANDS = {
     "advise": "rm.advise({})",
@@ -58,6 +59,7 @@ _PLAIN = (
 )
 _QUOTED = re.compile(r"`rankmill ([^`]+)`")
 _FLAG = re.compile(rf"(--[a-z][a-z-]*|(?<![\w-])-n\b)(?:[ =]({_VALUE}))?")
+_CACHE = re.compile(r"--cache-(?:dir|size)(?: DIR)? or (?=RANKMILL_CACHE)")  # no verb has these
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_|/]*|…")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _COUNT = re.compile(r"(\d+)([kM])")
@@ -86,10 +88,13 @@ def in_python(said: str, request: type | None = None) -> str:
         return kept(f"`{call}`{end}{terminal}")
 
     said = said.replace("--workers 0 --debug", "--workers 0")
+    said = _CACHE.sub("", said)
     said = _QUOTED.sub(quoted, said)
     said = _bare_commands().sub(whole, said)
     said = re.sub(r"--as (run|scores|groups)\b", r"rm.import_\1", said)
     said = _FLAG.sub(lambda match: _option(match, request), said)
+    if request is not None:
+        said = in_quotes(said, {one.name: one for one in options_of(request)})
     return re.sub("\0(\\d+)\0", lambda match: calls[int(match[1])], said)
 
 

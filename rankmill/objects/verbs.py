@@ -10,7 +10,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, overload
 
 from rankmill.handles import handles_in, workspace_at
@@ -18,6 +18,7 @@ from rankmill.mining.options import options_of
 from rankmill.objects.base import as_object
 from rankmill.objects.door import bound, check_arguments, speaking
 from rankmill.objects.examples import EXAMPLES
+from rankmill.objects.misplaced import telling_misplaced
 from rankmill.objects.own_parts import parts_in
 from rankmill.objects.showing import showing
 from rankmill.request import ENGINE, Request
@@ -79,9 +80,12 @@ def performed(
         place = None if workspace is None else workspace_at(workspace)
         if "workspace" in request.__dataclass_fields__:
             given["workspace"] = workspace_at(place)
-        given = handles_in(options_of(request), parts_in(request.verb, given), place)
-        with showing(given.pop("executor", None), progress) as executor:
-            return as_object(request(**given, executor=executor).make())
+        executor = given.pop("executor", None)
+        with telling_misplaced(request, called, given, filled or {}, place):
+            meant = handles_in(options_of(request), parts_in(request.verb, given), place)
+            asked = request(**meant)
+        with showing(executor, progress) as shown:
+            return as_object(replace(asked, executor=shown).make())
 
 
 def signature_of(request: Requested, without: Sequence[str] = ()) -> inspect.Signature:

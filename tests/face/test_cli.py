@@ -181,7 +181,7 @@ def test_two_workers_give_the_same_root_hashes(rankmill, tmp_path, ray_cluster):
         (
             ("train", "bi_encoder(model=encoder)", "--groups", "groups", "--warmup", "1.5"),
             2,
-            "warmup=1.5 must be at most 1",
+            "--warmup 1.5 must be at most 1",
         ),
         (("nonsense",), 2, "nonsense"),
     ],

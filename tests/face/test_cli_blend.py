@@ -45,8 +45,8 @@ def test_names_with_commas_are_a_blend(place, rankmill):
         (("--groups", "a,a"), "named twice"),
         (("--groups", "a,b", "--weights", "1"), "1 weights for 2 groups"),
         (("--groups", "a", "--weights", "3"), "of a single groups artifact, which is no blend"),
-        (("--groups", "a,b", "--weights", "1,0"), "weights=0.0 must be above 0"),
-        (("--groups", "a,b", "--weights", "1,nan"), "weights=nan must be a finite number"),
+        (("--groups", "a,b", "--weights", "1,0"), "--weights 0.0 must be above 0"),
+        (("--groups", "a,b", "--weights", "1,nan"), "--weights nan must be a finite number"),
     ):
         status, _, err = rankmill(*words[:-1], "new", *said)
         assert (status, message in err) == (2, True), err

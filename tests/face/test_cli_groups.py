@@ -135,15 +135,15 @@ def test_summary_explain_and_audit(made):
     [
         ("stats", 2, "name what to measure: nothing was given"),
         ("stats --scores scores --compat locality-and-entropy", 4, "variants are of groups"),
-        ("stats --groups groups --compat x", 2, "compat='x' is unknown"),
+        ("stats --groups groups --compat x", 2, "--compat x is unknown"),
         ("stats --groups groups -s intrinsic_dim", 2, "needs the vectors of an encoder"),
         ("retarget --groups groups", 2, "nothing says what the new labels are"),
         ("retarget soften --groups groups", 2, "unknown target 'soften'"),
-        ("subsample --groups groups --size 9", 2, "size=9 is no part of groups of 7"),
+        ("subsample --groups groups --size 9", 2, "--size 9 is no part of groups of 7"),
         ("explain q999 --groups groups", 4, "'q999'"),
         ("explain q1 --groups groups", 4, "query 'q1' is not in the pool"),
         ("audit --groups groups --against dev", 4, "no split 'dev'"),
-        ("audit --groups groups --overlap 0.1", 2, "overlap=0.1 must be at least 0.7"),
+        ("audit --groups groups --overlap 0.1", 2, "--overlap 0.1 must be at least 0.7"),
         ("cut where('nope=1') --groups groups --statistics stats", 2, "'nope' was not measured"),
         (
             "cut keep_below --groups groups --statistics pool",
@@ -155,7 +155,7 @@ def test_summary_explain_and_audit(made):
         (
             "cross --pool pool --scores scores --encoder encoder --span 2",
             2,
-            "span=2.0 must be at most 1",
+            "--span 2.0 must be at most 1",
         ),
         ("cross --pool pool --scores scores --encoder encoder --locality ties", 2, "aimed at"),
         (

@@ -69,4 +69,4 @@ def test_what_cannot_be_had_ends_with_what_to_do(rankmill, place: Path) -> None:
     status, _, error = rankmill("score", CROSS, "--pool", "run", "--device", "cuda:999")
     assert (status, "there is no device cuda:999" in error) == (4, True)
     status, _, error = rankmill("score", CROSS, "--pool", "run", "--device", "tpu")
-    assert (status, "device=tpu is not known" in error) == (2, True)
+    assert (status, "--device tpu is not known" in error) == (2, True)

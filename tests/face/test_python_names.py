@@ -101,8 +101,8 @@ def test_a_handle_of_another_workspace_than_the_named_one_is_refused(tmp_path: P
     [
         (lambda: rm.open("pets-bm52"), "nothing is called 'pets-bm52'[\\s\\S]*mean pets-bm25"),
         (lambda: rm.mine("bm25", "pet", split="train"), "no collection called 'pet'[\\s\\S]*pets"),
-        (lambda: rm.pool(["pets-bm25", "pets-pool"]), "pets-pool is of kind pool, one of kind run"),
-        (lambda: rm.score("x", "pets"), "pets is of kind collection, one of kind pool"),
+        (lambda: rm.pool(["pets-bm25", "pets-pool"]), '"pets-pool" is of kind pool, one'),
+        (lambda: rm.score("x", "pets"), '"pets" is of kind collection'),
         (lambda: rm.mine("bm25", "pets-pool", split="train"), "pool, one of kind collection"),
         (lambda: rm.open(Path("nowhere/at/all")), "no artifact here[\\s\\S]*manifest.json"),
         (lambda: rm.evaluate("pets-bm52"), "no run called 'pets-bm52'[\\s\\S]*did you mean"),

@@ -97,7 +97,7 @@ class BlockedCell(FromScores):
         if not isinstance(entropy, PairEntropy) or entropy.pairs not in _ROLES:
             raise UsageError(
                 f"entropy={self.entropy} cannot be aimed at",
-                do="choose pair_entropy with T, score, and pairs=pos_neg or pairs=neg_neg",
+                do="choose pair_entropy(T=…,score=…,pairs=pos_neg), or neg_neg in the place of it",
             )
 
     @property

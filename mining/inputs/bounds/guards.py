@@ -127,8 +127,8 @@ def shown(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """Print a value for a message as Python does, but short, whatever it is; a path is not cut, as
-    its end tells what is meant."""
+    """Print a value for a message as Python does, but short and on one line, whatever it is; a path
+    is not cut, as its end tells what is meant."""
     if isinstance(value, os.PathLike):
         return repr(value)
     if isinstance(value, int) and value.bit_length() > 1 << 12:
@@ -138,5 +138,7 @@ def brief(value: Any) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # of lists: long numbers, or lists in lists
+        text = f"a {type(value).__name__}"
+    if "\n" in text:  # a table, drawn
         text = f"a {type(value).__name__}"
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
