@@ -64,8 +64,8 @@ class Prompt:
     pieces joined are the ids of the whole text, tried on a few pairs. `in_place`: literals are not
     tokenised as if a text began with them. Where texts are tokenised apart from the prompt, the
     last `label` ids of `before` belong to the first text (special ones do not), and `uncounted` ids
-    lie outside of both texts and their labels. `unended`: what the tokenizer puts behind a text, and
-    nothing here ends with; empty where there is no such thing.
+    lie outside of both texts and their labels. `unended`: what the tokenizer puts behind a text,
+    where nothing here ends with it; else empty.
     """
 
     before: np.ndarray

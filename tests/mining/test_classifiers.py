@@ -202,7 +202,7 @@ def test_a_model_without_a_table_of_tokens_is_refused(tmp_path):
     config = CanineConfig(hidden_size=32, max_position_embeddings=130, num_labels=1, **small)
     CanineForSequenceClassification(config).save_pretrained(tmp_path / "model")
     write_tokenizer(tmp_path / "model")
-    with pytest.raises(BadInput, match="CanineForSequenceClassification has no table of token embeddings"):
+    with pytest.raises(BadInput, match="Canine.* has no table of token embeddings"):
         Forward(resolve(tmp_path / "model"), head="logits", compute="float32", max_length=100)
 
 
