@@ -79,6 +79,10 @@ def collect(
         )
     divisions = divisions_of(divide)
     parts = tuple(part.strip() for part in (fields or "").split(",") if part.strip())
+    if fields is not None and not parts:
+        raise UsageError(
+            f"fields={fields!r} names no field", do="write --fields title,body, or leave it out"
+        )
     spec, reader = _opened(spec, policies_of(on), parts)
     with postponing() as charge:  # to the stage that looks, or to nobody's
         facts = reader.facts()

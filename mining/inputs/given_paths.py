@@ -15,9 +15,16 @@ def path_given(path: str | Path) -> Path:
 
     A shell does so at the beginning of a word only: not inside `cross_encoder(model=~/x)`, nor in a
     recipe. What is there by the very name stays, and so does `~name` where nobody has that name.
+
+    Raises UsageError for what is no path. An empty text is none: to the system it is the current
+    folder, which nobody means who wrote "$DIR" with a variable that is not set.
     """
     if not isinstance(path, str | Path):
         raise UsageError(f"{path!r} is no path", do="give a text or a pathlib.Path")
+    if not str(path):
+        raise UsageError(
+            f"{path!r} is no path: it is empty", do="write the path; the current folder is ."
+        )
     plain = Path(path)
     if not str(path).startswith("~") or plain.exists():
         return plain

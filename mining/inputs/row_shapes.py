@@ -6,6 +6,7 @@ the field, what stands there and the place; `where` is spelled out only then.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -17,6 +18,7 @@ from .bounds.guards import shown
 from .spelled_numbers import spelled_number
 
 _FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+_BEYOND = ("beyond ±3.4e+38, all that scores store", "scale the scores before they are imported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ def one_number(value: Any, name: str, where: object, of: str | None = None) -> f
     if isinstance(value, int | float) and not isinstance(value, bool):
         if abs(value) <= _FLOAT32_MAX:  # false for NaN, and exact for whole numbers of any length
             return float(value)
+        if math.inf > abs(value):
+            raise _refused(value, name, where, *_BEYOND, of)
     do = "leave pairs without a score out; nothing is written in their place"
     raise _refused(value, name, where, "not a finite number", do, of)
 
@@ -64,6 +68,8 @@ def number_of(text: str, name: str, where: object, of: str | None = None) -> flo
     number = spelled_number(text.strip())
     if abs(number) <= _FLOAT32_MAX:
         return number
+    if math.isfinite(number):
+        raise _refused(text, name, where, *_BEYOND, of)
     do = "write a number such as 1.5 or 2e-3"
     raise _refused(text, name, where, "not a finite number", do, of)
 

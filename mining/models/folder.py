@@ -358,7 +358,7 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
             do=_WITHOUT_HEAD.get(head, "copy the checkpoint again"),
         )
     vocabulary = model.known_tokenizer().get_vocab_size(with_added_tokens=True)
-    embedded = network.config.get_text_config().vocab_size
+    embedded = embedded_by(network, model)
     if vocabulary > embedded:
         raise BadInput(
             f"the tokenizer has {vocabulary} entries, the model embeds {embedded}",
@@ -366,6 +366,19 @@ def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | 
             do="put the tokenizer that the model was trained with into its folder",
         )
     return network.eval().to(device())
+
+
+def embedded_by(network: Any, model: ModelFolder) -> int:
+    """Return how many token ids a loaded model embeds; raises BadInput for one that has no table
+    of them, such as CANINE, which reads characters."""
+    try:
+        return len(network.get_input_embeddings().weight)
+    except (NotImplementedError, AttributeError) as error:
+        raise BadInput(
+            f"{type(network).__name__} has no table of token embeddings",
+            where=model.path,
+            do="score it elsewhere and import that: rankmill import FILE --as scores --kind logit",
+        ) from error
 
 
 def _loader(model: ModelFolder, head: str) -> str:

@@ -23,7 +23,7 @@ from ..errors import Corrupt, RankmillError
 from ..meter.underway import so_far
 from .classifiers import FILLER, check_padding
 from .flops import shape_of
-from .folder import ModelFolder, position_start
+from .folder import ModelFolder, embedded_by, position_start
 from .passes.attention import register
 from .passes.batches import Batch, Work, layout_of, operations, pack, pack_shared, pad, write
 from .passes.families import DECODERS, ENCODERS, PACKED, check_positions, is_causal
@@ -36,6 +36,7 @@ __all__ = ["PACKED", "Forward", "Work"]
 
 _AHEAD = {"cuda": 2}  # batches that a GPU is given before what came out of one is read
 _SHORTEST = 8  # a batch has a slot for every 8 tokens
+_TRIED = (("the first text", "another one"), ("a", ""), ("", "b"), ("what is 1?", "d " * 20))
 _TRUNK = ("embeddings", "embeddings_project", "encoder", "transformer")
 
 
@@ -74,7 +75,7 @@ class Forward:
         if not self.packed:  # else decoders keep keys and values that nobody asks for
             self.reader.trunk.config.get_text_config().use_cache = False
         self.typed = int(model.config.get("type_vocab_size") or 0) > 1
-        self.embedded = len(self.reader.trunk.get_input_embeddings().weight)
+        self.embedded = embedded_by(self.reader.trunk, model)
         self._of_thread = threading.local()  # the rows that the hooks choose, batch by batch
         self.first_only = self.packed and kind in ENCODERS and self.reader.pooling in {"own", "cls"}
         if self.first_only:
@@ -245,20 +246,24 @@ class Forward:
     # ---- padded --------------------------------------------------------------------------------
 
     def _try_padding(self, compute: str) -> None:
-        """Run one pair of words alone and in a padded row; raises BadInput where they differ."""
+        """Run some pairs alone and in padded rows; raises BadInput where one of them differs. One
+        is not enough: what stands behind a text may move one score and not another."""
+        for pair in _TRIED:
+            joined = self.model.tokenizer().encode(*pair)
+            n = min(len(joined.ids), self.max_length)
+            alone, padded = (self._score_of(joined, n, width) for width in (n, n + 16))
+            check_padding(alone, padded, self.model, compute)
+
+    def _score_of(self, joined: Any, n: int, width: int) -> np.ndarray:
+        """Return what the model says of the first `n` tokens in a row of `width`: float32."""
         import torch
 
-        joined = self.model.tokenizer().encode("the first text", "another one")
-        n = min(len(joined.ids), self.max_length)
-        rows: list[np.ndarray] = []
-        for width in (n, n + 16):
-            buffers = np.full((3, width), FILLER, dtype=np.int32)
-            buffers[0, :n], buffers[1, :n] = joined.ids[:n], joined.type_ids[:n]
-            with torch.inference_mode():
-                read = self._padded_rows(buffers, np.array([n]), 1)
-                said = read if self.reader.head is None else self.reader.head(read)
-                rows.append(said[0].float().cpu().numpy())
-        check_padding(rows[0], rows[1], self.model, compute)
+        buffers = np.full((3, width), FILLER, dtype=np.int32)
+        buffers[0, :n], buffers[1, :n] = joined.ids[:n], joined.type_ids[:n]
+        with torch.inference_mode():
+            read = self._padded_rows(buffers, np.array([n]), 1)
+            said = read if self.reader.head is None else self.reader.head(read)
+            return np.asarray(said[0].float().cpu().numpy())
 
     def _padded_rows(self, buffers: np.ndarray, lengths: np.ndarray, height: int) -> Any:
         """Run rows of one length; returns [height, width]."""

@@ -79,7 +79,9 @@ def check_name(name: str) -> None:
     """Raise UsageError for what cannot be a name."""
     if not may_name(name):
         raise UsageError(
-            f"{name!r} cannot be a name", do="use letters, digits, '.', '_', '-', '+', '@'"
+            f"{name!r} cannot be a name",
+            do="use letters, digits, '.', '_', '-', '+', '@': at most 128, a letter, digit or '_' "
+            "first",
         )
 
 

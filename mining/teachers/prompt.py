@@ -64,7 +64,8 @@ class Prompt:
     pieces joined are the ids of the whole text, tried on a few pairs. `in_place`: literals are not
     tokenised as if a text began with them. Where texts are tokenised apart from the prompt, the
     last `label` ids of `before` belong to the first text (special ones do not), and `uncounted` ids
-    lie outside of both texts and their labels.
+    lie outside of both texts and their labels. `unended`: what the tokenizer puts behind a text,
+    where nothing here ends with it; else empty.
     """
 
     before: np.ndarray
@@ -77,6 +78,7 @@ class Prompt:
     in_place: bool
     label: int
     uncounted: int
+    unended: str = ""
 
     @classmethod
     def of(
@@ -115,6 +117,7 @@ class Prompt:
         if begin and pieces[0][: len(opening)] != opening:
             pieces[0] = opening + pieces[0]
         pieces[2] = pieces[2] + (closing if end else [])
+        unended = closing and pieces[2][-len(closing) :] != closing
         before, between, after = (np.asarray(piece, dtype=np.int32) for piece in pieces)
         apart = label_at is not None
         uncounted = len(ids(head)) + len(after) if apart else 0
@@ -130,6 +133,7 @@ class Prompt:
             in_place=way.in_place,
             label=own,
             uncounted=uncounted,
+            unended="".join(map(tokenizer.id_to_token, closing)) if unended else "",
         )
 
     @property

@@ -52,6 +52,11 @@ def teacher_of(text: Any) -> Any:
         return text.plain()
     if TEACHERS.owns(text):
         return text
+    if isinstance(text, str) and not text.strip():
+        raise UsageError(
+            f"{text!r} is no teacher",
+            do="write for example cross_encoder(model=PATH); `rankmill list teachers` shows them",
+        )
     parsed = parse(text) if isinstance(text, str) and not path_given(text).exists() else str(text)
     if isinstance(parsed, Call) or parsed in TEACHERS.names():
         value = TEACHERS.parse(text)

@@ -141,13 +141,25 @@ class _OnceEach(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the command line."""
         said: set[str] = set()
-        for parameter in self.make_parser(ctx).parse_args(list(args))[2]:
+        given, _, order = self.make_parser(ctx).parse_args(list(args))
+        for parameter in order:
             once = parameter.param_type_name == "option" and not parameter.multiple
             if once and parameter.name in said:
                 flag = max(parameter.opts, key=len)
                 raise UsageError(f"{flag} is given twice", do="keep one of the two")
             said.add(str(parameter.name))
+            if given[str(parameter.name)] == "" and _is_path(parameter):
+                named = once and max(parameter.opts, key=len) or str(parameter.name).upper()
+                raise UsageError(
+                    f"{named}: '' is no path: it is empty",
+                    do="write the path; the current folder is .",
+                )
         return super().parse_args(ctx, args)
+
+
+def _is_path(parameter: Any) -> bool:
+    """Say whether a parameter is a path; that of a workspace has a parser of its own."""
+    return parameter.name == "workspace" or parameter.type.name in ("path", "file", "directory")
 
 
 def _commands() -> dict[str, Made]:

@@ -105,7 +105,7 @@ def verify(
     good: list[Artifact] = []
     faults: list[Corrupt] = []
     with session(workspace, json=json) as here:
-        written = [n for n in names or [] if Path(n).is_dir() and not here.workspace.knows(n)]
+        written = [n for n in names or [] if n and Path(n).is_dir() and not here.workspace.knows(n)]
         for name in written:
             from rankmill.mining.exports.verify import verify_written
 

@@ -273,7 +273,7 @@ def counted(artifact: Artifact, *only: str) -> list[str]:
 
 def _first(artifact: Artifact, key: str) -> str:
     first = artifact.examples.get(key, [])
-    shown = streams.on_one_line("; ".join(first[:3])) + (", …" if len(first) > 3 else "")
+    shown = "; ".join(map(streams.example, first[:3])) + (", …" if len(first) > 3 else "")
     return f": {shown}" if first else ""
 
 
@@ -285,7 +285,7 @@ def remarks(artifact: Artifact) -> Iterator[str]:
     for kind, first in artifact.examples.items():
         count = artifact.counts.get(kind)
         yield kind.replace("_", " ") + (", the first:" if count is None else f": {count:,}")
-        yield from (f"  {streams.on_one_line(one)}" for one in first)
+        yield from (f"  {streams.example(one)}" for one in first)
     if artifact.kind in ("scores", "groups"):
         yield from told(artifact).values()
 

@@ -129,6 +129,15 @@ def on_one_line(text: str) -> str:
     return harmless(text.translate(_BREAKS))
 
 
+def example(text: str) -> str:
+    """Return one of the first of what was counted as part of a line: an id in it may be as long as
+    a book."""
+    return on_one_line(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
+
+
+_LONGEST = 300  # characters
+
+
 def tell(text: object = "", *, err: bool = False) -> None:
     """Print lines for people on standard output, or on standard error.
 

@@ -171,6 +171,41 @@ def test_a_model_that_padding_changes_is_found_when_it_is_loaded(tmp_path, kind,
         Forward(model, head="logits", compute="float32", max_length=64)
 
 
+def test_padding_that_moves_the_score_of_an_empty_text_alone_is_found(tmp_path):
+    """MobileBERT's embedding of a token holds that of its neighbour, padding included: with heads
+    as sharp as here only the scores of some pairs show it."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, MobileBertConfig
+
+    small = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    wide = {"hidden_size": 32, "embedding_size": 32, "intra_bottleneck_size": 32}
+    config = MobileBertConfig(
+        vocab_size=400, max_position_embeddings=130, num_labels=1, pad_token_id=0, **small, **wide
+    )
+    torch.manual_seed(21)
+    model = AutoModelForSequenceClassification.from_config(config)
+    drawn = torch.Generator().manual_seed(21)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.copy_(torch.randn(weight.shape, generator=drawn) * 0.3)
+    model.save_pretrained(tmp_path / "model")
+    write_tokenizer(tmp_path / "model")
+    with pytest.raises(BadInput, match="padding changes what this classifier says"):
+        Forward(resolve(tmp_path / "model"), head="logits", compute="float32", max_length=100)
+
+
+def test_a_model_without_a_table_of_tokens_is_refused(tmp_path):
+    from transformers import CanineConfig, CanineForSequenceClassification
+
+    small = {"num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    config = CanineConfig(hidden_size=32, max_position_embeddings=130, num_labels=1, **small)
+    CanineForSequenceClassification(config).save_pretrained(tmp_path / "model")
+    write_tokenizer(tmp_path / "model")
+    with pytest.raises(BadInput, match="Canine.* has no table of token embeddings"):
+        Forward(resolve(tmp_path / "model"), head="logits", compute="float32", max_length=100)
+
+
 def test_the_room_for_rounding(tmp_path):
     model = resolve(tiny_cross_encoder(tmp_path / "model"))
     check_padding(np.array([5.0]), np.array([5.00001]), model, "float32")

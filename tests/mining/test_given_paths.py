@@ -87,7 +87,7 @@ def test_what_is_read_is_looked_for_there(home: Path) -> None:
     assert len(rm.rewrite(collection, "~/new.tsv", split="train").queries) == 5
 
 
-@pytest.mark.parametrize("odd", [5, None, [], {}])
+@pytest.mark.parametrize("odd", [5, None, [], {}, ""])
 def test_what_is_no_path_is_said(odd: Any) -> None:
     with pytest.raises(UsageError, match="is no path"):
         path_given(odd)

@@ -288,6 +288,9 @@ ODD = [
     ("a.json", '{"q1":{"":1}}', "'id' is '', neither text"),
     ("a.json", '{"q1":{"d1":1' + "0" * 400 + "}}", "is not a finite number"),
     ("a.json", '{"q1":{"d1":null}}', "the score null is not a finite number"),
+    # finite, and more than float32 holds
+    ("a.json", '{"q1":{"d1":1e39}}', r"the score 1e\+39 lies beyond ±3.4e\+38"),
+    ("a.tsv", "q1\td1\t-3.5e38\n", r"the score '-3.5e38' lies beyond ±3.4e\+38[\s\S]*line 1"),
     ("a.json", "[" * 100_000, "nested too deeply"),
     ("a.jsonl", '{"qid":["q1"],"docid":"d1","score":1}', r"'qid' is \['q1'\], neither text nor"),
     ("a.jsonl", '{"qid":"q1","docid":["d1",["d2"]],"score":[1,2]}',

@@ -19,6 +19,7 @@ from rankmill.mining.errors import BadInput
 from rankmill.mining.models.folder import load_model, resolve
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
+from rankmill.mining.store.execution import Inline, Silent
 from rankmill.mining.teachers import teacher_of
 from rankmill.mining.teachers.base import PREPARERS
 
@@ -42,14 +43,28 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return mine(workspace, "random", collect(workspace, f"beir:{folder}"), "train", depth=3)
 
 
+class Heard(Silent):
+    """Progress that keeps what is announced."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def announce(self, text: str) -> None:
+        self.said.append(text)
+
+
 def scores_of(
-    pool: Artifact, folder: Path, kind: str = "causal_lm", prompt: str = PROMPT
+    pool: Artifact,
+    folder: Path,
+    kind: str = "causal_lm",
+    prompt: str = PROMPT,
+    executor: Inline = INLINE,
 ) -> np.ndarray:
     """Return the scores of every query with every document, float32 [8]."""
     query = np.repeat(np.arange(2, dtype=np.uint32), 4)
     doc = np.tile(np.arange(4, dtype=np.uint32), 2)
     teacher = teacher_of(f"{kind}(model={folder},prompt={json.dumps(prompt)},max_length=200)")
-    prepared = PREPARERS[type(teacher)](pool.workspace, teacher, pool, INLINE)
+    prepared = PREPARERS[type(teacher)](pool.workspace, teacher, pool, executor)
     return np.asarray(prepared.make(**prepared.options).score(query, doc).scores)
 
 
@@ -143,6 +158,37 @@ def test_nothing_is_put_before_a_text_by_a_tokenizer_that_puts_nothing_there(
     dressed(folder, single)
     expected = plain_scores(folder, first=-1)
     np.testing.assert_allclose(scores_of(pool, folder), expected, rtol=0, atol=OFF)
+
+
+@pytest.mark.parametrize("end", ["", "</s>"])
+@pytest.mark.parametrize("single", ["<s> $A", "<s> $A </s>"])
+def test_a_classifier_whose_tokenizer_ends_texts_is_told_where_its_prompt_does_not(
+    pool: Artifact, tmp_path: Path, single: str, end: str
+) -> None:
+    import torch
+    from tiny_language_models import tiny_decoder_classifier
+    from tokenizers import Tokenizer
+    from transformers import AutoModelForSequenceClassification
+
+    folder = tiny_decoder_classifier(tmp_path / "m", kind="llama", pad=None)
+    dressed(folder, single)
+    heard = Heard()
+    here = Inline(progress=heard)
+    scores = scores_of(pool, folder, "cross_encoder", prompt=PROMPT + end, executor=here)
+    told = [said for said in heard.said if "puts </s> behind a text" in said]
+    assert len(told) == (single.endswith("</s>") and not end)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    expected = []
+    for query in QUERIES:
+        for doc in DOCS:
+            text = PROMPT.format(query=query, document=doc) + end
+            ids = [0, *tokenizer.encode(text, add_special_tokens=False).ids]
+            with torch.inference_mode():
+                expected.append(float(model(input_ids=torch.tensor([ids])).logits[0, 0]))
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=OFF)
 
 
 TEXT = {

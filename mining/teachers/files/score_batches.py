@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -104,7 +105,13 @@ def _number(value: Any, path: Path, line: int, unit: str) -> float:
             score = float("nan") if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         score = float("nan")
-    if not abs(score) <= _FLOAT32_MAX:
+    if math.isfinite(score) and abs(score) > _FLOAT32_MAX:
+        raise BadInput(
+            f"the score {shown(value)} lies beyond ±3.4e+38, all that scores store",
+            where=f"{path}, {unit} {line}",
+            do="scale the scores before they are imported",
+        )
+    if not math.isfinite(score):
         raise BadInput(
             f"the score {shown(value)} is not a finite number",
             where=f"{path}, {unit} {line}",

@@ -93,6 +93,12 @@ class Reading:
                 "warning: signs of the prompt that touch {query} or {document} are tokenised apart "
                 "from them, and this tokenizer would join them: put blanks or line ends there"
             )
+        if self.prompt.unended and not len(self.words):
+            executor.progress.announce(
+                f"warning: the tokenizer puts {self.prompt.unended} behind a text, the prompt does "
+                "not end with it, and a classifier reads its score at the end: if the model was "
+                f"trained so, end the prompt with {self.prompt.unended}"
+            )
         made: dict[str, Artifact] = {}
         for role in ("queries", "corpus"):
             way = self.way(role)

@@ -82,7 +82,7 @@ def odd_lines(odd: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each kind of odd row: how many, and the first of them."""
     for role, kinds in odd.items():
         for kind, rows in kinds.items():
-            shown = streams.on_one_line("; ".join(rows["first"][:3]))
+            shown = "; ".join(map(streams.example, rows["first"][:3]))
             more = ", …" if rows["first"] and rows["count"] > 3 else ""
             told = f": {shown}{more}" if shown else ""
             yield f"  {role}: {rows['count']:,} {kind.replace('_', ' ')}{told}"
