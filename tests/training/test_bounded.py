@@ -1,4 +1,4 @@
-"""Intervals that are shown: none of too few queries, none beyond the ends of a measure in silence."""
+"""Intervals that are shown: none of too few queries, none beyond a measure's ends in silence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FEW = "too few queries: 2, at least 3 needed"
         ("PairRisk(ties=half)", (0.0, 1.0)),
         ("NumRet", None),
         ("NumRel", None),
-        ("nDCG(gains={0:-5,1:1})@10", None),
+        ("nDCG(gains={1:5,2:1})@10", None),
     ],
 )
 def test_the_ends_of_measures(measure, ends):
