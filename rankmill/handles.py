@@ -38,7 +38,7 @@ def handle_of(workspace: Workspace, field: Field, text: str, said: str | None = 
     if not field.path_too:
         return find(workspace, text, str(field.option.of))
     if text in workspace.names():
-        return _named(workspace, text, said or field.name)
+        return _named(workspace, text, said or field.name, str(field.option.of))
     if field.option.of == "student" or _is_file_or_shards(workspace, text):
         return text
     return find(workspace, text, str(field.option.of))
@@ -50,6 +50,13 @@ def find(workspace: Workspace, text: str, kinds: str) -> Artifact:
     for kind in others:
         with contextlib.suppress(BadInput):
             return workspace.find(text, kind)
+    if others and workspace.knows(text) and (one := workspace.find(text)).kind != first:
+        raise BadInput(
+            f"{text} is of kind {one.kind}, one of kind {kinds} was expected",
+            where=one.path,
+            do=f"`rankmill list {first}` shows those that are there, and likewise "
+            f"{', '.join(others)}",
+        )
     return workspace.find(text, first)
 
 
@@ -59,8 +66,9 @@ def _is_file_or_shards(workspace: Workspace, text: str) -> bool:
     return path.is_file() or (path.is_dir() and not workspace.knows(text))
 
 
-def _named(workspace: Workspace, text: str, said: str) -> Artifact:
-    """Return the artifact of an alias; raises UsageError where a file has that name too."""
+def _named(workspace: Workspace, text: str, said: str, kinds: str) -> Artifact:
+    """Return the artifact of an alias; raises UsageError where a file has that name too, BadInput
+    where it is of another kind."""
     artifact = workspace.find(text)
     if Path(text).exists():
         raise UsageError(
@@ -69,7 +77,7 @@ def _named(workspace: Workspace, text: str, said: str) -> Artifact:
             do=f"write ./{text} for the file, or {artifact.fingerprint[:12]} for the "
             f"{artifact.kind}",
         )
-    return artifact
+    return find(workspace, text, kinds)
 
 
 # ---- names among the arguments of a verb ---------------------------------------------------------

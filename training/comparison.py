@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ..mining.errors import BadInput, UsageError
 from ..mining.store import Artifact, Workspace, files
+from .bounded import difference_interval
 from .equivalence import METHOD, Equivalence, paired_tost
 from .evaluation import Evaluation
 from .measures import parse_measures
@@ -189,10 +190,20 @@ def compare_evaluations(
 
 
 def read_comparisons(artifact: Artifact) -> list[Comparison]:
-    """Return the rows of a "comparison" artifact."""
+    """Return the rows of a "comparison" artifact, with intervals as they are shown: none of too few
+    queries, and cut where the measure ends."""
     if artifact.kind != "comparison":
         raise BadInput(f"this {artifact.kind} is not a comparison", where=artifact.path)
-    return [_deep(row) for row in files.read_arrow(artifact.file(FILE)).to_pylist()]
+    rows = [_deep(row) for row in files.read_arrow(artifact.file(FILE)).to_pylist()]
+    return shown(rows, artifact.parameters["measure"])
+
+
+def shown(rows: Iterable[Comparison], measure: str) -> list[Comparison]:
+    """Return comparisons in a measure with the intervals that are shown (`bounded.py`)."""
+    return [
+        replace(row, difference=difference_interval(row.difference, row.queries, measure))
+        for row in rows
+    ]
 
 
 def _same_judgements(evaluations: Iterable[Evaluation]) -> None:

@@ -29,7 +29,7 @@ class Interval:
 
     `over`: what might have been drawn anew, so what the claim is about; "queries" alone means these
     students on new queries. `low` and `high` are None, and `reason` says why, where the data allow
-    no interval.
+    no interval; of an interval that is cut where its measure ends `reason` says where (bounded.py).
     """
 
     mean: float

@@ -95,8 +95,7 @@ def train_student(
         checkpoint_steps=checkpoint_steps,
         checkpoint_s=checkpoint_s,
     )
-    at = workspace.beside("student", fingerprint)
-    write = partial(_make, run, fingerprint, at, executor, both)
+    write = partial(_make, run, fingerprint, workspace, executor, both)
     return processes.build(workspace, "student", parameters, inputs, write, run.follow)
 
 
@@ -136,15 +135,16 @@ def _numbered(inputs: list[dict[str, Artifact]]) -> dict[str, Artifact]:
 def _make(
     run: Training,
     fingerprint: str,
-    place: Path,
+    workspace: Workspace,
     executor: Execution,
     both: Mapping[str, float],
     folder: Path,
     scratch: Path,
 ) -> Mapping[str, float]:
-    """Train and write the student; what differs between equal runs goes to `place`."""
+    """Train and write the student; what differs between equal runs goes beside it."""
     usage = {**_run(run, fingerprint, scratch, executor), **both}
     write_student(folder, run)
+    place = workspace.beside("student", fingerprint)
     files.write_arrow(place / "timing.arrow", run.telemetry.timing_table())
     return usage
 

@@ -276,9 +276,25 @@ class Collection:
 
     def __repr__(self) -> str:
         splits = ", ".join(self.splits) or "no judgements"
-        return (
-            f"<Collection {len(self.corpus):,} documents, {len(self.queries):,} queries, {splits}>"
+        one = {"documents": "document", "queries": "query"}
+        bare = " and ".join(
+            f"{n:,} {one[what] if n == 1 else what}" for what, n in self.without_text.items() if n
         )
+        return (
+            f"<Collection {len(self.corpus):,} documents, {len(self.queries):,} queries, {splits}"
+            + (f"; without text: {bare}>" if bare else ">")
+        )
+
+    @property
+    def without_text(self) -> dict[str, int]:
+        """How many documents and queries hold no visible text, counted when they were read: such
+        documents are never mined, and a search by terms finds nothing for such queries."""
+        roles = {"documents": "corpus", "queries": "queries"}
+        return {
+            what: self.artifact.input(role).counts.get("empty", 0)
+            for what, role in roles.items()
+            if role in self.artifact.inputs
+        }
 
     @cached_property
     def corpus(self) -> Corpus:

@@ -134,6 +134,10 @@ def _about(workspace: Workspace, name: str) -> Artifact:
         raise BadInput(
             f"{name} is of kind {artifact.kind}, a pool or a collection was expected",
             where=artifact.path,
+            do="`rankmill list pool` and `rankmill list collection` show those that are there"
+            + (
+                f"; of this run: rankmill pool {name} --name POOL" if artifact.kind == "run" else ""
+            ),
         )
     return artifact
 

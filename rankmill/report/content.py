@@ -29,7 +29,8 @@ CurveRole = Literal["teacher", "start", "student"]
 class Difference:
     """A paired difference of means against another system on the same queries.
 
-    `p` is the p-value of the paired test; `low`, `high` the 95 % interval where there is one.
+    `p` is the p-value of the paired test; `low`, `high` the 95 % interval where there is one;
+    `reason` says why there is none, or where it is cut.
     """
 
     against: str
@@ -37,6 +38,7 @@ class Difference:
     p: float
     low: float | None = None
     high: float | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def _interval(mean: Interval) -> content.Interval:
 
 def _difference(compared: Comparison, against: str) -> content.Difference:
     d = compared.difference
-    return content.Difference(against, d.mean, compared.p_adjusted, d.low, d.high)
+    return content.Difference(against, d.mean, compared.p_adjusted, d.low, d.high, d.reason)
 
 
 def overall(outcome: Outcome) -> list[content.Overall]:

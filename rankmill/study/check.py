@@ -26,7 +26,7 @@ runs, blends of its groups, and scores stored there are a source and a teacher."
 def check_recipe(recipe: Recipe, known: Known = lambda name: False) -> None:
     """Raise UsageError for the first thing in a recipe that cannot work."""
     _check_names(recipe)
-    _check_collections(recipe)
+    _check_collections(recipe, known)
     labels = _check_sources(recipe, known)
     with _at(recipe, "teacher"):
         _check_teacher(recipe.teacher, known)
@@ -115,7 +115,7 @@ def _ends_of_aliases(recipe: Recipe) -> Iterator[str]:
             yield from (f"{trained}-student{seed}" for seed in ("", *seeds[1:]))
 
 
-def _check_collections(recipe: Recipe) -> None:
+def _check_collections(recipe: Recipe, known: Known) -> None:
     """Check how collections are read; whether they are there, the first stage says."""
     from rankmill.mining.collection import check_reading
 
@@ -125,6 +125,15 @@ def _check_collections(recipe: Recipe) -> None:
             specs[f"evaluate.domains.{name}.collection"] = domain.collection
     for key, spec in specs.items():
         with _at(recipe, key):
+            if ":" not in spec and spec != "python-docs" and known(spec):
+                raise UsageError(
+                    f"{spec!r} is a name in the workspace, and a recipe says what a collection is "
+                    "read from, so that it means the same on every machine",
+                    do=f"write what was collected under this name, {key}=beir:PATH say: what is in "
+                    "the workspace already is found, not read again; tables of Python are written "
+                    "to files first. Verbs and commands take the name: rankmill mine … -c "
+                    f"{spec}",
+                )
             check_reading(spec)
     with _at(recipe, "collect"):
         told = recipe.options["collect"]

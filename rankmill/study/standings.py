@@ -11,9 +11,10 @@ import numpy as np
 from rankmill.mining.store import Artifact
 from rankmill.study.recipe import Recipe
 from rankmill.study.results import REFERENCES, TEACHER, Results, Role, System
+from rankmill.training.bounded import cut, mean_interval, range_of
 from rankmill.training.comparison import Comparison, read_comparisons
 from rankmill.training.evaluation import Evaluation, mean_of_defined
-from rankmill.training.significance import Interval, macro_interval, t_interval
+from rankmill.training.significance import Interval, macro_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Standings:
             yield Standing(
                 system,
                 domain,
-                t_interval(values),
+                mean_interval(values, self.measure),
                 {
                     m: mean_of_defined(by_system[system])
                     for m, by_system in by_measure.items()
@@ -120,7 +121,7 @@ class Standings:
             system,
             tuple(domains),
             sum(table.shape[1] for table in tables),
-            macro_interval(tables),
+            cut(macro_interval(tables), range_of(self.measure)),
             float(np.concatenate([table.mean(axis=0) for table in tables]).mean()),
         )
 

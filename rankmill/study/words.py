@@ -43,20 +43,32 @@ def plain(compared: Comparison) -> Mapping[str, Any]:
 
 def bounds(interval: Interval, *, trained: bool = True) -> Mapping[str, Any]:
     """Return an interval for machines: low and high (null, with the reason, where there is none),
-    and what it is over; of a system trained with one seed also that there is none for a new one."""
+    what it is over, and `cut` where an end is that of the measure; of a system trained with one
+    seed also that there is none for a new one."""
     plain: dict[str, Any] = {"low": interval.low, "high": interval.high, "over": interval.over}
+    if interval.low is None:
+        return plain | {"reason": interval.reason}
     if interval.reason is not None:
-        plain["reason"] = interval.reason
-    elif trained and interval.over == "queries":
+        plain["cut"] = interval.reason
+    if trained and interval.over == "queries":
         plain |= {"with_a_new_seed": None, "reason": ONE_SEED}
     return plain
 
 
 def between(interval: Interval, sign: str = "", form: str = ".4f") -> str:
-    """Write the ends of an interval, or the reason why it has none."""
+    """Write the ends of an interval, and whether it is cut, or the reason why it has none."""
     if interval.low is None or interval.high is None:
         return str(interval.reason)
-    return f"{interval.low:{sign}{form}} to {interval.high:{sign}{form}}"
+    cut = "" if interval.reason is None else f", {interval.reason}"
+    return f"{interval.low:{sign}{form}} to {interval.high:{sign}{form}}{cut}"
+
+
+def scoped(interval: Interval) -> str:
+    """Write the ends of a difference's interval and what it is about, or why it has none."""
+    between_ = between(interval, "+")
+    if interval.low is None:
+        return between_
+    return f"{between_}{' ' if interval.reason is None else ', '}{interval.scope}"
 
 
 def against(compared: Comparison, name: str) -> str:
@@ -69,7 +81,7 @@ def against(compared: Comparison, name: str) -> str:
 def signed(compared: Comparison) -> str:
     """Write the difference with its interval and its p value after Holm."""
     d, p = compared.difference, p_value(compared.p_adjusted)
-    return f"{d.mean:+.4f} ({between(d, '+')} {d.scope}, p {p})"
+    return f"{d.mean:+.4f} ({scoped(d)}, p {p})"
 
 
 def verdict(compared: Comparison) -> str:

@@ -278,6 +278,19 @@ def test_a_study_says_what_it_did_not_look_at(rankmill, place, tmp_path):
     assert (status, json.loads(out)["sound"]) == (0, True), err
 
 
+@pytest.mark.parametrize("key", ["collection", "evaluate.domains.test.collection"])
+def test_a_collections_name_is_no_recipe_and_it_is_said_what_is(rankmill, place, tmp_path, key):
+    words = ("--workspace", str(tmp_path / "ws"))
+    assert rankmill("collect", "beir:tiny", "--name", "pets", *words)[0] == 0
+    status, _, err = rankmill("check", "t.toml", "--set", f"{key}=pets", *words)
+    assert status == 2
+    assert "'pets' is a name in the workspace, and a recipe says what a collection is read" in err
+    assert f"where: t.toml: {key}" in err
+    assert f"{key}=beir:PATH say: what is in the workspace already is found, not read again" in err
+    status, _, err = rankmill("check", "t.toml", "--set", f"{key}=cats", *words)
+    assert (status, "'cats' does not say how to read the collection" in err) == (2, True)
+
+
 # ---- errors of stages ----------------------------------------------------------------------------
 
 

@@ -164,7 +164,17 @@ def test_summary_explain_and_audit(made):
             "one of kind pool was expected",
         ),
         ("rewrite none.tsv -c tiny --split train", 4, "none.tsv"),
-        ("summary groups", 4, "a groups is not statistics"),
+        ("summary groups", 4, "groups are not statistics"),
+        ("summary groups", 4, "do: measure them: rankmill stats --groups GROUPS"),
+        ("summary pool", 4, "do: score it: rankmill score TEACHER --pool POOL"),
+        ("summary bm25", 4, "do: evaluate it: rankmill eval --run RUN"),
+        ("summary tiny", 4, "do: look at it: rankmill survey COLLECTION"),
+        ("advise groups", 4, "`rankmill list pool` and `rankmill list collection` show those"),
+        ("advise bm25", 4, "of this run: rankmill pool bm25 --name POOL"),
+        ("eval --student pool --first-stage bm25", 4, "pool is of kind pool, one of kind student"),
+        ("eval --student pool --first-stage bm25", 4, "`rankmill list student` shows those"),
+        ("eval --run groups", 4, "groups is of kind groups, one of kind run or scores was"),
+        ("rerank --student groups --run bm25", 4, "groups is of kind groups, one of kind student"),
     ],
 )
 def test_wrong_arguments_say_what_to_do(made, arguments, status, message):

@@ -106,7 +106,7 @@ def test_columns_that_do_not_vary_correlate_with_nothing():
 
 
 def test_refusals(workspace, measured):
-    with pytest.raises(BadInput, match="a scores is not statistics"):
+    with pytest.raises(BadInput, match="scores are not statistics"):
         summarise(make_scores(workspace, [[1.0]]))
     with pytest.raises(BadInput, match="there is no column 'H'"):
         summarise(measured, correlate=["H"])

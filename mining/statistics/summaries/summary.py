@@ -37,6 +37,18 @@ _RANGES = {  # by the name before the bracket
     "jensen_shannon": (0.0, math.log(2.0)),
     "inverted_pairs": (0.0, 1.0),
 }
+_ELSE = (
+    "`rankmill list statistics` shows those that are there; scores and vectors can be summarised"
+)
+_INSTEAD = {
+    "groups": "measure them: rankmill stats --groups GROUPS --name STATISTICS, and summarise those",
+    "pool": "score it: rankmill score TEACHER --pool POOL --name SCORES, and summarise those",
+    "run": "evaluate it: rankmill eval --run RUN; `rankmill list statistics` shows statistics",
+    "collection": "look at it: rankmill survey COLLECTION",
+    "evaluation": "look at it: rankmill show EVALUATION, or rankmill compare",
+    "student": "diagnose it: rankmill diagnose --student STUDENT --groups GROUPS",
+}
+"""By the kind of what is no statistics: what to do with it."""
 _MEASURED = ("groups", "scores")  # the roles of what statistics are of
 _CORRELATED = {
     *("pair_entropy", "diameter", "radius", "density_ratio"),
@@ -94,7 +106,11 @@ def summarise(
 def _same_rows(artifact: Artifact, other: Artifact) -> None:
     """Refuse what is not statistics, and statistics whose rows are other rows."""
     if other.kind != "statistics":
-        raise BadInput(f"a {other.kind} is not statistics", where=other.path)
+        noun = other.kind if other.kind.endswith("s") else f"a {other.kind}"
+        what = f"{noun} are" if other.kind.endswith("s") else f"{noun} is"
+        raise BadInput(
+            f"{what} not statistics", where=other.path, do=_INSTEAD.get(other.kind, _ELSE)
+        )
     of = [{k: v for k, v in a.inputs.items() if k in _MEASURED} for a in (artifact, other)]
     if of[0] != of[1] or artifact.rows != other.rows:
         raise BadInput(

@@ -41,6 +41,7 @@ def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -
     odd = oddities_of(made)
     if here.as_json:
         about = {"documents": len(made.corpus), "splits": list(made.splits), "odd": odd}
+        about |= {"without_text": made.without_text}
         here.tell(made.artifact, asked.name, **about)
     else:
         here.tell(made.artifact, asked.name)
@@ -49,8 +50,23 @@ def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -
             f"  {len(made.corpus):,} documents, {queries:,} queries, "
             f"splits: {', '.join(made.splits) or 'none'}"
         )
-        for line in odd_lines(odd):
+        for line in (*_without_text(made, asked.name), *odd_lines(odd)):
             streams.tell(line)
+
+
+def _without_text(made: Collection, name: str | None) -> Iterator[str]:
+    """Yield how many documents and queries hold no text, and what becomes of them."""
+    bare = made.without_text
+    if documents := bare.get("documents", 0):
+        noun = "document" if documents == 1 else "documents"
+        yield f"  {documents:,} {noun} without text: never mined"
+    if queries := bare.get("queries", 0):
+        noun = "query" if queries == 1 else "queries"
+        named = name or made.artifact.fingerprint[:12]
+        yield (
+            f"  {queries:,} {noun} without text: BM25 finds nothing for such; collect with "
+            f"--on empty_query=drop leaves them out, `rankmill survey {named}` names them"
+        )
 
 
 def reading_lines(artifact: Artifact) -> Iterator[str]:

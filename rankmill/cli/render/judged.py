@@ -83,14 +83,15 @@ def tell_evaluations(here: Session, made: Runs) -> None:
     for line in _left_out(evaluation):
         streams.tell(line)
     for measure, (interval, queries) in intervals.items():
-        streams.tell(
-            f"{measure}: {interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f} over the "
-            f"{queries:,} queries that have a pair)"
-        )
+        said = words.between(interval)
+        over = "" if interval.low is None else f" over the {queries:,} queries that have a pair"
+        streams.tell(f"{measure}: {interval.mean:.4f} ({said}{over})")
     if missing := evaluation.counts.get("judged_not_returned"):
         streams.tell(f"{missing:,} judged documents were not returned: below all others, and tied")
     for row in compared:
         streams.tell(f"{measures[0]} against {row.b}: {words.signed(row)}")
+    if pairs and not compared:
+        streams.tell(f"{measures[0]}: one judged query, so nothing is compared: two at least")
     for other in unpaired:
         streams.tell(
             f"{measures[0]} against {other}: not compared, it is defined for other queries"
@@ -134,16 +135,16 @@ def _paired(a: Evaluation, b: Evaluation, measure: str) -> bool:
 
 def risk_intervals(evaluation: Evaluation) -> dict[str, tuple[Interval, int]]:
     """Return the 95 % interval over queries of every pair-wise risk, and how many have one."""
+    from rankmill.training.bounded import mean_interval
     from rankmill.training.measures import parse_measures
     from rankmill.training.pair_risk import PairRisk
-    from rankmill.training.significance import t_interval
 
     intervals = {}
     for measure in parse_measures(evaluation.measures):
         values = evaluation.values(str(measure))
         values = values[values == values]
-        if isinstance(measure, PairRisk) and values.size > 1:
-            intervals[str(measure)] = t_interval(values), values.size
+        if isinstance(measure, PairRisk) and values.size:
+            intervals[str(measure)] = mean_interval(values, str(measure)), values.size
     return intervals
 
 

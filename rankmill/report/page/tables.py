@@ -126,7 +126,8 @@ def score(value: Interval | float | None) -> Cell:
         return Cell(number(value), value=value)
     if value.low is None or value.high is None:
         return Cell(number(value.value), [Small(str(value.reason))], value.value)
-    between = Small(f"{number(value.low)} – {number(value.high)}")
+    cut = "" if value.reason is None else f", {value.reason}"
+    between = Small(f"{number(value.low)} – {number(value.high)}{cut}")
     more = {"low": value.low, "high": value.high}
     return Cell(number(value.value), [between], value.value, more)
 
@@ -137,8 +138,11 @@ def change(difference: Difference | None) -> Cell:
         return Cell("")
     small, more = list[Small](), dict[str, float]()
     if difference.low is not None and difference.high is not None:
-        small.append(Small(f"{signed(difference.low)} … {signed(difference.high)}"))
+        cut = "" if difference.reason is None else f", {difference.reason}"
+        small.append(Small(f"{signed(difference.low)} … {signed(difference.high)}{cut}"))
         more = {"low": difference.low, "high": difference.high}
+    elif difference.reason is not None:
+        small.append(Small(difference.reason))
     notable = difference.p < NOTABLE
     mood = ("gain" if difference.value > 0 else "loss") if notable else ""
     small.append(Small(p_value(difference.p), mood))

@@ -53,7 +53,8 @@ def interval(estimate: Interval, *, sign: bool = False) -> Shown:
     write = signed if sign else number
     if estimate.low is None or estimate.high is None:
         return Shown(f"{write(estimate.mean)} ({estimate.reason})", estimate.mean)
-    text = f"{write(estimate.mean)} ({write(estimate.low)} … {write(estimate.high)})"
+    cut = "" if estimate.reason is None else f", {estimate.reason}"
+    text = f"{write(estimate.mean)} ({write(estimate.low)} … {write(estimate.high)}{cut})"
     return Shown(text, estimate.mean, low=estimate.low, high=estimate.high)
 
 

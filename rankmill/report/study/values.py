@@ -32,7 +32,7 @@ from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel
 from rankmill.study.results import BM25, START, TEACHER
-from rankmill.training.significance import t_interval
+from rankmill.training.bounded import mean_interval
 
 if TYPE_CHECKING:
     from rankmill.provenance.graph import Graph
@@ -140,7 +140,11 @@ def _standing(outcome: StudyOutcome, panel: Panel) -> Table:
     rows = []
     for cell in panel.cells:
         values = panel.values(cell, measures[0])
-        row = [*named(outcome.study, cell), interval(t_interval(values)), str(len(values))]
+        row = [
+            *named(outcome.study, cell),
+            interval(mean_interval(values, measures[0])),
+            str(len(values)),
+        ]
         for role in (START, BM25):
             compared = panel.against[cell.number].get(role)
             row.append("–" if compared is None else difference(compared))

@@ -17,6 +17,7 @@ import numpy as np
 
 from rankmill.study.advise.predict import fit, gain_error
 from rankmill.study.advise.records import Piloted, Record, blocks_of, by_corpus
+from rankmill.training.bounded import cut
 from rankmill.training.significance import Interval, holm, paired_t, t_interval
 
 LEAST_COLLECTIONS = _LEAST = 3
@@ -188,11 +189,8 @@ def _with_tests(lost: Mapping[str, Mapping[str, float]]) -> tuple[Rule, ...]:
 
 
 def _within(interval: Interval, least: float, most: float) -> Interval:
-    """Return an interval over collections that ends where the quantity does."""
-    assert interval.low is not None
-    assert interval.high is not None
-    ends = max(least, interval.low), min(most, interval.high)
-    return replace(interval, low=ends[0], high=ends[1], over="collections")
+    """Return an interval over collections that ends where the quantity does, and says so."""
+    return replace(cut(interval, (least, most)), over="collections")
 
 
 # ---- what rules choose ---------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from rankmill.study import words
 from rankmill.study.grid.declared import Factor
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.panels import Panel
+from rankmill.training.bounded import mean_interval
 from rankmill.training.factorial import FactorEffect, two_factors
-from rankmill.training.significance import Interval, t_interval
+from rankmill.training.significance import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def _effects(
     levels = list(a.levels), list(b.levels)
     effects = tuple(two_factors(table, (a.name, b.name), levels))
     means = {
-        (one, other): t_interval(table[i, j])
+        (one, other): mean_interval(table[i, j], measure)
         for i, one in enumerate(levels[0])
         for j, other in enumerate(levels[1])
     }

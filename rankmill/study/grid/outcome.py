@@ -32,8 +32,9 @@ from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
 from rankmill.study.lineage import seconds_of
 from rankmill.study.results import START, TEACHER
+from rankmill.training.bounded import mean_interval
 from rankmill.training.evaluation import Evaluation
-from rankmill.training.significance import t_interval
+from rankmill.training.significance import Interval
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,7 +96,7 @@ class StudyOutcome:
     def _row(self, panel: Panel, cell: Cell, measure: str) -> dict[str, Any]:
         values = panel.values(cell, measure)
         undefined = bool(np.isnan(values).any())
-        interval = None if undefined else t_interval(values)
+        interval = None if undefined else mean_interval(values, measure)
         judged = panel.judged(cell)
         stopped = self.engine.stopped.get(cell.number)
         seeds = [int(one.seed) for one in judged if one.seed is not None]
@@ -105,7 +106,7 @@ class StudyOutcome:
             "mean": mean_or_none(values),
             "low": interval and interval.low,
             "high": interval and interval.high,
-            "over": interval.over if interval else "no interval: undefined for some queries",
+            "over": _over(interval),
             "n_queries": values.shape[1],
             "seeds": seeds,
             "by_seed": [mean_or_none(one) for one in values],
@@ -295,6 +296,16 @@ class StudyOutcome:
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
         return plain_of(self)
+
+
+def _over(interval: Interval | None) -> str:
+    """Say what an interval is over, or why there is none, or that it is cut."""
+    if interval is None:
+        return "no interval: undefined for some queries"
+    if interval.reason is None:
+        return interval.over
+    cut = interval.low is not None
+    return f"{interval.over}, {interval.reason}" if cut else f"no interval: {interval.reason}"
 
 
 _COMPARED = {**AGAINST, TEACHER: "teacher"}

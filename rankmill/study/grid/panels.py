@@ -15,7 +15,7 @@ from rankmill.study.grid.declared import for_choosing
 from rankmill.study.grid.design import Cell
 from rankmill.study.grid.engine import Engine
 from rankmill.study.results import BM25, FIRST_STAGE, START, TEACHER, Judged, Role
-from rankmill.training.comparison import Comparison, compare
+from rankmill.training.comparison import Comparison, compare, shown
 from rankmill.training.evaluation import Evaluation, mean_of_defined
 from rankmill.training.significance import holm, paired_t
 
@@ -191,7 +191,8 @@ class Panel:
             return []
         recipe = self.engine.tracks[self.cells[0].variant].recipe
         options = {name: recipe.option("evaluate", name) for name in ("margin", "alpha", "draws")}
-        return compare(systems, pairs, **options, seed=recipe.seed)
+        rows = compare(systems, pairs, **options, seed=recipe.seed)
+        return shown(rows, self.engine.study.measures[0])
 
 
 def panels_of(engine: Engine) -> Iterator[Panel]:

@@ -298,4 +298,5 @@ def _interval(interval: Interval, write: Write, *, told: bool) -> str:
     if interval.low is None or interval.high is None:
         return f"{write(interval.mean)} ({interval.reason})"
     doubt = "" if told else ", not significant after Holm"
-    return f"{write(interval.mean)} ({write(interval.low)} to {write(interval.high)}{doubt})"
+    cut = "" if interval.reason is None else f", {interval.reason}"
+    return f"{write(interval.mean)} ({write(interval.low)} to {write(interval.high)}{cut}{doubt})"

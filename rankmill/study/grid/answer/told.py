@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rankmill.study import words
 from rankmill.study.grid.answer.answer import ROLES
 from rankmill.study.grid.budgets import met, unequal
-from rankmill.training.significance import t_interval
+from rankmill.training.bounded import mean_interval
 
 if TYPE_CHECKING:
     from rankmill.study.grid.design import Cell
@@ -24,8 +24,12 @@ def lines_of(outcome: StudyOutcome) -> Iterator[str]:
         mine = [g for g in outcome.gains if g.domain == panel.domain and g.cell in panel.cells]
         wide = max(len(g.cell.name) for g in mine)
         for gain in mine:
-            values = panel.values(gain.cell, outcome.study.measures[0])
-            interval, front = t_interval(values), ", on the frontier" if gain.front else ""
+            first = outcome.study.measures[0]
+            values = panel.values(gain.cell, first)
+            interval, front = (
+                mean_interval(values, first),
+                ", on the frontier" if gain.front else "",
+            )
             yield (
                 f"  {gain.cell.name:<{wide}}  {interval.mean:.4f} ({words.between(interval)})  "
                 f"gain {words.signed(gain.gained)}  "
@@ -37,7 +41,7 @@ def lines_of(outcome: StudyOutcome) -> Iterator[str]:
             d = effect.difference
             yield (
                 f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
-                f"({words.between(d, '+')} {d.scope}, p {words.p_value(effect.p_adjusted)})"
+                f"({words.scoped(d)}, p {words.p_value(effect.p_adjusted)})"
             )
     for told in outcome.correlated:
         yield from told.lines()
@@ -66,7 +70,7 @@ def why_stopped(engine: Engine, cell: Cell) -> str:
     one = engine.stopped[cell.number]
     d = one.difference
     return (
-        f"{one.measure} on {one.domain} {d.mean:+.4f} ({words.between(d, '+')} {d.scope}) "
+        f"{one.measure} on {one.domain} {d.mean:+.4f} ({words.scoped(d)}) "
         f"against {engine.study.cells[one.best].name}: below {-one.margin:g}"
     )
 
