@@ -38,6 +38,7 @@ KINDS = {
     "design": "design",
 }
 ALSO = {"pets": "nf", "odd-one": "compared"}  # the first of two names
+ANY: Any = rm  # a type checker refuses some of these calls as well
 RULE = "keep_below(of=pair_entropy(T=1),q=0.75)"
 GIVEN: dict[str, dict[str, Any]] = BASE | {
     "cut": BASE["cut"] | {"keep": RULE},
@@ -157,15 +158,15 @@ def _is_dots(node: ast.expr) -> bool:
         (lambda: rm.subsample("scores", size=2), "make one from it first: rm.select(STRATEGY, P"),
         (lambda: rm.score("stored(scores=given)", "groups"), 'rm.open("groups").input("pool")'),
         (lambda: rm.compare({"a": "bm25"}), 'first: rm.evaluate("bm25")'),
-        (lambda: rm.pool("bm25", "random"), "give several as one list: rm.pool([…, …])"),
+        (lambda: ANY.pool("bm25", "random"), "give several as one list: rm.pool([…, …])"),
         (lambda: rm.pool(rm.open("bm25")), 'write runs=["bm25"]'),
         (lambda: rm.open("bm25").pool("pool"), 'runs[1]: "pool" is of kind pool'),
         (lambda: rm.open("groups").cut(RULE, "measured"), f'mean groups.cut("measured", "{RULE}")'),
         (lambda: rm.score(rm.open("student"), "pool"), "(model={rm.open('student').model})"),
         (lambda: rm.mine(rm.open("student"), "pets", split="test"), 'rm.retrieve("student", COLL'),
         (lambda: rm.explain("q1", "groups"), 'did you mean rm.explain("groups", "q1")?'),
-        (lambda: rm.survey(["pets"]), "give one of them alone"),
-        (lambda: rm.survey(pl.DataFrame({"a": [1, 2]})), "collection is wanted, got a DataFrame"),
+        (lambda: ANY.survey(["pets"]), "give one of them alone"),
+        (lambda: ANY.survey(pl.DataFrame({"a": [1, 2]})), "collection is wanted, got a DataFrame"),
         (lambda: rm.open("measured").cut("groups", RULE), "see help(rm.Statistics.cut)"),
         (lambda: rm.select("top", "pol", "scores", size=4), "pool: no pool called 'pol'"),
     ],
