@@ -37,7 +37,7 @@ def files(root: Path = ROOT) -> Iterator[Path]:
 
 
 def raw_of(repository: str) -> str:
-    """Return where files of a repository of GitHub are served as they are; others serve their own."""
+    """Return where a repository of GitHub serves files as they are; others serve their own."""
     return re.sub(r"^https://github\.com", RAW, repository)
 
 

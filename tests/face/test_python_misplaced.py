@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import inspect
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ RULE = "keep_below(of=pair_entropy(T=1),q=0.75)"
 GIVEN: dict[str, dict[str, Any]] = BASE | {
     "cut": BASE["cut"] | {"keep": RULE},
     "rerank": {"student": "student", "run": "bm25"},
-    "retrieve": {"student": "student", "collection": "pets", "split": "test"},
+    "retrieve": {"student": "student", "collection": "pets", "split": "test", "depth": 5},
     "diagnose": {"student": "student", "groups": "groups"},
 }
 
@@ -111,6 +111,47 @@ def test_an_artifact_of_another_kind_is_told_with_its_name(
             assert error.do, said
             assert not [*commands_in(str(error))], said
             assert not LIBRARY.search(str(error)), said
+
+
+TEXTS = (
+    *("bm25", "stored(scores=given)", "cross_encoder(model=x)", "bi_encoder(model=x)", "top"),
+    *(RULE, "logprob", "kl", "sentence-transformers", "ties", "margin(gap=0)", "q1", "*"),
+)
+"""One part of every family, and other texts that are right somewhere."""
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("verb", sorted(REQUESTS))
+def test_a_text_of_another_family_is_refused_in_words(verb: str, place: Workspace) -> None:
+    told: list[tuple[str, RankmillError]] = []
+    for option in options_of(REQUESTS[verb]):
+        if option.type is not str or option.name in ("name", "device", "attention"):
+            continue
+        for text in TEXTS:
+            value: Any = [text] if option.form == "list" else text
+            try:
+                getattr(api, verb)(**GIVEN[verb] | {option.name: value})
+            except RankmillError as error:
+                told.append((f"{verb}({option.name}={value!r}): {error}", error))
+    for said, refusal in told:
+        assert refusal.do, said
+        assert not [*commands_in(str(refusal))], said
+        assert not LIBRARY.search(str(refusal)), said
+    assert told or verb in ("survey", "subsample"), verb
+
+
+@pytest.mark.parametrize("text", ["stored(scores=given)", "cross_encoder(model=x)"])
+@pytest.mark.models
+def test_an_encoder_that_gives_no_vectors_is_refused(text: str, place: Workspace) -> None:
+    calls: list[Callable[[], Any]] = [
+        lambda: rm.stats("groups", encoder=text),
+        lambda: rm.cross("pool", "scores", encoder=text, size=3, steps=5),
+        lambda: rm.advise("pool", encoder=text),
+        lambda: rm.select("uniform(source=bm25)", "pool", "scores", size=3, encoder=text),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match="gives no vectors\n  do: give a bi-encoder"):
+            call()
 
 
 ORDERED = {
