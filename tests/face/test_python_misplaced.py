@@ -287,7 +287,7 @@ def test_what_cannot_rerank_is_told(place: Workspace) -> None:
         (lambda: rm.rerank("cross_encoder(model=nowhere)", "bm25", depth=5), "no model folder"),
         (
             lambda: rm.rerank(f"bi_encoder(model={_encoder(place)})", "bm25", encode="listed"),
-            "encode=listed beside the text of a teacher",
+            'encode="listed" beside the text of a teacher',
         ),
         (lambda: rm.retrieve("cross_encoder(model=x)", "pets", split="test"), "text of a teacher"),
         (lambda: rm.diagnose("cross_encoder(model=x)", "groups"), "is the text of a teacher"),
