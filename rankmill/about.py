@@ -57,11 +57,17 @@ def vectors_of(
     from rankmill.mining.models.folder import resolve
     from rankmill.mining.models.prompts import written_out
     from rankmill.mining.teachers import TEACHERS
+    from rankmill.mining.teachers.bi_encoder import BiEncoder
 
     if not encoder.strip():
         raise UsageError(f"encoder={encoder!r} names no model", do="give the folder of one")
     text = encoder if "(" in encoder else f"bi_encoder(model={encoder})"
     teacher = TEACHERS.parse(text)
+    if not isinstance(teacher, BiEncoder):
+        raise UsageError(
+            f"encoder={encoder} gives no vectors",
+            do="give a bi-encoder: the folder of a sentence encoder, or bi_encoder(model=PATH)",
+        )
     if teacher.encode != "corpus":
         raise UsageError("vectors are asked for of the whole corpus", do="leave out encode=listed")
     model, collection = resolve(teacher.model), collection_of(about)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rankmill.mining.actors import INLINE, Execution
+from rankmill.mining.parts.told import Findings
 from rankmill.mining.store import Artifact
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def orthogonality(cells: Cells, against: Cells | None = None) -> dict[str, Any]:
     summary["confounding"] = blocks.confounding(cells, query, hard)
     if against is not None:
         summary["against"] = blocks.confounding(against, query, hard)
-    return summary
+    return Findings(summary)
 
 
 def _refuse_no_cells(against: Cells) -> None:

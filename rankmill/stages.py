@@ -98,7 +98,7 @@ class Collect(Request["Collection"]):
     """Read documents, queries and judgements into memory-mapped Arrow.
 
     In Python also tables: `collect(documents=…, queries=…, qrels=…)`, from polars, pandas, Arrow,
-    Hub data sets, dicts or lists of dicts.
+    Hub data sets, dicts, lists or generators of dicts or of tuples (docs/python.md).
 
     Example: rankmill collect beir:../shared/data/nfcorpus --name nf
     """

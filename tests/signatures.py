@@ -128,7 +128,7 @@ def parameter(one: inspect.Parameter, request: type[Request[Any]]) -> str:
 def annotation(one: inspect.Parameter, request: type[Request[Any]]) -> str:
     """Return the type of a parameter: of a part, a function or a value too; of a name, a path."""
     said = str(one.annotation)
-    if (request.verb, one.name) in own_parts.OPTIONS:
+    if (request.verb, one.name) in own_parts.OPTIONS.keys() | own_parts.OR_TEACHER:
         said = re.sub(r"\bNames\b", "Sequence[Part]", re.sub(r"\bstr\b", "Part", said))
     said = re.sub(r"\b(Artifact|Collection) \| str\b(?! \| Path)", r"\1 | str | Path", said)
     return re.sub(r"\bCollection\b", "Collected", said)  # any handle of one, not ours alone

@@ -53,6 +53,9 @@ class GroupRecords(TextGroups):
     `documents`, k texts, the positive first; `scores` and `grades`, tensors [k].
     """
 
+    def __repr__(self) -> str:
+        return f"<GroupRecords {len(self):,} groups>"
+
     def __getitem__(self, row: int) -> dict[str, Any]:  # type: ignore[override]
         query, documents, scores = super().__getitem__(row)
         grades = self.groups[row % len(self)].grade[0]

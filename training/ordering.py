@@ -8,7 +8,7 @@ orders are compared by rank correlation; no number here is a bound.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from ..mining.draws import generator
 from ..mining.errors import BadInput, UsageError
 from ..mining.ordered import product
+from ..mining.parts.told import Told, aligned_rows, shortly
 from ..mining.statistics.summaries.terms import AMOUNTS, Design, Sums, columns_for, design_of
 from ..mining.store import Artifact
 from .evaluation import Evaluation
@@ -45,8 +46,8 @@ class Agreement:
     spearman_high: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+@dataclass(frozen=True, slots=True, repr=False)
+class Terms(Told):
     """The table: designs by name, `orders` from the lowest risk up, and how far they agree.
 
     `predicted`: by each of PREDICTIONS the value of every design; `observed`: the mean of `measure`
@@ -64,6 +65,18 @@ class Terms:
     agreement: Mapping[str, Agreement] | None = None
     chance: float | None = None
     too_few: bool | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each design, and the orders that the terms give, lowest risk first."""
+        names = list(self.predicted)
+        rows = [["design", *names, *([str(self.measure)] if self.observed else [])]]
+        for design in self.designs:
+            told = [shortly(self.predicted[name].get(design)) for name in names]
+            observed = [shortly(self.observed.get(design))] if self.observed else []
+            rows.append([design, *told, *observed])
+        yield from aligned_rows(rows)
+        for name, order in self.orders.items():
+            yield f"order by {name}: {' < '.join(order)}"
 
 
 def order_designs(

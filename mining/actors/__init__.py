@@ -32,7 +32,7 @@ class Execution:
 
     workers: int = 0
     ray_address: str | None = None
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=Silent, repr=False)
 
     def __post_init__(self) -> None:
         if type(self.workers) is not int or self.workers > MOST_WORKERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 from ..errors import BadInput
 from ..groups.format import Groups
 from ..inputs.row_shapes import one_id
+from ..parts.told import Told, aligned_rows, shortly
 from ..runs.pool import Pool
 from ..score_kinds import as_shown
 from ..selection.base import Candidates
@@ -18,8 +20,10 @@ from ..selection.selector import Chooser
 from ..statistics.density_ratio import Selection
 from ..store import Artifact, Workspace
 
+_MORE = 5  # candidates that are not in the group, in a repr
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Found:
     """One candidate. `found` maps a source's label to its (rank, score); `why` says its fate.
 
@@ -37,8 +41,11 @@ class Found:
     why: str
     inclusion: float | None
 
+    def __repr__(self) -> str:
+        return f"<Found {self.doc_id}, teacher {shortly(self.teacher)}: {self.why}>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Explained:
     """One group of a query, or the reason why there is none: candidates by falling teacher score.
 
@@ -50,9 +57,13 @@ class Explained:
     dropped: str | None = None
     statistics: dict[str, float | None] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        of = "no group" if self.dropped is not None else f"group of {self.positive_id}"
+        return f"<Explained {of}, {len(self.candidates)} candidates>"
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation(Told):
     """A query with all its groups; `score_kind` says what the teacher's numbers are."""
 
     query_id: str
@@ -60,6 +71,24 @@ class Explanation:
     strategy: str
     score_kind: str
     groups: list[Explained]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the query, and of each group the candidates that stand in it and the first that do
+        not, best by the teacher."""
+        yield f"{shortly(self.query_id)}: {shortly(self.text)}"
+        yield f"strategy {self.strategy}"
+        for group in self.groups:
+            kept = [one for one in group.candidates if one.kept]
+            shown = [*kept, *(one for one in group.candidates if not one.kept)][: len(kept) + _MORE]
+            said = f"group of {group.positive_id}" if group.dropped is None else "no group"
+            yield f"{said}: {group.dropped or f'{len(kept)} of {len(group.candidates)} candidates'}"
+            rows = [["document", self.score_kind, "grade", "why", "text"]]
+            for one in shown:
+                numbers = (shortly(one.teacher), str(one.grade))
+                rows.append([shortly(one.doc_id), *numbers, one.why, shortly(one.text)])
+            yield from (f"  {line}" for line in aligned_rows(rows))
+            if (more := len(group.candidates) - len(shown)) > 0:
+                yield f"  … {more:,} more in groups[…].candidates"
 
 
 def explain_query(workspace: Workspace, groups: Artifact | str, query_id: str) -> Explanation:

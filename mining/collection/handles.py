@@ -61,6 +61,13 @@ class Rows:
         return iter(self.artifact)
 
 
+NO_SPLITS = (
+    "it has no judgements: collect it with qrels; split '*' takes every query as it is, and "
+    "docs/howto/unlabelled.md takes a teacher's best document for the positive"
+)
+"""What to do where a collection without judgements is asked for those of a split."""
+
+
 class TextTable(Rows):
     """Rows of (id, text) over the parts of one artifact; row numbers are the ordinals."""
 
@@ -220,6 +227,13 @@ class Qrels(Rows):
     def __len__(self) -> int:
         return len(self.query)
 
+    def __repr__(self) -> str:
+        positive = int((self.grade >= 1).sum())
+        return (
+            f"<Qrels split {self.artifact.metadata.get('split', '')}: {len(self):,} judgements of "
+            f"{len(self.queries):,} queries, {positive:,} positive>"
+        )
+
     @cached_property
     def queries(self) -> np.ndarray:
         """The judged queries: uint32, ascending."""
@@ -331,13 +345,13 @@ class Collection:
                 where=self.artifact.path,
                 do=f"name the split whose judgements count: {', '.join(self.splits)}"
                 if self.splits
-                else "give the collection judgements: it has none",
+                else NO_SPLITS,
             )
         if split not in self.splits:
             raise BadInput(
                 f"the collection has no split {split!r}",
                 where=self.artifact.path,
-                do=nearest(split, self.splits),
+                do=nearest(split, self.splits) if self.splits else NO_SPLITS,
             )
         return self.artifact.input(f"qrels[{split}]")
 

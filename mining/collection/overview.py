@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from ..pair_keys import distinct
+from ..parts.told import Told
 from ..store import Artifact
 from ..text.scripts import languages_of, scripts_of
 from .base import hashes_of
@@ -26,8 +27,8 @@ SAMPLED = 5_000  # texts looked at for scripts, evenly spaced
 _NOT_ODD = {"empty"}  # counted apart, below the lengths
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+@dataclass(frozen=True, slots=True, repr=False)
+class Overview(Told):
     """What `rankmill survey` tells; `facts` holds JSON values only."""
 
     facts: dict[str, Any]
@@ -52,11 +53,6 @@ class Overview:
                 f"{same['same_id_and_text']:,} of them its text too; {same['same_text']:,} have "
                 "exactly a query's text"
             )
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(chr(10).join(self.lines()))}</pre>"
 
 
 def overview_of(collection: Collection) -> Overview:

@@ -198,11 +198,16 @@ def check_positives(reader: Reader, split: str, judged: Judged) -> None:
     """Refuse a split without positives, unless it is wanted all the same."""
     if (judged.grades >= 1).any() or reader.on["no_positives"] == "keep":
         return
+    place = reader.place("qrels", split)
+    in_memory = place.startswith("qrels")
     raise BadInput(
         f"the split {split!r} has no positives: none of its {len(judged):,} judgements has a "
         "grade of at least 1",
-        where=reader.place("qrels", split),
-        do="columns are query id, document id, grade; remove a file that is not needed, name the "
+        where=place,
+        do='give what answers a query a grade of 1 or more, {"q1": {"d1": 1}}, for training and '
+        f"evaluation need it; or, to keep it all the same, {option('no_positives', 'keep')}"
+        if in_memory
+        else "columns are query id, document id, grade; remove a file that is not needed, name the "
         f"splits that are (--split), or {option('no_positives', 'keep')}",
     )
 

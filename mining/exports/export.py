@@ -20,12 +20,20 @@ from .source import GroupSource
 SIDECAR = "export.json"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Exported:
     """A finished export: its folder and what its sidecar says."""
 
     path: Path
     facts: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        facts = self.facts
+        size = f" of {facts['group_size']} documents" if "group_size" in facts else ""
+        return (
+            f"<Exported {facts.get('format')}: {facts.get('groups', 0):,} groups{size}, "
+            f"{len(facts['files'])} files, {self.bytes:,} bytes, in {self.path}>"
+        )
 
     @property
     def bytes(self) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..actors import INLINE, Execution
 from ..collection import Collection, Tables, collect
-from ..collection.readers.tables import arrow_table
+from ..collection.readers.arrow_tables import arrow_table
 from ..errors import BadInput, RankmillError, UsageError
 from ..inputs.column_names import NEGATIVES, POSITIVE, QUERY, SCORES, first_named, named
 from ..inputs.row_shapes import Place, numbers, one_text, shown, texts

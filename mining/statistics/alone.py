@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from ..collection.readers.arrow_tables import arrow_table
 from ..collection.readers.parquet_rows import ids_of
-from ..collection.readers.tables import arrow_table
 from ..errors import BadInput, UsageError
 from ..inputs.bounds.guards import brief
 from ..inputs.column_names import CORPUS_ID, DOC_ID, QUERY_ID, TOPIC_ID, named, names_of_kind

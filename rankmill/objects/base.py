@@ -14,6 +14,7 @@ from rankmill.about import collection_of
 from rankmill.mining import collection as mined
 from rankmill.mining.errors import UsageError
 from rankmill.mining.exports.rows import html
+from rankmill.mining.parts.told import Findings
 from rankmill.mining.store import Artifact
 from rankmill.objects.door import door
 
@@ -123,7 +124,7 @@ def _collection_of(held: mined.Collection) -> mined.Collection:
 def as_object(made: Any) -> Any:
     """Return what a stage made with artifacts and collections as objects; of a mapping its values.
 
-    Anything else, such as an audit, is returned as it is.
+    Another mapping, such as an audit, prints as lines; anything else is returned as it is.
     """
     if isinstance(made, mined.Collection):
         return _collection_of(made)
@@ -135,4 +136,4 @@ def as_object(made: Any) -> Any:
         return _CLASSES.get(made.kind, Object).of(made)
     if isinstance(made, Mapping) and made and all(isinstance(v, Artifact) for v in made.values()):
         return {key: as_object(value) for key, value in made.items()}
-    return made
+    return Findings(made) if type(made) is dict else made

@@ -77,12 +77,27 @@ def speaking(called: str, request: type | None = None) -> Iterator[None]:
     except RankmillError as error:
         _say_in_python(error, called, request)
         raise
+    except KeyboardInterrupt as error:
+        if hasattr(error, "__notes__"):
+            raise  # said by a call within this one
+        raise _interrupted(called) from None
     except BrokenPipeError:
         raise
     except OSError as error:
         told = of_the_system(error)
         _say_in_python(told, called, request)
         raise told from error
+
+
+def _interrupted(called: str) -> KeyboardInterrupt:
+    """Return what stands for Ctrl-C in a call: without the traceback of whatever library was at
+    work, and with how to go on."""
+    told = KeyboardInterrupt()
+    whole = called if "." in called else f"rm.{called}"
+    told.add_note(
+        f"{whole} was stopped; what is finished is kept, the same call goes on from there"
+    )
+    return told
 
 
 def _say_in_python(error: RankmillError, called: str, request: type | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rankmill import stages
 from rankmill.mining import collection as mined
 from rankmill.mining.exports.rows import html
+from rankmill.mining.parts.told import Findings
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.objects.base import Object, at_least_none, collections_by, counted, short
 from rankmill.objects.door import door
@@ -307,7 +308,7 @@ class Student(Object, StudentVerbs, kind="student"):
     def card(self) -> dict[str, Any]:
         """What was trained on what, with which settings: the file card.json."""
         made: dict[str, Any] = json.loads(self.file("card.json").read_text(encoding="utf-8"))
-        return made
+        return Findings(made)
 
     @property
     def model(self) -> Path:

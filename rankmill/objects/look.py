@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.handles import opened, workspace_at
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.parts.told import Findings
 from rankmill.mining.statistics.summaries import summary
 from rankmill.objects.base import as_object
 from rankmill.objects.door import door
@@ -178,7 +179,7 @@ def summarised(
                 where=one.path,
                 do="measure them first: rm.stats",
             )
-    return summary.summarise(of, correlate=correlate, beside=others, seed=seed)
+    return Findings(summary.summarise(of, correlate=correlate, beside=others, seed=seed))
 
 
 open_named.__name__ = open_named.__qualname__ = "open"

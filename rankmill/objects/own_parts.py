@@ -34,7 +34,7 @@ OPTIONS = {
     ("cross", "filters"): "filter",
 }
 """(verb, option) → the kind of part that the option names."""
-_OR_TEACHER = {("rerank", "student"), ("evaluate", "student")}
+OR_TEACHER = {("rerank", "student"), ("evaluate", "student")}
 """(verb, option) that takes a teacher in place of an artifact: as its text."""
 
 _METHODS = {
@@ -76,7 +76,7 @@ def parts_in(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a verb, with functions and unregistered values as parts."""
     parts = dict(given)
     for name, value in given.items():
-        if (verb, name) in _OR_TEACHER and not isinstance(value, str | Path | Artifact):
+        if (verb, name) in OR_TEACHER and not isinstance(value, str | Path | Artifact):
             parts[name] = _text_of_teacher(value)
             continue
         kind = OPTIONS.get((verb, name))

@@ -291,7 +291,7 @@ def train(
     """Train a student on groups; if killed, it resumes from its last checkpoint."""
 
 def rerank(
-    student: Artifact | str | Path,
+    student: Artifact | Part | Path,
     run: Artifact | str | Path,
     *,
     depth: int = 100,
@@ -328,7 +328,7 @@ def retrieve(
 def evaluate(
     run: Artifact | str | Path | None = None,
     *,
-    student: Artifact | str | Path | None = None,
+    student: Artifact | Part | Path | None = None,
     first_stage: Artifact | str | Path | None = None,
     collection: Collected | str | Path | None = None,
     split: str | None = None,
@@ -627,7 +627,7 @@ class RunVerbs:
     def rerank(
         self,
         /,
-        student: Artifact | str | Path,
+        student: Artifact | Part | Path,
         *,
         depth: int = 100,
         compute: str = "float32",

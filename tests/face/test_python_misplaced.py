@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import inspect
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,12 @@ KINDS = {
     "design": "design",
 }
 ALSO = {"pets": "nf", "odd-one": "compared"}  # the first of two names
+ANY: Any = rm  # a type checker refuses some of these calls as well
 RULE = "keep_below(of=pair_entropy(T=1),q=0.75)"
 GIVEN: dict[str, dict[str, Any]] = BASE | {
     "cut": BASE["cut"] | {"keep": RULE},
     "rerank": {"student": "student", "run": "bm25"},
-    "retrieve": {"student": "student", "collection": "pets", "split": "test"},
+    "retrieve": {"student": "student", "collection": "pets", "split": "test", "depth": 5},
     "diagnose": {"student": "student", "groups": "groups"},
 }
 
@@ -112,6 +113,47 @@ def test_an_artifact_of_another_kind_is_told_with_its_name(
             assert not LIBRARY.search(str(error)), said
 
 
+TEXTS = (
+    *("bm25", "stored(scores=given)", "cross_encoder(model=x)", "bi_encoder(model=x)", "top"),
+    *(RULE, "logprob", "kl", "sentence-transformers", "ties", "margin(gap=0)", "q1", "*"),
+)
+"""One part of every family, and other texts that are right somewhere."""
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("verb", sorted(REQUESTS))
+def test_a_text_of_another_family_is_refused_in_words(verb: str, place: Workspace) -> None:
+    told: list[tuple[str, RankmillError]] = []
+    for option in options_of(REQUESTS[verb]):
+        if option.type is not str or option.name in ("name", "device", "attention"):
+            continue
+        for text in TEXTS:
+            value: Any = [text] if option.form == "list" else text
+            try:
+                getattr(api, verb)(**GIVEN[verb] | {option.name: value})
+            except RankmillError as error:
+                told.append((f"{verb}({option.name}={value!r}): {error}", error))
+    for said, refusal in told:
+        assert refusal.do, said
+        assert not [*commands_in(str(refusal))], said
+        assert not LIBRARY.search(str(refusal)), said
+    assert told or verb in ("survey", "subsample"), verb
+
+
+@pytest.mark.parametrize("text", ["stored(scores=given)", "cross_encoder(model=x)"])
+@pytest.mark.models
+def test_an_encoder_that_gives_no_vectors_is_refused(text: str, place: Workspace) -> None:
+    calls: list[Callable[[], Any]] = [
+        lambda: rm.stats("groups", encoder=text),
+        lambda: rm.cross("pool", "scores", encoder=text, size=3, steps=5),
+        lambda: rm.advise("pool", encoder=text),
+        lambda: rm.select("uniform(source=bm25)", "pool", "scores", size=3, encoder=text),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match="gives no vectors\n  do: give a bi-encoder"):
+            call()
+
+
 ORDERED = {
     verb: [o.name for o in options(verb) if o.positional and o.name in GIVEN[verb]]
     for verb in REQUESTS
@@ -157,15 +199,15 @@ def _is_dots(node: ast.expr) -> bool:
         (lambda: rm.subsample("scores", size=2), "make one from it first: rm.select(STRATEGY, P"),
         (lambda: rm.score("stored(scores=given)", "groups"), 'rm.open("groups").input("pool")'),
         (lambda: rm.compare({"a": "bm25"}), 'first: rm.evaluate("bm25")'),
-        (lambda: rm.pool("bm25", "random"), "give several as one list: rm.pool([…, …])"),
+        (lambda: ANY.pool("bm25", "random"), "give several as one list: rm.pool([…, …])"),
         (lambda: rm.pool(rm.open("bm25")), 'write runs=["bm25"]'),
         (lambda: rm.open("bm25").pool("pool"), 'runs[1]: "pool" is of kind pool'),
         (lambda: rm.open("groups").cut(RULE, "measured"), f'mean groups.cut("measured", "{RULE}")'),
         (lambda: rm.score(rm.open("student"), "pool"), "(model={rm.open('student').model})"),
         (lambda: rm.mine(rm.open("student"), "pets", split="test"), 'rm.retrieve("student", COLL'),
         (lambda: rm.explain("q1", "groups"), 'did you mean rm.explain("groups", "q1")?'),
-        (lambda: rm.survey(["pets"]), "give one of them alone"),
-        (lambda: rm.survey(pl.DataFrame({"a": [1, 2]})), "collection is wanted, got a DataFrame"),
+        (lambda: ANY.survey(["pets"]), "give one of them alone"),
+        (lambda: ANY.survey(pl.DataFrame({"a": [1, 2]})), "collection is wanted, got a DataFrame"),
         (lambda: rm.open("measured").cut("groups", RULE), "see help(rm.Statistics.cut)"),
         (lambda: rm.select("top", "pol", "scores", size=4), "pool: no pool called 'pol'"),
     ],
@@ -245,7 +287,7 @@ def test_what_cannot_rerank_is_told(place: Workspace) -> None:
         (lambda: rm.rerank("cross_encoder(model=nowhere)", "bm25", depth=5), "no model folder"),
         (
             lambda: rm.rerank(f"bi_encoder(model={_encoder(place)})", "bm25", encode="listed"),
-            "encode=listed beside the text of a teacher",
+            'encode="listed" beside the text of a teacher',
         ),
         (lambda: rm.retrieve("cross_encoder(model=x)", "pets", split="test"), "text of a teacher"),
         (lambda: rm.diagnose("cross_encoder(model=x)", "groups"), "is the text of a teacher"),

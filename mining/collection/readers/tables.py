@@ -9,7 +9,7 @@ content in another kind of table is the same collection.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Set, ValuesView
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from ...inputs.row_shapes import one_id, one_text, shown
 from ..base import BLOCK, Judged, Outline, Texts, outlines
 from ..lines import grade_of
 from ..policies import Oddities, Policies
+from .arrow_tables import arrow_table, of_rows, plain_number
 from .parquet_rows import grades_of, ids_of, judged_columns, texts_of, wanted
 
 
@@ -29,10 +30,11 @@ from .parquet_rows import grades_of, ids_of, judged_columns, texts_of, wanted
 class Tables:
     """What `collect` is given instead of a text: documents, and queries and judgements if any.
 
-    `documents` and `queries`: a table, rows as dictionaries, a mapping from id to text (or to
-    `{"title": …, "text": …}`), or a list of texts, whose ids are "0", "1", …. `qrels`: a table of
-    query, document and grade (the split `all`), a mapping from split to such tables, or
-    `{query_id: {doc_id: grade}}`.
+    `documents` and `queries`: a table, rows as dictionaries or as pairs (id, text), a mapping from
+    id to text (or to `{"title": …, "text": …}`), or texts, whose ids are "0", "1", …. `qrels`: a
+    table of query, document and grade or such triples (the split `all`), a mapping from split to
+    these, or `{query_id: {doc_id: grade}}`. Rows and texts may come from a generator, which is read
+    once.
     """
 
     documents: Any
@@ -139,144 +141,10 @@ class TableReader:
         return f"{name}[{split!r}]" if split and split != "all" else f"{name}="
 
 
-def arrow_table(given: Any, what: str) -> pa.Table:
-    """Return a table of any kind as an Arrow table; raises UsageError for what is none.
-
-    Taken are Arrow tables, batches and readers, polars and pandas frames (lazy ones are
-    collected), Hub data sets, a mapping from column to values, and rows as dictionaries.
-    """
-    try:
-        if isinstance(given, pa.Table):
-            return given
-        if isinstance(given, pa.RecordBatch):
-            return pa.Table.from_batches([given])
-        if isinstance(given, pa.RecordBatchReader):
-            return given.read_all()
-        if hasattr(given, "collect_schema") and hasattr(given, "collect"):  # a lazy polars frame
-            given = given.collect()
-        if hasattr(given, "data") and hasattr(given, "features"):  # a Hub data set
-            return _of_the_hub(given)
-        if hasattr(given, "__arrow_c_stream__"):  # polars, pandas ≥ 2.2, DuckDB, …
-            return pa.table(given)
-        if hasattr(given, "to_arrow"):
-            return pa.table(given.to_arrow())
-        if hasattr(given, "iloc") and hasattr(given, "columns"):  # an older pandas
-            return pa.Table.from_pandas(given, preserve_index=False)
-        if isinstance(given, Mapping):
-            return _even(
-                _columns({str(n): _listed(v, str(n), what) for n, v in given.items()}, what), what
-            )
-        if isinstance(given, Iterable) and not isinstance(given, str | bytes):
-            return _of_rows(list(given), what)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
-        raise BadInput(
-            f"{what}: {shown(given)} cannot be read as columns",
-            do="give every column one type: ids and texts as strings, grades as whole numbers",
-        ) from error
-    raise UsageError(
-        f"{what}: {article(type(given).__name__)} is no table: {shown(given)}",
-        do="give a polars, pandas or Arrow table, a Hub data set, a dict, or a list of dicts",
-    )
-
-
-def article(noun: str) -> str:
-    """Return a noun with its article: `an int`."""
-    return f"a{'n' if noun[:1].lower() in 'aeiou' else ''} {noun}"
-
-
-def _listed(values: Any, name: str, what: str) -> Any:
-    """Return the values of a column; a text is none, though it could be taken for its letters."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise BadInput(
-            f"{what}: the column {name!r} cannot be read: {shown(values)} is one value, not a "
-            "column of them",
-            do=f"give a list: {{{name!r}: [{shown(values)}, …]}}",
-        )
-    return values if isinstance(values, list | np.ndarray) else list(values)
-
-
-def _even(made: Mapping[str, pa.Array], what: str) -> pa.Table:
-    """Return columns as a table; raises BadInput for columns of several lengths."""
-    lengths = {name: len(column) for name, column in made.items()}
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name!r} has {length:,}" for name, length in lengths.items())
-        raise BadInput(
-            f"{what}: columns of several lengths: {told}",
-            do="give every column a value for every row",
-        )
-    return pa.table(dict(made))
-
-
-def _columns(given: Mapping[str, Any], what: str) -> dict[str, pa.Array]:
-    """Return columns as Arrow has them: whole numbers beside texts are ids as texts.
-
-    What cannot be read is refused with the column, unless its name means nothing here.
-    """
-    made: dict[str, pa.Array] = {}
-    for name, values in given.items():
-        try:
-            made[name] = pa.array(values)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            mixed = [value for value in values if value is not None]
-            if all(isinstance(v, str | int) and not isinstance(v, bool) for v in mixed):
-                made[name] = _texts_of(values, name, what)
-            elif columns.first_named([name], _MEANT):
-                raise BadInput(
-                    f"{what}: the column {name!r} cannot be read: it holds {shown(values)}",
-                    do="give it one type: ids and texts as strings, grades as whole numbers",
-                ) from error
-    return made
-
-
-def _texts_of(values: Iterable[Any], name: str, what: str) -> pa.Array:
-    """Return texts and whole numbers as texts; raises BadInput with the row of half a character."""
-    made = []
-    for number, value in enumerate(values, 1):
-        if value is not None and not isinstance(value, str):
-            value = str(value)
-        made.append(value and one_text(value, name, f"{what}, row {number}"))
-    return pa.array(made, pa.string())
-
-
-_MEANT = (
-    *columns.CORPUS_ID, *columns.TOPIC_ID, *columns.TITLE, *columns.QUERY_TEXT, *columns.GRADE,
-)  # fmt: skip
-
-
-_TEXTS = 'write {"id": …, "text": …}; a list of texts holds nothing but texts'
-_ROW_OF = {
-    "documents": _TEXTS,
-    "queries": _TEXTS,
-    "qrels": 'write {"query_id": …, "doc_id": …, "grade": 1}, or {"q1": {"d1": 1}}',
-    "triples": "write (query, positive, negative)",
-    "test": "write (query, positive)",
-}
-
-
-def _of_the_hub(given: Any) -> pa.Table:
-    """Return the rows of a Hub data set; chosen or shuffled ones are an index over its table."""
-    table = getattr(given.data, "table", given.data)
-    chosen = getattr(given, "_indices", None)
-    if chosen is not None:
-        table = table.take(getattr(chosen, "table", chosen).column(0))
-    return pa.table(table)
-
-
-def _of_rows(rows: list[Any], what: str) -> pa.Table:
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, Mapping):
-            raise BadInput(
-                f"this row is {article(type(row).__name__)}, not a dictionary: {shown(row)}",
-                where=f"{what}, row {number}",
-                do=_ROW_OF.get(what, 'write {"query_id": …, "score": …}, or [[2.0, 0.5], …]'),
-            )
-    names = list(dict.fromkeys(str(name) for row in rows for name in row))
-    return pa.table(_columns({name: [row.get(name) for row in rows] for name in names}, what))
-
-
 def _texts_table(what: str, given: Any, id_name: str) -> pa.Table:
     """Return documents or queries as a table; a mapping from ids has texts or rows as values, texts
     in a list are called by their places, "0", "1", …"""
+    given = _in_order(what, given)
     if isinstance(given, Mapping):
         values = list(given.values())
         if values and all(hasattr(v, "features") for v in values):  # splits of a Hub data set
@@ -292,11 +160,30 @@ def _texts_table(what: str, given: Any, id_name: str) -> pa.Table:
             texts = [one_text(text, "text", f"{what}[{key!r}]") for key, text in given.items()]
             return _id_and_text(id_name, ids, texts)
         if all(isinstance(v, Mapping) for v in values):
-            return _of_rows([_own_row(what, key, row, id_name) for key, row in given.items()], what)
+            return of_rows([_own_row(what, key, row, id_name) for key, row in given.items()], what)
     if isinstance(given, list | tuple) and given and all(isinstance(t, str) for t in given):
         texts = [one_text(text, "text", f"{what}[{row}]") for row, text in enumerate(given)]
         return _id_and_text(id_name, [str(row) for row in range(len(given))], texts)
     return arrow_table(given, what)
+
+
+def _in_order(what: str, given: Any) -> Any:
+    """Return what is read once, or has a way of its own to hold texts, as a list or a mapping; what
+    is a table as it is. Raises BadInput for a set, whose order is another one in every process."""
+    if isinstance(given, Set) and not isinstance(given, ItemsView):
+        raise BadInput(
+            f"{what}: a set has no order, so its texts have no places",
+            where=f"{what}=",
+            do=f"write {what}=sorted(…), or give each an id: {_SUCH_AS[what]}",
+        )
+    if hasattr(given, "to_list") and not hasattr(given, "columns"):  # a column of a frame
+        named = hasattr(given, "index") and hasattr(given, "items")  # of pandas, with its labels
+        return dict(given.items()) if named else given.to_list()
+    if isinstance(given, np.ndarray) and given.ndim == 1:
+        return given.tolist()
+    if isinstance(given, Iterator | ValuesView | ItemsView):
+        return list(given)
+    return given
 
 
 def _id_and_text(id_name: str, ids: list[str], texts: list[str]) -> pa.Table:
@@ -340,6 +227,7 @@ def _splits(given: Any) -> dict[str, pa.Table]:
         return {"all": arrow_table(given, "qrels")}
     if _by_query(given):
         return {"all": _of_mapping(given, "qrels")}
+    _refuse_no_grades("qrels", given)
     return {str(split): _of_split(split, one) for split, one in given.items()}
 
 
@@ -347,7 +235,26 @@ def _of_split(split: Any, given: Any) -> pa.Table:
     what = f"qrels[{split!r}]"
     if isinstance(given, Mapping) and given and _by_query(given):
         return _of_mapping(given, what)
+    if isinstance(given, Mapping) and not columns.named(map(str, given), columns.TOPIC_ID):
+        _refuse_no_grades(what, given)
     return arrow_table(given, what)
+
+
+def _refuse_no_grades(what: str, given: Mapping[Any, Any]) -> None:
+    """Refuse `{query_id: [doc_id, …]}`: documents without a grade."""
+    for query, docs in given.items():
+        alone = isinstance(docs, str | int) or (
+            isinstance(docs, list | tuple | Set)
+            and bool(docs)
+            and not any(isinstance(doc, Mapping | list | tuple) for doc in docs)
+        )
+        if alone:
+            first = docs if isinstance(docs, str | int) else next(iter(docs))
+            raise BadInput(
+                f"{what}[{query!r}]: {shown(docs)} says no grade of a document",
+                where=f"{what}=",
+                do=f"write {{{query!r}: {{{first!r}: 1}}}}: the grade of each document, by its id",
+            )
 
 
 def _by_query(given: Mapping[Any, Any]) -> bool:
@@ -365,16 +272,11 @@ def _of_mapping(given: Mapping[Any, Mapping[Any, Any]], what: str) -> pa.Table:
     for query, docs in given.items():
         query_id, where = _own_id(query, what), f"{what}[{query!r}]"
         for doc, grade in docs.items():
-            number = grade_of(_plain_number(grade), f"{where}[{doc!r}]")
+            number = grade_of(plain_number(grade), f"{where}[{doc!r}]")
             rows.append((query_id, _own_id(doc, where), number))
     columns_of = zip(*rows, strict=True) if rows else ((), (), ())
     schema = pa.schema({"query_id": pa.string(), "doc_id": pa.string(), "grade": pa.int32()})
     return pa.table([list(column) for column in columns_of], schema=schema)
-
-
-def _plain_number(value: Any) -> Any:
-    """Return a number of NumPy as Python's."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _texts(

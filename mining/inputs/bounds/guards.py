@@ -126,6 +126,11 @@ def shown(value: Any) -> str:
     return brief(value)
 
 
+def _of_a_class(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
 def brief(value: Any) -> str:
     """Print a value for a message as Python does, but short and on one line, whatever it is; a path
     is not cut, as its end tells what is meant."""
@@ -138,7 +143,7 @@ def brief(value: Any) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # of lists: long numbers, or lists in lists
-        text = f"a {type(value).__name__}"
+        text = _of_a_class(value)
     if "\n" in text:  # a table, drawn
-        text = f"a {type(value).__name__}"
+        text = _of_a_class(value)
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

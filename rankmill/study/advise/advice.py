@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rankmill.mining.parts.told import Told
 from rankmill.study import words
 from rankmill.study.advise.candidates import Candidate
 from rankmill.study.advise.judged import ADVICE, BM25, LEAST_COLLECTIONS, Judgement, Rule
@@ -86,8 +87,8 @@ class Design:
         return told
 
 
-@dataclass(frozen=True)
-class Advice:
+@dataclass(frozen=True, repr=False)
+class Advice(Told):
     """Designs in the order that is advised, with the evidence and the judgement of it.
 
     `ordered_by`: pilots, statistics or cost; `by`: rate or gain; `features`: the statistics that
@@ -109,6 +110,11 @@ class Advice:
     budget: float | None
     pilots: Asked | None
     notes: Sequence[str]
+
+    def __repr__(self) -> str:
+        from rankmill.objects.speech import in_python
+
+        return in_python("\n".join([*self.sentences(), *self.lines()]))
 
     @property
     def first(self) -> Design | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rankmill.mining.errors import BadInput
 from rankmill.mining.limits import Limit
+from rankmill.mining.parts.told import Told
 from rankmill.study import words
 from rankmill.study.estimate.fit import NOTHING, Interval, largest, together
 from rankmill.study.estimate.measured import COUNT
@@ -116,8 +117,8 @@ class Limits:
     gpu: Limit
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, repr=False)
+class Estimate(Told):
     """The estimate of a recipe or study: `rows`, `total`, `refusals`, and in words `lines()`.
 
     `machine`: None for this one. `first_use_s`: importing and compiling, paid once per process, at

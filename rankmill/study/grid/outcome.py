@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,12 @@ class StudyOutcome:
 
     def __init__(self, engine: Engine):
         self.engine, self.study = engine, engine.study
+
+    def __repr__(self) -> str:
+        return f"<StudyOutcome {self.study.name}: {len(self.study.cells):,} cells>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(chr(10).join(self.lines()))}</pre>"
 
     @cached_property
     def panels(self) -> list[Panel]:

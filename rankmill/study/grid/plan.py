@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 from rankmill.mining.actors import INLINE
+from rankmill.mining.parts.told import Told
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.before import look_first
@@ -33,8 +34,8 @@ class Planned:
     there: bool
 
 
-@dataclass(frozen=True)
-class StudyPlan:
+@dataclass(frozen=True, repr=False)
+class StudyPlan(Told):
     """The plan of a study: every request once.
 
     `unseen`: what of its data was not looked at, and why; a study without any is sound. `notes`:
