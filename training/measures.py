@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -67,13 +69,34 @@ def parse_measures(measures: str | Sequence[str]) -> list[Measure | PairRisk]:
             measure = ir_measures.parse_measure(str(name))
             measure.validate_params()
         except (NameError, ValueError, TypeError, SyntaxError, AssertionError) as error:
-            raise UsageError(
-                f"unknown measure {name!r}",
-                do="examples: nDCG@10 AP RR@10 R@100 P@5 Judged@10 PairRisk(ties=half)",
-            ) from error
+            raise UsageError(f"unknown measure {name!r}", do=_meant(str(name))) from error
         _check(measure, str(name))
         parsed.append(measure)
     return list({str(one): one for one in reversed(parsed)}.values())[::-1]
+
+
+_EXAMPLES = "examples: nDCG@10 AP RR@10 R@100 P@5 Judged@10 PairRisk(ties=half)"
+_TREC_EVAL = re.compile(r"(ndcg_cut|ndcg|map_cut|map|recip_rank|recall|success|P)(?:_(\d+))?")
+_OURS = {"ndcg": "nDCG", "map": "AP", "recip_rank": "RR", "recall": "R", "success": "Success"}
+
+
+def _meant(name: str) -> str:
+    """Say how a measure is written that somebody wrote in another way: in another case, as
+    trec_eval prints it, several with commas between."""
+    from ir_measures.measures import registry
+
+    several = re.split(r"[,;]+", name)
+    if len(several) > 1 and "(" not in name:
+        return f"blanks stand between measures: {' '.join(filter(None, several))!r}"
+    if trec := _TREC_EVAL.fullmatch(name):
+        family = _OURS.get(trec[1].removesuffix("_cut"), trec[1])
+        return f"did you mean {family}{f'@{trec[2]}' if trec[2] else ''}? {_EXAMPLES}"
+    stem = re.split(r"[@(]", name, maxsplit=1)[0]
+    known = {one.lower(): one for one in sorted(registry)} | {"ndcg": "nDCG", "rprec": "Rprec"}
+    close = difflib.get_close_matches(stem.lower(), known, n=1, cutoff=0.6)
+    if not close or known[close[0]] == stem:
+        return _EXAMPLES
+    return f"did you mean {known[close[0]]}{name[len(stem) :]}? {_EXAMPLES}"
 
 
 def _check(measure: Measure, name: str) -> None:

@@ -207,7 +207,8 @@ def _counts(groups: Audited) -> dict[str, int]:
 
 
 def _suspects(groups: Audited, examples: int) -> dict[str, Any]:
-    gap = np.where(groups.negative, groups.score - groups.score[:, :1], -np.inf)
+    score = groups.score.astype(np.float64)  # the difference of two floats may be beyond float32
+    gap = np.where(groups.negative, score - score[:, :1], -np.inf)
     above = gap > 0
     order = _largest(gap.reshape(-1), min(examples, int(above.sum())))
     rows, places = np.unravel_index(order, gap.shape)

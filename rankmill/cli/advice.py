@@ -75,7 +75,7 @@ def advise(
     dev: DevOption = None,
     loss: Annotated[str, typer.Option(help="The pilots' loss.")] = "kl",
     set_: SettingOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 63) - 1, help="Seed of every draw.")] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
     ray_address: AddressOption = None,

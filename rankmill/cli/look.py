@@ -26,6 +26,8 @@ NameArgument = Annotated[
     str, typer.Argument(help="Alias, or the first 8 digits of a fingerprint.", metavar="NAME")
 ]
 
+_MOST_ROWS = 1 << 53  # more than any table has, and less than what Arrow cannot count
+
 
 def show(
     name: NameArgument,
@@ -54,18 +56,19 @@ def show(
         through = check_place(to).through is not None  # then it may be standard output
     with session(workspace) as here:
         artifact = here.workspace.find(name)
+        first = min(rows, _MOST_ROWS) or None
         if format == "parquet" and to is not None:
-            written = shows.write_parquet(artifact, rows or None, to)
+            written = shows.write_parquet(artifact, first, to)
             streams.tell(f"{to}: {written:,} of {artifact.rows:,} rows")
             return
         if to is None and format == "table":
             from rankmill.cli.render.rows import tell_rows
 
-            tell_rows(artifact, rows or None)
+            tell_rows(artifact, first)
             for line in (*reading_lines(artifact), *remarks(artifact)):
                 streams.tell(line)
             return
-        table = shows.first_rows(artifact, rows or None)
+        table = shows.first_rows(artifact, first)
         if to is not None:
             shows.write(table, "csv" if format == "table" else format, to)
             streams.tell(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
@@ -88,7 +91,8 @@ def verify(
         ),
     ] = False,
     seed: Annotated[
-        int, typer.Option(help="With --deep: the seed that picks the parts.", min=0)
+        int,
+        typer.Option(help="With --deep: the seed that picks the parts.", min=0, max=(1 << 63) - 1),
     ] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,

@@ -1,5 +1,6 @@
 """Words of the command line that are empty, as `"$DIR"` is with a variable that is not set: none
-stands for the current folder, and none is taken for an option that was left out."""
+stands for the current folder, and none is taken for an option that was left out. Words and ids that
+are very long."""
 
 from __future__ import annotations
 
@@ -90,3 +91,10 @@ def test_an_id_as_long_as_a_book_is_not_printed_whole(
 def test_no_field_is_no_choice_of_fields(held: Path, rankmill: Command, fields: str) -> None:
     status, _, err = rankmill("collect", "beir:.", "--fields", fields)
     assert (status, "names no field" in err) == (2, True)
+
+
+@pytest.mark.parametrize("line", ["show t --rows", "verify t --deep --seed", "advise t --seed"])
+def test_a_number_of_thirty_digits_is_no_bug(held: Path, rankmill: Command, line: str) -> None:
+    status, _, err = rankmill(*line.split(), "9" * 30)
+    assert status == (0 if line.startswith("show") else 2)
+    assert "is a bug" not in err

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from group_makers import given, make_groups
 from selection_world import build_world, select
+from toy_groups import toy
 
 from rankmill.mining.audit.checks import audit_groups, gini, verdict
 from rankmill.mining.audit.explain import explain_query
@@ -315,6 +316,13 @@ def test_exact_copies_are_those_of_equal_text(tmp_path, workspace):
     docs = collect(workspace, f"beir:{twins(tmp_path / 'beir')}").corpus
     left, right = np.array([0, 0, 1]), np.array([1, 2, 2])  # overlap 1.0, all three
     assert equal_texts(docs, left, docs, right).tolist() == [True, False, False]
+
+
+def test_a_gap_may_be_more_than_float32_holds(tmp_path: Path) -> None:
+    groups, collection = toy(tmp_path, groups=[("10", ["0", "1"], [-3e38, 3e38])])
+    found = audit_groups(groups.workspace, groups, collection=collection)["suspects"]
+    assert found["above_the_positive"] == 1
+    assert found["examples"][0]["gap"] == pytest.approx(6e38)
 
 
 def test_leakage_into_what_is_not_there(tmp_path, workspace):

@@ -126,6 +126,13 @@ def test_ids_with_blanks_have_no_place_in_a_run(tmp_path, form, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_margin_beyond_float32_is_refused(tmp_path):
+    groups, collection = toy(tmp_path, groups=[("10", ["0", "1"], [3e38, -3e38])])
+    with pytest.raises(BadInput, match="of query '10' and document '1' lies beyond"):
+        export_groups("gpl", groups, collection, tmp_path / "out", allow_lossy=True)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("form", ["beir", "gpl"])
 def test_marks_of_ids_are_written_as_beirs_reader_wants_them(tmp_path, form):
     """BEIR reads judgements by `csv.reader` with its own quoting, and so do we."""

@@ -125,6 +125,29 @@ def test_cutting_a_run(setting):
         cut_run(setting.workspace, run, setting.collection, "test", 0)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("ndcg@10", "did you mean nDCG@10?"),
+        ("nDGC@10", "did you mean nDCG@10?"),
+        ("mrr@10", "did you mean MRR@10?"),
+        ("recall@5", "did you mean Recall@5?"),
+        ("map", "did you mean AP?"),
+        ("ndcg_cut_10", "did you mean nDCG@10?"),
+        ("P_5", "did you mean P@5?"),
+        ("recip_rank", "did you mean RR?"),
+        ("P@5,R@5", "blanks stand between measures: 'P@5 R@5'"),
+        ("nDCG@-1", "examples: nDCG@10"),
+        ("__import__('os')", "examples: nDCG@10"),
+    ],
+)
+def test_a_measure_in_another_spelling_is_told_how_it_is_written(written: str, meant: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_measures(written)
+    assert f"unknown measure {written!r}" in str(refused.value)
+    assert f"do: {meant}" in str(refused.value)
+
+
 def test_refusals(setting, tmp_path):
     with pytest.raises(UsageError, match="unknown measure 'nDGC@10'"):
         parse_measures("AP nDGC@10")

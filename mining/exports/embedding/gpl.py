@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 
+from ...errors import BadInput
 from ..base import EXPORTS, Format
 from ..columns import lists, numbers, structs
 from ..folder import ExportFolder, write_json_lines, write_tabbed
@@ -43,7 +45,7 @@ class Gpl(Format):
         with out.stream("gpl-training-data.tsv") as stream:
             for batch in source.batches():
                 rows = batch.rows[batch.negative]
-                margin = batch.score[batch.positive][rows] - batch.score[batch.negative]
+                margin = _margins(batch, rows, source)
                 ids = (
                     source.query_ids(batch.query[rows]),
                     source.doc_ids(batch.doc[batch.positive][rows]),
@@ -55,6 +57,30 @@ class Gpl(Format):
         write_text_lines(source, out, "queries.jsonl", "queries")
         write_train_qrels(source, out)
         return {}
+
+
+def _margins(batch: Batch, rows: np.ndarray, source: GroupSource) -> np.ndarray:
+    """Return score of the positive minus that of the negative, float32; raises BadInput where that
+    is more than float32 holds."""
+    with np.errstate(over="ignore"):
+        margin: np.ndarray = batch.score[batch.positive][rows] - batch.score[batch.negative]
+    beyond = np.flatnonzero(~np.isfinite(margin))
+    if len(beyond):
+        at = beyond[:1]
+        query, doc = (
+            ids[0].as_py()
+            for ids in (
+                source.query_ids(batch.query[rows[at]]),
+                source.doc_ids(batch.doc[batch.negative][at]),
+            )
+        )
+        raise BadInput(
+            f"the margin of query {query!r} and document {doc!r} lies beyond ±3.4e+38, all that "
+            f"float32 holds ({len(beyond):,} such margins)",
+            where=source.groups.artifact.path,
+            do="scale the scores before they are imported, or export the scores themselves",
+        )
+    return margin
 
 
 def _negatives(source: GroupSource, batch: Batch) -> pa.Table:
