@@ -5,8 +5,8 @@ strategy names, for those of the teacher's pairs that a pool of these runs alone
 once (rankmill.study.teacher_pairs), for its own groups and for its students; what was found in the
 workspace counts as if it had been made. A blend is charged of what each of its parts costs the
 share of the examples that it gives; of groups of the workspace everything that they were made from.
-Seconds are those of the ledger (processor time of the machine that did the work, compiling and overhead apart;
-accelerators too), so they compare only within one machine.
+Seconds are those of the ledger (processor time of the machine that did the work, compiling and
+overhead apart; accelerators too), so they compare only within one machine.
 
 That is the price of a sampler alone. What the study cost is less, as its samplers share work:
 `charged` splits that (rankmill.study.charges).

@@ -26,8 +26,9 @@ from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.study.values import report_of
-from rankmill.study.grid import load_study, run_study
+from rankmill.study.grid import engine, load_study, run_study
 from rankmill.study.grid.axes import RESERVED
+from rankmill.study.grid.declared import Race
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
 from rankmill.study.run import Pipeline
@@ -566,6 +567,30 @@ def test_killed_in_the_middle_and_resumed_to_the_same_root_hashes(made, place):
 def test_cells_side_by_side_have_the_same_root_hashes(made, ray_cluster):
     found = rm.study("s.toml", workspace="ray", executor=rm.Execution(workers=2))
     assert roots(found) == roots(made)
+
+
+def test_students_of_all_rounds_are_one_job_where_no_race_is_between_them(made, monkeypatch):
+    """Three seeds of one cell must not wait for each other beside a processor that has nothing."""
+    jobs = []
+    monkeypatch.setattr(
+        engine,
+        "train_side_by_side",
+        lambda *given: jobs.append([(c.number, s) for c, s in given[3]]),
+    )
+    rm.study("s.toml", workspace="work", executor=rm.Execution(workers=2))
+    cells = len(made.study.cells)
+    (job,) = jobs
+    assert sorted(job) == [(cell, place) for cell in range(cells) for place in range(2)]
+    assert [place for _, place in job] == [0] * cells + [1] * cells
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [(None, [[0, 1, 2, 3]]), (1, [[0], [1], [2], [3]]), (3, [[0, 1, 2], [3]]), (9, [[0, 1, 2, 3]])],
+)
+def test_rounds_wait_for_a_race_and_for_nothing_else(after, expected):
+    race = None if after is None else Race(margin=0.01, domain="dev", after=after)
+    assert [list(places) for places in engine.together(4, race)] == expected
 
 
 def test_the_command_prints_the_plan_and_the_findings_as_json(made, capfd, monkeypatch):

@@ -27,6 +27,7 @@ from rankmill.study.run import Opened, refuse_lacking
 from rankmill.training.evaluation import Evaluation
 
 if TYPE_CHECKING:
+    from rankmill.study.grid.declared import Race
     from rankmill.study.results import Judged
 
 
@@ -64,8 +65,8 @@ class Engine:
         self._count_budgets()
         for track in self.tracks:
             self._make(track.refer)
-        for place in range(len(self.study.seeds)):
-            self._round(place)
+        for places in together(len(self.study.seeds), self.study.race):
+            self._rounds(places)
         for track in self.tracks:
             self._make(partial(track.correlate, self.study.correlate))
 
@@ -90,18 +91,25 @@ class Engine:
                 self.seen[cell.number].append(counted[key])
         check_budgets(self.study, self.seen)
 
-    def _round(self, place: int) -> None:
-        """Train one more student of every cell that is still in the race."""
+    def _rounds(self, places: Sequence[int]) -> None:
+        """Train a student more for each of the places of every cell that is still in the race."""
         running = [cell for cell in self.study.cells if cell.number not in self.stopped]
-        running.sort(key=lambda cell: (self._expected(cell, place), cell.number))
-        said = f"round {place + 1} of {len(self.study.seeds)}"
         if self.executor.workers or self.executor.ray_address:
-            train_side_by_side(self.study, self.workspace, self.executor, running, place)
-        for number, cell in enumerate(running, 1):
-            self.executor.progress.announce(f"{said}, cell {number} of {len(running)}: {cell.name}")
-            self._make(partial(self.tracks[cell.variant].one, cell, place))
-            self.trained[cell.number] = place + 1
-        self._race(running, place + 1)
+            cells = self._cheapest_first(running, places[0])
+            students = [(cell, place) for place in places for cell in cells]
+            train_side_by_side(self.study, self.workspace, self.executor, students)
+        for place in places:
+            said = f"round {place + 1} of {len(self.study.seeds)}"
+            for number, cell in enumerate(self._cheapest_first(running, place), 1):
+                self.executor.progress.announce(
+                    f"{said}, cell {number} of {len(running)}: {cell.name}"
+                )
+                self._make(partial(self.tracks[cell.variant].one, cell, place))
+                self.trained[cell.number] = place + 1
+        self._race(running, places[-1] + 1)
+
+    def _cheapest_first(self, cells: Sequence[Cell], place: int) -> list[Cell]:
+        return sorted(cells, key=lambda cell: (self._expected(cell, place), cell.number))
 
     def _expected(self, cell: Cell, place: int) -> float:
         """Return what a student may cost: the seconds of the cell's last one, of the first its
@@ -136,6 +144,13 @@ class Engine:
     def judged(self, cell: Cell, place: int, domain: str) -> list[Judged]:
         """Return how one student was judged on a domain: re-ranking, then its own search."""
         return self.tracks[cell.variant].judged[cell.number, place][domain]
+
+
+def together(seeds: int, race: Race | None) -> list[range]:
+    """Return the rounds that need not wait for each other: all of them, but where a race may stop
+    a cell in between."""
+    first = seeds if race is None else min(race.after, seeds)
+    return [range(first), *(range(place, place + 1) for place in range(first, seeds))]
 
 
 def layers_of(student: str) -> int:

@@ -30,10 +30,14 @@ SCHEMA = pa.schema([("cell", pa.uint32())])
 
 
 def train_side_by_side(
-    study: Study, workspace: Workspace, executor: Execution, cells: Sequence[Cell], place: int
+    study: Study,
+    workspace: Workspace,
+    executor: Execution,
+    students: Sequence[tuple[Cell, int]],
 ) -> None:
-    """Train and judge the students of one seed, several at a time; the cells are a plan's order."""
-    shards = [Shard(number, number, number + 1) for number in range(len(cells))]
+    """Train and judge students, several at a time: each a cell and the place of its seed, in the
+    order in which they are begun."""
+    shards = [Shard(number, number, number + 1) for number in range(len(students))]
     options = study.variants[0].recipe.options
     train, judged = options["train"], options["evaluate"]
     devices = [Engine(device=each["device"]) for each in (train, judged)]
@@ -52,8 +56,7 @@ def train_side_by_side(
             "where": study.where,
             "folder": os.getcwd(),
             "workspace": str(workspace.root),
-            "cells": [cell.number for cell in cells],
-            "place": place,
+            "students": [(cell.number, place) for cell, place in students],
             "threads": None if on_gpu else processors(),
         },
         gpus=int(any(one.place != "cpu" for one in devices)),
@@ -82,25 +85,25 @@ class CellWorker:
         where: str,
         folder: str,
         workspace: str,
-        cells: Sequence[int],
-        place: int,
+        students: Sequence[tuple[int, int]],
         threads: int | None,
     ):
         study = study_of(written, where)
         self.study = study if threads is None else study.with_threads(threads)
         self.workspace, self.folder = Workspace(workspace), path_given(folder)
-        self.cells, self.place = cells, place
+        self.students = students
         self.opened: Opened = {}
         self.tracks: dict[int, Track] = {}
 
     def __call__(self, shard: Shard) -> Output:
-        """Make, or find, the student of one cell; waits for what another cell is making."""
-        cell = self.study.cells[self.cells[shard.start]]
+        """Make, or find, one student; waits for what another one is making."""
+        number, place = self.students[shard.start]
+        cell = self.study.cells[number]
         with contextlib.chdir(self.folder):  # paths of the recipe are seen from there
             if cell.variant not in self.tracks:
                 variant = self.study.variants[cell.variant]
                 track = Track(variant, self.workspace, INLINE, self.opened)
                 patiently(lambda: track.prepare(self.study.of_variant(cell.variant)))
                 self.tracks[cell.variant] = track
-            patiently(lambda: self.tracks[cell.variant].one(cell, self.place))
+            patiently(lambda: self.tracks[cell.variant].one(cell, place))
         return Output(pa.table({"cell": [cell.number]}, schema=SCHEMA))
