@@ -13,12 +13,10 @@ from typing import TypeVar
 
 from rankmill.mining.actors import INLINE
 from rankmill.mining.collection import Collection
-from rankmill.mining.collection.divisions import divisions_of
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.before import look_first
-from rankmill.study.before.data import Told, compare
-from rankmill.study.before.glimpse import glimpse_of
+from rankmill.study.before.data import Told, compare_held
 from rankmill.study.before.splits import check_splits
 from rankmill.study.check import check_recipe
 from rankmill.study.recipe import Recipe
@@ -63,9 +61,7 @@ def plan_of(recipe: Recipe, workspace: Workspace) -> Plan:
         walk = _there(recipe, workspace)
         there = walk.rows
         if walk.held is not None and isinstance(told.looked[recipe.collection], str):
-            drawn = divisions_of(recipe.option("collect", "divide"))
-            seen = glimpse_of(walk.held, [name for one in drawn for name in one.parts])
-            told = compare(recipe, {**told.looked, recipe.collection: seen})
+            told = compare_held(recipe, walk.held, told.looked)
     else:
         there = {}
     return Plan((Step(s.stage, s.name, there.get((s.stage, s.name))) for s in steps), told)

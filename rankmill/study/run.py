@@ -21,7 +21,8 @@ from rankmill.mining.selection import FILTERS, STRATEGIES
 from rankmill.mining.statistics import STATISTICS
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.before import look_first
-from rankmill.study.before.data import made_for, specs_of
+from rankmill.study.before.data import compare_held, made_for, specs_of
+from rankmill.study.before.glimpse import Glimpse
 from rankmill.study.before.splits import check_splits
 from rankmill.study.check import check_recipe, encoder_of, looks_at_vectors
 from rankmill.study.judge import Judging
@@ -55,9 +56,12 @@ class Pipeline:
         """Do, or find, every stage; the order is that of the data way."""
         check_recipe(self.recipe, self.workspace.knows)
         refuse_lacking(self.recipe, self.workspace)
-        look_first(self.recipe, fetch=True)
+        collected = self.recipe.name in self.workspace.names()
+        told = look_first(self.recipe, fetch=True, collected=collected)
         results = Results(self.collect())
         check_splits(self.recipe, results.collection)
+        if not isinstance(told.looked.get(self.recipe.collection), Glimpse):
+            compare_held(self.recipe, results.collection, told.looked)
         for name in self.recipe.sources:
             results.runs[name] = self.mine(results, name)
         results.pool = self.pool(results)

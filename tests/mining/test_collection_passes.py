@@ -126,13 +126,13 @@ def test_a_source_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch
         row = '{"_id": "q%d", "text": "word"}\n'
         (place / "queries.jsonl").write_text(row % 1 + row % 2)
     path = place / f"documents.{kind}"
-    look = survey._positives
+    look = survey.check_positives
 
     def changed(*given):
         look(*given)
         path.write_text(path.read_text().replace("text", "TEXT"))
 
-    monkeypatch.setattr(survey, "_positives", changed)
+    monkeypatch.setattr(survey, "check_positives", changed)
     workspace = Workspace(tmp_path / "work")
     with pytest.raises(RankmillError, match="the file changed while it was read"):
         collect(workspace, f"{kind}:{place}")

@@ -78,9 +78,9 @@ def _looked_up(
     commands = {n: one.help or "" for n, one in getattr(group, "commands", {}).items()}
     meaning = meaning_of(name, kind, commands, workspace)
     if (published := meaning.published) is not None:
-        facts = {"name": meaning.word, "preset": published.as_json()}
-        return facts, [partial(_tell_preset, published)]
-    facts = {"name": meaning.word}
+        said = {"name": meaning.word, "preset": published.as_json()}
+        return said, [partial(_tell_preset, published)]
+    facts: dict[str, Any] = {"name": meaning.word}
     if meaning.parts:
         facts |= {"parts": [facts_of_part(one, part) for one, part in meaning.parts]}
     if meaning.others:

@@ -11,7 +11,12 @@ from rankmill.study.recipe import Recipe
 
 
 def look_first(
-    recipe: Recipe, *, fetch: bool = False, data: bool = True, seen: Glimpses | None = None
+    recipe: Recipe,
+    *,
+    fetch: bool = False,
+    data: bool = True,
+    seen: Glimpses | None = None,
+    collected: bool = False,
 ) -> Told:
     """Raise for what can be seen to fail: groups larger than any list, splits that the collection
     does not have, in one list all that is not there (collections, files, models, and models
@@ -21,9 +26,12 @@ def look_first(
     `fetch`: models of the Hub are brought now; else they are only looked for when there is no
     network. Without `data` a recipe is looked at whose collections and files may be elsewhere.
     `recipe` has the folders of students in place of their names. `seen`: what was seen before of
-    collections, which is added to.
+    collections, which is added to. `collected`: collections are not looked at, since the caller
+    compares what was read of them before (`data.compare_held`).
     """
     check_sizes(recipe)
     check_splits_told(recipe)
     refuse_missing(recipe, fetch=fetch, data=data)
+    if collected:
+        return Told()
     return look_at_data(recipe, is_here, {} if seen is None else seen)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from rankmill.mining.collection import Collection
 from rankmill.mining.collection.divisions import check_enough, divisions_of
 from rankmill.mining.errors import BadInput, NothingMade, RankmillError, UsageError
 from rankmill.mining.sources import SOURCES
 from rankmill.mining.sources.mine import fitting_depth
 from rankmill.mining.sources.uniform import check_available
-from rankmill.study.before.glimpse import Glimpse, Judgements, glimpse
+from rankmill.study.before.glimpse import Glimpse, Judgements, glimpse, glimpse_of
 from rankmill.study.before.sizes import check_sizes
 from rankmill.study.recipe import Recipe
 
@@ -72,6 +73,14 @@ def compare(recipe: Recipe, looked: Mapping[str, Glimpse | str]) -> Told:
         if isinstance(held, Glimpse) and recipe.trains:
             notes += _evaluated(recipe, spec, held)
     return Told(looked, tuple(unseen), tuple(dict.fromkeys(notes)), bounds)
+
+
+def compare_held(recipe: Recipe, held: Collection, looked: Mapping[str, Glimpse | str]) -> Told:
+    """Compare a recipe with its collection as it was read; `looked`: what was seen of others."""
+    drawn = divisions_of(recipe.option("collect", "divide"))
+    seen = glimpse_of(held, [name for one in drawn for name in one.parts])
+    others = dict.fromkeys(specs_of(recipe).values(), "it is looked at when it is collected")
+    return compare(recipe, {**others, **looked, recipe.collection: seen})
 
 
 def specs_of(recipe: Recipe) -> dict[str, str]:

@@ -31,8 +31,9 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """The judgements of one split: `ids` of its queries, each once, `query` the place of each
-    judgement's in them, int64 [judgements], `grade` int [judgements]."""
+    """The judgements of one split: `ids` of its queries (their ordinals in a collection), each
+    once, `query` the place of each judgement's in them, int64 [judgements], `grade` int
+    [judgements]."""
 
     ids: pa.Array
     query: np.ndarray
@@ -114,7 +115,7 @@ def glimpse_of(held: Collection, without: Iterable[str] = ()) -> Glimpse:
     qrels = {one: held.qrels(one) for one in splits}
     judged = {
         one: Judgements(
-            pa.array(held.queries.ids(q.queries), pa.string()),
+            pa.array(q.queries),  # ordinals tell them apart as ids do
             np.searchsorted(q.queries, q.query),
             q.grade,
         )

@@ -134,10 +134,8 @@ def check_reachable(study: Study, bounds: Sequence[Mapping[str, int]]) -> None:
         if recipe.borrowed:  # groups of the workspace may hold other queries
             continue
         most, declared = bounds[cell.variant], study.budget.declared
-        seen = {
-            name: min(most[name], declared[name])
-            for name in ("queries", "positives")
-            if name in most and name in declared
+        seen: dict[str, int] = {
+            name: min(most[name], wanted) for name, wanted in declared.items() if name in most
         }
         if lacking := study.budget.missed(seen):
             missed[cell.name] = lacking
