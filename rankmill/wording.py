@@ -45,7 +45,7 @@ def in_quotes(said: str, options: Mapping[str, Field]) -> str:
     return _reworded(said, options, written)
 
 
-_NO_VALUES = ("None", "False", "[]")
+_NO_VALUES = ("None", "False", "[]", "a", "an")  # and what is said of a value: a DataFrame
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*|-?\d.*")  # `depth=N`: some number
 
 

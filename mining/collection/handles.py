@@ -18,6 +18,7 @@ from ..ahead import in_turn
 from ..errors import BadInput, UsageError
 from ..names import nearest
 from ..pair_keys import distinct, pair_keys
+from ..parts.told import counted
 from ..store import Artifact, Workspace, open_artifact
 
 EVERY_QUERY = "*"
@@ -85,7 +86,8 @@ class TextTable(Rows):
         return self.artifact.rows
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {len(self):,} rows, {self.artifact.fingerprint[:12]}>"
+        rows = counted(len(self), "row")
+        return f"<{type(self).__name__} {rows}, {self.artifact.fingerprint[:12]}>"
 
     def part(self, number: int) -> pa.Table:
         """Return part `number`, mapped and checked once."""
@@ -230,8 +232,9 @@ class Qrels(Rows):
     def __repr__(self) -> str:
         positive = int((self.grade >= 1).sum())
         return (
-            f"<Qrels split {self.artifact.metadata.get('split', '')}: {len(self):,} judgements of "
-            f"{len(self.queries):,} queries, {positive:,} positive>"
+            f"<Qrels split {self.artifact.metadata.get('split', '')}: "
+            f"{counted(len(self), 'judgement')} of "
+            f"{counted(len(self.queries), 'query', 'queries')}, {positive:,} positive>"
         )
 
     @cached_property
@@ -290,8 +293,9 @@ class Collection:
 
     def __repr__(self) -> str:
         splits = ", ".join(self.splits) or "no judgements"
+        documents = counted(len(self.corpus), "document")
         return (
-            f"<Collection {len(self.corpus):,} documents, {len(self.queries):,} queries, {splits}>"
+            f"<Collection {documents}, {counted(len(self.queries), 'query', 'queries')}, {splits}>"
         )
 
     @cached_property
