@@ -14,8 +14,9 @@ from rankmill.mining.options import Field
 
 _SAID = re.compile(
     r"""(?<![\w.=\-"'/{])(?P<name>[a-z][a-z_]*)="""
-    r"""(?P<value>"[^"]*"|'[^']*'|\[[^\]]*\]|…|[^\s,;:()\]"'{<]+(?:\([^()]*\))?)(?![({])"""
+    r"""(?P<value>"[^"]*"|'[^']*'|\[[^\]]*\]|…|[^\s,;:()\]"'{<]++(?:\([^()]*\))?+)(?=[\s,;:)\]]|$)"""
 )
+"""`name=value`, where the value ends with the word: of `spec=b'x'` nothing is one."""
 _CALL = re.compile(r"[\w.]+\(")
 
 
