@@ -12,7 +12,7 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.errors import UsageError, extras_told
 from rankmill.mining.inputs.bounds.guards import brief
 from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.parts.told import Told, aligned_rows
+from rankmill.mining.parts.told import Told, aligned_rows, counted
 from rankmill.mining.store import Workspace
 from rankmill.objects import (
     Collection,
@@ -25,7 +25,6 @@ from rankmill.objects import (
     Student,
     as_object,
 )
-from rankmill.objects.base import counted
 from rankmill.objects.door import door
 from rankmill.objects.showing import showing
 
@@ -70,10 +69,7 @@ def run(
     from rankmill.study.run import run_recipe
 
     said = texts_of(overrides)
-    own = str(recipe) == DEMO and not Path(recipe).exists()
-    if own and said:
-        raise UsageError("the recipe demo takes no overrides", do="copy it and run the copy")
-    loaded = builtin(DEMO) if own else load(path_given(recipe), said)
+    loaded = builtin(DEMO) if _is_demo(recipe, said) else load(path_given(recipe), said)
     if report is not None:
         check_place(path_given(report))  # now, not after hours
     with showing(executor, progress) as shown:
@@ -84,6 +80,14 @@ def run(
 
 
 DEMO = "demo"
+
+
+def _is_demo(recipe: str | Path, overrides: Sequence[str]) -> bool:
+    """Say whether the recipe that comes with the package is meant, which takes no overrides."""
+    own = str(recipe) == DEMO and not Path(recipe).exists()
+    if own and overrides:
+        raise UsageError("the recipe demo takes no overrides", do="copy it and run the copy")
+    return own
 
 
 class Ran:
@@ -199,7 +203,7 @@ def check(
     recipe: str | Path, overrides: Overrides = (), *, workspace: Place = None
 ) -> Plan | StudyPlan:
     """Check a recipe or a study: every name and value of it, and of data that are on this machine
-    the first documents and all judgements.
+    the first documents and all judgements. "demo" is the recipe that comes with the package.
 
     Returns the plan: the stages in order, with the `rows` of what is there already (None: to be
     made); of a study its plan of cells. `unseen` says what was not looked at, and why: only a plan
@@ -212,9 +216,12 @@ def check(
     from rankmill.study.grid import load_study
     from rankmill.study.grid.plan import plan_of as plan_of_study
     from rankmill.study.plan import plan_of
-    from rankmill.study.recipe import STUDY, recipe_of, tables_of
+    from rankmill.study.recipe import STUDY, builtin, recipe_of, tables_of
 
-    path, said, place = path_given(recipe), texts_of(overrides), workspace_at(workspace)
+    said, place = texts_of(overrides), workspace_at(workspace)
+    if _is_demo(recipe, said):
+        return Plan(plan_of(builtin(DEMO), place))
+    path = path_given(recipe)
     tables = tables_of(path, said)
     if STUDY in tables:
         return plan_of_study(load_study(path, said), place)

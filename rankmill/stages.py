@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from rankmill.mining.errors import BadInput, UsageError
+from rankmill.mining.inputs.bounds.guards import brief
 from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.options import Option, Unasked
 from rankmill.request import OnDevice, Request, RunsModels, named_of
@@ -160,6 +161,19 @@ class Collect(Request["Collection"]):
             example="all=train:1000,dev:200,test:*",
         ),
     ] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.spec, str | None):
+            raise UsageError(
+                f"spec={brief(self.spec)} is not a text that says where to read",
+                do="what is in memory is given by name: documents=… (and queries=…, qrels=…)",
+            )
+        if isinstance(self.documents, str):
+            raise UsageError(
+                f"documents={brief(self.documents)}: a text says where to read",
+                do=f"write rm.collect({brief(self.documents)})",
+            )
+        super().__post_init__()
 
     def perform(self) -> Collection:
         """Read the collection, or find it."""
@@ -942,7 +956,8 @@ class Evaluate(RunsModels, Request["Artifact"]):
             judged = f"run={run}" if run is not None else f"student={student!r}"
             raise UsageError(
                 f"which queries, which judgements? {judged} says none",
-                do="name the collection and the split",
+                do="name the collection and the split"
+                + ("" if run is not None else "; or --first-stage, a run of theirs to re-rank"),
             )
         if run is None:
             return Retrieve(**self.given_to(Retrieve)).make()

@@ -14,8 +14,9 @@ from rankmill.mining.options import Field
 
 _SAID = re.compile(
     r"""(?<![\w.=\-"'/{])(?P<name>[a-z][a-z_]*)="""
-    r"""(?P<value>"[^"]*"|'[^']*'|\[[^\]]*\]|…|[^\s,;:()\]"'{<]+(?:\([^()]*\))?)(?![({])"""
+    r"""(?P<value>"[^"]*"|'[^']*'|\[[^\]]*\]|…|[^\s,;:()\]"'{<]++(?:\([^()]*\))?+)(?=[\s,;:)\]]|$)"""
 )
+"""`name=value`, where the value ends with the word: of `spec=b'x'` nothing is one."""
 _CALL = re.compile(r"[\w.]+\(")
 
 
@@ -45,7 +46,7 @@ def in_quotes(said: str, options: Mapping[str, Field]) -> str:
     return _reworded(said, options, written)
 
 
-_NO_VALUES = ("None", "False", "[]")
+_NO_VALUES = ("None", "False", "[]", "a", "an")  # and what is said of a value: a DataFrame
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*|-?\d.*")  # `depth=N`: some number
 
 

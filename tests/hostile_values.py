@@ -73,7 +73,7 @@ def values(other: rm.Object, folder: Path) -> dict[str, tuple[Any, str]]:
         "lambda": (lambda text: text, "lambda"),
         "class": (int, "int"),
         "frame": (polars.DataFrame({"odd": [1, 2]}), "DataFrame|odd"),
-        "array": (numpy.arange(3), "array|int64"),
+        "array": (numpy.arange(3), "array|int"),
         "another kind": (other, "omparison|p_randomisation"),
         "a name of another kind": ("odd-one", "odd-one|omparison"),
     }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..mining.errors import UsageError
+from ..mining.inputs.given_paths import path_given
 from ..mining.models.classifiers import check_student
 from ..mining.models.encoders import settings_of
 from ..mining.models.folder import ModelFolder, resolve
@@ -245,6 +246,11 @@ def parse_student(text: str | Student) -> tuple[Student, ModelFolder]:
 
     Raises UsageError for an unknown name or parameter, BadInput for an unusable model.
     """
+    if isinstance(text, str) and "(" not in text and ("/" in text or path_given(text).is_dir()):
+        raise UsageError(
+            f"{text!r} is a model, and does not say how to train it",
+            do=f'write "bi_encoder(model={text})", or cross_encoder',
+        )
     student = STUDENTS.parse(text)
     model = resolve(student.model)
     return student.settled(model), model

@@ -18,8 +18,10 @@ from ..ahead import in_turn
 from ..errors import BadInput, UsageError
 from ..names import nearest
 from ..pair_keys import distinct, pair_keys
+from ..parts.told import counted
 from ..store import Artifact, Workspace, open_artifact
 
+_NOUNS = {"documents": ("document", "documents"), "queries": ("query", "queries")}
 EVERY_QUERY = "*"
 """The split that holds every query, judged or not: for mining a collection without judgements."""
 
@@ -85,7 +87,8 @@ class TextTable(Rows):
         return self.artifact.rows
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {len(self):,} rows, {self.artifact.fingerprint[:12]}>"
+        rows = counted(len(self), "row")
+        return f"<{type(self).__name__} {rows}, {self.artifact.fingerprint[:12]}>"
 
     def part(self, number: int) -> pa.Table:
         """Return part `number`, mapped and checked once."""
@@ -230,8 +233,9 @@ class Qrels(Rows):
     def __repr__(self) -> str:
         positive = int((self.grade >= 1).sum())
         return (
-            f"<Qrels split {self.artifact.metadata.get('split', '')}: {len(self):,} judgements of "
-            f"{len(self.queries):,} queries, {positive:,} positive>"
+            f"<Qrels split {self.artifact.metadata.get('split', '')}: "
+            f"{counted(len(self), 'judgement')} of "
+            f"{counted(len(self.queries), 'query', 'queries')}, {positive:,} positive>"
         )
 
     @cached_property
@@ -290,14 +294,14 @@ class Collection:
 
     def __repr__(self) -> str:
         splits = ", ".join(self.splits) or "no judgements"
-        one = {"documents": "document", "queries": "query"}
         bare = " and ".join(
-            f"{n:,} {one[what] if n == 1 else what}" for what, n in self.without_text.items() if n
+            counted(number, *_NOUNS[what]) for what, number in self.without_text.items() if number
         )
-        return (
-            f"<Collection {len(self.corpus):,} documents, {len(self.queries):,} queries, {splits}"
-            + (f"; without text: {bare}>" if bare else ">")
+        documents, queries = (
+            counted(len(one), *_NOUNS[what])
+            for what, one in (("documents", self.corpus), ("queries", self.queries))
         )
+        return f"<Collection {documents}, {queries}, {splits}{bare and f'; without text: {bare}'}>"
 
     @property
     def without_text(self) -> dict[str, int]:

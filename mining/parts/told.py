@@ -53,6 +53,11 @@ def lines_of(facts: Mapping[Any, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{name!s:<{width}}  {shortly(value)}".rstrip()
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return `1 row`, `2 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def _is_nested(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value)
 

@@ -14,7 +14,7 @@ from rankmill.about import collection_of
 from rankmill.mining import collection as mined
 from rankmill.mining.errors import UsageError
 from rankmill.mining.exports.rows import html
-from rankmill.mining.parts.told import Findings
+from rankmill.mining.parts.told import Findings, counted
 from rankmill.mining.store import Artifact
 from rankmill.objects.door import door
 
@@ -23,11 +23,6 @@ _collections: list[Callable[[mined.Collection], mined.Collection]] = []
 
 Made = TypeVar("Made", bound="Object")
 _SHORT = 60  # characters of one text in a repr
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return `1 row`, `2 rows`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def short(text: str) -> str:

