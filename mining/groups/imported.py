@@ -280,6 +280,7 @@ def _judge_unknown(
     if len(lost) and odd.on[UNKNOWN] == "refuse":
         unknown = list(dict.fromkeys(names[int(i)] for i in lost))
         what, told = "texts" if by_text else "ids", first_ten([one[:60] for one in unknown])
+        more = ", the first of them" if len(unknown) > 1 else ""
         raise BadInput(
             f"{len(unknown):,} {table.noun} {what} are not in the collection: {told}"
             if len(unknown) > 1
