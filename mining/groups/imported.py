@@ -285,8 +285,7 @@ def _judge_unknown(
             f"{len(unknown):,} {table.noun} {what} are not in the collection: {told}"
             if len(unknown) > 1
             else f"the {table.noun} {what[:-1]} {told} is not in the collection",
-            where=str(odd.rows[rows[0]].place)
-            + (", the first of them" if len(unknown) > 1 else ""),
+            where=f"{odd.rows[rows[0]].place}{more}",
             do=f"is this the right collection? {what} are compared byte for byte; "
             f"{option(UNKNOWN, 'drop')} leaves such groups out",
         )
