@@ -217,7 +217,7 @@ def _read(
     names = [row.query for row in odd.rows]
     query = _found(names, whole.queries, by_text)
     every = np.arange(len(odd.rows))
-    _judge_unknown(odd, every, query, names, whole.queries, by_text, file)
+    _judge_unknown(odd, every, query, names, whole.queries, by_text)
     _refuse_nothing(odd, file)
     wanted = _size([odd.rows[at] for at in odd.kept], size, file)
     odd.judge([i for i in odd.kept if len(odd.rows[i].docs) < wanted], SHORT)
@@ -272,23 +272,24 @@ def _judge_unknown(
     names: list[str],
     table: TextTable,
     by_text: bool,
-    file: str,
 ) -> None:
     """Refuse, or leave out, the groups at some rows with a name that was not found: a row of
     `ordinals` for each."""
     lost = np.flatnonzero(ordinals.reshape(-1) < 0)
+    rows = place[lost // (ordinals.size // max(1, len(ordinals)))]
     if len(lost) and odd.on[UNKNOWN] == "refuse":
         unknown = list(dict.fromkeys(names[int(i)] for i in lost))
         what, told = "texts" if by_text else "ids", first_ten([one[:60] for one in unknown])
+        more = ", the first of them" if len(unknown) > 1 else ""
         raise BadInput(
             f"{len(unknown):,} {table.noun} {what} are not in the collection: {told}"
             if len(unknown) > 1
             else f"the {table.noun} {what[:-1]} {told} is not in the collection",
-            where=file,
+            where=f"{odd.rows[rows[0]].place}{more}",
             do=f"is this the right collection? {what} are compared byte for byte; "
             f"{option(UNKNOWN, 'drop')} leaves such groups out",
         )
-    odd.leave_out(place[np.unique(lost // (ordinals.size // len(ordinals)))], UNKNOWN)
+    odd.leave_out(np.unique(rows), UNKNOWN)
 
 
 def _documents(
@@ -299,7 +300,7 @@ def _documents(
     place = odd.kept
     flat = [doc for at in place for doc in odd.rows[at].docs[:wanted]]
     doc = _found(flat, whole.corpus, by_text).reshape(-1, wanted)
-    _judge_unknown(odd, place, doc, flat, whole.corpus, by_text, file)
+    _judge_unknown(odd, place, doc, flat, whole.corpus, by_text)
     _refuse_nothing(odd, file)
     stays = odd.reasons[place] == ""
     return place[stays], doc[stays].astype(np.uint32)

@@ -373,7 +373,7 @@ def embedded_by(network: Any, model: ModelFolder) -> int:
     of them, such as CANINE, which reads characters."""
     try:
         return len(network.get_input_embeddings().weight)
-    except (NotImplementedError, AttributeError) as error:
+    except (RuntimeError, AttributeError) as error:  # transformers: not known of this class
         raise BadInput(
             f"{type(network).__name__} has no table of token embeddings",
             where=model.path,

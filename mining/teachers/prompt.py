@@ -133,7 +133,7 @@ class Prompt:
             in_place=way.in_place,
             label=own,
             uncounted=uncounted,
-            unended="".join(map(tokenizer.id_to_token, closing)) if unended else "",
+            unended="".join(str(tokenizer.id_to_token(one)) for one in closing) if unended else "",
         )
 
     @property

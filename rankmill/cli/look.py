@@ -26,6 +26,7 @@ NameArgument = Annotated[
     str, typer.Argument(help="Alias, or the first 8 digits of a fingerprint.", metavar="NAME")
 ]
 
+_MOST_SEED = (1 << 63) - 1
 _MOST_ROWS = 1 << 53  # more than any table has, and less than what Arrow cannot count
 
 
@@ -91,8 +92,7 @@ def verify(
         ),
     ] = False,
     seed: Annotated[
-        int,
-        typer.Option(help="With --deep: the seed that picks the parts.", min=0, max=(1 << 63) - 1),
+        int, typer.Option(help="With --deep: the seed that picks parts.", min=0, max=_MOST_SEED)
     ] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: JsonOption = False,

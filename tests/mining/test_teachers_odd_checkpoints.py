@@ -13,13 +13,13 @@ import pytest
 from tiny_language_models import _byte_tokenizer, tiny_causal_lm
 from tiny_models import tiny_encoder
 
-from rankmill.mining.actors import INLINE
+from rankmill.mining.actors import INLINE, Execution
 from rankmill.mining.collection import collect
 from rankmill.mining.errors import BadInput
 from rankmill.mining.models.folder import load_model, resolve
 from rankmill.mining.sources import mine
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.mining.store.execution import Inline, Silent
+from rankmill.mining.store.execution import Silent
 from rankmill.mining.teachers import teacher_of
 from rankmill.mining.teachers.base import PREPARERS
 
@@ -58,7 +58,7 @@ def scores_of(
     folder: Path,
     kind: str = "causal_lm",
     prompt: str = PROMPT,
-    executor: Inline = INLINE,
+    executor: Execution = INLINE,
 ) -> np.ndarray:
     """Return the scores of every query with every document, float32 [8]."""
     query = np.repeat(np.arange(2, dtype=np.uint32), 4)
@@ -173,7 +173,7 @@ def test_a_classifier_whose_tokenizer_ends_texts_is_told_where_its_prompt_does_n
     folder = tiny_decoder_classifier(tmp_path / "m", kind="llama", pad=None)
     dressed(folder, single)
     heard = Heard()
-    here = Inline(progress=heard)
+    here = Execution(progress=heard)
     scores = scores_of(pool, folder, "cross_encoder", prompt=PROMPT + end, executor=here)
     told = [said for said in heard.said if "puts </s> behind a text" in said]
     assert len(told) == (single.endswith("</s>") and not end)
