@@ -123,7 +123,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _family(kind: str) -> Family:
-    from rankmill.families import KINDS
+    from rankmill.named.families import KINDS
 
     with extras_told():
         return KINDS[_FAMILIES[kind]].family

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,7 +12,7 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.errors import UsageError, extras_told
 from rankmill.mining.inputs.bounds.guards import brief
 from rankmill.mining.inputs.given_paths import path_given
-from rankmill.mining.parts.told import Told, aligned_rows, counted
+from rankmill.mining.parts.told import counted
 from rankmill.mining.store import Workspace
 from rankmill.objects import (
     Collection,
@@ -181,18 +181,6 @@ class Ran:
         return f"<b>{escape(repr(self)[1:-1])}</b><ul>{said}</ul>"
 
 
-class Plan(list["Step"], Told):
-    """The stages of a recipe in order; it prints as a table."""
-
-    def lines(self) -> Iterator[str]:
-        """Yield a line for each stage, with the rows of what is there already."""
-        rows = [["stage", "name", "rows there"]]
-        rows += [[s.stage, s.name, "to be made" if s.rows is None else f"{s.rows:,}"] for s in self]
-        return aligned_rows(rows)
-
-    __repr__ = Told.__repr__
-
-
 def _objects(made: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_object(one) for name, one in made.items()}
 
@@ -220,12 +208,12 @@ def check(
 
     said, place = texts_of(overrides), workspace_at(workspace)
     if _is_demo(recipe, said):
-        return Plan(plan_of(builtin(DEMO), place))
+        return plan_of(builtin(DEMO), place)
     path = path_given(recipe)
     tables = tables_of(path, said)
     if STUDY in tables:
         return plan_of_study(load_study(path, said), place)
-    return Plan(plan_of(recipe_of(tables, str(path)), place))
+    return plan_of(recipe_of(tables, str(path)), place)
 
 
 @door

@@ -64,7 +64,7 @@ SHIFTS_BY_32 = {
     "native/shingles.py": "the upper half of a hash",
 }
 MAY_SAY_FOUND = {
-    "rankmill/study/teacher_pairs.py": "pairs that were there in earlier scores",
+    "rankmill/study/costs/teacher_pairs.py": "pairs that were there in earlier scores",
     "rankmill/study/grid/engine.py": "artifacts that were there before the study, not made by it",
     "mining/audit/explain.py": "where the sources found a document",
     "mining/runs/pool.py": "pairs that a source found, not positives that were added",

@@ -15,7 +15,7 @@ from rankmill.study import words
 
 if TYPE_CHECKING:
     from rankmill.provenance.graph import Edge, Graph, Node
-    from rankmill.study.prices import Bill
+    from rankmill.study.costs.prices import Bill
 
 _LINES = {
     "wall_s": "elapsed",
@@ -61,7 +61,7 @@ def cost(
     from rankmill.mining.store.places import check_place
     from rankmill.provenance.drawing import check_form, drawn
     from rankmill.provenance.graph import graph_of
-    from rankmill.study.prices import Prices, bill, read_prices
+    from rankmill.study.costs.prices import Prices, bill, read_prices
 
     said = {
         "per_cpu_hour": per_cpu_hour,

@@ -148,7 +148,6 @@ def study(
         plan = plan_of(loaded, here.workspace)
         if not json:
             _tell_lines(plan)
-            _tell_looked(plan, missing_too=True)
         if dry_run:
             if json:
                 here.emit(dict(plan.as_json()))
@@ -216,7 +215,6 @@ def check(
                 here.emit(dict(cells.as_json()))
                 return
             _tell_lines(cells)
-            _tell_looked(cells, missing_too=True)
             streams.tell(f"the study is {'well formed' if cells.unseen else 'sound'}")
         return
     loaded = recipe_of(tables, str(recipe))
@@ -245,6 +243,7 @@ def _facts(recipe: Recipe, plan: Plan) -> dict[str, Any]:
 
 
 def _tell_plan(recipe: Recipe, plan: Plan) -> None:
+    from rankmill.study.before.data import NOT_HERE, lines_of_looking
     from rankmill.study.before.missing import missing_data, to_download
 
     wide = max(len(step.name) for step in plan)
@@ -259,19 +258,9 @@ def _tell_plan(recipe: Recipe, plan: Plan) -> None:
         streams.tell(f"not on this machine: {one.where}: {one.what}; {one.do}")
     for spec in () if lacks else to_download(recipe):
         streams.tell(f"not on this machine yet, downloaded by the first stage: {spec}")
-    _tell_looked(plan)
-
-
-def _tell_looked(plan: Plan | StudyPlan, *, missing_too: bool = False) -> None:
-    """Print what was not looked at, and what is to be said of the data; `missing_too`: collections
-    that are not here as well, where no other line names them."""
-    from rankmill.study.before.data import NOT_HERE
-
-    for one in plan.unseen:
-        if missing_too or not one.endswith(NOT_HERE):
-            streams.tell(f"not looked at: {one}")
-    for note in plan.notes:
-        streams.tell(f"note: {note}")
+    unseen = [one for one in plan.unseen if not one.endswith(NOT_HERE)]  # which is said above
+    for line in lines_of_looking(unseen, plan.notes):
+        streams.tell(line)
 
 
 def _dry_run(

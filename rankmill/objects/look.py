@@ -16,10 +16,10 @@ from rankmill.objects.door import door
 if TYPE_CHECKING:
     import polars
 
-    from rankmill.meanings import Other, Published
     from rankmill.mining.collection import Collection
     from rankmill.mining.parts.description import Described
     from rankmill.mining.store import Artifact, Workspace
+    from rankmill.named.meanings import Other, Published
 
 
 @door
@@ -57,7 +57,7 @@ def list_all(
     """
     import polars
 
-    from rankmill.families import KINDS, kind_of, no_kind
+    from rankmill.named.families import KINDS, kind_of, no_kind
 
     place = workspace_at(workspace)
     wanted = kind_of(kind, place)
@@ -92,7 +92,7 @@ def list_all(
 def _parts(kind: str) -> polars.DataFrame:
     import polars
 
-    from rankmill.families import listed
+    from rankmill.named.families import listed
 
     rows = [(one.name, one.summary, one.example) for one in listed(kind)]
     columns = {name: polars.String for name in ("name", "what it is", "example")}
@@ -114,7 +114,7 @@ def describe(
     Example:
         rm.describe("dense")
     """
-    from rankmill.meanings import commands, meaning_of
+    from rankmill.named.meanings import commands, meaning_of
 
     place = workspace_at(workspace).root
     meaning = meaning_of(name, kind, {} if kind is not None else commands(), place)
@@ -134,7 +134,7 @@ class Descriptions(tuple["Described | Published | Other", ...]):
 
 def _lines(one: Described | Published | Other) -> Iterator[str]:
     """Yield what is said of what has a name."""
-    from rankmill.meanings import Other, Published
+    from rankmill.named.meanings import Other, Published
 
     if isinstance(one, Other):
         yield f"{one.noun} {one.name}"

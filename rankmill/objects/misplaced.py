@@ -14,7 +14,6 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from rankmill.families import KINDS
 from rankmill.handles import opened, workspace_at
 from rankmill.mining.collection import Collection
 from rankmill.mining.errors import BadInput, RankmillError, UsageError
@@ -22,6 +21,7 @@ from rankmill.mining.inputs.bounds.guards import brief
 from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.options import Field, Handle, options_of
 from rankmill.mining.store import Artifact, Workspace
+from rankmill.named.families import KINDS
 
 PARTS: Mapping[tuple[str, str], str] = {
     ("mine", "source"): "sources",

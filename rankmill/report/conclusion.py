@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rankmill.report import content
 from rankmill.report.crossed import CostPicture, Interval, Spot
 from rankmill.report.page.words import number, signed
-from rankmill.study.gains import Gain
+from rankmill.study.costs.gains import Gain
 from rankmill.study.outcome import Outcome
 from rankmill.study.results import BM25, FIRST_STAGE, START, TEACHER
 from rankmill.study.standings import Standing, references

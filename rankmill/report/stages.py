@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rankmill.report import content
-from rankmill.study.gains import FIRST
+from rankmill.study.costs.gains import FIRST
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.mining.store import canonical_json
 from rankmill.study import words
-from rankmill.study.charges import Charges
-from rankmill.study.gains import Gain, charged, gains
+from rankmill.study.costs.charges import Charges
+from rankmill.study.costs.gains import Gain, charged, gains
 from rankmill.study.recipe import Recipe
 from rankmill.study.results import FIRST_STAGE, SEARCH, START, TEACHER, Results, System
 from rankmill.study.standings import Standing, Standings, references

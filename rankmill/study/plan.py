@@ -7,16 +7,17 @@ be made, and so would all that follows from it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from rankmill.mining.actors import INLINE
 from rankmill.mining.collection import Collection
+from rankmill.mining.parts.told import Told, aligned_rows
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.before import look_first
-from rankmill.study.before.data import Told, compare_held
+from rankmill.study.before.data import Looked, compare_held, lines_of_looking
 from rankmill.study.before.splits import check_splits
 from rankmill.study.check import check_recipe
 from rankmill.study.recipe import Recipe
@@ -35,16 +36,26 @@ class Step:
     rows: int | None = None
 
 
-class Plan(list[Step]):
-    """The stages of a recipe in order, and what looking at its data gave.
+class Plan(list[Step], Told):
+    """The stages of a recipe in order, and what looking at its data gave; it prints as a table.
 
     `unseen`: what was not looked at, and why; where it is empty the recipe is sound, else only well
     formed. `notes`: what is other than one may think, such as the epochs of a budget.
     """
 
-    def __init__(self, steps: Iterable[Step], told: Told):
+    def __init__(self, steps: Iterable[Step], looked: Looked):
         super().__init__(steps)
-        self.unseen, self.notes = told.unseen, told.notes
+        self.unseen, self.notes = looked.unseen, looked.notes
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each stage, with the rows of what is there already, then what looking
+        at the data gave."""
+        rows = [["stage", "name", "rows there"]]
+        rows += [[s.stage, s.name, "to be made" if s.rows is None else f"{s.rows:,}"] for s in self]
+        yield from aligned_rows(rows)
+        yield from lines_of_looking(self.unseen, self.notes)
+
+    __repr__ = Told.__repr__
 
 
 def plan_of(recipe: Recipe, workspace: Workspace) -> Plan:

@@ -21,9 +21,9 @@ from rankmill.mining.errors import BadInput, UsageError
 from rankmill.study.advise import seconds_in
 from rankmill.study.advise.advice import COST, PILOTS, PREDICTED
 from rankmill.study.advise.records import SIZE, blocks_of, read_evidence
+from rankmill.study.costs.lineage import seconds_of
 from rankmill.study.grid.answer.evidence import ABOUT, family_of
 from rankmill.study.grid.outcome import StudyOutcome
-from rankmill.study.lineage import seconds_of
 
 STUDY = [
     "groups.samplers.top=top(source=bm25)",

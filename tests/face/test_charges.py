@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rankmill.mining.errors import UsageError
-from rankmill.study.charges import lines_of, share_out
+from rankmill.study.costs.charges import lines_of, share_out
 
 amounts = st.floats(0, 1e6, allow_nan=False)
 costs = st.dictionaries(

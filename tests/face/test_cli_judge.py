@@ -12,7 +12,7 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
 import rankmill as rm
-from rankmill.study.gains import sources_of
+from rankmill.study.costs.gains import sources_of
 from rankmill.training.comparison import compare, read_comparisons
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.significance import t_interval

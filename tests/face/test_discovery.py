@@ -18,13 +18,14 @@ from rich.cells import cell_len
 from tiny_collection import tiny_beir
 
 import rankmill as rm
-from rankmill import families, plugins, recipes_data
+from rankmill import plugins, recipes_data
 from rankmill.mining.audit import poor_data
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.names import Family, default_text
 from rankmill.mining.options import Option
 from rankmill.mining.parts.costs import Costs
 from rankmill.mining.parts.description import describe, options_of_part
+from rankmill.named import families
 from rankmill.stages import REQUESTS
 
 WIDTH = 80

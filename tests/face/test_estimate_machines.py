@@ -8,11 +8,11 @@ import pytest
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.limits import Limit, disk_limit, memory_limit
+from rankmill.study.costs.prices import Prices
 from rankmill.study.estimate.declared import carried_over
 from rankmill.study.estimate.fit import Interval
 from rankmill.study.estimate.machines import KNOWN, Machine, machine_of
 from rankmill.study.estimate.outcome import Estimate, Limits, Row
-from rankmill.study.prices import Prices
 
 HERE = {
     "wall_s": Interval(100.0, 80.0, 120.0),

@@ -10,11 +10,11 @@ from tiny_study import study_place
 import rankmill as rm
 from rankmill.mining.actors import INLINE
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.study.gains import spent_along, way_to
-from rankmill.study.lineage import seconds_of
+from rankmill.study.costs.gains import spent_along, way_to
+from rankmill.study.costs.lineage import seconds_of
+from rankmill.study.costs.teacher_pairs import cost_of_pairs, own_pairs, saved_by
 from rankmill.study.recipe import load
 from rankmill.study.run import run_recipe
-from rankmill.study.teacher_pairs import cost_of_pairs, own_pairs, saved_by
 
 
 @pytest.fixture

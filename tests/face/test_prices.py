@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rankmill.mining.errors import BadInput, UsageError
-from rankmill.study.prices import (
+from rankmill.study.costs.prices import (
     ESTIMATED,
     MEASURED,
     MIXED,

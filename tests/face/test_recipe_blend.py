@@ -19,7 +19,7 @@ from rankmill.report.figures import numbers
 from rankmill.report.gather import report_of
 from rankmill.report.study.files import write_study
 from rankmill.study.check import check_recipe
-from rankmill.study.gains import SECONDS, charged, spent_on
+from rankmill.study.costs.gains import SECONDS, charged, spent_on
 from rankmill.study.grid import load_study, run_study
 from rankmill.study.grid.refusals import check_study
 from rankmill.study.outcome import Outcome

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rankmill.report import conclusion, content
-from rankmill.study.gains import Gain, Spent
+from rankmill.study.costs.gains import Gain, Spent
 from rankmill.study.results import FIRST_STAGE, START, STUDENT, TEACHER, Role, System, Trained
 from rankmill.study.standings import Standing
 from rankmill.training.comparison import Comparison

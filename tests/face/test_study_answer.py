@@ -15,14 +15,14 @@ from tiny_study import RECIPE
 from rankmill.report.study.answer import cost_pictures, cost_tables, worth_tables
 from rankmill.report.study.page import html
 from rankmill.report.study.values import StudyReport
-from rankmill.study.gains import Spent
+from rankmill.study.costs.gains import Spent
+from rankmill.study.costs.prices import Prices
 from rankmill.study.grid.answer.amounts import Amount, amount_of, mean_of
 from rankmill.study.grid.answer.answer import Answer
 from rankmill.study.grid.answer.cell_gain import CellGain
 from rankmill.study.grid.answer.frames import charges_frame, steps_frame, worth_frame
 from rankmill.study.grid.design import Cell, Study, study_of
 from rankmill.study.grid.panels import Panel
-from rankmill.study.prices import Prices
 from rankmill.study.results import BM25, START, Role
 from rankmill.training.comparison import Comparison, compare
 

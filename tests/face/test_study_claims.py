@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rankmill.study.gains import groups_needed
+from rankmill.study.costs.gains import groups_needed
 from rankmill.study.grid.answer.cell_gain import CellGain
 from rankmill.study.grid.design import Cell
 from rankmill.study.grid.panels import Panel

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rankmill.study.costs.prices import ESTIMATED, MEASURED, MIXED, Prices, bill
 from rankmill.study.grid.answer.amounts import (
     CPU,
     Amount,
@@ -18,7 +19,6 @@ from rankmill.study.grid.answer.amounts import (
     work_of,
 )
 from rankmill.study.grid.answer.worth import front_of
-from rankmill.study.prices import ESTIMATED, MEASURED, MIXED, Prices, bill
 
 PRICES = Prices(
     per_cpu_hour=0.04,

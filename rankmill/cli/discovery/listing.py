@@ -42,8 +42,8 @@ def list_(
 
     Example: rankmill list        rankmill list groups        rankmill list sources
     """
-    from rankmill.families import KINDS as FAMILIES
-    from rankmill.families import kind_of, no_kind
+    from rankmill.named.families import KINDS as FAMILIES
+    from rankmill.named.families import kind_of, no_kind
 
     with session(workspace, json=json) as here:
         parts = kind if kind in FAMILIES else None
@@ -88,7 +88,7 @@ def _held(workspace: Workspace, kind: str | None) -> Iterator[Held]:
     names: dict[str, list[str]] = {}
     for name, alias in workspace.names().items():
         names.setdefault(alias.fingerprint, []).append(name)
-    from rankmill.families import ARTIFACTS
+    from rankmill.named.families import ARTIFACTS
 
     place = {one: number for number, one in enumerate(ARTIFACTS)}
     held = [_one(one, sorted(names.get(one.fingerprint, []))) for one in workspace.artifacts(kind)]
@@ -184,8 +184,8 @@ def _table(held: Sequence[Held]) -> Any:
 def _told_parts(here: Session, kind: str) -> dict[str, Any]:
     """Print the parts of a family, or return them for machines."""
     from rankmill.cli.discovery.parts import facts_of_part, tell_parts
-    from rankmill.families import KINDS as FAMILIES
-    from rankmill.families import listed, presets
+    from rankmill.named.families import KINDS as FAMILIES
+    from rankmill.named.families import listed, presets
 
     members = list(listed(kind))
     family, usable = FAMILIES[kind].family, {one.name for one in members}

@@ -13,7 +13,7 @@ import typer
 
 from rankmill.cli import streams
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
-from rankmill.meanings import Other, Published, meaning_of
+from rankmill.named.meanings import Other, Published, meaning_of
 
 if TYPE_CHECKING:
     from rankmill.mining.parts.description import Described, Parameter
@@ -132,7 +132,7 @@ def tell_parts(kind: str, parts: Sequence[Described], presets: Mapping[str, str]
 
 def command_of(kind: str, part: Described) -> str:
     """Return a command that takes the part, with what else it needs."""
-    from rankmill.families import KINDS
+    from rankmill.named.families import KINDS
 
     command = KINDS[kind].command.format(_quoted(part.example))
     if "student" in part.needs:
@@ -152,7 +152,7 @@ def _quoted(spec: str) -> str:
 
 
 def _tell(kind: str, part: Described) -> None:
-    from rankmill.families import KINDS
+    from rankmill.named.families import KINDS
 
     whose = f"  ({part.package})" if part.package else ""
     streams.tell(f"{part.noun} {part.name}{whose}")

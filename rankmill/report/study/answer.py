@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from rankmill.report import content, crossed
 from rankmill.report.page.words import number, seconds, signed, significant
 from rankmill.report.study.tables import Shown, Table, difference, named, tested
+from rankmill.study.costs.prices import amount, energy
 from rankmill.study.grid.answer.amounts import Amount, Unit
 from rankmill.study.grid.answer.answer import ROLES, Answer
 from rankmill.study.grid.answer.worth import Step, Worth
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.panels import Panel
-from rankmill.study.prices import amount, energy
 from rankmill.study.results import Role
 from rankmill.training.ordering import Terms
 from rankmill.training.significance import Interval

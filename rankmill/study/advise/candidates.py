@@ -20,9 +20,9 @@ from rankmill.mining.selection import STRATEGIES
 from rankmill.mining.selection.base import label_of
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.advise.records import SIZE, Record
-from rankmill.study.gains import sources_of, way_through
+from rankmill.study.costs.gains import sources_of, way_through
+from rankmill.study.costs.lineage import seconds_of
 from rankmill.study.grid.answer.evidence import family_of, means_of
-from rankmill.study.lineage import seconds_of
 
 _LAST = 100  # ranks that samplers draw from unasked
 _DRAWN = "random"

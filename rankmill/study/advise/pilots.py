@@ -15,8 +15,8 @@ from rankmill.mining.collection import Collection
 from rankmill.mining.errors import UsageError
 from rankmill.mining.store import Artifact
 from rankmill.study.advise.candidates import Candidate
+from rankmill.study.costs.lineage import seconds_of
 from rankmill.study.grid.declared import FOR_CHOOSING, for_choosing
-from rankmill.study.lineage import seconds_of
 from rankmill.study.recipe import BM25_SOURCE
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.settings import settings_from

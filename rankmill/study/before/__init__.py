@@ -3,7 +3,7 @@ collections, models, files, sizes of groups, splits."""
 
 from __future__ import annotations
 
-from rankmill.study.before.data import Glimpses, Told, look_at_data
+from rankmill.study.before.data import Glimpses, Looked, look_at_data
 from rankmill.study.before.missing import is_here, refuse_missing
 from rankmill.study.before.sizes import check_sizes
 from rankmill.study.before.splits import check_splits_told
@@ -17,7 +17,7 @@ def look_first(
     data: bool = True,
     seen: Glimpses | None = None,
     collected: bool = False,
-) -> Told:
+) -> Looked:
     """Raise for what can be seen to fail: groups larger than any list, splits that the collection
     does not have, in one list all that is not there (collections, files, models, and models
     without the trained head that is asked for), and what the data that are there cannot give:
@@ -33,5 +33,5 @@ def look_first(
     check_splits_told(recipe)
     refuse_missing(recipe, fetch=fetch, data=data)
     if collected:
-        return Told()
+        return Looked()
     return look_at_data(recipe, is_here, {} if seen is None else seen)

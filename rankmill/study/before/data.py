@@ -4,7 +4,7 @@ stages, called before the first of them."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,7 @@ Glimpses = dict[str, Glimpse | str]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Looked:
     """What looking at the data of a recipe gave, where nothing was refused.
 
     `looked`: by what is read, what was seen of it. `unseen`: what was not looked at, and why.
@@ -40,7 +40,13 @@ class Told:
     bounds: Mapping[str, int] = field(default_factory=dict)
 
 
-def look_at_data(recipe: Recipe, here: Callable[[str], bool], seen: Glimpses) -> Told:
+def lines_of_looking(unseen: Iterable[str], notes: Iterable[str]) -> Iterator[str]:
+    """Yield a line for all that was not looked at, and for all that is to be said of the data."""
+    yield from (f"not looked at: {one}" for one in unseen)
+    yield from (f"note: {one}" for one in notes)
+
+
+def look_at_data(recipe: Recipe, here: Callable[[str], bool], seen: Glimpses) -> Looked:
     """Compare a recipe with its data; raises BadInput or UsageError, with the recipe's key, for
     what a stage would refuse hours later. `here` says whether a collection is on this machine.
     """
@@ -51,7 +57,7 @@ def look_at_data(recipe: Recipe, here: Callable[[str], bool], seen: Glimpses) ->
     return compare(recipe, looked)
 
 
-def compare(recipe: Recipe, looked: Mapping[str, Glimpse | str]) -> Told:
+def compare(recipe: Recipe, looked: Mapping[str, Glimpse | str]) -> Looked:
     """Compare a recipe with what was seen of its collections, by what they are read from."""
     unseen = []
     for key, spec in specs_of(recipe).items():
@@ -72,10 +78,10 @@ def compare(recipe: Recipe, looked: Mapping[str, Glimpse | str]) -> Told:
         held = looked[spec]
         if isinstance(held, Glimpse) and recipe.trains:
             notes += _evaluated(recipe, spec, held)
-    return Told(looked, tuple(unseen), tuple(dict.fromkeys(notes)), bounds)
+    return Looked(looked, tuple(unseen), tuple(dict.fromkeys(notes)), bounds)
 
 
-def compare_held(recipe: Recipe, held: Collection, looked: Mapping[str, Glimpse | str]) -> Told:
+def compare_held(recipe: Recipe, held: Collection, looked: Mapping[str, Glimpse | str]) -> Looked:
     """Compare a recipe with its collection as it was read; `looked`: what was seen of others."""
     drawn = divisions_of(recipe.option("collect", "divide"))
     seen = glimpse_of(held, [name for one in drawn for name in one.parts])

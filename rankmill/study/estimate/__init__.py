@@ -11,12 +11,12 @@ from rankmill.study.recipe import tables_of
 if TYPE_CHECKING:
     from rankmill.mining.store import Workspace
     from rankmill.mining.store.execution import Progress
+    from rankmill.study.costs.prices import Prices
     from rankmill.study.estimate.asked import Asked, Work
     from rankmill.study.estimate.ladder import Ladder
     from rankmill.study.estimate.machines import Machine
     from rankmill.study.estimate.outcome import Estimate, Limits, Row
     from rankmill.study.grid.design import Study
-    from rankmill.study.prices import Prices
 
 QUERIES, DOCUMENTS = 64, 2_000
 
@@ -43,11 +43,11 @@ def estimate_recipe(
     from rankmill.mining.errors import UsageError
     from rankmill.mining.processors import processors
     from rankmill.mining.store.execution import Silent
+    from rankmill.study.costs.prices import read_prices
     from rankmill.study.estimate.asked import check, found, study_from
     from rankmill.study.estimate.ladder import Ladder
     from rankmill.study.estimate.machines import machine_of
     from rankmill.study.estimate.scratch import scratch_beside
-    from rankmill.study.prices import read_prices
 
     for name, value, least in (("sample", queries, 8), ("documents", documents, 100)):
         if type(value) is not int or value < least:

@@ -10,9 +10,9 @@ from rankmill.mining.errors import BadInput
 from rankmill.mining.limits import Limit
 from rankmill.mining.parts.told import Told
 from rankmill.study import words
+from rankmill.study.costs.prices import Prices, bill
 from rankmill.study.estimate.fit import NOTHING, Interval, largest, together
 from rankmill.study.estimate.measured import COUNT
-from rankmill.study.prices import Prices, bill
 
 THERE = "there"
 _CHECKPOINTS = 3  # two are kept while the third is written

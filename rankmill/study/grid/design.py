@@ -13,6 +13,7 @@ from typing import Any
 
 from rankmill.mining import names
 from rankmill.mining.errors import UsageError
+from rankmill.study.costs.prices import Prices, prices_of
 from rankmill.study.grid.axes import Axis, axes_of, with_keys
 from rankmill.study.grid.declared import (
     Budget,
@@ -25,7 +26,6 @@ from rankmill.study.grid.declared import (
     table_of,
 )
 from rankmill.study.grid.hypotheses import Hypothesis, hypotheses_of, members
-from rankmill.study.prices import Prices, prices_of
 from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
 
 KEYS = (

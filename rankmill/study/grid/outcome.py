@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rankmill.study.gains import Spent, spent_along
+from rankmill.study.costs.gains import Spent, spent_along
+from rankmill.study.costs.lineage import seconds_of
 from rankmill.study.grid.answer.answer import Answer
 from rankmill.study.grid.answer.cell_gain import CellGain
 from rankmill.study.grid.answer.frames import (
@@ -31,7 +32,6 @@ from rankmill.study.grid.design import LOSS, SAMPLER, Cell
 from rankmill.study.grid.effects import Effects, effects_of
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel, mean_or_none, panels_of
-from rankmill.study.lineage import seconds_of
 from rankmill.study.results import START, TEACHER
 from rankmill.training.bounded import mean_interval
 from rankmill.training.evaluation import Evaluation

@@ -12,7 +12,7 @@ from rankmill.mining.parts.told import Told
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.before import look_first
-from rankmill.study.before.data import Glimpses
+from rankmill.study.before.data import Glimpses, lines_of_looking
 from rankmill.study.grid.design import Study
 from rankmill.study.grid.hypotheses import declared_hash
 from rankmill.study.grid.refusals import check_reachable, check_study, documents_of
@@ -130,6 +130,7 @@ class StudyPlan(Told):
             yield f"not judged here, since this part lacks some of their cells: {others}"
         if len(study.seeds) < 2:
             yield "one training seed: intervals are over queries only and say nothing of a new seed"
+        yield from lines_of_looking(self.unseen, self.notes)
 
     def _said_of_new(self) -> Iterator[str]:
         if not any(r.there for r in self.requests):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rankmill.study import words
-from rankmill.study.charges import Lines
-from rankmill.study.gains import FIRST
-from rankmill.study.prices import Bill, Prices, amount, bill, energy
+from rankmill.study.costs.charges import Lines
+from rankmill.study.costs.gains import FIRST
+from rankmill.study.costs.prices import Bill, Prices, amount, bill, energy
 
 CPU = ("cpu_s", "overhead_s", "first_s")
 """Processor seconds: of the work itself, of planning and publishing, of compiling and importing."""

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from rankmill.study.costs.prices import ESTIMATED
 from rankmill.study.grid.answer.amounts import Amount, Unit, units_of
 from rankmill.study.grid.answer.costs import Costs
 from rankmill.study.grid.answer.worth import NOTABLE, Step, Worth, steps_of, worths_of
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.engine import Engine
 from rankmill.study.grid.panels import Panel
-from rankmill.study.prices import ESTIMATED
 from rankmill.study.results import BM25, START, Role
 from rankmill.training.comparison import Comparison
 from rankmill.training.significance import Interval

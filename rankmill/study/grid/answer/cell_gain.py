@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rankmill.study import words
-from rankmill.study.gains import Spent
+from rankmill.study.costs.gains import Spent
 from rankmill.study.grid.design import Cell
 from rankmill.training.comparison import Comparison
 

@@ -5,7 +5,7 @@ it had been made; compiling, importing and overhead are left out, for they fall 
 *Charged* is the cell's part of all that was spent, every artifact once: shared work is split among
 those whose way leads through it (teacher scores by the pairs that each needs), what nobody's way
 leads through among the cells of its recipe, compiling and importing among all. The parts add up to
-the whole exactly (rankmill/study/charges.py).
+the whole exactly (rankmill/study/costs/charges.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rankmill.about import ancestry
-from rankmill.study.charges import Charges, share_out
-from rankmill.study.gains import Way, used_by, way_to
+from rankmill.study.costs.charges import Charges, share_out
+from rankmill.study.costs.gains import Way, used_by, way_to
+from rankmill.study.costs.lineage import behind
+from rankmill.study.costs.teacher_pairs import saved_by
 from rankmill.study.grid.answer.amounts import (
     CPU,
     Amount,
@@ -29,9 +31,7 @@ from rankmill.study.grid.answer.amounts import (
     work_of,
 )
 from rankmill.study.grid.design import Cell
-from rankmill.study.lineage import behind
 from rankmill.study.results import Trained
-from rankmill.study.teacher_pairs import saved_by
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact

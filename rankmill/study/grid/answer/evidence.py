@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from rankmill.mining import names
 from rankmill.mining.selection import STRATEGIES
-from rankmill.study.gains import sources_of
+from rankmill.study.costs.gains import sources_of
 from rankmill.study.grid.design import SAMPLER, Cell, Study
 from rankmill.study.results import START
 

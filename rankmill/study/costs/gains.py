@@ -2,14 +2,14 @@
 
 The pool and its scores are shared by all samplers. A sampler is charged for the runs that its
 strategy names, for those of the teacher's pairs that a pool of these runs alone would hold, each
-once (rankmill.study.teacher_pairs), for its own groups and for its students; what was found in the
-workspace counts as if it had been made. A blend is charged of what each of its parts costs the
-share of the examples that it gives; of groups of the workspace everything that they were made from.
-Seconds are those of the ledger (processor time of the machine that did the work, compiling and
-overhead apart; accelerators too), so they compare only within one machine.
+once (rankmill.study.costs.teacher_pairs), for its own groups and for its students; what was found
+in the workspace counts as if it had been made. A blend is charged of what each of its parts costs
+the share of the examples that it gives; of groups of the workspace everything that they were made
+from. Seconds are those of the ledger (processor time of the machine that did the work, compiling
+and overhead apart; accelerators too), so they compare only within one machine.
 
 That is the price of a sampler alone. What the study cost is less, as its samplers share work:
-`charged` splits that (rankmill.study.charges).
+`charged` splits that (rankmill.study.costs.charges).
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rankmill.mining.runs.run import Run
-from rankmill.study.charges import Charges, lines_of, share_out
-from rankmill.study.lineage import behind, seconds_of
-from rankmill.study.results import START, Results, System, Trained
-from rankmill.study.teacher_pairs import (
+from rankmill.study.costs.charges import Charges, lines_of, share_out
+from rankmill.study.costs.lineage import behind, seconds_of
+from rankmill.study.costs.teacher_pairs import (
     cost_of_pairs,
     own_pairs,
     paid_on_the_way,
@@ -31,6 +30,7 @@ from rankmill.study.teacher_pairs import (
     saved_by,
     would_have_cost,
 )
+from rankmill.study.results import START, Results, System, Trained
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact

@@ -89,8 +89,8 @@ def meaning_of(name: str, kind: str | None, commands: Mapping[str, str], place: 
     `commands`: the help of each command by name; `place`: the workspace whose names count. Raises
     UsageError with the nearest of all that could be meant, and with where to look.
     """
-    from rankmill.families import KINDS, described, presets
     from rankmill.mining.store.aliases import read_aliases
+    from rankmill.named.families import KINDS, described, presets
 
     word = name.strip().partition("(")[0].strip()
     if word in presets() and kind in (None, "teachers"):

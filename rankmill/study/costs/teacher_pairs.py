@@ -18,7 +18,7 @@ from rankmill.mining.pair_keys import pair_keys
 from rankmill.mining.runs.pool import Pool
 from rankmill.mining.store.tables import list_values
 from rankmill.mining.teachers.lookup import PairScores
-from rankmill.study.lineage import behind, seconds_of
+from rankmill.study.costs.lineage import behind, seconds_of
 
 if TYPE_CHECKING:
     from rankmill.mining.store import Artifact

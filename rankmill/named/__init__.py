@@ -1,0 +1,1 @@
+"""What a name stands for: families of parts, and all else that can be described."""
