@@ -133,8 +133,8 @@ def checked(d: np.ndarray) -> np.ndarray:
     table = np.atleast_2d(np.asarray(d, np.float64))
     if table.ndim != 2 or table.shape[1] < 2 or not table.shape[0]:
         raise BadInput(
-            f"differences of shape {np.shape(d)}: a system and its values, one per query",
-            do="judge two queries at least: one says nothing about others",
+            f"differences of shape {np.shape(d)}",
+            do="give one value per query, two at least: of one query nothing can be tested",
         )
     bad = np.flatnonzero(~np.isfinite(table).all(axis=0))
     if bad.size:

@@ -86,8 +86,8 @@ def _no_positive(selector: Selector, rows: int, dropped: Counter[str]) -> Nothin
         return None
     grade = selector.reader.min_grade
     return NothingMade(
-        f"no query has a positive: of the {rows:,} queries looked at, none has a document with a "
-        f"grade of at least {grade} in the pool",
+        f"every query was dropped, {rows:,} no_positive: none of them has a document with a grade "
+        f"of at least {grade} in the pool",
         where=f"{selector.chooser.strategy}, {selector.reader.pool.pool.artifact.path}",
         do=("take lower grades for positive, --min-grade; " if grade > 1 else "")
         + "add the judged documents to the pool (rankmill pool RUNS --positives, then score that); "

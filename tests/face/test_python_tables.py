@@ -171,7 +171,7 @@ def test_where_nothing_is_judged_positive_the_next_step_is_said(tmp_path: Path) 
     )
     pool = kept.mine("bm25", split="all", depth=6).pool()
     scores = pool.score(lengths, direction="trusted")
-    with pytest.raises(rm.RankmillError, match="no query has a positive: of the 3") as told:
+    with pytest.raises(rm.RankmillError, match="every query was dropped, 3 no_positive") as told:
         scores.select("top", size=3)
     assert "docs/howto/unlabelled.md" in str(told.value)
     assert "rm.pool(RUNS, positives=True)" in str(told.value)

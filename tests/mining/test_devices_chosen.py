@@ -106,7 +106,7 @@ def test_a_stage_refuses_before_it_does_anything(
         rm.score("cross_encoder(model=/nowhere)", run, device="cuda")
     with pytest.raises(UsageError, match="batch_tokens=3 must be at least 64"):
         rm.score("cross_encoder(model=/nowhere)", run, batch_tokens=3)
-    with pytest.raises(UsageError, match="attention=flash is not one of auto, sdpa"):
+    with pytest.raises(UsageError, match='attention="flash" is not one of auto, sdpa'):
         rm.score("cross_encoder(model=/nowhere)", run, attention="flash")
 
 

@@ -107,7 +107,7 @@ def test_other_content_is_another_collection(workspace):
     ("documents", "queries", "qrels", "kind", "message"),
     [
         (5, ASKED, JUDGED, UsageError, "documents: an int is no table"),
-        ("d1", ASKED, JUDGED, UsageError, "documents: a str is no table"),
+        ("d1", ASKED, JUDGED, UsageError, "a text says where to read"),
         ([5], ASKED, JUDGED, BadInput, "documents, row 1"),
         ([{"_id": "d1"}], ASKED, JUDGED, BadInput, "no column 'text'"),
         ([{"text": "x"}], ASKED, JUDGED, BadInput, "no column 'doc_id'"),

@@ -180,7 +180,7 @@ def test_refusals(workspace):
         terms(made, against={"d7": against["d0"]})
     with pytest.raises(UsageError, match="weights 1,0 are not positive"):
         terms(made, weights=(1.0, 0.0))
-    with pytest.raises(UsageError, match="n=docs is unknown"):
+    with pytest.raises(UsageError, match='n="docs" is unknown'):
         terms(made, n="docs")
     with pytest.raises(BadInput, match=r"radius.* was not measured"):
         terms(made, locality="radius")
