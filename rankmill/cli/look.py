@@ -20,7 +20,7 @@ from rankmill.cli.session import (
 
 if TYPE_CHECKING:
     from rankmill.mining.errors import Corrupt
-    from rankmill.mining.store import Artifact
+    from rankmill.mining.store import Artifact, Workspace
 
 NameArgument = Annotated[
     str, typer.Argument(help="Alias, or the first 8 digits of a fingerprint.", metavar="NAME")
@@ -109,7 +109,7 @@ def verify(
     good: list[Artifact] = []
     faults: list[Corrupt] = []
     with session(workspace, json=json) as here:
-        written = [n for n in names or [] if n and Path(n).is_dir() and not here.workspace.knows(n)]
+        written = _written(names or [], here.workspace)
         for name in written:
             from rankmill.mining.exports.verify import verify_written
 
@@ -147,6 +147,25 @@ def _verified(good: Sequence[Artifact], faults: Sequence[Corrupt]) -> dict[str, 
         "broken": [str(f) for f in faults],
         "faults": [{"what": f.what, "where": f.where, "do": f.do} for f in faults],
     }
+
+
+def _written(names: list[str], workspace: Workspace) -> list[str]:
+    """Return which of the names are folders outside of the workspace; raises UsageError where one
+    is the name of an artifact and the folder of an export."""
+    from rankmill.mining.errors import UsageError
+    from rankmill.mining.exports.export import SIDECAR
+
+    folders = [name for name in names if name and Path(name).is_dir()]
+    for name in filter(workspace.knows, folders):
+        if Path(name, SIDECAR).exists():
+            artifact = workspace.find(name)
+            raise UsageError(
+                f"{name!r} means two things: the {artifact.kind} of that name in {workspace.root}, "
+                f"and the export in {Path(name).absolute()}",
+                do=f"write ./{name} for the export, or {artifact.fingerprint[:12]} for the "
+                f"{artifact.kind}",
+            )
+    return [name for name in folders if not workspace.knows(name)]
 
 
 def _computed_again(artifact: Artifact, seed: int, *, train: bool) -> tuple[list[Corrupt], str]:

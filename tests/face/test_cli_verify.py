@@ -95,6 +95,21 @@ def test_an_export_is_verified_by_its_path(rankmill, place):
     assert (status, err) == (0, "")  # nothing is known of its groups there
 
 
+def test_a_name_that_is_an_export_too_means_two_things(rankmill, place):
+    here = Workspace(place / "rankmill-work")
+    shutil.copytree(place / "trec", place / "groups")
+    try:
+        status, out, err = rankmill("verify", "groups")
+        assert (status, out) == (2, "")
+        assert "'groups' means two things" in err
+        assert f"write ./groups for the export, or {here.find('groups').fingerprint[:12]}" in err
+        assert rankmill("verify", "./groups")[:2] == (0, "good  ./groups\n")
+        (place / "groups" / "export.json").unlink()
+        assert "good  groups" in rankmill("verify", "groups")[1]
+    finally:
+        shutil.rmtree(place / "groups")
+
+
 def test_a_students_folder_is_compared_with_the_student(rankmill, place):
     assert rankmill("verify", "model")[:2] == (0, "good  model\n")
     weights = place / "model" / "model.safetensors"
