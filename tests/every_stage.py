@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,11 @@ class EveryStage:
             "threads": TRAINING_THREADS,
             "executor": self.executor,
         }
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*validation groups are trained on")
+            self._students(chosen, settings)
+
+    def _students(self, chosen: Artifact, settings: dict[str, Any]) -> None:
         self._each(
             {
                 "student": lambda: api.train(

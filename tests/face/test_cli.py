@@ -32,6 +32,7 @@ def place(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.filterwarnings("ignore:.*validation groups are trained on")
 def test_the_whole_way_stage_by_stage(rankmill):
     steps = [
         ("collect", "beir:tiny", "--name", "tiny"),

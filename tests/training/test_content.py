@@ -158,7 +158,8 @@ def test_no_student_comes_of_flipped_bits(setting: Setting, monkeypatch: Any) ->
 
 
 def test_a_damaged_student_is_not_read(setting: Setting) -> None:
-    made = train(setting, validation=setting.groups, documents=24)
+    with pytest.warns(RuntimeWarning, match="validation groups are trained on"):
+        made = train(setting, validation=setting.groups, documents=24)
     path = made.path / "card.json"
     json.loads(made.file("card.json").read_text())
     with flipped(path, 80), pytest.raises(Corrupt, match=str(path)):

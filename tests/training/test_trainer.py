@@ -304,6 +304,7 @@ def test_learning_rate_is_a_function_of_the_step():
     assert Settings(lr=1.0, warmup=0.0).learning_rate(0, 1) == 1.0
 
 
+@pytest.mark.filterwarnings("ignore:.*validation groups are trained on")
 def test_early_stop_keeps_the_best_weights_and_resumes(setting, tmp_path, monkeypatch):
     def fit(where, **more):
         held_out = write_groups(where.workspace, where.collection, size=9, parts=1)
