@@ -42,7 +42,7 @@ def no_group(
         else:
             dropped[str(asked.reason)] += 1
     if not largest:
-        return _no_positive(selector, rows, dropped) or nothing
+        return nothing
     most = max(largest)
     told = [
         f"{number:,} with {size - 1}" for size, number in sorted(Counter(largest).items())[::-1]
@@ -76,22 +76,8 @@ def without_positives(
         f"no judgement of the split {split!r} has a grade of at least {min_grade} (min_grade), so "
         f"no query has a positive: {highest}",
         where=where,
-        do="choose a lower min_grade, or another split",
-    )
-
-
-def _no_positive(selector: Selector, rows: int, dropped: Counter[str]) -> NothingMade | None:
-    """Return the error where no query that was looked at has a positive; None otherwise."""
-    if [*dropped] != ["no_positive"]:
-        return None
-    grade = selector.reader.min_grade
-    return NothingMade(
-        f"every query was dropped, {rows:,} no_positive: none of them has a document with a grade "
-        f"of at least {grade} in the pool",
-        where=f"{selector.chooser.strategy}, {selector.reader.pool.pool.artifact.path}",
-        do=("take lower grades for positive, --min-grade; " if grade > 1 else "")
-        + "add the judged documents to the pool (rankmill pool RUNS --positives, then score that); "
-        "without positives, docs/howto/unlabelled.md takes a teacher's best document",
+        do="choose a lower min_grade, or another split; without positives, "
+        "docs/howto/unlabelled.md takes a teacher's best document",
     )
 
 

@@ -152,11 +152,11 @@ def _verified(good: Sequence[Artifact], faults: Sequence[Corrupt]) -> dict[str, 
 def _written(names: list[str], workspace: Workspace) -> list[str]:
     """Return which of the names are folders outside of the workspace; raises UsageError where one
     is the name of an artifact and the folder of an export."""
-    from rankmill.mining.errors import UsageError
-    from rankmill.mining.exports.export import SIDECAR
-
     folders = [name for name in names if name and Path(name).is_dir()]
     for name in filter(workspace.knows, folders):
+        from rankmill.mining.errors import UsageError
+        from rankmill.mining.exports.export import SIDECAR
+
         if Path(name, SIDECAR).exists():
             artifact = workspace.find(name)
             raise UsageError(

@@ -71,7 +71,11 @@ def test_every_format_is_listed(rankmill):
         (("export", "colbert", "--groups", "toy"), 2, "export needs --to"),
         (("export", "colbert", "--groups", "tyo", "--to", "o"), 4, "did you mean toy?"),
         (("export", "colbert", "--groups", "toy", "--to", "beir"), 4, "folder is not empty"),
-        (("export", "colbert", "--groups", "toy", "--to", "o", "--size", "9"), 2, "size=9 of gro"),
+        (
+            ("export", "colbert", "--groups", "toy", "--to", "o", "--size", "9"),
+            2,
+            "--size 9 of gro",
+        ),
         (("export", "splade", "--groups", "toy", "--to", "o", "--set", "kind"), 2, "is not key=va"),
         (("import", "x", "-c", "c", "--as", "table"), 2, "say --as run, scores, groups"),
         (("import", "x", "-c", "c", "--as", "groups"), 2, "groups needs --format and --kind"),

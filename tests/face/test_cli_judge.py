@@ -190,12 +190,14 @@ def test_cost_stands_against_gain(rankmill):
     workspace = rm.Workspace("rankmill-work")
     pool = workspace.find("s-pool").table(0).to_pylist()
     ranks = [key for key in pool[0] if key.startswith("rank[")]
+    judged = workspace.find("s-pool").input("qrels").table(0).to_pylist()
+    positives = {(row["query"], row["doc"]) for row in judged if row["grade"] >= 1}
     pairs = {"random": 0, "bm25": 0}
     for query in pool:
-        for place in range(len(query["doc"])):
+        for place, doc in enumerate(query["doc"]):
             finders = {key[5:].partition("(")[0].rstrip("]") for key in ranks if query[key][place]}
             for sampler in pairs:
-                pairs[sampler] += sampler in finders or not finders
+                pairs[sampler] += sampler in finders or (query["query"], doc) in positives
     for row in rows:
         assert row["pairs"] == pairs[row["system"].split(",")[0]]
     mined = {row["system"]: row["mining"] for row in rows}

@@ -54,6 +54,7 @@ def folder(every_kind: Workspace, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.mark.models
+@pytest.mark.filterwarnings("ignore:.*are queries that the student was trained on")
 @pytest.mark.parametrize("path", SHOWING, ids=lambda path: path.name)
 def test_the_python_of_a_document_runs(
     path: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
