@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,11 @@ def measured(folder: Path) -> Any:
 
 
 @pytest.fixture
-def here(every_kind: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setenv("RANKMILL_WORKSPACE", str(every_kind.root))
-    return every_kind
+def here(every_kind: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    shutil.copytree(every_kind.root.parent, tmp_path / "world")  # models and data stand beside it
+    own = Workspace(tmp_path / "world" / every_kind.root.name)
+    monkeypatch.setenv("RANKMILL_WORKSPACE", str(own.root))
+    return own
 
 
 @pytest.mark.models

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,11 +122,13 @@ def test_the_same_error_in_both_words(
 ) -> None:
     from rankmill import cli
 
-    monkeypatch.setenv("RANKMILL_WORKSPACE", str(every_kind.root))
+    own = tmp_path / "own"
+    shutil.copytree(every_kind.root, own)
+    monkeypatch.setenv("RANKMILL_WORKSPACE", str(own))
     with pytest.raises(rm.RankmillError, match=r'or fill up \(when_short="fill"\)'):
         rm.select("top", "pool", "scores", size=40)
     words = ["select", "top", "--pool", "pool", "--scores", "scores", "--size", "40"]
-    monkeypatch.setattr("sys.argv", ["rankmill", *words, "--workspace", str(every_kind.root)])
+    monkeypatch.setattr("sys.argv", ["rankmill", *words, "--workspace", str(own)])
     with pytest.raises(SystemExit):
         cli.main()
     assert "or fill up (--when-short fill)" in capfd.readouterr().err

@@ -478,6 +478,7 @@ def test_another_machine_stores_its_attempt_and_the_driver_brings_it(
 # ---- the command line ----------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*are queries that the student was trained on")
 def test_the_commands_work_on_an_object_store(
     store: Proxy, machine: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

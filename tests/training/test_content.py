@@ -145,6 +145,7 @@ def train(setting: Setting, **said: Any) -> Artifact:
     )
 
 
+@pytest.mark.filterwarnings("ignore:.*validation groups are trained on")
 def test_no_student_comes_of_flipped_bits(setting: Setting, monkeypatch: Any) -> None:
     held_out = write_groups(setting.workspace, setting.collection, size=5, parts=1)
     for artifact in (held_out, setting.groups, *setting.tokens):

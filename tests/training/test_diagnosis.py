@@ -141,7 +141,7 @@ def test_a_student_that_scores_all_alike_is_diagnosed_and_not_refused(world, tmp
 
 def test_refusals(world, workspace):
     groups, _, encoder, student = world
-    with pytest.raises(UsageError, match="of kind groups is wanted, got one of kind student"):
+    with pytest.raises(UsageError, match="student is of kind student, one of kind groups was exp"):
         rm.diagnose(encoder, student)
     with pytest.raises(BadInput, match="has no input 'corpus'"):
         rm.diagnose(encoder, make_groups(workspace, [[1.0, 2.0]]))
