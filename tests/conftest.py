@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
@@ -79,6 +80,35 @@ def _place(item: pytest.Item) -> int:
     if item.path.name == "test_actors_nodes.py":
         return OWN_CLUSTER
     return CLUSTER if item.get_closest_marker("ray") else PLAIN
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _parts_of_module() -> Iterator[None]:
+    """Let no part outlive the module whose fixtures registered it."""
+    yield from _registered_for_now()
+
+
+@pytest.fixture(autouse=True)
+def _parts_of_test(_parts_of_module: None) -> Iterator[None]:
+    """Let no part outlive the test that registered it: others list what there is."""
+    yield from _registered_for_now()
+
+
+def _registered_for_now() -> Iterator[None]:
+    """Restore afterwards which parts of other people's code, functions too, are registered.
+
+    Those of installed packages stay: their modules, once imported, register nothing again.
+    """
+    from rankmill.mining import foreign
+    from rankmill.mining.names.family import foreigners
+
+    before = foreigners()
+    yield
+    for family, name, _ in foreigners():
+        if name not in foreign.installed(family.group):
+            del family._members[name]
+    for family, name, member in before:
+        family._members[name] = member
 
 
 @pytest.fixture(scope="session")
