@@ -17,7 +17,7 @@ from rankmill.mining.store import Artifact
 from rankmill.study.advise.candidates import Candidate
 from rankmill.study.costs.lineage import seconds_of
 from rankmill.study.grid.declared import FOR_CHOOSING, for_choosing
-from rankmill.study.recipe import BM25_SOURCE
+from rankmill.study.results import BM25_SOURCE
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.settings import settings_from
 from rankmill.training.significance import Interval, holm, paired_t, t_interval
