@@ -63,6 +63,12 @@ class Spent:
         else:
             self.cpu_s += cost.cpu_s
 
+    @property
+    def all_cpu_s(self) -> float:
+        """Processor time of every line, other processes' too."""
+        here = self.cpu_s + self.compile_s + self.start_s + self.overhead_s
+        return here + self.elsewhere_cpu_s
+
 
 spent = Spent()
 

@@ -19,6 +19,7 @@ from tiny_collection import tiny_beir
 from tiny_study import study_place
 
 import rankmill as rm
+from rankmill.cli.books import keeping_books
 from rankmill.mining.actors import INLINE
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
@@ -565,8 +566,18 @@ def test_killed_in_the_middle_and_resumed_to_the_same_root_hashes(made, place):
 
 @pytest.mark.ray
 def test_cells_side_by_side_have_the_same_root_hashes(made, ray_cluster):
-    found = rm.study("s.toml", workspace="ray", executor=rm.Execution(workers=2))
+    with keeping_books() as books:
+        found = rm.study("s.toml", workspace="ray", executor=rm.Execution(workers=2))
+        told = books.told()
     assert roots(found) == roots(made)
+    # What the actors charged to the students they made is this command's too.
+    lines = ("cpu_s", "compile_s", "start_s", "overhead_s")
+    ledgers = [json.loads(path.read_text()) for path in Path("ray").glob("*/*/ledger.json")]
+    assert len(ledgers) > len(made.study.cells)
+    charged = sum(one[line] for one in ledgers for line in lines)
+    here = sum(told["artifacts"][line] for line in lines)
+    assert here < charged
+    assert told["workers_cpu_s"] + here > 0.99 * charged
 
 
 def test_students_of_all_rounds_are_one_job_where_no_race_is_between_them(made, monkeypatch):

@@ -21,12 +21,14 @@ from rankmill.mining.inputs.given_paths import path_given
 from rankmill.mining.processors import processors
 from rankmill.mining.store import Output, Shard, Stage, Workspace
 from rankmill.mining.store.execution import Job, Report
+from rankmill.mining.store.ledger import spent
 from rankmill.mining.store.scratch import own_folder
 from rankmill.study.grid.design import Cell, Study, study_of
 from rankmill.study.grid.steps import Track, patiently
 from rankmill.study.run import Opened
 
 SCHEMA = pa.schema([("cell", pa.uint32())])
+CHARGED = "charged_cpu_s"
 
 
 def train_side_by_side(
@@ -69,11 +71,14 @@ def train_side_by_side(
             "train.threads = 1 lets each have a processor of its own, and is another student"
         )
     with own_folder(workspace.root / "tmp", "study") as folder:
-        executor.execute(Job(stage, shards, 0, folder, folder), _nothing)
+        executor.execute(Job(stage, shards, 0, folder, folder), _charge)
 
 
-def _nothing(report: Report) -> None:
-    """Keep nothing of a report: the artifacts are in the workspace."""
+def _charge(report: Report) -> None:
+    """Count what another process charged to artifacts that it made: they are in the workspace, and
+    nothing else of a report is kept."""
+    if report.cost.pid not in (0, os.getpid()):
+        spent.elsewhere_cpu_s += report.cost.usage[CHARGED]
 
 
 class CellWorker:
@@ -98,7 +103,7 @@ class CellWorker:
     def __call__(self, shard: Shard) -> Output:
         """Make, or find, one student; waits for what another one is making."""
         number, place = self.students[shard.start]
-        cell = self.study.cells[number]
+        cell, before = self.study.cells[number], spent.all_cpu_s
         with contextlib.chdir(self.folder):  # paths of the recipe are seen from there
             if cell.variant not in self.tracks:
                 variant = self.study.variants[cell.variant]
@@ -106,4 +111,5 @@ class CellWorker:
                 patiently(lambda: track.prepare(self.study.of_variant(cell.variant)))
                 self.tracks[cell.variant] = track
             patiently(lambda: self.tracks[cell.variant].one(cell, place))
-        return Output(pa.table({"cell": [cell.number]}, schema=SCHEMA))
+        made = pa.table({"cell": [cell.number]}, schema=SCHEMA)
+        return Output(made, usage={CHARGED: spent.all_cpu_s - before})
