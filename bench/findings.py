@@ -15,12 +15,14 @@ result: every figure stands in the folders' hypotheses.parquet and cells.parquet
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,16 @@ class Study:
             said.append(f"{place}, {days}" if days else place)
         return "; ".join(said)
 
+    @property
+    def declared(self) -> frozenset[str]:
+        """The names of all claims that the study declared by then, judged here or not."""
+        return frozenset((*self.facts["claims"], *self.facts["claims_elsewhere"]))
+
+    @property
+    def judged(self) -> int:
+        """How many claims have a verdict here."""
+        return len(self.judged_as(DECLARED))
+
     def judged_as(self, choice: str) -> dict[str, Mapping[str, Any]]:
         """Return the rows of one choice of analysis, by claim."""
         return {row["hypothesis"]: row for row in self.claims if row["choice"] == choice}
@@ -164,24 +176,13 @@ def keep(folder: Path, place: Path) -> Path:
 
 def merged(studies: Sequence[Study]) -> list[Study]:
     """Return the studies without the rows of a part that a run with more of the study's cells
-    judges too. Ends the command where two parts of a study declare different claims."""
-    declared: dict[str, tuple[str, Study]] = {}
-    for one in studies:
-        if not one.claims:
-            continue
-        said = one.facts["hypotheses_sha256"]
-        before, other = declared.setdefault(one.facts["study"], (said, one))
-        if before != said:
-            raise SystemExit(
-                f"{other.name} and {one.name} are of one study, {one.facts['study']}, and declare "
-                f"different claims: SHA-256 {before[:16]} and {said[:16]}; make one of them again"
-            )
+    judges too. Ends the command where verdicts of two parts do not stand side by side."""
     most: dict[tuple[str, str], int] = {}
     for one in studies:
         for name in one.judged_as(DECLARED):
             key = one.facts["study"], name
             most[key] = max(most.get(key, 0), one.facts["cells"])
-    return [
+    lasting = [
         replace(
             one,
             claims=[
@@ -192,6 +193,49 @@ def merged(studies: Sequence[Study]) -> list[Study]:
         )
         for one in studies
     ]
+    for name in dict.fromkeys(one.facts["study"] for one in studies):
+        refuse_apart([one for one in lasting if one.facts["study"] == name and one.claims])
+    return lasting
+
+
+def refuse_apart(parts: Sequence[Study]) -> None:
+    """End the command where parts of one study declare different claims, unless they were added to.
+
+    A part that judges k of m declared claims adjusts as if the others had larger p (Holm). Its k
+    then hold a false verdict with a probability of k / m of the level at most, by the union over
+    the true ones. So parts with fewer and with more declared claims keep the level together
+    where these shares sum to no more than 1.
+    """
+    for one, other in itertools.pairwise(sorted(parts, key=lambda part: len(part.declared))):
+        said, before = one.facts["hypotheses_sha256"], other.facts["hypotheses_sha256"]
+        if said != before and not one.declared < other.declared:
+            raise SystemExit(
+                f"{one.name} and {other.name} are of one study, {one.facts['study']}, and declare "
+                f"different claims: SHA-256 {said[:16]} and {before[:16]}; make one of them again"
+            )
+    if added_between(parts) and share_of(parts) > 1:
+        raise SystemExit(
+            f"{', '.join(one.name for one in parts)} declare more claims one after the other, and "
+            f"together their verdicts do not keep the level: {shares_in_words(parts)}; make the "
+            "part with the fewest again"
+        )
+
+
+def added_between(parts: Sequence[Study]) -> bool:
+    """Say whether some parts of a study declare more claims than others."""
+    return len({one.facts["hypotheses_sha256"] for one in parts}) > 1
+
+
+def share_of(parts: Sequence[Study]) -> Fraction:
+    """Return the share of the level that the verdicts of a study's parts use up at most."""
+    return sum(
+        (Fraction(one.judged, len(one.declared)) for one in parts if one.declared), Fraction()
+    )
+
+
+def shares_in_words(parts: Sequence[Study]) -> str:
+    """Say how many claims each part judges, of how many that were declared by then."""
+    return ", ".join(f"{one.judged} of {len(one.declared)} ({one.name})" for one in parts)
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -223,6 +267,19 @@ def claims_table(studies: Sequence[Study]) -> Iterator[str]:
             )
             yield "| " + " | ".join(cells) + " |"
     yield from where_measured(studies)
+    yield from added_to(studies)
+
+
+def added_to(studies: Sequence[Study]) -> Iterator[str]:
+    """Say of studies that declared further claims between their parts what that costs."""
+    for name in dict.fromkeys(one.facts["study"] for one in studies):
+        parts = [one for one in studies if one.facts["study"] == name and one.claims]
+        if added_between(parts):
+            yield (
+                f"- Claims were added to {name} between its parts: judged are "
+                f"{shares_in_words(parts)}. Each part was adjusted for all that was declared by "
+                f"then; together they use up {float(share_of(parts)):.2f} of the level at most."
+            )
 
 
 def choices_table(studies: Sequence[Study]) -> Iterator[str]:
@@ -281,15 +338,14 @@ def tried_table(studies: Sequence[Study]) -> Iterator[str]:
         one = cells.unique("cell")
         students = int(one["seeds"].list.len().sum())
         seeds = int(one["seeds"].list.len().max())  # type: ignore[arg-type]
-        declared = len(study.judged_as(DECLARED))
         counts = (
             one.height,
             students,
             seeds,
             study.cells["domain"].n_unique(),
             study.cells["measure"].n_unique(),
-            declared,
-            len(study.claims) - declared,
+            study.judged,
+            len(study.claims) - study.judged,
         )
         yield f"| {study.name} | " + " | ".join(f"{count:,}" for count in counts) + " |"
     yield from where_measured(studies)

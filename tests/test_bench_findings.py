@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -87,6 +88,8 @@ def study_folder(
         "overrides": [],
         "cells": len(cells),
         "hypotheses_sha256": "c0ffee" * 10,
+        "claims": list(dict.fromkeys(claim for claim, *_ in claims)),
+        "claims_elsewhere": [],
         "machines": [EPYC],
     }
     (place / "study.json").write_text(json.dumps(said | facts))
@@ -216,6 +219,42 @@ def test_parts_that_declare_different_claims_are_refused(tmp_path):
     med = findings.read(study_folder(tmp_path, "t-med", hypotheses_sha256="decaf" * 10))
     with pytest.raises(SystemExit, match="t-nf and t-med are of one study, tiny, and declare diff"):
         findings.merged([nf, med])
+    # a claim of the first that the second has not, however many the second adds
+    more = {"hypotheses_sha256": "decaf" * 10, "claims_elsewhere": [*"abcdef"]}
+    med = findings.read(study_folder(tmp_path, "t-more", [("other", "", "holds", 0.1)], **more))
+    with pytest.raises(SystemExit, match="declare different claims: SHA-256 c0ffee"):
+        findings.merged([nf, med])
+
+
+def added(root: Path, judged: int, of: int) -> list[Path]:
+    """Write a part that judges some of its claims, and one that adds one claim and judges it."""
+    names = [f"claim-{number}" for number in range(of)]
+    rows = [(name, "", "holds", 0.1) for name in names[:judged]]
+    first = study_folder(root, "t-nf", rows, claims_elsewhere=names[judged:])
+    more = {"hypotheses_sha256": "decaf" * 10, "claims_elsewhere": names}
+    return [first, study_folder(root, "t-wiki", [("added", "", "fails", 0.0)], **more)]
+
+
+def test_parts_to_which_claims_were_added_keep_the_level_together(tmp_path):
+    folders = added(tmp_path / "some", judged=3, of=4)
+    made = list(findings.claims_table(findings.merged([findings.read(one) for one in folders])))
+    assert made[-1] == (
+        "- Claims were added to tiny between its parts: judged are 3 of 4 (t-nf), 1 of 5 (t-wiki). "
+        "Each part was adjusted for all that was declared by then; together they use up 0.95 of "
+        "the level at most."
+    )
+    folders = added(tmp_path / "all", judged=4, of=4)
+    with pytest.raises(SystemExit, match=r"level: 4 of 4 \(t-nf\), 1 of 5 \(t-wiki"):
+        findings.merged([findings.read(one) for one in folders])
+
+
+def test_a_part_of_a_study_uses_up_its_share_of_the_level_at_most():
+    """k true claims judged among m declared, p uniform and as bad as can be, Holm as studies do."""
+    rng = np.random.default_rng(3)
+    for judged, declared in ((1, 5), (4, 20), (12, 16)):
+        p = rng.uniform(size=(200_000, judged))
+        wrong = (p.min(axis=1) * declared < 0.05).mean()  # Holm's first step, the others larger
+        assert wrong <= 0.05 * judged / declared + 0.002
 
 
 def test_what_is_kept_is_what_the_tables_need(folder, tmp_path):
