@@ -235,6 +235,25 @@ def test_without_prices_hours_decide_and_it_is_said():
     assert any("Energy is estimated" in text for text in priced.caveats)
 
 
+@pytest.mark.parametrize(
+    ("samplers", "called"),
+    [
+        (["bm25"], ["sampler bm25"]),
+        (["random", "bm25"], ["random", "sampler bm25"]),
+        (["near"], ["near"]),
+    ],
+)
+def test_a_cell_is_not_called_what_a_baseline_is(samplers: list[str], called: list[str]):
+    """ "bm25 gains 0.06 over BM25" says nothing: is it the baseline or a student?"""
+    data = tomllib.loads(RECIPE)
+    strategy = data["groups"]["samplers"]["bm25"]
+    data["groups"]["samplers"] = dict.fromkeys(samplers, strategy)
+    data["study"] = {}
+    made = study_of(data | {"train": {**data["train"], "student": "bi_encoder(model=e)"}}, "s.toml")
+    assert [made.short(cell) for cell in made.cells] == called
+    assert [cell.name for cell in made.cells] == [f"{name}, kl" for name in samplers]
+
+
 def test_one_seed_is_said():
     told = answer_of(GAINS, COSTS, seeds=1)
     assert (
