@@ -12,6 +12,7 @@ from rankmill.study.costs.prices import (
     Bill,
     Prices,
     bill,
+    energy,
     prices_of,
     read_prices,
 )
@@ -106,3 +107,8 @@ def test_a_bad_file_of_prices(tmp_path):
     path.write_text("[prices]\nper_watt = 1")
     with pytest.raises(UsageError, match=r"unknown price 'per_watt'\n.*p.toml \[prices\]"):
         read_prices(path)
+
+
+def test_energy_that_is_little_is_not_written_as_none():
+    written = [energy(kwh) for kwh in (0.0, 2.7e-6, 8.9e-5, 1.5e-4, 0.01234, 1.5)]
+    assert written == ["0.00 Wh", "0.0027 Wh", "0.089 Wh", "0.15 Wh", "12.34 Wh", "1.50 kWh"]

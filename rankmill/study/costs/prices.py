@@ -195,8 +195,10 @@ def _money(
 
 
 def energy(kwh: float) -> str:
-    """Write energy for people."""
-    return f"{kwh:.2f} kWh" if kwh >= 1 else f"{kwh * 1000:.2f} Wh"
+    """Write energy for people: two decimals, three digits of what would have none of them."""
+    if kwh >= 1:
+        return f"{kwh:.2f} kWh"
+    return f"{1000 * kwh:.2f} Wh" if 1000 * kwh >= 0.1 or not kwh else f"{1000 * kwh:.3g} Wh"
 
 
 def amount(value: float) -> str:

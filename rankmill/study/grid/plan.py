@@ -173,7 +173,7 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
     looks = next(iter(workspace.artifacts("collection")), None) is not None
     steps: dict[str, Step] = {}
     cells: dict[str, set[int]] = {}
-    there: set[str] = set()
+    there, missing = set[str](), set[str]()
     found_only, opened = FoundOnly(workspace.root), Opened()
     for number, variant in enumerate(study.variants):
         track = Track(variant, found_only, INLINE, opened)
@@ -182,8 +182,8 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
             steps.setdefault(step.key, step)
             cells.setdefault(step.key, set()).update(used_by)
             known = step.stage not in unknown and there.issuperset(step.needs)
-            if looks and known and _found(step):
-                there.add(step.key)
+            if looks and known and step.key not in missing:  # what another variant did not find
+                (there if _found(step) else missing).add(step.key)
     requests = (
         Planned(step.stage, step.name, frozenset(cells[key]), key in there)
         for key, step in steps.items()

@@ -37,10 +37,11 @@ def lines_of(outcome: StudyOutcome) -> Iterator[str]:
             )
     for one in outcome.effects:
         others = ", ".join(f"{k} {v}" for k, v in one.others.items())
+        at = f"{one.domain} ({others})" if others else one.domain
         for effect in one.effects:
             d = effect.difference
             yield (
-                f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
+                f"{at}: {effect.factor}, {effect.step}: {d.mean:+.4f} "
                 f"({words.scoped(d)}, p {words.p_value(effect.p_adjusted)})"
             )
     for told in outcome.correlated:
