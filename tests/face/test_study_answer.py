@@ -195,6 +195,15 @@ def test_development_chooses_and_the_test_only_judges():
     assert any("chosen by the same queries that judge it" in text for text in alone.caveats)
 
 
+def test_a_single_cell_is_best_of_nothing():
+    told = answer_of(GAINS, COSTS)
+    alone = Answer(told.engine, [replace(told.judge, cells=told.judge.cells[:1])])
+    alone.costs = told.costs
+    first, second = alone.sentences()
+    assert first.startswith("“small, random” is the only cell on test, small, random: it gains +0.02")
+    assert second == "There is no other cell to compare it with."
+
+
 def test_a_gain_that_is_not_told_from_0_is_called_none_and_its_rate_holds_0():
     told = answer_of(dict.fromkeys(GAINS, 0.0), COSTS)
     assert told.sentences()[0].startswith("No gain is shown: ")

@@ -119,7 +119,7 @@ class StudyPlan(Told):
             race = study.race
             yield (
                 f"race on {race.domain}: after {race.after} seeds a cell is stopped whose "
-                f"{race.level:.0%} interval against the best lies wholly below {-race.margin:g}"
+                f"{race.level:.0%} interval against the best lies wholly below {0 - race.margin:g}"
             )
         if study.declared:
             claimed = ", ".join(one.name for one in study.declared)

@@ -72,7 +72,7 @@ def why_stopped(engine: Engine, cell: Cell) -> str:
     d = one.difference
     return (
         f"{one.measure} on {one.domain} {d.mean:+.4f} ({words.scoped(d)}) "
-        f"against {engine.study.cells[one.best].name}: below {-one.margin:g}"
+        f"against {engine.study.cells[one.best].name}: below {0 - one.margin:g}"
     )
 
 
