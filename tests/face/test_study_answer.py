@@ -200,7 +200,7 @@ def test_a_single_cell_is_best_of_nothing():
     alone = Answer(told.engine, [replace(told.judge, cells=told.judge.cells[:1])])
     alone.costs = told.costs
     first, second = alone.sentences()
-    assert first.startswith("“small, random” is the only cell on test, small, random: it gains +0.02")
+    assert first.startswith("“small, random” is the only cell on test, small, random: it gains +")
     assert second == "There is no other cell to compare it with."
 
 
