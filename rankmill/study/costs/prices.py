@@ -153,6 +153,8 @@ def bill(costs: Iterable[Mapping[str, Any]], prices: Prices) -> Bill:
                 joules, ways = joules + seconds * watts, ways | {ESTIMATED}
             elif seconds:
                 unknown.add(part.upper())
+    if not (ways or unknown) and (prices.watts_per_cpu, prices.watts_per_gpu) != (None, None):
+        ways = {ESTIMATED}  # no work: no energy, as far as watts are declared
     kwh = joules / _JOULES_PER_KWH if ways else None
     how = MIXED if len(ways) > 1 else next(iter(ways), "")
     if kwh is not None and unknown:
