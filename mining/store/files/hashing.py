@@ -61,8 +61,8 @@ _SETTLED_NS = 2_000_000_000  # a file that changed later may change again within
 
 
 def sha256_once(path: Path) -> str:
-    """Return the same; this process reads the bytes once for each state of the file, as its entry
-    tells it (`stamp_of`). A file that changed only just now is read every time."""
+    """Return the SHA-256 of a file, whose bytes this process reads once for each of its states, as
+    its entry tells them (`stamp_of`). A file that changed only just now is read every time."""
     stamp = stamp_of(path)
     if time.time_ns() - stamp[2] < _SETTLED_NS:
         return sha256_of(path)

@@ -133,7 +133,7 @@ def most_seen(recipe: Recipe) -> dict[str, int]:
     negatives = recipe.option("train", "negatives")
     size = recipe.option("groups", "size") if negatives is None else negatives + 1
     groups = positions_of(recipe.option("train", "documents"), size)
-    single = recipe.option("groups", "positives") != "together" and not recipe.borrowed
+    single = recipe.option("groups", "positives") in ("first", "all") and not recipe.borrowed
     return {
         "documents": groups * size,
         "unique_pairs": groups * size,
