@@ -34,6 +34,7 @@ from rankmill.study.grid.declared import Race
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
 from rankmill.study.run import Pipeline
+from rankmill.study.words import duration
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.order import Order
 
@@ -181,6 +182,16 @@ def test_the_plan_shares_what_is_equal_and_says_what_is_new(made):
     # a third sampler: its groups, and 2 students × 2 seeds with two evaluations each
     assert plan.new["sampler"] == {"top": 1 + 4 + 8}
     assert "to be made for one level of sampler alone: top 13" in list(plan.lines())
+    students = {one.fingerprint: one for t in made.engine.tracks for one in t.students.values()}
+    costs = [one.cost() for one in students.values()]
+    each = sum(cost["cpu_s"] + cost["gpu_s"] for cost in costs) / 8
+    assert (plan.student_s, len(costs)) == (pytest.approx(each), 8)
+    (said,) = (line for line in plan.lines() if line.startswith("training: "))
+    assert said == (
+        f"training: 8 of 12 students are there, at {duration(each)} of processor and accelerator "
+        f"each; the others would take {duration(4 * each)} at that rate"
+    )
+    assert plan_of(made.study, Workspace("w")).student_s is None  # of nothing nothing is known
 
 
 def test_a_collection_is_looked_for_once_for_all_variants(tmp_path, monkeypatch):
