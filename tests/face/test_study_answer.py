@@ -202,6 +202,7 @@ def test_a_single_cell_is_best_of_nothing():
     first, second = alone.sentences()
     assert first.startswith("“small, random” is the only cell on test, small, random: it gains +")
     assert second == "There is no other cell to compare it with."
+    assert not any("flatters" in text for text in alone.caveats)
 
 
 def test_a_gain_that_is_not_told_from_0_is_called_none_and_its_rate_holds_0():

@@ -248,7 +248,7 @@ class Answer:
             if seeds < 2
             else ""
         )
-        if self.chooser is judge:
+        if self.chooser is judge and len(judge.cells) > 1:
             yield "The best cell is chosen by the same queries that judge it, which flatters it."
         if self.role_of(judge) == BM25:
             yield (

@@ -98,11 +98,12 @@ def notes_of(outcome: StudyOutcome) -> Iterator[str]:
     for one in outcome.effects:
         if one.reason is not None:
             yield f"No effects of factors are given for {one.domain}: {one.reason}."
-    yield (
-        "The best cell of a set is chosen by the queries that judge it, so its own mean flatters "
-        "it. p-values against it are adjusted (Holm) over all pairs of cells on that set, those "
-        "against the untrained student and BM25 over all cells."
-    )
+    if any(len(panel.cells) > 1 for panel in outcome.panels):
+        yield (
+            "The best cell of a set is chosen by the queries that judge it, so its own mean "
+            "flatters it. p-values against it are adjusted (Holm) over all pairs of cells on that "
+            "set, those against the untrained student and BM25 over all cells."
+        )
     yield from _limits(outcome)
 
 
