@@ -17,7 +17,7 @@ from ..inputs import column_names as columns
 from ..inputs.hub_place import cache_folder
 from ..inputs.shards import unpacked_name
 from ..names import nearest
-from ..store.files import sha256_of
+from ..store.files import sha256_once
 from .base import Judged
 from .lines import read_lines
 from .policies import Oddities
@@ -207,7 +207,7 @@ class HubReader(TabularReader):
         for number, path in enumerate(self.splits[split]):
             said = {"lists": "gold"} if self._has_lists(path) else reading_of(path)
             reading |= {f"{what} {number}": how for what, how in said.items()}
-        return fact([sha256_of(path) for path in self.splits[split]], reading)
+        return fact([sha256_once(path) for path in self.splits[split]], reading)
 
     def _has_lists(self, path: Path) -> bool:
         return path in self.files["queries"]

@@ -20,7 +20,7 @@ from ..inputs.parquet_rows import parquet_file
 from ..inputs.row_shapes import Place
 from ..inputs.shards import unpacked_name
 from ..inputs.strict_json import object_of
-from ..store.files import sha256_of
+from ..store.files import sha256_once
 from .base import Judged, Outline, Texts, outlines
 from .lines import missing, read_lines
 from .policies import Oddities, Policies
@@ -168,7 +168,7 @@ class TabularReader:
         for number, path in enumerate(self.qrels[split]):
             said = reading_of(path)
             reading |= {f"{what} {number}" if number else what: how for what, how in said.items()}
-        return fact([sha256_of(path) for path in self.qrels[split]], reading)
+        return fact([sha256_once(path) for path in self.qrels[split]], reading)
 
     def _other_ending(self, split: str) -> dict[str, str]:
         """Return the ending of a judgement file that was not looked for at first: it is told."""
@@ -192,7 +192,7 @@ class TabularReader:
                 continue
             if role == "corpus" and _passages(self.names_of(path)):
                 reading[f"ids {number}"] = "pid"
-            hashes.append(sha256_of(path))
+            hashes.append(sha256_once(path))
         return fact(hashes, reading)
 
     def _look(self, role: str, path: Path) -> Look:

@@ -124,7 +124,9 @@ def study(
     to: Annotated[
         Path | None, typer.Option("--to", help="Folder for the report and every number.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its estimate, and stop.")
+    ] = False,
     device: DeviceOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     workers: WorkersOption = 0,
@@ -149,8 +151,7 @@ def study(
         if not json:
             _tell_lines(plan)
         if dry_run:
-            if json:
-                here.emit(dict(plan.as_json()))
+            _tell_cost(here, plan, recipe, overrides(set_, device))
             return
         outcome = run_study(loaded, here.workspace, here.executor)
         files = [] if to is None else write_study(outcome, to)
@@ -171,6 +172,29 @@ def study(
             streams.tell(str(path))
         for page in pages:
             streams.tell(f"report: {page.absolute()}")
+
+
+def _tell_cost(here: Session, plan: StudyPlan, recipe: Path, said: list[str]) -> None:
+    """Print what measured samples say that the rest of a plan will take, or why they cannot yet;
+    refuses what cannot fit."""
+    from rankmill.study.estimate import estimate_recipe
+    from rankmill.study.estimate.asked import without_estimate
+
+    made, why = None, "everything is there already"
+    if not all(request.there for request in plan.requests):
+        why = without_estimate(plan.study, here.workspace)
+    if not why:
+        made = estimate_recipe(recipe, here.workspace, said, progress=here.executor.progress)
+    if here.as_json:
+        estimated = None if made is None else made.as_json()
+        here.emit({**plan.as_json(), "estimate": estimated, "no_estimate": why or None})
+    elif made is None:
+        streams.tell(f"no estimate: {why}")
+    else:
+        streams.tell("")
+        tell_estimate(made)
+    if made is not None:
+        made.refuse()
 
 
 def _again(settings: Sequence[str] | None, device: str | None) -> list[str]:

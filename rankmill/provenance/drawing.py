@@ -199,6 +199,7 @@ def page(graph: Graph, title: str, notes: Sequence[str] = ()) -> str:
         "elapsed",
         "processor",
         "compiling",
+        "imports",
         "overhead",
         "accelerator",
         "peak memory",

@@ -9,7 +9,7 @@ from typing import Any
 
 from rankmill.provenance.graph import Graph, Node, connected
 
-_LARGEST = "peak_rss_bytes"  # of several the largest; all other numbers of a ledger add up
+_PEAK = "peak_"  # lines of memory, of several the largest; all other numbers of a ledger add up
 _NAMELESS = 12  # characters of a fingerprint, which stand for a name where there is none
 Class = tuple[str, str, frozenset[int]]
 
@@ -62,7 +62,7 @@ def _together(mine: Sequence[Node]) -> Mapping[str, Any]:
         for line, value in node.cost.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 before = lines.get(line, 0.0)
-                lines[line] = max(before, value) if line == _LARGEST else before + value
+                lines[line] = max(before, value) if line.startswith(_PEAK) else before + value
     return lines
 
 

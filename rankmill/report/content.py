@@ -60,10 +60,12 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Overall:
-    """A column over several domains: `values` by the name of the system; `title` says what mean."""
+    """A column over several domains: `values` by the name of the system; `title` says what mean,
+    `reason` why none of its means has an interval."""
 
     title: str
     values: Mapping[str, Interval | float]
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,10 +81,14 @@ def overall(outcome: Outcome) -> list[content.Overall]:
     """Return the columns over several domains: macro with its interval, and micro."""
     columns = []
     for over, means in outcome.standings.overall.items():
-        macro = {title_of(outcome, one.system): _interval(one.macro) for one in means}
+        reason = means[0].without_interval
+        macro = {
+            title_of(outcome, one.system): one.macro.mean if reason else _interval(one.macro)
+            for one in means
+        }
         micro = {title_of(outcome, one.system): one.micro for one in means}
         sets, queries = len(means[0].domains), means[0].queries
-        columns.append(content.Overall(f"macro mean, {over} ({sets})", macro))
+        columns.append(content.Overall(f"macro mean, {over} ({sets})", macro, reason))
         columns.append(content.Overall(f"micro mean, {over} ({queries:,} queries)", micro))
     return columns
 

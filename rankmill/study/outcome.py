@@ -74,7 +74,8 @@ class Outcome:
             _number_column(table, f"{self.measure}\nmacro mean\n{over}")
             _number_column(table, "\nmicro\nmean")
             for one in overall:
-                rows[one.system] += [_interval(one.macro), f"{one.micro:.4f}"]
+                mean = f"{one.macro.mean:.4f}" if one.without_interval else _interval(one.macro)
+                rows[one.system] += [mean, f"{one.micro:.4f}"]
         for row in rows.values():
             table.add_row(*row)
         return table
@@ -103,7 +104,10 @@ class Outcome:
         return system.name
 
     def lines(self) -> Iterator[str]:
-        """Yield the sentences that close the run."""
+        """Yield what is to be said of the table, and the sentences that close the run."""
+        for over, overall in self.standings.overall.items():
+            if reason := overall[0].without_interval:
+                yield f"the macro mean of {over} has no interval: {reason}"
         yield from self.sentences()
         for domain in self.standings.domains:
             for pair in self.standings.pairs(domain):

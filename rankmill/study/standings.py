@@ -44,6 +44,11 @@ class Overall:
     macro: Interval
     micro: float
 
+    @property
+    def without_interval(self) -> str:
+        """Why the macro mean has no interval, which is so for all systems alike; empty: it has."""
+        return "" if self.macro.low is not None else str(self.macro.reason)
+
 
 class Standings:
     """All standings of one recipe's results."""

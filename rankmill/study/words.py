@@ -55,6 +55,16 @@ def bounds(interval: Interval, *, trained: bool = True) -> Mapping[str, Any]:
     return plain
 
 
+def finite(value: Any) -> Any:
+    """Return plain values for JSON, which has finite numbers only: null for what is undefined,
+    "inf" for what is infinite, such as κ where a sampler reaches none of its target."""
+    if isinstance(value, float) and value - value != 0:
+        return None if value != value else "inf" if value > 0 else "-inf"
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def between(interval: Interval, sign: str = "", form: str = ".4f") -> str:
     """Write the ends of an interval, and whether it is cut, or the reason why it has none."""
     if interval.low is None or interval.high is None:

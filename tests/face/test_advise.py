@@ -271,7 +271,11 @@ def test_a_budget_puts_what_does_not_fit_last(pool, made) -> None:
     assert found.first is found.designs[0]
     nothing = ask(pool, folders, budget="0.000001s")
     assert nothing.first is None
-    assert next(nothing.sentences()) == "No design is within the budget of 0.0 s."
+    first, second = nothing.sentences()
+    assert first == "No design is within the budget of 0.0 s."
+    assert "No design of this pool that is within the budget is one of BM25." in second
+    twice = ask(pool, [*folders, *folders])
+    assert list(twice.evidence.folders) == [str(folder) for folder in folders]
 
 
 def test_pilots_choose_on_development_queries(pool) -> None:

@@ -265,6 +265,52 @@ def test_a_study_refuses_what_one_of_its_variants_cannot_have(rankmill, place, t
     status, _, err = rankmill(*command.split(), "--set", "study.budget.queries=13", *words)
     assert (status, "do not meet the declared budget" in err) == (2, True), err
     assert "queries 12, declared 13" in err
+    long = ("--set", "train.documents=4800", "--set", "study.budget.unique_pairs=73")
+    status, _, err = rankmill(*command.split(), *long, *words)
+    assert (status, "do not meet the declared budget" in err) == (2, True), err
+    assert "small, hard, kl (unique pairs 48, declared 73)" in err  # 12 groups of 4, of 6
+    assert "large, hard, kl (unique pairs 72, declared 73)" in err
+
+
+def test_a_dry_run_of_a_study_says_plan_and_estimate(rankmill, place, tmp_path, monkeypatch):
+    from rankmill.study import estimate as estimating
+
+    class Estimated:
+        def as_json(self) -> dict[str, int]:
+            return {"total": 1}
+
+        def refuse(self) -> None:
+            refused.append(True)
+
+    refused: list[bool] = []
+    monkeypatch.setattr(estimating, "estimate_recipe", lambda *given, **more: Estimated())
+    words = ("study", "s.toml", "--dry-run", "--workspace", str(tmp_path / "ws"))
+    status, out, err = rankmill(*words, "--json")
+    assert (status, json.loads(out)["estimate"]) == (0, {"total": 1}), err
+    assert json.loads(out)["stages"][0]["stage"] == "collect"
+    assert refused == [True]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "teacher=cross_encoder(model=student:nobody)",
+            "the student 'nobody', which it names, is not in the workspace: train it first",
+        ),
+        ("collection=beir:nowhere", "there is no such folder (s.toml"),
+    ],
+)
+def test_a_plan_goes_without_an_estimate_of_what_is_not_there(
+    rankmill, place, tmp_path, change, said
+):
+    words = ("study", "s.toml", "--dry-run", "--workspace", str(tmp_path / "ws"), "--set", change)
+    status, out, err = rankmill(*words)
+    assert status == 0, err
+    assert f"no estimate: {said}" in out
+    status, out, err = rankmill(*words, "--json")
+    assert (status, json.loads(out)["estimate"]) == (0, None), err
+    assert json.loads(out)["no_estimate"].startswith(said)
 
 
 def test_a_study_says_what_it_did_not_look_at(rankmill, place, tmp_path):

@@ -124,6 +124,12 @@ def test_summary_explain_and_audit(made):
         assert word in out
     told = json.loads(made("explain", "q2", "--groups", "groups", "--json")[1])
     assert any(one["kept"] for one in told["groups"][0]["candidates"])
+    drawn = ("--pool", "pool", "--scores", "scores", "--size", "4", "-n", "hard")
+    assert made("select", "uniform(source=bm25,last=20)", *drawn)[0] == 0
+    assert made("stats", "--groups", "hard", "-s", "density_ratio(target=corpus)")[0] == 0
+    query = json.loads(made("show", "hard", "--rows", "1", "--format", "jsonl")[1])["query_id"]
+    told = json.loads(made("explain", query, "--groups", "hard", "--json")[1])
+    assert set(told["groups"][0]["statistics"].values()) == {"inf"}  # JSON has no infinity
     status, out, _ = made("audit", "--groups", "groups")
     assert status == 0
     assert "leakage into test" in out

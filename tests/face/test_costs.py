@@ -21,7 +21,7 @@ from rankmill.cli.costs import _table
 from rankmill.mining.errors import BadInput
 from rankmill.mining.store.aliases import Alias
 from rankmill.provenance.drawing import drawn
-from rankmill.provenance.graph import graph_of
+from rankmill.provenance.graph import GONE, Node, connected, graph_of
 from rankmill.provenance.layout import arrange
 
 
@@ -141,6 +141,31 @@ def test_a_picture_holds_every_node_and_edge_whatever_they_are_called():
     assert '"run\\n\\"a\\" <&>\\\\\\nno ledger"' in dot
     assert dot.count(" -> ") == 4
     assert drawn(graph_of([]), "nothing", ".svg").startswith("<svg")
+
+
+def test_every_number_of_a_page_stands_under_its_heading():
+    lines = {"wall_s": 1.0, "cpu_s": 2.0, "compile_s": 3.0, "start_s": 4.0, "overhead_s": 5.0}
+    cost = {**lines, "gpu_s": 6.0, "peak_rss_bytes": 7_000_000}
+    whole = Node("k", "run", "nf-bm25", 10, 8_000, cost, "whole")
+    page = drawn(
+        connected({"k": whole, "gone": Node("g", "pool", "p", 0, 0, {}, GONE)}), "t", ".html"
+    )
+    table = page.partition("<table>")[2].partition("</table>")[0]
+    rows = [re.findall(r"<t[hd]([^>]*)>([^<]*)</t[hd]>", row) for row in table.split("<tr>")[1:]]
+    heads, first, gone, together = ([text for _, text in row] for row in rows)
+    assert dict(zip(heads[2:], first[2:], strict=True)) == {
+        "elapsed": "1.00 s",
+        "processor": "2.00 s",
+        "compiling": "3.00 s",
+        "imports": "4.00 s",
+        "overhead": "5.00 s",
+        "accelerator": "6.00 s",
+        "peak memory": "7.0 MB",
+        "stored": "8.0 kB",
+    }
+    spans = [int((re.findall(r'colspan="(\d+)"', said) or ["1"])[0]) for said, _ in rows[2]]
+    assert sum(spans) == len(heads) == len(together)
+    assert gone[2] == "no longer there"
 
 
 @pytest.mark.parametrize("terminal", ["", "1"])

@@ -174,7 +174,7 @@ def test_a_declared_machine_marks_its_rows_and_what_nobody_declared():
     made = plain(sample=8, machine="8xH100")
     assert {row.state for row in made.rows} == {"declared"}
     assert made.total["gpu_s"].point > 0
-    assert "its memory and disk is not declared" in "\n".join(made.notes)
+    assert "its memory and disk are not declared" in "\n".join(made.notes)
 
 
 # ---- what is refused -----------------------------------------------------------------------------

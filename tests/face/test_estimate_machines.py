@@ -171,6 +171,19 @@ def test_money_energy_and_carbon_follow_the_declared_prices():
     assert "money" not in estimate(Limits(UNKNOWN, UNKNOWN, UNKNOWN), row).total
 
 
+def test_a_sum_of_money_or_energy_that_lacks_a_part_says_which():
+    lines = {name: value for name, value in HERE.items() if name != "cpu_joules"}
+    row = Row("score", "a", "declared", "", lines | {"gpu_s": Interval(50.0, 40.0, 60.0)})
+    prices = Prices(per_cpu_hour=36.0, watts_per_cpu=10.0, currency="EUR")
+    made = estimate(Limits(UNKNOWN, UNKNOWN, UNKNOWN), row, prices=prices)
+    energy, money = (line for line in made.lines() if line.startswith(("energy", "money")))
+    assert energy.endswith(", estimated from declared watts; without that of the GPU")
+    assert money == "money in EUR: 2.00 (1.60 to 2.40), without GPU hours"
+    told = made.as_json()
+    assert told["energy"] == "estimated from declared watts; without that of the GPU"
+    assert told["money_without"] == ["GPU hours"]
+
+
 def test_the_cgroup_and_ulimit_of_this_process_are_limits(tmp_path):
     (tmp_path / "sys/job/step").mkdir(parents=True)
     (tmp_path / "sys/job/memory.max").write_text("1000000\n")

@@ -8,10 +8,12 @@ from rankmill.provenance.folding import folded
 from rankmill.provenance.graph import GONE, Graph, Node, connected
 
 WHOLE = "whole"
+PEAKS = ("peak_rss_bytes", "peak_anonymous_bytes", "peak_file_bytes", "peak_gpu_bytes")
 
 
 def node(key: str, kind: str, seconds: float, *inputs: str, name: str = "") -> Node:
-    cost = {"cpu_s": seconds, "wall_s": seconds, "peak_rss_bytes": 100 * seconds, "host": "h"}
+    cost = {"cpu_s": seconds, "wall_s": seconds, "host": "h"}
+    cost |= {peak: 100 * seconds for peak in PEAKS}
     roles = {f"in{place}": source for place, source in enumerate(inputs)}
     return Node(key, kind, name or key[:12], 10, 1000, cost, WHOLE, roles)
 
@@ -45,7 +47,7 @@ def test_equal_nodes_are_one(made: Graph) -> None:
     runs = few.nodes["bm25"]
     assert (runs.rows, runs.bytes) == (20, 2000)
     assert runs.own == 8.0
-    assert runs.cost["peak_rss_bytes"] == 600.0  # the larger of the two
+    assert [runs.cost[peak] for peak in PEAKS] == [600.0] * 4  # the larger of the two
 
 
 def test_what_a_longer_way_stands_for_has_no_arrow(made: Graph) -> None:

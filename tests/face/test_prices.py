@@ -12,9 +12,12 @@ from rankmill.study.costs.prices import (
     Bill,
     Prices,
     bill,
+    energy,
     prices_of,
     read_prices,
 )
+from rankmill.study.estimate.fit import Interval
+from rankmill.study.estimate.outcome import Row
 
 WORK = {"cpu_s": 3000.0, "compile_s": 400.0, "overhead_s": 200.0, "gpu_s": 7200.0, "wall_s": 9.0}
 ALL = {"per_cpu_hour": 0.05, "per_gpu_hour": 2.0, "per_kwh": 0.3, "currency": "EUR"}
@@ -106,3 +109,21 @@ def test_a_bad_file_of_prices(tmp_path):
     path.write_text("[prices]\nper_watt = 1")
     with pytest.raises(UsageError, match=r"unknown price 'per_watt'\n.*p.toml \[prices\]"):
         read_prices(path)
+
+
+def test_energy_that_is_little_is_not_written_as_none():
+    written = [energy(kwh) for kwh in (0.0, 2.7e-6, 8.9e-5, 1.5e-4, 0.01234, 1.5)]
+    assert written == ["0.00 Wh", "0.0027 Wh", "0.089 Wh", "0.15 Wh", "12.34 Wh", "1.50 kWh"]
+
+
+def test_no_work_takes_no_energy_where_watts_are_declared():
+    """The low end of an estimate may be 0 seconds: its energy is then 0, not unknown."""
+    nothing = {"cpu_s": 0.0, "gpu_s": 0.0}
+    declared = bill([nothing], Prices(watts_per_cpu=10.0, grams_per_kwh=400.0, per_kwh=0.3))
+    assert (declared.kwh, declared.grams, declared.money) == (0.0, 0.0, 0.0)
+    assert declared.how == ESTIMATED
+    assert bill([nothing], Prices()).kwh is None
+    measured = bill([{"cpu_s": 1.0, "cpu_joules": 3.6e6}], Prices(watts_per_gpu=300.0))
+    assert (measured.kwh, measured.how) == (1.0, MEASURED)
+    row = Row("collect", "c", "estimated", "", {"cpu_s": Interval(0.05, 0.0, 0.1)})
+    assert row.priced(Prices(watts_per_cpu=10.0))["kwh"].low == 0.0

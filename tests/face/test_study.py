@@ -21,18 +21,21 @@ from tiny_study import study_place
 import rankmill as rm
 from rankmill.cli.books import keeping_books
 from rankmill.mining.actors import INLINE
+from rankmill.mining.collection import Collection
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.groups.format import Groups
 from rankmill.mining.runs.run import Run
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly
 from rankmill.report.study.values import report_of
+from rankmill.study.estimate import asked
 from rankmill.study.grid import engine, load_study, run_study
 from rankmill.study.grid.axes import RESERVED
 from rankmill.study.grid.declared import Race
 from rankmill.study.grid.outcome import StudyOutcome
 from rankmill.study.grid.plan import plan_of
 from rankmill.study.run import Pipeline
+from rankmill.study.words import duration
 from rankmill.training.evaluation import Evaluation
 from rankmill.training.order import Order
 
@@ -180,6 +183,34 @@ def test_the_plan_shares_what_is_equal_and_says_what_is_new(made):
     # a third sampler: its groups, and 2 students × 2 seeds with two evaluations each
     assert plan.new["sampler"] == {"top": 1 + 4 + 8}
     assert "to be made for one level of sampler alone: top 13" in list(plan.lines())
+    students = {one.fingerprint: one for t in made.engine.tracks for one in t.students.values()}
+    costs = [one.cost() for one in students.values()]
+    each = sum(cost["cpu_s"] + cost["gpu_s"] for cost in costs) / 8
+    assert (plan.student_s, len(costs)) == (pytest.approx(each), 8)
+    (said,) = (line for line in plan.lines() if line.startswith("training: "))
+    assert said == (
+        f"training: 8 of 12 students are there, at {duration(each)} of processor and accelerator "
+        f"each; the others would take {duration(4 * each)} at that rate"
+    )
+    assert plan_of(made.study, Workspace("w")).student_s is None  # of nothing nothing is known
+
+
+def test_a_collection_is_looked_for_once_for_all_variants(tmp_path, monkeypatch):
+    """Its files are hashed to be looked for: once, however many students are compared."""
+    workspace, looked, real = Workspace(tmp_path / "w"), list[str | None](), Pipeline.collect
+    rm.collect(f"beir:{tiny_beir(tmp_path / 'other', docs=30, queries=4)}", workspace=workspace)
+
+    def counted(self: Pipeline, spec: str | None = None) -> Collection:
+        looked.append(spec)
+        return real(self, spec)
+
+    monkeypatch.setattr(Pipeline, "collect", counted)
+    study = load_study(Path("s.toml"))
+    assert len(study.variants) == 2
+    assert not any(request.there for request in plan_of(study, workspace).requests)
+    assert looked == [None]
+    assert asked.found(study, workspace) == set()
+    assert looked == [None, None]
 
 
 def test_the_same_cells_under_other_names_are_found(made):

@@ -195,6 +195,16 @@ def test_development_chooses_and_the_test_only_judges():
     assert any("chosen by the same queries that judge it" in text for text in alone.caveats)
 
 
+def test_a_single_cell_is_best_of_nothing():
+    told = answer_of(GAINS, COSTS)
+    alone = Answer(told.engine, [replace(told.judge, cells=told.judge.cells[:1])])
+    alone.costs = told.costs
+    first, second = alone.sentences()
+    assert first.startswith("“small, random” is the only cell on test, small, random: it gains +")
+    assert second == "There is no other cell to compare it with."
+    assert not any("flatters" in text for text in alone.caveats)
+
+
 def test_a_gain_that_is_not_told_from_0_is_called_none_and_its_rate_holds_0():
     told = answer_of(dict.fromkeys(GAINS, 0.0), COSTS)
     assert told.sentences()[0].startswith("No gain is shown: ")
@@ -233,6 +243,25 @@ def test_without_prices_hours_decide_and_it_is_said():
     priced = answer_of(GAINS, COSTS)
     assert [unit.name for unit in priced.units] == ["EUR", "CPU-hour", "kWh"]
     assert any("Energy is estimated" in text for text in priced.caveats)
+
+
+@pytest.mark.parametrize(
+    ("samplers", "called"),
+    [
+        (["bm25"], ["sampler bm25"]),
+        (["random", "bm25"], ["random", "sampler bm25"]),
+        (["near"], ["near"]),
+    ],
+)
+def test_a_cell_is_not_called_what_a_baseline_is(samplers: list[str], called: list[str]):
+    """ "bm25 gains 0.06 over BM25" says nothing: is it the baseline or a student?"""
+    data = tomllib.loads(RECIPE)
+    strategy = data["groups"]["samplers"]["bm25"]
+    data["groups"]["samplers"] = dict.fromkeys(samplers, strategy)
+    data["study"] = {}
+    made = study_of(data | {"train": {**data["train"], "student": "bi_encoder(model=e)"}}, "s.toml")
+    assert [made.short(cell) for cell in made.cells] == called
+    assert [cell.name for cell in made.cells] == [f"{name}, kl" for name in samplers]
 
 
 def test_one_seed_is_said():

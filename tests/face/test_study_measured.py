@@ -107,6 +107,18 @@ def test_the_predicted_order_rests_on_what_is_stored(made: StudyOutcome) -> None
         assert one.terms.orders["observed"] == tuple(sorted(means, key=lambda n: (-means[n], n)))
 
 
+def test_an_infinite_density_ratio_is_a_word_in_json(made: StudyOutcome) -> None:
+    """JSON has no infinity, and a sampler that reaches none of its target is an ordinary one."""
+    told = json.loads(json.dumps(made.as_json(), allow_nan=False))
+    for one, shown in zip(told["predicted"], made.predicted, strict=True):
+        for name, design in shown.terms.designs.items():
+            (ratio,) = design.ratios
+            (said,) = one["designs"][name]["ratios"]
+            infinite = math.isinf(ratio.median)
+            assert said["median"] == ("inf" if infinite else pytest.approx(ratio.median))
+    assert told["predicted"][0]["designs"]["bm25"]["ratios"][0]["median"] == "inf"
+
+
 def test_the_order_is_in_the_table_the_page_and_the_files(made: StudyOutcome) -> None:
     from scipy.stats import kendalltau
 

@@ -15,7 +15,7 @@ from rankmill.mining.errors import RankmillError, UsageError
 from rankmill.study.grid import load_study
 from rankmill.study.grid.axes import axes_of, with_keys
 from rankmill.study.grid.budgets import met
-from rankmill.study.grid.declared import Race, for_choosing
+from rankmill.study.grid.declared import Race, budget_of, for_choosing
 from rankmill.study.grid.design import Study, study_of
 from rankmill.study.grid.effects import effects_of
 from rankmill.study.grid.plan import StudyPlan
@@ -95,10 +95,16 @@ BAD: list[tuple[str, Any, str]] = [  # key below [study], value, what is said
     ("only", [{"samplr": "bm25"}], "did you mean sampler"),
     ("without", [{"sampler": "bm52"}], "did you mean bm25"),
     ("without", [{"sampler": ["bm25", "random"]}], "leave none of 4 cells"),
+    ("axes", {"train.lr": ["abc", 0.1]}, "recipe key train.lr='abc' is not a number"),
+    ("axes", {"groups.size": [4, "many"]}, "recipe key groups.size='many' is not a whole number"),
     ("budget", {"docs": 64}, "did you mean documents"),
     ("budget", {"documents": 0}, "study.budget.documents=0 is no budget"),
     ("budget", {"documents": "12Mx"}, "12Mx"),
     ("budget", {"documents": 65}, "documents 64, declared 65"),
+    ("budget", {"unique_pairs": 65}, "unique pairs 64, declared 65"),
+    ("budget", {"positives": 17}, "positives 16, declared 17"),
+    ("budget", {"queries": 17}, "queries 16, declared 17"),
+    ("budget", {"queries": 20, "tolerance": 0.1}, "queries 16, declared 20"),
     ("budget", {"documents": 64, "tolerance": 1.5}, "tolerance=1.5 is no share"),
     ("race", {"domain": "dev"}, "lacks 'study.race.margin'"),
     ("race", DEV | {"domain": "test"}, "test queries are never used to choose"),
@@ -167,6 +173,7 @@ def test_what_cannot_work_is_refused(key: str, value: Any, message: str) -> None
     with pytest.raises(RankmillError) as refused:
         study_with(key, value)
     assert message in str(refused.value)
+    assert "\n" not in refused.value.what  # what to do stands behind where it is, as everywhere
     assert "s.toml" in str(refused.value) or "12Mx" in message
 
 
@@ -211,7 +218,7 @@ def test_a_recipe_whose_table_is_none_is_refused_with_its_file() -> None:
 
 
 def test_a_tolerance_is_exact_in_the_decimals_that_were_written() -> None:
-    budget = study_with("budget", {"unique_pairs": 100, "tolerance": 0.29}).budget
+    budget = budget_of({"unique_pairs": 100, "tolerance": 0.29}, "s.toml")
     assert budget.missed({"unique_pairs": 71}) == []
     assert budget.missed({"unique_pairs": 129}) == []
     assert budget.missed({"unique_pairs": 70})

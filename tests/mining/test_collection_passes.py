@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rankmill.mining.collection.readers.layouts import DOCUMENTS
 from rankmill.mining.errors import BadInput, RankmillError
 from rankmill.mining.inputs import blocks
 from rankmill.mining.store import Workspace, files
+from rankmill.mining.store.files import hashing
 
 PLAIN = "".join(f"d{n}\tTitle {n}\ttext of {n} é\n" for n in range(60))
 QUOTED = "".join(f'"d{n}"\t"Title {n}"\t"say ""{n}"""\n' for n in range(60))
@@ -185,3 +187,37 @@ def test_an_outline_needs_no_hash_before(tmp_path) -> None:
     reader.facts()
     for _ in range(2):
         assert sum(len(one) for one in reader.outline("corpus")) == 60
+
+
+def test_a_process_hashes_a_file_once_for_each_of_its_states(tmp_path, monkeypatch) -> None:
+    """Collected again, a file is known by its entry; one that changed is read, whatever its size,
+    and so is one that changed only just now."""
+    place = folder(tmp_path / "t", PLAIN)
+    (place / "documents.tsv").unlink()
+    path, row = place / "documents.jsonl", '{"_id": "d%d", "text": "text %d"}\n'
+    path.write_text("".join(row % (n, n) for n in range(60)))
+    (place / "queries.tsv").unlink()
+    row_of_query = '{"_id": "q%d", "text": "word"}\n'
+    (place / "queries.jsonl").write_text(row_of_query % 1 + row_of_query % 2)
+    read, real = list[str](), hashing.sha256_of
+
+    def counted(path: Path) -> str:
+        read.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(hashing, "sha256_of", counted)
+    hour = time.time() - 3600
+    for one in place.rglob("*.*"):
+        os.utime(one, (hour, hour))
+    found = [collect(Workspace(tmp_path / name), f"jsonl:{place}") for name in ("one", "two")]
+    assert sorted(read) == ["documents.jsonl", "queries.jsonl", "train.tsv"]
+    assert found[0].artifact.root_hash == found[1].artifact.root_hash
+    path.write_text(path.read_text().replace("text 7", "TEXT 7"))  # of the same size
+    os.utime(path, (hour + 7200, hour + 7200))  # just now, however slow this machine is
+    again = [collect(Workspace(tmp_path / name), f"jsonl:{place}") for name in ("one", "two")]
+    assert read.count("documents.jsonl") == 3
+    assert again[0].corpus.text(7) == "TEXT 7"
+    os.utime(path, (hour + 1, hour + 1))
+    for _ in range(2):
+        assert collect(Workspace(tmp_path / "one"), f"jsonl:{place}").corpus.text(7) == "TEXT 7"
+    assert read.count("documents.jsonl") == 4

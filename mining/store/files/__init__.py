@@ -17,7 +17,7 @@ from .folders import (
     remove_tree,
     rename_folder,
 )
-from .hashing import Facts, HashingSink, Stamp, holds, sha256_of, stamp_of
+from .hashing import Facts, HashingSink, Stamp, holds, sha256_of, sha256_once, stamp_of
 from .libraries import by_library, sync_tree
 from .locks import hold, lock, remove_unless_held, turn
 from .outputs import building, copy_tree, replacing, writing
@@ -59,6 +59,7 @@ __all__ = [
     "rename_folder",
     "replacing",
     "sha256_of",
+    "sha256_once",
     "stamp_of",
     "sweep",
     "sweep_left",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,6 +55,23 @@ def sha256_of(path: Path) -> str:
         refuse_unless_file(path)
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+_SETTLED_NS = 2_000_000_000  # a file that changed later may change again within one tick of clock
+
+
+def sha256_once(path: Path) -> str:
+    """Return the SHA-256 of a file, whose bytes this process reads once for each of its states, as
+    its entry tells them (`stamp_of`). A file that changed only just now is read every time."""
+    stamp = stamp_of(path)
+    if time.time_ns() - stamp[2] < _SETTLED_NS:
+        return sha256_of(path)
+    return _sha256_at(path, stamp)
+
+
+@lru_cache(maxsize=1024)
+def _sha256_at(path: Path, stamp: Stamp) -> str:
+    return sha256_of(path)
 
 
 def holds(path: Path, data: bytes) -> bool:

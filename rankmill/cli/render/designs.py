@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rankmill.cli import streams
 from rankmill.cli.session import Session
 from rankmill.mining.errors import Incomplete
+from rankmill.study import words
 
 if TYPE_CHECKING:
     from rankmill.stages import Cells, Cross, CutCells, OrderDesigns
@@ -209,13 +210,5 @@ def plain_terms(terms: Terms) -> dict[str, Any]:
     """Return the table as JSON values: null for what is undefined, "inf" for an infinite κ."""
     from dataclasses import asdict
 
-    plain: dict[str, Any] = _finite(asdict(terms))
+    plain: dict[str, Any] = words.finite(asdict(terms))
     return plain
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and value - value != 0:
-        return None if value != value else "inf" if value > 0 else "-inf"
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value

@@ -10,6 +10,7 @@ import typer
 
 from rankmill.cli import streams
 from rankmill.cli.session import Session
+from rankmill.study import words
 
 if TYPE_CHECKING:
     from rankmill.mining.audit.explain import Explained, Explanation
@@ -33,7 +34,7 @@ def tell_explanation(
     """Print what became of a query's candidates: the first `rows` of each group and its positives,
     or all."""
     if here.as_json:
-        here.emit(asdict(made))
+        here.emit(words.finite(asdict(made)))
         return
     _print_explanation(made, 0 if every else rows)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..content import Books, Difference, Gain, Interval, Pair, Provenance, Report, System
-from .blocks import Block, Cell, Column, DataTable, Small, folded
+from .blocks import Block, Cell, Column, DataTable, Say, Small, folded
 from .canvas import OTHER, START, Look
 from .words import count, number, p_value, seconds, signed
 
@@ -17,7 +17,11 @@ _ROLES = {"teacher": "var(--ink)", "start": START}
 
 def systems(report: Report, look: dict[str, Look]) -> list[Block]:
     """One table over all domains, then one per domain with everything measured and compared."""
-    every: list[Block] = [_overview(report, look)] if len(report.domains) > 1 else []
+    every: list[Block] = []
+    if len(report.domains) > 1:
+        every.append(_overview(report, look))
+        said = [f"No interval of the {o.title}: {o.reason}." for o in report.overall if o.reason]
+        every += [Say(" ".join(said))] if said else []
     for domain in report.domains:
         if any(domain in system.scores for system in report.systems):
             every += folded(_domain(report, domain, look), always=len(report.domains) > 1)

@@ -233,8 +233,9 @@ def _alone(outcome: StudyOutcome) -> Table:
         "What one student would have cost if its cell had been the only one. Work that was already "
         "there counts as if it had been done, and of the teacher’s pairs only those that the "
         "sampler needs. Phases are seconds of processor and accelerator, without compiling, "
-        "imports and overhead. “Charged” is the cell’s share of what the study cost: work that "
-        f"several cells use is split among them. {alone.say}"
+        "imports and overhead; elapsed time is with those of whoever came first. “Charged” is the "
+        "cell’s share of what the study cost: work that several cells use is split among them. "
+        f"{alone.say}"
     )
     title = "What one student of each cell costs alone"
     return Table(title, columns, rows, len(axes), say.strip(), _COST)

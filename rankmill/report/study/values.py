@@ -104,6 +104,8 @@ def _question(outcome: StudyOutcome) -> str:
     study = outcome.study
     if "?" in study.title:
         return ""
+    if len(study.cells) == 1:
+        return f"What do its students gain in {study.measures[0]}, and at what cost?"
     what = f"gains most in {study.measures[0]}"
     return f"Which of these {len(study.cells)} cells {what}, and at what cost?"
 

@@ -207,9 +207,11 @@ class Advice(Told):
 
     def _instead(self) -> str:
         """Say which design «always BM25» is here."""
-        mine = [d for d in self.designs if d.candidate.family == "bm25" and d.fits is not False]
+        every = [one for one in self.designs if one.candidate.family == "bm25"]
+        mine = [one for one in every if one.fits is not False]
         if not mine:
-            return "No design of this pool is one of bm25."
+            within = " that is within the budget" if every else ""
+            return f"No design of this pool{within} is one of BM25."
         cheapest = min(mine, key=lambda one: one.cost)
         return f"Nothing here speaks against “{cheapest.candidate.name}”."
 

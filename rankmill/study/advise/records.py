@@ -86,7 +86,7 @@ def read_evidence(folders: Iterable[Path], measure: str, corpus: str) -> Evidenc
     records: list[Record] = []
     known: set[str] = set()
     read, left_out, piloted = [], [], list[Piloted]()
-    for folder in folders:
+    for folder in dict.fromkeys(folders):
         rows = _read(folder).to_dicts()
         read.append(str(folder))
         of_measure = [row for row in rows if row["measure"] == measure]

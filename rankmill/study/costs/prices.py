@@ -153,6 +153,8 @@ def bill(costs: Iterable[Mapping[str, Any]], prices: Prices) -> Bill:
                 joules, ways = joules + seconds * watts, ways | {ESTIMATED}
             elif seconds:
                 unknown.add(part.upper())
+    if not (ways or unknown) and (prices.watts_per_cpu, prices.watts_per_gpu) != (None, None):
+        ways = {ESTIMATED}  # no work: no energy, as far as watts are declared
     kwh = joules / _JOULES_PER_KWH if ways else None
     how = MIXED if len(ways) > 1 else next(iter(ways), "")
     if kwh is not None and unknown:
@@ -195,8 +197,10 @@ def _money(
 
 
 def energy(kwh: float) -> str:
-    """Write energy for people."""
-    return f"{kwh:.2f} kWh" if kwh >= 1 else f"{kwh * 1000:.2f} Wh"
+    """Write energy for people: two decimals, three digits of what would have none of them."""
+    if kwh >= 1:
+        return f"{kwh:.2f} kWh"
+    return f"{1000 * kwh:.2f} Wh" if 1000 * kwh >= 0.1 or not kwh else f"{1000 * kwh:.3g} Wh"
 
 
 def amount(value: float) -> str:

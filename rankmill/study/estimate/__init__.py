@@ -159,7 +159,9 @@ def _notes(ladder: Ladder, rows: Sequence[Row], machine: Machine | None) -> list
         unknown = [n for n in ("memory", "disk") if getattr(machine, n).bytes is None]
         if unknown:
             said = " and ".join(unknown)
-            notes.append(f"its {said} is not declared, so nothing was refused for it")
+            it = "it" if len(unknown) == 1 else "them"
+            are = "is" if len(unknown) == 1 else "are"
+            notes.append(f"its {said} {are} not declared, so nothing was refused for {it}")
     return notes
 
 

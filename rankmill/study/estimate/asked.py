@@ -15,13 +15,14 @@ from rankmill.mining.actors import INLINE
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study.before import look_first
+from rankmill.study.before.missing import missing_data, to_download
 from rankmill.study.check import check_recipe
 from rankmill.study.grid.declared import Budget
 from rankmill.study.grid.design import Cell, Study, Variant, study_of
 from rankmill.study.grid.refusals import check_study, documents_of
 from rankmill.study.grid.steps import Step, Track, key_of
 from rankmill.study.recipe import Recipe, recipe_of
-from rankmill.study.run import refuse_lacking
+from rankmill.study.run import Opened, lacking, refuse_lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,19 @@ def check(study: Study, workspace: Workspace) -> None:
         check_recipe(variant.recipe, workspace.knows)
         refuse_lacking(variant.recipe, workspace)
         look_first(variant.recipe)
+
+
+def without_estimate(study: Study, workspace: Workspace) -> str:
+    """Return why nothing of a study can be measured yet, students or data that are not there; an
+    empty text where all of it can."""
+    for variant in study.variants:
+        for name in lacking(variant.recipe, workspace):
+            return f"the student {name!r}, which it names, is not in the workspace: train it first"
+        for one in missing_data(variant.recipe):
+            return f"{one.what} ({one.where})"
+        for spec in to_download(variant.recipe):
+            return f"{spec} is not on this machine yet: rankmill collect {spec}"
+    return ""
 
 
 def requests(study: Study, tracks: Sequence[Track]) -> list[Asked]:
@@ -136,14 +150,16 @@ def _judged(recipe: Recipe, domain: str) -> Work:
 
 def found(study: Study, workspace: Workspace) -> set[str]:
     """Return the keys of the requests whose results are in the workspace; nothing is made."""
-    tracks = [Track(one, FoundOnly(workspace.root), INLINE) for one in study.variants]
-    there: set[str] = set()
+    found_only, opened = FoundOnly(workspace.root), Opened()
+    tracks = [Track(one, found_only, INLINE, opened) for one in study.variants]
+    there, missing = set[str](), set[str]()
     for asked in every_step(study, tracks):
         step = asked.step
-        if there.issuperset(step.needs):
+        if there.issuperset(step.needs) and step.key not in missing:
             try:
                 step.make()
             except NotThere:
-                continue
-            there.add(step.key)
+                missing.add(step.key)
+            else:
+                there.add(step.key)
     return there

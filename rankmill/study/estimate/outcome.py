@@ -10,7 +10,7 @@ from rankmill.mining.errors import BadInput
 from rankmill.mining.limits import Limit
 from rankmill.mining.parts.told import Told
 from rankmill.study import words
-from rankmill.study.costs.prices import Prices, bill
+from rankmill.study.costs.prices import Bill, Prices, bill
 from rankmill.study.estimate.fit import NOTHING, Interval, largest, together
 from rankmill.study.estimate.measured import COUNT
 
@@ -152,6 +152,12 @@ class Estimate(Told):
         sums = {name: together(intervals) for name, intervals in priced.items()}
         return {**summed, **peaks, "disk_peak_bytes": largest(self._disk()), **sums}
 
+    @property
+    def due(self) -> Bill:
+        """The bill of all rows at their points: what energy rests on, what money leaves out."""
+        points = ({k: v.point for k, v in row.lines.items()} for row in self.rows)
+        return bill(points, self.prices)
+
     def _disk(self) -> Iterator[Interval]:
         """Yield what lies on the disk while each row is made."""
         before = NOTHING
@@ -216,10 +222,13 @@ class Estimate(Told):
             f"{between(total['disk_bytes'], words.size)} in the end, "
             f"{between(total['disk_peak_bytes'], words.size)} at most on the way"
         )
+        due = self.due
+        more = {"kwh": f", {due.how}" if due.how else ""}
+        more["money"] = f", without {' and '.join(due.without)}" if due.without else ""
         for name, said in _PRICED.items():
             if name in total:
-                unit = said.format(currency=self.prices.currency)
-                yield f"{unit}: {between(total[name], _number)}"
+                unit = said.format(currency=self.prices.currency).removesuffix(" in ")
+                yield f"{unit}: {between(total[name], _number)}{more.get(name, '')}"
         for one in self.doubts:
             yield f"may not fit: {one}; {one.do}"
         yield from self.notes
@@ -234,6 +243,8 @@ class Estimate(Told):
             "total": {name: interval.as_json() for name, interval in self.total.items()},
             "first_use_s": self.first_use_s,
             "currency": self.prices.currency or None,
+            "energy": self.due.how or None,
+            "money_without": list(self.due.without),
             "limits": {
                 name: {"bytes": limit.bytes, "said_by": limit.said_by}
                 for name, limit in (

@@ -27,12 +27,14 @@ from rankmill.study.grid.declared import (
 )
 from rankmill.study.grid.hypotheses import Hypothesis, hypotheses_of, members
 from rankmill.study.recipe import STUDY, Recipe, recipe_of, refuse_unknown
+from rankmill.study.results import REFERENCES
 
 KEYS = (
     *("axes", "only", "without", "part", "budget", "race", "factors", "correlate", "prices"),
     "hypotheses",
 )
 SAMPLER, LOSS = "sampler", "loss"  # the recipe's own axes
+_BASELINES = frozenset(role.casefold() for role in REFERENCES)
 _LONGEST = 90  # characters of a variant's name: aliases have 128
 
 
@@ -106,8 +108,12 @@ class Study:
         return several or [SAMPLER]
 
     def short(self, cell: Cell) -> str:
-        """Return a cell's name by the axes that are varied."""
-        return ", ".join(cell.levels[axis] for axis in self.varied)
+        """Return a cell's name by the axes that are varied: small, bm25; with its axis, sampler
+        bm25, where the level alone is what a baseline is called."""
+        levels = [cell.levels[axis] for axis in self.varied]
+        if len(levels) == 1 and levels[0].casefold() in _BASELINES:
+            return f"{self.varied[0]} {levels[0]}"
+        return ", ".join(levels)
 
     @property
     def measures(self) -> list[str]:

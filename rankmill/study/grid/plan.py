@@ -11,8 +11,10 @@ from rankmill.mining.actors import INLINE
 from rankmill.mining.parts.told import Told
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
+from rankmill.study import words
 from rankmill.study.before import look_first
 from rankmill.study.before.data import Glimpses, lines_of_looking
+from rankmill.study.costs.lineage import seconds_of
 from rankmill.study.grid.design import Study
 from rankmill.study.grid.hypotheses import declared_hash
 from rankmill.study.grid.refusals import check_reachable, check_study, documents_of
@@ -39,13 +41,15 @@ class StudyPlan(Told):
     """The plan of a study: every request once.
 
     `unseen`: what of its data was not looked at, and why; a study without any is sound. `notes`:
-    what may surprise.
+    what may surprise. `student_s`: seconds of processor and accelerator that a student that is
+    there took, the mean; None where none is.
     """
 
     study: Study
     requests: tuple[Planned, ...]
     unseen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    student_s: float | None = None
 
     @property
     def cells(self) -> list[dict[str, object]]:
@@ -112,6 +116,7 @@ class StudyPlan(Told):
             alone = row["without_sharing"]
             yield f"{row['stage']:<11} {made:>8}  {alone:>22}  {there:>5}  {made - there:>10}"
         yield from self._said_of_new()
+        yield from self._said_of_cost()
         for name, wanted in study.budget.declared.items():
             within = f" within {study.budget.within}" if study.budget.tolerance else ""
             yield f"budget: {name.replace('_', ' ')} {wanted:,}{within} for every student"
@@ -119,7 +124,7 @@ class StudyPlan(Told):
             race = study.race
             yield (
                 f"race on {race.domain}: after {race.after} seeds a cell is stopped whose "
-                f"{race.level:.0%} interval against the best lies wholly below {-race.margin:g}"
+                f"{race.level:.0%} interval against the best lies wholly below {0 - race.margin:g}"
             )
         if study.declared:
             claimed = ", ".join(one.name for one in study.declared)
@@ -140,6 +145,17 @@ class StudyPlan(Told):
                 said = ", ".join(f"{level} {count}" for level, count in counts.items())
                 yield f"to be made for one level of {axis} alone: {said}"
 
+    def _said_of_cost(self) -> Iterator[str]:
+        students = [request.there for request in self.requests if request.stage == "train"]
+        there, left = sum(students), len(students) - sum(students)
+        if self.student_s is not None and left:
+            fewer = ", or less where the race stops a cell" if self.study.race else ""
+            yield (
+                f"training: {there} of {len(students)} students are there, at "
+                f"{words.duration(self.student_s)} of processor and accelerator each; the others "
+                f"would take {words.duration(left * self.student_s)} at that rate{fewer}"
+            )
+
     def as_json(self) -> Mapping[str, object]:
         """Return the plan as plain values."""
         return {
@@ -149,6 +165,7 @@ class StudyPlan(Told):
             "cells": self.cells,
             "stages": self.stages,
             "new": self.new,
+            "student_s": self.student_s,
             "budget": self.study.budget.declared,
             "hypotheses": {h.name: h.claim for h in self.study.hypotheses},
             "hypotheses_elsewhere": [h.name for h in self.study.elsewhere],
@@ -173,8 +190,9 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
     looks = next(iter(workspace.artifacts("collection")), None) is not None
     steps: dict[str, Step] = {}
     cells: dict[str, set[int]] = {}
-    there: set[str] = set()
+    there, missing = set[str](), set[str]()
     found_only, opened = FoundOnly(workspace.root), Opened()
+    spent: dict[str, float] = {}
     for number, variant in enumerate(study.variants):
         track = Track(variant, found_only, INLINE, opened)
         unknown = _NEED_STUDENTS if lacking(variant.recipe, workspace) else ()
@@ -182,15 +200,17 @@ def plan_of(study: Study, workspace: Workspace) -> StudyPlan:
             steps.setdefault(step.key, step)
             cells.setdefault(step.key, set()).update(used_by)
             known = step.stage not in unknown and there.issuperset(step.needs)
-            if looks and known and _found(step):
-                there.add(step.key)
+            if looks and known and step.key not in missing:  # what another variant did not find
+                (there if _found(step) else missing).add(step.key)
+        spent |= {one.fingerprint: seconds_of(one) for one in track.students.values()}
     requests = (
         Planned(step.stage, step.name, frozenset(cells[key]), key in there)
         for key, step in steps.items()
     )
     unseen = dict.fromkeys(said for one in told for said in one.unseen)
     notes = dict.fromkeys(said for one in told for said in one.notes)
-    return StudyPlan(study, tuple(requests), tuple(unseen), tuple(notes))
+    mean = sum(spent.values()) / len(spent) if spent else None
+    return StudyPlan(study, tuple(requests), tuple(unseen), tuple(notes), mean)
 
 
 def _steps(study: Study, number: int, track: Track) -> Iterator[tuple[Step, list[int]]]:

@@ -36,7 +36,10 @@ def check_study(study: Study, known: Callable[[str], bool] = lambda name: False)
         check_recipe(variant.recipe, known)
     missed = {}
     for cell in study.cells:
-        seen = {"documents": documents_of(study.variants[cell.variant].recipe)}
+        most = most_seen(study.variants[cell.variant].recipe)
+        wanted = study.budget.declared
+        seen = {name: min(most[name], wanted[name]) for name in wanted}
+        seen["documents"] = most["documents"]  # which every student sees exactly
         if lacking := study.budget.missed(seen):
             missed[cell.name] = lacking
     if missed:
@@ -118,22 +121,40 @@ def _blends_in(contrast: Contrast, study: Study) -> list[str]:
 
 def documents_of(recipe: Recipe) -> int:
     """Return the documents that a student sees: the budget of its training, in whole groups."""
+    return most_seen(recipe)["documents"]
+
+
+def most_seen(recipe: Recipe) -> dict[str, int]:
+    """Return the most that a student can see of all that is counted (`declared.COUNTED`), whatever
+    the data: its documents, each of another pair, one query a group, and one positive a group
+    where groups hold no more."""
     from rankmill.training.budget import positions_of
 
     negatives = recipe.option("train", "negatives")
     size = recipe.option("groups", "size") if negatives is None else negatives + 1
-    return positions_of(recipe.option("train", "documents"), size) * size
+    groups = positions_of(recipe.option("train", "documents"), size)
+    single = recipe.option("groups", "positives") in ("first", "all") and not recipe.borrowed
+    return {
+        "documents": groups * size,
+        "unique_pairs": groups * size,
+        "positives": groups if single else groups * size,
+        "queries": groups,
+    }
 
 
 def check_reachable(study: Study, bounds: Sequence[Mapping[str, int]]) -> None:
     """Raise UsageError for declared budgets that are larger than what the data hold: `bounds` of
-    every variant, the most queries and positives that its split has, where they are known."""
+    every variant, the most queries, positives and groups that its split gives, where they are
+    known."""
     missed = {}
     for cell in study.cells:
         recipe = study.variants[cell.variant].recipe
         if recipe.borrowed:  # groups of the workspace may hold other queries
             continue
-        most, declared = bounds[cell.variant], study.budget.declared
+        most, declared = dict(bounds[cell.variant]), study.budget.declared
+        if "groups" in most:  # of a blend each part has as many
+            parts = len(recipe.parts(cell.sampler))
+            most["unique_pairs"] = most["groups"] * recipe.option("groups", "size") * parts
         seen: dict[str, int] = {
             name: min(most[name], wanted) for name, wanted in declared.items() if name in most
         }

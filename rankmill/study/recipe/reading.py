@@ -172,7 +172,7 @@ def _options(name: str, section: Section, table: Mapping[str, Any], where: str) 
         try:
             option.check(value)
         except UsageError as error:
-            raise UsageError(f"recipe key {name}.{error}", where=where) from error
+            raise UsageError(f"recipe key {name}.{error.what}", where=where, do=error.do) from error
         made[key] = tuple(value) if option.form == "list" else value
     return made
 

@@ -147,8 +147,10 @@ class Answer:
         return said if time is None else f"{said} ({time.said(time.of(amount) or 0.0)})"
 
     def sentences(self, write: Write = plain) -> list[str]:
-        """Return the answer in three sentences; `write` writes a signed number."""
-        return [self._gain(write), self._cheapest(write), self._more(write)]
+        """Return the answer in three sentences, in two where there is no other cell, so no step to
+        one; `write` writes a signed number."""
+        more = [self._more(write)] if len(self.chooser.cells) > 1 else []
+        return [self._gain(write), self._cheapest(write), *more]
 
     def name(self, cell: Cell) -> str:
         """Return what sentences call a cell."""
@@ -160,15 +162,17 @@ class Answer:
         cost = self.cost_of(self.costs.alone[best.number])
         named: dict[Role, str] = {role: name for role, name in ROLES.items() if role in against}
         told = {role: _difference(against[role], write) for role in named}
-        on = f"{self.name(best)} is best on {self.chooser.title}"
+        several = len(self.chooser.cells) > 1
+        how, but = ("best", "but") if several else ("the only cell", "and")
+        on = f"{self.name(best)} is {how} on {self.chooser.title}"
         where = f"on {judge.title} it" if judge is not self.chooser else "it"
         if _told(against[START]) and against[START].difference.mean > 0:
             over = " and ".join(f"{told[role]} over {name}" for role, name in named.items())
             return f"{on}: {where} gains {over} in {self.measure}; one student costs {cost}."
         away = " and ".join(f"{told[role]} from {name}" for role, name in named.items())
         return (
-            f"No gain is shown: {on}, but {where} differs by {away} in {self.measure}; one student "
-            f"costs {cost}."
+            f"No gain is shown: {on}, {but} {where} differs by {away} in {self.measure}; one "
+            f"student costs {cost}."
         )
 
     def _cheapest(self, write: Write) -> str:
@@ -244,7 +248,7 @@ class Answer:
             if seeds < 2
             else ""
         )
-        if self.chooser is judge:
+        if self.chooser is judge and len(judge.cells) > 1:
             yield "The best cell is chosen by the same queries that judge it, which flatters it."
         if self.role_of(judge) == BM25:
             yield (

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rankmill.mining.statistics.summaries.terms import measurable
+from rankmill.study import words
 from rankmill.study.grid.design import Cell
 from rankmill.training.measures import parse_measures
 from rankmill.training.ordering import order_designs
@@ -34,8 +35,9 @@ class Predicted:
     terms: Terms
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {"domain": self.domain, "at": dict(self.others), **asdict(self.terms)}
+        """Return it as plain values; an infinite κ is "inf"."""
+        terms = words.finite(asdict(self.terms))
+        return {"domain": self.domain, "at": dict(self.others), **terms}
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a row per prediction and design; `agreement` is over all designs."""

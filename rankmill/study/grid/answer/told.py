@@ -37,10 +37,11 @@ def lines_of(outcome: StudyOutcome) -> Iterator[str]:
             )
     for one in outcome.effects:
         others = ", ".join(f"{k} {v}" for k, v in one.others.items())
+        at = f"{one.domain} ({others})" if others else one.domain
         for effect in one.effects:
             d = effect.difference
             yield (
-                f"{one.domain} ({others}): {effect.factor}, {effect.step}: {d.mean:+.4f} "
+                f"{at}: {effect.factor}, {effect.step}: {d.mean:+.4f} "
                 f"({words.scoped(d)}, p {words.p_value(effect.p_adjusted)})"
             )
     for told in outcome.correlated:
@@ -71,7 +72,7 @@ def why_stopped(engine: Engine, cell: Cell) -> str:
     d = one.difference
     return (
         f"{one.measure} on {one.domain} {d.mean:+.4f} ({words.scoped(d)}) "
-        f"against {engine.study.cells[one.best].name}: below {-one.margin:g}"
+        f"against {engine.study.cells[one.best].name}: below {0 - one.margin:g}"
     )
 
 
@@ -97,11 +98,12 @@ def notes_of(outcome: StudyOutcome) -> Iterator[str]:
     for one in outcome.effects:
         if one.reason is not None:
             yield f"No effects of factors are given for {one.domain}: {one.reason}."
-    yield (
-        "The best cell of a set is chosen by the queries that judge it, so its own mean flatters "
-        "it. p-values against it are adjusted (Holm) over all pairs of cells on that set, those "
-        "against the untrained student and BM25 over all cells."
-    )
+    if any(len(panel.cells) > 1 for panel in outcome.panels):
+        yield (
+            "The best cell of a set is chosen by the queries that judge it, so its own mean "
+            "flatters it. p-values against it are adjusted (Holm) over all pairs of cells on that "
+            "set, those against the untrained student and BM25 over all cells."
+        )
     yield from _limits(outcome)
 
 
