@@ -88,6 +88,20 @@ class Reading:
         `limits_queries`: the teacher can be given a limit for queries, query_length. Raises
         BadInput for a query of the pool that leaves its documents no token.
         """
+        self.tell(executor)
+        made: dict[str, Artifact] = {}
+        for role in ("queries", "corpus"):
+            way = self.way(role)
+            made[role] = tokens_of(workspace, pool.input(role), model, executor=executor, **way)
+            if role == "queries":  # before the corpus, which may take hours
+                query = np.concatenate([table["query"].to_numpy() for table in pool.tables()])
+                lengths = TokenStore(made[role]).lengths[query]
+                self.check_room(lengths, model, executor, limits_queries)
+        return made
+
+    def tell(self, executor: Execution) -> None:
+        """Warn of a prompt that this tokenizer takes apart, or ends otherwise, than the model may
+        have been trained with."""
         if not self.prompt.whole:
             executor.progress.announce(
                 "warning: signs of the prompt that touch {query} or {document} are tokenised apart "
@@ -99,17 +113,8 @@ class Reading:
                 "not end with it, and a classifier reads its score at the end: if the model was "
                 f"trained so, end the prompt with {self.prompt.unended}"
             )
-        made: dict[str, Artifact] = {}
-        for role in ("queries", "corpus"):
-            way = self.way(role)
-            made[role] = tokens_of(workspace, pool.input(role), model, executor=executor, **way)
-            if role == "queries":  # before the corpus, which may take hours
-                query = np.concatenate([table["query"].to_numpy() for table in pool.tables()])
-                lengths = TokenStore(made[role]).lengths[query]
-                self._check_room(lengths, model, executor, limits_queries)
-        return made
 
-    def _check_room(
+    def check_room(
         self, asked: np.ndarray, model: ModelFolder, executor: Execution, limits_queries: bool
     ) -> None:
         """Say how many queries leave a document hardly a token, from their ids (int32 [n]). Raises
