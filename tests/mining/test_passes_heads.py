@@ -200,6 +200,16 @@ def test_a_head_that_cannot_be_run_is_refused_for_what_it_is(tmp_path: Path) -> 
         "reads 'token_embeddings'": [Normalize("token_embeddings"), Dense(32, 1, **out)],
         "are what 3_Normalize makes of others": [Dense(32, 1, **out), Normalize("scores")],
     }
+    unfit = behind_the_pooling(Dense(32, 16), dense(24, 1, None, **out), at=tmp_path / "unfit")
+    unsaid = changed(modular(tmp_path / "unsaid"), 5, out_features=None)
+    head = head_of(resolve(unfit))
+    assert head is not None
+    with pytest.raises(BadInput, match="cannot be run: its modules do not fit: .*shapes"):
+        head.load("cpu")
+    head = head_of(resolve(unsaid))
+    assert head is not None
+    with pytest.raises(BadInput, match="do not say out_features"):
+        _ = head.labels
     for at, (said, modules) in enumerate(cases.items()):
         folder = behind_the_pooling(*modules, at=tmp_path / str(at))
         with pytest.raises(BadInput, match=f"cannot be run: .*{said}"):

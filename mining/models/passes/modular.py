@@ -60,7 +60,9 @@ class ModularHead:
 
     def load(self, device: Any) -> Step:
         """Return the modules as one function of rows [n, width] in float32; raises BadInput for
-        what is missing."""
+        what is missing, and for modules that do not fit each other."""
+        import torch
+
         steps = [(_step(one, device), one.inlet, one.outlet) for one in self.modules]
 
         def said(rows: Any) -> Any:
@@ -69,6 +71,10 @@ class ModularHead:
                 known[outlet] = step(known[inlet])
             return known[_OUT]
 
+        try:
+            said(torch.zeros(1, _width(self.model), device=device))
+        except RuntimeError as error:
+            raise _refused(self.model, f"its modules do not fit: {_last_line(error)}") from error
         return said
 
 
@@ -105,6 +111,16 @@ def head_of(model: ModelFolder) -> ModularHead | None:
     return ModularHead(model, pooling_of(pooling.settings, model), run)
 
 
+def _width(model: ModelFolder) -> int:
+    """Return how many components the rows of the trunk have."""
+    said = (model.text_config.get(key) for key in ("hidden_size", "dim", "d_model", "n_embd"))
+    return int(next(n for n in said if n))
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).splitlines()[-1].strip()
+
+
 def _refused(model: ModelFolder, why: str) -> BadInput:
     return BadInput(
         f"the classification head cannot be run: {why}",
@@ -138,7 +154,7 @@ def _step(module: Module, device: Any) -> Step:
 
 
 def _size(settings: Mapping[str, Any], name: str, folder: Path) -> int:
-    if name not in settings:
+    if settings.get(name) is None:
         raise BadInput(
             f"the settings of a module of the head do not say {name}",
             where=folder / "config.json",
@@ -189,9 +205,8 @@ def _filled(layer: Any, weights: Mapping[str, Any], prefix: str, folder: Path) -
     try:
         layer.load_state_dict(own)
     except RuntimeError as error:
-        said = str(error).splitlines()[-1].strip()
         raise BadInput(
-            f"a module of the head does not fit its settings: {said}",
+            f"a module of the head does not fit its settings: {_last_line(error)}",
             where=folder,
             do="copy the checkpoint again",
         ) from error
