@@ -30,7 +30,7 @@ class Reading:
 
     `words` (int32 [w]): the ids of yes, `spellings` of them, then those of no; none for a
     classifier. `max_length`: tokens of the longest sequence. `room`: those that are left to the two
-    texts, `query_room` of them to a query.
+    texts, `query_room` of them to a query. `trimmed`: see `Asked`.
     """
 
     prompt: Prompt
@@ -39,6 +39,7 @@ class Reading:
     max_length: int
     room: int
     query_room: int
+    trimmed: tuple[str, str] = ("", "")
 
     @classmethod
     def of(cls, asked: Asked, model: ModelFolder) -> Reading:
@@ -72,7 +73,8 @@ class Reading:
         if query_room < 1 + tail:
             raise UsageError(f"query_length={asked.query_length} leaves no token to a query")
         words = _word_ids(tokenizer, asked)
-        return cls(prompt, words, len(asked.yes), counted + uncounted, room, query_room)
+        length = counted + uncounted
+        return cls(prompt, words, len(asked.yes), length, room, query_room, asked.trimmed)
 
     def tokens(
         self,
@@ -153,13 +155,17 @@ class Reading:
             "prompt": around.blank,
             "suffix": around.tail,
             "specials": "text",
+            "trim": self.trimmed[role != "queries"],
         }
 
     @property
     def declared(self) -> dict[str, str]:
         """What decides ids besides prompt and tokenizer; nothing where pieces are read by
-        themselves, as all once were."""
-        return {"literals": "in place"} if self.prompt.in_place else {}
+        themselves and texts as they are, as all once were."""
+        said = {"literals": "in place"} if self.prompt.in_place else {}
+        cut = zip(("query", "document"), self.trimmed, strict=True)
+        trimmed = ", ".join(f"{field} {ends}" for field, ends in cut if ends)
+        return said | ({"trimmed": trimmed} if trimmed else {})
 
     @property
     def template(self) -> Template:
