@@ -126,6 +126,22 @@ def test_pickles_and_code_are_refused(encoder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("kind", ["custom_st.Transformer", "pylate.models.Dense.Dense", "Pooling"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_module_of_somebody_elses_code_is_refused(
+    encoder: Path, tmp_path: Path, kind: str, at: int
+) -> None:
+    """It would be run as the module of sentence-transformers that has its name."""
+    folder = copy(encoder, tmp_path / "m")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[at]["type"] = kind
+    (folder / "modules.json").write_text(json.dumps(modules))
+    said = rf"needs code of its own \(a module of the type '{kind}'\), which rankmill never runs"
+    with pytest.raises(BadInput, match=said) as refused:
+        resolve(folder)
+    assert str(folder / "modules.json") in str(refused.value)
+
+
 def test_weights_of_llama_cpp_are_refused_with_the_way_to_convert_them(
     encoder: Path, tmp_path: Path
 ) -> None:

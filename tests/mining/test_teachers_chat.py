@@ -140,7 +140,9 @@ def filled(turn: str, texts: dict[str, str]) -> str:
 
 
 def test_a_template_that_trims_makes_other_scores_than_one_that_does_not(folder: Path) -> None:
-    asked = TEACHERS.parse(f'causal_lm(model="{folder}",user="{{query}} {{document}}",yes=yes,no=no)')
+    asked = TEACHERS.parse(
+        f'causal_lm(model="{folder}",user="{{query}} {{document}}",yes=yes,no=no)'
+    )
     plain = model_with(folder, CHATML)
     assert Reading.of(asked.asked(plain), plain).declared == {}
     cut = model_with(folder, CHATML.replace("message.content", "message.content | trim"))
@@ -155,7 +157,9 @@ def test_a_template_that_trims_makes_other_scores_than_one_that_does_not(folder:
 def test_a_template_that_changes_texts_is_refused(folder: Path, change: str) -> None:
     """Its prompt was rendered with {query} and {document} alone, which it may leave as they are."""
     template = f"{{% for m in messages %}}[{{{{ m.content | {change} }}}}]{{% endfor %}}"
-    asked = TEACHERS.parse(f'causal_lm(model="{folder}",user="{{query}}{{document}}",yes=yes,no=no)')
+    asked = TEACHERS.parse(
+        f'causal_lm(model="{folder}",user="{{query}}{{document}}",yes=yes,no=no)'
+    )
     said = "chat template changes the text that stands for {query}|names no field"
     with pytest.raises((BadInput, UsageError), match=said):
         asked.asked(model_with(folder, template))

@@ -578,6 +578,24 @@ def test_a_server_that_introduces_nothing_is_taken_as_it_is(pool: Artifact) -> N
         assert score("openai", fake, pool).metadata["served"] == "nothing told"
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("api", ["openai", "tei"])
+def test_a_key_that_may_not_ask_what_is_served_may_ask_for_scores(
+    api: str, status: int, pool: Artifact
+) -> None:
+    """Restricted keys are for answers alone; one that is wrong is told by the answer itself."""
+    fake = FakeEndpoint()
+    fake.shows = status
+    with serving(fake):
+        scores = score(api, fake, pool)
+        assert scores.counts["pairs"] == 60
+        served = "answers_as m" if api == "openai" else "nothing told"
+        assert scores.metadata["served"] == served
+        fake.plan = lambda number, path, body: Fault(status=401)
+        with pytest.raises(BadInput, match=r"status 401: .*(?s:.*)key_env=NAME"):
+            score(api, fake, pool, ",revision=other")
+
+
 SECRET = "sk-none-of-your-business"
 
 

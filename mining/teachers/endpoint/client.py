@@ -37,6 +37,7 @@ _MASK = "[the key]"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0  # doubled from try to try
 _TELL_FROM_S, _TELL_EVERY_S = 2.0, 30.0
 _NOT_THERE = (400, 404, 405, 501)  # how servers say that they have no such route
+_NOT_TOLD = (401, 403)  # or that this key may not read it: it may be one for answers alone
 _DO = {
     400: "check model, prompt and words; a text may be longer than the model reads",
     401: "name the environment variable that holds the key: key_env=NAME",
@@ -134,7 +135,8 @@ class Client:
         return self._read(url, status, data, read)
 
     def get(self, route: str) -> Any | None:
-        """Return the JSON object at a route; None where the server has nothing of the kind."""
+        """Return the JSON object at a route; None where the server has nothing of the kind, or
+        does not show it."""
         url = self._url(route)
         status, data = self._answered("GET", url, None, route, there=False)
         try:
@@ -202,7 +204,7 @@ class Client:
             return 0, _Fault(f"{type(error).__name__}: {self.shown(str(error))}")
         if status == 429:
             return status, _Fault("429 (too many requests)", True, _asked_to_wait(headers))
-        if not there and status in _NOT_THERE:
+        if not there and status in (*_NOT_THERE, *_NOT_TOLD):
             return status, data
         if status >= 500 or status == 408:
             said = self.shown(data.decode("utf-8", "replace"))
