@@ -7,7 +7,7 @@ vocabulary share it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -200,7 +200,11 @@ def _cap(max_length: int) -> int:
     return max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
 
 
-_TRIMS = {"": str, "left": str.lstrip, "right": str.rstrip, "both": str.strip}
+_TRIMS: Mapping[str, Callable[[str], str]] = {
+    "left": str.lstrip,
+    "right": str.rstrip,
+    "both": str.strip,
+}
 
 
 def _dressed(texts: list[str], before: str, behind: str, trim: str) -> list[str]:

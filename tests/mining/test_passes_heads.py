@@ -195,12 +195,13 @@ def test_modules_in_any_order_say_what_sentence_transformers_says(tmp_path: Path
 def test_a_head_that_cannot_be_run_is_refused_for_what_it_is(tmp_path: Path) -> None:
     from sentence_transformers.base.modules import Dense, Normalize
 
-    out = {"module_output_name": "scores"}
+    said = Dense(32, 1, module_output_name="scores")
     cases = {
-        "reads 'token_embeddings'": [Normalize("token_embeddings"), Dense(32, 1, **out)],
-        "are what 3_Normalize makes of others": [Dense(32, 1, **out), Normalize("scores")],
+        "reads 'token_embeddings'": [Normalize("token_embeddings"), said],
+        "are what 3_Normalize makes of others": [said, Normalize("scores")],
     }
-    unfit = behind_the_pooling(Dense(32, 16), dense(24, 1, None, **out), at=tmp_path / "unfit")
+    wide = dense(24, 1, None, module_output_name="scores")
+    unfit = behind_the_pooling(Dense(32, 16), wide, at=tmp_path / "unfit")
     unsaid = changed(modular(tmp_path / "unsaid"), 5, out_features=None)
     head = head_of(resolve(unfit))
     assert head is not None
@@ -210,9 +211,9 @@ def test_a_head_that_cannot_be_run_is_refused_for_what_it_is(tmp_path: Path) -> 
     assert head is not None
     with pytest.raises(BadInput, match="do not say out_features"):
         _ = head.labels
-    for at, (said, modules) in enumerate(cases.items()):
+    for at, (why, modules) in enumerate(cases.items()):
         folder = behind_the_pooling(*modules, at=tmp_path / str(at))
-        with pytest.raises(BadInput, match=f"cannot be run: .*{said}"):
+        with pytest.raises(BadInput, match=f"cannot be run: .*{why}"):
             head_of(resolve(folder))
 
 

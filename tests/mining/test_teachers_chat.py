@@ -115,10 +115,8 @@ def test_texts_at_the_ends_of_a_turn_are_read_as_transformers_reads_them(
     for query, doc in itertools.product(TEXTS, TEXTS):
         if not query.strip() or not doc.strip():
             continue  # such documents are never mined
-        rows = (
-            tokens_at_hand([text], model, **reading.way(role))
-            for role, text in (("queries", query), ("corpus", doc))
-        )
+        asked = tokens_at_hand([query], model, **reading.way("queries"))
+        told = tokens_at_hand([doc], model, **reading.way("corpus"))
         texts = {"{query}": query, "{document}": doc}
         turns = [("system", system)] * bool(system) + [("user", user)]
         whole = theirs.apply_chat_template(
@@ -127,7 +125,7 @@ def test_texts_at_the_ends_of_a_turn_are_read_as_transformers_reads_them(
             add_generation_prompt=True,
         )
         wanted = tokenizer.encode(whole, add_special_tokens=False).ids
-        found = reading.sequences(*rows, one, one).ids(0).tolist()
+        found = reading.sequences(asked, told, one, one).ids(0).tolist()
         assert tokenizer.decode(found, skip_special_tokens=False) == tokenizer.decode(
             wanted, skip_special_tokens=False
         )
