@@ -58,12 +58,11 @@ def train_student(
     """Train a student on groups, or find the trained one; returns a "student" artifact.
 
     Several groups are a blend, `weights` their shares of the examples (default: equal).
-    `collection` is that of one groups artifact; default: what it names. `settings` are the fields
-    of `Settings`. The artifact holds `model/` (loads in transformers and sentence-transformers),
-    `telemetry.arrow` (one row per step) and `card.json`; `timing.arrow` stands beside them, outside
-    the hash. `validation`: held-out groups of the same collection; the weights with the best
-    nDCG@10 on them are kept. A run that was killed goes on from its last checkpoint. Under torchrun
-    all processes call this alike and share every batch.
+    `collection`: of one groups artifact; default: what it names. `settings`: fields of `Settings`.
+    The artifact holds `model/` (loads in transformers and sentence-transformers), `telemetry.arrow`
+    (one row per step) and `card.json`; beside them `timing.arrow`, outside the hash. `validation`:
+    held-out groups of the same collection; the weights with the best nDCG@10 on them are kept. A
+    killed run goes on from its last checkpoint. Processes of torchrun share batches.
 
     Raises UsageError for bad settings, BadInput for bad inputs, RankmillError for a loss of NaN.
     """
