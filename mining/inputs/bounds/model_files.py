@@ -192,6 +192,7 @@ def _prompts(value: dict[str, Any], path: Path) -> None:
 def _module(value: dict[str, Any], path: Path) -> None:
     if (path.parent.parent / _MODULES).is_file():  # the folder of a module: 1_Pooling
         _whole(value, path, _MODULE_FIELDS, 1, _LARGEST_SIZE)
+        _whole(value, path, ("true_token_id", "false_token_id"), 0, _LARGEST_SIZE)
         _texts(value, path, "module_input_name", "module_output_name", "activation_function")
     else:
         _config(value, path)

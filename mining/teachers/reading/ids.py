@@ -17,6 +17,7 @@ from ...pair_keys import pair_keys
 from ...store import Artifact, Workspace
 from ..prompt import Around, Prompt, one_token
 from .text import ROOM, Asked
+from .words import other_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,7 +31,7 @@ class Reading:
 
     `words` (int32 [w]): the ids of yes, `spellings` of them, then those of no; none for a
     classifier. `max_length`: tokens of the longest sequence. `room`: those that are left to the two
-    texts, `query_room` of them to a query. `trimmed`: see `Asked`.
+    texts, `query_room` of them to a query. `trimmed`: see `Asked`. `other`: see `other_words`.
     """
 
     prompt: Prompt
@@ -40,6 +41,7 @@ class Reading:
     room: int
     query_room: int
     trimmed: tuple[str, str] = ("", "")
+    other: str = ""
 
     @classmethod
     def of(cls, asked: Asked, model: ModelFolder) -> Reading:
@@ -73,8 +75,9 @@ class Reading:
         if query_room < 1 + tail:
             raise UsageError(f"query_length={asked.query_length} leaves no token to a query")
         words = _word_ids(tokenizer, asked)
-        length = counted + uncounted
-        return cls(prompt, words, len(asked.yes), length, room, query_room, asked.trimmed)
+        length, spellings = counted + uncounted, len(asked.yes)
+        other = other_words(model, words.tolist(), spellings)
+        return cls(prompt, words, spellings, length, room, query_room, asked.trimmed, other)
 
     def tokens(
         self,
@@ -103,7 +106,9 @@ class Reading:
 
     def tell(self, executor: Execution) -> None:
         """Warn of a prompt that this tokenizer takes apart, or ends otherwise, than the model may
-        have been trained with."""
+        have been trained with, and of words that it is not scored by."""
+        if self.other:
+            executor.progress.announce(f"warning: {self.other}")
         if not self.prompt.whole:
             executor.progress.announce(
                 "warning: signs of the prompt that touch {query} or {document} are tokenised apart "
