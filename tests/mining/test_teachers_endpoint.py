@@ -286,9 +286,10 @@ def test_an_unusual_status_is_said_and_no_redirection(status: int, pool: Artifac
 def test_nobody_listens(pool: Artifact) -> None:
     with serving(FakeEndpoint()) as fake:
         url = fake.url()
-    with pytest.raises(RankmillError, match="after 3 tries .*ConnectError") as ended:
-        score_pool(pool.workspace, f"endpoint(url={url},api=tei,model=m)", pool)
-    assert url in str(ended.value)
+    for more, tries in (("", "3 tries"), (",retries=0", "1 try")):
+        with pytest.raises(RankmillError, match=rf"after {tries} \(.*ConnectError") as ended:
+            score_pool(pool.workspace, f"endpoint(url={url},api=tei,model=m{more})", pool)
+        assert url in str(ended.value)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ import httpx2
 
 from ...draws import generator
 from ...errors import BadInput, RankmillError
+from ...parts.told import counted
 from .address import Address, key_of
 
 SHOWN = 200  # characters of an answer, in errors
@@ -261,7 +262,8 @@ class Client:
         """Raise RankmillError when the declared number of tries or the patience is used up."""
         over = None
         if faults > self.address.retries:
-            over = f"after {faults} tries (retries={self.address.retries})"
+            tries = counted(faults, "try", "tries")
+            over = f"after {tries} (retries={self.address.retries})"
         elif waited > self.address.patience:
             over = f"it would take {waited:,.0f} s (patience={self.address.patience:g})"
         if over is not None:
