@@ -597,6 +597,18 @@ def test_a_key_that_may_not_ask_what_is_served_may_ask_for_scores(
             score(api, fake, pool, ",revision=other")
 
 
+def test_a_key_that_may_no_longer_ask_is_no_other_model(
+    collection: Collection, pool: Artifact
+) -> None:
+    with serving(FakeEndpoint()) as fake:
+        score("openai", fake, even_pool(collection, queries=2))
+        fake.shows = 401
+        with pytest.raises(
+            BadInput, match=r"(?s)refuses.*/models, status 401.*key_env"
+        ):
+            score("openai", fake, pool)
+
+
 SECRET = "sk-none-of-your-business"
 
 

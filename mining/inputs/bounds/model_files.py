@@ -15,7 +15,6 @@ from ...errors import BadInput
 from .guards import read_settings, reason, refuse_unless_file, shown
 
 _DO = "copy the model again"
-_MODULES = "modules.json"
 _LARGEST_SIZE = 1 << 31
 _MOST_POSITIONS = 1 << 26
 _MOST_LABELS = 1 << 20
@@ -43,7 +42,7 @@ def read_checked(path: Path) -> Any:
     modules.json a list of objects with type and path, sizes whole numbers.
     """
     value = read_settings(path, _DO)
-    if path.name == _MODULES:
+    if path.name == "modules.json":
         return _modules(value, path)
     if not isinstance(value, dict):
         raise _odd(path, f"the file holds {shown(value)}, not an object")
@@ -189,13 +188,13 @@ def _prompts(value: dict[str, Any], path: Path) -> None:
             raise _odd(path, f"the prompt {shown(name)} holds half a character") from error
 
 
-def _module(value: dict[str, Any], path: Path) -> None:
-    if (path.parent.parent / _MODULES).is_file():  # the folder of a module: 1_Pooling
-        _whole(value, path, _MODULE_FIELDS, 1, _LARGEST_SIZE)
-        _whole(value, path, ("true_token_id", "false_token_id"), 0, _LARGEST_SIZE)
-        _texts(value, path, "module_input_name", "module_output_name", "activation_function")
-    else:
-        _config(value, path)
+def _either(value: dict[str, Any], path: Path) -> None:
+    """Check what a model or a module of its head may say: no name means two things, and nothing
+    tells for sure whose folder it is."""
+    _whole(value, path, _MODULE_FIELDS, 1, _LARGEST_SIZE)
+    _whole(value, path, ("true_token_id", "false_token_id"), 0, _LARGEST_SIZE)
+    _texts(value, path, "module_input_name", "module_output_name")
+    _config(value, path)
 
 
 def _chat(value: dict[str, Any], path: Path) -> None:
@@ -209,7 +208,7 @@ def _chat(value: dict[str, Any], path: Path) -> None:
 
 
 _SHAPES: dict[str, Callable[[dict[str, Any], Path], None]] = {
-    "config.json": _module,
+    "config.json": _either,
     "chat_template.json": _chat,
     "tokenizer.json": _tokenizer,
     "tokenizer_config.json": _chat,

@@ -135,11 +135,11 @@ class Client:
         status, data = self._answered("POST", url, body, key)
         return self._read(url, status, data, read)
 
-    def get(self, route: str) -> Any | None:
-        """Return the JSON object at a route; None where the server has nothing of the kind, or
-        does not show it."""
-        url = self._url(route)
-        status, data = self._answered("GET", url, None, route, there=False)
+    def get(self, route: str, *, hidden: bool = False) -> Any | None:
+        """Return the JSON object at a route; None where the server has nothing of the kind, or,
+        with `hidden`, does not show it to this key."""
+        url, absent = self._url(route), (*_NOT_THERE, *(_NOT_TOLD if hidden else ()))
+        status, data = self._answered("GET", url, None, route, absent)
         try:
             answer = _parsed(data) if status == 200 else None
         except (ValueError, RecursionError):  # a page for people
@@ -173,13 +173,13 @@ class Client:
             ) from error
 
     def _answered(
-        self, method: str, url: str, body: Any, key: str, *, there: bool = True
+        self, method: str, url: str, body: Any, key: str, absent: tuple[int, ...] = ()
     ) -> tuple[int, bytes]:
-        """Send until an answer comes; `there=False` lets the caller see what is not there."""
+        """Send until an answer comes; one with a status of `absent` is for the caller to see."""
         since, faults, torn, tried = time.monotonic(), 0, 0, 0
         while True:
             self._held()
-            status, outcome = self._once(method, url, body, there)
+            status, outcome = self._once(method, url, body, absent)
             if not isinstance(outcome, _Fault):
                 return status, outcome
             faults += not outcome.limited
@@ -191,7 +191,9 @@ class Client:
             self._hold(outcome, url, wait, faults)
             tried += 1
 
-    def _once(self, method: str, url: str, body: Any, there: bool) -> tuple[int, bytes | _Fault]:
+    def _once(
+        self, method: str, url: str, body: Any, absent: tuple[int, ...]
+    ) -> tuple[int, bytes | _Fault]:
         with self._lock:
             self._counts["requests"] += 1
         try:
@@ -205,7 +207,7 @@ class Client:
             return 0, _Fault(f"{type(error).__name__}: {self.shown(str(error))}")
         if status == 429:
             return status, _Fault("429 (too many requests)", True, _asked_to_wait(headers))
-        if not there and status in (*_NOT_THERE, *_NOT_TOLD):
+        if status in absent:
             return status, data
         if status >= 500 or status == 408:
             said = self.shown(data.decode("utf-8", "replace"))
@@ -214,7 +216,7 @@ class Client:
             raise self.refused(
                 url, status, data, "the server refuses the request", _do_after(status)
             )
-        if there and _torn(data):
+        if not absent and _torn(data):
             said = self.shown(data.decode("utf-8", "replace"))
             what = f"an answer of {len(data):,} bytes that is no whole JSON: {said}"
             return status, _Fault(what, torn=True)
