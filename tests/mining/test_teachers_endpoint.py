@@ -603,9 +603,7 @@ def test_a_key_that_may_no_longer_ask_is_no_other_model(
     with serving(FakeEndpoint()) as fake:
         score("openai", fake, even_pool(collection, queries=2))
         fake.shows = 401
-        with pytest.raises(
-            BadInput, match=r"(?s)refuses.*/models, status 401.*key_env"
-        ):
+        with pytest.raises(BadInput, match=r"(?s)refuses.*/models, status 401.*key_env"):
             score("openai", fake, pool)
 
 
