@@ -51,6 +51,7 @@ class FakeEndpoint:
         self.models = models or {"object": "list", "data": [{"id": "m", "root": "org/m@1"}]}
         self.info = info or {"model_id": "m", "model_sha": "abcdef", "version": "1.8"}
         self.answers_as = "m"
+        self.shows = 200  # the status of what it says of itself
         self.pairs: Counter[tuple[str, str]] = Counter()
         self.posts: list[tuple[str, dict[str, str], Any]] = []
         self.in_flight = self.most_in_flight = 0
@@ -142,7 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         fake: FakeEndpoint = self.server.fake
-        if self.path.endswith("/models"):
+        if fake.shows != 200:
+            self._send(fake.shows, b'{"error":"no"}')
+        elif self.path.endswith("/models"):
             self._send(200, json.dumps(fake.models).encode())
         elif self.path == "/info":
             self._send(200, json.dumps(fake.info).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +23,7 @@ from ..mining.store import Artifact, Workspace, files, fingerprint_of
 from ..mining.store.execution import shown
 from ..mining.store.parts.titles import names_in
 from .blend import Blend, artifacts_of, opened
+from .budget import positions_of
 from .losses import LOSSES, Loss
 from .packing import Limits
 from .processes import Processes
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from .loop import Training
 
 __all__ = ["Settings", "train_student"]
+
+_MANY_PASSES, _USUAL_PASSES = 100, 10  # over the same groups: more are told before they begin
 
 
 def train_student(
@@ -53,13 +57,12 @@ def train_student(
 ) -> Artifact:
     """Train a student on groups, or find the trained one; returns a "student" artifact.
 
-    Several groups are a blend (`blend.py`), `weights` their shares of the examples (default:
-    equal). `collection` is that of one groups artifact; default: what it names.
-    `settings` are the fields of `Settings`. The artifact holds `model/` (loads in transformers and
-    sentence-transformers), `telemetry.arrow` (one row per step) and `card.json`; `timing.arrow`
-    stands beside them, outside the hash. `validation`: held-out groups of the same collection; the
-    weights with the best nDCG@10 on them are kept. A run that was killed goes on from its last
-    checkpoint. Under torchrun all processes call this alike and share every batch.
+    Several groups are a blend, `weights` their shares of the examples (default: equal).
+    `collection`: of one groups artifact; default: what it names. `settings`: fields of `Settings`.
+    The artifact holds `model/` (loads in transformers and sentence-transformers), `telemetry.arrow`
+    (one row per step) and `card.json`; beside them `timing.arrow`, outside the hash. `validation`:
+    held-out groups of the same collection; the weights with the best nDCG@10 on them are kept. A
+    killed run goes on from its last checkpoint. Processes of torchrun share batches.
 
     Raises UsageError for bad settings, BadInput for bad inputs, RankmillError for a loss of NaN.
     """
@@ -80,6 +83,7 @@ def train_student(
     if processes.world == 1 and workspace.has("student", fingerprint):
         executor.progress.there("student", fingerprint)
         return workspace.open("student", fingerprint)
+    _tell_passes(stored, chosen, processes)
     from .loop import Training
 
     loaded = [_tokens(workspace, one, value, model, chosen, processes, executor) for one in texts]
@@ -164,6 +168,26 @@ def _validated_too(
         "they choose weights that fit these queries, not new ones; validate on another split"
     )
     return {"validation_queries_trained_on": len(both)}
+
+
+def _tell_passes(stored: Groups | Blend, settings: Settings, processes: Processes) -> None:
+    """Warn, before anything is trained, of a budget that goes over the same groups very often; of a
+    blend, over those of the part that is seen most often."""
+    size = stored.size if settings.negatives is None else settings.negatives + 1
+    seen = positions_of(settings.documents, size)
+    parts = zip(stored.parts, stored.shares, strict=True) if isinstance(stored, Blend) else None
+    passes, there = max(
+        (seen * share / len(one), len(one)) for one, share in parts or [(stored, 1)]
+    )
+    if passes < _MANY_PASSES or processes.rank:
+        return
+    enough = math.ceil(settings.documents * _USUAL_PASSES / passes)
+    warn(
+        f"documents={settings.documents:,} is {passes:,.0f} passes over "
+        + (f"the same {there:,} groups" if there > 1 else "the one group that there is")
+        + f" of {size} documents: it takes as long as that many different ones would, and the "
+        f"student learns them by heart; {_USUAL_PASSES} passes are documents={enough:,}"
+    )
 
 
 def _run(

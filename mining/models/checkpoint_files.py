@@ -40,6 +40,7 @@ BESIDE = (  # decide no score of ours, but a tokenizer that transformers loads a
     "tokenizer.model",
     "vocab.json",
 )
+_OWN_MODULES = "sentence_transformers."
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -124,13 +125,18 @@ def lacking(folder: Path, names: Collection[str] | None) -> list[str]:
     return sorted(name for name in wanted if not (folder / name).is_file())
 
 
-def needs_code(folder: Path) -> Path | None:
-    """Return the file that says that a checkpoint needs code of its own (auto_map), if one does."""
+def needs_code(folder: Path) -> tuple[str, Path] | None:
+    """Return what says that a checkpoint needs code of its own, and in which file, if one does:
+    auto_map, or a module that is none of sentence-transformers'."""
     for name in (CONFIG, "tokenizer_config.json"):
         path = folder / name
         said = read_checked(path) if path.is_file() else {}
         if isinstance(said, dict) and "auto_map" in said:
-            return path
+            return "auto_map", path
+    path = folder / MODULES
+    for one in read_checked(path) if path.is_file() else ():
+        if not one["type"].startswith(_OWN_MODULES):
+            return f"a module of the type {one['type'][:80]!r}", path
     return None
 
 
@@ -169,8 +175,8 @@ def deciding_files(path: Path) -> list[Path]:
     said = needs_code(path)
     if said is not None:
         raise BadInput(
-            "the checkpoint needs code of its own (auto_map), which rankmill never runs",
-            where=said,
+            f"the checkpoint needs code of its own ({said[0]}), which rankmill never runs",
+            where=said[1],
             do="use a checkpoint of an architecture that transformers itself ships",
         )
     named = [path / name for name in DECIDING if (path / name).exists()]

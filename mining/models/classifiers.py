@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
-from ..inputs.bounds.model_files import arrays_of
+from ..inputs.bounds.model_files import arrays_of, read_checked
+from .checkpoint_files import CONFIG
 from .folder import ModelFolder
 from .sequences import Template
 
@@ -41,6 +42,14 @@ def check_classifier(model: ModelFolder) -> None:
         _refuse(model, f"{network.__name__} finds the place of its score by eos_token_id")
 
 
+_WITHOUT_HEAD = {  # by the end of the architecture's name
+    "": "use a fine-tuned cross-encoder, or an encoder as bi_encoder(model=…); to train a head: "
+    'rankmill train "cross_encoder(model=…)"',
+    "ForCausalLM": "it is a language model: write causal_lm(model=…,prompt=…,yes=…,no=…), as its "
+    "card says, or its preset, teacher(NAME,model=…)",
+    "ForConditionalGeneration": "it answers in words: write seq2seq(model=…), or causal_lm(model=…)"
+    " for a decoder that also sees pictures",
+}
 _HEAD = re.compile(r"(classifier|score|classification_head|logits_proj|sequence_summary)\b")
 
 
@@ -55,9 +64,14 @@ def check_trained(folder: Path) -> None:
             f"the checkpoint has no trained classifier: none of its {len(arrays):,} arrays is one "
             "of a head",
             where=folder,
-            do="use a fine-tuned cross-encoder, or an encoder as bi_encoder(model=…); to train a "
-            'head: rankmill train "cross_encoder(model=…)"',
+            do=_WITHOUT_HEAD.get(_ending(folder), _WITHOUT_HEAD[""]),
         )
+
+
+def _ending(folder: Path) -> str:
+    """Return which kind of language model the config names; "" for another."""
+    heads = map(str, read_checked(folder / CONFIG).get("architectures") or ())
+    return next((end for head in heads for end in _WITHOUT_HEAD if end and head.endswith(end)), "")
 
 
 def check_student(model: ModelFolder) -> None:

@@ -1,4 +1,4 @@
-"""Model folders: where a checkpoint lies, what identifies it, loading it without code of its own.
+"""Model folders: where a checkpoint lies, what identifies it, what its configuration says.
 
 A model is named by a local folder, by `package:NAME`, an installed package that carries weights, or
 by `OWNER/NAME[@REVISION]`, a repository of the Hugging Face Hub (`hub.py`). It is identified by the
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import metadata
@@ -25,7 +25,6 @@ from ..store import ledger
 from . import hub
 from .checkpoint_files import (
     BESIDE,
-    CONFIG,
     Content,
     content_hash,
     content_of,
@@ -34,10 +33,26 @@ from .checkpoint_files import (
     hash_of_tokenizer,
     refuse_gguf,
 )
-from .precision import device
+from .loading import HEADS, embedded_by, load_model, load_tokenizer, quiet_transformers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+__all__ = [
+    "HEADS",
+    "PACKAGE",
+    "ModelFolder",
+    "embedded_by",
+    "fingerprint_of_files",
+    "layers_of",
+    "load_model",
+    "load_tokenizer",
+    "look_at",
+    "position_start",
+    "quiet_transformers",
+    "resolve",
+    "text_config",
+]
 
 PACKAGE = "package:"
 
@@ -281,158 +296,6 @@ def position_start(config: Mapping[str, Any]) -> int:
     return 0
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Load the fast tokenizer of a model folder; it neither truncates nor pads."""
-    from tokenizers import Tokenizer
-
-    try:
-        if (path / "tokenizer.json").exists():
-            tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
-        else:
-            from transformers import AutoTokenizer
-
-            fast = AutoTokenizer.from_pretrained(
-                path, local_files_only=True, trust_remote_code=False
-            )
-            tokenizer = fast.backend_tokenizer
-        for pair in (None, "b"):
-            tokenizer.encode("a", pair)  # what is wrong with a vocabulary shows only here
-    except BaseException as error:  # the library raises bare Exception; its panics are none
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise BadInput(
-            f"the tokenizer cannot be loaded: {error}",
-            where=path,
-            do="save it again with save_pretrained()",
-        ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 @lru_cache(maxsize=2)  # the vocabulary of a large one takes a hundred megabytes
 def _known_tokenizer(content: Content) -> Tokenizer:
     return load_tokenizer(content.path.parent)
-
-
-HEADS = {  # what stands on the trunk → the loader of transformers that puts it there
-    "": "AutoModel",
-    "classifier": "AutoModelForSequenceClassification",
-    "causal_lm": "AutoModelForCausalLM",
-    "seq2seq": "AutoModelForSeq2SeqLM",
-}
-
-
-def load_model(model: ModelFolder, *, head: str, compute: str, attention: str | None = None) -> Any:
-    """Load the weights in evaluation mode, in `compute` precision, on the device of this process.
-
-    `head`: one of HEADS; "" is the trunk alone. `attention` names an implementation registered with
-    transformers; None is its best for the architecture.
-
-    Raises BadInput when the checkpoint has no such head, when weights are missing, or when the
-    vocabulary is larger than the embedding table.
-    """
-    import torch
-    import transformers
-
-    with quiet_transformers():
-        try:
-            network, report = getattr(transformers, _loader(model, head)).from_pretrained(
-                model.path,
-                dtype=getattr(torch, compute),
-                attn_implementation=attention,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-        except Exception as error:  # whatever the library meets in files that it does not know
-            if isinstance(error, MemoryError):
-                raise
-            raise _not_loaded(error, model, head) from error
-    missing = sorted(k for k in report["missing_keys"] if head or "pooler" not in k)
-    if missing:
-        raise BadInput(
-            f"the checkpoint lacks {len(missing)} weights: {', '.join(missing[:3])}",
-            where=model.path,
-            do=_WITHOUT_HEAD.get(head, "copy the checkpoint again"),
-        )
-    vocabulary = model.known_tokenizer().get_vocab_size(with_added_tokens=True)
-    embedded = embedded_by(network, model)
-    if vocabulary > embedded:
-        raise BadInput(
-            f"the tokenizer has {vocabulary} entries, the model embeds {embedded}",
-            where=model.path,
-            do="put the tokenizer that the model was trained with into its folder",
-        )
-    return network.eval().to(device())
-
-
-def embedded_by(network: Any, model: ModelFolder) -> int:
-    """Return how many token ids a loaded model embeds; raises BadInput for one that has no table
-    of them, such as CANINE, which reads characters."""
-    try:
-        return len(network.get_input_embeddings().weight)
-    except (RuntimeError, AttributeError) as error:  # transformers: not known of this class
-        raise BadInput(
-            f"{type(network).__name__} has no table of token embeddings",
-            where=model.path,
-            do="score it elsewhere and import that: rankmill import FILE --as scores --kind logit",
-        ) from error
-
-
-def _loader(model: ModelFolder, head: str) -> str:
-    """Return the loader of transformers for a head. Language models that also see pictures are not
-    all known to the one of language models; without a picture they are nothing else."""
-    import transformers
-
-    if head != "causal_lm":
-        return HEADS[head]
-    config = transformers.AutoConfig.from_pretrained(
-        model.path, local_files_only=True, trust_remote_code=False
-    )
-    seeing = type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-    speaks = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
-    return "AutoModelForImageTextToText" if seeing and not speaks else HEADS[head]
-
-
-def _not_loaded(error: Exception, model: ModelFolder, head: str) -> BadInput:
-    """Return the error for files that transformers does not load; its list of all architectures
-    that it knows helps nobody."""
-    import transformers
-
-    if "Unrecognized configuration class" not in str(error):
-        return BadInput(
-            f"the model cannot be loaded: {error}", where=model.path, do="copy it again"
-        )
-    kind = model.config.get("model_type")
-    return BadInput(
-        f"the model cannot be loaded: transformers {transformers.__version__} has no "
-        f"{HEADS[head]} of type {kind}",
-        where=model.path / CONFIG,
-        do="use a checkpoint of another architecture, or score it elsewhere and import that: "
-        "rankmill import FILE --as scores",
-    )
-
-
-_WITHOUT_HEAD = {
-    "classifier": "use a fine-tuned cross-encoder: this one has no trained classification head",
-    "causal_lm": "use a checkpoint of a language model: this one has no trained output layer",
-    "seq2seq": "use a fine-tuned encoder-decoder such as monoT5: this one lacks parts of it",
-}
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep the library's progress bars and advice off the terminal while loading."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

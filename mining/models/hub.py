@@ -294,8 +294,9 @@ def _check_code(model: HubModel, folder: Path) -> None:
     said = needs_code(folder)
     if said is not None:
         raise BadInput(
-            f"{model} needs code of its own (auto_map in {said.name}), which rankmill never runs",
-            where=said,
+            f"{model} needs code of its own ({said[0]} in {said[1].name}), which rankmill never "
+            "runs",
+            where=said[1],
             do="use a checkpoint of an architecture that transformers itself ships, or import "
             "scores made elsewhere: rankmill import FILE --as scores",
         )

@@ -7,7 +7,7 @@ vocabulary share it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -47,6 +47,7 @@ def tokens_of(
     prompt: str = "",
     suffix: str = "",
     specials: str = TOKENS,
+    trim: str = "",
     executor: Execution = INLINE,
 ) -> Artifact:
     """Tokenise a corpus or queries artifact, or find its tokens.
@@ -56,8 +57,9 @@ def tokens_of(
     behind it (a text of `cap` ids or more is cut before its end). `specials`: what becomes of
     `[SEP]` or `<|im_end|>` in a text where the tokenizer has such a special token: that token
     (`tokens`, as transformers has it), or words (`text`: see `Specials`; prompt and suffix may hold
-    none then). The ledger counts the texts in which they became tokens (`texts_with_specials`), and
-    that is told.
+    none then). `trim`: blanks and line ends are taken off that end of a text, "left", "right" or
+    "both", before anything is put there. The ledger counts the texts in which they became tokens
+    (`texts_with_specials`), and that is told.
     """
     check_specials(specials)
     cap = _cap(max_length)
@@ -71,7 +73,7 @@ def tokens_of(
             "cap": cap,
             "prompt": prompt,
             "layout": _LAYOUT,
-            **unless_neutral(suffix=(suffix, ""), specials=(specials, TOKENS)),
+            **unless_neutral(suffix=(suffix, ""), specials=(specials, TOKENS), trim=(trim, "")),
         },
         inputs={"texts": texts},
         schema=tokens_schema(size),
@@ -83,6 +85,7 @@ def tokens_of(
             "cap": cap,
             "around": (prompt, suffix),
             "specials": specials,
+            "trim": trim,
             "schema": tokens_schema(size),
         },
         unit="bytes",
@@ -109,8 +112,10 @@ class TokenWorker:
         around: tuple[str, str],
         specials: str,
         schema: pa.Schema,
+        trim: str = "",
     ):
         self.texts, self.cap, self.around = open_artifact(texts), cap, around
+        self.trim = trim
         self.tokenizer = load_tokenizer(Path(model))
         self.specials = Specials(self.tokenizer, specials, around).told(self.tokenizer)
         self.schema = schema
@@ -122,7 +127,7 @@ class TokenWorker:
         ids: list[np.ndarray] = []
         held = through = 0
         for texts in _text_batches(self.texts, shard.start, shard.stop):
-            dressed = _dressed(texts, *self.around)
+            dressed = _dressed(texts, *self.around, self.trim)
             rows = _ids_of(self.tokenizer, dressed, self.cap)
             flat, length = _flat(rows, dtype)
             holding = self.specials.holding(flat, length)
@@ -177,11 +182,12 @@ def tokens_at_hand(
     prompt: str = "",
     suffix: str = "",
     specials: str = TOKENS,
+    trim: str = "",
 ) -> Ragged:
     """Tokenise a few texts exactly as `tokens_of` does, without a store."""
     tokenizer, cap = model.tokenizer(), _cap(max_length)
     marks = Specials(tokenizer, specials, (prompt, suffix)).told(tokenizer)
-    dressed = _dressed(texts, prompt, suffix)
+    dressed = _dressed(texts, prompt, suffix, trim)
     rows = _ids_of(tokenizer, dressed, cap)
     values, lengths = _flat(rows, np.dtype(np.int32))
     if not marks.keep and (holding := marks.holding(values, lengths)):
@@ -194,7 +200,15 @@ def _cap(max_length: int) -> int:
     return max(DEFAULT_CAP, 1 << (max_length - 1).bit_length())
 
 
-def _dressed(texts: list[str], before: str, behind: str) -> list[str]:
+_TRIMS: Mapping[str, Callable[[str], str]] = {
+    "left": str.lstrip,
+    "right": str.rstrip,
+    "both": str.strip,
+}
+
+
+def _dressed(texts: list[str], before: str, behind: str, trim: str) -> list[str]:
+    texts = [_TRIMS[trim](text) for text in texts] if trim else texts
     return [before + text + behind if text else text for text in texts]
 
 

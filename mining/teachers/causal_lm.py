@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from ..actors import Execution
@@ -86,7 +86,8 @@ class CausalLm:
         if self.user is None:
             return self._asked(self._plain)
         chat = Chat(self.user, self.system or "", self.assistant or "", self.template)
-        return self._asked(chat.prompt(model), begin=False)
+        asked = self._asked(chat.prompt(model), begin=False)
+        return replace(asked, trimmed=chat.trimmed(model))
 
     @property
     def _plain(self) -> str:

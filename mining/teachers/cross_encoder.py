@@ -80,7 +80,7 @@ def prepare_cross_encoder(
     """
     model = resolve(teacher.model)
     teacher = replace(teacher, compute=settle_compute(teacher.compute, executor.progress))
-    _check_head(model)
+    check_head(model)
     reading = reading_of(teacher, model)
     max_length = reading.max_length if reading else checked_length(teacher, model)
     said: dict[str, Any] = {"max_length": max_length, "truncation": "longest_first"}
@@ -146,7 +146,7 @@ def reading_of(teacher: CrossEncoder, model: ModelFolder) -> Reading | None:
     return Reading.of(replace(teacher.asked(), end=encoder), model)
 
 
-def _check_head(model: ModelFolder) -> None:
+def check_head(model: ModelFolder) -> None:
     """Refuse a model that is no relevance teacher, or cannot be run in batches."""
     modular = head_of(model)
     labels = modular.labels if modular else _labels(model.config)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chat_models import chat_lm
+from tiny_language_models import tiny_decoder_classifier
 from tiny_models import tiny_cross_encoder, tiny_encoder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -32,8 +33,23 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (beir / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n")
     chat_lm(place / "qwen", kind="qwen3", head_dim=8)
     tiny_cross_encoder(place / "cross")
+    tiny_cross_encoder(place / "three", labels=3)
     tiny_encoder(place / "encoder")
+    tiny_encoder(place / "e5-base-v2")
+    _ends_texts(tiny_decoder_classifier(place / "ending", kind="qwen2", pad=0))
     return place
+
+
+def _ends_texts(folder: Path) -> None:
+    """Let the tokenizer put an end behind every text."""
+    from tokenizers import Tokenizer, processors
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    marks = [("<s>", 0), ("</s>", 1)]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=marks
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 @pytest.fixture
@@ -107,9 +123,48 @@ def test_encoders_show_what_their_tokenizer_puts_round_a_text(run: Run) -> None:
     assert "document:" in out
 
 
+CLASSIFIER = 'cross_encoder(model=ending,prompt="Q: {query}\\nD: {document}\\nRelevant?")'
+SHORT = (
+    'causal_lm(model=qwen,prompt="{query}\\n{document}\\nIs it so?",yes=yes,no=no,max_length=%d)'
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (CLASSIFIER, "the tokenizer puts </s> behind a text, the prompt does not end with it"),
+        (CLASSIFIER.replace("\\nD: ", ""), "are tokenised apart from them"),
+        (SHORT % 28, "queries leave a document fewer than 8 tokens"),
+        ("bi_encoder(model=e5-base-v2)", "is called like a model that was trained with prompts"),
+        ("bi_encoder(model=encoder,preset=e5)", "as models of e5 do, is not called like one"),
+    ],
+)
+def test_what_scoring_warns_of_is_told_here_too(run: Run, asked: str, said: str) -> None:
+    """Of how the teacher reads a pair: in the terminal, in JSON, and by scoring itself."""
+    status, out, err = run("score", asked, "--pool", "pool", "--show-input")
+    assert status == 0, err
+    assert re.search(rf"^warning: .*{re.escape(said)}", out, re.MULTILINE)
+    status, out, _ = run("score", asked, "--pool", "pool", "--show-input", "--json")
+    assert status == 0
+    told = [one for one in json.loads(out)["warnings"] if said in one]
+    assert len(told) == 1
+    status, _, err = run("score", asked, "--pool", "pool")
+    assert status == 0, err
+    assert " ".join(told[0].split()) in " ".join(err.split())
+
+
+def test_a_prompt_that_ends_as_it_should_is_not_warned_of(run: Run) -> None:
+    asked = CLASSIFIER.replace("Relevant?", "Relevant?</s>")
+    status, out, _ = run("score", asked, "--pool", "pool", "--show-input", "--json")
+    assert status == 0
+    assert json.loads(out)["warnings"] == []
+
+
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [
+        (("cross_encoder(model=three)",), 4, "has 3 labels"),
+        ((SHORT % 20,), 4, "1 of 1 queries leave a document no token"),
         ((PRESET, "--name", "x"), 2, "scores nothing that could be called 'x'"),
         (("stored(scores=a)",), 2, "reads no text by a model of its own"),
         (("teacher(qwen3-rerank,model=qwen)",), 2, "did you mean qwen3-reranker"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_models import tiny_cross_encoder, tiny_encoder
@@ -125,6 +126,22 @@ def test_pickles_and_code_are_refused(encoder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("kind", ["custom_st.Transformer", "pylate.models.Dense.Dense", "Pooling"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_module_of_somebody_elses_code_is_refused(
+    encoder: Path, tmp_path: Path, kind: str, at: int
+) -> None:
+    """It would be run as the module of sentence-transformers that has its name."""
+    folder = copy(encoder, tmp_path / "m")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[at]["type"] = kind
+    (folder / "modules.json").write_text(json.dumps(modules))
+    said = rf"needs code of its own \(a module of the type '{kind}'\), which rankmill never runs"
+    with pytest.raises(BadInput, match=said) as refused:
+        resolve(folder)
+    assert str(folder / "modules.json") in str(refused.value)
+
+
 def test_weights_of_llama_cpp_are_refused_with_the_way_to_convert_them(
     encoder: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +171,37 @@ def test_damaged_files_are_named(encoder: Path, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(BadInput, match="the weights end before their arrays do"):
         resolve(folder)
+
+
+ODD_SETTINGS: list[tuple[str, str, Any, str]] = [
+    ("config.json", "architectures", True, "architectures is true, not a list of names"),
+    ("config.json", "model_type", {}, r"model_type is \{\}, not a text"),
+    ("config.json", "num_hidden_layers", "x", "num_hidden_layers is 'x', not a whole number"),
+    ("config.json", "max_position_embeddings", [1], r"is \[1\], not a whole number"),
+    ("config.json", "text_config", "x", "text_config is 'x', not an object"),
+    ("config.json", "rope_parameters", 1.5, "rope_parameters is 1.5, not an object"),
+    ("config.json", "rope_scaling", {"a": {"type": [1]}}, r"type is \[1\], not a text"),
+    ("config.json", "decoder_start_token_id", -1, "is -1, not between 0 and"),
+    ("config.json", "query_pre_attn_scalar", -1, "is -1, not a number above 0"),
+    ("config.json", "relative_attention_max_distance", 0, "is 0, not between 1 and"),
+    ("config.json", "id2label", 3, "id2label is 3, not an object"),
+    ("tokenizer_config.json", "chat_template", [1], "a chat template is 1, not an object of name"),
+    ("tokenizer_config.json", "chat_template", 7, "chat_template is 7, not a text"),
+]
+
+
+@pytest.mark.parametrize("name", ["model", "0f3c9a", "1_Pooling"])
+@pytest.mark.parametrize(("file", "key", "value", "said"), ODD_SETTINGS)
+def test_settings_of_another_kind_are_told_whatever_the_folder_is_called(
+    encoder: Path, tmp_path: Path, name: str, file: str, key: str, value: Any, said: str
+) -> None:
+    """The Hub's cache calls folders by commits, most of which begin with a digit, as modules do."""
+    folder = shutil.copytree(encoder, tmp_path / name)
+    settings = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps(settings | {key: value}))
+    with pytest.raises(BadInput, match=said) as refused:
+        resolve(folder)
+    assert str(folder / file) in str(refused.value)
 
 
 def test_a_checkpoint_without_a_head_is_no_cross_encoder(encoder: Path) -> None:

@@ -385,9 +385,11 @@ def test_unusable_repositories_are_refused_before_their_weights_are_fetched(
     whole = files_in(cross)
     weights = whole["model.safetensors"]
     coded = json.loads(whole["config.json"]) | {"auto_map": {"AutoModel": "evil.Model"}}
+    custom = [{"idx": 0, "name": "0", "path": "", "type": "custom_st.Transformer"}]
     bare = {n: d for n, d in whole.items() if n != "model.safetensors"}
     odd = {
         "o/code": (whole | {"config.json": json.dumps(coded).encode()}, "code of its own"),
+        "o/module": (whole | {"modules.json": json.dumps(custom).encode()}, "type 'custom_st.Tr"),
         "o/bin": (bare | {"pytorch_model.bin": weights}, r"pickles \(pytorch_model.bin\)"),
         "o/adapter": (
             bare | {"adapter_config.json": b"{}", "adapter_model.safetensors": weights},

@@ -122,6 +122,101 @@ def margin(theirs: Any, features: dict[str, Any]) -> Any:
     return scores[1] - scores[0] if len(scores) == 2 else scores[0]
 
 
+def behind_the_pooling(*modules: Any, at: Path, kind: str = "bert") -> Path:
+    """Write a cross-encoder of these modules behind an encoder, random weights in all of them."""
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    torch.manual_seed(7)
+    for module in modules:
+        for weight in module.parameters():
+            torch.nn.init.normal_(weight, std=0.5)
+    trunk = Transformer(str(tiny_trunk(at.parent / f"trunk of {at.name}", kind)))
+    pooling = Pooling(32, pooling_mode="cls")
+    made = CrossEncoder(modules=[trunk, pooling, *modules], device="cpu")
+    made.save_pretrained(str(at))
+    return at
+
+
+def dense(wide: int, narrow: int, act: Any, **names: Any) -> Any:
+    from sentence_transformers.base.modules import Dense
+
+    return Dense(wide, narrow, activation_function=act, **names)
+
+
+def heads() -> dict[str, list[Any]]:
+    """Return heads by what is odd about them: orders, names and activations that are allowed."""
+    from sentence_transformers.base.modules import Dense, Normalize
+    from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm
+
+    def last(wide: int, act: Any = None, **names: Any) -> Any:
+        return dense(wide, 1, act, module_output_name="scores", **names)
+
+    return {
+        "one layer": [last(32)],
+        "the activation that is the default": [Dense(32, 16), last(16)],
+        "a norm first": [LayerNorm(32), Dense(32, 16), Dropout(0.5), last(16)],
+        "two norms between": [Dense(32, 16), LayerNorm(16), Normalize(), last(16)],
+        "dropout at the end": [Dense(32, 16), last(16), Dropout(0.5)],
+        "what nobody reads": [Dense(32, 32, module_output_name="x"), LayerNorm(32), last(32)],
+        "by another name": [Dense(32, 16, module_output_name="x"), last(16, module_input_name="x")],
+        "probabilities": [last(32, torch.nn.Sigmoid())],
+        "a learned slope": [dense(32, 16, torch.nn.PReLU()), last(16)],
+        "random in training": [dense(32, 16, torch.nn.RReLU()), last(16)],
+        "two layers beside": [
+            dense(32, 16, torch.nn.LogSigmoid(), use_residual=True, bias=False),
+            dense(16, 16, torch.nn.Softsign(), use_residual=True),
+            last(16),
+        ],
+    }
+
+
+@pytest.mark.parametrize("odd", list(heads()))
+def test_modules_in_any_order_say_what_sentence_transformers_says(tmp_path: Path, odd: str) -> None:
+    from sentence_transformers import CrossEncoder
+
+    folder = behind_the_pooling(*heads()[odd], at=tmp_path / "model")
+    theirs = CrossEncoder(str(folder), device="cpu").double().eval()
+    head = head_of(resolve(folder))
+    assert head is not None
+    assert head.labels == 1
+    rows = torch.from_numpy(np.random.Generator(np.random.Philox(3)).normal(size=(9, 32)))
+    features = {"sentence_embedding": rows.clone()}
+    with torch.no_grad():
+        for module in list(theirs)[2:]:
+            features = module(features)
+        found = head.load("cpu")(rows.float())
+    assert found.shape == (9, 1)
+    assert np.ptp(found.numpy()) > 0.01
+    np.testing.assert_allclose(found.double(), features["scores"], rtol=1e-5, atol=1e-5)
+
+
+def test_a_head_that_cannot_be_run_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    from sentence_transformers.base.modules import Dense, Normalize
+
+    said = Dense(32, 1, module_output_name="scores")
+    cases = {
+        "reads 'token_embeddings'": [Normalize("token_embeddings"), said],
+        "are what 3_Normalize makes of others": [said, Normalize("scores")],
+    }
+    wide = dense(24, 1, None, module_output_name="scores")
+    unfit = behind_the_pooling(Dense(32, 16), wide, at=tmp_path / "unfit")
+    unsaid = changed(modular(tmp_path / "unsaid"), 5, out_features=None)
+    head = head_of(resolve(unfit))
+    assert head is not None
+    with pytest.raises(BadInput, match="cannot be run: its modules do not fit: .*shapes"):
+        head.load("cpu")
+    head = head_of(resolve(unsaid))
+    assert head is not None
+    with pytest.raises(BadInput, match="do not say out_features"):
+        _ = head.labels
+    for at, (why, modules) in enumerate(cases.items()):
+        folder = behind_the_pooling(*modules, at=tmp_path / str(at))
+        with pytest.raises(BadInput, match=f"cannot be run: .*{why}"):
+            head_of(resolve(folder))
+
+
 def changed(folder: Path, at: int, **said: Any) -> Path:
     """Change the settings of a module in place."""
     path = next(folder.glob(f"{at}_*")) / "config.json"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from chat_models import CHATML, chat_lm
 
 from rankmill.mining.errors import BadInput, UsageError
 from rankmill.mining.models.folder import ModelFolder, resolve
+from rankmill.mining.models.tokens import tokens_at_hand
 from rankmill.mining.teachers import TEACHERS
+from rankmill.mining.teachers.reading import Reading
 from rankmill.mining.teachers.reading.chat import Chat
 
 # As published templates are: trimmed content, macros, loop controls, generation marks, defaults.
@@ -78,6 +82,85 @@ def test_turns_are_rendered_as_transformers_renders_them(
     wanted = theirs.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     chat = Chat(user, system, "<think>\n\n</think>\n\n")
     assert chat.prompt(model) == wanted + "<think>\n\n</think>\n\n"
+
+
+TEXTS = ["", "warm", " \n warm?  ", "warm\n", "\tis it \u00a0", '"a" < b & {A}\n\n é', " \u3000"]
+
+
+@pytest.mark.parametrize(
+    ("template", "user", "system", "trimmed"),
+    [
+        (CHATML, "{query}\n{document}", "", ("", "")),
+        (GEMMA, "Q: {query}\nD: {document}\n", "", ("", "right")),
+        (GEMMA, "{document}\n{query}", "", ("right", "left")),
+        (GEMMA, "{query}\n{document}\nRelevant?", "", ("left", "")),
+        ("{% for m in messages %}[{{ m.content.strip() }}]{% endfor %}", "{document}", "{query}",
+         ("both", "both")),
+    ],
+)  # fmt: skip
+def test_texts_at_the_ends_of_a_turn_are_read_as_transformers_reads_them(
+    folder: Path, template: str, user: str, system: str, trimmed: tuple[str, str]
+) -> None:
+    """Many templates take blanks and line ends off the ends of what a turn says."""
+    from transformers import AutoTokenizer
+
+    model = model_with(folder, template)
+    theirs, tokenizer = AutoTokenizer.from_pretrained(folder), model.tokenizer()
+    said = TEACHERS.member("causal_lm")(
+        str(folder), user=user, system=system or None, yes="yes", no="no", max_length=200
+    )
+    reading = Reading.of(said.asked(model), model)
+    assert reading.trimmed == trimmed
+    one = np.zeros(1, np.int64)
+    for query, doc in itertools.product(TEXTS, TEXTS):
+        if not query.strip() or not doc.strip():
+            continue  # such documents are never mined
+        asked = tokens_at_hand([query], model, **reading.way("queries"))
+        told = tokens_at_hand([doc], model, **reading.way("corpus"))
+        texts = {"{query}": query, "{document}": doc}
+        turns = [("system", system)] * bool(system) + [("user", user)]
+        whole = theirs.apply_chat_template(
+            [{"role": role, "content": filled(turn, texts)} for role, turn in turns],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        wanted = tokenizer.encode(whole, add_special_tokens=False).ids
+        found = reading.sequences(asked, told, one, one).ids(0).tolist()
+        assert tokenizer.decode(found, skip_special_tokens=False) == tokenizer.decode(
+            wanted, skip_special_tokens=False
+        )
+
+
+def filled(turn: str, texts: dict[str, str]) -> str:
+    for field, text in texts.items():
+        turn = turn.replace(field, text)
+    return turn
+
+
+def test_a_template_that_trims_makes_other_scores_than_one_that_does_not(folder: Path) -> None:
+    asked = TEACHERS.parse(
+        f'causal_lm(model="{folder}",user="{{query}} {{document}}",yes=yes,no=no)'
+    )
+    plain = model_with(folder, CHATML)
+    assert Reading.of(asked.asked(plain), plain).declared == {}
+    cut = model_with(folder, CHATML.replace("message.content", "message.content | trim"))
+    assert Chat("{query} {document}").prompt(cut) == Chat("{query} {document}").prompt(plain)
+    declared = Reading.of(asked.asked(cut), cut).declared
+    assert declared == {"trimmed": "query left, document right"}
+
+
+@pytest.mark.parametrize(
+    "change", ["tojson", "e", "replace('\n', ' ')", "trim('.') | replace('  ', ' ')", "title"]
+)
+def test_a_template_that_changes_texts_is_refused(folder: Path, change: str) -> None:
+    """Its prompt was rendered with {query} and {document} alone, which it may leave as they are."""
+    template = f"{{% for m in messages %}}[{{{{ m.content | {change} }}}}]{{% endfor %}}"
+    asked = TEACHERS.parse(
+        f'causal_lm(model="{folder}",user="{{query}}{{document}}",yes=yes,no=no)'
+    )
+    said = "chat template changes the text that stands for {query}|names no field"
+    with pytest.raises((BadInput, UsageError), match=said):
+        asked.asked(model_with(folder, template))
 
 
 def test_a_template_may_stand_in_a_file_of_its_own_or_among_several(folder: Path) -> None:

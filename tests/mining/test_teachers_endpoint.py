@@ -286,9 +286,10 @@ def test_an_unusual_status_is_said_and_no_redirection(status: int, pool: Artifac
 def test_nobody_listens(pool: Artifact) -> None:
     with serving(FakeEndpoint()) as fake:
         url = fake.url()
-    with pytest.raises(RankmillError, match="after 3 tries .*ConnectError") as ended:
-        score_pool(pool.workspace, f"endpoint(url={url},api=tei,model=m)", pool)
-    assert url in str(ended.value)
+    for more, tries in (("", "3 tries"), (",retries=0", "1 try")):
+        with pytest.raises(RankmillError, match=rf"after {tries} \(.*ConnectError") as ended:
+            score_pool(pool.workspace, f"endpoint(url={url},api=tei,model=m{more})", pool)
+        assert url in str(ended.value)
 
 
 @pytest.mark.parametrize(
@@ -576,6 +577,34 @@ def test_a_server_that_introduces_nothing_is_taken_as_it_is(pool: Artifact) -> N
     with serving(FakeEndpoint(models={"object": "list", "data": []})) as fake:
         fake.answers_as = None  # type: ignore[assignment]
         assert score("openai", fake, pool).metadata["served"] == "nothing told"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("api", ["openai", "tei"])
+def test_a_key_that_may_not_ask_what_is_served_may_ask_for_scores(
+    api: str, status: int, pool: Artifact
+) -> None:
+    """Restricted keys are for answers alone; one that is wrong is told by the answer itself."""
+    fake = FakeEndpoint()
+    fake.shows = status
+    with serving(fake):
+        scores = score(api, fake, pool)
+        assert scores.counts["pairs"] == 60
+        served = "answers_as m" if api == "openai" else "nothing told"
+        assert scores.metadata["served"] == served
+        fake.plan = lambda number, path, body: Fault(status=401)
+        with pytest.raises(BadInput, match=r"status 401: .*(?s:.*)key_env=NAME"):
+            score(api, fake, pool, ",revision=other")
+
+
+def test_a_key_that_may_no_longer_ask_is_no_other_model(
+    collection: Collection, pool: Artifact
+) -> None:
+    with serving(FakeEndpoint()) as fake:
+        score("openai", fake, even_pool(collection, queries=2))
+        fake.shows = 401
+        with pytest.raises(BadInput, match=r"(?s)refuses.*/models, status 401.*key_env"):
+            score("openai", fake, pool)
 
 
 SECRET = "sk-none-of-your-business"

@@ -191,6 +191,52 @@ def test_a_classifier_whose_tokenizer_ends_texts_is_told_where_its_prompt_does_n
     np.testing.assert_allclose(scores, expected, rtol=0, atol=OFF)
 
 
+def scored_by(folder: Path, yes: int, no: int | None) -> None:
+    """Say in modules.json what a reranker is scored by, as sentence-transformers saves it."""
+    from sentence_transformers.cross_encoder.modules import LogitScore
+
+    (folder / "1_LogitScore").mkdir(exist_ok=True)
+    LogitScore(yes, no).save(str(folder / "1_LogitScore"))
+    kinds = [("", "base.modules.transformer.Transformer")]
+    kinds.append(("1_LogitScore", "cross_encoder.modules.logit_score.LogitScore"))
+    modules = [
+        {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.{kind}"}
+        for n, (path, kind) in enumerate(kinds)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+
+
+def test_words_that_a_checkpoint_is_not_scored_by_are_told(pool: Artifact, tmp_path: Path) -> None:
+    """The default words are " yes" and " no"; another word is another score."""
+    from tokenizers import Tokenizer
+
+    folder = tiny_causal_lm(tmp_path / "m")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    yes, no, a = (
+        tokenizer.encode(w, add_special_tokens=False).ids[0] for w in (" yes", " no", "a")
+    )
+    cases = [
+        (yes, no, ""),
+        (a, no, "is the logit of 'a' less that of ' no'; asked is yes ' yes', and no ' no'"),
+        (no, yes, "is the logit of ' no' less that of ' yes'; asked is yes ' yes', and no ' no'"),
+        (yes, None, "is the logit of ' yes'; asked is yes ' yes', and no ' no'"),
+    ]
+    for one, other, said in cases:
+        scored_by(folder, one, other)
+        heard = Heard()
+        scores_of(pool, folder, executor=Execution(progress=heard))
+        told = [line for line in heard.said if "modules.json" in line]
+        assert [said in line for line in told] == [True] * bool(said)
+
+
+def test_a_language_model_as_a_classifier_is_told_what_it_is(
+    pool: Artifact, tmp_path: Path
+) -> None:
+    folder = tiny_causal_lm(tmp_path / "m", tie_word_embeddings=False)
+    with pytest.raises(BadInput, match=r"(?s)no trained classifier.*write causal_lm\(model=…"):
+        scores_of(pool, folder, "cross_encoder")
+
+
 TEXT = {
     "vocab_size": 320,
     "hidden_size": 32,

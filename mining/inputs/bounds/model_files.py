@@ -29,7 +29,9 @@ _WIDTHS = (  # each is the length of some array of the weights, or less
 )
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_length", "model_max_length")
 _MAY_BE_0 = frozenset({"type_vocab_size"})
-_TOKENS = ("pad_token_id", "decoder_start_token_id")
+_BUCKETS = ("relative_attention_max_distance", "relative_attention_num_buckets")
+_ROPES = ("rope_parameters", "rope_scaling")
+_NAMED = ("name", "template")
 _MODULE_FIELDS = ("in_features", "out_features", "dimension", "word_embedding_dimension")
 
 
@@ -150,11 +152,25 @@ def _config(value: dict[str, Any], path: Path) -> None:
         _whole(part, path, (*_LAYERS, *_WIDTHS), 1, _LARGEST_SIZE)
         _whole(part, path, _POSITIONS, 1, _MOST_POSITIONS)
         _whole(part, path, ("num_labels",), 1, _MOST_LABELS)
-        _whole(part, path, _TOKENS, -1, _LARGEST_SIZE)
-        _objects(part, path, "id2label", "label2id", "rope_scaling", "rope_parameters")
+        _whole(part, path, ("pad_token_id",), -1, _LARGEST_SIZE)
+        _whole(part, path, ("decoder_start_token_id",), 0, _LARGEST_SIZE)
+        _whole(part, path, _BUCKETS, 1, _LARGEST_SIZE)
+        _objects(part, path, "id2label", "label2id", *_ROPES)
+        _rope(part, path)
+        scale = part.get("query_pre_attn_scalar")
+        if scale is not None and not (type(scale) in (int, float) and scale > 0):
+            raise _odd(path, f"query_pre_attn_scalar is {shown(scale)}, not a number above 0")
     heads = value.get("architectures")
     if not (heads is None or (isinstance(heads, list) and all(isinstance(h, str) for h in heads))):
         raise _odd(path, f"architectures is {shown(heads)}, not a list of names")
+
+
+def _rope(part: Mapping[str, Any], path: Path) -> None:
+    """Check the names of the ways that positions are turned, one for all layers or one a kind."""
+    for key in _ROPES:
+        said = part.get(key) or {}
+        for one in (said, *(v for v in said.values() if isinstance(v, dict))):
+            _texts(one, path, "rope_type", "type")
 
 
 def _max_length(value: dict[str, Any], path: Path) -> None:
@@ -172,16 +188,30 @@ def _prompts(value: dict[str, Any], path: Path) -> None:
             raise _odd(path, f"the prompt {shown(name)} holds half a character") from error
 
 
-def _module(value: dict[str, Any], path: Path) -> None:
-    if path.parent.name[:1].isdigit():  # the folder of a module: 1_Pooling
-        _whole(value, path, _MODULE_FIELDS, 1, _LARGEST_SIZE)
-    else:
-        _config(value, path)
+def _either(value: dict[str, Any], path: Path) -> None:
+    """Check what a model or a module of its head may say: no name means two things, and nothing
+    tells for sure whose folder it is."""
+    _whole(value, path, _MODULE_FIELDS, 1, _LARGEST_SIZE)
+    _whole(value, path, ("true_token_id", "false_token_id"), 0, _LARGEST_SIZE)
+    _texts(value, path, "module_input_name", "module_output_name")
+    _config(value, path)
+
+
+def _chat(value: dict[str, Any], path: Path) -> None:
+    """A chat template is a text, or several with their names."""
+    said = value.get("chat_template")
+    for one in said if isinstance(said, list) else ():
+        if not (isinstance(one, dict) and all(isinstance(one.get(k), str) for k in _NAMED)):
+            raise _odd(path, f"a chat template is {shown(one)}, not an object of name and template")
+    if not isinstance(said, str | list | None):
+        raise _odd(path, f"chat_template is {shown(said)}, not a text")
 
 
 _SHAPES: dict[str, Callable[[dict[str, Any], Path], None]] = {
-    "config.json": _module,
+    "config.json": _either,
+    "chat_template.json": _chat,
     "tokenizer.json": _tokenizer,
+    "tokenizer_config.json": _chat,
     "sentence_bert_config.json": _max_length,
     "config_sentence_transformers.json": _prompts,
 }

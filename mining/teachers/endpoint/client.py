@@ -24,6 +24,7 @@ import httpx2
 
 from ...draws import generator
 from ...errors import BadInput, RankmillError
+from ...parts.told import counted
 from .address import Address, key_of
 
 SHOWN = 200  # characters of an answer, in errors
@@ -37,6 +38,7 @@ _MASK = "[the key]"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0  # doubled from try to try
 _TELL_FROM_S, _TELL_EVERY_S = 2.0, 30.0
 _NOT_THERE = (400, 404, 405, 501)  # how servers say that they have no such route
+_NOT_TOLD = (401, 403)  # or that this key may not read it: it may be one for answers alone
 _DO = {
     400: "check model, prompt and words; a text may be longer than the model reads",
     401: "name the environment variable that holds the key: key_env=NAME",
@@ -133,10 +135,11 @@ class Client:
         status, data = self._answered("POST", url, body, key)
         return self._read(url, status, data, read)
 
-    def get(self, route: str) -> Any | None:
-        """Return the JSON object at a route; None where the server has nothing of the kind."""
-        url = self._url(route)
-        status, data = self._answered("GET", url, None, route, there=False)
+    def get(self, route: str, *, hidden: bool = False) -> Any | None:
+        """Return the JSON object at a route; None where the server has nothing of the kind, or,
+        with `hidden`, does not show it to this key."""
+        url, absent = self._url(route), (*_NOT_THERE, *(_NOT_TOLD if hidden else ()))
+        status, data = self._answered("GET", url, None, route, absent)
         try:
             answer = _parsed(data) if status == 200 else None
         except (ValueError, RecursionError):  # a page for people
@@ -170,13 +173,13 @@ class Client:
             ) from error
 
     def _answered(
-        self, method: str, url: str, body: Any, key: str, *, there: bool = True
+        self, method: str, url: str, body: Any, key: str, absent: tuple[int, ...] = ()
     ) -> tuple[int, bytes]:
-        """Send until an answer comes; `there=False` lets the caller see what is not there."""
+        """Send until an answer comes; one with a status of `absent` is for the caller to see."""
         since, faults, torn, tried = time.monotonic(), 0, 0, 0
         while True:
             self._held()
-            status, outcome = self._once(method, url, body, there)
+            status, outcome = self._once(method, url, body, absent)
             if not isinstance(outcome, _Fault):
                 return status, outcome
             faults += not outcome.limited
@@ -188,7 +191,9 @@ class Client:
             self._hold(outcome, url, wait, faults)
             tried += 1
 
-    def _once(self, method: str, url: str, body: Any, there: bool) -> tuple[int, bytes | _Fault]:
+    def _once(
+        self, method: str, url: str, body: Any, absent: tuple[int, ...]
+    ) -> tuple[int, bytes | _Fault]:
         with self._lock:
             self._counts["requests"] += 1
         try:
@@ -202,7 +207,7 @@ class Client:
             return 0, _Fault(f"{type(error).__name__}: {self.shown(str(error))}")
         if status == 429:
             return status, _Fault("429 (too many requests)", True, _asked_to_wait(headers))
-        if not there and status in _NOT_THERE:
+        if status in absent:
             return status, data
         if status >= 500 or status == 408:
             said = self.shown(data.decode("utf-8", "replace"))
@@ -211,7 +216,7 @@ class Client:
             raise self.refused(
                 url, status, data, "the server refuses the request", _do_after(status)
             )
-        if there and _torn(data):
+        if not absent and _torn(data):
             said = self.shown(data.decode("utf-8", "replace"))
             what = f"an answer of {len(data):,} bytes that is no whole JSON: {said}"
             return status, _Fault(what, torn=True)
@@ -259,7 +264,8 @@ class Client:
         """Raise RankmillError when the declared number of tries or the patience is used up."""
         over = None
         if faults > self.address.retries:
-            over = f"after {faults} tries (retries={self.address.retries})"
+            tries = counted(faults, "try", "tries")
+            over = f"after {tries} (retries={self.address.retries})"
         elif waited > self.address.patience:
             over = f"it would take {waited:,.0f} s (patience={self.address.patience:g})"
         if over is not None:

@@ -49,7 +49,7 @@ def served_by(
         client = Client(replace(address, retries=min(address.retries, _TRIES)), tell)
         route, body = first
         with client.connected():
-            served = introduced(client, info)
+            served = introduced(client, info, hidden=True)
             said = client.post(route, body, "first", lambda answer: answers_as(client, answer))
         served |= {_ANSWERS_AS: said} if said else {}
         data = json.dumps(served, sort_keys=True, ensure_ascii=False).encode()
@@ -66,10 +66,11 @@ def read_served(artifact: Artifact) -> Served:
     return served
 
 
-def introduced(client: Client, info: str) -> dict[str, str]:
+def introduced(client: Client, info: str, *, hidden: bool) -> dict[str, str]:
     """Return what the server says of the model now, without what differs from call to call; nothing
-    where it has no such route. Raises BadInput for another model or revision than declared."""
-    told = client.get(info) or {}
+    where it has no such route, or, with `hidden`, does not show it to this key. Raises BadInput for
+    another model or revision than declared."""
+    told = client.get(info, hidden=hidden) or {}
     address, named = client.address, told.get("model_id")
     rows = next((told[name] for name in ("data", "models") if _is_list(told.get(name))), [told])
     mine = [
@@ -92,8 +93,8 @@ def introduced(client: Client, info: str) -> dict[str, str]:
 
 def check_same(client: Client, info: str, before: Served) -> None:
     """Raise BadInput where the server says something else than when the model was first asked."""
-    now = introduced(client, info)
     then = {name: said for name, said in before.items() if name != _ANSWERS_AS}
+    now = introduced(client, info, hidden=not then)
     if now != then:
         differs = sorted(n for n in then.keys() | now.keys() if then.get(n) != now.get(n))
         raise changed(

@@ -7,6 +7,7 @@ other scores tomorrow.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 _CONFIG = "tokenizer_config.json"
+_FIELDS = ("{query}", "{document}")
+_ODD = ' It\'s "5 < 7" & é,\n  {A} '  # what templates might escape, fold or lay out anew
 _SPECIAL = tuple(f"{n}_token" for n in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 
 
@@ -37,11 +40,50 @@ class Chat:
 
         Raises BadInput for a model without a chat template, and for one that cannot be rendered.
         """
+        return self._rendered(model, {})
+
+    def trimmed(self, model: ModelFolder) -> tuple[str, str]:
+        """Return off which ends of a query, and of a document, the template takes blanks and line
+        ends, as many do at the ends of a turn: "left", "right", "both", or "" for none.
+
+        Raises BadInput for a template that changes texts otherwise: what it makes of a text is
+        known for what it was rendered with alone.
+        """
+        plain = self._rendered(model, {})
+        ends = []
+        for field in _FIELDS:
+            self._check_kept(model, plain, field)
+            cut = [
+                side
+                for side, odd in (("left", f"\n {field}"), ("right", f"{field} \n"))
+                if self._rendered(model, {field: odd}) != plain.replace(field, odd)
+            ]
+            ends.append("both" if len(cut) == 2 else "".join(cut))
+        return ends[0], ends[1]
+
+    def _check_kept(self, model: ModelFolder, plain: str, field: str) -> None:
+        """Refuse a template that changes what stands in a turn, or cuts more than blanks off it."""
+        inside, outside = f"{field}{_ODD}{field}", f"\n {field} \n"
+        kept = self._rendered(model, {field: inside}) == plain.replace(field, inside)
+        rendered = self._rendered(model, {field: outside})
+        known = (outside, outside.lstrip(), outside.rstrip(), field)
+        if not kept or rendered not in {plain.replace(field, one) for one in known}:
+            raise BadInput(
+                f"the chat template changes the text that stands for {field}: of {inside!r} it "
+                f"makes {self._rendered(model, {field: inside})!r}",
+                where=model.path,
+                do="write the whole text in prompt=…, or give template=… that leaves texts as they "
+                "are",
+            )
+
+    def _rendered(self, model: ModelFolder, texts: Mapping[str, str]) -> str:
+        """Return the turns as text, with texts in the places of some fields."""
         from jinja2 import TemplateError
 
         template = self.template or _template_of(model)
-        turns = [{"role": "system", "content": self.system}] if self.system else []
-        turns.append({"role": "user", "content": self.user})
+        system, user = (_filled(turn, texts) for turn in (self.system, self.user))
+        turns = [{"role": "system", "content": system}] if system else []
+        turns.append({"role": "user", "content": user})
         try:
             text = (
                 _environment()
@@ -60,7 +102,13 @@ class Chat:
                 where=model.path,
                 do="write the text out with prompt=…; some models take no system turn",
             ) from error
-        return text + self.assistant
+        return text + _filled(self.assistant, texts)
+
+
+def _filled(turn: str, texts: Mapping[str, str]) -> str:
+    for field, text in texts.items():
+        turn = turn.replace(field, text)
+    return turn
 
 
 def check_turns(prompt: str | None, user: str | None, more: dict[str, str | None]) -> None:

@@ -17,6 +17,7 @@ from ...pair_keys import pair_keys
 from ...store import Artifact, Workspace
 from ..prompt import Around, Prompt, one_token
 from .text import ROOM, Asked
+from .words import other_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,7 +31,7 @@ class Reading:
 
     `words` (int32 [w]): the ids of yes, `spellings` of them, then those of no; none for a
     classifier. `max_length`: tokens of the longest sequence. `room`: those that are left to the two
-    texts, `query_room` of them to a query.
+    texts, `query_room` of them to a query. `trimmed`: see `Asked`. `other`: see `other_words`.
     """
 
     prompt: Prompt
@@ -39,6 +40,8 @@ class Reading:
     max_length: int
     room: int
     query_room: int
+    trimmed: tuple[str, str] = ("", "")
+    other: str = ""
 
     @classmethod
     def of(cls, asked: Asked, model: ModelFolder) -> Reading:
@@ -72,7 +75,9 @@ class Reading:
         if query_room < 1 + tail:
             raise UsageError(f"query_length={asked.query_length} leaves no token to a query")
         words = _word_ids(tokenizer, asked)
-        return cls(prompt, words, len(asked.yes), counted + uncounted, room, query_room)
+        length, spellings = counted + uncounted, len(asked.yes)
+        other = other_words(model, words.tolist(), spellings)
+        return cls(prompt, words, spellings, length, room, query_room, asked.trimmed, other)
 
     def tokens(
         self,
@@ -88,6 +93,22 @@ class Reading:
         `limits_queries`: the teacher can be given a limit for queries, query_length. Raises
         BadInput for a query of the pool that leaves its documents no token.
         """
+        self.tell(executor)
+        made: dict[str, Artifact] = {}
+        for role in ("queries", "corpus"):
+            way = self.way(role)
+            made[role] = tokens_of(workspace, pool.input(role), model, executor=executor, **way)
+            if role == "queries":  # before the corpus, which may take hours
+                query = np.concatenate([table["query"].to_numpy() for table in pool.tables()])
+                lengths = TokenStore(made[role]).lengths[query]
+                self.check_room(lengths, model, executor, limits_queries)
+        return made
+
+    def tell(self, executor: Execution) -> None:
+        """Warn of a prompt that this tokenizer takes apart, or ends otherwise, than the model may
+        have been trained with, and of words that it is not scored by."""
+        if self.other:
+            executor.progress.announce(f"warning: {self.other}")
         if not self.prompt.whole:
             executor.progress.announce(
                 "warning: signs of the prompt that touch {query} or {document} are tokenised apart "
@@ -99,17 +120,8 @@ class Reading:
                 "not end with it, and a classifier reads its score at the end: if the model was "
                 f"trained so, end the prompt with {self.prompt.unended}"
             )
-        made: dict[str, Artifact] = {}
-        for role in ("queries", "corpus"):
-            way = self.way(role)
-            made[role] = tokens_of(workspace, pool.input(role), model, executor=executor, **way)
-            if role == "queries":  # before the corpus, which may take hours
-                query = np.concatenate([table["query"].to_numpy() for table in pool.tables()])
-                lengths = TokenStore(made[role]).lengths[query]
-                self._check_room(lengths, model, executor, limits_queries)
-        return made
 
-    def _check_room(
+    def check_room(
         self, asked: np.ndarray, model: ModelFolder, executor: Execution, limits_queries: bool
     ) -> None:
         """Say how many queries leave a document hardly a token, from their ids (int32 [n]). Raises
@@ -148,13 +160,17 @@ class Reading:
             "prompt": around.blank,
             "suffix": around.tail,
             "specials": "text",
+            "trim": self.trimmed[role != "queries"],
         }
 
     @property
     def declared(self) -> dict[str, str]:
         """What decides ids besides prompt and tokenizer; nothing where pieces are read by
-        themselves, as all once were."""
-        return {"literals": "in place"} if self.prompt.in_place else {}
+        themselves and texts as they are, as all once were."""
+        said = {"literals": "in place"} if self.prompt.in_place else {}
+        cut = zip(("query", "document"), self.trimmed, strict=True)
+        trimmed = ", ".join(f"{field} {ends}" for field, ends in cut if ends)
+        return said | ({"trimmed": trimmed} if trimmed else {})
 
     @property
     def template(self) -> Template:

@@ -24,7 +24,8 @@ class Asked:
 
     `apart`: the texts are tokenised by themselves, and `max_length` counts them and their labels
     alone; a label is the text from the line of the first field on. Otherwise a query and the line
-    end behind it are tokenised in one piece, as in the whole prompt.
+    end behind it are tokenised in one piece, as in the whole prompt. `trimmed`: off which ends of a
+    query, and of a document, blanks are taken, see `tokens_of`.
     """
 
     prompt: str
@@ -36,6 +37,7 @@ class Asked:
     apart: bool = False
     begin: bool = True
     end: bool = False
+    trimmed: tuple[str, str] = ("", "")
 
     def __post_init__(self) -> None:
         named = self.prompt.count(_INSTRUCTION)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...errors import BadInput, UsageError
+from ...models.checkpoint_files import CONFIG, MODULES
 from ...models.folder import ModelFolder
 
 
@@ -44,6 +46,32 @@ def check_speaks(model: ModelFolder) -> None:
             where=model.path / "config.json",
             do="write cross_encoder(model=…), with prompt=… where it was trained with one",
         )
+
+
+def other_words(model: ModelFolder, words: Sequence[int], spellings: int) -> str:
+    """Return what is odd about the ids of yes (the first `spellings`) and no: the words that the
+    checkpoint's modules.json scores by, as sentence-transformers saves rerankers that are language
+    models, where they are others; "" where they are these, or nothing is said."""
+    said = [one for one in model.settings(MODULES) or () if one["type"].endswith(".LogitScore")]
+    if not said or not len(words):
+        return ""
+    scored = model.settings(f"{said[-1]['path']}/{CONFIG}")
+    yes, no = scored.get("true_token_id"), scored.get("false_token_id")
+    asked = [set(words[:spellings]), set(words[spellings:])]
+    if yes is None or asked == [{yes}, {no} - {None}]:
+        return ""
+    tokenizer = model.known_tokenizer()
+
+    def named(ids: Iterable[int]) -> str:
+        return " and ".join(repr(tokenizer.decode([one], skip_special_tokens=False)) for one in ids)
+
+    less = "" if no is None else f" less that of {named([no])}"
+    beside = f", and no {named(words[spellings:])}" if len(words) > spellings else ""
+    return (
+        "modules.json of this checkpoint says that its score is the logit of "
+        f"{named([yes])}{less}; asked is yes {named(words[:spellings])}{beside}: say those words, "
+        "yes=… and no=…, and the prompt that its card gives with them"
+    )
 
 
 def _tuple(word: Any) -> Any:

@@ -41,6 +41,8 @@ def tell_input(here: Session, asked: Score, *, show_input: bool) -> bool:
         streams.tell(f"{one.of}: {one.tokens:,} tokens of at most {one.most:,}{cut}")
         streams.tell(f"special tokens: {', '.join(counts) or 'none'}")
         streams.tell(f"----\n{_visible(one.text)}\n----")
+    for warning in shown.warnings:
+        streams.tell(f"warning: {_visible(warning)}")
     return True
 
 
