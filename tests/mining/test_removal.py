@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from store_workers import Squares, small_pipeline, squares, write_folder
 
-from rankmill.mining.errors import BadInput, Corrupt, Locked
+from rankmill.mining.errors import BadInput, Corrupt, Locked, UsageError
 from rankmill.mining.store import Artifact, Stage, Workspace, files, ledger
 from rankmill.mining.upkeep import removal
 from rankmill.mining.upkeep.removal import Kept, of_name, remove_named, remove_unneeded, unneeded
@@ -75,6 +75,12 @@ def test_what_was_finished_just_now_stays_with_all_that_it_needs(workspace):
         os.utime(made.path / "manifest.json", (old, old))
     assert free(workspace, Kept(hours=1)) == [folder.fingerprint]
     assert on_top.inputs == {"of": run.fingerprint}
+
+
+@pytest.mark.parametrize("hours", [float("nan"), -1.0])
+def test_hours_that_no_time_is_within_are_refused(hours: float) -> None:
+    with pytest.raises(UsageError, match="must be at least 0"):
+        Kept(hours=hours)
 
 
 def test_what_an_export_was_made_of_stays(workspace):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -219,6 +220,22 @@ def _hold(root: str, caller: Connection) -> None:
         caller.send("held")
         with contextlib.suppress(EOFError):
             caller.recv()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks_is_not_one_that_another_run_holds(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(file: object, how: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises((BadInput, OSError), match=os.strerror(code)) as refused:
+        workspace.build(squares())
+    assert not isinstance(refused.value, Locked)
+    assert ("locks no files" in str(refused.value)) == (code != errno.EIO)
+    assert "LOCK" in str(refused.value)
+    assert not list(workspace.root.glob("run/*/part-*"))
 
 
 def test_a_second_writer_is_told_who_holds_the_lock(workspace):

@@ -85,7 +85,8 @@ def make_parts(
         parts = [records[s.number] for s in plan]
         manifest = manifest_of(stage.kind, fingerprint, stage, stage.metadata, parts)
         check_something_made(json.loads(manifest), folder)
-        publish(workspace, folder, manifest, place, books)
+        summed = all("sum" in record for record in parts)  # else an earlier version made some
+        publish(workspace, folder, manifest, place, books, record_sums=summed)
     return workspace.open(stage.kind, fingerprint)
 
 
