@@ -222,6 +222,18 @@ def _hold(root: str, caller: Connection) -> None:
             caller.recv()
 
 
+def test_a_full_disk_names_the_file_of_a_folder_as_it_would_have_been(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with (
+        pytest.raises(RankmillError, match="No space left") as full,
+        files.building(target) as attempt,
+        files.writing(attempt / "train.parquet"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full.value.where == str(target / "train.parquet")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO])
 def test_a_file_system_without_locks_is_not_one_that_another_run_holds(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, code: int
