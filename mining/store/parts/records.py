@@ -101,6 +101,11 @@ def kept_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
     return record if sound and record["file"] == path.with_suffix(".arrow").name else None
 
 
+def are_summed(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether each record ends in its own sum; those that an earlier version wrote do not."""
+    return all("sum" in record for record in records)
+
+
 def is_intact(folder: Path, record: Mapping[str, Any]) -> bool:
     """Say whether the part of a record is here with the bytes that it says (level 2)."""
     data = folder / str(record["file"])
