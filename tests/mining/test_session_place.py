@@ -40,7 +40,8 @@ def test_a_driver_that_sweeps_just_now_takes_no_folder_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between making the lock and holding it, the folder looks like that of a dead driver."""
-    lock, swept = fcntl.flock, []
+    lock = fcntl.flock
+    swept: list[int] = []
 
     def late(file: int, how: int) -> None:
         if not swept:
