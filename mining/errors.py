@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -70,6 +71,29 @@ def of_the_system(error: OSError) -> RankmillError:
         where=error.filename2 or error.filename,
         do="check the path, its permissions, and free space",
     )
+
+
+_STARVED = re.compile(
+    "cannot allocate memory|failed to map segment|can't start new thread|bad_alloc"
+    "|failed to launch worker thread|resource temporarily unavailable",
+    re.IGNORECASE,
+)
+
+
+def of_memory(error: BaseException | None) -> RankmillError | None:
+    """Return the error that says that the machine gave no more memory, or threads, which take
+    some; None where neither an error nor what it came from tells of that. Libraries have words of
+    their own for it."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _STARVED.search(str(error)):
+            said = f"out of memory: {error}" if str(error) else "out of memory"
+            return RankmillError(
+                said,
+                do="see `rankmill doctor` and `ulimit -a`; give it less at a time, or a machine "
+                "with more",
+            )
+        error = error.__cause__ or error.__context__
+    return None
 
 
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM}

@@ -21,7 +21,8 @@ from typing import Any
 
 from store_workers import squares, write_folder
 
-from rankmill.mining.store import Artifact, Workspace, artifact, files
+from rankmill.mining.errors import BadInput
+from rankmill.mining.store import Artifact, Stage, Workspace, artifact, files
 from rankmill.mining.store.objects import bucket
 
 QUERIES, SIZE = 20, 10
@@ -129,23 +130,37 @@ def read(address: str, caches: Path, times: int) -> dict[str, object]:
 
 # ---- kills between two steps on the disk, in a cache that two processes share --------------------
 
-CHANGES = {"create", "rename", "link", "append", "unlink", "evict"}
-OF_THE_CACHE = re.compile(r"^fetched|part-N|manifest|ledger|names|tags|attempts|weights")
+CHANGES = {"create", "rename", "link", "append", "unlink", "evict", "remove", "sweep"}
+OF_THE_CACHE = re.compile(
+    r"^fetched|part-N|manifest|ledger|names|tags|attempts|weights|mirror|^tmp/"
+)
 Step = tuple[str, str, int]
 """What is done, to what kind of file, and for which time."""
 
 
 def busy(address: str, number: int) -> list[str]:
-    """Read through the cache, make two artifacts that nobody has made, and name one; returns their
-    root hashes."""
+    """Read and verify through the cache, go on with an artifact whose first part the store has no
+    more, make another, and name one; returns their root hashes."""
     workspace = Workspace(address)
     read_base(workspace)
+    faults = workspace.find("base").faults()  # what is here is brought anew
+    assert not faults, faults
+    _begin(workspace, squares(QUERIES + number, SIZE, mischief="fail:1"))
     made = workspace.build(squares(QUERIES + number, SIZE))
     workspace.alias("mine", made)
     student = workspace.build_folder("student", {"number": number}, {}, write_folder)
     student.file("model/weights.bin")
     read_base(workspace)
     return [made.root_hash, student.root_hash]
+
+
+def _begin(workspace: Workspace, stage: Stage) -> None:
+    """Make the first part of an artifact, and let the store lose it."""
+    if not workspace.has(stage.kind, stage.fingerprint):
+        with contextlib.suppress(BadInput):
+            workspace.build(stage)
+        assert workspace.mirror is not None
+        workspace.mirror.bucket.remove([f"{stage.kind}/{stage.fingerprint}/part-00000.json"])
 
 
 def read_base(workspace: Workspace) -> int:

@@ -100,6 +100,19 @@ def test_the_command_fails_where_anything_is_wrong(
     assert ("| **2** |" in text) == bool(wrong)
 
 
+@pytest.mark.parametrize("text", [None, "a page without a place"])
+def test_a_page_that_cannot_be_written_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, text: str | None
+) -> None:
+    monkeypatch.setattr(run, "perform", lambda *_: pytest.fail("work has begun"))
+    path = tmp_path / "page.md"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SystemExit, match="2"):
+        run.main(["quick", "--only", "golden", "--page", str(path)])
+    assert "--page: " in capsys.readouterr().err
+
+
 OUTCOME = {
     "cases": 3,
     "injected": {"kills": 3},

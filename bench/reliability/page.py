@@ -13,13 +13,19 @@ MEANING = {
 }
 
 
-def write_page(results: Path, page: Path) -> None:
-    """Put the kept figures between the two marks of a page; what stands around them stays."""
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
+def around(page: Path) -> tuple[str, str]:
+    """Return what stands before and after the figures of a page; raises ValueError for one without
+    a place for them, OSError for one that is not there."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{page} has no place for figures: add the lines\n{BEGIN}\n{END}")
+    return before, after
+
+
+def write_page(results: Path, page: Path) -> None:
+    """Put the kept figures between the two marks of a page; what stands around them stays."""
+    before, after = around(page)
     page.write_text(f"{before}{BEGIN}\n\n{figures(results)}\n{END}{after}", encoding="utf-8")
 
 

@@ -39,7 +39,7 @@ environment.settle()
 
 from _report import commit, machine  # noqa: E402
 from reliability.outcome import Form  # noqa: E402
-from reliability.page import write_page  # noqa: E402
+from reliability.page import around, write_page  # noqa: E402
 from reliability.registry import CHAOS, EXPERIMENTS, QUICK, Experiment  # noqa: E402
 
 RESULTS = HERE.parent / "results" / "reliability"
@@ -190,6 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where figures are kept")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "RELIABILITY.md")
     given = parser.parse_args(words)
+    try:  # before minutes, or hours, of work
+        around(given.page)
+    except (OSError, ValueError) as error:
+        parser.error(f"--page: {error}")
     chosen = [one for one in EXPERIMENTS if not given.only or one.name in given.only]
     seconds = given.seconds or SECONDS[given.form]
     asked = Asked(given.form, counts_of(given.count), seconds, given.seed)

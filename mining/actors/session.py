@@ -24,11 +24,8 @@ class SessionPlace:
 
     def __init__(self) -> None:
         sweep_dead()
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self.path, self._lock = _held_folder()
         self.inside = self.path / _SESSIONS
-        self.inside.mkdir()
-        self._lock = os.open(self.path / _HELD, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def end(self) -> None:
         """Remove the folder with all that Ray has left in it; what its last processes still write,
@@ -37,6 +34,20 @@ class SessionPlace:
         if not self.inside.exists():
             shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+
+def _held_folder() -> tuple[Path, int]:
+    """Make a folder and hold its lock. Another driver that looks between the two takes it for a
+    dead one's and removes it: then another is made."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        (path / _SESSIONS).mkdir()
+        lock = os.open(path / _HELD, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_nlink:
+                return path, lock
+        os.close(lock)
 
 
 def sweep_dead() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import BadInput, Corrupt
 from ..store import Artifact, Workspace, files
+from ..store.sums import files_below
 from .export import SIDECAR, sum_of
 
 _MODEL = "model/"
@@ -119,4 +120,6 @@ def _differing(folder: Path, sums: Mapping[str, str]) -> Iterator[Corrupt]:
 
 
 def _below(folder: Path) -> set[str]:
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    """Return the files below a folder, and the links, also those to folders: a trainer may follow
+    them."""
+    return set(files_below(folder))

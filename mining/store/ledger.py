@@ -213,14 +213,16 @@ def seconds_here(folder: Path) -> list[float]:
     ]
 
 
-def close(folder: Path, books: Books, stored_bytes: int, sums: Mapping[str, str]) -> None:
+def close(
+    folder: Path, books: Books, stored_bytes: int, sums: Mapping[str, str], record_sums: bool
+) -> None:
     """Sum the attempts, and the overhead of the last run, into ledger.json when the artifact is
     published.
 
     `wall_s` is the wall clock of the last run, overheads included; seconds of earlier, interrupted
     runs are in the sums because their attempts are. `attempts`: at shards; looking at input and
     making workers are in the sums beside them. `sums`: the SHA-256 of the manifest and of what
-    stands beside it, by file.
+    stands beside it, by file. `record_sums`: whether each completion record ends in its own sum.
     """
     overhead = books.block.take()
     spent.add(overhead, overhead=True)
@@ -234,12 +236,15 @@ def close(folder: Path, books: Books, stored_bytes: int, sums: Mapping[str, str]
         "versions": dict(_versions()),
         **({"models": models} if (models := models_of(folder)) else {}),
         **({"request": request} if (request := _asked.get()) else {}),
+        **({"record_sums": True} if record_sums else {}),
         "sums": dict(sums),
     }
     files.write_bytes(folder / LEDGER, spelled(summed(total)), mode=0o644)
 
 
-def sum_up_again(folder: Path, stored_bytes: int, sums: Mapping[str, str]) -> None:
+def sum_up_again(
+    folder: Path, stored_bytes: int, sums: Mapping[str, str], record_sums: bool
+) -> None:
     """Write the ledger of a finished artifact anew from its attempts, where it is damaged or gone.
 
     What only it knew is lost: the wall clock and the overhead of the last run.
@@ -248,6 +253,7 @@ def sum_up_again(folder: Path, stored_bytes: int, sums: Mapping[str, str]) -> No
     hosts = [line["host"] for line in _attempts(folder)]
     told = total | {"wall_s": total["shard_wall_s"], "host": hosts[-1] if hosts else "unknown"}
     told |= {"request": request} if (request := request_of(folder)) else {}
+    told |= {"record_sums": True} if record_sums else {}
     files.write_bytes(folder / LEDGER, spelled(summed(told | {"sums": dict(sums)})), mode=0o644)
 
 

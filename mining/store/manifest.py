@@ -211,6 +211,24 @@ _MORE: dict[str, Check] = {
 }
 
 
+_OF_RECORD: dict[str, Check] = _PART | {
+    "fingerprint": _matches(_FINGERPRINT),
+    "dropped": _by_name(_each(_whole)),
+}
+_MORE_OF_RECORD: dict[str, Check] = {
+    "examples": _by_name(_each(_text)),
+    "sum": _matches(_SHA256),
+}
+
+
+def is_record(value: Any) -> bool:
+    """Say whether a value has the fields of a completion record of a part, and of their types."""
+    if not isinstance(value, dict):
+        return False
+    more = {name: sound for name, sound in _MORE_OF_RECORD.items() if name in value}
+    return _record(_OF_RECORD | more)(value)
+
+
 def _problems(manifest: Any, path: Path) -> Iterator[str]:
     """Yield what is wrong with a manifest of our format version, by itself."""
     if not isinstance(manifest, dict):

@@ -1,7 +1,8 @@
 """What binds the files that no root hash covers: the manifest itself, the attempts, and whatever a
 stage leaves beside its parts. Their hashes stand in ledger.json, which ends in its own.
 
-Completion records need none: all they say stands in the manifest again, and is compared with it.
+A completion record decides what a manifest will say, so until there is one nothing else could show
+that it was changed: it ends in its own hash too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import files
-from .manifest import MANIFEST, canonical_json
+from .manifest import MANIFEST, canonical_json, is_record
 
 LOCK = "LOCK"
 RECORD = re.compile(r"part-\d{5,}\.json")
@@ -55,7 +56,7 @@ def is_left(name: str) -> bool:
 
 
 def summed(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a ledger with the hash of all that it says."""
+    """Return a ledger, or a completion record, with the hash of all that it says."""
     return dict(told) | {"sum": _sum_of(told)}
 
 
@@ -80,6 +81,17 @@ def holds_sum(told: Mapping[str, Any], data: bytes) -> bool:
     if whole:
         _whole.add(digest)
     return whole
+
+
+def is_sound_record(record: Any, data: bytes) -> bool:
+    """Say whether a completion record, read from these bytes, says what was written; those of
+    earlier versions have no sum."""
+    try:
+        if not is_record(record) or canonical_json(record) != data:
+            return False
+    except (ValueError, RecursionError):  # NaN, half a surrogate
+        return False
+    return bool(record.get("sum", _sum_of(record)) == _sum_of(record))
 
 
 _whole: set[bytes] = set()  # hashes of ledgers that this process has found to hold their sum

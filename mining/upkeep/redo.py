@@ -22,6 +22,9 @@ Replay = Callable[[Mapping[str, Any], FoundOnly], object]
 """replay(request, workspace): perform a request, as the ledger recorded it, in a workspace"""
 
 
+SCRATCH = "redo"  # how folders below tmp/ begin in which parts are computed again
+
+
 class NotRedone(RankmillError):
     """A part cannot be computed again, for a reason that is no damage."""
 
@@ -50,7 +53,7 @@ class Redone(FoundOnly):
         self._open = ExitStack()
 
     def __enter__(self) -> Redone:
-        self.scratch = self._open.enter_context(own_folder(self.root / "tmp", "redo"))
+        self.scratch = self._open.enter_context(own_folder(self.root / "tmp", SCRATCH))
         return self
 
     def __exit__(

@@ -63,6 +63,12 @@ class Kept:
     roots: frozenset[str] = frozenset()
     hours: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not self.hours >= 0:  # of what is no number, nothing is younger
+            raise UsageError(
+                f"hours={self.hours} must be at least 0", do="--hours 24 keeps what a day has made"
+            )
+
 
 def folders_of(workspace: Workspace) -> dict[str, Folder]:
     """Return every artifact of a workspace, finished or not, by fingerprint.

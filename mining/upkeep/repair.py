@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, Corrupt, RankmillError
-from ..store import Artifact, Stage, Workspace, attempts, canonical_json, files
+from ..store import Artifact, Stage, Workspace, attempts, canonical_json, files, scratch
 from ..store import ledger as ledgers
-from ..store.checks.faults import not_ours, parts_to_make_anew, unlisted
+from ..store.checks.faults import (
+    not_ours,
+    parts_to_make_anew,
+    records_are_summed,
+    unlisted,
+)
 from ..store.execution import Executor
 from ..store.manifest import MANIFEST, fingerprint_of
 from ..store.parts.records import record_of
 from ..store.sums import LOCK, files_below, is_left, sums_beside
 from ..store.workspace import FoundOnly
-from .redo import NotRedone, Redone, Replay, redo
+from .redo import SCRATCH, NotRedone, Redone, Replay, redo
 from .verify import Checked, stray_files, verify_artifacts, verify_folders, verify_names
 
 
@@ -189,7 +194,8 @@ def _ledger_anew(artifact: Artifact) -> Iterator[Repaired]:
     sums = sums_beside(artifact.path, manifest, artifact.manifest["parts"])
     path = artifact.path / ledgers.LEDGER
     if state != ledgers.WHOLE:
-        ledgers.sum_up_again(artifact.path, artifact.bytes, sums)
+        record_sums = records_are_summed(artifact)
+        ledgers.sum_up_again(artifact.path, artifact.bytes, sums, record_sums)
         if artifact.workspace.mirror is not None:
             artifact.workspace.mirror.making.replace_ledger(artifact.path)
         yield Repaired(f"summed the {state} ledger up from the attempts", path)
@@ -259,7 +265,10 @@ def repair_workspace(
     the whole workspace; inputs before what was made from them.
 
     What cannot be repaired is tried again as long as something else could, which it may rest on.
+    What a repair that was killed has left goes first.
     """
+    if (workspace.root / "tmp").is_dir():
+        scratch.sweep(workspace.root / "tmp", SCRATCH)
     while True:
         tried = list(_one_round(workspace, asked, replay))
         left = [one for one in tried if one.error is not None]
@@ -276,6 +285,7 @@ def _one_round(workspace: Workspace, asked: Sequence[str], replay: Replay) -> It
     for path in _needed_and_gone(workspace, checked, names=not asked):
         yield from _or_why_not(path, repair_manifest(workspace, path, replay))
     for one in sorted(checked, key=lambda one: _depth(one.artifact)):
+        files.sweep_left(one.path)
         if one.faults and one.artifact is not None:
             yield from _or_why_not(one.path, repair_artifact(one.artifact, replay))
         elif one.faults and os.path.lexists(one.path / MANIFEST):

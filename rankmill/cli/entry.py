@@ -38,6 +38,7 @@ from rankmill.mining.errors import (
     ReaderLeft,
     UsageError,
     extras_told,
+    of_memory,
     of_the_system,
 )
 from rankmill.mining.options import options_of
@@ -230,16 +231,13 @@ def main() -> NoReturn:
     except OSError as error:
         gone = isinstance(error, BrokenPipeError) and streams.reader_left()
         gone |= isinstance(error, ReaderLeft)
-        told = of_the_system(error)
+        told = of_memory(error) or of_the_system(error)
         status = 0 if gone else _report(told, told.exit_status, debug)
-    except MemoryError as error:
-        said = f"out of memory: {error}" if str(error) else "out of memory"
-        do = "see `rankmill doctor`; give it less at a time, or a machine with more"
-        status = _report(RankmillError(said, do=do), 1, debug)
     except Exception as error:
-        if debug:
+        hungry = of_memory(error)
+        if debug and hungry is None:
             raise
-        status = _report(error, 1, debug)
+        status = _report(hungry or error, 1, debug)
     signal.setitimer(signal.ITIMER_REAL, 0)
     sys.exit(streams.ended(status if isinstance(status, int) else 0))
 

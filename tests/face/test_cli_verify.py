@@ -154,12 +154,14 @@ def test_gc_and_rm_say_what_they_would_do_and_do_it_when_told(rankmill, place, t
     }
     assert rankmill("verify", *at)[0] == 0
     assert rankmill("gc", "--export", str(tmp_path), *at)[0] == 4
+    status, _, err = rankmill("gc", "--hours", "nan", "--yes", *at)
+    assert (status, "hours=nan must be at least 0" in err) == (2, True)
 
 
-@pytest.mark.parametrize("put", ["pipe", "link"])
+@pytest.mark.parametrize("put", ["pipe", "/dev/zero", "/etc", "/nowhere"])
 def test_what_is_no_file_in_an_export_is_told(rankmill, place, put):
     path = place / "trec" / "more"
-    os.mkfifo(path) if put == "pipe" else path.symlink_to("/dev/zero")
+    os.mkfifo(path) if put == "pipe" else path.symlink_to(put)
     try:
         status, _, err = rankmill("verify", str(place / "trec"))
     finally:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from rankmill.cli import streams
 from rankmill.mining.errors import BadInput, RankmillError
 from rankmill.mining.store import Workspace, files, places
 
+Command = Callable[..., tuple[int, str, str]]
 MAIN = [sys.executable, "-m", "rankmill"]
 
 
@@ -346,3 +348,29 @@ def test_an_option_said_twice_is_refused(held, rankmill, tmp_path, line):
     status, _, said = rankmill(*line.replace("x.toml", str(recipe)).split())
     assert status == 2
     assert "is given twice" in said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        OSError("Failed to launch worker thread: Resource temporarily unavailable"),
+        ImportError("libtorch.so: failed to map segment from shared object"),
+    ],
+)
+def test_a_machine_without_memory_or_threads_is_no_bug(
+    rankmill: Command, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def starve(*_: object) -> None:
+        try:
+            raise error
+        except Exception as first:
+            raise ValueError("what a library makes of it") from first
+
+    monkeypatch.setattr("rankmill.cli.entry.app_of", lambda _: lambda **_: starve())
+    status, _, said = rankmill("hash", "x")
+    assert status == 1
+    assert "rankmill: out of memory" in said
+    assert "ulimit" in said
+    assert "bug" not in said

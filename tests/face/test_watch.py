@@ -116,6 +116,25 @@ def test_what_goes_on_inside_a_part_is_told_without_being_asked(
     told.close()
 
 
+def test_a_clock_that_is_set_back_does_not_silence_a_run(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "EVERY_S", 0.0)
+    monkeypatch.setattr(status, "LOOK_S", 0.01)
+    one, now = stage("scores", 1000), time.time()
+    told.begin(one)
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    one.partly(0, 500, 250)
+    for _ in range(1000):
+        (run,) = runs(tmp_path)
+        if run.facts["stages"][0]["count_done"] == 250:
+            break
+        time.sleep(0.01)
+    assert run.facts["stages"][0]["count_done"] == 250
+    assert run.alive
+    told.close()
+
+
 def test_it_writes_seldom(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     one = stage(count=1000)
     told.begin(one)

@@ -6,15 +6,18 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from store_workers import Squares, small_pipeline, squares, write_folder
+from typer.testing import CliRunner
 
-from rankmill.mining.errors import BadInput, Corrupt, Locked
-from rankmill.mining.store import Artifact, Stage, Workspace, files, ledger
+from rankmill.cli import app_of
+from rankmill.mining.errors import BadInput, Corrupt, Locked, UsageError
+from rankmill.mining.store import Artifact, Stage, Workspace, attempts, files, ledger
 from rankmill.mining.upkeep import removal
 from rankmill.mining.upkeep.removal import Kept, of_name, remove_named, remove_unneeded, unneeded
 from rankmill.mining.upkeep.verify import verify_workspace
@@ -75,6 +78,12 @@ def test_what_was_finished_just_now_stays_with_all_that_it_needs(workspace):
         os.utime(made.path / "manifest.json", (old, old))
     assert free(workspace, Kept(hours=1)) == [folder.fingerprint]
     assert on_top.inputs == {"of": run.fingerprint}
+
+
+@pytest.mark.parametrize("hours", [float("nan"), -1.0])
+def test_hours_that_no_time_is_within_are_refused(hours: float) -> None:
+    with pytest.raises(UsageError, match="must be at least 0"):
+        Kept(hours=hours)
 
 
 def test_what_an_export_was_made_of_stays(workspace):
@@ -211,6 +220,17 @@ def test_a_name_goes_with_its_artifact(workspace):
     assert workspace.names() == {}
     assert on_top.path.exists()
     assert sound(workspace)
+
+
+def test_what_a_killed_removal_has_left_goes_also_where_its_name_is_gone(tmp_path):
+    small_pipeline(tmp_path)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = tmp_path / "tmp" / removal.REMOVED / f"run-{'f' * 40}.{attempts.here()}-{ended.pid}-0"
+    left.mkdir(parents=True)
+    words = ["rm", "gone-by-now", "--yes", "-w", str(tmp_path)]
+    assert CliRunner().invoke(app_of("rm"), words).exit_code != 0
+    assert not left.exists()
 
 
 def test_a_name_is_gone_for_good_before_its_artifact_is(workspace, monkeypatch):

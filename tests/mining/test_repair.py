@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from every_kind import KINDS, one_of_each
 
-from rankmill.mining.store import Workspace, files
+from rankmill.mining.store import Workspace, attempts, files
 from rankmill.mining.store.manifest import canonical_json
 from rankmill.mining.upkeep.redo import faults_of_rows
 from rankmill.mining.upkeep.repair import _named_one, repair_workspace
@@ -57,6 +58,21 @@ def test_scores_are_not_computed_from_themselves(held):
         assert repaired(held) == ["made part 0 of scores anew, with the same bytes"], made
         assert path.read_bytes() == before
     assert "stored" in teachers  # one that looks for known pairs; what a file says does not
+
+
+def test_what_a_killed_repair_has_left_goes_with_the_next(held):
+    """Also where that one finds nothing to mend: the killed one had got so far."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    folder = held.root / "tmp" / f"redo-{attempts.here()}-{ended.pid}-0"
+    folder.mkdir(parents=True)
+    (folder / "LOCK").touch()
+    run = held.find("bm25").path
+    left = run / f".part-00000.json.{attempts.here()}-{ended.pid}-1.tmp"
+    left.touch()
+    assert repaired(held) == []
+    assert not folder.exists()
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS - FOLDERS))
@@ -205,7 +221,8 @@ def forge(folder: Path, table: object) -> None:
 
     facts = files.write_arrow(folder / "part-00000.arrow", table)
     fresh = {"rows": facts.rows, "bytes": facts.bytes, "sha256": facts.sha256}
-    record = json.loads((folder / "part-00000.json").read_bytes()) | fresh
+    said = json.loads((folder / "part-00000.json").read_bytes()) | fresh
+    record = summed({key: value for key, value in said.items() if key != "sum"})
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["parts"][0] |= fresh
     told = ledger.read(folder)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from strikes import in_child
 
 from rankmill.mining.store.scratch import own_folder
 
@@ -51,6 +52,27 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
         assert left in names(tmp_path)
     with own_folder(tmp_path, "study") as folder:
         assert names(tmp_path) == [folder.name]
+
+
+def killed_at(step: int, place: Path) -> bool:
+    """Use a folder in a child that is killed at a step on the disk; says whether it came so far."""
+
+    def use() -> None:
+        with own_folder(place, "study") as folder:
+            (folder / "half.arrow").write_bytes(b"half")
+
+    return in_child(use, at=step).status < 0
+
+
+@pytest.mark.forks
+def test_nothing_is_left_whenever_it_is_killed(tmp_path: Path) -> None:
+    """Not before the folder has its name either, nor when it has lost it."""
+    steps = 0
+    while killed_at(steps + 1, tmp_path / "tmp"):
+        steps += 1
+        with own_folder(tmp_path / "tmp", "study") as folder:
+            assert names(tmp_path / "tmp") == [folder.name], steps
+    assert steps > 8
 
 
 def test_those_of_living_processes_and_of_others_stay(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rankmill.mining.actors.session import SessionPlace, private_token
+from rankmill.mining.actors.session import SessionPlace, private_token, sweep_dead
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,31 @@ def test_nobody_else_may_enter_it() -> None:
     try:
         assert stat.S_IMODE(place.path.stat().st_mode) == 0o700
         assert place.inside.parent == place.path  # Ray opens what it is given to everyone
+    finally:
+        place.end()
+    assert not place.path.exists()
+
+
+def test_a_driver_that_sweeps_just_now_takes_no_folder_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between making the lock and holding it, the folder looks like that of a dead driver."""
+    lock = fcntl.flock
+    swept: list[int] = []
+
+    def late(file: int, how: int) -> None:
+        if not swept:
+            swept.append(file)
+            sweep_dead()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    place = SessionPlace()
+    try:
+        assert len(swept) == 1
+        assert place.inside.is_dir()
+        sweep_dead()
+        assert place.inside.is_dir()
     finally:
         place.end()
     assert not place.path.exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -219,6 +220,34 @@ def _hold(root: str, caller: Connection) -> None:
         caller.send("held")
         with contextlib.suppress(EOFError):
             caller.recv()
+
+
+def test_a_full_disk_names_the_file_of_a_folder_as_it_would_have_been(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with (
+        pytest.raises(RankmillError, match="No space left") as full,
+        files.building(target) as attempt,
+        files.writing(attempt / "train.parquet"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full.value.where == str(target / "train.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks_is_not_one_that_another_run_holds(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(file: object, how: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises((BadInput, OSError), match=os.strerror(code)) as refused:
+        workspace.build(squares())
+    assert not isinstance(refused.value, Locked)
+    assert ("locks no files" in str(refused.value)) == (code != errno.EIO)
+    assert "LOCK" in str(refused.value)
+    assert not list(workspace.root.glob("run/*/part-*"))
 
 
 def test_a_second_writer_is_told_who_holds_the_lock(workspace):

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from ...errors import Corrupt, RankmillError
 from .. import files, ledger
-from ..manifest import MANIFEST, canonical_json, made_again
-from ..sums import LOCK, RECORD, files_below, is_left
+from ..manifest import MANIFEST, made_again
+from ..sums import LOCK, RECORD, files_below, is_left, is_sound_record
 from ..tables import KEYED_BY_QUERY
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def not_ours(path: Path) -> bool:
 
 
 def _faults_of_records(artifact: Artifact) -> Iterator[Corrupt]:
-    """Compare the records, which no hash covers, with the manifest that was made of them."""
+    """Compare the records with the manifest that was made of them."""
     if not artifact.manifest["schema"]:  # a folder of files has none
         return
     records = [_record(artifact, part) for part in artifact.parts]
@@ -174,6 +174,13 @@ def parts_to_make_anew(artifact: Artifact) -> list[int]:
     return sorted({*damaged, *unsaid})
 
 
+def records_are_summed(artifact: Artifact) -> bool:
+    """Say whether each completion record is sound and ends in its own sum."""
+    records = [_record(artifact, part)[0] for part in artifact.parts]
+    staged = bool(artifact.manifest["schema"])
+    return staged and all(record is not None and "sum" in record for record in records)
+
+
 def _record_of(part: Part) -> str:
     return f"part-{part.number:05d}.json"
 
@@ -190,14 +197,9 @@ def _record(artifact: Artifact, part: Part) -> tuple[dict[str, Any] | None, Corr
     try:
         data = files.read_small(path)
         record = json.loads(data)
-        sound = isinstance(record, dict) and canonical_json(record) == data
-        sound = sound and record.keys() - {"examples"} == of_part.keys() | {
-            "fingerprint",
-            "dropped",
-        }
-        sound = sound and record["fingerprint"] == artifact.fingerprint
+        sound = is_sound_record(record, data) and record["fingerprint"] == artifact.fingerprint
+        sound = sound and ("sum" in record or not ledger.read(artifact.path).get("record_sums"))
         sound = sound and all(record[name] == value for name, value in of_part.items())
-        sound = sound and all(_is_lists(record.get(one, {})) for one in ("dropped", "examples"))
         what = "says something else than the manifest"
     except FileNotFoundError:
         record, sound, what = None, False, "is missing"
@@ -210,10 +212,6 @@ def _record(artifact: Artifact, part: Part) -> tuple[dict[str, Any] | None, Corr
         where=path,
         do=f"{made_again(artifact.path)}; the data are as they were",
     )
-
-
-def _is_lists(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(one, list) for one in value.values())
 
 
 def _faults_of_books(artifact: Artifact) -> Iterator[Corrupt]:

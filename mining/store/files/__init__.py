@@ -24,7 +24,7 @@ from .outputs import building, copy_tree, replacing, writing
 from .publishing import create_only, is_torn, publish, write_bytes
 from .small import NoFile, append_line, append_lines, read_small
 from .steps import PUBLISHED
-from .temporary import sweep, sweep_left
+from .temporary import beside, sweep, sweep_left
 
 __all__ = [
     "PUBLISHED",
@@ -35,6 +35,7 @@ __all__ = [
     "Stamp",
     "append_line",
     "append_lines",
+    "beside",
     "building",
     "by_library",
     "copy_tree",

@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ...errors import Locked
+from ...errors import BadInput, Locked
 from .folders import make_folder
 from .small import own_file
 from .steps import explained, step
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
 def lock(path: Path, *, shared: bool = False, make: bool = True) -> Iterator[None]:
     """Hold an exclusive flock on `path`, or one that others may share; raises Locked, naming the
-    holder, when another process has it.
+    holder, when another process has it, BadInput where the file system has no locks.
 
     `make` makes its folder where there is none. The file goes only with its folder, by whoever
     holds it (`upkeep/removal.py`). Its descriptor is not inherited, so an orphaned worker cannot
@@ -35,8 +37,8 @@ def lock(path: Path, *, shared: bool = False, make: bool = True) -> Iterator[Non
         raise _just_removed(path) from error
     with opened as stream:
         try:
-            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError as error:
+            _flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB, path)
+        except BlockingIOError as error:
             stream.seek(0)
             holder = stream.read().strip() or "an unknown process"
             raise Locked(
@@ -77,8 +79,26 @@ def turn(path: Path) -> Iterator[None]:
     with explained(path, 0):
         stream = open(path, "a+", opener=own_file)
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        _flock(stream, fcntl.LOCK_EX, path)
         yield
+
+
+def _flock(file: IO[Any] | int, how: int, path: Path) -> None:
+    """Lock an open file; raises BlockingIOError where another process holds it, BadInput where its
+    file system has no locks: without them two runs would write one artifact unseen."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise BadInput(
+            f"this file system locks no files: {error.strerror}",
+            where=path,
+            do="mount it with locks (NFS: its lock service; Lustre: -o flock), or choose another "
+            "place",
+        ) from error
 
 
 def hold(path: Path) -> int:
@@ -86,7 +106,7 @@ def hold(path: Path) -> int:
     note that it was used now. Raises FileNotFoundError, also for one that is just being removed."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _flock(descriptor, fcntl.LOCK_SH, path)
         there = os.fstat(descriptor)
         if not there.st_nlink:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
@@ -107,7 +127,7 @@ def remove_unless_held(path: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
         path.unlink(missing_ok=True)
         return True
     except BlockingIOError:

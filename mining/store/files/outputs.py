@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ...errors import Locked, ReaderLeft
+from ...errors import Locked, RankmillError, ReaderLeft
 from ..places import Place, check_folder_place, check_place
 from .folders import make_folder
 from .hashing import HashingSink
@@ -78,6 +78,10 @@ def building(target: Path) -> Iterator[Path]:
             step("rename", target)
             _take_name(temp, target)
             sync_folder(target.parent)
+        except RankmillError as error:  # what is meant: the attempt is nobody's but ours
+            if error.where is not None and Path(error.where).is_relative_to(temp):
+                error.where = str(target / Path(error.where).relative_to(temp))
+            raise
         finally:
             shutil.rmtree(temp, ignore_errors=True)
 

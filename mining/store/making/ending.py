@@ -37,12 +37,18 @@ def noting(workspace: Workspace, folder: Path) -> Iterator[None]:
 
 
 def publish(
-    workspace: Workspace, folder: Path, manifest: bytes, ours: Path, books: ledger.Books
+    workspace: Workspace,
+    folder: Path,
+    manifest: bytes,
+    ours: Path,
+    books: ledger.Books,
+    *,
+    record_sums: bool = False,
 ) -> None:
     """Publish an artifact that is whole: its ledger, its manifest; then our attempts go."""
     parts = json.loads(manifest)["parts"]
     stored = sum(p["bytes"] for p in parts)
-    ledger.close(folder, books, stored, sums_beside(folder, manifest, parts))
+    ledger.close(folder, books, stored, sums_beside(folder, manifest, parts), record_sums)
     if workspace.mirror is None:
         workspace.put_manifest(folder / "manifest.json", manifest)
     else:

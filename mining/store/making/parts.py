@@ -15,7 +15,14 @@ from ..artifact import Artifact
 from ..execution import Executor, Job, Report, shown
 from ..manifest import canonical_json
 from ..parts.quarantine import check_allowance, check_something_made, quarantined
-from ..parts.records import Holds, commit_part, finished_records, is_intact, manifest_of
+from ..parts.records import (
+    Holds,
+    are_summed,
+    commit_part,
+    finished_records,
+    is_intact,
+    manifest_of,
+)
 from ..parts.titles import title_of
 from ..plan import Stage
 from ..together import shares
@@ -85,7 +92,7 @@ def make_parts(
         parts = [records[s.number] for s in plan]
         manifest = manifest_of(stage.kind, fingerprint, stage, stage.metadata, parts)
         check_something_made(json.loads(manifest), folder)
-        publish(workspace, folder, manifest, place, books)
+        publish(workspace, folder, manifest, place, books, record_sums=are_summed(parts))
     return workspace.open(stage.kind, fingerprint)
 
 

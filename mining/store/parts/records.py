@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from ..execution import Report
 from ..manifest import canonical_json
 from ..objects.mirror import Mirror, Stored
 from ..plan import Shard, Stage
+from ..sums import is_sound_record, summed
 from ..tables import FORMAT_VERSION, KEYED_BY_QUERY, KEYED_BY_ROW
 
-_RECORDED = {"number", "file", "rows", "bytes", "sha256", "fingerprint", "counts", "dropped"}
+_FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 Holds = Callable[[Mapping[str, Any]], bool]
 """Says whether the data of a record are whole."""
@@ -54,7 +56,8 @@ def record_for(
         "counts": dict(counts),
         "dropped": {k: sorted(int(q) for q in v) for k, v in dropped.items() if len(v)},
     }
-    return record | ({"examples": {k: list(v) for k, v in examples.items()}} if examples else {})
+    more = {"examples": {k: list(v) for k, v in examples.items()}} if examples else {}
+    return summed(record | more)
 
 
 def finished_records(
@@ -71,24 +74,36 @@ def _finished_record(
     """Return the shard's completion record if its part still `holds` what it says."""
     path = folder / f"part-{shard.number:05d}.json"
     record = kept_record(path, fingerprint) if path.exists() else None
-    return record if record is not None and holds(record) else None
+    if record is None or (record["number"], record["table"]) != (shard.number, shard.table):
+        return None  # that of another part: this one is done again
+    return record if holds(record) else None
 
 
 def kept_record(path: Path, fingerprint: str) -> dict[str, Any] | None:
-    """Read the completion record of a part of this artifact; None for a file that is none."""
+    """Read the completion record of a part of this artifact; None for a file that is none, or that
+    does not say what was written: it counts as absent, the shard is done again.
+
+    Raises Corrupt for one of another artifact.
+    """
     try:
-        record = json.loads(files.read_small(path))
+        data = files.read_small(path)
+        record = json.loads(data)
     except (ValueError, RecursionError, files.NoFile):
-        return None  # torn, or no file: counts as absent, the shard is done again
-    if not isinstance(record, dict) or not record.keys() >= _RECORDED:
-        return None  # not ours, likewise
-    if record["fingerprint"] != fingerprint:
+        return None  # torn, or no file
+    said = record.get("fingerprint") if isinstance(record, dict) else None
+    if isinstance(said, str) and said != fingerprint and _FINGERPRINT.fullmatch(said):
         raise Corrupt(
-            f"a record of {record['fingerprint'][:12]} lies in the folder of {fingerprint[:12]}",
+            f"a record of {said[:12]} lies in the folder of {fingerprint[:12]}",
             where=path,
             do=f"delete {path.parent} and run the same command again",
         )
-    return record
+    sound = is_sound_record(record, data) and said == fingerprint
+    return record if sound and record["file"] == path.with_suffix(".arrow").name else None
+
+
+def are_summed(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether each record ends in its own sum; those that an earlier version wrote do not."""
+    return all("sum" in record for record in records)
 
 
 def is_intact(folder: Path, record: Mapping[str, Any]) -> bool:

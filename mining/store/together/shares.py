@@ -87,8 +87,9 @@ def parse(text: str, *, wait: bool = False, tell: Callable[[str], None] | None =
         )
     index, count = int(written[1]), int(written[2])
     if index >= count:
+        shares = f"of {count} shares the numbers go from 0 to {count - 1}" if count else "no share"
         raise UsageError(
-            f"--shard {text}: of {count} shares the numbers go from 0 to {count - 1}",
+            f"--shard {text}: {shares}",
             do="in a SLURM array: --array=0-7 and --shard $SLURM_ARRAY_TASK_ID/8",
         )
     return Share(index, count, wait, tell)

@@ -45,6 +45,7 @@ class Told:
         self.host, self.process = socket.gethostname(), os.getpid()
         self.path = self.folder / f"{self.host}-{self.process}.json"
         self.began, self.written = time.time(), 0.0
+        self._wrote = -EVERY_S  # by a clock that nobody sets
         self.stages_done, self.failures = 0, 0
         self.last_failure: str | None = None
         self.there_already: Counter[str] = Counter()
@@ -110,7 +111,7 @@ class Told:
             with self._lock:
                 if not self._stages:
                     continue
-                if time.time() - self.written >= EVERY_S:
+                if time.monotonic() - self._wrote >= EVERY_S:
                     with contextlib.suppress(OSError, RankmillError):  # a full disk ends the work
                         self._write()
             self.shown.look()
@@ -141,6 +142,7 @@ class Told:
         from rankmill.mining.store import files
 
         self.written = moment = time.time()
+        self._wrote = time.monotonic()
         read, wrote = _bytes_moved()
         facts = {
             "command": " ".join(sys.argv[1:])[:500],

@@ -117,6 +117,8 @@ def rm(
     from rankmill.mining.upkeep import removal
 
     with session(workspace, json=json) as here:
+        if yes:  # what was killed may have removed this very name
+            removal.sweep(here.workspace)
         what = removal.of_name(here.workspace, name, removal.Kept(_roots(export or [])))
         gone = what.folder if what.why is None else None
         if yes:

@@ -12,8 +12,8 @@ from pathlib import Path
 from ....errors import BadInput, Corrupt, RankmillError
 from ... import attempts, files
 from ...ledger import ATTEMPTS, LEDGER
-from ...manifest import MANIFEST, canonical_json
-from ...sums import RECORD
+from ...manifest import MANIFEST
+from ...sums import RECORD, is_sound_record
 from ..refusals import Unconditional
 from .ends import Ends
 from .finished import FinishedThere
@@ -94,9 +94,9 @@ class Making:
         if path in self._vouched:
             return True
         try:
-            told = json.loads(path.read_bytes())
-            sound = isinstance(told, dict) and told.get("fingerprint") == path.parent.name
-            if sound and canonical_json(told) == path.read_bytes():
+            data = path.read_bytes()
+            told = json.loads(data)
+            if is_sound_record(told, data) and told["fingerprint"] == path.parent.name:
                 self._vouched.add(path)
                 return True
         except (OSError, ValueError, RecursionError):
@@ -220,8 +220,9 @@ class Making:
 
 
 def _stored(record: bytes) -> Stored | None:
-    """Return the part that a record tells of; None where it tells of none."""
+    """Return the part that a record tells of; None where it tells of none, or was changed."""
     try:
-        return Stored.of(json.loads(record))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        told = json.loads(record)
+    except (ValueError, RecursionError):
         return None
+    return Stored.of(told) if is_sound_record(told, record) else None
