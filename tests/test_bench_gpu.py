@@ -125,6 +125,7 @@ def test_what_hangs_ends_with_the_seconds(tmp_path: Path) -> None:
 
 def test_what_is_cut_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(str(BENCH))
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")  # else what the script sets would stay
     import _gpu
     import gpu
 

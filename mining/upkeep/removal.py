@@ -66,7 +66,7 @@ class Kept:
     def __post_init__(self) -> None:
         if not self.hours >= 0:  # of what is no number, nothing is younger
             raise UsageError(
-                f"hours={self.hours} must be at least 0", do="--hours 24 keeps what a day has made"
+                f"hours={self.hours} must be at least 0", do="24 keeps what a day has made"
             )
 
 

@@ -206,7 +206,7 @@ def test_locality_and_entropy_are_crossed(place: Path) -> None:
     assert len({tuple(one) for one in blocks}) == 1  # every query stands in every cell
 
 
-SMALL = ("train.seeds=[1]", "study.hypotheses={}", 'study.only=[{loss=["kl","lce"],cut="none"}]')
+SMALL = ("train.seeds=[1]", "study.hypotheses={}", 'study.only=[{loss="kl",cut="none"}]')
 
 
 def test_the_papers_grid(place: Path) -> None:
@@ -241,13 +241,13 @@ def test_killed_in_the_middle_and_resumed_to_the_same_root_hashes(place: Path) -
     ) as victim:
         try:
             deadline = time.monotonic() + 600
-            while len(list((place / "killed" / "student").glob("*/timing.arrow"))) < 4:
+            while len(list((place / "killed" / "student").glob("*/timing.arrow"))) < 3:
                 assert victim.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
         finally:
             victim.send_signal(signal.SIGKILL)
-    assert len(list((place / "killed" / "student").glob("*/timing.arrow"))) < 16
+    assert len(list((place / "killed" / "student").glob("*/timing.arrow"))) < 8
 
     def roots(workspace: str) -> list[Any]:
         made = rm.study(

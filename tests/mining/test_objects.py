@@ -482,8 +482,13 @@ def test_another_machine_stores_its_attempt_and_the_driver_brings_it(
 
 @pytest.mark.filterwarnings("ignore:.*are queries that the student was trained on")
 def test_the_commands_work_on_an_object_store(
-    store: Proxy, machine: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Proxy,
+    machine: Machines,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv(address.CACHE_SIZE, "2GB")  # restored afterwards, so what is said is too
     beir = tiny_beir(tmp_path / "beir", docs=120, queries=12)
     encoder = tiny_encoder(tmp_path / "encoder", max_position_embeddings=256)
     where = f"s3://{BUCKET}/{machine.name}"

@@ -74,7 +74,12 @@ def test_ids_are_those_of_the_whole_text_or_it_is_told(
         tokenizer = make()
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    model: Any = SimpleNamespace(tokenizer=lambda: tokenizer, max_positions=2000, path=Path("m"))
+    model: Any = SimpleNamespace(
+        tokenizer=lambda: tokenizer,
+        settings=lambda name: None,
+        max_positions=2000,
+        path=Path("m"),
+    )
     drawn, seen = random.Random(7), Counter[str]()
 
     def plain(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import BadPair
-from ...meter import measuring
+from ...meter import Cost, measuring
 from ...meter.underway import Underway
 from .. import files, ledger
 from ..artifact import Artifact
@@ -51,11 +51,7 @@ def make_parts(
     with files.lock(folder / "LOCK", shared=partly):
         if workspace.has(stage.kind, fingerprint):
             return workspace.open_made(stage.kind, fingerprint)
-        books.folder = folder
-        ledger.note_request(folder)
-        ledger.note_models(folder, canonical_json(stage.parameters).decode())
-        if stage.check is not None:
-            ledger.note(folder, ledger.OUTSIDE, 1, checking)
+        _begin(books, folder, stage, checking)
         plan = list(stage.shards())
         place = fresh_attempts(workspace, stage.kind, fingerprint, share if partly else None)
         records = finished_records(folder, plan, fingerprint, _holds(workspace, folder))
@@ -94,6 +90,15 @@ def make_parts(
         check_something_made(json.loads(manifest), folder)
         publish(workspace, folder, manifest, place, books, record_sums=are_summed(parts))
     return workspace.open(stage.kind, fingerprint)
+
+
+def _begin(books: ledger.Books, folder: Path, stage: Stage, checking: Cost) -> None:
+    """Note what is asked for, and what the look at input from outside took."""
+    books.folder = folder
+    ledger.note_request(folder)
+    ledger.note_models(folder, canonical_json(stage.parameters).decode())
+    if stage.check is not None:
+        ledger.note(folder, ledger.OUTSIDE, 1, checking)
 
 
 def _check_input(workspace: Workspace, stage: Stage, executor: Executor) -> None:
