@@ -494,6 +494,14 @@ def test_a_sampler_has_one_colour_on_the_whole_page():
     assert told == {name: of_the_page[name].color for name in ("bm25", "dense")}
 
 
+def test_nine_levels_of_a_study_have_nine_colours():
+    """Their marks say what else a cell is: they do not tell a second round of colours apart."""
+    samplers = tuple(f"level {number}" for number in range(9))
+    shown = synthetic_report.picture(samplers)
+    told = [s.color for s in cost_legend(shown).samples if s.name in samplers]
+    assert len(told) == len(set(told)) == 9
+
+
 def test_a_set_that_is_called_what_it_is_says_it_once():
     report = synthetic_report.report()
     assert report.domains[0] not in report.kinds.values()

@@ -11,7 +11,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -26,6 +26,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 # Okabe and Ito, distinguishable with any common colour blindness; yellow is left out (too light).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# A second round where neither dash nor marker tells it from the first: brown, purple, olive.
+FURTHER = ("#8C564B", "#6A3D9A", "#7A7A00")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)))  # a second and third round
 MARKERS = ("o", "s", "D")
 INK, SOFT, GRID = "#1f2430", "#5b6270", "#e4e7ec"
@@ -78,6 +80,12 @@ def looks(samplers: tuple[str, ...]) -> dict[str, Look]:
             PALETTE[color], DASHES[again % len(DASHES)], MARKERS[again % len(MARKERS)]
         )
     return given
+
+
+def colors(names: Sequence[str]) -> dict[str, Look]:
+    """Give every name a colour of its own, up to nine, where markers say something else."""
+    every = (*PALETTE, *FURTHER)
+    return {name: Look(every[place % len(every)]) for place, name in enumerate(names)}
 
 
 @dataclass(slots=True)

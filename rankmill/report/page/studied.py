@@ -9,7 +9,20 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..crossed import CostPicture, Crossing, EffectBars, Interval, Spot
 from .blocks import Legend, Sample
-from .canvas import INK, OTHER, SOFT, Look, Picture, brief, log_axis, looks, panel, short, wrapped
+from .canvas import (
+    INK,
+    OTHER,
+    SOFT,
+    Look,
+    Picture,
+    brief,
+    colors,
+    log_axis,
+    looks,
+    panel,
+    short,
+    wrapped,
+)
 
 MARKS = ("o", "s", "D", "^", "v", "P", "X", "p")
 _SHAPES = {  # the same as paths, for legends
@@ -91,11 +104,11 @@ def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
 def _looks(shown: CostPicture) -> tuple[dict[str, Look], dict[str, str]]:
     """Return what colours and marks stand for, those that the spots have, in the page's order."""
     drawn = {spot.color for spot in shown.spots}, {spot.mark for spot in shown.spots}
-    colors = looks(tuple(dict.fromkeys((*shown.color_levels, *(s.color for s in shown.spots)))))
+    levels = dict.fromkeys((*shown.color_levels, *(spot.color for spot in shown.spots)))
     named = dict.fromkeys((*shown.mark_levels, *(spot.mark for spot in shown.spots)))
     marks = {name: MARKS[place % len(MARKS)] for place, name in enumerate(named)}
     return (
-        {name: look for name, look in colors.items() if name in drawn[0]},
+        {name: look for name, look in colors(tuple(levels)).items() if name in drawn[0]},
         {name: mark for name, mark in marks.items() if name in drawn[1]},
     )
 
